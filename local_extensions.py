@@ -1,0 +1,125 @@
+"""The ladder in Jinja: what the answers bring and leave out, read from capabilities.yml."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, pass_context
+from jinja2.ext import Extension
+from jinja2.runtime import Context
+
+TEMPLATE = Path(__file__).resolve().parent
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+
+Answers = dict[str, Any]
+Manifest = dict[str, Any]
+
+
+def manifest() -> Manifest:
+    """What capabilities.yml says."""
+    text = (TEMPLATE / "capabilities.yml").read_text(encoding="utf-8")
+    loaded: Manifest = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    return loaded
+
+
+def has(ladder: Manifest, answers: Answers, name: str) -> bool:
+    """Do these answers bring this capability?  KeyError where no such capability is declared."""
+    capability = ladder["capabilities"][name]
+    applies = capability["if"] != "people" or answers["affects_people"] == "yes"
+    return applies and int(answers["maturity_level"]) >= capability["level"]
+
+
+def left_out(ladder: Manifest, answers: Answers) -> list[str]:
+    """The paths (globs) that these answers leave out: one that does not hold is enough."""
+    paths = []
+    for name, capability in ladder["capabilities"].items():
+        if not has(ladder, answers, name):
+            paths += capability.get("paths", [])
+    for question, choices in ladder.get("choices", {}).items():
+        for choice, owned in choices.items():
+            if answers[question] != choice:
+                paths += owned
+    return paths
+
+
+def git(*arguments: str) -> str:
+    """What git answers about the template, or nothing where it has no answer."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(TEMPLATE), *arguments], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+    return done.stdout.strip()
+
+
+def template_version() -> dict[str, str]:
+    """Where the template came from, and its commit.
+
+    The address of origin is given only for a commit that origin has; otherwise the folder.  No
+    commit is given where none describes what was rendered: no repository, or changed files.
+    """
+    top, _, commit = git("rev-parse", "--show-toplevel", "HEAD").partition("\n")
+    if not commit or Path(top).resolve() != TEMPLATE or git("status", "--porcelain"):
+        return {"template": str(TEMPLATE), "commit": ""}
+    published = git("branch", "--remotes", "--contains", commit)
+    origin = git("remote", "get-url", "origin") if published else ""
+    return {"template": origin or str(TEMPLATE), "commit": commit}
+
+
+def record(answers: Answers) -> str:
+    """The text of .cruft.json: where the project comes from, and the answers that made it."""
+    public = {name: answer for name, answer in answers.items() if not name.startswith("_")}
+    version = template_version()
+    content = {
+        **version,
+        "checkout": None,
+        "context": {"cookiecutter": {**public, "_template": version["template"]}},
+        "directory": None,
+    }
+    return json.dumps(content, indent=2, ensure_ascii=False)
+
+
+def this_python() -> str:
+    """The Python that renders: one that this machine has.  The nearest one that is supported."""
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return running if running in PYTHONS else PYTHONS[-1]
+
+
+def lock(ladder: Manifest, answers: Answers) -> str:
+    """The file under templates/ that holds the lock for these answers."""
+    reached = [level for level in ladder["locks"] if level <= int(answers["maturity_level"])]
+    return f"locks/{answers['framework']}-{max(reached, default=min(ladder['locks']))}.lock"
+
+
+def quoted(text: str) -> str:
+    """The text as a string of TOML, YAML or JSON, quotes included."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+class Ladder(Extension):
+    """Gives templates and hooks the functions of this module."""
+
+    def __init__(self, environment: Environment) -> None:
+        super().__init__(environment)
+        ladder = manifest()
+
+        def asked(function: Any) -> Any:
+            @pass_context
+            def answer(context: Context, *arguments: str) -> Any:
+                return function(ladder, context["cookiecutter"], *arguments)
+
+            return answer
+
+        environment.filters["quoted"] = quoted
+        environment.globals.update(
+            has=asked(has),
+            left_out=asked(left_out),
+            lock=asked(lock),
+            record=pass_context(lambda context: record(context["cookiecutter"])),
+            this_python=this_python,
+            git_config=lambda key: git("config", key),
+        )

@@ -1,0 +1,37 @@
+"""The problem: where the rows come from, and which model learns from them.
+
+The only file that you need to touch for another problem, and only where a file and
+`config.toml` are not enough.
+"""
+
+import pandas as pd
+from lightgbm import LGBMClassifier, LGBMRegressor
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
+
+from .contract import Contract, read_contract
+from .reading import read_table
+from .settings import Settings
+
+
+# {% include "problem/shared.py" %}
+
+
+def build_model(contract: Contract, settings: Settings) -> Pipeline:
+    """An unfitted model: LightGBM's gradient-boosted trees on the columns of the contract.
+
+    `[model]` of `config.toml` overrides its parameters.
+    """
+    parameters = {
+        "n_estimators": 300,
+        "num_leaves": 8,
+        "deterministic": True,
+        "random_state": settings.seed,
+        "verbose": -1,
+    } | settings.model
+    if settings.problem == "classification":
+        estimator = LGBMClassifier(**parameters)
+    else:
+        estimator = LGBMRegressor(**parameters)
+    return Pipeline([("features", features(contract)), ("model", estimator)])

@@ -1,0 +1,121 @@
+"""What the tests of the template share: a copy of the template as it stands, and projects of it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cookiecutter.main import cookiecutter
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = ROOT / "{{cookiecutter.project_slug}}"
+MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "capabilities.yml").read_text(encoding="utf-8"))
+QUESTIONS: dict[str, Any] = json.loads((ROOT / "cookiecutter.json").read_text(encoding="utf-8"))
+CHOICES = {
+    name: choices
+    for name, choices in QUESTIONS.items()
+    if isinstance(choices, list) and not name.startswith("_")
+}
+LEVELS = sorted(CHOICES["maturity_level"])
+BUILT = ["0", "1"]
+FIXED = {"author_name": "Ada Lovelace", "author_email": "ada@example.com", "python_version": "3.11"}
+
+Generate = Callable[..., Path]
+
+
+def files(project: Path) -> dict[str, bytes]:
+    """Every file of a project but git's own, as path to content."""
+    return {
+        path.relative_to(project).as_posix(): path.read_bytes()
+        for path in sorted(project.rglob("*"))
+        if path.is_file() and ".git" not in path.relative_to(project).parts
+    }
+
+
+def run(*command: str, at: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a command; what it printed and how it ended."""
+    return subprocess.run(
+        command,
+        cwd=at,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def commit(repository: Path, message: str = "As it is") -> None:
+    """Commit all that stands in the folder, as somebody, and sign nothing."""
+    who = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"]
+    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", message]):
+        subprocess.run(["git", *who, *command], cwd=repository, check=True)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template as it stands in the working tree, in a repository of its own, tagged v0."""
+    copy = tmp_path_factory.mktemp("template") / "mlops-ladder"
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", at=ROOT)
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name)
+    commit(copy)
+    subprocess.run(["git", "tag", "v0"], cwd=copy, check=True)
+    return copy
+
+
+@pytest.fixture(scope="session")
+def generate(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Generate:
+    """`generate(maturity_level="1", …)` gives a project; the same answers give the same one.
+
+    Copy it before you change it.
+    """
+    made: dict[tuple[tuple[str, str], ...], Path] = {}
+
+    def generated(**answers: str) -> Path:
+        key = tuple(sorted(answers.items()))
+        if key not in made:
+            made[key] = Path(
+                cookiecutter(
+                    str(template),
+                    no_input=True,
+                    default_config=True,
+                    extra_context=FIXED | answers,
+                    output_dir=str(tmp_path_factory.mktemp("project")),
+                )
+            )
+        return made[key]
+
+    return generated
+
+
+@pytest.fixture(scope="session")
+def environment(generate: Generate) -> Callable[..., Path]:
+    """`environment(framework=…)`: the Python of an environment in which level 1 is installed.
+
+    The package is left out of it: set PYTHONPATH to the `src` of a project.
+    """
+    made: dict[str, Path] = {}
+
+    def of(framework: str = "scikit-learn") -> Path:
+        if framework not in made:
+            project = generate(maturity_level="1", framework=framework)
+            done = run("uv", "sync", "--quiet", "--no-install-project", at=project)
+            assert done.returncode == 0, done.stderr
+            made[framework] = project / ".venv" / "bin" / "python"
+        return made[framework]
+
+    return of
+
+
+def python() -> str:
+    """The Python that runs the tests."""
+    return sys.executable

@@ -1,0 +1,4 @@
+.PHONY: ui
+
+ui: setup ## open MLflow on the recorded runs: http://127.0.0.1:5000
+	@MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db

@@ -1,0 +1,144 @@
+"""The model card: rendered from a run and from `[about]` of `config.toml`, never by hand."""
+
+import argparse
+import re
+from difflib import ndiff
+from pathlib import Path
+
+from . import ProjectError, tracking
+from .contract import Contract, read_contract
+from .evaluation import beats
+from .settings import Settings, load
+from .sources import read_sources
+from .tracking import Run
+from .training import METRICS
+
+CARD = Path("MODEL_CARD.md")
+PLOTS = Path("docs/model_card")
+YOURS = "<!-- What stands below this line is yours; `make card` keeps it. -->"
+NAMED = re.compile(r"run `([0-9a-f]{32})`")
+UNSAID = "Not stated yet: write it into `[about]` of `config.toml`."
+HEAD = """\
+# Model card
+
+For everyone who uses or judges the predictions of this model. `make card` writes it from the newest
+run and from `config.toml`; do not edit it by hand.
+"""
+
+
+def render(run: Run, settings: Settings, contract: Contract) -> str:
+    """The card of this run, without what stands below the line."""
+    about = settings.about
+    limits = "\n".join(f"- {limit}" for limit in about.limits)
+    parts = [
+        HEAD,
+        f"**Question.** {about.question or UNSAID}\n",
+        f"## Intended use\n\n{about.intended_use or UNSAID}\n",
+        f"## Limits\n\n{limits or UNSAID}\n",
+        f"## How good it is\n\n{scores(run, settings)}\n",
+        f"## What it learns from\n\n{data(run, settings, contract)}\n",
+        f"## How it was made\n\n{making(run)}\n",
+        YOURS,
+    ]
+    return "\n".join(parts)
+
+
+def scores(run: Run, settings: Settings) -> str:
+    """The metrics of the run with intervals and the baseline's, and which one decides."""
+    found, chosen = run.metrics, settings.metric
+    lines = ["| metric | held-out score | 95 % interval | baseline |", "|---|---|---|---|"]
+    for name in METRICS[settings.problem]:
+        if name in found:
+            span = f"{found[f'{name}.low']:.4g} to {found[f'{name}.high']:.4g}"
+            lines.append(
+                f"| {name} | {found[name]:.4g} | {span} | {found[f'baseline.{name}']:.4g} |"
+            )
+    if chosen in found:
+        better = beats(chosen, found[chosen], found[f"baseline.{chosen}"])
+        lines.append(
+            f"\nBy `{chosen}` the model {'beats' if better else 'does not beat'} the baseline."
+        )
+    rows = f"{found['rows.holdout']:,.0f} rows that training has not seen"
+    pictures = "\n".join(
+        f"![{path.stem}]({path.as_posix()})" for path in sorted(PLOTS.glob("*.png"))
+    )
+    return "\n".join(lines) + f" All scores are of {rows}.\n\n{pictures}".rstrip()
+
+
+def data(run: Run, settings: Settings, contract: Contract) -> str:
+    """Where the rows come from, how many there are, and what each column is used for."""
+    path = settings.data.path
+    lines = [
+        f"{run.metrics['rows.train']:,.0f} rows of `{path}`, sha256 `{run.tags['data.sha256']}`.\n"
+    ]
+    for name, source in read_sources().items():
+        if any(Path(file).match(path) for file in source["files"]):
+            lines.append(f"Source `{name}`: {source['origin']}. Licence {source['licence']}.\n")
+    for role in ("target", "time", "feature", "group", "id", "personal", "ignored"):
+        if names := contract.names(role):
+            lines.append(f"- {role}: {', '.join(f'`{name}`' for name in names)}")
+    return "\n".join(lines)
+
+
+def making(run: Run) -> str:
+    """What it takes to make the model again."""
+    tags = run.tags
+    changed = {"true": ", with uncommitted changes", "false": ""}.get(tags["git.dirty"], "")
+    return "\n".join(
+        [
+            f"- model version `{tags['model_version']}`",
+            f"- run `{run.run_id}` of {run.started:%Y-%m-%d %H:%M} UTC",
+            f"- commit `{tags['git.commit']}`{changed}",
+            f"- lock `{tags['env.lock_sha256']}`",
+            f"- seed {tags['seed']}",
+        ]
+    )
+
+
+def split_card(text: str) -> tuple[str, str]:
+    """What `make card` writes, and what stands below the line.  ProjectError without the line."""
+    above, line, below = text.partition(YOURS)
+    if not line:
+        raise ProjectError(f"{CARD}: the line {YOURS!r} is gone; put it back above your own words")
+    return above + line, below
+
+
+def check(text: str, newest: Run | None, settings: Settings, contract: Contract) -> str:
+    """Does the card say what its run says, and is there no newer run?  In words where it does.
+
+    Raises ProjectError that shows the lines that differ.
+    """
+    named = NAMED.search(text)
+    if newest is None:
+        return f"{CARD}: there is no run here to compare it with"
+    if named is None or named[1] != newest.run_id:
+        about = f"describes run {named[1]}" if named else "describes no run"
+        raise ProjectError(f"{CARD}: {about}; the newest is {newest.run_id}; run `make card`")
+    wanted, found = render(newest, settings, contract), split_card(text)[0]
+    differing = [line for line in ndiff(found.splitlines(), wanted.splitlines()) if line[0] in "+-"]
+    if differing:
+        shown = "\n  ".join(differing[:6])
+        raise ProjectError(
+            f"{CARD}: differs from its run (- card, + run); run `make card`\n  {shown}"
+        )
+    return f"{CARD}: every number is that of run {newest.run_id}"
+
+
+def main(arguments: list[str]) -> None:
+    """Write the card of the newest run, or with --check say whether it is still true."""
+    parser = argparse.ArgumentParser(prog="card", description="Render MODEL_CARD.md from the run.")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if it is stale")
+    options = parser.parse_args(arguments)
+    settings, contract, newest = load(), read_contract(), tracking.newest()
+    text = CARD.read_text(encoding="utf-8") if CARD.exists() else f"{HEAD}\n{YOURS}\n"
+    if options.check:
+        print(check(text, newest, settings, contract))
+        return
+    if newest is None:
+        raise ProjectError("no run is recorded yet; run `make train`")
+    below = split_card(text)[1]
+    tracking.plots(newest, PLOTS)
+    CARD.write_text(render(newest, settings, contract) + below, encoding="utf-8")
+    print(f"Wrote {CARD} and {PLOTS}/ from run {newest.run_id}.  Read it, then commit it.")
+    if not (settings.about.intended_use and settings.about.limits):
+        print("It lacks intended use or limits: write them into [about] of config.toml.")

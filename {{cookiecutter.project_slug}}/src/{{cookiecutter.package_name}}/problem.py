@@ -1,0 +1,1 @@
+# {% include "problem/" ~ cookiecutter.framework ~ ".py" %}

@@ -1,0 +1,207 @@
+"""Tracking: every training as an MLflow run.  The only file that imports mlflow."""
+
+import logging
+import os
+import subprocess
+import warnings
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import distributions, version
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from packaging.requirements import Requirement
+
+from . import ProjectError, doors
+from .evaluation import figures, intervals
+from .reading import files
+from .settings import Settings
+from .sources import checksum
+from .training import Trained, score
+
+EXPERIMENT = __package__
+LOCK = Path("uv.lock")
+UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: what MLflow holds about it."""
+
+    run_id: str
+    started: datetime
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+
+def connect() -> Any:
+    """mlflow, speaking to MLFLOW_TRACKING_URI; without one, to mlflow.db in this folder."""
+    os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        import mlflow  # pylint: disable=import-outside-toplevel  # 1.6 s that `--help` need not pay
+    except ImportError as error:
+        raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
+    for chatty in ("mlflow.utils.environment", "mlflow.utils.uv_utils"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*Inferred schema contains integer column")
+    return mlflow
+
+
+def git(*arguments: str) -> str | None:
+    """What git answers, or None where there is no repository, no commit or no git."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def origin(settings: Settings) -> dict[str, str]:
+    """The five tags that say what a run was made from: commit, tree, data, lock, seed."""
+    changes = git("status", "--porcelain")
+    try:
+        data = checksum(*files(settings.data.path))
+    except ProjectError:  # read_data() reads from elsewhere
+        data = UNKNOWN
+    return {
+        "git.commit": git("rev-parse", "HEAD") or UNKNOWN,
+        "git.dirty": UNKNOWN if changes is None else str(bool(changes)).lower(),
+        "data.sha256": data,
+        "env.lock_sha256": checksum(LOCK) if LOCK.exists() else UNKNOWN,
+        "seed": str(settings.seed),
+    }
+
+
+def measured(trained: Trained) -> dict[str, float]:
+    """Each metric with its interval as NAME, NAME.low and NAME.high; those that are defined."""
+    problem, seed = trained.settings.problem, trained.settings.seed
+    found = score(problem, trained.truth, trained.predictions)
+    spans = intervals(problem, trained.truth, trained.predictions, seed)
+    found |= {f"{name}.low": low for name, (low, _) in spans.items()}
+    found |= {f"{name}.high": high for name, (_, high) in spans.items()}
+    found |= {f"baseline.{name}": value for name, value in reference(trained).items()}
+    found |= {"fit_seconds": trained.seconds}
+    found |= {"rows.train": len(trained.train), "rows.holdout": len(trained.holdout)}
+    return {name: float(value) for name, value in found.items() if isfinite(value)}
+
+
+def reference(trained: Trained) -> dict[str, float]:
+    """The baseline's metrics; those that are defined."""
+    found = score(trained.settings.problem, trained.truth, trained.baseline)
+    return {name: value for name, value in found.items() if isfinite(value)}
+
+
+def parameters(trained: Trained) -> dict[str, Any]:
+    """The settings and the parameters of the estimator, one level deep."""
+    settings = trained.settings.model_dump(exclude={"about", "model", "data"})
+    last = getattr(trained.model, "steps", [("", trained.model)])[-1][1]
+    inside = {f"model.{name}": value for name, value in last.get_params(deep=False).items()}
+    return settings | {"data.path": trained.settings.data.path} | inside
+
+
+def record(trained: Trained) -> None:
+    """Record a training: the baseline as one run, the model as the next.
+
+    The model's run holds parameters, metrics with intervals, five tags, plots, the held-out
+    predictions, the installed versions, and the model with signature and input example.
+    """
+    mlflow = connect()
+    if "MLFLOW_RUN_ID" not in os.environ:  # `mlflow run` has opened a run already
+        mlflow.set_experiment(EXPERIMENT)
+    tags = origin(trained.settings) | {"model_version": trained.version}
+    with mlflow.start_run(
+        run_name=f"model-{trained.version}", tags=tags | {"role": "model"}
+    ) as run:
+        record_baseline(mlflow, run.info.experiment_id, trained, tags)
+        mlflow.log_params(parameters(trained))
+        mlflow.log_metrics(measured(trained))
+        for name, figure in figures(trained).items():
+            mlflow.log_figure(figure, f"plots/{name}")
+        known = trained.holdout[trained.contract.names("id", "time")]
+        rows = known.assign(truth=trained.truth, **trained.predictions)
+        mlflow.log_text(rows.to_csv(index=False), "predictions.csv")
+        mlflow.log_text("\n".join(installed()), "environment.txt")
+        for name in ("config.toml", "contract.toml"):
+            mlflow.log_artifact(name)
+        record_model(mlflow, trained)
+    print(f"Recorded run {run.info.run_id}; to see it: make ui")
+
+
+def record_baseline(mlflow: Any, experiment: str, trained: Trained, tags: dict[str, str]) -> None:
+    """A finished run of the same experiment that holds the baseline's metrics."""
+    client = mlflow.MlflowClient()
+    run = client.create_run(experiment, tags=tags | {"role": "baseline"}, run_name="baseline")
+    for name, value in reference(trained).items():
+        client.log_metric(run.info.run_id, name, value)
+    client.set_terminated(run.info.run_id)
+
+
+def record_model(mlflow: Any, trained: Trained) -> None:
+    """The model as an MLflow Model, stored so that loading it runs no foreign code (skops)."""
+    import skops.io  # pylint: disable=import-outside-toplevel  # comes with mlflow
+
+    rows = trained.holdout[trained.contract.inputs()]
+    mlflow.sklearn.log_model(
+        trained.model,
+        name="model",
+        signature=mlflow.models.infer_signature(rows, trained.predictions["prediction"]),
+        input_example=rows.head(5),
+        pip_requirements=needed(),
+        skops_trusted_types=skops.io.get_untrusted_types(data=skops.io.dumps(trained.model)),
+    )
+
+
+def needed() -> list[str]:
+    """The packages that this project names, each with the version that is installed."""
+    project = doors("commands")["train"].dist
+    names = [Requirement(line).name for line in project.requires or []] if project else []
+    return [f"{name}=={version(name)}" for name in names]
+
+
+def installed() -> list[str]:
+    """Every installed package with its version, sorted."""
+    return sorted({f"{found.name.lower()}=={found.version}" for found in distributions()})
+
+
+def newest() -> Run | None:
+    """The newest finished run of a model, or None where there is none."""
+    mlflow = connect()
+    if (
+        os.environ["MLFLOW_TRACKING_URI"] == "sqlite:///mlflow.db"
+        and not Path("mlflow.db").exists()
+    ):
+        return None
+    found = mlflow.MlflowClient().search_runs(
+        [experiment.experiment_id for experiment in mlflow.search_experiments()],
+        filter_string="tags.role = 'model' and attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    return as_run(found[0]) if found else None
+
+
+def find(run_id: str) -> Run | None:
+    """The run of this id, or None where the store does not know it."""
+    mlflow = connect()
+    try:
+        return as_run(mlflow.get_run(run_id))
+    except mlflow.exceptions.MlflowException:
+        return None
+
+
+def as_run(found: Any) -> Run:
+    """MLflow's run as ours."""
+    started = datetime.fromtimestamp(found.info.start_time / 1000, tz=UTC)
+    data = found.data
+    return Run(found.info.run_id, started, dict(data.params), dict(data.metrics), dict(data.tags))
+
+
+def plots(run: Run, folder: Path) -> list[Path]:
+    """Copy the run's plots into the folder; where they are."""
+    found = connect().artifacts.download_artifacts(run_id=run.run_id, artifact_path="plots")
+    folder.mkdir(parents=True, exist_ok=True)
+    return [Path(path).replace(folder / Path(path).name) for path in sorted(Path(found).iterdir())]

@@ -1,0 +1,212 @@
+"""Training: rows in, a model out, with its score on rows that it has not seen."""
+
+import argparse
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import joblib
+import pandas as pd
+from sklearn import metrics
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.model_selection import train_test_split
+
+from . import ProjectError, observers
+from .contract import Contract, conform, read_contract
+from .prediction import MODEL, predict
+from .problem import build_model, read_data
+from .settings import Settings, load
+
+METRICS = {
+    "classification": ("roc_auc", "accuracy", "balanced_accuracy"),
+    "regression": ("mae", "rmse", "r2"),
+}
+LOWER_IS_BETTER = ("mae", "rmse")
+FEWEST_ROWS = 5
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and what is known about it.
+
+    `train` and `holdout` hold the columns of the contract; `predictions` and `baseline` what the
+    model and one that ignores the features say of each row of `holdout`; the fit took `seconds`.
+    """
+
+    settings: Settings
+    contract: Contract
+    model: Any
+    train: pd.DataFrame
+    holdout: pd.DataFrame
+    predictions: pd.DataFrame
+    baseline: pd.DataFrame
+    seconds: float
+
+    @property
+    def truth(self) -> pd.Series:
+        """The target of each held-out row."""
+        return self.holdout[self.contract.target]
+
+    @property
+    def version(self) -> str:
+        """A name for what was learned: equal models have the same one."""
+        return str(joblib.hash((self.model, self.contract), hash_name="sha1"))[:12]
+
+
+Observer = Callable[[Trained], None]
+
+
+def score(problem: str, truth: pd.Series, found: pd.DataFrame) -> dict[str, float]:
+    """Each metric of the problem, by its name, of predictions as `prediction.predict` gives them.
+
+    A metric that `truth` does not define is NaN: `roc_auc` unless there are two classes and both
+    occur, `r2` of a single row.
+    """
+    guess = found["prediction"]
+    if problem == "regression":
+        return {
+            "mae": float(metrics.mean_absolute_error(truth, guess)),
+            "rmse": float(metrics.root_mean_squared_error(truth, guess)),
+            "r2": float(metrics.r2_score(truth, guess)) if len(truth) > 1 else float("nan"),
+        }
+    hit = truth == guess
+    return {
+        "roc_auc": roc_auc(truth, found.filter(regex="^probability_")),
+        "accuracy": float(hit.mean()),
+        "balanced_accuracy": float(hit.groupby(truth).mean().mean()),
+    }
+
+
+def roc_auc(truth: pd.Series, shares: pd.DataFrame) -> float:
+    """The area under the ROC curve of the second of two classes; NaN where it is not defined."""
+    positive = truth.astype(str) == shares.columns[-1].removeprefix("probability_")
+    if shares.shape[1] != 2 or positive.nunique() != 2:
+        return float("nan")
+    return float(metrics.roc_auc_score(positive, shares.iloc[:, -1]))
+
+
+def split(
+    frame: pd.DataFrame, contract: Contract, settings: Settings
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows to train on and rows held out: the latest ones where a column says the time, else any.
+
+    Rows held out at random keep the shares of the classes where each has rows enough.
+    """
+    held_out = ceil(len(frame) * settings.holdout)
+    if times := contract.names("time"):
+        ordered = frame.sort_values(times[0], kind="stable", na_position="first")
+        return ordered.iloc[:-held_out], ordered.iloc[-held_out:]
+    counts = frame[contract.target].value_counts()
+    fair = settings.problem == "classification" and counts.min() > 1 and len(counts) <= held_out
+    train_rows, holdout_rows = train_test_split(
+        frame,
+        test_size=held_out,
+        random_state=settings.seed,
+        stratify=frame[contract.target] if fair else None,
+    )
+    return train_rows, holdout_rows
+
+
+def learnable(frame: pd.DataFrame, contract: Contract, settings: Settings) -> pd.DataFrame:
+    """The rows that have a target, each column as its kind.
+
+    Raises ProjectError where they are too few, break the contract, or cannot be learned from.
+    """
+    target = contract.target
+    if target in frame.columns:
+        frame = frame[frame[target].notna()].reset_index(drop=True)
+    if len(frame) < FEWEST_ROWS:
+        raise ProjectError(
+            f"{target}: {len(frame)} rows have one; at least {FEWEST_ROWS} are needed"
+        )
+    rows = conform(frame, contract, contract.names("feature", "target", "time", "id", "group"))
+    if settings.metric not in METRICS[settings.problem]:
+        known = ", ".join(METRICS[settings.problem])
+        raise ProjectError(
+            f"metric = {settings.metric!r}: for {settings.problem} there are {known}"
+        )
+    if settings.problem == "regression" and not pd.api.types.is_numeric_dtype(rows[target]):
+        kind = contract.columns[target].kind
+        raise ProjectError(f"{target}: a {kind}, so problem must be 'classification' (config.toml)")
+    return rows
+
+
+def train(
+    frame: pd.DataFrame,
+    contract: Contract,
+    settings: Settings,
+    told: Iterable[Observer] = (),
+) -> Trained:
+    """Fit the model on one part of the rows, score it on the other, and tell the observers.
+
+    Rows without a target are left out.  Raises ProjectError where the rows cannot be learned from.
+    """
+    train_rows, holdout_rows = split(learnable(frame, contract, settings), contract, settings)
+    target, inputs = contract.target, contract.inputs()
+    if train_rows[target].nunique() < 2:
+        only = train_rows[target].iloc[0]
+        raise ProjectError(
+            f"{target}: {only!r} in all {len(train_rows)} rows to train on; two are needed"
+        )
+    started = time.perf_counter()
+    model = build_model(contract, settings).fit(train_rows[inputs], train_rows[target])
+    seconds = time.perf_counter() - started
+    dummy = (
+        DummyClassifier()
+        if settings.problem == "classification"
+        else DummyRegressor(strategy="median")
+    )
+    dummy.fit(train_rows[inputs], train_rows[target])
+    trained = Trained(
+        settings=settings,
+        contract=contract,
+        model=model,
+        train=train_rows,
+        holdout=holdout_rows,
+        predictions=predict(model, holdout_rows[inputs]),
+        baseline=predict(dummy, holdout_rows[inputs]),
+        seconds=seconds,
+    )
+    for observer in told:
+        observer(trained)
+    return trained
+
+
+def save(trained: Trained, path: Path = MODEL) -> None:
+    """Write the model with its contract and version; whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.part")
+    content = {"model": trained.model, "contract": trained.contract, "version": trained.version}
+    joblib.dump(content, unfinished)
+    unfinished.replace(path)
+
+
+def summary(trained: Trained) -> str:
+    """The scores beside the baseline's, a line for each metric, the chosen metric marked."""
+    settings = trained.settings
+    model = score(settings.problem, trained.truth, trained.predictions)
+    baseline = score(settings.problem, trained.truth, trained.baseline)
+    lines = [f"{'':18} {'model':>10} {'baseline':>10}"]
+    for name in METRICS[settings.problem]:
+        mark = "  <- config.toml: metric" if name == settings.metric else ""
+        lines.append(f"{name:18} {model[name]:10.4g} {baseline[name]:10.4g}{mark}")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> None:
+    """Train on the data of `config.toml`, print the held-out scores and save the model."""
+    argparse.ArgumentParser(prog="train", description="Train, score, save.").parse_args(arguments)
+    settings, contract = load(), read_contract()
+    print(settings.about.question or f"Predicting {contract.target}")
+    frame = read_data(settings)
+    print(f"Read {len(frame):,} rows from {settings.data.path}; training ...", flush=True)
+    trained = train(frame, contract, settings, observers("trained"))
+    save(trained)
+    times = contract.names("time")
+    chosen = f"the latest by {times[0]}" if times else "at random"
+    print(f"Trained on {len(trained.train):,} rows in {trained.seconds:.1f} s")
+    print(f"Held out {len(trained.holdout):,} rows, {chosen}\n{summary(trained)}")
+    print(f"Saved {MODEL}, version {trained.version}.  Next: make predict")
