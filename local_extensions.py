@@ -95,9 +95,9 @@ def lock(ladder: Manifest, answers: Answers) -> str:
     return f"locks/{answers['framework']}-{max(reached, default=min(ladder['locks']))}.lock"
 
 
-def quoted(text: str) -> str:
-    """The text as a string of TOML, YAML or JSON, quotes included."""
-    return json.dumps(text, ensure_ascii=False)
+def escaped(text: str) -> str:
+    """The text as it stands between the quotes of a string of TOML, YAML or JSON."""
+    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 class Ladder(Extension):
@@ -114,7 +114,7 @@ class Ladder(Extension):
 
             return answer
 
-        environment.filters["quoted"] = quoted
+        environment.filters["escaped"] = escaped
         environment.globals.update(
             has=asked(has),
             left_out=asked(left_out),

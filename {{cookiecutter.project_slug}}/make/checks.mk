@@ -2,8 +2,8 @@
 
 check: setup ## formatting, lint, types, the lock, the model card: all that needs no training
 	@$(UV) lock --quiet --check || { echo "uv.lock does not fit pyproject.toml; run: uv lock"; exit 1; }
-	@git add --intent-to-add . && $(BIN)/pre-commit run --all-files
+	@$(BIN)/pre-commit run --all-files
 	@$(BIN)/mypy && $(RUN) card --check
 
 test: setup ## the tests of data, code and model
-	@$(BIN)/pytest
+	@OMP_WAIT_POLICY=passive $(BIN)/pytest

@@ -4,6 +4,7 @@ A door is an entry point in `pyproject.toml`, through which further files join i
 as an observer that is told when something is done.
 """
 
+import os
 import sys
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -32,6 +33,7 @@ def observers(door: str) -> list[Any]:
 
 def main() -> int:
     """Run the command that is named first; 1 where its user has something to put right."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # busy waiting is slow on a busy machine
     name, *rest = sys.argv[1:] or ["--help"]
     commands = doors("commands")
     known = ", ".join(commands) or "none are installed; run `make setup`"

@@ -40,13 +40,13 @@ def connect() -> Any:
     """mlflow, speaking to MLFLOW_TRACKING_URI; without one, to mlflow.db in this folder."""
     os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         import mlflow  # pylint: disable=import-outside-toplevel  # 1.6 s that `--help` need not pay
     except ImportError as error:
         raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
-    for chatty in ("mlflow.utils.environment", "mlflow.utils.uv_utils"):
-        logging.getLogger(chatty).setLevel(logging.ERROR)
+    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*Inferred schema contains integer column")
     return mlflow
 
@@ -109,14 +109,12 @@ def record(trained: Trained) -> None:
     The model's run holds parameters, metrics with intervals, five tags, plots, the held-out
     predictions, the installed versions, and the model with signature and input example.
     """
+    print("Recording the run ...", flush=True)
     mlflow = connect()
-    if "MLFLOW_RUN_ID" not in os.environ:  # `mlflow run` has opened a run already
-        mlflow.set_experiment(EXPERIMENT)
     tags = origin(trained.settings) | {"model_version": trained.version}
-    with mlflow.start_run(
-        run_name=f"model-{trained.version}", tags=tags | {"role": "model"}
-    ) as run:
-        record_baseline(mlflow, run.info.experiment_id, trained, tags)
+    record_baseline(mlflow, experiment(mlflow), trained, tags)
+    name, tags = f"model-{trained.version}", tags | {"role": "model"}
+    with mlflow.start_run(run_name=name, tags=tags) as run:
         mlflow.log_params(parameters(trained))
         mlflow.log_metrics(measured(trained))
         for name, figure in figures(trained).items():
@@ -131,10 +129,17 @@ def record(trained: Trained) -> None:
     print(f"Recorded run {run.info.run_id}; to see it: make ui")
 
 
-def record_baseline(mlflow: Any, experiment: str, trained: Trained, tags: dict[str, str]) -> None:
+def experiment(mlflow: Any) -> str:
+    """The id of the project's experiment, or of that in which `mlflow run` has opened a run."""
+    if opened := os.environ.get("MLFLOW_RUN_ID"):
+        return str(mlflow.get_run(opened).info.experiment_id)
+    return str(mlflow.set_experiment(EXPERIMENT).experiment_id)
+
+
+def record_baseline(mlflow: Any, place: str, trained: Trained, tags: dict[str, str]) -> None:
     """A finished run of the same experiment that holds the baseline's metrics."""
     client = mlflow.MlflowClient()
-    run = client.create_run(experiment, tags=tags | {"role": "baseline"}, run_name="baseline")
+    run = client.create_run(place, tags=tags | {"role": "baseline"}, run_name="baseline")
     for name, value in reference(trained).items():
         client.log_metric(run.info.run_id, name, value)
     client.set_terminated(run.info.run_id)
@@ -176,7 +181,7 @@ def newest() -> Run | None:
     ):
         return None
     found = mlflow.MlflowClient().search_runs(
-        [experiment.experiment_id for experiment in mlflow.search_experiments()],
+        [found.experiment_id for found in mlflow.search_experiments()],
         filter_string="tags.role = 'model' and attributes.status = 'FINISHED'",
         order_by=["attributes.start_time DESC"],
         max_results=1,

@@ -1,0 +1,70 @@
+"""The model card: what the run says, word for word."""
+
+from pathlib import Path
+
+import pytest
+
+from {{ cookiecutter.package_name }} import ProjectError, card, tracking
+from {{ cookiecutter.package_name }}.contract import Contract
+from {{ cookiecutter.package_name }}.settings import Settings
+from {{ cookiecutter.package_name }}.training import METRICS
+
+
+@pytest.fixture(name="text")
+def _text(run: tracking.Run, settings: Settings, contract: Contract) -> str:
+    """The card of the run, with words of the user's own."""
+    return card.render(run, settings, contract) + "\nMy own words.\n"
+
+
+def test_a_fresh_card_says_what_its_run_says(
+    text: str, run: tracking.Run, settings: Settings, contract: Contract
+) -> None:
+    """A card passes its check as it was written, and holds the score of the run."""
+    assert run.run_id in card.check(text, run, settings, contract)
+    name = next(name for name in METRICS[settings.problem] if name in run.metrics)
+    assert f"| {name} | {run.metrics[name]:.4g} |" in text
+
+
+def test_an_edited_number_is_found(
+    text: str, run: tracking.Run, settings: Settings, contract: Contract
+) -> None:
+    """A number that is not the run's fails the check, and both lines are shown."""
+    rows = f"{run.metrics['rows.holdout']:,.0f} rows"
+    with pytest.raises(ProjectError, match="differs from its run") as found:
+        card.check(text.replace(rows, "99,999 rows"), run, settings, contract)
+    assert "99,999 rows" in str(found.value) and rows in str(found.value)
+
+
+def test_a_newer_run_makes_the_card_stale(
+    text: str, run: tracking.Run, settings: Settings, contract: Contract
+) -> None:
+    """A card of an older run fails the check, and the newer one is named."""
+    older = text.replace(run.run_id, "0" * 32)
+    with pytest.raises(ProjectError, match=f"describes run {'0' * 32}; the newest is {run.run_id}"):
+        card.check(older, run, settings, contract)
+
+
+def test_a_card_of_no_run_is_stale_once_there_is_one(
+    run: tracking.Run, settings: Settings, contract: Contract
+) -> None:
+    """The card that comes with the project fails the check after the first training."""
+    with pytest.raises(ProjectError, match="describes no run"):
+        card.check(f"{card.HEAD}\n{card.YOURS}", run, settings, contract)
+
+
+def test_own_words_are_kept(text: str) -> None:
+    """What stands below the line is kept as it is; without the line nothing is overwritten."""
+    assert card.split_card(text)[1] == "\n\nMy own words.\n".replace("\n\n", "\n", 1)
+    with pytest.raises(ProjectError, match="put it back above your own words"):
+        card.split_card(text.replace(card.YOURS, ""))
+
+
+def test_every_column_stands_in_the_card(text: str, contract: Contract) -> None:
+    """The card names each column of the contract."""
+    assert [name for name in contract.columns if f"`{name}`" not in text] == []
+
+
+def test_the_committed_card_keeps_its_line() -> None:
+    """MODEL_CARD.md has the line below which words are kept."""
+    root = Path(__file__).resolve().parents[2]
+    assert card.YOURS in (root / card.CARD).read_text(encoding="utf-8")

@@ -1,0 +1,62 @@
+"""Settings: arguments over the environment over the file, and nothing unknown."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from {{ cookiecutter.package_name }} import ProjectError
+from {{ cookiecutter.package_name }}.settings import CONFIG, PREFIX, load
+
+
+def test_arguments_win_over_the_environment_and_the_environment_over_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An argument wins over the environment, which wins over config.toml."""
+    text = (folder / CONFIG).read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if not line.startswith("seed")]
+    (folder / CONFIG).write_text("\n".join(["seed = 1", *lines]), encoding="utf-8")
+    seeds = [load().seed]
+    monkeypatch.setenv(f"{PREFIX}SEED", "2")
+    seeds += [load().seed, load(seed=3).seed]
+    assert seeds == [1, 2, 3]
+
+
+def test_an_unknown_key_is_refused_by_name(folder: Path) -> None:
+    """A key that nobody reads is refused, and the known ones are listed."""
+    text = (folder / CONFIG).read_text(encoding="utf-8")
+    (folder / CONFIG).write_text(f"sede = 1\n{text}", encoding="utf-8")
+    with pytest.raises(ProjectError, match="sede: unknown key; known are problem, metric, seed"):
+        load()
+
+
+def test_an_unknown_variable_is_refused_by_name(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mistyped variable of the environment is refused rather than ignored."""
+    assert (folder / CONFIG).exists()
+    monkeypatch.setenv(f"{PREFIX}SEDE", "1")
+    with pytest.raises(ProjectError, match=f"{PREFIX}SEDE: no such setting"):
+        load()
+
+
+def test_a_file_that_is_not_toml_is_told_in_one_line(
+    folder: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A broken config.toml ends the command with a line that names the file."""
+    (folder / CONFIG).write_text("problem = ", encoding="utf-8")
+    status = command("train")
+    told = capsys.readouterr().err
+    assert (status, told.count("\n")) == (1, 1)
+    assert told.startswith("Error: config.toml: not valid TOML")
+
+
+def test_a_command_that_does_not_exist_is_refused(
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An unknown command is named, and the known ones are listed."""
+    status = command("trian")
+    told = capsys.readouterr().err
+    assert status == 1
+    assert told.startswith("Error: trian: no such command; commands: ")
+    assert "train" in told

@@ -1,0 +1,91 @@
+"""Tracking: what a run holds, and that it is true."""
+
+import subprocess
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from {{ cookiecutter.package_name }} import tracking
+from {{ cookiecutter.package_name }}.settings import Settings
+from {{ cookiecutter.package_name }}.sources import checksum
+from {{ cookiecutter.package_name }}.training import METRICS, Trained
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_run_holds_parameters_metrics_and_the_tags_that_say_what_it_was_made_from(
+    run: tracking.Run, settings: Settings
+) -> None:
+    """The newest run is finished, and says which commit, data, lock and seed it is of."""
+    assert {"problem", "metric", "seed", "holdout", "data.path"} <= run.params.keys()
+    assert set(METRICS[settings.problem]) & run.metrics.keys()
+    assert run.tags["env.lock_sha256"] == checksum(ROOT / "uv.lock")
+    assert run.tags["seed"] == str(settings.seed)
+    assert {"git.commit", "git.dirty", "data.sha256", "model_version"} <= run.tags.keys()
+
+
+def test_the_model_loads_by_its_address_and_scores_its_input_example(
+    run: tracking.Run, trained: Trained
+) -> None:
+    """The logged model has a signature, and gives for its example what the trained one gives."""
+    mlflow = tracking.connect()
+    model = mlflow.pyfunc.load_model(f"runs:/{run.run_id}/model")
+    example = trained.holdout[trained.contract.inputs()].head(5)
+    assert model.metadata.signature.inputs.input_names() == list(example)
+    assert len(model.predict(model.input_example)) == len(example)
+    assert np.array_equal(model.predict(example), trained.model.predict(example))
+
+
+def test_the_plots_are_pictures(run: tracking.Run, tmp_path: Path) -> None:
+    """A run holds plots, each of them a PNG with something on it."""
+    pictures = tracking.plots(run, tmp_path)
+    assert len(pictures) >= 2
+    assert {path.read_bytes()[:8] for path in pictures} == {b"\x89PNG\r\n\x1a\n"}
+    assert min(path.stat().st_size for path in pictures) > 5000
+
+
+def test_the_baseline_is_a_run_of_the_same_data(run: tracking.Run) -> None:
+    """The baseline stands in the same experiment, with the same data hash."""
+    mlflow = tracking.connect()
+    experiment = mlflow.get_run(run.run_id).info.experiment_id
+    found = mlflow.search_runs([experiment], "tags.role = 'baseline'")
+    assert set(found["tags.data.sha256"]) == {run.tags["data.sha256"]}
+
+
+def test_the_versions_of_the_run_are_those_of_the_lock(run: tracking.Run) -> None:
+    """Every package that the run lists and the lock knows has the version of the lock."""
+    text = tracking.connect().artifacts.load_text(f"runs:/{run.run_id}/environment.txt")
+    installed = dict(line.split("==") for line in text.splitlines())
+    locked: dict[str, set[str]] = {}
+    for package in tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]:
+        locked.setdefault(package["name"], set()).add(package.get("version", ""))
+    known = {name.replace("_", "-"): version for name, version in installed.items()}
+    assert {n: v for n, v in known.items() if n in locked and v not in locked[n]} == {}
+    assert {"pandas", "mlflow", "scikit-learn"} <= known.keys()
+
+
+def test_a_changed_tree_makes_a_dirty_run(
+    folder: Path, settings: Settings, frame: pd.DataFrame
+) -> None:
+    """A run says git.dirty=true once a file differs from the commit, and names the commit."""
+    frame.head(5).to_csv(folder / "rows.csv", index=False)
+    data = settings.data.model_copy(update={"path": "rows.csv"})
+    here = settings.model_copy(update={"data": data})
+    who = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
+    for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "all"]):
+        subprocess.run([*who, *arguments], check=True)
+    clean = tracking.origin(here)
+    (folder / "config.toml").write_text("# changed", encoding="utf-8")
+    assert (clean["git.dirty"], tracking.origin(here)["git.dirty"]) == ("false", "true")
+    assert len(clean["git.commit"]) == 40
+
+
+def test_without_git_the_run_says_unknown(folder: Path, settings: Settings) -> None:
+    """Where there is no repository, commit and tree are unknown rather than clean."""
+    if any((parent / ".git").exists() for parent in folder.parents):
+        pytest.skip("the folder for temporary files lies in a repository")
+    tags = tracking.origin(settings)
+    assert (tags["git.commit"], tags["git.dirty"]) == ("unknown", "unknown")

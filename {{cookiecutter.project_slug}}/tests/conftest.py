@@ -1,0 +1,82 @@
+"""What the tests share: the configured problem, a model of it, and one recorded run."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from {{ cookiecutter.package_name }} import main, tracking, training
+from {{ cookiecutter.package_name }}.contract import Contract, read_contract
+from {{ cookiecutter.package_name }}.problem import read_data
+from {{ cookiecutter.package_name }}.settings import Settings, load
+
+ROOT = Path(__file__).resolve().parents[1]
+ROWS = 5000
+
+
+@pytest.fixture(name="settings", scope="session")
+def _settings() -> Settings:
+    """The settings of this project."""
+    return load()
+
+
+@pytest.fixture(name="contract", scope="session")
+def _contract() -> Contract:
+    """The contract of this project."""
+    return read_contract()
+
+
+@pytest.fixture(name="frame", scope="session")
+def _frame(settings: Settings) -> pd.DataFrame:
+    """The configured data: all rows, or 5,000 of them."""
+    rows = read_data(settings)
+    return rows.sample(min(len(rows), ROWS), random_state=0).sort_index()
+
+
+@pytest.fixture(name="trained", scope="session")
+def _trained(frame: pd.DataFrame, contract: Contract, settings: Settings) -> training.Trained:
+    """A model trained on `frame`."""
+    return training.train(frame, contract, settings)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder to work in that holds the project's config and contract."""
+    for name in ("config.toml", "contract.toml"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A tracking store of the tests' own: no test writes into the project's."""
+    place = tmp_path_factory.mktemp("tracking")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'mlflow.db'}")
+        patch.delenv("MLFLOW_RUN_ID", raising=False)
+        artifacts = (place / "artifacts").as_uri()
+        tracking.connect().create_experiment(tracking.EXPERIMENT, artifact_location=artifacts)
+        yield
+
+
+@pytest.fixture(scope="session")
+def run(trained: training.Trained) -> tracking.Run:
+    """The recorded run of `trained`."""
+    tracking.record(trained)
+    newest = tracking.newest()
+    assert newest is not None
+    return newest
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """`command("train")` runs a command of the project, and gives its exit status."""
+
+    def called(*arguments: str) -> int:
+        monkeypatch.setattr("sys.argv", ["project", *arguments])
+        return main()
+
+    return called

@@ -1,0 +1,63 @@
+"""The score is that of the stored predictions, and there is none without a signal."""
+
+import io
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from {{ cookiecutter.package_name }} import tracking, training
+from {{ cookiecutter.package_name }}.contract import Contract
+from {{ cookiecutter.package_name }}.evaluation import beats, intervals
+from {{ cookiecutter.package_name }}.settings import Settings
+
+TOO_FEW = 30
+
+
+def test_the_metric_of_the_stored_predictions_is_the_logged_one(
+    run: tracking.Run, trained: training.Trained, settings: Settings
+) -> None:
+    """Computed again from the run's own predictions.csv, each metric is what the run says."""
+    text = tracking.connect().artifacts.load_text(f"runs:/{run.run_id}/predictions.csv")
+    words = {name: str for name in ("truth", "prediction") if settings.problem == "classification"}
+    stored = pd.read_csv(io.StringIO(text), dtype=words)
+    again = training.score(settings.problem, stored["truth"], stored)
+    defined = {name: value for name, value in again.items() if np.isfinite(value)}
+    assert len(stored) == len(trained.holdout)
+    assert defined == pytest.approx({name: run.metrics[name] for name in defined})
+
+
+def test_shuffled_answers_push_the_score_to_chance(
+    frame: pd.DataFrame, contract: Contract, settings: Settings
+) -> None:
+    """A model that learns from shuffled answers is no better than the baseline."""
+    known = frame[frame[contract.target].notna()].reset_index(drop=True)
+    order = np.random.default_rng(0).permutation(len(known))
+    shuffled = known.assign(**{contract.target: known[contract.target].to_numpy()[order]})
+    found = training.train(shuffled, contract, settings)
+    if len(found.holdout) < TOO_FEW:
+        pytest.skip(f"{len(found.holdout)} held-out rows say nothing; {TOO_FEW} are needed")
+    metric = settings.metric
+    model = training.score(settings.problem, found.truth, found.predictions)[metric]
+    baseline = training.score(settings.problem, found.truth, found.baseline)[metric]
+    low, high = intervals(settings.problem, found.truth, found.predictions)[metric]
+    gain = baseline - model if metric in training.LOWER_IS_BETTER else model - baseline
+    assert gain < high - low
+
+
+def test_an_interval_holds_its_score(trained: training.Trained, settings: Settings) -> None:
+    """Each 95 % interval lies around the score, and is the same each time."""
+    found = training.score(settings.problem, trained.truth, trained.predictions)
+    spans = intervals(settings.problem, trained.truth, trained.predictions)
+    defined = {name: span for name, span in spans.items() if np.isfinite(found[name])}
+    assert {n: s for n, s in defined.items() if not s[0] <= found[n] <= s[1]} == {}
+    assert defined == {
+        name: span
+        for name, span in intervals(settings.problem, trained.truth, trained.predictions).items()
+        if name in defined
+    }
+
+
+def test_an_undefined_score_beats_nothing() -> None:
+    """NaN is never better than a baseline; of errors the smaller is better."""
+    assert [beats("roc_auc", float("nan"), 0.5), beats("mae", 1.0, 2.0)] == [False, True]
