@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from paired import Party, Timed, by_turns, table
-from peers import HERE, committed, environment, installed, plain_template, run, snapshot
+from paired import Party, by_turns, table
+from peers import HERE, committed, environment, installed, named, plain_template, run, snapshot
 
 Group = tuple[str, int, list[Party]]
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -38,7 +38,7 @@ def generated(template: Path, level: str, folder: Path) -> Path:
 
 def generation(template: Path, scratch: Path) -> Iterator[Group]:
     """A project from the template, beside plain cookiecutter over as many files, and Kedro's."""
-    kedro = installed(scratch / "kedro", PYTHON, "kedro") / "kedro"
+    kedro = installed(scratch / "kedro", PYTHON, "kedro")
     for level in ("0", "1", "4"):
         project = generated(template, level, scratch / f"project-{level}")
         copying = plain_template(project, scratch / f"copying-{level}", LOCKED)
@@ -49,28 +49,33 @@ def generation(template: Path, scratch: Path) -> Iterator[Group]:
             ),
             Party("plain cookiecutter, data and lock copied", f"{COOKIECUTTER} {copying}"),
             Party("plain cookiecutter, all through Jinja", f"{COOKIECUTTER} {rendering}"),
-            Party("Kedro", f"{kedro} new --name 'Flight Delays' --tools none --example n"),
+            Party(
+                named("kedro", kedro),
+                f"{kedro}/kedro new --name 'Flight Delays' --tools none --example n",
+            ),
         ]
 
 
 def model(template: Path, scratch: Path) -> Iterator[Group]:
-    """From an empty folder to a trained model, beside a script of each library, and Kedro's project."""
-    kedro = installed(scratch / "kedro", PYTHON, "kedro") / "kedro"
+    """From an empty folder to a trained model, beside a script and Kedro's project."""
+    kedro = installed(scratch / "kedro", PYTHON, "kedro")
     sample = generated(template, "1", scratch / "project-1") / "data" / "sample"
     scripts = {"0": ("scikit_learn", PEER_PACKAGES), "1": ("mlflow", f"mlflow {PEER_PACKAGES}")}
     start = f"uv venv --quiet --python {PYTHON} && uv pip install --quiet"
     for level, (name, packages) in scripts.items():
         learn = f".venv/bin/python {HERE / f'{name}_quickstart.py'} {sample}"
         make = "cd flight-delays && make train"
-        new = f"{kedro} new --name 'Flight Delays' --tools none --example n && cd flight-delays"
+        new = (
+            f"{kedro}/kedro new --name 'Flight Delays' --tools none --example n && cd flight-delays"
+        )
         yield f"From nothing to a trained model, level {level}", 5, [
             Party(
                 f"mlops-ladder, level {level}",
                 f"{COOKIECUTTER} {template} maturity_level={level} && {make}",
             ),
-            Party(f"{name} quickstart", f"{start} {packages} && {learn}"),
+            Party(f"{name} quickstart script", f"{start} {packages} && {learn}"),
             Party(
-                "Kedro, which trains nothing",
+                f"{named('kedro', kedro)}, which trains nothing",
                 f"{new} && {start} -r requirements.txt && .venv/bin/kedro registry list",
             ),
         ]
@@ -78,10 +83,8 @@ def model(template: Path, scratch: Path) -> Iterator[Group]:
 
 def climb(template: Path, scratch: Path) -> Iterator[Group]:
     """One commit that brings another level, beside `cruft update` with the same answer."""
-    cruft = (
-        installed(scratch / "cruft", PYTHON, "cruft", f"cookiecutter=={version('cookiecutter')}")
-        / "cruft"
-    )
+    same = f"cookiecutter=={version('cookiecutter')}"
+    cruft = installed(scratch / "cruft", PYTHON, "cruft", same)
     for old, new in (("0", "1"), ("1", "2"), ("0", "4")):
         project = committed(generated(template, old, scratch / f"from-{old}-to-{new}"))
         answer = json.dumps({"maturity_level": new})
@@ -92,8 +95,8 @@ def climb(template: Path, scratch: Path) -> Iterator[Group]:
                 copy_of(project),
             ),
             Party(
-                "cruft update",
-                f"{cruft} update --variables-to-update '{answer}' -y",
+                f"{named('cruft', cruft)}, update",
+                f"{cruft}/cruft update --variables-to-update '{answer}' -y",
                 copy_of(project),
             ),
         ]
@@ -112,11 +115,11 @@ def machine() -> str:
         run("uv", "--version").partition(" (")[0],
     ]
     given = os.environ.get("PYTHONDONTWRITEBYTECODE")
-    compiled = (
-        f"PYTHONDONTWRITEBYTECODE={given} here" if given else "PYTHONDONTWRITEBYTECODE not set here"
-    )
+    compiled = f"PYTHONDONTWRITEBYTECODE is {given or 'not set'} here"
+    load = f"load {os.getloadavg()[0]:.1f} at the start"
     return (
-        f"{cores} cores, {platform.machine()}, {platform.system()}; Python {platform.python_version()}, "
+        f"{cores} cores, {load}, {platform.machine()}, {platform.system()}; "
+        f"Python {platform.python_version()}, "
         f"{', '.join(versions)}, {run('git', '--version')}.\n{compiled}, and unset for every party."
     )
 

@@ -1,3 +1,5 @@
+# mypy: disable-error-code="import-not-found,import-untyped"
+# pylint: disable=import-error  # the peers' environments have them
 """The peer of level 1: MLflow's quickstart, on the same rows, with the same learner and split.
 
 `python mlflow_quickstart.py FOLDER` records one run in `mlflow.db`: parameters, a score, a tag, the

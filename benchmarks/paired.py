@@ -35,7 +35,7 @@ class Timed:
 
 
 def wall_seconds(party: Party, folder: Path, environment: Mapping[str, str]) -> float:
-    """What the whole process takes on the clock.  A command that fails is an error, with its words."""
+    """What the whole process takes on the clock; RuntimeError with its words where it fails."""
     started = time.perf_counter()
     done = subprocess.run(
         ["sh", "-c", party.command],

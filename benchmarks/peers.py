@@ -84,3 +84,9 @@ def installed(folder: Path, python: str, *packages: str) -> Path:
     run("uv", "venv", "--quiet", "--python", python, folder)
     run("uv", "pip", "install", "--quiet", "--python", folder / "bin" / "python", *packages)
     return folder / "bin"
+
+
+def named(package: str, programs: Path) -> str:
+    """The package with the version that stands in the environment of these programs."""
+    asked = f"from importlib.metadata import version; print(version({package!r}))"
+    return f"{package} {run(programs / 'python', '-c', asked)}"

@@ -1,3 +1,5 @@
+# mypy: disable-error-code="import-not-found,import-untyped"
+# pylint: disable=import-error  # the peers' environments have them
 """The peer of level 0: a scikit-learn script, on the same rows, with the same learner and split.
 
 `python scikit_learn_quickstart.py FOLDER` prints the score and saves `model.joblib`.

@@ -1,4 +1,4 @@
-"""Remove what the answers leave out, and the folders that are empty then."""
+"""Remove what the answers leave out, and the folders that are empty then; say what is next."""
 
 import json
 import shutil
@@ -10,3 +10,6 @@ for pattern in json.loads(r"""{{ left_out() | jsonify }}"""):
 for folder in sorted((path for path in Path().rglob("*") if path.is_dir()), reverse=True):
     if not any(folder.iterdir()):
         folder.rmdir()
+print("Made {{ cookiecutter.project_slug }}, level {{ cookiecutter.maturity_level }}.  Next:")
+print("  cd {{ cookiecutter.project_slug }} && git init && git add . && git commit -m Start")
+print("  make train")

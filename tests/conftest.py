@@ -1,7 +1,9 @@
 """What the tests of the template share: a copy of the template as it stands, and projects of it."""
 
+import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,12 +45,18 @@ def run(*command: str, at: Path, **environment: str) -> subprocess.CompletedProc
     return subprocess.run(
         command,
         cwd=at,
-        env=os.environ | environment,
+        env={"PYTHONUTF8": "1"} | os.environ | environment,
         capture_output=True,
         text=True,
         check=False,
         stdin=subprocess.DEVNULL,
     )
+
+
+def commands(readme: Path) -> list[str]:
+    """The commands in the fenced blocks of a README, in order."""
+    blocks = re.findall(r"^```\n(.*?)^```$", readme.read_text(encoding="utf-8"), re.S | re.M)
+    return [line for block in blocks for line in block.splitlines() if line.strip()]
 
 
 def commit(repository: Path, message: str = "As it is") -> None:
@@ -114,6 +122,15 @@ def environment(generate: Generate) -> Callable[..., Path]:
         return made[framework]
 
     return of
+
+
+def module(path: str) -> Any:
+    """A module of the template under a name of its own: cookiecutter imports the real one."""
+    spec = importlib.util.spec_from_file_location(f"template_{Path(path).stem}", ROOT / path)
+    assert spec and spec.loader
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
 
 
 def python() -> str:

@@ -8,10 +8,10 @@ from pathlib import Path
 from . import ProjectError, tracking
 from .contract import Contract, read_contract
 from .evaluation import beats
+from .prediction import METRICS
 from .settings import Settings, load
 from .sources import read_sources
 from .tracking import Run
-from .training import METRICS
 
 CARD = Path("MODEL_CARD.md")
 PLOTS = Path("docs/model_card")

@@ -10,8 +10,8 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
 from threadpoolctl import threadpool_limits
 
-from .prediction import predict
-from .training import LOWER_IS_BETTER, METRICS, Trained, score
+from .prediction import LOWER_IS_BETTER, METRICS, predict, score
+from .training import Trained
 
 RESAMPLES = 200
 IMPORTANCE_ROWS = 1000

@@ -18,7 +18,7 @@ from .evaluation import figures, intervals
 from .reading import files
 from .settings import Settings
 from .sources import checksum
-from .training import Trained, score
+from .training import Trained
 
 EXPERIMENT = __package__
 LOCK = Path("uv.lock")
@@ -79,20 +79,14 @@ def origin(settings: Settings) -> dict[str, str]:
 def measured(trained: Trained) -> dict[str, float]:
     """Each metric with its interval as NAME, NAME.low and NAME.high; those that are defined."""
     problem, seed = trained.settings.problem, trained.settings.seed
-    found = score(problem, trained.truth, trained.predictions)
+    found = trained.scores
     spans = intervals(problem, trained.truth, trained.predictions, seed)
     found |= {f"{name}.low": low for name, (low, _) in spans.items()}
     found |= {f"{name}.high": high for name, (_, high) in spans.items()}
-    found |= {f"baseline.{name}": value for name, value in reference(trained).items()}
+    found |= {f"baseline.{name}": value for name, value in trained.baseline_scores.items()}
     found |= {"fit_seconds": trained.seconds}
     found |= {"rows.train": len(trained.train), "rows.holdout": len(trained.holdout)}
     return {name: float(value) for name, value in found.items() if isfinite(value)}
-
-
-def reference(trained: Trained) -> dict[str, float]:
-    """The baseline's metrics; those that are defined."""
-    found = score(trained.settings.problem, trained.truth, trained.baseline)
-    return {name: value for name, value in found.items() if isfinite(value)}
 
 
 def parameters(trained: Trained) -> dict[str, Any]:
@@ -140,8 +134,9 @@ def record_baseline(mlflow: Any, place: str, trained: Trained, tags: dict[str, s
     """A finished run of the same experiment that holds the baseline's metrics."""
     client = mlflow.MlflowClient()
     run = client.create_run(place, tags=tags | {"role": "baseline"}, run_name="baseline")
-    for name, value in reference(trained).items():
-        client.log_metric(run.info.run_id, name, value)
+    for name, value in trained.baseline_scores.items():
+        if isfinite(value):
+            client.log_metric(run.info.run_id, name, value)
     client.set_terminated(run.info.run_id)
 
 
@@ -187,15 +182,6 @@ def newest() -> Run | None:
         max_results=1,
     )
     return as_run(found[0]) if found else None
-
-
-def find(run_id: str) -> Run | None:
-    """The run of this id, or None where the store does not know it."""
-    mlflow = connect()
-    try:
-        return as_run(mlflow.get_run(run_id))
-    except mlflow.exceptions.MlflowException:
-        return None
 
 
 def as_run(found: Any) -> Run:

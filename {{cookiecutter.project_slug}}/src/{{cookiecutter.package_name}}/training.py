@@ -5,26 +5,19 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from math import ceil
-from pathlib import Path
 from typing import Any
 
 import joblib
 import pandas as pd
-from sklearn import metrics
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from . import ProjectError, observers
 from .contract import Contract, conform, read_contract
-from .prediction import MODEL, predict
+from .prediction import METRICS, MODEL, predict, save_model, score
 from .problem import build_model, read_data
 from .settings import Settings, load
 
-METRICS = {
-    "classification": ("roc_auc", "accuracy", "balanced_accuracy"),
-    "regression": ("mae", "rmse", "r2"),
-}
-LOWER_IS_BETTER = ("mae", "rmse")
 FEWEST_ROWS = 5
 
 
@@ -51,6 +44,16 @@ class Trained:
         return self.holdout[self.contract.target]
 
     @property
+    def scores(self) -> dict[str, float]:
+        """Each metric of the model."""
+        return score(self.settings.problem, self.truth, self.predictions)
+
+    @property
+    def baseline_scores(self) -> dict[str, float]:
+        """Each metric of the baseline."""
+        return score(self.settings.problem, self.truth, self.baseline)
+
+    @property
     def version(self) -> str:
         """A name for what was learned: equal models have the same one."""
         return str(joblib.hash((self.model, self.contract), hash_name="sha1"))[:12]
@@ -59,53 +62,30 @@ class Trained:
 Observer = Callable[[Trained], None]
 
 
-def score(problem: str, truth: pd.Series, found: pd.DataFrame) -> dict[str, float]:
-    """Each metric of the problem, by its name, of predictions as `prediction.predict` gives them.
-
-    A metric that `truth` does not define is NaN: `roc_auc` unless there are two classes and both
-    occur, `r2` of a single row.
-    """
-    guess = found["prediction"]
-    if problem == "regression":
-        return {
-            "mae": float(metrics.mean_absolute_error(truth, guess)),
-            "rmse": float(metrics.root_mean_squared_error(truth, guess)),
-            "r2": float(metrics.r2_score(truth, guess)) if len(truth) > 1 else float("nan"),
-        }
-    hit = truth == guess
-    return {
-        "roc_auc": roc_auc(truth, found.filter(regex="^probability_")),
-        "accuracy": float(hit.mean()),
-        "balanced_accuracy": float(hit.groupby(truth).mean().mean()),
-    }
-
-
-def roc_auc(truth: pd.Series, shares: pd.DataFrame) -> float:
-    """The area under the ROC curve of the second of two classes; NaN where it is not defined."""
-    positive = truth.astype(str) == shares.columns[-1].removeprefix("probability_")
-    if shares.shape[1] != 2 or positive.nunique() != 2:
-        return float("nan")
-    return float(metrics.roc_auc_score(positive, shares.iloc[:, -1]))
-
-
 def split(
     frame: pd.DataFrame, contract: Contract, settings: Settings
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows to train on and rows held out: the latest ones where a column says the time, else any.
+    """Rows to train on and rows held out: the latest ones where a column says the time.
 
-    Rows held out at random keep the shares of the classes where each has rows enough.
+    Else whole groups where a column names them, else any rows, the shares of the classes kept where
+    each has rows enough.
     """
     held_out = ceil(len(frame) * settings.holdout)
     if times := contract.names("time"):
         ordered = frame.sort_values(times[0], kind="stable", na_position="first")
         return ordered.iloc[:-held_out], ordered.iloc[-held_out:]
-    counts = frame[contract.target].value_counts()
+    if groups := contract.names("group"):
+        chance = GroupShuffleSplit(1, test_size=settings.holdout, random_state=settings.seed)
+        kept, held = next(chance.split(frame, groups=frame[groups[0]].astype(str)))
+        return frame.iloc[kept], frame.iloc[held]
+    target = frame[contract.target]
+    counts = target.value_counts()
     fair = settings.problem == "classification" and counts.min() > 1 and len(counts) <= held_out
     train_rows, holdout_rows = train_test_split(
         frame,
         test_size=held_out,
         random_state=settings.seed,
-        stratify=frame[contract.target] if fair else None,
+        stratify=target if fair else None,
     )
     return train_rows, holdout_rows
 
@@ -175,20 +155,9 @@ def train(
     return trained
 
 
-def save(trained: Trained, path: Path = MODEL) -> None:
-    """Write the model with its contract and version; whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.part")
-    content = {"model": trained.model, "contract": trained.contract, "version": trained.version}
-    joblib.dump(content, unfinished)
-    unfinished.replace(path)
-
-
 def summary(trained: Trained) -> str:
     """The scores beside the baseline's, a line for each metric, the chosen metric marked."""
-    settings = trained.settings
-    model = score(settings.problem, trained.truth, trained.predictions)
-    baseline = score(settings.problem, trained.truth, trained.baseline)
+    settings, model, baseline = trained.settings, trained.scores, trained.baseline_scores
     lines = [f"{'':18} {'model':>10} {'baseline':>10}"]
     for name in METRICS[settings.problem]:
         mark = "  <- config.toml: metric" if name == settings.metric else ""
@@ -204,7 +173,7 @@ def main(arguments: list[str]) -> None:
     frame = read_data(settings)
     print(f"Read {len(frame):,} rows from {settings.data.path}; training ...", flush=True)
     trained = train(frame, contract, settings, observers("trained"))
-    save(trained)
+    save_model(trained.model, contract, trained.version)
     times = contract.names("time")
     chosen = f"the latest by {times[0]}" if times else "at random"
     print(f"Trained on {len(trained.train):,} rows in {trained.seconds:.1f} s")

@@ -6,8 +6,8 @@ import pytest
 
 from {{ cookiecutter.package_name }} import ProjectError, card, tracking
 from {{ cookiecutter.package_name }}.contract import Contract
+from {{ cookiecutter.package_name }}.prediction import METRICS
 from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.training import METRICS
 
 
 @pytest.fixture(name="text")

@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 
 from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.prediction import MODEL, predict, score_file
-from {{ cookiecutter.package_name }}.training import Trained, save
+from {{ cookiecutter.package_name }}.prediction import MODEL, predict, save_model, score_file
+from {{ cookiecutter.package_name }}.training import Trained
 
 
 @pytest.fixture(name="rows")
 def _rows(folder: Path, frame: pd.DataFrame, trained: Trained) -> Path:
     """A file of rows in a folder that holds a trained model."""
-    save(trained, folder / MODEL)
+    save_model(trained.model, trained.contract, trained.version, folder / MODEL)
     frame.head(50).to_parquet(folder / "rows.parquet")
     return Path("rows.parquet")
 

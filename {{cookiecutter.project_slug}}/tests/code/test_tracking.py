@@ -9,9 +9,10 @@ import pandas as pd
 import pytest
 
 from {{ cookiecutter.package_name }} import tracking
+from {{ cookiecutter.package_name }}.prediction import METRICS
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.sources import checksum
-from {{ cookiecutter.package_name }}.training import METRICS, Trained
+from {{ cookiecutter.package_name }}.training import Trained
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -3,7 +3,8 @@
 import pytest
 
 from {{ cookiecutter.package_name }}.evaluation import intervals
-from {{ cookiecutter.package_name }}.training import LOWER_IS_BETTER, Trained, score
+from {{ cookiecutter.package_name }}.prediction import LOWER_IS_BETTER
+from {{ cookiecutter.package_name }}.training import Trained
 
 TOO_FEW = 30
 
@@ -13,8 +14,7 @@ def test_the_model_is_not_worse_than_the_baseline(trained: Trained) -> None:
     if len(trained.holdout) < TOO_FEW:
         pytest.skip(f"{len(trained.holdout)} held-out rows say nothing; {TOO_FEW} are needed")
     problem, metric = trained.settings.problem, trained.settings.metric
-    model = score(problem, trained.truth, trained.predictions)[metric]
-    baseline = score(problem, trained.truth, trained.baseline)[metric]
+    model, baseline = trained.scores[metric], trained.baseline_scores[metric]
     low, high = intervals(problem, trained.truth, trained.predictions)[metric]
     gain = baseline - model if metric in LOWER_IS_BETTER else model - baseline
     assert gain > low - high, f"{metric}: model {model:.4g}, baseline {baseline:.4g}"

@@ -9,6 +9,7 @@ import pytest
 from {{ cookiecutter.package_name }} import tracking, training
 from {{ cookiecutter.package_name }}.contract import Contract
 from {{ cookiecutter.package_name }}.evaluation import beats, intervals
+from {{ cookiecutter.package_name }}.prediction import LOWER_IS_BETTER, score
 from {{ cookiecutter.package_name }}.settings import Settings
 
 TOO_FEW = 30
@@ -21,7 +22,7 @@ def test_the_metric_of_the_stored_predictions_is_the_logged_one(
     text = tracking.connect().artifacts.load_text(f"runs:/{run.run_id}/predictions.csv")
     words = {name: str for name in ("truth", "prediction") if settings.problem == "classification"}
     stored = pd.read_csv(io.StringIO(text), dtype=words)
-    again = training.score(settings.problem, stored["truth"], stored)
+    again = score(settings.problem, stored["truth"], stored)
     defined = {name: value for name, value in again.items() if np.isfinite(value)}
     assert len(stored) == len(trained.holdout)
     assert defined == pytest.approx({name: run.metrics[name] for name in defined})
@@ -38,16 +39,15 @@ def test_shuffled_answers_push_the_score_to_chance(
     if len(found.holdout) < TOO_FEW:
         pytest.skip(f"{len(found.holdout)} held-out rows say nothing; {TOO_FEW} are needed")
     metric = settings.metric
-    model = training.score(settings.problem, found.truth, found.predictions)[metric]
-    baseline = training.score(settings.problem, found.truth, found.baseline)[metric]
+    model, baseline = found.scores[metric], found.baseline_scores[metric]
     low, high = intervals(settings.problem, found.truth, found.predictions)[metric]
-    gain = baseline - model if metric in training.LOWER_IS_BETTER else model - baseline
+    gain = baseline - model if metric in LOWER_IS_BETTER else model - baseline
     assert gain < high - low
 
 
 def test_an_interval_holds_its_score(trained: training.Trained, settings: Settings) -> None:
     """Each 95 % interval lies around the score, and is the same each time."""
-    found = training.score(settings.problem, trained.truth, trained.predictions)
+    found = trained.scores
     spans = intervals(settings.problem, trained.truth, trained.predictions)
     defined = {name: span for name, span in spans.items() if np.isfinite(found[name])}
     assert {n: s for n, s in defined.items() if not s[0] <= found[n] <= s[1]} == {}

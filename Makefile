@@ -1,0 +1,39 @@
+# The tasks of the template: `make help` lists them.
+.DEFAULT_GOAL := help
+BIN := $(CURDIR)/.venv/bin
+UV ?= $(shell command -v uv || echo $(BIN)/uv)
+export PATH := $(BIN):$(PATH)
+OUT ?= ..
+
+.PHONY: help setup demo new test test-fast check locks docs
+
+help: ## list the tasks
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
+
+setup: $(BIN)/.ready ## install what the template's tasks need into .venv; uv too where it is missing
+
+$(BIN)/.ready: pyproject.toml uv.lock
+	@command -v $(UV) > /dev/null || { echo "Installing uv into .venv ..."; python3 -m venv .venv && $(BIN)/python -m pip install --quiet 'uv>=0.9,<1'; }
+	@echo "Installing the template's tools into .venv ..."; $(UV) sync --quiet --locked
+	@touch $@
+
+demo: setup ## generate a level-1 project in demo/, train it, and say what to type next
+	@$(BIN)/python tools/demo.py
+
+new: setup ## [OUT=folder]: ask the questions and generate a project (default: beside this folder)
+	@$(BIN)/cookiecutter . --output-dir "$(OUT)"
+
+test: setup ## every test, the slow ones included: environments, trainings, climbs (about 15 minutes)
+	@$(BIN)/pytest -n 2 --dist loadgroup
+
+test-fast: setup ## the tests of the inner loop, under 30 seconds
+	@$(BIN)/pytest -n 2 -m "not slow" --ignore tests/test_climb.py
+
+check: setup ## black, pylint and mypy on the template's own code
+	@$(BIN)/black --check --quiet . && $(BIN)/pylint local_extensions.py tools tests benchmarks && $(BIN)/mypy
+
+locks: setup ## [UPGRADE=yes]: renew the locks that projects get
+	@UV=$(UV) $(BIN)/python tools/lock.py $(if $(UPGRADE),--upgrade)
+
+docs: setup ## renew what is generated: the table of levels, the golden trees
+	@$(BIN)/python tools/levels.py && $(BIN)/python tools/trees.py > /dev/null

@@ -1,0 +1,107 @@
+"""Budgets: what a person has to read stays small, and Jinja is rationed."""
+
+import ast
+import io
+import re
+import tokenize
+from pathlib import Path
+
+import pytest
+from conftest import LEVELS, PROJECT, Generate, files
+
+SEAMS = {"README.md", "pyproject.toml", "settings.py"}
+BRANCH = re.compile(r"# \{%-?\s*(?:if|elif|for|set|macro)")
+FILES = dict(zip(LEVELS, (20, 45, 90, 160, 210)))
+LINES = dict(zip(LEVELS, (650, 1000, 1700, 2700, 3700)))
+
+
+def code_lines(text: str) -> int:
+    """How many lines hold code: no blank ones, comments or docstrings."""
+    docstrings = {
+        line
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        for line in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    nothing = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT}
+    lines = {
+        line
+        for token in tokenize.generate_tokens(io.StringIO(text).readline)
+        if token.type not in nothing and token.string
+        for line in range(token.start[0], token.end[0] + 1)
+    }
+    return len(lines - docstrings)
+
+
+def functions(project: Path) -> list[tuple[str, int]]:
+    """Every function of the package with the number of its lines."""
+    return [
+        (f"{path.name}:{node.name}", (node.end_lineno or 0) - node.lineno + 1)
+        for path in sorted(project.glob("src/*/**/*.py"))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.FunctionDef)
+    ]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_has_few_files(generate: Generate, level: str) -> None:
+    """Beside the data, which nobody reads one by one, a level keeps to its number of files."""
+    names = [name for name in files(generate(maturity_level=level)) if name[:5] != "data/"]
+    assert len(names) <= FILES[level]
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_has_few_lines_of_code(generate: Generate, level: str) -> None:
+    """The package of a level keeps to its number of lines of code."""
+    paths = generate(maturity_level=level).glob("src/**/*.py")
+    assert sum(code_lines(path.read_text(encoding="utf-8")) for path in paths) <= LINES[level]
+
+
+@pytest.mark.parametrize("framework", ["scikit-learn", "lightgbm", "xgboost"])
+def test_a_function_fits_in_a_glance(generate: Generate, framework: str) -> None:
+    """No function of the package is longer than 25 lines with its docstring taken out."""
+    project = generate(maturity_level="4", framework=framework)
+    long = []
+    for path in sorted(project.glob("src/*/**/*.py")):
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef):
+                body = ast.get_source_segment(text, node) or ""
+                if (count := code_lines(body)) > 25:
+                    long.append(f"{path.name}:{node.name} {count}")
+    assert long == []
+
+
+def test_a_module_stays_under_200_lines(generate: Generate) -> None:
+    """Every module of the package can be read in one go."""
+    paths = generate(maturity_level="4").glob("src/**/*.py")
+    counts = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in paths}
+    assert {name: count for name, count in counts.items() if count > 200} == {}
+
+
+def test_branches_live_only_in_seams_and_stay_few() -> None:
+    """Jinja asks questions in three files, at most eight each."""
+    counts = {
+        path.name: found
+        for path in PROJECT.rglob("*")
+        if path.is_file()
+        and path.suffix != ".lock"
+        and (found := len(BRANCH.findall(path.read_text(encoding="utf-8"))))
+    }
+    assert counts.keys() <= SEAMS
+    assert max(counts.values()) <= 8
+
+
+def test_no_level_number_is_asked_for() -> None:
+    """Files ask for capabilities by name, never for a level."""
+    texts = {
+        path.name: path.read_text(encoding="utf-8")
+        for path in PROJECT.rglob("*.*")
+        if path.is_file()
+    }
+    assert [name for name, text in texts.items() if re.search(r"\{%.*maturity_level", text)] == []
+
+
+def test_paths_hold_no_logic() -> None:
+    """No file or folder name of the template holds a question."""
+    assert [path for path in PROJECT.rglob("*") if "{%" in path.name] == []

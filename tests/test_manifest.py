@@ -1,0 +1,106 @@
+"""capabilities.yml: complete, true to the tree, and the source of the README's table."""
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import MANIFEST, PROJECT, ROOT, Generate, files, module
+
+LADDER = module("local_extensions.py")
+CAPABILITIES = MANIFEST["capabilities"]
+APPLIES = {"any", "online", "tab", "people", "deployed", "labels", "upstream"}
+ANSWERS = {"affects_people": "no", "maturity_level": "1", "framework": "lightgbm"}
+
+
+@pytest.mark.parametrize("name", CAPABILITIES)
+def test_every_entry_is_complete(name: str) -> None:
+    """A capability has a level, a title, a condition, and paths or the word that it is planned."""
+    entry = CAPABILITIES[name]
+    assert entry["level"] in range(5) and entry["title"] and entry["if"] in APPLIES
+    assert bool(entry.get("paths")) != bool(entry.get("planned"))
+    assert entry.keys() <= {"level", "title", "if", "paths", "planned", "docs"}
+
+
+@pytest.mark.parametrize("name", CAPABILITIES)
+def test_every_path_exists(name: str) -> None:
+    """Each glob of the manifest finds something in the template."""
+    patterns = CAPABILITIES[name].get("paths", [])
+    assert [pattern for pattern in patterns if not list(PROJECT.glob(pattern))] == []
+
+
+def test_every_level_has_capabilities_in_order() -> None:
+    """The entries stand in the order of their levels, and no level is empty."""
+    levels = [entry["level"] for entry in CAPABILITIES.values()]
+    assert levels == sorted(levels) and set(levels) == set(range(5))
+
+
+def test_every_question_about_a_capability_names_a_declared_one() -> None:
+    """`has("…")` in the template asks for capabilities that the manifest declares."""
+    texts = [
+        path.read_text(encoding="utf-8")
+        for folder in (PROJECT, ROOT / "templates", ROOT / "hooks")
+        for path in folder.rglob("*")
+        if path.suffix in {".md", ".toml", ".py", ".mk", ".yaml", ".yml"}
+    ]
+    asked = {name for text in texts for name in re.findall(r'has\("([^"]*)"\)', text)}
+    assert asked and asked <= CAPABILITIES.keys()
+
+
+def test_a_capability_that_is_not_declared_stops_generation() -> None:
+    """A mistyped name is an error, not a silent no."""
+    with pytest.raises(KeyError):
+        LADDER.has(MANIFEST, ANSWERS, "tracking.rnus")
+
+
+def test_what_affects_people_is_asked_for() -> None:
+    """A capability for people is there only where the answers say that people are affected."""
+    asked = [ANSWERS | {"maturity_level": "3", "affects_people": word} for word in ("no", "yes")]
+    assert [LADDER.has(MANIFEST, answers, "model.fairness") for answers in asked] == [False, True]
+
+
+def test_a_choice_leaves_out_the_paths_of_the_others() -> None:
+    """Paths of an answer that was not given are left out, those of the given one stay."""
+    ladder = {"capabilities": {}, "choices": {"ci": {"github": ["a"], "gitlab": ["b"]}}}
+    assert LADDER.left_out(ladder, {"ci": "github"}) == ["b"]
+
+
+def test_a_path_of_two_owners_needs_both() -> None:
+    """A path stays only if everything that names it holds."""
+    low, high = ({"level": level, "if": "any", "paths": ["x"]} for level in (0, 2))
+    ladder = {"capabilities": {"low": low, "high": high}, "choices": {}}
+    kept = [level for level in "0123" if not LADDER.left_out(ladder, {"maturity_level": level})]
+    assert kept == ["2", "3"]
+
+
+def test_the_lock_is_that_of_the_framework_and_of_the_highest_level_reached() -> None:
+    """Levels without dependencies of their own share the lock of the level below."""
+    ladder = {"locks": [1, 3]}
+    asked = [LADDER.lock(ladder, ANSWERS | {"maturity_level": level}) for level in "01234"]
+    assert asked == [f"locks/lightgbm-{level}.lock" for level in (1, 1, 1, 3, 3)]
+
+
+def test_the_default_python_is_one_that_is_here_and_supported() -> None:
+    """The default is the Python that renders, or the newest that the template supports."""
+    assert re.fullmatch(r"3\.1[1-4]", LADDER.this_python())
+
+
+def test_the_table_of_the_readme_is_made_from_the_manifest() -> None:
+    """README.md shows what the manifest says is there: `make docs` would change nothing."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert module("tools/levels.py").renewed(readme, MANIFEST) == readme
+
+
+def test_what_a_level_adds_is_named_by_a_capability(generate: Generate) -> None:
+    """Every file that level 0 lacks belongs to a capability of a level above."""
+    owned = {
+        path.relative_to(PROJECT)
+        for entry in CAPABILITIES.values()
+        for pattern in entry.get("paths", [])
+        if entry["level"]
+        for path in PROJECT.glob(pattern)
+    }
+    added = files(generate(maturity_level="4")).keys() - files(generate(maturity_level="0")).keys()
+    places = [
+        Path(name.replace("flight_delays", "{{cookiecutter.package_name}}")) for name in added
+    ]
+    assert added and [at for at in places if not {at, *at.parents} & owned] == []

@@ -1,0 +1,125 @@
+"""The ways in, as a person walks them: the demo, plain cookiecutter, own data, a climb."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from conftest import ROOT, Generate, commit, run
+
+pytestmark = pytest.mark.slow
+OWN = """\
+Kunden-Nr;Größe in cm;Stadt;Mitglied seit;Raucher;Prämie
+"""
+
+
+def ok(*command: str, at: Path, **environment: str) -> str:
+    """What a command prints; it must end well."""
+    done = run(*command, at=at, **environment)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def own_data(path: Path, rows: int = 400) -> None:
+    """A file as a spreadsheet in Germany writes it: semicolons, decimal commas, cp1252."""
+    cities = ("Köln", "München", "Łódź".encode("cp1252", "ignore").decode("cp1252"), "Zürich")
+    lines = [OWN]
+    for row in range(rows):
+        size, city, smoker = 150 + row * 37 % 50, cities[row % 4], ("ja", "nein")[row % 3 == 0]
+        amount = f"{200 + size * 1.5 + 90 * (smoker == 'ja') + row % 7:.2f}".replace(".", ",")
+        day = f"{1 + row % 28:02d}.{1 + row % 12:02d}.{2015 + row % 9}"
+        target = amount if row % 50 else ""
+        lines.append(f"K{row:05d};{size},5;{city if row % 11 else ''};{day};{smoker};{target}\n")
+    path.write_text("".join(lines), encoding="cp1252")
+
+
+@pytest.mark.xdist_group("demo")
+def test_the_demo_runs_in_an_empty_clone_with_an_empty_home(tmp_path: Path, template: Path) -> None:
+    """`make demo` ends with a held-out score and the next three commands; also the second time."""
+    clone, home = tmp_path / "clone", tmp_path / "home"
+    home.mkdir()
+    ok("git", "clone", "--quiet", str(template), str(clone), at=tmp_path)
+    cache = ok("uv", "cache", "dir", at=tmp_path).strip()
+    for _ in range(2):
+        printed = ok("make", "demo", at=clone, HOME=str(home), UV_CACHE_DIR=cache)
+        assert re.search(r"roc_auc +0\.6\d+ +0\.5 ", printed)
+        last = [line.split()[:2] for line in printed.splitlines()[-3:]]
+        assert last == [["cd", "demo/flight-delays"], ["make", "ui"], ["make", "contract"]]
+    (clone / "demo/flight-delays/README.md").write_text("mine", encoding="utf-8")
+    refused = run("make", "demo", at=clone, HOME=str(home), UV_CACHE_DIR=cache)
+    assert refused.returncode != 0 and "has changes of yours" in refused.stderr
+
+
+def test_plain_cookiecutter_by_uvx_makes_a_project(tmp_path: Path, template: Path) -> None:
+    """`uvx cookiecutter <template> --no-input key=value` needs nothing else."""
+    ok("uvx", "cookiecutter", str(template), "--no-input", "project_name=Churn", at=tmp_path)
+    assert (tmp_path / "churn/src/churn/problem.py").exists()
+
+
+def test_make_new_asks_and_makes_a_project_in_the_folder_named(tmp_path: Path) -> None:
+    """`make new OUT=folder`, answered by the enter key, makes the default project there."""
+    done = subprocess.run(
+        ["make", "new", f"OUT={tmp_path}"],
+        cwd=ROOT,
+        input="\n" * 20,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONUTF8": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert "MLOps maturity level" in done.stdout
+    assert (tmp_path / "flight-delays/.cruft.json").exists()
+
+
+@pytest.mark.xdist_group("climb")
+def test_own_data_and_edits_survive_a_climb_and_everything_passes(
+    generate: Generate, tmp_path: Path
+) -> None:
+    """From level 0 with a file of one's own to level 1: trained, checked, tested; and back."""
+    project = tmp_path / "flight-delays"
+    subprocess.run(["cp", "-R", str(generate(maturity_level="0")), str(project)], check=True)
+    own_data(project / "data" / "prämien.csv")
+    told = ok("make", "contract", "DATA=data/prämien.csv", "TARGET=Prämie", at=project)
+    assert "read as cp1252, separator ';', decimal ','" in told
+    assert "Regression of Prämie; 8 rows without one are left out" in told
+    ok("make", "train", "predict", at=project)
+    commit(project)
+    config = (project / "config.toml").read_text(encoding="utf-8")
+
+    assert "0 -> 1" in ok("make", "climb", "LEVEL=1", at=project, **WHO)
+    assert (project / "config.toml").read_text(encoding="utf-8") == config
+    ok("make", "data", "DECLARE=yes", at=project)
+    assert "Recorded run" in ok("make", "train", at=project)
+    ok("make", "card", "check", "test", at=project)
+    commit(project, "The card")
+
+    ok("git", "rm", "--quiet", "-r", "docs", at=project)
+    commit(project, "Without pictures")
+    done = run("make", "climb", "LEVEL=0", at=project, **WHO)
+    assert done.returncode != 0
+    assert "MODEL_CARD.md" in done.stderr and "git cherry-pick --abort" in done.stderr
+    ok("git", "cherry-pick", "--abort", at=project)
+    assert ok("git", "status", "--porcelain", at=project) == ""
+
+
+WHO = {
+    "GIT_AUTHOR_NAME": "Ada",
+    "GIT_AUTHOR_EMAIL": "ada@example.com",
+    "GIT_COMMITTER_NAME": "Ada",
+    "GIT_COMMITTER_EMAIL": "ada@example.com",
+}
+
+
+@pytest.mark.parametrize("level", ["7", "two", "-1"])
+def test_a_level_that_does_not_exist_is_refused_in_a_line(
+    generate: Generate, tmp_path: Path, level: str
+) -> None:
+    """`make climb` to no level names the level and those that there are."""
+    project = tmp_path / "flight-delays"
+    subprocess.run(["cp", "-R", str(generate(maturity_level="0")), str(project)], check=True)
+    commit(project)
+    done = run("uv", "run", "--quiet", "--script", "tools/climb.py", "--", level, at=project, **WHO)
+    assert done.returncode == 1
+    assert f"maturity_level: '{level}' is not one of 0, 1, 2, 3, 4" in done.stderr

@@ -1,0 +1,112 @@
+"""Rendering: over all pairs of answers, every file is what its name says, finished as it comes."""
+
+import ast
+import json
+import subprocess
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from allpairspy import AllPairs
+from conftest import CHOICES, Generate, files, run, python
+
+NAMES = {"project_name": ["Flight Delays", "A rather long name of a project"]}
+QUESTIONS = CHOICES | NAMES | {"python_version": ["3.11", "3.12", "3.13", "3.14"]}
+PAIRS = [dict(zip(QUESTIONS, row)) for row in AllPairs(list(QUESTIONS.values()))]
+PARSERS: dict[str, Callable[[str], Any]] = {
+    ".py": ast.parse,
+    ".toml": tomllib.loads,
+    ".lock": tomllib.loads,
+    ".yml": yaml.safe_load,
+    ".yaml": yaml.safe_load,
+    ".json": json.loads,
+    ".ipynb": json.loads,
+}
+FOREIGN = {"tools/climb.py"}
+
+
+def named(answers: dict[str, str]) -> str:
+    """A name for these answers in the report."""
+    return "-".join(answers.values()).replace(" ", "_")
+
+
+@pytest.mark.parametrize("answers", PAIRS, ids=named)
+def test_every_file_parses_and_no_tag_is_left(generate: Generate, answers: dict[str, str]) -> None:
+    """Each file is well-formed, holds no template code, and ends in one newline."""
+    for name, content in files(generate(**answers)).items():
+        text = content.decode("utf-8")
+        PARSERS.get(Path(name).suffix, str)(text)
+        if name not in FOREIGN:
+            assert "{%" not in text and "cookiecutter." not in text, name
+        assert text.endswith("\n") and not text.endswith("\n\n"), name
+
+
+@pytest.mark.parametrize("answers", PAIRS, ids=named)
+def test_black_would_change_nothing(generate: Generate, answers: dict[str, str]) -> None:
+    """The code comes formatted, whatever the answers."""
+    done = run(python(), "-m", "black", "--check", ".", at=generate(**answers))
+    assert (done.returncode, done.stderr) == (0, done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("answers", PAIRS, ids=named)
+def test_blanks_are_tidy(generate: Generate, answers: dict[str, str]) -> None:
+    """No line of text ends in a blank, and no branch leaves a hole of blank lines behind."""
+    for name, content in files(generate(**answers)).items():
+        text = content.decode("utf-8")
+        assert not [line for line in text.splitlines() if line != line.rstrip()], name
+        assert "\n\n\n\n" not in text, name
+        if not name.endswith(".py"):
+            assert "\n\n\n" not in text, name
+
+
+def test_generating_twice_gives_the_same_bytes(
+    generate: Generate, template: Path, tmp_path: Path
+) -> None:
+    """No clock, no chance and no network goes into a project."""
+    first = generate(maturity_level="1")
+    record = json.loads((first / ".cruft.json").read_text(encoding="utf-8"))
+    answers = record["context"]["cookiecutter"].items()
+    pairs = [f"{name}={answer}" for name, answer in answers if name[0] != "_"]
+    command = [
+        python(),
+        "-m",
+        "cookiecutter",
+        "--no-input",
+        "--default-config",
+        "-o",
+        str(tmp_path),
+    ]
+    subprocess.run([*command, str(template), *pairs], cwd=tmp_path, check=True, capture_output=True)
+    assert files(tmp_path / "flight-delays") == files(first)
+
+
+def test_the_record_names_the_template_its_commit_and_the_answers(
+    generate: Generate, template: Path
+) -> None:
+    """`.cruft.json` says all that it takes to make the project again."""
+    record = json.loads((generate(maturity_level="2") / ".cruft.json").read_text(encoding="utf-8"))
+    head = run("git", "rev-parse", "HEAD", at=template).stdout.strip()
+    assert (record["template"], record["commit"]) == (str(template), head)
+    assert record["context"]["cookiecutter"]["maturity_level"] == "2"
+
+
+def test_cruft_finds_the_project_up_to_date(generate: Generate) -> None:
+    """cruft reads our record: a second way to follow the template."""
+    done = run(python(), "-m", "cruft", "check", at=generate(maturity_level="1"))
+    assert (done.returncode, "up to date" in done.stdout) == (0, True), done.stdout + done.stderr
+
+
+def test_nothing_but_the_sample_knows_of_flights(generate: Generate) -> None:
+    """Outside config, contract, problem and the sample no file knows what the sample is about."""
+    project = generate(maturity_level="4", project_name="Churn")
+    known = {"config.toml", "contract.toml", "src/churn/problem.py", "data/sources.toml"}
+    words = (b"flight", b"airport", b"carrier", b"nycflights")
+    told = {
+        name
+        for name, content in files(project).items()
+        if not name.startswith("data/sample/") and any(word in content.lower() for word in words)
+    }
+    assert told <= known

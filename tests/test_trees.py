@@ -1,0 +1,37 @@
+"""Golden trees: exactly these files at each level.  `make docs` renews them."""
+
+from pathlib import Path
+
+import pytest
+from conftest import LEVELS, Generate, files
+
+TREES = Path(__file__).parent / "trees"
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_a_level_holds_exactly_these_files(generate: Generate, level: str) -> None:
+    """The files of a level are those of its golden tree, no more and no less."""
+    golden = (TREES / f"level-{level}.txt").read_text(encoding="utf-8").splitlines()
+    assert sorted(files(generate(maturity_level=level))) == golden
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [
+        {"problem": "regression"},
+        {"framework": "lightgbm"},
+        {"framework": "xgboost"},
+        {"ci": "gitlab"},
+        {"deploy": "kubernetes"},
+        {"cloud": "aws"},
+        {"affects_people": "yes"},
+        {"license": "Proprietary"},
+    ],
+    ids=lambda answers: "-".join(answers.values()),
+)
+def test_an_option_that_adds_no_file_keeps_the_tree(
+    generate: Generate, answers: dict[str, str]
+) -> None:
+    """These answers change what files hold, not which there are."""
+    plain, flipped = (generate(maturity_level="1", **more) for more in ({}, answers))
+    assert sorted(files(flipped)) == sorted(files(plain))
