@@ -27,7 +27,7 @@ test: setup ## every test, the slow ones included: environments, trainings, clim
 	@$(BIN)/pytest -n 2 --dist loadgroup
 
 test-fast: setup ## the tests of the inner loop, under 30 seconds
-	@$(BIN)/pytest -n 2 -m "not slow" --ignore tests/test_climb.py
+	@$(BIN)/pytest -n 2 -m "not slow"
 
 check: setup ## black, pylint and mypy on the template's own code
 	@$(BIN)/black --check --quiet . && $(BIN)/pylint local_extensions.py tools tests benchmarks && $(BIN)/mypy

@@ -1,6 +1,7 @@
 """The ladder in Jinja: what the answers bring and leave out, read from capabilities.yml."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from jinja2.runtime import Context
 
 TEMPLATE = Path(__file__).resolve().parent
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+LOCKED_NAME = "the-name-of-the-project"
 
 Answers = dict[str, Any]
 Manifest = dict[str, Any]
@@ -70,14 +72,18 @@ def template_version() -> dict[str, str]:
     return {"template": origin or str(TEMPLATE), "commit": commit}
 
 
+def public(answers: Answers) -> Answers:
+    """The answers that a person gives; what cookiecutter and cruft add begins with '_'."""
+    return {name: answer for name, answer in answers.items() if not name.startswith("_")}
+
+
 def record(answers: Answers) -> str:
     """The text of .cruft.json: where the project comes from, and the answers that made it."""
-    public = {name: answer for name, answer in answers.items() if not name.startswith("_")}
     version = template_version()
     content = {
         **version,
         "checkout": None,
-        "context": {"cookiecutter": {**public, "_template": version["template"]}},
+        "context": {"cookiecutter": {**public(answers), "_template": version["template"]}},
         "directory": None,
     }
     return json.dumps(content, indent=2, ensure_ascii=False)
@@ -89,10 +95,18 @@ def this_python() -> str:
     return running if running in PYTHONS else PYTHONS[-1]
 
 
-def lock(ladder: Manifest, answers: Answers) -> str:
-    """The file under templates/ that holds the lock for these answers."""
+def lock_file(ladder: Manifest, answers: Answers) -> str:
+    """The name of the lock for these answers, under templates/locks."""
     reached = [level for level in ladder["locks"] if level <= int(answers["maturity_level"])]
-    return f"locks/{answers['framework']}-{max(reached, default=min(ladder['locks']))}.lock"
+    return f"{answers['framework']}-{max(reached, default=min(ladder['locks']))}.lock"
+
+
+def lock(ladder: Manifest, answers: Answers) -> str:
+    """The text of uv.lock.  It is as long as all other files together: Jinja need not parse it."""
+    path = TEMPLATE / "templates" / "locks" / lock_file(ladder, answers)
+    text = path.read_text(encoding="utf-8")
+    name = re.sub(r"[-_.]+", "-", answers["project_slug"])  # as uv writes it
+    return text.replace(LOCKED_NAME, name).rstrip("\n")
 
 
 def escaped(text: str) -> str:
@@ -119,6 +133,7 @@ class Ladder(Extension):
             has=asked(has),
             left_out=asked(left_out),
             lock=asked(lock),
+            answers=pass_context(lambda context: public(context["cookiecutter"])),
             record=pass_context(lambda context: record(context["cookiecutter"])),
             this_python=this_python,
             git_config=lambda key: git("config", key),

@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-ANSWERS = json.loads(r"""{{ cookiecutter | jsonify }}""")
+ANSWERS = json.loads(r"""{{ answers() | jsonify }}""")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 TAKEN = sys.stdlib_module_names | {
     "src",
@@ -35,8 +35,6 @@ RULES = {
 def breaches(answers):
     """A line for each answer that cannot work: the question, the answer, what it may be."""
     for question, answer in answers.items():
-        if question.startswith("_") or not isinstance(answer, str):
-            continue
         if re.search(r"\{\{|\{%|\{#|[\x00-\x1f\x7f]", answer):
             yield f"{question}: {answer!r} holds a line break, a control character or template code; leave it out"
         elif question in RULES and not re.fullmatch(RULES[question][0], answer):

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from conftest import LEVELS, files
 
+pytestmark = pytest.mark.slow
+
 PAIRS = list(itertools.permutations(LEVELS, 2))
 RECORD = ".cruft.json"
 IDENTITY = "[user]\n\tname = Ada Lovelace\n\temail = ada@example.com\n[init]\n\tdefaultBranch = main\n[clone]\n\tdefaultRemoteName = upstream\n"

@@ -75,8 +75,8 @@ def test_a_path_of_two_owners_needs_both() -> None:
 def test_the_lock_is_that_of_the_framework_and_of_the_highest_level_reached() -> None:
     """Levels without dependencies of their own share the lock of the level below."""
     ladder = {"locks": [1, 3]}
-    asked = [LADDER.lock(ladder, ANSWERS | {"maturity_level": level}) for level in "01234"]
-    assert asked == [f"locks/lightgbm-{level}.lock" for level in (1, 1, 1, 3, 3)]
+    asked = [LADDER.lock_file(ladder, ANSWERS | {"maturity_level": level}) for level in "01234"]
+    assert asked == [f"lightgbm-{level}.lock" for level in (1, 1, 1, 3, 3)]
 
 
 def test_the_default_python_is_one_that_is_here_and_supported() -> None:

@@ -19,7 +19,6 @@ from cookiecutter.main import cookiecutter
 TEMPLATE = Path(__file__).resolve().parents[1]
 LOCKS = TEMPLATE / "templates" / "locks"
 NAME = "the-name-of-the-project"
-ANSWER = "{{ cookiecutter.project_slug }}"
 
 
 def lock(level: int, framework: str) -> str:
@@ -38,7 +37,7 @@ def lock(level: int, framework: str) -> str:
             )
         )
         found = project / "uv.lock"
-        old = kept.read_text(encoding="utf-8").replace(ANSWER, NAME)
+        old = kept.read_text(encoding="utf-8")
         found.write_text(old, encoding="utf-8")
         if not old:
             found.unlink()
@@ -46,7 +45,7 @@ def lock(level: int, framework: str) -> str:
         subprocess.run(
             [os.environ.get("UV", "uv"), "lock", "--quiet", *upgrade], cwd=project, check=True
         )
-        kept.write_text(found.read_text(encoding="utf-8").replace(NAME, ANSWER), encoding="utf-8")
+        kept.write_text(found.read_text(encoding="utf-8"), encoding="utf-8")
     return str(kept.relative_to(TEMPLATE))
 
 

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
+import tomlkit
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from . import ProjectError
@@ -14,16 +15,17 @@ from . import ProjectError
 CONTRACT = Path("contract.toml")
 Kind = Literal["number", "integer", "boolean", "category", "text", "time"]
 Role = Literal["feature", "target", "id", "time", "group", "personal", "ignored"]
-TRUTH = {
-    "true": 1.0,
-    "false": 0.0,
-    "yes": 1.0,
-    "no": 0.0,
-    "1": 1.0,
-    "0": 0.0,
-    "1.0": 1.0,
-    "0.0": 0.0,
-}
+TRUTH = {"true": 1.0, "yes": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "no": 0.0, "0": 0.0}
+TRUTH["0.0"] = 0.0
+DAYS = ["%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%Y/%m/%d", "%d.%m.%y", "%d/%m/%y"]
+DAYS += ["%m/%d/%y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d, %Y", "%B %d, %Y"]
+CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+TIMES = ("ISO8601", *(day + clock for day in DAYS for clock in CLOCKS))
+HEADER = """\
+What the data hold, column by column; training, prediction and checks read it.
+Made by `make contract DATA=file TARGET=column`.  Read it, correct it, then set reviewed = true.
+kind: number integer boolean category text time
+role: feature target id time group personal ignored"""
 
 
 class Column(BaseModel):
@@ -90,6 +92,16 @@ def read_contract(path: Path = CONTRACT) -> Contract:
     return contract
 
 
+def written(contract: Contract) -> str:
+    """The text of `contract.toml`."""
+    text = tomlkit.document()
+    for line in HEADER.splitlines():
+        text.add(tomlkit.comment(line))
+    text.add("reviewed", contract.reviewed)
+    text.add("columns", contract.model_dump(exclude_defaults=True)["columns"])
+    return tomlkit.dumps(text)
+
+
 def conform(frame: pd.DataFrame, contract: Contract, names: Iterable[str]) -> pd.DataFrame:
     """These columns, each as its kind: float64 or int64, bool, str, datetime64; NaN where missing.
 
@@ -105,7 +117,8 @@ def conform(frame: pd.DataFrame, contract: Contract, names: Iterable[str]) -> pd
             )
             continue
         kind = contract.columns[name].kind
-        columns[name] = CONVERSIONS[kind](frame[name], contract.columns[name])
+        convert = as_text if contract.columns[name].role == "id" else CONVERSIONS[kind]
+        columns[name] = convert(frame[name], contract.columns[name])
         wrong = frame[name][columns[name].isna() & frame[name].notna()]
         if len(wrong):
             rows = ", ".join(
@@ -144,8 +157,23 @@ def as_text(values: pd.Series, _column: Column) -> pd.Series:
 
 def as_time(values: pd.Series, column: Column) -> pd.Series:
     """datetime64 without a zone: a zone in the data is turned to UTC."""
-    form = column.format or "ISO8601"
+    return times(values, column.format or "ISO8601")
+
+
+def times(values: pd.Series, form: str) -> pd.Series:
+    """datetime64 in UTC, NaT where a value is not of this format."""
     return pd.to_datetime(values, format=form, errors="coerce", utc=True).dt.tz_localize(None)
+
+
+def time_format(words: pd.Series) -> str | None:
+    """The format in which all of these texts are times, or None."""
+    if words.empty or not words.str.contains(r"\d.*\d").all():
+        return None
+    for form in TIMES:
+        parts = (words.head(1), words.head(100), words)
+        if all(times(part, form).notna().all() for part in parts):
+            return form
+    return None
 
 
 CONVERSIONS: dict[Kind, Callable[[pd.Series, Column], pd.Series]] = {

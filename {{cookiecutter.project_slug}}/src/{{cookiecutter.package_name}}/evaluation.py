@@ -125,6 +125,7 @@ def draw_confusion(axes: Axes, trained: Trained) -> None:
         guess,
         ax=axes,
         include_values=few,
+        values_format="d",
         cmap="Blues",
         colorbar=not few,
         xticks_rotation="vertical",

@@ -2,35 +2,48 @@
 
 import csv
 from glob import glob
+from itertools import islice
 from pathlib import Path
 from typing import Any
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
 from charset_normalizer import from_bytes
+from pandas.api import types
 
 from . import ProjectError
 from .contract import Contract
 from .settings import Data
 
-PARQUET = (".parquet", ".pq")
 SEPARATORS = (",", ";", "\t", "|")
-COMMA_DECIMAL = r"[+-]?(?:\d+|\d{1,3}(?:\.\d{3})+)(?:,\d+)?"
-COMMA_THOUSANDS = r"[+-]?\d{1,3}(?:,\d{3})*(?:\.\d+)?"
+# What pandas takes for missing but "None", which is as often a class.
+MISSING = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "null", "NaN", "nan", "-nan"]
+MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+UNITS = r"^([+-]?)\s*[$€£¥]?\s*(.*?)\s*[$€£¥%]?$"
 
 
 def read_table(pattern: str, data: Data, contract: Contract | None = None) -> pd.DataFrame:
     """All rows of a CSV or Parquet file, or of all files that a pattern names, in their order.
 
-    With a contract, columns of words and times are read as text, as they stand in the file;
-    without one, all columns of a CSV are.  Raises ProjectError where a file is missing, empty or
-    not to be read.
+    With a contract, its numbers are numbers, and words, times and ids are text, as they stand in
+    the file; without one, all columns of a CSV are text.  Raises ProjectError where a file is
+    missing, empty or not to be read.
     """
-    text: Any = str
-    if contract:
-        words = ("category", "text", "time")
-        text = {name: str for name, column in contract.columns.items() if column.kind in words}
-    return pd.concat([read_file(path, data, text) for path in files(pattern)], ignore_index=True)
+    columns = contract.columns if contract else {}
+    numeric = ("number", "integer", "boolean")
+    text: Any = {
+        name: str
+        for name, column in columns.items()
+        if column.kind not in numeric or column.role in ("id", "ignored")
+    }
+    parts = [read_file(path, data, text if contract else str) for path in files(pattern)]
+    frame = pd.concat(parts, ignore_index=True)
+    for name in columns.keys() & set(frame) - text.keys():
+        if columns[name].kind != "boolean" and not types.is_numeric_dtype(frame[name]):
+            found = numbers(frame[name], data)
+            frame[name] = found.astype("object").where(found.notna(), frame[name])
+    return frame
 
 
 def files(pattern: str) -> list[Path]:
@@ -43,131 +56,140 @@ def files(pattern: str) -> list[Path]:
     return found
 
 
-def read_file(path: Path, data: Data, text: Any) -> pd.DataFrame:
+def is_parquet(path: Path) -> bool:
+    """Does the file say that it is Parquet?  Its name does not matter."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PAR1"
+
+
+def read_file(path: Path, data: Data, text: Any = str) -> pd.DataFrame:
     """The rows of one file, infinite numbers as missing.  ProjectError where there are none."""
     try:
-        frame = pd.read_parquet(path) if path.suffix in PARQUET else read_csv(path, data, text)
-    except (OSError, ValueError, LookupError) as error:
-        raise ProjectError(f"{path}: cannot be read: {error}") from error
+        frame = read_parquet(path) if is_parquet(path) else read_csv(path, data, text)
+    except (OSError, ValueError, LookupError, csv.Error) as error:
+        known = f"encoding {data.encoding}, separator {data.separator!r}"
+        said = " ".join(str(error).split())
+        raise ProjectError(f"{path}: cannot be read ({known}): {said}") from error
     if frame.empty:
         raise ProjectError(f"{path}: no rows; a header and at least one row are needed")
-    if frame.index.name:
+    floats = frame.select_dtypes("floating")
+    frame[floats.columns] = floats.where(np.isfinite(floats))
+    return frame
+
+
+def read_parquet(path: Path) -> pd.DataFrame:
+    """The rows of a Parquet file, a named index as columns, each number, truth, time or text."""
+    frame = pd.read_parquet(path)
+    if any(frame.index.names):
         frame = frame.reset_index()
-    return frame.rename(columns=str).replace([np.inf, -np.inf], np.nan)
+    return frame.apply(plain).rename(columns=str)
+
+
+def plain(values: pd.Series) -> pd.Series:
+    """Durations as seconds; lists, dates, bytes and all that is no other kind as text."""
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        values = pd.Series(np.asarray(values), index=values.index).infer_objects()
+    if types.is_timedelta64_dtype(values):
+        return values.dt.total_seconds()
+    if types.infer_dtype(values) == "decimal":
+        return values.astype("float64")
+    if types.is_numeric_dtype(values) or types.is_datetime64_any_dtype(values):
+        return values
+    return values.map(str, na_action="ignore").astype("str")
 
 
 def read_csv(path: Path, data: Data, text: Any) -> pd.DataFrame:
     """The rows of a CSV, `text` the columns that are read as they stand."""
-    return pd.read_csv(
+    check_widths(path, data)
+    frame = pd.read_csv(
         path,
         sep=data.separator,
         encoding=data.encoding,
         decimal=data.decimal,
-        thousands=data.thousands,
-        na_values=data.missing,
+        na_values=MISSING + data.missing,
+        keep_default_na=False,
         dtype=text,
+        index_col=False,
         skipinitialspace=True,
         low_memory=False,
     )
+    return frame.rename(columns=lambda name: normalize("NFC", name.strip()))
+
+
+def check_widths(path: Path, data: Data) -> None:
+    """Raises ValueError that names the first line with more or fewer fields than the header."""
+    with path.open(encoding=data.encoding, newline="") as file:
+        rows = csv.reader(file, delimiter=data.separator, skipinitialspace=True)
+        width = len(next(rows, []))
+        for row in rows:
+            if row and len(row) != width and (len(row) < width or any(row[width:])):
+                raise ValueError(
+                    f"line {rows.line_num} has {len(row)} fields, the header {width};"
+                    " put that line right"
+                )
 
 
 def encoding_of(path: Path) -> str:
-    """The encoding of a text file: its mark, UTF-8 where that fits, else the likeliest."""
+    """The encoding of a text file: its mark, UTF-8 where that fits, else the likeliest.
+
+    Raises ValueError where it is no text.
+    """
     raw = path.read_bytes()
-    for mark, name in (
-        (b"\xef\xbb\xbf", "utf-8-sig"),
-        (b"\xff\xfe", "utf-16"),
-        (b"\xfe\xff", "utf-16"),
-    ):
-        if raw.startswith(mark):
-            return name
-    try:
-        raw.decode("utf-8")
+    if mark := next(filter(raw.startswith, MARKS), None):
+        return MARKS[mark]
+    if b"\0" in raw:
+        raise ValueError("not text but binary; save it as CSV (in Excel: Save as, CSV UTF-8)")
+    if decodes(raw, "utf-8"):
         return "utf-8"
-    except UnicodeDecodeError:
-        values = np.frombuffer(raw, dtype="uint8")
-    if (values > 127).sum() > np.isin(
-        values | 32, np.arange(97, 123)
-    ).sum():  # more than its Latin letters
-        best = from_bytes(raw[: 1 << 18]).best()
-        return best.encoding if best else "latin-1"
+    values = np.frombuffer(raw, dtype="uint8")
+    latin = np.isin(values | 32, np.arange(ord("a"), ord("z") + 1)).sum()
+    best = from_bytes(raw[: 1 << 18]).best() if (values > 127).sum() > latin else None
+    likely = best.encoding if best else "cp1252"
+    return likely if decodes(raw, likely) else "latin-1"
+
+
+def decodes(raw: bytes, encoding: str) -> bool:
+    """Are these bytes text in this encoding?"""
     try:
-        raw.decode("cp1252")
-        return "cp1252"
+        raw.decode(encoding)
     except UnicodeDecodeError:
-        return "latin-1"
+        return False
+    return True
 
 
 def separator_of(path: Path, encoding: str) -> str:
-    """The separator that gives the most columns, the same number in each of the first rows."""
+    """The separator that gives most of the first rows the header's fields, and the most of them."""
     with path.open(encoding=encoding, newline="") as file:
-        head = [line for line, _ in zip(file, range(200))]
+        head = list(islice(file, 200))
 
-    def width(separator: str) -> int:
+    def fit(separator: str) -> tuple[float, int]:
         rows = csv.reader(head, delimiter=separator, skipinitialspace=True)
-        widths = [len(row) for row in rows if row]
-        return widths[0] if widths and len(set(widths[:-1])) == 1 else 1
+        header, *widths = [len(row) for row in rows if row] or [1]
+        return (widths.count(header) if header > 1 else 0), header
 
-    return max(SEPARATORS, key=width)
-
-
-def marks_of(frame: pd.DataFrame, separator: str) -> dict[str, Any]:
-    """`decimal` and `thousands` marks of the numbers in columns that are read as text."""
-    decimal = thousands = unsure = dots = False
-    for values in (frame[name].dropna().drop_duplicates().head(1000) for name in frame):
-        commas = values[values.str.contains(",", regex=False)]
-        european, american = (
-            len(commas) > 0 and bool(values.str.fullmatch(pattern).all())
-            for pattern in (COMMA_DECIMAL, COMMA_THOUSANDS)
-        )
-        decimal |= european and not american
-        thousands |= american and not european
-        unsure |= european and american
-        dots |= european and bool(commas.str.contains(".", regex=False).any())
-    if decimal or (unsure and not thousands and separator != ","):
-        return {"decimal": ",", "thousands": "." if dots else None}
-    return {"decimal": ".", "thousands": "," if thousands or unsure else None}
+    return max(SEPARATORS, key=fit)
 
 
 def numbers(values: pd.Series, data: Data) -> pd.Series:
-    """float64, NaN where a value is no number."""
-    if not pd.api.types.is_numeric_dtype(values):
-        values = values.astype("string")
-        if data.thousands:
-            values = values.str.replace(data.thousands, "", regex=False)
-        values = values.str.replace(data.decimal, ".", regex=False)
+    """float64, NaN where a value is no number; a sign of currency or percent is left out."""
+    if data.thousands and not types.is_numeric_dtype(values):
+        grouped = values.str.contains(rf"\d[{data.thousands}]\d{{3}}", na=False)
+        values = values.where(~grouped, values.str.replace(data.thousands, "", regex=False))
     found = pd.to_numeric(values, errors="coerce").astype("float64")
+    odd = values[found.isna() & values.notna()].astype("str")
+    bare = odd.str.replace(UNITS, r"\1\2", regex=True).str.replace(data.decimal, ".", regex=False)
+    found[odd.index] = pd.to_numeric(bare, errors="coerce").astype("float64")
     return found.replace([np.inf, -np.inf], np.nan)
 
 
-def missing_of(frame: pd.DataFrame, data: Data) -> list[str]:
-    """Words that stand for a missing value: '?', and the few in columns of numbers."""
-    words: set[str] = set()
-    for values in (frame[name].dropna() for name in frame):
-        odd = values[numbers(values, data).isna()]
-        few = 0 < len(odd) <= 0.2 * len(values) and odd.nunique() <= 3
-        if few and not odd.str.contains(r"\d").any():
-            words.update(odd.unique())
-        words.update({"?"} & set(odd.unique()))
-    return sorted(words)
-
-
 def look(pattern: str, encoding: str | None) -> tuple[Data, pd.DataFrame]:
-    """How a file is to be read, and its rows; the columns of a CSV as text."""
+    """Encoding and separator of a file, and its rows; the columns of a CSV as text."""
     first = files(pattern)[0]
     data = Data(path=pattern)
-    if first.suffix not in PARQUET:
-        data = Data(path=pattern, encoding=encoding or encoding_of(first))
-        try:
-            separator = separator_of(first, data.encoding)
-        except (LookupError, UnicodeError, csv.Error) as error:
-            raise ProjectError(f"{first}: cannot be read as {data.encoding}: {error}") from error
-        data = data.model_copy(update={"separator": separator})
-    frame = read_table(pattern, data)
-    texts = frame.select_dtypes(exclude=["number", "bool", "datetime", "datetimetz"]).astype(
-        "string"
-    )
-    data = data.model_copy(update=marks_of(texts, data.separator))
-    data = data.model_copy(update={"missing": missing_of(texts, data)})
-    frame[texts.columns] = texts.mask(texts.isin(data.missing))
-    return data, frame
+    try:
+        if not is_parquet(first):
+            found = encoding or encoding_of(first)
+            data = Data(path=pattern, encoding=found, separator=separator_of(first, found))
+    except (OSError, ValueError, LookupError, csv.Error) as error:
+        raise ProjectError(f"{first}: cannot be read: {error}") from error
+    return data, read_table(pattern, data)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import subprocess
 import warnings
 from dataclasses import dataclass
@@ -192,7 +193,9 @@ def as_run(found: Any) -> Run:
 
 
 def plots(run: Run, folder: Path) -> list[Path]:
-    """Copy the run's plots into the folder; where they are."""
+    """Copy the run's plots into the folder, in place of those of another run; where they are."""
     found = connect().artifacts.download_artifacts(run_id=run.run_id, artifact_path="plots")
     folder.mkdir(parents=True, exist_ok=True)
-    return [Path(path).replace(folder / Path(path).name) for path in sorted(Path(found).iterdir())]
+    for old in folder.glob("*.png"):
+        old.unlink()
+    return [Path(shutil.copy(path, folder)) for path in sorted(Path(found).iterdir())]

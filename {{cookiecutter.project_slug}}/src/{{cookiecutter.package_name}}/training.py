@@ -11,6 +11,7 @@ import joblib
 import pandas as pd
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
+from threadpoolctl import threadpool_limits
 
 from . import ProjectError, observers
 from .contract import Contract, conform, read_contract
@@ -19,6 +20,7 @@ from .problem import build_model, read_data
 from .settings import Settings, load
 
 FEWEST_ROWS = 5
+MANY_ROWS = 100_000  # on fewer, threads cost more than they bring where others compute too
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,13 @@ def learnable(frame: pd.DataFrame, contract: Contract, settings: Settings) -> pd
     return rows
 
 
+def build_baseline(settings: Settings) -> Any:
+    """An unfitted model that ignores the features: the classes' shares, or the median."""
+    if settings.problem == "classification":
+        return DummyClassifier()
+    return DummyRegressor(strategy="median")
+
+
 def train(
     frame: pd.DataFrame,
     contract: Contract,
@@ -125,28 +134,25 @@ def train(
     Rows without a target are left out.  Raises ProjectError where the rows cannot be learned from.
     """
     train_rows, holdout_rows = split(learnable(frame, contract, settings), contract, settings)
-    target, inputs = contract.target, contract.inputs()
-    if train_rows[target].nunique() < 2:
-        only = train_rows[target].iloc[0]
+    inputs, answers = contract.inputs(), train_rows[contract.target]
+    if answers.nunique() < 2:
         raise ProjectError(
-            f"{target}: {only!r} in all {len(train_rows)} rows to train on; two are needed"
+            f"{contract.target}: {answers.iloc[0]!r} in all {len(answers)} rows to train on;"
+            " two different values are needed"
         )
-    started = time.perf_counter()
-    model = build_model(contract, settings).fit(train_rows[inputs], train_rows[target])
-    seconds = time.perf_counter() - started
-    dummy = (
-        DummyClassifier()
-        if settings.problem == "classification"
-        else DummyRegressor(strategy="median")
-    )
-    dummy.fit(train_rows[inputs], train_rows[target])
+    dummy = build_baseline(settings).fit(train_rows[inputs], answers)
+    with threadpool_limits(1 if len(train_rows) < MANY_ROWS else None):
+        started = time.perf_counter()
+        model = build_model(contract, settings).fit(train_rows[inputs], answers)
+        seconds = time.perf_counter() - started
+        found = predict(model, holdout_rows[inputs])
     trained = Trained(
         settings=settings,
         contract=contract,
         model=model,
         train=train_rows,
         holdout=holdout_rows,
-        predictions=predict(model, holdout_rows[inputs]),
+        predictions=found,
         baseline=predict(dummy, holdout_rows[inputs]),
         seconds=seconds,
     )

@@ -41,8 +41,9 @@ def test_the_model_loads_by_its_address_and_scores_its_input_example(
 
 
 def test_the_plots_are_pictures(run: tracking.Run, tmp_path: Path) -> None:
-    """A run holds plots, each of them a PNG with something on it."""
+    """A run holds plots, each a PNG with something on it, and keeps them when they are copied."""
     pictures = tracking.plots(run, tmp_path)
+    assert tracking.plots(run, tmp_path) == pictures
     assert len(pictures) >= 2
     assert {path.read_bytes()[:8] for path in pictures} == {b"\x89PNG\r\n\x1a\n"}
     assert min(path.stat().st_size for path in pictures) > 5000

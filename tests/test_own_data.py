@@ -1,0 +1,545 @@
+"""A CSV or Parquet file and the name of a column are all that it takes, whatever the file holds."""
+
+import csv
+import io
+import shutil
+import subprocess
+import tomllib
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Generate, run
+
+pytestmark = pytest.mark.slow
+
+CONFIGS = ("config.toml", "contract.toml")
+Table = dict[str, list[Any]]
+
+
+@pytest.fixture(scope="session")
+def installed(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of level 0 that is set up as `make setup` does it."""
+    project = tmp_path_factory.mktemp("own") / "project"
+    shutil.copytree(generate(maturity_level="0"), project)
+    for command in (["venv", "--quiet"], ["pip", "install", "--quiet", "--editable", "."]):
+        done = run("uv", *command, at=project, VIRTUAL_ENV=str(project / ".venv"))
+        assert done.returncode == 0, done.stderr
+    return project
+
+
+@pytest.fixture
+def here(installed: Path, tmp_path: Path) -> Path:
+    """A folder with the settings and the contract of a fresh project; training in it is quick."""
+    for name in CONFIGS:
+        shutil.copy(installed / name, tmp_path / name)
+    config = tmp_path / "config.toml"
+    config.write_text(config.read_text().replace("[model]\n", "[model]\nmax_iter = 10\n"))
+    return tmp_path
+
+
+@pytest.fixture
+def ask(installed: Path, here: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """`ask("train")` runs a command of the project in the folder."""
+    command = str(installed / ".venv" / "bin" / "flight-delays")
+    return lambda *words: run(command, *words, at=here, OMP_NUM_THREADS="1")
+
+
+@pytest.fixture
+def contract(ask: Callable[..., Any], here: Path) -> Callable[..., Any]:
+    """`contract(name, target)` has to succeed; gives the columns of contract.toml."""
+
+    def made(name: str, target: str, *words: str) -> Any:
+        done = ask("contract", "--data", name, "--target", target, *words)
+        assert (done.returncode, done.stderr) == (0, "")
+        return tomllib.loads((here / "contract.toml").read_text())["columns"]
+
+    return made
+
+
+@pytest.fixture
+def predicted(ask: Callable[..., Any], here: Path) -> Callable[[], list[str]]:
+    """`predicted()` trains and predicts, which has to succeed; gives each row's prediction."""
+
+    def words() -> list[str]:
+        for command in ("train", "predict"):
+            done = ask(command)
+            assert (done.returncode, done.stderr) == (0, "")
+        with (here / "predictions.csv").open() as file:
+            return [row["prediction"] for row in csv.DictReader(file)]
+
+    return words
+
+
+def text(table: Table, separator: str = ",") -> str:
+    """The table as a CSV."""
+    file = io.StringIO()
+    writer = csv.writer(file, delimiter=separator, lineterminator="\n")
+    writer.writerows([table.keys(), *zip(*table.values())])
+    return file.getvalue()
+
+
+def config(here: Path) -> Any:
+    """What config.toml says."""
+    return tomllib.loads((here / "config.toml").read_text())
+
+
+def repeated(*values: Any, rows: int = 60) -> list[Any]:
+    """A column of these values, over and over."""
+    return [values[row % len(values)] for row in range(rows)]
+
+
+AMOUNTS = list(range(60))
+BASE: Table = {"x": [7 * n % 60 + 0.5 for n in range(60)], "y": repeated("no", "yes")}
+
+
+@pytest.mark.parametrize(
+    "encoding, separator, decimal, thousands, amount",
+    [
+        ("utf-8", ",", ".", None, "{n}.25"),
+        ("utf-8", ",", ".", ",", "1,{n:03}.25"),
+        ("utf-8", ",", ".", ",", "$1,{n:03}.25"),
+        ("cp1252", ";", ",", ".", "1.{n:03},25"),
+        ("utf-8", ";", ",", ".", "1.{n:03},25 €"),
+        ("utf-8", ";", ",", "\u202f", "1\u202f{n:03},25"),
+        ("utf-8", ";", ".", "'", "1'{n:03}.25"),
+        ("utf-8-sig", "\t", ",", None, "{n},25"),
+        ("utf-16", "\t", ".", None, "{n}.25"),
+        ("utf-8", "|", ".", None, "{n}.25%"),
+    ],
+)
+def test_separator_encoding_and_the_marks_of_numbers_are_found(
+    here: Path,
+    contract: Callable[..., Any],
+    predicted: Callable[[], list[str]],
+    encoding: str,
+    separator: str,
+    decimal: str,
+    thousands: str | None,
+    amount: str,
+) -> None:
+    """Whatever the country: a number that a person reads is a number, also for the model."""
+    table = {"größe": AMOUNTS, "preis": [amount.format(n=n) for n in AMOUNTS]}
+    (here / "own.csv").write_bytes(text(table, separator).encode(encoding))
+    columns = contract("own.csv", "preis")
+    data = config(here)["data"]
+    least = 1000.25 if thousands else 0.25
+    found = (data["encoding"], data["separator"], data["decimal"], data.get("thousands"))
+    assert found == (encoding, separator, decimal, thousands)
+    assert columns == {
+        "größe": {"kind": "integer", "role": "feature", "range": [0, 59]},
+        "preis": {"kind": "number", "role": "target", "range": [least, least + 59]},
+    }
+    values = [float(value) for value in predicted()]
+    assert len(values) == 60 and least <= min(values) <= max(values) <= least + 59
+
+
+@pytest.mark.parametrize(
+    "labels, problem, kind",
+    [
+        (["no", "yes"], "classification", "category"),
+        (["TRUE", "FALSE"], "classification", "boolean"),
+        ([0, 1], "classification", "integer"),
+        ([-1, 1], "classification", "integer"),
+        ([1, 2, 3], "classification", "integer"),
+        ([10, 20, 50], "classification", "integer"),
+        (["naïve", "früh", "東京"], "classification", "category"),
+        (["01067", "50667"], "classification", "category"),
+        (["None", "Insomnia", "Apnea"], "classification", "category"),
+        (["1", "X", "2"], "classification", "category"),
+        ([1.5, 2.5, 4.25, 8.0], "regression", "number"),
+        ([n * n for n in range(60)], "regression", "integer"),
+    ],
+)
+def test_predictions_are_of_the_kind_that_the_target_is(
+    here: Path,
+    contract: Callable[..., Any],
+    predicted: Callable[[], list[str]],
+    labels: list[Any],
+    problem: str,
+    kind: str,
+) -> None:
+    """One prediction a row; a class comes back as the word or number that the file has."""
+    target = repeated(*labels)
+    (here / "own.csv").write_text(text({"x": AMOUNTS, "code": target, "ziel": target}))
+    columns = contract("own.csv", "ziel")
+    found = predicted()
+    assert (config(here)["problem"], columns["ziel"]["kind"], len(found)) == (problem, kind, 60)
+    if problem == "classification":
+        spelled = {str(label).replace("TRUE", "True").replace("FALSE", "False") for label in labels}
+        assert set(found) == spelled
+
+
+KINDS: list[tuple[str, list[Any], dict[str, Any]]] = [
+    ("PassengerId", AMOUNTS, {"kind": "integer", "role": "id"}),
+    ("customerID", [f"{n:04}-AB" for n in AMOUNTS], {"kind": "text", "role": "id"}),
+    ("Unnamed: 0", AMOUNTS, {"kind": "integer", "role": "id"}),
+    ("row", AMOUNTS, {"kind": "integer", "role": "id"}),
+    ("EmployeeNumber", [n * n for n in AMOUNTS], {"kind": "integer", "role": "id"}),
+    ("tweet", [f"9{n:018}" for n in AMOUNTS], {"kind": "text", "role": "ignored"}),
+    ("humid", [n * n for n in AMOUNTS], {"kind": "integer", "role": "feature", "range": [0, 3481]}),
+    ("paid", [n * n for n in AMOUNTS], {"kind": "integer", "role": "feature", "range": [0, 3481]}),
+    ("patient_id", repeated(*range(100, 130)), {"kind": "integer", "role": "group"}),
+    ("client_id", repeated(*(f"K{n}" for n in range(45))), {"kind": "text", "role": "group"}),
+    (
+        "stress_index",
+        repeated(*range(100, 130)),
+        {"kind": "integer", "role": "feature", "range": [100, 129]},
+    ),
+    ("note", [f"a long story {n}" for n in AMOUNTS], {"kind": "text", "role": "ignored"}),
+    ("same", repeated("a"), {"kind": "category", "role": "ignored"}),
+    ("nothing", repeated(""), {"kind": "text", "role": "ignored", "nullable": True}),
+    (
+        "plz",
+        repeated("01067", "50667"),
+        {"kind": "category", "role": "feature", "categories": ["01067", "50667"]},
+    ),
+    (
+        "flag",
+        repeated("true", "FALSE", ""),
+        {"kind": "boolean", "role": "feature", "nullable": True},
+    ),
+    (
+        "asked",
+        repeated("?", *range(20)),
+        {"kind": "integer", "role": "feature", "nullable": True, "range": [0, 19]},
+    ),
+    (
+        "told",
+        repeated("unbekannt", *range(20)),
+        {"kind": "integer", "role": "feature", "nullable": True, "range": [0, 19]},
+    ),
+    (
+        "endless",
+        repeated("inf", *range(20)),
+        {"kind": "integer", "role": "feature", "nullable": True, "range": [0, 19]},
+    ),
+    (
+        "version",
+        repeated("1.2.3", "2.0.1"),
+        {"kind": "category", "role": "feature", "categories": ["1.2.3", "2.0.1"]},
+    ),
+    *(
+        (
+            form,
+            [spelled.format(d=n % 28 + 1, h=n % 12 + 1) for n in AMOUNTS],
+            {"kind": "time", "role": "time", "format": form},
+        )
+        for form, spelled in {
+            "ISO8601": "2024-03-{d:02}T{h:02}:30:00+02:00",
+            "%d.%m.%Y": "{d:02}.03.2024",
+            "%d.%m.%Y %H:%M": "{d:02}.03.2024 {h:02}:30",
+            "%m/%d/%Y": "03/{d:02}/2024",
+            "%m/%d/%Y %I:%M:%S %p": "03/{d:02}/2024 {h:02}:30:00 PM",
+            "%d.%m.%y": "{d:02}.03.24",
+            "%d %b %Y": "{d:02} Mar 2024",
+        }.items()
+    ),
+]
+
+
+@pytest.mark.parametrize("name, values, expected", KINDS, ids=[name for name, *_ in KINDS])
+def test_kind_and_role_of_a_column_are_found(
+    here: Path,
+    contract: Callable[..., Any],
+    name: str,
+    values: list[Any],
+    expected: dict[str, Any],
+) -> None:
+    """Ids, times, codes and words are told apart, and so is what is of no use."""
+    (here / "own.csv").write_text(text({name: values, **BASE}))
+    assert contract("own.csv", "y")[name] == expected
+
+
+@pytest.mark.parametrize(
+    "asked, written",
+    [
+        ("Größe", unicodedata.normalize("NFD", "Größe")),
+        (unicodedata.normalize("NFD", "Größe"), "Größe"),
+        ("ist kunde", " Ist  Kunde "),
+        ('Ziel, "netto"', 'Ziel, "netto"'),
+        ("🏙 Stadt", "🏙 Stadt"),
+        ("y.1", "y"),
+    ],
+)
+def test_a_target_is_found_by_the_name_that_a_person_types(
+    here: Path,
+    contract: Callable[..., Any],
+    predicted: Callable[[], list[str]],
+    asked: str,
+    written: str,
+) -> None:
+    """Case, blanks and the way an accent is stored do not matter; a second `y` is `y.1`."""
+    rows = [["y", written], *zip(AMOUNTS, BASE["y"])]
+    with (here / "own.csv").open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    columns = contract("own.csv", asked)
+    assert [column["role"] for column in columns.values()] == ["id", "target"] or predicted()
+
+
+def test_rows_without_a_target_get_a_prediction_too(
+    here: Path, contract: Callable[..., Any], predicted: Callable[[], list[str]]
+) -> None:
+    """They are left out of training only."""
+    (here / "own.csv").write_text(text({"x": BASE["x"], "y": repeated("a", "b", "")}))
+    contract("own.csv", "y")
+    found = predicted()
+    assert (len(found), set(found)) == (60, {"a", "b"})
+
+
+def test_ten_rows_are_enough(
+    here: Path, contract: Callable[..., Any], predicted: Callable[[], list[str]]
+) -> None:
+    """A first look at a problem needs no more."""
+    table = {
+        "x": list(range(10)),
+        "z": repeated(1.5, 2.5, rows=10),
+        "y": repeated("a", "b", rows=10),
+    }
+    (here / "own.csv").write_text(text(table))
+    contract("own.csv", "y")
+    assert len(predicted()) == 10
+
+
+PARQUET = """
+import datetime, decimal, pandas as pd
+n = range(60)
+frame = pd.DataFrame({
+    "whole": pd.array([None, *n[1:]], dtype="Int64"),
+    "truth": pd.array([None, *(i % 2 > 0 for i in n[1:])], dtype="boolean"),
+    "money": [decimal.Decimal(i) + decimal.Decimal("0.5") for i in n],
+    "day": [datetime.date(2024, 1, 1) + datetime.timedelta(i) for i in n],
+    "moment": pd.date_range("2024-01-01", periods=60, tz="Europe/Berlin"),
+    "took": pd.to_timedelta([i + 0.5 for i in n], unit="s"),
+    "words": pd.Categorical(["a", "ü"] * 30),
+    "list": [[i % 2] for i in n],
+    7: [i % 3 for i in n],
+}, index=pd.Index([f"r{i}" for i in n], name="row_id"))
+frame.to_parquet("own.parquet")
+"""
+
+
+def test_every_type_of_parquet_finds_its_kind(
+    installed: Path,
+    here: Path,
+    contract: Callable[..., Any],
+    predicted: Callable[[], list[str]],
+) -> None:
+    """Nullable, decimal, date, zone, duration, category, list, a named index, a number as name."""
+    python = str(installed / ".venv" / "bin" / "python")
+    assert run(python, "-c", PARQUET, at=here).returncode == 0
+    assert contract("own.parquet", "7") == {
+        "row_id": {"kind": "text", "role": "id"},
+        "whole": {"kind": "integer", "role": "feature", "nullable": True, "range": [1, 59]},
+        "truth": {"kind": "boolean", "role": "feature", "nullable": True},
+        "money": {"kind": "number", "role": "feature", "range": [0.5, 59.5]},
+        "day": {"kind": "time", "role": "time", "format": "ISO8601"},
+        "moment": {"kind": "time", "role": "feature"},
+        "took": {"kind": "number", "role": "feature", "range": [0.5, 59.5]},
+        "words": {"kind": "category", "role": "feature", "categories": ["a", "ü"]},
+        "list": {"kind": "category", "role": "feature", "categories": ["[0]", "[1]"]},
+        "7": {"kind": "integer", "role": "target", "range": [0, 2]},
+    }
+    assert set(predicted()) <= {"0", "1", "2"}
+
+
+GOOD = text(BASE)
+REFUSED: dict[str, tuple[bytes | None, str, list[str], str]] = {
+    "no such target": (
+        b"a,b\n1,2\n",
+        "Alter",
+        [],
+        "TARGET 'Alter': no such column; there are: a, b",
+    ),
+    "empty": (
+        b"",
+        "y",
+        [],
+        "own.csv: cannot be read (encoding utf-8, separator ','): No columns to parse from file",
+    ),
+    "header only": (
+        b"x,y\n",
+        "y",
+        [],
+        "own.csv: no rows; a header and at least one row are needed",
+    ),
+    "no such file": (None, "y", [], "own.csv: no such file in "),
+    "too many fields": (
+        b"x,y\n1,2\n1,2,3\n",
+        "y",
+        [],
+        "own.csv: cannot be read (encoding utf-8, separator ','): line 3 has 3 fields, the header 2; put that line right",
+    ),
+    "too few fields": (
+        b"x;y\n1;2\n1\n",
+        "y",
+        [],
+        "own.csv: cannot be read (encoding utf-8, separator ';'): line 3 has 1 fields, the header 2; put that line right",
+    ),
+    "binary": (
+        b"PK\x03\x04\0\0",
+        "y",
+        [],
+        "own.csv: cannot be read: not text but binary; save it as CSV (in Excel: Save as, CSV UTF-8)",
+    ),
+    "one column": (
+        b"y\na\nb\na\nb\n",
+        "y",
+        [],
+        "own.csv: no column can serve as a feature beside 'y'",
+    ),
+    "constant target": (
+        b"x,y\n1,a\n2,a\n",
+        "y",
+        [],
+        "y: only 'a' in all rows; two different ones are needed",
+    ),
+    "no target": (
+        b"x,y\n1,\n2,\n",
+        "y",
+        [],
+        "y: no value in all rows; two different ones are needed",
+    ),
+    "text as target": (
+        text({"x": AMOUNTS, "y": [f"t {n}" for n in AMOUNTS]}).encode(),
+        "y",
+        [],
+        "y: 60 different values in 60 rows, of kind text: neither a number nor at most 100 classes; choose another TARGET",
+    ),
+    "words as amounts": (
+        GOOD.encode(),
+        "y",
+        ["--problem", "regression"],
+        "y: a category, so PROBLEM must be classification",
+    ),
+    "unknown encoding": (
+        GOOD.encode(),
+        "y",
+        ["--encoding", "utf-9"],
+        "own.csv: cannot be read: unknown encoding: utf-9",
+    ),
+    "wrong encoding": (
+        "x,ü\n1,2\n".encode("cp1252"),
+        "ü",
+        ["--encoding", "utf-8"],
+        "own.csv: cannot be read: 'utf-8' codec can't decode byte 0xfc in position 2: invalid start byte",
+    ),
+    "broken Parquet": (b"PAR1nothing", "y", [], "own.csv: cannot be read"),
+    "no target named": (
+        GOOD.encode(),
+        "",
+        [],
+        "DATA and TARGET are needed: make contract DATA=file TARGET=column",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_used_is_refused_in_one_line(
+    here: Path, ask: Callable[..., Any], case: str
+) -> None:
+    """The thing, the value and the way out, without a traceback; nothing is changed."""
+    content, target, words, said = REFUSED[case]
+    if content is not None:
+        (here / "own.csv").write_bytes(content)
+    before = {path.name: path.read_bytes() for path in here.iterdir()}
+    done = ask("contract", "--data", "own.csv", "--target", target, *words)
+    assert (done.returncode, done.stderr[: len(said) + 7]) == (1, f"Error: {said}")
+    assert len(done.stderr.splitlines()) == 1
+    assert {path.name: path.read_bytes() for path in here.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "config_text, said",
+    [("problem = ", "config.toml: not valid TOML"), ("sed = 1\n", "sed: unknown key; known are ")],
+)
+def test_settings_that_are_broken_are_not_overwritten(
+    here: Path, ask: Callable[..., Any], config_text: str, said: str
+) -> None:
+    """What a person has to put right is named, and everything stays as it is."""
+    (here / "own.csv").write_text(GOOD)
+    broken = config_text + (here / "config.toml").read_text()
+    (here / "config.toml").write_text(broken)
+    before = {path.name: path.read_bytes() for path in here.iterdir()}
+    done = ask("contract", "--data", "own.csv", "--target", "y")
+    assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+    assert {path.name: path.read_bytes() for path in here.iterdir()} == before
+
+
+@pytest.mark.parametrize("blocked", CONFIGS)
+def test_writing_that_fails_changes_nothing(
+    here: Path, ask: Callable[..., Any], blocked: str
+) -> None:
+    """Both files are written, or neither."""
+    (here / "own.csv").write_text(GOOD)
+    (here / f"{blocked}.part").mkdir()
+    before = {path.name: path.read_bytes() for path in here.iterdir() if path.is_file()}
+    done = ask("contract", "--data", "own.csv", "--target", "y")
+    said = f"Error: {blocked}.part: cannot be written: Is a directory; nothing is changed\n"
+    assert (done.returncode, done.stderr) == (1, said)
+    assert {path.name: path.read_bytes() for path in here.iterdir() if path.is_file()} == before
+
+
+def test_a_folder_is_refused_with_the_way_to_name_its_files(
+    here: Path, ask: Callable[..., Any]
+) -> None:
+    """A pattern reads many files."""
+    (here / "own").mkdir()
+    done = ask("contract", "--data", "own", "--target", "y")
+    assert done.stderr == "Error: own: a folder; name its files: 'own/*.csv'\n"
+
+
+def test_the_same_data_give_the_same_files(here: Path, contract: Callable[..., Any]) -> None:
+    """A second `make contract` writes nothing and sets nothing aside."""
+    (here / "own.csv").write_text(GOOD)
+    contract("own.csv", "y")
+    before = {path.name: path.read_bytes() for path in here.iterdir()}
+    contract("own.csv", "y")
+    assert {path.name: path.read_bytes() for path in here.iterdir()} == before
+
+
+def test_a_reviewed_contract_is_kept(here: Path, contract: Callable[..., Any]) -> None:
+    """What a person has read and corrected is set aside under a name that is free."""
+    (here / "own.csv").write_text(GOOD)
+    contract("own.csv", "y")
+    file = here / "contract.toml"
+    unread = file.read_text()
+    reviewed = unread.replace("reviewed = false", "reviewed = true")
+    file.write_text(reviewed)
+    contract("own.csv", "y")
+    assert (file.read_text(), (here / "contract.toml.old-2").read_text()) == (unread, reviewed)
+
+
+def test_comments_and_choices_in_the_settings_survive(
+    here: Path, contract: Callable[..., Any]
+) -> None:
+    """Only what the data decide is changed."""
+    (here / "own.csv").write_text(GOOD)
+    contract("own.csv", "y")
+    mine = (here / "config.toml").read_text().replace('"roc_auc"', '"accuracy"  # by us')
+    (here / "config.toml").write_text("# Ours\n" + mine)
+    contract("own.csv", "y")
+    assert (here / "config.toml").read_text() == "# Ours\n" + mine
+
+
+@pytest.mark.parametrize(
+    "rows, said",
+    [
+        ("z\n1\n", "x: column is missing; there are z"),
+        ("x\n1,5\n", "line 2 has 2 fields, the header 1"),
+        ("x\n1.5\nviel\n", "x: 1 of 2 rows hold no number: 'viel' (rows 2)"),
+    ],
+)
+def test_rows_that_cannot_be_predicted_are_named(
+    here: Path, ask: Callable[..., Any], contract: Callable[..., Any], rows: str, said: str
+) -> None:
+    """The column, the value and the row; no file is written."""
+    (here / "own.csv").write_text(GOOD)
+    contract("own.csv", "y")
+    assert ask("train").returncode == 0
+    (here / "new.csv").write_text(rows)
+    done = ask("predict", "--data", "new.csv")
+    assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (1, True, False)
+    assert not (here / "predictions.csv").exists()
