@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ Answers = dict[str, Any]
 Manifest = dict[str, Any]
 
 
+@cache
 def manifest() -> Manifest:
-    """What capabilities.yml says."""
+    """What capabilities.yml says, read once."""
     text = (TEMPLATE / "capabilities.yml").read_text(encoding="utf-8")
     loaded: Manifest = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     return loaded
@@ -31,7 +33,7 @@ def has(ladder: Manifest, answers: Answers, name: str) -> bool:
     """Do these answers bring this capability?  KeyError where no such capability is declared."""
     capability = ladder["capabilities"][name]
     applies = capability["if"] != "people" or answers["affects_people"] == "yes"
-    return applies and int(answers["maturity_level"]) >= capability["level"]
+    return bool(applies and int(answers["maturity_level"]) >= capability["level"])
 
 
 def left_out(ladder: Manifest, answers: Answers) -> list[str]:
@@ -114,7 +116,7 @@ def escaped(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
-class Ladder(Extension):
+class Ladder(Extension):  # pylint: disable=abstract-method  # it adds no tags to parse
     """Gives templates and hooks the functions of this module."""
 
     def __init__(self, environment: Environment) -> None:

@@ -39,7 +39,7 @@ def test_each_command_of_the_readme_runs_in_an_empty_clone(project: Path) -> Non
 @pytest.mark.parametrize("framework", CHOICES["framework"])
 @pytest.mark.parametrize("problem", CHOICES["problem"])
 def test_both_problems_beat_the_baseline_with_each_framework(
-    project: Path, generate: Generate, framework: str, problem: str, tmp_path: Path
+    generate: Generate, framework: str, problem: str, tmp_path: Path
 ) -> None:
     """Each framework learns both problems of the sample, well beyond the baseline, without a leak."""
     made = generate(maturity_level="0", framework=framework, problem=problem)

@@ -2,13 +2,13 @@
 
 import json
 import re
+import socket
 import sqlite3
 import subprocess
 import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
 from urllib.request import urlopen
 
 import pytest
@@ -29,11 +29,10 @@ def clone_of(made: Path, folder: Path) -> Path:
 
 @pytest.fixture(scope="module", name="project")
 def _project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone of level 1 with a name of its own, installed."""
+    """A clone of level 1 with a name of its own, trained once."""
     made = generate(maturity_level="1", project_name="My Problem")
     project = clone_of(made, tmp_path_factory.mktemp("level1"))
-    done = run("make", "setup", at=project)
-    assert done.returncode == 0, done.stdout + done.stderr
+    ok("make", "train", at=project)
     return project
 
 
@@ -74,8 +73,11 @@ def ran(project: Path, role: str = "model") -> dict[str, dict[str, str]]:
     return found
 
 
-def test_each_command_of_the_readme_runs_in_an_empty_clone(project: Path) -> None:
+def test_each_command_of_the_readme_runs_in_an_empty_clone(
+    generate: Generate, tmp_path: Path
+) -> None:
     """The commands of the README, in order, end well; only the model card differs afterwards."""
+    project = clone_of(generate(maturity_level="1", project_name="My Problem"), tmp_path)
     lines = commands(project / "README.md")
     assert {"make train", "make check", "make test", "make data", "make card"} <= set(lines)
     for line in lines:
@@ -117,28 +119,38 @@ def test_a_run_on_a_changed_tree_is_dirty(tree: Path) -> None:
     assert ran(tree)["tags"]["git.dirty"] == "true"
 
 
+def answer_of(address: str, seconds: float = 180) -> str:
+    """What a server answers, once it does."""
+    until = time.monotonic() + seconds
+    while True:
+        try:
+            with urlopen(address, timeout=20) as answer:
+                return str(answer.read(), "utf-8")
+        except OSError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.5)
+
+
 def test_mlflow_ui_shows_the_runs_as_typed(project: Path) -> None:
     """`mlflow ui --backend-store-uri sqlite:///mlflow.db` answers, and knows the experiment."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
     command = [".venv/bin/mlflow", "ui", "--backend-store-uri", "sqlite:///mlflow.db"]
     server = subprocess.Popen(
-        [*command, "--port", "5177"],
+        [*command, "--port", str(port)],
         cwd=project,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    address = "http://127.0.0.1:5177/ajax-api/2.0/mlflow/experiments/get-by-name"
+    question = "ajax-api/2.0/mlflow/experiments/get-by-name?experiment_name=my_problem"
     try:
-        for _ in range(120):
-            try:
-                with urlopen(f"{address}?experiment_name=my_problem", timeout=5) as answer:
-                    assert json.load(answer)["experiment"]["name"] == "my_problem"
-                    return
-            except URLError:
-                time.sleep(0.5)
-        raise AssertionError("mlflow ui did not answer within a minute")
+        found = json.loads(answer_of(f"http://127.0.0.1:{port}/{question}"))
     finally:
         server.terminate()
         server.wait()
+    assert found["experiment"]["name"] == "my_problem"
 
 
 def test_the_wheel_imports_outside_the_repository(project: Path, tmp_path: Path) -> None:
@@ -166,9 +178,9 @@ def test_the_environment_is_what_the_lock_says(project: Path) -> None:
     ("old", "new"),
     [
         (r'name = "pandas", specifier = "[^"]*"', 'name = "pandas", specifier = ">=1"'),
-        (r'    \{ name = "pandas" \},\n(?=.*editable)', ""),
+        (r'name = "tomlkit"\nversion = "[^"]*"', 'name = "tomlkit"\nversion = "0.13.0"'),
     ],
-    ids=["a requirement", "a dependency"],
+    ids=["a requirement", "a version"],
 )
 def test_an_edited_lock_is_refused(tree: Path, old: str, new: str) -> None:
     """A lock that does not fit pyproject.toml fails `make check`, which says what to run."""

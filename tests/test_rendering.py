@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import tomllib
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from allpairspy import AllPairs
-from conftest import CHOICES, Generate, files, run, python
+from conftest import CHOICES, PROJECT, Generate, files, run, python
 
 NAMES = {"project_name": ["Flight Delays", "A rather long name of a project"]}
 QUESTIONS = CHOICES | NAMES | {"python_version": ["3.11", "3.12", "3.13", "3.14"]}
@@ -60,6 +61,17 @@ def test_blanks_are_tidy(generate: Generate, answers: dict[str, str]) -> None:
         assert "\n\n\n\n" not in text, name
         if not name.endswith(".py"):
             assert "\n\n\n" not in text, name
+
+
+def test_every_pair_of_braces_is_meant_for_the_template() -> None:
+    """Python's own double braces would be rendered: only answers and functions stand in them."""
+    meant = re.compile(r"\{\{ (?:cookiecutter\.\w+(?: \| [^}]*)?|record\(\)|lock\(\)) \}\}")
+    texts = {
+        path.relative_to(PROJECT).as_posix(): meant.sub("", path.read_text(encoding="utf-8"))
+        for path in PROJECT.rglob("*.*")
+        if path.is_file() and "data" not in path.parts and path.suffix != ".pyc"
+    }
+    assert [name for name, text in texts.items() if "{{" in text and name not in FOREIGN] == []
 
 
 def test_generating_twice_gives_the_same_bytes(

@@ -49,8 +49,13 @@ def lock(level: int, framework: str) -> str:
     return str(kept.relative_to(TEMPLATE))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Renew every lock, and say which."""
     manifest = yaml.safe_load((TEMPLATE / "capabilities.yml").read_text(encoding="utf-8"))
     questions = json.loads((TEMPLATE / "cookiecutter.json").read_text(encoding="utf-8"))
     for level, framework in product(manifest["locks"], questions["framework"]):
         print(lock(level, framework), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -72,9 +72,8 @@ def read_file(path: Path, data: Data, text: Any = str) -> pd.DataFrame:
         raise ProjectError(f"{path}: cannot be read ({known}): {said}") from error
     if frame.empty:
         raise ProjectError(f"{path}: no rows; a header and at least one row are needed")
-    floats = frame.select_dtypes("floating")
-    frame[floats.columns] = floats.where(np.isfinite(floats))
-    return frame
+    floats = frame.select_dtypes("float")
+    return frame.assign(**floats.where(np.isfinite(floats)))
 
 
 def read_parquet(path: Path) -> pd.DataFrame:
@@ -90,7 +89,7 @@ def plain(values: pd.Series) -> pd.Series:
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = pd.Series(np.asarray(values), index=values.index).infer_objects()
     if types.is_timedelta64_dtype(values):
-        return values.dt.total_seconds()
+        return pd.Series(values.dt.total_seconds())
     if types.infer_dtype(values) == "decimal":
         return values.astype("float64")
     if types.is_numeric_dtype(values) or types.is_datetime64_any_dtype(values):
@@ -173,7 +172,8 @@ def separator_of(path: Path, encoding: str) -> str:
 def numbers(values: pd.Series, data: Data) -> pd.Series:
     """float64, NaN where a value is no number; a sign of currency or percent is left out."""
     if data.thousands and not types.is_numeric_dtype(values):
-        grouped = values.str.contains(rf"\d[{data.thousands}]\d{{3}}", na=False)
+        pattern = r"\D*\d{1,3}(?:[%s]\d{3})+(?:[%s]\d*)?\D*" % (data.thousands, data.decimal)
+        grouped = values.str.fullmatch(pattern, na=False)
         values = values.where(~grouped, values.str.replace(data.thousands, "", regex=False))
     found = pd.to_numeric(values, errors="coerce").astype("float64")
     odd = values[found.isna() & values.notna()].astype("str")

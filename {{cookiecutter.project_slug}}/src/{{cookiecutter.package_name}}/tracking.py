@@ -23,6 +23,7 @@ from .training import Trained
 
 EXPERIMENT = __package__
 LOCK = Path("uv.lock")
+DEFAULT = "sqlite:///mlflow.db"
 UNKNOWN = "unknown"
 
 
@@ -39,7 +40,7 @@ class Run:
 
 def connect() -> Any:
     """mlflow, speaking to MLFLOW_TRACKING_URI; without one, to mlflow.db in this folder."""
-    os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+    os.environ.setdefault("MLFLOW_TRACKING_URI", DEFAULT)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -85,8 +86,8 @@ def measured(trained: Trained) -> dict[str, float]:
     found |= {f"{name}.low": low for name, (low, _) in spans.items()}
     found |= {f"{name}.high": high for name, (_, high) in spans.items()}
     found |= {f"baseline.{name}": value for name, value in trained.baseline_scores.items()}
-    found |= {"fit_seconds": trained.seconds}
-    found |= {"rows.train": len(trained.train), "rows.holdout": len(trained.holdout)}
+    found |= {"fit_seconds": trained.seconds, "rows.train": len(trained.train)}
+    found["rows.holdout"] = len(trained.holdout)
     return {name: float(value) for name, value in found.items() if isfinite(value)}
 
 
@@ -171,10 +172,7 @@ def installed() -> list[str]:
 def newest() -> Run | None:
     """The newest finished run of a model, or None where there is none."""
     mlflow = connect()
-    if (
-        os.environ["MLFLOW_TRACKING_URI"] == "sqlite:///mlflow.db"
-        and not Path("mlflow.db").exists()
-    ):
+    if os.environ["MLFLOW_TRACKING_URI"] == DEFAULT and not Path("mlflow.db").exists():
         return None
     found = mlflow.MlflowClient().search_runs(
         [found.experiment_id for found in mlflow.search_experiments()],
@@ -187,9 +185,9 @@ def newest() -> Run | None:
 
 def as_run(found: Any) -> Run:
     """MLflow's run as ours."""
-    started = datetime.fromtimestamp(found.info.start_time / 1000, tz=UTC)
-    data = found.data
-    return Run(found.info.run_id, started, dict(data.params), dict(data.metrics), dict(data.tags))
+    info, data = found.info, found.data
+    started = datetime.fromtimestamp(info.start_time / 1000, tz=UTC)
+    return Run(info.run_id, started, dict(data.params), dict(data.metrics), dict(data.tags))
 
 
 def plots(run: Run, folder: Path) -> list[Path]:

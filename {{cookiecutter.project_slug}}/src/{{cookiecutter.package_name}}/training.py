@@ -116,6 +116,14 @@ def learnable(frame: pd.DataFrame, contract: Contract, settings: Settings) -> pd
     return rows
 
 
+def various(answers: pd.Series) -> pd.Series:
+    """The answers, of which there must be two different ones, else ProjectError."""
+    if answers.nunique() < 2:
+        only = f"{answers.iloc[0]!r} in all {len(answers)} rows to train on"
+        raise ProjectError(f"{answers.name}: {only}; two different values are needed")
+    return answers
+
+
 def build_baseline(settings: Settings) -> Any:
     """An unfitted model that ignores the features: the classes' shares, or the median."""
     if settings.problem == "classification":
@@ -133,29 +141,15 @@ def train(
 
     Rows without a target are left out.  Raises ProjectError where the rows cannot be learned from.
     """
-    train_rows, holdout_rows = split(learnable(frame, contract, settings), contract, settings)
-    inputs, answers = contract.inputs(), train_rows[contract.target]
-    if answers.nunique() < 2:
-        raise ProjectError(
-            f"{contract.target}: {answers.iloc[0]!r} in all {len(answers)} rows to train on;"
-            " two different values are needed"
-        )
-    dummy = build_baseline(settings).fit(train_rows[inputs], answers)
-    with threadpool_limits(1 if len(train_rows) < MANY_ROWS else None):
+    kept, held = split(learnable(frame, contract, settings), contract, settings)
+    inputs, answers = contract.inputs(), various(kept[contract.target])
+    dummy = build_baseline(settings).fit(kept[inputs], answers)
+    with threadpool_limits(1 if len(kept) < MANY_ROWS else None):
         started = time.perf_counter()
-        model = build_model(contract, settings).fit(train_rows[inputs], answers)
+        model = build_model(contract, settings).fit(kept[inputs], answers)
         seconds = time.perf_counter() - started
-        found = predict(model, holdout_rows[inputs])
-    trained = Trained(
-        settings=settings,
-        contract=contract,
-        model=model,
-        train=train_rows,
-        holdout=holdout_rows,
-        predictions=found,
-        baseline=predict(dummy, holdout_rows[inputs]),
-        seconds=seconds,
-    )
+        found = predict(model, held[inputs]), predict(dummy, held[inputs])
+    trained = Trained(settings, contract, model, kept, held, *found, seconds)
     for observer in told:
         observer(trained)
     return trained
