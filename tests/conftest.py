@@ -40,12 +40,18 @@ def files(project: Path) -> dict[str, bytes]:
     }
 
 
+def outside_make() -> dict[str, str]:
+    """The environment without what the make that runs the tests hands on to makes below it."""
+    inherited = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES", "GNUMAKEFLAGS"}
+    return {name: value for name, value in os.environ.items() if name not in inherited}
+
+
 def run(*command: str, at: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run a command; what it printed and how it ended."""
     return subprocess.run(
         command,
         cwd=at,
-        env={"PYTHONUTF8": "1"} | os.environ | environment,
+        env={"PYTHONUTF8": "1"} | outside_make() | environment,
         capture_output=True,
         text=True,
         check=False,

@@ -197,7 +197,7 @@ def test_a_package_that_is_not_what_the_lock_hashed_is_refused(tree: Path, tmp_p
     """A hash that was edited in the lock stops the installation."""
     lock = tree / "uv.lock"
     text = lock.read_text(encoding="utf-8")
-    part = text[text.index('name = "tomlkit"') :].split("[[package]]")[0]
+    part = text[text.index('name = "tomlkit"\nversion') :].split("[[package]]")[0]
     lock.write_text(text.replace(part, re.sub(r"sha256:\w{8}", "sha256:00000000", part)), "utf-8")
     made = run("uv", "sync", "--locked", at=tree, UV_PROJECT_ENVIRONMENT=str(tmp_path / "venv"))
     assert made.returncode != 0 and "tomlkit" in made.stderr
@@ -303,8 +303,8 @@ MUTANTS = {
     ),
     "scored on training rows": (
         "training.py",
-        "predictions=predict(model, holdout_rows[inputs])",
-        "predictions=predict(model, train_rows[inputs])",
+        "found = predict(model, held[inputs])",
+        "found = predict(model, kept[inputs])",
     ),
     "a clean tree whatever happens": ("tracking.py", "str(bool(changes)).lower()", '"false"'),
     "no seed in the tags": ("tracking.py", '"seed": str(settings.seed)', '"seed": "7"'),

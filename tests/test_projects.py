@@ -82,7 +82,7 @@ def test_own_data_and_edits_survive_a_climb_and_everything_passes(
     subprocess.run(["cp", "-R", str(generate(maturity_level="0")), str(project)], check=True)
     own_data(project / "data" / "prämien.csv")
     told = ok("make", "contract", "DATA=data/prämien.csv", "TARGET=Prämie", at=project)
-    assert "read as cp1252, separator ';', decimal ','" in told
+    assert "read with encoding 'cp1252', separator ';', decimal ','" in told
     assert "Regression of Prämie; 8 rows without one are left out" in told
     ok("make", "train", "predict", at=project)
     commit(project)

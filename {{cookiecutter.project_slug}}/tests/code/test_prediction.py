@@ -65,8 +65,8 @@ def test_a_value_of_the_wrong_kind_is_named_with_its_row(
         pytest.skip("the contract holds words only: every value is one")
     frame = pd.read_parquet(rows).astype({names[0]: "object"})
     frame.iloc[1, list(frame).index(names[0])] = "nonsense"
-    frame.astype({names[0]: "string"}).to_csv("rows.csv", index=False)
-    status = command("predict", "--data", "rows.csv", "--out", "found.csv")
+    frame.astype({names[0]: "string"}).to_parquet(rows)
+    status = command("predict", "--data", str(rows), "--out", "found.csv")
     told = capsys.readouterr().err
     assert (status, Path("found.csv").exists()) == (1, False)
     assert f"{names[0]}: 1 of" in told and "'nonsense' (rows 2)" in told
