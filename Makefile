@@ -23,7 +23,7 @@ demo: setup ## generate a level-1 project in demo/, train it, and say what to ty
 new: setup ## [OUT=folder]: ask the questions and generate a project (default: beside this folder)
 	@$(BIN)/cookiecutter . --output-dir "$(OUT)"
 
-test: setup ## every test, the slow ones included: environments, trainings, climbs (about 15 minutes)
+test: setup ## every test, the slow ones included: environments, trainings, climbs (about 12 minutes)
 	@$(BIN)/pytest -n 2 --dist loadgroup
 
 test-fast: setup ## the tests of the inner loop, under 30 seconds
