@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pandas as pd
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
 from skl2onnx.helpers.onnx_helper import select_model_inputs_outputs
@@ -22,7 +22,8 @@ from .forest import Forest, Unconvertible, attributes, forest_of, require
 from .serving.runtime import DAY, NO_WORD, NUMBERS, TIMES, WORDS
 
 ML = "ai.onnx.ml"
-OPSETS = {"": 18, ML: 5}  # the first of ai.onnx.ml with TreeEnsemble
+OPSETS = {"": 18, ML: 3}
+TREES = {"": 18, ML: 5}  # the first of ai.onnx.ml with TreeEnsemble
 WEEK = 7 * DAY
 MONDAY = pd.Timestamp(1970, 1, 5)
 PROBES = 40_000  # days: from 1970 to 2079
@@ -123,12 +124,16 @@ def convert_encoder(scope: Any, operator: Any, container: Any) -> None:
             [column],
             [code],
             op_domain=ML,
-            op_version=4,
+            op_version=2,
             keys_strings=list(known),
-            values_tensor=numpy_helper.from_array(np.array(list(known.values()))),
-            default_tensor=numpy_helper.from_array(np.array([float(encoder.unknown_value)])),
+            values_floats=list(known.values()),
+            default_float=float(encoder.unknown_value),
         )
-    container.add_node("Concat", codes, operator.output_full_names, op_version=13, axis=1)
+    together = scope.get_unique_variable_name("codes")
+    container.add_node("Concat", codes, [together], op_version=13, axis=1)
+    container.add_node(
+        "Cast", [together], operator.output_full_names, op_version=13, to=TensorProto.DOUBLE
+    )
 
 
 def convert_times(scope: Any, operator: Any, container: Any) -> None:
@@ -202,4 +207,4 @@ def add_forest(model: onnx.ModelProto, forest: Forest) -> None:
     kind = helper.np_dtype_to_tensor_dtype(np.dtype(forest.precision))
     del graph.output[:], model.opset_import[:]
     graph.output.append(helper.make_tensor_value_info(last, kind, [None, None]))
-    model.opset_import.extend(helper.make_opsetid(*pair) for pair in OPSETS.items())
+    model.opset_import.extend(helper.make_opsetid(*pair) for pair in TREES.items())
