@@ -122,6 +122,8 @@ def column_of(values: pd.Series, data: Data, role: Role | None) -> tuple[Column,
     found, remark = (role, "") if role else role_of(str(values.name), known, kind)
     column = Column(kind=kind, role=found, nullable=len(known) < len(values), format=form)
     limits, held = held_by(unique, column, data)
+    if column.nullable:  # twice of what is missing now, and five in a hundred, are still normal
+        limits["missing"] = round(min(1, 2 - 2 * len(known) / len(values) + 0.05), 2)
     used = found in ("feature", "target")
     return column.model_copy(update=limits if used else {}), remark or held
 
