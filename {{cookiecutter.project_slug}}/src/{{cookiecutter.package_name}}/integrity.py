@@ -18,9 +18,9 @@ def undecided() -> list[str]:
     last, faults = history.champion(now.entries), history.differences(now.copies)
     wanted = {"champion": last.version, "previous": last.previous} if last else {}
     for name in ("champion", "previous"):
-        found, right = now.aliases.get(name), wanted.get(name)
-        if found != right:
-            faults.append(f"alias {name}: it names version {found}; the gate decided on {right}")
+        names, right = now.aliases.get(name), wanted.get(name)
+        if names != right:
+            faults.append(f"alias {name}: it names version {names}; the gate decided on {right}")
     for entry in history.standing(now.entries):
         if known.get(str(entry.version)) != versions.of(entry):
             found = known.get(str(entry.version), "none")
