@@ -144,7 +144,12 @@ def create_app(
 
     title, about = __package__.partition(".")[0], settings.about.question
     app = FastAPIOffline(
-        redoc_url=None, title=title, description=about, version="1", lifespan=lifespan
+        redoc_url=None,
+        title=title,
+        description=about,
+        version="1",
+        lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
     )
     predictor = Predictor(follower, observers, authenticate)
     app.add_route("/predict", predictor.predict, methods=["POST"], include_in_schema=False)

@@ -44,10 +44,10 @@ def document(contract: Contract, settings: Settings) -> dict[str, Any]:
     return create_app(settings, follower(contract, settings)).openapi()
 
 
-def snapshot() -> None:
-    """Write the OpenAPI document to the file that is kept, for people and clients to compare."""
+def snapshot(settings: Settings, _frame: object = None) -> None:
+    """Write the OpenAPI document to the file that is kept, so that a change of the API is seen."""
+    text = orjson.dumps(document(read_contract(), settings), option=orjson.OPT_INDENT_2)
     SNAPSHOT.parent.mkdir(exist_ok=True)
-    text = orjson.dumps(document(read_contract(), load()), option=orjson.OPT_INDENT_2)
     SNAPSHOT.write_bytes(text + b"\n")
     print(f"Wrote {SNAPSHOT}")
 
@@ -57,7 +57,7 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="serve", description="Serve the champion over HTTP.")
     parser.add_argument("--openapi", action="store_true", help=f"only write {SNAPSHOT}")
     if parser.parse_args(arguments).openapi:
-        snapshot()
+        snapshot(load())
         return
     serving = load().serving
     uvicorn.run(
