@@ -9,6 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from .. import ProjectError
 from .runtime import BUNDLE, Loaded, load
 from .schema import Types
@@ -82,7 +84,7 @@ class Follower:
             )
         model = self._load(folder)
         types = Types.of(model.contract, model.bundle["classes"] or (), self._unserved.limit)
-        model.answers([types.example])  # it does answer, and its first request is not the slow one
+        model.answers(types.read(orjson.dumps(types.example))[0])  # it does answer, and the first time is slow
         return Champion(str(pointer["version"]), str(pointer["run_id"]), model, types)
 
     async def follow(self, seconds: float) -> None:
