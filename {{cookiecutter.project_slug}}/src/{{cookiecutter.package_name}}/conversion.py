@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
 from .contract import Contract
-from .forest import Forest, Unconvertible, attributes, forest_of, require
+from .forest import Forest, attributes, forest_of, require
 from .serving.runtime import DAY, NO_WORD, NUMBERS, TIMES, WORDS
 
 ML = "ai.onnx.ml"
@@ -33,16 +33,10 @@ def convert(model: Any, contract: Contract) -> bytes:
     """The model as an ONNX file: tensors `numbers`, `words` and `times`, each (rows, columns).
 
     Its only output has (rows, classes) probabilities, or (rows, 1) numbers.  Equal models give
-    equal bytes.  Raises Unconvertible that says why there is none.
+    equal bytes.  Raises Unconvertible, or what a converter raises, where there is none.
     """
-    try:
-        graph = converted(arranged(model, contract), contract)
-        onnx.checker.check_model(graph)
-    except Unconvertible:
-        raise
-    except Exception as error:  # pylint: disable=broad-exception-caught  # converters raise anything
-        reason = str(error).strip().splitlines() or [""]
-        raise Unconvertible(f"{type(error).__name__}: {reason[0]}") from error
+    graph = converted(arranged(model, contract), contract)
+    onnx.checker.check_model(graph)
     return bytes(graph.SerializeToString(deterministic=True))
 
 

@@ -12,21 +12,22 @@ import numpy as np
 import pandas as pd
 
 from .contract import Column, Contract
-from .forest import Unconvertible
 from .prediction import predict
 from .serving.runtime import BUNDLE, NATIVE, ONNX, Row, Scores, compiled
 from .training import Trained
 
-TOLERANCE = 1e-5  # of a probability, or of a number's size: XGBoost itself adds up in float32
-UNKNOWN = "a word that nobody has said"
+TOLERANCE = 1e-5  # of a probability, or of a number's size: XGBoost adds up in float32
+EDGE_ROWS = 5  # rows in which each edge is tried
+UNSEEN = "a word that no training has seen"
+MOMENTS = ("1969-12-31 23:59:59", "2000-02-29 12:30:30", "2024-12-31 23:59:59", "2199-07-04 00:00")
 
 
 @dataclass(frozen=True)
 class Parity:
-    """How far the exported model is from the model, over so many rows.
+    """How far the exported model's answers are from the model's, over so many rows.
 
     `largest` is the largest difference of a probability, or of a number in proportion to its size;
-    `mismatched` the rows whose classes differ though they are not tied.
+    `mismatched` counts the rows of which the classes differ, and are not tied.
     """
 
     rows: int
@@ -41,7 +42,11 @@ class Parity:
 
 @dataclass(frozen=True)
 class Bundle:
-    """What `bundle.json` holds.  `runtime` is onnx, or native for the reason in `why`."""
+    """What `bundle.json` holds.  `runtime` is onnx, or native for the reason in `why`.
+
+    `files` has the sha256 of each file by its name; `classes` is None where there are no
+    probabilities.
+    """
 
     model_version: str
     problem: str
@@ -58,46 +63,48 @@ def export(trained: Trained, folder: Path, run_id: str | None = None) -> Bundle:
     """Write the bundle of a model into the folder, `bundle.json` last.
 
     As ONNX where the model converts and its answers hold over the held-out rows and the edges of
-    the contract; else as it is, to be served natively.
+    the contract; else the model itself, to be served natively.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    found, why = None, ""
-    try:
-        name, content = ONNX, converted(trained)
-        found = parity(trained, compiled(content, trained.contract))
-        why = "" if found.holds else f"its answers differ from the model's: {found}"
-    except Unconvertible as error:
-        why = str(error)
+    content, found, why = compared(trained)
     if why:
         buffer = BytesIO()
         joblib.dump(trained.model, buffer)
-        name, content = NATIVE, buffer.getvalue()
-    (folder / name).write_bytes(content)
+        content = buffer.getvalue()
+    name = NATIVE if why else ONNX
     bundle = Bundle(
-        trained.version,
-        trained.settings.problem,
-        "native" if why else "onnx",
-        why,
-        classes(trained.model),
-        trained.contract.model_dump(mode="json", exclude_defaults=True),
-        {name: hashlib.sha256(content).hexdigest()},
-        found,
-        run_id,
+        model_version=trained.version,
+        problem=trained.settings.problem,
+        runtime="native" if why else "onnx",
+        why=why,
+        classes=classes(trained.model),
+        contract=trained.contract.model_dump(mode="json", exclude_defaults=True),
+        files={name: hashlib.sha256(content).hexdigest()},
+        parity=found,
+        run_id=run_id,
     )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
     text = json.dumps(asdict(bundle), indent=2, ensure_ascii=False)
-    (folder / BUNDLE).write_text(text, encoding="utf-8")
+    (folder / BUNDLE).write_text(text + "\n", encoding="utf-8")
     return bundle
 
 
-def converted(trained: Trained) -> bytes:
-    """The model as ONNX.  Raises Unconvertible."""
-    from .conversion import convert  # pylint: disable=import-outside-toplevel  # heavy
+def compared(trained: Trained) -> tuple[bytes, Parity | None, str]:
+    """The model as ONNX, how near it is to the model, and why it is not to be used, if so."""
+    found = None
+    try:
+        from .conversion import convert  # pylint: disable=import-outside-toplevel  # 1 s
 
-    return convert(trained.model, trained.contract)
+        content = convert(trained.model, trained.contract)
+        found = parity(trained, compiled(content, trained.contract))
+    except Exception as error:  # pylint: disable=broad-exception-caught  # native serves any model
+        first = str(error).strip().partition("\n")[0]
+        return b"", None, f"{type(error).__name__}: {first}"
+    return content, found, "" if found.holds else f"its answers are not the model's: {found}"
 
 
 def classes(model: Any) -> list[Any] | None:
-    """The classes that a classifier gives probabilities of, as JSON has them."""
+    """The classes of which a model gives probabilities, as JSON has them, or None."""
     if not hasattr(model, "predict_proba"):
         return None
     labels: list[Any] = np.asarray(model.classes_).tolist()
@@ -106,46 +113,59 @@ def classes(model: Any) -> list[Any] | None:
 
 def parity(trained: Trained, scores: Scores) -> Parity:
     """The exported model's answers beside the model's, over the held-out rows and the edges."""
-    names = trained.contract.inputs()
-    rows = trained.holdout[names]
+    rows = trained.holdout[trained.contract.inputs()]
     rows = pd.concat([rows, *edges(rows, trained.contract)], ignore_index=True)
     truth = predict(trained.model, rows)
     wanted = truth.drop(columns="prediction") if truth.shape[1] > 1 else truth[["prediction"]]
     expected = wanted.to_numpy(dtype="float64")
-    found = np.array(scores(as_rows(rows))).reshape(expected.shape)
+    found = np.array(scores(as_rows(rows)), dtype="float64").reshape(expected.shape)
     off = np.abs(found - expected)
     if truth.shape[1] == 1:
-        return Parity(len(rows), worst(off / np.maximum(np.abs(expected), 1)), 0)
-    best, places = found.argmax(axis=1), np.arange(len(rows))
-    untied = expected.max(axis=1) - expected[places, best] > TOLERANCE
-    return Parity(len(rows), worst(off), int(untied.sum()))
-
-
-def worst(differences: Any) -> float:
-    """The largest of the differences; infinite where one is not a number."""
-    return float(np.nan_to_num(differences, nan=np.inf).max())
+        off /= np.maximum(np.abs(expected), 1)
+    lead = expected.max(axis=1) - expected[np.arange(len(rows)), found.argmax(axis=1)]
+    largest = float(np.nan_to_num(off, nan=np.inf).max())
+    return Parity(len(rows), largest, int((lead > TOLERANCE).sum()))
 
 
 def as_rows(frame: pd.DataFrame) -> list[Row]:
     """Rows as the service gets them: plain values, None where one is missing."""
-    plain = frame.astype("object")
-    rows: list[Row] = plain.where(frame.notna(), None).to_dict("records")
+    rows: list[Row] = frame.astype("object").where(frame.notna(), None).to_dict("records")
     return rows
 
 
 def edges(rows: pd.DataFrame, contract: Contract) -> list[pd.DataFrame]:
-    """Copies of some rows, each with a value in one column that is rare or has not been seen."""
-    some = rows.head(20)
-    return [
-        some.assign(**{name: pd.Series(value, index=some.index, dtype=some[name].dtype)})
+    """Copies of some rows with one column at an edge of the contract, or beyond it.
+
+    And with all that may be missing missing at once.
+    """
+    some = rows.head(EDGE_ROWS)
+    found = [
+        with_value(some, str(name), value)
         for name in rows
-        for value in extremes(contract.columns[str(name)])
+        for value in extremes(rows[name], contract.columns[str(name)])
     ]
+    for name in rows:
+        if contract.columns[str(name)].nullable:
+            some = with_value(some, str(name), None)
+    return [*found, some]
 
 
-def extremes(column: Column) -> list[Any]:
+def with_value(rows: pd.DataFrame, name: str, value: Any) -> pd.DataFrame:
+    """The rows with one value in a column, which keeps its type."""
+    missing = pd.NaT if rows[name].dtype.kind == "M" else np.nan
+    column = pd.Series(missing if value is None else value, rows.index, rows[name].dtype)
+    return rows.assign(**{name: column})
+
+
+def extremes(values: pd.Series, column: Column) -> list[Any]:
     """Values at the edges of what a column may hold, and beyond."""
     found: list[Any] = [None] if column.nullable else []
     if column.kind in ("category", "text"):
-        return found + [UNKNOWN, *(column.categories or [])]
-    return found
+        return [*found, UNSEEN, *(column.categories or [])]
+    if column.kind == "time":
+        return [*found, *map(pd.Timestamp, MOMENTS)]
+    if column.kind == "boolean":
+        return [*found, True, False]
+    low, high = column.range or (values.min(), values.max())
+    span = max(high - low, 1)
+    return [*found, 0, *(at + step * span for at in (low, high) for step in (-100, -1, 0, 1, 100))]
