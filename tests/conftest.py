@@ -25,7 +25,7 @@ CHOICES = {
     if isinstance(choices, list) and not name.startswith("_")
 }
 LEVELS = sorted(CHOICES["maturity_level"])
-BUILT = ["0", "1"]
+BUILT = ["0", "1", "2"]
 FIXED = {"author_name": "Ada Lovelace", "author_email": "ada@example.com", "python_version": "3.11"}
 
 Generate = Callable[..., Path]

@@ -295,7 +295,7 @@ def test_outputs_of_notebooks_are_stripped(tree: Path) -> None:
 
 MUTANTS = {
     "probabilities reversed": ("prediction.py", "shares[:, i]", "1 - shares[:, i]"),
-    "a row lost": ("prediction.py", "write(found, out)", "write(found.iloc[1:], out)"),
+    "a row lost": ("prediction.py", "frame.to_csv(unf", "frame.iloc[1:].to_csv(unf"),
     "unknown keys welcome": (
         "settings.py",
         'extra="forbid", frozen=True, toml',
@@ -309,7 +309,7 @@ MUTANTS = {
     "a clean tree whatever happens": ("tracking.py", "str(bool(changes)).lower()", '"false"'),
     "no seed in the tags": ("tracking.py", '"seed": str(settings.seed)', '"seed": "7"'),
     "a wrong metric logged": (
-        "tracking.py",
+        "evaluation.py",
         '    found |= {"fit_seconds"',
         '    found = {n: v + 0.01 for n, v in found.items()}\n    found |= {"fit_seconds"',
     ),

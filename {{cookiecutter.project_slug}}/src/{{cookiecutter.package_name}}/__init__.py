@@ -1,12 +1,15 @@
-"""The package: its error, its doors and its command line.
+"""The package: its error, its doors, how it writes files, and its command line.
 
 A door is an entry point in `pyproject.toml`, through which further files join in: as a command, or
 as an observer that is told when something is done.
 """
 
 import os
+import shutil
 import sys
 from importlib.metadata import EntryPoint, entry_points
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 
@@ -29,6 +32,46 @@ def observers(door: str) -> list[Any]:
         return [point.load() for point in doors(door).values()]
     except ImportError as error:
         raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
+
+
+def replace(texts: dict[Path, str]) -> None:
+    """Write these files, all or none; one that changes is first copied under a name that is free.
+
+    Raises ProjectError where that cannot be done.
+    """
+    changed = {
+        path: text.encode() for path, text in texts.items() if content(path) != text.encode()
+    }
+    parts = {path: path.with_name(f"{path.name}.part") for path in changed}
+    olds: dict[Path, Path] = {}
+    try:
+        for path, text in changed.items():
+            parts[path].write_bytes(text)
+        for path in filter(Path.exists, changed):
+            olds[path] = set_aside(path)
+        for path, part in parts.items():
+            part.replace(path)
+    except OSError as error:
+        for path, old in olds.items():
+            old.replace(path)
+        for part in filter(Path.is_file, parts.values()):
+            part.unlink()
+        said = f"{error.filename}: cannot be written: {error.strerror}; nothing is changed"
+        raise ProjectError(said) from error
+    for path in texts:
+        kept = f" (the old one is {olds[path]})" if path in olds else ""
+        print(f"Wrote {path}{kept}" if path in changed else f"{path} is as it was")
+
+
+def content(path: Path) -> bytes | None:
+    """What the file holds; None where there is none."""
+    return path.read_bytes() if path.exists() else None
+
+
+def set_aside(path: Path) -> Path:
+    """A copy of the file under a name that is free."""
+    names = (Path(f"{path}.old-{number}") for number in count(1))
+    return Path(shutil.copy2(path, next(name for name in names if not name.exists())))
 
 
 def main() -> int:

@@ -1,22 +1,20 @@
 """The data contract: what `contract.toml` promises about each column."""
 
 import tomllib
-from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, get_args
+from unicodedata import normalize
 
-import numpy as np
-import pandas as pd
 import tomlkit
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from . import ProjectError
 
 CONTRACT = Path("contract.toml")
 Kind = Literal["number", "integer", "boolean", "category", "text", "time"]
 Role = Literal["feature", "target", "id", "time", "group", "personal", "ignored"]
-TRUTH = {"true": 1.0, "yes": 1.0, "1": 1.0, "1.0": 1.0, "false": 0.0, "no": 0.0, "0": 0.0}
-TRUTH["0.0"] = 0.0
 DAYS = (
     "%d.%m.%Y",
     "%d/%m/%Y",
@@ -45,7 +43,8 @@ class Column(BaseModel):
     """What one column holds, and what it is used for.
 
     A `time` orders the rows, and the model sees its weekday and hour.  A `group`
-    (one patient, one machine) keeps its rows together and is no feature.
+    (one patient, one machine) keeps its rows together and is no feature.  `missing` is the largest
+    share of missing values that is still normal.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,6 +52,7 @@ class Column(BaseModel):
     kind: Kind
     role: Role
     nullable: bool = False
+    missing: float | None = Field(default=None, ge=0, le=1)
     range: tuple[int | float, int | float] | None = None
     categories: list[str] | None = None
     format: str | None = None
@@ -81,6 +81,43 @@ class Contract(BaseModel):
         return [name for name in self.names("feature", "time") if self.columns[name].kind in wanted]
 
 
+@dataclass(frozen=True)
+class Breach:
+    """A rule that some values of a column break: how many of how many rows, and the first of them.
+
+    `rows` counts from 1.  Without a `total` it is the column as a whole that is wrong.
+    """
+
+    column: str
+    rule: str
+    count: int = 0
+    total: int = 0
+    rows: tuple[int, ...] = ()
+    example: str = ""
+
+    def __add__(self, later: "Breach") -> "Breach":
+        rows = (self.rows + later.rows)[:3]
+        return replace(self, count=self.count + later.count, rows=rows)
+
+    def of(self, total: int) -> "Breach":
+        """The same breach, of so many rows."""
+        return replace(self, total=total) if self.total else self
+
+    def __str__(self) -> str:
+        if not self.total:
+            return f"{self.column}: {self.rule}"
+        where = f" (rows {', '.join(map(str, self.rows))})" if self.rows else ""
+        shown = f": {self.example}" if self.example else ""
+        return f"{self.column}: {self.count:,} of {self.total:,} rows {self.rule}{shown}{where}"
+
+
+def refuse(breaches: list[Breach]) -> None:
+    """Raises ProjectError that lists every breach, where there are any."""
+    if breaches:
+        lines = "\n  ".join(map(str, breaches))
+        raise ProjectError(f"the data break the contract\n  {lines}")
+
+
 def read_contract(path: Path = CONTRACT) -> Contract:
     """The contract in this file.  Raises ProjectError naming each column and key that is wrong."""
     try:
@@ -105,6 +142,21 @@ def read_contract(path: Path = CONTRACT) -> Contract:
     return contract
 
 
+def resolve(target: str, names: list[str]) -> str:
+    """The column that is meant: as written, else the one alike but for case, blanks, accents."""
+
+    def plain(name: str) -> str:
+        return " ".join(normalize("NFKC", name).casefold().split())
+
+    alike = [name for name in names if plain(name) == plain(target)]
+    if target in names or len(alike) == 1:
+        return target if target in names else alike[0]
+    near = get_close_matches(target, names, n=3)
+    shown = list(dict.fromkeys([*near, *names]))[:20]
+    more = f", and {len(names) - 20} more" if len(names) > 20 else ""
+    raise ProjectError(f"TARGET {target!r}: no such column; there are: {', '.join(shown)}{more}")
+
+
 def written(contract: Contract) -> str:
     """The text of `contract.toml`."""
     text = tomlkit.document()
@@ -113,87 +165,3 @@ def written(contract: Contract) -> str:
     text.add("reviewed", contract.reviewed)
     text.add("columns", contract.model_dump(exclude_defaults=True)["columns"])
     return tomlkit.dumps(text)
-
-
-def conform(frame: pd.DataFrame, contract: Contract, names: Iterable[str]) -> pd.DataFrame:
-    """These columns, each as its kind: float64 or int64, bool, str, datetime64; NaN where missing.
-
-    Raises ProjectError that lists every breach by column: a missing column, a value that is not of
-    its kind, with how many rows and the first of them.
-    """
-    columns: dict[str, pd.Series] = {}
-    breaches = []
-    for name in names:
-        if name not in frame.columns:
-            breaches.append(
-                f"{name}: column is missing; there are {', '.join(map(str, frame.columns))}"
-            )
-            continue
-        kind = contract.columns[name].kind
-        convert = as_text if contract.columns[name].role == "id" else CONVERSIONS[kind]
-        columns[name] = convert(frame[name], contract.columns[name])
-        wrong = frame[name][columns[name].isna() & frame[name].notna()]
-        if len(wrong):
-            rows = ", ".join(
-                str(row + 1) for row in np.flatnonzero(frame.index.isin(wrong.index))[:3]
-            )
-            breaches.append(
-                f"{name}: {len(wrong)} of {len(frame)} rows hold no {kind}:"
-                f" {wrong.iloc[0]!r} (rows {rows})"
-            )
-    if breaches:
-        raise ProjectError("the data break the contract\n  " + "\n  ".join(breaches))
-    return pd.DataFrame(columns, index=frame.index)
-
-
-def as_number(values: pd.Series, column: Column) -> pd.Series:
-    """float64; int64 for an integer column in which nothing may be missing."""
-    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
-    sure = column.role == "target" or not column.nullable
-    whole = column.kind == "integer" and sure and (numbers % 1 == 0).all()
-    return numbers.astype("int64") if whole else numbers
-
-
-def as_boolean(values: pd.Series, column: Column) -> pd.Series:
-    """bool; float64 (1, 0, NaN) where values may be missing."""
-    truth = values.astype("str").str.strip().str.lower().map(TRUTH)
-    sure = column.role == "target" or not column.nullable
-    return truth.astype("bool") if sure and truth.notna().all() else truth
-
-
-def as_text(values: pd.Series, _column: Column) -> pd.Series:
-    """str, without blanks around it; whole numbers without a decimal point."""
-    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
-        values = values.astype("Int64")
-    return values.astype("string").str.strip().astype("object").where(values.notna(), np.nan)
-
-
-def as_time(values: pd.Series, column: Column) -> pd.Series:
-    """datetime64 without a zone: a zone in the data is turned to UTC."""
-    return times(values, column.format or "ISO8601")
-
-
-def times(values: pd.Series, form: str) -> pd.Series:
-    """datetime64 in UTC, NaT where a value is not of this format."""
-    return pd.to_datetime(values, format=form, errors="coerce", utc=True).dt.tz_localize(None)
-
-
-def time_format(words: pd.Series) -> str | None:
-    """The format in which all of these texts are times, or None."""
-    if words.empty or not words.str.contains(r"\d.*\d").all():
-        return None
-    for form in TIMES:
-        parts = (words.head(1), words.head(100), words)
-        if all(times(part, form).notna().all() for part in parts):
-            return form
-    return None
-
-
-CONVERSIONS: dict[Kind, Callable[[pd.Series, Column], pd.Series]] = {
-    "number": as_number,
-    "integer": as_number,
-    "boolean": as_boolean,
-    "category": as_text,
-    "text": as_text,
-    "time": as_time,
-}

@@ -1,6 +1,7 @@
 """Evaluation: how far a held-out score can be trusted, and pictures that show where it fails."""
 
 from collections.abc import Callable
+from math import isfinite
 
 import numpy as np
 import pandas as pd
@@ -46,6 +47,19 @@ def beats(metric: str, model: float, baseline: float) -> bool:
     return model < baseline if metric in LOWER_IS_BETTER else model > baseline
 
 
+def measured(trained: Trained) -> dict[str, float]:
+    """Each metric with its interval as NAME, NAME.low and NAME.high; those that are defined."""
+    problem, seed = trained.settings.problem, trained.settings.seed
+    found = trained.scores
+    spans = intervals(problem, trained.truth, trained.predictions, seed)
+    found |= {f"{name}.low": low for name, (low, _) in spans.items()}
+    found |= {f"{name}.high": high for name, (_, high) in spans.items()}
+    found |= {f"baseline.{name}": value for name, value in trained.baseline_scores.items()}
+    found |= {"fit_seconds": trained.seconds, "rows.train": len(trained.train)}
+    found["rows.holdout"] = len(trained.holdout)
+    return {name: float(value) for name, value in found.items() if isfinite(value)}
+
+
 def importance(trained: Trained) -> pd.Series:
     """What shuffling each input costs the chosen metric, the greatest first.
 
@@ -58,15 +72,15 @@ def importance(trained: Trained) -> pd.Series:
     random = np.random.default_rng(settings.seed)
     sign = -1 if settings.metric in LOWER_IS_BETTER else 1
 
-    def measured(changed: pd.DataFrame) -> float:
+    def reached(changed: pd.DataFrame) -> float:
         found = predict(trained.model, changed[contract.inputs()])
         return sign * score(settings.problem, rows[contract.target], found)[settings.metric]
 
     with threadpool_limits(1):  # on few rows threads cost more than they bring
-        whole = measured(rows)
+        whole = reached(rows)
         costs = {
             name: whole
-            - measured(rows.assign(**{name: rows[name].sample(frac=1, random_state=random).array}))
+            - reached(rows.assign(**{name: rows[name].sample(frac=1, random_state=random).array}))
             for name in contract.inputs()
         }
     return pd.Series(costs).sort_values(ascending=False)

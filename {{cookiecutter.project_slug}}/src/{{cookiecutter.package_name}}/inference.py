@@ -2,17 +2,15 @@
 
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
-from typing import Any, Literal
-from unicodedata import normalize
+from typing import Any
 
 import pandas as pd
 from pandas.api import types
 
 from . import ProjectError
-from .contract import CONTRACT, Column, Contract, Kind, Role, as_text, as_time, time_format
-from .reading import numbers
-from .settings import Data
+from .contract import CONTRACT, TIMES, Column, Contract, Kind, Role
+from .reading import as_text, as_time, numbers, times
+from .settings import Data, Problem
 
 ID_NAME = re.compile(r"(?i:(?:^|[\W_])(?:ids?|uuid|guid)$)|[a-z](?:Id|ID)$|^Unnamed: \d+$")
 COUNTED = re.compile(r"(?i:(?:^|[\W_])(?:key|index|idx|nr|no|num)\.?|number|nummer)$|[a-z]Key$")
@@ -22,7 +20,6 @@ CLASSES = 100
 SHOWN = 50
 COUNTER = "numbers the rows"
 
-Problem = Literal["classification", "regression"]
 TYPED: dict[Kind, Callable[[Any], bool]] = {
     "boolean": types.is_bool_dtype,
     "time": types.is_datetime64_any_dtype,
@@ -49,6 +46,17 @@ def kind_of_words(words: pd.Series, rows: int, coded: bool) -> tuple[Kind, str |
     if form := None if coded else time_format(words):
         return "time", form
     return ("category" if 0 < len(words) <= max(20, rows / 2) else "text"), None
+
+
+def time_format(words: pd.Series) -> str | None:
+    """The format in which all of these texts are times, or None."""
+    if words.empty or not words.str.contains(r"\d.*\d").all():
+        return None
+    for form in TIMES:
+        parts = (words.head(1), words.head(100), words)
+        if all(times(part, form).notna().all() for part in parts):
+            return form
+    return None
 
 
 def role_of(name: str, values: pd.Series, kind: Kind) -> tuple[Role, str]:
@@ -114,6 +122,8 @@ def column_of(values: pd.Series, data: Data, role: Role | None) -> tuple[Column,
     found, remark = (role, "") if role else role_of(str(values.name), known, kind)
     column = Column(kind=kind, role=found, nullable=len(known) < len(values), format=form)
     limits, held = held_by(unique, column, data)
+    if column.nullable:  # twice of what is missing now, and five in a hundred, are still normal
+        limits["missing"] = round(min(1, 2 - 2 * len(known) / len(values) + 0.05), 2)
     used = found in ("feature", "target")
     return column.model_copy(update=limits if used else {}), remark or held
 
@@ -134,21 +144,6 @@ def held_by(unique: pd.Series, column: Column, data: Data) -> tuple[dict[str, An
     return {}, ""
 
 
-def resolve(target: str, names: list[str]) -> str:
-    """The column that is meant: as written, else the one alike but for case, blanks, accents."""
-
-    def plain(name: str) -> str:
-        return " ".join(normalize("NFKC", name).casefold().split())
-
-    alike = [name for name in names if plain(name) == plain(target)]
-    if target in names or len(alike) == 1:
-        return target if target in names else alike[0]
-    near = get_close_matches(target, names, n=3)
-    shown = list(dict.fromkeys([*near, *names]))[:20]
-    more = f", and {len(names) - 20} more" if len(names) > 20 else ""
-    raise ProjectError(f"TARGET {target!r}: no such column; there are: {', '.join(shown)}{more}")
-
-
 def infer(
     frame: pd.DataFrame, data: Data, target: str, asked: Problem | None = None
 ) -> tuple[Contract, Problem, dict[str, str]]:
@@ -164,10 +159,10 @@ def infer(
     if problem == "classification" and columns[target].kind == "number":
         labels = {"kind": "category", "range": None}
         columns[target] = columns[target].model_copy(update=labels)
-    times = (
+    clocks = (
         n for n, column in columns.items() if (column.kind, column.role) == ("time", "feature")
     )
-    if first := next(times, None):
+    if first := next(clocks, None):
         columns[first] = columns[first].model_copy(update={"role": "time"})
         remarks[first] += "; orders the rows: the latest are held out"
     contract = Contract(columns=columns)

@@ -1,22 +1,25 @@
 """Own data: a file that nobody has described becomes a contract and settings to read it by."""
 
 import argparse
+import csv
 import re
-import shutil
-from itertools import count
+from itertools import islice
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
+import numpy as np
 import pandas as pd
-import tomlkit
+from charset_normalizer import from_bytes
 from pandas.api import types
 
-from . import ProjectError, observers
-from .contract import CONTRACT, Contract, time_format, written
-from .inference import Problem, infer, resolve, summary
-from .reading import UNITS, files, is_parquet, look, numbers
-from .settings import CONFIG, Data, load
+from . import ProjectError, observers, replace
+from .contract import CONTRACT, Contract, resolve, written
+from .inference import infer, summary, time_format
+from .reading import UNITS, files, is_parquet, numbers, read_table
+from .settings import CONFIG, Data, Problem, configured, load
 
+SEPARATORS = (",", ";", "\t", "|")
+BYTE_ORDER = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 # Decimal and thousands mark, the plainest first
 MARKS = [
     (".", ""),
@@ -31,6 +34,60 @@ MARKS = [
     (".", " "),
 ]
 UNKNOWN = {"?", "-", "--", "–", "—", ".", "none", "n.a.", "k.a.", "unknown", "missing"}
+
+
+def encoding_of(path: Path) -> str:
+    """The encoding of a text file: its mark, UTF-8 where that fits, else the likeliest.
+
+    Raises ValueError where it is no text.
+    """
+    raw = path.read_bytes()
+    if mark := next(filter(raw.startswith, BYTE_ORDER), None):
+        return BYTE_ORDER[mark]
+    if b"\0" in raw:
+        raise ValueError("not text but binary; save it as CSV (in Excel: Save as, CSV UTF-8)")
+    if decodes(raw, "utf-8"):
+        return "utf-8"
+    values = np.frombuffer(raw, dtype="uint8")
+    latin = np.isin(values | 32, np.arange(ord("a"), ord("z") + 1)).sum()
+    best = from_bytes(raw[: 1 << 18]).best() if (values > 127).sum() > latin else None
+    likely = best.encoding if best else "cp1252"
+    return likely if decodes(raw, likely) else "latin-1"
+
+
+def decodes(raw: bytes, encoding: str) -> bool:
+    """Are these bytes text in this encoding?"""
+    try:
+        raw.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def separator_of(path: Path, encoding: str) -> str:
+    """The separator that gives most of the first rows the header's fields, and the most of them."""
+    with path.open(encoding=encoding, newline="") as file:
+        head = list(islice(file, 200))
+
+    def fit(separator: str) -> tuple[float, int]:
+        rows = csv.reader(head, delimiter=separator, skipinitialspace=True)
+        header, *widths = [len(row) for row in rows if row] or [1]
+        return (widths.count(header) if header > 1 else 0), header
+
+    return max(SEPARATORS, key=fit)
+
+
+def look(pattern: str, encoding: str | None) -> tuple[Data, pd.DataFrame]:
+    """Encoding and separator of a file, and its rows; the columns of a CSV as text."""
+    first = files(pattern)[0]
+    data = Data(path=pattern)
+    try:
+        if not is_parquet(first):
+            found = encoding or encoding_of(first)
+            data = Data(path=pattern, encoding=found, separator=separator_of(first, found))
+    except (OSError, ValueError, LookupError, csv.Error) as error:
+        raise ProjectError(f"{first}: cannot be read: {error}") from error
+    return data, read_table(pattern, data)
 
 
 def marks_of(columns: list[pd.Series], separator: str) -> dict[str, str | None]:
@@ -88,27 +145,6 @@ def interpreted(data: Data, frame: pd.DataFrame, target: str) -> tuple[Data, pd.
     return data, frame.assign(**holes) if data.missing else frame
 
 
-def configured(data: Data, target: str, problem: Problem, classes: int) -> str:
-    """The text of `config.toml` for these data; comments and all else stay as they are.
-
-    Raises ProjectError where the file, so changed, would not be valid.
-    """
-    load(problem=problem, data=data.model_dump())
-    config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
-    about = config.setdefault("about", {})
-    fresh = config["data"].get("path") != data.path or config["problem"] != problem
-    if fresh or str(about.get("question", "")).startswith("What is "):
-        about["question"] = f"What is {target.rstrip('?')}?"
-    if fresh:
-        about.update({"intended_use": "", "limits": []})
-        metric = "roc_auc" if classes == 2 else "balanced_accuracy"
-        config["metric"] = metric if problem == "classification" else "mae"
-    config["problem"] = problem
-    config["data"].pop("thousands", None)
-    config["data"].update(data.model_dump(exclude_none=True))
-    return tomlkit.dumps(config)
-
-
 def described(data: Data) -> str:
     """How the file is read, in words."""
     if is_parquet(files(data.path)[0]):
@@ -129,46 +165,6 @@ def told(contract: Contract, problem: Problem, answers: pd.Series, asked: str | 
         "classification": ("amounts", "regression"),
     }[problem]
     return f"{text}\nAre its whole numbers {held}?  Then add PROBLEM={other}."
-
-
-def replace(texts: dict[Path, str]) -> None:
-    """Write these files, all or none; one that changes is first copied under a name that is free.
-
-    Raises ProjectError where that cannot be done.
-    """
-    changed = {
-        path: text.encode() for path, text in texts.items() if content(path) != text.encode()
-    }
-    parts = {path: path.with_name(f"{path.name}.part") for path in changed}
-    olds: dict[Path, Path] = {}
-    try:
-        for path, text in changed.items():
-            parts[path].write_bytes(text)
-        for path in filter(Path.exists, changed):
-            olds[path] = set_aside(path)
-        for path, part in parts.items():
-            part.replace(path)
-    except OSError as error:
-        for path, old in olds.items():
-            old.replace(path)
-        for part in filter(Path.is_file, parts.values()):
-            part.unlink()
-        said = f"{error.filename}: cannot be written: {error.strerror}; nothing is changed"
-        raise ProjectError(said) from error
-    for path in texts:
-        kept = f" (the old one is {olds[path]})" if path in olds else ""
-        print(f"Wrote {path}{kept}" if path in changed else f"{path} is as it was")
-
-
-def content(path: Path) -> bytes | None:
-    """What the file holds; None where there is none."""
-    return path.read_bytes() if path.exists() else None
-
-
-def set_aside(path: Path) -> Path:
-    """A copy of the file under a name that is free."""
-    names = (Path(f"{path}.old-{number}") for number in count(1))
-    return Path(shutil.copy2(path, next(name for name in names if not name.exists())))
 
 
 def main(arguments: list[str]) -> None:

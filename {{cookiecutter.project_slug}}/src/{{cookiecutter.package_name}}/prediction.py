@@ -1,25 +1,82 @@
 """Predictions, and how good they are: a file in, a file out, one row for each row."""
 
 import argparse
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import joblib
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 from sklearn import metrics
 
-from . import ProjectError
-from .contract import Contract, conform
-from .reading import files, read_table
+from . import ProjectError, observers
+from .contract import Breach, Column, Contract, Kind, refuse
+from .reading import as_boolean, as_number, as_text, as_time, files, read_chunks
 from .settings import load
 
 MODEL = Path("models/model.joblib")
 OUTPUT = "predictions.csv"
+ROWS = 50_000  # at a time: a file may be larger than memory
 METRICS = {
     "classification": ("roc_auc", "accuracy", "balanced_accuracy"),
     "regression": ("mae", "rmse", "r2"),
 }
 LOWER_IS_BETTER = ("mae", "rmse")
+
+Check = Callable[[pd.DataFrame, Contract], list[Breach]]
+
+
+CONVERSIONS: dict[Kind, Callable[[pd.Series, Column], pd.Series]] = {
+    "number": as_number,
+    "integer": as_number,
+    "boolean": as_boolean,
+    "category": as_text,
+    "text": as_text,
+    "time": as_time,
+}
+
+
+def converted(
+    frame: pd.DataFrame, contract: Contract, names: Iterable[str]
+) -> tuple[pd.DataFrame, list[Breach]]:
+    """These columns, each as its kind: float64 or int64, bool, str, datetime64; NaN where missing.
+
+    And a breach for each column that is missing or holds what is not of its kind; it is left out.
+    """
+    columns, breaches = {}, []
+    for name in names:
+        if name not in frame.columns:
+            known = ", ".join(map(str, frame.columns))
+            breaches.append(Breach(name, f"column is missing; there are {known}"))
+            continue
+        column = contract.columns[name]
+        found = (as_text if column.role == "id" else CONVERSIONS[column.kind])(frame[name], column)
+        wrong = (found.isna() & frame[name].notna()).to_numpy()
+        if wrong.any():
+            breaches.append(broken(frame[name], wrong, f"hold no {column.kind}"))
+        else:
+            columns[name] = found
+    return pd.DataFrame(columns, index=frame.index), breaches
+
+
+def broken(values: pd.Series, wrong: np.ndarray, rule: str) -> Breach:
+    """The breach of a rule by these values, of which `wrong` says true."""
+    places = np.flatnonzero(wrong)
+    rows = tuple(int(values.index[place]) + 1 for place in places[:3])
+    shown = repr(values.iloc[places[0]])
+    return Breach(str(values.name), rule, len(places), len(values), rows, shown)
+
+
+def conform(
+    frame: pd.DataFrame, contract: Contract, names: Iterable[str], checks: Iterable[Check] = ()
+) -> pd.DataFrame:
+    """These columns, each as its kind.  Raises ProjectError that lists every breach by column."""
+    rows, breaches = converted(frame, contract, names)
+    refuse(breaches + [breach for check in checks for breach in check(rows, contract)])
+    return rows
 
 
 def predict(model: Any, rows: pd.DataFrame) -> pd.DataFrame:
@@ -61,15 +118,28 @@ def roc_auc(truth: pd.Series, shares: pd.DataFrame) -> float:
     return float(metrics.roc_auc_score(positive, shares.iloc[:, -1]))
 
 
-def score_file(saved: dict[str, Any], frame: pd.DataFrame) -> pd.DataFrame:
+def score_file(
+    saved: dict[str, Any], frames: Iterable[pd.DataFrame], checks: Iterable[Check] = ()
+) -> Iterator[pd.DataFrame]:
     """The ids and times of the rows, their predictions, and the version of the model in each row.
 
-    Raises ProjectError where a column that the model needs is missing or not of its kind.
+    Frame by frame.  Raises ProjectError where rows break the model's contract: once all were read,
+    with every breach; nothing is predicted any more after the first one.
     """
     contract: Contract = saved["contract"]
-    found = predict(saved["model"], conform(frame, contract, contract.inputs()))
-    known = [name for name in contract.names("id", "time") if name in frame.columns]
-    return pd.concat([frame[known], found], axis=1).assign(model_version=saved["version"])
+    breaches: dict[tuple[str, str], Breach] = {}
+    seen = 0
+    for frame in frames:
+        seen += len(frame)
+        rows, found = converted(frame, contract, contract.inputs())
+        for breach in found + [breach for check in checks for breach in check(rows, contract)]:
+            first = breaches.get((breach.column, breach.rule))
+            breaches[breach.column, breach.rule] = first + breach if first else breach
+        if not breaches:
+            known = [name for name in contract.names("id", "time") if name in frame.columns]
+            answers = predict(saved["model"], rows)
+            yield pd.concat([frame[known], answers], axis=1).assign(model_version=saved["version"])
+    refuse([breach.of(seen) for breach in breaches.values()])
 
 
 def save_model(model: Any, contract: Contract, version: str, path: Path = MODEL) -> None:
@@ -88,19 +158,32 @@ def load_model(path: Path = MODEL) -> dict[str, Any]:
     return saved
 
 
-def write(frame: pd.DataFrame, path: Path) -> None:
-    """Write a CSV, or a Parquet file where the name says so; whole or not at all."""
+def write(frames: Iterable[pd.DataFrame], path: Path) -> tuple[int, pd.DataFrame]:
+    """Write a CSV, or Parquet where the name says so; whole or not at all.  Rows, first frame."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
-    if path.suffix == ".parquet":
-        frame.to_parquet(unfinished)
-    else:
-        frame.to_csv(unfinished, index=False)
-    unfinished.replace(path)
+    rows, first, into = 0, pd.DataFrame(), None
+    try:
+        for frame in frames:
+            if path.suffix == ".parquet":
+                table = pa.Table.from_pandas(
+                    frame, into.schema if into else None, preserve_index=False
+                )
+                into = into or pq.ParquetWriter(unfinished, table.schema)
+                into.write_table(table)
+            else:
+                frame.to_csv(unfinished, index=False, header=not rows, mode="a" if rows else "w")
+            rows, first = rows + len(frame), first if rows else frame
+        if into:
+            into.close()
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return rows, first
 
 
 def main(arguments: list[str]) -> None:
-    """Predict for each row of a file."""
+    """Predict for each row of a file, of any length."""
     parser = argparse.ArgumentParser(prog="predict", description="Predict for each row of a file.")
     parser.add_argument(
         "--data", help="CSV or Parquet file, or a pattern (default: as config.toml)"
@@ -111,7 +194,7 @@ def main(arguments: list[str]) -> None:
     pattern, out = options.data or settings.data.path, Path(options.out or OUTPUT)
     if out.exists() and out.resolve() in [path.resolve() for path in files(pattern)]:
         raise ProjectError(f"{out}: the file that is read; write to another: OUT=file")
-    found = score_file(saved, read_table(pattern, settings.data, saved["contract"]))
-    write(found, out)
-    print(f"{len(found):,} predictions by model {saved['version']} written to {out}")
-    print(found.head(3).to_string(index=False))
+    frames = read_chunks(pattern, settings.data, saved["contract"], ROWS)
+    rows, first = write(score_file(saved, frames, observers("checked")), out)
+    print(f"{rows:,} predictions by model {saved['version']} written to {out}")
+    print(first.head(3).to_string(index=False))

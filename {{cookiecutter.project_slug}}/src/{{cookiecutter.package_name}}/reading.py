@@ -1,25 +1,26 @@
 """Reading: a CSV or Parquet file as rows, also one that nobody has described yet."""
 
 import csv
+from collections.abc import Iterator
 from glob import glob
-from itertools import islice
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
-from charset_normalizer import from_bytes
+import pyarrow.parquet as pq
 from pandas.api import types
 
 from . import ProjectError
-from .contract import Contract
+from .contract import Column, Contract
 from .settings import Data
 
-SEPARATORS = (",", ";", "\t", "|")
+NUMERIC = ("number", "integer", "boolean")
 # What pandas takes for missing but "None", which is as often a class.
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "null", "NaN", "nan", "-nan"]
-MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+TRUTH = {"true": 1.0, "yes": 1.0, "1": 1.0, "1.0": 1.0}
+TRUTH |= {"false": 0.0, "no": 0.0, "0": 0.0, "0.0": 0.0}
 UNITS = r"^([+-]?)\s*[$€£¥]?\s*(.*?)\s*[$€£¥%]?$"
 
 
@@ -30,20 +31,29 @@ def read_table(pattern: str, data: Data, contract: Contract | None = None) -> pd
     the file; without one, all columns of a CSV are text.  Raises ProjectError where a file is
     missing, empty or not to be read.
     """
+    return pd.concat(read_chunks(pattern, data, contract))
+
+
+def read_chunks(
+    pattern: str, data: Data, contract: Contract | None = None, size: int | None = None
+) -> Iterator[pd.DataFrame]:
+    """The same rows, at most so many at a time, numbered through in the index from 0."""
     columns = contract.columns if contract else {}
-    numeric = ("number", "integer", "boolean")
     text: Any = {
         name: str
         for name, column in columns.items()
-        if column.kind not in numeric or column.role in ("id", "ignored")
+        if column.kind not in NUMERIC or column.role in ("id", "ignored")
     }
-    parts = [read_file(path, data, text if contract else str) for path in files(pattern)]
-    frame = pd.concat(parts, ignore_index=True)
-    for name in columns.keys() & set(frame) - text.keys():
-        if columns[name].kind != "boolean" and not types.is_numeric_dtype(frame[name]):
-            found = numbers(frame[name], data)
-            frame[name] = found.astype("object").where(found.notna(), frame[name])
-    return frame
+    first = 0
+    for path in files(pattern):
+        for frame in read_file(path, data, text if contract else str, size):
+            frame.index = pd.RangeIndex(first, first + len(frame))
+            first += len(frame)
+            for name in columns.keys() & set(frame) - text.keys():
+                if columns[name].kind != "boolean" and not types.is_numeric_dtype(frame[name]):
+                    found = numbers(frame[name], data)
+                    frame[name] = found.astype("object").where(found.notna(), frame[name])
+            yield frame
 
 
 def files(pattern: str) -> list[Path]:
@@ -62,26 +72,33 @@ def is_parquet(path: Path) -> bool:
         return file.read(4) == b"PAR1"
 
 
-def read_file(path: Path, data: Data, text: Any = str) -> pd.DataFrame:
+def read_file(
+    path: Path, data: Data, text: Any = str, size: int | None = None
+) -> Iterator[pd.DataFrame]:
     """The rows of one file, infinite numbers as missing.  ProjectError where there are none."""
+    rows = 0
     try:
-        frame = read_parquet(path) if is_parquet(path) else read_csv(path, data, text)
+        table = is_parquet(path)
+        for frame in read_parquet(path, size) if table else read_csv(path, data, text, size):
+            rows += len(frame)
+            floats = frame.select_dtypes("float")
+            yield frame.assign(**floats.where(np.isfinite(floats)))
     except (OSError, ValueError, LookupError, csv.Error) as error:
         known = f"encoding {data.encoding}, separator {data.separator!r}"
         said = " ".join(str(error).split())
         raise ProjectError(f"{path}: cannot be read ({known}): {said}") from error
-    if frame.empty:
+    if not rows:
         raise ProjectError(f"{path}: no rows; a header and at least one row are needed")
-    floats = frame.select_dtypes("float")
-    return frame.assign(**floats.where(np.isfinite(floats)))
 
 
-def read_parquet(path: Path) -> pd.DataFrame:
+def read_parquet(path: Path, size: int | None) -> Iterator[pd.DataFrame]:
     """The rows of a Parquet file, a named index as columns, each number, truth, time or text."""
-    frame = pd.read_parquet(path)
-    if any(frame.index.names):
-        frame = frame.reset_index()
-    return frame.apply(plain).rename(columns=str)
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(size) if size else [file.read()]:
+            frame = batch.to_pandas()
+            if any(frame.index.names):
+                frame = frame.reset_index()
+            yield frame.apply(plain).rename(columns=str)
 
 
 def plain(values: pd.Series) -> pd.Series:
@@ -97,10 +114,10 @@ def plain(values: pd.Series) -> pd.Series:
     return values.map(str, na_action="ignore").astype("str")
 
 
-def read_csv(path: Path, data: Data, text: Any) -> pd.DataFrame:
+def read_csv(path: Path, data: Data, text: Any, size: int | None) -> Iterator[pd.DataFrame]:
     """The rows of a CSV, `text` the columns that are read as they stand."""
     check_widths(path, data)
-    frame = pd.read_csv(
+    with pd.read_csv(
         path,
         sep=data.separator,
         encoding=data.encoding,
@@ -111,8 +128,11 @@ def read_csv(path: Path, data: Data, text: Any) -> pd.DataFrame:
         index_col=False,
         skipinitialspace=True,
         low_memory=False,
-    )
-    return frame.rename(columns=lambda name: normalize("NFC", name.strip()))
+        iterator=True,
+        chunksize=size,
+    ) as reader:
+        for frame in reader if size else [reader.read()]:
+            yield frame.rename(columns=lambda name: normalize("NFC", name.strip()))
 
 
 def check_widths(path: Path, data: Data) -> None:
@@ -128,47 +148,6 @@ def check_widths(path: Path, data: Data) -> None:
                 )
 
 
-def encoding_of(path: Path) -> str:
-    """The encoding of a text file: its mark, UTF-8 where that fits, else the likeliest.
-
-    Raises ValueError where it is no text.
-    """
-    raw = path.read_bytes()
-    if mark := next(filter(raw.startswith, MARKS), None):
-        return MARKS[mark]
-    if b"\0" in raw:
-        raise ValueError("not text but binary; save it as CSV (in Excel: Save as, CSV UTF-8)")
-    if decodes(raw, "utf-8"):
-        return "utf-8"
-    values = np.frombuffer(raw, dtype="uint8")
-    latin = np.isin(values | 32, np.arange(ord("a"), ord("z") + 1)).sum()
-    best = from_bytes(raw[: 1 << 18]).best() if (values > 127).sum() > latin else None
-    likely = best.encoding if best else "cp1252"
-    return likely if decodes(raw, likely) else "latin-1"
-
-
-def decodes(raw: bytes, encoding: str) -> bool:
-    """Are these bytes text in this encoding?"""
-    try:
-        raw.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
-
-
-def separator_of(path: Path, encoding: str) -> str:
-    """The separator that gives most of the first rows the header's fields, and the most of them."""
-    with path.open(encoding=encoding, newline="") as file:
-        head = list(islice(file, 200))
-
-    def fit(separator: str) -> tuple[float, int]:
-        rows = csv.reader(head, delimiter=separator, skipinitialspace=True)
-        header, *widths = [len(row) for row in rows if row] or [1]
-        return (widths.count(header) if header > 1 else 0), header
-
-    return max(SEPARATORS, key=fit)
-
-
 def numbers(values: pd.Series, data: Data) -> pd.Series:
     """float64, NaN where a value is no number; a sign of currency or percent is left out."""
     if data.thousands and not types.is_numeric_dtype(values):
@@ -182,14 +161,33 @@ def numbers(values: pd.Series, data: Data) -> pd.Series:
     return found.replace([np.inf, -np.inf], np.nan)
 
 
-def look(pattern: str, encoding: str | None) -> tuple[Data, pd.DataFrame]:
-    """Encoding and separator of a file, and its rows; the columns of a CSV as text."""
-    first = files(pattern)[0]
-    data = Data(path=pattern)
-    try:
-        if not is_parquet(first):
-            found = encoding or encoding_of(first)
-            data = Data(path=pattern, encoding=found, separator=separator_of(first, found))
-    except (OSError, ValueError, LookupError, csv.Error) as error:
-        raise ProjectError(f"{first}: cannot be read: {error}") from error
-    return data, read_table(pattern, data)
+def as_number(values: pd.Series, column: Column) -> pd.Series:
+    """float64; int64 for an integer column in which nothing may be missing."""
+    found = pd.to_numeric(values, errors="coerce").astype("float64")
+    sure = column.role == "target" or not column.nullable
+    whole = column.kind == "integer" and sure and (found % 1 == 0).all()
+    return found.astype("int64") if whole else found
+
+
+def as_boolean(values: pd.Series, column: Column) -> pd.Series:
+    """bool; float64 (1, 0, NaN) where values may be missing."""
+    truth = values.astype("str").str.strip().str.lower().map(TRUTH)
+    sure = column.role == "target" or not column.nullable
+    return truth.astype("bool") if sure and truth.notna().all() else truth
+
+
+def as_text(values: pd.Series, _column: Column) -> pd.Series:
+    """str, without blanks around it; whole numbers without a decimal point."""
+    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+        values = values.astype("Int64")
+    return values.astype("string").str.strip().astype("object").where(values.notna(), np.nan)
+
+
+def as_time(values: pd.Series, column: Column) -> pd.Series:
+    """datetime64 without a zone: a zone in the data is turned to UTC."""
+    return times(values, column.format or "ISO8601")
+
+
+def times(values: pd.Series, form: str) -> pd.Series:
+    """datetime64 in UTC, NaT where a value is not of this format."""
+    return pd.to_datetime(values, format=form, errors="coerce", utc=True).dt.tz_localize(None)

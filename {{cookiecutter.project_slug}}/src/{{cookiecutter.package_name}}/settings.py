@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
+import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import TomlConfigSettingsSource
@@ -12,7 +13,12 @@ from pydantic_settings import TomlConfigSettingsSource
 from . import ProjectError
 
 CONFIG = Path("config.toml")
+FILES = [CONFIG]
+# {% if has("pipeline.flow") %}
+FILES.append(Path("pipeline.toml"))
+# {% endif %}
 PREFIX = f"{__package__}_".upper()
+Problem = Literal["classification", "regression"]
 
 
 class Section(BaseModel):
@@ -40,20 +46,77 @@ class Data(Section):
     missing: list[str] = []
 
 
+# {% if has("pipeline.flow") %}
+class Space(Section):
+    """The values that a parameter of the model may take: from low to high, or one of a list."""
+
+    low: int | float | None = None
+    high: int | float | None = None
+    log: bool = False
+    choices: list[str | int | float | bool] | None = None
+
+
+class Tuning(Section):
+    """The search for the model's parameters: how many trials, and where."""
+
+    trials: int = Field(default=8, ge=1)
+    space: dict[str, Space] = {}
+
+
+class Gate(Section):
+    """What a candidate has to reach: a gain over the champion, and a floor for each metric."""
+
+    min_gain: float = Field(default=0, ge=0)
+    floors: dict[str, float] = {}
+
+
+class Leaks(Section):
+    """How well one column alone may tell the target, and the columns that may tell it all."""
+
+    threshold: float = Field(default=0.999, gt=0, le=1)
+    allowed: list[str] = []
+
+
+class Repro(Section):
+    """How far the predictions of two trainings may be apart."""
+
+    epsilon: float = Field(default=0, ge=0)
+
+
+class Serving(Section):
+    """The service: where it listens, where it logs, how often it looks for another champion."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8000, ge=0, lt=65536)
+    commit: str = "unknown"
+    poll_seconds: float = Field(default=0.5, gt=0)
+    most_rows: int = Field(default=10_000, ge=1)
+    log: str = "sqlite:///predictions.db"
+    log_capacity: int = Field(default=20_000, ge=1)
+
+
+# {% endif %}
 class Settings(BaseSettings):
     """All that can be set.  In the environment: PACKAGE_SEED=1, PACKAGE_DATA__PATH=rows.csv."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, toml_file=CONFIG
+        env_prefix=PREFIX, env_nested_delimiter="__", extra="forbid", frozen=True, toml_file=FILES
     )
 
-    problem: Literal["classification", "regression"]
+    problem: Problem
     metric: str
     seed: int = Field(default=0, ge=0, lt=2**32)
     holdout: float = Field(default=0.25, gt=0, lt=1)
     data: Data
     model: dict[str, Any] = {}
     about: About = About()
+# {% if has("pipeline.flow") %}
+    tuning: Tuning = Tuning()
+    gate: Gate = Gate()
+    leaks: Leaks = Leaks()
+    repro: Repro = Repro()
+    serving: Serving = Serving()
+# {% endif %}
 
     @classmethod
     def settings_customise_sources(  # pylint: disable=too-many-arguments  # as the base class has it
@@ -72,7 +135,8 @@ def breach(error: Any) -> str:
     """One breach in words: the key, the value, what it may be."""
     key = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
-        section: Any = {"data": Data, "about": About}.get(str(error["loc"][0]), Settings)
+        field = Settings.model_fields.get(str(error["loc"][0]))
+        section: Any = field.annotation if field and len(error["loc"]) > 1 else Settings
         return f"{key}: unknown key; known are {', '.join(section.model_fields)}"
     if error["type"] == "missing":
         return f"{key}: not set; add it to {CONFIG}"
@@ -101,3 +165,24 @@ def load(**arguments: Any) -> Settings:
     if unknown:
         raise ProjectError(f"environment: {', '.join(unknown)}: no such setting")
     return settings
+
+
+def configured(data: Data, target: str, problem: Problem, classes: int) -> str:
+    """The text of `config.toml` for these data; comments and all else stay as they are.
+
+    Raises ProjectError where the file, so changed, would not be valid.
+    """
+    load(problem=problem, data=data.model_dump())
+    config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
+    about = config.setdefault("about", {})
+    fresh = config["data"].get("path") != data.path or config["problem"] != problem
+    if fresh or str(about.get("question", "")).startswith("What is "):
+        about["question"] = f"What is {target.rstrip('?')}?"
+    if fresh:
+        about.update({"intended_use": "", "limits": []})
+        metric = "roc_auc" if classes == 2 else "balanced_accuracy"
+        config["metric"] = metric if problem == "classification" else "mae"
+    config["problem"] = problem
+    config["data"].pop("thousands", None)
+    config["data"].update(data.model_dump(exclude_none=True))
+    return tomlkit.dumps(config)

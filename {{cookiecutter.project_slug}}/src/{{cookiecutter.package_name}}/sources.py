@@ -103,9 +103,10 @@ def declare(settings: Settings, frame: pd.DataFrame | None = None) -> None:
     for path in files(settings.data.path):
         known = [source for source in document.values() if str(path) in source["files"]]
         source = known[0] if known else document.setdefault(path.stem, unknown_source())
+        rows = 0 if frame is None else len(frame)
         if frame is None or str(path) != settings.data.path:
-            frame = read_file(path, settings.data, str)
-        source["files"][str(path)] = {"sha256": checksum(path), "rows": len(frame)}
+            rows = sum(map(len, read_file(path, settings.data)))
+        source["files"][str(path)] = {"sha256": checksum(path), "rows": rows}
         if source["origin"] == UNKNOWN:
             print(f"{path}: say its origin, licence and owner in {SOURCES}")
     SOURCES.write_text(tomlkit.dumps(document), encoding="utf-8")

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import distributions, version
@@ -15,7 +16,7 @@ from typing import Any
 from packaging.requirements import Requirement
 
 from . import ProjectError, doors
-from .evaluation import figures, intervals
+from .evaluation import figures, measured
 from .reading import files
 from .settings import Settings
 from .sources import checksum
@@ -78,36 +79,25 @@ def origin(settings: Settings) -> dict[str, str]:
     }
 
 
-def measured(trained: Trained) -> dict[str, float]:
-    """Each metric with its interval as NAME, NAME.low and NAME.high; those that are defined."""
-    problem, seed = trained.settings.problem, trained.settings.seed
-    found = trained.scores
-    spans = intervals(problem, trained.truth, trained.predictions, seed)
-    found |= {f"{name}.low": low for name, (low, _) in spans.items()}
-    found |= {f"{name}.high": high for name, (_, high) in spans.items()}
-    found |= {f"baseline.{name}": value for name, value in trained.baseline_scores.items()}
-    found |= {"fit_seconds": trained.seconds, "rows.train": len(trained.train)}
-    found["rows.holdout"] = len(trained.holdout)
-    return {name: float(value) for name, value in found.items() if isfinite(value)}
-
-
 def parameters(trained: Trained) -> dict[str, Any]:
     """The settings and the parameters of the estimator, one level deep."""
-    settings = trained.settings.model_dump(exclude={"about", "model", "data"})
+    settings = trained.settings.model_dump(include={"problem", "metric", "seed", "holdout"})
     last = getattr(trained.model, "steps", [("", trained.model)])[-1][1]
     inside = {f"model.{name}": value for name, value in last.get_params(deep=False).items()}
     return settings | {"data.path": trained.settings.data.path} | inside
 
 
-def record(trained: Trained) -> None:
-    """Record a training: the baseline as one run, the model as the next.
+def record(
+    trained: Trained, folders: Iterable[Path] = (), more_tags: Mapping[str, str] | None = None
+) -> str:
+    """Record a training: the baseline as one run, the model as the next; gives the latter's id.
 
-    The model's run holds parameters, metrics with intervals, five tags, plots, the held-out
-    predictions, the installed versions, and the model with signature and input example.
+    The model's run holds parameters, metrics with intervals, five tags and more, plots, held-out
+    predictions, installed versions, these folders, the model with signature and input example.
     """
     print("Recording the run ...", flush=True)
     mlflow = connect()
-    tags = origin(trained.settings) | {"model_version": trained.version}
+    tags = origin(trained.settings) | {"model_version": trained.version} | dict(more_tags or {})
     record_baseline(mlflow, experiment(mlflow), trained, tags)
     name, tags = f"model-{trained.version}", tags | {"role": "model"}
     with mlflow.start_run(run_name=name, tags=tags) as run:
@@ -121,8 +111,11 @@ def record(trained: Trained) -> None:
         mlflow.log_text("\n".join(installed()), "environment.txt")
         for name in ("config.toml", "contract.toml"):
             mlflow.log_artifact(name)
+        for folder in folders:
+            mlflow.log_artifacts(str(folder), folder.name)
         record_model(mlflow, trained)
     print(f"Recorded run {run.info.run_id}; to see it: make ui")
+    return str(run.info.run_id)
 
 
 def experiment(mlflow: Any) -> str:

@@ -14,8 +14,8 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from threadpoolctl import threadpool_limits
 
 from . import ProjectError, observers
-from .contract import Contract, conform, read_contract
-from .prediction import METRICS, MODEL, predict, save_model, score
+from .contract import Contract, read_contract
+from .prediction import METRICS, MODEL, Check, conform, predict, save_model, score
 from .problem import build_model, read_data
 from .settings import Settings, load
 
@@ -92,7 +92,9 @@ def split(
     return train_rows, holdout_rows
 
 
-def learnable(frame: pd.DataFrame, contract: Contract, settings: Settings) -> pd.DataFrame:
+def learnable(
+    frame: pd.DataFrame, contract: Contract, settings: Settings, checks: Iterable[Check] = ()
+) -> pd.DataFrame:
     """The rows that have a target, each column as its kind.
 
     Raises ProjectError where they are too few, break the contract, or cannot be learned from.
@@ -104,7 +106,8 @@ def learnable(frame: pd.DataFrame, contract: Contract, settings: Settings) -> pd
         raise ProjectError(
             f"{target}: {len(frame)} rows have one; at least {FEWEST_ROWS} are needed"
         )
-    rows = conform(frame, contract, contract.names("feature", "target", "time", "id", "group"))
+    names = contract.names("feature", "target", "time", "id", "group")
+    rows = conform(frame, contract, names, checks)
     if settings.metric not in METRICS[settings.problem]:
         known = ", ".join(METRICS[settings.problem])
         raise ProjectError(
@@ -131,17 +134,11 @@ def build_baseline(settings: Settings) -> Any:
     return DummyRegressor(strategy="median")
 
 
-def train(
-    frame: pd.DataFrame,
-    contract: Contract,
-    settings: Settings,
-    told: Iterable[Observer] = (),
-) -> Trained:
-    """Fit the model on one part of the rows, score it on the other, and tell the observers.
+def fit(kept: pd.DataFrame, held: pd.DataFrame, contract: Contract, settings: Settings) -> Trained:
+    """A model and a baseline that have learned from the rows kept, and what they say of those held.
 
-    Rows without a target are left out.  Raises ProjectError where the rows cannot be learned from.
+    Raises ProjectError where the rows cannot be learned from.
     """
-    kept, held = split(learnable(frame, contract, settings), contract, settings)
     inputs, answers = contract.inputs(), various(kept[contract.target])
     dummy = build_baseline(settings).fit(kept[inputs], answers)
     with threadpool_limits(1 if len(kept) < MANY_ROWS else None):
@@ -149,7 +146,23 @@ def train(
         model = build_model(contract, settings).fit(kept[inputs], answers)
         seconds = time.perf_counter() - started
         found = predict(model, held[inputs]), predict(dummy, held[inputs])
-    trained = Trained(settings, contract, model, kept, held, *found, seconds)
+    return Trained(settings, contract, model, kept, held, *found, seconds)
+
+
+def train(
+    frame: pd.DataFrame,
+    contract: Contract,
+    settings: Settings,
+    told: Iterable[Observer] = (),
+    checks: Iterable[Check] = (),
+) -> Trained:
+    """Fit the model on one part of the rows, score it on the other, and tell the observers.
+
+    Rows without a target are left out.  Raises ProjectError where the rows break the contract, or
+    a further check, or cannot be learned from.
+    """
+    kept, held = split(learnable(frame, contract, settings, checks), contract, settings)
+    trained = fit(kept, held, contract, settings)
     for observer in told:
         observer(trained)
     return trained
@@ -172,7 +185,7 @@ def main(arguments: list[str]) -> None:
     print(settings.about.question or f"Predicting {contract.target}")
     frame = read_data(settings)
     print(f"Read {len(frame):,} rows from {settings.data.path}; training ...", flush=True)
-    trained = train(frame, contract, settings, observers("trained"))
+    trained = train(frame, contract, settings, observers("trained"), observers("checked"))
     save_model(trained.model, contract, trained.version)
     times = contract.names("time")
     chosen = f"the latest by {times[0]}" if times else "at random"

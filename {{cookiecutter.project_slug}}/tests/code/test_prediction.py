@@ -34,7 +34,7 @@ def test_the_columns_are_ids_times_predictions_and_version(
 ) -> None:
     """Ids and times lead, the version is last, and the model's answers stand between."""
     saved = {"model": trained.model, "contract": contract, "version": "v"}
-    found = score_file(saved, frame.head(5))
+    found = next(score_file(saved, [frame.head(5)]))
     answers = list(predict(trained.model, trained.holdout[contract.inputs()]).columns)
     assert list(found) == [*contract.names("id", "time"), *answers, "model_version"]
 

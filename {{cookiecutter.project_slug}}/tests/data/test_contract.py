@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 
 from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.contract import Contract, conform
+from {{ cookiecutter.package_name }}.contract import Contract
+from {{ cookiecutter.package_name }}.prediction import conform
 
 
 def test_the_data_hold_every_declared_column(frame: pd.DataFrame, contract: Contract) -> None:
