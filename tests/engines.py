@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-DEBIAN = "debootstrap docker.io iptables podman runc"
+DEBIAN = "catatonit containernetworking-plugins debootstrap docker.io iptables podman runc"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mlops-ladder-tests"
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHON_IMAGE = f"python:{VERSION}-slim"
@@ -29,6 +29,21 @@ LIBRARIES = (
 )
 UNNEEDED = ("site-packages", "test", "idlelib", "__pycache__", "*.a", "config-*")
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
+# The limits of a container stay below those of the machine: where these are low, its own are refused.
+PODMAN = """
+[containers]
+default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
+CADDY = """
+FROM {image}
+COPY --chmod=755 caddy /usr/bin/caddy
+ENV XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data
+CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
+"""
 LIMIT = {"Name": "nofile", "Hard": 20000, "Soft": 20000}
 
 
@@ -97,6 +112,7 @@ def running_engine(folder: Path) -> Iterator[Engine]:
     plugins = folder / "client" / "cli-plugins"
     plugins.mkdir(parents=True)
     (plugins / "docker-compose").symlink_to(beside("docker-compose"))
+    (plugins.parent / "config.json").write_text("{}", encoding="utf-8")
     engine = Engine(
         {
             "PATH": f"{Path(sys.executable).parent}:{system_path()}",
@@ -118,6 +134,38 @@ def running_engine(folder: Path) -> Iterator[Engine]:
             daemon.wait(60)
 
 
+@dataclass(frozen=True)
+class Podman:
+    """Podman with its images and containers in a folder: runs what Kubernetes would."""
+
+    folder: Path
+
+    def __call__(self, *arguments: str, stdin: bytes | None = None) -> str:
+        """What podman prints; it must end well."""
+        places = ["--root", str(self.folder / "root"), "--runroot", str(self.folder / "run")]
+        done = subprocess.run(
+            ["/usr/bin/podman", *places, *arguments],
+            env=os.environ | {"CONTAINERS_CONF": str(self.folder / "containers.conf")},
+            input=stdin,
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"podman {arguments}\n{str(done.stderr, 'utf-8')}"
+        return str(done.stdout, "utf-8").strip()
+
+
+@contextmanager
+def podman(folder: Path) -> Iterator[Podman]:
+    """Podman in a folder of its own; its pods are gone at the end."""
+    needed("podman", "runc", "catatonit")
+    (folder / "containers.conf").write_text(PODMAN, encoding="utf-8")
+    client = Podman(folder)
+    try:
+        yield client
+    finally:
+        client("pod", "rm", "--force", "--all")
+
+
 def wait_for(engine: Engine, daemon: subprocess.Popen[bytes], log: Path, seconds: int = 60) -> None:
     """Return once the engine answers; fail with the end of its log where it does not."""
     for _ in range(seconds * 5):
@@ -133,6 +181,17 @@ def wait_for(engine: Engine, daemon: subprocess.Popen[bytes], log: Path, seconds
             break
         time.sleep(0.2)
     pytest.fail("dockerd does not start:\n" + log.read_text(encoding="utf-8")[-3000:])
+
+
+def import_caddy(engine: Engine) -> None:
+    """Give the engine a stand-in for the proxy's image: the real program, on another base."""
+    folder = Path(sysconfig.get_path("purelib"))
+    programs = [folder.parents[2] / "bin" / "caddy", folder / ".data" / "scripts" / "caddy"]
+    for program in programs:
+        if program.is_file():
+            engine.stand_in("caddy:2-alpine", CADDY.format(image=PYTHON_IMAGE), caddy=program)
+            return
+    pytest.fail("caddy: not in the template's environment; run: make setup")
 
 
 def package_index() -> dict[str, str]:
