@@ -99,8 +99,9 @@ class Engine:
 def running_engine(folder: Path) -> Iterator[Engine]:
     """Debian's dockerd with its socket, its images and its clients' settings in this folder."""
     needed("dockerd", "docker", "containerd", "runc", "iptables")
+    host = f"unix://{folder}/docker.sock"
     settings = {
-        "hosts": [f"unix://{folder}/docker.sock"],
+        "hosts": [host],
         "data-root": str(folder / "data"),
         "exec-root": str(folder / "exec"),
         "pidfile": str(folder / "docker.pid"),
@@ -116,7 +117,7 @@ def running_engine(folder: Path) -> Iterator[Engine]:
     engine = Engine(
         {
             "PATH": f"{Path(sys.executable).parent}:{system_path()}",
-            "DOCKER_HOST": settings["hosts"][0],
+            "DOCKER_HOST": host,
             "DOCKER_CONFIG": str(folder / "client"),
             "DOCKER_BUILDKIT": "1",
         }

@@ -1,8 +1,8 @@
 """Deploy an image of the service on this machine, and switch to it only when it answers.
 
-There are two places, blue and green, behind a proxy (compose/serving.yaml).  The image starts in the
-one that is free; when it is ready, holds the commit and predicts, the traffic moves there, and the
-old one ends.  Where it does not, the old one goes on.     python tools/deploy.py IMAGE COMMIT
+There are two places, blue and green, behind a proxy (compose/serving.yaml).  The image starts in
+the one that is free; when it is ready, holds the commit and predicts, the traffic moves there, and
+the old one ends.  Where it does not, the old one goes on.   python tools/deploy.py IMAGE COMMIT
 """
 
 import subprocess
@@ -48,7 +48,7 @@ def serving() -> str:
 
 
 def start(place: str, image: str, commit: str) -> None:
-    """Start the image in a place, and return once it predicts.  Raises Refused where it does not."""
+    """Start the image in a place, and return once it predicts.  Else raises Refused."""
     docker("tag", image, compose("config", "--images", place))
     up = ["up", "--detach", "--no-deps", "--force-recreate", "--pull", "never", "--wait"]
     local = ["python", "-", "http://127.0.0.1:8000"]

@@ -1,6 +1,6 @@
 """Ask a running service whether it is ready, which commit it holds, and for one prediction.
 
-python tools/smoke.py http://127.0.0.1:8000 [COMMIT] ends with 0 where all is well; else it says why.
+`python tools/smoke.py http://127.0.0.1:8000 [COMMIT]` ends with 0, or says what is wrong.
 """
 
 import json
