@@ -12,7 +12,7 @@ import pytest
 from sklearn.preprocessing import FunctionTransformer
 
 from {{ cookiecutter.package_name }}.contract import Kind
-from {{ cookiecutter.package_name }}.conversion import WEEK, tabulated
+from {{ cookiecutter.package_name }}.converters import WEEK, tabulated
 from {{ cookiecutter.package_name }}.export import TOLERANCE, as_rows, export, parity
 from {{ cookiecutter.package_name }}.forest import Unconvertible
 from {{ cookiecutter.package_name }}.serving.runtime import Row, Scores, load

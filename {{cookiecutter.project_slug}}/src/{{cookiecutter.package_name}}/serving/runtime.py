@@ -1,7 +1,7 @@
 """The model as the service runs it: a bundle in, answers out.
 
-The only file that imports onnxruntime.  Pandas and the model's library are imported only for a
-model that is served natively.
+The only file that imports onnxruntime.  Pandas and the model's library are imported for a model
+that is served natively, and for no other.
 """
 
 import hashlib
@@ -111,8 +111,8 @@ def verified(path: Path, sha256: str) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise ProjectError(
-            f"{path}: sha256 is {found[:12]}…, and {BUNDLE} says {sha256[:12]}…: it was changed after"
-            " the export; publish the version again"
+            f"{path}: sha256 is {found[:12]}…, {BUNDLE} says {sha256[:12]}…: it was changed after the"
+            " export; publish the version again"
         )
     return content
 
@@ -127,8 +127,8 @@ def compiled(model: bytes, contract: Contract) -> Scores:
     options.log_severity_level = 4  # what goes wrong is raised
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     wanted = {tensor.name: TYPES[tensor.type] for tensor in session.get_inputs()}
-    makers = layout(contract)
-    tensors = {name: partial(makers[name], dtype=dtype) for name, dtype in wanted.items()}
+    make = layout(contract)
+    tensors = {name: partial(make[name], dtype=dtype) for name, dtype in wanted.items()}
     outputs, run = [session.get_outputs()[0].name], session.run
 
     def scores(rows: list[Row]) -> np.ndarray:
@@ -143,11 +143,8 @@ def layout(contract: Contract) -> dict[str, Callable[..., np.ndarray]]:
 
     One for the columns of a kind: each tensor costs a microsecond.
     """
-    picks = {
-        name: picked(contract.inputs(*kinds))
-        for name, kinds in TENSORS.items()
-        if contract.inputs(*kinds)
-    }
+    columns = {name: contract.inputs(*kinds) for name, kinds in TENSORS.items()}
+    picks = {name: picked(names) for name, names in columns.items() if names}
 
     def numbers(rows: list[Row], dtype: type) -> np.ndarray:
         return np.array(list(map(picks["numbers"], rows)), dtype)
