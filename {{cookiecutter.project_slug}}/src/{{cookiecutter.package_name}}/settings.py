@@ -114,13 +114,13 @@ class Settings(BaseSettings):
     data: Data
     model: dict[str, Any] = {}
     about: About = About()
-# {% if has("pipeline.flow") %}
+    # {% if has("pipeline.flow") %}
     tuning: Tuning = Tuning()
     gate: Gate = Gate()
     leaks: Leaks = Leaks()
     repro: Repro = Repro()
     serving: Serving = Serving()
-# {% endif %}
+    # {% endif %}
 
     @classmethod
     def settings_customise_sources(  # pylint: disable=too-many-arguments  # as the base class has it

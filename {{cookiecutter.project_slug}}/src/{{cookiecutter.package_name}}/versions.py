@@ -1,193 +1,133 @@
-"""Versions: which bytes a commit means, and how they come back.  The only file that runs DVC.
+"""Versions: what MLflow's Model Registry holds of this model, read and written."""
 
-A data file that git tracks has its version there.  Any other gets one from DVC: a `.dvc` file
-beside it, which git tracks, names its content, and the content goes to the cache and the remote.
-"""
-
-import argparse
-import hashlib
+import json
 import re
-import shlex
-import subprocess
-import sys
-from pathlib import Path
+from dataclasses import dataclass
+from typing import Any
 
-import tomlkit
+from . import ProjectError, history, tracking
+from .history import Entry
 
-from . import ProjectError
-from .reading import files
-from .settings import Settings, load
-from .sources import SOURCES, declare
-from .tracking import git
-
-CACHE = Path(".dvc/cache/files/md5")
-RESTORE = "{{ cookiecutter.project_slug }} version --restore"
+NAME = str(__package__)
+DECISION = re.compile(r"promotion\.\d{6}")
+CONCLUDED = "promotions.concluded"
 
 
-def asked(*arguments: str) -> list[str]:
-    """What git lists.  Raises ProjectError where there is no repository with a commit."""
-    found = git(*arguments)
-    if found is None or git("rev-parse", "HEAD") is None:
-        raise ProjectError(
-            f"{Path.cwd()}: in no git repository with a commit, and a version is what a commit"
-            " names; run: git init && git add . && git commit -m Start"
-        )
-    return [name for name in found.split("\0") if name]
+@dataclass(frozen=True)
+class Version:
+    """A version of the registered model, the run that made it, and the name of what it learned."""
+
+    number: str
+    run_id: str
+    model_version: str
 
 
-def tracked(*names: str) -> set[str]:
-    """Those of these files that git tracks."""
-    return set(asked("ls-files", "-z", "--", *names)) if names else set()
+@dataclass(frozen=True)
+class Held:
+    """What the registry holds: the version of each alias, and the decisions by their numbers.
 
-
-def configured(settings: Settings) -> list[str]:
-    """The data files of `config.toml`, from the project's folder.
-
-    Raises ProjectError that lists those outside of it, which no commit can name.
+    All decisions up to `concluded` have been carried out.
     """
-    here = Path.cwd().resolve()
-    found = {path: path.resolve() for path in files(settings.data.path)}
-    outside = [str(path) for path, place in found.items() if not place.is_relative_to(here)]
-    if outside:
-        raise ProjectError(
-            f"{', '.join(outside)}: outside of {here}, where no commit names it;"
-            " copy it into data/ and run `make contract` on the copy"
-        )
-    return [place.relative_to(here).as_posix() for place in found.values()]
+
+    aliases: dict[str, str]
+    copies: dict[int, str]
+    concluded: int
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The decisions in their order, without those that cannot be read."""
+        found = (history.parse(self.copies[number]) for number in sorted(self.copies))
+        return [entry for entry in found if entry]
 
 
-def pointer(name: str) -> str:
-    """The file that names the content of a data file."""
-    return f"{name}.dvc"
+def client() -> Any:
+    """MLflow's client."""
+    return tracking.connect().MlflowClient()
 
 
-def content(path: Path) -> str:
-    """The md5 of a file, by which DVC names it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
-
-
-def named(name: str) -> str:
-    """The md5 that the pointer of a data file names.  ProjectError where it names none."""
-    found = re.search(r"md5: ([0-9a-f]{32})$", Path(pointer(name)).read_text("utf-8"), re.M)
+def held() -> Held:
+    """What the registry holds now.  ProjectError where it does not answer."""
+    mlflow = tracking.connect()
+    try:
+        found = client().search_registered_models(f"name = '{NAME}'")
+    except mlflow.exceptions.MlflowException as error:
+        raise ProjectError(f"{mlflow.get_registry_uri()}: no registry answers: {error}") from error
     if not found:
-        raise ProjectError(f"{pointer(name)}: names no md5; git checkout it, or run `make version`")
-    return found[1]
+        return Held({}, {}, 0)
+    tags = found[0].tags
+    copies = {int(k.rpartition(".")[2]): v for k, v in tags.items() if DECISION.fullmatch(k)}
+    aliases = {name: str(number) for name, number in found[0].aliases.items()}
+    return Held(aliases, copies, int(tags.get(CONCLUDED, 0)))
 
 
-def cached(name: str) -> Path:
-    """Where DVC keeps a copy of the content that the pointer names."""
-    return CACHE / named(name)[:2] / named(name)[2:]
+def versions() -> dict[str, Version]:
+    """Every version of the model, by its number."""
+    found = client().search_model_versions(f"name = '{NAME}'", max_results=10_000)
+    known = [Version(str(it.version), it.run_id, it.tags.get("model_version", "")) for it in found]
+    return {version.number: version for version in known}
 
 
-def damaged(name: str) -> list[str]:
-    """What of a data file and its copy in the cache is not the content that its pointer names.
-
-    DVC itself trusts a copy that is read-only, and restores a flipped byte without a word.
-    """
-    found = []
-    if not Path(name).exists():
-        found.append(f"{name}: missing; run `make restore`")
-    elif content(Path(name)) != named(name):
-        found.append(f"{name}: not the content that {pointer(name)} names")
-    if cached(name).exists() and content(cached(name)) != named(name):
-        found.append(f"{cached(name)}: damaged, a copy of {name}; `make restore` fetches another")
-    return found
-
-
-def breaches(settings: Settings) -> list[str]:
-    """A line for each configured file whose bytes this commit does not name, and why."""
-    names = configured(settings)
-    held = tracked(*names, *map(pointer, names))
-    changed = set(asked("diff", "-z", "--name-only", "--relative", "HEAD", "--", *held))
-    found = []
-    for name in names:
-        if not {name, pointer(name)} & held and not Path(pointer(name)).exists():
-            found.append(f"{name}: has no version; run `make version`")
-            continue
-        keeper = name if name in held else pointer(name)
-        found += damaged(name) if keeper == pointer(name) else []
-        if keeper in changed or keeper not in held:
-            found.append(f"{keeper}: not as committed; run: {commit_of(keeper)}")
-    return found
-
-
-def snapshot(settings: Settings) -> list[str]:
-    """Give each configured file that git does not track a version, store it; their names.
-
-    Declares them in data/sources.toml too, from where `make data` brings missing ones back.
-    """
-    names = configured(settings)
-    own = sorted(set(names) - tracked(*names))
-    if own:
-        print(f"Storing {', '.join(own)} ...", flush=True)
-        dvc("add", *own)
-        dvc("push", *map(pointer, own))
-        declare(settings)
-        document = tomlkit.parse(SOURCES.read_text(encoding="utf-8"))
-        for source in document.values():
-            if set(own) & set(source["files"]):
-                source.setdefault("restore", RESTORE)
-        SOURCES.write_text(tomlkit.dumps(document), encoding="utf-8")
-    return own
-
-
-def restore() -> list[str]:
-    """Bring back the content that each pointer names, from the cache or the remote; their names.
-
-    Raises ProjectError where a file holds changes that have no version, or where what comes back
-    is not what the pointer names.
-    """
-    pointers = asked("ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "*.dvc")
-    names = [name.removesuffix(".dvc") for name in pointers if Path(name).is_file()]
-    if names:
-        for copy in filter(Path.exists, map(cached, names)):
-            if content(copy) != copy.parent.name + copy.name:
-                copy.unlink()
-        lost = not all(cached(name).exists() for name in names)
-        dvc("pull" if lost else "checkout", *map(pointer, names))
-    if found := [line for name in names for line in damaged(name)]:
-        said = "\n  ".join(found)
-        raise ProjectError(f"not all came back\n  {said}\n  Delete what is wrong, and run it again")
-    return names
-
-
-def dvc(command: str, *names: str) -> None:
-    """Run DVC.  Raises ProjectError with what it says."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", command, *names],
-        check=False,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
+def create(run_id: str, model_version: str) -> Version:
+    """A new version: the model that the run logged, with its signature."""
+    mlclient = client()
+    outputs = mlclient.get_run(run_id).outputs
+    if not outputs or not outputs.model_outputs:
+        raise ProjectError(f"run {run_id}: it has logged no model; `make pipeline` records one")
+    if not mlclient.search_registered_models(f"name = '{NAME}'"):
+        mlclient.create_registered_model(NAME)
+    model_id, tags = outputs.model_outputs[-1].model_id, {"model_version": model_version}
+    made = mlclient.create_model_version(
+        NAME, f"models:/{model_id}", run_id, tags=tags, model_id=model_id
     )
-    if done.returncode:
-        wanted = [line for line in done.stderr.splitlines() if line and "troubles?" not in line]
-        said = "\n  ".join(line.removeprefix("ERROR: ") for line in wanted)
-        if "unsaved files" in said:
-            said += "\n  Give them a version first (`make version`), or delete them"
-        raise ProjectError(f"dvc {command}: {said}")
+    return Version(str(made.version), run_id, model_version)
 
 
-def commit_of(*names: str) -> str:
-    """The command that commits these files."""
-    return f"{shlex.join(['git', 'add', *names])} && git commit"
+def of(entry: Entry) -> Version:
+    """The version that a decision is about."""
+    return Version(str(entry.version), entry.run_id, entry.model_version)
 
 
-def main(arguments: list[str]) -> None:
-    """Give the configured data a version, bring one back, or check it."""
-    parser = argparse.ArgumentParser(prog="version", description="Versions of the data.")
-    parser.add_argument("--check", action="store_true", help="does this commit name these bytes?")
-    parser.add_argument("--restore", action="store_true", help="bring the data of this commit back")
-    options = parser.parse_args(arguments)
-    if options.restore:
-        names = restore()
-        print(f"{len(names)} files as this commit names them: {', '.join(names) or 'all in git'}")
-    elif options.check:
-        if found := breaches(load()):
-            raise ProjectError("this commit does not name the data\n  " + "\n  ".join(found))
-        print("Every data file has a version, and this commit names it")
-    elif own := snapshot(load()):
-        print(f"Next: {commit_of(*map(pointer, own), str(SOURCES))}")
+def alias(name: str, number: str | None) -> None:
+    """Have the alias name this version, or none."""
+    if number:
+        client().set_registered_model_alias(NAME, name, number)
     else:
-        print("Every data file is in git, which holds its versions; nothing is left to do")
+        client().delete_registered_model_alias(NAME, name)
+
+
+def origin(version: Version | None) -> dict[str, str]:
+    """The commit and the data that a version was made from, by the names that an entry gives them."""
+    tags = client().get_run(version.run_id).data.tags if version else {}
+    known = {"commit": "git.commit", "data_sha256": "data.sha256"}
+    return {name: tags.get(tag, tracking.UNKNOWN) for name, tag in known.items()}
+
+
+def key(number: int) -> str:
+    """The tag that holds the decision of this number."""
+    return f"promotion.{number:06}"
+
+
+def write(entry: Entry) -> None:
+    """Have the decision in the registry: its verdict with the version, the rest with the model."""
+    if entry.version and entry.verdict:
+        verdict = json.dumps(entry.verdict)
+        client().set_model_version_tag(NAME, entry.version, f"verdict.{entry.number:06}", verdict)
+    client().set_registered_model_tag(NAME, key(entry.number), entry.short)
+
+
+def whole(entry: Entry) -> Entry:
+    """A decision with its verdict, where its version is still there to hold it."""
+    query = f"name = '{NAME}' and version_number = {entry.version}"
+    found = client().search_model_versions(query) if entry.version else []
+    verdict = found[0].tags.get(f"verdict.{entry.number:06}") if found else None
+    return entry.model_copy(update={"verdict": json.loads(verdict) if verdict else None})
+
+
+def conclude(number: int) -> None:
+    """Have the registry know that all decisions up to this one are carried out."""
+    client().set_registered_model_tag(NAME, CONCLUDED, str(number))
+
+
+def erase(number: int) -> None:
+    """Take a decision that cannot be read out of the registry."""
+    client().delete_registered_model_tag(NAME, key(number))

@@ -1,4 +1,4 @@
-"""Versions: a commit names the bytes of the data, and they come back."""
+"""Snapshots: a commit names the bytes of the data, and they come back."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, sources, versions
+from {{ cookiecutter.package_name }} import ProjectError, snapshots, sources
 from {{ cookiecutter.package_name }}.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,7 +34,7 @@ def _own(settings: Settings) -> Settings:
 @pytest.fixture(name="made", scope="module")
 def _made(own: Settings, frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with a data file that git ignores and DVC has stored, all committed."""
-    folder = tmp_path_factory.mktemp("versions") / "project"
+    folder = tmp_path_factory.mktemp("snapshots") / "project"
     (folder / ".dvc").mkdir(parents=True)
     (folder / "data").mkdir()
     for name in (".dvc/config", ".dvc/.gitignore", ".gitignore"):
@@ -47,7 +47,7 @@ def _made(own: Settings, frame: pd.DataFrame, tmp_path_factory: pytest.TempPathF
     commit(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert versions.snapshot(own) == [OWN]
+        assert snapshots.snapshot(own) == [OWN]
     commit(folder)
     return folder
 
@@ -71,29 +71,29 @@ def flip(path: Path) -> None:
 
 def test_a_commit_names_the_bytes_of_the_data(project: Path, own: Settings) -> None:
     """Git holds the pointer and not the data, whose sha256 and way back are declared."""
-    assert not versions.breaches(own)
+    assert not snapshots.breaches(own)
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=project, capture_output=True, check=True)
     held = listed.stdout.decode().split("\0")
     assert (POINTER in held, OWN in held) == (True, False)
     source = sources.read_sources()["own rows"]
     assert source["files"][OWN]["sha256"] == sources.checksum(project / OWN)
-    assert source["restore"] == versions.RESTORE
+    assert source["restore"] == snapshots.RESTORE
 
 
 @pytest.mark.parametrize("place", ["file", "cache"])
 def test_one_flipped_byte_is_told(project: Path, own: Settings, place: str) -> None:
     """A flipped byte in the file, or in the copy that would bring it back, is told."""
-    path = versions.cached(OWN) if place == "cache" else Path(OWN)
+    path = snapshots.cached(OWN) if place == "cache" else Path(OWN)
     flip(project / path)
-    assert [line.split(":")[0] for line in versions.breaches(own)] == [str(path)]
+    assert [line.split(":")[0] for line in snapshots.breaches(own)] == [str(path)]
 
 
 def test_lost_bytes_come_back_from_the_store(project: Path) -> None:
     """With the file lost and its copy damaged, the store gives the same bytes again."""
     before = (project / OWN).read_bytes()
     (project / OWN).unlink()
-    flip(project / versions.cached(OWN))
-    assert versions.restore() == [OWN]
+    flip(project / snapshots.cached(OWN))
+    assert snapshots.restore() == [OWN]
     assert (project / OWN).read_bytes() == before
 
 
@@ -102,14 +102,14 @@ def test_a_pointer_that_is_not_committed_is_told(project: Path, own: Settings) -
     pointer = project / POINTER
     pointer.write_text(f"{pointer.read_text(encoding='utf-8')}desc: changed\n", encoding="utf-8")
     wanted = f"{POINTER}: not as committed; run: git add '{POINTER}' && git commit"
-    assert versions.breaches(own) == [wanted]
+    assert snapshots.breaches(own) == [wanted]
 
 
 def test_data_without_a_version_are_told(project: Path, own: Settings) -> None:
     """A file that neither git nor DVC holds is told, with what to run."""
     (project / POINTER).unlink()
     commit(project)
-    assert versions.breaches(own) == [f"{OWN}: has no version; run `make version`"]
+    assert snapshots.breaches(own) == [f"{OWN}: has no version; run `make snapshot`"]
 
 
 def test_git_holds_the_version_of_what_it_tracks(project: Path, own: Settings) -> None:
@@ -117,9 +117,9 @@ def test_git_holds_the_version_of_what_it_tracks(project: Path, own: Settings) -
     (project / POINTER).unlink()
     subprocess.run(["git", "add", "--force", OWN], cwd=project, check=True)
     commit(project)
-    assert not versions.breaches(own) and not versions.snapshot(own)
+    assert not snapshots.breaches(own) and not snapshots.snapshot(own)
     flip(project / OWN)
-    assert [line.split(":")[0] for line in versions.breaches(own)] == [OWN]
+    assert [line.split(":")[0] for line in snapshots.breaches(own)] == [OWN]
 
 
 def test_without_a_repository_the_way_out_is_told(folder: Path, own: Settings) -> None:
@@ -127,7 +127,7 @@ def test_without_a_repository_the_way_out_is_told(folder: Path, own: Settings) -
     (folder / "data").mkdir()
     (folder / OWN).write_text("x\n1\n", encoding="utf-8")
     with pytest.raises(ProjectError, match="run: git init && git add . && git commit -m Start"):
-        versions.snapshot(own)
+        snapshots.snapshot(own)
 
 
 def test_data_outside_of_the_project_are_refused(
@@ -139,4 +139,4 @@ def test_data_outside_of_the_project_are_refused(
     far.write_text("x\n1\n", encoding="utf-8")
     data = own.data.model_copy(update={"path": str(far)})
     with pytest.raises(ProjectError, match="copy it into data/ and run `make contract`"):
-        versions.snapshot(own.model_copy(update={"data": data}))
+        snapshots.snapshot(own.model_copy(update={"data": data}))
