@@ -49,7 +49,7 @@ def training() -> Outcome:
     rows = step(steps.check, frame, contract, settings)
     parted = step(steps.split, rows, contract, settings)
     best = step(steps.tune, parted, contract, settings, tags)
-    trained = step(steps.train, parted, contract, settings, best)
+    trained = step(steps.train, rows, contract, settings, best)
     run_id = step(steps.evaluate, trained, parted, tags)
     verdict = step(steps.gate, trained, run_id, tags)
     outcome = step(steps.register, trained, run_id, verdict)
