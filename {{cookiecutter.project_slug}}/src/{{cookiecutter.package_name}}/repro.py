@@ -6,6 +6,8 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -63,23 +65,21 @@ def champion_of(now: dict[str, str]) -> tuple[pd.DataFrame | None, dict[str, obj
 
 def trainings(params: dict[str, object]) -> list[pd.DataFrame]:
     """The held-out predictions of two trainings with these parameters, at the same time."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
         places = [Path(folder) / f"{seed}.parquet" for seed in HASH_SEEDS]
-        processes = [
-            subprocess.Popen(
-                [sys.executable, "-m", __name__, str(place)],
-                env=os.environ
-                | {"PYTHONHASHSEED": place.stem, f"{PREFIX}MODEL": json.dumps(params)},
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            for place in places
-        ]
-        said = [process.communicate()[1] for process in processes]
-        for process, words in zip(processes, said, strict=True):
-            if process.returncode:
-                raise ProjectError(f"a training failed\n{words.strip()}")
-        return [pd.read_parquet(place) for place in places]
+        return list(pool.map(partial(elsewhere, params), places))
+
+
+def elsewhere(params: dict[str, object], place: Path) -> pd.DataFrame:
+    """What a training in a new process predicts; the name of the place is its hash seed."""
+    given = {"PYTHONHASHSEED": place.stem, f"{PREFIX}MODEL": json.dumps(params)}
+    command = [sys.executable, "-m", __name__, str(place)]
+    done = subprocess.run(
+        command, env=os.environ | given, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ProjectError(f"a training failed\n{done.stderr.strip()}")
+    return pd.read_parquet(place)
 
 
 def apart(first: pd.DataFrame, second: pd.DataFrame) -> float:

@@ -44,9 +44,7 @@ def ingest(settings: Settings) -> tuple[pd.DataFrame, str]:
     return frame, f"{len(frame):,} rows from {settings.data.path}"
 
 
-def check(
-    frame: pd.DataFrame, contract: Contract, settings: Settings
-) -> tuple[pd.DataFrame, str]:
+def check(frame: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[pd.DataFrame, str]:
     """The rows to learn from.  ProjectError where they break the contract, or a column leaks."""
     rows = learnable(frame, contract, settings, observers("checked"))
     refuse("the data hold the answer", leaks(rows, contract, settings))
@@ -67,9 +65,7 @@ def split(rows: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[P
     return found, "\n".join([sizes, *twins(found, contract)])
 
 
-def tune(
-    parted: Parts, contract: Contract, settings: Settings, tags: Tags
-) -> tuple[Best, str]:
+def tune(parted: Parts, contract: Contract, settings: Settings, tags: Tags) -> tuple[Best, str]:
     """The best parameters on the validation rows."""
     best = tuning.search(parted, contract, settings, tags, partial(show, "tune"))
     return best, f"{len(best.trials)} trials, best {settings.metric} {best.score:.4g}"
@@ -78,7 +74,7 @@ def tune(
 def train(
     rows: pd.DataFrame, contract: Contract, settings: Settings, best: Best
 ) -> tuple[Trained, str]:
-    """A model with the best parameters, from all rows but those held out, as `make train` has it."""
+    """A model with the best parameters, of all rows but those held out, as in `make train`."""
     kept, held = training.split(rows, contract, settings)
     trained = training.fit(kept, held, contract, changed(settings, best.params))
     return trained, f"model {trained.version} from {len(kept):,} rows"
