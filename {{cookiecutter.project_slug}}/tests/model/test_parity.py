@@ -62,11 +62,11 @@ def test_a_unit_change_in_one_place_fails_the_parity(trained: Trained, place: Pa
     if len(trained.predictions.drop_duplicates()) < 10:
         pytest.skip("this model gives nearly all rows the same answer")
     columns = {name: trained.contract.columns[name] for name in trained.contract.inputs()}
-    holds = [
-        parity(trained, changed(loaded.scores, name, OTHER_UNITS[column.kind])).holds
+    assert parity(trained, loaded.scores).holds
+    assert any(
+        not parity(trained, changed(loaded.scores, name, OTHER_UNITS[column.kind])).holds
         for name, column in columns.items()
-    ]
-    assert parity(trained, loaded.scores).holds and not all(holds)
+    )
 
 
 def test_equal_models_give_equal_bundles(trained: Trained, place: Path, tmp_path: Path) -> None:
