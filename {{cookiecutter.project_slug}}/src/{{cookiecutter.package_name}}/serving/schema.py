@@ -59,7 +59,7 @@ def number(column: Column) -> Any:
 def value(column: Column) -> Any:
     """The type of one value of a column."""
     if column.role == "id":
-        kind: Any = str | int
+        kind: Any = str | Annotated[int, Field(ge=-(2**63), lt=2**63)]
     elif column.kind in ("number", "integer"):
         kind = number(column)
     elif column.kind == "time":
