@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pandas as pd
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
 from skl2onnx.helpers.onnx_helper import select_model_inputs_outputs
@@ -19,7 +19,7 @@ from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
 from .contract import Contract
 from .forest import Forest, attributes, forest_of, require
-from .serving.runtime import DAY, NO_WORD, NUMBERS, TIMES, WORDS
+from .serving.runtime import DAY, NO_WORD, TENSORS
 
 ML = "ai.onnx.ml"
 OPSETS = {"": 18, ML: 3}
@@ -63,13 +63,9 @@ def converted(model: Any, contract: Contract) -> onnx.ModelProto:
 
 def inputs(contract: Contract) -> list[tuple[str, Any]]:
     """The tensors of the graph with their types; one without columns is left out."""
-    kinds = (
-        ("numbers", NUMBERS, DoubleTensorType),
-        ("words", WORDS, StringTensorType),
-        ("times", TIMES, Int64TensorType),
-    )
-    widths = [(name, len(contract.inputs(*of)), tensor) for name, of, tensor in kinds]
-    return [(name, tensor([None, width])) for name, width, tensor in widths if width]
+    kinds = {"numbers": DoubleTensorType, "words": StringTensorType, "times": Int64TensorType}
+    widths = {name: len(contract.inputs(*of)) for name, of in TENSORS.items()}
+    return [(name, kinds[name]([None, width])) for name, width in widths.items() if width]
 
 
 def arranged(model: Any, contract: Contract) -> Any:
@@ -77,7 +73,7 @@ def arranged(model: Any, contract: Contract) -> Any:
     model = deepcopy(model)
     step = model[0] if isinstance(model, Pipeline) else model
     if isinstance(step, ColumnTransformer):
-        ordered = [name for of in (NUMBERS, WORDS, TIMES) for name in contract.inputs(*of)]
+        ordered = [name for of in TENSORS.values() for name in contract.inputs(*of)]
         place = {name: i for i, name in enumerate(ordered)}
         chosen = step._transformer_to_input_indices  # pylint: disable=protected-access
         step.transformers_ = [
@@ -189,16 +185,22 @@ def add_forest(model: onnx.ModelProto, forest: Forest) -> None:
     graph = model.graph
     (features,) = graph.output
     require(features.type.tensor_type.elem_type == TensorProto.DOUBLE, "features are not float64")
-    last = features.name
-    steps = [("TreeEnsemble", ML, attributes(forest))]
+    steps: list[tuple[str, str, list[str], dict[str, Any]]] = [
+        ("TreeEnsemble", ML, [], attributes(forest))
+    ]
     if forest.precision is np.float32:
-        steps.insert(0, ("Cast", "", {"to": TensorProto.FLOAT}))
+        steps.insert(0, ("Cast", "", [], {"to": TensorProto.FLOAT}))
+    if forest.classes and len(forest.base) == 1:
+        second = np.array([[0, 1]], dtype=forest.precision)  # the sum of the first class is 0
+        graph.initializer.append(numpy_helper.from_array(second, "second"))
+        steps.append(("MatMul", "", ["second"], {}))
     if forest.classes:
-        steps.append(("Softmax", "", {"axis": 1}))
-    for operator, domain, given in steps:
-        graph.node.append(helper.make_node(operator, [last], [operator], operator, domain=domain, **given))
-        last = operator
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(forest.precision))
+        steps.append(("Softmax", "", [], {"axis": 1}))
+    last = features.name
+    for kind, domain, more, given in steps:
+        graph.node.append(helper.make_node(kind, [last, *more], [kind], kind, domain=domain, **given))
+        last = kind
+    precision = helper.np_dtype_to_tensor_dtype(np.dtype(forest.precision))
     del graph.output[:], model.opset_import[:]
-    graph.output.append(helper.make_tensor_value_info(last, kind, [None, None]))
+    graph.output.append(helper.make_tensor_value_info(last, precision, [None, None]))
     model.opset_import.extend(helper.make_opsetid(*pair) for pair in TREES.items())

@@ -13,7 +13,7 @@ import pandas as pd
 
 from .contract import Column, Contract
 from .prediction import predict
-from .serving.runtime import BUNDLE, NATIVE, ONNX, Row, Scores, compiled
+from .serving.runtime import BUNDLE, FILES, Row, Scores, compiled
 from .training import Trained
 
 TOLERANCE = 1e-5  # of a probability, or of a number's size: XGBoost adds up in float32
@@ -70,11 +70,12 @@ def export(trained: Trained, folder: Path, run_id: str | None = None) -> Bundle:
         buffer = BytesIO()
         joblib.dump(trained.model, buffer)
         content = buffer.getvalue()
-    name = NATIVE if why else ONNX
+    runtime = "native" if why else "onnx"
+    name = FILES[runtime]
     bundle = Bundle(
         model_version=trained.version,
         problem=trained.settings.problem,
-        runtime="native" if why else "onnx",
+        runtime=runtime,
         why=why,
         classes=classes(trained.model),
         contract=trained.contract.model_dump(mode="json", exclude_defaults=True),
@@ -98,7 +99,7 @@ def compared(trained: Trained) -> tuple[bytes, Parity | None, str]:
         content = convert(trained.model, trained.contract)
         found = parity(trained, compiled(content, trained.contract))
     except Exception as error:  # pylint: disable=broad-exception-caught  # native serves any model
-        first = str(error).strip().partition("\n")[0]
+        first = str(error).strip().partition("\n")[0][:200]  # some print the whole model
         return b"", None, f"{type(error).__name__}: {first}"
     return content, found, "" if found.holds else f"its answers are not the model's: {found}"
 
@@ -118,7 +119,7 @@ def parity(trained: Trained, scores: Scores) -> Parity:
     truth = predict(trained.model, rows)
     wanted = truth.drop(columns="prediction") if truth.shape[1] > 1 else truth[["prediction"]]
     expected = wanted.to_numpy(dtype="float64")
-    found = np.array(scores(as_rows(rows)), dtype="float64").reshape(expected.shape)
+    found = scores(as_rows(rows)).astype("float64").reshape(expected.shape)
     off = np.abs(found - expected)
     if truth.shape[1] == 1:
         off /= np.maximum(np.abs(expected), 1)

@@ -45,11 +45,6 @@ class Forest:
     mode: int = LEQ
     precision: type = np.float64
 
-    @property
-    def shift(self) -> int:
-        """By how much the number of a class exceeds that of its target."""
-        return int(self.classes and len(self.base) == 1)
-
 
 def forest_of(estimator: Any) -> Forest | None:
     """The trees of a fitted estimator, or None where it is none of the three libraries'.
@@ -187,12 +182,12 @@ def attributes(forest: Forest) -> dict[str, Any]:
         "nodes_missing_value_tracks_true": list(columns[5]),
         "nodes_splits": numpy_helper.from_array(np.array(columns[6], dtype=forest.precision)),
         "nodes_modes": numpy_helper.from_array(np.full(len(nodes), forest.mode, dtype=np.uint8)),
-        "leaf_targetids": [target + forest.shift for target, _ in leaves],
+        "leaf_targetids": [target for target, _ in leaves],
         "leaf_weights": numpy_helper.from_array(
             np.array([value for _, value in leaves], dtype=forest.precision)
         ),
         "tree_roots": roots,
-        "n_targets": len(forest.base) + forest.shift,
+        "n_targets": len(forest.base),
     }
 
 
