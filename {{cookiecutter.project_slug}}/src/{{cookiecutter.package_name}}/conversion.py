@@ -4,15 +4,21 @@ The only file that imports onnx and skl2onnx.
 """
 
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import numpy as np
 import onnx
 import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
-from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
-from skl2onnx.helpers.onnx_helper import select_model_inputs_outputs
+from skl2onnx import convert_sklearn, get_model_alias
+from skl2onnx.common.data_types import (
+    DoubleTensorType,
+    FloatTensorType,
+    Int64TensorType,
+    StringTensorType,
+)
+from sklearn.base import is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
@@ -44,26 +50,28 @@ def converted(model: Any, contract: Contract) -> onnx.ModelProto:
     """The features by the converters, trees as one operator; another estimator by its converter."""
     forest = forest_of(model[-1]) if isinstance(model, Pipeline) and len(model) > 1 else None
     classes = not forest and hasattr(model, "predict_proba")
+    real = DoubleTensorType if forest else FloatTensorType  # most other operators know no float64
+    require(bool(forest) or classes or is_regressor(model), "it gives no probabilities")
     graph = convert_sklearn(
         model[:-1] if forest else model,
         name="model",
-        initial_types=inputs(contract),
+        initial_types=inputs(contract, real),
         target_opset=OPSETS,
         options={id(model): {"zipmap": False}} if classes else None,
-        custom_shape_calculators={OrdinalEncoder: wide, FunctionTransformer: wide},
-        custom_conversion_functions={
-            OrdinalEncoder: convert_encoder,
-            FunctionTransformer: convert_times,
-        },
+        custom_parsers=dict.fromkeys(CONVERTERS, partial(parsed, real)),
+        custom_shape_calculators=dict.fromkeys(CONVERTERS, partial(wide, real)),
+        custom_conversion_functions=CONVERTERS,
     )
     if forest:
         add_forest(graph, forest)
-    return select_model_inputs_outputs(graph, "probabilities") if classes else graph
+    if classes:
+        del graph.graph.output[0]  # the label; who reads the answer takes the likeliest class
+    return graph
 
 
-def inputs(contract: Contract) -> list[tuple[str, Any]]:
+def inputs(contract: Contract, real: Any) -> list[tuple[str, Any]]:
     """The tensors of the graph with their types; one without columns is left out."""
-    kinds = {"numbers": DoubleTensorType, "words": StringTensorType, "times": Int64TensorType}
+    kinds = {"numbers": real, "words": StringTensorType, "times": Int64TensorType}
     widths = {name: len(contract.inputs(*of)) for name, of in TENSORS.items()}
     return [(name, kinds[name]([None, width])) for name, width in widths.items() if width]
 
@@ -87,9 +95,18 @@ def arranged(model: Any, contract: Contract) -> Any:
     return model
 
 
-def wide(operator: Any) -> None:
-    """The shape of an operator's output: as many rows as it gets, of float64."""
-    operator.outputs[0].type = DoubleTensorType([operator.inputs[0].get_first_dimension(), None])
+def parsed(real: Any, scope: Any, step: Any, tensors: Any, custom_parsers: Any = None) -> Any:
+    """An operator of the graph for a step whose output is real numbers, whatever it reads."""
+    del custom_parsers
+    operator = scope.declare_local_operator(get_model_alias(type(step)), step)
+    operator.inputs = tensors
+    operator.outputs.append(scope.declare_local_variable("features", real()))
+    return operator.outputs
+
+
+def wide(real: Any, operator: Any) -> None:
+    """The shape of an operator's output: as many rows as it gets."""
+    operator.outputs[0].type = real([operator.inputs[0].get_first_dimension(), None])
 
 
 def convert_encoder(scope: Any, operator: Any, container: Any) -> None:
@@ -122,7 +139,7 @@ def convert_encoder(scope: Any, operator: Any, container: Any) -> None:
     together = scope.get_unique_variable_name("codes")
     container.add_node("Concat", codes, [together], op_version=13, axis=1)
     container.add_node(
-        "Cast", [together], operator.output_full_names, op_version=13, to=TensorProto.DOUBLE
+        "Cast", [together], operator.output_full_names, op_version=13, to=precision(operator)
     )
 
 
@@ -130,20 +147,16 @@ def convert_times(scope: Any, operator: Any, container: Any) -> None:
     """Times by a table of what the function says of each minute of the week."""
     (times,) = operator.inputs
     require(isinstance(times.type, Int64TensorType), "it calls a function on other than times")
-    table = tabulated(operator.raw_operator, times.type.shape[1])
+    table = tabulated(operator.raw_operator)
     constants = {
         "week": np.array(WEEK, dtype="int64"),
         "table": table,
-        "flat": np.array([-1, table.shape[1] * times.type.shape[1]], dtype="int64"),
+        "flat": np.array([-1, table.shape[1] * operator.raw_operator.n_features_in_], dtype="int64"),
     }
     names = {name: scope.get_unique_variable_name(name) for name in (*constants, "minute", "found")}
     for name, value in constants.items():
-        container.add_initializer(
-            names[name],
-            helper.np_dtype_to_tensor_dtype(value.dtype),
-            value.shape,
-            value.ravel().tolist(),
-        )
+        kind = precision(operator) if name == "table" else TensorProto.INT64
+        container.add_initializer(names[name], kind, value.shape, value.ravel().tolist())
     # fmod keeps the sign: -1, a missing time, stays -1, the last row of the table
     container.add_node(
         "Mod", [times.full_name, names["week"]], [names["minute"]], op_version=13, fmod=1
@@ -156,28 +169,37 @@ def convert_times(scope: Any, operator: Any, container: Any) -> None:
     )
 
 
-def tabulated(transformer: FunctionTransformer, columns: int) -> np.ndarray:
+def precision(operator: Any) -> int:
+    """The type of the numbers that an operator gives, as ONNX numbers it."""
+    double = isinstance(operator.outputs[0].type, DoubleTensorType)
+    return int(TensorProto.DOUBLE if double else TensorProto.FLOAT)
+
+
+def tabulated(transformer: FunctionTransformer) -> np.ndarray:
     """What it says of a time in each minute of the week, and last of a missing one.
 
     Raises Unconvertible where it looks at more than that: it is tried on each day from 1970 to
     2079, at any microsecond.
     """
-    names = getattr(transformer, "feature_names_in_", range(columns))
+    names = list(transformer.feature_names_in_)
     week = MONDAY + pd.to_timedelta(np.arange(WEEK), unit="min")
     every = week.append(pd.DatetimeIndex([pd.NaT]))
     table = transformer.transform(pd.DataFrame({name: every for name in names}))
-    table = np.asarray(table, dtype="float64")[:, : table.shape[1] // columns]
+    table = np.asarray(table, dtype="float64")[:, : table.shape[1] // len(names)]
     random = np.random.default_rng(0)
     days = np.stack([random.permutation(PROBES) for _ in names], axis=1)
     instants = days * 86_400_000_000 + random.integers(0, 86_400_000_000, days.shape)
     minutes = (instants // 60_000_000 - 4 * DAY) % WEEK
     instants[:100, 0], minutes[:100, 0] = np.iinfo("int64").min, WEEK
-    frame = pd.DataFrame(instants.astype("datetime64[us]"), columns=list(names))
+    frame = pd.DataFrame(instants.astype("datetime64[us]"), columns=names)
     found = np.asarray(transformer.transform(frame), dtype="float64")
     same = np.array_equal(found, table[minutes].reshape(PROBES, -1), equal_nan=True)
     name = getattr(transformer.func, "__name__", "its function")
     require(same, f"{name} looks at more of a time than its minute in the week")
     return table
+
+
+CONVERTERS = {OrdinalEncoder: convert_encoder, FunctionTransformer: convert_times}
 
 
 def add_forest(model: onnx.ModelProto, forest: Forest) -> None:

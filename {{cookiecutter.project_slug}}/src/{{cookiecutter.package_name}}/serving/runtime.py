@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from io import BytesIO
 from operator import itemgetter
 from pathlib import Path
@@ -25,6 +26,12 @@ TENSORS: dict[str, tuple[Kind, ...]] = {
     "numbers": ("number", "integer", "boolean"),
     "words": ("category", "text"),
     "times": ("time",),
+}
+TYPES: dict[str, type] = {
+    "tensor(double)": np.float64,
+    "tensor(float)": np.float32,
+    "tensor(int64)": np.int64,
+    "tensor(string)": object,
 }
 NO_WORD = "nan"  # a missing word, as scikit-learn's converters say it
 NO_TIME = -1
@@ -117,10 +124,11 @@ def compiled(model: bytes, contract: Contract) -> Scores:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # 5 % of the time of a row, and memory
-    options.log_severity_level = 3  # errors
+    options.log_severity_level = 4  # what goes wrong is raised
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    wanted = {tensor.name for tensor in session.get_inputs()}
-    tensors = {name: make for name, make in layout(contract).items() if name in wanted}
+    wanted = {tensor.name: TYPES[tensor.type] for tensor in session.get_inputs()}
+    makers = layout(contract)
+    tensors = {name: partial(makers[name], dtype=dtype) for name, dtype in wanted.items()}
     outputs, run = [session.get_outputs()[0].name], session.run
 
     def scores(rows: list[Row]) -> np.ndarray:
@@ -130,7 +138,7 @@ def compiled(model: bytes, contract: Contract) -> Scores:
     return scores
 
 
-def layout(contract: Contract) -> dict[str, Callable[[list[Row]], np.ndarray]]:
+def layout(contract: Contract) -> dict[str, Callable[..., np.ndarray]]:
     """How rows become the tensors of a graph, (rows, columns) each, by its name.
 
     One for the columns of a kind: each tensor costs a microsecond.
@@ -141,16 +149,16 @@ def layout(contract: Contract) -> dict[str, Callable[[list[Row]], np.ndarray]]:
         if contract.inputs(*kinds)
     }
 
-    def numbers(rows: list[Row]) -> np.ndarray:
-        return np.array(list(map(picks["numbers"], rows)), dtype=np.float64)
+    def numbers(rows: list[Row], dtype: type) -> np.ndarray:
+        return np.array(list(map(picks["numbers"], rows)), dtype)
 
-    def words(rows: list[Row]) -> np.ndarray:
+    def words(rows: list[Row], dtype: type) -> np.ndarray:
         pick = picks["words"]
-        return np.array([[word(value) for value in pick(row)] for row in rows], dtype=object)
+        return np.array([[word(value) for value in pick(row)] for row in rows], dtype)
 
-    def times(rows: list[Row]) -> np.ndarray:
+    def times(rows: list[Row], dtype: type) -> np.ndarray:
         pick = picks["times"]
-        return np.array([[minutes(value) for value in pick(row)] for row in rows], dtype=np.int64)
+        return np.array([[minutes(value) for value in pick(row)] for row in rows], dtype)
 
     makers = {"numbers": numbers, "words": words, "times": times}
     return {name: makers[name] for name in picks}
