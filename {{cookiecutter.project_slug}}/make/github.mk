@@ -1,0 +1,8 @@
+.PHONY: branch-rules
+
+RULESETS := repos/{owner}/{repo}/rulesets
+
+branch-rules: ## bring .github/rulesets/main.json to GitHub; needs gh, signed in as an administrator
+	@id=$$(gh api '$(RULESETS)' --jq '.[] | select(.name == "main").id') && way=POST \
+	&& { [ -z "$$id" ] || way=PUT; } \
+	&& gh api --silent --method $$way "$(RULESETS)$${id:+/$$id}" --input .github/rulesets/main.json

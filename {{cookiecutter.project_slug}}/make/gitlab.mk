@@ -1,0 +1,4 @@
+.PHONY: branch-rules
+
+branch-rules: ## GITLAB_TOKEN=…: bring .gitlab/branch-rules to GitLab, as a maintainer
+	@python3 tools/branch_rules.py
