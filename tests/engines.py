@@ -253,8 +253,9 @@ def copy_python(root: Path) -> None:
     for name in ("python", "python3"):
         (local / "bin" / name).symlink_to(library)
     shutil.copy2(AUTHORITIES, root / AUTHORITIES.lstrip("/"))
-    shutil.rmtree(root / "var" / "cache" / "apt")
-    shutil.rmtree(root / "var" / "lib" / "apt" / "lists")
+    for folder in ("cache/apt/archives", "lib/apt/lists"):
+        shutil.rmtree(root / "var" / folder)
+        (root / "var" / folder / "partial").mkdir(parents=True)
     for command in (["ldconfig"], ["/usr/local/bin/python3", "-m", "ensurepip", "--upgrade"]):
         subprocess.run(["chroot", str(root), *command], check=True, capture_output=True)
     (local / "bin" / "pip").symlink_to("pip3")

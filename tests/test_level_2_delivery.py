@@ -46,14 +46,8 @@ from my_problem.training import train
 
 folder, number = Path("models/serving"), sys.argv[1]
 settings, contract = load(seed=int(number)), read_contract()
-
-
-def refuse(trained):
-    raise export.Unconvertible("planted")
-
-
 if sys.argv[2:] == ["native"]:
-    export.converted = refuse
+    export.compared = lambda trained: (b"", None, "planted")
 export.export(train(read_data(settings), contract, settings), folder / number)
 found = sha256((folder / number / "bundle.json").read_bytes()).hexdigest()
 pointer = {"version": number, "run_id": "", "sha256": found}
