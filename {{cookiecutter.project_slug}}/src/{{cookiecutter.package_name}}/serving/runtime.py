@@ -89,6 +89,9 @@ def load(folder: Path) -> Loaded:
     build = compiled if runtime == "onnx" else native
     try:
         return Loaded(bundle, contract, build(content, contract))
+    except ImportError as error:
+        way_out = "an image that has it: `make image NATIVE=yes`"
+        raise ProjectError(f"{folder / name}: {error}; {way_out}") from error
     except Exception as error:  # pylint: disable=broad-exception-caught  # libraries raise anything
         raise ProjectError(f"{folder / name}: cannot be run: {error}") from error
 
