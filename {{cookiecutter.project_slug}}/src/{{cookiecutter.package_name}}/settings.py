@@ -71,9 +71,13 @@ class Gate(Section):
 
 
 class Leaks(Section):
-    """How well one column alone may tell the target, and the columns that may tell it all."""
+    """How much of the target one column alone may tell, and the columns that may tell it all.
 
-    threshold: float = Field(default=0.999, gt=0, le=1)
+    0.9: a copy tells 1.00, one with 5 % of noise 0.93; of honest columns the petals of irises tell
+    0.89 of their kind, the distance of a flight 0.86 of its time in the air.
+    """
+
+    threshold: float = Field(default=0.9, gt=0, le=1)
     allowed: list[str] = []
 
 
@@ -110,13 +114,13 @@ class Settings(BaseSettings):
     data: Data
     model: dict[str, Any] = {}
     about: About = About()
-# {% if has("pipeline.flow") %}
+    # {% if has("pipeline.flow") %}
     tuning: Tuning = Tuning()
     gate: Gate = Gate()
     leaks: Leaks = Leaks()
     repro: Repro = Repro()
     serving: Serving = Serving()
-# {% endif %}
+    # {% endif %}
 
     @classmethod
     def settings_customise_sources(  # pylint: disable=too-many-arguments  # as the base class has it

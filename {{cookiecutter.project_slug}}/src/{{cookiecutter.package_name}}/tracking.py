@@ -44,6 +44,7 @@ def connect() -> Any:
     os.environ.setdefault("MLFLOW_TRACKING_URI", DEFAULT)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         import mlflow  # pylint: disable=import-outside-toplevel  # 1.6 s that `--help` need not pay

@@ -1,0 +1,4 @@
+.PHONY: repro
+
+repro: setup ## train twice in new processes, compare all predictions
+	@$(RUN) repro

@@ -1,0 +1,99 @@
+"""Decisions: each is written down before it is carried out, so that a kill leaves nothing open.
+
+In this order: the bundle is brought here, the registry and the log learn of the decision, the
+aliases move, the pointer of the service moves, the registry learns that it is done.  Whatever is
+killed in between, `recover` carries out what was written down.
+"""
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from . import ProjectError, history, publishing, tracking, versions
+from .history import Action, Entry
+from .versions import Version
+
+LOCK = Path("models/registry.lock")
+PATIENCE = 60  # seconds; a promotion takes a few
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Nobody else on this machine decides meanwhile.  ProjectError where it lasts too long.
+
+    The system frees the lock of a process that ends, however it ends.
+    """
+    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(LOCK, timeout=PATIENCE):
+            yield
+    except Timeout as error:
+        told = f"{LOCK}: another promotion has held it for {PATIENCE} s; wait for it, or end it"
+        raise ProjectError(told) from error
+
+
+def decide(
+    action: Action, version: Version | None, previous: str | None, verdict: Any = None
+) -> Entry:
+    """Write a decision down, in the registry and in the log, and then carry it out.
+
+    Raises ProjectError, and nothing is written, where a version has no sound bundle to serve.
+    """
+    entries = versions.held().entries
+    bundle = ""
+    if version and action != "refuse":
+        known = [it.bundle for it in entries if it.version == version.number and it.bundle]
+        bundle = publishing.fetch(version, known[0] if known else None)
+    entry = Entry(
+        number=entries[-1].number + 1 if entries else 1,
+        time=datetime.now(UTC),
+        action=action,
+        version=version.number if version else None,
+        run_id=version.run_id if version else "",
+        model_version=version.model_version if version else "",
+        previous=previous,
+        who=who(),
+        bundle=bundle,
+        proof=history.digest(verdict),
+        verdict=verdict,
+        **versions.origin(version),
+    )
+    versions.write(entry)
+    history.append(entry)
+    carry_out(entry)
+    return entry
+
+
+def who() -> str:
+    """Who decides: git's user, else the user of the system."""
+    try:
+        return tracking.git("config", "user.name") or getpass.getuser()
+    except (OSError, KeyError):  # in a container the user may have no name
+        return tracking.UNKNOWN
+
+
+def carry_out(entry: Entry) -> None:
+    """Move the aliases, then have the champion served, then say that it is done."""
+    if entry.action != "refuse":
+        versions.alias("previous", entry.previous)
+        versions.alias("champion", entry.version)
+        publishing.publish(entry)
+    versions.conclude(entry.number)
+
+
+def recover() -> None:
+    """Finish what a kill has interrupted; bring the log to a machine that has none."""
+    now = versions.held()
+    if now.entries and not history.LOG.exists():
+        history.rewrite(map(versions.whole, now.entries))
+        print(f"{history.LOG}: brought from the registry, {len(now.entries)} decisions")
+    if now.entries and now.entries[-1].number > now.concluded:
+        entry = versions.whole(now.entries[-1])
+        print(f"Finishing what was interrupted: {entry}")
+        history.append(entry)
+        carry_out(entry)

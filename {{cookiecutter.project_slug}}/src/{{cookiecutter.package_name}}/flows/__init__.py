@@ -1,0 +1,15 @@
+"""The training pipeline: plain functions of this package, run as the tasks of a Prefect flow."""
+
+import sys
+
+
+def show(step: str, words: str, seconds: float | None = None) -> None:
+    """Say what a step came to, and in how many seconds.
+
+    Without seconds: how far it is, on a terminal only, where the next line is written over this.
+    """
+    if seconds is not None:
+        sys.stdout.write(f"{step:9} {words:64} {seconds:6.1f} s\n")
+    elif sys.stdout.isatty():
+        sys.stdout.write(f"{step:9} {words:64}\r")
+    sys.stdout.flush()

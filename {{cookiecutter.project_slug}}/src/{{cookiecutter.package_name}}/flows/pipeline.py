@@ -1,0 +1,86 @@
+"""The training pipeline as a Prefect flow around plain functions.  The only file that imports prefect.
+
+Steps are called one after the other, so that one which fails ends the flow.  A task that somebody
+submits is waited for before the flow ends, and fails it too: Prefect alone would not look.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+from prefect.context import FlowRunContext
+from prefect.futures import PrefectConcurrentFuture
+from prefect.task_runners import ThreadPoolTaskRunner
+
+from .. import ProjectError
+from ..contract import read_contract
+from ..settings import load
+from . import show, steps
+from .steps import Outcome
+
+PAUSES = (1, 10)  # seconds before rows are read again, where another machine has not answered
+Result = TypeVar("Result")
+
+
+class Watched(ThreadPoolTaskRunner[Any]):
+    """Threads for tasks that are submitted; it knows all of them."""
+
+    def __init__(self, max_workers: int | None = None) -> None:
+        super().__init__(max_workers)
+        self.futures: list[PrefectConcurrentFuture[Any]] = []
+
+    def submit(self, *arguments: Any, **named: Any) -> PrefectConcurrentFuture[Any]:
+        """Start the task in a thread."""
+        future = super().submit(*arguments, **named)
+        self.futures.append(future)
+        return future
+
+
+@flow(name="training", task_runner=Watched(), log_prints=True)
+def training() -> Outcome:
+    """From the rows to a version in the registry.  Raises what a step raises."""
+    settings, contract = load(), read_contract()
+    context = FlowRunContext.get()
+    assert context and context.flow_run
+    tags = {"prefect.flow_run_id": str(context.flow_run.id)}
+    frame = step(steps.ingest, settings, pauses=PAUSES)
+    rows = step(steps.check, frame, contract, settings)
+    parted = step(steps.split, rows, contract, settings)
+    best = step(steps.tune, parted, contract, settings, tags)
+    trained = step(steps.train, parted, contract, settings, best)
+    run_id = step(steps.evaluate, trained, parted, tags)
+    verdict = step(steps.gate, trained, run_id, tags)
+    outcome = step(steps.register, trained, run_id, verdict)
+    for future in context.task_runner.futures:
+        future.result()
+    return outcome
+
+
+def step(
+    function: Callable[..., tuple[Result, str]], *arguments: Any, pauses: tuple[int, ...] = ()
+) -> Result:
+    """What the function gives, run as a task of its name; a line says what came of it, and when.
+
+    It is run again after each of the pauses where it fails but for a ProjectError.
+    """
+    name, started = function.__name__, time.perf_counter()
+    run = task(
+        function,
+        name=name,
+        cache_policy=NO_CACHE,  # else Prefect hashes all rows
+        retries=len(pauses),
+        retry_delay_seconds=list(pauses),
+        retry_condition_fn=unforeseen,
+        log_prints=True,
+    )
+    show(name, "...")
+    result, words = run(*arguments)
+    show(name, words, time.perf_counter() - started)
+    return result
+
+
+def unforeseen(_task: Any, _run: Any, state: Any) -> bool:
+    """Did it fail by something that may be better the next time?"""
+    return not isinstance(state.result(raise_on_failure=False), ProjectError)

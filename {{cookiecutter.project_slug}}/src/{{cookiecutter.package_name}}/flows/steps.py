@@ -1,0 +1,128 @@
+"""The steps of the training pipeline: plain functions, each with its result and a line about it."""
+
+import json
+import tempfile
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+
+from .. import ProjectError, history, observers, promotion, registry, tracking, tuning, versions
+from ..contract import Contract
+from ..export import export
+from ..prediction import predict
+from ..problem import read_data
+from ..promotion import Verdict
+from ..settings import Settings
+from ..split import Parts, ids, leaks, parts
+from ..training import Trained, fit, learnable
+from ..tuning import Best, changed
+from ..versions import Version
+from . import show
+
+Tags = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the pipeline came to: the verdict on the model, and the model's version.
+
+    `unchanged`: the model was champion already.
+    """
+
+    verdict: Verdict
+    version: Version
+    unchanged: bool = False
+
+
+def ingest(settings: Settings) -> tuple[pd.DataFrame, str]:
+    """All rows."""
+    frame = read_data(settings)
+    return frame, f"{len(frame):,} rows from {settings.data.path}"
+
+
+def check(
+    frame: pd.DataFrame, contract: Contract, settings: Settings
+) -> tuple[pd.DataFrame, str]:
+    """The rows to learn from.  ProjectError where they break the contract, or a column leaks."""
+    rows = learnable(frame, contract, settings, observers("checked"))
+    if found := leaks(rows, contract, settings):
+        raise ProjectError("the data hold the answer\n  " + "\n  ".join(found))
+    return rows, f"{len(rows):,} rows keep the contract"
+
+
+def split(rows: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[Parts, str]:
+    """The rows to train on, to choose on and to judge by."""
+    found = parts(rows, contract, settings)
+    sizes = (f"{len(part):,} {name}" for name, part in found.items())
+    return found, ", ".join(sizes)
+
+
+def tune(
+    parted: Parts, contract: Contract, settings: Settings, tags: Tags
+) -> tuple[Best, str]:
+    """The best parameters on the validation rows."""
+    best = tuning.search(parted, contract, settings, tags, partial(show, "tune"))
+    return best, f"{len(best.trials)} trials, best {settings.metric} {best.score:.4g}"
+
+
+def train(
+    parted: Parts, contract: Contract, settings: Settings, best: Best
+) -> tuple[Trained, str]:
+    """A model with the best parameters, from all rows but those held out."""
+    rows = pd.concat([parted.train, parted.validation])
+    trained = fit(rows, parted.holdout, contract, changed(settings, best.params))
+    return trained, f"model {trained.version} from {len(rows):,} rows"
+
+
+def evaluate(trained: Trained, parted: Parts, tags: Tags) -> tuple[str, str]:
+    """The run that holds the model, its scores, what is served of it, and who was in which part."""
+    run_id = tracking.record(trained, more_tags=tags)
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        bundle = export(trained, place / "serving", run_id)
+        (place / "split").mkdir()
+        ids(parted, trained.contract).to_csv(place / "split" / f"{run_id}.csv", index=False)
+        tracking.connect().MlflowClient().log_artifacts(run_id, name)
+    metric = trained.settings.metric
+    scores = f"{trained.scores[metric]:.4g}, baseline {trained.baseline_scores[metric]:.4g}"
+    return run_id, f"{metric} {scores} on {len(trained.holdout):,} rows; {bundle.runtime} to serve"
+
+
+def gate(trained: Trained, run_id: str, tags: Tags) -> tuple[Verdict, str]:
+    """May the model become champion?  The report stands in its run."""
+    found = {"candidate": trained.predictions, "baseline": trained.baseline, **champion(trained)}
+    verdict = promotion.judge(trained.truth, found, trained.settings)
+    report = json.dumps({"run_id": run_id, **tags, **asdict(verdict)}, indent=2)
+    tracking.connect().MlflowClient().log_text(run_id, report, "gate.json")
+    return verdict, "accepted" if verdict.accepted else "refused"
+
+
+def champion(trained: Trained) -> dict[str, pd.DataFrame | None]:
+    """What the champion, if there is one, says of the held-out rows; None where it cannot."""
+    last = history.champion(versions.held().entries)
+    if not last:
+        return {}
+    address = f"models:/{versions.NAME}/{last.version}"
+    model = tracking.connect().sklearn.load_model(address)
+    try:
+        found = predict(model, trained.holdout[list(model.feature_names_in_)])
+    except (KeyError, ValueError):  # it was trained on other columns
+        return {str(history.title(last)): None}
+    return {str(history.title(last)): found}
+
+
+def register(trained: Trained, run_id: str, verdict: Verdict) -> tuple[Outcome, str]:
+    """The version of the model, champion where the gate has accepted it.
+
+    A model that is champion already stays as it is, with the version that it has.
+    """
+    last = history.champion(versions.held().entries)
+    if last and last.model_version == trained.version:
+        same = Version(str(last.version), last.run_id, last.model_version)
+        return Outcome(verdict, same, True), f"version {same.number} is this model already"
+    version = registry.register(run_id, trained.version, verdict)
+    if verdict.accepted:
+        registry.promote(version, verdict)
+    return Outcome(verdict, version), f"version {version.number}"

@@ -1,0 +1,40 @@
+"""The command `pipeline`: from the rows to a champion, step by step."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from .. import ProjectError
+from ..contract import read_contract
+from ..settings import load
+from .server import start
+
+if TYPE_CHECKING:
+    from .steps import Outcome
+
+
+def main(arguments: list[str]) -> None:
+    """Run the training pipeline; ProjectError, and nothing registered, where a step fails."""
+    about = "Search, train, judge, register: from the rows to a champion."
+    argparse.ArgumentParser(prog="pipeline", description=about).parse_args(arguments)
+    settings, contract = load(), read_contract()
+    print(settings.about.question or f"Predicting {contract.target}", flush=True)
+    ready = start()
+    try:
+        from .pipeline import training  # pylint: disable=import-outside-toplevel  # meanwhile
+
+        ready()
+        outcome = training()
+    except KeyboardInterrupt as error:
+        raise ProjectError("interrupted; run `make pipeline` again") from error
+    print(told(outcome))
+
+
+def told(outcome: "Outcome") -> str:
+    """The verdict, its reasons, the version, and what comes next."""
+    version = f"version {outcome.version.number}, model {outcome.version.model_version}"
+    if outcome.unchanged:
+        return f"Unchanged: the champion is this model already, {version}.  Next: make serve"
+    decision = "Accepted" if outcome.verdict.accepted else "Refused"
+    said = "Champion" if outcome.verdict.accepted else "The champion stays.  Candidate"
+    reasons = "\n  ".join(outcome.verdict.reasons)
+    return f"{decision}:\n  {reasons}\n{said}: {version}.  Next: make serve"

@@ -1,0 +1,213 @@
+"""Gradient-boosted trees of scikit-learn, LightGBM and XGBoost as one ONNX operator, exactly.
+
+Each library compares in its own precision and sends missing values its own way; the general
+converters round every threshold to float32, which sends some rows to the other side of a split.
+"""
+
+import json
+from dataclasses import dataclass
+from math import log
+from typing import Any, NamedTuple
+
+import numpy as np
+
+OPSET = 5  # of ai.onnx.ml: the first with TreeEnsemble
+LEQ, LT = 0, 1  # its modes: to the left where value <= split, or value < split
+LEAF = -1
+
+
+class Unconvertible(Exception):
+    """Why a model is not said in ONNX, in a line."""
+
+
+class Tree(NamedTuple):
+    """One tree, an entry for each node; `left` of a leaf is LEAF, and its `value` what it adds."""
+
+    target: int
+    feature: Any
+    value: Any
+    left: Any
+    right: Any
+    missing_left: Any
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Trees and a base whose leaves are summed for each target.
+
+    `classes` says that the sums are to become probabilities, by softmax; of two classes there is a
+    sum for the second only, and that of the first is 0.
+    """
+
+    trees: list[Tree]
+    base: Any
+    classes: bool
+    mode: int = LEQ
+    precision: type = np.float64
+
+
+def forest_of(estimator: Any) -> Forest | None:
+    """The trees of a fitted estimator, or None where it is none of the three libraries'.
+
+    Raises Unconvertible for an objective, or a kind of split, that is not among the usual ones.
+    """
+    estimator = getattr(estimator, "estimator_", estimator)  # Labelled: XGBoost's, for any labels
+    for has, read in (
+        ("_predictors", scikit_learn),
+        ("booster_", lightgbm),
+        ("get_booster", xgboost),
+    ):
+        if hasattr(estimator, has):
+            return read(estimator)
+    return None
+
+
+def require(fact: bool, reason: str) -> None:
+    """Raises Unconvertible for this reason, unless the fact holds."""
+    if not fact:
+        raise Unconvertible(reason)
+
+
+def scikit_learn(estimator: Any) -> Forest:
+    """Histogram gradient boosting: float64, value <= split."""
+    link = type(estimator._loss.link).__name__  # pylint: disable=protected-access
+    require(link in ("IdentityLink", "LogitLink", "MultinomialLogit"), f"its link is {link}")
+    trees = []
+    for iteration in estimator._predictors:  # pylint: disable=protected-access  # no public way
+        for target, predictor in enumerate(iteration):
+            nodes = predictor.nodes
+            require(not nodes["is_categorical"].any(), "it splits on sets of categories")
+            leaf = nodes["is_leaf"].astype(bool)
+            trees.append(
+                Tree(
+                    target,
+                    nodes["feature_idx"],
+                    np.where(leaf, nodes["value"], nodes["num_threshold"]),
+                    np.where(leaf, LEAF, nodes["left"].astype("int64")),
+                    nodes["right"],
+                    nodes["missing_go_to_left"],
+                )
+            )
+    base = estimator._baseline_prediction.ravel()  # pylint: disable=protected-access
+    return Forest(trees, base, hasattr(estimator, "classes_"))
+
+
+def lightgbm(estimator: Any) -> Forest:
+    """LightGBM: float64, value <= split; where training saw nothing missing, missing means 0."""
+    dump = estimator.booster_.dump_model()
+    objective, *options = dump["objective"].split()
+    classes = objective in ("binary", "multiclass")
+    plain = ("regression", "regression_l1", "huber", "fair", "quantile", "mape")
+    require(classes or (objective in plain and not options), f"its objective is {objective}")
+    require(options[0] == "sigmoid:1" or objective == "multiclass" if classes else True, "a scaled sigmoid")
+    require(not dump["average_output"], "its trees are averaged")
+    targets = dump["num_tree_per_iteration"]
+    trees = [
+        flattened(tree["tree_structure"], number % targets)
+        for number, tree in enumerate(dump["tree_info"])
+    ]
+    return Forest(trees, np.zeros(targets), classes)
+
+
+def flattened(root: dict[str, Any], target: int) -> Tree:
+    """A tree of LightGBM's nested nodes."""
+    rows: list[list[Any]] = []
+
+    def add(node: dict[str, Any]) -> int:
+        place = len(rows)
+        if "leaf_value" in node:
+            require("leaf_const" not in node, "its leaves are linear models")
+            rows.append([0, node["leaf_value"], LEAF, LEAF, False])
+            return place
+        split, kind = node["threshold"], node["missing_type"]
+        require(node["decision_type"] == "<=", "it splits on sets of categories")
+        require(kind != "Zero", "it takes zero for missing")
+        missing_left = node["default_left"] if kind == "NaN" else split >= 0
+        rows.append([node["split_feature"], split, 0, 0, missing_left])
+        rows[place][2:4] = add(node["left_child"]), add(node["right_child"])
+        return place
+
+    add(root)
+    return Tree(target, *zip(*rows, strict=True))
+
+
+def xgboost(estimator: Any) -> Forest:
+    """XGBoost: float32, value < split."""
+    booster = estimator.get_booster()
+    best = getattr(estimator, "best_iteration", None)
+    kept = booster if best is None else booster[: best + 1]
+    learner = json.loads(kept.save_raw("json"))["learner"]
+    objective, model = learner["objective"]["name"], learner["gradient_booster"]
+    plain = ("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror")
+    classes = objective in ("binary:logistic", "multi:softprob")
+    require(classes or objective in plain, f"its objective is {objective}")
+    require(model["name"] == "gbtree", f"its booster is {model['name']}")
+    base = np.array(json.loads(learner["learner_model_param"]["base_score"]), ndmin=1, dtype=float)
+    if objective == "binary:logistic":
+        base = np.array([log(share / (1 - share)) for share in base])
+    pairs = zip(model["model"]["trees"], model["model"]["tree_info"], strict=True)
+    trees = [boosted(tree, target) for tree, target in pairs]
+    return Forest(trees, base, classes, LT, np.float32)
+
+
+def boosted(tree: dict[str, Any], target: int) -> Tree:
+    """A tree of XGBoost's own file format."""
+    require(not any(tree["split_type"]), "it splits on sets of categories")
+    require(tree["tree_param"]["size_leaf_vector"] in ("0", "1"), "its leaves are vectors")
+    keys = ("split_indices", "split_conditions", "left_children", "right_children", "default_left")
+    return Tree(target, *(tree[key] for key in keys))
+
+
+def constant(target: int, value: float) -> Tree:
+    """A tree that is a single leaf."""
+    return Tree(target, [0], [value], [LEAF], [LEAF], [False])
+
+
+def attributes(forest: Forest) -> dict[str, Any]:
+    """The attributes of the operator TreeEnsemble, the base as the first trees."""
+    from onnx import numpy_helper  # pylint: disable=import-outside-toplevel  # heavy
+
+    nodes: list[tuple[Any, ...]] = []
+    leaves: list[tuple[int, float]] = []
+    roots = []
+    for tree in [*(constant(*pair) for pair in enumerate(forest.base)), *forest.trees]:
+        roots.append(len(nodes))
+        append(tree, nodes, leaves)
+    columns = list(zip(*nodes, strict=True))
+    names = ("featureids", "truenodeids", "trueleafs", "falsenodeids", "falseleafs")
+    found: dict[str, Any] = {
+        f"nodes_{name}": list(values) for name, values in zip(names, columns, strict=False)
+    }
+    return found | {
+        "nodes_missing_value_tracks_true": list(columns[5]),
+        "nodes_splits": numpy_helper.from_array(np.array(columns[6], dtype=forest.precision)),
+        "nodes_modes": numpy_helper.from_array(np.full(len(nodes), forest.mode, dtype=np.uint8)),
+        "leaf_targetids": [target for target, _ in leaves],
+        "leaf_weights": numpy_helper.from_array(
+            np.array([value for _, value in leaves], dtype=forest.precision)
+        ),
+        "tree_roots": roots,
+        "n_targets": len(forest.base),
+    }
+
+
+def append(tree: Tree, nodes: list[tuple[Any, ...]], leaves: list[tuple[int, float]]) -> None:
+    """Add the nodes and leaves of a tree to those of the operator, which counts each on its own.
+
+    A tree of one leaf becomes a node of which both sides are that leaf.
+    """
+    inner = [place for place, left in enumerate(tree.left) if left != LEAF]
+    outer = [place for place, left in enumerate(tree.left) if left == LEAF]
+    number = {place: len(nodes) + i for i, place in enumerate(inner)}
+    number |= {place: len(leaves) + i for i, place in enumerate(outer)}
+    leaves += [(tree.target, float(tree.value[place])) for place in outer]
+
+    def side(child: int) -> tuple[int, int]:
+        return number[child], int(tree.left[child] == LEAF)
+
+    for place in inner:
+        ends = *side(int(tree.left[place])), *side(int(tree.right[place]))
+        missing, split = int(tree.missing_left[place]), float(tree.value[place])
+        nodes.append((int(tree.feature[place]), *ends, missing, split))
+    if not inner:
+        nodes.append((0, *side(0), *side(0), 0, 0.0))

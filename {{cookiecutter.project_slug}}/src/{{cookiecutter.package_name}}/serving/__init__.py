@@ -1,0 +1,1 @@
+"""Serving: one model, answered for over HTTP."""

@@ -1,0 +1,194 @@
+"""The service: predictions over HTTP by the champion, typed by its contract."""
+
+import asyncio
+import logging
+import platform
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from inspect import isawaitable
+from time import perf_counter
+from typing import NamedTuple
+from uuid import uuid4
+
+import orjson
+from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi_offline import FastAPIOffline
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect
+
+from ..settings import Settings
+from .events import Observer, Served
+from .following import Champion, Follower
+from .openapi import Failure, Health, Ready, Version, described
+from .schema import Answer, Row
+
+LOG = logging.getLogger(__name__)
+LONG = 100_000  # bytes of a body that is answered in a thread: short ones do not wait for it
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+Authenticate = Callable[[Request], Awaitable[None] | None]
+
+
+class Reply(NamedTuple):
+    """The body of an answer as JSON, and what it was made of."""
+
+    content: bytes
+    status: int = 200
+    rows: Sequence[Row] = ()
+    answers: Sequence[Answer] = ()
+
+
+class Predictor:
+    """`POST /predict`.  A plain Starlette endpoint: its types change while it runs."""
+
+    def __init__(
+        self, follower: Follower, observers: Sequence[Observer], authenticate: Authenticate | None
+    ) -> None:
+        self.follower = follower
+        self.observers = observers
+        self.authenticate = authenticate
+
+    async def predict(self, request: Request) -> Response:
+        """Answer a row or a list of rows; the observers know of it before the client does."""
+        started, headers = perf_counter(), {"X-Request-ID": request_id(request)}
+        champion = self.follower.current  # for the whole request: never two models in one answer
+        try:
+            reply = await self.reply(request, champion, headers["X-Request-ID"])
+        except HTTPException as error:
+            reply = Reply(orjson.dumps({"detail": error.detail}), error.status_code)
+            headers |= error.headers or {}
+        except Exception:  # pylint: disable=broad-exception-caught  # whatever a model raises
+            LOG.exception("request %s failed", headers["X-Request-ID"])
+            reply = Reply(b'{"detail":"the model failed"}', 500)
+        self.tell(
+            Served(
+                request_id=headers["X-Request-ID"],
+                time=datetime.now(UTC),
+                status=reply.status,
+                seconds=perf_counter() - started,
+                model_version=champion.model.version if champion else "",
+                rows=reply.rows,
+                answers=reply.answers,
+            )
+        )
+        return Response(reply.content, reply.status, headers, "application/json")
+
+    async def reply(self, request: Request, champion: Champion | None, number: str) -> Reply:
+        """The reply to a request.  Raises HTTPException where there is none to give."""
+        if self.authenticate and isawaitable(asked := self.authenticate(request)):
+            await asked
+        if not champion:
+            raise HTTPException(503, self.follower.trouble)
+        kind = request.headers.get("content-type", "")
+        if kind.partition(";")[0].strip().lower() != "application/json":
+            raise HTTPException(415, f"{kind or 'no content type'}: send application/json")
+        try:
+            body = await request.body()
+        except ClientDisconnect as error:
+            raise HTTPException(400, "the client went away") from error
+        if len(body) > LONG:
+            return await run_in_threadpool(replied, champion, body, number)
+        return replied(champion, body, number)
+
+    def tell(self, event: Served) -> None:
+        """Tell every observer; one that fails costs nobody an answer."""
+        for observer in self.observers:
+            try:
+                observer(event)
+            except Exception:  # pylint: disable=broad-exception-caught  # whatever it raises
+                LOG.exception("%s failed", observer.name)
+
+
+def request_id(request: Request) -> str:
+    """The client's own id of a request where it is fit to be one, else a new one."""
+    given = request.headers.get("x-request-id", "")
+    return given if REQUEST_ID.fullmatch(given) else uuid4().hex
+
+
+def replied(champion: Champion, body: bytes, number: str) -> Reply:
+    """What a model says of the rows of a body, or every field in which they break its contract."""
+    try:
+        rows, many = champion.types.read(body)
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_context=False, include_input=False)
+        detail = [fault | {"loc": ("body", *fault["loc"])} for fault in faults]
+        return Reply(orjson.dumps({"detail": detail}), 422)
+    answers = champion.model.answers(rows)
+    known = {"model_version": champion.model.version, "request_id": number}
+    said = {"predictions": answers} if many else answers[0]
+    return Reply(orjson.dumps(said | known), 200, rows, answers)
+
+
+def create_app(
+    settings: Settings,
+    follower: Follower,
+    observers: Sequence[Observer] = (),
+    authenticate: Authenticate | None = None,
+) -> FastAPI:
+    """The service of the model that `follower` holds; on start it looks for one.
+
+    `observers` are told of each request.  `authenticate` may raise HTTPException.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(follower.look)
+        following = asyncio.create_task(follower.follow(settings.serving.poll_seconds))
+        yield
+        following.cancel()
+        for observer in observers:
+            await asyncio.to_thread(observer.close)
+
+    title, about = __package__.partition(".")[0], settings.about.question
+    app = FastAPIOffline(
+        redoc_url=None,
+        title=title,
+        description=about,
+        version="1",
+        lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    predictor = Predictor(follower, observers, authenticate)
+    app.add_route("/predict", predictor.predict, methods=["POST"], include_in_schema=False)
+    app.openapi = lambda: described(app, follower.types)  # type: ignore[method-assign]
+    add_probes(app, follower, observers, settings.serving.commit)
+    return app
+
+
+def add_probes(
+    app: FastAPI, follower: Follower, observers: Sequence[Observer], commit: str
+) -> None:
+    """What those who run the service ask it."""
+
+    @app.get("/health")
+    async def health() -> Health:
+        """Does the process live, and how are its observers?"""
+        counts = {observer.name: observer.counts() for observer in observers}
+        return Health(trouble=follower.trouble, observers=counts)
+
+    @app.get("/ready", responses={503: {"model": Failure, "description": "No model is served"}})
+    async def ready() -> Ready:
+        """Is there a model to answer with?"""
+        if not follower.current:
+            raise HTTPException(503, follower.trouble)
+        return Ready(model_version=follower.current.model.version)
+
+    @app.get("/version")
+    async def version() -> Version:
+        """Which model, which code, which Python?"""
+        served = follower.current
+        if not served:
+            return Version(commit=commit, python=platform.python_version())
+        bundle = served.model.bundle
+        return Version(
+            version=served.number,
+            model_version=served.model.version,
+            run_id=served.run_id,
+            runtime=bundle["runtime"],
+            why=bundle.get("why"),
+            commit=commit,
+            python=platform.python_version(),
+        )

@@ -1,0 +1,70 @@
+"""The command that serves, and the description of the service that is kept in the repository."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import orjson
+import uvicorn
+from fastapi import FastAPI
+
+from .. import observers
+from ..contract import Contract, read_contract
+from ..settings import Settings, load
+from .app import create_app
+from .following import FOLDER, Follower
+from .schema import Types
+
+SNAPSHOT = Path("docs/openapi.json")
+DRAIN = 25  # seconds that requests under way get after SIGTERM: Kubernetes kills after 30
+
+
+def follower(contract: Contract, settings: Settings) -> Follower:
+    """Follows the published champion; before the first, the contract says what may be asked."""
+    target = contract.columns[contract.target]
+    classes = [False, True] if target.kind == "boolean" else target.categories or []
+    most = settings.serving.most_rows
+    known = classes if settings.problem == "classification" else []
+    return Follower(FOLDER, Types.of(contract, known, most))
+
+
+def build() -> FastAPI:
+    """The service of this folder, with all that is registered for it: run by each worker."""
+    settings = load()
+    told = [opened(settings) for opened in observers("served")]
+    guards = observers("authenticated")
+    app = create_app(settings, follower(read_contract(), settings), told, *guards[:1])
+    for extend in observers("extended"):
+        extend(app, settings)
+    return app
+
+
+def document(contract: Contract, settings: Settings) -> dict[str, Any]:
+    """The OpenAPI document of the service that this contract gives, before a champion is there."""
+    return create_app(settings, follower(contract, settings)).openapi()
+
+
+def snapshot(settings: Settings, _frame: object = None) -> None:
+    """Write the OpenAPI document to the file that is kept, so that a change of the API is seen."""
+    text = orjson.dumps(document(read_contract(), settings), option=orjson.OPT_INDENT_2)
+    SNAPSHOT.parent.mkdir(exist_ok=True)
+    SNAPSHOT.write_bytes(text + b"\n")
+    print(f"Wrote {SNAPSHOT}")
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests under way are then answered, and logged."""
+    parser = argparse.ArgumentParser(prog="serve", description="Serve the champion over HTTP.")
+    parser.add_argument("--openapi", action="store_true", help=f"only write {SNAPSHOT}")
+    if parser.parse_args(arguments).openapi:
+        snapshot(load())
+        return
+    serving = load().serving
+    uvicorn.run(
+        f"{__name__}:build",
+        factory=True,
+        host=serving.host,
+        port=serving.port,
+        access_log=False,
+        timeout_graceful_shutdown=DRAIN,
+    )

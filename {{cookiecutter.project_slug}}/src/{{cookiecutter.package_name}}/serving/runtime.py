@@ -1,0 +1,194 @@
+"""The model as the service runs it: a bundle in, answers out.
+
+The only file that imports onnxruntime.  Pandas and the model's library are imported only for a
+model that is served natively.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import ProjectError
+from ..contract import Contract, Kind
+
+BUNDLE = "bundle.json"
+FILES = {"onnx": "model.onnx", "native": "model.joblib"}
+TENSORS: dict[str, tuple[Kind, ...]] = {
+    "numbers": ("number", "integer", "boolean"),
+    "words": ("category", "text"),
+    "times": ("time",),
+}
+NO_WORD = "nan"  # a missing word, as scikit-learn's converters say it
+NO_TIME = -1
+DAY = 24 * 60  # minutes
+
+Row = dict[str, Any]
+Scores = Callable[[list[Row]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is ready to answer, and the bundle that it came from.
+
+    `scores` gives probabilities (rows, classes), or what is predicted (rows,).
+    """
+
+    bundle: dict[str, Any]
+    contract: Contract
+    scores: Scores
+
+    @property
+    def version(self) -> str:
+        """The name of what was learned, as every prediction carries it."""
+        return str(self.bundle["model_version"])
+
+    def answers(self, rows: list[Row]) -> list[dict[str, Any]]:
+        """`{"prediction": …}` for each row, and `"probability"` of each class of a classifier.
+
+        A row has a value for each input of the contract, None where it is missing; a time is a
+        datetime, in UTC where it has no zone.  At least one row.
+        """
+        found, classes = self.scores(rows), self.bundle["classes"]
+        if classes is None:
+            return [{"prediction": value} for value in found.tolist()]
+        names, best = self.bundle["names"], found.argmax(axis=1).tolist()
+        return [
+            {"prediction": classes[place], "probability": dict(zip(names, shares, strict=False))}
+            for place, shares in zip(best, found.tolist(), strict=True)
+        ]
+
+
+def load(folder: Path) -> Loaded:
+    """The model of a bundle.
+
+    Raises ProjectError where a file is missing, is not the one that was exported, or cannot be run.
+    """
+    bundle = read_bundle(folder)
+    try:
+        contract, runtime = Contract(**bundle["contract"]), str(bundle["runtime"])
+        name = FILES[runtime]
+        content = verified(folder / name, bundle["files"][name])
+        bundle["names"] = [str(label) for label in bundle["classes"] or []]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProjectError(f"{folder / BUNDLE}: not a bundle of this service: {error!r}") from error
+    build = compiled if runtime == "onnx" else native
+    try:
+        return Loaded(bundle, contract, build(content, contract))
+    except Exception as error:  # pylint: disable=broad-exception-caught  # libraries raise anything
+        raise ProjectError(f"{folder / name}: cannot be run: {error}") from error
+
+
+def read_bundle(folder: Path) -> dict[str, Any]:
+    """What `bundle.json` says.  Raises ProjectError where it is not there, or not JSON."""
+    path = folder / BUNDLE
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise ProjectError(f"{path}: cannot be read: {error}") from error
+
+
+def verified(path: Path, sha256: str) -> bytes:
+    """The bytes of a file.  Raises ProjectError where they are not those that the bundle names."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ProjectError(f"{path}: cannot be read: {error}") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise ProjectError(
+            f"{path}: sha256 is {found[:12]}…, and {BUNDLE} says {sha256[:12]}…: it was changed after"
+            " the export; publish the version again"
+        )
+    return content
+
+
+def compiled(model: bytes, contract: Contract) -> Scores:
+    """Scores by ONNX Runtime: on one thread, as a call takes microseconds and workers are many."""
+    import onnxruntime  # pylint: disable=import-outside-toplevel  # not for a native model
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # 5 % of the time of a row, and memory
+    options.log_severity_level = 3  # errors
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    wanted = {tensor.name for tensor in session.get_inputs()}
+    tensors = {name: make for name, make in layout(contract).items() if name in wanted}
+    outputs, run = [session.get_outputs()[0].name], session.run
+
+    def scores(rows: list[Row]) -> np.ndarray:
+        found: np.ndarray = run(outputs, {name: make(rows) for name, make in tensors.items()})[0]
+        return found if found.shape[1:] != (1,) else found[:, 0]
+
+    return scores
+
+
+def layout(contract: Contract) -> dict[str, Callable[[list[Row]], np.ndarray]]:
+    """How rows become the tensors of a graph, (rows, columns) each, by its name.
+
+    One for the columns of a kind: each tensor costs a microsecond.
+    """
+    picks = {
+        name: picked(contract.inputs(*kinds))
+        for name, kinds in TENSORS.items()
+        if contract.inputs(*kinds)
+    }
+
+    def numbers(rows: list[Row]) -> np.ndarray:
+        return np.array(list(map(picks["numbers"], rows)), dtype=np.float64)
+
+    def words(rows: list[Row]) -> np.ndarray:
+        pick = picks["words"]
+        return np.array([[word(value) for value in pick(row)] for row in rows], dtype=object)
+
+    def times(rows: list[Row]) -> np.ndarray:
+        pick = picks["times"]
+        return np.array([[minutes(value) for value in pick(row)] for row in rows], dtype=np.int64)
+
+    makers = {"numbers": numbers, "words": words, "times": times}
+    return {name: makers[name] for name in picks}
+
+
+def picked(names: list[str]) -> Callable[[Row], tuple[Any, ...]]:
+    """What gives the values of these columns of a row."""
+    pick = itemgetter(*names)
+    return pick if len(names) > 1 else lambda row: (pick(row),)
+
+
+def word(value: Any) -> str:
+    """A word without blanks around it, or what stands for a missing one."""
+    return NO_WORD if value is None else str(value).strip()
+
+
+def minutes(value: datetime | None) -> int:
+    """Minutes since Monday, 1 January of the year 1, in UTC; -1 where the time is missing."""
+    if value is None:
+        return NO_TIME
+    if value.tzinfo:
+        value = value.astimezone(UTC)
+    return (value.toordinal() - 1) * DAY + value.hour * 60 + value.minute
+
+
+def native(model: bytes, contract: Contract) -> Scores:
+    """Scores by the model itself, on a data frame."""
+    # pylint: disable=import-outside-toplevel  # heavy, and most services do without
+    import joblib
+    import pandas as pd
+
+    from ..prediction import conform, predict
+
+    estimator, names = joblib.load(BytesIO(model)), contract.inputs()
+
+    def scores(rows: list[Row]) -> np.ndarray:
+        found = predict(estimator, conform(pd.DataFrame(rows, columns=names), contract, names))
+        shares = found.drop(columns="prediction") if found.shape[1] > 1 else found["prediction"]
+        return shares.to_numpy()
+
+    return scores

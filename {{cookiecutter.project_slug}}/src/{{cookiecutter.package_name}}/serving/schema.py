@@ -1,0 +1,147 @@
+"""Requests and answers as types, made from the contract: the one place that says what is refused."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any, Literal, NotRequired, Self
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
+from typing_extensions import TypedDict
+
+from ..contract import Column, Contract
+
+ISO = "ISO8601"
+NOON = datetime(2024, 1, 1, 12)
+STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+Row = dict[str, Any]
+Answer = dict[str, Any]
+
+
+def record(name: str, fields: dict[str, Any]) -> Any:
+    """An object of exactly these fields, whatever their names; no value is turned into another."""
+    made = TypedDict(name, fields)  # type: ignore[misc]  # fields known at run time only
+    made.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
+    return made
+
+
+def instant(form: str, text: str) -> datetime:
+    """The time, in UTC and without a zone.  Raises ValueError where it is not of this format."""
+    try:
+        when = datetime.fromisoformat(text) if form == ISO else datetime.strptime(text, form)
+        return when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"not a time of the format {form}") from error
+
+
+def time(column: Column) -> Any:
+    """Text that is a time of the column's format; to the model, a datetime."""
+    form = column.format or ISO
+    shown = {"type": "string", "description": f"a time, {form}", "examples": [moment(form)]}
+    return Annotated[str, AfterValidator(partial(instant, form)), WithJsonSchema(shown)]
+
+
+def moment(form: str) -> str:
+    """A time of this format."""
+    return NOON.isoformat() if form == ISO else NOON.strftime(form)
+
+
+def number(column: Column) -> Any:
+    """A finite number in the column's range; 3.0 is an integer too, as JSON has it."""
+    low, high = column.range or (None, None)
+    if column.kind == "number":
+        return Annotated[float, Field(ge=low, le=high)]
+    bounds = {"minimum": low, "maximum": high} if column.range else {}
+    shown = WithJsonSchema({"type": "integer"} | bounds)
+    return Annotated[float, Field(ge=low, le=high, multiple_of=1), shown]
+
+
+def value(column: Column) -> Any:
+    """The type of one value of a column."""
+    if column.role == "id":
+        kind: Any = str | int
+    elif column.kind in ("number", "integer"):
+        kind = number(column)
+    elif column.kind == "time":
+        kind = time(column)
+    elif column.kind == "boolean":
+        kind = bool
+    else:
+        kind = Literal[tuple(column.categories)] if column.categories else str
+    return kind | None if column.nullable else kind
+
+
+def row(contract: Contract) -> Any:
+    """One row: every input of the contract; an id may be given, and nothing else."""
+    fields = {name: value(contract.columns[name]) for name in contract.inputs()}
+    ids = {name: NotRequired[value(contract.columns[name])] for name in contract.names("id")}
+    return record("Row", ids | fields)
+
+
+def prediction(contract: Contract, classes: Sequence[Any]) -> dict[str, Any]:
+    """The fields of what a model says of a row: a number, or a class and how probable each is."""
+    kinds: dict[str, Any] = {"number": float, "integer": float, "boolean": bool}
+    kind = kinds.get(contract.columns[contract.target].kind, str)
+    if not classes:
+        return {"prediction": kind}
+    if not any(isinstance(label, float) for label in classes):
+        kind = Literal[tuple(classes)]
+    share = Annotated[float, Field(ge=0, le=1)]
+    shares = record("Probability", {str(label): share for label in classes})
+    return {"prediction": kind, "probability": shares}
+
+
+@dataclass(frozen=True)
+class Types:
+    """What may be asked of a model, and what it answers: of one row, and of many."""
+
+    row: TypeAdapter[Row]
+    rows: TypeAdapter[list[Row]]
+    answer: TypeAdapter[Answer]
+    answers: TypeAdapter[Answer]
+    example: Row
+    limit: int
+
+    @classmethod
+    def of(cls, contract: Contract, classes: Sequence[Any], limit: int) -> Self:
+        """The types for this contract and these classes, none for a regression.
+
+        At most `limit` rows are taken in a request.
+        """
+        one, said = row(contract), prediction(contract, classes)
+        many = Annotated[list[one], Field(min_length=1, max_length=limit)]  # type: ignore[valid-type]
+        known = {"model_version": str, "request_id": str}
+        listed = {"predictions": list[record("Prediction", said)]}  # type: ignore[misc]
+        return cls(
+            TypeAdapter(one),
+            TypeAdapter(many),
+            TypeAdapter(record("Answer", said | known)),
+            TypeAdapter(record("Answers", listed | known)),
+            example(contract),
+            limit,
+        )
+
+    def read(self, body: bytes) -> tuple[list[Row], bool]:
+        """The rows of a JSON body, and whether it is a list of them.
+
+        Raises pydantic's ValidationError that names every field that breaks the contract.
+        """
+        if body.lstrip()[:1] == b"[":
+            return self.rows.validate_json(body), True
+        return [self.row.validate_json(body)], False
+
+
+def example(contract: Contract) -> Row:
+    """A row that the contract accepts."""
+    made: Row = {}
+    for name in contract.inputs():
+        column = contract.columns[name]
+        if column.kind in ("number", "integer"):
+            made[name] = column.range[0] if column.range else 0
+        elif column.kind == "boolean":
+            made[name] = True
+        elif column.kind == "time":
+            made[name] = moment(column.format or ISO)
+        else:
+            made[name] = (column.categories or ["text"])[0]
+    return made

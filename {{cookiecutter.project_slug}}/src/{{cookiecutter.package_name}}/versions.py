@@ -1,0 +1,133 @@
+"""Versions: what MLflow's Model Registry holds of this model, read and written."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from . import ProjectError, history, tracking
+from .history import Entry
+
+NAME = str(__package__)
+DECISION = re.compile(r"promotion\.\d{6}")
+CONCLUDED = "promotions.concluded"
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of the registered model, the run that made it, and the name of what it learned."""
+
+    number: str
+    run_id: str
+    model_version: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the registry holds: the version of each alias, and the decisions by their numbers.
+
+    All decisions up to `concluded` have been carried out.
+    """
+
+    aliases: dict[str, str]
+    copies: dict[int, str]
+    concluded: int
+
+    @property
+    def entries(self) -> list[Entry]:
+        """The decisions in their order, without those that cannot be read."""
+        found = (history.parse(self.copies[number]) for number in sorted(self.copies))
+        return [entry for entry in found if entry]
+
+
+def client() -> Any:
+    """MLflow's client."""
+    return tracking.connect().MlflowClient()
+
+
+def held() -> Held:
+    """What the registry holds now.  ProjectError where it does not answer."""
+    mlflow = tracking.connect()
+    try:
+        found = client().search_registered_models(f"name = '{NAME}'")
+    except mlflow.exceptions.MlflowException as error:
+        raise ProjectError(f"{mlflow.get_registry_uri()}: no registry answers: {error}") from error
+    if not found:
+        return Held({}, {}, 0)
+    tags = found[0].tags
+    copies = {int(k.rpartition(".")[2]): v for k, v in tags.items() if DECISION.fullmatch(k)}
+    aliases = {name: str(number) for name, number in found[0].aliases.items()}
+    return Held(aliases, copies, int(tags.get(CONCLUDED, 0)))
+
+
+def versions() -> dict[str, Version]:
+    """Every version of the model, by its number."""
+    found = client().search_model_versions(f"name = '{NAME}'", max_results=10_000)
+    known = [Version(str(it.version), it.run_id, it.tags.get("model_version", "")) for it in found]
+    return {version.number: version for version in known}
+
+
+def create(run_id: str, model_version: str) -> Version:
+    """A new version: the model that the run logged, with its signature."""
+    mlclient = client()
+    outputs = mlclient.get_run(run_id).outputs
+    if not outputs or not outputs.model_outputs:
+        raise ProjectError(f"run {run_id}: it has logged no model; `make pipeline` records one")
+    if not mlclient.search_registered_models(f"name = '{NAME}'"):
+        mlclient.create_registered_model(NAME)
+    model_id, tags = outputs.model_outputs[-1].model_id, {"model_version": model_version}
+    made = mlclient.create_model_version(
+        NAME, f"models:/{model_id}", run_id, tags=tags, model_id=model_id
+    )
+    return Version(str(made.version), run_id, model_version)
+
+
+def of(entry: Entry) -> Version:
+    """The version that a decision is about."""
+    return Version(str(entry.version), entry.run_id, entry.model_version)
+
+
+def alias(name: str, number: str | None) -> None:
+    """Have the alias name this version, or none."""
+    if number:
+        client().set_registered_model_alias(NAME, name, number)
+    else:
+        client().delete_registered_model_alias(NAME, name)
+
+
+def origin(version: Version | None) -> dict[str, str]:
+    """The commit and the data that a version was made from, by the names that an entry gives them."""
+    tags = client().get_run(version.run_id).data.tags if version else {}
+    known = {"commit": "git.commit", "data_sha256": "data.sha256"}
+    return {name: tags.get(tag, tracking.UNKNOWN) for name, tag in known.items()}
+
+
+def key(number: int) -> str:
+    """The tag that holds the decision of this number."""
+    return f"promotion.{number:06}"
+
+
+def write(entry: Entry) -> None:
+    """Have the decision in the registry: its verdict with the version, the rest with the model."""
+    if entry.version and entry.verdict:
+        verdict = json.dumps(entry.verdict)
+        client().set_model_version_tag(NAME, entry.version, f"verdict.{entry.number:06}", verdict)
+    client().set_registered_model_tag(NAME, key(entry.number), entry.short)
+
+
+def whole(entry: Entry) -> Entry:
+    """A decision with its verdict, where its version is still there to hold it."""
+    query = f"name = '{NAME}' and version_number = {entry.version}"
+    found = client().search_model_versions(query) if entry.version else []
+    verdict = found[0].tags.get(f"verdict.{entry.number:06}") if found else None
+    return entry.model_copy(update={"verdict": json.loads(verdict) if verdict else None})
+
+
+def conclude(number: int) -> None:
+    """Have the registry know that all decisions up to this one are carried out."""
+    client().set_registered_model_tag(NAME, CONCLUDED, str(number))
+
+
+def erase(number: int) -> None:
+    """Take a decision that cannot be read out of the registry."""
+    client().delete_registered_model_tag(NAME, key(number))

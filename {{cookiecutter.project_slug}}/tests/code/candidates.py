@@ -1,0 +1,56 @@
+"""Candidates for the registry: runs of one logged model, each with a bundle of its own."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from {{ cookiecutter.package_name }} import history, registry, tracking, versions
+from {{ cookiecutter.package_name }}.promotion import Verdict
+from {{ cookiecutter.package_name }}.sources import checksum
+from {{ cookiecutter.package_name }}.versions import Version
+
+
+def candidate(run: tracking.Run, name: str) -> str:
+    """A run that has logged the model of `run`, and a bundle that says it is of model `name`."""
+    mlflow = tracking.connect()
+    client = mlflow.MlflowClient()
+    known = client.get_run(run.run_id)
+    tags = {key: value for key, value in run.tags.items() if "." in key and "mlflow" not in key}
+    made = client.create_run(known.info.experiment_id, tags=tags | {"model_version": name})
+    run_id = str(made.info.run_id)
+    client.log_outputs(run_id, known.outputs.model_outputs)
+    for key in ("problem", "metric"):
+        client.log_param(run_id, key, run.params[key])
+    client.log_artifact(run_id, "contract.toml")
+    client.log_artifacts(run_id, str(bundle(name)), "serving")
+    client.set_terminated(run_id)
+    return run_id
+
+
+def bundle(name: str) -> Path:
+    """A folder with a bundle of a model of this name, as far as the registry looks into it."""
+    folder = Path("bundles") / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.joblib").write_bytes(name.encode())
+    files = {"model.joblib": checksum(folder / "model.joblib")}
+    said = {"model_version": name, "files": files}
+    (folder / "bundle.json").write_text(json.dumps(said), encoding="utf-8")
+    return folder
+
+
+def accepted() -> Verdict:
+    """A verdict that accepts, against the champion that there is now."""
+    last = history.champion(versions.held().entries)
+    return Verdict(True, ("better: yes",), {"champion": history.title(last), "rows": 30})
+
+
+def refused() -> Verdict:
+    """A verdict that refuses, for a reason."""
+    return replace(accepted(), accepted=False, reasons=("worse: no",))
+
+
+def promoted(run: tracking.Run, name: str) -> Version:
+    """A new version that is champion."""
+    version = registry.register(candidate(run, name), name, accepted())
+    registry.promote(version, accepted())
+    return version

@@ -1,0 +1,219 @@
+"""The registry: what is champion was decided by the gate, and anything else is found."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from candidates import accepted, candidate, promoted, refused
+
+from {{ cookiecutter.package_name }} import ProjectError, history, integrity, publishing, registry, tracking, versions
+from {{ cookiecutter.package_name }}.training import Trained
+
+
+@pytest.fixture(name="empty", autouse=True)
+def _empty(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which nothing is promoted, and a model of its own in the registry."""
+    monkeypatch.setattr(versions, "NAME", f"model-{uuid4().hex[:8]}")
+    return folder
+
+
+def aliases() -> dict[str, str]:
+    """The aliases of the model, and the version that each names."""
+    return versions.held().aliases
+
+
+def served() -> str:
+    """The version that the service is told to serve."""
+    return str(json.loads(publishing.POINTER.read_text(encoding="utf-8"))["version"])
+
+
+def test_the_first_accepted_version_is_champion_and_served(run: tracking.Run) -> None:
+    """Without a champion the first accepted version becomes one, and its bundle is published."""
+    version = promoted(run, "a")
+    assert aliases() == {"candidate": version.number, "champion": version.number}
+    assert (served(), integrity.verify()) == (version.number, [])
+    assert (publishing.SERVING / version.number / "model.joblib").read_bytes() == b"a"
+
+
+def test_the_champion_leads_to_its_run_and_scores(run: tracking.Run, trained: Trained) -> None:
+    """Champion, run, commit, data, parameters, lock and signature hang together; it predicts."""
+    promoted(run, "a")
+    mlflow = tracking.connect()
+    address = f"models:/{versions.NAME}@champion"
+    version = versions.client().get_model_version_by_alias(versions.NAME, "champion")
+    made = versions.client().get_run(version.run_id).data
+    rows = trained.holdout[trained.contract.inputs()].head(5)
+    found = mlflow.sklearn.load_model(address).predict(rows)
+    signature = mlflow.models.get_model_info(address).signature
+    assert {"git.commit", "data.sha256", "env.lock_sha256"} <= made.tags.keys() and made.params
+    assert signature.inputs.input_names() == list(rows)
+    assert np.array_equal(found, trained.predictions["prediction"].head(5))
+
+
+def test_the_log_says_who_promoted_what_when_and_why(run: tracking.Run) -> None:
+    """A promotion is a line with its author, commit, data and the evidence of the verdict."""
+    first, second = promoted(run, "a"), promoted(run, "b")
+    entry = json.loads(history.LOG.read_text(encoding="utf-8").splitlines()[1])
+    assert (entry["version"], entry["previous"]) == (second.number, first.number)
+    assert (entry["action"], entry["run_id"]) == ("promote", second.run_id)
+    assert (entry["commit"], entry["data_sha256"]) == (
+        run.tags["git.commit"],
+        run.tags["data.sha256"],
+    )
+    assert entry["verdict"]["evidence"] == {"champion": f"champion v{first.number}", "rows": 30}
+    assert entry["who"] and entry["time"].endswith("Z")
+
+
+def test_an_equal_model_gets_no_second_version(run: tracking.Run) -> None:
+    """The same model from another run is the version that is there, and is not promoted again."""
+    first = promoted(run, "a")
+    again = registry.register(candidate(run, "a"), "a", accepted())
+    registry.promote(again, accepted())
+    assert (again, len(versions.versions()), len(history.lines())) == (first, 1, 1)
+
+
+def test_a_refused_candidate_is_logged_and_changes_nothing(run: tracking.Run) -> None:
+    """A refusal leaves champion and service as they are, and says why in the log."""
+    first = promoted(run, "a")
+    worse = registry.register(candidate(run, "b"), "b", refused())
+    assert aliases() == {"candidate": worse.number, "champion": first.number}
+    entry = history.logged()[2]
+    assert (entry.action, entry.verdict["reasons"]) == ("refuse", ["worse: no"])
+    with pytest.raises(ProjectError, match="the gate has refused it\n  worse: no"):
+        registry.promote(worse, refused())
+    assert (served(), integrity.verify()) == (first.number, [])
+
+
+def test_a_verdict_about_another_champion_is_refused(run: tracking.Run) -> None:
+    """Where another run has promoted meanwhile, the comparison no longer holds."""
+    verdict = accepted()
+    late = registry.register(candidate(run, "a"), "a", verdict)
+    promoted(run, "b")
+    with pytest.raises(ProjectError, match="compared with no champion; by now there is champion"):
+        registry.promote(late, verdict)
+
+
+def test_a_run_without_a_sound_bundle_is_not_promoted(run: tracking.Run) -> None:
+    """No bundle, a damaged one or one of another model: refused, and nothing is written."""
+    without = registry.register(run.run_id, "none", accepted())
+    other = registry.register(candidate(run, "a"), "b", accepted())
+    damaged = registry.register(candidate(run, "c"), "c", accepted())
+    versions.client().log_text(damaged.run_id, "changed", "serving/model.joblib")
+    for version, told in ((without, "no bundle"), (other, "of model a"), (damaged, "joblib: chan")):
+        with pytest.raises(ProjectError, match=told):
+            registry.promote(version, accepted())
+    assert ("champion" not in aliases(), history.lines()) == (True, [])
+
+
+def alias_moved(first: str, _second: str) -> None:
+    """The champion is changed in MLflow, by hand."""
+    versions.client().set_registered_model_alias(versions.NAME, "champion", first)
+
+
+def alias_removed(_first: str, _second: str) -> None:
+    """The previous champion is taken away in MLflow, by hand."""
+    versions.client().delete_registered_model_alias(versions.NAME, "previous")
+
+
+def version_renamed(_first: str, second: str) -> None:
+    """The champion is said to be of another model."""
+    versions.client().set_model_version_tag(versions.NAME, second, "model_version", "x")
+
+
+def version_deleted(_first: str, second: str) -> None:
+    """The champion is deleted in MLflow."""
+    versions.client().delete_model_version(versions.NAME, second)
+
+
+def line_edited(_first: str, _second: str) -> None:
+    """Another author is written into the log."""
+    text = history.LOG.read_text(encoding="utf-8")
+    history.LOG.write_text(text.replace('"who": "', '"who": "not ', 1), encoding="utf-8")
+
+
+def evidence_edited(_first: str, _second: str) -> None:
+    """Another number is written into the evidence of the log."""
+    text = history.LOG.read_text(encoding="utf-8")
+    history.LOG.write_text(text.replace('"rows": 30', '"rows": 3000', 1), encoding="utf-8")
+
+
+def line_removed(_first: str, _second: str) -> None:
+    """The last line of the log is taken out."""
+    history.LOG.write_text("".join(history.lines()[:-1]), encoding="utf-8")
+
+
+def line_added(first: str, _second: str) -> None:
+    """A promotion that never was is written into the log."""
+    entry = history.logged()[2].model_copy(update={"number": 3, "version": first})
+    history.append(entry)
+
+
+def pointer_edited(first: str, _second: str) -> None:
+    """The service is told to serve another version."""
+    said = json.loads(publishing.POINTER.read_text(encoding="utf-8")) | {"version": first}
+    publishing.POINTER.write_text(json.dumps(said), encoding="utf-8")
+
+
+def bundle_edited(_first: str, second: str) -> None:
+    """The model that is served is another one."""
+    (publishing.SERVING / second / "model.joblib").write_bytes(b"another")
+
+
+FAULTS = {
+    alias_moved: "alias champion: it names version 1; the gate decided on 2",
+    alias_removed: "alias previous: it names version None; the gate decided on 1",
+    version_renamed: "v2: promoted was",
+    version_deleted: "v2: promoted was",
+    line_edited: "decision 1 was changed",
+    evidence_edited: "decision 1 was changed",
+    line_removed: "decision 2 is missing",
+    line_added: "decision 3 is not the gate's",
+    pointer_edited: "champion.json: it says",
+    bundle_edited: "model.joblib: changed",
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_what_the_gate_did_not_do_is_found_refused_and_put_back(
+    run: tracking.Run,
+    fault: Callable[[str, str], None],
+    command: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each change by hand is named, stops the gate, and a repair brings a logged champion back."""
+    first, second = promoted(run, "a"), promoted(run, "b")
+    fault(first.number, second.number)
+    assert command("registry") == 1
+    assert FAULTS[fault] in capsys.readouterr().err
+    with pytest.raises(ProjectError, match="REPAIR=yes"):
+        registry.register(run.run_id, "c", accepted())
+    assert command("registry", "--repair") == 0
+    sound = fault not in (version_renamed, version_deleted)
+    champion = second.number if sound else first.number
+    assert (aliases()["champion"], served()) == (champion, champion)
+    assert (integrity.verify(), history.logged()[max(history.logged())].action) == ([], "repair")
+
+
+def test_the_log_comes_back_on_a_machine_that_has_none(run: tracking.Run) -> None:
+    """Where only the registry is known, the log and what is served come from there, unchanged."""
+    promoted(run, "a")
+    second = promoted(run, "b")
+    log = history.LOG.read_bytes()
+    history.LOG.unlink()
+    shutil.rmtree(publishing.SERVING)
+    registry.publish()
+    assert (history.LOG.read_bytes(), served()) == (log, second.number)
+    assert integrity.verify() == []
+
+
+def test_a_second_promotion_waits_for_the_first(
+    run: tracking.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While one process promotes another waits, and says so when it has waited long enough."""
+    monkeypatch.setattr("{{ cookiecutter.package_name }}.decisions.PATIENCE", 0.1)
+    with registry.steady(), pytest.raises(ProjectError, match="another promotion has held it"):
+        registry.register(run.run_id, "a", accepted())

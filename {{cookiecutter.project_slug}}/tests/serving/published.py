@@ -1,0 +1,50 @@
+"""A model for the tests of the service: published like a champion, and its number in each answer."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from {{ cookiecutter.package_name }}.contract import Contract
+from {{ cookiecutter.package_name }}.serving.following import POINTER, Follower
+from {{ cookiecutter.package_name }}.serving.runtime import BUNDLE, Loaded, read_bundle
+from {{ cookiecutter.package_name }}.serving.schema import Types
+
+CLASSES = ["none", "first", "second"]
+MOST = 5
+
+
+def publish(folder: Path, number: int, contract: Contract, classifies: bool = True) -> None:
+    """Publish a model that says `number`: as a probability of 1 of that class, or as it is."""
+    bundle = {
+        "model_version": f"model-{number}",
+        "runtime": "native",
+        "why": "a model of the tests",
+        "classes": CLASSES if classifies else None,
+        "contract": contract.model_dump(mode="json"),
+        "files": {},
+    }
+    place = folder / str(number) / BUNDLE
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(bundle), encoding="utf-8")
+    found = sha256(place.read_bytes()).hexdigest()
+    pointer = {"version": str(number), "run_id": f"run-{number}", "sha256": found}
+    unfinished = folder / f"{POINTER}.part"
+    unfinished.write_text(json.dumps(pointer), encoding="utf-8")
+    unfinished.replace(folder / POINTER)
+
+
+def loaded(folder: Path) -> Loaded:
+    """The model of a folder that `publish` made."""
+    bundle, number = read_bundle(folder), int(folder.name)
+
+    def scores(rows: list[dict[str, Any]]) -> list[Any]:
+        said = [float(place == number) for place in range(len(CLASSES))]
+        return [said if bundle["classes"] else float(number) for _ in rows]
+
+    return Loaded(bundle, Contract(**bundle["contract"]), scores)
+
+
+def follower(folder: Path, contract: Contract) -> Follower:
+    """A follower of this folder, of which requests of up to five rows are taken."""
+    return Follower(folder, Types.of(contract, CLASSES, MOST), loaded)

@@ -1,0 +1,281 @@
+"""The service: what it answers, and that it says in OpenAPI all that it answers."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import HTTPException, Request
+from fastapi.testclient import TestClient
+from published import MOST, follower, publish
+
+from {{ cookiecutter.package_name }}.contract import Contract
+from {{ cookiecutter.package_name }}.serving.app import Authenticate, create_app
+from {{ cookiecutter.package_name }}.serving.events import Served
+from {{ cookiecutter.package_name }}.serving.following import Follower
+from {{ cookiecutter.package_name }}.settings import Settings
+
+
+class Witness:
+    """An observer that keeps what it is told."""
+
+    name = "witness"
+
+    def __init__(self) -> None:
+        self.seen: list[Served] = []
+        self.closed = False
+
+    def __call__(self, event: Served) -> None:
+        self.seen.append(event)
+
+    def counts(self) -> dict[str, int]:
+        """How often it was told."""
+        return {"seen": len(self.seen)}
+
+    def close(self) -> None:
+        """Note the end."""
+        self.closed = True
+
+
+@pytest.fixture(name="following")
+def _following(tmp_path: Path, contract: Contract) -> Follower:
+    """A follower of a folder in which model 1 is published."""
+    publish(tmp_path, 1, contract)
+    return follower(tmp_path, contract)
+
+
+@pytest.fixture(name="witness")
+def _witness() -> Witness:
+    return Witness()
+
+
+@pytest.fixture(name="client")
+def _client(settings: Settings, following: Follower, witness: Witness) -> Iterator[TestClient]:
+    """A client of a service that serves model 1."""
+    app = create_app(settings, following, [witness])
+    with TestClient(app, raise_server_exceptions=False) as client:
+        yield client
+
+
+def test_a_row_is_answered_by_a_row(client: TestClient, following: Follower) -> None:
+    """One object in, one object out: prediction, model and request."""
+    answer = client.post("/predict", json=following.types.example)
+    number = answer.headers["x-request-id"]
+    assert answer.json() == {
+        "prediction": "first",
+        "probability": {"none": 0.0, "first": 1.0, "second": 0.0},
+        "model_version": "model-1",
+        "request_id": number,
+    }
+
+
+def test_a_list_is_answered_by_a_list(client: TestClient, following: Follower) -> None:
+    """A list in, a list out, of the same length, with the model and the request once."""
+    answer = client.post("/predict", json=[following.types.example] * 3).json()
+    assert answer.keys() == {"predictions", "model_version", "request_id"}
+    assert [said["prediction"] for said in answer["predictions"]] == ["first"] * 3
+
+
+def test_a_regression_answers_a_number(
+    settings: Settings, tmp_path: Path, contract: Contract
+) -> None:
+    """A model without classes answers a number alone."""
+    publish(tmp_path, 2, contract, classifies=False)
+    following = follower(tmp_path, contract)
+    with TestClient(create_app(settings, following)) as client:
+        answer = client.post("/predict", json=following.types.example).json()
+    assert (answer["prediction"], "probability" in answer) == (2.0, False)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [("a-1", True), ("a" * 65, False), ("<b>", False), ("", False)]
+)
+def test_a_request_has_an_id(
+    client: TestClient, following: Follower, given: str, kept: bool
+) -> None:
+    """The client's own id is kept where it is short and plain; every answer has one."""
+    answer = client.post("/predict", json=following.types.example, headers={"X-Request-ID": given})
+    found = answer.headers["x-request-id"]
+    assert (found == given) == kept and found == answer.json()["request_id"]
+    assert client.post("/predict", content="{").headers["x-request-id"]
+
+
+def test_a_refusal_names_the_field(
+    client: TestClient, following: Follower, contract: Contract
+) -> None:
+    """422 says which column of which row is wrong, in FastAPI's own form, and repeats no value."""
+    name, row = contract.inputs()[0], following.types.example
+    answer = client.post("/predict", json=[row, row | {name: ["a secret"]}])
+    assert answer.status_code == 422 and "a secret" not in answer.text
+    assert answer.json()["detail"][0]["loc"][:3] == ["body", 1, name]
+    assert answer.json()["detail"][0].keys() == {"type", "loc", "msg"}
+
+
+def test_a_personal_column_reaches_neither_model_nor_log(
+    settings: Settings, tmp_path: Path, contract: Contract, witness: Witness
+) -> None:
+    """A column of role personal is refused by name, and no observer sees its value."""
+    name = contract.inputs()[0]
+    personal = contract.columns[name].model_copy(update={"role": "personal"})
+    columns = contract.columns | {"name of a person": personal}
+    publish(tmp_path, 1, Contract(columns=columns))
+    following = follower(tmp_path, contract)
+    with TestClient(create_app(settings, following, [witness])) as client:
+        row = following.types.example
+        answer = client.post("/predict", json=row | {"name of a person": row[name]})
+    assert answer.status_code == 422
+    assert answer.json()["detail"][0]["loc"] == ["body", "name of a person"]
+    assert [(event.status, event.rows) for event in witness.seen] == [(422, ())]
+
+
+def test_a_model_that_comes_later_is_served(
+    settings: Settings, tmp_path: Path, contract: Contract
+) -> None:
+    """Without a model the process lives, is not ready and answers 503; then it serves."""
+    following = follower(tmp_path, contract)
+    with TestClient(create_app(settings, following)) as client:
+        row = following.types.example
+        assert client.get("/health").status_code == 200
+        assert client.get("/version").json()["model_version"] is None
+        for answer in (client.get("/ready"), client.post("/predict", json=row)):
+            assert answer.status_code == 503
+            assert "no champion is published" in answer.json()["detail"]
+        publish(tmp_path, 1, contract)
+        following.look()
+        assert client.get("/ready").json() == {"model_version": "model-1"}
+        assert client.post("/predict", json=row).status_code == 200
+
+
+def test_version_says_what_is_served(client: TestClient, settings: Settings) -> None:
+    """Number, model, run, runtime with the reason, and the commit of the code."""
+    found = client.get("/version").json()
+    del found["python"]
+    assert found == {
+        "version": "1",
+        "model_version": "model-1",
+        "run_id": "run-1",
+        "runtime": "native",
+        "why": "a model of the tests",
+        "commit": settings.serving.commit,
+    }
+
+
+def test_a_broken_publication_is_told_by_health(client: TestClient, following: Follower) -> None:
+    """Health says why a new model is not served; the one before answers on."""
+    (following.folder / "champion.json").write_text("{", encoding="utf-8")
+    following.look()
+    assert client.get("/health").json()["trouble"]
+    assert client.post("/predict", json=following.types.example).status_code == 200
+
+
+async def refuse(_: Request) -> None:
+    """Let nobody in."""
+    raise HTTPException(401, "who are you?", {"WWW-Authenticate": "Bearer"})
+
+
+def refuse_at_once(_: Request) -> None:
+    """Let nobody in, without waiting."""
+    raise HTTPException(401, "who are you?", {"WWW-Authenticate": "Bearer"})
+
+
+@pytest.mark.parametrize("authenticate", [refuse, refuse_at_once])
+def test_who_is_not_let_in_gets_no_answer(
+    settings: Settings, following: Follower, authenticate: Authenticate
+) -> None:
+    """The hook is asked first; what it raises is the answer."""
+    with TestClient(create_app(settings, following, (), authenticate)) as client:
+        answer = client.post("/predict", json=following.types.example)
+        assert (answer.status_code, answer.json()) == (401, {"detail": "who are you?"})
+        assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_observers_are_told_of_every_request(
+    client: TestClient, following: Follower, witness: Witness
+) -> None:
+    """Status, model, rows and answers of what was answered; only the status of what was not."""
+    client.post("/predict", json=[following.types.example] * 2)
+    client.post("/predict", json={})
+    good, bad = witness.seen
+    assert (good.status, good.model_version, len(good.rows)) == (200, "model-1", 2)
+    assert [said["prediction"] for said in good.answers] == ["first"] * 2
+    assert (bad.status, bad.rows, bad.answers) == (422, (), ())
+    assert client.get("/health").json()["observers"] == {"witness": {"seen": 2}}
+
+
+def test_observers_are_closed_at_the_end(settings: Settings, following: Follower) -> None:
+    """After the last request every observer is asked to finish."""
+    witness = Witness()
+    with TestClient(create_app(settings, following, [witness])):
+        assert not witness.closed
+    assert witness.closed
+
+
+def test_a_failing_observer_costs_no_answer(
+    settings: Settings, following: Follower, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An observer that raises is told in the log, and the client gets its answer."""
+
+    class Failing(Witness):
+        """An observer that cannot be told."""
+
+        def __call__(self, event: Served) -> None:
+            raise OSError("no space left")
+
+    with TestClient(create_app(settings, following, [Failing()])) as client:
+        assert client.post("/predict", json=following.types.example).status_code == 200
+    assert "witness failed" in caplog.text
+
+
+def test_a_failing_model_is_told(
+    client: TestClient, following: Follower, witness: Witness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that raises gives 500 without its words, which are in the log only."""
+
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("inside")
+
+    assert following.current
+    monkeypatch.setattr(type(following.current.model), "answers", fail)
+    answer = client.post("/predict", json=following.types.example)
+    assert (answer.status_code, "inside" in answer.text) == (500, False)
+    assert witness.seen[0].status == 500
+
+
+def test_every_answer_is_documented(client: TestClient, following: Follower) -> None:
+    """What OpenAPI says of `/predict` holds the status of each refusal."""
+    operation = client.get("/openapi.json").json()["paths"]["/predict"]["post"]
+    row = following.types.example
+    found = {
+        client.post("/predict", json=row).status_code,
+        client.post("/predict", json=[]).status_code,
+        client.post("/predict", json=[row] * (MOST + 1)).status_code,
+        client.post("/predict", content=b"\xff").status_code,
+        client.post("/predict", data={"a": "b"}).status_code,
+    }
+    assert found == {200, 415, 422}
+    assert {str(status) for status in found} | {"503"} <= operation["responses"].keys()
+
+
+def test_openapi_names_the_columns(client: TestClient, contract: Contract) -> None:
+    """Each input is there with its range, its categories, and null where that is allowed."""
+    row = client.get("/openapi.json").json()["components"]["schemas"]["Row"]
+    assert row["required"] == contract.inputs() and row["additionalProperties"] is False
+    for name in contract.inputs():
+        column, shown = contract.columns[name], row["properties"][name]
+        options = shown.get("anyOf", [shown])
+        assert ({"type": "null"} in options) == column.nullable
+        if column.kind in ("number", "integer") and column.range:
+            assert (options[0]["minimum"], options[0]["maximum"]) == column.range
+        if column.categories and len(column.categories) > 1:
+            assert options[0]["enum"] == column.categories
+
+
+def test_the_pages_need_no_other_host(client: TestClient) -> None:
+    """`/docs` loads its scripts and styles from the service itself."""
+    page = client.get("/docs").text
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert loaded and all(place.startswith("/") for place in loaded)
+    for place in loaded:
+        assert client.get(place).status_code == 200

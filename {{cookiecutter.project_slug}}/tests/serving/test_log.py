@@ -1,0 +1,106 @@
+"""The prediction log: a row for each answered request, whatever the database does meanwhile."""
+
+import sqlite3
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from {{ cookiecutter.package_name }}.serving.events import Served
+from {{ cookiecutter.package_name }}.serving.log import PredictionLog, connect
+
+NOW = datetime(2024, 1, 1, 12, tzinfo=UTC)
+
+
+def served(number: int = 0, status: int = 200, rows: int = 1) -> Served:
+    """A request that was answered."""
+    given, said = [{"at": NOW, "é": number}] * rows, [{"prediction": number}] * rows
+    return Served(f"id-{number}", NOW, status, 0.0015, "model-1", given, said)
+
+
+def opened(path: Path, capacity: int = 100) -> PredictionLog:
+    """A log in this file."""
+    return PredictionLog(connect(f"sqlite:///{path}"), capacity)
+
+
+def rows(path: Path, columns: str = "request_id") -> list[Any]:
+    """What the log holds, in order."""
+    with sqlite3.connect(path) as store:
+        return store.execute(f"select {columns} from predictions order by id").fetchall()
+
+
+def test_every_answered_request_is_a_row(tmp_path: Path) -> None:
+    """After closing there is a row for each of 1,000 requests, in order; none was dropped."""
+    log = opened(tmp_path / "log.db", 1000)
+    for number in range(1000):
+        log(served(number))
+    log.close()
+    assert rows(tmp_path / "log.db") == [(f"id-{number}",) for number in range(1000)]
+    assert log.counts() == {"written": 1000, "waiting": 0, "dropped": 0, "failed": 0}
+
+
+def test_a_row_says_who_asked_what_and_was_told_what(tmp_path: Path) -> None:
+    """Request, time, model, inputs and output as JSON, number of rows, and milliseconds."""
+    log = opened(tmp_path / "log.db")
+    log(served(7, rows=2))
+    log.close()
+    assert rows(tmp_path / "log.db", "*") == [
+        (
+            1,
+            "id-7",
+            "2024-01-01 12:00:00.000000",
+            "model-1",
+            '[{"at":"2024-01-01T12:00:00+00:00","é":7},{"at":"2024-01-01T12:00:00+00:00","é":7}]',
+            '[{"prediction":7},{"prediction":7}]',
+            2,
+            1.5,
+        )
+    ]
+
+
+@pytest.mark.parametrize("status", [401, 415, 422, 500, 503])
+def test_a_refused_request_is_no_row(tmp_path: Path, status: int) -> None:
+    """What was not predicted is not logged."""
+    log = opened(tmp_path / "log.db")
+    log(served(status=status))
+    log.close()
+    assert log.counts() == {"written": 0, "waiting": 0, "dropped": 0, "failed": 0}
+
+
+def test_a_full_log_drops_and_counts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What does not fit is dropped, counted and told; what was taken is written."""
+    log = opened(tmp_path / "log.db", capacity=3)
+    for number in range(4):
+        log(served(number, rows=2))
+    assert log.counts()["dropped"] == 3
+    log.close()
+    assert rows(tmp_path / "log.db") == [("id-0",)]
+    assert "full: 1 requests were not logged" in caplog.text
+
+
+def test_rows_wait_while_the_database_is_down(tmp_path: Path) -> None:
+    """Requests do not fail without a database, and are written, in order, once it is there."""
+    place = tmp_path / "not yet"
+    log = opened(place / "log.db")
+    for number in range(3):
+        log(served(number))
+    while not log.counts()["failed"]:
+        time.sleep(0.01)
+    place.mkdir()
+    log.close()
+    assert rows(place / "log.db") == [(f"id-{number}",) for number in range(3)]
+
+
+def test_several_workers_write_to_one_file(tmp_path: Path) -> None:
+    """Two logs on one SQLite file lose nothing."""
+    logs = [opened(tmp_path / "log.db") for _ in range(2)]
+    for number in range(50):
+        for log in logs:
+            log(served(number))
+    for log in logs:
+        log.close()
+    assert len(rows(tmp_path / "log.db")) == 100

@@ -1,0 +1,125 @@
+"""The types of requests: what the contract promises is taken, and all else is refused by name."""
+
+import json
+from typing import Any
+
+import pytest
+from published import CLASSES, MOST
+from pydantic import ValidationError
+
+from {{ cookiecutter.package_name }}.contract import Column, Contract
+from {{ cookiecutter.package_name }}.serving.schema import Row, Types, value
+
+TARGET = Column(kind="boolean", role="target")
+
+
+@pytest.fixture(name="types")
+def _types(contract: Contract) -> Types:
+    return Types.of(contract, CLASSES, MOST)
+
+
+def refused(types: Types, body: Any) -> list[tuple[int | str, ...]]:
+    """Where a body is refused."""
+    with pytest.raises(ValidationError) as told:
+        types.read(body if isinstance(body, bytes) else json.dumps(body).encode())
+    return [fault["loc"] for fault in told.value.errors()]
+
+
+def one(name: str, column: Column) -> Types:
+    """The types of a contract with this one input."""
+    return Types.of(Contract(columns={name: column, "y": TARGET}), [False, True], MOST)
+
+
+def test_the_example_is_taken(types: Types) -> None:
+    """The row that OpenAPI shows is one that the service takes, alone and in a list."""
+    row = json.dumps(types.example).encode()
+    assert types.read(row)[1] is False
+    rows, many = types.read(b"\n [" + row + b"," + row + b"]")
+    assert many and len(rows) == 2 and rows[0].keys() == types.example.keys()
+
+
+def test_every_input_is_asked_for_and_named(types: Types, contract: Contract) -> None:
+    """A row without any input is refused with the name of each of them."""
+    assert refused(types, {}) == [(name,) for name in contract.inputs()]
+
+
+def test_a_value_of_no_kind_is_refused_by_name(types: Types, contract: Contract) -> None:
+    """A list in place of a value is refused for each column, in a list with the row's number."""
+    for name in contract.inputs():
+        row = types.example | {name: []}
+        assert {place[0] for place in refused(types, row)} == {name}
+        assert {place[:2] for place in refused(types, [types.example, row])} == {(1, name)}
+
+
+def test_null_is_taken_where_the_contract_says_so(types: Types, contract: Contract) -> None:
+    """A missing value is taken in a nullable column, and refused by name in every other one."""
+    for name in contract.inputs():
+        row: Row = types.example | {name: None}
+        if contract.columns[name].nullable:
+            assert types.read(json.dumps(row).encode())[0][0][name] is None
+        else:
+            assert {place[0] for place in refused(types, row)} == {name}
+
+
+def test_what_is_no_input_is_refused_by_name(types: Types, contract: Contract) -> None:
+    """Target, personal, ignored, group and unknown columns do not get into the service."""
+    for name in ["no such column", *contract.names("target", "personal", "ignored", "group")]:
+        assert refused(types, types.example | {name: "x"}) == [(name,)]
+
+
+def test_an_id_may_be_given(contract: Contract) -> None:
+    """An id, as text or number, is taken and not asked for."""
+    columns = contract.columns | {"the id": Column(kind="text", role="id")}
+    types = Types.of(Contract(columns=columns), CLASSES, MOST)
+    for given in ("a1", 7):
+        rows, _ = types.read(json.dumps(types.example | {"the id": given}).encode())
+        assert rows[0]["the id"] == given
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"3", b"null", b'"text"', b'{"x": NaN}'])
+def test_what_is_no_row_is_refused(types: Types, body: bytes) -> None:
+    """Invalid JSON, an empty list and anything but an object or a list are refused."""
+    assert refused(types, body)
+
+
+def test_more_rows_than_the_limit_are_refused(types: Types) -> None:
+    """Six rows are one too many where five are taken."""
+    assert refused(types, [types.example] * (MOST + 1)) == [()]
+    types.read(json.dumps([types.example] * MOST).encode())
+
+
+@pytest.mark.parametrize(
+    ("column", "good", "bad"),
+    [
+        (Column(kind="number", role="feature", range=(0, 1)), ["0", "1.0", "0.5"], ["-0.1", "2"]),
+        (Column(kind="number", role="feature"), ["1e300", "-3"], ["NaN", "Infinity", "1e999"]),
+        (Column(kind="number", role="feature"), ["0"], ['"1"', "true", "null"]),
+        (Column(kind="integer", role="feature", range=(1, 9)), ["3", "3.0"], ["3.5", "10", '"3"']),
+        (Column(kind="boolean", role="feature"), ["true"], ["1", '"true"', "null"]),
+        (Column(kind="category", role="feature", categories=["a", "é"]), ['"é"'], ['"b"', "1"]),
+        (Column(kind="text", role="feature"), ['""', '"ü\\u0000"'], ["1", '"\\ud800"']),
+        (Column(kind="time", role="time"), ['"2024-02-29T23:59:00+02:00"'], ['"2023-02-29"', "0"]),
+        (Column(kind="time", role="time"), ['"2024-02-29"'], ['"0001-01-01T00:00:00+23:59"']),
+        (Column(kind="time", role="time", format="%d.%m.%Y"), ['"29.02.2024"'], ['"2024-02-29"']),
+        (Column(kind="text", role="feature", nullable=True), ["null", '"x"'], ["[]"]),
+    ],
+)
+def test_values_are_taken_and_refused_as_the_column_says(
+    column: Column, good: list[str], bad: list[str]
+) -> None:
+    """Range, categories, kind and format of a column decide; no value is turned into another."""
+    name = "Größe (cm)"
+    types = one(name, column)
+    for text in good:
+        types.read(json.dumps({name: "?"}).replace('"?"', text).encode())
+    for text in bad:
+        assert refused(types, json.dumps({name: "?"}).replace('"?"', text).encode()) is not None
+
+
+def test_a_time_is_turned_to_utc() -> None:
+    """A time with a zone is the same instant in UTC, without one it is taken as it stands."""
+    column = Column(kind="time", role="time")
+    for text in ("2024-01-01T12:00:00+02:00", "2024-01-01T10:00:00Z", "2024-01-01 10:00"):
+        rows, _ = one("at", column).read(json.dumps({"at": text}).encode())
+        assert rows[0]["at"].isoformat() == "2024-01-01T10:00:00"
+    assert value(column) is not None

@@ -1,0 +1,103 @@
+"""Deploy an image of the service on this machine, and switch to it only when it answers.
+
+There are two places, blue and green, behind a proxy (compose/serving.yaml).  The image starts in
+the one that is free; when it is ready, holds the commit and predicts, the traffic moves there, and
+the old one ends.  Where it does not, the old one goes on.   python tools/deploy.py IMAGE COMMIT
+"""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from smoke import Failed, smoke
+
+CHAMPION = Path("models/serving/champion.json")
+SMOKE = Path(__file__).with_name("smoke.py")
+COMPOSE = [word for path in sorted(Path("compose").glob("*.yaml")) for word in ("-f", str(path))]
+OTHER = {"blue": "green", "green": "blue"}
+SECONDS = "60"  # that an image gets to become ready
+
+
+class Refused(Exception):
+    """Why the traffic does not move, with what there is to see and to do."""
+
+
+def docker(*arguments: str, stdin: str = "") -> str:
+    """What docker prints.  Raises Refused with its words where it fails."""
+    command = ["docker", *arguments]
+    try:
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise Refused("docker: not installed; https://docs.docker.com/engine/install") from error
+    if done.returncode:
+        raise Refused((done.stdout + done.stderr).strip())
+    return done.stdout.strip()
+
+
+def compose(*arguments: str, stdin: str = "") -> str:
+    """What docker compose prints for the services of this project."""
+    return docker("compose", "--progress", "quiet", *COMPOSE, *arguments, stdin=stdin)
+
+
+def serving() -> str:
+    """The place that gets the traffic and runs; nothing where none does."""
+    marked = compose("exec", "-T", "proxy", "sh", "-c", "ls /data").split()
+    place = "green" if "green" in marked else "blue"
+    return place if place in compose("ps", "--services", "--status", "running").split() else ""
+
+
+def start(place: str, image: str, commit: str) -> None:
+    """Start the image in a place, and return once it predicts.  Else raises Refused."""
+    docker("tag", image, compose("config", "--images", place))
+    up = ["up", "--detach", "--no-deps", "--force-recreate", "--pull", "never", "--wait"]
+    local = ["python", "-", "http://127.0.0.1:8000"]
+    try:
+        compose(*up, "--wait-timeout", SECONDS, place)
+        compose("exec", "-T", place, *local, commit, stdin=SMOKE.read_text(encoding="utf-8"))
+    except Refused as refusal:
+        log = compose("logs", "--no-log-prefix", "--tail", "20", place)
+        raise Refused(f"{refusal}\nThe end of its log:\n{log}") from refusal
+
+
+def move(place: str) -> None:
+    """Move the traffic: the next request goes to this place."""
+    command = ["touch"] if place == "green" else ["rm", "-f"]
+    compose("exec", "-T", "proxy", *command, "/data/green")
+
+
+def remove(place: str) -> None:
+    """Let a place end what it was asked, stop it, and forget its image."""
+    compose("rm", "--stop", "--force", place)
+    docker("image", "rm", compose("config", "--images", place))
+
+
+def deploy(image: str, commit: str) -> None:
+    """Bring the image into service.  Raises Refused, and lets the old one go on, where it fails."""
+    if not CHAMPION.exists():
+        raise Refused(f"{CHAMPION}: no champion, so /ready would answer 503; run: make pipeline")
+    compose("up", "--detach", "--wait", "proxy")
+    old = serving()
+    new = OTHER[old or "green"]
+    print(f"{old or 'nothing'} serves; starting {image} in {new} ...", flush=True)
+    began = time.monotonic()
+    try:
+        start(new, image, commit)
+        print(f"{new} is ready after {time.monotonic() - began:.1f} s; the traffic moves")
+        move(new)
+        address = f"http://{compose('port', 'proxy', '8000')}"
+        smoke(address, commit)
+    except (Refused, Failed) as refusal:
+        move(old or "blue")
+        remove(new)
+        raise Refused(f"{image}: {refusal}\n{old or 'Nothing'} goes on") from refusal
+    if old:
+        remove(old)
+    print(f"{address} answers with {commit}.  Back: make deploy COMMIT=…")
+
+
+if __name__ == "__main__":
+    try:
+        deploy(*sys.argv[1:])
+    except Refused as refused:
+        sys.exit(f"Not switched: {refused}")
