@@ -1,7 +1,10 @@
+# Needs no package: also where the service runs, and nothing is trained.
+PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
+
 .PHONY: deploy undeploy
 
-deploy: image setup ## [COMMIT=…]: start the image beside the one that serves; switch when it is ready
-	@$(BIN)/python tools/deploy.py $(IMAGE) $(SHA)
+deploy: image ## [COMMIT=…]: start the image beside the one that serves; switch when it is ready
+	@$(PYTHON) tools/deploy.py $(IMAGE) $(SHA)
 
 undeploy: ## stop the service; its log of predictions stays
 	@docker compose --file compose/serving.yaml down
