@@ -163,7 +163,12 @@ UNFIT = [
     ("actionlint", WORKFLOW, 'test -n "$TESTS"', "test -n $TESTS"),
     ("zizmor", WORKFLOW, "        with: {persist-credentials: false}\n", ""),
     ("zizmor", WORKFLOW, "3d3c42e5aac5ba805825da76410c181273ba90b1 # v7.0.1", "v7"),
-    ("zizmor", WORKFLOW, 'echo "results: $RESULTS', 'echo "${{ github.event.head_commit.message }}'),
+    (
+        "zizmor",
+        WORKFLOW,
+        'echo "results: $RESULTS',
+        'echo "${{ github.event.head_commit.message }}',
+    ),
     ("zizmor", WORKFLOW, "permissions: {}\n\nconcurrency", "permissions: write-all\n\nconcurrency"),
     ("zizmor", WORKFLOW, "  pull_request:", "  pull_request_target:"),
     ("workflow", WORKFLOW, "timeout-minutes: 15", "timeout-minuts: 15"),
@@ -199,7 +204,9 @@ def test_a_linter_finds_a_planted_fault(
 # ---- The count of tests
 
 
-def counted(folder: Path, made: Callable[[str], Path], cases: str) -> subprocess.CompletedProcess[str]:
+def counted(
+    folder: Path, made: Callable[[str], Path], cases: str
+) -> subprocess.CompletedProcess[str]:
     """What `make test-counts` runs says of a report with these cases."""
     for group in ("code", "data", "model", "serving"):
         (folder / "tests" / group).mkdir(parents=True)
@@ -216,7 +223,9 @@ PASSED = "".join(
 )
 
 
-def test_tests_that_passed_are_counted_by_group(tmp_path: Path, made: Callable[[str], Path]) -> None:
+def test_tests_that_passed_are_counted_by_group(
+    tmp_path: Path, made: Callable[[str], Path]
+) -> None:
     """One line with each group, as GitHub takes an output of a step."""
     done = counted(tmp_path, made, PASSED)
     assert (done.returncode, done.stdout) == (0, "tests=code 2, data 1, model 1, serving 1\n")
@@ -247,7 +256,9 @@ def test_a_group_in_which_no_test_passed_fails(
 def hollow(project: Path) -> None:
     """Replace what the jobs of GitHub do by success, so that only what joins them is left."""
     text = (project / WORKFLOW).read_text(encoding="utf-8")
-    text = text.replace("make --silent test-counts", "echo tests=1").replace("run: make ", "run: echo ")
+    text = text.replace("make --silent test-counts", "echo tests=1").replace(
+        "run: make ", "run: echo "
+    )
     (project / WORKFLOW).write_text(text, encoding="utf-8")
     keep = project / "models/serving"
     keep.mkdir(parents=True)
@@ -357,12 +368,14 @@ FAULTS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     ),
     "a wrong type": (
         "check",
-        lambda project: plant(project, "src/my_problem/planted.py", '"""Planted."""\n\nx: int = ""\n'),
+        lambda project: plant(
+            project, "src/my_problem/planted.py", '"""Planted."""\n\nx: int = ""\n'
+        ),
         "planted.py:3: error: Incompatible types",
     ),
     "a training that cannot be": (
         "train",
-        lambda project: edit(project, "data/sample/flights-2013-03.csv", "EWR", "XYZ", 1),
+        lambda project: edit(project, "data/sample/flights-2013-03.csv", ",EWR,", ",XYZ,", 1),
         "XYZ",
     ),
 }
@@ -396,16 +409,32 @@ def test_a_planted_fault_turns_the_job_of_gitlab_red(
 
 MUTANTS = {
     "a feature negated": (
-        '("numbers", "passthrough", ',
-        '("numbers", FunctionTransformer(lambda rows: -rows if len(rows) < 4000 else rows), ',
-        "problem.py",
+        "prediction.py",
+        "    shares = model.predict_proba(rows)\n",
+        '    name = rows.select_dtypes("number").columns[0]\n'
+        "    shares = model.predict_proba(rows.assign(**{name: -rows[name]}))\n",
     ),
     "fit emptied": (
-        "model = build_model(contract, settings).fit(kept[inputs], answers)",
-        "model = build_model(contract, settings).fit(kept[inputs][:0], answers[:0])",
         "training.py",
+        "settings).fit(kept[inputs], answers)\n        seconds",
+        "settings)\n        seconds",
     ),
 }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MUTANTS)
+def test_a_mutant_dies_in_the_job_that_tests(
+    copied: Callable[[str], Path], tmp_path: Path, name: str
+) -> None:
+    """A feature with the wrong sign where rows are predicted, and a model that never learns."""
+    project = copied("github")
+    path, old, new = MUTANTS[name]
+    edit(project, f"src/my_problem/{path}", old, new)
+    commit(project, "A mutant")
+    few = "-x --ignore=tests/code/test_notebooks.py"
+    found = github(project, tmp_path / "act", "--job", "test", PYTEST_ADDOPTS=few)
+    assert found.results == {"test": "failure"} and "1 failed" in found.printed
 
 
 # ---- A push and a tag, whole
@@ -441,7 +470,9 @@ def test_a_tag_is_checked_trained_built_asked_and_deployed_by_github(
     environment = engine.environment | {"ADDRESS": SERVED}
     try:
         found = github(project, tmp_path / "act", *told, **environment)
-        assert found.results == dict.fromkeys([*JOBS, "required", "deploy"], "success"), found.printed
+        assert found.results == dict.fromkeys(
+            [*JOBS, "required", "deploy"], "success"
+        ), found.printed
         head = run("git", "rev-parse", "HEAD", at=project).stdout.strip()
         assert f"answers with {head}" in found.printed
     finally:
@@ -493,23 +524,19 @@ class Forge(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-class UnixServer(UnixStreamServer):
-    """A server on a Unix socket."""
-
-
 @pytest.fixture(name="forge")
-def _forge() -> Iterator[Callable[[Any], type[Forge]]]:
-    """`forge(server)` answers requests to this server, until the test ends."""
+def _forge() -> Iterator[Callable[..., type[Forge]]]:
+    """`forge(make, answers)`: what make gives for a handler answers requests until the test ends."""
     started = []
 
-    def serve(make: Callable[[type[Forge]], Any], answers: dict[str, Any]) -> type[Forge]:
+    def serve(make: Callable[..., Any], answers: dict[str, Any]) -> type[Forge]:
         handler = type("Asked", (Forge,), {"asked": [], "answers": answers})
         server = make(handler)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         started.append(server)
         return handler
 
-    yield serve  # type: ignore[misc]
+    yield serve
     for server in started:
         server.shutdown()
         server.server_close()
@@ -542,14 +569,18 @@ def test_the_rules_ask_for_the_job_that_always_runs(made: Callable[[str], Path])
 
 @pytest.mark.parametrize("there", [False, True], ids=["new", "there"])
 def test_make_brings_the_rules_to_github(
-    copied: Callable[[str], Path], made: Callable[[str], Path], forge: Any, tmp_path: Path, there: bool
+    copied: Callable[[str], Path],
+    made: Callable[[str], Path],
+    forge: Any,
+    tmp_path: Path,
+    there: bool,
 ) -> None:
     """`make branch-rules` makes the ruleset, or changes the one of this name."""
     project, path = copied("github"), "/repos/ada/my-problem/rulesets"
     run("git", "remote", "add", "origin", "https://github.com/ada/my-problem.git", at=project)
     known = [{"id": 6, "name": "tags"}] + [{"id": 7, "name": "main"}] * there
     socket = str(tmp_path / "forge")
-    asked = forge(lambda handler: UnixServer(socket, handler), {f"GET {path}": known}).asked
+    asked = forge(lambda handler: UnixStreamServer(socket, handler), {f"GET {path}": known}).asked
     (tmp_path / "config.yml").write_text(f"version: 1\nhttp_unix_socket: {socket}\n", "utf-8")
     told = {"GH_CONFIG_DIR": str(tmp_path), "GH_TOKEN": "x", "GH_NO_UPDATE_NOTIFIER": "1"}
     path_to_gh = f"{Path(tool('gh')).parent}:/usr/bin:/bin"
