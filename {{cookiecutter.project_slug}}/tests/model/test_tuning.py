@@ -107,7 +107,9 @@ def test_a_parameter_that_the_model_does_not_know_is_named(
         tuning.Study(contract, few.model_copy(update={"tuning": tuned}))
 
 
-@pytest.mark.parametrize("space", [Space(low=1), Space(low=2, high=1), Space(low=0, high=1, log=True)])
+@pytest.mark.parametrize(
+    "space", [Space(low=1), Space(low=2, high=1), Space(low=0, high=1, log=True)]
+)
 def test_a_space_without_values_is_named(space: Space) -> None:
     """A parameter needs a low and a greater high, or choices; for a logarithm both above 0."""
     with pytest.raises(ProjectError, match=r"\[tuning.space.depth\]"):
