@@ -194,6 +194,7 @@ def native(model: bytes, contract: Contract) -> Scores:
     def scores(rows: list[Row]) -> np.ndarray:
         found = predict(estimator, conform(pd.DataFrame(rows, columns=names), contract, names))
         shares = found.drop(columns="prediction") if found.shape[1] > 1 else found["prediction"]
-        return shares.to_numpy()
+        values: np.ndarray = shares.to_numpy()
+        return values
 
     return scores
