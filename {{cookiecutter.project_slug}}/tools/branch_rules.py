@@ -41,7 +41,7 @@ def ask(method: str, url: str, token: str, body: object = None, may_miss: bool =
 def main() -> None:
     """Set how requests are merged, then protect the branch anew: GitLab cannot change a rule."""
     if not (token := os.environ.get("GITLAB_TOKEN", "")):
-        sys.exit("GITLAB_TOKEN: not set; make a token with the scope api, see README.md")
+        sys.exit("GITLAB_TOKEN: not set; make one with the scope api (GitLab: Settings, Access tokens)")
     told = ["git", "remote", "get-url", "origin"]
     origin = subprocess.run(told, check=True, capture_output=True, text=True).stdout.strip()
     host, path = place(origin)
