@@ -6,6 +6,8 @@ Nothing here is skipped: where the machine lacks something, the test fails and s
 import hashlib
 import json
 import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -22,11 +25,7 @@ DEBIAN = "catatonit containernetworking-plugins debootstrap docker.io iptables p
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mlops-ladder-tests"
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHON_IMAGE = f"python:{VERSION}-slim"
-# What CPython's modules are linked with, beside the C library.
-LIBRARIES = (
-    "ca-certificates netbase tzdata libssl3 libsqlite3-0 libffi8 libreadline8 libbz2-1.0 liblzma5"
-    " zlib1g libncursesw6 libuuid1 libgdbm6 libdb5.3 libexpat1"
-)
+RELEASE = platform.freedesktop_os_release().get("VERSION_CODENAME", "stable")
 UNNEEDED = ("site-packages", "test", "idlelib", "__pycache__", "*.a", "config-*")
 AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt"
 # The limits of a container stay below those of the machine: where these are low, its own are refused.
@@ -140,10 +139,11 @@ class Podman:
     """Podman with its images and containers in a folder: runs what Kubernetes would."""
 
     folder: Path
+    run: str
 
     def __call__(self, *arguments: str, stdin: bytes | None = None) -> str:
         """What podman prints; it must end well."""
-        places = ["--root", str(self.folder / "root"), "--runroot", str(self.folder / "run")]
+        places = ["--root", str(self.folder / "root"), "--runroot", self.run]
         done = subprocess.run(
             ["/usr/bin/podman", *places, *arguments],
             env=os.environ | {"CONTAINERS_CONF": str(self.folder / "containers.conf")},
@@ -160,11 +160,12 @@ def podman(folder: Path) -> Iterator[Podman]:
     """Podman in a folder of its own; its pods are gone at the end."""
     needed("podman", "runc", "catatonit")
     (folder / "containers.conf").write_text(PODMAN, encoding="utf-8")
-    client = Podman(folder)
-    try:
-        yield client
-    finally:
-        client("pod", "rm", "--force", "--all")
+    with TemporaryDirectory(prefix="pod-", dir="/run") as run:  # podman wants a short path
+        client = Podman(folder, run)
+        try:
+            yield client
+        finally:
+            client("pod", "rm", "--force", "--all")
 
 
 def wait_for(engine: Engine, daemon: subprocess.Popen[bytes], log: Path, seconds: int = 60) -> None:
@@ -216,15 +217,15 @@ def import_python(engine: Engine) -> None:
 def base_archive() -> Path:
     """The stand-in's files as a tar, made once on a machine (a minute): Debian and this CPython."""
     needed("debootstrap", "tar")
-    recipe = f"{sys.version}{LIBRARIES}{UNNEEDED}{Path(AUTHORITIES).stat().st_size}".encode()
+    recipe = f"{sys.version}{RELEASE}{UNNEEDED}{Path(AUTHORITIES).stat().st_size}".encode()
     archive = CACHE / f"python-{VERSION}-{hashlib.sha256(recipe).hexdigest()[:12]}.tar"
     if archive.exists():
         return archive
     root = CACHE / f"root-{os.getpid()}"
     shutil.rmtree(root, ignore_errors=True)
     root.mkdir(parents=True)
-    include = ",".join(LIBRARIES.split())
-    command = ["debootstrap", "--variant=minbase", f"--include={include}", "bookworm", str(root)]
+    include = "--include=ca-certificates,netbase,tzdata"
+    command = ["debootstrap", "--variant=minbase", include, RELEASE, str(root)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     copy_python(root)
@@ -246,13 +247,25 @@ def copy_python(root: Path) -> None:
     shared = Path(sysconfig.get_config_var("LIBDIR"))
     for path in shared.glob(f"libpython{VERSION}.so*"):
         shutil.copy2(path, local / "lib" / path.name, follow_symlinks=False)
+    copy_libraries(root)
     program = Path(sys.base_prefix) / "bin" / library
     shutil.copy2(program.resolve(), local / "bin" / library)
     for name in ("python", "python3"):
         (local / "bin" / name).symlink_to(library)
     shutil.copy2(AUTHORITIES, root / AUTHORITIES.lstrip("/"))
-    shutil.rmtree(root / "var" / "cache" / "apt")
-    shutil.rmtree(root / "var" / "lib" / "apt" / "lists")
+    for folder in ("cache/apt/archives", "lib/apt/lists"):
+        shutil.rmtree(root / "var" / folder)
+        (root / "var" / folder / "partial").mkdir(parents=True)
     for command in (["ldconfig"], ["/usr/local/bin/python3", "-m", "ensurepip", "--upgrade"]):
         subprocess.run(["chroot", str(root), *command], check=True, capture_output=True)
     (local / "bin" / "pip").symlink_to("pip3")
+
+
+def copy_libraries(root: Path) -> None:
+    """Put the libraries that this Python's modules are linked with into a root that lacks them."""
+    modules = [str(path) for path in Path(sysconfig.get_config_var("DESTSHARED")).glob("*.so")]
+    told = subprocess.run(["ldd", *modules], capture_output=True, text=True, check=False).stdout
+    there = {path.name for path in root.glob("usr/lib/*/*.so*")}
+    for found in map(Path, set(re.findall(r"=> (/\S+)", told))):
+        if found.name not in there and not found.name.startswith("libpython"):
+            shutil.copy2(found, root / "usr" / "local" / "lib" / found.name)

@@ -1,32 +1,30 @@
-"""A fitted model as ONNX: raw columns in, probabilities or numbers out, the features inside.
-
-The only file that imports onnx and skl2onnx.
-"""
+"""A fitted model as ONNX: raw columns in, probabilities or numbers out, the features inside."""
 
 from copy import deepcopy
+from functools import partial
 from typing import Any
 
 import numpy as np
 import onnx
-import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
 from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
-from skl2onnx.helpers.onnx_helper import select_model_inputs_outputs
+from skl2onnx.common.data_types import (
+    DoubleTensorType,
+    FloatTensorType,
+    Int64TensorType,
+    StringTensorType,
+)
+from sklearn.base import is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
 from .contract import Contract
-from .forest import Forest, attributes, forest_of, require
-from .serving.runtime import DAY, NO_WORD, TENSORS
+from .converters import CONVERTERS, ML, parsed, wide
+from .forest import LEAF, Forest, Tree, forest_of, require
+from .serving.runtime import TENSORS
 
-ML = "ai.onnx.ml"
 OPSETS = {"": 18, ML: 3}
 TREES = {"": 18, ML: 5}  # the first of ai.onnx.ml with TreeEnsemble
-WEEK = 7 * DAY
-MONDAY = pd.Timestamp(1970, 1, 5)
-PROBES = 40_000  # days: from 1970 to 2079
 
 
 def convert(model: Any, contract: Contract) -> bytes:
@@ -44,26 +42,28 @@ def converted(model: Any, contract: Contract) -> onnx.ModelProto:
     """The features by the converters, trees as one operator; another estimator by its converter."""
     forest = forest_of(model[-1]) if isinstance(model, Pipeline) and len(model) > 1 else None
     classes = not forest and hasattr(model, "predict_proba")
+    real = DoubleTensorType if forest else FloatTensorType  # most other operators know no float64
+    require(bool(forest) or classes or is_regressor(model), "it gives no probabilities")
     graph = convert_sklearn(
         model[:-1] if forest else model,
         name="model",
-        initial_types=inputs(contract),
+        initial_types=inputs(contract, real),
         target_opset=OPSETS,
         options={id(model): {"zipmap": False}} if classes else None,
-        custom_shape_calculators={OrdinalEncoder: wide, FunctionTransformer: wide},
-        custom_conversion_functions={
-            OrdinalEncoder: convert_encoder,
-            FunctionTransformer: convert_times,
-        },
+        custom_parsers=dict.fromkeys(CONVERTERS, partial(parsed, real)),
+        custom_shape_calculators=dict.fromkeys(CONVERTERS, partial(wide, real)),
+        custom_conversion_functions=CONVERTERS,
     )
     if forest:
         add_forest(graph, forest)
-    return select_model_inputs_outputs(graph, "probabilities") if classes else graph
+    if classes:
+        del graph.graph.output[0]  # the label; who reads the answer takes the likeliest class
+    return graph
 
 
-def inputs(contract: Contract) -> list[tuple[str, Any]]:
+def inputs(contract: Contract, real: Any) -> list[tuple[str, Any]]:
     """The tensors of the graph with their types; one without columns is left out."""
-    kinds = {"numbers": DoubleTensorType, "words": StringTensorType, "times": Int64TensorType}
+    kinds = {"numbers": real, "words": StringTensorType, "times": Int64TensorType}
     widths = {name: len(contract.inputs(*of)) for name, of in TENSORS.items()}
     return [(name, kinds[name]([None, width])) for name, width in widths.items() if width]
 
@@ -87,120 +87,78 @@ def arranged(model: Any, contract: Contract) -> Any:
     return model
 
 
-def wide(operator: Any) -> None:
-    """The shape of an operator's output: as many rows as it gets, of float64."""
-    operator.outputs[0].type = DoubleTensorType([operator.inputs[0].get_first_dimension(), None])
-
-
-def convert_encoder(scope: Any, operator: Any, container: Any) -> None:
-    """Words to the numbers of their categories, each column by a table of its own."""
-    encoder, (words,) = operator.raw_operator, operator.inputs
-    require(isinstance(words.type, StringTensorType), "it encodes what are no words")
-    require(encoder.handle_unknown == "use_encoded_value", "an unknown category is an error in it")
-    require(encoder.max_categories is None and encoder.min_frequency is None, "rare categories")
-    columns = [scope.get_unique_variable_name("word") for _ in encoder.categories_]
-    codes = [scope.get_unique_variable_name("code") for _ in columns]
-    container.add_node(
-        "Split", [words.full_name], columns, op_version=18, axis=1, num_outputs=len(columns)
-    )
-    for column, code, categories in zip(columns, codes, encoder.categories_, strict=True):
-        known = {str(word): float(number) for number, word in enumerate(categories)}
-        require(len(known) == len(categories), f"{NO_WORD!r} is a category")
-        require(all(isinstance(word, (str, float)) for word in categories), "no words")
-        if not isinstance(categories[-1], str):
-            known[NO_WORD] = float(encoder.encoded_missing_value)
-        container.add_node(
-            "LabelEncoder",
-            [column],
-            [code],
-            op_domain=ML,
-            op_version=2,
-            keys_strings=list(known),
-            values_floats=list(known.values()),
-            default_float=float(encoder.unknown_value),
-        )
-    together = scope.get_unique_variable_name("codes")
-    container.add_node("Concat", codes, [together], op_version=13, axis=1)
-    container.add_node(
-        "Cast", [together], operator.output_full_names, op_version=13, to=TensorProto.DOUBLE
-    )
-
-
-def convert_times(scope: Any, operator: Any, container: Any) -> None:
-    """Times by a table of what the function says of each minute of the week."""
-    (times,) = operator.inputs
-    require(isinstance(times.type, Int64TensorType), "it calls a function on other than times")
-    table = tabulated(operator.raw_operator, times.type.shape[1])
-    constants = {
-        "week": np.array(WEEK, dtype="int64"),
-        "table": table,
-        "flat": np.array([-1, table.shape[1] * times.type.shape[1]], dtype="int64"),
-    }
-    names = {name: scope.get_unique_variable_name(name) for name in (*constants, "minute", "found")}
-    for name, value in constants.items():
-        container.add_initializer(
-            names[name],
-            helper.np_dtype_to_tensor_dtype(value.dtype),
-            value.shape,
-            value.ravel().tolist(),
-        )
-    # fmod keeps the sign: -1, a missing time, stays -1, the last row of the table
-    container.add_node(
-        "Mod", [times.full_name, names["week"]], [names["minute"]], op_version=13, fmod=1
-    )
-    container.add_node(
-        "Gather", [names["table"], names["minute"]], [names["found"]], op_version=13, axis=0
-    )
-    container.add_node(
-        "Reshape", [names["found"], names["flat"]], operator.output_full_names, op_version=14
-    )
-
-
-def tabulated(transformer: FunctionTransformer, columns: int) -> np.ndarray:
-    """What it says of a time in each minute of the week, and last of a missing one.
-
-    Raises Unconvertible where it looks at more than that: it is tried on each day from 1970 to
-    2079, at any microsecond.
-    """
-    names = getattr(transformer, "feature_names_in_", range(columns))
-    week = MONDAY + pd.to_timedelta(np.arange(WEEK), unit="min")
-    every = week.append(pd.DatetimeIndex([pd.NaT]))
-    table = transformer.transform(pd.DataFrame({name: every for name in names}))
-    table = np.asarray(table, dtype="float64")[:, : table.shape[1] // columns]
-    random = np.random.default_rng(0)
-    days = np.stack([random.permutation(PROBES) for _ in names], axis=1)
-    instants = days * 86_400_000_000 + random.integers(0, 86_400_000_000, days.shape)
-    minutes = (instants // 60_000_000 - 4 * DAY) % WEEK
-    instants[:100, 0], minutes[:100, 0] = np.iinfo("int64").min, WEEK
-    frame = pd.DataFrame(instants.astype("datetime64[us]"), columns=list(names))
-    found = np.asarray(transformer.transform(frame), dtype="float64")
-    same = np.array_equal(found, table[minutes].reshape(PROBES, -1), equal_nan=True)
-    name = getattr(transformer.func, "__name__", "its function")
-    require(same, f"{name} looks at more of a time than its minute in the week")
-    return table
-
-
 def add_forest(model: onnx.ModelProto, forest: Forest) -> None:
-    """Put the trees behind the features of the graph."""
+    """Put the trees behind the features of the graph, and softmax behind those of classes."""
     graph = model.graph
     (features,) = graph.output
     require(features.type.tensor_type.elem_type == TensorProto.DOUBLE, "features are not float64")
-    steps: list[tuple[str, str, list[str], dict[str, Any]]] = [
-        ("TreeEnsemble", ML, [], attributes(forest))
-    ]
-    if forest.precision is np.float32:
-        steps.insert(0, ("Cast", "", [], {"to": TensorProto.FLOAT}))
+    kind, last = helper.np_dtype_to_tensor_dtype(np.dtype(forest.precision)), features.name
+    steps: list[tuple[str, list[str], dict[str, Any]]] = []
+    if kind != TensorProto.DOUBLE:
+        steps.append(("Cast", [], {"to": kind}))
+    steps.append(("TreeEnsemble", [], attributes(forest) | {"domain": ML}))
     if forest.classes and len(forest.base) == 1:
         second = np.array([[0, 1]], dtype=forest.precision)  # the sum of the first class is 0
         graph.initializer.append(numpy_helper.from_array(second, "second"))
-        steps.append(("MatMul", "", ["second"], {}))
+        steps.append(("MatMul", ["second"], {}))
     if forest.classes:
-        steps.append(("Softmax", "", [], {"axis": 1}))
-    last = features.name
-    for kind, domain, more, given in steps:
-        graph.node.append(helper.make_node(kind, [last, *more], [kind], kind, domain=domain, **given))
-        last = kind
-    precision = helper.np_dtype_to_tensor_dtype(np.dtype(forest.precision))
+        steps.append(("Softmax", [], {"axis": 1}))
+    for name, more, given in steps:
+        graph.node.append(helper.make_node(name, [last, *more], [name], name, **given))
+        last = name
     del graph.output[:], model.opset_import[:]
-    graph.output.append(helper.make_tensor_value_info(last, precision, [None, None]))
+    graph.output.append(helper.make_tensor_value_info(last, kind, [None, None]))
     model.opset_import.extend(helper.make_opsetid(*pair) for pair in TREES.items())
+
+
+def constant(target: int, value: float) -> Tree:
+    """A tree that is a single leaf."""
+    return Tree(target, [0], [value], [LEAF], [LEAF], [False])
+
+
+def attributes(forest: Forest) -> dict[str, Any]:
+    """The attributes of the operator TreeEnsemble, the base as the first trees."""
+    nodes: list[tuple[Any, ...]] = []
+    leaves: list[tuple[int, float]] = []
+    roots = []
+    for tree in [*(constant(*pair) for pair in enumerate(forest.base)), *forest.trees]:
+        roots.append(len(nodes))
+        append(tree, nodes, leaves)
+    columns = list(zip(*nodes, strict=True))
+    names = ("featureids", "truenodeids", "trueleafs", "falsenodeids", "falseleafs")
+    found: dict[str, Any] = {
+        f"nodes_{name}": list(values) for name, values in zip(names, columns, strict=False)
+    }
+    return found | {
+        "nodes_missing_value_tracks_true": list(columns[5]),
+        "nodes_splits": numpy_helper.from_array(np.array(columns[6], dtype=forest.precision)),
+        "nodes_modes": numpy_helper.from_array(np.full(len(nodes), forest.mode, dtype=np.uint8)),
+        "leaf_targetids": [target for target, _ in leaves],
+        "leaf_weights": numpy_helper.from_array(
+            np.array([value for _, value in leaves], dtype=forest.precision)
+        ),
+        "tree_roots": roots,
+        "n_targets": len(forest.base),
+    }
+
+
+def append(tree: Tree, nodes: list[tuple[Any, ...]], leaves: list[tuple[int, float]]) -> None:
+    """Add the nodes and leaves of a tree to those of the operator, which counts each on its own.
+
+    A tree of one leaf becomes a node of which both sides are that leaf.
+    """
+    inner = [place for place, left in enumerate(tree.left) if left != LEAF]
+    outer = [place for place, left in enumerate(tree.left) if left == LEAF]
+    number = {place: len(nodes) + i for i, place in enumerate(inner)}
+    number |= {place: len(leaves) + i for i, place in enumerate(outer)}
+    leaves += [(tree.target, float(tree.value[place])) for place in outer]
+
+    def side(child: int) -> tuple[int, int]:
+        return number[child], int(tree.left[child] == LEAF)
+
+    for place in inner:
+        ends = *side(int(tree.left[place])), *side(int(tree.right[place]))
+        missing, split = int(tree.missing_left[place]), float(tree.value[place])
+        nodes.append((int(tree.feature[place]), *ends, missing, split))
+    if not inner:
+        nodes.append((0, *side(0), *side(0), 0, 0.0))

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from . import ProjectError, history, publishing, tracking, versions
 from .history import Action, Entry
-from .versions import Version
+from .versions import Held, Version
 
 LOCK = Path("models/registry.lock")
 PATIENCE = 60  # seconds; a promotion takes a few
@@ -86,14 +86,22 @@ def carry_out(entry: Entry) -> None:
     versions.conclude(entry.number)
 
 
-def recover() -> None:
-    """Finish what a kill has interrupted; bring the log to a machine that has none."""
+def recover() -> Held:
+    """What the registry holds, once what a kill has interrupted is finished.
+
+    The log is brought to a machine that has none.
+    """
     now = versions.held()
     if now.entries and not history.LOG.exists():
         history.rewrite(map(versions.whole, now.entries))
         print(f"{history.LOG}: brought from the registry, {len(now.entries)} decisions")
-    if now.entries and now.entries[-1].number > now.concluded:
-        entry = versions.whole(now.entries[-1])
-        print(f"Finishing what was interrupted: {entry}")
-        history.append(entry)
+    if not now.entries or now.entries[-1].number <= now.concluded:
+        return now
+    entry = versions.whole(now.entries[-1])
+    print(f"Finishing what was interrupted: {entry}")
+    history.append(entry)
+    if entry.version and versions.versions().get(entry.version) != versions.of(entry):
+        versions.conclude(entry.number)  # deleted meanwhile: `verify` tells
+    else:
         carry_out(entry)
+    return versions.held()

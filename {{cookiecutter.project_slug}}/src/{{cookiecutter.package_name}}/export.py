@@ -10,6 +10,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from .contract import Column, Contract
 from .prediction import predict
@@ -116,7 +117,8 @@ def parity(trained: Trained, scores: Scores) -> Parity:
     """The exported model's answers beside the model's, over the held-out rows and the edges."""
     rows = trained.holdout[trained.contract.inputs()]
     rows = pd.concat([rows, *edges(rows, trained.contract)], ignore_index=True)
-    truth = predict(trained.model, rows)
+    with threadpool_limits(1):  # on few rows threads cost more than they bring
+        truth = predict(trained.model, rows)
     wanted = truth.drop(columns="prediction") if truth.shape[1] > 1 else truth[["prediction"]]
     expected = wanted.to_numpy(dtype="float64")
     found = scores(as_rows(rows)).astype("float64").reshape(expected.shape)

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-OPSET = 5  # of ai.onnx.ml: the first with TreeEnsemble
-LEQ, LT = 0, 1  # its modes: to the left where value <= split, or value < split
+LEQ, LT = 0, 1  # modes of ONNX's TreeEnsemble: to the left where value <= split, value < split
 LEAF = -1
 
 
@@ -99,7 +98,7 @@ def lightgbm(estimator: Any) -> Forest:
     classes = objective in ("binary", "multiclass")
     plain = ("regression", "regression_l1", "huber", "fair", "quantile", "mape")
     require(classes or (objective in plain and not options), f"its objective is {objective}")
-    require(options[0] == "sigmoid:1" or objective == "multiclass" if classes else True, "a scaled sigmoid")
+    require(objective != "binary" or options == ["sigmoid:1"], "its sigmoid is scaled")
     require(not dump["average_output"], "its trees are averaged")
     targets = dump["num_tree_per_iteration"]
     trees = [
@@ -156,58 +155,3 @@ def boosted(tree: dict[str, Any], target: int) -> Tree:
     require(tree["tree_param"]["size_leaf_vector"] in ("0", "1"), "its leaves are vectors")
     keys = ("split_indices", "split_conditions", "left_children", "right_children", "default_left")
     return Tree(target, *(tree[key] for key in keys))
-
-
-def constant(target: int, value: float) -> Tree:
-    """A tree that is a single leaf."""
-    return Tree(target, [0], [value], [LEAF], [LEAF], [False])
-
-
-def attributes(forest: Forest) -> dict[str, Any]:
-    """The attributes of the operator TreeEnsemble, the base as the first trees."""
-    from onnx import numpy_helper  # pylint: disable=import-outside-toplevel  # heavy
-
-    nodes: list[tuple[Any, ...]] = []
-    leaves: list[tuple[int, float]] = []
-    roots = []
-    for tree in [*(constant(*pair) for pair in enumerate(forest.base)), *forest.trees]:
-        roots.append(len(nodes))
-        append(tree, nodes, leaves)
-    columns = list(zip(*nodes, strict=True))
-    names = ("featureids", "truenodeids", "trueleafs", "falsenodeids", "falseleafs")
-    found: dict[str, Any] = {
-        f"nodes_{name}": list(values) for name, values in zip(names, columns, strict=False)
-    }
-    return found | {
-        "nodes_missing_value_tracks_true": list(columns[5]),
-        "nodes_splits": numpy_helper.from_array(np.array(columns[6], dtype=forest.precision)),
-        "nodes_modes": numpy_helper.from_array(np.full(len(nodes), forest.mode, dtype=np.uint8)),
-        "leaf_targetids": [target for target, _ in leaves],
-        "leaf_weights": numpy_helper.from_array(
-            np.array([value for _, value in leaves], dtype=forest.precision)
-        ),
-        "tree_roots": roots,
-        "n_targets": len(forest.base),
-    }
-
-
-def append(tree: Tree, nodes: list[tuple[Any, ...]], leaves: list[tuple[int, float]]) -> None:
-    """Add the nodes and leaves of a tree to those of the operator, which counts each on its own.
-
-    A tree of one leaf becomes a node of which both sides are that leaf.
-    """
-    inner = [place for place, left in enumerate(tree.left) if left != LEAF]
-    outer = [place for place, left in enumerate(tree.left) if left == LEAF]
-    number = {place: len(nodes) + i for i, place in enumerate(inner)}
-    number |= {place: len(leaves) + i for i, place in enumerate(outer)}
-    leaves += [(tree.target, float(tree.value[place])) for place in outer]
-
-    def side(child: int) -> tuple[int, int]:
-        return number[child], int(tree.left[child] == LEAF)
-
-    for place in inner:
-        ends = *side(int(tree.left[place])), *side(int(tree.right[place]))
-        missing, split = int(tree.missing_left[place]), float(tree.value[place])
-        nodes.append((int(tree.feature[place]), *ends, missing, split))
-    if not inner:
-        nodes.append((0, *side(0), *side(0), 0, 0.0))

@@ -81,9 +81,9 @@ def champion(entries: Iterable[Entry]) -> Entry | None:
     return last[0] if last and last[0].version else None
 
 
-def promoted(entries: Iterable[Entry]) -> dict[str, Entry]:
-    """The promotion of each version that the gate accepted, by its number."""
-    return {str(entry.version): entry for entry in entries if entry.action == "promote"}
+def promoted(entries: Iterable[Entry]) -> list[Entry]:
+    """The promotions: what the gate has accepted."""
+    return [entry for entry in entries if entry.action == "promote"]
 
 
 def standing(entries: Iterable[Entry]) -> list[Entry]:
@@ -133,8 +133,11 @@ def append(entry: Entry) -> None:
 
 def rewrite(entries: Iterable[Entry]) -> None:
     """Have these entries in the log and nothing else; the log that was there is set aside."""
+    wanted = [entry.line for entry in entries]
+    if wanted == lines():
+        return
     unfinished = LOG.with_name(f"{LOG.name}.part")
-    unfinished.write_text("".join(entry.line for entry in entries), encoding="utf-8")
+    unfinished.write_text("".join(wanted), encoding="utf-8")
     if LOG.exists():
         LOG.rename(LOG.with_name(f"{LOG.name}.old-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"))
     unfinished.rename(LOG)
@@ -148,9 +151,8 @@ def logged() -> dict[int, Entry]:
 def differences(copies: Mapping[int, str]) -> list[str]:
     """Where the log is not what the registry holds of it, in words."""
     ours = logged()
-    faults = [f"{LOG}: {len(lines()) - len(ours)} lines are no decision"]
-    if len(lines()) == len(ours):
-        faults.clear()
+    odd = len(lines()) - len(ours)
+    faults = [f"{LOG}: {odd} lines are no decision, or one that is there twice"] if odd else []
     for number in sorted({*ours, *copies}):
         where = f"{LOG}: decision {number}"
         if number not in ours:

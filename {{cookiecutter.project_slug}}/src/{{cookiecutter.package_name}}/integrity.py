@@ -3,19 +3,20 @@
 from . import ProjectError, history, publishing, versions
 from .decisions import alone, decide, recover
 from .history import Entry
+from .versions import Held
 
 WAY_OUT = "`make registry REPAIR=yes` puts back what the gate decided"
 
 
-def verify() -> list[str]:
+def verify(now: Held) -> list[str]:
     """What is not as the gate left it, each in words: the log, aliases, versions, what is served."""
-    return undecided() + publishing.faults(history.champion(versions.held().entries))
+    return undecided(now) + publishing.faults(now.champion)
 
 
-def undecided() -> list[str]:
+def undecided(now: Held) -> list[str]:
     """What the log, the aliases and the versions say and the gate did not decide, in words."""
-    now, known = versions.held(), versions.versions()
-    last, faults = history.champion(now.entries), history.differences(now.copies)
+    known, last = versions.versions(), now.champion
+    faults = history.differences(now.copies)
     wanted = {"champion": last.version, "previous": last.previous} if last else {}
     for name in ("champion", "previous"):
         names, right = now.aliases.get(name), wanted.get(name)
@@ -35,9 +36,9 @@ def repair() -> list[str]:
     nothing that the gate did not decide is adopted.
     """
     with alone():
-        recover()
-        if faults := verify():
-            entries, known = mend(), versions.versions()
+        now = recover()
+        if faults := verify(now):
+            entries, known = mend(now), versions.versions()
             chosen = [versions.of(it) for it in reversed(history.moves(entries)) if it.version]
             sound = [it for it in dict.fromkeys(chosen) if known.get(it.number) == it]
             champion, previous = (*sound, None, None)[:2]
@@ -45,12 +46,11 @@ def repair() -> list[str]:
     return faults
 
 
-def mend() -> list[Entry]:
+def mend(now: Held) -> list[Entry]:
     """Have the same decisions in the registry and in the log, and give them.
 
     Where the two differ the registry is right; what it has lost comes back from the log.
     """
-    now = versions.held()
     lost = {n: it for n, it in history.logged().items() if n <= now.concluded}
     entries = lost | {it.number: versions.whole(it) for it in now.entries}
     for number in now.copies.keys() - entries.keys():

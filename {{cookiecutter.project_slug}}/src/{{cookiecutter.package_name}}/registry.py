@@ -14,30 +14,29 @@ from .decisions import alone, decide, recover
 from .history import Entry
 from .integrity import refuse, repair, undecided, verify
 from .promotion import Verdict
-from .versions import Version
+from .versions import Held, Version
 
 
 @contextmanager
-def steady() -> Iterator[list[Entry]]:
-    """Alone with a registry that is as the gate left it: its decisions so far.
+def steady() -> Iterator[Held]:
+    """Alone with a registry that is as the gate left it, and what it holds.
 
     What a kill interrupted is finished first.  Raises ProjectError that lists what is not as it
     was, and the way out.
     """
     with alone():
-        recover()
-        refuse(verify())
-        yield versions.held().entries
+        now = recover()
+        refuse(verify(now))
+        yield now
 
 
-def settle() -> list[Entry]:
-    """The decisions so far; what a kill interrupted is finished.
+def settle() -> None:
+    """Finish what a kill has interrupted.  A pipeline starts with it.
 
-    A pipeline starts with it.  Raises ProjectError where the registry is not as the gate left it:
-    it would refuse what is trained.
+    Raises ProjectError where the registry is not as the gate left it, and would refuse a promotion.
     """
-    with steady() as entries:
-        return entries
+    with alone():
+        refuse(verify(recover()))
 
 
 def register(run_id: str, model_version: str, verdict: Verdict) -> Version:
@@ -45,13 +44,13 @@ def register(run_id: str, model_version: str, verdict: Verdict) -> Version:
 
     A refusal is logged.  Raises ProjectError where the registry is not as the gate left it.
     """
-    with steady() as entries:
+    with steady() as now:
         equal = [it for it in versions.versions().values() if it.model_version == model_version]
         version = equal[0] if equal else versions.create(run_id, model_version)
         versions.alias("candidate", version.number)
         if not verdict.accepted:
-            last = history.champion(entries)
-            decide("refuse", version, last.version if last else None, asdict(verdict))
+            last = now.champion.version if now.champion else None
+            decide("refuse", version, last, asdict(verdict))
     return version
 
 
@@ -65,15 +64,15 @@ def promote(version: Version, verdict: Verdict) -> None:
     if not verdict.accepted:
         told = "\n  ".join(verdict.reasons)
         raise ProjectError(f"v{version.number}: the gate has refused it\n  {told}")
-    with steady() as entries:
-        last = history.champion(entries)
-        if last and last.version == version.number:
+    with steady() as now:
+        last = now.champion.version if now.champion else None
+        if last == version.number:
             return
-        compared, now = verdict.evidence["champion"], history.title(last)
-        if compared != now:
-            told = f"compared with {compared or 'no champion'}; by now there is {now}"
+        compared, there = verdict.evidence["champion"], history.title(now.champion)
+        if compared != there:
+            told = f"compared with {compared or 'no champion'}; by now there is {there}"
             raise ProjectError(f"v{version.number}: {told}; run `make pipeline` again")
-        decide("promote", version, last.version if last else None, asdict(verdict))
+        decide("promote", version, last, asdict(verdict))
 
 
 def rollback(number: str | None = None) -> Entry:
@@ -82,18 +81,18 @@ def rollback(number: str | None = None) -> Entry:
     A second rollback takes the first one back.  Raises ProjectError where there is nothing to roll
     back to, or the registry is not as the gate left it.
     """
-    with steady() as entries:
-        last, once = history.champion(entries), history.promoted(entries)
-        target = number or (last.previous if last else None)
-        if not last or target not in once or target == last.version:
-            others = [f"v{it}" for it in once if last and it != last.version]
+    with steady() as now:
+        last, known = now.champion, versions.versions()
+        once = [versions.of(it) for it in history.promoted(now.entries)]
+        others = {it.number: it for it in once if last and it.number != last.version}
+        target = others.get(number or str(last and last.previous))
+        if not last or not target or known.get(target.number) != target:
             told = (
-                f"v{target} is champion, or never was" if target else "no version before this one"
+                f"v{number} is no champion of old" if number else "no version was champion before"
             )
-            raise ProjectError(
-                f"nothing to roll back to: {told}; versions to choose: {', '.join(others) or 'none'}"
-            )
-        return decide("rollback", versions.of(once[target]), last.version)
+            choice = ", ".join(f"v{it}" for it in others if it in known) or "none"
+            raise ProjectError(f"nothing to roll back to: {told}; versions to choose: {choice}")
+        return decide("rollback", target, last.version)
 
 
 def publish() -> Entry | None:
@@ -102,17 +101,15 @@ def publish() -> Entry | None:
     Raises ProjectError where the registry is not as the gate left it.
     """
     with alone():
-        recover()
-        refuse(undecided())
-        last = history.champion(versions.held().entries)
-        if last:
-            publishing.publish(last)
-    return last
+        now = recover()
+        refuse(undecided(now))
+        if now.champion:
+            publishing.publish(now.champion)
+    return now.champion
 
 
-def listing() -> str:
+def listing(now: Held) -> str:
     """Every version with its aliases, its run and the last decision about it, a line each."""
-    now = versions.held()
     about = {entry.version: str(entry) for entry in now.entries}
     rows = []
     for number, version in sorted(versions.versions().items(), key=lambda it: int(it[0])):
@@ -124,42 +121,33 @@ def listing() -> str:
 
 def main(arguments: list[str]) -> None:
     """List the versions, and say whether all is as the gate left it."""
-    parser = argparse.ArgumentParser(
-        prog="registry", description="Versions, aliases, their soundness."
-    )
+    parser = argparse.ArgumentParser(prog="registry", description="Are versions as the gate left?")
     parser.add_argument("--repair", action="store_true", help="put back what the gate decided")
     if parser.parse_args(arguments).repair:
-        faults = repair()
         print(
-            "\n  ".join(["Put back what the gate decided; what was wrong:", *faults])
-            if faults
-            else "Nothing was wrong."
+            "\n  ".join(["Put back what the gate decided.  Wrong were:", *(repair() or ["none"])])
         )
     with alone():
-        recover()
-        print(listing())
-        refuse(verify())
+        now = recover()
+        print(listing(now))
+        refuse(verify(now))
     print("All is as the gate left it.")
 
 
 def rollback_main(arguments: list[str]) -> None:
     """Make the previous champion, or another one, champion again."""
-    parser = argparse.ArgumentParser(
-        prog="rollback", description="Champion becomes what was before."
-    )
-    parser.add_argument(
-        "--to", metavar="VERSION", help="a version that was champion (default: the previous)"
-    )
+    parser = argparse.ArgumentParser(prog="rollback", description="Bring a former champion back.")
+    parser.add_argument("--to", metavar="VERSION", help="which (default: the previous champion)")
     print(rollback(parser.parse_args(arguments).to))
-    print(f"{listing()}\nThe service follows by itself.  To take it back: make rollback")
+    print(listing(versions.held()))
+    print("The service follows by itself.  To take it back: make rollback")
 
 
 def publish_main(arguments: list[str]) -> None:
     """Bring the champion of the registry to this machine, and have it served."""
-    argparse.ArgumentParser(prog="publish", description="Serve the champion here.").parse_args(
-        arguments
-    )
+    parser = argparse.ArgumentParser(prog="publish", description="Have the champion served here.")
+    parser.parse_args(arguments)
     last = publish()
     if last is None:
         raise ProjectError("no version is champion yet; run `make pipeline`")
-    print(f"{publishing.POINTER}: serves v{last.version}.  Next: make serve")
+    print(f"{publishing.POINTER}: names v{last.version}.  Next: make serve")

@@ -1,34 +1,126 @@
-"""Repeating: does the same training, in a new process, give the same predictions?"""
+"""Repeating: the same rows and settings give the same predictions, in another process as well."""
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from . import ProjectError
+from . import ProjectError, history, tracking, versions
 from .contract import read_contract
-from .prediction import predict
-from .problem import read_data
-from .settings import Settings, load
+from .problem import build_model, read_data
+from .settings import PREFIX, load
 from .training import train
 
-HASH_SEEDS = ("1", "2")  # the order of Python's sets differs between the two
+HASH_SEEDS = ("1", "2")  # the order of Python's sets follows from it
+SAME = ("git.commit", "data.sha256", "env.lock_sha256", "seed")
+
+
+def main(arguments: list[str]) -> None:
+    """Train twice, in processes of their own, and compare all held-out predictions.
+
+    With the parameters of the champion and with its predictions, where it is of the same commit,
+    data, lock and seed.  Raises ProjectError that lists what does not repeat.
+    """
+    about = "Train twice in new processes, and compare all predictions."
+    argparse.ArgumentParser(prog="repro", description=about).parse_args(arguments)
+    settings = load()
+    champion, params = champion_of({name: tracking.origin(settings)[name] for name in SAME})
+    print("Training twice, each in a process of its own ...", flush=True)
+    first, second = trainings(params or settings.model)
+    differences = {"the second training": apart(first, second)}
+    if champion is not None:
+        differences["the champion"] = apart(written(first), champion)
+    epsilon = settings.repro.epsilon
+    for name, largest in differences.items():
+        print(f"{name:20} is apart by {largest:.3g} at most ({epsilon:g} allowed)")
+    faults = [f"{name} is apart by {it:.3g}" for name, it in differences.items() if it > epsilon]
+    faults += [f"{name}: no seed; give it settings.seed in build_model" for name in unseeded()]
+    if faults:
+        raise ProjectError("the training does not repeat\n  " + "\n  ".join(faults))
+    print(f"{len(first):,} held-out predictions repeat")
+
+
+def champion_of(now: dict[str, str]) -> tuple[pd.DataFrame | None, dict[str, object]]:
+    """The champion's held-out predictions and its parameters; None where it was made otherwise."""
+    last = history.champion(versions.held().entries)
+    if not last:
+        return None, {}
+    mlflow, name = tracking.connect(), history.title(last)
+    tags = mlflow.get_run(last.run_id).data.tags
+    if others := [key for key in SAME if tags.get(key) != now[key]]:
+        print(f"Not compared with {name}: its {', '.join(others)} differ")
+        return None, {}
+    text = mlflow.artifacts.load_text(f"runs:/{last.run_id}/predictions.csv")
+    return read(text), json.loads(tags.get("model.parameters", "{}"))
+
+
+def trainings(params: dict[str, object]) -> list[pd.DataFrame]:
+    """The held-out predictions of two trainings with these parameters, at the same time."""
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor() as pool:
+        places = [Path(folder) / f"{seed}.parquet" for seed in HASH_SEEDS]
+        return list(pool.map(partial(elsewhere, params), places))
+
+
+def elsewhere(params: dict[str, object], place: Path) -> pd.DataFrame:
+    """What a training in a new process predicts; the name of the place is its hash seed."""
+    given = {"PYTHONHASHSEED": place.stem, f"{PREFIX}MODEL": json.dumps(params)}
+    command = [sys.executable, "-m", __name__, str(place)]
+    done = subprocess.run(
+        command, env=os.environ | given, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ProjectError(f"a training failed\n{done.stderr.strip()}")
+    return pd.read_parquet(place)
 
 
 def apart(first: pd.DataFrame, second: pd.DataFrame) -> float:
-    """How far two models' predictions for the same rows are apart: the largest difference.
+    """How far the predictions of two models for the same rows are apart, at most.
 
-    Infinite where they name different classes, or predict for other rows.
+    Infinite where they have other columns or other words, or where only one has a number.
     """
+    numbers = list(first.select_dtypes("number"))
     if list(first) != list(second) or len(first) != len(second):
         return np.inf
-    numbers = first.select_dtypes("number").columns
-    words = first.columns.difference(numbers)
-    if not first[words].equals(second[words]):
+    if (first.drop(columns=numbers).to_numpy() != second.drop(columns=numbers).to_numpy()).any():
         return np.inf
-    return float(np.abs(first[numbers] - second[numbers]).to_numpy().max(initial=0))
+    differences = np.abs(first[numbers].to_numpy() - second[numbers].to_numpy())
+    return float(np.nan_to_num(differences, nan=np.inf).max(initial=0))
+
+
+def written(found: pd.DataFrame) -> pd.DataFrame:
+    """Predictions as a file has them, and as they are read from it."""
+    return read(found.to_csv(index=False))
+
+
+def read(text: str) -> pd.DataFrame:
+    """The predictions in a CSV; numbers to the last digit, classes as text."""
+    rows = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False)
+    found = rows.filter(regex="^(prediction|probability_.*)$")
+    words = ["prediction"] if found.shape[1] > 1 else []
+    return found.astype({name: float for name in found if name not in words})
+
+
+def unseeded() -> list[str]:
+    """The parameters of the model that should be a seed, and are not set."""
+    found = build_model(read_contract(), load()).get_params(deep=True)
+    seeds = [name for name in found if name.rsplit("__", 1)[-1] in ("random_state", "seed")]
+    return sorted(name for name in seeds if found[name] is None)
+
+
+def write(place: Path) -> None:
+    """Train on the configured data, and write the held-out predictions."""
+    settings = load()
+    train(read_data(settings), read_contract(), settings).predictions.to_parquet(place)
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

@@ -6,6 +6,7 @@ from math import isfinite, nan
 
 import numpy as np
 import pandas as pd
+from threadpoolctl import threadpool_limits
 
 from .prediction import METRICS
 
@@ -26,7 +27,8 @@ class Measured:
 
     def __str__(self) -> str:
         sure = isfinite(self.low)
-        return f"{self.value:.4g}" + (f" ({self.low:.4g} to {self.high:.4g})" if sure else "")
+        between = f" ({self.low:z.4g} to {self.high:z.4g})" if sure else ""
+        return f"{self.value:z.4g}{between}"
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ def resampled(
     """The metric of each model on 500 draws of the rows, the same for all: the paired bootstrap.
 
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 16.  Of more than
-    20,000 rows a part is drawn from, and the spread scaled by the root of its share.
+    10,000 rows a part is drawn from, and the spread scaled by the root of its share.
     """
     random, rows = np.random.default_rng(seed), min(len(truth), MOST_ROWS)
     part = np.arange(rows)
@@ -67,9 +69,10 @@ def resampled(
         for name, predicted in found.items()
     }
     draws = np.empty((len(scorers), RESAMPLES))
-    for column in range(RESAMPLES):
-        times = np.bincount(random.integers(0, rows, rows), minlength=rows).astype("float64")
-        draws[:, column] = [scored(times) for scored in scorers.values()]
+    with threadpool_limits(1):  # for a sum of some thousand numbers threads only wait
+        for column in range(RESAMPLES):
+            times = np.bincount(random.integers(0, rows, rows), minlength=rows).astype("float64")
+            draws[:, column] = [scored(times) for scored in scorers.values()]
     scale, once = (rows / len(truth)) ** 0.5, np.ones(rows)
     return {
         name: Draws(scored(once), drawn, scale)

@@ -19,17 +19,16 @@ def rivals(trained: Trained) -> tuple[dict[str, pd.DataFrame | None], list[Answe
     A champion that does not fit these rows, as it follows another contract, is None, and an answer
     says why.  A candidate that is champion already, or was rolled back, is answered with no.
     """
-    entries = versions.held().entries
-    last = history.champion(entries)
+    now = versions.held()
     found: dict[str, pd.DataFrame | None] = {
         "candidate": trained.predictions,
         "baseline": trained.baseline,
     }
-    answers = [Answer(False, why) for why in objections(trained.version, entries)]
-    if last:
-        name = str(history.title(last))
+    answers = [Answer(False, why) for why in objections(trained.version, now.entries)]
+    if now.champion:
+        name = str(history.title(now.champion))
         try:
-            found[name] = predictions(last, trained)
+            found[name] = predictions(now.champion, trained)
         except ProjectError as error:
             found[name] = None
             answers.append(Answer(True, f"{name} does not fit these rows: {error}"))

@@ -19,7 +19,6 @@ from .split import Parts
 from .training import fit
 
 FEWEST_RANDOM = 3  # trials that only look around before the sampler draws on what it has seen
-NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ def search(
     parts: Parts,
     contract: Contract,
     settings: Settings,
-    tags: Mapping[str, str] = NOTHING,
+    tags: Mapping[str, str] | None = None,
     told: Callable[[str], object] = print,
 ) -> Best:
     """The best of `tuning.trials` sets of parameters, each a nested run; `tags` are on all runs.
@@ -55,7 +54,7 @@ def search(
     ProjectError where the space names no parameter of the model, or holds no values.
     """
     study, metric = Study(contract, settings), settings.metric
-    record = Record(metric, tags)
+    record = Record(metric, tags or {})
     trials: list[Trial] = []
     for number in range(settings.tuning.trials if study.space else 1):
         params = study.proposed() if number else study.start

@@ -39,6 +39,11 @@ class Held:
         found = (history.parse(self.copies[number]) for number in sorted(self.copies))
         return [entry for entry in found if entry]
 
+    @property
+    def champion(self) -> Entry | None:
+        """The decision that made the champion what it is, or None where there is no champion."""
+        return history.champion(self.entries)
+
 
 def client() -> Any:
     """MLflow's client."""

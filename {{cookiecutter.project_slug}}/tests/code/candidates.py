@@ -40,7 +40,7 @@ def bundle(name: str) -> Path:
 
 def accepted() -> Verdict:
     """A verdict that accepts, against the champion that there is now."""
-    last = history.champion(versions.held().entries)
+    last = versions.held().champion
     return Verdict(True, ("better: yes",), {"champion": history.title(last), "rows": 30})
 
 

@@ -35,7 +35,7 @@ def test_the_first_accepted_version_is_champion_and_served(run: tracking.Run) ->
     """Without a champion the first accepted version becomes one, and its bundle is published."""
     version = promoted(run, "a")
     assert aliases() == {"candidate": version.number, "champion": version.number}
-    assert (served(), integrity.verify()) == (version.number, [])
+    assert (served(), integrity.verify(versions.held())) == (version.number, [])
     assert (publishing.SERVING / version.number / "model.joblib").read_bytes() == b"a"
 
 
@@ -85,7 +85,7 @@ def test_a_refused_candidate_is_logged_and_changes_nothing(run: tracking.Run) ->
     assert (entry.action, entry.verdict["reasons"]) == ("refuse", ["worse: no"])
     with pytest.raises(ProjectError, match="the gate has refused it\n  worse: no"):
         registry.promote(worse, refused())
-    assert (served(), integrity.verify()) == (first.number, [])
+    assert (served(), integrity.verify(versions.held())) == (first.number, [])
 
 
 def test_a_verdict_about_another_champion_is_refused(run: tracking.Run) -> None:
@@ -195,7 +195,7 @@ def test_what_the_gate_did_not_do_is_found_refused_and_put_back(
     sound = fault not in (version_renamed, version_deleted)
     champion = second.number if sound else first.number
     assert (aliases()["champion"], served()) == (champion, champion)
-    assert (integrity.verify(), history.logged()[max(history.logged())].action) == ([], "repair")
+    assert (integrity.verify(versions.held()), history.logged()[max(history.logged())].action) == ([], "repair")
 
 
 def test_the_log_comes_back_on_a_machine_that_has_none(run: tracking.Run) -> None:
@@ -207,7 +207,7 @@ def test_the_log_comes_back_on_a_machine_that_has_none(run: tracking.Run) -> Non
     shutil.rmtree(publishing.SERVING)
     registry.publish()
     assert (history.LOG.read_bytes(), served()) == (log, second.number)
-    assert integrity.verify() == []
+    assert integrity.verify(versions.held()) == []
 
 
 def test_a_second_promotion_waits_for_the_first(

@@ -1,6 +1,7 @@
 """A model for the tests of the service: published like a champion, and its number in each answer."""
 
 import json
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,15 @@ def publish(folder: Path, number: int, contract: Contract, classifies: bool = Tr
 def loaded(folder: Path) -> Loaded:
     """The model of a folder that `publish` made."""
     bundle, number = read_bundle(folder), int(folder.name)
+    contract = Contract(**bundle["contract"])
 
     def scores(rows: list[dict[str, Any]]) -> list[Any]:
+        times = [row[name] for row in rows for name in contract.inputs("time")]
+        assert all(isinstance(time, datetime | None) for time in times)
         said = [float(place == number) for place in range(len(CLASSES))]
         return [said if bundle["classes"] else float(number) for _ in rows]
 
-    return Loaded(bundle, Contract(**bundle["contract"]), scores)
+    return Loaded(bundle, contract, scores)
 
 
 def follower(folder: Path, contract: Contract) -> Follower:

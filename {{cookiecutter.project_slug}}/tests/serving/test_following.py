@@ -99,7 +99,8 @@ def test_no_request_meets_two_models(following: Follower, contract: Contract) ->
         seen = set()
         while not done.is_set():
             champion = served(following)
-            answer = champion.model.answers([champion.types.example])[0]
+            rows, _ = champion.types.read(json.dumps(champion.types.example).encode())
+            answer = champion.model.answers(rows)[0]
             best = list(answer["probability"].values()).index(1.0)
             seen.add((champion.number, champion.model.version, champion.run_id, best))
         changing.result()

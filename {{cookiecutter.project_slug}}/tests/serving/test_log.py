@@ -3,13 +3,15 @@
 import sqlite3
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from {{ cookiecutter.package_name }}.serving.events import Served
-from {{ cookiecutter.package_name }}.serving.log import PredictionLog, connect
+from {{ cookiecutter.package_name }}.serving.log import PredictionLog
+from {{ cookiecutter.package_name }}.serving.store import Store
 
 NOW = datetime(2024, 1, 1, 12, tzinfo=UTC)
 
@@ -22,7 +24,7 @@ def served(number: int = 0, status: int = 200, rows: int = 1) -> Served:
 
 def opened(path: Path, capacity: int = 100) -> PredictionLog:
     """A log in this file."""
-    return PredictionLog(connect(f"sqlite:///{path}"), capacity)
+    return PredictionLog(partial(Store, f"sqlite:///{path}"), capacity)
 
 
 def rows(path: Path, columns: str = "request_id") -> list[Any]:
@@ -79,7 +81,7 @@ def test_a_full_log_drops_and_counts(
     assert log.counts()["dropped"] == 3
     log.close()
     assert rows(tmp_path / "log.db") == [("id-0",)]
-    assert "full: 1 requests were not logged" in caplog.text
+    assert "full: 1 requests are not in it" in caplog.text
 
 
 def test_rows_wait_while_the_database_is_down(tmp_path: Path) -> None:

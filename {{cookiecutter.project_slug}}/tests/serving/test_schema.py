@@ -74,6 +74,7 @@ def test_an_id_may_be_given(contract: Contract) -> None:
     for given in ("a1", 7):
         rows, _ = types.read(json.dumps(types.example | {"the id": given}).encode())
         assert rows[0]["the id"] == given
+    assert refused(types, types.example | {"the id": 2**63})
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"3", b"null", b'"text"', b'{"x": NaN}'])

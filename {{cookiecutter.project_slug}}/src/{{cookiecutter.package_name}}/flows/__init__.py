@@ -4,12 +4,14 @@ import sys
 
 
 def show(step: str, words: str, seconds: float | None = None) -> None:
-    """Say what a step came to, and in how many seconds.
+    """Say what a step came to, and in how many seconds; further lines of words below.
 
     Without seconds: how far it is, on a terminal only, where the next line is written over this.
     """
     if seconds is not None:
-        sys.stdout.write(f"{step:9} {words:64} {seconds:6.1f} s\n")
+        first, *more = words.splitlines()
+        sys.stdout.write(f"{step:9} {first:64} {seconds:6.1f} s\n")
+        sys.stdout.writelines(f"{'':9} {line}\n" for line in more)
     elif sys.stdout.isatty():
         sys.stdout.write(f"{step:9} {words:64}\r")
     sys.stdout.flush()

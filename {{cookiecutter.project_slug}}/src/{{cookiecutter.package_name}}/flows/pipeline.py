@@ -1,7 +1,7 @@
-"""The training pipeline as a Prefect flow around plain functions.  The only file that imports prefect.
+"""The training pipeline as a Prefect flow.  The only file that imports prefect.
 
 Steps are called one after the other, so that one which fails ends the flow.  A task that somebody
-submits is waited for before the flow ends, and fails it too: Prefect alone would not look.
+submits is waited for before anything is registered, and fails it too: Prefect would not look.
 """
 
 import time
@@ -38,7 +38,10 @@ class Watched(ThreadPoolTaskRunner[Any]):
         return future
 
 
-@flow(name="training", task_runner=Watched(), log_prints=True)
+RUNNER: Any = Watched()  # Prefect gives each run of the flow another like it
+
+
+@flow(name="training", task_runner=RUNNER, log_prints=True)
 def training() -> Outcome:
     """From the rows to a version in the registry.  Raises what a step raises."""
     settings, contract = load(), read_contract()
@@ -49,25 +52,24 @@ def training() -> Outcome:
     rows = step(steps.check, frame, contract, settings)
     parted = step(steps.split, rows, contract, settings)
     best = step(steps.tune, parted, contract, settings, tags)
-    trained = step(steps.train, parted, contract, settings, best)
+    trained = step(steps.train, rows, contract, settings, best)
     run_id = step(steps.evaluate, trained, parted, tags)
     verdict = step(steps.gate, trained, run_id, tags)
-    outcome = step(steps.register, trained, run_id, verdict)
-    for future in context.task_runner.futures:
+    runner: Any = context.task_runner
+    for future in runner.futures:
         future.result()
-    return outcome
+    return step(steps.register, trained, run_id, verdict)
 
 
 def step(
     function: Callable[..., tuple[Result, str]], *arguments: Any, pauses: tuple[int, ...] = ()
 ) -> Result:
-    """What the function gives, run as a task of its name; a line says what came of it, and when.
+    """What the function gives, run as a task of its name; a line says what came of it.
 
-    It is run again after each of the pauses where it fails but for a ProjectError.
+    It is run again after each of the pauses, unless it fails by a ProjectError.
     """
     name, started = function.__name__, time.perf_counter()
-    run = task(
-        function,
+    as_task = task(
         name=name,
         cache_policy=NO_CACHE,  # else Prefect hashes all rows
         retries=len(pauses),
@@ -76,7 +78,7 @@ def step(
         log_prints=True,
     )
     show(name, "...")
-    result, words = run(*arguments)
+    result, words = as_task(function)(*arguments)
     show(name, words, time.perf_counter() - started)
     return result
 

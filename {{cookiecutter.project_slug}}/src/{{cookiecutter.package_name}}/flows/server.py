@@ -55,7 +55,7 @@ def start() -> Callable[[], None]:
     log.parent.mkdir(parents=True, exist_ok=True)
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
     with log.open("wb") as file:
-        server = subprocess.Popen(
+        server = subprocess.Popen(  # pylint: disable=consider-using-with  # it outlives this block
             [sys.executable, "-m", __name__, str(port)],
             stdin=subprocess.PIPE,
             stdout=file,
@@ -89,7 +89,7 @@ def wait(server: "subprocess.Popen[bytes]", log: Path) -> None:
 
 def stop(server: "subprocess.Popen[bytes]") -> None:
     """Let the server write down what it was told, and end it."""
-    del os.environ["PREFECT_API_URL"]
+    os.environ.pop("PREFECT_API_URL", None)
     assert server.stdin
     server.stdin.close()
     try:

@@ -8,15 +8,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import ProjectError, history, observers, promotion, registry, tracking, tuning, versions
+from .. import ProjectError, history, observers, promotion, registry, tracking, training, tuning
+from .. import versions
 from ..contract import Contract
 from ..export import export
-from ..prediction import predict
 from ..problem import read_data
 from ..promotion import Verdict
+from ..rivals import rivals
 from ..settings import Settings
-from ..split import Parts, ids, leaks, parts
-from ..training import Trained, fit, learnable
+from ..split import Parts, ids, leaks, overlaps, parts, twins
+from ..training import Trained, learnable
 from ..tuning import Best, changed
 from ..versions import Version
 from . import show
@@ -37,48 +38,52 @@ class Outcome:
 
 
 def ingest(settings: Settings) -> tuple[pd.DataFrame, str]:
-    """All rows."""
+    """All rows, for a registry that is in order: a later step writes to it."""
+    registry.settle()
     frame = read_data(settings)
     return frame, f"{len(frame):,} rows from {settings.data.path}"
 
 
-def check(
-    frame: pd.DataFrame, contract: Contract, settings: Settings
-) -> tuple[pd.DataFrame, str]:
+def check(frame: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[pd.DataFrame, str]:
     """The rows to learn from.  ProjectError where they break the contract, or a column leaks."""
     rows = learnable(frame, contract, settings, observers("checked"))
-    if found := leaks(rows, contract, settings):
-        raise ProjectError("the data hold the answer\n  " + "\n  ".join(found))
+    refuse("the data hold the answer", leaks(rows, contract, settings))
     return rows, f"{len(rows):,} rows keep the contract"
 
 
+def refuse(what: str, faults: list[str]) -> None:
+    """Raises ProjectError that lists the faults, where there are any."""
+    if faults:
+        raise ProjectError("\n  ".join([what, *faults]))
+
+
 def split(rows: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[Parts, str]:
-    """The rows to train on, to choose on and to judge by."""
+    """The rows to train on, to choose by and to judge by.  ProjectError where two parts overlap."""
     found = parts(rows, contract, settings)
-    sizes = (f"{len(part):,} {name}" for name, part in found.items())
-    return found, ", ".join(sizes)
+    refuse("the parts are no fair test", overlaps(found, contract))
+    sizes = ", ".join(f"{len(part):,} {name}" for name, part in found.items())
+    return found, "\n".join([sizes, *twins(found, contract)])
 
 
-def tune(
-    parted: Parts, contract: Contract, settings: Settings, tags: Tags
-) -> tuple[Best, str]:
+def tune(parted: Parts, contract: Contract, settings: Settings, tags: Tags) -> tuple[Best, str]:
     """The best parameters on the validation rows."""
     best = tuning.search(parted, contract, settings, tags, partial(show, "tune"))
     return best, f"{len(best.trials)} trials, best {settings.metric} {best.score:.4g}"
 
 
 def train(
-    parted: Parts, contract: Contract, settings: Settings, best: Best
+    rows: pd.DataFrame, contract: Contract, settings: Settings, best: Best
 ) -> tuple[Trained, str]:
-    """A model with the best parameters, from all rows but those held out."""
-    rows = pd.concat([parted.train, parted.validation])
-    trained = fit(rows, parted.holdout, contract, changed(settings, best.params))
-    return trained, f"model {trained.version} from {len(rows):,} rows"
+    """A model with the best parameters, of all rows but those held out, as in `make train`."""
+    kept, held = training.split(rows, contract, settings)
+    trained = training.fit(kept, held, contract, changed(settings, best.params))
+    return trained, f"model {trained.version} from {len(kept):,} rows"
 
 
 def evaluate(trained: Trained, parted: Parts, tags: Tags) -> tuple[str, str]:
     """The run that holds the model, its scores, what is served of it, and who was in which part."""
-    run_id = tracking.record(trained, more_tags=tags)
+    chosen = {"model.parameters": json.dumps(trained.settings.model)}  # as `make repro` needs them
+    run_id = tracking.record(trained, more_tags=tags | chosen)
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         bundle = export(trained, place / "serving", run_id)
@@ -92,25 +97,11 @@ def evaluate(trained: Trained, parted: Parts, tags: Tags) -> tuple[str, str]:
 
 def gate(trained: Trained, run_id: str, tags: Tags) -> tuple[Verdict, str]:
     """May the model become champion?  The report stands in its run."""
-    found = {"candidate": trained.predictions, "baseline": trained.baseline, **champion(trained)}
-    verdict = promotion.judge(trained.truth, found, trained.settings)
+    found, further = rivals(trained)
+    verdict = promotion.judge(trained.truth, found, trained.settings, further)
     report = json.dumps({"run_id": run_id, **tags, **asdict(verdict)}, indent=2)
     tracking.connect().MlflowClient().log_text(run_id, report, "gate.json")
     return verdict, "accepted" if verdict.accepted else "refused"
-
-
-def champion(trained: Trained) -> dict[str, pd.DataFrame | None]:
-    """What the champion, if there is one, says of the held-out rows; None where it cannot."""
-    last = history.champion(versions.held().entries)
-    if not last:
-        return {}
-    address = f"models:/{versions.NAME}/{last.version}"
-    model = tracking.connect().sklearn.load_model(address)
-    try:
-        found = predict(model, trained.holdout[list(model.feature_names_in_)])
-    except (KeyError, ValueError):  # it was trained on other columns
-        return {str(history.title(last)): None}
-    return {str(history.title(last)): found}
 
 
 def register(trained: Trained, run_id: str, verdict: Verdict) -> tuple[Outcome, str]:

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from inspect import isawaitable
+from random import getrandbits
 from time import perf_counter
 from typing import NamedTuple
-from uuid import uuid4
 
 import orjson
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -18,6 +18,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 
 from ..settings import Settings
 from .events import Observer, Served
@@ -105,7 +106,7 @@ class Predictor:
 def request_id(request: Request) -> str:
     """The client's own id of a request where it is fit to be one, else a new one."""
     given = request.headers.get("x-request-id", "")
-    return given if REQUEST_ID.fullmatch(given) else uuid4().hex
+    return given if REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
 
 
 def replied(champion: Champion, body: bytes, number: str) -> Reply:
@@ -152,7 +153,7 @@ def create_app(
         generate_unique_id_function=lambda route: route.name,
     )
     predictor = Predictor(follower, observers, authenticate)
-    app.add_route("/predict", predictor.predict, methods=["POST"], include_in_schema=False)
+    app.router.routes.insert(0, Route("/predict", predictor.predict, methods=["POST"]))
     app.openapi = lambda: described(app, follower.types)  # type: ignore[method-assign]
     add_probes(app, follower, observers, settings.serving.commit)
     return app

@@ -1,17 +1,14 @@
-"""The prediction log: a row for each request that was answered.  The only file that uses SQLAlchemy.
+"""The prediction log: what was asked and answered, written without letting a request wait.
 
-Requests do not wait for it: they put what is to be written into a queue, and one thread writes.
+Requests put themselves into a queue; one thread writes them to the database.
 """
 
 import logging
 import threading
 import time
 from collections import deque
-from typing import Any
-
-import orjson
-import sqlalchemy as sql
-from sqlalchemy.exc import SQLAlchemyError
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from ..settings import Settings
 from .events import Served
@@ -21,49 +18,19 @@ PAUSE = 0.2  # seconds between two writes: a process that is killed loses no mor
 BATCH = 500
 PATIENCE = 10  # seconds that a database that is down may hold up the end of the process
 
-TABLE = sql.Table(
-    "predictions",
-    sql.MetaData(),
-    sql.Column("id", sql.Integer, primary_key=True),
-    sql.Column("request_id", sql.String(64), nullable=False),
-    sql.Column("time", sql.DateTime(timezone=True), nullable=False, index=True),
-    sql.Column("model_version", sql.String(64), nullable=False),
-    sql.Column("inputs", sql.Text, nullable=False),
-    sql.Column("output", sql.Text, nullable=False),
-    sql.Column("rows", sql.Integer, nullable=False),
-    sql.Column("latency_ms", sql.Float, nullable=False),
-)
 
+class Store(Protocol):
+    """Where requests are written to."""
 
-def connect(url: str) -> sql.Engine:
-    """The database of a log; several processes may write to one SQLite file."""
-    engine = sql.create_engine(url, pool_pre_ping=True)
-    if engine.dialect.name == "sqlite":
+    def write(self, events: Sequence[Served]) -> None:
+        """Keep these requests: all of them, or none and raise."""
 
-        @sql.event.listens_for(engine, "connect")
-        def shared(connection: Any, _: Any) -> None:
-            connection.execute("pragma busy_timeout = 10000")
-            connection.execute("pragma journal_mode = wal")
-            connection.execute("pragma synchronous = normal")
-
-    return engine
-
-
-def written(event: Served) -> dict[str, Any]:
-    """A request as a row of the table."""
-    return {
-        "request_id": event.request_id,
-        "time": event.time,
-        "model_version": event.model_version,
-        "inputs": orjson.dumps(event.rows).decode(),
-        "output": orjson.dumps(event.answers).decode(),
-        "rows": len(event.rows),
-        "latency_ms": round(event.seconds * 1000, 3),
-    }
+    def close(self) -> None:
+        """Write no more."""
 
 
 class PredictionLog:
-    """An observer of the service that writes each answered request, in order, to a database.
+    """An observer that writes each answered request, in order, to what `opening` gives.
 
     At most `capacity` predictions wait; what comes on top is dropped and counted.  While the
     database is down they wait.  `close` writes what waits.
@@ -71,28 +38,30 @@ class PredictionLog:
 
     name = "log"
 
-    def __init__(self, engine: sql.Engine, capacity: int) -> None:
-        self._engine = engine
+    def __init__(self, opening: Callable[[], Store], capacity: int) -> None:
+        self._opening = opening
+        self._store: Store | None = None
         self._capacity = capacity
         self._queue: deque[Served] = deque()
+        self._batch: list[Served] = []
         self._closing = threading.Event()
-        # Each number is changed by one thread only: the first three by the service's.
+        # Each number is changed by one thread only, the first three by that of the requests.
         self._taken = self._taken_rows = self._dropped = 0
         self._written = self._written_rows = self._failed = 0
-        self._thread = threading.Thread(target=self._write, name="prediction log", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
         self._thread.start()
 
     def __call__(self, event: Served) -> None:
+        """Put an answered request into the queue, or drop it where that is full."""
         if event.status != 200:
             return
         if self._taken_rows - self._written_rows + len(event.rows) > self._capacity:
             self._dropped += 1
-            if self._dropped.bit_count() == 1:  # told at 1, 2, 4, 8, …: not at each request
-                LOG.warning("full: %s requests were not logged", self._dropped)
+            seldom(self._dropped, "full: %s requests are not in it", self._dropped)
             return
-        self._queue.append(event)
         self._taken += 1
         self._taken_rows += len(event.rows)
+        self._queue.append(event)
 
     def counts(self) -> dict[str, int]:
         """Requests that are written, wait and were dropped; and writes that failed."""
@@ -108,35 +77,48 @@ class PredictionLog:
         self._closing.set()
         self._thread.join()
         if left := self._taken - self._written:
-            LOG.error("%s requests were answered but could not be logged", left)
-        self._engine.dispose()
+            LOG.error("lost: %s answered requests could not be written", left)
 
-    def _write(self) -> None:
+    def _run(self) -> None:
         while not self._closing.wait(PAUSE):
-            self._flush()
+            self._write()
         until = time.monotonic() + PATIENCE
-        while not self._flush() and time.monotonic() < until:
+        while not self._write() and time.monotonic() < until:
             time.sleep(PAUSE)
+        if self._store:
+            self._store.close()
 
-    def _flush(self) -> bool:
-        """Write all that waits, a batch at a time; False where the database did not take it."""
-        while batch := [self._queue[place] for place in range(min(BATCH, len(self._queue)))]:
-            try:
-                TABLE.metadata.create_all(self._engine)
-                with self._engine.begin() as connection:
-                    connection.execute(sql.insert(TABLE), [written(event) for event in batch])
-            except SQLAlchemyError as error:
-                self._failed += 1
-                if self._failed.bit_count() == 1:
-                    LOG.warning("not written, tried again: %s", str(error).splitlines()[0])
-                return False
-            for event in batch:
-                self._queue.popleft()
-                self._written_rows += len(event.rows)
-            self._written += len(batch)
+    def _write(self) -> bool:
+        """Write all that waits, a batch at a time; False where that failed."""
+        try:
+            self._store = self._store or self._opening()
+            while self._batch or self._queue:
+                while self._queue and len(self._batch) < BATCH:
+                    self._batch.append(self._queue.popleft())
+                self._store.write(self._batch)
+                self._written += len(self._batch)
+                self._written_rows += sum(len(event.rows) for event in self._batch)
+                self._batch.clear()
+        except Exception as error:  # pylint: disable=broad-exception-caught  # any driver's own
+            self._failed += 1
+            seldom(self._failed, "not written, to be tried again: %s", str(error).split("\n")[0])
+            return False
         return True
 
 
+def seldom(count: int, message: str, *values: object) -> None:
+    """Warn at the first, second, fourth, eighth … time, so that a long trouble fills no disk."""
+    if count.bit_count() == 1:
+        LOG.warning(message, *values)
+
+
 def opened(settings: Settings) -> PredictionLog:
-    """The prediction log of these settings."""
-    return PredictionLog(connect(settings.serving.log), settings.serving.log_capacity)
+    """The prediction log that these settings name."""
+
+    def store() -> Store:
+        # pylint: disable-next=import-outside-toplevel  # 0.3 s that the first answer need not wait
+        from .store import Store as Database
+
+        return Database(settings.serving.log)
+
+    return PredictionLog(store, settings.serving.log_capacity)

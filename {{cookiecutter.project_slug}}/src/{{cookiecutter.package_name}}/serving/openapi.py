@@ -11,7 +11,8 @@ from .schema import Types
 SCHEMAS = "#/components/schemas/{model}"
 PREDICT = """Predict for one row, or for a list of rows; the answer has the form of the question.
 
-Send `X-Request-ID` to find a request again in the log; without it, it gets one."""
+Send `X-Request-ID` (up to 64 letters, digits, `.`, `_`, `-`) to find a request again in the log;
+without one that is fit, the request gets a new one."""
 
 
 class Fault(BaseModel):
@@ -90,12 +91,7 @@ def operation(shown: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
         "one": {"summary": "One row", "value": example},
         "many": {"summary": "A list of rows", "value": [example, example]},
     }
-    number = {
-        "name": "X-Request-ID",
-        "in": "header",
-        "required": False,
-        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
-    }
+    number = {"name": "X-Request-ID", "in": "header", "schema": {"type": "string"}}
     failures = {"401": "Not authenticated", "403": "Not allowed", "415": "Not JSON"}
     failures |= {"503": "No model is served"}
     answers = {code: answer(words, shown["failure"]) for code, words in failures.items()}

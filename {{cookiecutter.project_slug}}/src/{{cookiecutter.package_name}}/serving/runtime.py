@@ -1,7 +1,7 @@
 """The model as the service runs it: a bundle in, answers out.
 
-The only file that imports onnxruntime.  Pandas and the model's library are imported only for a
-model that is served natively.
+The only file that imports onnxruntime.  Pandas and the model's library are imported for a model
+that is served natively, and for no other.
 """
 
 import hashlib
@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from io import BytesIO
 from operator import itemgetter
 from pathlib import Path
@@ -25,6 +26,12 @@ TENSORS: dict[str, tuple[Kind, ...]] = {
     "numbers": ("number", "integer", "boolean"),
     "words": ("category", "text"),
     "times": ("time",),
+}
+TYPES: dict[str, type] = {
+    "tensor(double)": np.float64,
+    "tensor(float)": np.float32,
+    "tensor(int64)": np.int64,
+    "tensor(string)": object,
 }
 NO_WORD = "nan"  # a missing word, as scikit-learn's converters say it
 NO_TIME = -1
@@ -82,6 +89,9 @@ def load(folder: Path) -> Loaded:
     build = compiled if runtime == "onnx" else native
     try:
         return Loaded(bundle, contract, build(content, contract))
+    except ImportError as error:
+        way_out = "an image that has it: `make image NATIVE=yes`"
+        raise ProjectError(f"{folder / name}: {error}; {way_out}") from error
     except Exception as error:  # pylint: disable=broad-exception-caught  # libraries raise anything
         raise ProjectError(f"{folder / name}: cannot be run: {error}") from error
 
@@ -104,8 +114,8 @@ def verified(path: Path, sha256: str) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise ProjectError(
-            f"{path}: sha256 is {found[:12]}…, and {BUNDLE} says {sha256[:12]}…: it was changed after"
-            " the export; publish the version again"
+            f"{path}: sha256 is {found[:12]}…, {BUNDLE} says {sha256[:12]}…: it was changed after the"
+            " export; publish the version again"
         )
     return content
 
@@ -117,10 +127,11 @@ def compiled(model: bytes, contract: Contract) -> Scores:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.enable_cpu_mem_arena = False  # 5 % of the time of a row, and memory
-    options.log_severity_level = 3  # errors
+    options.log_severity_level = 4  # what goes wrong is raised
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    wanted = {tensor.name for tensor in session.get_inputs()}
-    tensors = {name: make for name, make in layout(contract).items() if name in wanted}
+    wanted = {tensor.name: TYPES[tensor.type] for tensor in session.get_inputs()}
+    make = layout(contract)
+    tensors = {name: partial(make[name], dtype=dtype) for name, dtype in wanted.items()}
     outputs, run = [session.get_outputs()[0].name], session.run
 
     def scores(rows: list[Row]) -> np.ndarray:
@@ -130,27 +141,24 @@ def compiled(model: bytes, contract: Contract) -> Scores:
     return scores
 
 
-def layout(contract: Contract) -> dict[str, Callable[[list[Row]], np.ndarray]]:
+def layout(contract: Contract) -> dict[str, Callable[..., np.ndarray]]:
     """How rows become the tensors of a graph, (rows, columns) each, by its name.
 
     One for the columns of a kind: each tensor costs a microsecond.
     """
-    picks = {
-        name: picked(contract.inputs(*kinds))
-        for name, kinds in TENSORS.items()
-        if contract.inputs(*kinds)
-    }
+    columns = {name: contract.inputs(*kinds) for name, kinds in TENSORS.items()}
+    picks = {name: picked(names) for name, names in columns.items() if names}
 
-    def numbers(rows: list[Row]) -> np.ndarray:
-        return np.array(list(map(picks["numbers"], rows)), dtype=np.float64)
+    def numbers(rows: list[Row], dtype: type) -> np.ndarray:
+        return np.array(list(map(picks["numbers"], rows)), dtype)
 
-    def words(rows: list[Row]) -> np.ndarray:
+    def words(rows: list[Row], dtype: type) -> np.ndarray:
         pick = picks["words"]
-        return np.array([[word(value) for value in pick(row)] for row in rows], dtype=object)
+        return np.array([[word(value) for value in pick(row)] for row in rows], dtype)
 
-    def times(rows: list[Row]) -> np.ndarray:
+    def times(rows: list[Row], dtype: type) -> np.ndarray:
         pick = picks["times"]
-        return np.array([[minutes(value) for value in pick(row)] for row in rows], dtype=np.int64)
+        return np.array([[minutes(value) for value in pick(row)] for row in rows], dtype)
 
     makers = {"numbers": numbers, "words": words, "times": times}
     return {name: makers[name] for name in picks}

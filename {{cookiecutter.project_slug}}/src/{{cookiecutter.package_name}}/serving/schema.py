@@ -37,13 +37,17 @@ def instant(form: str, text: str) -> datetime:
 def time(column: Column) -> Any:
     """Text that is a time of the column's format; to the model, a datetime."""
     form = column.format or ISO
-    shown = {"type": "string", "description": f"a time, {form}", "examples": [moment(form)]}
+    shown: dict[str, Any] = {"type": "string", "examples": [moment(form)]}
+    if form == ISO:
+        shown |= {"format": "date-time", "description": "without a zone it is UTC"}
+    else:
+        shown |= {"description": f"a time of the format {form}; without a zone it is UTC"}
     return Annotated[str, AfterValidator(partial(instant, form)), WithJsonSchema(shown)]
 
 
 def moment(form: str) -> str:
     """A time of this format."""
-    return NOON.isoformat() if form == ISO else NOON.strftime(form)
+    return f"{NOON.isoformat()}Z" if form == ISO else NOON.strftime(form)
 
 
 def number(column: Column) -> Any:
@@ -59,7 +63,7 @@ def number(column: Column) -> Any:
 def value(column: Column) -> Any:
     """The type of one value of a column."""
     if column.role == "id":
-        kind: Any = str | int
+        kind: Any = str | Annotated[int, Field(ge=-(2**63), lt=2**63)]
     elif column.kind in ("number", "integer"):
         kind = number(column)
     elif column.kind == "time":

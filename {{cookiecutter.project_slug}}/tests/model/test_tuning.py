@@ -1,0 +1,108 @@
+"""The search: on the validation rows alone, the same each time, and the best one is taken."""
+
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from {{ cookiecutter.package_name }} import ProjectError, tracking, tuning
+from {{ cookiecutter.package_name }}.contract import Contract
+from {{ cookiecutter.package_name }}.prediction import LOWER_IS_BETTER
+from {{ cookiecutter.package_name }}.settings import Settings, Space, Tuning
+from {{ cookiecutter.package_name }}.split import Parts, parts
+from {{ cookiecutter.package_name }}.training import learnable
+
+TRIALS, ROWS = 4, 1000
+
+
+@pytest.fixture(name="few", scope="module")
+def _few(settings: Settings) -> Settings:
+    """The settings with fewer trials."""
+    return settings.model_copy(update={"tuning": Tuning(trials=TRIALS, space=settings.tuning.space)})
+
+
+@pytest.fixture(name="parted", scope="module")
+def _parted(frame: pd.DataFrame, contract: Contract, settings: Settings) -> Parts:
+    """Up to 1,000 rows in their parts."""
+    return parts(learnable(frame.head(ROWS), contract, settings), contract, settings)
+
+
+@pytest.fixture(name="best", scope="module")
+def _best(parted: Parts, contract: Contract, few: Settings) -> tuning.Best:
+    """One search."""
+    return tuning.search(parted, contract, few, told=str)
+
+
+def test_the_search_and_its_trials_are_nested_runs(best: tuning.Best) -> None:
+    """Each trial is a finished run below the search, which names the best one and its parameters."""
+    mlflow = tracking.connect()
+    search = mlflow.get_run(best.run_id)
+    runs = [mlflow.get_run(trial.run_id) for trial in best.trials]
+    assert search.data.tags["role"] == "tuning"
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs} == {best.run_id}
+    assert {(run.info.status, run.data.tags["role"]) for run in runs} == {("FINISHED", "trial")}
+    chosen = mlflow.get_run(search.data.tags["best_trial"]).data.params
+    assert chosen == search.data.params
+    assert chosen == {f"model.{name}": str(value) for name, value in best.params.items()}
+
+
+def test_the_best_trial_is_taken(best: tuning.Best, few: Settings) -> None:
+    """No other trial has a better score on the validation rows."""
+    scores = pd.Series([trial.score for trial in best.trials]).dropna()
+    if scores.empty:
+        pytest.skip(f"{few.metric} is not defined on these validation rows")
+    wanted = scores.min() if few.metric in LOWER_IS_BETTER else scores.max()
+    assert best.score == wanted
+    assert best.params == next(it.params for it in best.trials if it.score == wanted)
+
+
+def test_of_two_trials_the_better_one_wins_and_of_equal_ones_the_first(few: Settings) -> None:
+    """A score that is not defined never wins against one that is."""
+    worse, better = (2.0, 1.0) if few.metric in LOWER_IS_BETTER else (1.0, 2.0)
+    scores = [float("nan"), worse, better, better]
+    trials = [tuning.Trial({"number": n}, score, 0, "") for n, score in enumerate(scores)]
+    assert tuning.best(trials, few.metric).params == {"number": 2}
+
+
+def test_the_first_trial_is_what_the_settings_say(
+    best: tuning.Best, contract: Contract, few: Settings
+) -> None:
+    """So a search never ends with worse parameters than those that are there."""
+    now = tuning.parameters(tuning.build_model(contract, few))
+    assert best.trials[0].params == {name: now[name] for name in few.tuning.space}
+
+
+def test_the_same_seed_gives_the_same_search_whatever_is_held_out(
+    best: tuning.Best, parted: Parts, contract: Contract, few: Settings
+) -> None:
+    """Without any held-out row the search finds the same, trial by trial."""
+    again = tuning.search(replace(parted, holdout=parted.holdout.head(0)), contract, few, told=str)
+    assert [it.params for it in again.trials] == [it.params for it in best.trials]
+    assert [str(it.score) for it in again.trials] == [str(it.score) for it in best.trials]
+
+
+def test_the_parameters_reach_the_model(
+    best: tuning.Best, contract: Contract, few: Settings
+) -> None:
+    """A model built with the parameters of a trial has them."""
+    for trial in best.trials:
+        built = tuning.build_model(contract, tuning.changed(few, trial.params))
+        assert trial.params.items() <= tuning.parameters(built).items()
+
+
+@pytest.mark.parametrize(
+    ("space", "said"),
+    [
+        ({"no_such_parameter": Space(low=1, high=2)}, "no_such_parameter: no parameter of the model"),
+        ({"random_state": Space(low=1)}, "low and high, or choices, are needed"),
+        ({"random_state": Space(low=2, high=1)}, r"tuning.space.random_state"),
+    ],
+)
+def test_a_space_that_is_wrong_is_named(
+    space: dict[str, Any], said: str, contract: Contract, few: Settings
+) -> None:
+    """A name that the model does not know, or a space without values, ends the search at once."""
+    wrong = few.model_copy(update={"tuning": Tuning(trials=2, space=space)})
+    with pytest.raises(ProjectError, match=said):
+        tuning.Study(contract, wrong)

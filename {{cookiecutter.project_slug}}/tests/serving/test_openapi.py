@@ -1,0 +1,15 @@
+"""The description of the service that is kept in the repository."""
+
+import json
+
+from {{ cookiecutter.package_name }}.contract import Contract
+from {{ cookiecutter.package_name }}.serving.main import SNAPSHOT, document
+from {{ cookiecutter.package_name }}.settings import Settings
+
+
+def test_the_kept_description_is_that_of_the_contract(
+    contract: Contract, settings: Settings
+) -> None:
+    """What clients were told is what the service takes; `make openapi` writes it anew."""
+    kept = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+    assert kept == json.loads(json.dumps(document(contract, settings)))

@@ -1,0 +1,106 @@
+"""The service runs the bundle that was exported, and no other."""
+
+import json
+import shutil
+import subprocess
+import sys
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+
+from {{ cookiecutter.package_name }} import ProjectError
+from {{ cookiecutter.package_name }}.export import as_rows, export
+from {{ cookiecutter.package_name }}.serving.runtime import BUNDLE, Loaded, load, minutes, word
+from {{ cookiecutter.package_name }}.training import Trained
+
+HEAVY = {"joblib", "mlflow", "pandas", "scipy", "sklearn"}
+
+
+@pytest.fixture(name="exported", scope="module")
+def _exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundle of `trained`."""
+    place = tmp_path_factory.mktemp("bundle")
+    export(trained, place)
+    return place
+
+
+@pytest.fixture(name="copied")
+def _copied(exported: Path, tmp_path: Path) -> Path:
+    """A copy of the bundle, to be changed."""
+    return shutil.copytree(exported, tmp_path / "bundle")
+
+
+def test_each_row_gets_the_answer_of_the_model(trained: Trained, exported: Path) -> None:
+    """What was predicted, and the probability of each class by its name, in types that JSON has."""
+    rows, expected = trained.holdout.head(20), trained.predictions.head(20)
+    answers = load(exported).answers(as_rows(rows[trained.contract.inputs()]))
+    assert json.loads(json.dumps(answers)) == answers
+    predicted = [answer["prediction"] for answer in answers]
+    assert predicted == pytest.approx(expected["prediction"].tolist(), rel=1e-5)
+    for name, shares in expected.drop(columns="prediction").items():
+        label = str(name).removeprefix("probability_")
+        found = [answer["probability"][label] for answer in answers]
+        assert found == pytest.approx(shares.tolist(), abs=1e-5)
+
+
+def test_a_flipped_byte_is_refused(copied: Path) -> None:
+    """A model that is not the one that was exported is not even opened."""
+    (path,) = (path for path in copied.iterdir() if path.name != BUNDLE)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ProjectError, match=f"{path.name}: sha256 is .* it was changed"):
+        load(copied)
+
+
+def test_a_model_that_is_gone_is_named(copied: Path) -> None:
+    """So is a folder without a bundle."""
+    (path,) = (path for path in copied.iterdir() if path.name != BUNDLE)
+    path.unlink()
+    with pytest.raises(ProjectError, match=f"{path.name}: cannot be read"):
+        load(copied)
+    with pytest.raises(ProjectError, match=f"{BUNDLE}: cannot be read"):
+        load(copied / "elsewhere")
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"runtime": "onnx"}', '{"files": 1}'])
+def test_what_is_no_bundle_is_refused(copied: Path, text: str) -> None:
+    """No bundle, or one of something else: told by its name."""
+    (copied / BUNDLE).write_text(text, encoding="utf-8")
+    with pytest.raises(ProjectError, match=BUNDLE):
+        load(copied)
+
+
+def test_a_service_starts_without_the_libraries_of_training(exported: Path) -> None:
+    """Pandas, scikit-learn and mlflow are not imported to run an ONNX model."""
+    if load(exported).bundle["runtime"] == "native":
+        pytest.skip("this model is served natively")
+    code = (
+        "import pathlib, sys; from {{ cookiecutter.package_name }}.serving import runtime;"
+        " runtime.load(pathlib.Path(sys.argv[1])); print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", code, str(exported)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "onnxruntime" in done.stdout.split()
+    assert HEAVY & set(done.stdout.split()) == set()
+
+
+def test_a_bundle_says_its_version(trained: Trained, exported: Path) -> None:
+    """The version of the model, and the contract that it was trained under."""
+    loaded: Loaded = load(exported)
+    assert (loaded.version, loaded.contract) == (trained.version, trained.contract)
+
+
+def test_a_time_with_a_zone_is_the_same_moment_in_utc() -> None:
+    """Times are counted in minutes of UTC; one without a zone is in UTC, a missing one is -1."""
+    noon = datetime(2024, 2, 29, 12, 30, 59)
+    zone = timezone(timedelta(hours=5, minutes=30))
+    assert minutes(datetime(1, 1, 1, 0, 1)) == 1
+    assert minutes(noon) == minutes(datetime(2024, 2, 29, 18, 0, tzinfo=zone))
+    assert minutes(None) == -1
+
+
+def test_a_word_is_read_without_blanks_around_it() -> None:
+    """As training reads it; a missing one is what the export was told to take for missing."""
+    assert (word(" a b "), word(None)) == ("a b", "nan")
