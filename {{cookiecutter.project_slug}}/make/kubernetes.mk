@@ -17,5 +17,5 @@ packed: image
 	@tar -c k8s/Dockerfile $(CHAMPION) models/serving/$(MODEL) | docker build --quiet --file k8s/Dockerfile --build-arg IMAGE=$(IMAGE) --tag $(PACKED) -
 	@$(if $(REGISTRY),docker push --quiet $(PACKED))
 
-manifests:
+manifests: ## what `make deploy` would apply
 	@kubectl kustomize k8s | $(SET_IMAGE)

@@ -16,7 +16,7 @@ CHAMPION = Path("models/serving/champion.json")
 SMOKE = Path(__file__).with_name("smoke.py")
 COMPOSE = [word for path in sorted(Path("compose").glob("*.yaml")) for word in ("-f", str(path))]
 OTHER = {"blue": "green", "green": "blue"}
-SECONDS = "60"  # that an image gets to become ready
+SECONDS = "90"  # that an image gets to become ready
 
 
 class Refused(Exception):
