@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any
+from typing import Any, Self
 
 from . import ProjectError, tracking
 from .contract import Contract
@@ -54,17 +54,17 @@ def search(
     ProjectError where the space names no parameter of the model, or holds no values.
     """
     study, metric = Study(contract, settings), settings.metric
-    record = Record(metric, tags or {})
     trials: list[Trial] = []
-    for number in range(settings.tuning.trials if study.space else 1):
-        params = study.proposed() if number else study.start
-        tried = fit(parts.train, parts.validation, contract, changed(settings, params))
-        score = tried.scores[metric]
-        study.learn(params, score)
-        trials.append(record.trial(number, params, score, tried.seconds))
-        chosen = best(trials, metric)
-        told(f"{len(trials)} trials, best {metric} {chosen.score:.4g}")
-    record.end(chosen)
+    with Record(metric, tags or {}) as record:
+        for number in range(settings.tuning.trials if study.space else 1):
+            params = study.proposed() if number else study.start
+            tried = fit(parts.train, parts.validation, contract, changed(settings, params))
+            score = tried.scores[metric]
+            study.learn(params, score)
+            trials.append(record.trial(number, params, score, tried.seconds))
+            chosen = best(trials, metric)
+            told(f"{len(trials)} trials, best {metric} {chosen.score:.4g}")
+        record.end(chosen)
     return Best(chosen.params, chosen.score, record.run_id, tuple(trials))
 
 
@@ -145,7 +145,7 @@ def distribution(name: str, space: Space) -> Any:
 
 
 class Record:
-    """A search as an MLflow run, its trials nested in it; three requests for each."""
+    """A search as an MLflow run, its trials nested in it; it fails where the block does."""
 
     def __init__(self, metric: str, tags: Mapping[str, str]) -> None:
         mlflow = tracking.connect()
@@ -153,6 +153,13 @@ class Record:
         self.metric, self.tags = metric, dict(tags)
         self.place = tracking.experiment(mlflow)
         self.run_id = self.begin("tuning", {"role": "tuning"})
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_found: object) -> None:
+        if kind:
+            self.client.set_terminated(self.run_id, "FAILED")
 
     def begin(self, name: str, tags: dict[str, str]) -> str:
         """The id of a new run."""

@@ -28,13 +28,12 @@ def test_predictions_read_from_a_file_are_those_that_were_written(trained: Train
 
 
 def test_the_smallest_difference_is_seen(trained: Trained) -> None:
-    """One prediction that is another word, or a number off by a trillionth, is a difference."""
-    changed = trained.predictions.copy()
-    if changed.shape[1] > 1:
-        changed.iloc[0, 1] = changed.iloc[0, 1] + 1e-12
-    else:
-        changed.iloc[0, 0] = np.nextafter(changed.iloc[0, 0], np.inf)
-    assert 0 < repro.apart(trained.predictions, changed) < 1
+    """One number that is off in its last digit is a difference, and so is a row too few."""
+    name = str(trained.predictions.columns[-1])
+    values = trained.predictions[name].to_numpy(dtype="float64", copy=True)
+    values[0] = np.nextafter(values[0], np.inf)
+    changed = trained.predictions.assign(**{name: values})
+    assert 0 < repro.apart(trained.predictions, changed) < np.inf
     assert repro.apart(trained.predictions, changed.iloc[1:]) == np.inf
 
 

@@ -8,6 +8,7 @@ import pytest
 from {{ cookiecutter.package_name }} import ProjectError, tracking, tuning
 from {{ cookiecutter.package_name }}.contract import Contract
 from {{ cookiecutter.package_name }}.prediction import LOWER_IS_BETTER
+from {{ cookiecutter.package_name }}.problem import build_model
 from {{ cookiecutter.package_name }}.settings import Settings, Space, Tuning
 from {{ cookiecutter.package_name }}.split import Parts, parts
 from {{ cookiecutter.package_name }}.training import learnable
@@ -76,7 +77,7 @@ def test_the_first_trial_is_what_the_settings_say(
     best: tuning.Best, contract: Contract, few: Settings
 ) -> None:
     """So a search never ends with worse parameters than those that are there."""
-    now = tuning.parameters(tuning.build_model(contract, few))
+    now = tuning.parameters(build_model(contract, few))
     assert best.trials[0].params == {name: now[name] for name in few.tuning.space}
 
 
@@ -94,7 +95,7 @@ def test_the_parameters_reach_the_model(
 ) -> None:
     """A model built with the parameters of a trial has them."""
     for trial in best.trials:
-        built = tuning.build_model(contract, tuning.changed(few, trial.params))
+        built = build_model(contract, tuning.changed(few, trial.params))
         assert trial.params.items() <= tuning.parameters(built).items()
 
 

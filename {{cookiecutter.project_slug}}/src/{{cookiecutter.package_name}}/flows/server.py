@@ -20,7 +20,7 @@ from .. import ProjectError
 
 HOME = Path(".prefect")
 LOG = "server.log"
-PATIENCE = 180  # seconds; the first start makes the database: 8 alone, 75 where ten others compute
+PATIENCE = 300  # seconds; the first start makes the database: 8 alone, 110 where ten others compute
 FAREWELL = 10  # seconds in which it writes down what it was told last
 UNNEEDED = (
     "CANCELLATION_CLEANUP",

@@ -1,7 +1,7 @@
 """The command `pipeline`: from the rows to a champion, step by step."""
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .. import ProjectError
 from ..contract import read_contract
@@ -20,13 +20,21 @@ def main(arguments: list[str]) -> None:
     print(settings.about.question or f"Predicting {contract.target}", flush=True)
     ready = start()
     try:
-        from .pipeline import training  # pylint: disable=import-outside-toplevel  # meanwhile
-
+        training = flow()
         ready()
         outcome = training()
     except KeyboardInterrupt as error:
         raise ProjectError("interrupted; run `make pipeline` again") from error
     print(told(outcome))
+
+
+def flow() -> Any:
+    """The flow; its imports take seconds, in which the server starts."""
+    try:
+        from .pipeline import training  # pylint: disable=import-outside-toplevel
+    except ImportError as error:
+        raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
+    return training
 
 
 def told(outcome: "Outcome") -> str:
