@@ -38,7 +38,7 @@ def test_the_smallest_difference_is_seen(trained: Trained) -> None:
 
 
 def test_a_model_without_a_seed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A parameter that should be a seed and is not set is named; the project's own model has none."""
+    """A parameter that should be a seed and is not set is named; the project has none."""
     assert repro.unseeded() == []
     monkeypatch.setattr(repro, "build_model", lambda *_given: DecisionTreeRegressor())
     assert repro.unseeded() == ["random_state"]

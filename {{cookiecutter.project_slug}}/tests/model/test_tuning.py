@@ -30,7 +30,7 @@ def _parted(frame: pd.DataFrame, contract: Contract, settings: Settings) -> Part
     try:
         return parts(learnable(some, contract, settings), contract, settings)
     except ProjectError as error:
-        pytest.skip(f"these data cannot be searched on: {error}")
+        raise pytest.skip.Exception(f"these data cannot be searched on: {error}") from error
 
 
 @pytest.fixture(name="best", scope="module")
@@ -39,11 +39,11 @@ def _best(parted: Parts, contract: Contract, few: Settings) -> tuning.Best:
     try:
         return tuning.search(parted, contract, few, told=str)
     except ProjectError as error:
-        pytest.skip(f"these data cannot be searched on: {error}")
+        raise pytest.skip.Exception(f"these data cannot be searched on: {error}") from error
 
 
 def test_the_search_and_its_trials_are_nested_runs(best: tuning.Best) -> None:
-    """Each trial is a finished run below the search, which names the best one and its parameters."""
+    """Each trial is a finished run below the search, which names the best one."""
     mlflow = tracking.connect()
     search = mlflow.get_run(best.run_id)
     runs = [mlflow.get_run(trial.run_id) for trial in best.trials]
