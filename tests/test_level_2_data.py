@@ -105,8 +105,8 @@ FAULTS = {
     ),
     "a flood of missing values": (
         range(1, 3),
-        put("pressure", "", slice(None)),
-        "rows are missing; the contract allows",
+        put("temp", "", slice(None)),
+        "of 12,000 rows are missing; the contract allows 6.0%",
     ),
     "a hole where none may be": (
         range(1, 2),

@@ -41,7 +41,9 @@ def ask(method: str, url: str, token: str, body: object = None, may_miss: bool =
 def main() -> None:
     """Set how requests are merged, then protect the branch anew: GitLab cannot change a rule."""
     if not (token := os.environ.get("GITLAB_TOKEN", "")):
-        sys.exit("GITLAB_TOKEN: not set; make one with the scope api (GitLab: Settings, Access tokens)")
+        sys.exit(
+            "GITLAB_TOKEN: not set; make one with the scope api (GitLab: Settings, Access tokens)"
+        )
     told = ["git", "remote", "get-url", "origin"]
     origin = subprocess.run(told, check=True, capture_output=True, text=True).stdout.strip()
     host, path = place(origin)
@@ -53,7 +55,9 @@ def main() -> None:
     ask("PUT", project, token, merging)
     ask("DELETE", f"{protected}/{quote(branch['name'], safe='')}", token, may_miss=True)
     ask("POST", protected, token, branch)
-    print(f"{host}/{path}: {branch['name']} is protected, and nothing is merged before its pipeline")
+    print(
+        f"{host}/{path}: {branch['name']} is protected, and nothing is merged before its pipeline"
+    )
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def add_forest(model: onnx.ModelProto, forest: Forest) -> None:
         steps.append(("Cast", [], {"to": kind}))
     steps.append(("TreeEnsemble", [], attributes(forest) | {"domain": ML}))
     if forest.classes and len(forest.base) == 1:
-        second = np.array([[0, 1]], dtype=forest.precision)  # the sum of the first class is 0
+        second: np.ndarray = np.array([[0, 1]], forest.precision)  # the sum of the first class is 0
         graph.initializer.append(numpy_helper.from_array(second, "second"))
         steps.append(("MatMul", ["second"], {}))
     if forest.classes:

@@ -76,14 +76,14 @@ def convert_times(scope: Any, operator: Any, container: Any) -> None:
         "table": table,
         "flat": np.array([-1, table.shape[1] * step.n_features_in_]),
     }
-    names = {name: scope.get_unique_variable_name(name) for name in (*constants, "minute", "found")}
-    for name, value in constants.items():
-        kind = precision(operator) if name == "table" else TensorProto.INT64
-        container.add_initializer(names[name], kind, value.shape, value.ravel().tolist())
-    week, values, flat, minute, found = names.values()
+    names = [scope.get_unique_variable_name(name) for name in (*constants, "minute", "found")]
+    for name, constant in zip(names, constants.values(), strict=False):
+        real = precision(operator) if constant is table else TensorProto.INT64
+        container.add_initializer(name, real, constant.shape, constant.ravel().tolist())
+    week, known, flat, minute, found = names
     # fmod keeps the sign: -1, a missing time, stays -1, which is the last row of the table
     container.add_node("Mod", [times.full_name, week], [minute], op_version=13, fmod=1)
-    container.add_node("Gather", [values, minute], [found], op_version=13, axis=0)
+    container.add_node("Gather", [known, minute], [found], op_version=13, axis=0)
     container.add_node("Reshape", [found, flat], operator.output_full_names, op_version=14)
 
 

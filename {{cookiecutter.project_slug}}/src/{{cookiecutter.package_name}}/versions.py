@@ -101,7 +101,7 @@ def alias(name: str, number: str | None) -> None:
 
 
 def origin(version: Version | None) -> dict[str, str]:
-    """The commit and the data that a version was made from, by the names that an entry gives them."""
+    """The commit and the data that a version was made from, by the names of an entry."""
     tags = client().get_run(version.run_id).data.tags if version else {}
     known = {"commit": "git.commit", "data_sha256": "data.sha256"}
     return {name: tags.get(tag, tracking.UNKNOWN) for name, tag in known.items()}

@@ -9,15 +9,24 @@ from {{ cookiecutter.package_name }}.promotion import Verdict
 from {{ cookiecutter.package_name }}.sources import checksum
 from {{ cookiecutter.package_name }}.versions import Version
 
+MADE: dict[str, str] = {}  # for all tests: a run does not change
+
 
 def candidate(run: tracking.Run, name: str) -> str:
     """A run that has logged the model of `run`, and a bundle that says it is of model `name`."""
+    if name not in MADE:
+        MADE[name] = made(run, name)
+    return MADE[name]
+
+
+def made(run: tracking.Run, name: str) -> str:
+    """Such a run, made anew."""
     mlflow = tracking.connect()
     client = mlflow.MlflowClient()
     known = client.get_run(run.run_id)
     tags = {key: value for key, value in run.tags.items() if "." in key and "mlflow" not in key}
-    made = client.create_run(known.info.experiment_id, tags=tags | {"model_version": name})
-    run_id = str(made.info.run_id)
+    opened = client.create_run(known.info.experiment_id, tags=tags | {"model_version": name})
+    run_id = str(opened.info.run_id)
     client.log_outputs(run_id, known.outputs.model_outputs)
     for key in ("problem", "metric"):
         client.log_param(run_id, key, run.params[key])

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from candidates import accepted, candidate, promoted, refused
 
-from {{ cookiecutter.package_name }} import ProjectError, history, integrity, publishing, registry, tracking, versions
+from {{ cookiecutter.package_name }} import ProjectError, history, integrity
+from {{ cookiecutter.package_name }} import publishing, registry, tracking, versions
 from {{ cookiecutter.package_name }}.training import Trained
 
 
@@ -101,7 +102,7 @@ def test_a_run_without_a_sound_bundle_is_not_promoted(run: tracking.Run) -> None
     """No bundle, a damaged one or one of another model: refused, and nothing is written."""
     without = registry.register(run.run_id, "none", accepted())
     other = registry.register(candidate(run, "a"), "b", accepted())
-    damaged = registry.register(candidate(run, "c"), "c", accepted())
+    damaged = registry.register(candidate(run, "damaged"), "damaged", accepted())
     versions.client().log_text(damaged.run_id, "changed", "serving/model.joblib")
     for version, told in ((without, "no bundle"), (other, "of model a"), (damaged, "joblib: chan")):
         with pytest.raises(ProjectError, match=told):
@@ -195,7 +196,8 @@ def test_what_the_gate_did_not_do_is_found_refused_and_put_back(
     sound = fault not in (version_renamed, version_deleted)
     champion = second.number if sound else first.number
     assert (aliases()["champion"], served()) == (champion, champion)
-    assert (integrity.verify(versions.held()), history.logged()[max(history.logged())].action) == ([], "repair")
+    actions = [entry.action for entry in history.logged().values()]
+    assert (integrity.verify(versions.held()), actions[-1]) == ([], "repair")
 
 
 def test_the_log_comes_back_on_a_machine_that_has_none(run: tracking.Run) -> None:

@@ -1,4 +1,4 @@
-"""Promotion: a better model is accepted, a worse or an equal one refused, with reasons in numbers."""
+"""Promotion: a better model is accepted, a worse or equal one refused, with reasons."""
 
 from typing import Any
 
@@ -139,7 +139,7 @@ def test_a_further_question_may_refuse(asked: Settings) -> None:
 
 
 def test_a_metric_that_is_not_defined_is_refused_with_a_way_out(settings: Settings) -> None:
-    """Where the held-out rows hold one class, or three, the area is none: another metric is named."""
+    """Where the held-out rows hold one class, or three, another metric is named."""
     asked = settings.model_copy(update={"problem": "classification", "metric": "roc_auc"})
     truth, found = made("classification", 40, 0.1)
     three = found.assign(probability_perhaps=0.0)

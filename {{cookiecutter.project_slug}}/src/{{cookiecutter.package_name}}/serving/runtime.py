@@ -197,6 +197,6 @@ def native(model: bytes, contract: Contract) -> Scores:
     def scores(rows: list[Row]) -> np.ndarray:
         found = predict(estimator, conform(pd.DataFrame(rows, columns=names), contract, names))
         shares = found.drop(columns="prediction") if found.shape[1] > 1 else found["prediction"]
-        return shares.to_numpy()
+        return np.asarray(shares)
 
     return scores

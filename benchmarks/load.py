@@ -1,0 +1,94 @@
+"""Load: one request over and over, on some connections at once, and how long each answer took."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from statistics import quantiles
+from typing import Any
+
+
+@dataclass
+class Load:
+    """What was seen: the milliseconds of each answer, in so many seconds, and the failures."""
+
+    milliseconds: list[float] = field(default_factory=list)
+    seconds: float = 0
+    failures: int = 0
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return len(self.milliseconds) / self.seconds
+
+    def within(self, percent: int) -> float:
+        """The milliseconds that this share of the answers did not exceed."""
+        return quantiles(self.milliseconds, n=100, method="inclusive")[percent - 1]
+
+    def __add__(self, other: "Load") -> "Load":
+        return Load(
+            self.milliseconds + other.milliseconds,
+            self.seconds + other.seconds,
+            self.failures + other.failures,
+        )
+
+
+class Client(asyncio.Protocol):
+    """A connection that sends the same request as soon as it has the answer to the last one."""
+
+    def __init__(self, request: bytes, load: Load, until: float) -> None:
+        self.request, self.load, self.until = request, load, until
+        self.done = asyncio.get_running_loop().create_future()
+        self.rest, self.sent = b"", 0.0
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin."""
+        self.transport = transport
+        self.send()
+
+    def send(self) -> None:
+        """Ask, or stop where the time is over."""
+        self.sent = time.perf_counter()
+        if self.sent < self.until:
+            self.transport.write(self.request)
+        else:
+            self.transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        """Note the answer once it is whole, and ask again."""
+        self.rest += data
+        head, found, body = self.rest.partition(b"\r\n\r\n")
+        if not found or len(body) < length(head):
+            return
+        self.load.milliseconds.append((time.perf_counter() - self.sent) * 1000)
+        self.load.failures += not head.startswith(b"HTTP/1.1 200")
+        self.rest = b""
+        self.send()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The end; before its time it is a failure."""
+        self.load.failures += time.perf_counter() < self.until
+        self.done.set_result(None)
+
+
+def length(head: bytes) -> int:
+    """What a head says of the length of its body."""
+    return int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+
+
+def posted(path: str, body: bytes) -> bytes:
+    """A POST of JSON as it goes over the wire."""
+    return (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+async def loaded(port: int, request: bytes, connections: int, seconds: float) -> Load:
+    """The load of so many connections for so many seconds."""
+    load, loop, started = Load(), asyncio.get_running_loop(), time.perf_counter()
+    clients = [Client(request, load, started + seconds) for _ in range(connections)]
+    for client in clients:
+        await loop.create_connection(lambda client=client: client, "127.0.0.1", port)
+    await asyncio.gather(*(client.done for client in clients))
+    load.seconds = time.perf_counter() - started
+    return load

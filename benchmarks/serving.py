@@ -1,0 +1,228 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["cookiecutter>=2.7,<3", "uvloop>=0.21,<1"]
+# ///
+"""How fast a generated project serves, beside `mlflow models serve` and FastAPI doing nothing.
+
+uv run --script benchmarks/serving.py [--rounds N] [--seconds N]
+
+One model, trained once.  Each party runs as one worker on one core, the load comes from another.
+"""
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from load import Load, loaded, posted
+from peers import HERE, environment, run, snapshot
+
+COOKIECUTTER = f"{shlex.quote(sys.executable)} -m cookiecutter --no-input --default-config"
+CONNECTIONS = ((1, 1), (1, 8), (100, 8))  # rows in a request, and connections
+PREPARE = """
+import hashlib, json
+from pathlib import Path
+from flight_delays import tracking, training
+from flight_delays.contract import read_contract
+from flight_delays.export import export
+from flight_delays.problem import read_data
+from flight_delays.settings import load
+settings, contract = load(), read_contract()
+trained = training.train(read_data(settings), contract, settings)
+run_id, folder = tracking.record(trained), Path("models/serving")
+made = export(trained, folder / "1", run_id)
+sha256 = hashlib.sha256((folder / "1/bundle.json").read_bytes()).hexdigest()
+pointer = {"version": "1", "run_id": run_id, "sha256": sha256}
+(folder / "champion.json").write_text(json.dumps(pointer))
+assert made.runtime == "onnx", made.why
+"""
+
+
+@dataclass
+class Party:
+    """A service: how it is started, where it is asked, and how it wants the rows."""
+
+    name: str
+    command: str
+    path: str
+    form: Any
+    port: int
+    start: float = 0
+    memory: float = 0
+    loads: dict[tuple[int, int], Load] = field(default_factory=dict)
+
+    def request(self, row: dict[str, Any], rows: int) -> bytes:
+        """The request for so many rows."""
+        return posted(self.path, json.dumps(self.form([row] * rows)).encode())
+
+
+def parties(project: Path, run_id: str) -> list[Party]:
+    """Ours, MLflow's and the bare one."""
+    programs = project / ".venv/bin"
+    form = lambda rows: rows if len(rows) > 1 else rows[0]  # noqa: E731
+    mlflow = f"{programs}/mlflow models serve -m runs:/{run_id}/model --env-manager local"
+    return [
+        Party("mlops-ladder, level 2", f"{programs}/flight-delays serve", "/predict", form, 18221),
+        Party(
+            "mlflow models serve",
+            f"{mlflow} --workers 1 --port 18222",
+            "/invocations",
+            lambda rows: {"dataframe_records": rows},
+            18222,
+        ),
+        Party(
+            "bare FastAPI, constant answer",
+            f"{programs}/python {HERE / 'bare_service.py'}",
+            "/predict",
+            form,
+            18223,
+        ),
+    ]
+
+
+def started(party: Party, project: Path, row: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """The process of a party, on the first core; how long it took to its first answer is noted."""
+    begun = time.perf_counter()
+    process = subprocess.Popen(
+        shlex.split(party.command),
+        cwd=project,
+        env=environment()
+        | {"PORT": str(party.port), "FLIGHT_DELAYS_SERVING__PORT": str(party.port)}
+        | {"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db", "OMP_NUM_THREADS": "1"}
+        | {"PATH": f"{project}/.venv/bin:{os.environ['PATH']}"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
+    while not answers(party, row):
+        if process.poll() is not None or time.perf_counter() - begun > 120:
+            raise RuntimeError(f"{party.name}: {party.command}: does not answer")
+        time.sleep(0.01)
+    party.start = time.perf_counter() - begun
+    return process
+
+
+def answers(party: Party, row: dict[str, Any]) -> bool:
+    """Does a party answer a request?"""
+    try:
+        load = uvloop.run(loaded(party.port, party.request(row, 1), 1, 0.001))
+    except OSError:
+        return False
+    return bool(load.milliseconds) and not load.failures
+
+
+def resident(pid: int) -> float:
+    """MiB that a process and all below it hold."""
+    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    own = int(status.partition("VmRSS:")[2].split()[0]) / 1024
+    below = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
+    return own + sum(resident(int(child)) for child in below)
+
+
+def measure(project: Path, rounds: int, seconds: float) -> list[Party]:
+    """Every party under every load, by turns."""
+    python, pointer = project / ".venv/bin/python", project / "models/serving/champion.json"
+    if not pointer.exists():
+        run(python, "-c", PREPARE, at=project)
+    row = json.loads(run(python, "-c", EXAMPLE, at=project))
+    all_ = parties(project, json.loads(pointer.read_text(encoding="utf-8"))["run_id"])
+    processes = []
+    try:
+        for party in all_:
+            processes.append(started(party, project, row))
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+        for turn in range(rounds + 1):
+            for rows, connections in CONNECTIONS:
+                for party in all_:
+                    request = party.request(row, rows)
+                    load = uvloop.run(loaded(party.port, request, connections, seconds))
+                    if turn:  # the first one warms up
+                        party.loads[rows, connections] = (
+                            party.loads.get((rows, connections), Load()) + load
+                        )
+        for party, process in zip(all_, processes, strict=True):
+            party.memory = resident(process.pid)
+    finally:
+        for process in processes:
+            os.killpg(process.pid, 15)
+            process.wait()
+    return all_
+
+
+EXAMPLE = """
+import json
+from flight_delays.contract import read_contract
+from flight_delays.serving.schema import example
+print(json.dumps(example(read_contract())))
+"""
+
+
+def table(all_: list[Party]) -> str:
+    """Answers a second, p50 and p99 of every party under every load, with what start and RSS are."""
+    heads = [f"{rows} row(s), {count} conn." for rows, count in CONNECTIONS]
+    lines = [f"| party | {' | '.join(heads)} | first answer | resident |", "|---" * 6 + "|"]
+    for party in all_:
+        cells = [
+            f"{load.rate:.0f}/s · {load.within(50):.2f} · {load.within(99):.2f} ms"
+            for load in party.loads.values()
+        ]
+        last = f"{party.start:.2f} s | {party.memory:.0f} MiB"
+        lines.append(f"| {party.name} | {' | '.join(cells)} | {last} |")
+    return "\n".join(lines)
+
+
+def targets(ours: Party, mlflow: Party, bare: Party) -> list[tuple[str, float, bool]]:
+    """Each aim in words, what was measured, and whether it is met."""
+
+    def times(peer: Party, load: tuple[int, int]) -> float:
+        return ours.loads[load].rate / peer.loads[load].rate
+
+    late, usual = ours.loads[1, 8].within(99), mlflow.loads[1, 8].within(50)
+    failures = sum(load.failures for load in ours.loads.values())
+    floor = 1 / times(bare, (1, 8))
+    return [
+        ("1 row: at least 25 × mlflow's requests", times(mlflow, (1, 8)), times(mlflow, (1, 8)) >= 25),
+        ("100 rows: at least 10 ×", times(mlflow, (100, 8)), times(mlflow, (100, 8)) >= 10),
+        ("p99 below mlflow's p50, in ms", late, late < usual),
+        ("bare FastAPI at most 1.5 × as fast", floor, floor <= 1.5),
+        ("bare FastAPI, 100 rows (no aim)", 1 / times(bare, (100, 8)), True),
+        ("first answer within 1 s", ours.start, ours.start < 1),
+        ("at most 150 MiB resident", ours.memory, ours.memory <= 150),
+        ("no failed request", failures, not failures),
+    ]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n", maxsplit=1)[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--project", type=Path, help="one that is set up, instead of a new one")
+    options = parser.parse_args()
+    load = f"load {os.getloadavg()[0]:.1f} at the start"
+    print(f"{len(os.sched_getaffinity(0))} cores, {load}", flush=True)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        project = options.project
+        if not project:
+            template = snapshot(HERE.parent, Path(name))
+            asked = ("maturity_level=2", "project_name=Flight Delays")
+            run(*shlex.split(COOKIECUTTER), template, *asked, at=Path(name))
+            project = Path(name) / "flight-delays"
+            run("make", "setup", at=project)
+        measured = measure(project, options.rounds, options.seconds)
+    print(f"\n{table(measured)}\n")
+    for words, found, met in targets(*measured):
+        print(f"{'met   ' if met else 'MISSED'}  {words}: {found:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""Registry, gate and rollback of level 2, proved: by really different models, kills and faults."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Generate, commit, run
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("registry")]
+
+SMALL = {"MY_PROBLEM_TUNING__TRIALS": "1"}
+# One tree that splits once, and forty: really different models of the same rows.
+WORSE = {"MY_PROBLEM_MODEL": json.dumps({"max_iter": 1, "max_leaf_nodes": 2})}
+BETTER = {"MY_PROBLEM_MODEL": json.dumps({"max_iter": 40})}
+KILLED = """
+import os, signal, sys
+from my_problem import history, main, publishing, versions
+
+step, left = sys.argv[1], int(sys.argv[2])
+module = {"write": versions, "append": history, "alias": versions, "conclude": versions}
+module = module.get(step, publishing)
+real = getattr(module, step)
+
+def killed(*arguments):
+    global left
+    left -= 1
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*arguments)
+
+setattr(module, step, killed)
+sys.argv = ["my-problem", "rollback"]
+sys.exit(main())
+"""
+STEPS = [("fetch", 0), ("write", 0), ("append", 0), ("alias", 0), ("alias", 1), ("publish", 0)]
+
+
+def ok(*command: str, at: Path, **environment: str) -> str:
+    """What a command prints; it must end well."""
+    done = run(*command, at=at, **environment)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def fails(*command: str, at: Path, **environment: str) -> str:
+    """What a command prints; it must fail."""
+    done = run(*command, at=at, **environment)
+    assert done.returncode != 0, f"{command}\n{done.stdout}"
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module", name="promoted")
+def _promoted(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose poor first model was replaced by a better one."""
+    made = generate(maturity_level="2", project_name="My Problem")
+    project = tmp_path_factory.mktemp("registry") / made.name
+    shutil.copytree(made, project, symlinks=True)
+    commit(project)
+    ok("make", "pipeline", at=project, **SMALL, **WORSE)
+    ok("make", "pipeline", at=project, **SMALL, **BETTER)
+    return project
+
+
+@pytest.fixture(name="project")
+def _project(promoted: Path, tmp_path: Path) -> Iterator[Path]:
+    """That project; registry, log and what is served are brought back after the test."""
+    kept = ["mlflow.db", "promotions.jsonl", "models"]
+    for name in kept:
+        ok("cp", "-R", str(promoted / name), str(tmp_path / name), at=promoted)
+    yield promoted
+    for name in kept:
+        ok("rm", "-rf", str(promoted / name), at=promoted)
+        ok("cp", "-R", str(tmp_path / name), str(promoted / name), at=promoted)
+    run("git", "checkout", "--quiet", ".", at=promoted)
+
+
+def log(project: Path) -> list[dict[str, str]]:
+    """The decisions of the log."""
+    return [json.loads(line) for line in (project / "promotions.jsonl").open(encoding="utf-8")]
+
+
+def state(project: Path) -> dict[str, str]:
+    """The version that each alias names, and the one that is served."""
+    code = (
+        "import json; from my_problem import publishing, versions;"
+        "print(json.dumps(versions.held().aliases | json.loads(publishing.POINTER.read_text())))"
+    )
+    said = json.loads(ok(".venv/bin/python", "-c", code, at=project))
+    return {name: said[name] for name in ("champion", "previous", "version")}
+
+
+def test_a_worse_model_is_refused_and_a_better_one_accepted(project: Path) -> None:
+    """The second, better model is champion; the first one again is refused, with numbers."""
+    assert [it["action"] for it in log(project)] == ["promote", "promote"]
+    assert state(project) == {"champion": "2", "previous": "1", "version": "2"}
+    worst = {"MY_PROBLEM_MODEL": json.dumps({"max_iter": 2, "max_leaf_nodes": 2})}
+    printed = ok("make", "pipeline", at=project, **SMALL, **worst)
+    assert "against champion v2: gain -" in printed and "more than 0 needed: no" in printed
+    assert log(project)[-1]["action"] == "refuse"
+    assert state(project)["champion"] == "2"
+
+
+def test_a_rollback_is_not_undone_by_the_same_training(project: Path) -> None:
+    """After a rollback the same training is refused; a second rollback brings the model back."""
+    ok("make", "rollback", at=project)
+    assert state(project) == {"champion": "1", "previous": "2", "version": "1"}
+    printed = ok("make", "pipeline", at=project, **SMALL, **BETTER)
+    assert "has rolled back; `make rollback TO=2` brings it back: no" in printed
+    ok("make", "rollback", at=project)
+    assert state(project) == {"champion": "2", "previous": "1", "version": "2"}
+
+
+@pytest.mark.parametrize(("step", "passed"), [*STEPS, ("conclude", 0)])
+def test_a_kill_at_each_step_is_made_good(project: Path, step: str, passed: int) -> None:
+    """SIGKILL before each step of a rollback: champion is logged, and the next command finishes."""
+    command = [".venv/bin/python", "-c", KILLED, step, str(passed)]
+    done = subprocess.run(command, cwd=project, env=os.environ, check=False, capture_output=True)
+    assert done.returncode == -signal.SIGKILL
+    assert state(project)["champion"] in {it["version"] for it in log(project)}
+    assert "All is as the gate left it" in ok("make", "registry", at=project)
+    unwritten = {"champion": "2", "previous": "1", "version": "2"}
+    finished = {"champion": "1", "previous": "2", "version": "1"}
+    assert state(project) == (unwritten if step in ("fetch", "write") else finished)
+
+
+def test_an_alias_moved_by_hand_stops_the_gate(project: Path) -> None:
+    """MLflow's client moves `champion`: named, refused by the pipeline, put back by the way out."""
+    code = (
+        "from my_problem import versions;"
+        "versions.client().set_registered_model_alias(versions.NAME, 'champion', '1')"
+    )
+    ok(".venv/bin/python", "-c", code, at=project)
+    told = "alias champion: it names version 1; the gate decided on 2"
+    assert told in fails("make", "registry", at=project)
+    assert told in fails("make", "pipeline", at=project, **SMALL, **BETTER)
+    ok("make", "registry", "REPAIR=yes", at=project)
+    assert state(project) == {"champion": "2", "previous": "1", "version": "2"}
+
+
+def test_another_machine_serves_what_the_registry_says(project: Path) -> None:
+    """With neither log nor bundles, `make publish` brings both; a changed bundle is found."""
+    ok("rm", "-rf", "promotions.jsonl", "models/serving", at=project)
+    ok("make", "publish", at=project)
+    assert state(project)["version"] == "2" and len(log(project)) == 2
+    (model,) = (project / "models/serving/2").glob("model.*")
+    model.write_bytes(b"another")
+    assert f"{model.relative_to(project)}: changed" in fails("make", "registry", at=project)
+    ok("make", "publish", "registry", at=project)
+
+
+MUTANTS = {
+    "equal models welcome": ("promotion.py", "gain.value > least", "gain.value >= least"),
+    "errors welcome": ("promotion.py", "value <= floor if lower", "value >= floor if lower"),
+    "the verdict ignored": ("registry.py", "if not verdict.accepted:", "if False:"),
+    "an alias before the log": (
+        "decisions.py",
+        "    history.append(entry)\n    carry",
+        "    carry",
+    ),
+    "aliases not compared": ("integrity.py", "if names != right:", "if False:"),
+    "evidence not compared": ("history.py", "sound and entry.short", "entry.short"),
+    "a bundle not verified": ("publishing.py", "checksum(folder / name) != digest", "False"),
+    "a rollback forgotten": ("rivals.py", "in filter(None, (", "in filter(None, () and ("),
+    "an unpaired draw": (
+        "resampling.py",
+        "times = np.bincount(random",
+        "times = np.ones(rows) + 0 * np.bincount(random",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_the_tests_of_the_project_catch_a_fault_in_the_gate(project: Path, name: str) -> None:
+    """A fault planted in gate or registry turns the project's own tests red."""
+    module, old, new = MUTANTS[name]
+    path = project / "src/my_problem" / module
+    text = path.read_text(encoding="utf-8")
+    assert old in text, f"the fault does not fit the code any more: {old}"
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    tests = ["tests/model/test_promotion.py", "tests/code/test_registry.py"]
+    fails(".venv/bin/pytest", "-q", "-x", *tests, "tests/code/test_rollback.py", at=project)

@@ -1,0 +1,344 @@
+"""The service of level 2, proved by using it: under load, through promotions, until SIGTERM."""
+
+import http.client
+import json
+import signal
+import socket
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Generate, commit, outside_make, run
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("level 2 serving")]
+
+SCHEMATHESIS = "schemathesis==4.32.5"
+SOURCE = Path("src/flight_delays/serving")
+PUBLISH = '''
+import hashlib, json, sys
+from pathlib import Path
+from flight_delays.contract import read_contract
+from flight_delays.export import export
+from flight_delays.problem import read_data
+from flight_delays.settings import load
+from flight_delays.training import train
+folder = Path("models/serving")
+for number, rate in (("1", 0.02), ("2", 0.3)):
+    settings, contract = load(model={"learning_rate": rate}), read_contract()
+    made = export(train(read_data(settings).head(3000), contract, settings), folder / number)
+    assert made.runtime == "onnx", made.why
+'''
+
+
+def publish(project: Path, number: str) -> None:
+    """Move the pointer, as the registry does."""
+    folder = project / "models/serving"
+    bundle = (folder / number / "bundle.json").read_bytes()
+    done = subprocess.run(["sha256sum"], input=bundle, capture_output=True, check=True)
+    sha256 = done.stdout.decode().split()[0]
+    pointer = {"version": number, "run_id": f"run-{number}", "sha256": sha256}
+    unfinished = folder / "champion.part"
+    unfinished.write_text(json.dumps(pointer), encoding="utf-8")
+    unfinished.replace(folder / "champion.json")
+
+
+@pytest.fixture(scope="module", name="project")
+def _project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of level 2 with two models, of which the first is published."""
+    made = generate(maturity_level="2", project_name="Flight Delays")
+    project = tmp_path_factory.mktemp("serving") / made.name
+    subprocess.run(["cp", "-R", str(made), str(project)], check=True)
+    commit(project)
+    for command in (["make", "setup"], [".venv/bin/python", "-c", PUBLISH]):
+        done = run(*command, at=project)
+        assert done.returncode == 0, done.stderr
+    publish(project, "1")
+    return project
+
+
+@pytest.fixture(name="tree")
+def _tree(project: Path) -> Iterator[Path]:
+    """The project, brought back after the test to what is committed, with model 1 published."""
+    yield project
+    run("git", "reset", "--quiet", "--hard", at=project)
+    for log in project.glob("predictions.db*"):
+        log.unlink()
+    publish(project, "1")
+
+
+class Service:
+    """A service that runs, and its address."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self.process = process
+        self.port = port
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection that is kept."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+
+    def ask(self, path: str, body: Any = None) -> tuple[int, Any]:
+        """The status and the JSON of one answer."""
+        return asked(self.connect(), path, body)
+
+
+def asked(to: http.client.HTTPConnection, path: str, body: Any = None) -> tuple[int, Any]:
+    """The status and the JSON of an answer over this connection."""
+    if body is None:
+        to.request("GET", path)
+    else:
+        to.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+    answer = to.getresponse()
+    return answer.status, json.loads(answer.read())
+
+
+@contextmanager
+def serving(project: Path, *command: str, path: str = "/health") -> Iterator[Service]:
+    """A service of this project, once it answers; ended with SIGTERM, and then waited for."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = {"FLIGHT_DELAYS_SERVING__PORT": str(port)}
+    settings |= {"FLIGHT_DELAYS_SERVING__POLL_SECONDS": "0.05"}
+    around = outside_make()
+    around.pop("PYTHONDONTWRITEBYTECODE", None)  # else every start compiles all that it imports
+    process = subprocess.Popen(
+        command or [".venv/bin/flight-delays", "serve"],
+        cwd=project,
+        env=around | settings,
+        stderr=subprocess.DEVNULL,
+    )
+    service = Service(process, port)
+    try:
+        until = time.monotonic() + 60
+        while True:
+            try:
+                service.ask(path)
+                break
+            except OSError:
+                assert time.monotonic() < until and process.poll() is None
+                time.sleep(0.02)
+        yield service
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def example(service: Service) -> dict[str, Any]:
+    """The row that the description of the service shows."""
+    operation = service.ask("/openapi.json")[1]["paths"]["/predict"]["post"]
+    row = operation["requestBody"]["content"]["application/json"]["examples"]["one"]["value"]
+    assert isinstance(row, dict)
+    return row
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Plant a fault; the text that it replaces must be there."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def test_make_serve_answers_within_two_seconds(project: Path) -> None:
+    """From `make serve` to the first prediction it takes less than 2 s, at best of five."""
+    best = 60.0
+    for _ in range(5):
+        started = time.monotonic()
+        with serving(project, "make", "serve") as service:
+            row = example(service)
+            assert service.ask("/predict", row)[0] == 200
+            best = min(best, time.monotonic() - started)
+    assert best < 2
+
+
+def test_without_a_model_the_process_lives_and_serves_the_first(tree: Path) -> None:
+    """`/ready` and `/predict` say 503 before the first publication, and 200 after it."""
+    (tree / "models/serving/champion.json").unlink()
+    with serving(tree) as service:
+        row = example(service)
+        assert service.ask("/ready")[0] == service.ask("/predict", row)[0] == 503
+        assert service.ask("/health")[0] == 200
+        publish(tree, "1")
+        until = time.monotonic() + 30
+        while service.ask("/ready")[0] == 503 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert service.ask("/predict", row)[0] == 200
+
+
+def test_a_tampered_model_is_not_served(tree: Path) -> None:
+    """With one byte of the model changed the old one answers on, and `/health` says why."""
+    path = tree / "models/serving/2/model.onnx"
+    whole = path.read_bytes()
+    try:
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        with serving(tree) as service:
+            publish(tree, "2")
+            until = time.monotonic() + 30
+            while not service.ask("/health")[1]["trouble"] and time.monotonic() < until:
+                time.sleep(0.05)
+            assert "sha256" in service.ask("/health")[1]["trouble"]
+            assert service.ask("/version")[1]["version"] == "1"
+            assert service.ask("/predict", example(service))[0] == 200
+    finally:
+        path.write_bytes(whole)
+
+
+def promoted(project: Path, requests: int = 10_000, changes: int = 20) -> set[tuple[str, float]]:
+    """Every pair of model and prediction that is answered to so many requests during changes.
+
+    AssertionError where an answer is missing or is not 200.
+    """
+    with serving(project) as service, ThreadPoolExecutor(9) as pool:
+        row, left = example(service), iter(range(requests))
+
+        def ask() -> set[tuple[str, float]]:
+            connection, seen = service.connect(), set()
+            for _ in left:
+                status, answer = asked(connection, "/predict", row)
+                assert status == 200, answer
+                seen.add((answer["model_version"], answer["probability"]["True"]))
+            return seen
+
+        asking = [pool.submit(ask) for _ in range(8)]
+        for change in range(changes):
+            publish(project, str(2 - change % 2))
+            until = time.monotonic() + 30
+            while service.ask("/version")[1]["version"] != str(2 - change % 2):
+                assert time.monotonic() < until
+        return set().union(*(asked_.result() for asked_ in asking))
+
+
+def test_no_request_fails_while_models_change(tree: Path) -> None:
+    """10,000 requests during 10 promotions and 10 rollbacks: all answered, by one of two models."""
+    seen = promoted(tree)
+    assert len(seen) == len(dict(seen)) == 2
+
+
+def test_a_swap_in_two_steps_is_found(tree: Path) -> None:
+    """A follower that gives the old model the new one's name for a moment does not go unnoticed."""
+    edit(
+        tree / SOURCE / "following.py",
+        "self.current = self.champion(pointer)",
+        "new = self.champion(pointer)\n"
+        "                if self.current:\n"
+        "                    self.current.model.bundle.update(new.model.bundle)\n"
+        "                    __import__('time').sleep(0.1)\n"
+        "                self.current = new",
+    )
+    assert len(promoted(tree, 4000)) > 2
+
+
+def unlogged(project: Path) -> tuple[int, set[str]]:
+    """How many requests were answered until SIGTERM ended the service, and the ones not logged."""
+    answered: set[str] = set()
+    with serving(project) as service, ThreadPoolExecutor(8) as pool:
+        row = example(service)
+
+        def ask() -> None:
+            connection = service.connect()
+            try:
+                while True:
+                    status, answer = asked(connection, "/predict", row)
+                    assert status == 200, answer
+                    answered.add(answer["request_id"])
+            except (OSError, http.client.HTTPException):
+                return  # the service is gone
+
+        for _ in range(8):
+            pool.submit(ask)
+        time.sleep(2)
+        service.process.send_signal(signal.SIGTERM)
+        service.process.wait(60)
+    with sqlite3.connect(project / "predictions.db") as store:
+        logged = {number for (number,) in store.execute("select request_id from predictions")}
+    return len(answered), answered - logged
+
+
+def test_sigterm_loses_no_answered_request(tree: Path) -> None:
+    """Under load, until the end: every request that was answered is in the log."""
+    answered, lost = unlogged(tree)
+    assert answered > 100 and not lost
+
+
+def test_a_log_that_does_not_finish_is_found(tree: Path) -> None:
+    """A log that leaves what waits loses requests, and the proof above sees it."""
+    edit(tree / SOURCE / "log.py", "        self._thread.join()\n", "")
+    edit(tree / SOURCE / "log.py", "PAUSE = 0.2", "PAUSE = 5")
+    assert unlogged(tree)[1]
+
+
+def conforms(project: Path) -> subprocess.CompletedProcess[str]:
+    """What Schemathesis says of the running service."""
+    with serving(project) as service:
+        return run(
+            *("uvx", "--quiet", "--from", SCHEMATHESIS, "schemathesis", "run"),
+            f"http://127.0.0.1:{service.port}/openapi.json",
+            *("--checks", "all", "--phases", "examples,coverage,fuzzing"),
+            *("--max-examples", "30", "--seed", "1", "--no-color", "--continue-on-failure"),
+            at=project,
+        )
+
+
+def test_schemathesis_finds_nothing(tree: Path) -> None:
+    """No 5xx, no undocumented answer, no broken row taken and no good one refused."""
+    done = conforms(tree)
+    assert done.returncode == 0 and "No issues found" in done.stdout, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("openapi.py", '    answers["422"] =', '    answers["418"] ='),
+        ("schema.py", 'extra="forbid"', 'extra="allow"'),
+    ],
+    ids=["an answer that is not documented", "a column that is not refused"],
+)
+def test_schemathesis_finds_a_planted_fault(tree: Path, file: str, old: str, new: str) -> None:
+    """An undocumented answer, or a request against the contract that is taken, is found."""
+    edit(tree / SOURCE / file, old, new)
+    if file == "schema.py":  # what is taken, not what is said, is what the fault changes
+        edit(tree / SOURCE / "openapi.py", "document[\"components\"][\"schemas\"] |=", FORBIDDEN)
+    done = conforms(tree)
+    assert done.returncode == 1, done.stdout
+
+
+FORBIDDEN = '''shared["$defs"]["Row"]["additionalProperties"] = False
+    document["components"]["schemas"] |='''
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("schema.py", 'extra="forbid"', 'extra="ignore"'),
+        ("schema.py", "strict=True", "strict=False"),
+        ("following.py", 'if found != pointer["sha256"]', "if not found"),
+        ("following.py", "        model.answers(types.read", "        (types.read"),
+        ("app.py", 'Reply(orjson.dumps({"detail": detail}), 422)', 'Reply(b"{}", 422)'),
+        ("app.py", "            await asked\n", "            pass\n"),
+        ("log.py", "self._dropped += 1", "self._dropped += 0"),
+        ("log.py", "        self._thread.join()\n", ""),
+        ("openapi.py", '"required": True, ', ""),
+    ],
+)
+def test_the_tests_of_the_project_catch_a_fault(tree: Path, file: str, old: str, new: str) -> None:
+    """Each of these faults in the service's code fails the project's own tests."""
+    edit(tree / SOURCE / file, old, new)
+    done = run(".venv/bin/pytest", "-q", "-x", "tests/serving", at=tree)
+    assert done.returncode == 1, done.stdout
+
+
+def test_the_service_starts_without_heavy_libraries(project: Path) -> None:
+    """Serving an ONNX model imports neither pandas nor scikit-learn, MLflow or Prefect."""
+    code = (
+        "import sys, flight_delays.serving.main as service; service.build()\n"
+        "found = {'pandas', 'sklearn', 'scipy', 'mlflow', 'prefect'} & sys.modules.keys()\n"
+        "sys.exit(str(found) if found else 0)"
+    )
+    done = run(".venv/bin/python", "-c", code, at=project)
+    assert done.returncode == 0, done.stderr
