@@ -46,12 +46,9 @@ class Client(asyncio.Protocol):
         self.send()
 
     def send(self) -> None:
-        """Ask, or stop where the time is over."""
+        """Ask."""
         self.sent = time.perf_counter()
-        if self.sent < self.until:
-            self.transport.write(self.request)
-        else:
-            self.transport.close()
+        self.transport.write(self.request)
 
     def data_received(self, data: bytes) -> None:
         """Note the answer once it is whole, and ask again."""
@@ -62,7 +59,10 @@ class Client(asyncio.Protocol):
         self.load.milliseconds.append((time.perf_counter() - self.sent) * 1000)
         self.load.failures += not head.startswith(b"HTTP/1.1 200")
         self.rest = b""
-        self.send()
+        if time.perf_counter() < self.until:
+            self.send()
+        else:
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end; before its time it is a failure."""

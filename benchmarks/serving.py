@@ -88,9 +88,8 @@ def parties(project: Path, run_id: str) -> list[Party]:
     ]
 
 
-def started(party: Party, project: Path, row: dict[str, Any]) -> subprocess.Popen[bytes]:
-    """The process of a party, on the first core; how long it took to its first answer is noted."""
-    begun = time.perf_counter()
+def start(party: Party, project: Path) -> subprocess.Popen[bytes]:
+    """The process of a party, on the first core."""
     process = subprocess.Popen(
         shlex.split(party.command),
         cwd=project,
@@ -103,12 +102,17 @@ def started(party: Party, project: Path, row: dict[str, Any]) -> subprocess.Pope
         start_new_session=True,
     )
     os.sched_setaffinity(process.pid, {min(os.sched_getaffinity(0))})
+    return process
+
+
+def wait(party: Party, process: subprocess.Popen[bytes], row: dict[str, Any]) -> None:
+    """Wait for the first answer of a party, and note how long that took."""
+    begun = time.perf_counter()
     while not answers(party, row):
         if process.poll() is not None or time.perf_counter() - begun > 120:
             raise RuntimeError(f"{party.name}: {party.command}: does not answer")
         time.sleep(0.01)
     party.start = time.perf_counter() - begun
-    return process
 
 
 def answers(party: Party, row: dict[str, Any]) -> bool:
@@ -138,7 +142,8 @@ def measure(project: Path, rounds: int, seconds: float) -> list[Party]:
     processes = []
     try:
         for party in all_:
-            processes.append(started(party, project, row))
+            processes.append(start(party, project))
+            wait(party, processes[-1], row)
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         for turn in range(rounds + 1):
             for rows, connections in CONNECTIONS:
@@ -162,7 +167,10 @@ EXAMPLE = """
 import json
 from flight_delays.contract import read_contract
 from flight_delays.serving.schema import example
-print(json.dumps(example(read_contract())))
+contract = read_contract()
+row = example(contract)
+row |= {name: row[name].removesuffix("Z") for name in contract.inputs("time")}  # as MLflow wants it
+print(json.dumps(row))
 """
 
 

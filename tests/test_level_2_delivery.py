@@ -507,7 +507,7 @@ def test_the_deployment_runs(cluster: Delivered, tmp_path: Path) -> None:
         client("kube", "play", str(pod))
         assert within(60, lambda: ask("/ready", port=POD_PORT)[0] == 200)
         assert ask("/version", port=POD_PORT)[1]["commit"] == cluster.commit
-        name = client("ps", "--format", "{{.Names}}", "--filter", f"ancestor={packed}")
+        name = client("ps", "--format", "{{.Names}}", "--filter", f"ancestor=localhost/{packed}")
         assert client("exec", name, "id", "-u") == "10001"
         written = "import os; print(os.access('/app', os.W_OK), os.statvfs('/').f_flag & 1)"
         assert client("exec", name, "python", "-c", written) == "False 1"

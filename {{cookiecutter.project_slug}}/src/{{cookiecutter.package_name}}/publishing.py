@@ -11,7 +11,9 @@ import tempfile
 from pathlib import Path
 
 from . import ProjectError, tracking
+from .contract import read_contract
 from .history import Entry
+from .prediction import save_model
 from .sources import checksum
 from .versions import Version, of
 
@@ -98,6 +100,13 @@ def publish(entry: Entry) -> None:
     for path in SERVING.iterdir():
         if path.is_dir() and path.name not in (entry.version, entry.previous):
             shutil.rmtree(path)
+
+
+def bring_model(entry: Entry) -> None:
+    """Have `make predict` use the model of this entry, as the service does."""
+    mlflow, run = tracking.connect(), f"runs:/{entry.run_id}"
+    contract = read_contract(Path(mlflow.artifacts.download_artifacts(f"{run}/contract.toml")))
+    save_model(mlflow.sklearn.load_model(f"{run}/model"), contract, entry.model_version)
 
 
 def faults(entry: Entry | None) -> list[str]:

@@ -138,7 +138,9 @@ def rollback_main(arguments: list[str]) -> None:
     """Make the previous champion, or another one, champion again."""
     parser = argparse.ArgumentParser(prog="rollback", description="Bring a former champion back.")
     parser.add_argument("--to", metavar="VERSION", help="which (default: the previous champion)")
-    print(rollback(parser.parse_args(arguments).to))
+    entry = rollback(parser.parse_args(arguments).to)
+    print(entry)
+    publishing.bring_model(entry)
     print(listing(versions.held()))
     print("The service follows by itself.  To take it back: make rollback")
 
@@ -150,4 +152,5 @@ def publish_main(arguments: list[str]) -> None:
     last = publish()
     if last is None:
         raise ProjectError("no version is champion yet; run `make pipeline`")
+    publishing.bring_model(last)
     print(f"{publishing.POINTER}: names v{last.version}.  Next: make serve")

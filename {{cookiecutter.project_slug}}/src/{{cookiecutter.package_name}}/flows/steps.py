@@ -12,6 +12,7 @@ from .. import ProjectError, history, observers, promotion, registry, tracking, 
 from .. import versions
 from ..contract import Contract
 from ..export import export
+from ..prediction import save_model
 from ..problem import read_data
 from ..promotion import Verdict
 from ..rivals import rivals
@@ -116,4 +117,5 @@ def register(trained: Trained, run_id: str, verdict: Verdict) -> tuple[Outcome, 
     version = registry.register(run_id, trained.version, verdict)
     if verdict.accepted:
         registry.promote(version, verdict)
+        save_model(trained.model, trained.contract, trained.version)  # for `make predict`
     return Outcome(verdict, version), f"version {version.number}"
