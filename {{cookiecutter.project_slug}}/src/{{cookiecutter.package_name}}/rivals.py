@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
@@ -62,7 +63,7 @@ def predictions(last: Entry, trained: Trained) -> pd.DataFrame:
             run_id=last.run_id, artifact_path=CONTRACT.name, dst_path=folder
         )
         problem = versions.client().get_run(last.run_id).data.params.get("problem")
-        contract = same_question(read_contract(text), str(problem), trained)
+        contract = same_question(read_contract(Path(text)), str(problem), trained)
         rows = conform(trained.holdout, contract, contract.inputs())
         try:
             return predict(mlflow.sklearn.load_model(place), rows)

@@ -3,15 +3,17 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
+import pandas as pd
 import pytest
 from candidates import accepted, candidate, promoted, refused
 
 from {{ cookiecutter.package_name }} import ProjectError, history, integrity
-from {{ cookiecutter.package_name }} import publishing, registry, tracking, versions
+from {{ cookiecutter.package_name }} import publishing, registry, rivals, tracking, versions
 from {{ cookiecutter.package_name }}.training import Trained
 
 
@@ -53,6 +55,29 @@ def test_the_champion_leads_to_its_run_and_scores(run: tracking.Run, trained: Tr
     assert {"git.commit", "data.sha256", "env.lock_sha256"} <= made.tags.keys() and made.params
     assert signature.inputs.input_names() == list(rows)
     assert np.array_equal(found, trained.predictions["prediction"].head(5))
+
+
+def test_the_champion_is_asked_about_the_rows_of_the_candidate(
+    run: tracking.Run, trained: Trained
+) -> None:
+    """The champion's predictions for the held-out rows stand beside those of the candidate."""
+    first = promoted(run, "a")
+    found, answers = rivals.rivals(trained)
+    name = f"champion v{first.number}"
+    pd.testing.assert_frame_equal(found[name], trained.predictions)
+    assert (list(found), answers) == (["candidate", "baseline", name], [])
+
+
+def test_a_champion_of_another_contract_is_told_and_not_asked(
+    run: tracking.Run, trained: Trained
+) -> None:
+    """Where the candidate's rows lack what the champion needs, it is none, and the reason said."""
+    first = promoted(run, "a")
+    lost = trained.contract.inputs()[0]
+    found, answers = rivals.rivals(replace(trained, holdout=trained.holdout.drop(columns=lost)))
+    assert found[f"champion v{first.number}"] is None
+    assert [answer.passed for answer in answers] == [True]
+    assert f"{lost}: column is missing" in answers[0].reason
 
 
 def test_the_log_says_who_promoted_what_when_and_why(run: tracking.Run) -> None:
