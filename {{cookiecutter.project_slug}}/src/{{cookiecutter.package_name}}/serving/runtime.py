@@ -1,11 +1,8 @@
-"""The model as the service runs it: a bundle in, answers out.
-
-The only file that imports onnxruntime.  Pandas and the model's library are imported for a model
-that is served natively, and for no other.
-"""
+"""The model as the service runs it, answers from a bundle.  The only file that imports onnxruntime."""
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -122,6 +119,7 @@ def verified(path: Path, sha256: str) -> bytes:
 
 def compiled(model: bytes, contract: Contract) -> Scores:
     """Scores by ONNX Runtime: on one thread, as a call takes microseconds and workers are many."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime  # pylint: disable=import-outside-toplevel  # not for a native model
 
     options = onnxruntime.SessionOptions()
