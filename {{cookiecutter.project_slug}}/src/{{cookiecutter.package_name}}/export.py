@@ -132,8 +132,8 @@ def parity(trained: Trained, scores: Scores) -> Parity:
 
 def as_rows(frame: pd.DataFrame) -> list[Row]:
     """Rows as the service gets them: plain values, None where one is missing."""
-    rows: list[Row] = frame.astype("object").where(frame.notna(), None).to_dict("records")
-    return rows
+    plain = frame.astype("object").where(frame.notna(), None)
+    return [{str(name): row[name] for name in row} for row in plain.to_dict("records")]
 
 
 def edges(rows: pd.DataFrame, contract: Contract) -> list[pd.DataFrame]:

@@ -64,7 +64,7 @@ def test_the_champion_is_asked_about_the_rows_of_the_candidate(
     first = promoted(run, "a")
     found, answers = rivals.rivals(trained)
     name = f"champion v{first.number}"
-    pd.testing.assert_frame_equal(found[name], trained.predictions)
+    pd.testing.assert_frame_equal(pd.DataFrame(found[name]), trained.predictions)
     assert (list(found), answers) == (["candidate", "baseline", name], [])
 
 

@@ -1,10 +1,12 @@
-"""A model for the tests of the service: published like a champion, and its number in each answer."""
+"""A model for the tests of the service, published like a champion; it answers with its number."""
 
 import json
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from {{ cookiecutter.package_name }}.contract import Contract
 from {{ cookiecutter.package_name }}.serving.following import POINTER, Follower
@@ -37,14 +39,14 @@ def publish(folder: Path, number: int, contract: Contract, classifies: bool = Tr
 
 def loaded(folder: Path) -> Loaded:
     """The model of a folder that `publish` made."""
-    bundle, number = read_bundle(folder), int(folder.name)
+    bundle, number = read_bundle(folder) | {"names": CLASSES}, int(folder.name)
     contract = Contract(**bundle["contract"])
 
-    def scores(rows: list[dict[str, Any]]) -> list[Any]:
+    def scores(rows: list[dict[str, Any]]) -> np.ndarray:
         times = [row[name] for row in rows for name in contract.inputs("time")]
         assert all(isinstance(time, datetime | None) for time in times)
         said = [float(place == number) for place in range(len(CLASSES))]
-        return [said if bundle["classes"] else float(number) for _ in rows]
+        return np.array([said if bundle["classes"] else float(number) for _ in rows])
 
     return Loaded(bundle, contract, scores)
 

@@ -16,9 +16,9 @@ from {{ cookiecutter.package_name }}.serving.store import Store
 NOW = datetime(2024, 1, 1, 12, tzinfo=UTC)
 
 
-def served(number: int = 0, status: int = 200, rows: int = 1) -> Served:
+def served(number: int = 0, status: int = 200, count: int = 1) -> Served:
     """A request that was answered."""
-    given, said = [{"at": NOW, "é": number}] * rows, [{"prediction": number}] * rows
+    given, said = [{"at": NOW, "é": number}] * count, [{"prediction": number}] * count
     return Served(f"id-{number}", NOW, status, 0.0015, "model-1", given, said)
 
 
@@ -46,7 +46,7 @@ def test_every_answered_request_is_a_row(tmp_path: Path) -> None:
 def test_a_row_says_who_asked_what_and_was_told_what(tmp_path: Path) -> None:
     """Request, time, model, inputs and output as JSON, number of rows, and milliseconds."""
     log = opened(tmp_path / "log.db")
-    log(served(7, rows=2))
+    log(served(7, count=2))
     log.close()
     assert rows(tmp_path / "log.db", "*") == [
         (
@@ -71,13 +71,11 @@ def test_a_refused_request_is_no_row(tmp_path: Path, status: int) -> None:
     assert log.counts() == {"written": 0, "waiting": 0, "dropped": 0, "failed": 0}
 
 
-def test_a_full_log_drops_and_counts(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_full_log_drops_and_counts(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """What does not fit is dropped, counted and told; what was taken is written."""
     log = opened(tmp_path / "log.db", capacity=3)
     for number in range(4):
-        log(served(number, rows=2))
+        log(served(number, count=2))
     assert log.counts()["dropped"] == 3
     log.close()
     assert rows(tmp_path / "log.db") == [("id-0",)]

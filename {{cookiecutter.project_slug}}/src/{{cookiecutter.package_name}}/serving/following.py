@@ -84,7 +84,8 @@ class Follower:
             )
         model = self._load(folder)
         types = Types.of(model.contract, model.bundle["classes"] or (), self._unserved.limit)
-        model.answers(types.read(orjson.dumps(types.example))[0])  # it does answer, and the first time is slow
+        rows, _ = types.read(orjson.dumps(types.example))
+        model.answers(rows)  # it does answer, and the first time is slow
         return Champion(str(pointer["version"]), str(pointer["run_id"]), model, types)
 
     async def follow(self, seconds: float) -> None:
