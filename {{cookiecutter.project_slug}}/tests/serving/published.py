@@ -1,4 +1,4 @@
-"""A model for the tests of the service: published like a champion, and its number in each answer."""
+"""A model for the tests of the service, published like a champion; it answers its number."""
 
 import json
 from datetime import datetime
@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from {{ cookiecutter.package_name }}.contract import Contract
 from {{ cookiecutter.package_name }}.serving.following import POINTER, Follower
 from {{ cookiecutter.package_name }}.serving.runtime import BUNDLE, Loaded, read_bundle
@@ -22,6 +23,7 @@ def publish(folder: Path, number: int, contract: Contract, classifies: bool = Tr
         "runtime": "native",
         "why": "a model of the tests",
         "classes": CLASSES if classifies else None,
+        "names": CLASSES if classifies else None,
         "contract": contract.model_dump(mode="json"),
         "files": {},
     }
@@ -40,11 +42,11 @@ def loaded(folder: Path) -> Loaded:
     bundle, number = read_bundle(folder), int(folder.name)
     contract = Contract(**bundle["contract"])
 
-    def scores(rows: list[dict[str, Any]]) -> list[Any]:
+    def scores(rows: list[dict[str, Any]]) -> np.ndarray:
         times = [row[name] for row in rows for name in contract.inputs("time")]
         assert all(isinstance(time, datetime | None) for time in times)
         said = [float(place == number) for place in range(len(CLASSES))]
-        return [said if bundle["classes"] else float(number) for _ in rows]
+        return np.array([said if bundle["classes"] else float(number)] * len(rows))
 
     return Loaded(bundle, contract, scores)
 

@@ -1,8 +1,7 @@
 """The service: what it answers, and that it says in OpenAPI all that it answers."""
 
-import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 

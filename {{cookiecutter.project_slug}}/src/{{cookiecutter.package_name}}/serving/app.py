@@ -144,7 +144,7 @@ def create_app(
             await asyncio.to_thread(observer.close)
 
     title, about = __package__.partition(".")[0], settings.about.question
-    app = FastAPIOffline(
+    app: FastAPI = FastAPIOffline(
         redoc_url=None,
         title=title,
         description=about,

@@ -33,8 +33,9 @@ class Champion:
 class Follower:
     """Holds the champion that the pointer in a folder names: `current`, or None before the first.
 
-    A request takes `current` once, so that it meets one model with its own types; `unserved` are those before the first.
-    `trouble` says why the pointer is not followed; the model before it then serves on.
+    A request takes `current` once, so that it meets one model with its own types; `unserved` are
+    the types before the first model.  `trouble` says why the pointer is not followed; the model
+    before it then serves on.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Follower:
             )
         model = self._load(folder)
         types = Types.of(model.contract, model.bundle["classes"] or (), self._unserved.limit)
-        model.answers(types.read(orjson.dumps(types.example))[0])  # it does answer, and the first time is slow
+        model.answers(types.read(orjson.dumps(types.example))[0])  # the first answer is a slow one
         return Champion(str(pointer["version"]), str(pointer["run_id"]), model, types)
 
     async def follow(self, seconds: float) -> None:

@@ -55,8 +55,8 @@ class Version(BaseModel):
     version: str | None = None
     model_version: str | None = None
     run_id: str | None = None
-    runtime: str | None = Field(None, description="onnx or native")
-    why: str | None = Field(None, description="why it is native")
+    runtime: str | None = Field(default=None, description="onnx or native")
+    why: str | None = Field(default=None, description="why it is native")
     commit: str = Field(description="of the code")
     python: str
 
