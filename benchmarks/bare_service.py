@@ -1,4 +1,4 @@
-"""The least that a FastAPI service can do: check the same body with static types, answer the same."""
+"""The least that a FastAPI service can do: check the same body, answer a constant."""
 
 import os
 import tomllib

@@ -39,6 +39,7 @@ class Client(asyncio.Protocol):
         self.request, self.load, self.until = request, load, until
         self.done = asyncio.get_running_loop().create_future()
         self.rest, self.sent = b"", 0.0
+        self.transport: Any = None
 
     def connection_made(self, transport: Any) -> None:
         """Begin."""

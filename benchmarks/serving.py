@@ -47,7 +47,7 @@ assert made.runtime == "onnx", made.why
 
 
 @dataclass
-class Party:
+class Party:  # pylint: disable=too-many-instance-attributes  # half is asked, half is found
     """A service: how it is started, where it is asked, and how it wants the rows."""
 
     name: str
@@ -64,13 +64,17 @@ class Party:
         return posted(self.path, json.dumps(self.form([row] * rows)).encode())
 
 
+def plain(rows: list[dict[str, Any]]) -> Any:
+    """A row as an object, more as a list."""
+    return rows if len(rows) > 1 else rows[0]
+
+
 def parties(project: Path, run_id: str) -> list[Party]:
     """Ours, MLflow's and the bare one."""
     programs = project / ".venv/bin"
-    form = lambda rows: rows if len(rows) > 1 else rows[0]  # noqa: E731
     mlflow = f"{programs}/mlflow models serve -m runs:/{run_id}/model --env-manager local"
     return [
-        Party("mlops-ladder, level 2", f"{programs}/flight-delays serve", "/predict", form, 18221),
+        Party("mlops-ladder, level 2", f"{programs}/flight-delays serve", "/predict", plain, 18221),
         Party(
             "mlflow models serve",
             f"{mlflow} --workers 1 --port 18222",
@@ -82,7 +86,7 @@ def parties(project: Path, run_id: str) -> list[Party]:
             "bare FastAPI, constant answer",
             f"{programs}/python {HERE / 'bare_service.py'}",
             "/predict",
-            form,
+            plain,
             18223,
         ),
     ]
@@ -90,7 +94,7 @@ def parties(project: Path, run_id: str) -> list[Party]:
 
 def start(party: Party, project: Path) -> subprocess.Popen[bytes]:
     """The process of a party, on the first core."""
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # pylint: disable=consider-using-with  # ended by `measure`
         shlex.split(party.command),
         cwd=project,
         env=environment()
@@ -198,7 +202,11 @@ def targets(ours: Party, mlflow: Party, bare: Party) -> list[tuple[str, float, b
     failures = sum(load.failures for load in ours.loads.values())
     floor = 1 / times(bare, (1, 8))
     return [
-        ("1 row: at least 25 × mlflow's requests", times(mlflow, (1, 8)), times(mlflow, (1, 8)) >= 25),
+        (
+            "1 row: at least 25 × mlflow's requests",
+            times(mlflow, (1, 8)),
+            times(mlflow, (1, 8)) >= 25,
+        ),
         ("100 rows: at least 10 ×", times(mlflow, (100, 8)), times(mlflow, (100, 8)) >= 10),
         ("p99 below mlflow's p50, in ms", late, late < usual),
         ("bare FastAPI at most 1.5 × as fast", floor, floor <= 1.5),

@@ -27,7 +27,7 @@ def opened(path: Path, capacity: int = 100) -> PredictionLog:
     return PredictionLog(partial(Store, f"sqlite:///{path}"), capacity)
 
 
-def rows(path: Path, columns: str = "request_id") -> list[Any]:
+def logged(path: Path, columns: str = "request_id") -> list[Any]:
     """What the log holds, in order."""
     with sqlite3.connect(path) as store:
         return store.execute(f"select {columns} from predictions order by id").fetchall()
@@ -39,7 +39,7 @@ def test_every_answered_request_is_a_row(tmp_path: Path) -> None:
     for number in range(1000):
         log(served(number))
     log.close()
-    assert rows(tmp_path / "log.db") == [(f"id-{number}",) for number in range(1000)]
+    assert logged(tmp_path / "log.db") == [(f"id-{number}",) for number in range(1000)]
     assert log.counts() == {"written": 1000, "waiting": 0, "dropped": 0, "failed": 0}
 
 
@@ -48,7 +48,7 @@ def test_a_row_says_who_asked_what_and_was_told_what(tmp_path: Path) -> None:
     log = opened(tmp_path / "log.db")
     log(served(7, count=2))
     log.close()
-    assert rows(tmp_path / "log.db", "*") == [
+    assert logged(tmp_path / "log.db", "*") == [
         (
             1,
             "id-7",
@@ -78,7 +78,7 @@ def test_a_full_log_drops_and_counts(tmp_path: Path, caplog: pytest.LogCaptureFi
         log(served(number, count=2))
     assert log.counts()["dropped"] == 3
     log.close()
-    assert rows(tmp_path / "log.db") == [("id-0",)]
+    assert logged(tmp_path / "log.db") == [("id-0",)]
     assert "full: 1 requests are not in it" in caplog.text
 
 
@@ -92,7 +92,7 @@ def test_rows_wait_while_the_database_is_down(tmp_path: Path) -> None:
         time.sleep(0.01)
     place.mkdir()
     log.close()
-    assert rows(place / "log.db") == [(f"id-{number}",) for number in range(3)]
+    assert logged(place / "log.db") == [(f"id-{number}",) for number in range(3)]
 
 
 def test_several_workers_write_to_one_file(tmp_path: Path) -> None:
@@ -103,4 +103,4 @@ def test_several_workers_write_to_one_file(tmp_path: Path) -> None:
             log(served(number))
     for log in logs:
         log.close()
-    assert len(rows(tmp_path / "log.db")) == 100
+    assert len(logged(tmp_path / "log.db")) == 100

@@ -8,6 +8,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Protocol
 
 from ..settings import Settings
@@ -29,6 +31,19 @@ class Store(Protocol):
         """Write no more."""
 
 
+@dataclass
+class Tally:
+    """How many requests, and how many rows they had."""
+
+    requests: int = 0
+    rows: int = 0
+
+    def add(self, events: Sequence[Served]) -> None:
+        """Count these too."""
+        self.requests += len(events)
+        self.rows += sum(len(event.rows) for event in events)
+
+
 class PredictionLog:
     """An observer that writes each answered request, in order, to what `opening` gives.
 
@@ -39,15 +54,14 @@ class PredictionLog:
     name = "log"
 
     def __init__(self, opening: Callable[[], Store], capacity: int) -> None:
-        self._opening = opening
-        self._store: Store | None = None
+        self._store = cache(opening)
         self._capacity = capacity
         self._queue: deque[Served] = deque()
         self._batch: list[Served] = []
         self._closing = threading.Event()
-        # Each number is changed by one thread only, the first three by that of the requests.
-        self._taken = self._taken_rows = self._dropped = 0
-        self._written = self._written_rows = self._failed = 0
+        # Each is changed by one thread only: the first two by that of the requests.
+        self._taken, self._dropped = Tally(), 0
+        self._written, self._failed = Tally(), 0
         self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
         self._thread.start()
 
@@ -55,19 +69,18 @@ class PredictionLog:
         """Put an answered request into the queue, or drop it where that is full."""
         if event.status != 200:
             return
-        if self._taken_rows - self._written_rows + len(event.rows) > self._capacity:
+        if self._taken.rows - self._written.rows + len(event.rows) > self._capacity:
             self._dropped += 1
             seldom(self._dropped, "full: %s requests are not in it", self._dropped)
             return
-        self._taken += 1
-        self._taken_rows += len(event.rows)
+        self._taken.add([event])
         self._queue.append(event)
 
     def counts(self) -> dict[str, int]:
         """Requests that are written, wait and were dropped; and writes that failed."""
         return {
-            "written": self._written,
-            "waiting": self._taken - self._written,
+            "written": self._written.requests,
+            "waiting": self._taken.requests - self._written.requests,
             "dropped": self._dropped,
             "failed": self._failed,
         }
@@ -76,7 +89,7 @@ class PredictionLog:
         """Write what waits, and stop.  Says so where the database does not take it."""
         self._closing.set()
         self._thread.join()
-        if left := self._taken - self._written:
+        if left := self.counts()["waiting"]:
             LOG.error("lost: %s answered requests could not be written", left)
 
     def _run(self) -> None:
@@ -85,23 +98,24 @@ class PredictionLog:
         until = time.monotonic() + PATIENCE
         while not self._write() and time.monotonic() < until:
             time.sleep(PAUSE)
-        if self._store:
-            self._store.close()
+        if self._store.cache_info().currsize:
+            self._store().close()
 
     def _write(self) -> bool:
         """Write all that waits, a batch at a time; False where that failed."""
         try:
-            self._store = self._store or self._opening()
+            store = self._store()
             while self._batch or self._queue:
                 while self._queue and len(self._batch) < BATCH:
                     self._batch.append(self._queue.popleft())
-                self._store.write(self._batch)
-                self._written += len(self._batch)
-                self._written_rows += sum(len(event.rows) for event in self._batch)
+                store.write(self._batch)
+                self._written.add(self._batch)
                 self._batch.clear()
         except Exception as error:  # pylint: disable=broad-exception-caught  # any driver's own
             self._failed += 1
-            seldom(self._failed, "not written, to be tried again: %s", str(error).split("\n")[0])
+            seldom(
+                self._failed, "not written, to be tried again: %s", str(error).partition("\n")[0]
+            )
             return False
         return True
 

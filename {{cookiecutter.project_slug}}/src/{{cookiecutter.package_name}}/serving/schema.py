@@ -1,4 +1,4 @@
-"""Requests and answers as types, made from the contract: the one place that says what is refused."""
+"""Requests and answers as types, made from the contract; what they refuse never gets further."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
