@@ -15,7 +15,7 @@ from .contract import read_contract
 from .history import Entry
 from .prediction import save_model
 from .sources import checksum
-from .versions import Version, of
+from .versions import NAME, Version, of
 
 SERVING = Path("models/serving")
 POINTER = SERVING / "champion.json"
@@ -104,9 +104,10 @@ def publish(entry: Entry) -> None:
 
 def bring_model(entry: Entry) -> None:
     """Have `make predict` use the model of this entry, as the service does."""
-    mlflow, run = tracking.connect(), f"runs:/{entry.run_id}"
-    contract = read_contract(Path(mlflow.artifacts.download_artifacts(f"{run}/contract.toml")))
-    save_model(mlflow.sklearn.load_model(f"{run}/model"), contract, entry.model_version)
+    mlflow, file = tracking.connect(), f"runs:/{entry.run_id}/contract.toml"
+    contract = read_contract(Path(mlflow.artifacts.download_artifacts(file)))
+    model = mlflow.sklearn.load_model(f"models:/{NAME}/{entry.version}")
+    save_model(model, contract, entry.model_version)
 
 
 def faults(entry: Entry | None) -> list[str]:
