@@ -38,13 +38,15 @@ def publish(folder: Path, number: int, contract: Contract, classifies: bool = Tr
 
 
 def loaded(folder: Path) -> Loaded:
-    """The model of a folder that `publish` made."""
+    """The model of a folder that `publish` made; from number 3 on it cannot answer."""
     bundle, number = read_bundle(folder), int(folder.name)
     contract = Contract(**bundle["contract"])
 
     def scores(rows: list[dict[str, Any]]) -> np.ndarray:
         times = [row[name] for row in rows for name in contract.inputs("time")]
         assert all(isinstance(time, datetime | None) for time in times)
+        if number >= len(CLASSES):
+            raise ValueError("a model that cannot answer")
         said = [float(place == number) for place in range(len(CLASSES))]
         return np.array([said if bundle["classes"] else float(number)] * len(rows))
 
