@@ -1,4 +1,4 @@
-"""A model for the tests of the service, published like a champion; it answers with its number."""
+"""A model for the tests of the service, published like a champion; it answers its number."""
 
 import json
 from datetime import datetime
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from {{ cookiecutter.package_name }}.contract import Contract
 from {{ cookiecutter.package_name }}.serving.following import POINTER, Follower
 from {{ cookiecutter.package_name }}.serving.runtime import BUNDLE, Loaded, read_bundle
@@ -24,6 +23,7 @@ def publish(folder: Path, number: int, contract: Contract, classifies: bool = Tr
         "runtime": "native",
         "why": "a model of the tests",
         "classes": CLASSES if classifies else None,
+        "names": CLASSES if classifies else None,
         "contract": contract.model_dump(mode="json"),
         "files": {},
     }
@@ -38,15 +38,17 @@ def publish(folder: Path, number: int, contract: Contract, classifies: bool = Tr
 
 
 def loaded(folder: Path) -> Loaded:
-    """The model of a folder that `publish` made."""
-    bundle, number = read_bundle(folder) | {"names": CLASSES}, int(folder.name)
+    """The model of a folder that `publish` made; from number 3 on it cannot answer."""
+    bundle, number = read_bundle(folder), int(folder.name)
     contract = Contract(**bundle["contract"])
 
     def scores(rows: list[dict[str, Any]]) -> np.ndarray:
         times = [row[name] for row in rows for name in contract.inputs("time")]
         assert all(isinstance(time, datetime | None) for time in times)
+        if number >= len(CLASSES):
+            raise ValueError("a model that cannot answer")
         said = [float(place == number) for place in range(len(CLASSES))]
-        return np.array([said if bundle["classes"] else float(number) for _ in rows])
+        return np.array([said if bundle["classes"] else float(number)] * len(rows))
 
     return Loaded(bundle, contract, scores)
 

@@ -68,10 +68,10 @@ def test_what_is_no_input_is_refused_by_name(types: Types, contract: Contract) -
 
 
 def test_an_id_may_be_given(contract: Contract) -> None:
-    """An id, as text or number, is taken and not asked for."""
-    columns = contract.columns | {"the id": Column(kind="text", role="id")}
+    """An id is not asked for, and taken: as text, or as the whole number that the column holds."""
+    columns = contract.columns | {"the id": Column(kind="integer", role="id")}
     types = Types.of(Contract(columns=columns), CLASSES, MOST)
-    for given in ("a1", 7):
+    for given in ("a1", 7, 7.0, 2**60 + 1):
         rows, _ = types.read(json.dumps(types.example | {"the id": given}).encode())
         assert rows[0]["the id"] == given
     assert refused(types, types.example | {"the id": 2**63})

@@ -60,10 +60,20 @@ def number(column: Column) -> Any:
     return Annotated[float, Field(ge=low, le=high, multiple_of=1), shown]
 
 
+def identity(column: Column) -> Any:
+    """Text; of a column of numbers also a whole number, which stays as it is."""
+    if column.kind not in ("number", "integer"):
+        return str
+    bounds = Field(ge=-(2**63), lt=2**63, multiple_of=1)
+    whole = Annotated[int, bounds] | Annotated[float, bounds]
+    shown = {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}
+    return str | Annotated[whole, WithJsonSchema(shown)]
+
+
 def value(column: Column) -> Any:
     """The type of one value of a column."""
     if column.role == "id":
-        kind: Any = str | Annotated[int, Field(ge=-(2**63), lt=2**63)]
+        kind: Any = identity(column)
     elif column.kind in ("number", "integer"):
         kind = number(column)
     elif column.kind == "time":
