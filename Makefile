@@ -30,7 +30,8 @@ test-fast: setup ## the tests of the inner loop, under 30 seconds
 	@$(BIN)/pytest -n 2 -m "not slow"
 
 check: setup ## black, pylint and mypy on the template's own code
-	@$(BIN)/black --check --quiet . && $(BIN)/pylint --disable=R0801 local_extensions.py tools benchmarks \
+	@$(BIN)/black --check --quiet . && $(BIN)/pylint --disable=R0801 local_extensions.py tools \
+	&& $(BIN)/pylint --disable=R0801,E0401 benchmarks \
 	&& $(BIN)/pylint --disable=C,R,W0613,W0621 tests && $(BIN)/mypy
 
 locks: setup ## [UPGRADE=yes]: renew the locks that projects get

@@ -179,7 +179,7 @@ print(json.dumps(row))
 
 
 def table(all_: list[Party]) -> str:
-    """Answers a second, p50 and p99 of every party under every load, with what start and RSS are."""
+    """Answers a second, p50 and p99 of every party under every load; its start and its memory."""
     heads = [f"{rows} row(s), {count} conn." for rows, count in CONNECTIONS]
     lines = [f"| party | {' | '.join(heads)} | first answer | resident |", "|---" * 6 + "|"]
     for party in all_:

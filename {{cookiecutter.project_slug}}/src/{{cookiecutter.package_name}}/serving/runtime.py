@@ -1,4 +1,4 @@
-"""The model as the service runs it, answers from a bundle.  The only file that imports onnxruntime."""
+"""The model as the service runs it: a bundle in, answers out.  The only user of onnxruntime."""
 
 import hashlib
 import json
@@ -111,8 +111,8 @@ def verified(path: Path, sha256: str) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         raise ProjectError(
-            f"{path}: sha256 is {found[:12]}…, {BUNDLE} says {sha256[:12]}…: it was changed after the"
-            " export; publish the version again"
+            f"{path}: sha256 is {found[:12]}…, {BUNDLE} says {sha256[:12]}…: it was changed after"
+            " the export; publish the version again"
         )
     return content
 
