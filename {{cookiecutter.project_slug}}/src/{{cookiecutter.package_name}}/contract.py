@@ -115,7 +115,8 @@ def refuse(breaches: list[Breach]) -> None:
     """Raises ProjectError that lists every breach, where there are any."""
     if breaches:
         lines = "\n  ".join(map(str, breaches))
-        raise ProjectError(f"the data break the contract\n  {lines}")
+        way_out = "Correct the data; where they are right, widen contract.toml, or make contract"
+        raise ProjectError(f"the data break the contract\n  {lines}\n  {way_out}")
 
 
 def read_contract(path: Path = CONTRACT) -> Contract:

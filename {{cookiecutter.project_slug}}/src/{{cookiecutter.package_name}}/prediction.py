@@ -66,7 +66,8 @@ def broken(values: pd.Series, wrong: np.ndarray, rule: str) -> Breach:
     """The breach of a rule by these values, of which `wrong` says true."""
     places = np.flatnonzero(wrong)
     rows = tuple(int(values.index[place]) + 1 for place in places[:3])
-    shown = repr(values.iloc[places[0]])
+    first = values.iloc[places[0]]
+    shown = "" if pd.isna(first) else repr(getattr(first, "item", lambda: first)())
     return Breach(str(values.name), rule, len(places), len(values), rows, shown)
 
 
@@ -185,9 +186,7 @@ def write(frames: Iterable[pd.DataFrame], path: Path) -> tuple[int, pd.DataFrame
 def main(arguments: list[str]) -> None:
     """Predict for each row of a file, of any length."""
     parser = argparse.ArgumentParser(prog="predict", description="Predict for each row of a file.")
-    parser.add_argument(
-        "--data", help="CSV or Parquet file, or a pattern (default: as config.toml)"
-    )
+    parser.add_argument("--data", help="CSV or Parquet file, or a pattern (default: config.toml)")
     parser.add_argument("--out", help=f"CSV or Parquet file to write (default: {OUTPUT})")
     options = parser.parse_args(arguments)
     settings, saved = load(), load_model()

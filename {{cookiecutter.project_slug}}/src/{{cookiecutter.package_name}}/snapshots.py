@@ -71,7 +71,7 @@ def named(name: str) -> str:
     """The md5 that the pointer of a data file names.  ProjectError where it names none."""
     found = re.search(r"md5: ([0-9a-f]{32})$", Path(pointer(name)).read_text("utf-8"), re.M)
     if not found:
-        raise ProjectError(f"{pointer(name)}: no md5 in it; git checkout it, or run `make snapshot`")
+        raise ProjectError(f"{pointer(name)}: no md5 in it; git checkout it, or `make snapshot`")
     return found[1]
 
 

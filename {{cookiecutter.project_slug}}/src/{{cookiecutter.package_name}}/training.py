@@ -101,7 +101,7 @@ def learnable(
     """
     target = contract.target
     if target in frame.columns:
-        frame = frame[frame[target].notna()].reset_index(drop=True)
+        frame = frame[frame[target].notna()]
     if len(frame) < FEWEST_ROWS:
         raise ProjectError(
             f"{target}: {len(frame)} rows have one; at least {FEWEST_ROWS} are needed"
