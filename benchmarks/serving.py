@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,8 @@ def measure(project: Path, rounds: int, seconds: float) -> list[Party]:
             party.memory = resident(process.pid)
     finally:
         for process in processes:
-            os.killpg(process.pid, 15)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, 15)
             process.wait()
     return all_
 
