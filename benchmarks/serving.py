@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -162,7 +163,8 @@ def measure(project: Path, rounds: int, seconds: float) -> list[Party]:
             party.memory = resident(process.pid)
     finally:
         for process in processes:
-            os.killpg(process.pid, 15)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, 15)
             process.wait()
     return all_
 
@@ -200,7 +202,7 @@ def targets(ours: Party, mlflow: Party, bare: Party) -> list[tuple[str, float, b
 
     late, usual = ours.loads[1, 8].within(99), mlflow.loads[1, 8].within(50)
     failures = sum(load.failures for load in ours.loads.values())
-    floor = 1 / times(bare, (1, 8))
+    floor, many = 1 / times(bare, (1, 8)), 1 / times(bare, (100, 8))
     return [
         (
             "1 row: at least 25 × mlflow's requests",
@@ -209,8 +211,8 @@ def targets(ours: Party, mlflow: Party, bare: Party) -> list[tuple[str, float, b
         ),
         ("100 rows: at least 10 ×", times(mlflow, (100, 8)), times(mlflow, (100, 8)) >= 10),
         ("p99 below mlflow's p50, in ms", late, late < usual),
-        ("bare FastAPI at most 1.5 × as fast", floor, floor <= 1.5),
-        ("bare FastAPI, 100 rows (no aim)", 1 / times(bare, (100, 8)), True),
+        ("bare FastAPI at most 1.5 × as fast, 1 row", floor, floor <= 1.5),
+        ("bare FastAPI at most 1.5 × as fast, 100 rows", many, many <= 1.5),
         ("first answer within 1 s", ours.start, ours.start < 1),
         ("at most 150 MiB resident", ours.memory, ours.memory <= 150),
         ("no failed request", failures, not failures),
