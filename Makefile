@@ -5,7 +5,7 @@ UV ?= $(shell command -v uv || echo $(BIN)/uv)
 export PATH := $(BIN):$(PATH)
 OUT ?= ..
 
-.PHONY: help setup demo new test test-fast check locks docs
+.PHONY: help setup demo new test test-fast test-long check locks docs
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -23,8 +23,11 @@ demo: setup ## generate a level-1 project in demo/, train it, and say what to ty
 new: setup ## [OUT=folder]: ask the questions and generate a project (default: beside this folder)
 	@$(BIN)/cookiecutter . --output-dir "$(OUT)"
 
-test: setup ## every test, the slow ones included: environments, trainings, climbs (about 12 minutes)
-	@$(BIN)/pytest -n 2 --dist loadgroup
+test: setup ## the tests, the slow ones included: environments, trainings, climbs, services
+	@$(BIN)/pytest -n 2 --dist loadgroup -m "not long"
+
+test-long: setup ## faults planted in whole pipelines, images and forges: over an hour; needs Docker's engine
+	@$(BIN)/pytest -n 2 --dist loadgroup -m long
 
 test-fast: setup ## the tests of the inner loop, under 30 seconds
 	@$(BIN)/pytest -n 2 -m "not slow"

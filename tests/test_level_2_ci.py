@@ -268,6 +268,7 @@ def hollow(project: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_last_job_of_github_is_green_where_all_ran(
     copied: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -280,6 +281,7 @@ def test_the_last_job_of_github_is_green_where_all_ran(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("job", JOBS)
 def test_a_skipped_job_turns_github_red(
     copied: Callable[[str], Path], tmp_path: Path, job: str
@@ -293,6 +295,7 @@ def test_a_skipped_job_turns_github_red(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_tests_that_were_not_counted_turn_github_red(
     copied: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -311,6 +314,7 @@ def hollow_gitlab(project: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_last_job_of_gitlab_is_green_where_all_ran(copied: Callable[[str], Path]) -> None:
     """All jobs run, and no deployment without a tag."""
     project = copied("gitlab")
@@ -319,6 +323,7 @@ def test_the_last_job_of_gitlab_is_green_where_all_ran(copied: Callable[[str], P
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("job", JOBS)
 def test_a_job_that_is_left_out_turns_gitlab_red(copied: Callable[[str], Path], job: str) -> None:
     """A job whose rules never hold."""
@@ -330,6 +335,7 @@ def test_a_job_that_is_left_out_turns_gitlab_red(copied: Callable[[str], Path], 
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_job_that_may_fail_turns_gitlab_red(copied: Callable[[str], Path]) -> None:
     """`allow_failure` lets a pipeline go on, and the last job ends it."""
     project = copied("gitlab")
@@ -382,6 +388,7 @@ FAULTS: dict[str, tuple[str, Callable[[Path], None], str]] = {
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_turns_the_job_of_github_red(
     small: Callable[[str], Path], tmp_path: Path, name: str
@@ -395,6 +402,7 @@ def test_a_planted_fault_turns_the_job_of_github_red(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_turns_the_job_of_gitlab_red(
     small: Callable[[str], Path], name: str
@@ -423,6 +431,7 @@ MUTANTS = {
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_dies_in_the_job_that_tests(
     copied: Callable[[str], Path], tmp_path: Path, name: str
@@ -458,6 +467,7 @@ def clone(project: Path, folder: Path, champion: Path) -> Path:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_tag_is_checked_trained_built_asked_and_deployed_by_github(
     copied: Callable[[str], Path], engine: Engine, tmp_path: Path
 ) -> None:
@@ -480,6 +490,7 @@ def test_a_tag_is_checked_trained_built_asked_and_deployed_by_github(
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_push_is_checked_trained_built_and_asked_by_gitlab(
     copied: Callable[[str], Path], engine: Engine
 ) -> None:

@@ -68,7 +68,7 @@ def table_of(encoder: OrdinalEncoder, categories: Any) -> dict[str, Any]:
 
 def convert_times(scope: Any, operator: Any, container: Any) -> None:
     """Times by a table of what the function says of each minute of the week."""
-    (times,), step = operator.inputs, operator.raw_operator
+    times, step = operator.inputs[0], operator.raw_operator
     require(isinstance(times.type, Int64TensorType), "it calls a function on other than times")
     table = tabulated(step)
     constants = {
@@ -78,13 +78,13 @@ def convert_times(scope: Any, operator: Any, container: Any) -> None:
     }
     names = [scope.get_unique_variable_name(name) for name in (*constants, "minute", "found")]
     for name, constant in zip(names, constants.values(), strict=False):
-        real = precision(operator) if constant is table else TensorProto.INT64
-        container.add_initializer(name, real, constant.shape, constant.ravel().tolist())
-    week, known, flat, minute, found = names
+        kind = precision(operator) if constant is table else TensorProto.INT64
+        container.add_initializer(name, kind, constant.shape, constant.ravel().tolist())
+    week, known, flat, *made = names
     # fmod keeps the sign: -1, a missing time, stays -1, which is the last row of the table
-    container.add_node("Mod", [times.full_name, week], [minute], op_version=13, fmod=1)
-    container.add_node("Gather", [known, minute], [found], op_version=13, axis=0)
-    container.add_node("Reshape", [found, flat], operator.output_full_names, op_version=14)
+    container.add_node("Mod", [times.full_name, week], made[:1], op_version=13, fmod=1)
+    container.add_node("Gather", [known, made[0]], made[1:], op_version=13, axis=0)
+    container.add_node("Reshape", [made[1], flat], operator.output_full_names, op_version=14)
 
 
 def precision(operator: Any) -> int:
