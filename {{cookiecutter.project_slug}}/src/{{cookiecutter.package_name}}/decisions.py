@@ -45,10 +45,7 @@ def decide(
     Raises ProjectError, and nothing is written, where a version has no sound bundle to serve.
     """
     entries = versions.held().entries
-    bundle = ""
-    if version and action != "refuse":
-        known = [it.bundle for it in entries if it.version == version.number and it.bundle]
-        bundle = publishing.fetch(version, known[0] if known else None)
+    bundle = brought(version, entries) if version and action != "refuse" else ""
     entry = Entry(
         number=entries[-1].number + 1 if entries else 1,
         time=datetime.now(UTC),
@@ -67,6 +64,12 @@ def decide(
     history.append(entry)
     carry_out(entry)
     return entry
+
+
+def brought(version: Version, entries: list[Entry]) -> str:
+    """The sha256 of the version's bundle, which is here then, and is what it was if it ever was."""
+    known = [it.bundle for it in entries if it.version == version.number and it.bundle]
+    return publishing.fetch(version, known[0] if known else None)
 
 
 def who() -> str:

@@ -74,7 +74,7 @@ class Leaks(Section):
     """How much of the target one column alone may tell, and the columns that may tell it all.
 
     0.9: a copy tells 1.00, one with 5 % of noise 0.93; of honest columns the petals of irises tell
-    0.89 of their kind, the distance of a flight 0.86 of its time in the air.
+    0.89 of their kind, the distance of a journey 0.86 of how long it lasts.
     """
 
     threshold: float = Field(default=0.9, gt=0, le=1)

@@ -133,23 +133,12 @@ def create_app(
 
     `observers` are told of each request.  `authenticate` may raise HTTPException.
     """
-
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(follower.look)
-        following = asyncio.create_task(follower.follow(settings.serving.poll_seconds))
-        yield
-        following.cancel()
-        for observer in observers:
-            await asyncio.to_thread(observer.close)
-
-    title, about = __package__.partition(".")[0], settings.about.question
     app: FastAPI = FastAPIOffline(
         redoc_url=None,
-        title=title,
-        description=about,
+        title=__package__.partition(".")[0],
+        description=settings.about.question,
         version="1",
-        lifespan=lifespan,
+        lifespan=lambda _: living(follower, observers, settings.serving.poll_seconds),
         generate_unique_id_function=lambda route: route.name,
     )
     predictor = Predictor(follower, observers, authenticate)
@@ -157,6 +146,19 @@ def create_app(
     app.openapi = lambda: described(app, follower.types)  # type: ignore[method-assign]
     add_probes(app, follower, observers, settings.serving.commit)
     return app
+
+
+@asynccontextmanager
+async def living(
+    follower: Follower, observers: Sequence[Observer], seconds: float
+) -> AsyncIterator[None]:
+    """From the start of the service to its end: follow the champion, then close the observers."""
+    await asyncio.to_thread(follower.look)
+    following = asyncio.create_task(follower.follow(seconds))
+    yield
+    following.cancel()
+    for observer in observers:
+        await asyncio.to_thread(observer.close)
 
 
 def add_probes(
@@ -180,16 +182,16 @@ def add_probes(
     @app.get("/version")
     async def version() -> Version:
         """Which model, which code, which Python?"""
-        served = follower.current
-        if not served:
-            return Version(commit=commit, python=platform.python_version())
-        bundle = served.model.bundle
-        return Version(
-            version=served.number,
-            model_version=served.model.version,
-            run_id=served.run_id,
-            runtime=bundle["runtime"],
-            why=bundle.get("why"),
-            commit=commit,
-            python=platform.python_version(),
-        )
+        known = told(follower.current) if follower.current else {}
+        return Version(**known, commit=commit, python=platform.python_version())
+
+
+def told(served: Champion) -> dict[str, str]:
+    """Which model is served, and how."""
+    return {
+        "version": served.number,
+        "model_version": served.model.version,
+        "run_id": served.run_id,
+        "runtime": served.model.bundle["runtime"],
+        "why": served.model.bundle.get("why"),
+    }
