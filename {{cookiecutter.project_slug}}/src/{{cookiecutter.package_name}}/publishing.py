@@ -10,12 +10,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from . import ProjectError, tracking
+from . import ProjectError, tracking, versions
 from .contract import read_contract
 from .history import Entry
 from .prediction import save_model
 from .sources import checksum
-from .versions import NAME, Version, of
+from .versions import Version, of
 
 SERVING = Path("models/serving")
 POINTER = SERVING / "champion.json"
@@ -106,7 +106,7 @@ def bring_model(entry: Entry) -> None:
     """Have `make predict` use the model of this entry, as the service does."""
     mlflow, file = tracking.connect(), f"runs:/{entry.run_id}/contract.toml"
     contract = read_contract(Path(mlflow.artifacts.download_artifacts(file)))
-    model = mlflow.sklearn.load_model(f"models:/{NAME}/{entry.version}")
+    model = mlflow.sklearn.load_model(f"models:/{versions.NAME}/{entry.version}")
     save_model(model, contract, entry.model_version)
 
 
