@@ -34,7 +34,8 @@ class Follower:
     """Holds the champion that the pointer in a folder names: `current`, or None before the first.
 
     A request takes `current` once, so that it meets one model with its own types; `unserved` are
-    those before the first.  `trouble` says why the pointer is not followed; the model before it then serves on.
+    those before the first.  `trouble` says why the pointer is not followed; the model before it
+    then serves on.
     """
 
     def __init__(
