@@ -3,6 +3,7 @@
 BIN := $(CURDIR)/.venv/bin
 UV ?= $(shell command -v uv || echo $(BIN)/uv)
 export PATH := $(BIN):$(PATH)
+unexport PYTHONDONTWRITEBYTECODE # where an image sets it, each start compiles all libraries anew
 OUT ?= ..
 
 .PHONY: help setup demo new test test-fast test-long check locks docs

@@ -225,7 +225,7 @@ def test_one_flipped_byte_fails(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("column", "value", "told"),
     [
-        ("distance", "far", "distance: 1 of 1000 rows hold no integer: 'far'"),
+        ("distance", "far", "distance: 1 of 1,000 rows hold no integer: 'far' (rows "),
         ("origin", None, "origin: column is missing"),
     ],
 )

@@ -202,22 +202,40 @@ KINDS: list[tuple[str, list[Any], dict[str, Any]]] = [
     (
         "flag",
         repeated("true", "FALSE", ""),
-        {"kind": "boolean", "role": "feature", "nullable": True},
+        {"kind": "boolean", "role": "feature", "nullable": True, "missing": 0.72},
     ),
     (
         "asked",
         repeated("?", *range(20)),
-        {"kind": "integer", "role": "feature", "nullable": True, "range": [0, 19]},
+        {
+            "kind": "integer",
+            "role": "feature",
+            "nullable": True,
+            "missing": 0.15,
+            "range": [0, 19],
+        },
     ),
     (
         "told",
         repeated("unbekannt", *range(20)),
-        {"kind": "integer", "role": "feature", "nullable": True, "range": [0, 19]},
+        {
+            "kind": "integer",
+            "role": "feature",
+            "nullable": True,
+            "missing": 0.15,
+            "range": [0, 19],
+        },
     ),
     (
         "endless",
         repeated("inf", *range(20)),
-        {"kind": "integer", "role": "feature", "nullable": True, "range": [0, 19]},
+        {
+            "kind": "integer",
+            "role": "feature",
+            "nullable": True,
+            "missing": 0.15,
+            "range": [0, 19],
+        },
     ),
     (
         "version",
@@ -338,8 +356,14 @@ def test_every_type_of_parquet_finds_its_kind(
     assert run(python, "-c", PARQUET, at=here).returncode == 0
     assert contract("own.parquet", "7") == {
         "row_id": {"kind": "text", "role": "id"},
-        "whole": {"kind": "integer", "role": "feature", "nullable": True, "range": [1, 59]},
-        "truth": {"kind": "boolean", "role": "feature", "nullable": True},
+        "whole": {
+            "kind": "integer",
+            "role": "feature",
+            "nullable": True,
+            "missing": 0.08,
+            "range": [1, 59],
+        },
+        "truth": {"kind": "boolean", "role": "feature", "nullable": True, "missing": 0.08},
         "money": {"kind": "number", "role": "feature", "range": [0.5, 59.5]},
         "day": {"kind": "time", "role": "time", "format": "ISO8601"},
         "moment": {"kind": "time", "role": "feature"},

@@ -12,34 +12,22 @@ from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
 from threadpoolctl import threadpool_limits
 
 from .prediction import LOWER_IS_BETTER, METRICS, predict, score
+from .resampling import resampled
 from .training import Trained
 
-RESAMPLES = 200
 IMPORTANCE_ROWS = 1000
 
 
 def intervals(
     problem: str, truth: pd.Series, found: pd.DataFrame, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """The 95 % interval of each metric: the percentile bootstrap over the held-out rows.
-
-    Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.  NaN where a metric is
-    not defined.
-    """
-    random = np.random.default_rng(seed)
-    draws = (random.integers(0, len(truth), len(truth)) for _ in range(RESAMPLES))
-    scores = pd.DataFrame(
-        [
-            score(
-                problem,
-                truth.iloc[rows].reset_index(drop=True),
-                found.iloc[rows].reset_index(drop=True),
-            )
-            for rows in draws
-        ]
-    )
-    low, high = scores.quantile(0.025), scores.quantile(0.975)
-    return {name: (float(low[name]), float(high[name])) for name in METRICS[problem]}
+    """The 95 % interval of each metric over draws of the held-out rows; NaN where it has none."""
+    spans = {}
+    for name in METRICS[problem]:
+        draws = resampled(name, truth, {"model": found}, seed)["model"]
+        span = draws.around(draws.whole)
+        spans[name] = (span.low, span.high)
+    return spans
 
 
 def beats(metric: str, model: float, baseline: float) -> bool:

@@ -9,7 +9,8 @@ import pytest
 from {{ cookiecutter.package_name }} import tracking, training
 from {{ cookiecutter.package_name }}.contract import Contract
 from {{ cookiecutter.package_name }}.evaluation import beats, intervals
-from {{ cookiecutter.package_name }}.prediction import LOWER_IS_BETTER, score
+from {{ cookiecutter.package_name }}.prediction import LOWER_IS_BETTER, METRICS, score
+from {{ cookiecutter.package_name }}.resampling import resampled
 from {{ cookiecutter.package_name }}.settings import Settings
 
 TOO_FEW = 30
@@ -56,6 +57,16 @@ def test_an_interval_holds_its_score(trained: training.Trained, settings: Settin
         for name, span in intervals(settings.problem, trained.truth, trained.predictions).items()
         if name in defined
     }
+
+
+def test_the_fast_score_of_a_draw_is_the_score(
+    trained: training.Trained, settings: Settings
+) -> None:
+    """Drawn once each, the held-out rows have the score that `score` gives them."""
+    found = {"model": trained.predictions}
+    fast = {name: resampled(name, trained.truth, found, 0) for name in METRICS[settings.problem]}
+    scores = {name: draws["model"].whole for name, draws in fast.items()}
+    assert scores == pytest.approx(trained.scores, nan_ok=True)
 
 
 def test_an_undefined_score_beats_nothing() -> None:

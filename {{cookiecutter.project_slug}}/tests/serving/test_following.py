@@ -1,6 +1,7 @@
 """Following: a published model is served at once and whole, and a broken one never."""
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
@@ -100,6 +101,7 @@ def test_no_request_meets_two_models(following: Follower, contract: Contract) ->
         seen = set()
         while not done.is_set():
             champion = served(following)
+            time.sleep(0)  # lets the other thread have the interpreter
             rows, _ = champion.types.read(json.dumps(champion.types.example).encode())
             answer = champion.model.answers(rows)[0]
             best = list(answer["probability"].values()).index(1.0)
