@@ -59,6 +59,27 @@ def run(*command: str, at: Path, **environment: str) -> subprocess.CompletedProc
     )
 
 
+def ok(*command: str, at: Path, **environment: str) -> str:
+    """What a command prints; it must end well."""
+    done = run(*command, at=at, **environment)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def fails(*command: str, at: Path, **environment: str) -> str:
+    """What a command prints; it must fail."""
+    done = run(*command, at=at, **environment)
+    assert done.returncode != 0, f"{command}\n{done.stdout}"
+    return done.stdout + done.stderr
+
+
+def plant(path: Path, old: str, new: str, count: int = -1) -> None:
+    """Put a fault into a file; the text that it replaces must be there."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text, f"{path} does not hold {old!r} any more"
+    path.write_text(text.replace(old, new, count), encoding="utf-8")
+
+
 def commands(readme: Path) -> list[str]:
     """The commands in the fenced blocks of a README, in order."""
     blocks = re.findall(r"^```\n(.*?)^```$", readme.read_text(encoding="utf-8"), re.S | re.M)

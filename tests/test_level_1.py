@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from conftest import Generate, commands, commit, run
+from conftest import Generate, commands, commit, fails, ok, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("level 1")]
 
@@ -42,20 +42,6 @@ def _tree(project: Path) -> Iterator[Path]:
     yield project
     run("git", "reset", "--quiet", "--hard", at=project)
     run("git", "clean", "--quiet", "-fd", at=project)
-
-
-def ok(*command: str, at: Path, **environment: str) -> str:
-    """What a command prints; it must end well."""
-    done = run(*command, at=at, **environment)
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def fails(*command: str, at: Path) -> str:
-    """What a command prints; it must fail."""
-    done = run(*command, at=at)
-    assert done.returncode != 0, f"{command}\n{done.stdout}"
-    return done.stdout + done.stderr
 
 
 def ran(project: Path, role: str = "model") -> dict[str, dict[str, str]]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Generate, commit, files, run
+from conftest import Generate, commit, files, plant, run
 from engines import Engine, import_caddy, import_python, running_engine
 from forges import PINNED, TAGGED, WORKFLOW, github, gitlab, tool
 from pydantic import TypeAdapter, ValidationError
@@ -26,13 +26,6 @@ FEW = {"tests/code/test_settings.py", "tests/data/test_contract.py", "tests/mode
 SERVED = "127.0.0.1:18710"
 WITHOUT_SERVICE = {"DOCKER_HOST": "", "DOCKER_TLS_VERIFY": "", "DOCKER_CERT_PATH": ""}
 FAILING = "def test_planted() -> None:\n    assert 1 == 2\n"
-
-
-def edit(project: Path, path: str, old: str, new: str, count: int = -1) -> None:
-    """Replace text in a file of a project; the old text must be there."""
-    text = (project / path).read_text(encoding="utf-8")
-    assert old in text, f"{path} does not hold {old!r} any more"
-    (project / path).write_text(text.replace(old, new, count), encoding="utf-8")
 
 
 @pytest.fixture(name="made", scope="session")
@@ -197,7 +190,7 @@ def test_a_linter_finds_a_planted_fault(
 ) -> None:
     """The same linters fail where a fault is planted."""
     project = copied("gitlab" if linter == "gitlab" else "github")
-    edit(project, path, old, new)
+    plant(project / path, old, new)
     assert linted(linter, project).returncode != 0
 
 
@@ -289,7 +282,7 @@ def test_a_skipped_job_turns_github_red(
     """A job that `if` leaves out, which GitHub itself takes for passed."""
     project = copied("github")
     hollow(project)
-    edit(project, WORKFLOW, f"\n  {job}:\n", f"\n  {job}:\n    if: github.ref == 'nowhere'\n")
+    plant(project / WORKFLOW, f"\n  {job}:\n", f"\n  {job}:\n    if: github.ref == 'nowhere'\n")
     found = github(project, tmp_path / "act")
     assert found.results["required"] == "failure" and job not in found.results
 
@@ -302,15 +295,15 @@ def test_tests_that_were_not_counted_turn_github_red(
     """The step that counts is left out: no job fails but the last."""
     project = copied("github")
     hollow(project)
-    edit(project, WORKFLOW, "        id: counts", "        id: counts\n        if: false")
+    plant(project / WORKFLOW, "        id: counts", "        id: counts\n        if: false")
     results = github(project, tmp_path / "act").results
     assert results == dict.fromkeys(JOBS, "success") | {"required": "failure"}
 
 
 def hollow_gitlab(project: Path) -> None:
     """Replace what the jobs of GitLab do by success; the Docker service is not started here."""
-    edit(project, GITLAB, "    - make ", "    - echo ")
-    edit(project, GITLAB, "  services: [docker:29-dind]\n", "")
+    plant(project / GITLAB, "    - make ", "    - echo ")
+    plant(project / GITLAB, "  services: [docker:29-dind]\n", "")
 
 
 @pytest.mark.slow
@@ -329,7 +322,7 @@ def test_a_job_that_is_left_out_turns_gitlab_red(copied: Callable[[str], Path], 
     """A job whose rules never hold."""
     project = copied("gitlab")
     hollow_gitlab(project)
-    edit(project, GITLAB, f"\n{job}:\n", f"\n{job}:\n  rules: [{{when: never}}]\n")
+    plant(project / GITLAB, f"\n{job}:\n", f"\n{job}:\n  rules: [{{when: never}}]\n")
     found = gitlab(project)
     assert not found.green and f"{job} is when:never, but its needed by" in found.printed
 
@@ -340,15 +333,15 @@ def test_a_job_that_may_fail_turns_gitlab_red(copied: Callable[[str], Path]) -> 
     """`allow_failure` lets a pipeline go on, and the last job ends it."""
     project = copied("gitlab")
     hollow_gitlab(project)
-    edit(project, GITLAB, "\ncheck:\n", "\ncheck:\n  allow_failure: true\n")
-    edit(project, GITLAB, "- echo check", "- exit 1")
+    plant(project / GITLAB, "\ncheck:\n", "\ncheck:\n  allow_failure: true\n")
+    plant(project / GITLAB, "- echo check", "- exit 1")
     assert gitlab(project).results["required"] == "failure"
 
 
 # ---- The jobs, run
 
 
-def plant(project: Path, path: str, text: str) -> None:
+def added(project: Path, path: str, text: str) -> None:
     """Add a file, and commit it."""
     (project / path).write_text(text, encoding="utf-8")
     commit(project, "A planted fault")
@@ -363,25 +356,25 @@ def without_model_tests(project: Path) -> None:
 FAULTS: dict[str, tuple[str, Callable[[Path], None], str]] = {
     "a failing test": (
         "test",
-        lambda project: plant(project, "tests/code/test_planted.py", FAILING),
+        lambda project: added(project, "tests/code/test_planted.py", FAILING),
         "1 failed",
     ),
     "a group without tests": ("test", without_model_tests, "tests/model: no test passed"),
     "an unformatted file": (
         "check",
-        lambda project: plant(project, "src/my_problem/planted.py", '"""Planted."""\nx=1\n'),
+        lambda project: added(project, "src/my_problem/planted.py", '"""Planted."""\nx=1\n'),
         "reformatted src/my_problem/planted.py",
     ),
     "a wrong type": (
         "check",
-        lambda project: plant(
-            project, "src/my_problem/planted.py", '"""Planted."""\n\nx: int = ""\n'
+        lambda project: added(
+            project, "src/my_problem/planted.py", '"""Planted."""\n\nLIMIT: int = ""\n'
         ),
         "planted.py:3: error: Incompatible types",
     ),
     "a training that cannot be": (
         "train",
-        lambda project: edit(project, "data/sample/flights-2013-03.csv", ",EWR,", ",XYZ,", 1),
+        lambda project: plant(project / "data/sample/flights-2013-03.csv", ",EWR,", ",XYZ,", 1),
         "XYZ",
     ),
 }
@@ -439,7 +432,7 @@ def test_a_mutant_dies_in_the_job_that_tests(
     """A feature with the wrong sign where rows are predicted, and a model that never learns."""
     project = copied("github")
     path, old, new = MUTANTS[name]
-    edit(project, f"src/my_problem/{path}", old, new)
+    plant(project / f"src/my_problem/{path}", old, new)
     commit(project, "A mutant")
     few = "-x --ignore=tests/code/test_notebooks.py"
     found = github(project, tmp_path / "act", "--job", "test", PYTEST_ADDOPTS=few)
@@ -496,7 +489,7 @@ def test_a_push_is_checked_trained_built_and_asked_by_gitlab(
 ) -> None:
     """Every job is green, with no champion before; a branch is not deployed."""
     project = copied("gitlab")
-    edit(project, GITLAB, "  services: [docker:29-dind]\n", "")
+    plant(project / GITLAB, "  services: [docker:29-dind]\n", "")
     commit(project, "The engine of the tests")
     found = gitlab(project, **WITHOUT_SERVICE | engine.environment)
     assert found.results == dict.fromkeys([*JOBS, "required"], "success"), found.printed[-3000:]

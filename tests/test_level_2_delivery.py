@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Generate, commit, run
+from conftest import Generate, commit, fails, ok
 from engines import Engine, beside, import_caddy, import_python, podman, running_engine
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.xdist_group("delivery")]
@@ -54,20 +54,6 @@ pointer = {"version": number, "run_id": "", "sha256": found}
 (folder / "next").write_text(json.dumps(pointer))
 (folder / "next").replace(folder / "champion.json")
 """
-
-
-def ok(*command: str, at: Path, **environment: str) -> str:
-    """What a command prints; it must end well."""
-    done = run(*command, at=at, **environment)
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def fails(*command: str, at: Path, **environment: str) -> str:
-    """What a command prints; it must fail."""
-    done = run(*command, at=at, **environment)
-    assert done.returncode != 0, f"{command}\n{done.stdout}"
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module", name="engine")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Generate, commit, run
+from conftest import Generate, commit, fails, ok, plant, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.xdist_group("pipeline")]
 
@@ -23,20 +23,6 @@ SMALL = {
     "MY_PROBLEM_TUNING__TRIALS": "1",
     "MY_PROBLEM_DATA__PATH": "data/sample/flights-2013-0[1-3].csv",
 }
-
-
-def ok(*command: str, at: Path, **environment: str) -> str:
-    """What a command prints; it must end well."""
-    done = run(*command, at=at, **environment)
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def fails(*command: str, at: Path, **environment: str) -> str:
-    """What a command prints; it must fail."""
-    done = run(*command, at=at, **environment)
-    assert done.returncode != 0, f"{command}\n{done.stdout}"
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module", name="installed")
@@ -110,13 +96,6 @@ def servers(project: Path) -> list[int]:
         if here and b"my_problem.flows.server" in command:
             found.append(int(process.name))
     return found
-
-
-def plant(path: Path, old: str, new: str) -> None:
-    """Put a fault into a file."""
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def test_the_pipeline_makes_a_champion_and_the_same_rows_no_second_one(project: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Generate, commit, run
+from conftest import Generate, commit, fails, ok, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.xdist_group("registry")]
 
@@ -39,20 +39,6 @@ sys.argv = ["my-problem", "rollback"]
 sys.exit(main())
 """
 STEPS = [("fetch", 0), ("write", 0), ("append", 0), ("alias", 0), ("alias", 1), ("publish", 0)]
-
-
-def ok(*command: str, at: Path, **environment: str) -> str:
-    """What a command prints; it must end well."""
-    done = run(*command, at=at, **environment)
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def fails(*command: str, at: Path, **environment: str) -> str:
-    """What a command prints; it must fail."""
-    done = run(*command, at=at, **environment)
-    assert done.returncode != 0, f"{command}\n{done.stdout}"
-    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module", name="promoted")

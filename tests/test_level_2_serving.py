@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Generate, commit, outside_make, run
+from conftest import Generate, commit, outside_make, plant, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.xdist_group("level 2 serving")]
 
@@ -141,13 +141,6 @@ def example(service: Service) -> dict[str, Any]:
     return row
 
 
-def edit(path: Path, old: str, new: str) -> None:
-    """Plant a fault; the text that it replaces must be there."""
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), encoding="utf-8")
-
-
 def test_make_serve_answers_within_two_seconds(project: Path) -> None:
     """From `make serve` to the first prediction it takes less than 2 s, at best of five."""
     best = 60.0
@@ -225,7 +218,7 @@ def test_no_request_fails_while_models_change(tree: Path) -> None:
 
 def test_a_swap_in_two_steps_is_found(tree: Path) -> None:
     """A follower that gives the old model the new one's name for a moment does not go unnoticed."""
-    edit(
+    plant(
         tree / SOURCE / "following.py",
         "self.current = self.champion(pointer)",
         "new = self.champion(pointer)\n"
@@ -273,8 +266,8 @@ def test_sigterm_loses_no_answered_request(tree: Path) -> None:
 
 def test_a_log_that_does_not_finish_is_found(tree: Path) -> None:
     """A log that leaves what waits loses requests, and the proof above sees it."""
-    edit(tree / SOURCE / "log.py", UNFINISHED, "        return\n" + UNFINISHED)
-    edit(tree / SOURCE / "log.py", "PAUSE = 0.2", "PAUSE = 60")
+    plant(tree / SOURCE / "log.py", UNFINISHED, "        return\n" + UNFINISHED)
+    plant(tree / SOURCE / "log.py", "PAUSE = 0.2", "PAUSE = 60")
     assert unlogged(tree)[1]
 
 
@@ -306,9 +299,9 @@ def test_schemathesis_finds_nothing(tree: Path) -> None:
 )
 def test_schemathesis_finds_a_planted_fault(tree: Path, file: str, old: str, new: str) -> None:
     """An undocumented answer, or a request against the contract that is taken, is found."""
-    edit(tree / SOURCE / file, old, new)
+    plant(tree / SOURCE / file, old, new)
     if file == "schema.py":  # what is taken, not what is said, is what the fault changes
-        edit(tree / SOURCE / "openapi.py", 'document["components"]["schemas"] |=', FORBIDDEN)
+        plant(tree / SOURCE / "openapi.py", 'document["components"]["schemas"] |=', FORBIDDEN)
     done = conforms(tree)
     assert done.returncode == 1, done.stdout
 
@@ -319,7 +312,7 @@ def test_schemathesis_finds_a_planted_fault(tree: Path, file: str, old: str, new
         ("schema.py", 'extra="forbid"', 'extra="ignore"'),
         ("schema.py", "strict=True", "strict=False"),
         ("following.py", 'if found != pointer["sha256"]', "if not found"),
-        ("following.py", "        model.answers(types.read", "        (types.read"),
+        ("following.py", "        model.answers(rows)  #", "        (rows)  #"),
         ("app.py", 'Reply(orjson.dumps({"detail": detail}), 422)', 'Reply(b"{}", 422)'),
         ("app.py", "            await asked\n", "            pass\n"),
         ("log.py", "self._dropped += 1", "self._dropped += 0"),
@@ -329,7 +322,7 @@ def test_schemathesis_finds_a_planted_fault(tree: Path, file: str, old: str, new
 )
 def test_the_tests_of_the_project_catch_a_fault(tree: Path, file: str, old: str, new: str) -> None:
     """Each of these faults in the service's code fails the project's own tests."""
-    edit(tree / SOURCE / file, old, new)
+    plant(tree / SOURCE / file, old, new)
     done = run(".venv/bin/pytest", "-q", "-x", "tests/serving", at=tree)
     assert done.returncode == 1, done.stdout
 

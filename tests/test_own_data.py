@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import shutil
 import subprocess
 import tomllib
@@ -325,6 +326,48 @@ def test_ten_rows_are_enough(
     (here / "own.csv").write_text(text(table))
     contract("own.csv", "y")
     assert len(predicted()) == 10
+
+
+def test_rows_of_one_group_cannot_be_split(
+    here: Path, contract: Callable[..., Any], ask: Callable[..., Any]
+) -> None:
+    """A column that the user calls a group and that holds one value is named, without a trace."""
+    (here / "own.csv").write_text(text({"g": repeated("a", "b")} | BASE))
+    contract("own.csv", "y")
+    (here / "own.csv").write_text(text({"g": repeated("a")} | BASE))
+    path = here / "contract.toml"
+    path.write_text(re.sub(r'(\[columns.g\][^[]*role = )"feature"', r'\1"group"', path.read_text()))
+    done = ask("train")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "Error: g: one group in all 60 rows; two are needed\n",
+    )
+
+
+SEARCH = """
+from flight_delays import training
+from flight_delays.contract import read_contract
+from flight_delays.problem import read_data
+from flight_delays.settings import load
+from sklearn.model_selection import GridSearchCV
+
+build = training.build_model
+training.build_model = lambda *given: GridSearchCV(build(*given), {"verbose": [False, True]}, cv=2)
+settings, contract = load(), read_contract()
+print(*(training.train(read_data(settings), contract, settings).version for _ in range(2)))
+"""
+
+
+def test_a_search_within_the_model_has_the_version_of_what_it_learned(
+    installed: Path, here: Path, contract: Callable[..., Any]
+) -> None:
+    """Whatever scikit-learn's search remembers of its trials, equal models have one version."""
+    (here / "own.csv").write_text(text(BASE))
+    contract("own.csv", "y")
+    done = run(str(installed / ".venv/bin/python"), "-c", SEARCH, at=here)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.split()[-2:]
+    assert first == second
 
 
 PARQUET = """

@@ -6,19 +6,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, Generate, commit, run
+from conftest import ROOT, Generate, commit, ok, run
 
 pytestmark = pytest.mark.slow
 OWN = """\
 Kunden-Nr;Größe in cm;Stadt;Mitglied seit;Raucher;Prämie
 """
-
-
-def ok(*command: str, at: Path, **environment: str) -> str:
-    """What a command prints; it must end well."""
-    done = run(*command, at=at, **environment)
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout
 
 
 def own_data(path: Path, rows: int = 400) -> None:

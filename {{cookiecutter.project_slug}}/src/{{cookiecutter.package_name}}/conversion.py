@@ -75,6 +75,7 @@ def arranged(model: Any, contract: Contract) -> Any:
     if isinstance(step, ColumnTransformer):
         ordered = [name for of in TENSORS.values() for name in contract.inputs(*of)]
         place = {name: i for i, name in enumerate(ordered)}
+        # The only place that says which columns a step was given, however they were named.
         chosen = step._transformer_to_input_indices  # pylint: disable=protected-access
         step.transformers_ = [
             (

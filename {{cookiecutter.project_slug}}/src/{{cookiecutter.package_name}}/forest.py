@@ -69,6 +69,7 @@ def require(fact: bool, reason: str) -> None:
 
 def scikit_learn(estimator: Any) -> Forest:
     """Histogram gradient boosting: float64, value <= split."""
+    # scikit-learn says the link and the start of the sum nowhere else.
     link = type(estimator._loss.link).__name__  # pylint: disable=protected-access
     require(link in ("IdentityLink", "LogitLink", "MultinomialLogit"), f"its link is {link}")
     trees = []

@@ -71,7 +71,7 @@ def damage(folder: Path, sha256: str | None = None) -> list[str]:
         return [f"{folder / BUNDLE}: not here"]
     wanted = {BUNDLE: sha256} if sha256 else {}
     if not sha256 or checksum(folder / BUNDLE) == sha256:
-        wanted |= dict(read(folder)["files"])  # type: ignore[call-overload]
+        wanted |= dict(read(folder)["files"])  # type: ignore[call-overload]  # JSON
     return [
         f"{folder / name}: changed, or not here; sha256 {digest} is wanted"
         for name, digest in wanted.items()

@@ -11,6 +11,7 @@ import joblib
 import pandas as pd
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
+from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from . import ProjectError, observers
@@ -58,10 +59,17 @@ class Trained:
     @property
     def version(self) -> str:
         """A name for what was learned: equal models have the same one."""
-        return str(joblib.hash((self.model, self.contract), hash_name="sha1"))[:12]
+        return str(joblib.hash((learned(self.model), self.contract), hash_name="sha1"))[:12]
 
 
 Observer = Callable[[Trained], None]
+
+
+def learned(model: Any) -> Any:
+    """What a model has learned, without what a search within it keeps: its trials and their times."""
+    if hasattr(model, "best_estimator_"):
+        return learned(model.best_estimator_)
+    return [learned(step) for _, step in model.steps] if isinstance(model, Pipeline) else model
 
 
 def split(
@@ -70,13 +78,15 @@ def split(
     """Rows to train on and rows held out: the latest ones where a column says the time.
 
     Else whole groups where a column names them, else any rows, the shares of the classes kept where
-    each has rows enough.
+    each has rows enough.  Raises ProjectError where all rows are of one group.
     """
     held_out = ceil(len(frame) * settings.holdout)
     if times := contract.names("time"):
         ordered = frame.sort_values(times[0], kind="stable", na_position="first")
         return ordered.iloc[:-held_out], ordered.iloc[-held_out:]
     if groups := contract.names("group"):
+        if frame[groups[0]].astype(str).nunique() < 2:
+            raise ProjectError(f"{groups[0]}: one group in all {len(frame)} rows; two are needed")
         chance = GroupShuffleSplit(1, test_size=settings.holdout, random_state=settings.seed)
         kept, held = next(chance.split(frame, groups=frame[groups[0]].astype(str)))
         return frame.iloc[kept], frame.iloc[held]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -27,6 +28,19 @@ def test_each_row_gets_a_prediction_and_the_version_of_the_model(
     found = pd.read_csv("found.csv")
     assert (status, len(found)) == (0, min(50, len(frame)))
     assert list(found["model_version"].astype(str).unique()) == [trained.version]
+
+
+def test_a_prediction_is_what_the_fitted_model_says(trained: Trained) -> None:
+    """No row is changed on its way into the model, and no answer on its way out."""
+    rows, model = trained.holdout[trained.contract.inputs()], trained.model
+    found = predict(model, rows)
+    if not hasattr(model, "predict_proba"):
+        assert np.array_equal(found["prediction"], model.predict(rows))
+        return
+    shares = model.predict_proba(rows)
+    columns = [f"probability_{label}" for label in model.classes_]
+    assert np.array_equal(found[columns], shares)
+    assert np.array_equal(found["prediction"], model.classes_[shares.argmax(axis=1)])
 
 
 def test_the_columns_are_ids_times_predictions_and_version(

@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> None:
 def flow() -> Any:
     """The flow; its imports take seconds, in which the server starts."""
     try:
+        # Prefect reads its settings when it is imported: the server's address must stand by then.
         from .pipeline import training  # pylint: disable=import-outside-toplevel
     except ImportError as error:
         raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
@@ -38,11 +39,19 @@ def flow() -> Any:
 
 
 def told(outcome: "Outcome") -> str:
-    """The verdict, its reasons, the version, and what comes next."""
+    """The verdict, its reasons, the version, and what comes next.
+
+    Raises ProjectError where the first model is refused.
+    """
     version = f"version {outcome.version.number}, model {outcome.version.model_version}"
     if outcome.unchanged:
         return f"Unchanged: the champion is this model already, {version}.  Next: make serve"
-    decision = "Accepted" if outcome.verdict.accepted else "Refused"
-    said = "Champion" if outcome.verdict.accepted else "The champion stays.  Candidate"
     reasons = "\n  ".join(outcome.verdict.reasons)
-    return f"{decision}:\n  {reasons}\n{said}: {version}.  Next: make serve"
+    if outcome.verdict.accepted:
+        return f"Accepted:\n  {reasons}\nChampion: {version}.  Next: make serve"
+    if outcome.verdict.evidence["champion"]:
+        return f"Refused:\n  {reasons}\nThe champion stays.  Candidate: {version}.  Next: make serve"
+    raise ProjectError(
+        f"refused, and no version is champion: nothing can be served\n  {reasons}\n"
+        "Bring better data or another model, or change what the gate asks for in pipeline.toml"
+    )

@@ -143,6 +143,7 @@ def create_app(
     )
     predictor = Predictor(follower, observers, authenticate)
     app.router.routes.insert(0, Route("/predict", predictor.predict, methods=["POST"]))
+    # FastAPI's own way to describe more than it knows.
     app.openapi = lambda: described(app, follower.types)  # type: ignore[method-assign]
     add_probes(app, follower, observers, settings.serving.commit)
     return app

@@ -21,7 +21,7 @@ Answer = dict[str, Any]
 def record(name: str, fields: dict[str, Any]) -> Any:
     """An object of exactly these fields, whatever their names; no value is turned into another."""
     made = TypedDict(name, fields)  # type: ignore[misc]  # fields known at run time only
-    made.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
+    made.__pydantic_config__ = STRICT  # type: ignore[attr-defined]  # pydantic's
     return made
 
 
@@ -122,6 +122,7 @@ class Types:
 
         At most `limit` rows are taken in a request.
         """
+        # Types that are made while the program runs are no types to mypy.
         one, said = row(contract), prediction(contract, classes)
         many = Annotated[list[one], Field(min_length=1, max_length=limit)]  # type: ignore[valid-type]
         known = {"model_version": str, "request_id": str}
