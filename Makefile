@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE # where an image sets it, each start compiles all libraries anew
 OUT ?= ..
 
-.PHONY: help setup demo new test test-fast test-long check locks docs
+.PHONY: help setup demo new test test-fast check locks docs
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -24,11 +24,8 @@ demo: setup ## generate a level-1 project in demo/, train it, and say what to ty
 new: setup ## [OUT=folder]: ask the questions and generate a project (default: beside this folder)
 	@$(BIN)/cookiecutter . --output-dir "$(OUT)"
 
-test: setup ## the tests, the slow ones included: environments, trainings, climbs, services
-	@$(BIN)/pytest -n 2 --dist loadgroup -m "not long"
-
-test-long: setup ## faults planted in whole pipelines, images and forges: over an hour; needs Docker's engine
-	@$(BIN)/pytest -n 2 --dist loadgroup -m long
+test: setup ## all tests: trainings, climbs, services, images, forges; Debian, root, half an hour and more
+	@$(BIN)/pytest -n 2 --dist loadgroup
 
 test-fast: setup ## the tests of the inner loop, under 30 seconds
 	@$(BIN)/pytest -n 2 -m "not slow"

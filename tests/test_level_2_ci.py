@@ -17,7 +17,7 @@ from engines import Engine, import_caddy, import_python, running_engine
 from forges import PINNED, TAGGED, WORKFLOW, github, gitlab, tool
 from pydantic import TypeAdapter, ValidationError
 
-pytestmark = [pytest.mark.xdist_group("ci")]
+pytestmark = [pytest.mark.xdist_group("delivery")]  # one Docker engine at a time
 
 FORGES = ("github", "gitlab")
 GITLAB = ".gitlab-ci.yml"
@@ -261,7 +261,6 @@ def hollow(project: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_the_last_job_of_github_is_green_where_all_ran(
     copied: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -274,7 +273,6 @@ def test_the_last_job_of_github_is_green_where_all_ran(
 
 
 @pytest.mark.slow
-@pytest.mark.long
 @pytest.mark.parametrize("job", JOBS)
 def test_a_skipped_job_turns_github_red(
     copied: Callable[[str], Path], tmp_path: Path, job: str
@@ -288,7 +286,6 @@ def test_a_skipped_job_turns_github_red(
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_tests_that_were_not_counted_turn_github_red(
     copied: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -307,7 +304,6 @@ def hollow_gitlab(project: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_the_last_job_of_gitlab_is_green_where_all_ran(copied: Callable[[str], Path]) -> None:
     """All jobs run, and no deployment without a tag."""
     project = copied("gitlab")
@@ -316,7 +312,6 @@ def test_the_last_job_of_gitlab_is_green_where_all_ran(copied: Callable[[str], P
 
 
 @pytest.mark.slow
-@pytest.mark.long
 @pytest.mark.parametrize("job", JOBS)
 def test_a_job_that_is_left_out_turns_gitlab_red(copied: Callable[[str], Path], job: str) -> None:
     """A job whose rules never hold."""
@@ -328,7 +323,6 @@ def test_a_job_that_is_left_out_turns_gitlab_red(copied: Callable[[str], Path], 
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_a_job_that_may_fail_turns_gitlab_red(copied: Callable[[str], Path]) -> None:
     """`allow_failure` lets a pipeline go on, and the last job ends it."""
     project = copied("gitlab")
@@ -381,7 +375,6 @@ FAULTS: dict[str, tuple[str, Callable[[Path], None], str]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.long
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_turns_the_job_of_github_red(
     small: Callable[[str], Path], tmp_path: Path, name: str
@@ -395,7 +388,6 @@ def test_a_planted_fault_turns_the_job_of_github_red(
 
 
 @pytest.mark.slow
-@pytest.mark.long
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_turns_the_job_of_gitlab_red(
     small: Callable[[str], Path], name: str
@@ -414,29 +406,30 @@ MUTANTS = {
         "    shares = model.predict_proba(rows)\n",
         '    name = rows.select_dtypes("number").columns[0]\n'
         "    shares = model.predict_proba(rows.assign(**{name: -rows[name]}))\n",
+        "FAILED tests/code/test_prediction.py::test_a_prediction_is_what_the_fitted_model_says",
     ),
     "fit emptied": (
         "training.py",
         "settings).fit(kept[inputs], answers)\n        seconds",
         "settings)\n        seconds",
+        "NotFittedError",
     ),
 }
 
 
 @pytest.mark.slow
-@pytest.mark.long
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_dies_in_the_job_that_tests(
     copied: Callable[[str], Path], tmp_path: Path, name: str
 ) -> None:
     """A feature with the wrong sign where rows are predicted, and a model that never learns."""
     project = copied("github")
-    path, old, new = MUTANTS[name]
+    path, old, new, told = MUTANTS[name]
     plant(project / f"src/my_problem/{path}", old, new)
     commit(project, "A mutant")
     few = "-x --ignore=tests/code/test_notebooks.py"
     found = github(project, tmp_path / "act", "--job", "test", PYTEST_ADDOPTS=few)
-    assert found.results == {"test": "failure"} and "1 failed" in found.printed
+    assert found.results == {"test": "failure"} and told in found.printed
 
 
 # ---- A push and a tag, whole
@@ -460,7 +453,6 @@ def clone(project: Path, folder: Path, champion: Path) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_a_tag_is_checked_trained_built_asked_and_deployed_by_github(
     copied: Callable[[str], Path], engine: Engine, tmp_path: Path
 ) -> None:
@@ -483,7 +475,6 @@ def test_a_tag_is_checked_trained_built_asked_and_deployed_by_github(
 
 
 @pytest.mark.slow
-@pytest.mark.long
 def test_a_push_is_checked_trained_built_and_asked_by_gitlab(
     copied: Callable[[str], Path], engine: Engine
 ) -> None:

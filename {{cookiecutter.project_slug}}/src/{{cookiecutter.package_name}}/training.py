@@ -66,7 +66,7 @@ Observer = Callable[[Trained], None]
 
 
 def learned(model: Any) -> Any:
-    """What a model has learned, without what a search within it keeps: its trials and their times."""
+    """What a model has learned, without the trials that a search within it remembers."""
     if hasattr(model, "best_estimator_"):
         return learned(model.best_estimator_)
     return [learned(step) for _, step in model.steps] if isinstance(model, Pipeline) else model

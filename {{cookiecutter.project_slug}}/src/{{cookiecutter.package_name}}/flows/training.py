@@ -50,7 +50,8 @@ def told(outcome: "Outcome") -> str:
     if outcome.verdict.accepted:
         return f"Accepted:\n  {reasons}\nChampion: {version}.  Next: make serve"
     if outcome.verdict.evidence["champion"]:
-        return f"Refused:\n  {reasons}\nThe champion stays.  Candidate: {version}.  Next: make serve"
+        stays = "The champion stays.  Candidate"
+        return f"Refused:\n  {reasons}\n{stays}: {version}.  Next: make serve"
     raise ProjectError(
         f"refused, and no version is champion: nothing can be served\n  {reasons}\n"
         "Bring better data or another model, or change what the gate asks for in pipeline.toml"
