@@ -29,16 +29,19 @@ def own_data(path: Path, rows: int = 400) -> None:
 
 @pytest.mark.xdist_group("demo")
 def test_the_demo_runs_in_an_empty_clone_with_an_empty_home(tmp_path: Path, template: Path) -> None:
-    """`make demo` ends with a held-out score and the next three commands; also the second time."""
+    """`make demo` trains two models, serves the better one and goes back; also the second time."""
     clone, home = tmp_path / "clone", tmp_path / "home"
     home.mkdir()
     ok("git", "clone", "--quiet", str(template), str(clone), at=tmp_path)
     cache = ok("uv", "cache", "dir", at=tmp_path).strip()
     for _ in range(2):
         printed = ok("make", "demo", at=clone, HOME=str(home), UV_CACHE_DIR=cache)
-        assert re.search(r"roc_auc +0\.6\d+ +0\.5 ", printed)
+        assert len(re.findall(r"roc_auc 0\.6\d+, baseline 0\.5 on 3,000 rows; onnx", printed)) == 2
+        served = re.findall(r'"model_version": "(\w+)"', printed)
+        champions = re.findall(r"Champion: version \d, model (\w+)", printed)
+        assert served == champions[::-1] and len(set(served)) == 2
         last = [line.split()[:2] for line in printed.splitlines()[-3:]]
-        assert last == [["cd", "demo/flight-delays"], ["make", "ui"], ["make", "contract"]]
+        assert last == [["cd", "demo/flight-delays"], ["make", "serve"], ["make", "contract"]]
     (clone / "demo/flight-delays/README.md").write_text("mine", encoding="utf-8")
     refused = run("make", "demo", at=clone, HOME=str(home), UV_CACHE_DIR=cache)
     assert refused.returncode != 0 and "has changes of yours" in refused.stderr
