@@ -1,12 +1,20 @@
 """The ways in, as a person walks them: the demo, plain cookiecutter, own data, a climb."""
 
+import json
 import os
 import re
+import socket
 import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
-from conftest import ROOT, Generate, commit, ok, run
+from conftest import ROOT, Generate, commit, fails, ok, plant, run
 
 pytestmark = pytest.mark.slow
 OWN = """\
@@ -69,12 +77,9 @@ def test_make_new_asks_and_makes_a_project_in_the_folder_named(tmp_path: Path) -
     assert (tmp_path / "flight-delays/.cruft.json").exists()
 
 
-@pytest.mark.xdist_group("climb")
-def test_own_data_and_edits_survive_a_climb_and_everything_passes(
-    generate: Generate, tmp_path: Path
-) -> None:
-    """From level 0 with a file of one's own to level 1: trained, checked, tested; and back."""
-    project = tmp_path / "flight-delays"
+def begun(generate: Generate, folder: Path) -> Path:
+    """A committed project of level 0 with a file of one's own, trained."""
+    project = folder / "flight-delays"
     subprocess.run(["cp", "-R", str(generate(maturity_level="0")), str(project)], check=True)
     own_data(project / "data" / "prämien.csv")
     told = ok("make", "contract", "DATA=data/prämien.csv", "TARGET=Prämie", at=project)
@@ -82,6 +87,15 @@ def test_own_data_and_edits_survive_a_climb_and_everything_passes(
     assert "Regression of Prämie; 8 rows without one are left out" in told
     ok("make", "train", "predict", at=project)
     commit(project)
+    return project
+
+
+@pytest.mark.xdist_group("climb")
+def test_own_data_and_edits_survive_a_climb_and_everything_passes(
+    generate: Generate, tmp_path: Path
+) -> None:
+    """From level 0 with a file of one's own to level 1: trained, checked, tested; and back."""
+    project = begun(generate, tmp_path)
     config = (project / "config.toml").read_text(encoding="utf-8")
 
     assert "0 -> 1" in ok("make", "climb", "LEVEL=1", at=project, **WHO)
@@ -98,6 +112,69 @@ def test_own_data_and_edits_survive_a_climb_and_everything_passes(
     assert "MODEL_CARD.md" in done.stderr and "git cherry-pick --abort" in done.stderr
     ok("git", "cherry-pick", "--abort", at=project)
     assert ok("git", "status", "--porcelain", at=project) == ""
+
+
+@pytest.mark.xdist_group("climb")
+def test_own_data_and_edits_are_gated_and_served_at_level_2_and_come_back(
+    generate: Generate, tmp_path: Path
+) -> None:
+    """From level 0 over 1 to 2 with edits of one's own: a champion that answers; and back to 1."""
+    project, mine = begun(generate, tmp_path), "\n\n\n# Ours, and nothing else.\n"
+    problem = project / "src/flight_delays/problem.py"
+    problem.write_text(problem.read_text(encoding="utf-8").rstrip() + mine, encoding="utf-8")
+    plant(project / "README.md", "## Start\n", "Ours.\n\n## Start\n")
+    commit(project, "Edits")
+    ok("make", "climb", "LEVEL=1", at=project, **WHO)
+    assert "1 -> 2" in ok("make", "climb", "LEVEL=2", at=project, **WHO)
+    ok("make", "data", "DECLARE=yes", at=project)
+    assert "Champion: version 1" in ok("make", "pipeline", at=project)
+    ok("make", "openapi", "card", at=project)
+    commit(project, "What describes the data")
+    ok("make", "check", "test", at=project)
+    with serving(project) as address:
+        asked = {"Größe in cm": 170.5, "Stadt": "Köln", "Raucher": "ja"}
+        status, answer = post(f"{address}/predict", asked | {"Mitglied seit": "01.03.2024"})
+        assert status == 200 and 500 < answer["prediction"] < 600  # 200 + 1.5 * 170.5 + 90
+        status, answer = post(f"{address}/predict", asked | {"Mitglied seit": "März"})
+        assert (status, answer["detail"][0]["loc"]) == (422, ["body", "Mitglied seit"])
+
+    told = fails("make", "climb", "LEVEL=1", at=project, **WHO)
+    assert "docs/openapi.json" in told and "src/" not in told  # changed here, gone at level 1
+    ok("git", "rm", "--quiet", "docs/openapi.json", at=project)
+    ok("git", "-c", "core.editor=true", "cherry-pick", "--continue", at=project, **WHO)
+    assert problem.read_text(encoding="utf-8").endswith(mine)
+    assert "Ours.\n\n## Start" in (project / "README.md").read_text(encoding="utf-8")
+    assert not list((project / "src/flight_delays/serving").glob("*.py"))
+    ok("make", "train", at=project)
+
+
+@contextmanager
+def serving(project: Path) -> Iterator[str]:
+    """The service of a project on a free port, once it is ready; its address."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    port = {"FLIGHT_DELAYS_SERVING__PORT": address.rpartition(":")[2]}
+    command = [".venv/bin/flight-delays", "serve"]
+    with subprocess.Popen(command, cwd=project, env=os.environ | port) as process:
+        try:
+            until = time.monotonic() + 60
+            while run("curl", "--fail", f"{address}/ready", at=project).returncode:
+                assert process.poll() is None and time.monotonic() < until
+                time.sleep(0.2)
+            yield f"http://{address}"
+        finally:
+            process.terminate()
+
+
+def post(address: str, body: Any) -> tuple[int, Any]:
+    """Status and answer of a request."""
+    request = Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    try:
+        with urlopen(request) as answer:
+            return answer.status, json.load(answer)
+    except HTTPError as error:
+        return error.code, json.load(error)
 
 
 WHO = {

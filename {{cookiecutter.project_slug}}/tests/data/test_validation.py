@@ -138,11 +138,13 @@ def test_training_is_refused_with_every_breach(
         pytest.skip("needs a number or a time, and two further inputs")
     odd = next(name for name in others if name in numeric)
     empty = next(name for name in others if name != odd)
-    broken = frame.drop(columns=first).astype({odd: "object", empty: "object"})
+    broken = frame.dropna(subset=[contract.target])  # other rows are not learned from
+    broken = broken.drop(columns=first).astype({odd: "object", empty: "object"})
     broken.iloc[0, list(broken).index(odd)] = "nonsense"
     broken.iloc[0, list(broken).index(empty)] = None
     with pytest.raises(ProjectError) as error:
         learnable(broken, changed(contract, empty, nullable=False), settings, [breaches])
     said = str(error.value)
-    wanted = [f"{first}: column is missing", f"{odd}: 1 of", f"{empty}: 1 of"]
+    holes = f"{empty}: {broken[empty].isna().sum():,} of"
+    wanted = [f"{first}: column is missing", f"{odd}: 1 of", holes]
     assert [line for line in wanted if line not in said] == []

@@ -12,4 +12,5 @@ def test_the_kept_description_is_that_of_the_contract(
 ) -> None:
     """What clients were told is what the service takes; `make openapi` writes it anew."""
     kept = json.loads(SNAPSHOT.read_text(encoding="utf-8"))
-    assert kept == json.loads(json.dumps(document(contract, settings)))
+    told = json.loads(json.dumps(document(contract, settings)))
+    assert kept == told, f"{SNAPSHOT} is not what contract.toml says now; run: make openapi"
