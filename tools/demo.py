@@ -120,9 +120,8 @@ def main() -> None:
             time.sleep(0.1)
         if predicted(address, row) == newer:
             sys.exit("the service did not follow the rollback")
-    print(
-        f"\nFrom nothing to a served model and back in {time.perf_counter() - started:.0f} s.  Next:"
-    )
+    seconds = time.perf_counter() - started
+    print(f"\nFrom nothing to a served model and back in {seconds:.0f} s.  Next:")
     print(f"  cd {project.relative_to(Path.cwd())}")
     print("  make serve                                     # and http://127.0.0.1:8000/docs")
     print("  make contract DATA=your.csv TARGET=its-column  # your own data; then make pipeline")
