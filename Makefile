@@ -25,7 +25,7 @@ new: setup ## [OUT=folder]: ask the questions and generate a project (default: b
 	@$(BIN)/cookiecutter . --output-dir "$(OUT)"
 
 test: setup ## all tests: trainings, climbs, services, images, forges; Debian, root, half an hour and more
-	@$(BIN)/pytest -n 2 --dist loadgroup
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 test-fast: setup ## the tests of the inner loop, under 30 seconds
 	@$(BIN)/pytest -n 2 -m "not slow"

@@ -75,7 +75,13 @@ def parties(project: Path, run_id: str) -> list[Party]:
     programs = project / ".venv/bin"
     mlflow = f"{programs}/mlflow models serve -m runs:/{run_id}/model --env-manager local"
     return [
-        Party("mlops-ladder, level 2", f"{programs}/flight-delays serve", "/predict", plain, 18221),
+        Party(
+            "mlops-ladder, level 2, with a guard",
+            f"{programs}/python {HERE / 'guarded_service.py'}",
+            "/predict",
+            plain,
+            18221,
+        ),
         Party(
             "mlflow models serve",
             f"{mlflow} --workers 1 --port 18222",

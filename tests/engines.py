@@ -3,6 +3,7 @@
 Nothing here is skipped: where the machine lacks something, the test fails and says how to get it.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -95,9 +96,28 @@ class Engine:
 
 
 @contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other test of this machine has an engine: two of them share one bridge."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "engine.lock").open("w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
 def running_engine(folder: Path) -> Iterator[Engine]:
-    """Debian's dockerd with its socket, its images and its clients' settings in this folder."""
+    """Debian's dockerd with its socket, its images and its clients' settings in this folder.
+
+    One at a time: another test that asks for an engine waits.
+    """
     needed("dockerd", "docker", "containerd", "runc", "iptables")
+    with alone(), dockerd(folder) as engine:
+        yield engine
+
+
+@contextmanager
+def dockerd(folder: Path) -> Iterator[Engine]:
+    """The engine of `running_engine`, whoever else has one."""
     host = f"unix://{folder}/docker.sock"
     settings = {
         "hosts": [host],

@@ -24,7 +24,6 @@ def _project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Pa
     return clone
 
 
-@pytest.mark.xdist_group("level 0")
 def test_each_command_of_the_readme_runs_in_an_empty_clone(project: Path) -> None:
     """The commands of the README, in order, end well, and give a prediction for each row."""
     for line in commands(project / "README.md"):
@@ -35,7 +34,6 @@ def test_each_command_of_the_readme_runs_in_an_empty_clone(project: Path) -> Non
     assert run("git", "status", "--porcelain", at=project).stdout == ""
 
 
-@pytest.mark.xdist_group("level 0")
 @pytest.mark.parametrize("framework", CHOICES["framework"])
 @pytest.mark.parametrize("problem", CHOICES["problem"])
 def test_both_problems_beat_the_baseline_with_each_framework(
@@ -53,7 +51,6 @@ def test_both_problems_beat_the_baseline_with_each_framework(
     assert {"roc_auc": float(scores[2]) == 0.5, "mae": float(scores[2]) > 60}[metric]
 
 
-@pytest.mark.xdist_group("level 0")
 def test_without_uv_the_project_gets_one_of_its_own(generate: Generate, tmp_path: Path) -> None:
     """A machine that has Python and make only sets up too: uv goes into the project's .venv."""
     copy = tmp_path / "flight-delays"

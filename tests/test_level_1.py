@@ -14,7 +14,7 @@ from urllib.request import urlopen
 import pytest
 from conftest import Generate, commands, commit, fails, ok, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("level 1")]
+pytestmark = [pytest.mark.slow]
 
 
 def clone_of(made: Path, folder: Path) -> Path:

@@ -17,8 +17,6 @@ from engines import Engine, import_caddy, import_python, running_engine
 from forges import PINNED, TAGGED, WORKFLOW, github, gitlab, tool
 from pydantic import TypeAdapter, ValidationError
 
-pytestmark = [pytest.mark.xdist_group("delivery")]  # one Docker engine at a time
-
 FORGES = ("github", "gitlab")
 GITLAB = ".gitlab-ci.yml"
 JOBS = ("check", "test", "train", "smoke")

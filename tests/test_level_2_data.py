@@ -9,7 +9,7 @@ import pytest
 from conftest import Generate, commit, run
 from test_level_1 import clone_of, fails, ok, ran
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("level 2 data")]
+pytestmark = [pytest.mark.slow]
 
 SAMPLE = "data/sample/flights-2013-{:02}.csv"
 OWN = "data/own rows.csv"

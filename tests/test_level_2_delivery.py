@@ -19,7 +19,7 @@ import yaml
 from conftest import Generate, commit, fails, ok
 from engines import Engine, beside, import_caddy, import_python, podman, running_engine
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("delivery")]
+pytestmark = [pytest.mark.slow]
 
 PORT = 18610
 POD_PORT = 18611

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from conftest import Generate, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("level 2 export")]
+pytestmark = [pytest.mark.slow]
 
 EXPORT = """
 import json, pathlib, sys, warnings

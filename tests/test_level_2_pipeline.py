@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from conftest import Generate, commit, fails, ok, plant, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pipeline")]
+pytestmark = [pytest.mark.slow]
 
 STEPS = {"ingest", "check", "split", "tune", "train", "evaluate", "gate", "register"}
 SRC = Path("src/my_problem")

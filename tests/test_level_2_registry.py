@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import Generate, commit, fails, ok, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("registry")]
+pytestmark = [pytest.mark.slow]
 
 SMALL = {"MY_PROBLEM_TUNING__TRIALS": "1"}
 # One tree that splits once, and forty: really different models of the same rows.

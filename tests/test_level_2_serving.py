@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from conftest import Generate, commit, outside_make, plant, run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("level 2 serving")]
+pytestmark = [pytest.mark.slow]
 
 SCHEMATHESIS = "schemathesis==4.32.5"
 SOURCE = Path("src/flight_delays/serving")

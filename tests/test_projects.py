@@ -35,7 +35,6 @@ def own_data(path: Path, rows: int = 400) -> None:
     path.write_text("".join(lines), encoding="cp1252")
 
 
-@pytest.mark.xdist_group("demo")
 def test_the_demo_runs_in_an_empty_clone_with_an_empty_home(tmp_path: Path, template: Path) -> None:
     """`make demo` trains two models, serves the better one and goes back; also the second time."""
     clone, home = tmp_path / "clone", tmp_path / "home"
@@ -90,7 +89,6 @@ def begun(generate: Generate, folder: Path) -> Path:
     return project
 
 
-@pytest.mark.xdist_group("climb")
 def test_own_data_and_edits_survive_a_climb_and_everything_passes(
     generate: Generate, tmp_path: Path
 ) -> None:
@@ -114,7 +112,6 @@ def test_own_data_and_edits_survive_a_climb_and_everything_passes(
     assert ok("git", "status", "--porcelain", at=project) == ""
 
 
-@pytest.mark.xdist_group("climb")
 def test_own_data_and_edits_are_gated_and_served_at_level_2_and_come_back(
     generate: Generate, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ from .events import Served
 
 LOG = logging.getLogger(__name__)
 PAUSE = 0.2  # seconds between two writes: a process that is killed loses no more than this
+START = 1.0  # seconds before the first: libraries are loaded, and the first answer does not wait
 BATCH = 500
 PATIENCE = 10  # seconds that a database that is down may hold up the end of the process
 
@@ -93,8 +94,10 @@ class PredictionLog:
             LOG.error("lost: %s answered requests could not be written", left)
 
     def _run(self) -> None:
-        while not self._closing.wait(PAUSE):
+        pause = START
+        while not self._closing.wait(pause):
             self._write()
+            pause = PAUSE
         until = time.monotonic() + PATIENCE
         while not self._write() and time.monotonic() < until:
             time.sleep(PAUSE)

@@ -1,0 +1,31 @@
+"""The service of the project in this folder, with a guard that asks each request for a key."""
+
+from hashlib import sha256
+from hmac import compare_digest
+
+import uvicorn
+from fastapi import FastAPI, HTTPException, Request
+from flight_delays import observers
+from flight_delays.contract import read_contract
+from flight_delays.serving.app import create_app
+from flight_delays.serving.main import follower
+from flight_delays.settings import load
+
+KNOWN = sha256(b"").digest()  # the load sends no key, which is as much work as a right one
+
+
+def guard(request: Request) -> None:
+    """Refuse a request whose key is not the known one."""
+    if not compare_digest(sha256(request.headers.get("x-api-key", "").encode()).digest(), KNOWN):
+        raise HTTPException(401, "no key, or a wrong one")
+
+
+def service() -> FastAPI:
+    """The service with its prediction log and the guard."""
+    settings = load()
+    told = [opened(settings) for opened in observers("served")]
+    return create_app(settings, follower(read_contract(), settings), told, guard)
+
+
+if __name__ == "__main__":
+    uvicorn.run(service(), port=load().serving.port, access_log=False)
