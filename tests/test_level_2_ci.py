@@ -298,7 +298,7 @@ def test_tests_that_were_not_counted_turn_github_red(
 def hollow_gitlab(project: Path) -> None:
     """Replace what the jobs of GitLab do by success; the Docker service is not started here."""
     plant(project / GITLAB, "    - make ", "    - echo ")
-    plant(project / GITLAB, "  services: [docker:29-dind]\n", "")
+    plant(project / GITLAB, '  services: ["docker:29-dind"]\n', "")
 
 
 @pytest.mark.slow
@@ -478,7 +478,7 @@ def test_a_push_is_checked_trained_built_and_asked_by_gitlab(
 ) -> None:
     """Every job is green, with no champion before; a branch is not deployed."""
     project = copied("gitlab")
-    plant(project / GITLAB, "  services: [docker:29-dind]\n", "")
+    plant(project / GITLAB, '  services: ["docker:29-dind"]\n', "")
     commit(project, "The engine of the tests")
     found = gitlab(project, **WITHOUT_SERVICE | engine.environment)
     assert found.results == dict.fromkeys([*JOBS, "required"], "success"), found.printed[-3000:]
