@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from . import ProjectError, tracking, versions
 from .contract import read_contract
@@ -59,9 +60,9 @@ def download(run_id: str, folder: str) -> Path:
     return Path(found)
 
 
-def read(folder: Path) -> dict[str, object]:
+def read(folder: Path) -> dict[str, Any]:
     """What `bundle.json` in this folder says."""
-    said: dict[str, object] = json.loads((folder / BUNDLE).read_text(encoding="utf-8"))
+    said: dict[str, Any] = json.loads((folder / BUNDLE).read_text(encoding="utf-8"))
     return said
 
 
@@ -71,7 +72,7 @@ def damage(folder: Path, sha256: str | None = None) -> list[str]:
         return [f"{folder / BUNDLE}: not here"]
     wanted = {BUNDLE: sha256} if sha256 else {}
     if not sha256 or checksum(folder / BUNDLE) == sha256:
-        wanted |= dict(read(folder)["files"])  # type: ignore[call-overload]  # JSON
+        wanted |= read(folder)["files"]
     return [
         f"{folder / name}: changed, or not here; sha256 {digest} is wanted"
         for name, digest in wanted.items()

@@ -31,8 +31,9 @@ def breaches(frame: pd.DataFrame, contract: Contract) -> list[Breach]:
 
 def schema(contract: Contract, names: list[str]) -> Any:
     """The contract of these columns as a pandera schema; each check carries its rule in words."""
-    from pandera.pandas import Column as Checked  # pylint: disable=import-outside-toplevel  # 1 s
-    from pandera.pandas import DataFrameSchema  # pylint: disable=import-outside-toplevel  # 1 s
+    # Commands that check nothing do not wait the second that pandera takes to load.
+    # pylint: disable-next=import-outside-toplevel
+    from pandera.pandas import Column as Checked, DataFrameSchema
 
     rules = {name: checks(name, contract.columns[name]) for name in names}
     return DataFrameSchema(

@@ -127,6 +127,7 @@ def test_a_leaked_target_is_told(
     some = rows.dropna(subset=[contract.target]).head(2000)
     if len(some) < 2 * FEWEST_ROWS:
         pytest.skip(f"leaks are told from {FEWEST_ROWS} rows on")
+    # A code is told by rows of other folds: where nearly each occurs once, no fold knows it.
     if scale == "code" and some[contract.target].nunique() > len(some) / 10:
         pytest.skip("of codes that hardly repeat nothing can be learned")
     numbers = pd.Series(pd.factorize(some[contract.target], sort=True)[0], some.index, float)

@@ -16,6 +16,8 @@ import pytest
 from {{ cookiecutter.package_name }} import ProjectError, tracking, versions
 from {{ cookiecutter.package_name }}.contract import Contract
 from {{ cookiecutter.package_name }}.flows import server, steps
+from {{ cookiecutter.package_name }}.flows.training import told
+from {{ cookiecutter.package_name }}.promotion import Verdict
 from {{ cookiecutter.package_name }}.settings import PREFIX, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,6 +87,18 @@ def test_every_task_run_is_completed_and_each_artifact_carries_the_run(flows: An
     assert (bundle["run_id"], bundle["model_version"]) == (run_id, outcome.version.model_version)
     assert set(ids["part"]) == {"train", "validation", "holdout"}
     assert report["accepted"] == outcome.verdict.accepted
+
+
+@pytest.mark.parametrize(("champion", "error"), [(None, "nothing can be served"), ("v1", None)])
+def test_a_first_model_that_is_refused_is_an_error(champion: str | None, error: str | None) -> None:
+    """With no champion nothing can be served, and the reasons are told; else the champion stays."""
+    verdict = Verdict(False, ("too poor: no",), {"champion": champion})
+    outcome = steps.Outcome(verdict, versions.Version("1", "run", "model"))
+    if error:
+        with pytest.raises(ProjectError, match=f"{error}\n  too poor: no"):
+            told(outcome)
+    else:
+        assert "The champion stays.  Candidate: version 1" in told(outcome)
 
 
 def test_a_step_that_fails_fails_the_flow_and_registers_nothing(
