@@ -1,20 +1,13 @@
 """The ways in, as a person walks them: the demo, plain cookiecutter, own data, a climb."""
 
-import json
 import os
 import re
-import socket
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import pytest
 from conftest import ROOT, Generate, commit, fails, ok, plant, run
+from services import serving
 
 pytestmark = pytest.mark.slow
 OWN = """\
@@ -128,11 +121,11 @@ def test_own_data_and_edits_are_gated_and_served_at_level_2_and_come_back(
     ok("make", "openapi", "card", at=project)
     commit(project, "What describes the data")
     ok("make", "check", "test", at=project)
-    with serving(project) as address:
+    with serving(project, path="/ready") as service:
         asked = {"Größe in cm": 170.5, "Stadt": "Köln", "Raucher": "ja"}
-        status, answer = post(f"{address}/predict", asked | {"Mitglied seit": "01.03.2024"})
+        status, answer = service.ask("/predict", asked | {"Mitglied seit": "01.03.2024"})
         assert status == 200 and 500 < answer["prediction"] < 600  # 200 + 1.5 * 170.5 + 90
-        status, answer = post(f"{address}/predict", asked | {"Mitglied seit": "März"})
+        status, answer = service.ask("/predict", asked | {"Mitglied seit": "März"})
         assert (status, answer["detail"][0]["loc"]) == (422, ["body", "Mitglied seit"])
 
     told = fails("make", "climb", "LEVEL=1", at=project, **WHO)
@@ -143,35 +136,6 @@ def test_own_data_and_edits_are_gated_and_served_at_level_2_and_come_back(
     assert "Ours.\n\n## Start" in (project / "README.md").read_text(encoding="utf-8")
     assert not list((project / "src/flight_delays/serving").glob("*.py"))
     ok("make", "train", at=project)
-
-
-@contextmanager
-def serving(project: Path) -> Iterator[str]:
-    """The service of a project on a free port, once it is ready; its address."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-    port = {"FLIGHT_DELAYS_SERVING__PORT": address.rpartition(":")[2]}
-    command = [".venv/bin/flight-delays", "serve"]
-    with subprocess.Popen(command, cwd=project, env=os.environ | port) as process:
-        try:
-            until = time.monotonic() + 60
-            while run("curl", "--fail", f"{address}/ready", at=project).returncode:
-                assert process.poll() is None and time.monotonic() < until
-                time.sleep(0.2)
-            yield f"http://{address}"
-        finally:
-            process.terminate()
-
-
-def post(address: str, body: Any) -> tuple[int, Any]:
-    """Status and answer of a request."""
-    request = Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    try:
-        with urlopen(request) as answer:
-            return answer.status, json.load(answer)
-    except HTTPError as error:
-        return error.code, json.load(error)
 
 
 WHO = {

@@ -58,7 +58,7 @@ def resampled(
     """The metric of each model on 500 draws of the rows, the same for all: the paired bootstrap.
 
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 16.  Of more than
-    10,000 rows a part is drawn from, and the spread scaled by the root of its share.
+    MOST_ROWS a part is drawn from, and the spread scaled by the root of its share.
     """
     random, rows = np.random.default_rng(seed), min(len(truth), MOST_ROWS)
     part = np.arange(rows)
