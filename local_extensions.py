@@ -49,6 +49,11 @@ def left_out(ladder: Manifest, answers: Answers) -> list[str]:
     return paths
 
 
+def capability_list() -> str:
+    """The text of capabilities.yml: a project has a copy, to know what it could have."""
+    return (TEMPLATE / "capabilities.yml").read_text(encoding="utf-8").rstrip("\n")
+
+
 def git(*arguments: str) -> str:
     """What git answers about the template, or nothing where it has no answer."""
     try:
@@ -137,6 +142,7 @@ class Ladder(Extension):  # pylint: disable=abstract-method  # it adds no tags t
             lock=asked(lock),
             answers=pass_context(lambda context: public(context["cookiecutter"])),
             record=pass_context(lambda context: record(context["cookiecutter"])),
+            capability_list=capability_list,
             this_python=this_python,
             git_config=lambda key: git("config", key),
         )

@@ -1,0 +1,155 @@
+"""From training to the champion: flow, registry, gate, deployment."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from . import Unknown, record, sign, use
+from .data import own_runs
+from .grading import own_data
+from .repository import Repository
+
+FLOWS = {"prefect", "airflow", "dagster", "kedro", "metaflow", "zenml", "kfp"}
+LOG = "promotions.jsonl"
+
+Facts = dict[str, Any]
+
+
+@sign("pipeline.flow", "the steps from rows to a model are a flow")
+def flow(repository: Repository) -> Iterator[str]:
+    """Something imports an orchestrator."""
+    found = [name for name in repository.own("pipeline.flow") if name.endswith(".py")]
+    if not any(FLOWS & repository.imports(name) for name in found):
+        yield f"no code imports an orchestrator, as one of {', '.join(sorted(FLOWS))}"
+
+
+@use("pipeline.flow")
+def flowed(repository: Repository) -> list[datetime]:
+    """Runs that a flow made."""
+    return own_runs(repository, lambda run: "prefect.flow_run_id" in run["tags"])
+
+
+def registered(repository: Repository) -> Facts:
+    """The model of this project in the registry.  Unknown where there is none."""
+    known = repository.records["registry"]
+    name = repository.answers.get("package_name", "")
+    found = known.get(name) or next(iter(known.values()), None)
+    if not found or not found["versions"]:
+        raise Unknown("no version is registered here yet: make pipeline")
+    return dict(found)
+
+
+@record(
+    "registry.versions", "the champion leads to its run, and to the commit, data and lock of it"
+)
+def chain(repository: Repository) -> Iterator[str]:
+    """Follow the alias to what the champion was made from."""
+    found = registered(repository)
+    number = found["aliases"].get("champion")
+    if number is None:
+        raise Unknown("no version is champion yet: make pipeline")
+    version = found["versions"].get(number)
+    run = next(
+        (it for it in repository.records["all"] if version and it["id"] == version["run"]), None
+    )
+    if run is None:
+        yield f"champion v{number}: its run is not recorded"
+        return
+    for tag in ("git.commit", "data.sha256", "env.lock_sha256"):
+        if run["tags"].get(tag, "unknown") == "unknown":
+            yield f"champion v{number}: its run does not say {tag}"
+    if not run["models"]:
+        yield f"champion v{number}: its run logged no model"
+
+
+@use("registry.versions")
+def promoted(repository: Repository) -> list[datetime]:
+    """Promotions of models that learned from own data."""
+    return decisions_of(repository, {"promote"})
+
+
+def decided(repository: Repository) -> list[Facts]:
+    """The decisions that the registry holds, in their order; they are those of the log."""
+    tags = registered(repository)["tags"]
+    numbers = sorted(name for name in tags if re.fullmatch(r"promotion\.\d{6}", name))
+    return [json.loads(tags[name]) for name in numbers]
+
+
+def logged(repository: Repository) -> list[Facts]:
+    """The decisions of promotions.jsonl.  Unknown where there is none on this machine."""
+    path = repository.root / LOG
+    if not path.exists():
+        raise Unknown(f"{LOG} is not on this machine: make registry")
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+@record("registry.gate", "the log, the registry and its aliases agree on who was made champion")
+def agreed(repository: Repository) -> Iterator[str]:
+    """Compare log and registry decision by decision, and the aliases with the last move."""
+    found = registered(repository)
+    try:
+        known, log = decided(repository), logged(repository)
+    except ValueError as error:
+        yield f"{LOG}: cannot be read: {error}"
+        return
+    for one, other in zip(log, known, strict=False):
+        differing = [key for key in other if key != "verdict" and one.get(key) != other[key]]
+        if differing:
+            yield f"{LOG}: decision {other.get('number')}: {differing[0]} is not the registry's"
+    if len(known) != len(log):
+        yield f"{LOG}: {len(log)} decisions, the registry holds {len(known)}"
+    moves = [it for it in known if it["action"] != "refuse"]
+    for alias, wanted in (("champion", "version"), ("previous", "previous")):
+        right = moves[-1].get(wanted) if moves else None
+        if found["aliases"].get(alias) != right:
+            held = found["aliases"].get(alias)
+            yield f"alias {alias}: names version {held}, the gate decided on {right}"
+
+
+@use("registry.gate")
+def judged(repository: Repository) -> list[datetime]:
+    """Decisions of the gate on models that learned from own data."""
+    return decisions_of(repository, {"promote", "refuse"})
+
+
+def decisions_of(repository: Repository, actions: set[str]) -> list[datetime]:
+    """When decisions of this kind were made about runs on own data."""
+    own = {run["id"] for run in repository.records["all"] if own_data(run)}
+    found = [it for it in decided(repository) if it["action"] in actions and it["run_id"] in own]
+    return [datetime.fromisoformat(it["time"]).astimezone(UTC) for it in found]
+
+
+@sign("cd.deploy", "an image that runs as nobody, and a way to start it that waits for it")
+def image(repository: Repository) -> Iterator[str]:
+    """Read the Dockerfile and what starts the image."""
+    names = [
+        name for name in repository.files if name.endswith("Dockerfile") and "k8s/" not in name
+    ]
+    text = "\n".join(repository.text(name) for name in names)
+    if not re.search(r"^FROM \S", text, re.MULTILINE):
+        yield "Dockerfile: builds nothing"
+        return
+    users = re.findall(r"^USER (\S+)", text, re.MULTILINE)
+    if not users or users[-1] in ("root", "0"):
+        yield "Dockerfile: the service runs as root"
+    if not re.search(r"^(CMD|ENTRYPOINT) ", text, re.MULTILINE):
+        yield "Dockerfile: starts nothing"
+    started = repository.glob(
+        "compose", "compose.yaml", "docker-compose.yml", "k8s", "deploy", "helm"
+    )
+    if not any(
+        isinstance(repository.parsed(name), dict | list) for name in started if name.endswith("ml")
+    ):
+        yield "nothing starts the image: no compose file, no manifest"
+    ready = "".join(repository.text(name) for name in started) + text
+    if not re.search("HEALTHCHECK|healthcheck|readinessProbe", ready):
+        yield "nothing waits until the service is ready: no health check, no probe"
+
+
+@use("cd.deploy")
+def tagged(repository: Repository) -> list[datetime]:
+    """Tags: CI deploys each."""
+    listed = repository.git("for-each-ref", "--format=%(creatordate:iso-strict)", "refs/tags/v*")
+    return [datetime.fromisoformat(line).astimezone(UTC) for line in listed.split()]

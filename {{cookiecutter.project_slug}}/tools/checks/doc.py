@@ -1,0 +1,50 @@
+"""What is said about the model: the card."""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+
+from . import Unknown, record, sign, use
+from .repo import changes
+from .repository import Repository
+
+NAMED = re.compile(r"run `([0-9a-f]{32})`")
+ROW = re.compile(r"^\| (\w+) \| (\S+) \| (\S+) to (\S+) \| (\S+) \|$", re.MULTILINE)
+
+
+@sign("doc.modelcard", "the card has a place for intended use, limits and scores")
+def card_sections(repository: Repository) -> Iterator[str]:
+    """The card is a card: rendered, or about to be."""
+    for name in repository.glob("MODEL_CARD.md", "docs/MODEL_CARD.md", "model_card.md"):
+        text = repository.text(name)
+        if repository.ours and "`make card` keeps it" not in text:
+            yield f"{name}: is not what `make card` writes"
+        if NAMED.search(text) or not repository.ours:
+            for title in ("intended use", "limit"):
+                if title not in text.lower():
+                    yield f"{name}: says nothing about {title}"
+
+
+@record("doc.modelcard", "every number of the card is that of the run it names")
+def card_numbers(repository: Repository) -> Iterator[str]:
+    """Compare the table of scores with MLflow's."""
+    text = repository.text("MODEL_CARD.md")
+    if not (named := NAMED.search(text)):
+        return
+    run = next((it for it in repository.runs if it["id"] == named[1]), None)
+    if run is None:
+        raise Unknown(f"MODEL_CARD.md: run {named[1][:8]} is not recorded here")
+    for metric, *said in ROW.findall(text):
+        keys = (metric, f"{metric}.low", f"{metric}.high", f"baseline.{metric}")
+        true = [f"{run['metrics'].get(key, float('nan')):.4g}" for key in keys]
+        if said != true:
+            yield f"MODEL_CARD.md: {metric} is {true}, the card says {said}; run: make card"
+    for tag in ("data.sha256", "git.commit", "model_version"):
+        if run["tags"].get(tag, "") not in text:
+            yield f"MODEL_CARD.md: {tag} is not that of its run; run: make card"
+
+
+@use("doc.modelcard")
+def cards(repository: Repository) -> list[datetime]:
+    """Commits that renew the card."""
+    return changes(repository, "MODEL_CARD.md")

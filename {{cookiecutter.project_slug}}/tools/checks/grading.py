@@ -1,0 +1,196 @@
+"""From findings to grades, from grades to a level: always the minimum, never an average."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from importlib import import_module
+from typing import Any
+
+from . import CHECKS, DOMAINS, TRIALS, USES, Unknown
+from .code import substance
+from .repository import SAMPLE, Repository
+
+GRADES = ("absent", "declared", "present", "exercised", "practised")
+RECENT = timedelta(days=90)  # the last use of what is practised is not older
+REPEATED = 3  # times that it was used at least
+DAYS = 2  # days on which it was, at least: once in an afternoon is a try
+LONGEST = timedelta(days=366)  # a waiver holds no longer
+
+
+@dataclass
+class Assessed:
+    """A capability: how far it is, what is wrong, and what cannot be known."""
+
+    id: str
+    level: int
+    title: str
+    grade: str = "absent"
+    problems: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
+    waived: str = ""
+    used: list[datetime] = field(default_factory=list)
+    traced: bool = False  # does its use leave a trace?
+    done: dict[str, str] = field(default_factory=dict)  # what a deep run has found, by promise
+
+    @property
+    def here(self) -> bool:
+        """Is it there as far as can be seen, or has someone answered for its absence?"""
+        return bool(self.waived) or GRADES.index(self.grade) >= GRADES.index("present")
+
+    @property
+    def domain(self) -> str:
+        """The first part of its name."""
+        return self.id.partition(".")[0]
+
+
+@dataclass
+class Assessment:
+    """A repository, judged."""
+
+    claimed: int | None
+    capabilities: list[Assessed]
+    entries: dict[str, Any]
+    notes: list[str]
+    deep: bool = False
+
+    @property
+    def highest(self) -> int:
+        """The highest level of which this tool knows a capability that it can look for."""
+        return max(it.level for it in self.capabilities)
+
+    @property
+    def equipped(self) -> int:
+        """The level up to which every capability is there, and in a deep run works; -1 below 0."""
+        return self._reached(lambda it: bool(it.waived) or (it.here and not self._failed(it)))
+
+    @property
+    def practised(self) -> int:
+        """The level up to which all that leaves a trace is used; at least 0."""
+        used = self._reached(lambda it: it.grade == "practised" or not it.traced)
+        return max(0, min(used, self.equipped))
+
+    @property
+    def open(self) -> list[Assessed]:
+        """The capabilities up to the claimed level of which a deep run could not know something."""
+        aim = min(self.claimed or 0, self.highest)
+        return [it for it in self.capabilities if self.deep and it.level <= aim and it.unknown]
+
+    def _failed(self, it: Assessed) -> bool:
+        return self.deep and it.grade not in ("exercised", "practised") and not it.unknown
+
+    def _reached(self, holds: Any) -> int:
+        missed = [it.level for it in self.capabilities if not holds(it)]
+        return min(missed, default=self.highest + 1) - 1
+
+
+def load() -> None:
+    """Have every check known."""
+    for name in DOMAINS + TRIALS:
+        import_module(f".{name}", __package__)
+
+
+def assess(repository: Repository) -> Assessment:
+    """Judge a repository by its files and by what was recorded."""
+    load()
+    waivers, notes = waived(repository, datetime.now(UTC).date())
+    found = [
+        judged(repository, name, entry, waivers)
+        for name, entry in repository.capabilities.items()
+        if not entry.get("planned") and applies(repository, entry)
+    ]
+    notes += practise(repository, found)
+    return Assessment(claim(repository), found, repository.capabilities, notes)
+
+
+def applies(repository: Repository, entry: dict[str, Any]) -> bool:
+    """Does a capability concern this repository?  Without answers on record: all do."""
+    return entry["if"] != "people" or repository.answers.get("affects_people") != "no"
+
+
+def claim(repository: Repository) -> int | None:
+    """The level that `[tool.maturity]` of pyproject.toml claims; where it is silent, the record."""
+    said = repository.pyproject.get("tool", {}).get("maturity", {}).get("level")
+    said = repository.answers.get("maturity_level") if said is None else said
+    return int(str(said)) if re.fullmatch("[0-4]", str(said)) else None
+
+
+def judged(
+    repository: Repository, name: str, entry: dict[str, Any], waivers: dict[str, str]
+) -> Assessed:
+    """A capability by its files and records: absent, declared or present."""
+    found = Assessed(name, entry["level"], entry["title"], waived=waivers.get(name, ""))
+    if not repository.own(name):
+        return found
+    found.problems = list(substance(repository, name))
+    for check in CHECKS:
+        if check.capability == name and check.kind in ("sign", "record"):
+            try:
+                found.problems += check.find(repository)
+            except Unknown as reason:
+                found.unknown.append(str(reason))
+    found.grade = "declared" if found.problems else "present"
+    return found
+
+
+def practise(repository: Repository, found: Iterable[Assessed]) -> list[str]:
+    """Raise to practised what the team has used on its own data, repeatedly, recently."""
+    try:
+        own = [run for run in repository.runs if own_data(run)]
+        reason = "" if own else "every run learned from the sample: nothing is practised yet"
+    except Unknown as unknown:
+        reason = f"{unknown}; nothing is practised yet"
+    for it in found:
+        it.traced = it.id in USES
+        if reason or not it.traced or it.grade != "present":
+            continue
+        try:
+            it.used = sorted(USES[it.id](repository))
+        except Unknown as unknown:
+            it.unknown.append(str(unknown))
+        if repeatedly(it.used):
+            it.grade = "practised"
+    return [reason] if reason else []
+
+
+def own_data(run: dict[str, Any]) -> bool:
+    """Did a run learn from other data than the sample?"""
+    return not run["params"].get("data.path", SAMPLE).startswith(SAMPLE)
+
+
+def repeatedly(times: list[datetime]) -> bool:
+    """At least three times, on at least two days, the last one not long ago?"""
+    recent = [it for it in times if datetime.now(UTC) - it <= RECENT]
+    return len(recent) >= REPEATED and len({it.date() for it in recent}) >= DAYS
+
+
+def waived(repository: Repository, today: date) -> tuple[dict[str, str], list[str]]:
+    """The capabilities that `[[tool.maturity.waivers]]` answers for, and the waivers that do not.
+
+    One needs `id`, `reason`, `by`, `approved_by` (another person) and `until`, within a year.
+    """
+    good, bad = {}, []
+    for waiver in repository.pyproject.get("tool", {}).get("maturity", {}).get("waivers", []):
+        name, wrong = str(waiver.get("id", "?")), list(waiver_faults(repository, waiver, today))
+        if wrong:
+            bad.append(f"waiver of {name}: does not hold: {'; '.join(wrong)}")
+        else:
+            people = f"{waiver['by']} and {waiver['approved_by']}"
+            good[name] = f"{waiver['reason']} ({people}, until {waiver['until']})"
+    return good, bad
+
+
+def waiver_faults(repository: Repository, waiver: dict[str, Any], today: date) -> Iterable[str]:
+    """Why a waiver does not hold."""
+    if waiver.get("id") not in repository.capabilities:
+        yield "there is no such capability"
+    if len(re.findall(r"\w+", str(waiver.get("reason", "")))) < 3:
+        yield "`reason` has to say why"
+    by, second = (str(waiver.get(key, "")).strip().lower() for key in ("by", "approved_by"))
+    if not by or not second or by == second:
+        yield "`by` and `approved_by` have to be two people"
+    until = waiver.get("until")
+    if not isinstance(until, date) or isinstance(until, datetime):
+        yield "`until` has to be a date, as in 2027-01-31"
+    elif not today <= until <= today + LONGEST:
+        yield f"`until` is {until}: past, or more than a year ahead"

@@ -1,0 +1,186 @@
+"""What was found, for a terminal, a program or a pull request."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from . import CHECKS
+from .grading import DAYS, RECENT, REPEATED, Assessed, Assessment
+from .score import SECTIONS, sums
+
+NAMES = ("Ad hoc", "Initial", "Managed", "Defined", "Optimized")
+DOMAINS = {
+    "repo": "Repository",
+    "env": "Environment",
+    "data": "Data",
+    "feature": "Features",
+    "tracking": "Tracking",
+    "model": "Model",
+    "doc": "Documents",
+    "ci": "Integration",
+    "pipeline": "Pipeline",
+    "registry": "Registry",
+    "serving": "Serving",
+    "cd": "Delivery",
+    "monitor": "Monitoring",
+    "infra": "Infrastructure",
+    "gov": "Governance",
+}
+MARKS = {"absent": "·", "declared": "!", "present": "+", "exercised": "*", "practised": "#"}
+ACTIONS = 5
+DONE = "Nothing is left to do up to this level."
+BEYOND = "levels above {} are not judged yet by this version"
+
+
+def code(found: Assessment) -> int:
+    """0: the claim is upheld.  1: it is not, or nothing is claimed.  2: that cannot be known."""
+    if found.claimed is None or found.equipped < min(found.claimed, found.highest):
+        return 1
+    return 2 if found.open else 0
+
+
+def headline(found: Assessment) -> str:
+    """The claimed, the equipped and the practised level in a line."""
+    said = "nothing" if found.claimed is None else found.claimed
+    equipped = found.equipped if found.equipped >= 0 else "below 0"
+    return f"claimed {said} | equipped {equipped} | practised {found.practised}"
+
+
+def by_domain(found: Assessment) -> Iterator[tuple[str, list[Assessed]]]:
+    """The capabilities of each domain, in the order of the domains."""
+    for prefix, name in DOMAINS.items():
+        if members := [it for it in found.capabilities if it.domain == prefix]:
+            yield name, members
+
+
+def state(it: Assessed) -> str:
+    """A grade in words: waived stands above it, unknown beside it."""
+    if it.waived:
+        return f"waived: {it.waived}"
+    return f"{it.grade}{', some unknown' if it.unknown and it.grade != 'absent' else ''}"
+
+
+def actions(found: Assessment) -> list[Assessed]:
+    """What to do next, the lowest level first: what is broken, then missing, then unused."""
+    aim = max(min(found.claimed or 0, found.highest), found.equipped + 1)
+    broken = [it for it in found.capabilities if it.level <= aim and not it.here]
+    if broken:
+        return sorted(broken, key=lambda it: (it.level, it.grade != "declared"))[:ACTIONS]
+    idle = [it for it in found.capabilities if it.traced and it.grade in ("present", "exercised")]
+    return sorted(idle, key=lambda it: it.level)[:ACTIONS]
+
+
+def way(it: Assessed, entry: dict[str, str]) -> tuple[str, str, str]:
+    """The command that brings a capability on, the file that it is about, and what it takes."""
+    climb = f"make climb LEVEL={it.level}"
+    command = climb if it.grade == "absent" else entry.get("do", "make help")
+    return command, entry.get("file", "README.md"), entry.get("takes", "an hour")
+
+
+def reasons(it: Assessed) -> str:
+    """Why something is to be done about a capability."""
+    return it.problems[0] if it.problems else why(it)
+
+
+def action(it: Assessed, entry: dict[str, Any]) -> str:
+    """What to do about a capability, in two lines."""
+    command, file, takes = way(it, entry)
+    return f"{it.id}: {reasons(it)}\n    {command}   ({file}; {takes})"
+
+
+def why(it: Assessed) -> str:
+    """Why something is not there, or not in use."""
+    if it.grade == "absent":
+        return f"absent: {it.title}"
+    times = f"{len(it.used)} times" if it.used else "never"
+    return f"used {times}; practised is {REPEATED} times on {DAYS} days within {RECENT.days} days"
+
+
+def scores(found: Assessment) -> str:
+    """The sums of the ML Test Score."""
+    points = sums(found.capabilities)
+    parts = ", ".join(f"{name} {value:g}" for name, value in points.items())
+    return f"ML Test Score {min(points.values()):g} of 7, the least of: {parts}"
+
+
+def as_text(found: Assessment) -> str:
+    """For a terminal: headline, profile, score, next actions."""
+    lines = [headline(found), ""]
+    for name, members in by_domain(found):
+        marks = "  ".join(f"{MARKS[it.grade]} {it.id}" for it in members)
+        lines.append(f"{name:15} {marks}")
+    legend = "  ".join(f"{mark} {grade}" for grade, mark in MARKS.items())
+    lines += ["", legend, scores(found)]
+    if found.claimed is not None and found.claimed > found.highest:
+        lines.append(BEYOND.format(found.highest))
+    lines += [f"note: {note}" for note in found.notes]
+    for it in found.capabilities:
+        lines += [f"unknown: {it.id}: {reason}" for reason in it.unknown if found.deep]
+        lines += [f"{it.id}: {state(it)}"] if it.waived else []
+    return "\n".join([*lines, "", as_next(found)])
+
+
+def as_next(found: Assessment) -> str:
+    """At most five next actions, each with its command, its file and what it takes."""
+    entries = found.entries
+    told = [f"{place}. {action(it, entries[it.id])}" for place, it in enumerate(actions(found), 1)]
+    return "\n".join(["Next:", *told] if told else [DONE])
+
+
+def as_json(found: Assessment) -> str:
+    """For a program: everything."""
+    known = {
+        "claimed": found.claimed,
+        "equipped": found.equipped,
+        "practised": found.practised,
+        "exit": code(found),
+        "deep": found.deep,
+        "ml_test_score": sums(found.capabilities),
+        "notes": found.notes,
+        "capabilities": [asdict(it) | {"state": state(it)} for it in found.capabilities],
+    }
+    return json.dumps(known, indent=2, default=str, ensure_ascii=False)
+
+
+def as_markdown(found: Assessment) -> str:
+    """For a pull request: headline, a table of domains, what is wrong, next actions."""
+    lines = [f"### Maturity: {headline(found)}", "", "| domain | capabilities |", "|---|---|"]
+    for name, members in by_domain(found):
+        cells = " · ".join(f"{it.id} *{'waived' if it.waived else it.grade}*" for it in members)
+        lines.append(f"| {name} | {cells} |")
+    wrong = [f"- `{it.id}`: {words}" for it in found.capabilities for words in it.problems]
+    lines += ["", *(["**Wrong**", "", *wrong, ""] if wrong else [])]
+    lines += [f"{scores(found)}.", "", "```", as_next(found), "```"]
+    return "\n".join(lines)
+
+
+def explained(found: Assessment, name: str) -> str:
+    """All that is known about one capability, and what proves it."""
+    it = next(it for it in found.capabilities if it.id == name)
+    lines = [f"{it.id}, level {it.level}: {it.title}", f"state: {state(it)}", "what proves it:"]
+    for check in CHECKS:
+        if check.capability == name:
+            result = it.done.get(check.promise, "")
+            lines.append(f"  {check.kind:6} {check.promise}{f' ({result})' if result else ''}")
+    lines += [f"wrong: {words}" for words in it.problems]
+    lines += [f"unknown: {words}" for words in it.unknown]
+    if it.used:
+        lines.append(f"used: {len(it.used)} times, last on {max(it.used):%Y-%m-%d}")
+    lines += [
+        f"ML Test Score, {section}: {words}"
+        for section, items in SECTIONS.items()
+        for words, names in items
+        if name in names
+    ]
+    entry = found.entries[name]
+    return "\n".join(
+        [
+            *lines,
+            (
+                f"next: {action(it, entry)}"
+                if not it.here
+                else f"to use it: {entry.get('do', 'make help')}"
+            ),
+        ]
+    )

@@ -1,0 +1,162 @@
+"""A copy of a repository in which things are done and faults are planted.
+
+It has an environment, a home and a registry of its own: nothing of the user's is ever written to.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from . import Unknown
+from .repository import Repository
+
+PATIENCE = 240  # seconds that a command may take
+PRIVATE = ("MLFLOW_", "PREFECT_", "DVC_", "GIT_", "PYTEST_", "MAKE", "MFLAGS", "VIRTUAL_ENV")
+WHO = {"NAME": "maturity", "EMAIL": "maturity@localhost"}
+KEPT = (".venv", "__pycache__", ".mypy_cache")
+
+Done = subprocess.CompletedProcess[str]
+
+
+class Copy:
+    """A clone of the repository with what is not committed yet, at `root`."""
+
+    def __init__(self, original: Repository, folder: Path, seed: int) -> None:
+        self.original = original
+        self.root = folder / "copy"
+        self.random = Random(seed)
+        self._saved = folder / "saved"
+        self._home = folder / "home"
+        self._home.mkdir()
+        self._clone()
+
+    def _clone(self) -> None:
+        if (self.original.root / ".git").exists():
+            source = str(self.original.root)
+            self.must("git", "clone", "--quiet", "--no-hardlinks", source, str(self.root), at=".")
+        else:
+            self.root.mkdir()
+            self.must("git", "init", "--quiet")
+        kept = {*self.original.files, *self._data()}
+        for name in set(self._listed()) - kept:
+            (self.root / name).unlink()
+        for name in sorted(kept):
+            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(self.original.root / name, self.root / name)
+        self.must("git", "add", "--all")
+        self.must("git", "commit", "--quiet", "--allow-empty", "--no-verify", "-m", "As it is")
+
+    def _listed(self) -> Iterable[str]:
+        return filter(None, self.must("git", "ls-files", "-z").split("\0"))
+
+    def _data(self) -> list[str]:
+        """The files that training reads and git does not keep."""
+        path = (self.original.parsed("config.toml") or {}).get("data", {}).get("path", "")
+        if not path or Path(path).is_absolute():
+            return []
+        found = [at for at in self.original.root.glob(path) if at.is_file()]
+        return [at.relative_to(self.original.root).as_posix() for at in found]
+
+    @property
+    def repository(self) -> Repository:
+        """What the copy holds now."""
+        return Repository(self.root)
+
+    @property
+    def package(self) -> Path:
+        """The folder of the package."""
+        return self.root / self.original.package
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """The user's environment without what would lead to the user's servers and registry."""
+        own = self.original.answers.get("package_name", "").upper() + "_"
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(PRIVATE) and (own == "_" or not name.startswith(own))
+        }
+        kept.pop("PYTHONDONTWRITEBYTECODE", None)
+        for key, value in WHO.items():
+            kept |= {f"GIT_AUTHOR_{key}": value, f"GIT_COMMITTER_{key}": value}
+        cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=False)
+        return kept | {
+            "HOME": str(self._home),
+            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or cache.stdout.strip(),
+            "UV_PYTHON_INSTALL_DIR": os.environ.get("UV_PYTHON_INSTALL_DIR", ""),
+            "PYTHONUTF8": "1",
+            "LC_ALL": "C.UTF-8",
+        }
+
+    def run(self, *command: str, at: str = "", timeout: float = PATIENCE, **more: Any) -> Done:
+        """How a command ended in the copy.  Unknown where there is no such program, or no end."""
+        options: Any = {"cwd": at or self.root, "env": self.environment | more, "timeout": timeout}
+        try:
+            return subprocess.run(
+                command,
+                **options,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        except OSError as error:
+            raise Unknown(f"{command[0]}: {error.strerror}") from error
+        except subprocess.TimeoutExpired as error:
+            raise Unknown(f"{' '.join(command[:3])}: no end after {timeout:.0f} s") from error
+
+    def must(self, *command: str, at: str = "", **more: Any) -> str:
+        """What a command prints.  Unknown, in its last words, where it fails."""
+        done = self.run(*command, at=at, **more)
+        if done.returncode:
+            raise Unknown(f"{' '.join(command[:3])}: {last(done)}")
+        return done.stdout
+
+    def cli(self, *arguments: str, **more: Any) -> Done:
+        """How a command of the project ended: `cli("train")`."""
+        name = str(self.original.answers.get("project_slug"))
+        return self.run(str(self.root / ".venv/bin" / name), *arguments, **more)
+
+    def python(self, script: str, *arguments: str, **more: Any) -> Done:
+        """How a script ended, in the environment of the project."""
+        return self.run(str(self.root / ".venv/bin/python"), "-c", script, *arguments, **more)
+
+    def need(self, *command: str) -> None:
+        """Have a make target done: the first time it runs, later what it left is put back.
+
+        Unknown where it fails.
+        """
+        saved = self._saved / "-".join(command)
+        if saved.exists():
+            shutil.copytree(saved, self.root, dirs_exist_ok=True)
+            return
+        self.must("make", *command)
+        hidden = [option for name in KEPT for option in ("-x", f"{name}/")]
+        names = self.must("git", "ls-files", "-z", "--others", *hidden)
+        for name in filter(None, names.split("\0")):
+            (saved / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(self.root / name, saved / name)
+
+    def reset(self) -> None:
+        """Bring everything back to what it was, but for the environment."""
+        self.must("git", "reset", "--quiet", "--hard", "HEAD")
+        self.must("git", "clean", "-ffdxq", *(f"--exclude={name}" for name in KEPT))
+
+    def plant(self, name: str, old: str, new: str) -> None:
+        """Put a fault into a file.  Unknown where the file does not hold what it replaces."""
+        text = (self.root / name).read_text(encoding="utf-8")
+        if old not in text:
+            raise Unknown(f"{name} does not hold {old!r}: the fault cannot be planted")
+        (self.root / name).write_text(text.replace(old, new), encoding="utf-8")
+
+
+def last(done: Done) -> str:
+    """The last line that a command said."""
+    lines = (done.stderr.strip() or done.stdout.strip() or "failed without a word").splitlines()
+    return lines[-1]

@@ -1,0 +1,85 @@
+"""What answers: batch, API, and the log of predictions."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any
+
+from . import Unknown, record, sign, use
+from .data import by_role
+from .repository import Repository
+
+FRAMEWORKS = {"fastapi", "flask", "litestar", "bentoml", "litserve", "starlette", "django"}
+PATHS = ("/predict", "/health", "/ready", "/version")
+DATABASE = "predictions.db"
+
+Facts = dict[str, Any]
+
+
+@sign("serving.api", "a service, and the snapshot of its API, which the contract types")
+def api(repository: Repository) -> Iterator[str]:
+    """Something imports a web framework; the snapshot names paths and inputs."""
+    found = [name for name in repository.own("serving.api") if name.endswith(".py")]
+    if not any(FRAMEWORKS & repository.imports(name) for name in found):
+        yield "no code imports a web framework, as fastapi is one"
+    if not repository.ours:
+        return
+    known = repository.parsed("docs/openapi.json")
+    paths = known.get("paths", {}) if isinstance(known, dict) else {}
+    for path in PATHS:
+        if path not in paths:
+            yield f"docs/openapi.json: lacks {path}; run: make openapi"
+    words = json.dumps(known, ensure_ascii=False) if paths else ""
+    for name in by_role(repository, "feature") if paths else ():
+        if json.dumps(name, ensure_ascii=False) not in words:
+            yield f"docs/openapi.json: lacks the input {name}; run: make openapi"
+
+
+def predicted(repository: Repository, query: str) -> list[tuple[Any, ...]]:
+    """Rows of the prediction log.  Unknown where there is none on this machine."""
+    path = repository.root / DATABASE
+    if not path.exists():
+        raise Unknown(f"no prediction is logged on this machine ({DATABASE}): make serve")
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+            return connection.execute(query).fetchall()
+    except sqlite3.Error as error:
+        raise Unknown(f"{DATABASE}: {error}") from error
+
+
+@record("monitor.predlog", "no logged prediction holds a personal column or lacks its model")
+def logged(repository: Repository) -> Iterator[str]:
+    """Read the newest thousand requests."""
+    query = "select model_version, inputs from predictions order by id desc limit 1000"
+    private = set(by_role(repository, "personal"))
+    for version, inputs in predicted(repository, query):
+        rows = json.loads(inputs)
+        if not version:
+            yield f"{DATABASE}: a prediction names no model"
+            return
+        if found := sorted(private & {name for row in rows for name in row}):
+            yield f"{DATABASE}: holds {found[0]}, which the contract calls personal"
+            return
+
+
+@use("monitor.predlog")
+def asked(repository: Repository) -> list[datetime]:
+    """Days on which predictions were logged, once a request up to a hundred."""
+    return [moment(time) for (time,) in predicted(repository, NEWEST)]
+
+
+@use("serving.api")
+def served(repository: Repository) -> list[datetime]:
+    """Requests that were answered: the log has each."""
+    return asked(repository)
+
+
+NEWEST = "select max(time) from predictions group by date(time) order by 1 desc limit 100"
+
+
+def moment(text: str) -> datetime:
+    """A time of the log, which is UTC."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""Tried and planted: data."""

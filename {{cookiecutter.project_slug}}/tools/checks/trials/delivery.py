@@ -1,0 +1,1 @@
+"""Tried and planted: flow, registry, gate, rollback, deployment."""

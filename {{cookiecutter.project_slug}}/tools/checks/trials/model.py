@@ -1,0 +1,1 @@
+"""Tried and planted: runs, scores, baseline, search, repetition, features."""

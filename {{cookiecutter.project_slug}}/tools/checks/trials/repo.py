@@ -1,0 +1,1 @@
+"""Tried and planted: entry point, hygiene, hooks, lock, card, CI's tests."""

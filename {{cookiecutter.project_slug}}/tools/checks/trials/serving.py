@@ -1,0 +1,1 @@
+"""Tried and planted: batch, API, the log of predictions."""

@@ -1,0 +1,77 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["pyyaml>=6"]
+# ///
+"""How mature is a repository?  Judged by what is there, not by what it says of itself.
+
+uv run --script tools/maturity.py [FOLDER] [--deep] [--json | --markdown | --html | --badge | …]
+Ends with 0 where the claimed level is upheld, 1 where not, 2 where that cannot be known, 3 where
+the repository cannot be judged.
+"""
+
+import argparse
+import secrets
+import sys
+from pathlib import Path
+
+from checks import deep, evidence, grading, page, report
+from checks.repository import Repository
+
+FORMATS = {
+    "json": report.as_json,
+    "markdown": report.as_markdown,
+    "html": page.as_html,
+    "badge": page.as_badge,
+    "next": report.as_next,
+}
+
+
+def options() -> argparse.Namespace:
+    """What was asked for on the command line."""
+    parser = argparse.ArgumentParser(prog="maturity", description=str(__doc__).split("\n", 1)[0])
+    parser.add_argument("folder", nargs="?", default=".", help="the repository (default: this one)")
+    ways = parser.add_mutually_exclusive_group()
+    for name, form in FORMATS.items():
+        ways.add_argument(
+            f"--{name}", action="store_true", help=str(form.__doc__).split("\n", maxsplit=1)[0]
+        )
+    ways.add_argument("--explain", metavar="ID", help="all that is known about one capability")
+    parser.add_argument("--deep", action="store_true", help="try it, and plant faults, in a copy")
+    parser.add_argument(
+        "--only", metavar="ID", nargs="+", default=[], help="with --deep: only these"
+    )
+    parser.add_argument("--seed", type=int, help="with --deep: repeat a run that printed this seed")
+    parser.add_argument("--claim", type=int, choices=range(5), help="judge by this level")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Judge, print, and give the exit code."""
+    asked = options()
+    folder = Path(asked.folder)
+    if not folder.is_dir():
+        print(f"{folder}: no such folder", file=sys.stderr)
+        return 3
+    repository = Repository(folder)
+    found = grading.assess(repository)
+    if asked.claim is not None:
+        found.claimed = asked.claim
+    known = {it.id for it in found.capabilities}
+    if wrong := sorted({*asked.only, *filter(None, [asked.explain])} - known):
+        print(
+            f"{wrong[0]}: no such capability; there are: {', '.join(sorted(known))}",
+            file=sys.stderr,
+        )
+        return 3
+    if asked.deep:
+        deep.exercise(repository, found, asked.seed or secrets.randbelow(10**6), asked.only)
+        evidence.keep(repository, found)
+    else:
+        evidence.recall(repository, found)
+    form = next((form for name, form in FORMATS.items() if getattr(asked, name)), report.as_text)
+    print(report.explained(found, asked.explain) if asked.explain else form(found))
+    return report.code(found)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
