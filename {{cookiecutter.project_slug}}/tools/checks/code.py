@@ -44,6 +44,7 @@ def file_faults(repository: Repository, name: str) -> Iterator[str]:
         yield f"{name}: says nothing"
 
 
+@cache
 def promised(repository: Repository) -> dict[str, set[str]]:
     """The names that others import from each module of the package, and what they are called in."""
     found: dict[str, set[str]] = {}

@@ -38,22 +38,20 @@ def tried(copy: Copy, check: Check, it: Assessed) -> str:
     """Make one trial, and say in a word how it ended."""
     try:
         copy.reset()
-        wrong = list(check.find(copy))
     except Unknown as reason:
-        it.unknown.append(f"{check.promise}: {reason}")
-        it.done[check.promise] = "unknown"
+        it.untried.append(str(reason))
         return f"unknown: {reason}"
-    it.problems += wrong
-    it.done[check.promise] = "failed" if wrong else "passed"
+    if wrong := it.look(check, copy):
+        return f"FAILED: {wrong[0]}"
     good = "caught" if check.kind == "fault" else "passed"
-    return f"FAILED: {wrong[0]}" if wrong else good
+    return it.done[check.promise].replace("passed", good)
 
 
 def settle(it: Assessed) -> None:
     """The grade after the trials: a promise that was broken brings it down."""
     if it.problems:
         it.grade = "declared"
-    elif it.done and not it.unknown and it.grade == "present":
+    elif it.grade == "present" and it.tried and not it.untried:
         it.grade = "exercised"
 
 

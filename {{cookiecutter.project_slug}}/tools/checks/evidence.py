@@ -44,7 +44,7 @@ def keep(repository: Repository, found: Assessment) -> None:
     exercised = [it.id for it in found.capabilities if it.grade == "exercised"]
     known = read(repository)
     if known and known.get("bond") == bound:
-        tried = {it.id for it in found.capabilities if it.done}
+        tried = {it.id for it in found.capabilities if it.tried}
         exercised += [name for name in known["exercised"] if name not in tried]
     path.parent.mkdir(exist_ok=True)
     (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")

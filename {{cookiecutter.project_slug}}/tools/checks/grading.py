@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
 from typing import Any
 
-from . import CHECKS, DOMAINS, TRIALS, USES, Unknown
+from . import CHECKS, DOMAINS, TRIALS, USES, Check, Unknown
 from .code import substance
 from .repository import SAMPLE, Repository
 
@@ -29,9 +29,31 @@ class Assessed:
     problems: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     waived: str = ""
+    untried: list[str] = field(default_factory=list)  # the same, of a deep run
+    tried: bool = False
     used: list[datetime] = field(default_factory=list)
     traced: bool = False  # does its use leave a trace?
     done: dict[str, str] = field(default_factory=dict)  # what a deep run has found, by promise
+
+    def look(self, check: Check, at: Any) -> list[str]:
+        """What a check finds wrong; it joins the problems.
+
+        Files may hold anything: where they make a check stumble, that is wrong with them, and what
+        was recorded or tried is unknown then.
+        """
+        wrong: list[str] = []
+        try:
+            wrong.extend(check.find(at))
+        except Exception as reason:  # pylint: disable=broad-exception-caught  # see above
+            known = isinstance(reason, Unknown)
+            said = f"{check.promise}: {reason if known else f'cannot be read: {reason!r}'}"
+            unknown = self.unknown if check.kind in ("sign", "record") else self.untried
+            (wrong if check.kind == "sign" and not known else unknown).append(said)
+            self.done[check.promise] = f"unknown: {reason}"
+        self.done.setdefault(check.promise, "failed" if wrong else "passed")
+        self.problems += wrong
+        self.tried = self.tried or check.kind in ("trial", "fault")
+        return wrong
 
     @property
     def here(self) -> bool:
@@ -74,10 +96,10 @@ class Assessment:
     def open(self) -> list[Assessed]:
         """The capabilities up to the claimed level of which a deep run could not know something."""
         aim = min(self.claimed or 0, self.highest)
-        return [it for it in self.capabilities if self.deep and it.level <= aim and it.unknown]
+        return [it for it in self.capabilities if self.deep and it.level <= aim and it.untried]
 
     def _failed(self, it: Assessed) -> bool:
-        return self.deep and it.grade not in ("exercised", "practised") and not it.unknown
+        return self.deep and it.grade not in ("exercised", "practised") and not it.untried
 
     def _reached(self, holds: Any) -> int:
         missed = [it.level for it in self.capabilities if not holds(it)]
@@ -125,10 +147,7 @@ def judged(
     found.problems = list(substance(repository, name))
     for check in CHECKS:
         if check.capability == name and check.kind in ("sign", "record"):
-            try:
-                found.problems += check.find(repository)
-            except Unknown as reason:
-                found.unknown.append(str(reason))
+            found.look(check, repository)
     found.grade = "declared" if found.problems else "present"
     return found
 

@@ -58,7 +58,7 @@ def state(it: Assessed) -> str:
     """A grade in words: waived stands above it, unknown beside it."""
     if it.waived:
         return f"waived: {it.waived}"
-    return f"{it.grade}{', some unknown' if it.unknown and it.grade != 'absent' else ''}"
+    return f"{it.grade}{', some unknown' if it.unknown + it.untried and it.grade != 'absent' else ''}"
 
 
 def actions(found: Assessment) -> list[Assessed]:
@@ -116,7 +116,7 @@ def as_text(found: Assessment) -> str:
         lines.append(BEYOND.format(found.highest))
     lines += [f"note: {note}" for note in found.notes]
     for it in found.capabilities:
-        lines += [f"unknown: {it.id}: {reason}" for reason in it.unknown if found.deep]
+        lines += [f"unknown: {it.id}: {reason}" for reason in it.untried]
         lines += [f"{it.id}: {state(it)}"] if it.waived else []
     return "\n".join([*lines, "", as_next(found)])
 
@@ -164,7 +164,7 @@ def explained(found: Assessment, name: str) -> str:
             result = it.done.get(check.promise, "")
             lines.append(f"  {check.kind:6} {check.promise}{f' ({result})' if result else ''}")
     lines += [f"wrong: {words}" for words in it.problems]
-    lines += [f"unknown: {words}" for words in it.unknown]
+    lines += [f"unknown: {words}" for words in it.unknown + it.untried]
     if it.used:
         lines.append(f"used: {len(it.used)} times, last on {max(it.used):%Y-%m-%d}")
     lines += [

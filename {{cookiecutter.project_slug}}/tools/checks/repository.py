@@ -2,10 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -33,13 +34,15 @@ def capability_list() -> Facts:
     raise FileNotFoundError(f"{LISTS[0]}: the list of capabilities is missing")
 
 
+@cache
+def glob_of(pattern: str) -> re.Pattern[str]:
+    """What matches the paths that fit a glob, and all below them; `*` stays within a folder."""
+    return re.compile(re.escape(pattern).replace(r"\*", "[^/]*") + r"(?:/|\Z)")
+
+
 def within(name: str, pattern: str) -> int:
     """How many parts of a path a glob names where the path or a folder above it fits, else 0."""
-    place = PurePosixPath(name)
-    for at in (place, *place.parents):
-        if len(at.parts) == len(PurePosixPath(pattern).parts) and at.match(pattern):
-            return len(at.parts)
-    return 0
+    return pattern.count("/") + 1 if glob_of(pattern).match(name) else 0
 
 
 class Repository:
