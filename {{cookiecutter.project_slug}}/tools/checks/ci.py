@@ -7,7 +7,6 @@ from typing import Any
 
 from . import sign, use
 from .forge import Forge
-from .repo import targets
 from .repository import Repository
 from .syntax import tests
 
@@ -54,18 +53,7 @@ def tested(repository: Repository) -> Iterator[str]:
         if any(SWALLOWED.search(script) for script in jobs):
             yield f"{name}: a failure is swallowed by `|| true`"
     if repository.ours:
-        yield from made(repository, found)
         yield from groups(repository)
-
-
-def made(repository: Repository, found: dict[str, list[str]]) -> Iterator[str]:
-    """The make targets that CI calls and nobody has."""
-    known = targets(repository)
-    script = "\n".join(line for jobs in found.values() for line in jobs)
-    for words in re.findall(r"^\s*make ((?:--?\S+ )*[a-z][a-z -]*)", script, re.MULTILINE):
-        called = {word for word in words.split() if not word.startswith("-")}
-        if known and (lacking := sorted(called - known)):
-            yield f"CI: calls `make {lacking[0]}`, which the Makefile lacks"
 
 
 def groups(repository: Repository) -> Iterator[str]:
@@ -96,7 +84,7 @@ def reviewed(repository: Repository) -> Iterator[str]:
     if not any(isinstance(repository.parsed(name), dict) for name in bots):
         yield "nothing keeps dependencies up to date: no renovate.json, no dependabot.yml"
     rules = repository.glob(".github/rulesets", ".gitlab/branch-rules")
-    if not re.search(r"approv", "".join(repository.text(name) for name in rules)):
+    if not re.search("approv|only_allow_merge", "".join(repository.text(name) for name in rules)):
         yield "no rule as code asks for an approval"
 
 

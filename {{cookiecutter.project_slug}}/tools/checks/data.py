@@ -14,6 +14,7 @@ from .repository import Repository
 from .syntax import imported
 
 ROLES = {"feature", "target", "id", "time", "group", "personal", "ignored"}
+VALIDATORS = {"pandera", "great_expectations", "dataframely", "patito", "tfdv"}
 SAID = ("origin", "licence", "owner", "files")
 
 Facts = dict[str, Any]
@@ -83,20 +84,24 @@ def declared(repository: Repository) -> list[datetime]:
     return changes(repository, "data/sources.toml")
 
 
-@sign("data.schema", "one contract that says kind and role of every column")
+@sign("repo.entrypoint", "one contract that says kind and role of every column")
 def contracted(repository: Repository) -> Iterator[str]:
-    """The contract is there, has a target, and something enforces it."""
+    """The contract is there, and has a target."""
     if not repository.ours:
         return
-    found = columns(repository)
     if not by_role(repository, "target"):
         yield "contract.toml: no column is the target"
-    for name, column in found.items():
+    for name, column in columns(repository).items():
         if column.get("role") not in ROLES:
             yield f"contract.toml: {name}: role {column.get('role')!r} is none of {sorted(ROLES)}"
-    code = [repository.text(name) for name in repository.own("data.schema") if "src/" in name]
-    if not any("pandera" in imported(text) for text in code):
-        yield f"{repository.package}/validation.py: nothing there validates rows"
+
+
+@sign("data.schema", "something holds rows against a schema")
+def validated(repository: Repository) -> Iterator[str]:
+    """A library of validation is imported by what should use it."""
+    names = [name for name in repository.own("data.schema") if name.endswith(".py")]
+    if not any(VALIDATORS & imported(repository.text(name)) for name in names):
+        yield f"no code imports a validator of tables, as one of {', '.join(sorted(VALIDATORS))}"
 
 
 @record("data.schema", "the contract covers every input of the model")
