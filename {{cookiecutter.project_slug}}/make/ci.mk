@@ -3,7 +3,7 @@ export PYTEST_ADDOPTS += --junitxml=reports/tests.xml
 
 ARCHIVE ?= build/image.tar
 
-.PHONY: test-counts rehearse smoke save-image load-image
+.PHONY: test-counts rehearse smoke save-image load-image maturity-report
 
 test-counts: ## how many tests passed in each group; fails where none did
 	@python3 tools/count_tests.py
@@ -21,3 +21,6 @@ save-image: image ## [ARCHIVE=file]: write the image of the commit to a file
 
 load-image: ## [ARCHIVE=file]: bring an image back from a file
 	@docker load --quiet --input $(ARCHIVE)
+
+maturity-report: ## the level from evidence, as reports/maturity.md; fails below the one of pyproject.toml
+	@$(MAKE) --silent maturity ARGS="--markdown --out reports/maturity.md"

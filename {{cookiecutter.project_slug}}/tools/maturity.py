@@ -41,6 +41,7 @@ def options() -> argparse.Namespace:
         "--only", metavar="ID", nargs="+", default=[], help="with --deep: only these"
     )
     parser.add_argument("--seed", type=int, help="with --deep: repeat a run that printed this seed")
+    parser.add_argument("--out", type=Path, help="write it to a file; the text is printed then")
     parser.add_argument("--claim", type=int, choices=range(5), help="judge by this level")
     return parser.parse_args()
 
@@ -69,7 +70,12 @@ def main() -> int:
     else:
         evidence.recall(repository, found)
     form = next((form for name, form in FORMATS.items() if getattr(asked, name)), report.as_text)
-    print(report.explained(found, asked.explain) if asked.explain else form(found))
+    said = report.explained(found, asked.explain) if asked.explain else form(found)
+    if asked.out:
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+        asked.out.write_text(said + "\n", encoding="utf-8")
+        said = report.as_text(found)
+    print(said)
     return report.code(found)
 
 

@@ -1,21 +1,19 @@
 """From findings to grades, from grades to a level: always the minimum, never an average."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any
 
 from . import CHECKS, DOMAINS, TRIALS, USES, Check, Unknown
 from .code import substance
 from .repository import SAMPLE, Repository
+from .waivers import waived
 
-GRADES = ("absent", "declared", "present", "exercised", "practised")
 RECENT = timedelta(days=90)  # the last use of what is practised is not older
 REPEATED = 3  # times that it was used at least
 DAYS = 2  # days on which it was, at least: once in an afternoon is a try
-LONGEST = timedelta(days=366)  # a waiver holds no longer
 
 
 @dataclass
@@ -23,8 +21,7 @@ class Assessed:
     """A capability: how far it is, what is wrong, and what cannot be known."""
 
     id: str
-    level: int
-    title: str
+    entry: dict[str, Any]  # what the list of capabilities says of it
     grade: str = "absent"
     problems: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
@@ -32,7 +29,6 @@ class Assessed:
     untried: list[str] = field(default_factory=list)  # the same, of a deep run
     tried: bool = False
     used: list[datetime] = field(default_factory=list)
-    traced: bool = False  # does its use leave a trace?
     done: dict[str, str] = field(default_factory=dict)  # what a deep run has found, by promise
 
     def look(self, check: Check, at: Any) -> list[str]:
@@ -56,9 +52,24 @@ class Assessed:
         return wrong
 
     @property
+    def level(self) -> int:
+        """The maturity level that brings it."""
+        return int(self.entry["level"])
+
+    @property
+    def title(self) -> str:
+        """What it gives, in a line."""
+        return str(self.entry["title"])
+
+    @property
+    def traced(self) -> bool:
+        """Does its use leave a trace that can be read here?"""
+        return self.id in USES
+
+    @property
     def here(self) -> bool:
         """Is it there as far as can be seen, or has someone answered for its absence?"""
-        return bool(self.waived) or GRADES.index(self.grade) >= GRADES.index("present")
+        return bool(self.waived) or self.grade in ("present", "exercised", "practised")
 
     @property
     def domain(self) -> str:
@@ -72,8 +83,8 @@ class Assessment:
 
     claimed: int | None
     capabilities: list[Assessed]
-    entries: dict[str, Any]
     notes: list[str]
+    ours: bool = True  # was it made by the template?
     deep: bool = False
 
     @property
@@ -122,7 +133,7 @@ def assess(repository: Repository) -> Assessment:
         if not entry.get("planned") and applies(repository, entry)
     ]
     notes += practise(repository, found)
-    return Assessment(claim(repository), found, repository.capabilities, notes)
+    return Assessment(claim(repository), found, notes, repository.ours)
 
 
 def applies(repository: Repository, entry: dict[str, Any]) -> bool:
@@ -134,14 +145,17 @@ def claim(repository: Repository) -> int | None:
     """The level that `[tool.maturity]` of pyproject.toml claims; where it is silent, the record."""
     said = repository.pyproject.get("tool", {}).get("maturity", {}).get("level")
     said = repository.answers.get("maturity_level") if said is None else said
-    return int(str(said)) if re.fullmatch("[0-4]", str(said)) else None
+    return int(str(said)) if str(said) in ("0", "1", "2", "3", "4") else None
 
 
 def judged(
     repository: Repository, name: str, entry: dict[str, Any], waivers: dict[str, str]
 ) -> Assessed:
     """A capability by its files and records: absent, declared or present."""
-    found = Assessed(name, entry["level"], entry["title"], waived=waivers.get(name, ""))
+    found = Assessed(name, entry, waived=waivers.get(name, ""))
+    if not repository.visible(name):
+        found.grade = "unknown"
+        found.unknown.append("nothing in a repository that we did not make would show it")
     if not repository.own(name):
         return found
     found.problems = list(substance(repository, name))
@@ -160,7 +174,6 @@ def practise(repository: Repository, found: Iterable[Assessed]) -> list[str]:
     except Unknown as unknown:
         reason = f"{unknown}; nothing is practised yet"
     for it in found:
-        it.traced = it.id in USES
         if reason or not it.traced or it.grade != "present":
             continue
         try:
@@ -181,35 +194,3 @@ def repeatedly(times: list[datetime]) -> bool:
     """At least three times, on at least two days, the last one not long ago?"""
     recent = [it for it in times if datetime.now(UTC) - it <= RECENT]
     return len(recent) >= REPEATED and len({it.date() for it in recent}) >= DAYS
-
-
-def waived(repository: Repository, today: date) -> tuple[dict[str, str], list[str]]:
-    """The capabilities that `[[tool.maturity.waivers]]` answers for, and the waivers that do not.
-
-    One needs `id`, `reason`, `by`, `approved_by` (another person) and `until`, within a year.
-    """
-    good, bad = {}, []
-    for waiver in repository.pyproject.get("tool", {}).get("maturity", {}).get("waivers", []):
-        name, wrong = str(waiver.get("id", "?")), list(waiver_faults(repository, waiver, today))
-        if wrong:
-            bad.append(f"waiver of {name}: does not hold: {'; '.join(wrong)}")
-        else:
-            people = f"{waiver['by']} and {waiver['approved_by']}"
-            good[name] = f"{waiver['reason']} ({people}, until {waiver['until']})"
-    return good, bad
-
-
-def waiver_faults(repository: Repository, waiver: dict[str, Any], today: date) -> Iterable[str]:
-    """Why a waiver does not hold."""
-    if waiver.get("id") not in repository.capabilities:
-        yield "there is no such capability"
-    if len(re.findall(r"\w+", str(waiver.get("reason", "")))) < 3:
-        yield "`reason` has to say why"
-    by, second = (str(waiver.get(key, "")).strip().lower() for key in ("by", "approved_by"))
-    if not by or not second or by == second:
-        yield "`by` and `approved_by` have to be two people"
-    until = waiver.get("until")
-    if not isinstance(until, date) or isinstance(until, datetime):
-        yield "`until` has to be a date, as in 2027-01-31"
-    elif not today <= until <= today + LONGEST:
-        yield f"`until` is {until}: past, or more than a year ahead"

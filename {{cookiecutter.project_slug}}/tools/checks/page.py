@@ -7,6 +7,7 @@ from .grading import Assessed, Assessment
 from .report import DONE, NAMES, actions, by_domain, headline, reasons, scores, state, way
 
 COLOURS = {
+    "unknown": "#ffffff",
     "absent": "#d0d4d9",
     "declared": "#e0a800",
     "present": "#8fbf8f",
@@ -15,6 +16,7 @@ COLOURS = {
     "waived": "#9a7fb8",
 }
 MEANINGS = {
+    "unknown": "cannot be seen from here",
     "absent": "nothing of it is here",
     "declared": "there are files, and they do not hold what they promise",
     "present": "all that can be seen without trying is as it should be",
@@ -103,10 +105,10 @@ def row(name: str, it: Assessed, first: int) -> str:
     return f"<tr>{head}<td>{shown}</td><td>{grade}</td></tr>"
 
 
-def todo(it: Assessed, entry: dict[str, str]) -> str:
+def todo(found: Assessment, it: Assessed) -> str:
     """A next action."""
-    reason, (command, _, takes) = reasons(it), way(it, entry)
-    return f"<li><b>{it.id}</b>: {escape(reason)}<br><code>{escape(command)}</code>, {takes}</li>"
+    how = escape(way(found, it))
+    return f"<li><b>{it.id}</b>: {escape(reasons(it))}<br><code>{how}</code></li>"
 
 
 def as_html(found: Assessment) -> str:
@@ -125,7 +127,7 @@ def as_html(found: Assessment) -> str:
         ladder=ladder(found),
         scores=escape(scores(found)),
         notes="".join(f"<p><small>{escape(note)}</small></p>" for note in found.notes),
-        todo="".join(todo(it, found.entries[it.id]) for it in actions(found)) or f"<li>{DONE}</li>",
+        todo="".join(todo(found, it) for it in actions(found)) or f"<li>{DONE}</li>",
         rows="".join(rows),
         words="".join(words),
     )

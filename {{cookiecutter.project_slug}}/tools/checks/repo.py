@@ -22,7 +22,7 @@ SECRET = "|".join(
     )
 )
 BLOB = 5_000_000  # bytes
-IGNORED = (".env", "data/rows.parquet", "models/model.joblib", "mlflow.db")
+IGNORED = (".env", "data/rows.parquet", "models/model.joblib", "mlflow.db")  # elsewhere the first
 LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pixi.lock", "conda-lock.yml")
 
 Facts = dict[str, Any]
@@ -57,10 +57,11 @@ def starts(repository: Repository) -> Iterator[str]:
 @sign("repo.hygiene", "secrets, data and models are kept out of git")
 def ignores(repository: Repository) -> Iterator[str]:
     """What must not get into git is ignored."""
-    done = repository.run("git", "check-ignore", "--no-index", *IGNORED)
+    names = IGNORED if repository.ours else IGNORED[:1]
+    done = repository.run("git", "check-ignore", "--no-index", *names)
     if done.returncode > 1:
         raise Unknown("no git repository: git init")
-    for name in sorted(set(IGNORED) - set(done.stdout.split())):
+    for name in sorted(set(names) - set(done.stdout.split())):
         yield f".gitignore: does not leave out {name}"
 
 

@@ -2,8 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
-from typing import Any
 
 from . import CHECKS
 from .grading import DAYS, RECENT, REPEATED, Assessed, Assessment
@@ -27,7 +25,14 @@ DOMAINS = {
     "infra": "Infrastructure",
     "gov": "Governance",
 }
-MARKS = {"absent": "·", "declared": "!", "present": "+", "exercised": "*", "practised": "#"}
+MARKS = {
+    "unknown": "?",
+    "absent": "·",
+    "declared": "!",
+    "present": "+",
+    "exercised": "*",
+    "practised": "#",
+}
 ACTIONS = 5
 DONE = "Nothing is left to do up to this level."
 BEYOND = "levels above {} are not judged yet by this version"
@@ -35,9 +40,13 @@ BEYOND = "levels above {} are not judged yet by this version"
 
 def code(found: Assessment) -> int:
     """0: the claim is upheld.  1: it is not, or nothing is claimed.  2: that cannot be known."""
-    if found.claimed is None or found.equipped < min(found.claimed, found.highest):
+    if found.claimed is None:
         return 1
-    return 2 if found.open else 0
+    aim = min(found.claimed, found.highest)
+    if found.equipped >= aim:
+        return 2 if found.open else 0
+    lacking = [it for it in found.capabilities if it.level <= aim and not it.here]
+    return 2 if lacking and all(it.grade == "unknown" for it in lacking) else 1
 
 
 def headline(found: Assessment) -> str:
@@ -58,35 +67,33 @@ def state(it: Assessed) -> str:
     """A grade in words: waived stands above it, unknown beside it."""
     if it.waived:
         return f"waived: {it.waived}"
-    return f"{it.grade}{', some unknown' if it.unknown + it.untried and it.grade != 'absent' else ''}"
+    doubtful = it.unknown + it.untried and it.grade not in ("absent", "unknown")
+    return f"{it.grade}{', some unknown' if doubtful else ''}"
 
 
 def actions(found: Assessment) -> list[Assessed]:
     """What to do next, the lowest level first: what is broken, then missing, then unused."""
     aim = max(min(found.claimed or 0, found.highest), found.equipped + 1)
     broken = [it for it in found.capabilities if it.level <= aim and not it.here]
+    broken = [it for it in broken if it.grade != "unknown"]
     if broken:
         return sorted(broken, key=lambda it: (it.level, it.grade != "declared"))[:ACTIONS]
     idle = [it for it in found.capabilities if it.traced and it.grade in ("present", "exercised")]
     return sorted(idle, key=lambda it: it.level)[:ACTIONS]
 
 
-def way(it: Assessed, entry: dict[str, str]) -> tuple[str, str, str]:
-    """The command that brings a capability on, the file that it is about, and what it takes."""
+def way(found: Assessment, it: Assessed) -> str:
+    """The command that brings a capability on, where one does; its file, and what it takes."""
+    entry = it.entry
     climb = f"make climb LEVEL={it.level}"
     command = climb if it.grade == "absent" else entry.get("do", "make help")
-    return command, entry.get("file", "README.md"), entry.get("takes", "an hour")
+    where = f"({entry.get('file', 'README.md')}; {entry.get('takes', 'an hour')})"
+    return f"{command}   {where}" if found.ours else where
 
 
 def reasons(it: Assessed) -> str:
     """Why something is to be done about a capability."""
     return it.problems[0] if it.problems else why(it)
-
-
-def action(it: Assessed, entry: dict[str, Any]) -> str:
-    """What to do about a capability, in two lines."""
-    command, file, takes = way(it, entry)
-    return f"{it.id}: {reasons(it)}\n    {command}   ({file}; {takes})"
 
 
 def why(it: Assessed) -> str:
@@ -123,8 +130,10 @@ def as_text(found: Assessment) -> str:
 
 def as_next(found: Assessment) -> str:
     """At most five next actions, each with its command, its file and what it takes."""
-    entries = found.entries
-    told = [f"{place}. {action(it, entries[it.id])}" for place, it in enumerate(actions(found), 1)]
+    told = [
+        f"{place}. {it.id}: {reasons(it)}\n    {way(found, it)}"
+        for place, it in enumerate(actions(found), 1)
+    ]
     return "\n".join(["Next:", *told] if told else [DONE])
 
 
@@ -138,9 +147,16 @@ def as_json(found: Assessment) -> str:
         "deep": found.deep,
         "ml_test_score": sums(found.capabilities),
         "notes": found.notes,
-        "capabilities": [asdict(it) | {"state": state(it)} for it in found.capabilities],
+        "capabilities": [facts(it) for it in found.capabilities],
     }
     return json.dumps(known, indent=2, default=str, ensure_ascii=False)
+
+
+def facts(it: Assessed) -> dict[str, object]:
+    """A capability in plain words."""
+    known: dict[str, object] = {"id": it.id, "level": it.level, "title": it.title}
+    known |= {"grade": it.grade, "state": state(it), "waived": it.waived, "used": it.used}
+    return known | {"problems": it.problems, "unknown": it.unknown + it.untried, "done": it.done}
 
 
 def as_markdown(found: Assessment) -> str:
@@ -173,14 +189,4 @@ def explained(found: Assessment, name: str) -> str:
         for words, names in items
         if name in names
     ]
-    entry = found.entries[name]
-    return "\n".join(
-        [
-            *lines,
-            (
-                f"next: {action(it, entry)}"
-                if not it.here
-                else f"to use it: {entry.get('do', 'make help')}"
-            ),
-        ]
-    )
+    return "\n".join([*lines, f"to use it: {way(found, it)}"])

@@ -2,47 +2,25 @@
 
 import json
 import os
-import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
 
 from . import Unknown
+from .capabilities import capability_list, within
 from .syntax import imported
 
 HERE = Path(__file__).resolve().parent
-LISTS = (HERE / "capabilities.yml", HERE.parents[2] / "capabilities.yml")
 SKIPPED = {".git", ".venv", "venv", "node_modules", "__pycache__", ".mypy_cache", ".pytest_cache"}
 LARGE = 1_000_000  # bytes: nothing that a person wrote is longer
 SAMPLE = "data/sample/"
 
 Facts = dict[str, Any]
-
-
-def capability_list() -> Facts:
-    """The capabilities that this tool knows: its own list, or in the template the manifest."""
-    for path in LISTS:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        if text and "{{" not in text:
-            loaded: Facts = yaml.safe_load(text)
-            return loaded
-    raise FileNotFoundError(f"{LISTS[0]}: the list of capabilities is missing")
-
-
-@cache
-def glob_of(pattern: str) -> re.Pattern[str]:
-    """What matches the paths that fit a glob, and all below them; `*` stays within a folder."""
-    return re.compile(re.escape(pattern).replace(r"\*", "[^/]*") + r"(?:/|\Z)")
-
-
-def within(name: str, pattern: str) -> int:
-    """How many parts of a path a glob names where the path or a folder above it fits, else 0."""
-    return pattern.count("/") + 1 if glob_of(pattern).match(name) else 0
 
 
 class Repository:
@@ -167,10 +145,16 @@ class Repository:
         if self.ours:
             return [name for name, owner in self.owners.items() if owner == capability]
         entry = self.capabilities[capability]
+        if not self.visible(capability):
+            return []
         seen = set(self.glob(*entry.get("elsewhere", [])))
         wanted = set(entry.get("imports", []))
         seen |= {name for name in self.python() if wanted & self.imports(name)}
         return sorted(seen)
+
+    def visible(self, capability: str) -> bool:
+        """Could files show it?  In a repository that we did not make, some leave no sign."""
+        return self.ours or bool({"elsewhere", "imports"} & self.capabilities[capability].keys())
 
     def imports(self, name: str) -> set[str]:
         """The modules of others that a Python file imports, by their first names."""
