@@ -38,5 +38,5 @@ check: setup ## black, pylint and mypy on the template's own code
 locks: setup ## [UPGRADE=yes]: renew the locks that projects get
 	@UV=$(UV) $(BIN)/python tools/lock.py $(if $(UPGRADE),--upgrade)
 
-docs: setup ## renew what is generated: the table of levels, the golden trees
-	@$(BIN)/python tools/levels.py && $(BIN)/python tools/trees.py > /dev/null
+docs: setup ## renew what is generated: golden trees, table of levels, docs/levels.md, docs/maturity.md
+	@$(BIN)/python tools/trees.py > /dev/null && $(BIN)/python tools/levels.py

@@ -18,7 +18,9 @@ def test_every_entry_is_complete(name: str) -> None:
     entry = CAPABILITIES[name]
     assert entry["level"] in range(5) and entry["title"] and entry["if"] in APPLIES
     assert bool(entry.get("paths")) != bool(entry.get("planned"))
-    assert entry.keys() <= {"level", "title", "if", "paths", "planned", "docs"}
+    known = {"level", "title", "if", "paths", "planned", "docs"}
+    assert entry.keys() <= known | {"do", "file", "takes", "elsewhere", "imports"}
+    assert {"do", "file", "takes"} <= entry.keys() or entry.get("planned")
 
 
 @pytest.mark.parametrize("name", CAPABILITIES)
@@ -88,6 +90,13 @@ def test_the_table_of_the_readme_is_made_from_the_manifest() -> None:
     """README.md shows what the manifest says is there: `make docs` would change nothing."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert module("tools/levels.py").renewed(readme, MANIFEST) == readme
+
+
+@pytest.mark.parametrize("name", ["levels", "maturity"])
+def test_what_the_docs_say_of_levels_and_checks_is_generated(name: str) -> None:
+    """docs/levels.md and docs/maturity.md are what `make docs` would write."""
+    text = (ROOT / f"docs/{name}.md").read_text(encoding="utf-8")
+    assert getattr(module("tools/levels.py"), name)(MANIFEST) == text
 
 
 def test_what_a_level_adds_is_named_by_a_capability(generate: Generate) -> None:

@@ -4,12 +4,14 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import BUILT, MANIFEST, PROJECT, Generate, commit, files, plant, run
+from conftest import BUILT, MANIFEST, PROJECT, ROOT, Generate, commit, files, ok, plant, run
+from faults import RECORDS, Fault
+from services import serving
 
 sys.path.insert(0, str(PROJECT / "tools"))
 from checks import grading, page, report  # noqa: E402  pylint: disable=wrong-import-position
@@ -87,3 +89,271 @@ def test_files_that_hold_nothing_raise_nothing(
     for path in own(name, fresh):
         path.write_text(NONSENSE[kind](path.name, ""), encoding="utf-8")
     assert graded(fresh) == before | {name: "declared"}
+
+
+# ---- What was recorded
+
+
+@pytest.fixture(name="recorded", scope="session")
+def _recorded(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of level 2 whose pipeline has run; it has a card, and answered a request."""
+    project = committed(generate(maturity_level="2"), tmp_path_factory.mktemp("recorded"))
+    ok("make", "setup", "rehearse", "card", at=project)
+    row = json.loads((project / "docs/openapi.json").read_text(encoding="utf-8"))
+    example = row["components"]["schemas"]["Row"]["example"]
+    with serving(project, path="/ready") as service:
+        assert service.ask("/predict", example)[0] == 200
+    commit(project, "The card")
+    return project
+
+
+def without(project: Path, folder: Path) -> Path:
+    """A copy of a project in its place, whose records name it; the environment is shared."""
+    shutil.move(project, folder / "kept")
+    shutil.copytree(folder / "kept", project, symlinks=True)
+    return folder / "kept"
+
+
+@pytest.fixture(name="spoilt")
+def _spoilt(recorded: Path, tmp_path: Path) -> Iterator[Path]:
+    """The recorded project, to be spoilt: it is put back afterwards."""
+    kept = without(recorded, tmp_path)
+    yield recorded
+    shutil.rmtree(recorded)
+    shutil.move(kept, recorded)
+
+
+@pytest.mark.slow
+def test_a_project_whose_pipeline_has_run_contradicts_itself_nowhere(recorded: Path) -> None:
+    """Runs, registry, log, card and data agree: nothing is wrong, and nothing is practised yet."""
+    found = grading.assess(Repository(recorded))
+    assert [(it.id, it.problems) for it in found.capabilities if it.problems] == []
+    assert report.headline(found) == "claimed 2 | equipped 2 | practised 0"
+    assert "learned from the sample" in found.notes[0]
+    checked = {promise for it in found.capabilities for promise in it.done}
+    unknown = {it.id for it in found.capabilities if it.unknown}
+    assert len(checked) >= 25 and unknown == set()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", RECORDS, ids=lambda it: it.name)
+def test_a_planted_fault_lowers_exactly_what_it_should(spoilt: Path, fault: Fault) -> None:
+    """Every planted fault lowers the expected capabilities, and no other."""
+    before = graded(spoilt)
+    fault.plant(spoilt)
+    after = graded(spoilt)
+    assert {name for name in after if after[name] != before[name]} == set(fault.lowers.split())
+
+
+# ---- Practised
+
+
+def used_since(project: Path, days: list[int]) -> None:
+    """As if a team had trained on its own data, this many days ago each, and committed before it."""
+    for ago in days:
+        when = (datetime.now(UTC) - timedelta(days=ago)).isoformat()
+        for name in ("src/flight_delays/problem.py", "data/sources.toml", "MODEL_CARD.md"):
+            with (project / name).open("a", encoding="utf-8") as file:
+                file.write("#\n" if name[-3:] != ".md" else "\nSeen.\n")
+        ok("git", "add", "--all", at=project)
+        dates = {"GIT_AUTHOR_DATE": when, "GIT_COMMITTER_DATE": when}
+        ok("git", "commit", "--quiet", "--message", "More", at=project, **dates)
+        ok(".venv/bin/flight-delays", "train", at=project)
+        script = (
+            "import sqlite3, sys; c = sqlite3.connect('mlflow.db');"
+            " c.execute('update runs set start_time = start_time - ? where start_time > ?',"
+            f" ({ago} * 86400000, {(datetime.now(UTC) - timedelta(minutes=2)).timestamp()} * 1000));"
+            " c.execute(\"update params set value = 'data/own.csv' where key = 'data.path'\");"
+            " c.commit()"
+        )
+        ok(".venv/bin/python", "-c", script, at=project)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("days", "level"),
+    [([9, 5, 2], 1), ([9, 5], 0), ([2, 2, 2], 0), ([120, 110, 100], 0)],
+    ids=["repeatedly, recently", "twice", "in a day", "long ago"],
+)
+def test_what_a_team_uses_on_its_own_data_is_practised(
+    generate: Generate, tmp_path: Path, days: list[int], level: int
+) -> None:
+    """Three times, on two days, within 90 days; less than that is a try, or the past."""
+    project = committed(generate(maturity_level="1"), tmp_path)
+    ok("make", "setup", at=project)
+    used_since(project, days)
+    assert grading.assess(Repository(project)).practised == level
+
+
+# ---- Claims and waivers
+
+WAIVER = """
+[[tool.maturity.waivers]]
+id = "registry.gate"
+reason = "A committee decides on every model"
+by = "ada@example.com"
+approved_by = "{second}"
+until = {until}
+"""
+
+
+def test_a_claim_that_is_not_upheld_fails(fresh: Path) -> None:
+    """The level of pyproject.toml is what counts: exit code 1 where a capability of it is missing."""
+    shutil.rmtree(fresh / "tests/flows")
+    shutil.rmtree(fresh / "src/flight_delays/flows")
+    for name in ("pipeline.toml", "make/pipeline.mk"):
+        (fresh / name).unlink()
+    done = tool(fresh)
+    assert done.returncode == 1 and done.stdout.startswith("claimed 2 | equipped 1 |")
+    plant(fresh / "pyproject.toml", "[tool.maturity]\nlevel = 2", "[tool.maturity]\nlevel = 1")
+    assert tool(fresh).returncode == 0
+
+
+def tool(project: Path, *options: str) -> Any:
+    """What the tool of a project says of it."""
+    return run("uv", "run", "--quiet", "--script", "tools/maturity.py", *options, at=project)
+
+
+@pytest.mark.parametrize(
+    ("second", "days", "holds"),
+    [
+        ("grace@example.com", 30, True),
+        ("ada@example.com", 30, False),
+        ("grace@example.com", -1, False),
+        ("grace@example.com", 500, False),
+    ],
+    ids=["two people", "one person", "expired", "for ever"],
+)
+def test_a_waiver_needs_a_second_person_and_an_end(
+    fresh: Path, second: str, days: int, holds: bool
+) -> None:
+    """What is missing is answered for by two people, for a year at most; else nothing changes."""
+    (fresh / "src/flight_delays/promotion.py").write_text("", encoding="utf-8")
+    until = date.today() + timedelta(days=days)
+    with (fresh / "pyproject.toml").open("a", encoding="utf-8") as file:
+        file.write(WAIVER.format(second=second, until=until))
+    found = grading.assess(Repository(fresh))
+    assert found.equipped == (2 if holds else 1)
+    assert bool([note for note in found.notes if "does not hold" in note]) != holds
+
+
+# ---- Elsewhere
+
+
+FOREIGN = {
+    "README.md": "# Ours\n\nA model of ours, what it is good for, who uses it, and how to train it again.\n\n```\nmake fit\n```\n",
+    "Makefile": "fit:\n\tpython fit.py\n",
+    ".gitignore": ".env\n",
+    "fit.py": "import mlflow\n\n\ndef fit():\n    mlflow.autolog()\n",
+    "tests/test_fit.py": "from fit import fit\n\n\ndef test_fit():\n    assert fit() is None\n",
+    ".github/workflows/test.yml": "on: push\njobs:\n  test:\n    steps:\n      - run: pytest\n",
+}
+
+
+def foreign(folder: Path) -> Path:
+    """A repository that we did not make."""
+    for name, text in FOREIGN.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    commit(folder)
+    return folder
+
+
+def test_a_repository_of_others_is_judged_and_left_as_it_was(tmp_path: Path) -> None:
+    """What is there is seen, what cannot be seen is said to be unknown, and nothing is written."""
+    project = foreign(tmp_path / "theirs")
+    before = files(project)
+    command = ["uv", "run", "--quiet", "--script", str(PROJECT / "tools/maturity.py"), "--json"]
+    done = run(*command, str(project), at=tmp_path)
+    grades = {it["id"]: it["grade"] for it in json.loads(done.stdout)["capabilities"]}
+    wanted = {
+        "repo.entrypoint": "present",
+        "repo.hygiene": "present",
+        "repo.vcs": "declared",
+        "tracking.runs": "present",
+        "ci.tests": "present",
+        "env.lock": "absent",
+        "registry.gate": "unknown",
+    }
+    assert wanted.items() <= grades.items() and done.returncode == 1
+    assert files(project) == before and "?? " not in ok("git", "status", "--short", at=project)
+
+
+@pytest.mark.slow
+def test_the_tool_is_run_from_the_template_by_uvx(template: Path, tmp_path: Path) -> None:
+    """`uvx --from TEMPLATE mlops-maturity FOLDER`, as the README says."""
+    project = foreign(tmp_path / "theirs")
+    said = run("uvx", "--quiet", "--from", str(template), "mlops-maturity", ".", at=project)
+    assert said.stdout.startswith("claimed nothing | equipped 0 |") and said.returncode == 1
+
+
+def test_what_is_not_there_is_an_error(tmp_path: Path, fresh: Path) -> None:
+    """A folder, or a capability, that does not exist: named, with exit code 3."""
+    done = tool(fresh, str(tmp_path / "nowhere"))
+    assert done.returncode == 3 and "nowhere: no such folder" in done.stderr
+    done = tool(fresh, "--explain", "registry.gat")
+    assert done.returncode == 3 and "registry.gat: no such capability" in done.stderr
+
+
+# ---- Reports
+
+
+def test_the_same_is_said_in_every_form(fresh: Path) -> None:
+    """Text, JSON, Markdown, a page and a badge name the levels; nothing else is written."""
+    found, before = grading.assess(Repository(fresh)), files(fresh)
+    line = "claimed 2 | equipped 2 | practised 0"
+    assert report.as_text(found).startswith(line)
+    assert f"### Maturity: {line}" in report.as_markdown(found)
+    assert line in page.as_html(found) and page.as_html(found).count("<title>") == 1 + len(JUDGED)
+    assert "equipped 2 · practised 0" in page.as_badge(found)
+    known = json.loads(report.as_json(found))
+    assert (known["claimed"], known["equipped"], known["practised"]) == (2, 2, 0)
+    assert len(known["capabilities"]) == len(JUDGED) and files(fresh) == before
+
+
+def test_at_most_five_actions_each_with_command_file_and_effort(fresh: Path) -> None:
+    """What is broken comes first, the lowest level first."""
+    for name in ("src/flight_delays/promotion.py", "uv.lock", "MODEL_CARD.md"):
+        (fresh / name).write_text("", encoding="utf-8")
+    lines = report.as_next(grading.assess(Repository(fresh))).splitlines()
+    assert [line.split(":")[0] for line in lines[1::2]] == [
+        "1. env.lock",
+        "2. doc.modelcard",
+        "3. registry.gate",
+    ]
+    assert lines[2] == "    uv lock   (uv.lock; minutes)"
+
+
+def test_words_of_others_are_not_markup(fresh: Path) -> None:
+    """What a file holds is escaped where it gets into the page."""
+    plant(fresh / "contract.toml", 'role = "target"', 'role = "<script>alert(1)</script>"')
+    shown = page.as_html(grading.assess(Repository(fresh)))
+    assert "<script>" not in shown and "&lt;script&gt;" in shown
+
+
+# ---- Evidence
+
+
+def test_evidence_of_another_state_is_not_used(fresh: Path, before: dict[str, str]) -> None:
+    """A file of evidence that was copied, or is old, or of another commit, raises nothing."""
+    from checks import evidence
+
+    (fresh / ".maturity").mkdir()
+    (fresh / ".maturity/.gitignore").write_text("*\n", encoding="utf-8")
+    bond = evidence.bond(Repository(fresh))
+    now = datetime.now(UTC)
+    names = sorted(before)
+
+    def shown(bond: dict[str, Any], when: datetime) -> set[str]:
+        kept = {"time": when.isoformat(), "bond": bond, "exercised": names}
+        (fresh / evidence.FILE).write_text(json.dumps(kept), encoding="utf-8")
+        found = grading.assess(Repository(fresh))
+        evidence.recall(Repository(fresh), found)
+        return {it.grade for it in found.capabilities}
+
+    assert shown(bond, now) == {"exercised"}
+    assert shown(bond | {"commit": "0" * 40}, now) == {"present"}
+    assert shown(bond | {"repository": ["0" * 40]}, now) == {"present"}
+    assert shown(bond | {"data": "0" * 64}, now) == {"present"}
+    assert shown(bond, now - timedelta(days=31)) == {"present"}
+    assert shown(bond, now + timedelta(days=1)) == {"present"}

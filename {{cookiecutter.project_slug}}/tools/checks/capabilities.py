@@ -17,7 +17,7 @@ def capability_list() -> Facts:
     """The capabilities that this tool knows: its own list, or in the template the manifest."""
     for path in LISTS:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
-        if text and "{{" not in text:
+        if text and not text.startswith("{"):  # in the template it is yet to be rendered
             loaded: Facts = yaml.safe_load(text)
             return loaded
     raise FileNotFoundError(f"{LISTS[0]}: the list of capabilities is missing")

@@ -136,7 +136,7 @@ def snapshots(repository: Repository) -> list[datetime]:
     return changes(repository, "*.dvc", *([path] if path and not path.startswith("/") else []))
 
 
-@record("data.split", "the rows held out are none that training has seen, and later in time")
+@record("data.split", "the rows held out are none that training has seen")
 def disjoint(repository: Repository) -> Iterator[str]:
     """Read the ids that the newest run of the pipeline has saved."""
     runs = [run for run in repository.runs if "prefect.flow_run_id" in run["tags"]]

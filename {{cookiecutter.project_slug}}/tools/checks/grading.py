@@ -13,6 +13,7 @@ from .waivers import waived
 
 RECENT = timedelta(days=90)  # the last use of what is practised is not older
 REPEATED = 3  # times that it was used at least
+YOURS = "to bring your own data: make contract DATA=file TARGET=column"
 DAYS = 2  # days on which it was, at least: once in an afternoon is a try
 
 
@@ -170,7 +171,9 @@ def practise(repository: Repository, found: Iterable[Assessed]) -> list[str]:
     """Raise to practised what the team has used on its own data, repeatedly, recently."""
     try:
         own = [run for run in repository.runs if own_data(run)]
-        reason = "" if own else "every run learned from the sample: nothing is practised yet"
+        reason = (
+            "" if own else f"every run learned from the sample: nothing is practised yet; {YOURS}"
+        )
     except Unknown as unknown:
         reason = f"{unknown}; nothing is practised yet"
     for it in found:
