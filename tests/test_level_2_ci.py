@@ -371,6 +371,11 @@ FAULTS: dict[str, tuple[str, Callable[[Path], None], str]] = {
         lambda project: plant(project / "data/sample/flights-2013-03.csv", ",EWR,", ",XYZ,", 1),
         "XYZ",
     ),
+    "a level that fell": (
+        "maturity",
+        lambda project: added(project, "src/my_problem/promotion.py", '"""Nothing."""\n'),
+        "claimed 2 | equipped 1",
+    ),
 }
 
 
@@ -498,10 +503,13 @@ class Forge(BaseHTTPRequestHandler):
     def handle_one(self) -> None:
         """Answer one request of any method."""
         size = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(size)) if size else None
+        content = self.rfile.read(size).decode()
+        kind = self.headers.get("Content-Type", "application/json")
+        body = (json.loads(content) if "json" in kind else content) if size else None
         path = self.path.split("?")[0]
         self.asked.append((self.command, path, body))
         found = self.answers.get(f"{self.command} {path}", {})
+        found = found(body) if callable(found) else found
         answer = json.dumps(found).encode()
         self.send_response(found if isinstance(found, int) else 200)
         self.send_header("Content-Type", "application/json")
@@ -583,6 +591,44 @@ def test_make_brings_the_rules_to_github(
     assert done.returncode == 0, done.stdout + done.stderr
     wanted = ("PUT", f"{path}/7") if there else ("POST", path)
     assert asked == [("GET", path, None), (*wanted, ruleset(made))]
+
+
+def test_make_puts_the_report_on_a_pull_request(
+    copied: Callable[[str], Path], forge: Any, tmp_path: Path
+) -> None:
+    """`make comment` asks GitHub for the request, and adds the report where there is no comment."""
+    project, socket = copied("github"), str(tmp_path / "forge")
+    run("git", "remote", "add", "origin", "https://github.com/ada/my-problem.git", at=project)
+    run("make", "maturity-report", at=project)
+    none = {"nodes": [], "pageInfo": {"hasNextPage": False, "endCursor": ""}}
+    known = {"repository": {"pullRequest": {"id": "PR_1", "number": 3, "comments": none}}}
+    added = {"addComment": {"commentEdge": {"node": {"url": ""}}}}
+    answers = {
+        "POST /graphql": lambda body: {"data": added if "addComment" in body["query"] else known}
+    }
+    asked = forge(lambda handler: UnixStreamServer(socket, handler), answers).asked
+    (tmp_path / "config.yml").write_text(f"version: 1\nhttp_unix_socket: {socket}\n", "utf-8")
+    told = {"GH_CONFIG_DIR": str(tmp_path), "GH_TOKEN": "x", "GH_NO_UPDATE_NOTIFIER": "1"}
+    path_to_gh = f"{Path(tool('gh')).parent}:/usr/bin:/bin"
+    done = run("make", "comment", "PULL=3", at=project, PATH=path_to_gh, **told)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = asked[-1][2]["variables"]["input"]
+    assert said["subjectId"] == "PR_1" and said["body"].startswith("### Maturity: claimed 2 |")
+
+
+def test_make_puts_the_report_on_a_merge_request(copied: Callable[[str], Path], forge: Any) -> None:
+    """`make comment` adds a note with GITLAB_TOKEN; without one it says so, and CI goes on."""
+    project = copied("gitlab")
+    run("make", "maturity-report", at=project)
+    asked = forge(lambda handler: HTTPServer(("127.0.0.1", 18711), handler), {}).asked
+    told = {"CI_API_V4_URL": "http://127.0.0.1:18711/api/v4", "CI_PROJECT_ID": "5"}
+    done = run("make", "comment", "PULL=3", at=project, GITLAB_TOKEN="x", **told)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [(method, path, body)] = asked
+    assert (method, path) == ("POST", "/api/v4/projects/5/merge_requests/3/notes")
+    assert "### Maturity: claimed 2 |" in body
+    done = run("make", "comment", "PULL=3", at=project, GITLAB_TOKEN="", **told)
+    assert done.returncode == 0 and "gets no comment" in done.stdout and len(asked) == 1
 
 
 def test_make_brings_the_rules_to_gitlab(copied: Callable[[str], Path], forge: Any) -> None:
