@@ -99,10 +99,10 @@ def _recorded(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> P
     """A project of level 2 whose pipeline has run; it has a card, and answered a request."""
     project = committed(generate(maturity_level="2"), tmp_path_factory.mktemp("recorded"))
     ok("make", "setup", "rehearse", "card", at=project)
-    row = json.loads((project / "docs/openapi.json").read_text(encoding="utf-8"))
-    example = row["components"]["schemas"]["Row"]["example"]
+    known = json.loads((project / "docs/openapi.json").read_text(encoding="utf-8"))
+    body = known["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
     with serving(project, path="/ready") as service:
-        assert service.ask("/predict", example)[0] == 200
+        assert service.ask("/predict", body["examples"]["one"]["value"])[0] == 200
     commit(project, "The card")
     return project
 
