@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,7 @@ class Party:  # pylint: disable=too-many-instance-attributes  # half is asked, h
     port: int
     start: float = 0
     memory: float = 0
+    unlogged: int = 0
     loads: dict[tuple[int, int], Load] = field(default_factory=dict)
 
     def request(self, row: dict[str, Any], rows: int) -> bytes:
@@ -143,6 +145,12 @@ def resident(pid: int) -> float:
     return own + sum(resident(int(child)) for child in below)
 
 
+def unlogged(ours: Party) -> int:
+    """How many answered requests our log did not take, as `/health` says."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{ours.port}/health") as answer:
+        return int(json.load(answer)["observers"]["log"]["dropped"])
+
+
 def measure(project: Path, rounds: int, seconds: float) -> list[Party]:
     """Every party under every load, by turns."""
     python, pointer = project / ".venv/bin/python", project / "models/serving/champion.json"
@@ -167,6 +175,7 @@ def measure(project: Path, rounds: int, seconds: float) -> list[Party]:
                         )
         for party, process in zip(all_, processes, strict=True):
             party.memory = resident(process.pid)
+        all_[0].unlogged = unlogged(all_[0])
     finally:
         for process in processes:
             with suppress(ProcessLookupError):
@@ -222,6 +231,7 @@ def targets(ours: Party, mlflow: Party, bare: Party) -> list[tuple[str, float, b
         ("first answer within 1 s", ours.start, ours.start < 1),
         ("at most 150 MiB resident", ours.memory, ours.memory <= 150),
         ("no failed request", failures, not failures),
+        ("no request that the log dropped", ours.unlogged, not ours.unlogged),
     ]
 
 

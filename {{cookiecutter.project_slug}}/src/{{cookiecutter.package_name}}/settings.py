@@ -96,7 +96,7 @@ class Serving(Section):
     poll_seconds: float = Field(default=0.5, gt=0)
     most_rows: int = Field(default=10_000, ge=1)
     log: str = "sqlite:///predictions.db"
-    log_capacity: int = Field(default=20_000, ge=1)
+    log_capacity: int = Field(default=50_000, ge=1)
 
 
 # {% endif %}

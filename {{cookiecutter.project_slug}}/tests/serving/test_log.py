@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from {{ cookiecutter.package_name }}.serving.events import Served
-from {{ cookiecutter.package_name }}.serving.log import PredictionLog
+from {{ cookiecutter.package_name }}.serving.log import START, PredictionLog
 from {{ cookiecutter.package_name }}.serving.store import Store
 
 NOW = datetime(2024, 1, 1, 12, tzinfo=UTC)
@@ -104,3 +104,14 @@ def test_several_workers_write_to_one_file(tmp_path: Path) -> None:
     for log in logs:
         log.close()
     assert len(logged(tmp_path / "log.db")) == 100
+
+
+def test_a_queue_that_fills_up_is_written_at_once(tmp_path: Path) -> None:
+    """Past half of its capacity the log does not wait for its next turn."""
+    log = opened(tmp_path / "log.db", capacity=10)
+    began = time.monotonic()
+    log(served(count=6))
+    while not log.counts()["written"]:
+        assert time.monotonic() - began < START
+        time.sleep(0.01)
+    log.close()

@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .schema import Answer, Row
+
+Record = dict[str, Any]  # a row of the prediction log, by the names of its columns
 
 
 class Served(NamedTuple):

@@ -1,6 +1,6 @@
 """The prediction log: what was asked and answered, written without letting a request wait.
 
-Requests put themselves into a queue; one thread writes them to the database.
+Requests put themselves as JSON into a queue; one thread writes them to the database.
 """
 
 import logging
@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Protocol
 
+import orjson
+
 from ..settings import Settings
-from .events import Served
+from .events import Record, Served
 
 LOG = logging.getLogger(__name__)
 PAUSE = 0.2  # seconds between two writes: a process that is killed loses no more than this
@@ -25,7 +27,7 @@ PATIENCE = 10  # seconds that a database that is down may hold up the end of the
 class Store(Protocol):
     """Where requests are written to."""
 
-    def write(self, events: Sequence[Served]) -> None:
+    def write(self, records: Sequence[Record]) -> None:
         """Keep these requests: all of them, or none and raise."""
 
     def close(self) -> None:
@@ -39,10 +41,10 @@ class Tally:
     requests: int = 0
     rows: int = 0
 
-    def add(self, events: Sequence[Served]) -> None:
+    def add(self, records: Sequence[Record]) -> None:
         """Count these too."""
-        self.requests += len(events)
-        self.rows += sum(len(event.rows) for event in events)
+        self.requests += len(records)
+        self.rows += sum(record["rows"] for record in records)
 
 
 class PredictionLog:
@@ -57,9 +59,8 @@ class PredictionLog:
     def __init__(self, opening: Callable[[], Store], capacity: int) -> None:
         self._store = cache(opening)
         self._capacity = capacity
-        self._queue: deque[Served] = deque()
-        self._batch: list[Served] = []
-        self._closing = threading.Event()
+        self._queue: deque[Record] = deque()
+        self._closing, self._hurry = False, threading.Event()
         # Each is changed by one thread only: the first two by that of the requests.
         self._taken, self._dropped = Tally(), 0
         self._written, self._failed = Tally(), 0
@@ -70,12 +71,17 @@ class PredictionLog:
         """Put an answered request into the queue, or drop it where that is full."""
         if event.status != 200:
             return
-        if self._taken.rows - self._written.rows + len(event.rows) > self._capacity:
+        before = self._taken.rows - self._written.rows
+        after = before + len(event.rows)
+        if after > self._capacity:
             self._dropped += 1
             seldom(self._dropped, "full: %s requests are not in it", self._dropped)
             return
-        self._taken.add([event])
-        self._queue.append(event)
+        record = recorded(event)
+        self._taken.add([record])
+        self._queue.append(record)
+        if before <= self._capacity / 2 < after:  # once: a database that is down is not hurried
+            self._hurry.set()
 
     def counts(self) -> dict[str, int]:
         """Requests that are written, wait and were dropped; and writes that failed."""
@@ -88,14 +94,17 @@ class PredictionLog:
 
     def close(self) -> None:
         """Write what waits, and stop.  Says so where the database does not take it."""
-        self._closing.set()
-        self._thread.join()
+        self._closing = True
+        self._hurry.set()
+        self._thread.join(2 * PATIENCE)  # a database may also say nothing at all
         if left := self.counts()["waiting"]:
             LOG.error("lost: %s answered requests could not be written", left)
 
     def _run(self) -> None:
         pause = START
-        while not self._closing.wait(pause):
+        while not self._closing:
+            self._hurry.wait(pause)
+            self._hurry.clear()
             self._write()
             pause = PAUSE
         until = time.monotonic() + PATIENCE
@@ -108,12 +117,12 @@ class PredictionLog:
         """Write all that waits, a batch at a time; False where that failed."""
         try:
             store = self._store()
-            while self._batch or self._queue:
-                while self._queue and len(self._batch) < BATCH:
-                    self._batch.append(self._queue.popleft())
-                store.write(self._batch)
-                self._written.add(self._batch)
-                self._batch.clear()
+            while self._queue:
+                batch = [self._queue[place] for place in range(min(len(self._queue), BATCH))]
+                store.write(batch)
+                self._written.add(batch)
+                for _ in batch:
+                    self._queue.popleft()
         except Exception as error:  # pylint: disable=broad-exception-caught  # any driver's own
             self._failed += 1
             seldom(
@@ -121,6 +130,19 @@ class PredictionLog:
             )
             return False
         return True
+
+
+def recorded(event: Served) -> Record:
+    """A request as a row of the log: as texts, which cost the garbage collector nothing."""
+    return {
+        "request_id": event.request_id,
+        "time": event.time,
+        "model_version": event.model_version,
+        "inputs": orjson.dumps(event.rows).decode(),
+        "output": orjson.dumps(event.answers).decode(),
+        "rows": len(event.rows),
+        "latency_ms": round(event.seconds * 1000, 3),
+    }
 
 
 def seldom(count: int, message: str, *values: object) -> None:

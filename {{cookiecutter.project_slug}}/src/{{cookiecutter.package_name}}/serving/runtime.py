@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from io import BytesIO
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ DAY = 24 * 60  # minutes
 
 Row = dict[str, Any]
 Scores = Callable[[list[Row]], np.ndarray]
+Reading = Callable[[list[Any]], list[Any]]
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Loaded:
             return [{"prediction": value} for value in found.tolist()]
         names, best = self.bundle["names"], found.argmax(axis=1).tolist()
         return [
-            {"prediction": classes[place], "probability": dict(zip(names, shares, strict=False))}
+            {"prediction": classes[place], "probability": dict(zip(names, shares))}
             for place, shares in zip(best, found.tolist(), strict=True)
         ]
 
@@ -145,38 +145,28 @@ def layout(contract: Contract) -> dict[str, Callable[..., np.ndarray]]:
     One for the columns of a kind: each tensor costs a microsecond.
     """
     columns = {name: contract.inputs(*kinds) for name, kinds in TENSORS.items()}
-    picks = {name: picked(names) for name, names in columns.items() if names}
-
-    def numbers(rows: list[Row], dtype: type) -> np.ndarray:
-        return np.array(list(map(picks["numbers"], rows)), dtype)
-
-    def words(rows: list[Row], dtype: type) -> np.ndarray:
-        pick = picks["words"]
-        return np.array([[word(value) for value in pick(row)] for row in rows], dtype)
-
-    def times(rows: list[Row], dtype: type) -> np.ndarray:
-        pick = picks["times"]
-        return np.array([[minutes(value) for value in pick(row)] for row in rows], dtype)
-
-    makers = {"numbers": numbers, "words": words, "times": times}
-    return {name: makers[name] for name in picks}
+    read: dict[str, Reading] = {"numbers": list, "words": words, "times": minutes}
+    return {name: partial(tensor, names, read[name]) for name, names in columns.items() if names}
 
 
-def picked(names: list[str]) -> Callable[[Row], tuple[Any, ...]]:
-    """What gives the values of these columns of a row."""
-    pick = itemgetter(*names)
-    return pick if len(names) > 1 else lambda row: (pick(row),)
+def tensor(names: list[str], read: Reading, rows: list[Row], dtype: type) -> np.ndarray:
+    """What is read from these columns, (rows, columns); from one list: nested ones cost more."""
+    values = read([row[name] for row in rows for name in names])
+    return np.array(values, dtype).reshape(len(rows), -1)
 
 
-def word(value: Any) -> str:
-    """A word without blanks around it, or what stands for a missing one."""
-    return NO_WORD if value is None else str(value).strip()
+def words(values: list[Any]) -> list[str]:
+    """Words without blanks around them, or what stands for a missing one."""
+    return [NO_WORD if value is None else str(value).strip() for value in values]
 
 
-def minutes(value: datetime | None) -> int:
-    """Minutes since Monday, 1 January of the year 1, in UTC; -1 where the time is missing."""
-    if value is None:
-        return NO_TIME
+def minutes(values: list[datetime | None]) -> list[int]:
+    """Minutes since Monday, 1 January of the year 1, in UTC; -1 where a time is missing."""
+    return [NO_TIME if value is None else minute(value) for value in values]
+
+
+def minute(value: datetime) -> int:
+    """The minute of a time; it is in UTC where it has no zone."""
     if value.tzinfo:
         value = value.astimezone(UTC)
     return (value.toordinal() - 1) * DAY + value.hour * 60 + value.minute

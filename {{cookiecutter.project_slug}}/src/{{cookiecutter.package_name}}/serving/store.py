@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
 import sqlalchemy as sql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from .events import Served
+from .events import Record
 
 TABLE = sql.Table(
     "predictions",
@@ -26,10 +25,13 @@ TABLE = sql.Table(
 class Store:
     """A database to which several processes may write, one SQLite file too.
 
-    Raises SQLAlchemy's errors where it cannot be reached, or does not take what it is given.
+    Raises SQLAlchemy's errors where it cannot be reached, or does not take what it is given, and
+    ValueError for a URL of which a driver would print a part of the password.
     """
 
     def __init__(self, url: str) -> None:
+        if url.count("@") > 1 and not url.startswith("sqlite"):
+            raise ValueError("the log's URL has more than one @; write one in a password as %40")
         self._engine = sql.create_engine(url, pool_pre_ping=True)
         if self._engine.dialect.name == "sqlite":
             sql.event.listen(self._engine, "connect", shared)
@@ -38,10 +40,10 @@ class Store:
             for index in TABLE.indexes:
                 connection.execute(CreateIndex(index, if_not_exists=True))
 
-    def write(self, events: Sequence[Served]) -> None:
-        """Add a row for each of these requests: all of them, or none."""
+    def write(self, records: Sequence[Record]) -> None:
+        """Add these rows: all of them, or none."""
         with self._engine.begin() as connection:
-            connection.execute(sql.insert(TABLE), [written(event) for event in events])
+            connection.execute(sql.insert(TABLE), records)
 
     def close(self) -> None:
         """Let go of the database."""
@@ -52,16 +54,3 @@ def shared(connection: Any, _: Any) -> None:
     """Let readers and other writers of a SQLite file wait for each other, not fail."""
     for setting in ("busy_timeout = 10000", "journal_mode = wal", "synchronous = normal"):
         connection.execute(f"pragma {setting}")
-
-
-def written(event: Served) -> dict[str, Any]:
-    """A request as a row of the table."""
-    return {
-        "request_id": event.request_id,
-        "time": event.time,
-        "model_version": event.model_version,
-        "inputs": orjson.dumps(event.rows).decode(),
-        "output": orjson.dumps(event.answers).decode(),
-        "rows": len(event.rows),
-        "latency_ms": round(event.seconds * 1000, 3),
-    }
