@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -41,8 +42,17 @@ def asked(to: http.client.HTTPConnection, path: str, body: Any = None) -> tuple[
 
 
 @contextmanager
-def serving(project: Path, *command: str, path: str = "/health") -> Iterator[Service]:
-    """A service of this project, once it answers; ended with SIGTERM, and then waited for."""
+def serving(
+    project: Path,
+    *command: str,
+    path: str = "/health",
+    told: Path = Path(os.devnull),
+    **environment: str,
+) -> Iterator[Service]:
+    """A service of this project, once it answers; ended with SIGTERM, and then waited for.
+
+    What it logs is appended to `told`.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -50,12 +60,13 @@ def serving(project: Path, *command: str, path: str = "/health") -> Iterator[Ser
     settings |= {"FLIGHT_DELAYS_SERVING__POLL_SECONDS": "0.05"}
     around = outside_make()
     around.pop("PYTHONDONTWRITEBYTECODE", None)  # else every start compiles all that it imports
-    process = subprocess.Popen(
-        command or [".venv/bin/flight-delays", "serve"],
-        cwd=project,
-        env=around | settings,
-        stderr=subprocess.DEVNULL,
-    )
+    with told.open("ab") as log:
+        process = subprocess.Popen(
+            command or [".venv/bin/flight-delays", "serve"],
+            cwd=project,
+            env=around | settings | environment,
+            stderr=log,
+        )
     service = Service(process, port)
     try:
         until = time.monotonic() + 60
@@ -70,3 +81,11 @@ def serving(project: Path, *command: str, path: str = "/health") -> Iterator[Ser
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
+
+
+def example(service: Service) -> dict[str, Any]:
+    """The row that the description of the service shows."""
+    operation = service.ask("/openapi.json")[1]["paths"]["/predict"]["post"]
+    row = operation["requestBody"]["content"]["application/json"]["examples"]["one"]["value"]
+    assert isinstance(row, dict)
+    return row

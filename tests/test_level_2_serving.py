@@ -3,23 +3,34 @@
 import http.client
 import json
 import signal
+import socket
 import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import Generate, commit, plant, run
-from services import Service, asked, serving
+from databases import PASSWORD, Postgres, postgres
+from services import Service, asked, example, serving
 
 pytestmark = [pytest.mark.slow]
 
 SCHEMATHESIS = "schemathesis==4.32.5"
 SOURCE = Path("src/flight_delays/serving")
+WRITTEN = """\
+                store.write(batch)
+                self._written.add(batch)
+"""
+POPPED = """\
+                for _ in batch:
+                    self._queue.popleft()
+"""
 UNFINISHED = "        until = time.monotonic() + PATIENCE\n"
 FORBIDDEN = """shared["$defs"]["Row"]["additionalProperties"] = False
     document["components"]["schemas"] |="""
@@ -73,14 +84,6 @@ def _tree(project: Path) -> Iterator[Path]:
     for log in project.glob("predictions.db*"):
         log.unlink()
     publish(project, "1")
-
-
-def example(service: Service) -> dict[str, Any]:
-    """The row that the description of the service shows."""
-    operation = service.ask("/openapi.json")[1]["paths"]["/predict"]["post"]
-    row = operation["requestBody"]["content"]["application/json"]["examples"]["one"]["value"]
-    assert isinstance(row, dict)
-    return row
 
 
 def test_make_serve_answers_within_two_seconds(project: Path) -> None:
@@ -172,6 +175,16 @@ def test_a_swap_in_two_steps_is_found(tree: Path) -> None:
     assert len(promoted(tree, 4000)) > 2
 
 
+def waits(service: Service, until: str) -> dict[str, int]:
+    """What health says of the log as soon as it counts some of these."""
+    for _ in range(600):
+        counts: dict[str, int] = service.ask("/health")[1]["observers"]["log"]
+        if counts[until]:
+            return counts
+        time.sleep(0.05)
+    raise AssertionError(f"{until}: none in 30 s")
+
+
 def unlogged(project: Path) -> tuple[int, set[str]]:
     """How many requests were answered until SIGTERM ended the service, and the ones not logged."""
     answered: set[str] = set()
@@ -188,7 +201,8 @@ def unlogged(project: Path) -> tuple[int, set[str]]:
 
         for _ in range(8):
             pool.submit(ask)
-        time.sleep(2)
+        waits(service, "written")  # else all is written by one write, however late that begins
+        time.sleep(1)
         service.process.send_signal(signal.SIGTERM)
         service.process.wait(60)
     with sqlite3.connect(project / "predictions.db") as store:
@@ -211,6 +225,157 @@ def test_a_log_that_does_not_finish_is_found(tree: Path) -> None:
     plant(tree / SOURCE / "log.py", UNFINISHED, "        return\n" + UNFINISHED)
     plant(tree / SOURCE / "log.py", "PAUSE = 0.2", "PAUSE = 60")
     assert unlogged(tree)[1]
+
+
+@pytest.fixture(name="server")
+def _server() -> Iterator[Postgres]:
+    """A PostgreSQL server that is not started yet."""
+    with postgres() as server:
+        yield server
+
+
+def logging_to(url: str) -> dict[str, str]:
+    """The environment of a service whose log is this database."""
+    return {"FLIGHT_DELAYS_SERVING__LOG": url}
+
+
+def predicted(service: Service, requests: int) -> dict[str, dict[str, Any]]:
+    """By its id, what each of so many requests over eight connections was answered.
+
+    No two rows are the same: `distance` counts.
+    """
+    row, left = example(service), iter(range(requests))
+
+    def ask(_: int) -> dict[str, dict[str, Any]]:
+        connection, seen = service.connect(), {}
+        for number in left:
+            given = row | {"distance": 80 + number}
+            status, answer = asked(connection, "/predict", [given])
+            assert status == 200, answer
+            seen[answer["request_id"]] = answer | {"distance": 80 + number}
+        return seen
+
+    with ThreadPoolExecutor(8) as pool:
+        return {number: it for seen in pool.map(ask, range(8)) for number, it in seen.items()}
+
+
+def missing(server: Postgres, answered: dict[str, dict[str, Any]]) -> set[str]:
+    """The requests that were answered and are not in the database."""
+    return answered.keys() - {row["request_id"] for row in server.rows("predictions")}
+
+
+def test_each_answer_is_a_row_in_postgresql(tree: Path, server: Postgres) -> None:
+    """2,000 requests under load, then SIGTERM: 2,000 rows, each with what it was asked and told."""
+    server.start()
+    began = datetime.now(UTC) - timedelta(milliseconds=1)
+    with serving(tree, **logging_to(server.url())) as service:
+        inputs = example(service) | {"scheduled": "2024-01-01T12:00:00"}  # in UTC, as validated
+        answered = predicted(service, 2000)
+    rows = server.rows("predictions")
+    assert len(rows) == len(answered) == 2000 and not missing(server, answered)
+    for row in rows:
+        answer = answered[row["request_id"]]
+        assert json.loads(row["inputs"]) == [inputs | {"distance": answer["distance"]}]
+        assert json.loads(row["output"]) == answer["predictions"]
+        assert (row["model_version"], row["rows"]) == (answer["model_version"], 1)
+        assert began <= datetime.fromisoformat(row["time"]) <= datetime.now(UTC)
+        assert 0 < row["latency_ms"] < 60_000
+
+
+def test_what_is_not_validated_is_not_logged(tree: Path, server: Postgres) -> None:
+    """Of a name that is given twice only the value that was checked is kept."""
+    server.start()
+    with serving(tree, **logging_to(server.url())) as service:
+        text = json.dumps(example(service)).replace("{", '{"carrier": "a name", ', 1)
+        connection = service.connect()
+        connection.request("POST", "/predict", text, {"Content-Type": "application/json"})
+        assert connection.getresponse().status == 200
+    (row,) = server.rows("predictions")
+    assert "a name" not in row["inputs"] and json.loads(row["inputs"])[0]["carrier"] == "9E"
+
+
+def early(project: Path, server: Postgres) -> set[str]:
+    """The requests that are lost of those that were answered before the database was there."""
+    with serving(project, **logging_to(server.url())) as service:
+        answered = predicted(service, 300)
+        counts = waits(service, "failed")
+        assert (counts["written"], counts["waiting"], counts["dropped"]) == (0, 300, 0)
+        server.start()
+        waits(service, "written")
+    return missing(server, answered)
+
+
+def test_a_database_that_comes_late_gets_every_row(tree: Path, server: Postgres) -> None:
+    """Without it the service answers, and health counts failures; then the rows are written."""
+    assert not early(tree, server)
+
+
+def restarted(project: Path, server: Postgres, mode: str) -> set[str]:
+    """The requests that are lost when the database ends thus under load and comes again."""
+    server.start()
+    with serving(project, **logging_to(server.url())) as service, ThreadPoolExecutor(1) as pool:
+        predicted(service, 1)
+        waits(service, "written")
+        asking = pool.submit(predicted, service, 4000)
+        time.sleep(0.5)
+        server.stop(mode)
+        waits(service, "failed")
+        server.start()
+        answered = asking.result()
+    return missing(server, answered)
+
+
+@pytest.mark.parametrize("mode", ["fast", "immediate"])
+def test_a_restart_of_the_database_loses_nothing(tree: Path, server: Postgres, mode: str) -> None:
+    """Stopped or crashed and started under load: every request that was answered is in it."""
+    assert not restarted(tree, server, mode)
+
+
+def test_a_batch_that_is_dropped_on_an_error_is_found(tree: Path, server: Postgres) -> None:
+    """A log that takes requests from the queue before they are written loses some."""
+    plant(tree / SOURCE / "log.py", WRITTEN + POPPED, POPPED + WRITTEN)
+    assert restarted(tree, server, "fast")
+
+
+def whispered(project: Path, url: str, told: Path) -> str:
+    """What a service logs whose database is this one, after one request, until it has ended."""
+    with serving(project, told=told, **logging_to(url)) as service:
+        predicted(service, 1)
+        waits(service, "failed")
+    said = told.read_text(encoding="utf-8")
+    assert "not written, to be tried again: " in said
+    assert "lost: 1 answered requests could not be written" in said
+    return said
+
+
+def test_a_password_is_in_no_line_of_the_log(tree: Path, server: Postgres, tmp_path: Path) -> None:
+    """Whether the database is down, refuses the password, or its URL cannot be read."""
+    plant(tree / SOURCE / "log.py", "PATIENCE = 10", "PATIENCE = 0.1")
+    down = server.url()
+    server.start()
+    urls = [
+        server.url(password=f"another {PASSWORD}"),
+        server.url().replace("%40", "@"),  # what follows would be the name of a host
+        server.url().replace("://", "//"),
+        server.url("postgresql+nosuch"),
+    ]
+    said = [whispered(tree, url, tmp_path / f"{i}.txt") for i, url in enumerate(urls)]
+    server.stop()
+    said.append(whispered(tree, down, tmp_path / "down.txt"))
+    assert not [word for word in ("s3cr3t", "word@", "another") if word in "".join(said)]
+    assert "write one in a password as %40" in said[1]
+
+
+def test_a_database_that_says_nothing_does_not_hold_up_the_end(tree: Path) -> None:
+    """It takes a connection and never answers: SIGTERM ends the process all the same."""
+    plant(tree / SOURCE / "log.py", "PATIENCE = 10", "PATIENCE = 0.5")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"postgresql+psycopg://log@127.0.0.1:{silent.getsockname()[1]}/postgres"
+        with serving(tree, **logging_to(url)) as service:
+            predicted(service, 1)
+            time.sleep(1.5)  # the log has begun to connect
+            ended = time.monotonic()
+        assert time.monotonic() - ended < 10
 
 
 def conforms(project: Path) -> subprocess.CompletedProcess[str]:
