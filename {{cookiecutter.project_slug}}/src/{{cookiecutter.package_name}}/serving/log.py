@@ -101,12 +101,11 @@ class PredictionLog:
             LOG.error("lost: %s answered requests could not be written", left)
 
     def _run(self) -> None:
-        pause = START
+        self._hurry.wait(START)
         while not self._closing:
-            self._hurry.wait(pause)
             self._hurry.clear()
             self._write()
-            pause = PAUSE
+            self._hurry.wait(PAUSE)
         until = time.monotonic() + PATIENCE
         while not self._write() and time.monotonic() < until:
             time.sleep(PAUSE)
