@@ -5,5 +5,6 @@ check: setup ## formatting, lint, types, the lock, the model card: all that need
 	@$(BIN)/pre-commit run --all-files
 	@$(BIN)/mypy && $(RUN) card --check
 
-test: setup ## the tests of data, code and model
-	@OMP_WAIT_POLICY=passive $(BIN)/pytest
+# In the order of the files, which begins with the longest; each process trains a model of its own.
+test: setup ## the tests of data, code and model, on several cores
+	@OMP_WAIT_POLICY=passive $(BIN)/pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
