@@ -1,15 +1,19 @@
 """The command `pipeline`: from the rows to a champion, step by step."""
 
 import argparse
+from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .. import ProjectError
+from .. import ProjectError, versions
 from ..contract import read_contract
 from ..settings import load
 from .server import start
 
 if TYPE_CHECKING:
     from .steps import Outcome
+
+HEAVY = ("mlflow.sklearn", "skops.io", "optuna", "pandera.pandas", "skl2onnx")
 
 
 def main(arguments: list[str]) -> None:
@@ -21,6 +25,7 @@ def main(arguments: list[str]) -> None:
     ready = start()
     try:
         training = flow()
+        prepare()
         ready()
         outcome = training()
     except KeyboardInterrupt as error:
@@ -36,6 +41,18 @@ def flow() -> Any:
     except ImportError as error:
         raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
     return training
+
+
+def prepare() -> None:
+    """Do now what the steps would spend seconds on: open MLflow's store, import what they use.
+
+    The first start of a server takes longer still, and the steps need it.  What fails here fails
+    again in the step that needs it, which says so.
+    """
+    with suppress(Exception):
+        versions.held()
+        for name in HEAVY:
+            import_module(name)
 
 
 def told(outcome: "Outcome") -> str:
