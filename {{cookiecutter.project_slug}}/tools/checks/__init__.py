@@ -9,7 +9,16 @@ from datetime import datetime
 from typing import Any
 
 DOMAINS = ("repo", "ci", "doc", "data", "model", "delivery", "serving")
-TRIALS = ("trials.repo", "trials.data", "trials.model", "trials.delivery", "trials.serving")
+TRIALS = (
+    "trials.repo",
+    "trials.ci",
+    "trials.doc",
+    "trials.data",
+    "trials.schema",
+    "trials.model",
+    "trials.delivery",
+    "trials.serving",
+)
 
 Find = Callable[[Any], Iterable[str]]
 

@@ -4,6 +4,7 @@ It has an environment, a home and a registry of its own: nothing of the user's i
 """
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable
@@ -18,9 +19,17 @@ from .repository import Repository
 PATIENCE = 240  # seconds that a command may take
 PRIVATE = ("MLFLOW_", "PREFECT_", "DVC_", "GIT_", "PYTEST_", "MAKE", "MFLAGS", "VIRTUAL_ENV")
 WHO = {"NAME": "maturity", "EMAIL": "maturity@localhost"}
+SILENT = (
+    r"[Ff]ailed to fetch|[Cc]ould ?n[o']t connect|error sending request|dns error|timed out"
+    r"|Name or service not known|name resolution|Connection refused|unreachable|urlopen error"
+)  # what programs say that reach nobody
 KEPT = (".venv", "__pycache__", ".mypy_cache")
 
 Done = subprocess.CompletedProcess[str]
+
+
+class Failed(Unknown):
+    """In its last words, why something failed that a trial only builds upon."""
 
 
 class Copy:
@@ -45,11 +54,17 @@ class Copy:
         kept = {*self.original.files, *self._data()}
         for name in set(self._listed()) - kept:
             (self.root / name).unlink()
-        for name in sorted(kept):
-            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(self.original.root / name, self.root / name)
+        self._bring(kept)
         self.must("git", "add", "--all")
         self.must("git", "commit", "--quiet", "--allow-empty", "--no-verify", "-m", "As it is")
+        self._start = self.must("git", "rev-parse", "HEAD").strip()
+
+    def _bring(self, names: Iterable[str]) -> None:
+        """Copy files of the original; what a link there leads to comes as a file of its own."""
+        for name in sorted(names):
+            (self.root / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.root / name).unlink(missing_ok=True)
+            shutil.copy2(self.original.root / name, self.root / name)
 
     def _listed(self) -> Iterable[str]:
         return filter(None, self.must("git", "ls-files", "-z").split("\0"))
@@ -89,6 +104,7 @@ class Copy:
             "HOME": str(self._home),
             "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or cache.stdout.strip(),
             "UV_PYTHON_INSTALL_DIR": os.environ.get("UV_PYTHON_INSTALL_DIR", ""),
+            "DVC_SITE_CACHE_DIR": str(self._home / "dvc"),
             "PYTHONUTF8": "1",
             "LC_ALL": "C.UTF-8",
         }
@@ -112,10 +128,10 @@ class Copy:
             raise Unknown(f"{' '.join(command[:3])}: no end after {timeout:.0f} s") from error
 
     def must(self, *command: str, at: str = "", **more: Any) -> str:
-        """What a command prints.  Unknown, in its last words, where it fails."""
+        """What a command prints.  Failed, an Unknown, where it fails."""
         done = self.run(*command, at=at, **more)
         if done.returncode:
-            raise Unknown(f"{' '.join(command[:3])}: {last(done)}")
+            raise Failed(f"{' '.join(command[:3])}: {last(done)}")
         return done.stdout
 
     def cli(self, *arguments: str, **more: Any) -> Done:
@@ -130,7 +146,7 @@ class Copy:
     def need(self, *command: str) -> None:
         """Have a make target done: the first time it runs, later what it left is put back.
 
-        Unknown where it fails.
+        Failed where it fails.
         """
         saved = self._saved / "-".join(command)
         if saved.exists():
@@ -145,8 +161,9 @@ class Copy:
 
     def reset(self) -> None:
         """Bring everything back to what it was, but for the environment."""
-        self.must("git", "reset", "--quiet", "--hard", "HEAD")
+        self.must("git", "reset", "--quiet", "--hard", self._start)
         self.must("git", "clean", "-ffdxq", *(f"--exclude={name}" for name in KEPT))
+        self._bring(set(self._data()) - set(self._listed()))
 
     def plant(self, name: str, old: str, new: str) -> None:
         """Put a fault into a file.  Unknown where the file does not hold what it replaces."""
@@ -160,3 +177,10 @@ def last(done: Done) -> str:
     """The last line that a command said."""
     lines = (done.stderr.strip() or done.stdout.strip() or "failed without a word").splitlines()
     return lines[-1]
+
+
+def reached(done: Done) -> Done:
+    """The same.  Unknown where it failed because a server did not answer."""
+    if done.returncode and (said := re.search(f".*({SILENT}).*", done.stdout + done.stderr)):
+        raise Unknown(said[0].strip())
+    return done

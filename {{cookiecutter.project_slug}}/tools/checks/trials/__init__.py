@@ -1,0 +1,1 @@
+"""What is tried, and what is planted, in a copy of the repository: one module a domain."""

@@ -1,0 +1,48 @@
+"""Tried and planted: the model card."""
+
+import re
+from collections.abc import Iterator
+
+from .. import Unknown, fault, trial
+from ..doc import ROW, card_numbers
+from ..sandbox import Copy, last
+
+CARD = "MODEL_CARD.md"
+
+
+def written(copy: Copy) -> str:
+    """The card of a run of this copy."""
+    copy.need("train")
+    copy.must("make", "card")
+    return (copy.root / CARD).read_text(encoding="utf-8")
+
+
+@trial("doc.modelcard", "a card made of a run passes its check, and every number is the run's")
+def made(copy: Copy) -> Iterator[str]:
+    """Ask the project's own check, and compare with MLflow once more."""
+    if not ROW.search(written(copy)):
+        yield f"{CARD}: `make card` writes no score into it"
+    done = copy.cli("card", "--check")
+    if done.returncode:
+        yield f"{CARD}: fresh from `make card`, and its check fails: {last(done)}"
+    yield from card_numbers(copy.repository)
+    if not re.search(r"\bcard --check", copy.must("make", "--dry-run", "check")):
+        yield "make check: does not check the card"
+
+
+@fault("doc.modelcard", "an edited number is refused")
+def edited(copy: Copy) -> Iterator[str]:
+    """One digit of one score is another; the card's check has to fail."""
+    text = written(copy)
+    rows = list(ROW.finditer(text))
+    digits = [at for row in rows for at in range(*row.span()) if text[at] in "123456789"]
+    digits = [at for at in digits if not text[at - 1].isalpha()]
+    if not digits:
+        raise Unknown(f"{CARD}: no number in it to edit")
+    at = copy.random.choice(digits)
+    other = str((int(text[at]) + copy.random.randint(1, 8)) % 10)
+    (copy.root / CARD).write_text(text[:at] + other + text[at + 1 :], encoding="utf-8")
+    done = copy.cli("card", "--check")
+    if not done.returncode:
+        names = [row[1] for row in rows if row.start() <= at < row.end()]
+        yield f"{CARD}: a number of {names[0]} was edited, and `card --check` passes it"

@@ -1,0 +1,139 @@
+"""Tried and planted: the contract of the data, and the split."""
+
+import json
+from collections.abc import Iterator
+from math import ceil
+from typing import Any
+
+from .. import Unknown, fault, trial
+from ..data import artifact, by_role, columns, disjoint
+from ..sandbox import Copy, last
+from .data import data_path
+from .repo import asked
+
+FEWEST = 100  # rows of which a share of missing values is judged
+FEWEST_TO_LEAK = 50  # rows of which the project judges what a column tells
+SPOILED = "data/spoiled of a trial"
+WORDS = {
+    "lost": "dropped",
+    "word": "given a word among its values",
+    "far": "given a value out of range",
+    "flood": "emptied beyond what is allowed",
+    "stranger": "given an unknown category",
+    "twin": "given one id twice",
+}
+
+Fault = tuple[str, str, Any]  # what, in which column, with which value
+
+
+def tellable(name: str, column: dict[str, Any]) -> Iterator[Fault]:
+    """The faults of a column that its contract forbids."""
+    kind, role = column.get("kind"), column.get("role")
+    if role == "id":
+        yield "twin", name, None
+        return
+    if role in ("feature", "time"):
+        yield "lost", name, None
+        share = column.get("missing") if column.get("nullable") else 0
+        if share is not None and share < 1:
+            yield "flood", name, (1 + share) / 2
+    if kind in ("number", "integer", "boolean", "time"):
+        yield "word", name, "nonsense"
+    if kind in ("number", "integer") and column.get("range"):
+        low, high = column["range"]
+        yield "far", name, ceil(2 * high - low) + 1
+    if kind in ("category", "text") and column.get("categories"):
+        yield "stranger", name, max(column["categories"], key=len) + "z"
+
+
+def rounds(copy: Copy) -> Iterator[list[Fault]]:
+    """Every kind of fault once, in as few trainings as its columns allow: one a column."""
+    known = columns(copy.repository)
+    roles = ("feature", "time", "group", "id", "target")
+    found = [
+        it
+        for role in roles
+        for name in by_role(copy.repository, role)
+        for it in tellable(name, known[name])
+    ]
+    few = asked(copy, "count")["rows"] < FEWEST
+    found = [it for it in found if not (few and it[0] == "flood" and known[it[1]].get("nullable"))]
+    targets = by_role(copy.repository, "target")
+    copy.random.shuffle(found)
+    found.sort(key=lambda it: it[1] in targets)
+    todo = {what for what, _, _ in found}
+    while todo:
+        chosen: dict[str, Fault] = {}
+        for what in sorted(todo, key=lambda what: sum(it[0] == what for it in found)):
+            free = [it for it in found if it[0] == what and it[1] not in chosen]
+            if free:
+                chosen[free[0][1]] = free[0]
+        todo -= {it[0] for it in chosen.values()}
+        yield list(chosen.values())
+
+
+def spoil(copy: Copy, faults: list[Fault]) -> dict[str, Any]:
+    """Write the configured rows with these faults; the environment in which they are read."""
+    plan = json.dumps({"seed": copy.random.randrange(10**6), "faults": faults})
+    (copy.root / "data").mkdir(exist_ok=True)
+    if asked(copy, "spoil", SPOILED, plan).get("otherwise"):
+        raise Unknown("problem.py: training reads other rows than [data] path has")
+    return data_path(copy, SPOILED)
+
+
+@fault("data.schema", "rows that break the contract are refused before training, each rule named")
+def broken(copy: Copy) -> Iterator[str]:
+    """A lost column, a wrong kind, range, flood of nothing, new category, and an id twice."""
+    tried = 0
+    for faults in rounds(copy):
+        tried += 1
+        done = copy.cli("train", **spoil(copy, faults))
+        if not done.returncode and read_otherwise(copy):
+            raise Unknown("problem.py: training does not read [data] path")
+        lines = [line.strip() for line in (done.stdout + done.stderr).splitlines()]
+        for what, name, _ in faults:
+            if not done.returncode or not any(line.startswith(f"{name}: ") for line in lines):
+                yield f"contract.toml: {name} was {WORDS[what]}, and training does not refuse it"
+        if list((copy.root / "models").glob("*")):
+            yield f"training: refuses rows that break the contract after training: {last(done)}"
+    if not tried:
+        raise Unknown("contract.toml: forbids nothing that could be tried")
+
+
+def read_otherwise(copy: Copy) -> bool:
+    """Does training work where [data] path leads nowhere?"""
+    return not copy.cli("train", **data_path(copy, "data/no such file")).returncode
+
+
+@trial("data.split", "the parts of a pipeline run are disjoint, whole, and in the order of time")
+def parts(copy: Copy) -> Iterator[str]:
+    """Read the ids that a run has saved, and look up their times in the data."""
+    copy.need("rehearse")
+    yield from disjoint(copy.repository)
+    runs = [run for run in copy.repository.runs if "prefect.flow_run_id" in run["tags"]]
+    path = copy.root.parent / "split.csv"
+    path.write_text(artifact(runs[0], "split/*.csv"), encoding="utf-8")
+    found = asked(copy, "order", str(path))
+    if found["astray"]:
+        yield f"split: {found['astray']} rows are in the data or in the split, and not in both"
+    named = {"train": 0, "validation": 1, "holdout": 2}
+    spans = sorted(found["spans"], key=lambda span: named.get(span[0], 3))
+    for (earlier, _, end), (later, begin, _) in zip(spans, spans[1:], strict=False):
+        if begin < end:
+            yield f"split: {later} begins at {begin}, before {earlier} ends at {end}"
+
+
+@fault("data.split", "a copy of the target among the features is reported before training")
+def leaked(copy: Copy) -> Iterator[str]:
+    """A column more, in the data and in the contract, that holds the answer."""
+    if asked(copy, "count")["rows"] < FEWEST_TO_LEAK:
+        raise Unknown(f"fewer than {FEWEST_TO_LEAK} rows: a copy of the target is not told apart")
+    target = by_role(copy.repository, "target")[0]
+    known, name = columns(copy.repository)[target], f"leak_{copy.random.randrange(10**6)}"
+    with (copy.root / "contract.toml").open("a", encoding="utf-8") as file:
+        file.write(f'\n[columns.{name}]\nkind = "{known["kind"]}"\nrole = "feature"\n')
+    done = copy.cli("pipeline", **spoil(copy, [("copied", target, name)]))
+    if not done.returncode or f"{name}:" not in done.stdout + done.stderr:
+        yield f"{name}: a copy of {target} among the features, and the pipeline does not report it"
+    elif list((copy.root / "models").glob("*")):
+        yield f"{name}: a copy of {target} is reported only after training"
