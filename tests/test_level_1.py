@@ -175,6 +175,8 @@ def test_an_edited_lock_is_refused(tree: Path, old: str, new: str) -> None:
     edited = re.sub(old, new, text, count=1, flags=re.S)
     assert edited != text
     lock.write_text(edited, encoding="utf-8")
+    assert "uv.lock" in fails("make", "check", at=tree)  # as in a fresh clone: all is installed
+    assert lock.read_text(encoding="utf-8") == edited
     (tree / ".venv/bin/.ready").touch()
     assert "uv.lock does not fit pyproject.toml; run: uv lock" in fails("make", "check", at=tree)
 
