@@ -157,7 +157,8 @@ def locks(copy: Copy) -> Iterator[str]:
     for line in artifact(copy.repository.runs[0], "environment.txt").split():
         name, _, version = line.partition("==")
         if plain(name) != own and version not in locked.get(plain(name), set()):
-            yield f"uv.lock: a run used {line}, the lock says {locked.get(plain(name)) or 'nothing'}"
+            known = ", ".join(locked.get(plain(name), {"nothing"}))
+            yield f"uv.lock: a run used {line}, the lock says {known}"
 
 
 def plain(name: str) -> str:
@@ -181,4 +182,4 @@ def edited_lock(copy: Copy) -> Iterator[str]:
             (copy.root / ".venv/bin/.ready").touch()
         done = copy.run("make", "check", timeout=LONG, SKIP=",".join(skipped))
         if not done.returncode or "lock" not in done.stdout + done.stderr:
-            yield f"uv.lock: edited ({old.split(',')[0][2:]}), and `make check` in {where} passes it"
+            yield f"uv.lock: edited at {old.split(',')[0][2:]}; `make check` passes it in {where}"
