@@ -2,7 +2,9 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from math import ceil
+from sqlite3 import connect
 from typing import Any
 
 from .. import Unknown, fault, trial
@@ -94,10 +96,21 @@ def broken(copy: Copy) -> Iterator[str]:
         for what, name, _ in faults:
             if not done.returncode or not any(line.startswith(f"{name}: ") for line in lines):
                 yield f"contract.toml: {name} was {WORDS[what]}, and training does not refuse it"
-        if list((copy.root / "models").glob("*")):
+        if trained(copy):
             yield f"training: refuses rows that break the contract after training: {last(done)}"
     if not tried:
         raise Unknown("contract.toml: forbids nothing that could be tried")
+
+
+def trained(copy: Copy) -> bool:
+    """Has anything been saved as a model, or recorded as a run?"""
+    if (copy.root / "models/model.joblib").exists():
+        return True
+    if not (copy.root / "mlflow.db").exists():
+        return False
+    with closing(connect(copy.root / "mlflow.db")) as store:
+        tables = store.execute("select count(*) from sqlite_master where name = 'runs'")
+        return bool(tables.fetchone()[0] and store.execute("select 1 from runs").fetchone())
 
 
 def read_otherwise(copy: Copy) -> bool:
@@ -135,5 +148,5 @@ def leaked(copy: Copy) -> Iterator[str]:
     done = copy.cli("pipeline", **spoil(copy, [("copied", target, name)]))
     if not done.returncode or f"{name}:" not in done.stdout + done.stderr:
         yield f"{name}: a copy of {target} among the features, and the pipeline does not report it"
-    elif list((copy.root / "models").glob("*")):
+    elif trained(copy):
         yield f"{name}: a copy of {target} is reported only after training"
