@@ -174,9 +174,10 @@ class Copy:
 
 
 def last(done: Done) -> str:
-    """The last line that a command said."""
-    lines = (done.stderr.strip() or done.stdout.strip() or "failed without a word").splitlines()
-    return lines[-1]
+    """The last line that a command said, what make says of it left out."""
+    words = done.stderr.strip() or done.stdout.strip()
+    lines = [line for line in words.splitlines() if not line.startswith("make: ***")]
+    return lines[-1] if lines else "failed without a word"
 
 
 def reached(done: Done) -> Done:

@@ -70,10 +70,9 @@ def spoiled(frame: pd.DataFrame, fault: str, name: str, value: Any, random: Rand
         return frame.drop(columns=name)
     if fault == "copied":
         return frame.assign(**{value: frame[name]})
-    if fault == "flood":
-        empty = random.sample(range(len(frame)), ceil(value * len(frame)))
-        nothing = "" if types.is_string_dtype(frame[name]) else None
-        return cells(frame, name, empty, nothing)
+    if fault in ("flood", "gap"):
+        count = ceil(value * len(frame)) if fault == "flood" else 1
+        return cells(frame, name, random.sample(range(len(frame)), count), None)
     one, two = random.sample(range(len(frame)), 2)
     if fault == "twin":
         return cells(frame, name, [one, two], frame[name].iloc[one])

@@ -18,7 +18,7 @@ FEWEST_TO_LEAK = 50  # rows of which the project judges what a column tells
 SPOILED = "data/spoiled of a trial"
 WORDS = {
     "lost": "dropped",
-    "word": "given a word among its values",
+    "gap": "emptied in one row",
     "far": "given a value out of range",
     "flood": "emptied beyond what is allowed",
     "stranger": "given an unknown category",
@@ -36,11 +36,12 @@ def tellable(name: str, column: dict[str, Any]) -> Iterator[Fault]:
         return
     if role in ("feature", "time"):
         yield "lost", name, None
-        share = column.get("missing") if column.get("nullable") else 0
-        if share is not None and share < 1:
-            yield "flood", name, (1 + share) / 2
+        if not column.get("nullable"):
+            yield "gap", name, None
+        elif column.get("missing", 1) < 1:
+            yield "flood", name, (1 + column["missing"]) / 2
     if kind in ("number", "integer", "boolean", "time"):
-        yield "word", name, "nonsense"
+        yield f"word for a {'number' if kind == 'integer' else kind}", name, "nonsense"
     if kind in ("number", "integer") and column.get("range"):
         low, high = column["range"]
         yield "far", name, ceil(2 * high - low) + 1
@@ -59,7 +60,7 @@ def rounds(copy: Copy) -> Iterator[list[Fault]]:
         for it in tellable(name, known[name])
     ]
     few = asked(copy, "count")["rows"] < FEWEST
-    found = [it for it in found if not (few and it[0] == "flood" and known[it[1]].get("nullable"))]
+    found = [it for it in found if not (few and it[0] == "flood")]
     targets = by_role(copy.repository, "target")
     copy.random.shuffle(found)
     found.sort(key=lambda it: it[1] in targets)
@@ -95,7 +96,8 @@ def broken(copy: Copy) -> Iterator[str]:
         lines = [line.strip() for line in (done.stdout + done.stderr).splitlines()]
         for what, name, _ in faults:
             if not done.returncode or not any(line.startswith(f"{name}: ") for line in lines):
-                yield f"contract.toml: {name} was {WORDS[what]}, and training does not refuse it"
+                was = WORDS.get(what, f"given a {what}")
+                yield f"contract.toml: {name} was {was}, and training does not refuse it"
         if trained(copy):
             yield f"training: refuses rows that break the contract after training: {last(done)}"
     if not tried:
