@@ -61,7 +61,7 @@ def restored(copy: Copy) -> Iterator[str]:
     gone: dict[str, str] = {}
     for name, source in declared(copy).items():
         origin = str(source.get("origin", ""))
-        if not source.get("restore") and " " in origin.strip() or origin in ("", "unknown"):
+        if not source.get("restore") and (" " in origin or origin in ("", "unknown")):
             raise Unknown(f"{SOURCES}: [{name}] says in words only where it comes from")
         for file in within(copy, source["files"]):
             gone[file] = sha256((copy.root / file).read_bytes()).hexdigest()
