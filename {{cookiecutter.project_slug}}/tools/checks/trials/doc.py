@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from .. import Unknown, fault, trial
 from ..doc import ROW, card_numbers
-from ..sandbox import Copy, last
+from ..sandbox import Copy, Failed, last
 
 CARD = "MODEL_CARD.md"
 
@@ -20,8 +20,13 @@ def written(copy: Copy) -> str:
 @trial("doc.modelcard", "a card made of a run passes its check, and every number is the run's")
 def made(copy: Copy) -> Iterator[str]:
     """Ask the project's own check, and compare with MLflow once more."""
-    if not ROW.search(written(copy)):
-        yield f"{CARD}: `make card` writes no score into it"
+    copy.need("train")
+    try:
+        if not ROW.search(written(copy)):
+            yield f"{CARD}: `make card` writes no score into it"
+    except Failed as error:
+        yield str(error)
+        return
     done = copy.cli("card", "--check")
     if done.returncode:
         yield f"{CARD}: fresh from `make card`, and its check fails: {last(done)}"
