@@ -17,6 +17,8 @@ TRIALS = (
     "trials.schema",
     "trials.model",
     "trials.delivery",
+    "trials.registry",
+    "trials.deploy",
     "trials.serving",
 )
 

@@ -1,5 +1,6 @@
 """The deep run: every promise tried, every fault planted, in a copy of the repository."""
 
+import signal
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ def exercise(repository: Repository, found: Assessment, seed: int, only: list[st
     A capability is exercised where every trial passed and every fault was caught.
     """
     found.deep = True
+    signal.signal(signal.SIGTERM, interrupted)
     wanted = [it for it in found.capabilities if it.here and not it.waived]
     chosen = {it.id: it for it in wanted if not only or it.id in only}
     checks = [it for it in CHECKS if it.kind in ("trial", "fault")]
@@ -32,6 +34,11 @@ def exercise(repository: Repository, found: Assessment, seed: int, only: list[st
             tell(f" {said} ({time.monotonic() - started:.0f} s)\n")
     for it in chosen.values():
         settle(it)
+
+
+def interrupted(*_given: object) -> None:
+    """End as by Ctrl-C: what was started is ended, the copy is removed."""
+    sys.exit(3)
 
 
 def tried(copy: Copy, check: Check, it: Assessed) -> str:

@@ -26,8 +26,9 @@ Facts = dict[str, Any]
 class Repository:
     """The files of a folder, what git knows of them, and what MLflow has recorded there."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, environment: dict[str, str] | None = None) -> None:
         self.root = root.resolve()
+        self.environment = dict(os.environ) if environment is None else environment
         self.capabilities: Facts = capability_list()["capabilities"]
         self.choices: Facts = capability_list()["choices"]
         self._texts: dict[str, str] = {}
@@ -69,7 +70,7 @@ class Repository:
 
     def run(self, *command: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         """How a command ended here.  Unknown where there is no such program, or no end."""
-        clean = {k: v for k, v in os.environ.items() if k not in ("GIT_DIR", "GIT_WORK_TREE")}
+        clean = {k: v for k, v in self.environment.items() if k not in ("GIT_DIR", "GIT_WORK_TREE")}
         clean |= {"LC_ALL": "C", "PYTHONUTF8": "1"}
         options: Facts = {"cwd": self.root, "env": clean, "timeout": timeout}
         try:
@@ -163,7 +164,10 @@ class Repository:
     @cached_property
     def records(self) -> Facts:
         """What MLflow holds.  Unknown where nothing was recorded, or it cannot be asked."""
-        if not os.environ.get("MLFLOW_TRACKING_URI") and not (self.root / "mlflow.db").exists():
+        if (
+            not self.environment.get("MLFLOW_TRACKING_URI")
+            and not (self.root / "mlflow.db").exists()
+        ):
             raise Unknown("no run is recorded here yet: make train")
         python = self.root / ".venv" / "bin" / "python"
         if not python.exists():

@@ -7,13 +7,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from . import Unknown
+from .command import Done, ended
 from .repository import Repository
 
 PATIENCE = 240  # seconds that a command may take
@@ -24,8 +25,6 @@ SILENT = (
     r"|Name or service not known|name resolution|Connection refused|unreachable|urlopen error"
 )  # what programs say that reach nobody
 KEPT = (".venv", "__pycache__", ".mypy_cache")
-
-Done = subprocess.CompletedProcess[str]
 
 
 class Failed(Unknown):
@@ -40,6 +39,7 @@ class Copy:
         self.root = folder / "copy"
         self.random = Random(seed)
         self._saved = folder / "saved"
+        self._made: dict[str, Any] = {}
         self._home = folder / "home"
         self._home.mkdir()
         self._clone()
@@ -80,7 +80,7 @@ class Copy:
     @property
     def repository(self) -> Repository:
         """What the copy holds now."""
-        return Repository(self.root)
+        return Repository(self.root, self.environment)
 
     @property
     def package(self) -> Path:
@@ -111,17 +111,9 @@ class Copy:
 
     def run(self, *command: str, at: str = "", timeout: float = PATIENCE, **more: Any) -> Done:
         """How a command ended in the copy.  Unknown where there is no such program, or no end."""
-        options: Any = {"cwd": at or self.root, "env": self.environment | more, "timeout": timeout}
+        options: Any = {"cwd": at or self.root, "env": self.environment | more}
         try:
-            return subprocess.run(
-                command,
-                **options,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-                stdin=subprocess.DEVNULL,
-            )
+            return ended(command, timeout, **options)
         except OSError as error:
             raise Unknown(f"{command[0]}: {error.strerror}") from error
         except subprocess.TimeoutExpired as error:
@@ -143,16 +135,34 @@ class Copy:
         """How a script ended, in the environment of the project."""
         return self.run(str(self.root / ".venv/bin/python"), "-c", script, *arguments, **more)
 
-    def need(self, *command: str) -> None:
-        """Have a make target done: the first time it runs, later what it left is put back.
+    def need(self, *command: str) -> Repository:
+        """What the copy holds once a make target is done; it is done once, see `kept`."""
 
-        Failed where it fails.
+        def make() -> Repository:
+            self.must("make", *command)
+            return self.repository
+
+        found: Repository = self.kept("-".join(command), make)
+        return found
+
+    def kept(self, name: str, make: Callable[[], Any]) -> Any:
+        """What making something gave: the first time it is made, later what it left is put back.
+
+        Failed, again and again, where it failed.
         """
-        saved = self._saved / "-".join(command)
-        if saved.exists():
-            shutil.copytree(saved, self.root, dirs_exist_ok=True)
-            return
-        self.must("make", *command)
+        if name not in self._made:
+            try:
+                self._made[name] = make()
+            except Unknown as reason:
+                self._made[name] = reason
+            self._save(self._saved / name)
+        elif (self._saved / name).exists():
+            shutil.copytree(self._saved / name, self.root, dirs_exist_ok=True)
+        if isinstance(self._made[name], Unknown):
+            raise self._made[name]
+        return self._made[name]
+
+    def _save(self, saved: Path) -> None:
         hidden = [option for name in KEPT for option in ("-x", f"{name}/")]
         names = self.must("git", "ls-files", "-z", "--others", *hidden)
         for name in filter(None, names.split("\0")):

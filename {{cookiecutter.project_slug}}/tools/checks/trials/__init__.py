@@ -1,1 +1,1 @@
-"""What is tried, and what is planted, in a copy of the repository: one module a domain."""
+"""The checks of a deep run: what is tried, and the faults that are planted, in a copy."""

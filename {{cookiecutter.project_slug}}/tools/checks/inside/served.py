@@ -1,0 +1,106 @@
+"""Of what is served: does it answer as the model does, and would a difference be seen?"""
+
+import json
+import math
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+
+from . import given, part
+
+TOLERANCE = 1e-4  # of a probability, or of a number's size: no change of a unit is smaller
+MOST_COLUMNS = 20  # of which the unit is changed, one after the other
+OTHER_UNITS: dict[str, Callable[[Any], Any]] = {
+    "number": lambda value: value * 1.8 + 32,
+    "integer": lambda value: value * 1.8 + 32,
+    "boolean": lambda value: not value,
+    "category": lambda value: f"{value}!",
+    "text": lambda value: f"{value}!",
+    "time": lambda value: value + timedelta(hours=11),
+}
+
+
+def plain(value: Any, column: Any) -> Any:
+    """A converted value as a client would send it."""
+    if pd.isna(value):
+        return None
+    if column.kind == "time":
+        iso = column.format in (None, "ISO8601")
+        return value.isoformat() if iso else value.strftime(column.format)
+    return {"number": float, "integer": int, "boolean": bool}.get(column.kind, str)(value)
+
+
+def champion() -> Any:
+    """The champion as the service loads it."""
+    following = part("serving.following")
+    pointer = json.loads((following.FOLDER / following.POINTER).read_text(encoding="utf-8"))
+    return part("serving.runtime").load(following.FOLDER / str(pointer["version"]))
+
+
+def requests(frame: pd.DataFrame, contract: Any) -> list[dict[str, Any]]:
+    """Rows of the data as a client would send them."""
+    columns = {name: contract.columns[name] for name in contract.inputs()}
+    rows, _ = part("prediction").converted(frame, contract, columns)
+    return [
+        {name: plain(row[name], column) for name, column in columns.items()}
+        for row in rows.to_dict("records")
+    ]
+
+
+def parity(seed: str, most: str) -> Any:
+    """Where the served model and the one of `make predict` answer rows of the data differently."""
+    frame, model, prediction = given()[0], champion(), part("prediction")
+    frame = frame.sample(min(len(frame), int(most)), random_state=int(seed))
+    asked, classes = requests(frame, model.contract), model.bundle["classes"] or ()
+    types = part("serving.schema").Types.of(model.contract, classes, len(asked))
+    answers = model.answers(types.read(json.dumps(asked).encode())[0])
+    known = prediction.score_file(prediction.load_model(), [frame])
+    pairs = zip(pd.concat(known).to_dict("records"), answers, asked, strict=True)
+    wrong = [
+        (str(one["prediction"]), other["prediction"], row)
+        for one, other, row in pairs
+        if apart(one, other)
+    ]
+    return {"rows": len(asked), "mismatches": len(wrong), "first": wrong[:1]}
+
+
+def apart(batch: dict[str, Any], served: dict[str, Any]) -> bool:
+    """Do two answers differ?  Not where two classes are as good as tied."""
+    shares = {
+        name.removeprefix("probability_"): value
+        for name, value in batch.items()
+        if name.startswith("probability_")
+    }
+    if not shares:
+        return not math.isclose(
+            batch["prediction"], served["prediction"], rel_tol=TOLERANCE, abs_tol=TOLERANCE
+        )
+    found = served["probability"]
+    far = [abs(found[name] - share) > TOLERANCE for name, share in shares.items()]
+    return any(far) or max(shares.values()) - shares[str(served["prediction"])] > TOLERANCE
+
+
+def units(seed: str) -> Any:
+    """The first input whose unit the project's own comparison misses in the served model alone."""
+    frame, contract, settings = given()
+    trained, export = part("training").train(frame, contract, settings), part("export")
+    why, real = export.compared(trained)[2], export.compiled
+    if why or len(trained.predictions.drop_duplicates()) < 10:
+        return {"unknown": why or "the model gives nearly all rows the same answer"}
+    names = pd.Series(contract.inputs()).sample(frac=1, random_state=int(seed))[:MOST_COLUMNS]
+    for name in names:
+        change = OTHER_UNITS[contract.columns[name].kind]
+        # pylint: disable-next=cell-var-from-loop  # it is called before the loop goes on
+        export.compiled = lambda *model: changed(real(*model), name, change)
+        if why := export.compared(trained)[2]:
+            return {"found": name, "why": why}
+    return {"missed": list(names)}
+
+
+def changed(scores: Any, name: str, change: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Scores of rows of which one column is given in another unit."""
+    return lambda rows: scores(
+        [row if row[name] is None else row | {name: change(row[name])} for row in rows]
+    )

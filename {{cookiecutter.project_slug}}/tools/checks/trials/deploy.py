@@ -1,0 +1,101 @@
+"""Tried and planted: the image and its deployment, beside whatever runs on this machine."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+from .. import Unknown, fault
+from ..command import Done
+from ..sandbox import Copy, last, reached
+from ..service import asked, free_port
+
+PATIENCE = 900  # seconds in which an image is built, or does not become ready
+BLIND = "\n\nFollower.look = lambda self: None\n"  # it never finds a model
+
+
+class Place:
+    """A deployment with names, volumes and an address of its own."""
+
+    def __init__(self, copy: Copy) -> None:
+        self.copy, self.own, self.port = copy, f"maturity-{token_hex(4)}", free_port()
+        home = os.environ.get("DOCKER_CONFIG") or str(Path.home() / ".docker")
+        self._more = {"DOCKER_CONFIG": home, "COMPOSE_PROJECT_NAME": self.own}
+        self._more["ADDRESS"] = f"127.0.0.1:{self.port}"
+
+    def run(self, *command: str) -> Done:
+        """How a command ended that is to leave the user's deployment alone."""
+        return self.copy.run(*command, timeout=PATIENCE, **self._more)
+
+    def make(self, target: str) -> Done:
+        """How a target ended, with images under a name of their own."""
+        return self.run("make", target, f"REGISTRY={self.own}/")
+
+    @property
+    def commit(self) -> Any:
+        """What /version says behind the proxy."""
+        _, said = asked(HTTPConnection("127.0.0.1", self.port, timeout=30), "/version")
+        return said.get("commit") if isinstance(said, dict) else said
+
+    def clear(self) -> None:
+        """Leave nothing behind: no container, no volume, no image."""
+        if (self.copy.root / "compose").is_dir():
+            compose = ("docker", "compose", "--file", "compose/serving.yaml")
+            self.run(*compose, "down", "--volumes", "--timeout", "5")
+        listed = self.run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}").stdout
+        for image in listed.split():
+            if image.startswith(self.own):
+                self.run("docker", "image", "rm", "--force", image)
+
+
+@contextmanager
+def place(copy: Copy) -> Iterator[Place]:
+    """A place to deploy to, cleared in the end.  Unknown where there is no Docker."""
+    found = Place(copy)
+    if found.run("docker", "info").returncode:
+        raise Unknown("no docker")
+    for path in (copy.root / "compose").glob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        own = re.sub(r"(image: )\S+:(blue|green)\b", rf"\g<1>{found.own}:\2", text)
+        path.write_text(own, encoding="utf-8")
+    try:
+        yield found
+    finally:
+        found.clear()
+
+
+@fault("cd.deploy", "what runs is the commit; an image that does not get ready is not switched to")
+def switched(copy: Copy) -> Iterator[str]:
+    """Deploy, then plant a service that finds no model, commit it, and deploy again."""
+    with place(copy) as there:
+        copy.need("rehearse")
+        if not (copy.root / "compose").is_dir():
+            yield from image_alone(there)
+        done, commit = reached(there.make("deploy")), head(copy)
+        if done.returncode or there.commit != commit:
+            yield f"make deploy: {last(done)}; /version names {there.commit}, not {commit[:12]}"
+            return
+        with (copy.package / "serving" / "following.py").open("a", encoding="utf-8") as file:
+            file.write(BLIND)
+        copy.must("git", "commit", "--all", "--quiet", "--no-verify", "-m", "Never ready")
+        if there.make("deploy").returncode == 0:
+            yield "make deploy: ends with 0, though the image never becomes ready"
+        if there.commit != commit:
+            yield f"/version: {there.commit} after an image that never became ready"
+        copy.must("git", "reset", "--quiet", "--hard", commit)
+
+
+def head(copy: Copy) -> str:
+    """The commit that the copy is at."""
+    return copy.must("git", "rev-parse", "HEAD").strip()
+
+
+def image_alone(there: Place) -> Iterator[str]:
+    """Start the image, and no more: a cluster is not a place to plant faults in."""
+    if (done := reached(there.make("smoke"))).returncode:
+        yield f"make smoke: {last(done)}"
+    raise Unknown("a cluster of its own is needed to deploy to: only the image was tried")
