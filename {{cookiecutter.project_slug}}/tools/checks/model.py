@@ -146,7 +146,7 @@ def best(repository: Repository) -> Iterator[str]:
         "prefect.flow_run_id"
     )
     metric, same = run["params"]["metric"], []
-    for it in repository.records["all"]:
+    for it in reversed(repository.records["all"]):  # of equal trials the first one is the best
         if it["tags"].get("prefect.flow_run_id") == flow and it["tags"].get("role") == "trial":
             same.append(it)
     scored = [it for it in same if f"validation.{metric}" in it["metrics"]]
@@ -154,10 +154,10 @@ def best(repository: Repository) -> Iterator[str]:
         raise Unknown(f"{short(run)}: its trials are not recorded here")
     sign_of = -1 if metric in LOWER else 1
     top = max(scored, key=lambda it: sign_of * float(it["metrics"][f"validation.{metric}"]))
-    for name, value in known.items():
-        if not alike(top["params"].get(name), value):
-            wanted = top["params"].get(name)
-            yield f"{short(run)}: {name} is {value}, that of the best trial {wanted}"
+    for key, wanted in top["params"].items():
+        name = key.removeprefix("model.")
+        if not alike(wanted, known.get(name)):
+            yield f"{short(run)}: {name} is {known.get(name)}, that of the best trial {wanted}"
 
 
 def alike(said: str | None, value: object) -> bool:

@@ -165,9 +165,10 @@ def complete(copy: Copy) -> Iterator[str]:
     copy.need("rehearse")
     with serving(copy) as service:
         seen = loaded(service, service.example())
-    rows = [name for (name,) in predicted(copy.repository, "select request_id from predictions")]
     if len(seen) < REQUESTS:
         yield f"/predict: answered {len(seen)} of {REQUESTS} requests under load"
+        return
+    rows = [name for (name,) in predicted(copy.repository, "select request_id from predictions")]
     if lost := set(seen) - set(rows):
         yield f"{DATABASE}: {len(lost)} of {len(seen)} answered requests are not in it"
     if len(rows) != len(set(rows)):
