@@ -19,6 +19,7 @@ TRIALS = (
     "trials.delivery",
     "trials.registry",
     "trials.deploy",
+    "trials.batch",
     "trials.serving",
 )
 

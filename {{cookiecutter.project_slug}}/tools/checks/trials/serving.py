@@ -1,6 +1,5 @@
-"""Tried and planted: batch, API, the log of predictions."""
+"""Tried and planted: the service, and its log of predictions."""
 
-import csv
 import http.client
 import json
 from collections.abc import Iterator
@@ -10,71 +9,16 @@ from threading import Event
 from typing import Any
 
 from .. import Unknown, fault, trial
-from ..data import columns
-from ..sandbox import Copy, last
+from ..sandbox import Copy
 from ..service import Service, asked, serving
 from ..serving import DATABASE, logged, predicted
-from .project import answer
 
-ROWS = "rows.sample"
-OUT = "predictions.csv"
 CONNECTIONS = 8
 REQUESTS = 400  # answered before the service is told to end; more are under way then
 PERSONAL = "planted_personal"
 PERSON = "Ada Lovelace, 12 St James's Square"
 
 Facts = dict[str, Any]
-
-
-def inputs(copy: Copy) -> dict[str, Facts]:
-    """The columns that the model sees."""
-    known = columns(copy.original)
-    return {name: it for name, it in known.items() if it.get("role") in ("feature", "time")}
-
-
-def sampled(copy: Copy, kind: str, column: str = "") -> int:
-    """How many rows of the user's data stand in ROWS now: as they are, or with a fault."""
-    return int(
-        answer(copy, "trained", "sample", kind, column, str(copy.random.randrange(2**32)), ROWS)
-    )
-
-
-@trial("serving.batch", "a file in, a file out: each row predicted, with the version of the model")
-def batch(copy: Copy) -> Iterator[str]:
-    """Predict for some rows, and read what is written."""
-    copy.need("train")
-    asked_for = sampled(copy, "whole")
-    done = copy.run("make", "predict", f"DATA={ROWS}", f"OUT={OUT}")
-    if done.returncode or not (copy.root / OUT).exists():
-        yield f"make predict: {last(done)}"
-        return
-    with (copy.root / OUT).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if len(rows) != asked_for:
-        yield f"make predict: {len(rows)} predictions for {asked_for} rows"
-    for name in ("prediction", "model_version"):
-        if lacking := sum(not row.get(name) for row in rows):
-            yield f"make predict: {lacking} of {len(rows)} predictions have no {name}"
-    if len({row.get("model_version") for row in rows}) > 1:
-        yield "make predict: its predictions name more than one model"
-
-
-@fault("serving.batch", "a wrong type, and a missing column, are refused by name")
-def refused(copy: Copy) -> Iterator[str]:
-    """Plant each in some rows, in a column taken at random."""
-    copy.need("train")
-    known = inputs(copy)
-    typed = [name for name, it in known.items() if it.get("kind") not in ("category", "text")]
-    for kind, names in (("missing", [*known]), ("wrong", typed)):
-        if not names:
-            continue
-        name = copy.random.choice(names)
-        sampled(copy, kind, name)
-        done = copy.cli("predict", "--data", ROWS, "--out", OUT)
-        if done.returncode == 0:
-            yield f"make predict: predicts with {name} {kind}"
-        elif name not in done.stdout + done.stderr:
-            yield f"make predict: refuses {name} {kind}, and does not name it: {last(done)}"
 
 
 @fault("serving.api", "without a model /ready is 503, and the service lives")
@@ -159,18 +103,28 @@ def loaded(service: Service, row: Facts) -> list[str]:
     return seen
 
 
+def briefly(service: Service) -> list[str]:
+    """The ids of a few requests to a service that is ended as soon as they are answered."""
+    row = service.example()
+    answers = [service.ask("/predict", row) for _ in range(3)]
+    service.end()
+    return [said["request_id"] for status, said in answers if status == 200]
+
+
 @trial("monitor.predlog", "each answered request is a row of the log, under load and to the end")
 def complete(copy: Copy) -> Iterator[str]:
-    """Ask over several connections, end the service meanwhile, and count."""
+    """Ask over several connections, end the service meanwhile, and count; and ask it briefly."""
     copy.need("rehearse")
     with serving(copy) as service:
         seen = loaded(service, service.example())
-    if len(seen) < REQUESTS:
-        yield f"/predict: answered {len(seen)} of {REQUESTS} requests under load"
+    with serving(copy) as service:
+        few = briefly(service)
+    if len(seen) < REQUESTS or not few:
+        yield f"/predict: answered {len(seen)} of {REQUESTS} requests under load, then {len(few)}"
         return
     rows = [name for (name,) in predicted(copy.repository, "select request_id from predictions")]
-    if lost := set(seen) - set(rows):
-        yield f"{DATABASE}: {len(lost)} of {len(seen)} answered requests are not in it"
+    if lost := {*seen, *few} - set(rows):
+        yield f"{DATABASE}: {len(lost)} of {len(seen + few)} answered requests are not in it"
     if len(rows) != len(set(rows)):
         yield f"{DATABASE}: {len(rows) - len(set(rows))} requests are in it twice"
 
