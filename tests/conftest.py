@@ -15,6 +15,7 @@ import pytest
 import yaml
 from cookiecutter.main import cookiecutter
 
+sys.dont_write_bytecode = True  # what lies in the template's folder gets into projects
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = ROOT / "{{cookiecutter.project_slug}}"
 MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "capabilities.yml").read_text(encoding="utf-8"))

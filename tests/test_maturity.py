@@ -264,7 +264,7 @@ def test_a_repository_of_others_is_judged_and_left_as_it_was(tmp_path: Path) -> 
     project = foreign(tmp_path / "theirs")
     before = files(project)
     command = ["uv", "run", "--quiet", "--script", str(PROJECT / "tools/maturity.py"), "--json"]
-    done = run(*command, str(project), at=tmp_path)
+    done = run(*command, str(project), at=tmp_path, PYTHONDONTWRITEBYTECODE="1")
     grades = {it["id"]: it["grade"] for it in json.loads(done.stdout)["capabilities"]}
     wanted = {
         "repo.entrypoint": "present",

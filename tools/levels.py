@@ -126,6 +126,7 @@ def levels(manifest: dict[str, Any]) -> str:
 
 def proofs(manifest: dict[str, Any]) -> list[str]:
     """A line for each check: the capability, what is promised, and how it is found out."""
+    sys.dont_write_bytecode = True  # what lies in the template's folder gets into projects
     sys.path.insert(0, str(TEMPLATE / "{{cookiecutter.project_slug}}/tools"))
     from checks import CHECKS, grading  # pylint: disable=import-error,import-outside-toplevel
 

@@ -14,7 +14,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from checks import deep, evidence, grading, page, report
+from checks import Unknown, deep, evidence, grading, page, report
 from checks.repository import Repository
 
 FORMATS = {
@@ -65,7 +65,12 @@ def main() -> int:
         )
         return 3
     if asked.deep:
-        deep.exercise(repository, found, asked.seed or secrets.randbelow(10**6), asked.only)
+        seed = secrets.randbelow(10**6) if asked.seed is None else asked.seed
+        try:
+            deep.exercise(repository, found, seed, asked.only)
+        except Unknown as reason:
+            print(f"nothing could be tried: {reason}", file=sys.stderr)
+            return 2
         evidence.keep(repository, found)
     else:
         evidence.recall(repository, found)
