@@ -51,7 +51,8 @@ class PredictionLog:
     """An observer that writes each answered request, in order, to what `opening` gives.
 
     At most `capacity` predictions wait; what comes on top is dropped and counted.  While the
-    database is down they wait.  `close` writes what waits.
+    database is down they wait; a batch of which it did not say that it is written, though it is,
+    is written again.  `close` writes what waits.
     """
 
     name = "log"
