@@ -45,11 +45,12 @@ def judged(copy: Copy) -> Iterator[str]:
     if not better["gain"] > 0:
         raise Unknown(f"no better model can be had from these rows: {better['told']}")
     if better["champion"] != better["version"] or better["champion"] == better["before"]:
-        yield f"the gate: refuses a better model, {better['told']}: {better['reasons']}"
+        against = "; ".join(it for it in better["reasons"] if it.endswith(": no"))
+        yield f"the gate: refuses a better model, {better['told']}: {against}"
         return
     worse = answer(copy, "judged", "propose", "ordinary")
     if worse["champion"] != better["champion"]:
-        yield f"the gate: accepts a worse model, {worse['told']}: {worse['reasons']}"
+        yield f"the gate: accepts a worse model, {worse['told']}"
 
 
 @fault("registry.gate", "an alias that is moved by hand is detected")
