@@ -166,4 +166,231 @@ RECORDS = [
     ),
 ]
 
-MACHINES: list[Fault] = []
+
+def broken(path: str, old: str, new: str) -> Callable[[Path], object]:
+    """Break a file of the project; a path without a folder is one of the package."""
+    inside = "" if path.startswith((".", "make/", "data/", "pyproject")) else "src/flight_delays/"
+    return lambda project: plant(project / f"{inside}{path}", old, new)
+
+
+HOOK = (
+    "      - {id: private-key, name: private keys, entry: .venv/bin/detect-private-key,"
+    " language: system, types: [text]}\n"
+)
+MACHINES = [
+    Fault(name, lowers, broken(path, old, new))
+    for name, lowers, path, old, new in [
+        ("no hook looks for keys", "repo.hygiene", ".pre-commit-config.yaml", HOOK, ""),
+        (
+            "`make predict` loses rows",
+            "repo.entrypoint",
+            "prediction.py",
+            "frame.to_csv(unf",
+            "frame.iloc[1:].to_csv(unf",
+        ),
+        (
+            "the wheel lacks a module",
+            "repo.vcs",
+            "pyproject.toml",
+            "[tool.uv.build-backend]\n",
+            '[tool.uv.build-backend]\nwheel-exclude = ["card.py"]\n',
+        ),
+        (
+            "a lock that was edited passes in a fresh clone",
+            "env.lock",
+            "make/checks.mk",
+            "check: export UV_LOCKED = 1\n",
+            "",
+        ),
+        (
+            "a sha256 is compared with itself",
+            "data.source",
+            "sources.py",
+            'elif (now := checksum(path)) != declared["sha256"]:',
+            'elif (now := checksum(path)) == "":',
+        ),
+        (
+            "ranges are not enforced",
+            "data.schema",
+            "validation.py",
+            "if column.range and",
+            "if False and",
+        ),
+        (
+            "ids may come twice",
+            "data.schema",
+            "validation.py",
+            'if column.role == "id":',
+            "if False:",
+        ),
+        (
+            "categories are not enforced",
+            "data.schema",
+            "validation.py",
+            "if column.categories and",
+            "if False and",
+        ),
+        (
+            "any share may be missing",
+            "data.schema",
+            "validation.py",
+            "return known | (len(values) < FEWEST_ROWS or bool((~known).mean() <= most))",
+            "return known | True",
+        ),
+        (
+            "gaps pass where none may be",
+            "data.schema",
+            "validation.py",
+            "if not column.nullable:",
+            "if False:",
+        ),
+        (
+            "a word among numbers is a gap",
+            "data.schema",
+            "reading.py",
+            'frame[name] = found.astype("object").where(found.notna(), frame[name])',
+            "frame[name] = found",
+        ),
+        (
+            "a stored version is not renewed",
+            "data.version",
+            "snapshots.py",
+            "if keeper in changed or keeper not in held:",
+            "if keeper not in held:",
+        ),
+        (
+            "versions stay on this machine",
+            "data.version",
+            "snapshots.py",
+            '        dvc("push", *map(pointer, own))\n',
+            "",
+        ),
+        (
+            "no column gives the target away",
+            "data.split",
+            "split.py",
+            "if share >= settings.leaks.threshold and",
+            "if share > 1 and",
+        ),
+        (
+            "tests are collected and not run",
+            "ci.tests",
+            "pyproject.toml",
+            'addopts = "-ra --strict-markers"',
+            'addopts = "-ra --strict-markers --collect-only"',
+        ),
+        (
+            "the card is not compared",
+            "doc.modelcard",
+            "card.py",
+            "    if differing:",
+            "    if False:",
+        ),
+        (
+            "every tree is clean",
+            "tracking.runs",
+            "tracking.py",
+            '"git.dirty": UNKNOWN if changes is None else str(bool(changes)).lower(),',
+            '"git.dirty": "false",',
+        ),
+        (
+            "scores are logged a little higher",
+            "model.eval",
+            "evaluation.py",
+            "    found = trained.scores\n",
+            "    found = {name: value + 0.01 for name, value in trained.scores.items()}\n",
+        ),
+        (
+            "predictions name no model",
+            "serving.batch",
+            "prediction.py",
+            '.assign(model_version=saved["version"])',
+            "",
+        ),
+        (
+            "every export is like its model",
+            "feature.shared",
+            "export.py",
+            "return self.largest <= TOLERANCE and not self.mismatched",
+            "return True",
+        ),
+        (
+            "two trainings are always alike",
+            "model.repro",
+            "repro.py",
+            "return sorted(name for name in seeds if found[name] is None)",
+            "return []",
+        ),
+        (
+            "the search chooses on rows held out",
+            "model.tune",
+            "tuning.py",
+            "fit(parts.train, parts.validation,",
+            "fit(parts.train, parts.holdout,",
+        ),
+        (
+            "a step that raises is forgiven",
+            "pipeline.flow",
+            "flows/training.py",
+            "    except KeyboardInterrupt as error:\n"
+            '        raise ProjectError("interrupted; run `make pipeline` again") from error\n',
+            "    except (KeyboardInterrupt, RuntimeError):\n        return\n",
+        ),
+        (
+            "the gate accepts a worse model",
+            "registry.gate",
+            "promotion.py",
+            "return Verdict(all(it.passed for it in answers), reasons",
+            "return Verdict(True, reasons",
+        ),
+        (
+            "the gate refuses a better model",
+            "registry.gate",
+            "promotion.py",
+            "gain.value > least",
+            "gain.value > least + 9",
+        ),
+        (
+            "nobody looks at the aliases",
+            "registry.gate",
+            "integrity.py",
+            "if names != right:",
+            "if False:",
+        ),
+        (
+            "the service does not follow",
+            "registry.rollback",
+            "serving/following.py",
+            "if pointer != self._followed:",
+            "if not self._followed:",
+        ),
+        (
+            "a bad payload is answered with 200",
+            "serving.api",
+            "serving/app.py",
+            'Reply(orjson.dumps({"detail": detail}), 422)',
+            'Reply(orjson.dumps({"detail": detail}), 200)',
+        ),
+        (
+            "ready without a model",
+            "serving.api",
+            "serving/app.py",
+            "            raise HTTPException(503, follower.trouble)\n        return Ready(",
+            '            return Ready(model_version="none")\n        return Ready(',
+        ),
+        (
+            "a seventh of the requests is not logged",
+            "monitor.predlog",
+            "serving/log.py",
+            "        self._queue.append(event)",
+            "        if self._taken.requests % 7:\n            self._queue.append(event)",
+        ),
+        (
+            "what the contract lacks is kept",
+            "monitor.predlog",
+            "serving/schema.py",
+            'extra="forbid"',
+            'extra="allow"',
+        ),
+    ]
+]

@@ -1,0 +1,119 @@
+"""`make maturity-deep`: all is tried in a copy; a machine that catches nothing is found out."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT, Generate, commit, files, ok, outside_make, run
+from faults import MACHINES, Fault
+
+sys.path.insert(0, str(PROJECT / "tools"))
+from checks import CHECKS, Unknown, grading  # noqa: E402  pylint: disable=wrong-import-position
+from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-import-position
+from checks.sandbox import Copy  # noqa: E402  pylint: disable=wrong-import-position
+
+pytestmark = pytest.mark.slow
+DEEP = ("uv", "run", "--quiet", "--script", "tools/maturity.py", "--deep")
+
+
+@pytest.fixture(name="project", scope="module")
+def _project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A committed project of level 2."""
+    folder = tmp_path_factory.mktemp("deep") / "project"
+    shutil.copytree(generate(maturity_level="2"), folder)
+    commit(folder)
+    return folder
+
+
+def test_everything_is_exercised_in_a_fresh_project_and_nothing_in_it_changes(
+    project: Path,
+) -> None:
+    """Every trial passes and every fault is caught; what needs Docker is unknown where there is none."""
+    before = files(project)
+    done = run(*DEEP, "--seed", "7", "--json", at=project)
+    assert "seed 7" in done.stderr, done.stderr
+    found = json.loads(done.stdout)
+    grades = {it["id"]: it["grade"] for it in found["capabilities"]}
+    tried = {check.capability for check in CHECKS if check.kind in ("trial", "fault")}
+    docker = {"cd.deploy"} if run("docker", "info", at=project).returncode else set()
+    assert {name for name in grades if grades[name] == "exercised"} == tried - docker, done.stderr
+    assert (found["equipped"], done.returncode) == (2, 2 if docker else 0)
+    after = files(project)
+    assert {name for name in after if name[:10] != ".maturity/"} == before.keys()
+    assert before.items() <= after.items() and ok("git", "status", "--short", at=project) == ""
+    shown = run(*DEEP[:-1], "--json", at=project).stdout
+    recalled = {it["id"]: it["grade"] for it in json.loads(shown)["capabilities"]}
+    assert recalled == grades
+
+
+def test_an_interrupted_run_leaves_nothing_behind(project: Path, tmp_path: Path) -> None:
+    """Ctrl-C in the middle: no copy stays, no process, and the project is as it was."""
+    before = files(project)
+    process = subprocess.Popen(
+        [*DEEP, "--only", "tracking.runs"],
+        cwd=project,
+        env=outside_make() | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    until = time.monotonic() + 120
+    while not list(tmp_path.glob("maturity-*/copy/.venv")) and time.monotonic() < until:
+        time.sleep(0.1)
+    time.sleep(2)
+    process.send_signal(signal.SIGTERM)
+    process.wait(60)
+    assert list(tmp_path.glob("maturity-*")) == [] and files(project) == before
+    left = run("pgrep", "--full", str(tmp_path), at=project).stdout
+    assert left == ""
+
+
+@pytest.fixture(name="copy", scope="module")
+def _copy(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
+    """A copy of the project with an environment, as a deep run makes it."""
+    grading.load()
+    made = Copy(Repository(project), tmp_path_factory.mktemp("copy"), 7)
+    made.must("make", "setup")
+    yield made
+
+
+def broken_promises(copy: Copy, name: str) -> list[str]:
+    """What the trials and faults of a capability find wrong."""
+    wrong: list[str] = []
+    for check in CHECKS:
+        if check.capability == name and check.kind in ("trial", "fault") and not wrong:
+            copy.reset()
+            try:
+                wrong.extend(check.find(copy))
+            except Unknown:
+                pass
+    return wrong
+
+
+@pytest.mark.parametrize("fault", MACHINES, ids=lambda it: it.name)
+def test_a_machine_that_catches_nothing_is_found_out(copy: Copy, fault: Fault) -> None:
+    """What a deep run plants is not caught, or what it tries does not work: the capability falls.
+
+    By its files alone no other capability has another grade than before.
+    """
+    start = copy._start  # pylint: disable=protected-access
+    copy.reset()
+    before = {it.id: it.grade for it in grading.assess(copy.repository).capabilities}
+    try:
+        fault.plant(copy.root)
+        copy.must("git", "commit", "--quiet", "--all", "--no-verify", "--message", "A fault")
+        copy._start = copy.must("git", "rev-parse", "HEAD").strip()
+        copy._made.clear()
+        after = {it.id: it.grade for it in grading.assess(copy.repository).capabilities}
+        assert {name for name in after if after[name] != before[name]} <= {fault.lowers}
+        assert broken_promises(copy, fault.lowers)
+    finally:
+        copy._start = start
+        copy._made.clear()
+        shutil.rmtree(copy._saved, ignore_errors=True)
