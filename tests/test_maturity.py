@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import BUILT, MANIFEST, PROJECT, ROOT, Generate, commit, files, ok, plant, run
+from conftest import BUILT, MANIFEST, PROJECT, Generate, commit, files, ok, plant, run
 from faults import RECORDS, Fault
 from services import serving
 
