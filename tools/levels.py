@@ -79,6 +79,12 @@ approved_by = "grace@example.com"
 until = 2027-06-30
 ```
 """
+MATRIX = """\
+Each line is a test of the template: the fault is planted in a project, and exactly these capabilities fall.
+Beside them, for each capability: its files taken away make it absent and no other; its files emptied, or
+filled with nonsense or with another text, leave it declared. Of what a deep run finds, the test asks that the
+capability falls, and that by files and records no other does: all trials of all others are not repeated.
+"""
 
 
 def table(manifest: dict[str, Any]) -> str:
@@ -128,7 +134,7 @@ def proofs(manifest: dict[str, Any]) -> list[str]:
     """A line for each check: the capability, what is promised, and how it is found out."""
     sys.dont_write_bytecode = True  # what lies in the template's folder gets into projects
     sys.path.insert(0, str(TEMPLATE / "{{cookiecutter.project_slug}}/tools"))
-    from checks import CHECKS, grading  # pylint: disable=import-error,import-outside-toplevel
+    from checks import CHECKS, grading  # type: ignore  # pylint: disable=import-outside-toplevel
 
     grading.load()
     lines = ["| capability | how | what has to hold |", "|---|---|---|"]
@@ -141,7 +147,7 @@ def proofs(manifest: dict[str, Any]) -> list[str]:
 def matrix() -> list[str]:
     """A line for each fault of tests/faults.py, and the capabilities that it lowers."""
     sys.path.insert(0, str(TEMPLATE / "tests"))
-    from faults import MACHINES, RECORDS  # pylint: disable=import-error,import-outside-toplevel
+    from faults import MACHINES, RECORDS  # type: ignore  # pylint: disable=all
 
     lines = ["| planted | found by | lowers |", "|---|---|---|"]
     for found, faults in (("`make maturity`", RECORDS), ("`make maturity-deep`", MACHINES)):
@@ -159,9 +165,7 @@ def maturity(manifest: dict[str, Any]) -> str:
             "\n## What is checked\n",
             *proofs(manifest),
             "\n## The fault matrix\n",
-            "Each line is a test of the template: the fault is planted in a project, and exactly these",
-            "capabilities fall. Beside them, for each capability: its files taken away make it absent and no",
-            "other; its files emptied, or filled with nonsense or with another text, leave it declared.\n",
+            MATRIX,
             *matrix(),
             "",
         ]
