@@ -24,3 +24,9 @@ def ended(command: tuple[str, ...], timeout: float, **options: Any) -> Done:
                 os.killpg(process.pid, signal.SIGKILL)
             raise
     return Done(command, process.returncode, *said)
+
+
+def place(kind: str) -> str:
+    """Where uv keeps packages or Pythons for the user: a copy with another home shares them."""
+    told = subprocess.run(["uv", kind, "dir"], capture_output=True, text=True, check=False)
+    return told.stdout.strip()

@@ -14,7 +14,7 @@ from random import Random
 from typing import Any
 
 from . import Unknown
-from .command import Done, ended
+from .command import Done, ended, place
 from .repository import Repository
 
 PATIENCE = 240  # seconds that a command may take
@@ -99,11 +99,10 @@ class Copy:
         kept.pop("PYTHONDONTWRITEBYTECODE", None)
         for key, value in WHO.items():
             kept |= {f"GIT_AUTHOR_{key}": value, f"GIT_COMMITTER_{key}": value}
-        cache = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=False)
         return kept | {
             "HOME": str(self._home),
-            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR") or cache.stdout.strip(),
-            "UV_PYTHON_INSTALL_DIR": os.environ.get("UV_PYTHON_INSTALL_DIR", ""),
+            "UV_CACHE_DIR": place("cache"),
+            "UV_PYTHON_INSTALL_DIR": place("python"),
             "DVC_SITE_CACHE_DIR": str(self._home / "dvc"),
             "PYTHONUTF8": "1",
             "LC_ALL": "C.UTF-8",
