@@ -3,8 +3,9 @@
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,12 @@ from checks import grading, page, report  # noqa: E402  pylint: disable=wrong-im
 from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-import-position
 
 JUDGED = {name: it for name, it in MANIFEST["capabilities"].items() if not it.get("planned")}
+HELD = [(level, name) for level in BUILT for name in JUDGED if JUDGED[name]["level"] <= int(level)]
 OPTIONS = [{}, {"ci": "gitlab"}, {"deploy": "kubernetes"}, {"problem": "regression"}]
 NONSENSE = {
-    "empty": lambda name, text: "",
-    "nonsense": lambda name, text: "nothing of this kind\n" * 3,
-    "a copy": lambda name, text: "MIT License\n\nPermission is hereby granted to nobody.\n",
+    "empty": "",
+    "nonsense": "nothing of this kind\n" * 3,
+    "another text": "MIT License\n\nPermission is hereby granted to nobody.\n",
 }
 
 
@@ -32,9 +34,17 @@ def graded(project: Path) -> dict[str, str]:
 
 
 @pytest.fixture(name="before", scope="session")
-def _before(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The grades of a fresh project of level 2."""
-    return graded(committed(generate(maturity_level="2"), tmp_path_factory.mktemp("before")))
+def _before(
+    generate: Generate, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], dict[str, str]]:
+    """`before("1")`: the grades of a fresh project of level 1."""
+
+    @cache
+    def of(level: str) -> dict[str, str]:
+        folder = tmp_path_factory.mktemp("before")
+        return graded(committed(generate(maturity_level=level), folder))
+
+    return of
 
 
 @pytest.fixture
@@ -70,25 +80,27 @@ def own(name: str, project: Path) -> list[Path]:
     return found
 
 
-@pytest.mark.parametrize("name", JUDGED)
+@pytest.mark.parametrize(("level", "name"), HELD)
 def test_without_its_files_a_capability_is_absent_and_no_other_changes(
-    fresh: Path, before: dict[str, str], name: str
+    generate: Generate, tmp_path: Path, before: Any, level: str, name: str
 ) -> None:
     """Each capability's files removed: that one is absent, no other has another grade."""
-    for path in own(name, fresh):
+    project = committed(generate(maturity_level=level), tmp_path)
+    for path in own(name, project):
         path.unlink()
-    assert graded(fresh) == before | {name: "absent"}
+    assert graded(project) == before(level) | {name: "absent"}
 
 
 @pytest.mark.parametrize("kind", NONSENSE)
-@pytest.mark.parametrize("name", JUDGED)
+@pytest.mark.parametrize(("level", "name"), HELD)
 def test_files_that_hold_nothing_raise_nothing(
-    fresh: Path, before: dict[str, str], name: str, kind: str
+    generate: Generate, tmp_path: Path, before: Any, level: str, name: str, kind: str
 ) -> None:
     """Empty, copied or nonsense files in the right places leave a capability at most declared."""
-    for path in own(name, fresh):
-        path.write_text(NONSENSE[kind](path.name, ""), encoding="utf-8")
-    assert graded(fresh) == before | {name: "declared"}
+    project = committed(generate(maturity_level=level), tmp_path)
+    for path in own(name, project):
+        path.write_text(NONSENSE[kind], encoding="utf-8")
+    assert graded(project) == before(level) | {name: "declared"}
 
 
 # ---- What was recorded
@@ -334,7 +346,7 @@ def test_words_of_others_are_not_markup(fresh: Path) -> None:
 # ---- Evidence
 
 
-def test_evidence_of_another_state_is_not_used(fresh: Path, before: dict[str, str]) -> None:
+def test_evidence_of_another_state_is_not_used(fresh: Path) -> None:
     """A file of evidence that was copied, or is old, or of another commit, raises nothing."""
     from checks import evidence
 
@@ -342,7 +354,7 @@ def test_evidence_of_another_state_is_not_used(fresh: Path, before: dict[str, st
     (fresh / ".maturity/.gitignore").write_text("*\n", encoding="utf-8")
     bond = evidence.bond(Repository(fresh))
     now = datetime.now(UTC)
-    names = sorted(before)
+    names = sorted(JUDGED)
 
     def shown(bond: dict[str, Any], when: datetime) -> set[str]:
         kept = {"time": when.isoformat(), "bond": bond, "exercised": names}
