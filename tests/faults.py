@@ -93,7 +93,7 @@ RECORDS = [
     Fault(
         "a tag of the newest run deleted",
         "tracking.runs",
-        asked("c.delete_tag(run.info.run_id, 'data.sha256')"),
+        asked("c.delete_tag(run.info.run_id, 'seed')"),
     ),
     Fault(
         "the predictions of the newest run changed",
@@ -104,7 +104,7 @@ RECORDS = [
     ),
     Fault(
         "a score below the baseline's",
-        "model.baseline",
+        "model.baseline doc.modelcard",
         asked("c.log_metric(run.info.run_id, 'baseline.roc_auc', 0.99)"),
     ),
     Fault(

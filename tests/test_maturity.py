@@ -119,18 +119,18 @@ def _recorded(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> P
     return project
 
 
-def without(project: Path, folder: Path) -> Path:
-    """A copy of a project in its place, whose records name it; the environment is shared."""
-    shutil.move(project, folder / "kept")
-    shutil.copytree(folder / "kept", project, symlinks=True)
-    return folder / "kept"
-
-
 @pytest.fixture(name="spoilt")
 def _spoilt(recorded: Path, tmp_path: Path) -> Iterator[Path]:
-    """The recorded project, to be spoilt: it is put back afterwards."""
-    kept = without(recorded, tmp_path)
+    """The recorded project, to be spoilt: it is put back afterwards.
+
+    It stays where it is, as its records name the place; the environment is moved, not copied.
+    """
+    kept = tmp_path / "kept"
+    shutil.move(recorded, kept)
+    shutil.copytree(kept, recorded, symlinks=True, ignore=shutil.ignore_patterns(".venv"))
+    shutil.move(kept / ".venv", recorded / ".venv")
     yield recorded
+    shutil.move(recorded / ".venv", kept / ".venv")
     shutil.rmtree(recorded)
     shutil.move(kept, recorded)
 
@@ -182,19 +182,32 @@ def used_since(project: Path, days: list[int]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("days", "level"),
-    [([9, 5, 2], 1), ([9, 5], 0), ([2, 2, 2], 0), ([120, 110, 100], 0)],
-    ids=["repeatedly, recently", "twice", "in a day", "long ago"],
-)
-def test_what_a_team_uses_on_its_own_data_is_practised(
-    generate: Generate, tmp_path: Path, days: list[int], level: int
-) -> None:
-    """Three times, on two days, within 90 days; less than that is a try, or the past."""
+def test_what_a_team_uses_on_its_own_data_is_practised(generate: Generate, tmp_path: Path) -> None:
+    """Three commits, trainings, cards and declared data within days: level 1 is practised."""
     project = committed(generate(maturity_level="1"), tmp_path)
     ok("make", "setup", at=project)
-    used_since(project, days)
-    assert grading.assess(Repository(project)).practised == level
+    used_since(project, [9, 5])
+    assert grading.assess(Repository(project)).practised == 0
+    used_since(project, [2])
+    assert grading.assess(Repository(project)).practised == 1
+
+
+@pytest.mark.parametrize(
+    ("days", "practised"),
+    [
+        ([9, 5, 2], True),
+        ([89, 3, 3], True),
+        ([5, 2], False),
+        ([2, 2, 2], False),
+        ([120, 91, 2], False),
+        ([], False),
+    ],
+    ids=str,
+)
+def test_practised_is_three_times_on_two_days_within_90(days: list[int], practised: bool) -> None:
+    """Less than that is a try, or the past."""
+    now = datetime.now(UTC)
+    assert grading.repeatedly([now - timedelta(days=ago) for ago in days]) == practised
 
 
 # ---- Claims and waivers
