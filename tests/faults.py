@@ -382,8 +382,8 @@ MACHINES = [
             "a seventh of the requests is not logged",
             "monitor.predlog",
             "serving/log.py",
-            "        self._queue.append(event)",
-            "        if self._taken.requests % 7:\n            self._queue.append(event)",
+            "        self._queue.append(record)",
+            "        if self._taken.requests % 7:\n            self._queue.append(record)",
         ),
         (
             "what the contract lacks is kept",

@@ -106,9 +106,9 @@ def loaded(service: Service, row: Facts) -> list[str]:
 def briefly(service: Service) -> list[str]:
     """The ids of a few requests to a service that is ended as soon as they are answered."""
     row = service.example()
-    asked = [service.ask("/predict", row) for _ in range(3)]
+    replies = [service.ask("/predict", row) for _ in range(3)]
     service.end()
-    return [said["request_id"] for status, said in asked if status == 200]
+    return [said["request_id"] for status, said in replies if status == 200]
 
 
 @trial("monitor.predlog", "each answered request is a row of the log, under load and to the end")
