@@ -80,6 +80,7 @@ def own(name: str, project: Path) -> list[Path]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("level", "name"), HELD)
 def test_without_its_files_a_capability_is_absent_and_no_other_changes(
     generate: Generate, tmp_path: Path, before: Any, level: str, name: str
@@ -91,6 +92,7 @@ def test_without_its_files_a_capability_is_absent_and_no_other_changes(
     assert graded(project) == before(level) | {name: "absent"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", NONSENSE)
 @pytest.mark.parametrize(("level", "name"), HELD)
 def test_files_that_hold_nothing_raise_nothing(
