@@ -1,5 +1,6 @@
 """What the tests of the template share: a copy of the template as it stands, and projects of it."""
 
+import atexit
 import importlib.util
 import json
 import os
@@ -7,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,6 @@ import pytest
 import yaml
 from cookiecutter.main import cookiecutter
 
-sys.dont_write_bytecode = True  # what lies in the template's folder gets into projects
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = ROOT / "{{cookiecutter.project_slug}}"
 MANIFEST: dict[str, Any] = yaml.safe_load((ROOT / "capabilities.yml").read_text(encoding="utf-8"))
@@ -159,6 +160,16 @@ def module(path: str) -> Any:
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded
+
+
+def maturity_tool() -> None:
+    """Have `checks` be imported from a copy: what is compiled in the template gets into projects."""
+    if "checks" not in sys.modules:
+        folder = Path(tempfile.mkdtemp(prefix="checks-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        shutil.copytree(PROJECT / "tools/checks", folder / "checks")
+        shutil.copy(ROOT / "capabilities.yml", folder / "checks/manifest.yml")
+        sys.path.insert(0, str(folder))
 
 
 def python() -> str:

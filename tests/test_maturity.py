@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
@@ -10,11 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import BUILT, MANIFEST, PROJECT, Generate, commit, files, ok, plant, run
+from conftest import (
+    BUILT,
+    MANIFEST,
+    PROJECT,
+    Generate,
+    commit,
+    files,
+    maturity_tool,
+    ok,
+    plant,
+    run,
+)
 from faults import RECORDS, Fault
 from services import serving
 
-sys.path.insert(0, str(PROJECT / "tools"))
+maturity_tool()
 from checks import grading, page, report  # noqa: E402  pylint: disable=wrong-import-position
 from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-import-position
 

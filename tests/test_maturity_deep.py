@@ -4,16 +4,15 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT, Generate, commit, files, ok, outside_make, run
+from conftest import Generate, commit, files, maturity_tool, ok, outside_make, run
 from faults import MACHINES, Fault
 
-sys.path.insert(0, str(PROJECT / "tools"))
+maturity_tool()
 from checks import CHECKS, Unknown, grading  # noqa: E402  pylint: disable=wrong-import-position
 from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-import-position
 from checks.sandbox import Copy  # noqa: E402  pylint: disable=wrong-import-position
