@@ -111,7 +111,7 @@ class Assessment:
         return [it for it in self.capabilities if self.deep and it.level <= aim and it.untried]
 
     def _failed(self, it: Assessed) -> bool:
-        return self.deep and it.grade not in ("exercised", "practised") and not it.untried
+        return it.tried and it.grade not in ("exercised", "practised") and not it.untried
 
     def _reached(self, holds: Any) -> int:
         missed = [it.level for it in self.capabilities if not holds(it)]
