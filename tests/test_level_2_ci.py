@@ -301,6 +301,7 @@ def hollow_gitlab(project: Path) -> None:
     """Replace what the jobs of GitLab do by success; the Docker service is not started here."""
     plant(project / GITLAB, "    - make ", "    - echo ")
     plant(project / GITLAB, '  services: ["docker:29-dind"]\n', "")
+    plant(project / GITLAB, ", reports/maturity.md]", "]")
 
 
 @pytest.mark.slow
@@ -371,11 +372,6 @@ FAULTS: dict[str, tuple[str, Callable[[Path], None], str]] = {
         lambda project: plant(project / "data/sample/flights-2013-03.csv", ",EWR,", ",XYZ,", 1),
         "XYZ",
     ),
-    "a level that fell": (
-        "maturity",
-        lambda project: added(project, "src/my_problem/promotion.py", '"""Nothing."""\n'),
-        "claimed 2 | equipped 1",
-    ),
 }
 
 
@@ -403,6 +399,26 @@ def test_a_planted_fault_turns_the_job_of_gitlab_red(
     fault(project)
     found = gitlab(project, job)
     assert found.results == {job: "failure"} and told in found.printed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("forge", FORGES)
+def test_a_level_that_fell_turns_the_job_red(
+    copied: Callable[[str], Path], tmp_path: Path, forge: str
+) -> None:
+    """`maturity` is green where the claim is upheld, and red where a capability of it is hollow."""
+    project = copied(forge)
+
+    def judged() -> tuple[dict[str, str], str]:
+        ways = (tmp_path / "act", "--job", "maturity")
+        found = github(project, *ways) if forge == "github" else gitlab(project, "maturity")
+        return found.results, found.printed
+
+    results, printed = judged()
+    assert results == {"maturity": "success"} and "claimed 2 | equipped 2" in printed
+    added(project, "src/my_problem/promotion.py", '"""Nothing."""\n')
+    results, printed = judged()
+    assert results == {"maturity": "failure"} and "claimed 2 | equipped 1" in printed
 
 
 MUTANTS = {
