@@ -309,7 +309,8 @@ def test_the_last_job_of_gitlab_is_green_where_all_ran(copied: Callable[[str], P
     """All jobs run, and no deployment without a tag."""
     project = copied("gitlab")
     hollow_gitlab(project)
-    assert gitlab(project).results == dict.fromkeys([*JOBS, "required"], "success")
+    found = gitlab(project)
+    assert found.results == dict.fromkeys([*JOBS, "required"], "success"), found.printed
 
 
 @pytest.mark.slow
@@ -633,12 +634,13 @@ def test_make_puts_the_report_on_a_pull_request(
 
 
 def test_make_puts_the_report_on_a_merge_request(copied: Callable[[str], Path], forge: Any) -> None:
-    """`make comment` adds a note with GITLAB_TOKEN; without one it says so, and CI goes on."""
+    """In a merge request the report becomes a note with GITLAB_TOKEN; without one CI goes on."""
     project = copied("gitlab")
     run("make", "maturity-report", at=project)
     asked = forge(lambda handler: HTTPServer(("127.0.0.1", 18711), handler), {}).asked
     told = {"CI_API_V4_URL": "http://127.0.0.1:18711/api/v4", "CI_PROJECT_ID": "5"}
-    done = run("make", "comment", "PULL=3", at=project, GITLAB_TOKEN="x", **told)
+    told |= {"CI_MERGE_REQUEST_IID": "3"}
+    done = run("make", "maturity-report", at=project, GITLAB_TOKEN="x", **told)
     assert done.returncode == 0, done.stdout + done.stderr
     [(method, path, body)] = asked
     assert (method, path) == ("POST", "/api/v4/projects/5/merge_requests/3/notes")

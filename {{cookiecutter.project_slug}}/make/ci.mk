@@ -23,4 +23,5 @@ load-image: ## [ARCHIVE=file]: bring an image back from a file
 	@docker load --quiet --input $(ARCHIVE)
 
 maturity-report: ## the level from evidence, as reports/maturity.md; fails below the one of pyproject.toml
-	@$(MAKE) --silent maturity ARGS="--markdown --out reports/maturity.md"
+	@$(MAKE) --silent maturity ARGS="--markdown --out reports/maturity.md"; code=$$?; \
+	[ -z "$$CI_MERGE_REQUEST_IID" ] || $(MAKE) --silent comment PULL="$$CI_MERGE_REQUEST_IID"; exit $$code
