@@ -24,7 +24,7 @@ from conftest import (
 from faults import RECORDS, Fault
 from services import serving
 
-maturity_tool()
+maturity_tool()  # `checks` is found from here on, so its imports come after a call
 from checks import grading, page, report  # noqa: E402  pylint: disable=wrong-import-position
 from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-import-position
 

@@ -12,7 +12,7 @@ import pytest
 from conftest import Generate, commit, files, maturity_tool, ok, outside_make, run
 from faults import MACHINES, Fault
 
-maturity_tool()
+maturity_tool()  # `checks` is found from here on, so its imports come after a call
 from checks import CHECKS, Unknown, grading  # noqa: E402  pylint: disable=wrong-import-position
 from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-import-position
 from checks.sandbox import Copy  # noqa: E402  pylint: disable=wrong-import-position

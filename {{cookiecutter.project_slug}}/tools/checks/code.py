@@ -106,6 +106,14 @@ def substance(repository: Repository, capability: str) -> Iterator[str]:
             yield f"{name}: is a copy of {same[name]}"
 
 
+def without_library(repository: Repository, capability: str) -> Iterator[str]:
+    """Says so where no code of a capability imports one of the libraries that its entry names."""
+    wanted = repository.capabilities[capability]["imports"]
+    names = [name for name in repository.own(capability) if name.endswith(".py")]
+    if not any(set(wanted) & repository.imports(name) for name in names):
+        yield f"no code imports one of {', '.join(wanted)}"
+
+
 @cache
 def copies(repository: Repository) -> dict[str, str]:
     """Files that hold the same as another one and do not speak of what their name says."""

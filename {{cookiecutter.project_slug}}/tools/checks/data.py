@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from . import Unknown, record, sign, use
+from .code import without_library
 from .grading import own_data
 from .repo import changes
 from .repository import Repository
-from .syntax import imported
 
 ROLES = {"feature", "target", "id", "time", "group", "personal", "ignored"}
-VALIDATORS = {"pandera", "great_expectations", "dataframely", "patito", "tfdv"}
 SAID = ("origin", "licence", "owner", "files")
 
 Facts = dict[str, Any]
@@ -99,9 +98,7 @@ def contracted(repository: Repository) -> Iterator[str]:
 @sign("data.schema", "something holds rows against a schema")
 def validated(repository: Repository) -> Iterator[str]:
     """A library of validation is imported by what should use it."""
-    names = [name for name in repository.own("data.schema") if name.endswith(".py")]
-    if not any(VALIDATORS & imported(repository.text(name)) for name in names):
-        yield f"no code imports a validator of tables, as one of {', '.join(sorted(VALIDATORS))}"
+    yield from without_library(repository, "data.schema")
 
 
 @record("data.schema", "the contract covers every input of the model")
@@ -113,8 +110,11 @@ def covers(repository: Repository) -> Iterator[str]:
 
 
 @use("data.schema")
-def enforced(repository: Repository) -> list[datetime]:
-    """Runs of the pipeline, which checks the rows first."""
+@use("data.split")
+@use("feature.shared")
+@use("pipeline.flow")
+def piped(repository: Repository) -> list[datetime]:
+    """Runs of the pipeline, which checks, splits and exports, each time."""
     return own_runs(repository, lambda run: "prefect.flow_run_id" in run["tags"])
 
 
@@ -153,9 +153,3 @@ def disjoint(repository: Repository) -> Iterator[str]:
         yield f"run {runs[0]['id'][:8]}: its split has no rows held out, or none to learn from"
     if both := held & others:
         yield f"run {runs[0]['id'][:8]}: {len(both)} rows are both held out and learned from"
-
-
-@use("data.split")
-def saved(repository: Repository) -> list[datetime]:
-    """Runs of the pipeline, which saves the ids of its split."""
-    return enforced(repository)

@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from . import Unknown, record, sign, use
-from .data import own_runs
+from .code import without_library
 from .grading import own_data
 from .repository import Repository
 
-FLOWS = {"prefect", "airflow", "dagster", "kedro", "metaflow", "zenml", "kfp"}
 LOG = "promotions.jsonl"
 
 Facts = dict[str, Any]
@@ -20,15 +19,7 @@ Facts = dict[str, Any]
 @sign("pipeline.flow", "the steps from rows to a model are a flow")
 def flow(repository: Repository) -> Iterator[str]:
     """Something imports an orchestrator."""
-    found = [name for name in repository.own("pipeline.flow") if name.endswith(".py")]
-    if not any(FLOWS & repository.imports(name) for name in found):
-        yield f"no code imports an orchestrator, as one of {', '.join(sorted(FLOWS))}"
-
-
-@use("pipeline.flow")
-def flowed(repository: Repository) -> list[datetime]:
-    """Runs that a flow made."""
-    return own_runs(repository, lambda run: "prefect.flow_run_id" in run["tags"])
+    yield from without_library(repository, "pipeline.flow")
 
 
 def registered(repository: Repository) -> Facts:

@@ -9,11 +9,12 @@ from io import StringIO
 from typing import Any
 
 from . import Unknown, record, sign, use
+from .code import without_library
 from .data import artifact, own_runs
 from .repository import Repository
 
 TAGS = ("git.commit", "git.dirty", "data.sha256", "env.lock_sha256", "seed")
-LOWER = ("mae", "rmse", "mean_absolute_error", "root_mean_squared_error", "log_loss")
+LOWER = ("mae", "rmse")  # as the project names them: the lower the better
 
 Facts = dict[str, Any]
 
@@ -31,9 +32,7 @@ def short(run: Facts) -> str:
 @sign("tracking.runs", "training is recorded by MLflow, and can be run as an MLflow Project")
 def recorded(repository: Repository) -> Iterator[str]:
     """Something that is not a test imports a tracker; MLproject has entry points."""
-    found = [name for name in repository.own("tracking.runs") if name.endswith(".py")]
-    if not any({"mlflow", "wandb", "neptune"} & repository.imports(name) for name in found):
-        yield "no code imports mlflow"
+    yield from without_library(repository, "tracking.runs")
     project = repository.parsed("MLproject") if "MLproject" in repository.files else None
     if repository.ours and not (isinstance(project, dict) and project.get("entry_points")):
         yield "MLproject: has no entry points"
@@ -97,8 +96,8 @@ def recomputed(rows: list[dict[str, str]]) -> dict[str, float]:
     found = {"accuracy": sum(truth == said for truth, said in pairs) / max(len(pairs), 1)}
     if errors:
         squares = sum(it * it for it in errors) / len(errors)
-        found["mae"] = found["mean_absolute_error"] = sum(map(abs, errors)) / len(errors)
-        found["rmse"] = found["root_mean_squared_error"] = math.sqrt(squares)
+        found["mae"] = sum(map(abs, errors)) / len(errors)
+        found["rmse"] = math.sqrt(squares)
     return found
 
 
@@ -130,10 +129,8 @@ def compared(repository: Repository) -> list[datetime]:
 
 @sign("model.tune", "a search is written down: what may vary, and how often")
 def space(repository: Repository) -> Iterator[str]:
-    """Something imports a library of searches; at home pipeline.toml names a space."""
-    found = [name for name in repository.own("model.tune") if name.endswith(".py")]
-    if not any({"optuna", "hyperopt", "ray", "skopt"} & repository.imports(name) for name in found):
-        yield "no code imports a library of searches, as optuna is one"
+    """Something imports a library of searches."""
+    yield from without_library(repository, "model.tune")
 
 
 @record("model.tune", "the newest model of the pipeline has the parameters of its best trial")
@@ -142,22 +139,21 @@ def best(repository: Repository) -> Iterator[str]:
     run = next((it for it in repository.runs if "model.parameters" in it["tags"]), None)
     if run is None:
         raise Unknown("no run with a search is recorded here: make pipeline")
-    known, flow = json.loads(run["tags"]["model.parameters"]), run["tags"].get(
-        "prefect.flow_run_id"
-    )
-    metric, same = run["params"]["metric"], []
-    for it in reversed(repository.records["all"]):  # of equal trials the first one is the best
-        if it["tags"].get("prefect.flow_run_id") == flow and it["tags"].get("role") == "trial":
-            same.append(it)
-    scored = [it for it in same if f"validation.{metric}" in it["metrics"]]
+    known, metric = json.loads(run["tags"]["model.parameters"]), run["params"]["metric"]
+    wanted = {"role": "trial", "prefect.flow_run_id": run["tags"].get("prefect.flow_run_id")}
+    scored = [
+        it
+        for it in reversed(repository.records["all"])  # of equal trials the first one is the best
+        if wanted.items() <= it["tags"].items() and f"validation.{metric}" in it["metrics"]
+    ]
     if not scored:
         raise Unknown(f"{short(run)}: its trials are not recorded here")
     sign_of = -1 if metric in LOWER else 1
     top = max(scored, key=lambda it: sign_of * float(it["metrics"][f"validation.{metric}"]))
-    for key, wanted in top["params"].items():
+    for key, right in top["params"].items():
         name = key.removeprefix("model.")
-        if not alike(wanted, known.get(name)):
-            yield f"{short(run)}: {name} is {known.get(name)}, that of the best trial {wanted}"
+        if not alike(right, known.get(name)):
+            yield f"{short(run)}: {name} is {known.get(name)}, that of the best trial {right}"
 
 
 def alike(said: str | None, value: object) -> bool:
@@ -172,9 +168,3 @@ def alike(said: str | None, value: object) -> bool:
 def searched(repository: Repository) -> list[datetime]:
     """Runs with parameters of a search."""
     return own_runs(repository, lambda run: "model.parameters" in run["tags"])
-
-
-@use("feature.shared")
-def exported(repository: Repository) -> list[datetime]:
-    """Runs that export the model with its features."""
-    return own_runs(repository, lambda run: "prefect.flow_run_id" in run["tags"])

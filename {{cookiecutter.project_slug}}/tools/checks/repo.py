@@ -80,7 +80,7 @@ def secrets(repository: Repository) -> Iterator[str]:
 @sign("repo.hygiene", "no file over 5 MB in the history")
 def blobs(repository: Repository) -> Iterator[str]:
     """Names each file that makes every clone large."""
-    listed = "--filter=blob:limit=5000000", "--filter-print-omitted"
+    listed = f"--filter=blob:limit={BLOB}", "--filter-print-omitted"
     try:
         found = repository.git("rev-list", "--all", "--objects", *listed)
     except Unknown:
@@ -143,7 +143,7 @@ def changes(repository: Repository, *paths: str) -> list[datetime]:
 def locked(repository: Repository) -> Iterator[str]:
     """Every dependency of pyproject.toml stands in the lock."""
     name = next((it for it in LOCKS if it in repository.files), "")
-    text = repository.text(name) or lock_text(repository, name)
+    text = (repository.root / name).read_text(encoding="utf-8") if name else ""
     lines = [*repository.pyproject.get("project", {}).get("dependencies", [])]
     for group in repository.pyproject.get("dependency-groups", {}).values():
         lines += [line for line in group if isinstance(line, str)]
@@ -153,11 +153,6 @@ def locked(repository: Repository) -> Iterator[str]:
         yield f"{name}: lacks {', '.join(lacking[:5])}; run: uv lock"
     if repository.ours and ".python-version" not in repository.files:
         yield ".python-version: is missing"
-
-
-def lock_text(repository: Repository, name: str) -> str:
-    """What a lock holds that is too long for a file that a person wrote."""
-    return (repository.root / name).read_text(encoding="utf-8") if name else ""
 
 
 @use("env.lock")

@@ -100,7 +100,7 @@ def why(it: Assessed) -> str:
     """Why something is not there, or not in use."""
     if it.grade == "absent":
         return f"absent: {it.title}"
-    times = f"{len(it.used)} times" if it.used else "never"
+    times = {0: "never", 1: "once"}.get(len(it.used), f"{len(it.used)} times")
     return f"used {times}; practised is {REPEATED} times on {DAYS} days within {RECENT.days} days"
 
 

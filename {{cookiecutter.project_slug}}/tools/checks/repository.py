@@ -158,7 +158,7 @@ class Repository:
         return self.ours or bool({"elsewhere", "imports"} & self.capabilities[capability].keys())
 
     def imports(self, name: str) -> set[str]:
-        """The modules of others that a Python file imports, by their first names."""
+        """The modules of others that a Python file imports."""
         return set(imported(self.text(name)))
 
     @cached_property

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from . import Unknown, record, sign, use
+from .code import without_library
 from .data import by_role
 from .repository import Repository
 
-FRAMEWORKS = {"fastapi", "flask", "litestar", "bentoml", "litserve", "starlette", "django"}
 PATHS = ("/predict", "/health", "/ready", "/version")
 DATABASE = "predictions.db"
 
@@ -21,9 +21,7 @@ Facts = dict[str, Any]
 @sign("serving.api", "a service, and the snapshot of its API, which the contract types")
 def api(repository: Repository) -> Iterator[str]:
     """Something imports a web framework; the snapshot names paths and inputs."""
-    found = [name for name in repository.own("serving.api") if name.endswith(".py")]
-    if not any(FRAMEWORKS & repository.imports(name) for name in found):
-        yield "no code imports a web framework, as fastapi is one"
+    yield from without_library(repository, "serving.api")
     if not repository.ours:
         return
     known = repository.parsed("docs/openapi.json")
@@ -65,15 +63,10 @@ def logged(repository: Repository) -> Iterator[str]:
 
 
 @use("monitor.predlog")
+@use("serving.api")
 def asked(repository: Repository) -> list[datetime]:
     """Days on which predictions were logged, once a request up to a hundred."""
     return [moment(time) for (time,) in predicted(repository, NEWEST)]
-
-
-@use("serving.api")
-def served(repository: Repository) -> list[datetime]:
-    """Requests that were answered: the log has each."""
-    return asked(repository)
 
 
 NEWEST = "select max(time) from predictions group by date(time) order by 1 desc limit 100"

@@ -15,13 +15,15 @@ def tree(text: str) -> ast.Module | None:
 
 @cache
 def imported(text: str) -> frozenset[str]:
-    """The first names of the modules that a Python text imports, its own package left out."""
-    found = set()
+    """The modules that a Python text imports, and the packages above them; not its own."""
+    found: set[str] = set()
     for node in ast.walk(tree(text) or ast.Module([], [])):
         if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            found.add(node.module.partition(".")[0])
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    parts = [name.split(".") for name in found]
+    found = {".".join(it[:end]) for it in parts for end in range(1, len(it) + 1)}
     return frozenset(found)
 
 
