@@ -150,6 +150,56 @@ RECORDS = [
         ],
     ),
     Fault(
+        "a file of 6 MB that was taken back",
+        "repo.hygiene",
+        lambda project: [
+            (project / "large.bin").write_bytes(bytes(6_000_000)),
+            ok("git", "add", "--force", "large.bin", at=project),
+            ok("git", "commit", "-qm", "Large", at=project),
+            ok("git", "rm", "-q", "large.bin", at=project),
+            ok("git", "commit", "-qm", "Gone", at=project),
+        ],
+    ),
+    Fault(
+        "secrets that git would take",
+        "repo.hygiene",
+        lambda project: plant(project / ".gitignore", "\n.env\n.env.*\n", "\n"),
+    ),
+    Fault(
+        "a requirement that the lock lacks",
+        "env.lock",
+        lambda project: plant(
+            project / "pyproject.toml", '    "joblib', '    "left-pad",\n    "joblib'
+        ),
+    ),
+    Fault(
+        "a source of which nobody knows the licence",
+        "data.source",
+        lambda project: plant(project / "data/sources.toml", '"CC0-1.0"', '"unknown"'),
+    ),
+    Fault(
+        "a data version that names no bytes",
+        "data.version",
+        lambda project: (project / "data/own.csv.dvc").write_text(
+            "outs: [{path: own.csv}]\n", "utf-8"
+        ),
+    ),
+    Fault(
+        "a path that the snapshot of the API lacks",
+        "serving.api",
+        lambda project: plant(project / "docs/openapi.json", '"/ready"', '"/redy"'),
+    ),
+    Fault(
+        "a service that runs as root",
+        "cd.deploy",
+        lambda project: plant(project / "Dockerfile", "USER 10001", "USER root"),
+    ),
+    Fault(
+        "a branch to which everybody may push",
+        "ci.review",
+        lambda project: plant(project / ".github/rulesets/main.json", "approv", "smil"),
+    ),
+    Fault(
         "a failing test that CI forgives",
         "ci.tests",
         lambda project: plant(

@@ -2,9 +2,11 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,13 @@ from faults import RECORDS, Fault
 from services import serving
 
 maturity_tool()  # `checks` is found from here on, so its imports come after a call
-from checks import grading, page, report  # noqa: E402  pylint: disable=wrong-import-position
+from checks import (
+    Unknown,
+    grading,
+    page,
+    report,
+)  # noqa: E402  pylint: disable=wrong-import-position
+from checks.forge import Forge  # noqa: E402  pylint: disable=wrong-import-position
 from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-import-position
 
 JUDGED = {name: it for name, it in MANIFEST["capabilities"].items() if not it.get("planned")}
@@ -220,6 +228,79 @@ def test_practised_is_three_times_on_two_days_within_90(days: list[int], practis
     """Less than that is a try, or the past."""
     now = datetime.now(UTC)
     assert grading.repeatedly([now - timedelta(days=ago) for ago in days]) == practised
+
+
+# ---- The forge
+
+DAY = "2026-01-02T03:04:05Z"
+THERE = {
+    "github": {
+        "/repos/ada/it": {"default_branch": "main"},
+        "/repos/ada/it/actions/runs": {"workflow_runs": [{"created_at": DAY}]},
+        "/repos/ada/it/rules/branches/main": [
+            {"type": "deletion"},
+            {"type": "pull_request", "parameters": {"required_approving_review_count": 1}},
+        ],
+        "/repos/ada/it/pulls": [{"merged_at": DAY}, {"merged_at": None}],
+    },
+    "gitlab": {
+        "/projects/ada%2Fit": {"default_branch": "main"},
+        "/projects/ada%2Fit/pipelines": [{"created_at": DAY}],
+        "/projects/ada%2Fit/approval_rules": [{"approvals_required": 1}],
+        "/projects/ada%2Fit/merge_requests": [{"merged_at": DAY}],
+    },
+}
+
+
+@pytest.fixture(name="api")
+def _api(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
+    """What an API answers, by path; anything else is 404."""
+    answers: dict[str, Any] = {}
+
+    class Answering(BaseHTTPRequestHandler):
+        """Answers to those who bring the token."""
+
+        def do_GET(self) -> None:
+            """One request."""
+            known = answers.get(self.path.split("?")[0])
+            good = known is not None and self.headers["Authorization"] == "Bearer x"
+            self.send_response(200 if good else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps(known).encode() if good else b"")
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Answering)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for name in ("GITHUB_API_URL", "CI_API_V4_URL"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{server.server_port}")
+    for name in ("GITHUB_TOKEN", "GITLAB_TOKEN"):
+        monkeypatch.setenv(name, "x")
+    yield answers
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("name", ["github", "gitlab"])
+def test_the_forge_says_when_ci_passed_and_when_a_review_was_asked(
+    fresh: Path, api: dict[str, Any], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Passed runs, and merges as long as a rule asks for an approval; unknown without a token."""
+    ok("git", "remote", "add", "origin", f"git@{name}.com:ada/it.git", at=fresh)
+    api |= THERE[name]
+    times = [datetime.fromisoformat(DAY.replace("Z", "+00:00"))]
+    asked = Forge(Repository(fresh))
+    assert asked.passed() == times and asked.approved() == times
+    rules = "/repos/ada/it/rules/branches/main" if name == "github" else None
+    api[rules or "/projects/ada%2Fit/approval_rules"] = []
+    assert asked.approved() == []
+    api.clear()
+    with pytest.raises(Unknown, match="404"):
+        asked.passed()
+    monkeypatch.delenv(f"{name.upper()}_TOKEN")
+    with pytest.raises(Unknown, match="cannot be asked without"):
+        Forge(Repository(fresh))
 
 
 # ---- Claims and waivers

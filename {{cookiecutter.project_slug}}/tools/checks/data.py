@@ -56,7 +56,7 @@ def sourced(repository: Repository) -> Iterator[str]:
     if not entries:
         yield f"{name}: names no source"
     for key, entry in entries.items():
-        lacking = [word for word in SAID if not entry.get(word)]
+        lacking = [word for word in SAID if entry.get(word) in (None, "", {}, "unknown")]
         if lacking:
             yield f"{name}: [{key}] does not say {', '.join(lacking)}"
         for file, known in (entry.get("files") or {}).items():
