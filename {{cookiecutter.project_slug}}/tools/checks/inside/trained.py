@@ -27,24 +27,6 @@ def shuffled(seed: str) -> Any:
     return said | {"metric": settings.metric, "lower": lower}
 
 
-def sample(fault: str, column: str, seed: str, out: str) -> Any:
-    """Write some rows as they stand in the file, with a column missing, or with a wrong value."""
-    settings, reading = part("settings").load(), part("reading")
-    parquet = reading.is_parquet(reading.files(settings.data.path)[0])
-    frame = reading.read_table(settings.data.path, settings.data).reset_index(drop=True)
-    frame = frame.sample(min(len(frame), 200), random_state=int(seed)).reset_index(drop=True)
-    if fault == "missing":
-        frame = frame.drop(columns=column)
-    elif fault == "wrong":
-        frame[column] = frame[column].astype("object").map(str, na_action="ignore")
-        frame.loc[0, column] = "nothing of the kind"
-    if parquet:
-        frame.to_parquet(out)
-    else:
-        frame.to_csv(out, index=False, sep=settings.data.separator, encoding=settings.data.encoding)
-    return len(frame)
-
-
 def seeds() -> Any:
     """The parameters of the model that are seeds."""
     model = part("problem").build_model(part("contract").read_contract(), part("settings").load())

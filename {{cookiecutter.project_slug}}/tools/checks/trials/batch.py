@@ -1,14 +1,16 @@
 """Tried and planted: predictions for a file."""
 
 import csv
+import json
 from collections.abc import Iterator
 from typing import Any
 
-from .. import fault, trial
+from .. import Unknown, fault, trial
 from ..data import columns
 from ..sandbox import Copy, last
 from .project import answer
 
+MOST = 200  # rows
 ROWS = "rows.sample"
 OUT = "predictions.csv"
 
@@ -21,18 +23,20 @@ def inputs(copy: Copy) -> dict[str, Facts]:
     return {name: it for name, it in known.items() if it.get("role") in ("feature", "time")}
 
 
-def sampled(copy: Copy, kind: str, column: str = "") -> int:
-    """How many rows of the user's data stand in ROWS now: as they are, or with a fault."""
-    return int(
-        answer(copy, "trained", "sample", kind, column, str(copy.random.randrange(2**32)), ROWS)
-    )
+def sampled(copy: Copy, *faults: tuple[str, str, Any]) -> int:
+    """How many rows of the user's data stand in ROWS now, with these faults."""
+    plan = {"seed": copy.random.randrange(2**32), "faults": faults, "most": MOST}
+    rows = answer(copy, "rows", "spoil", ROWS, json.dumps(plan))
+    if rows is None:
+        raise Unknown("problem.py: training reads other rows than [data] path has")
+    return int(rows)
 
 
 @trial("serving.batch", "a file in, a file out: each row predicted, with the version of the model")
 def batch(copy: Copy) -> Iterator[str]:
     """Predict for some rows, and read what is written."""
     copy.need("train")
-    asked_for = sampled(copy, "whole")
+    asked_for = sampled(copy)
     done = copy.run("make", "predict", f"DATA={ROWS}", f"OUT={OUT}")
     if done.returncode or not (copy.root / OUT).exists():
         yield f"make predict: {last(done)}"
@@ -55,11 +59,11 @@ def refused(copy: Copy) -> Iterator[str]:
     known = inputs(copy)
     typed = [name for name, it in known.items() if it.get("kind") not in ("category", "text")]
     typed = [name for name in typed if known[name].get("nullable")] or typed  # else it is missing
-    for kind, names in (("missing", [*known]), ("wrong", typed)):
+    for kind, names, what in (("missing", [*known], "lost"), ("wrong", typed, "word")):
         if not names:
             continue
         name = copy.random.choice(names)
-        sampled(copy, kind, name)
+        sampled(copy, (what, name, "nothing of the kind"))
         done = copy.cli("predict", "--data", ROWS, "--out", OUT)
         if done.returncode == 0:
             yield f"make predict: predicts with {name} {kind}"

@@ -1,21 +1,18 @@
 """Tried and planted: entry point, hygiene, hooks, lock."""
 
 import csv
-import json
 import re
 import shutil
 import tomllib
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 from zipfile import ZipFile
 
 from .. import Unknown, fault, trial
 from ..data import artifact
 from ..repo import hooks_of, secrets
 from ..sandbox import Copy, Failed, last, reached
+from .project import answer
 
-ROWS = Path(__file__).with_name("rows.py")
 KEY = "\n".join(["-----BEGIN RSA PRIVATE" + " KEY-----", "bm90IGEga2V5", ""])
 LONG = 420  # seconds for all hooks, or all that `make check` runs
 IMPORT = """
@@ -38,14 +35,6 @@ def uv(copy: Copy) -> str:
     return copy.environment.get("UV") or shutil.which("uv") or str(own)
 
 
-def asked(copy: Copy, *arguments: str, **more: Any) -> dict[str, Any]:
-    """What rows.py says about the configured rows.  Unknown where it cannot."""
-    package = copy.package.name
-    python = str(copy.root / ".venv/bin/python")
-    found: dict[str, Any] = json.loads(copy.must(python, str(ROWS), package, *arguments, **more))
-    return found
-
-
 @trial("repo.entrypoint", "`make train` and `make predict` work in a fresh clone, row by row")
 def enters(copy: Copy) -> Iterator[str]:
     """A model, and one prediction for each row of the data."""
@@ -60,7 +49,7 @@ def enters(copy: Copy) -> Iterator[str]:
         return
     with (copy.root / "predictions.csv").open(encoding="utf-8", newline="") as file:
         found = [row.get("prediction") for row in csv.DictReader(file)]
-    rows = asked(copy, "count")["rows"]
+    rows = answer(copy, "rows", "count")
     if len(found) != rows:
         yield f"predictions.csv: {len(found)} predictions for {rows} rows"
     if empty := found.count("") + found.count(None):

@@ -11,7 +11,7 @@ from .. import Unknown, fault, trial
 from ..data import artifact, by_role, columns, disjoint
 from ..sandbox import Copy, last
 from .data import data_path
-from .repo import asked
+from .project import answer
 
 FEWEST = 100  # rows of which a share of missing values is judged
 FEWEST_TO_LEAK = 50  # rows of which the project judges what a column tells
@@ -78,10 +78,10 @@ def spoil(copy: Copy, faults: list[Fault]) -> tuple[int, dict[str, Any]]:
     """Write the configured rows with these faults; how many, and where they are read."""
     plan = json.dumps({"seed": copy.random.randrange(10**6), "faults": faults})
     (copy.root / "data").mkdir(exist_ok=True)
-    done = asked(copy, "spoil", SPOILED, plan)
-    if done.get("otherwise"):
+    rows = answer(copy, "rows", "spoil", SPOILED, plan)
+    if rows is None:
         raise Unknown("problem.py: training reads other rows than [data] path has")
-    return done["rows"], data_path(copy, SPOILED)
+    return rows, data_path(copy, SPOILED)
 
 
 @fault("data.schema", "rows that break the contract are refused before training, each rule named")
@@ -130,7 +130,7 @@ def parts(copy: Copy) -> Iterator[str]:
     runs = [run for run in copy.repository.runs if "prefect.flow_run_id" in run["tags"]]
     path = copy.root.parent / "split.csv"
     path.write_text(artifact(runs[0], "split/*.csv"), encoding="utf-8")
-    found = asked(copy, "order", str(path))
+    found = answer(copy, "rows", "order", str(path))
     if found["astray"]:
         yield f"split: {found['astray']} rows are in the data or in the split, and not in both"
     named = {"train": 0, "validation": 1, "holdout": 2}
