@@ -32,7 +32,7 @@ test-fast: setup ## the tests of the inner loop, under 30 seconds
 
 check: setup ## black, pylint and mypy on the template's own code
 	@$(BIN)/black --check --quiet . && $(BIN)/pylint --disable=R0801 local_extensions.py tools \
-	&& $(BIN)/pylint --disable=R0801,E0401 benchmarks \
+	&& $(BIN)/pylint --disable=R0801,R0902,E0401 benchmarks '{{cookiecutter.project_slug}}/tools' \
 	&& $(BIN)/pylint --disable=C,R,W0613,W0621 tests && $(BIN)/mypy
 
 locks: setup ## [UPGRADE=yes]: renew the locks that projects get

@@ -59,8 +59,8 @@ def spoiled(frame: pd.DataFrame, fault: str, name: str, value: Any, random: Rand
     if fault == "copied":
         return frame.assign(**{value: frame[name]})
     if fault in ("flood", "gap"):
-        count = ceil(value * len(frame)) if fault == "flood" else 1
-        return cells(frame, name, random.sample(range(len(frame)), count), None)
+        many = ceil(value * len(frame)) if fault == "flood" else 1
+        return cells(frame, name, random.sample(range(len(frame)), many), None)
     one, two = random.sample(range(len(frame)), 2)
     if fault == "twin":
         return cells(frame, name, [one, two], frame[name].iloc[one])
