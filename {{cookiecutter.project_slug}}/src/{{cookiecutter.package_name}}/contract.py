@@ -39,15 +39,19 @@ kind: number integer boolean category text time
 role: feature target id time group personal ignored"""
 
 
-class Column(BaseModel):
+class Section(BaseModel):
+    """A table of a TOML file; it refuses keys that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Column(Section):
     """What one column holds, and what it is used for.
 
     A `time` orders the rows, and the model sees its weekday and hour.  A `group`
     (one patient, one machine) keeps its rows together and is no feature.  `missing` is the largest
     share of missing values that is still normal.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Kind
     role: Role
@@ -58,10 +62,8 @@ class Column(BaseModel):
     format: str | None = None
 
 
-class Contract(BaseModel):
+class Contract(Section):
     """Every column by its name, in the order of the file.  `reviewed`: a person has read it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     reviewed: bool = False
     columns: dict[str, Column]

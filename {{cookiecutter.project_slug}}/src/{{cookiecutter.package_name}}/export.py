@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
+from . import observers
 from .contract import Column, Contract
 from .prediction import predict
 from .serving.runtime import BUNDLE, FILES, Row, Scores, compiled
@@ -61,18 +62,20 @@ class Bundle:
 
 
 def export(trained: Trained, folder: Path, run_id: str | None = None) -> Bundle:
-    """Write the bundle of a model into the folder, `bundle.json` last.
+    """Write the bundle of a model into the folder, `bundle.json` last; and what is registered
+    to go with it, as bytes by the name of a file.
 
     As ONNX where the model converts and its answers hold over the held-out rows and the edges of
     the contract; else the model itself, to be served natively.
     """
     content, found, why = compared(trained)
+    beside = {name: text for make in observers("bundled") for name, text in make(trained).items()}
     if why:
         buffer = BytesIO()
         joblib.dump(trained.model, buffer)
         content = buffer.getvalue()
     runtime = "native" if why else "onnx"
-    name = FILES[runtime]
+    contents = {FILES[runtime]: content, **beside}
     bundle = Bundle(
         model_version=trained.version,
         problem=trained.settings.problem,
@@ -80,12 +83,13 @@ def export(trained: Trained, folder: Path, run_id: str | None = None) -> Bundle:
         why=why,
         classes=classes(trained.model),
         contract=trained.contract.model_dump(mode="json", exclude_defaults=True),
-        files={name: hashlib.sha256(content).hexdigest()},
+        files={name: hashlib.sha256(text).hexdigest() for name, text in contents.items()},
         parity=found,
         run_id=run_id,
     )
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_bytes(content)
+    for name, text in contents.items():
+        (folder / name).write_bytes(text)
     text = json.dumps(asdict(bundle), indent=2, ensure_ascii=False)
     (folder / BUNDLE).write_text(text + "\n", encoding="utf-8")
     return bundle

@@ -14,7 +14,8 @@ from . import ProjectError, tracking
 from .contract import Contract
 from .prediction import LOWER_IS_BETTER
 from .problem import build_model
-from .settings import Settings, Space
+from .sections import Space
+from .settings import Settings
 from .split import Parts
 from .training import fit
 

@@ -9,7 +9,8 @@ from {{ cookiecutter.package_name }} import ProjectError, tracking, tuning
 from {{ cookiecutter.package_name }}.contract import Contract
 from {{ cookiecutter.package_name }}.prediction import LOWER_IS_BETTER
 from {{ cookiecutter.package_name }}.problem import build_model
-from {{ cookiecutter.package_name }}.settings import Settings, Space, Tuning
+from {{ cookiecutter.package_name }}.sections import Space, Tuning
+from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.split import Parts, parts
 from {{ cookiecutter.package_name }}.training import learnable
 

@@ -31,6 +31,7 @@ LONG = 100_000  # bytes of a body that is answered in a thread: short ones do no
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 Authenticate = Callable[[Request], Awaitable[None] | None]
+Choose = Callable[[Champion | None], Champion | None]
 
 
 class Reply(NamedTuple):
@@ -46,16 +47,22 @@ class Predictor:
     """`POST /predict`.  A plain Starlette endpoint: its types change while it runs."""
 
     def __init__(
-        self, follower: Follower, observers: Sequence[Observer], authenticate: Authenticate | None
+        self,
+        follower: Follower,
+        observers: Sequence[Observer],
+        authenticate: Authenticate | None,
+        choose: Choose | None,
     ) -> None:
         self.follower = follower
         self.observers = observers
         self.authenticate = authenticate
+        self.choose = choose
 
     async def predict(self, request: Request) -> Response:
         """Answer a row or a list of rows; the observers know of it before the client does."""
         started, headers = perf_counter(), {"X-Request-ID": request_id(request)}
         champion = self.follower.current  # for the whole request: never two models in one answer
+        champion = self.choose(champion) if self.choose else champion
         try:
             reply = await self.reply(request, champion, headers["X-Request-ID"])
         except HTTPException as error:
@@ -128,10 +135,12 @@ def create_app(
     follower: Follower,
     observers: Sequence[Observer] = (),
     authenticate: Authenticate | None = None,
+    choose: Choose | None = None,
 ) -> FastAPI:
     """The service of the model that `follower` holds; on start it looks for one.
 
-    `observers` are told of each request.  `authenticate` may raise HTTPException.
+    `observers` are told of each request.  `authenticate` may raise HTTPException.  `choose` may
+    give another model than the champion to answer a request, and one where there is no champion.
     """
     app: FastAPI = FastAPIOffline(
         redoc_url=None,
@@ -141,7 +150,8 @@ def create_app(
         lifespan=lambda _: living(follower, observers, settings.serving.poll_seconds),
         generate_unique_id_function=lambda route: route.name,
     )
-    predictor = Predictor(follower, observers, authenticate)
+    app.state.follower = follower
+    predictor = Predictor(follower, observers, authenticate, choose)
     app.router.routes.insert(0, Route("/predict", predictor.predict, methods=["POST"]))
     # FastAPI's own way to describe more than it knows.
     app.openapi = lambda: described(app, follower.types)  # type: ignore[method-assign]

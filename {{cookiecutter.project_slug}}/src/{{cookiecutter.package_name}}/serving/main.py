@@ -32,8 +32,9 @@ def build() -> FastAPI:
     """The service of this folder, with all that is registered for it: run by each worker."""
     settings = load()
     told = [opened(settings) for opened in observers("served")]
-    guards = observers("authenticated")
-    app = create_app(settings, follower(read_contract(), settings), told, *guards[:1])
+    guard = next((opened(settings) for opened in observers("authenticated")), None)
+    choose = next((opened(settings) for opened in observers("chosen")), None)
+    app = create_app(settings, follower(read_contract(), settings), told, guard, choose)
     for extend in observers("extended"):
         extend(app, settings)
     return app

@@ -92,8 +92,8 @@ def operation(shown: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
         "many": {"summary": "A list of rows", "value": [example, example]},
     }
     number = {"name": "X-Request-ID", "in": "header", "schema": {"type": "string"}}
-    failures = {"401": "Not authenticated", "403": "Not allowed", "415": "Not JSON"}
-    failures |= {"503": "No model is served"}
+    failures = {"401": "Not authenticated", "403": "Not allowed", "413": "Too large"}
+    failures |= {"415": "Not JSON", "429": "Too many requests", "503": "No model is served"}
     answers = {code: answer(words, shown["failure"]) for code, words in failures.items()}
     answers["200"] = answer("A prediction", {"anyOf": [shown["answer"], shown["answers"]]})
     answers["422"] = answer("Rows that break the contract", shown["refused"])

@@ -14,6 +14,11 @@ from ..contract import Column, Contract
 ISO = "ISO8601"
 NOON = datetime(2024, 1, 1, 12)
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+# What may stand beside a prediction, where not the model alone has answered.
+FLAGS: dict[str, Any] = {
+    "fallback": NotRequired[Annotated[bool, Field(description="no model answered: a stand-in")]],
+    "abstain": NotRequired[Annotated[bool, Field(description="training saw no such row")]],
+}
 Row = dict[str, Any]
 Answer = dict[str, Any]
 
@@ -98,12 +103,12 @@ def prediction(contract: Contract, classes: Sequence[Any]) -> dict[str, Any]:
     kinds: dict[str, Any] = {"number": float, "integer": float, "boolean": bool}
     kind = kinds.get(contract.columns[contract.target].kind, str)
     if not classes:
-        return {"prediction": kind}
+        return {"prediction": kind} | FLAGS
     if not any(isinstance(label, float) for label in classes):
         kind = Literal[tuple(classes)]
     share = Annotated[float, Field(ge=0, le=1)]
     shares = record("Probability", {str(label): share for label in classes})
-    return {"prediction": kind, "probability": shares}
+    return {"prediction": kind, "probability": shares} | FLAGS
 
 
 @dataclass(frozen=True)
