@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-DOMAINS = ("repo", "ci", "doc", "data", "model", "delivery", "serving")
+DOMAINS = ("repo", "ci", "doc", "data", "model", "delivery", "serving", "monitoring")
 TRIALS = (
     "trials.repo",
     "trials.ci",
@@ -21,6 +21,7 @@ TRIALS = (
     "trials.deploy",
     "trials.batch",
     "trials.serving",
+    "trials.monitoring",
 )
 
 Find = Callable[[Any], Iterable[str]]

@@ -1,0 +1,70 @@
+"""The alert rules and the dashboards: somebody is told, knows what to do, and sees something."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "monitoring"
+RULES: list[dict[str, Any]] = [
+    rule
+    for group in yaml.safe_load((FOLDER / "alerts.yml").read_text(encoding="utf-8"))["groups"]
+    for rule in group["rules"]
+    if "alert" in rule
+]
+PANELS: list[tuple[str, dict[str, Any]]] = [
+    (path.stem, panel)
+    for path in sorted(FOLDER.glob("grafana/*.json"))
+    for panel in json.loads(path.read_text(encoding="utf-8"))["panels"]
+]
+
+
+def anchors(page: Path) -> set[str]:
+    """The headings of a page, as a link names them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {heading.strip().lower().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert"]))
+def test_an_alert_has_an_owner_a_severity_and_a_runbook(rule: dict[str, Any]) -> None:
+    """Whoever is told knows whose it is, how urgent it is, and finds what to do."""
+    assert rule["labels"]["owner"] and rule["labels"]["severity"] in ("page", "ticket")
+    page, _, anchor = rule["annotations"]["runbook"].partition("#")
+    assert rule["annotations"]["summary"] and anchor in anchors(ROOT / page)
+
+
+def test_every_alert_is_tested() -> None:
+    """`make alerts` sees each of them fire."""
+    cases = yaml.safe_load((FOLDER / "alerts_test.yml").read_text(encoding="utf-8"))["tests"]
+    tested = {
+        test["alertname"]
+        for case in cases
+        for test in case.get("alert_rule_test", [])
+        if test.get("exp_alerts")
+    }
+    assert tested == {rule["alert"] for rule in RULES}
+
+
+@pytest.mark.parametrize(
+    ("board", "panel"), PANELS, ids=[f"{board}-{panel['title']}" for board, panel in PANELS]
+)
+def test_a_panel_can_be_read(board: str, panel: dict[str, Any]) -> None:
+    """It says what it shows and in which unit, and asks Prometheus for it."""
+    assert board and panel["title"] and panel["fieldConfig"]["defaults"]["unit"]
+    assert all(target["expr"] for target in panel["targets"]) and panel["targets"]
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool here: make alerts")
+def test_the_rules_fire_where_they_should() -> None:
+    """Prometheus's own tool finds no fault in them, and every case of alerts_test.yml holds."""
+    for words in (["check", "rules", "alerts.yml"], ["test", "rules", "alerts_test.yml"]):
+        done = subprocess.run(
+            ["promtool", *words], cwd=FOLDER, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,76 @@
+"""What watches the service: metrics, dashboards, alerts, drift."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from . import sign
+from .code import without_library
+from .repository import Repository
+
+RULES = "monitoring/alerts.yml"
+SEVERITIES = ("page", "ticket")
+OURS = re.compile(r"\b(?:serving|drift)_[a-z_]+")
+
+Facts = dict[str, Any]
+
+
+@sign("monitor.metrics", "the service counts what it does, and dashboards show it")
+def dashboards(repository: Repository) -> Iterator[str]:
+    """Something exposes metrics; each panel asks for some, under a title."""
+    yield from without_library(repository, "monitor.metrics")
+    if not repository.ours:
+        return
+    names = repository.glob("monitoring/grafana/*.json")
+    if not names:
+        yield "monitoring/grafana: no dashboard"
+    for name in names:
+        panels = (repository.parsed(name) or {}).get("panels", [])
+        asking = [it for it in panels if it.get("title") and any(queries(it))]
+        if not panels or len(asking) < len(panels):
+            yield f"{name}: {len(panels) - len(asking)} of {len(panels)} panels show nothing"
+
+
+def queries(panel: Facts) -> list[str]:
+    """What a panel asks Prometheus."""
+    return [str(target.get("expr", "")) for target in panel.get("targets", [])]
+
+
+@sign("monitor.alerts", "each alert has an owner, a severity and a runbook that says what to do")
+def rules(repository: Repository) -> Iterator[str]:
+    """Read the rules, and the pages that they name."""
+    found = alerts(repository)
+    if not found:
+        yield f"{RULES}: no alert"
+    for rule in found:
+        name, labels = rule["alert"], rule.get("labels", {})
+        if not labels.get("owner") or labels.get("severity") not in SEVERITIES:
+            yield f"{RULES}: {name} has no owner, or no severity of {', '.join(SEVERITIES)}"
+        page, _, heading = str(rule.get("annotations", {}).get("runbook", "")).partition("#")
+        if heading not in headings(repository.text(page)):
+            yield f"{RULES}: {name} has no runbook: {page or 'none named'}#{heading}"
+
+
+def alerts(repository: Repository) -> list[Facts]:
+    """The rules that alert somebody."""
+    known = repository.parsed(RULES)
+    groups = known.get("groups", []) if isinstance(known, dict) else []
+    return [rule for group in groups for rule in group.get("rules", []) if "alert" in rule]
+
+
+def headings(text: str) -> set[str]:
+    """The headings of a page, as links name them."""
+    found = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {heading.strip().lower().replace(" ", "-") for heading in found}
+
+
+def wanted(repository: Repository) -> set[str]:
+    """The metrics that rules and dashboards ask for."""
+    names = [RULES, *repository.glob("monitoring/grafana/*.json")]
+    return {name for path in names for name in OURS.findall(repository.text(path))}
+
+
+@sign("monitor.drift", "something compares what is asked with what was learned from")
+def drift(repository: Repository) -> Iterator[str]:
+    """Something imports a library that finds drift."""
+    yield from without_library(repository, "monitor.drift")
