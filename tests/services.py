@@ -55,7 +55,7 @@ def serving(
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+        port = int(environment.get("FLIGHT_DELAYS_SERVING__PORT", free.getsockname()[1]))
     settings = {"FLIGHT_DELAYS_SERVING__PORT": str(port)}
     settings |= {"FLIGHT_DELAYS_SERVING__POLL_SECONDS": "0.05"}
     around = outside_make()

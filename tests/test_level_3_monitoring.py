@@ -1,23 +1,25 @@
 """Level 3: metrics, dashboards and alerts, with a real Prometheus and a real Alertmanager."""
 
+import hashlib
 import json
 import re
 import shutil
+import threading
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from conftest import Generate, fails, ok, plant
-from watchers import needed
+from conftest import PROJECT, Generate, commit, fails, ok, plant
+from services import Service, serving
+from watchers import Watchers, free_port, needed, until, watching
 
 ALERTS = [
     rule["alert"]
-    for group in yaml.safe_load(
-        (
-            Path(__file__).parents[1] / "{{cookiecutter.project_slug}}/monitoring/alerts.yml"
-        ).read_text(encoding="utf-8")
-    )["groups"]
+    for group in yaml.safe_load((PROJECT / "monitoring/alerts.yml").read_text("utf-8"))["groups"]
     for rule in group["rules"]
 ]
 
@@ -66,11 +68,226 @@ def metrics(text: str) -> set[str]:
     return set(re.findall(r"\b(?:serving|drift)_[a-z_]+", text))
 
 
-def panels(project: Path) -> list[tuple[str, str]]:
-    """The title of every panel, and each query of it."""
-    found: list[tuple[str, str]] = []
+def panels(project: Path) -> Iterator[tuple[str, str, str]]:
+    """Each query of each panel, with the dashboard and the title."""
     for path in sorted(project.glob("monitoring/grafana/*.json")):
         board: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         for panel in board["panels"]:
-            found += [(panel["title"], target["expr"]) for target in panel["targets"]]
+            for target in panel["targets"]:
+                yield path.stem, panel["title"], target["expr"]
+
+
+@pytest.fixture(name="project", scope="module")
+def _project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of level 3 with a champion, in an environment of its own."""
+    folder = tmp_path_factory.mktemp("watched") / "project"
+    shutil.copytree(generate(maturity_level="3"), folder)
+    commit(folder)
+    ok("make", "rehearse", at=folder)
+    return folder
+
+
+@pytest.fixture(name="port", scope="module")
+def _port() -> str:
+    """The port of the service, also of one that comes after another."""
+    return str(free_port())
+
+
+@pytest.fixture(name="watchers", scope="module")
+def _watchers(
+    project: Path, port: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Watchers]:
+    """What watches the service of the project, whether it runs or not."""
+    with watching(project, int(port), tmp_path_factory.mktemp("watchers")) as found:
+        yield found
+
+
+@contextmanager
+def asking(service: Service, body: Any) -> Iterator[None]:
+    """Requests, again and again until the block ends, whatever is answered."""
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.wait(0.05):
+            with suppress(OSError):
+                service.ask("/predict", body)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def later_rows(project: Path) -> list[dict[str, Any]]:
+    """Rows of the last month of the sample, as a client would send them."""
+    script = (
+        "import json, pandas as pd; from flight_delays.contract import read_contract;"
+        "names = read_contract().inputs();"
+        "rows = pd.read_csv('data/sample/flights-2013-12.csv')[names];"
+        "print(json.dumps(json.loads(rows.to_json(orient='records'))))"
+    )
+    found: list[dict[str, Any]] = json.loads(ok(".venv/bin/python", "-c", script, at=project))
     return found
+
+
+def strange(row: dict[str, Any], project: Path) -> dict[str, Any]:
+    """The row with a value that the contract allows and training has not seen."""
+    text = (project / "contract.toml").read_text(encoding="utf-8")
+    pointer = json.loads((project / "models/serving/champion.json").read_text(encoding="utf-8"))
+    kept = project / "models/serving" / pointer["version"] / "reference.json"
+    seen = json.loads(kept.read_text(encoding="utf-8"))["columns"]
+    for name, column in tomllib.loads(text)["columns"].items():
+        known = seen.get(name, {})
+        if "values" in known and (more := set(column.get("categories", [])) - {*known["values"]}):
+            return row | {name: min(more)}
+        for place, edge in enumerate(("low", "high")):
+            if edge in known and "range" in column and column["range"][place] != known[edge]:
+                return row | {name: column["range"][place]}
+    return pytest.fail("training has seen all that the contract allows")
+
+
+def without_champion(project: Path) -> None:
+    """Take back what was published."""
+    (project / "models/serving/champion.json").unlink()
+
+
+def aged(project: Path) -> None:
+    """The champion as it would be 200 days after its training."""
+    place = project / "models/serving"
+    pointer = json.loads((place / "champion.json").read_text(encoding="utf-8"))
+    folder = place / pointer["version"]
+    bundle = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    known = json.loads((folder / "reference.json").read_text(encoding="utf-8"))
+    known["trained_at"] -= 200 * 24 * 3600
+    (folder / "reference.json").write_text(json.dumps(known), encoding="utf-8")
+    bundle["files"]["reference.json"] = checksum(folder / "reference.json")
+    (folder / "bundle.json").write_text(json.dumps(bundle), encoding="utf-8")
+    pointer["sha256"] = checksum(folder / "bundle.json")
+    (place / "champion.json").write_text(json.dumps(pointer), encoding="utf-8")
+
+
+def checksum(path: Path) -> str:
+    """The sha256 of a file."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def switched_off(project: Path) -> None:
+    """Somebody has switched the model off."""
+    ok("make", "off", at=project)
+
+
+NO_FALLBACK = {"FLIGHT_DELAYS_FALLBACK__ENABLED": "false"}
+FAULTS: dict[str, tuple[Any, dict[str, str], Any]] = {
+    # alert: what is done to the project, with which settings, what is asked
+    "NoModel": (without_champion, NO_FALLBACK, None),
+    "Failing": (without_champion, NO_FALLBACK, [{}]),
+    "FallbackAnswers": (switched_off, {}, None),
+    "ModelOld": (aged, {}, None),
+    "LogDrops": (None, {"FLIGHT_DELAYS_SERVING__LOG_CAPACITY": "1"}, "two"),
+    "RefusedRows": (None, {}, [{}]),
+    "StrangeRows": (None, {}, "strange"),
+    "Slow": (None, {"FLIGHT_DELAYS_SERVING__MOST_ROWS": "100000"}, "many"),
+}
+
+
+def body(kind: Any, row: dict[str, Any], project: Path) -> Any:
+    """What is asked for: the example of the service, or what becomes of it."""
+    made = {
+        None: lambda: row,
+        "two": lambda: [row, row],
+        "many": lambda: [row] * 15_000,
+        "strange": lambda: strange(row, project),
+    }
+    return kind if isinstance(kind, list) else made[kind]()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("alert", FAULTS)
+def test_a_fault_reaches_who_is_told(
+    project: Path, port: str, watchers: Watchers, tmp_path: Path, alert: str
+) -> None:
+    """A real fault, a real Prometheus, a real Alertmanager: the alert arrives at the webhook."""
+    do, settings, kind = FAULTS[alert]
+    kept = tmp_path / "serving"
+    shutil.copytree(project / "models/serving", kept)
+    settings |= {"FLIGHT_DELAYS_SERVING__PORT": port}
+    try:
+        row = example_row(project)
+        if do:
+            do(project)
+        before = len(watchers.told.alerts)
+        with serving(project, **settings) as service, asking(service, body(kind, row, project)):
+            found = until(lambda: firing(watchers, alert, before), 60, f"{alert} is told")
+        assert found["labels"]["owner"] and found["annotations"]["runbook"]
+    finally:
+        shutil.rmtree(project / "models/serving")
+        shutil.copytree(kept, project / "models/serving")
+
+
+def example_row(project: Path) -> dict[str, Any]:
+    """The row that the description of the API shows."""
+    known = json.loads((project / "docs/openapi.json").read_text(encoding="utf-8"))
+    shown = known["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+    return dict(shown["examples"]["one"]["value"])
+
+
+def firing(watchers: Watchers, alert: str, before: int) -> dict[str, Any] | None:
+    """The alert, where it was told after so many others, and has not been resolved."""
+    told = [it for it in watchers.told.alerts[before:] if it["labels"]["alertname"] == alert]
+    return told[-1] if told and told[-1]["status"] == "firing" else None
+
+
+@pytest.mark.slow
+def test_a_service_that_ends_is_told(project: Path, port: str, watchers: Watchers) -> None:
+    """`ServiceDown` comes when nobody answers, not before, and is taken back when somebody does."""
+    settings = {"FLIGHT_DELAYS_SERVING__PORT": port}
+    with serving(project, **settings):
+        until(lambda: watchers.ask('up{job="service"} == 1'), 20, "the service is seen")
+        before = len(watchers.told.alerts)
+    until(lambda: firing(watchers, "ServiceDown", before), 40, "ServiceDown is told")
+    with serving(project, **settings):
+        until(lambda: not firing(watchers, "ServiceDown", before), 40, "it is taken back")
+
+
+@pytest.mark.slow
+def test_a_column_that_drifts_is_told(project: Path, port: str, watchers: Watchers) -> None:
+    """Rows of another month are logged; `make drift` finds them, and both alerts about drift come."""
+    until(lambda: watchers.told.of("DriftUnknown"), 40, "nobody has looked for drift yet")
+    rows = later_rows(project)
+    settings = {"FLIGHT_DELAYS_SERVING__PORT": port}
+    with serving(project, **settings) as service:
+        for place in range(0, len(rows), 500):
+            assert service.ask("/predict", rows[place : place + 500])[0] == 200
+    ok("make", "drift", at=project, FLIGHT_DELAYS_DRIFT__PUSHGATEWAY=watchers.pushgateway)
+    until(lambda: watchers.told.of("ColumnDrifted"), 40, "ColumnDrifted is told")
+    found = {alert["labels"]["column"] for alert in watchers.told.of("ColumnDrifted")}
+    assert "temp" in found
+
+
+@pytest.mark.slow
+def test_every_panel_shows_something(project: Path, port: str, watchers: Watchers) -> None:
+    """Each query of each dashboard is answered by the Prometheus that watched all this."""
+    settings = {"FLIGHT_DELAYS_SERVING__PORT": port}
+    with serving(project, **settings) as service, asking(service, example_row(project)):
+        for board, title, query in panels(project):
+            query = query.replace("$__rate_interval", "10s")
+            until(lambda q=query: watchers.ask(q), 20, f"{board}: {title}: {query}")
+
+
+def test_no_alert_is_forgotten() -> None:
+    """Every alert of the rules was driven by a real fault above."""
+    others = {"ServiceDown", "ColumnDrifted", "DriftUnknown"}
+    assert set(ALERTS) == set(FAULTS) | others
+
+
+def test_what_is_asked_for_is_known() -> None:
+    """Rules and dashboards ask for no metric of which the code does not speak."""
+    text = "".join(path.read_text(encoding="utf-8") for path in PROJECT.glob("src/**/*.py"))
+    asked = metrics((PROJECT / "monitoring/alerts.yml").read_text(encoding="utf-8"))
+    for _, _, query in panels(PROJECT):
+        asked |= metrics(query)
+    bare = {re.sub(r"^serving_|_(bucket|total)$", "", re.sub(r"^serving_", "", it)) for it in asked}
+    assert [name for name in sorted(bare) if name not in text] == []
