@@ -24,18 +24,41 @@ class Drift(Section):
 class Access(Section):
     """Who may ask the service, how much at once, and how often.
 
-    `keys`: a file of hashed keys; without one in it, anybody may ask.
+    `key_file`: hashed keys.  Without one in it nobody may ask from another machine, unless
+    `open` lets everybody.  `requests_per_minute`: of a key, or of an address where there are no
+    keys, at each worker; 0 for no limit.
     """
 
-    keys: str = "keys.json"
-    body_bytes: int = Field(default=1_000_000, ge=1)
+    key_file: str = "models/serving/keys.json"
+    open: bool = False
+    body_bytes: int = Field(default=5_000_000, ge=1)
     requests_per_minute: int = Field(default=0, ge=0)
 
 
 class Fallback(Section):
     """What answers where no model does: the most frequent class, or the median, of training.
 
-    `enabled = false`: then such a request is refused, as without this section.
+    `enabled = false`: then such a request is refused, as without this section.  `abstain`: mark a
+    row with an input that training did not see; a number where it is further from the range of
+    training than `margin` of its width.  While the file `switch` is there, no model answers.
     """
 
     enabled: bool = True
+    switch: str = "models/serving/off"
+    abstain: bool = True
+    margin: float = Field(default=0, ge=0)
+
+
+class Load(Section):
+    """The load that the service has to carry: so many connections for so many seconds.
+
+    Each request has `rows` rows.  Then 95 of 100 answers come within `p95_ms`, no larger share than
+    `error_share` is refused, and the process takes no more than `memory_mib`.
+    """
+
+    seconds: float = Field(default=10, gt=0)
+    connections: int = Field(default=8, ge=1)
+    rows: int = Field(default=1, ge=1)
+    p95_ms: float = Field(default=100, gt=0)
+    error_share: float = Field(default=0, ge=0, le=1)
+    memory_mib: float = Field(default=400, gt=0)

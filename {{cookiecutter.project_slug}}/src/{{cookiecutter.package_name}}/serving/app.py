@@ -142,20 +142,21 @@ def create_app(
     `observers` are told of each request.  `authenticate` may raise HTTPException.  `choose` may
     give another model than the champion to answer a request, and one where there is no champion.
     """
+    heard = list(observers)  # an extension of the service may add another
     app: FastAPI = FastAPIOffline(
         redoc_url=None,
         title=__package__.partition(".")[0],
         description=settings.about.question,
         version="1",
-        lifespan=lambda _: living(follower, observers, settings.serving.poll_seconds),
+        lifespan=lambda _: living(follower, heard, settings.serving.poll_seconds),
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.follower = follower
-    predictor = Predictor(follower, observers, authenticate, choose)
+    app.state.follower, app.state.observers, app.state.choose = follower, heard, choose
+    predictor = Predictor(follower, heard, authenticate, choose)
     app.router.routes.insert(0, Route("/predict", predictor.predict, methods=["POST"]))
     # FastAPI's own way to describe more than it knows.
     app.openapi = lambda: described(app, follower.types)  # type: ignore[method-assign]
-    add_probes(app, follower, observers, settings.serving.commit)
+    add_probes(app, follower, heard, settings.serving.commit)
     return app
 
 

@@ -67,5 +67,6 @@ def main(arguments: list[str]) -> None:
         host=serving.host,
         port=serving.port,
         access_log=False,
+        server_header=False,
         timeout_graceful_shutdown=DRAIN,
     )

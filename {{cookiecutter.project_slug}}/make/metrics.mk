@@ -1,0 +1,2 @@
+# The image of the service has what its metrics need.
+BUILD_ARGS += --build-arg GROUP=service

@@ -1,0 +1,180 @@
+"""A stand-in where no model can answer, a switch that puts it in, and a mark on strange rows.
+
+While the file of the switch is there (`make off`), the stand-in answers every request.
+"""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any, NoReturn
+
+from fastapi import FastAPI, HTTPException
+
+from .. import ProjectError
+from ..contract import Contract
+from ..settings import Settings
+from .events import Served
+from .following import FOLDER, Champion, Follower
+from .reference import Reference, reference
+from .runtime import BUNDLE, Loaded, read_bundle
+from .schema import FLAGS, Row, Types
+
+LOG = logging.getLogger(__name__)
+OFF = "the model is switched off, and nothing is known to answer instead; to end that: make on"
+
+Answers = list[dict[str, Any]]
+
+
+class StandIn(Loaded):
+    """Answers each row with what its bundle says under `instead`; 503 where that is nothing."""
+
+    @classmethod
+    def of(cls, bundle: dict[str, Any], instead: dict[str, Any]) -> "StandIn":
+        """The stand-in of the model of a bundle."""
+        named = {"model_version": f"fallback-{bundle['model_version']}", "instead": instead}
+        return cls(bundle | named, Contract(**bundle["contract"]), unscored)
+
+    def answers(self, rows: list[Row]) -> Answers:
+        """The same answer to each row, marked."""
+        instead = self.bundle["instead"]
+        if not instead:
+            raise HTTPException(503, OFF)
+        return [instead | {"fallback": True} for _ in rows]
+
+
+def unscored(_: list[Row]) -> NoReturn:
+    """A stand-in has no scores."""
+    raise ProjectError("a stand-in has no model")
+
+
+@dataclass(frozen=True)
+class Guarded(Loaded):
+    """A model, for one request: it marks strange rows, and a stand-in answers where it fails."""
+
+    stand_in: StandIn
+    strange: Reference
+    failed: list[bool] = field(default_factory=list)
+
+    @property
+    def version(self) -> str:
+        """The name of what has answered."""
+        return self.stand_in.version if self.failed else super().version
+
+    def answers(self, rows: list[Row]) -> Answers:
+        """The answers of the model, or of its stand-in."""
+        try:
+            said = super().answers(rows)
+        except Exception:  # pylint: disable=broad-exception-caught  # whatever a model raises
+            if not self.stand_in.bundle["instead"]:
+                raise
+            LOG.exception("the model failed; %s answers", self.stand_in.version)
+            self.failed.append(True)
+            return self.stand_in.answers(rows)
+        for place, _ in self.strange.outside(rows):
+            said[place]["abstain"] = True
+        return said
+
+
+class Choice:  # pylint: disable=too-few-public-methods  # a function with a memory
+    """Who answers a request: the champion, guarded; its stand-in; None where nothing is known.
+
+    It looks at the folder when the champion changes, and as often as the service looks for one.
+    """
+
+    def __init__(self, settings: Settings, folder: Path = FOLDER) -> None:
+        self._settings, self._folder = settings, folder
+        self._off, self._due = False, 0.0
+        self._times: dict[Path, int] = {}
+        self._champion: Champion | None = None
+        self._stand_in: Champion | None = None
+        self._strange = Reference()
+
+    def __call__(self, champion: Champion | None) -> Champion | None:
+        """Who answers instead of this champion, or as it."""
+        if champion is not self._champion or monotonic() >= self._due:
+            self._look(champion)
+        stand_in = self._stand_in
+        if not champion or not stand_in or self._off:
+            return stand_in
+        model = champion.model
+        assert isinstance(stand_in.model, StandIn)
+        guarded = Guarded(
+            model.bundle, model.contract, model.scores, stand_in.model, self._strange
+        )
+        return Champion(champion.number, champion.run_id, guarded, champion.types)
+
+    def _look(self, champion: Champion | None) -> None:
+        self._off = Path(self._settings.fallback.switch).exists()
+        if champion is None:
+            self._search()
+        elif champion is not self._champion:
+            self._prepare(champion)
+        self._champion = champion
+        self._due = monotonic() + self._settings.serving.poll_seconds
+
+    def _prepare(self, champion: Champion) -> None:
+        """Know the stand-in of a champion, and what is strange to it."""
+        wanted, bundle = self._settings.fallback, champion.model.bundle
+        found = reference(self._folder / champion.number, bundle, wanted.margin)
+        self._strange = found if wanted.abstain else Reference()
+        model = StandIn.of(bundle, found.fallback if wanted.enabled else {})
+        self._stand_in = Champion(champion.number, champion.run_id, model, champion.types)
+
+    def _search(self) -> None:
+        """Know the stand-in of the newest bundle that has one; nothing where none was changed."""
+        times = {path.parent: path.stat().st_mtime_ns for path in self._folder.glob(f"*/{BUNDLE}")}
+        if times != self._times:
+            places = sorted(times, key=times.__getitem__, reverse=True)
+            self._stand_in = next(filter(None, map(self._known, places)), None)
+        self._times = times
+
+    def _known(self, place: Path) -> Champion | None:
+        """The stand-in of the bundle in this folder, or None where it has none."""
+        try:
+            bundle = read_bundle(place)
+            contract, instead = Contract(**bundle["contract"]), reference(place, bundle).fallback
+            model = StandIn.of(bundle, instead)
+            types = Types.of(contract, bundle["classes"] or (), self._settings.serving.most_rows)
+        except (ProjectError, KeyError, TypeError, ValueError) as error:
+            LOG.error("no stand-in: %s: %s", place, error)
+            return None
+        wanted = instead and self._settings.fallback.enabled
+        return Champion(place.name, "", model, types) if wanted else None
+
+
+class Watch:
+    """What `/health` shows: does a stand-in answer, and how many rows it answered or marked."""
+
+    name = "fallback"
+
+    def __init__(self, choice: Choice, follower: Follower) -> None:
+        self._choice, self._follower = choice, follower
+        self._rows: Counter[str] = Counter()
+
+    def __call__(self, event: Served) -> None:
+        """Count the rows that are marked."""
+        for answer in event.answers:
+            if len(answer) > 1:
+                self._rows.update(answer.keys() & FLAGS.keys())
+
+    def counts(self) -> dict[str, int]:
+        """`answering`: 1 while a stand-in does; else rows."""
+        chosen = self._choice(self._follower.current)
+        answering = chosen is not None and bool(chosen.model.bundle.get("instead"))
+        return {"answering": int(answering)} | {name: self._rows[name] for name in FLAGS}
+
+    def close(self) -> None:
+        """Nothing to finish."""
+
+
+def opened(settings: Settings) -> Choice:
+    """Who answers, as the settings have it."""
+    return Choice(settings)
+
+
+def extend(app: FastAPI, _: Settings) -> None:
+    """Let `/health` say whether a stand-in answers."""
+    if isinstance(app.state.choose, Choice):
+        app.state.observers.append(Watch(app.state.choose, app.state.follower))
