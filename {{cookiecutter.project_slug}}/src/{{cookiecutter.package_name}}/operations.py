@@ -11,12 +11,14 @@ class Drift(Section):
     The newest `rows` of the last `hours` are looked at, unless they are fewer than `fewest`.
     `false_alarms`: the share of reports that may name a column though nothing has changed; it is
     shared out among the columns, unless `columns` sets the largest p-value that is drift in one.
+    A difference that is smaller than `effect` is none: 0.2 is what Cohen calls small.
     """
 
     hours: float = Field(default=168, gt=0)
     rows: int = Field(default=50_000, ge=1)
     fewest: int = Field(default=200, ge=2)
     false_alarms: float = Field(default=0.01, gt=0, lt=1)
+    effect: float = Field(default=0.2, ge=0)
     columns: dict[str, float] = {}
     pushgateway: str = ""
 
@@ -62,3 +64,9 @@ class Load(Section):
     p95_ms: float = Field(default=100, gt=0)
     error_share: float = Field(default=0, ge=0, le=1)
     memory_mib: float = Field(default=400, gt=0)
+
+
+class Staleness(Section):
+    """At which age the champion is too old, in days; `make staleness` derives it from the data."""
+
+    max_age_days: float = Field(default=90, gt=0)

@@ -1,0 +1,104 @@
+"""The archive: the prediction log, read; and beside it each verdict on drift that was given.
+
+Beside `serving/store.py`, which writes the log, the only file that imports SQLAlchemy.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import sqlalchemy as sql
+
+from .. import ProjectError
+from ..serving.store import TABLE
+
+BATCH = 5_000  # rows that are in memory at a time
+IDS = 1_000  # in one query: every database takes as many parameters
+DRIFT = sql.Table(
+    "drift",
+    sql.MetaData(),
+    sql.Column("id", sql.Integer, primary_key=True),
+    sql.Column("time", sql.DateTime(timezone=True), nullable=False, index=True),
+    sql.Column("model_version", sql.String(64), nullable=False),
+    sql.Column("rows", sql.Integer, nullable=False),
+    sql.Column("column", sql.Text, nullable=False),
+    sql.Column("p", sql.Float, nullable=False),
+    sql.Column("effect", sql.Float, nullable=False),
+    sql.Column("drifted", sql.Boolean, nullable=False),
+)
+
+
+class Archive:
+    """The database of the prediction log.
+
+    Raises ProjectError where it is not there, or holds no log; the URL may hold a password and is
+    not shown.
+    """
+
+    def __init__(self, url: str) -> None:
+        place = sql.make_url(url)
+        file = Path(place.database or "") if place.get_backend_name() == "sqlite" else None
+        if file and not file.is_file():
+            raise ProjectError(f"{file}: no prediction log is here; run `make serve` and ask it")
+        self._engine = sql.create_engine(url)
+        try:
+            known = sql.inspect(self._engine).has_table(TABLE.name)
+        except sql.exc.SQLAlchemyError as error:
+            told = str(error).partition("\n")[0]
+            raise ProjectError(f"serving.log: the database cannot be read: {told}") from error
+        if not known:
+            raise ProjectError("serving.log: the database holds no prediction log; is it the one?")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._engine.dispose()
+
+    def newest(self, version: str, since: datetime, most: int) -> np.ndarray:
+        """The id and the number of rows of the newest requests to a model: (requests, 2).
+
+        Whole requests since that time, the oldest first, as many as hold `most` rows.
+        """
+        table, found, total = TABLE.c, [], 0
+        query = sql.select(table.id, table.rows).order_by(table.id.desc())
+        wanted = (table.model_version == version) & (table.time >= since)
+        for number, rows in self._read(query.where(wanted)):
+            if total >= most:
+                break
+            found.append((number, rows))
+            total += rows
+        return np.array(found[::-1], dtype="int64").reshape(-1, 2)
+
+    def requests(self, numbers: Sequence[int]) -> Iterator[Sequence[Any]]:
+        """The request id, time, inputs and output of the requests of these ids, in their order."""
+        table = TABLE.c
+        query = sql.select(table.request_id, table.time, table.inputs, table.output)
+        for first in range(0, len(numbers), IDS):
+            wanted = table.id.in_(numbers[first : first + IDS])
+            yield from self._read(query.where(wanted).order_by(table.id))
+
+    def traffic(self, since: datetime) -> Iterator[Sequence[Any]]:
+        """The time, model version, rows and milliseconds of each request to any model."""
+        table = TABLE.c
+        query = sql.select(table.time, table.model_version, table.rows, table.latency_ms)
+        return self._read(query.where(table.time >= since).order_by(table.id))
+
+    def add(self, verdicts: Iterable[dict[str, Any]]) -> None:
+        """Keep these verdicts on drift."""
+        with self._engine.begin() as connection:
+            DRIFT.create(connection, checkfirst=True)
+            connection.execute(sql.insert(DRIFT), list(verdicts))
+
+    def verdicts(self, since: datetime) -> list[dict[str, Any]]:
+        """The verdicts on drift since that time, in their order."""
+        if not sql.inspect(self._engine).has_table(DRIFT.name):
+            return []
+        query = sql.select(DRIFT).where(DRIFT.c.time >= since).order_by(DRIFT.c.id)
+        return [row._asdict() for row in self._read(query)]
+
+    def _read(self, query: Any) -> Iterator[Any]:
+        with self._engine.connect() as connection:
+            yield from connection.execution_options(yield_per=BATCH).execute(query)

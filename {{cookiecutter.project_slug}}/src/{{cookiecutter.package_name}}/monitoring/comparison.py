@@ -1,0 +1,144 @@
+"""The comparison: which inputs, and are the predictions, other than in the reference?"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from .. import ProjectError
+from ..contract import Column
+from ..operations import Drift
+from .differences import FEW, Difference, numbers, words
+from .reference import Reference
+from .window import Window
+
+PREDICTION = "prediction"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What is compared of a column: its values, the share that is missing, how sure the model is.
+
+    `label` is a name of its own; a column may have several pairs.
+    """
+
+    column: str
+    label: str
+    numeric: bool
+    reference: pd.Series
+    found: pd.Series
+
+    @property
+    def difference(self) -> Difference:
+        """How far the two are apart."""
+        return (numbers if self.numeric else words)(self.reference, self.found)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Has a column drifted?  It has where p is at most `threshold` and the effect is large enough.
+
+    `pair` is the one that differs most; `p` is corrected for how many pairs the column has.
+    """
+
+    column: str
+    p: float
+    effect: float
+    threshold: float
+    drifted: bool
+    pair: Pair
+
+
+def pairs(reference: Reference, window: Window) -> list[Pair]:
+    """All that is compared: the inputs of the contract, then the predictions."""
+    found: list[Pair] = []
+    for name in reference.contract.inputs():
+        column = reference.contract.columns[name]
+        found += of_column(name, column, reference.rows[name], window.rows[name])
+    title = PREDICTION
+    while title in reference.contract.inputs():
+        title += " of the model"
+    numeric = all(pd.api.types.is_float_dtype(it["prediction"]) for it in (reference.said,))
+    numeric = numeric and reference.said["score"].isna().all()
+    old, new = reference.said["prediction"], window.said["prediction"]
+    found.append(pair(title, title, numeric, old, new))
+    if reference.said["score"].notna().any():
+        old, new = reference.said["score"], window.said["score"].dropna()
+        found.append(pair(title, f"{title}: probability", True, old, new))
+    return found
+
+
+def of_column(name: str, column: Column, old: pd.Series, new: pd.Series) -> Iterator[Pair]:
+    """The values of a column, and what is missing of it where any is."""
+    known, seen = old.dropna(), new.dropna()
+    if column.kind == "time":
+        # What the model sees of a time; the time itself is another in every new row.
+        hours = (values.dt.hour + values.dt.minute / 60 for values in (known, seen))
+        yield pair(name, f"{name}: hour", True, *hours)
+        yield pair(name, f"{name}: weekday", False, known.dt.day_name(), seen.dt.day_name())
+    elif column.kind == "text" and known.nunique() > FEW:
+        # Words that hardly ever repeat can only be measured.
+        yield pair(name, f"{name}: length", True, known.str.len(), seen.astype("str").str.len())
+    else:
+        yield pair(name, name, column.kind in ("number", "integer"), known, seen)
+    if old.isna().any() or new.isna().any():
+        marks = {True: "missing", False: "there"}
+        yield pair(name, f"{name}: missing", False, old.isna().map(marks), new.isna().map(marks))
+
+
+def pair(column: str, label: str, numeric: bool, old: pd.Series, new: pd.Series) -> Pair:
+    """A pair of plain values: numbers, or texts that are the same wherever a value comes from."""
+    if numeric:
+        return Pair(column, label, True, old.astype("float64"), new.astype("float64"))
+    return Pair(column, label, False, *(texts(values) for values in (old, new)))
+
+
+def texts(values: pd.Series) -> pd.Series:
+    """Values as text; a truth that is held as a number, as nullable ones are, like one that is not."""
+    if pd.api.types.is_bool_dtype(values):
+        values = values.astype("float64")
+    if pd.api.types.is_numeric_dtype(values):
+        values = values.map("{:g}".format)
+    return values.astype("str")
+
+
+def thresholds(columns: list[str], settings: Drift) -> dict[str, float]:
+    """The largest p that is drift, by column: as it is set, else an equal share of false alarms.
+
+    Bonferroni: with shares that add up to `false_alarms`, one of so many reports is false, however
+    the columns depend on each other.  Raises ProjectError where a column is set that is not there.
+    """
+    if unknown := set(settings.columns) - set(columns):
+        known = ", ".join(columns)
+        raise ProjectError(
+            f"drift.columns: {', '.join(sorted(unknown))}: no such column; there are {known}"
+        )
+    others = [name for name in columns if name not in settings.columns]
+    shares = {name: settings.false_alarms / len(others) for name in others}
+    return {name: value for name, value in (shares | settings.columns).items() if value > 0}
+
+
+def verdicts(compared: list[Pair], settings: Drift) -> list[Verdict]:
+    """A verdict for each column that is to be looked at, what differs most first."""
+    allowed = thresholds(list(dict.fromkeys(it.column for it in compared)), settings)
+    found = []
+    for name, threshold in allowed.items():
+        ours = [(it.difference, it) for it in compared if it.column == name]
+        judged = [
+            Verdict(
+                name,
+                p := min(1.0, known.p * len(ours)),
+                known.effect,
+                threshold,
+                p <= threshold and known.effect >= settings.effect,
+                it,
+            )
+            for known, it in ours
+        ]
+        found.append(min(judged, key=order))
+    return sorted(found, key=order)
+
+
+def order(verdict: Verdict) -> tuple[bool, float, float]:
+    """Drift first, then by how improbable it is, then by size."""
+    return not verdict.drifted, verdict.p, -verdict.effect

@@ -1,0 +1,160 @@
+"""Drift: the newest logged rows beside the reference.  The only file that imports Evidently."""
+
+import argparse
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .. import ProjectError
+from ..operations import Drift
+from ..settings import load
+from . import differences, reference
+from .archive import Archive
+from .comparison import Pair, Verdict, pairs, verdicts
+from .window import Extent, Window, window
+
+REPORT = Path("reports/drift.html")
+MOST = 10 * reference.SAMPLE  # rows that are compared: more would find little that these do not
+
+
+def write(compared: list[Pair], found: list[Verdict], settings: Drift, path: Path = REPORT) -> Any:
+    """Evidently's report on all pairs, as one HTML file that needs no other; what it measured.
+
+    It uses our tests and thresholds, so that it says what the verdicts say.
+    """
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+    # pylint: disable=import-outside-toplevel  # 5 s that a window without enough rows need not pay
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.metrics import ValueDrift
+
+    allowed = {it.column: it.threshold for it in found}
+    shown = [it for it in compared if len(it.reference) and len(it.found) and it.column in allowed]
+    register(settings)
+    definition = DataDefinition(
+        numerical_columns=[it.label for it in shown if it.numeric],
+        categorical_columns=[it.label for it in shown if not it.numeric],
+    )
+    sides = (frame({it.label: it.found for it in shown}),) + (
+        frame({it.label: it.reference for it in shown}),
+    )
+    counts = pd.Series([it.column for it in compared]).value_counts()
+    metrics = [
+        ValueDrift(
+            column=it.label,
+            method="ks_two_samples" if it.numeric else "counts_two_samples",
+            threshold=allowed[it.column] / int(counts[it.column]),
+        )
+        for it in shown
+    ]
+    report = Report(metrics).run(*(Dataset.from_pandas(it, definition) for it in sides))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    report.save_html(str(path))
+    return report.dict()
+
+
+def frame(columns: dict[str, pd.Series]) -> pd.DataFrame:
+    """Columns of unequal length side by side; Evidently leaves out what is missing."""
+    return pd.DataFrame({name: values.reset_index(drop=True) for name, values in columns.items()})
+
+
+def register(settings: Drift) -> None:
+    """Have Evidently know our tests, for which both samples are samples."""
+    # pylint: disable=import-outside-toplevel  # as above
+    from evidently.legacy.calculations.stattests import StatTest, register_stattest
+    from evidently.legacy.core import ColumnType
+
+    tests = {
+        "ks_two_samples": (differences.numbers, "Kolmogorov-Smirnov, two samples: p"),
+        "counts_two_samples": (differences.words, "homogeneity of counts, two samples: p"),
+    }
+    for name, (test, title) in tests.items():
+
+        def judged(
+            old: pd.Series, new: pd.Series, _: object, most: float, test: Any = test
+        ) -> tuple[float, bool]:
+            found = test(old, new)
+            return found.p, found.p <= most and found.effect >= settings.effect
+
+        kinds = [ColumnType.Numerical, ColumnType.Categorical]
+        register_stattest(StatTest(name, title, kinds), judged)
+
+
+def table(found: list[Verdict]) -> str:
+    """The verdicts for a person, what differs most first."""
+    width = max(len(it.pair.label[:40]) for it in found)
+    lines = [f"{'column':{width}}  {'reference':>20}  {'window':>20}  {'p':>8}  effect  verdict"]
+    for it in found:
+        sides = (summary(values, it.pair.numeric) for values in (it.pair.reference, it.pair.found))
+        old, new = (f"{words[:20]:>20}" for words in sides)
+        said = "DRIFT" if it.drifted else "as before"
+        name = f"{it.pair.label[:40]:{width}}"
+        lines.append(f"{name}  {old}  {new}  {it.p:8.2g}  {it.effect:6.2f}  {said}")
+    return "\n".join(lines)
+
+
+def summary(values: pd.Series, numeric: bool) -> str:
+    """A sample in some twenty characters: its median, or what is most frequent in it."""
+    if not len(values):
+        return "none"
+    if numeric:
+        return f"median {values.median():.6g}"
+    first = values.value_counts(normalize=True).head(1)
+    return f"{str(first.index[0])[:13]} {first.iloc[0]:.0%}"
+
+
+def record(archive: Archive, found: list[Verdict], about: tuple[str, int], now: datetime) -> None:
+    """Keep the verdicts in the database of the log; `about` is the model and the rows."""
+    archive.add(
+        {
+            "time": now,
+            "model_version": about[0],
+            "rows": about[1],
+            "column": it.column,
+            "p": it.p,
+            "effect": it.effect,
+            "drifted": bool(it.drifted),
+        }
+        for it in found
+    )
+
+
+def compare(settings: Drift, url: str, seed: int) -> tuple[Window, list[Verdict]]:
+    """The newest rows of the champion, and the verdicts; none where the rows are too few.
+
+    Writes the report and keeps the verdicts.
+    """
+    now, champion = datetime.now(UTC), reference.read()
+    extent = Extent(settings.hours, settings.rows, MOST, seed)
+    with Archive(url) as archive:
+        newest = window(archive, champion.version, champion.contract, extent, now)
+        if len(newest.rows) < settings.fewest:
+            return newest, []
+        compared = pairs(champion, newest)
+        found = verdicts(compared, settings)
+        write(compared, found, settings)
+        record(archive, found, (champion.version, newest.total), now)
+    return newest, found
+
+
+def main(arguments: list[str]) -> None:
+    """Say which columns of the newest logged rows have drifted."""
+    parser = argparse.ArgumentParser(prog="drift", description="Have the logged inputs drifted?")
+    parser.add_argument("--fail", action="store_true", help="exit 1 where a column has drifted")
+    options, settings = parser.parse_args(arguments), load()
+    newest, found = compare(settings.drift, settings.serving.log, settings.seed)
+    if settings.drift.pushgateway:
+        from .push import gauges, push  # pylint: disable=import-outside-toplevel  # seldom needed
+
+        push(settings.drift.pushgateway, gauges(found, newest.total, bool(found)))
+    if not found:
+        least = f"at least {settings.drift.fewest} are needed (drift.fewest)"
+        print(f"Not enough data: {len(newest.rows):,} logged rows of the champion; {least}")
+        return
+    print(table(found))
+    named = ", ".join(it.column for it in found if it.drifted)
+    print(f"\n{newest.total:,} logged rows; drifted: {named or 'no column'}.  Next: open {REPORT}")
+    if named and options.fail:
+        raise ProjectError(f"drift in {named}; see {REPORT}")

@@ -1,0 +1,187 @@
+"""Staleness: how a model gets worse with age, and at which age it is too old.
+
+Models that end at several cut points are scored on the slices of time after them.  Of two models
+on the same slice only the age differs: so a hard season is not taken for age.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from .. import ProjectError
+from ..contract import Contract, read_contract
+from ..evaluation import intervals
+from ..prediction import LOWER_IS_BETTER, predict, score
+from ..problem import read_data
+from ..settings import Settings, load
+from ..training import Trained, fit, learnable, split
+from . import reference
+
+REPORT, PICTURE = Path("reports/staleness.json"), Path("reports/staleness.png")
+SLICES = 8  # of time, of as many rows each; the first three are learned from by every model
+FIRST = 3
+DAY = pd.Timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Point:
+    """The score of the model that ends at a cut on a slice, whose rows are `age` days after it."""
+
+    cut: int
+    slice: int
+    age: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Decay:
+    """What `per_day` costs a model in its metric, beside a fresh one that reaches `fresh`.
+
+    It is too old after `max_age_days`, where it falls below `limit`; no older than `tried`.
+    """
+
+    metric: str
+    fresh: float
+    limit: float
+    why: str
+    per_day: float
+    tried: float
+    max_age_days: float
+    points: list[Point]
+
+
+def backtest(rows: pd.DataFrame, contract: Contract, settings: Settings) -> list[Point]:
+    """The score of each model on each slice after its cut; those that are defined.
+
+    `rows` as of `training.learnable`, with a time column.
+    """
+    at = contract.names("time")[0]
+    ordered = rows[rows[at].notna()].sort_values(at, kind="stable")
+    slices = [ordered.iloc[part] for part in np.array_split(np.arange(len(ordered)), SLICES)]
+    found = []
+    for cut in range(FIRST, SLICES):
+        later = pd.concat(slices[cut:])
+        model = fit(pd.concat(slices[:cut]), later, contract, settings).model
+        ended = slices[cut - 1][at].iloc[-1]
+        for number in range(cut, SLICES):
+            part = slices[number]
+            said = predict(model, part[contract.inputs()])
+            value = score(settings.problem, part[contract.target], said)[settings.metric]
+            age = float((part[at] - ended).mean() / DAY)
+            found.append(Point(cut, number, age, value))
+    return [point for point in found if isfinite(point.value)]
+
+
+def slope(points: Iterable[Point]) -> float:
+    """What a day of age adds to the metric, by least squares within each slice.
+
+    Raises ProjectError where no slice was scored at two ages.
+    """
+    table = pd.DataFrame([asdict(point) for point in points])
+    columns = table[["age", "value"]]
+    apart = columns - columns.groupby(table["slice"]).transform("mean")
+    spread = float((apart["age"] ** 2).sum())
+    if not spread:
+        raise ProjectError("staleness: no slice of time was scored at two ages; bring more rows")
+    return float((apart["age"] * apart["value"]).sum() / spread)
+
+
+def limit(trained: Trained) -> tuple[float, str]:
+    """The worst value of the metric that is still good enough, and why it is.
+
+    The floor of `pipeline.toml`; without one, the worse end of the interval of a fresh model, but
+    nothing that is worse than the baseline.
+    """
+    settings, name = trained.settings, trained.settings.metric
+    if name in settings.gate.floors:
+        return settings.gate.floors[name], "gate.floors"
+    lower = name in LOWER_IS_BETTER
+    span = intervals(settings.problem, trained.truth, trained.predictions, settings.seed)[name]
+    found, baseline = span[1 if lower else 0], trained.baseline_scores[name]
+    if not isfinite(found) or (found > baseline if lower else found < baseline):
+        return baseline, "the baseline"
+    return found, "the interval of a fresh model"
+
+
+def decay(points: list[Point], trained: Trained) -> Decay:
+    """The age at which the metric, falling as in the backtest, is at its limit.
+
+    Never more than the oldest model that was tried: beyond that nothing is known.
+    """
+    name, per_day = trained.settings.metric, slope(points)
+    fresh, (worst, why) = trained.scores[name], limit(trained)
+    tried = max(point.age for point in points)
+    away = (fresh - worst) * (-1 if name in LOWER_IS_BETTER else 1)
+    loss = per_day * (1 if name in LOWER_IS_BETTER else -1)
+    age = tried if loss <= 0 else min(tried, max(away, 0) / loss)
+    return Decay(name, fresh, worst, why, per_day, tried, max(age, 0.1), points)
+
+
+def picture(found: Decay) -> Figure:
+    """The loss of each model beside the freshest one on the same slice, by age."""
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.subplots()
+    table = pd.DataFrame([asdict(point) for point in found.points])
+    ages, values = table["age"], table["value"]
+    part = table["slice"]
+    level = (values - found.per_day * ages).groupby(part).transform("mean")
+    axes.scatter(ages, found.fresh + values - level, c=part, cmap="viridis", s=30)
+    line = np.array([0, found.tried])
+    axes.plot(line, found.fresh + found.per_day * line, color="black", label="fitted")
+    axes.axhline(found.limit, color="tab:red", linestyle="--", label=f"limit: {found.why}")
+    axes.axvline(found.max_age_days, color="tab:red", label=f"too old: {found.max_age_days:.0f} d")
+    axes.set(
+        title="How the model gets worse with age, the same slice of time compared",
+        xlabel="days between the last row learned from and the rows",
+        ylabel=f"{found.metric}, as on the held-out rows",
+    )
+    axes.legend()
+    return figure
+
+
+def write(found: Decay) -> None:
+    """Write the report and its picture."""
+    REPORT.parent.mkdir(parents=True, exist_ok=True)
+    REPORT.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
+    picture(found).savefig(PICTURE, dpi=120)
+
+
+def told(found: Decay, settings: Settings) -> str:
+    """What was found, for a person."""
+    age, now = found.max_age_days, settings.staleness.max_age_days
+    per_month = f"{found.per_day * 30:+.3g} in 30 days"
+    seen = " (no older model was tried)" if age == found.tried else ""
+    return (
+        f"{found.metric}: {per_month}; {found.fresh:.4g} when fresh, at its limit of"
+        f" {found.limit:.4g} ({found.why}) after {age:.0f} days{seen}\n"
+        f"Wrote {REPORT} and {PICTURE}.  Set in operations.toml, where it says {now:g}:\n"
+        f"[staleness]\nmax_age_days = {age:.1f}"
+    )
+
+
+def main(arguments: list[str]) -> None:
+    """Derive how old the champion may get, and say how old it is."""
+    parser = argparse.ArgumentParser(prog="staleness", description="When is the model too old?")
+    parser.add_argument("--fail", action="store_true", help="exit 1 where the champion is too old")
+    options, settings, contract = parser.parse_args(arguments), load(), read_contract()
+    if contract.names("time"):
+        rows = learnable(read_data(settings), contract, settings)
+        trained = fit(*split(rows, contract, settings), contract, settings)
+        found = decay(backtest(rows, contract, settings), trained)
+        write(found)
+        print(told(found, settings))
+    else:
+        print("No column says the time, so how the model ages cannot be judged from the data")
+    most = settings.staleness.max_age_days
+    age = (time.time() - reference.read().facts["trained_at"]) / 86400
+    print(f"The champion is {age:.1f} days old; staleness.max_age_days = {most:g}")
+    if age > most and options.fail:
+        raise ProjectError(f"the champion is {age:.1f} days old, more than {most:g}: train again")
