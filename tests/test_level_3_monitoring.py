@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import threading
+import time
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -238,6 +239,19 @@ def firing(watchers: Watchers, alert: str, before: int) -> dict[str, Any] | None
     """The alert, where it was told after so many others, and has not been resolved."""
     told = [it for it in watchers.told.alerts[before:] if it["labels"]["alertname"] == alert]
     return told[-1] if told and told[-1]["status"] == "firing" else None
+
+
+@pytest.mark.slow
+def test_a_service_in_order_alerts_nobody(project: Path, port: str, watchers: Watchers) -> None:
+    """Requests that are answered as they should be: of the service and its model nobody is told."""
+    settings = {"FLIGHT_DELAYS_SERVING__PORT": port}
+    with serving(project, **settings) as service, asking(service, example_row(project)):
+        until(lambda: watchers.ask('up{job="service"} == 1'), 20, "the service is seen")
+        time.sleep(12)  # all that is asked about earlier tests is over: rates are of 10 seconds
+        before = len(watchers.told.alerts)
+        time.sleep(8)
+        told = [it for it in watchers.told.alerts[before:] if it["status"] == "firing"]
+    assert {it["labels"]["alertname"] for it in told} <= {"DriftUnknown", "ColumnDrifted"}
 
 
 @pytest.mark.slow

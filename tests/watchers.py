@@ -146,7 +146,7 @@ def watching(project: Path, service: int, at: Path) -> Iterator[Watchers]:
         address, told = running.enter_context(webhook())
         config = yaml.safe_load((folder / "prometheus.yml").read_text(encoding="utf-8"))
         config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
-        config["alerting"]["alertmanagers"] = [target(ports[1])]
+        config["alerting"]["alertmanagers"] = [{"static_configs": [target(ports[1])]}]
         addresses = {"service": service, "drift": ports[2]}
         for job in config["scrape_configs"]:
             job.pop("dns_sd_configs", None)
