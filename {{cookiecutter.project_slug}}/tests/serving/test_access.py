@@ -59,7 +59,8 @@ def key(path: Path, name: str, days: float | None = None, grace: float = 24) -> 
 def ask(client: TestClient, secret: str = "", row: Any = None) -> Response:
     """The answer to a row, asked with this key or without one."""
     headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-    return client.post("/predict", json=row or ROW, headers=headers)
+    answer: Response = client.post("/predict", json=row or ROW, headers=headers)
+    return answer
 
 
 @pytest.fixture(name="client")
