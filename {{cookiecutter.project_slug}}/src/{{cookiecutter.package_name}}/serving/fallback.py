@@ -100,9 +100,7 @@ class Choice:  # pylint: disable=too-few-public-methods  # a function with a mem
             return stand_in
         model = champion.model
         assert isinstance(stand_in.model, StandIn)
-        guarded = Guarded(
-            model.bundle, model.contract, model.scores, stand_in.model, self._strange
-        )
+        guarded = Guarded(model.bundle, model.contract, model.scores, stand_in.model, self._strange)
         return Champion(champion.number, champion.run_id, guarded, champion.types)
 
     def _look(self, champion: Champion | None) -> None:

@@ -65,7 +65,9 @@ class Metrics:
         if self._classifies:
             for label, count in Counter(values).items():
                 self._made.predictions[label].inc(count)
-            values = [max(answer["probability"].values()) for answer in said if "probability" in answer]
+            values = [
+                max(answer["probability"].values()) for answer in said if "probability" in answer
+            ]
         if self._made.score:
             observe_all(self._made.score, values)
 

@@ -1,0 +1,169 @@
+"""Traffic: requests with rows of the configured data, and a service to send them to."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL
+from itertools import cycle
+from pathlib import Path
+from threading import Thread
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from . import ProjectError
+from .contract import Contract
+from .operations import Load
+from .prediction import conform
+from .serving.schema import ISO
+from .settings import PREFIX
+
+BODIES = 500  # different requests, sent again and again
+START = 60  # seconds that a service gets to become ready
+PATIENCE = 30  # seconds that an answer may take
+SERVE = f"from {__package__} import main; raise SystemExit(main())"
+
+Sent = tuple[float, float, int]  # when it was sent, seconds to the answer, status (0: none)
+
+
+def bodies(frame: pd.DataFrame, contract: Contract, size: int) -> list[bytes]:
+    """Requests of so many rows each, drawn from these rows, as a client would send them."""
+    drawn = frame.sample(BODIES * size, replace=True, random_state=0)
+    rows = conform(drawn, contract, contract.inputs())
+    for name in contract.inputs("time"):
+        form = contract.columns[name].format or ISO
+        form = "%Y-%m-%dT%H:%M:%SZ" if form == ISO else form
+        rows[name] = rows[name].dt.strftime(form)
+    for name in contract.inputs("boolean"):
+        rows[name] = rows[name].astype("object").map(bool, na_action="ignore")
+    plain = rows.astype("object").where(rows.notna(), None).to_dict("records")
+    starts = range(0, len(plain), size)
+    return [json.dumps(plain[at : at + size] if size > 1 else plain[at]).encode() for at in starts]
+
+
+def measured(url: str, requests: Sequence[bytes], wanted: Load, key: str = "") -> list[Sent]:
+    """Every request that was sent in the time that is wanted, by so many connections at once."""
+    place = f"{urlsplit(url).path.rstrip('/')}/predict"
+    clients = [Client(connected(url), place, key) for _ in range(wanted.connections)]
+    end = time.perf_counter() + wanted.seconds
+    threads = [
+        Thread(target=client.ask, args=([*requests[first:], *requests[:first]], end))
+        for first, client in enumerate(clients)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return sorted(sent for client in clients for sent in client.sent)
+
+
+@dataclass
+class Client:
+    """Sends one request after the other on one connection, and keeps how it was answered."""
+
+    connection: HTTPConnection
+    place: str
+    key: str
+    sent: list[Sent] = field(default_factory=list)
+
+    def ask(self, requests: Sequence[bytes], end: float) -> None:
+        """Send these requests again and again, until the end."""
+        headers = {"Content-Type": "application/json"}
+        headers |= {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        for body in cycle(requests):
+            if (began := time.perf_counter()) >= end:
+                break
+            try:
+                self.connection.request("POST", self.place, body, headers)
+                answer = self.connection.getresponse()
+                answer.read()
+                status = answer.status
+            except (OSError, HTTPException):
+                self.connection.close()  # the next request opens it again
+                status = 0
+            self.sent.append((began, time.perf_counter() - began, status))
+        self.connection.close()
+
+
+def connected(url: str) -> HTTPConnection:
+    """A connection to the service.  ProjectError where this is no address of one."""
+    kinds: dict[str, type[HTTPConnection]] = {"http": HTTPConnection, "https": HTTPSConnection}
+    try:
+        place = urlsplit(url)
+        return kinds[place.scheme](place.hostname or "", place.port, timeout=PATIENCE)
+    except (KeyError, ValueError, InvalidURL) as error:
+        raise ProjectError(
+            f"URL {url!r}: no address of a service; such as http://127.0.0.1:8000"
+        ) from error
+
+
+@contextmanager
+def service() -> Iterator[tuple[str, int]]:
+    """The address and the process of a service of the champion, on a port that is free.
+
+    It has a log of its own, so that nobody takes these requests for real ones, and no limits.
+    """
+    with tempfile.TemporaryDirectory() as place, socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+        free.close()
+        changed = {
+            "SERVING__HOST": "127.0.0.1",
+            "SERVING__PORT": str(port),
+            "SERVING__LOG": f"sqlite:///{place}/load.db",
+            "ACCESS__KEY_FILE": f"{place}/keys.json",
+            "ACCESS__REQUESTS_PER_MINUTE": "0",
+        }
+        environment = os.environ | {PREFIX + name: value for name, value in changed.items()}
+        said = Path(place, "said")
+        with (
+            said.open("wb") as output,
+            subprocess.Popen(
+                [sys.executable, "-c", SERVE, "serve"],
+                stdout=output,
+                stderr=output,
+                env=environment,
+            ) as process,
+        ):
+            try:
+                url = f"http://127.0.0.1:{port}"
+                wait(url, process, said)
+                yield url, process.pid
+            finally:
+                process.terminate()
+
+
+def wait(url: str, process: "subprocess.Popen[bytes]", said: Path) -> None:
+    """Wait until the service is ready.  ProjectError that says why it is not."""
+    until, why = time.monotonic() + START, ""
+    while time.monotonic() < until and process.poll() is None:
+        connection = connected(url)
+        try:
+            connection.request("GET", "/ready")
+            answer = connection.getresponse()
+            why = answer.read().decode()
+            if answer.status == 200:
+                return
+        except (OSError, HTTPException) as error:
+            why = str(error)
+        finally:
+            connection.close()
+        time.sleep(0.1)
+    told = said.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
+    raise ProjectError(f"the service is not ready: {told or why}; run: make serve")
+
+
+def memory(pid: int) -> float | None:
+    """The most MiB that a process has held; None where this system does not say."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    peak = next((line.split()[1] for line in lines if line.startswith("VmHWM")), None)
+    return int(peak) / 1024 if peak else None
