@@ -181,4 +181,4 @@ def commands(ports: list[int]) -> Iterator[list[str]]:
         "--cluster.listen-address=",
         listen[1],
     ]
-    yield ["prometheus-pushgateway", listen[2]]
+    yield ["prometheus-pushgateway", "--persistence.file=pushed", listen[2]]
