@@ -3,12 +3,10 @@
 import asyncio
 import logging
 import platform
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from inspect import isawaitable
-from random import getrandbits
 from time import perf_counter
 from typing import NamedTuple
 
@@ -21,14 +19,13 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from ..settings import Settings
-from .events import Observer, Served
+from .events import Observer, Served, request_id
 from .following import Champion, Follower
 from .openapi import Failure, Health, Ready, Version, described
 from .schema import Answer, Row
 
 LOG = logging.getLogger(__name__)
 LONG = 100_000  # bytes of a body that is answered in a thread: short ones do not wait for it
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 Authenticate = Callable[[Request], Awaitable[None] | None]
 Choose = Callable[[Champion | None], Champion | None]
@@ -108,12 +105,6 @@ class Predictor:
                 observer(event)
             except Exception:  # pylint: disable=broad-exception-caught  # whatever it raises
                 LOG.exception("%s failed", observer.name)
-
-
-def request_id(request: Request) -> str:
-    """The client's own id of a request where it is fit to be one, else a new one."""
-    given = request.headers.get("x-request-id", "")
-    return given if REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
 
 
 def replied(champion: Champion, body: bytes, number: str) -> Reply:

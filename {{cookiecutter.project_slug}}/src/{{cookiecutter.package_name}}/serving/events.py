@@ -1,11 +1,16 @@
 """What observers of the service are told: the prediction log is one of them."""
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
+from random import getrandbits
 from typing import Any, NamedTuple, Protocol
+
+from starlette.requests import Request
 
 from .schema import Answer, Row
 
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 Record = dict[str, Any]  # a row of the prediction log, by the names of its columns
 
 
@@ -37,3 +42,9 @@ class Observer(Protocol):
 
     def close(self) -> None:
         """Finish: the last request was answered."""
+
+
+def request_id(request: Request) -> str:
+    """The client's own id of a request where it is fit to be one, else a new one."""
+    given = request.headers.get("x-request-id", "")
+    return given if REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
