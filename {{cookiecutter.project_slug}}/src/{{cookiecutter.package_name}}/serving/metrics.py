@@ -50,21 +50,26 @@ class Metrics:
         made.seconds.observe(event.seconds)
         if event.status != 200:
             return
-        self.learn()
+        if self.follower and self.follower.current is not self._champion:
+            self.learn()
         made.total["rows"].inc(len(event.rows))
         for _, column in self._reference.outside(event.rows):
             made.outside[column].inc()
-        for flag, total in (("fallback", "fallback"), ("abstain", "abstained")):
-            if marked := sum(flag in answer for answer in said):
-                made.total[total].inc(marked)
-        self._judge([answer for answer in said if "fallback" not in answer])
+        if marked := [answer for answer in said if "abstain" in answer or "fallback" in answer]:
+            made.total["abstained"].inc(sum("abstain" in answer for answer in marked))
+            made.total["fallback"].inc(sum("fallback" in answer for answer in marked))
+            said = [answer for answer in said if "fallback" not in answer]
+        self._judge(said)
 
     def _judge(self, said: Sequence[dict[str, Any]]) -> None:
         """Count what the model has predicted, and how sure it was."""
         values = [answer["prediction"] for answer in said]
         if self._classifies:
-            for label, count in Counter(values).items():
-                self._made.predictions[label].inc(count)
+            if len(values) == 1:  # most requests: a Counter takes as long as all the rest
+                self._made.predictions[values[0]].inc()
+            else:
+                for label, count in Counter(values).items():
+                    self._made.predictions[label].inc(count)
             values = [
                 max(answer["probability"].values()) for answer in said if "probability" in answer
             ]
