@@ -51,7 +51,7 @@ def words(reference: pd.Series, found: pd.Series) -> Difference:
     Cohen's h, for more than two kinds as the angle of Bhattacharyya, which is h for two.
     """
     table = pooled(pd.concat([reference.value_counts(), found.value_counts()], axis=1))
-    if len(table) < 2:
+    if len(table) < 2 or not table.sum(axis=0).all():
         return NONE
     if len(table) == 2:
         p = float(stats.fisher_exact(table).pvalue)
@@ -78,4 +78,7 @@ def pooled(counts: pd.DataFrame) -> np.ndarray:
         if held >= enough:
             group, held = group + 1, 0.0
     groups[groups == group] = max(group - 1, 0)  # the last group did not get enough
-    return np.array([table[groups == number].sum(axis=0) for number in range(max(group, 1))])
+    if groups.max(initial=0) == 0:
+        groups[-1:] = 1  # the most frequent kind and all others: Fisher's test needs no more
+    sums = [table[groups == number].sum(axis=0) for number in range(groups.max(initial=0) + 1)]
+    return np.array([counts for counts in sums if counts.any()])
