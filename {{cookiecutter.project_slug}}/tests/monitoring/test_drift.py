@@ -52,7 +52,7 @@ def test_one_shifted_column_is_named_and_no_other(name: str) -> None:
 def test_what_is_missing_is_drift() -> None:
     """Three percent missing where nothing was is reported, though the values are as before."""
     gaps = LIKE_NEW["größe"].where(np.arange(1_000) % 33 > 0)
-    assert drifted(größe=gaps) == ["größe"]
+    assert drifted(**{"größe": gaps}) == ["größe"]
 
 
 def test_a_difference_that_nobody_cares_for_is_none() -> None:
@@ -91,7 +91,7 @@ def test_shares_of_false_alarms_add_up() -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside Evidently
 def test_evidently_says_what_the_verdicts_say(tmp_path: Path) -> None:
     """Its report is one file of our tests, with the same p-values."""
-    compared = pairs(reference(), window(größe=SHIFTS["größe"]))
+    compared = pairs(reference(), window(**{"größe": SHIFTS["größe"]}))
     report = drift.write(compared, verdicts(compared, Drift()), Drift(), tmp_path / "drift.html")
     found = {it["config"]["column"]: it["value"] for it in report["metrics"]}
     assert found == {it.label: it.difference.p for it in compared}

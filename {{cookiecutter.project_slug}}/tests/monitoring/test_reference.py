@@ -52,7 +52,7 @@ def test_edges_are_those_of_each_kind(contract: Contract) -> None:
         "missing": 0.5,
     }
     assert edges(pd.Series([3.0, 2.0]), kinds["integer"]) == {"low": 2, "high": 3, "missing": 0}
-    when = pd.Series(pd.to_datetime(["1970-01-02", None]))
+    when = pd.Series([pd.Timestamp("1970-01-02"), pd.NaT])
     assert edges(when, kinds["time"]) == {"low": 86400, "high": 86400, "missing": 0.5}
     assert edges(pd.Series([1.0, 0.0, np.nan, 1.0]), kinds["boolean"]) == {
         "values": [False, True],

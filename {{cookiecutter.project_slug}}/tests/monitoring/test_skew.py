@@ -37,7 +37,7 @@ def test_equal_answers_are_no_skew(trained: Trained, contract: Contract) -> None
 
 
 def test_another_unit_in_the_service_is_found(trained: Trained, contract: Contract) -> None:
-    """A service that turns the numbers of its inputs into another unit is named, by its requests."""
+    """A service that turns its numbers into another unit is found, by its requests."""
     rows = trained.holdout[contract.inputs()].head(200)
     names = contract.inputs("number", "integer")
     if not names:
@@ -54,12 +54,12 @@ def test_other_answers_are_infinitely_far() -> None:
     """A class that is not the likeliest, one that is unknown, and a missing probability."""
     shares = {"prediction": ["a"] * 3, "probability_a": [0.9] * 3, "probability_b": [0.1] * 3}
     right = {"a": 0.9, "b": 0.1}
-    said = [
+    said: list[dict[str, Any]] = [
         {"prediction": "b", "probability": right},
         {"prediction": "c", "probability": right},
         {"prediction": "a", "probability": {"a": 0.9}},
     ]
     assert apart(pd.DataFrame(shares), pd.Series(said)).tolist() == [float("inf")] * 3
     numbers = pd.DataFrame({"prediction": [100.0, 0.5]})
-    said = [{"prediction": 101.0}, {"prediction": 0.75}]
-    assert apart(numbers, pd.Series(said)).tolist() == [0.01, 0.25]
+    plain = pd.Series([{"prediction": 101.0}, {"prediction": 0.75}])
+    assert apart(numbers, plain).tolist() == [0.01, 0.25]

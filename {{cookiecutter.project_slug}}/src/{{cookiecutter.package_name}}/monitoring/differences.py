@@ -78,7 +78,7 @@ def pooled(counts: pd.DataFrame) -> np.ndarray:
         if held >= enough:
             group, held = group + 1, 0.0
     groups[groups == group] = max(group - 1, 0)  # the last group did not get enough
-    if groups.max(initial=0) == 0:
+    if not groups[-1:].any():
         groups[-1:] = 1  # the most frequent kind and all others: Fisher's test needs no more
-    sums = [table[groups == number].sum(axis=0) for number in range(groups.max(initial=0) + 1)]
+    sums = [table[groups == number].sum(axis=0) for number in set(groups.tolist())]
     return np.array([counts for counts in sums if counts.any()])
