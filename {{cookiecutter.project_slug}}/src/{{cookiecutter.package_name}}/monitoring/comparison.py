@@ -13,6 +13,7 @@ from .reference import Reference
 from .window import Window
 
 PREDICTION = "prediction"
+MISSING, THERE = "missing", "there"
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,11 @@ def pairs(reference: Reference, window: Window) -> list[Pair]:
     title = PREDICTION
     while title in reference.contract.inputs():
         title += " of the model"
-    numeric = all(pd.api.types.is_float_dtype(it["prediction"]) for it in (reference.said,))
-    numeric = numeric and reference.said["score"].isna().all()
     old, new = reference.said["prediction"], window.said["prediction"]
+    sure = bool(reference.said["score"].notna().any())
+    numeric = pd.api.types.is_float_dtype(old) and not sure
     found.append(pair(title, title, numeric, old, new))
-    if reference.said["score"].notna().any():
+    if sure:
         old, new = reference.said["score"], window.said["score"].dropna()
         found.append(pair(title, f"{title}: probability", True, old, new))
     return found
@@ -82,7 +83,7 @@ def of_column(name: str, column: Column, old: pd.Series, new: pd.Series) -> Iter
     else:
         yield pair(name, name, column.kind in ("number", "integer"), known, seen)
     if old.isna().any() or new.isna().any():
-        marks = {True: "missing", False: "there"}
+        marks = {True: MISSING, False: THERE}
         yield pair(name, f"{name}: missing", False, old.isna().map(marks), new.isna().map(marks))
 
 
@@ -94,11 +95,11 @@ def pair(column: str, label: str, numeric: bool, old: pd.Series, new: pd.Series)
 
 
 def texts(values: pd.Series) -> pd.Series:
-    """Values as text; a truth that is held as a number, as nullable ones are, like one that is not."""
+    """Values as text, and a truth as one however it is held: nullable ones are numbers."""
     if pd.api.types.is_bool_dtype(values):
         values = values.astype("float64")
     if pd.api.types.is_numeric_dtype(values):
-        values = values.map("{:g}".format)
+        values = values.map(lambda value: f"{value:g}")
     return values.astype("str")
 
 

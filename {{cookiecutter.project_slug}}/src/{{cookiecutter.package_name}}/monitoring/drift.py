@@ -2,6 +2,7 @@
 
 import argparse
 import os
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from ..operations import Drift
 from ..settings import load
 from . import differences, reference
 from .archive import Archive
-from .comparison import Pair, Verdict, pairs, verdicts
+from .comparison import MISSING, THERE, Pair, Verdict, pairs, verdicts
 from .window import Extent, Window, window
 
 REPORT = Path("reports/drift.html")
@@ -31,25 +32,25 @@ def write(compared: list[Pair], found: list[Verdict], settings: Drift, path: Pat
     from evidently.metrics import ValueDrift
 
     allowed = {it.column: it.threshold for it in found}
-    shown = [it for it in compared if len(it.reference) and len(it.found) and it.column in allowed]
+    shown = [
+        it for it in compared if it.column in allowed and not (it.reference.empty or it.found.empty)
+    ]
     register(settings)
-    definition = DataDefinition(
-        numerical_columns=[it.label for it in shown if it.numeric],
-        categorical_columns=[it.label for it in shown if not it.numeric],
-    )
-    sides = (frame({it.label: it.found for it in shown}),) + (
-        frame({it.label: it.reference for it in shown}),
-    )
-    counts = pd.Series([it.column for it in compared]).value_counts()
+    counts = Counter(it.column for it in compared)
     metrics = [
         ValueDrift(
             column=it.label,
             method="ks_two_samples" if it.numeric else "counts_two_samples",
-            threshold=allowed[it.column] / int(counts[it.column]),
+            threshold=allowed[it.column] / counts[it.column],
         )
         for it in shown
     ]
-    report = Report(metrics).run(*(Dataset.from_pandas(it, definition) for it in sides))
+    definition = DataDefinition(
+        numerical_columns=[it.label for it in shown if it.numeric],
+        categorical_columns=[it.label for it in shown if not it.numeric],
+    )
+    sides = {it.label: it.found for it in shown}, {it.label: it.reference for it in shown}
+    report = Report(metrics).run(*(Dataset.from_pandas(frame(it), definition) for it in sides))
     path.parent.mkdir(parents=True, exist_ok=True)
     report.save_html(str(path))
     return report.dict()
@@ -97,8 +98,10 @@ def table(found: list[Verdict]) -> str:
 
 def summary(values: pd.Series, numeric: bool) -> str:
     """A sample in some twenty characters: its median, or what is most frequent in it."""
-    if not len(values):
+    if values.empty:
         return "none"
+    if set(values.unique()) <= {MISSING, THERE}:
+        return f"{(values == MISSING).mean():.2%} missing"
     if numeric:
         return f"median {values.median():.6g}"
     first = values.value_counts(normalize=True).head(1)

@@ -65,10 +65,11 @@ def apart(found: pd.DataFrame, answers: pd.Series) -> np.ndarray:
 def differing(found: pd.Series, said: list[Any]) -> np.ndarray:
     """How far answers without probabilities are off; other words are infinitely far."""
     if pd.api.types.is_bool_dtype(found) or not pd.api.types.is_numeric_dtype(found):
-        same = found.astype("str").to_numpy() == np.array([str(value) for value in said])
+        same = [str(ours) == str(theirs) for ours, theirs in zip(found, said, strict=True)]
         return np.where(same, 0.0, np.inf)
     expected = found.to_numpy("float64")
-    return np.abs(np.array(said, "float64") - expected) / np.maximum(np.abs(expected), 1)
+    off = np.abs(np.array(said, "float64") - expected) / np.maximum(np.abs(expected), 1)
+    return np.asarray(off)
 
 
 def trained(number: str) -> Any:

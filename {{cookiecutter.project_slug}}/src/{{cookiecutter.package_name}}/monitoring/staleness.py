@@ -69,15 +69,19 @@ def backtest(rows: pd.DataFrame, contract: Contract, settings: Settings) -> list
     found = []
     for cut in range(FIRST, SLICES):
         later = pd.concat(slices[cut:])
-        model = fit(pd.concat(slices[:cut]), later, contract, settings).model
+        aged = fit(pd.concat(slices[:cut]), later, contract, settings)
         ended = slices[cut - 1][at].iloc[-1]
         for number in range(cut, SLICES):
-            part = slices[number]
-            said = predict(model, part[contract.inputs()])
-            value = score(settings.problem, part[contract.target], said)[settings.metric]
-            age = float((part[at] - ended).mean() / DAY)
-            found.append(Point(cut, number, age, value))
+            age = float((slices[number][at] - ended).mean() / DAY)
+            found.append(Point(cut, number, age, scored(aged, slices[number])))
     return [point for point in found if isfinite(point.value)]
+
+
+def scored(aged: Trained, rows: pd.DataFrame) -> float:
+    """The metric of a model on these rows."""
+    said = predict(aged.model, rows[aged.contract.inputs()])
+    found = score(aged.settings.problem, rows[aged.contract.target], said)
+    return found[aged.settings.metric]
 
 
 def slope(points: Iterable[Point]) -> float:
@@ -128,7 +132,7 @@ def decay(points: list[Point], trained: Trained) -> Decay:
 def picture(found: Decay) -> Figure:
     """The loss of each model beside the freshest one on the same slice, by age."""
     figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
+    axes = figure.add_subplot()
     table = pd.DataFrame([asdict(point) for point in found.points])
     ages, values = table["age"], table["value"]
     part = table["slice"]

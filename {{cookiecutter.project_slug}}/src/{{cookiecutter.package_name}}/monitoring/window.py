@@ -58,18 +58,14 @@ def window(
     if not total:
         told = f"model {version} has answered no row in the last {extent.hours:g} hours"
         raise ProjectError(f"the prediction log: {told}; run `make serve` and ask it")
-    inputs, answers, known = [], [], logged(contract)
+    known = logged(contract)
     lines = chosen(archive, found, min(1.0, extent.most / total), extent.seed)
+    parts = []
     while chunk := list(islice(lines, CHUNK)):
-        inputs.append(framed(chunk, known))
-        answers.append(answered(chunk))
-    if not inputs:
+        parts.append((framed(chunk, known), answered(chunk)))
+    if not parts:
         raise ProjectError(f"the prediction log: a stand-in has answered all {total} newest rows")
-    return Window(
-        total,
-        pd.concat(inputs, ignore_index=True),
-        pd.concat(answers, ignore_index=True),
-    )
+    return Window(total, *(pd.concat(side, ignore_index=True) for side in zip(*parts, strict=True)))
 
 
 Line = tuple[str, datetime, dict[str, Any], dict[str, Any]]
@@ -80,15 +76,24 @@ def chosen(archive: Archive, found: np.ndarray, share: float, seed: int) -> Iter
 
     Drawn are rows, not requests: one may hold as many as thousands of others.
     """
-    take = np.random.default_rng(seed).random(found[:, 1].sum()) < share
-    parts = np.split(take, found[:, 1].cumsum()[:-1])
-    wanted = [(number, part) for number, part in zip(found[:, 0].tolist(), parts) if part.any()]
+    ends = found[:, 1].cumsum()
+    take = np.random.default_rng(seed).random(ends[-1]) < share
+    some = np.logical_or.reduceat(take, ends - found[:, 1])
+    wanted = [
+        (number, take[end - rows : end])
+        for (number, rows), end in zip(found[some].tolist(), ends[some].tolist(), strict=True)
+    ]
     requests = archive.requests([number for number, _ in wanted])
-    for (name, time, inputs, output), (_, part) in zip(requests, wanted, strict=True):
-        said = zip(orjson.loads(inputs), orjson.loads(output), part, strict=True)
-        for row, answer, taken in said:
-            if taken and not answer.get("fallback"):
-                yield name, time, row, answer
+    for request, (_, part) in zip(requests, wanted, strict=True):
+        yield from answered_lines(request, part)
+
+
+def answered_lines(request: Any, part: np.ndarray) -> Iterator[Line]:
+    """The rows of a request that are wanted, without those that a stand-in has answered."""
+    name, time, inputs, output = request
+    for row, answer, taken in zip(orjson.loads(inputs), orjson.loads(output), part, strict=True):
+        if taken and not answer.get("fallback"):
+            yield name, time, row, answer
 
 
 def logged(contract: Contract) -> Contract:

@@ -1,0 +1,152 @@
+"""The plots of the page that `make watch` writes."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.figure import Figure
+
+from .comparison import texts
+from .reference import Reference
+from .window import Window
+
+STEPS = 60  # points in time of a curve
+MANY = 8  # classes or versions that have a colour of their own
+BAD = "#b3261e"
+
+
+def sheet() -> tuple[Figure, Axes]:
+    """An empty plot over time."""
+    figure = Figure(figsize=(7.4, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    locator: Any = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
+    form: Any = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    axes.xaxis.set_major_formatter(form)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", alpha=0.3)
+    return figure, axes
+
+
+def steps(times: pd.Series) -> pd.Series:
+    """For each time the step of some sixty that it is in, without a zone."""
+    first, last = times.min(), times.max()
+    width = max((last - first) / STEPS, pd.Timedelta(seconds=1))
+    places = ((times - first) // width).clip(upper=STEPS - 1)
+    return pd.Series((first + places * width).dt.tz_localize(None))
+
+
+def requests(asked: pd.DataFrame) -> Figure:
+    """How many requests and rows there were in each step."""
+    figure, axes = sheet()
+    found = asked.groupby(steps(asked["time"]))["rows"].agg(["count", "sum"])
+    axes.plot(found.index, found["sum"], label="rows", color="tab:orange")
+    axes.plot(found.index, found["count"], label="requests", color="tab:blue")
+    width = (asked["time"].max() - asked["time"].min()).total_seconds() / STEPS / 60
+    axes.set(ylabel=f"in each {max(width, 1 / 60):.3g} minutes", ylim=(0, None))
+    axes.legend(frameon=False)
+    return figure
+
+
+def latency(asked: pd.DataFrame) -> Figure:
+    """The median latency, and the one that 5 % of the requests exceed."""
+    figure, axes = sheet()
+    groups = asked.groupby(steps(asked["time"]))["ms"]
+    for share, color in ((0.95, "tab:orange"), (0.5, "tab:blue")):
+        found = groups.quantile(share)
+        axes.plot(found.index, found, label=f"p{share * 100:.0f}", color=color)
+    axes.set(ylabel="milliseconds", ylim=(0, None))
+    axes.legend(frameon=False)
+    return figure
+
+
+def versions(asked: pd.DataFrame) -> Figure:
+    """The share of the requests that each model has answered."""
+    figure, axes = sheet()
+    stack(axes, asked["time"], asked["version"], "share of requests")
+    return figure
+
+
+def predictions(said: pd.DataFrame, before: pd.DataFrame) -> Figure:
+    """The share of each class, or how numbers are spread, beside what was on held-out rows."""
+    figure, axes = sheet()
+    if said["score"].notna().any() or not pd.api.types.is_numeric_dtype(said["prediction"]):
+        stack(axes, said["time"], said["prediction"].astype("str"), "share of answers")
+        shares = before["prediction"].astype("str").value_counts(normalize=True).head(3)
+        held = ", ".join(f"{str(name)[:20]} {share:.0%}" for name, share in shares.items())
+        axes.set_title(f"held-out rows: {held}", fontsize=10, loc="left")
+        return figure
+    groups = said.groupby(steps(said["time"]))["prediction"]
+    low, middle, high = (groups.quantile(share) for share in (0.1, 0.5, 0.9))
+    axes.fill_between(low.index, low, high, alpha=0.25, label="80 % of the answers")
+    axes.plot(middle.index, middle, label="median")
+    axes.axhline(before["prediction"].median(), color="black", ls="--", label="median, held out")
+    axes.set(ylabel="prediction")
+    axes.legend(frameon=False)
+    return figure
+
+
+def stack(axes: Axes, times: pd.Series, names: pd.Series, title: str) -> None:
+    """Shares of names over time, one above the other; seldom ones are one."""
+    kept = names.value_counts().index[:MANY]
+    names = names.where(names.isin(kept), "others")
+    shares = pd.crosstab(steps(times), names, normalize="index")
+    shares = shares[list(names.value_counts().index)]
+    axes.stackplot(shares.index, shares.T.to_numpy(), labels=[str(it)[:20] for it in shares])
+    axes.set(ylabel=title, ylim=(0, 1))
+    axes.legend(frameon=True, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
+
+
+def ordinary(newest: Window, champion: Reference) -> Figure:
+    """The share of rows with something missing, and with something that training has not seen."""
+    figure, axes = sheet()
+    step = steps(newest.said["time"])
+    curves = {
+        "something missing": newest.rows.isna().any(axis=1),
+        "outside what training saw": outside(newest.rows, champion),
+    }
+    for name, marks in curves.items():
+        found = marks.groupby(step).mean() * 100
+        axes.plot(found.index, found, label=f"{name} ({marks.mean():.1%})")
+    axes.set(ylabel="% of rows", ylim=(0, None))
+    axes.legend(frameon=False)
+    return figure
+
+
+def outside(rows: pd.DataFrame, champion: Reference) -> pd.Series:
+    """Does a row hold a number beyond those of training, or a word that was not among them?
+
+    A time is beyond them in every new row, and is not looked at.
+    """
+    found = pd.Series(False, index=rows.index)
+    for name, known in champion.facts["columns"].items():
+        values = rows[name]
+        if "values" in known:
+            words = texts(pd.Series(known["values"]))
+            found |= values.notna() & ~texts(values).isin(words)
+        elif "low" in known and champion.contract.columns[name].kind != "time":
+            found |= (values < known["low"]) | (values > known["high"])
+    return found
+
+
+def drifts(verdicts: pd.DataFrame, smallest: float) -> Figure:
+    """The effect of each column in each report; those that drifted at some time have a name."""
+    figure, axes = sheet()
+    drifted = verdicts.groupby("column")["drifted"].any()
+    order: Iterable[str] = verdicts.groupby("column")["effect"].max().sort_values().index[::-1]
+    named = [name for name in order if drifted[name]][:MANY]
+    for name, group in verdicts.groupby("column"):
+        label = str(name)[:24] if name in named else None
+        style: dict[str, Any] = {"label": label, "zorder": 3} if label else {"color": "#c3c9d2"}
+        axes.plot(group["time"], group["effect"], marker=".", **style)
+    bad = verdicts[verdicts["drifted"]]
+    axes.scatter(bad["time"], bad["effect"], color=BAD, zorder=4, s=18)
+    axes.axhline(smallest, color=BAD, ls="--", lw=1, label="smallest that is drift")
+    axes.set(ylabel="effect (Cohen)", ylim=(0, max(1.0, np.nanmax(verdicts["effect"]) * 1.1)))
+    ends, day = verdicts["time"].agg(["min", "max"]), pd.Timedelta(days=1)
+    axes.set(xlim=(ends["min"] - day, ends["max"] + day))
+    axes.legend(frameon=True, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
+    return figure

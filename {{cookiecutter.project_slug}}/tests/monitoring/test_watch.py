@@ -1,0 +1,83 @@
+"""The window and the page: what they take of the log, and what they show."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from {{ cookiecutter.package_name }} import export
+from {{ cookiecutter.package_name }}.monitoring.archive import Archive
+from {{ cookiecutter.package_name }}.monitoring.watch import PAGE
+from {{ cookiecutter.package_name }}.monitoring.window import Extent, window
+from {{ cookiecutter.package_name }}.serving.runtime import load
+from {{ cookiecutter.package_name }}.serving.store import Store
+from {{ cookiecutter.package_name }}.training import Trained
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+URL = "sqlite:///predictions.db"
+
+
+def log(trained: Trained, times: list[datetime], version: str = "", **flags: Any) -> None:
+    """Log a request of two rows at each of these times."""
+    export.export(trained, Path("models/serving/1"))
+    model, store = load(Path("models/serving/1")), Store(URL)
+    asked = export.as_rows(trained.train[trained.contract.inputs()].head(2))
+    for row in asked:
+        for name in trained.contract.inputs("time"):
+            row[name] = row[name].to_pydatetime() if row[name] else None
+    said = [answer | flags for answer in model.answers(asked)]
+    store.write(
+        [
+            {
+                "request_id": f"id-{place}",
+                "time": time,
+                "model_version": version or model.version,
+                "inputs": orjson.dumps(asked).decode(),
+                "output": orjson.dumps(said).decode(),
+                "rows": 2,
+                "latency_ms": 1.5,
+            }
+            for place, time in enumerate(times)
+        ]
+    )
+    store.close()
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_window_ends_by_time_or_by_rows(trained: Trained) -> None:
+    """Taken are the newest rows of one model, without those of a stand-in."""
+    log(trained, [NOW - timedelta(hours=hours) for hours in (50, 3, 2, 1)])
+    log(trained, [NOW], version="another")
+    log(trained, [NOW], fallback=True)
+    with Archive(URL) as archive:
+        for extent, rows in (
+            (Extent(24, 99, 99), 6),
+            (Extent(24, 5, 99), 4),
+            (Extent(99, 99, 99), 8),
+        ):
+            found = window(archive, trained.version, trained.contract, extent, NOW)
+            assert len(found.rows) == len(found.said) == rows
+            assert list(found.rows) == trained.contract.inputs()
+        drawn = window(archive, trained.version, trained.contract, Extent(99, 99, 5), NOW)
+    assert drawn.total == 10
+    assert 0 < len(drawn.rows) < 8
+
+
+def test_the_page_shows_the_requests(
+    folder: Path, trained: Trained, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One file that needs no other, with a picture of each matter."""
+    assert command("watch") == 1
+    assert "no prediction log is here" in capsys.readouterr().err
+    log(trained, [datetime.now(UTC) - timedelta(hours=hours) for hours in (30, 20, 10, 1)])
+    pointer = {"version": "1", "run_id": "run", "sha256": ""}
+    (folder / "models/serving/champion.json").write_text(json.dumps(pointer), encoding="utf-8")
+    assert command("watch") == 0
+    text = (folder / PAGE).read_text(encoding="utf-8")
+    assert "<dt>requests</dt><dd>4</dd>" in text
+    assert "<dt>rows</dt><dd>8</dd>" in text
+    assert text.count("data:image/png;base64,") == 5
+    assert "http" not in text.replace("http-equiv", "")
