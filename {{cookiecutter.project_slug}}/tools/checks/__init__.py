@@ -21,6 +21,7 @@ TRIALS = (
     "trials.deploy",
     "trials.batch",
     "trials.serving",
+    "trials.operations",
     "trials.monitoring",
 )
 

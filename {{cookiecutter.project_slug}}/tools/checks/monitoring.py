@@ -74,3 +74,25 @@ def wanted(repository: Repository) -> set[str]:
 def drift(repository: Repository) -> Iterator[str]:
     """Something imports a library that finds drift."""
     yield from without_library(repository, "monitor.drift")
+
+
+@sign("monitor.skew", "logged rows can be answered again by the training code")
+def skew(repository: Repository) -> Iterator[str]:
+    """It reads the log, and the model of the registry."""
+    yield from without(repository, "monitoring/skew.py", "predict", "window")
+
+
+@sign("monitor.staleness", "how old the champion may get is derived, and an alert watches over it")
+def staleness(repository: Repository) -> Iterator[str]:
+    """A rule asks for the age of the champion."""
+    yield from without(repository, "monitoring/staleness.py", "fit", "score")
+    if not any("serving_model_trained_timestamp" in str(it["expr"]) for it in alerts(repository)):
+        yield f"{RULES}: no alert asks when the champion was trained"
+
+
+def without(repository: Repository, module: str, *calls: str) -> Iterator[str]:
+    """Where a module of the package calls none of these."""
+    text = repository.text(f"{repository.package}/{module}") if repository.ours else ""
+    for call in calls if repository.ours else ():
+        if f"{call}(" not in text:
+            yield f"{module}: calls no {call}"

@@ -1,6 +1,7 @@
 """What answers: batch, API, and the log of predictions."""
 
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,6 +15,8 @@ from .repository import Repository
 
 PATHS = ("/predict", "/health", "/ready", "/version")
 DATABASE = "predictions.db"
+OPERATIONS = "operations.toml"
+THREATS = "docs/security.md"
 
 Facts = dict[str, Any]
 
@@ -76,3 +79,46 @@ def moment(text: str) -> datetime:
     """A time of the log, which is UTC."""
     found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@sign("serving.security", "each threat has a control and a test that is there")
+def threats(repository: Repository) -> Iterator[str]:
+    """Read docs/security.md, and look for the tests that it names."""
+    if not repository.ours:
+        raise Unknown("how others list their threats is not known")
+    rows = re.findall(r"^\| [A-Z].*\|$", repository.text(THREATS), re.MULTILINE)
+    if not rows:
+        yield f"{THREATS}: lists no threat"
+    written = "\n".join(repository.text(it) for it in repository.files if it.startswith("tests/"))
+    for row in rows:
+        names = re.findall(r"`(test_\w+)`", row)
+        if lost := [name for name in names if f"def {name}(" not in written] or not names:
+            yield f"{THREATS}: {row.split('|')[1].strip()}: no such test: {lost or 'none named'}"
+
+
+@sign("serving.load", "the load that the service has to carry is written down")
+def budgets(repository: Repository) -> Iterator[str]:
+    """Budgets for time, errors and memory."""
+    yield from without_library(repository, "serving.load")
+    yield from settings(repository, "load", "p95_ms", "error_share", "memory_mib")
+
+
+@sign("serving.fallback", "what answers where no model does is written down")
+def fallback(repository: Repository) -> Iterator[str]:
+    """It is switched on."""
+    yield from settings(repository, "fallback", "enabled", "switch")
+    if repository.ours and not section(repository, "fallback").get("enabled", False):
+        yield f"{OPERATIONS}: fallback.enabled is false: such requests are refused"
+
+
+def section(repository: Repository, name: str) -> Facts:
+    """A table of operations.toml."""
+    known = repository.parsed(OPERATIONS)
+    return dict(known.get(name, {})) if isinstance(known, dict) else {}
+
+
+def settings(repository: Repository, name: str, *keys: str) -> Iterator[str]:
+    """Keys that a table of operations.toml lacks."""
+    for key in keys if repository.ours else ():
+        if key not in section(repository, name):
+            yield f"{OPERATIONS}: [{name}] has no {key}"

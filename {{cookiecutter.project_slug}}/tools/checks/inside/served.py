@@ -104,3 +104,13 @@ def changed(scores: Any, name: str, change: Callable[[Any], Any]) -> Callable[[A
     return lambda rows: scores(
         [row if row[name] is None else row | {name: change(row[name])} for row in rows]
     )
+
+
+def like_training(seed: str, most: str) -> Any:
+    """Rows that the champion learned from, as a client would send them, and an input of numbers."""
+    frame, contract, settings = given()
+    training = part("training")
+    rows = training.split(training.learnable(frame, contract, settings), contract, settings)[0]
+    chosen = frame.loc[rows.index].sample(min(len(rows), int(most)), random_state=int(seed))
+    numbers = [it for it in contract.inputs("number") if frame[it].nunique() > 20]
+    return {"rows": requests(chosen, contract), "number": next(iter(numbers), None)}

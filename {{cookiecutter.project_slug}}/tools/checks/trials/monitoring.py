@@ -4,12 +4,17 @@ import http.client
 import re
 from collections.abc import Iterator
 from shutil import which
+from statistics import stdev
 
 from .. import Unknown, fault, trial
 from ..monitoring import RULES, alerts, wanted
 from ..sandbox import Copy, last
 from ..service import Service, serving
+from .project import answer
 
+ROWS = 2_000
+READ = "read([row[name] for row in rows for name in names])"
+OTHER = "[v * 1.8 + 32 if type(v) is float else v for v in " + READ + "]"
 SUFFIXES = re.compile(r"_(?:bucket|sum|count|total|created)$")
 
 
@@ -18,8 +23,8 @@ def exposed(service: Service) -> set[str]:
     to = service.connect()
     try:
         to.request("GET", "/metrics")
-        answer = to.getresponse()
-        text = answer.read().decode() if answer.status == 200 else ""
+        reply = to.getresponse()
+        text = reply.read().decode() if reply.status == 200 else ""
     except (OSError, http.client.HTTPException):
         text = ""
     return set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
@@ -64,3 +69,78 @@ def silent(copy: Copy) -> Iterator[str]:
     (copy.root / RULES).write_text(f"{head}alert: {name}\n{mute}", encoding="utf-8")
     if not promtool(copy, "test", "rules", "alerts_test.yml"):
         yield f"{RULES}: {name} may fall silent, and no test says so"
+
+
+def ask(copy: Copy, change: float) -> str | None:
+    """Log rows of the training, one input of numbers shifted by so many of its spreads; which."""
+    found = answer(copy, "served", "like_training", str(copy.random.randrange(1000)), str(ROWS))
+    rows, name = found["rows"], found["number"]
+    if name is None:
+        raise Unknown("no input holds numbers to shift")
+    values = [row[name] for row in rows if row[name] is not None]
+    spread = stdev(values) * change
+    high, low = max(values), min(values)
+    with serving(copy) as service:
+        for row in rows:
+            if row[name] is not None:
+                row[name] = min(max(row[name] + spread, low), high)
+        for start in range(0, len(rows), 500):
+            status, said = service.ask("/predict", rows[start : start + 500])
+            if status != 200:
+                raise Unknown(f"/predict: {status} for rows of the training: {said}")
+    return str(name)
+
+
+@trial("monitor.drift", "rows like those of the training are no drift")
+def quiet(copy: Copy) -> Iterator[str]:
+    """Ask for rows that the champion learned from."""
+    copy.need("rehearse")
+    ask(copy, 0)
+    done = copy.run("make", "drift", "FAIL=yes")
+    if done.returncode:
+        yield f"make drift: {last(done)}"
+
+
+@fault("monitor.drift", "one input that has shifted is named, and no other")
+def shifted(copy: Copy) -> Iterator[str]:
+    """Shift one of the inputs by its spread."""
+    copy.need("rehearse")
+    name = ask(copy, 1)
+    done = copy.run("make", "drift", "FAIL=yes")
+    said = re.search(r"drifted: (.*?)\.  Next", done.stdout)
+    named = {it.strip() for it in said[1].split(",")} if said else set()
+    if done.returncode == 0 or name not in named:
+        yield f"make drift: {name} has shifted by its spread, and is not named"
+    elif more := named - {name, "prediction"}:
+        yield f"make drift: names {', '.join(sorted(more))}, which has not changed"
+
+
+@trial("monitor.skew", "what was answered is what the training code says")
+def alike(copy: Copy) -> Iterator[str]:
+    """Ask, and have it answered again."""
+    copy.need("rehearse")
+    ask(copy, 0)
+    done = copy.run("make", "skew")
+    if done.returncode:
+        yield f"make skew: {last(done)}"
+
+
+@fault("monitor.skew", "a unit that is another one in the service alone is found")
+def unlike(copy: Copy) -> Iterator[str]:
+    """Have the service read numbers in another unit."""
+    copy.need("rehearse")
+    copy.plant(f"{copy.original.package}/serving/runtime.py", READ, OTHER)
+    ask(copy, 0)
+    if copy.run("make", "skew").returncode == 0:
+        yield "make skew: the service reads numbers in another unit, and nobody sees it"
+
+
+@trial("monitor.staleness", "the age at which the model is too old is derived from the data")
+def aged(copy: Copy) -> Iterator[str]:
+    """Derive it."""
+    copy.need("rehearse")
+    done = copy.run("make", "staleness")
+    if done.returncode:
+        yield f"make staleness: {last(done)}"
+    elif "max_age_days" not in done.stdout:
+        yield "make staleness: says no age"
