@@ -58,7 +58,9 @@ def rows(random: np.random.Generator, count: int) -> pd.DataFrame:
         "some_missing": np.where(random.random(count) < 0.02, np.nan, normal[1] + normal[0]),
         "seldom_true": random.random(count) < 0.003,
         "five_words": random.choice(list("abcde"), count),
-        "rare_words": np.char.add("w", random.choice(ranks, count, p=rare / rare.sum()).astype(str)),
+        "rare_words": np.char.add(
+            "w", random.choice(ranks, count, p=rare / rare.sum()).astype(str)
+        ),
         "many_words": np.char.add("tail ", random.integers(0, 4_000, count).astype(str)),
         "free_text": np.char.multiply("x", random.poisson(30, count)),
     }
@@ -91,9 +93,7 @@ def alarms(package: str, count: int, window: int) -> pd.DataFrame:
     for report in range(count):
         old = rows(random, REFERENCE), answers(random, REFERENCE)
         new = rows(random, window), answers(random, window)
-        compared = comparison.pairs(
-            reference("1", "model", agreed, *old, {}), newest(window, *new)
-        )
+        compared = comparison.pairs(reference("1", "model", agreed, *old, {}), newest(window, *new))
         for it in comparison.verdicts(compared, settings):
             by_p = it.p <= it.threshold
             found.append((report, it.column, by_p, it.drifted))
@@ -171,7 +171,9 @@ def scale(package: str, count: int) -> None:
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
         most = used.ru_maxrss / 1024
         busy = used.ru_utime + used.ru_stime
-        print(f"{count:,} rows, {size:.0f} MB: {seconds:.1f} s ({busy:.1f} s of CPU), {most:.0f} MiB, exit {ended}")
+        print(
+            f"{count:,} rows, {size:.0f} MB: {seconds:.1f} s ({busy:.1f} s of CPU), {most:.0f} MiB, exit {ended}"
+        )
 
 
 def main() -> None:
