@@ -13,7 +13,7 @@ from ..repo import hooks_of, secrets
 from ..sandbox import Copy, Failed, last, reached
 from .project import answer
 
-KEY = "\n".join(["-----BEGIN RSA PRIVATE" + " KEY-----", "bm90IGEga2V5", ""])
+KEY = "\n".join(["-----BEGIN RSA PRIVATE" + " KEY-----", "planted", ""])
 LONG = 420  # seconds for all hooks, or all that `make check` runs
 IMPORT = """
 import sys
