@@ -1,4 +1,4 @@
-STACK := docker compose --file compose/serving.yaml --file compose/monitoring.yaml
+STACK := docker compose --file compose/serving.yaml --file monitoring/compose.yaml
 
 .PHONY: stack unstack
 

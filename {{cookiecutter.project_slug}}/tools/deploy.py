@@ -5,6 +5,7 @@ the one that is free; when it is ready, holds the commit and predicts, the traff
 the old one ends.  Where it does not, the old one goes on.   python tools/deploy.py IMAGE COMMIT
 """
 
+import os
 import subprocess
 import sys
 import time
@@ -52,9 +53,10 @@ def start(place: str, image: str, commit: str) -> None:
     docker("tag", image, compose("config", "--images", place))
     up = ["up", "--detach", "--no-deps", "--force-recreate", "--pull", "never", "--wait"]
     local = ["python", "-", "http://127.0.0.1:8000"]
+    key = ["--env", "KEY"] if "KEY" in os.environ else []
     try:
         compose(*up, "--wait-timeout", SECONDS, place)
-        compose("exec", "-T", place, *local, commit, stdin=SMOKE.read_text(encoding="utf-8"))
+        compose("exec", "-T", *key, place, *local, commit, stdin=SMOKE.read_text(encoding="utf-8"))
     except Refused as refusal:
         log = compose("logs", "--no-log-prefix", "--tail", "20", place)
         raise Refused(f"{refusal}\nThe end of its log:\n{log}") from refusal

@@ -1,9 +1,11 @@
 """Ask a running service whether it is ready, which commit it holds, and for one prediction.
 
-`python tools/smoke.py http://127.0.0.1:8000 [COMMIT]` ends with 0, or says what is wrong.
+`python tools/smoke.py http://127.0.0.1:8000 [COMMIT]` ends with 0, or says what is wrong.  KEY in the
+environment is sent along.
 """
 
 import json
+import os
 import sys
 from typing import Any
 from urllib.error import HTTPError
@@ -20,6 +22,8 @@ def ask(url: str, body: Any = None) -> Any:
     """What the service answers to GET, or to POST with a body.  Raises Failed where it refuses."""
     data = None if body is None else json.dumps(body).encode()
     asked = Request(url, data, {"Content-Type": "application/json"})
+    if key := os.environ.get("KEY"):
+        asked.add_header("Authorization", f"Bearer {key}")
     try:
         with urlopen(asked, timeout=SECONDS) as answer:
             return json.load(answer)

@@ -70,10 +70,7 @@ def export(trained: Trained, folder: Path, run_id: str | None = None) -> Bundle:
     """
     content, found, why = compared(trained)
     beside = {name: text for make in observers("bundled") for name, text in make(trained).items()}
-    if why:
-        buffer = BytesIO()
-        joblib.dump(trained.model, buffer)
-        content = buffer.getvalue()
+    content = native(trained.model) if why else content
     runtime = "native" if why else "onnx"
     contents = {FILES[runtime]: content, **beside}
     bundle = Bundle(
@@ -93,6 +90,13 @@ def export(trained: Trained, folder: Path, run_id: str | None = None) -> Bundle:
     text = json.dumps(asdict(bundle), indent=2, ensure_ascii=False)
     (folder / BUNDLE).write_text(text + "\n", encoding="utf-8")
     return bundle
+
+
+def native(model: Any) -> bytes:
+    """The model itself, as joblib writes it."""
+    buffer = BytesIO()
+    joblib.dump(model, buffer)
+    return buffer.getvalue()
 
 
 def compared(trained: Trained) -> tuple[bytes, Parity | None, str]:

@@ -26,13 +26,13 @@ class Drift(Section):
 class Access(Section):
     """Who may ask the service, how much at once, and how often.
 
-    `key_file`: hashed keys.  Without one in it nobody may ask from another machine, unless
-    `open` lets everybody.  `requests_per_minute`: of a key, or of an address where there are no
+    `key_file`: hashed keys.  Without one in it everybody may ask; with `open = false` the service
+    then starts only where no other machine reaches it.  `requests_per_minute`: of a key, or of an address where there are no
     keys, at each worker; 0 for no limit.
     """
 
     key_file: str = "models/serving/keys.json"
-    open: bool = False
+    open: bool = True
     body_bytes: int = Field(default=5_000_000, ge=1)
     requests_per_minute: int = Field(default=0, ge=0)
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 from threading import Thread
 from urllib.parse import urlsplit
 
@@ -122,14 +123,11 @@ def service() -> Iterator[tuple[str, int]]:
         }
         environment = os.environ | {PREFIX + name: value for name, value in changed.items()}
         said = Path(place, "said")
+        command = [sys.executable, "-c", SERVE, "serve"]
+        options: Any = {"stderr": subprocess.STDOUT, "env": environment}
         with (
             said.open("wb") as output,
-            subprocess.Popen(
-                [sys.executable, "-c", SERVE, "serve"],
-                stdout=output,
-                stderr=output,
-                env=environment,
-            ) as process,
+            subprocess.Popen(command, stdout=output, **options) as process,
         ):
             try:
                 url = f"http://127.0.0.1:{port}"

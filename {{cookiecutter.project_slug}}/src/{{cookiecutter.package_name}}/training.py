@@ -3,7 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
@@ -29,7 +29,8 @@ class Trained:
     """A trained model and what is known about it.
 
     `train` and `holdout` hold the columns of the contract; `predictions` and `baseline` what the
-    model and one that ignores the features say of each row of `holdout`; the fit took `seconds`.
+    model and one that ignores the features say of each row of `holdout`; the fit took `seconds` and ended `at`, in
+    seconds since 1970.
     """
 
     settings: Settings
@@ -40,6 +41,7 @@ class Trained:
     predictions: pd.DataFrame
     baseline: pd.DataFrame
     seconds: float
+    at: float = field(default_factory=time.time)
 
     @property
     def truth(self) -> pd.Series:

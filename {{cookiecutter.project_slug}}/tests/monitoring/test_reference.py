@@ -6,7 +6,8 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.monitoring.reference import FACTS, ROWS, SAID, SAMPLE, edges, files
+from {{ cookiecutter.package_name }}.monitoring.reference import FACTS, ROWS, SAID
+from {{ cookiecutter.package_name }}.monitoring.reference import SAMPLE, edges, files
 from {{ cookiecutter.package_name }}.training import Trained
 
 

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 from {{ cookiecutter.package_name }} import export
 from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.monitoring.staleness import Point, backtest, decay, limit, slope
+from {{ cookiecutter.package_name }}.monitoring.staleness import Point, backtest
+from {{ cookiecutter.package_name }}.monitoring.staleness import decay, limit, slope
 from {{ cookiecutter.package_name }}.prediction import LOWER_IS_BETTER
 from {{ cookiecutter.package_name }}.settings import PREFIX, Settings
 from {{ cookiecutter.package_name }}.training import Trained, learnable

@@ -151,10 +151,10 @@ def test_a_service_that_others_reach_does_not_start_without_a_key(
 ) -> None:
     """The error names the host, the file, and both ways out."""
     with pytest.raises(ProjectError, match=r"make key NAME=…  To let .* access.open = true"):
-        opened(made(host))
-    assert opened(made(host, open=True))
-    key(path, "first")
+        opened(made(host, open=False))
     assert opened(made(host))
+    key(path, "first")
+    assert opened(made(host, open=False))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.9.9.9"])

@@ -84,7 +84,8 @@ def test_nothing_known_is_no_answer(settings: Settings, tmp_path: Path) -> None:
     with TestClient(service(settings, tmp_path)) as client:
         assert client.post("/predict", json=ROW).status_code == 503
         refer(tmp_path, 7, REFERENCE)
-        (tmp_path / "7" / "reference.json").write_text("{}", encoding="utf-8")
+        changed = json.dumps(REFERENCE | {"rows": 1})
+        (tmp_path / "7" / "reference.json").write_text(changed, encoding="utf-8")
         assert client.post("/predict", json=ROW).status_code == 503
         assert client.get("/health").json()["observers"]["fallback"]["answering"] == 0
 

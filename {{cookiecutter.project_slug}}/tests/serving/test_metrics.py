@@ -1,5 +1,6 @@
 """Metrics: what Prometheus reads is what was served, of one worker and of several."""
 
+import json
 import os
 import subprocess
 import sys
@@ -188,7 +189,8 @@ def test_the_log_is_told_as_it_is(client: TestClient, log: Log) -> None:
 def test_a_changed_reference_is_not_used(settings: Settings, tmp_path: Path, log: Log) -> None:
     """A reference that the bundle does not vouch for says nothing, and the model answers."""
     refer(tmp_path, 1, REFERENCE)
-    (tmp_path / "1" / "reference.json").write_text("{}", encoding="utf-8")
+    changed = json.dumps(REFERENCE | {"rows": 1})
+    (tmp_path / "1" / "reference.json").write_text(changed, encoding="utf-8")
     with TestClient(service(settings, tmp_path, log)) as client:
         assert client.post("/predict", json=ROW | {"count": 99}).status_code == 200
         found = samples(client)

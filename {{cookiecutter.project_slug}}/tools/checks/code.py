@@ -10,7 +10,7 @@ from .repository import Repository
 from .syntax import defined, idle, tests, tree
 
 DOCUMENT = 15  # words that a document has at least
-TARGET = re.compile(r"^[\w.()$/-]+:[^=].*\n(?:\t.+|\n)|^[A-Z_]+ *[?:]?= *\S", re.MULTILINE)
+TARGET = re.compile(r"^[\w.()$/-]+:[^=].*\n(?:\t.+|\n)|^[A-Z_]+ *[?:+]?= *\S", re.MULTILINE)
 
 
 def code_faults(name: str, text: str) -> Iterator[str]:

@@ -87,11 +87,12 @@ class Assessment:
     notes: list[str]
     ours: bool = True  # was it made by the template?
     deep: bool = False
+    unfinished: int = 5  # the lowest level of which the template does not bring everything yet
 
     @property
     def highest(self) -> int:
-        """The highest level of which this tool knows a capability that it can look for."""
-        return max(it.level for it in self.capabilities)
+        """The highest level of which this tool knows every capability."""
+        return min(max(it.level for it in self.capabilities), self.unfinished - 1)
 
     @property
     def equipped(self) -> int:
@@ -115,7 +116,7 @@ class Assessment:
 
     def _reached(self, holds: Any) -> int:
         missed = [it.level for it in self.capabilities if not holds(it)]
-        return min(missed, default=self.highest + 1) - 1
+        return min([*missed, self.highest + 1]) - 1
 
 
 def load() -> None:
@@ -134,7 +135,9 @@ def assess(repository: Repository) -> Assessment:
         if not entry.get("planned") and applies(repository, entry)
     ]
     notes += practise(repository, found)
-    return Assessment(claim(repository), found, notes, repository.ours)
+    planned = [it["level"] for it in repository.capabilities.values() if it.get("planned")]
+    unfinished = min(planned, default=5)
+    return Assessment(claim(repository), found, notes, repository.ours, unfinished=unfinished)
 
 
 def applies(repository: Repository, entry: dict[str, Any]) -> bool:

@@ -99,7 +99,6 @@ def threats(repository: Repository) -> Iterator[str]:
 @sign("serving.load", "the load that the service has to carry is written down")
 def budgets(repository: Repository) -> Iterator[str]:
     """Budgets for time, errors and memory."""
-    yield from without_library(repository, "serving.load")
     yield from settings(repository, "load", "p95_ms", "error_share", "memory_mib")
 
 

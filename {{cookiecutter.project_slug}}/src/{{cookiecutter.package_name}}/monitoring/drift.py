@@ -37,14 +37,9 @@ def write(compared: list[Pair], found: list[Verdict], settings: Drift, path: Pat
     ]
     register(settings)
     counts = Counter(it.column for it in compared)
-    metrics = [
-        ValueDrift(
-            column=it.label,
-            method="ks_two_samples" if it.numeric else "counts_two_samples",
-            threshold=allowed[it.column] / counts[it.column],
-        )
-        for it in shown
-    ]
+    least = {it.label: allowed[it.column] / counts[it.column] for it in shown}
+    tests = {it.label: f"{'ks' if it.numeric else 'counts'}_two_samples" for it in shown}
+    metrics = [ValueDrift(column=it, method=tests[it], threshold=least[it]) for it in least]
     definition = DataDefinition(
         numerical_columns=[it.label for it in shown if it.numeric],
         categorical_columns=[it.label for it in shown if not it.numeric],

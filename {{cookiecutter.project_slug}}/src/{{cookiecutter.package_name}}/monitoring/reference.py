@@ -1,7 +1,6 @@
 """The reference: what the champion was trained on, kept beside it for all that watches it."""
 
 import json
-import time
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -40,7 +39,7 @@ class Reference:
 def files(trained: Trained) -> dict[str, bytes]:
     """What goes into the bundle of a model: samples of inputs and of predictions, and the facts.
 
-    Equal but for `trained_at` where the training is.  No column that the model does not see.
+    The same training has the same ones.  No column that the model does not see.
     """
     seed = trained.settings.seed
     return {
@@ -74,7 +73,7 @@ def facts(trained: Trained) -> dict[str, Any]:
     numeric = pd.api.types.is_float_dtype(certain) or trained.settings.problem == "regression"
     steps = certain.quantile(np.linspace(0, 1, 11)).tolist() if numeric else []
     return {
-        "trained_at": int(time.time()),
+        "trained_at": int(trained.at),
         "rows": len(trained.train),
         "columns": {
             name: edges(trained.train[name], contract.columns[name]) for name in contract.inputs()

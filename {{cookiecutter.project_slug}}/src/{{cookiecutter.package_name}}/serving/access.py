@@ -163,6 +163,8 @@ def opened(settings: Settings) -> Guard:
             f"serving.host = {host!r}, and {access.key_file} holds no key: anybody who reaches it"
             " could ask; add a key: make key NAME=…  To let everybody ask: access.open = true"
         )
+    if not (ring.locked or loopback(host)):
+        LOG.warning("anybody who reaches %s may ask; to change that: make key NAME=…", host)
     return Guard(settings, ring)
 
 

@@ -1,4 +1,4 @@
-"""The table of predictions.  The only file that imports SQLAlchemy."""
+"""The table of predictions.  The only file of the service that imports SQLAlchemy."""
 
 from collections.abc import Sequence
 from typing import Any
