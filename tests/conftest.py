@@ -32,6 +32,9 @@ FIXED = {"author_name": "Ada Lovelace", "author_email": "ada@example.com", "pyth
 
 Generate = Callable[..., Path]
 
+# These tests keep every core busy: a second process of a project's own tests would only cost.
+os.environ.setdefault("PYTEST_XDIST_AUTO_NUM_WORKERS", "1")
+
 
 def files(project: Path) -> dict[str, bytes]:
     """Every file of a project but git's own, as path to content."""

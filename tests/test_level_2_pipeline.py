@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow]
 
 STEPS = {"ingest", "check", "split", "tune", "train", "evaluate", "gate", "register"}
 SRC = Path("src/my_problem")
-KILLS = 20
+KILLS = int(os.environ.get("KILLS", "8"))  # each run draws other moments; for long: KILLS=100
 SMALL = {
     "MY_PROBLEM_TUNING__TRIALS": "1",
     "MY_PROBLEM_DATA__PATH": "data/sample/flights-2013-0[1-3].csv",
@@ -211,7 +211,7 @@ def killed(project: Path, chance: random.Random, **environment: str) -> float:
 
 
 def test_a_kill_at_any_moment_leaves_no_champion_that_the_log_does_not_name(project: Path) -> None:
-    """After each of 20 kills the champion is one of the log; the next run succeeds."""
+    """After each of some kills the champion is one of the log; the next run succeeds."""
     seed = random.SystemRandom().randrange(2**32)
     chance = random.Random(seed)
     print(f"seed {seed}")
