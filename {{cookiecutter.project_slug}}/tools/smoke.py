@@ -1,7 +1,7 @@
 """Ask a running service whether it is ready, which commit it holds, and for one prediction.
 
-`python tools/smoke.py http://127.0.0.1:8000 [COMMIT]` ends with 0, or says what is wrong.  KEY in the
-environment is sent along.
+`python tools/smoke.py http://127.0.0.1:8000 [COMMIT]` ends with 0, or says what is wrong.
+KEY in the environment is sent along.
 """
 
 import json
