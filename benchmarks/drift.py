@@ -95,8 +95,7 @@ def alarms(package: str, count: int, window: int) -> pd.DataFrame:
         new = rows(random, window), answers(random, window)
         compared = comparison.pairs(reference("1", "model", agreed, *old, {}), newest(window, *new))
         for it in comparison.verdicts(compared, settings):
-            by_p = it.p <= it.threshold
-            found.append((report, it.column, by_p, it.drifted))
+            found.append((report, it.column, it.p <= it.threshold, it.drifted))
     return pd.DataFrame(found, columns=["report", "column", "p", "drifted"])
 
 
@@ -172,7 +171,8 @@ def scale(package: str, count: int) -> None:
         most = used.ru_maxrss / 1024
         busy = used.ru_utime + used.ru_stime
         print(
-            f"{count:,} rows, {size:.0f} MB: {seconds:.1f} s ({busy:.1f} s of CPU), {most:.0f} MiB, exit {ended}"
+            f"{count:,} rows, {size:.0f} MB: {seconds:.1f} s ({busy:.1f} s of CPU), {most:.0f} MiB,"
+            f" exit {ended}"
         )
 
 
