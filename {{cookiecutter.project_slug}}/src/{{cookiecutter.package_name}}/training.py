@@ -29,8 +29,8 @@ class Trained:
     """A trained model and what is known about it.
 
     `train` and `holdout` hold the columns of the contract; `predictions` and `baseline` what the
-    model and one that ignores the features say of each row of `holdout`; the fit took `seconds` and ended `at`, in
-    seconds since 1970.
+    model and one that ignores the features say of each row of `holdout`; the fit took `seconds`
+    and ended `at`, in seconds since 1970.
     """
 
     settings: Settings
