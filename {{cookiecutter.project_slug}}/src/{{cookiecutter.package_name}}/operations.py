@@ -27,8 +27,8 @@ class Access(Section):
     """Who may ask the service, how much at once, and how often.
 
     `key_file`: hashed keys.  Without one in it everybody may ask; with `open = false` the service
-    then starts only where no other machine reaches it.  `requests_per_minute`: of a key, or of an address where there are no
-    keys, at each worker; 0 for no limit.
+    then starts only where no other machine reaches it.  `requests_per_minute`: of a key, or of an
+    address where there are no keys, at each worker; 0 for no limit.
     """
 
     key_file: str = "models/serving/keys.json"

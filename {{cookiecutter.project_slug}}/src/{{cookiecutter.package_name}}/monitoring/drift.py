@@ -39,13 +39,16 @@ def write(compared: list[Pair], found: list[Verdict], settings: Drift, path: Pat
     counts = Counter(it.column for it in compared)
     least = {it.label: allowed[it.column] / counts[it.column] for it in shown}
     tests = {it.label: f"{'ks' if it.numeric else 'counts'}_two_samples" for it in shown}
-    metrics = [ValueDrift(column=it, method=tests[it], threshold=least[it]) for it in least]
     definition = DataDefinition(
         numerical_columns=[it.label for it in shown if it.numeric],
         categorical_columns=[it.label for it in shown if not it.numeric],
     )
-    sides = {it.label: it.found for it in shown}, {it.label: it.reference for it in shown}
-    report = Report(metrics).run(*(Dataset.from_pandas(frame(it), definition) for it in sides))
+    report = Report(
+        [ValueDrift(column=it, method=tests[it], threshold=least[it]) for it in least]
+    ).run(
+        Dataset.from_pandas(frame({it.label: it.found for it in shown}), definition),
+        Dataset.from_pandas(frame({it.label: it.reference for it in shown}), definition),
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     report.save_html(str(path))
     return report.dict()
