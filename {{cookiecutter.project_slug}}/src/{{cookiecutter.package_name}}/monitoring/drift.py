@@ -61,7 +61,7 @@ def frame(columns: dict[str, pd.Series]) -> pd.DataFrame:
 
 def register(settings: Drift) -> None:
     """Have Evidently know our tests, for which both samples are samples."""
-    # pylint: disable=import-outside-toplevel  # as above
+    # pylint: disable=import-outside-toplevel  # Evidently takes 5 s
     from evidently.legacy.calculations.stattests import StatTest, register_stattest
     from evidently.legacy.core import ColumnType
 

@@ -22,6 +22,7 @@ def sheet() -> tuple[Figure, Axes]:
     """An empty plot over time."""
     figure = Figure(figsize=(7.4, 3.4), layout="constrained")
     axes = figure.add_subplot()
+    # matplotlib has no types for these two.
     locator: Any = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
     form: Any = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)

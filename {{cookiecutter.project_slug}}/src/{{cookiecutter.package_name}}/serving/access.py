@@ -180,4 +180,5 @@ def extend(app: FastAPI, settings: Settings) -> None:
         document["paths"]["/predict"]["post"]["security"] = [{"key": []}, {}]
         return document
 
+    # FastAPI's own way to describe more than it knows.
     app.openapi = described  # type: ignore[method-assign]

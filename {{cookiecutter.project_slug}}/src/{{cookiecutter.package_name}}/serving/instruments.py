@@ -46,7 +46,8 @@ class Instruments:
 
     def __init__(self) -> None:
         # A second series for each, of which nobody asks.
-        disable_created_metrics()  # type: ignore[no-untyped-call]
+        # A second series for each, of which nobody asks.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
         self._registry = CollectorRegistry()
         self.total = {
             name: Counter(f"serving_{name}_total", words, labels, registry=self._registry)
@@ -78,7 +79,7 @@ class Instruments:
         shown.register(Told(champion, trained_at))
         if shared := os.environ.get(SHARED):
             bury(Path(shared))
-            MultiProcessCollector(shown)  # type: ignore[no-untyped-call]
+            MultiProcessCollector(shown)  # type: ignore[no-untyped-call]  # it has no types
             return generate_latest(shown)
         return generate_latest(shown) + generate_latest(self._registry)
 
@@ -102,14 +103,11 @@ class Told(Collector):  # pylint: disable=too-few-public-methods  # all that a c
 
 
 def observe_all(histogram: Histogram, values: Sequence[float]) -> None:
-    """Observe many values at once: one at a time, 10,000 take as long as their predictions.
-
-    prometheus_client has no public way to do so.
-    """
+    """Observe many values at once: one at a time, 10,000 take as long as their predictions."""
     if len(values) == 1:
         histogram.observe(values[0])
         return
-    # pylint: disable=protected-access
+    # pylint: disable=protected-access  # there is no public way to observe many at once
     bounds = histogram._upper_bounds
     for place, count in Tally(bisect_left(bounds, value) for value in values).items():
         histogram._buckets[place].inc(count)
@@ -130,4 +128,4 @@ def bury(shared: Path) -> None:
 def leave(pid: int) -> None:
     """Count a worker among the living no longer, where there are several."""
     if SHARED in os.environ:
-        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]  # it has no types
