@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pandas as pd
 import pytest
 from {{ cookiecutter.package_name }} import export
+from {{ cookiecutter.package_name }}.monitoring import plots
 from {{ cookiecutter.package_name }}.monitoring.archive import Archive
 from {{ cookiecutter.package_name }}.monitoring.watch import PAGE
 from {{ cookiecutter.package_name }}.monitoring.window import Extent, window
@@ -81,3 +83,14 @@ def test_the_page_shows_the_requests(
     assert "<dt>rows</dt><dd>8</dd>" in text
     assert text.count("data:image/png;base64,") == 5
     assert "http" not in text.replace("http-equiv", "")
+
+
+def test_brief_traffic_fills_its_plot() -> None:
+    """Requests of one second are shown over seconds, each with a mark of its own."""
+    times = pd.date_range("2024-01-01 12:00", periods=3, freq="100ms", tz="UTC")
+    asked = pd.DataFrame({"time": times, "version": "one", "rows": 1, "ms": 2.0})
+    for draw in (plots.requests, plots.latency, plots.versions):
+        (axes,) = draw(asked).axes
+        first, last = axes.get_xlim()  # in days
+        assert (last - first) * 24 * 3600 < 60
+        assert axes.collections or all(line.get_marker() == "." for line in axes.lines)

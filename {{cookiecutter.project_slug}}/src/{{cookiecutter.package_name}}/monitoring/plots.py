@@ -18,17 +18,20 @@ MANY = 8  # classes or versions that have a colour of their own
 BAD = "#b3261e"
 
 
-def sheet() -> tuple[Figure, Axes]:
-    """An empty plot over time."""
+def sheet(times: pd.Series) -> tuple[Figure, Axes]:
+    """An empty plot from the first of these times to the last, of half a minute at least."""
     figure = Figure(figsize=(7.4, 3.4), layout="constrained")
     axes = figure.add_subplot()
     # matplotlib has no types for these two.
-    locator: Any = AutoDateLocator(maxticks=8)  # type: ignore[no-untyped-call]
+    locator: Any = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
     form: Any = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(form)
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", alpha=0.3)
+    first, last = (moment.tz_localize(None) for moment in (times.min(), times.max()))
+    margin = max((last - first) / 50, pd.Timedelta(seconds=15))
+    axes.set(xlim=(first - margin, last + margin))
     return figure, axes
 
 
@@ -42,23 +45,24 @@ def steps(times: pd.Series) -> pd.Series:
 
 def requests(asked: pd.DataFrame) -> Figure:
     """How many requests and rows there were in each step."""
-    figure, axes = sheet()
+    figure, axes = sheet(asked["time"])
     found = asked.groupby(steps(asked["time"]))["rows"].agg(["count", "sum"])
-    axes.plot(found.index, found["sum"], label="rows", color="tab:orange")
-    axes.plot(found.index, found["count"], label="requests", color="tab:blue")
-    width = (asked["time"].max() - asked["time"].min()).total_seconds() / STEPS / 60
-    axes.set(ylabel=f"in each {max(width, 1 / 60):.3g} minutes", ylim=(0, None))
+    axes.plot(found.index, found["sum"], label="rows", color="tab:orange", marker=".")
+    axes.plot(found.index, found["count"], label="requests", color="tab:blue", marker=".")
+    width = max((asked["time"].max() - asked["time"].min()).total_seconds() / STEPS, 1)
+    shown = f"{width:.0f} s" if width < 60 else f"{width / 60:.3g} minutes"
+    axes.set(ylabel=f"in each {shown}", ylim=(0, None))
     axes.legend(frameon=False)
     return figure
 
 
 def latency(asked: pd.DataFrame) -> Figure:
     """The median latency, and the one that 5 % of the requests exceed."""
-    figure, axes = sheet()
+    figure, axes = sheet(asked["time"])
     groups = asked.groupby(steps(asked["time"]))["ms"]
     for share, color in ((0.95, "tab:orange"), (0.5, "tab:blue")):
         found = groups.quantile(share)
-        axes.plot(found.index, found, label=f"p{share * 100:.0f}", color=color)
+        axes.plot(found.index, found, label=f"p{share * 100:.0f}", color=color, marker=".")
     axes.set(ylabel="milliseconds", ylim=(0, None))
     axes.legend(frameon=False)
     return figure
@@ -66,14 +70,14 @@ def latency(asked: pd.DataFrame) -> Figure:
 
 def versions(asked: pd.DataFrame) -> Figure:
     """The share of the requests that each model has answered."""
-    figure, axes = sheet()
+    figure, axes = sheet(asked["time"])
     stack(axes, asked["time"], asked["version"], "share of requests")
     return figure
 
 
 def predictions(said: pd.DataFrame, before: pd.DataFrame) -> Figure:
     """The share of each class, or how numbers are spread, beside what was on held-out rows."""
-    figure, axes = sheet()
+    figure, axes = sheet(said["time"])
     if said["score"].notna().any() or not pd.api.types.is_numeric_dtype(said["prediction"]):
         stack(axes, said["time"], said["prediction"].astype("str"), "share of answers")
         shares = before["prediction"].astype("str").value_counts(normalize=True).head(3)
@@ -83,7 +87,7 @@ def predictions(said: pd.DataFrame, before: pd.DataFrame) -> Figure:
     groups = said.groupby(steps(said["time"]))["prediction"]
     low, middle, high = (groups.quantile(share) for share in (0.1, 0.5, 0.9))
     axes.fill_between(low.index, low, high, alpha=0.25, label="80 % of the answers")
-    axes.plot(middle.index, middle, label="median")
+    axes.plot(middle.index, middle, label="median", marker=".")
     axes.axhline(before["prediction"].median(), color="black", ls="--", label="median, held out")
     axes.set(ylabel="prediction")
     axes.legend(frameon=False)
@@ -96,6 +100,8 @@ def stack(axes: Axes, times: pd.Series, names: pd.Series, title: str) -> None:
     names = names.where(names.isin(kept), "others")
     shares = pd.crosstab(steps(times), names, normalize="index")
     shares = shares[list(names.value_counts().index)]
+    if len(shares) == 1:  # no area, but a width
+        shares = pd.concat([shares, shares.rename(lambda at: at + pd.Timedelta(seconds=1))])
     axes.stackplot(shares.index, shares.T.to_numpy(), labels=[str(it)[:20] for it in shares])
     axes.set(ylabel=title, ylim=(0, 1))
     axes.legend(frameon=True, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
@@ -103,7 +109,7 @@ def stack(axes: Axes, times: pd.Series, names: pd.Series, title: str) -> None:
 
 def ordinary(newest: Window, champion: Reference) -> Figure:
     """The share of rows with something missing, and with something that training has not seen."""
-    figure, axes = sheet()
+    figure, axes = sheet(newest.said["time"])
     step = steps(newest.said["time"])
     curves = {
         "something missing": newest.rows.isna().any(axis=1),
@@ -111,7 +117,7 @@ def ordinary(newest: Window, champion: Reference) -> Figure:
     }
     for name, marks in curves.items():
         found = marks.groupby(step).mean() * 100
-        axes.plot(found.index, found, label=f"{name} ({marks.mean():.1%})")
+        axes.plot(found.index, found, label=f"{name} ({marks.mean():.1%})", marker=".")
     axes.set(ylabel="% of rows", ylim=(0, None))
     axes.legend(frameon=False)
     return figure
@@ -135,7 +141,7 @@ def outside(rows: pd.DataFrame, champion: Reference) -> pd.Series:
 
 def drifts(verdicts: pd.DataFrame, smallest: float) -> Figure:
     """The effect of each column in each report; those that drifted at some time have a name."""
-    figure, axes = sheet()
+    figure, axes = sheet(verdicts["time"])
     drifted = verdicts.groupby("column")["drifted"].any()
     order: Iterable[str] = verdicts.groupby("column")["effect"].max().sort_values().index[::-1]
     named = [name for name in order if drifted[name]][:MANY]
@@ -147,7 +153,5 @@ def drifts(verdicts: pd.DataFrame, smallest: float) -> Figure:
     axes.scatter(bad["time"], bad["effect"], color=BAD, zorder=4, s=18)
     axes.axhline(smallest, color=BAD, ls="--", lw=1, label="smallest that is drift")
     axes.set(ylabel="effect (Cohen)", ylim=(0, max(1.0, np.nanmax(verdicts["effect"]) * 1.1)))
-    ends, day = verdicts["time"].agg(["min", "max"]), pd.Timedelta(days=1)
-    axes.set(xlim=(ends["min"] - day, ends["max"] + day))
     axes.legend(frameon=True, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
     return figure
