@@ -29,6 +29,7 @@ NAMES = {
     "serving_predictions",
     "serving_score",
     "serving_model_info",
+    "serving_model_max_age_seconds",
     "serving_model_ready",
     "serving_model_trained_timestamp_seconds",
     "serving_log_dropped",
@@ -158,8 +159,17 @@ def test_the_model_is_told_and_an_earlier_one_forgotten(client: TestClient, tmp_
     assert found["serving_model_trained_timestamp_seconds"] == REFERENCE["trained_at"]
     refer(tmp_path, 2, REFERENCE | {"trained_at": None})
     client.app.state.follower.look()  # type: ignore[attr-defined]
-    told = [name for name in samples(client) if name.startswith("serving_model")]
-    assert told == ["serving_model_info model-2 native 2", "serving_model_ready"]
+    told = {name for name in samples(client) if name.startswith("serving_model")}
+    still = {"serving_model_max_age_seconds", "serving_model_ready"}
+    assert told == {"serving_model_info model-2 native 2"} | still
+
+
+def test_the_age_that_is_too_old_is_that_of_the_settings(
+    client: TestClient, settings: Settings
+) -> None:
+    """The alert compares with it, so that it stands in one place."""
+    days = samples(client)["serving_model_max_age_seconds"] / (24 * 3600)
+    assert days == settings.staleness.max_age_days
 
 
 def test_a_service_without_a_model_is_not_ready(

@@ -58,6 +58,7 @@ class Instruments:
         self.outside = Children(self.total["out_of_range"])
         self.waiting = self._gauge("log_waiting", "Requests that wait to be logged", "livesum")
         self.ready = self._gauge("model_ready", "1 where every worker holds a model", "livemin")
+        self.max_age = self._gauge("model_max_age_seconds", "Age that is too old", "livemin")
         self.seconds = self._histogram("request_seconds", "Seconds to an answer", SECONDS)
         self.score: Histogram | None = None
 

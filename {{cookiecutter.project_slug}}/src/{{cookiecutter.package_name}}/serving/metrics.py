@@ -19,6 +19,7 @@ from .instruments import KIND, SHARED, Instruments, leave, observe_all
 from .reference import Reference, cuts, reference
 
 REFRESH = 1.0  # seconds after which the other workers see what waits in the log of this one
+DAY = 24 * 3600  # seconds
 SHARES = tuple(tenth / 10 for tenth in range(1, 11))
 
 
@@ -35,6 +36,7 @@ class Metrics:
         self.others: Sequence[Observer] = ()
         self._settings = settings
         self._made = Instruments()
+        self._made.max_age.set(settings.staleness.max_age_days * DAY)
         self._classifies = settings.problem == "classification"
         if self._classifies:
             self._made.scored(SHARES)
