@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE # where an image sets it, each start compiles all libraries anew
 OUT ?= ..
 
-.PHONY: help setup demo new test test-fast check locks docs
+.PHONY: help setup demo new test test-all test-fast check locks docs
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -24,8 +24,11 @@ demo: setup ## generate a level-2 project in demo/: train, gate, serve, predict,
 new: setup ## [OUT=folder]: ask the questions and generate a project (default: beside this folder)
 	@$(BIN)/cookiecutter . --output-dir "$(OUT)"
 
-test: setup ## all tests: trainings, climbs, services, images, forges; Debian, root, half an hour and more
+test: setup ## all tests: trainings, climbs, services, images, forges; Debian, root, an hour
 	@$(BIN)/pytest -n 2 --dist loadfile
+
+test-all: ## the same, and each of the faults of which `make test` draws some
+	@DRAW=all $(MAKE) --silent test
 
 test-fast: setup ## the tests of the inner loop, under 30 seconds
 	@$(BIN)/pytest -n 2 -m "not slow"

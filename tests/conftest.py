@@ -4,11 +4,13 @@ import atexit
 import importlib.util
 import json
 import os
+import random
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,13 +29,38 @@ CHOICES = {
     if isinstance(choices, list) and not name.startswith("_")
 }
 LEVELS = sorted(CHOICES["maturity_level"])
-BUILT = ["0", "1", "2"]
+BUILT = ["0", "1", "2", "3"]
 FIXED = {"author_name": "Ada Lovelace", "author_email": "ada@example.com", "python_version": "3.11"}
 
 Generate = Callable[..., Path]
 
 # These tests keep every core busy: a second process of a project's own tests would only cost.
 os.environ.setdefault("PYTEST_XDIST_AUTO_NUM_WORKERS", "1")
+# pylint takes two minutes of each `make check`.  It runs where a test asks for it (SKIP="").
+os.environ.setdefault("SKIP", "pylint")
+# Which of many faults of one kind are planted this time; the workers of pytest-xdist get it from here.
+DRAW = os.environ.setdefault("DRAW", str(random.SystemRandom().randrange(10**6)))
+
+
+def pytest_report_header() -> str:
+    """How to repeat what was drawn."""
+    return f"DRAW={DRAW} draws the same faults again, DRAW=all plants every one of them"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of tests marked `drawn(n)` keep n with parameters drawn at random: they plant faults of a kind."""
+    groups: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items if DRAW != "all" else []:
+        if item.get_closest_marker("drawn"):
+            groups[item.nodeid.partition("[")[0]].append(item)
+    dropped: set[pytest.Item] = set()
+    for name, found in groups.items():
+        marker = found[0].get_closest_marker("drawn")
+        count = min(len(found), marker.args[0] if marker else 0)
+        dropped |= set(found) - set(random.Random(DRAW + name).sample(found, count))
+    if dropped:
+        config.hook.pytest_deselected(items=[item for item in items if item in dropped])
+        items[:] = [item for item in items if item not in dropped]
 
 
 def files(project: Path) -> dict[str, bytes]:

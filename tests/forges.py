@@ -72,7 +72,7 @@ def github(project: Path, folder: Path, *options: str, **environment: str) -> Pi
         if name in STAND_INS:  # act checks out by itself
             place = action(folder / name, STAND_INS[name])
             command += ["--local-repository", f"{name}@{sha}={place}"]
-    told = {"ARTIFACTS": str(folder / "artifacts"), "UV_CACHE_DIR": uv_cache()} | environment
+    told = {"ARTIFACTS": str(folder / "artifacts")} | shared() | environment
     for name, value in told.items():
         command += ["--env", f"{name}={value}"]
     done = run(*command, *options, at=project, XDG_CACHE_HOME=str(folder / "cache"), **environment)
@@ -85,7 +85,7 @@ def github(project: Path, folder: Path, *options: str, **environment: str) -> Pi
 def gitlab(project: Path, *jobs: str, **variables: str) -> Pipeline:
     """Run the GitLab pipeline of a project, or only some jobs, each in a folder of its own."""
     command = [gitlab_ci_local(), "--force-shell-executor", "--shell-isolation"]
-    for name, value in ({"UV_CACHE_DIR": uv_cache()} | variables).items():
+    for name, value in (shared() | variables).items():
         command += ["--variable", f"{name}={value}"]
     done = run(*command, *jobs, at=project)
     printed = COLOUR.sub("", done.stdout + done.stderr)
@@ -105,7 +105,7 @@ def gitlab_ci_local() -> str:
     return str(program)
 
 
-def uv_cache() -> str:
-    """Where uv keeps packages here: the jobs share it, as a forge's cache would."""
+def shared() -> dict[str, str]:
+    """What the jobs take from the tests: where uv keeps packages, as a forge's cache would, and SKIP."""
     told = subprocess.run(["uv", "cache", "dir"], capture_output=True, text=True, check=True)
-    return told.stdout.strip()
+    return {"UV_CACHE_DIR": told.stdout.strip(), "SKIP": os.environ["SKIP"]}

@@ -377,6 +377,7 @@ FAULTS: dict[str, tuple[str, Callable[[Path], None], str]] = {
 
 
 @pytest.mark.slow
+@pytest.mark.drawn(3)
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_turns_the_job_of_github_red(
     small: Callable[[str], Path], tmp_path: Path, name: str
@@ -390,6 +391,7 @@ def test_a_planted_fault_turns_the_job_of_github_red(
 
 
 @pytest.mark.slow
+@pytest.mark.drawn(3)
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_turns_the_job_of_gitlab_red(
     small: Callable[[str], Path], name: str
@@ -440,6 +442,7 @@ MUTANTS = {
 
 
 @pytest.mark.slow
+@pytest.mark.drawn(1)
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_mutant_dies_in_the_job_that_tests(
     copied: Callable[[str], Path], tmp_path: Path, name: str

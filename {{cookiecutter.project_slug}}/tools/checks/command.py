@@ -28,5 +28,6 @@ def ended(command: tuple[str, ...], timeout: float, **options: Any) -> Done:
 
 def place(kind: str) -> str:
     """Where uv keeps packages or Pythons for the user: a copy with another home shares them."""
-    told = subprocess.run(["uv", kind, "dir"], capture_output=True, text=True, check=False)
+    uv = os.environ.get("UV", "uv")  # set by `uv run`, which need not be on the PATH
+    told = subprocess.run([uv, kind, "dir"], capture_output=True, text=True, check=False)
     return told.stdout.strip()
