@@ -223,6 +223,17 @@ def broken(path: str, old: str, new: str) -> Callable[[Path], object]:
     return lambda project: plant(project / f"{inside}{path}", old, new)
 
 
+# Whose signs read the files of another capability: they fall with it, as what they promise does.
+LEANING = {
+    "data.split": {"gov.risk"},
+    "monitor.alerts": {"gov.risk", "monitor.staleness"},
+    "monitor.metrics": {"serving.fallback", "serving.load", "serving.security"},
+    "pipeline.flow": {"gov.risk"},
+    "registry.gate": {"gov.risk"},
+    "serving.api": {"gov.risk", "serving.security"},
+    "serving.fallback": {"gov.risk", "serving.security"},
+    "serving.security": {"gov.risk"},
+}
 HOOK = (
     "      - {id: private-key, name: private keys, entry: .venv/bin/detect-private-key,"
     " language: system, types: [text]}\n"

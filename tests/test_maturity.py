@@ -23,7 +23,7 @@ from conftest import (
     plant,
     run,
 )
-from faults import RECORDS, Fault
+from faults import LEANING, RECORDS, Fault
 from services import serving
 
 maturity_tool()  # `checks` is found from here on, so its imports come after a call
@@ -87,8 +87,16 @@ def test_a_fresh_project_is_equipped_for_its_level_and_has_practised_nothing(
     project = committed(generate(maturity_level=level, **options), tmp_path)
     found = grading.assess(Repository(project))
     assert [(it.id, it.problems) for it in found.capabilities if it.problems] == []
-    assert report.headline(found) == f"claimed {level} | equipped {level} | practised 0"
-    assert report.code(found) == 0
+    planned = [it["level"] for it in MANIFEST["capabilities"].values() if it.get("planned")]
+    equipped = min([int(level), *(lowest - 1 for lowest in planned)])
+    assert report.headline(found) == f"claimed {level} | equipped {equipped} | practised 0"
+    assert report.code(found) == (equipped < int(level))
+
+
+def fallen(grades: dict[str, str], name: str, grade: str) -> dict[str, str]:
+    """The grades after one capability has fallen, and with it those that lean on its files."""
+    leaning = {it for it in LEANING.get(name, ()) if grades[it] == "present"}
+    return grades | dict.fromkeys(leaning, "declared") | {name: grade}
 
 
 def own(name: str, project: Path) -> list[Path]:
@@ -104,11 +112,11 @@ def own(name: str, project: Path) -> list[Path]:
 def test_without_its_files_a_capability_is_absent_and_no_other_changes(
     generate: Generate, tmp_path: Path, before: Any, level: str, name: str
 ) -> None:
-    """Each capability's files removed: that one is absent, no other has another grade."""
+    """Each capability's files removed: that one is absent, those that lean on them are declared."""
     project = committed(generate(maturity_level=level), tmp_path)
     for path in own(name, project):
         path.unlink()
-    assert graded(project) == before(level) | {name: "absent"}
+    assert graded(project) == fallen(before(level), name, "absent")
 
 
 @pytest.mark.slow
@@ -122,7 +130,7 @@ def test_files_that_hold_nothing_raise_nothing(
     project = committed(generate(maturity_level=level), tmp_path)
     for path in own(name, project):
         path.write_text(NONSENSE[kind], encoding="utf-8")
-    assert graded(project) == before(level) | {name: "declared"}
+    assert graded(project) == fallen(before(level), name, "declared")
 
 
 # ---- What was recorded

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-DOMAINS = ("repo", "ci", "doc", "data", "model", "delivery", "serving", "monitoring")
+DOMAINS = ("repo", "ci", "doc", "data", "model", "delivery", "serving", "monitoring", "gov")
 TRIALS = (
     "trials.repo",
     "trials.ci",
@@ -23,6 +23,7 @@ TRIALS = (
     "trials.serving",
     "trials.operations",
     "trials.monitoring",
+    "trials.gov",
 )
 
 Find = Callable[[Any], Iterable[str]]

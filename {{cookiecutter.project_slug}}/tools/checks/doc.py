@@ -1,14 +1,16 @@
-"""What is said about the model: the card."""
+"""What is said about the model and the data: the card, the datasheet."""
 
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from hashlib import sha256
 
 from . import Unknown, record, sign, use
 from .repo import changes
 from .repository import Repository
 
 NAMED = re.compile(r"run `([0-9a-f]{32})`")
+SHA = re.compile(r"sha256 `([0-9a-f]{64})`")
 ROW = re.compile(r"^\| (\w+) \| (\S+) \| (\S+) to (\S+) \| (\S+) \|$", re.MULTILINE)
 
 
@@ -42,6 +44,37 @@ def card_numbers(repository: Repository) -> Iterator[str]:
     for tag in ("data.sha256", "git.commit", "model_version"):
         if run["tags"].get(tag, "") not in text:
             yield f"MODEL_CARD.md: {tag} is not that of its run; run: make card"
+
+
+@sign("doc.datasheet", "the datasheet has a place for what the data hold")
+def sheet_sections(repository: Repository) -> Iterator[str]:
+    """The sheet is a sheet: rendered, or about to be."""
+    for name in repository.glob("DATASHEET.md", "docs/DATASHEET.md"):
+        text = repository.text(name)
+        if repository.ours and "`make datasheet` keeps it" not in text:
+            yield f"{name}: is not what `make datasheet` writes"
+        if SHA.search(text) and "| column | role | kind |" not in text:
+            yield f"{name}: says nothing about the columns"
+
+
+@record("doc.datasheet", "the datasheet is about the data that are here")
+def sheet_data(repository: Repository) -> Iterator[str]:
+    """Compare the sha256 that it names with that of the files."""
+    if named := SHA.search(repository.text("DATASHEET.md")):
+        path = (repository.parsed("config.toml") or {}).get("data", {}).get("path", "")
+        files = sorted(repository.root.glob(path)) if path else []
+        if not files:
+            raise Unknown(f"{path or 'config.toml'}: the data are not here")
+        now = sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+        if named[1] != now:
+            about = f"is about {named[1][:8]}, the data are {now[:8]}"
+            yield f"DATASHEET.md: {about}; run: make datasheet"
+
+
+@use("doc.datasheet")
+def sheets(repository: Repository) -> list[datetime]:
+    """Commits that renew the datasheet."""
+    return changes(repository, "DATASHEET.md")
 
 
 @use("doc.modelcard")

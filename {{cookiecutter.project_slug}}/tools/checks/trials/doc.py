@@ -1,4 +1,4 @@
-"""Tried and planted: the model card."""
+"""Tried and planted: the model card, the datasheet."""
 
 import re
 from collections.abc import Iterator
@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from .. import Unknown, fault, trial
 from ..doc import ROW, card_numbers
 from ..sandbox import Copy, Failed, last
+from .project import answer
 
 CARD = "MODEL_CARD.md"
+SHEET = "DATASHEET.md"
 
 
 def written(copy: Copy) -> str:
@@ -51,3 +53,32 @@ def edited(copy: Copy) -> Iterator[str]:
     if not done.returncode:
         names = [row[1] for row in rows if row.start() <= at < row.end()]
         yield f"{CARD}: a number of {names[0]} was edited, and `card --check` passes it"
+
+
+@trial("doc.datasheet", "a datasheet made of the data passes its check, and counts their rows")
+def sheet(copy: Copy) -> Iterator[str]:
+    """Ask the project's own check, and count once more."""
+    copy.must("make", "datasheet")
+    rows = answer(copy, "rows", "count")
+    if f"{rows:,} rows of" not in (copy.root / SHEET).read_text(encoding="utf-8"):
+        yield f"{SHEET}: does not say that there are {rows:,} rows"
+    done = copy.cli("datasheet", "--check")
+    if done.returncode:
+        yield f"{SHEET}: fresh from `make datasheet`, and its check fails: {last(done)}"
+    if "datasheet --check" not in copy.must("make", "--dry-run", "check"):
+        yield "make check: does not check the datasheet"
+
+
+@fault("doc.datasheet", "an edited number is refused")
+def edited_sheet(copy: Copy) -> Iterator[str]:
+    """Another digit in the line of a column."""
+    copy.must("make", "datasheet")
+    text = (copy.root / SHEET).read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("| `") and line[-3].isdigit()]
+    if not lines:
+        raise Unknown(f"{SHEET}: no column of numbers in it")
+    line = copy.random.choice(lines)
+    other = line[:-3] + str((int(line[-3]) + copy.random.randint(1, 8)) % 10) + line[-2:]
+    (copy.root / SHEET).write_text(text.replace(line, other), encoding="utf-8")
+    if not copy.cli("datasheet", "--check").returncode:
+        yield f"{SHEET}: a number was edited, and `datasheet --check` passes it"
