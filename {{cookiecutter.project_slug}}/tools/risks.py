@@ -1,9 +1,9 @@
-"""The register of risks: is there a control for each, and has it run?  `python tools/risks.py [--ran]`.
+"""The register of risks: is there a control for each, and has it run?
 
-A test has run where reports/tests.xml, which `make test` writes, says that it passed; an alert where a
-test of the rules fires it; a gate where the log of promotions holds a decision.  Ends with 1 where the
-register cannot be read, a control is not there, or a high risk has none; with --ran also where a control
-of a high risk has not run.
+`python tools/risks.py [--ran]`.  A test has run where reports/tests.xml, which `make test` writes,
+says that it passed; an alert where a test of the rules fires it; a gate where the log of promotions
+holds a decision.  Ends with 1 where the register cannot be read, a control is not there, or a high
+risk has none; with --ran also where a control of a high risk has not run.
 """
 
 import re
@@ -109,12 +109,13 @@ def main() -> None:
     for risk in register.get("risk", []):
         print(f"{str(risk.get('level')):6}  {risk.get('what')}")
         for kind, name in controls(risk):
-            seen = "missing" if not there(kind, name) else "not run" if not ran(kind, name) else "ran"
+            seen = ("ran" if ran(kind, name) else "not run") if there(kind, name) else "missing"
             print(f"          {seen:9}  {kind} {name}")
         wrong += faults(risk, "--ran" in sys.argv[1:])
     if wrong:
         sys.exit("\n".join(f"{REGISTER}: {line}" for line in wrong))
-    print(f"{REGISTER}: {len(register['risk'])} risks, class {register['class']}; every control is there")
+    count, kind = len(register["risk"]), register["class"]
+    print(f"{REGISTER}: {count} risks, class {kind}; every control is there")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The datasheet: what the data hold, counted from the data, never by hand.
 
-Its sections are those of Gebru et al., "Datasheets for Datasets", 2021; what no file can tell stands
-below a line, and is yours.
+Its sections are those of Gebru et al., "Datasheets for Datasets", 2021; what no file can tell
+stands below a line, and is yours.
 """
 
 import argparse

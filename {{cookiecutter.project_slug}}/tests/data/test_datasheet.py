@@ -10,6 +10,8 @@ from {{ cookiecutter.package_name }}.contract import Contract
 from {{ cookiecutter.package_name }}.problem import read_data
 from {{ cookiecutter.package_name }}.settings import Settings
 
+TIMES = "2023-01-31 08:00:00 to 2024-05-01 10:30:00"
+
 
 @pytest.fixture(name="text", scope="module")
 def _text(contract: Contract, settings: Settings) -> str:
@@ -37,9 +39,7 @@ def test_an_edited_count_is_found(text: str, contract: Contract, settings: Setti
     assert "1 rows" in str(found.value) and rows in str(found.value)
 
 
-def test_other_data_make_the_sheet_stale(
-    text: str, contract: Contract, settings: Settings
-) -> None:
+def test_other_data_make_the_sheet_stale(text: str, contract: Contract, settings: Settings) -> None:
     """A row less is another sheet."""
     wanted = datasheet.render(read_data(settings).iloc[1:], contract, settings)
     with pytest.raises(ProjectError, match="run `make datasheet`"):
@@ -53,7 +53,7 @@ def test_other_data_make_the_sheet_stale(
         (["b", "a", "b", None], "b 66.7%, a 33.3%"),
         (list("aaabbcde"), "a 37.5%, b 25.0%, c 12.5%, 2 more"),
         ([True, False, True], "True 66.7%, False 33.3%"),
-        (pd.to_datetime(["2024-05-01", "2023-01-31"]), "2023-01-31 00:00:00 to 2024-05-01 00:00:00"),
+        (pd.to_datetime(["2024-05-01 10:30", "2023-01-31 08:00"]), TIMES),
         ([None, None], "nothing"),
     ],
     ids=["numbers", "words", "many words", "truths", "times", "nothing"],

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from . import sign, use
-from .monitoring import alerts
+from .monitoring import alerts, without
 from .repo import changes
 from .repository import Repository
 
@@ -67,6 +67,12 @@ def there(repository: Repository, kind: str, name: str) -> bool:
     section, _, key = name.partition(".")
     settings: Facts = repository.parsed("pipeline.toml") or {}
     return kind == "gate" and key in settings.get(section, {})
+
+
+@sign("gov.lineage", "a logged prediction can be followed back to run, commit, data and lock")
+def lineage(repository: Repository) -> Iterator[str]:
+    """It asks the log, the registry, MLflow and git."""
+    yield from without(repository, "lineage.py", "Archive", "decided", "get_run", "git", "checksum")
 
 
 @use("gov.ownership")

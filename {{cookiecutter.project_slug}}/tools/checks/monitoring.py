@@ -82,6 +82,15 @@ def skew(repository: Repository) -> Iterator[str]:
     yield from without(repository, "monitoring/skew.py", "predict", "window")
 
 
+@sign("model.explain", "a logged prediction can be taken apart")
+def explained(repository: Repository) -> Iterator[str]:
+    """Something imports a library that explains; at home the values add up by themselves."""
+    if not repository.ours:
+        yield from without_library(repository, "model.explain")
+    yield from without(repository, "explaining.py", "Archive", "contributions", "predict")
+    yield from without(repository, "shapley.py", "def contributions", "output")
+
+
 @sign("monitor.staleness", "how old the champion may get is derived, and an alert watches over it")
 def staleness(repository: Repository) -> Iterator[str]:
     """A rule asks for the age of the champion."""

@@ -80,6 +80,15 @@ class Archive:
             wanted = table.id.in_(numbers[first : first + IDS])
             yield from self._read(query.where(wanted).order_by(table.id))
 
+    def request(self, request_id: str) -> Any:
+        """The newest request of this id: a row of the log.  ProjectError where there is none."""
+        query = sql.select(TABLE).where(TABLE.c.request_id == request_id)
+        found = list(self._read(query.order_by(TABLE.c.id.desc()).limit(1)))
+        if not found:
+            told = "no such request in the prediction log; an answer's header X-Request-ID names it"
+            raise ProjectError(f"{request_id}: {told}")
+        return found[0]
+
     def traffic(self, since: datetime) -> Iterator[Sequence[Any]]:
         """The time, model version, rows and milliseconds of each request to any model."""
         table = TABLE.c

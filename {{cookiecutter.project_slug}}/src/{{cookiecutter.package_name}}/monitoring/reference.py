@@ -127,7 +127,11 @@ def read(folder: Path = FOLDER) -> Reference:
     if not pointer.exists():
         raise ProjectError(f"{pointer}: no champion is published; run `make pipeline`")
     number = str(json.loads(pointer.read_bytes())["version"])
-    place = folder / number
+    return bundled(folder / number, number)
+
+
+def bundled(place: Path, number: str) -> Reference:
+    """The reference in the bundle of a version.  ProjectError where it is damaged or has none."""
     bundle = read_bundle(place)
     if missing := [name for name in (ROWS, SAID, FACTS) if name not in bundle["files"]]:
         older = "it was made before this project was monitored; run `make pipeline`"

@@ -2,7 +2,9 @@
 
 import http.client
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from shutil import which
 from statistics import stdev
 
@@ -13,6 +15,7 @@ from ..service import Service, serving
 from .project import answer
 
 ROWS = 2_000
+OUTPUT = "select output from predictions where request_id = ?"
 READ = "read([row[name] for row in rows for name in names])"
 OTHER = "[v * 1.8 + 32 if type(v) is float else v for v in " + READ + "]"
 SUFFIXES = re.compile(r"_(?:bucket|sum|count|total|created)$")
@@ -144,3 +147,59 @@ def aged(copy: Copy) -> Iterator[str]:
         yield f"make staleness: {last(done)}"
     elif "max_age_days" not in done.stdout:
         yield "make staleness: says no age"
+
+
+def newest(copy: Copy) -> str:
+    """The request that was logged last, once some were asked."""
+    copy.need("rehearse")
+    ask(copy, 0)
+    with closing(sqlite3.connect(copy.root / "predictions.db")) as store:
+        found = store.execute("select request_id from predictions order by id desc limit 1")
+        return str(found.fetchone()[0])
+
+
+@trial("model.explain", "the parts of a logged prediction add up to what was answered")
+def adds_up(copy: Copy) -> Iterator[str]:
+    """Explain one, and add up what is printed."""
+    done = copy.run("make", "explain", ID=newest(copy))
+    if done.returncode:
+        yield f"make explain: {last(done)}"
+        return
+    numbers = [float(it) for it in re.findall(r" ([+-]?\d+\.\d{4})$", done.stdout, re.MULTILINE)]
+    *parts, whole = numbers or [0.0]
+    if len(parts) < 2 or abs(sum(parts) - whole) > 1e-4 * len(parts) * max(1, abs(whole)):
+        yield f"make explain: {len(parts)} parts add up to {sum(parts):.4f}, the answer is {whole}"
+
+
+@fault("model.explain", "an answer that the model does not give any more is not explained")
+def other_answer(copy: Copy) -> Iterator[str]:
+    """Write another answer into the log."""
+    name = newest(copy)
+    with closing(sqlite3.connect(copy.root / "predictions.db")) as store, store:
+        (said,) = store.execute(OUTPUT, [name]).fetchone()
+        other = re.sub(r"\d\.\d+", lambda found: f"{float(found[0]) * 0.5 + 0.3:.6f}", said)
+        store.execute("update predictions set output = ? where request_id = ?", [other, name])
+    if copy.run("make", "explain", ID=name).returncode == 0:
+        yield "make explain: explains an answer that the model does not give"
+
+
+@trial("gov.lineage", "every link from a prediction to its origin holds")
+def traced(copy: Copy) -> Iterator[str]:
+    """Trace one."""
+    done = copy.run("make", "trace", PREDICTION=newest(copy))
+    if done.returncode:
+        yield f"make trace: {last(done)}"
+    for link in ("version", "gate", "run", "commit", "data", "lock"):
+        if not re.search(rf"^{link} +\S", done.stdout, re.MULTILINE):
+            yield f"make trace: says nothing of {link}"
+
+
+@fault("gov.lineage", "a link that is broken is named")
+def cut(copy: Copy) -> Iterator[str]:
+    """Change the commit of the run in MLflow."""
+    name = newest(copy)
+    with closing(sqlite3.connect(copy.root / "mlflow.db")) as store, store:
+        store.execute("update tags set value = ? where key = 'git.commit'", ["0" * 40])
+    done = copy.run("make", "trace", PREDICTION=name)
+    if not done.returncode or "git.commit" not in done.stderr:
+        yield "make trace: the run says another commit than the gate, and nobody sees it"

@@ -1,0 +1,201 @@
+"""Explaining: what made one logged prediction what it is, and what the champion uses in general.
+
+The model of the registry answers the logged row again; that must be the logged answer.  A
+contribution says what the model used, not what would change the world.
+"""
+
+import argparse
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+import pandas as pd
+from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits
+
+from . import ProjectError, publishing, versions
+from .export import TOLERANCE
+from .history import Entry
+from .monitoring.archive import Archive
+from .monitoring.reference import Reference, bundled, read
+from .monitoring.skew import apart, trained
+from .monitoring.window import framed, logged
+from .prediction import predict
+from .settings import Settings, load
+from .shapley import Output, contributions
+
+BACKGROUND = 50  # rows of the training that stand for "not known"
+ROWS, ORDERS = 30, 4  # rows over which importance is averaged; for each a rough estimate will do
+SHOWN = 20  # columns in a picture
+PICTURE, IMPORTANCE = Path("reports/explanation.png"), Path("reports/importance.png")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The parts of one output: `base` and the values of `parts`, by column, add up to `output`.
+
+    `what` names the output, `values` holds the inputs as text by column.
+    """
+
+    what: str
+    base: float
+    output: float
+    parts: pd.Series
+    values: dict[str, str]
+
+
+def explain(
+    model: Any, row: pd.DataFrame, label: Any, champion: Reference, seed: int
+) -> Explanation:
+    """What each input adds to the probability of `label`, or to the number that is predicted."""
+    output, what = measured(model, label)
+    with threadpool_limits(1):
+        base, parts = contributions(output, row, background(champion, seed), seed)
+        whole = float(output(row)[0])
+    values = {str(name): str(value) for name, value in row.iloc[0].items()}
+    return Explanation(what, base, whole, pd.Series(parts, index=row.columns), values)
+
+
+def measured(model: Any, label: Any) -> tuple[Output, str]:
+    """The function whose output is explained, and its name.
+
+    The probability of a class where the model gives some, else whether it is that class.
+    """
+    column = f"probability_{label}"
+
+    def output(rows: pd.DataFrame) -> np.ndarray:
+        found = predict(model, rows)
+        if column in found:
+            return found[column].to_numpy("float64")
+        if isinstance(label, (bool, str)):
+            return (found["prediction"].astype(str) == str(label)).to_numpy("float64")
+        return found["prediction"].to_numpy("float64")
+
+    probable = hasattr(model, "predict_proba")
+    return output, f"probability of {label}" if probable else "prediction"
+
+
+def background(champion: Reference, seed: int) -> pd.DataFrame:
+    """Rows of the training, drawn by the seed."""
+    rows = champion.rows
+    return rows.sample(min(BACKGROUND, len(rows)), random_state=seed).reset_index(drop=True)
+
+
+def importance(model: Any, champion: Reference, seed: int) -> pd.Series:
+    """How much each input moves the model's answers, on average, the most important first."""
+    rows = champion.rows.sample(min(ROWS, len(champion.rows)), random_state=seed + 1)
+    known, found = background(champion, seed), []
+    with threadpool_limits(1):  # threads cost more than they bring where others compute too
+        labels = predict(model, rows)["prediction"].tolist()
+        for place, label in enumerate(labels):
+            row = rows.iloc[[place]].reset_index(drop=True)
+            output, _ = measured(model, label)
+            found.append(np.abs(contributions(output, row, known, seed, ORDERS)[1]))
+    parts = pd.Series(np.mean(found, axis=0), index=rows.columns)
+    return parts.sort_values(ascending=False, kind="stable")
+
+
+def decided(model_version: str) -> Entry:
+    """The decision that made this model champion.  ProjectError where the registry knows none."""
+    for entry in reversed(versions.held().entries):
+        if entry.model_version == model_version and entry.action != "refuse":
+            return entry
+    raise ProjectError(f"model {model_version}: no decision of the registry is about it")
+
+
+def reference_of(entry: Entry) -> Reference:
+    """The reference of a version, from its bundle here or from its run."""
+    number = str(entry.version)
+    if (publishing.SERVING / number).is_dir():
+        return bundled(publishing.SERVING / number, number)
+    with tempfile.TemporaryDirectory() as folder:
+        return bundled(publishing.download(entry.run_id, folder), number)
+
+
+def table(found: Explanation) -> str:
+    """Each input with its value and what it adds, the largest first; then the sum."""
+    order = found.parts.abs().sort_values(ascending=False, kind="stable").index
+    width = max(map(len, map(str, [*order, "the average answer"])))
+    lines = [f"{'the average answer':{width}}  {'':24}  {found.base:+10.4f}"]
+    lines += [
+        f"{name!s:{width}}  {found.values[str(name)][:24]:24}  {found.parts[name]:+10.4f}"
+        for name in order
+    ]
+    return "\n".join([*lines, f"{found.what:{width}}  {'':24}  {found.output:10.4f}"])
+
+
+def bars(parts: pd.Series, title: str, path: Path) -> None:
+    """Write a picture of what each column adds, the largest on top."""
+    order = parts.abs().sort_values(ascending=False, kind="stable").index[:SHOWN][::-1]
+    shown = parts[order]
+    figure = Figure(figsize=(7.4, 1.2 + 0.3 * len(shown)), layout="constrained")
+    axes = figure.add_subplot()
+    colours = ["tab:orange" if value < 0 else "tab:blue" for value in shown]
+    axes.barh([str(name) for name in order], shown, color=colours)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set(title=title, xlabel="what it adds")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+
+
+def logged_row(settings: Settings, request_id: str, place: int) -> tuple[Any, Any, Any]:
+    """The logged request, and of one row in it the inputs and the answer.
+
+    Raises ProjectError where there is no such row, or a stand-in has answered it.
+    """
+    with Archive(settings.serving.log) as archive:
+        request = archive.request(request_id)
+    rows, answers = orjson.loads(request.inputs), orjson.loads(request.output)
+    if not 1 <= place <= len(rows):
+        raise ProjectError(f"ROW={place}: request {request_id} has {len(rows)} rows, from 1 on")
+    if answers[place - 1].get("fallback"):
+        raise ProjectError(f"{request_id}: a stand-in has answered it; no model says why")
+    return request, rows[place - 1], answers[place - 1]
+
+
+def one(settings: Settings, request_id: str, place: int) -> None:
+    """Explain a logged row.  ProjectError where the model now says something else of it."""
+    request, inputs, answer = logged_row(settings, request_id, place)
+    entry = decided(request.model_version)
+    champion, model = reference_of(entry), trained(str(entry.version))
+    line = (request_id, request.time, inputs, answer)
+    row = framed([line], logged(champion.contract))
+    off = float(apart(predict(model, row), pd.Series([answer]))[0])
+    if not off <= TOLERANCE:
+        now = predict(model, row).iloc[0].to_dict()
+        told = f"v{entry.version} says {now}, logged is {answer}; run `make skew`"
+        raise ProjectError(f"{request_id}: the answer cannot be had again: {told}")
+    found = explain(model, row, answer["prediction"], champion, settings.seed)
+    print(f"{request_id}, row {place}, of {request.time:%Y-%m-%d %H:%M} UTC")
+    print(f"answered {answer['prediction']!r} by v{entry.version}; again: apart by {off:.2g}\n")
+    print(table(found))
+    shown = found.parts.rename(lambda name: f"{name} = {found.values[str(name)][:16]}")
+    bars(shown, f"{found.what}: {found.output:.4g} (on average {found.base:.4g})", PICTURE)
+    print(f"\nEach line says what the model used, not what would change the world.  See {PICTURE}")
+
+
+def overall(settings: Settings) -> None:
+    """Show what the champion uses, on average."""
+    champion = read()
+    parts = importance(trained(champion.number), champion, settings.seed)
+    width = max(map(len, map(str, parts.index)))
+    print("\n".join(f"{name!s:{width}}  {value:10.4f}" for name, value in parts.items()))
+    about = f"How much each input moves an answer of v{champion.number}, on average"
+    bars(parts, about, IMPORTANCE)
+    print(f"\n{about}.  See {IMPORTANCE}")
+
+
+def main(arguments: list[str]) -> None:
+    """Explain a logged prediction, or, without an id, the champion as a whole."""
+    parser = argparse.ArgumentParser(prog="explain", description="Why did the model say so?")
+    parser.add_argument("--id", default="", help="the X-Request-ID of a logged prediction")
+    parser.add_argument("--row", type=int, default=1, help="which of its rows (default: the first)")
+    options, settings = parser.parse_args(arguments), load()
+    if options.id:
+        one(settings, options.id, options.row)
+    else:
+        overall(settings)

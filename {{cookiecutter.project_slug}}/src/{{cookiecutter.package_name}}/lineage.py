@@ -1,0 +1,150 @@
+"""Lineage: from one logged prediction back to all that made it, each link looked up where it leads.
+
+A link is broken where the two ends do not agree, or there is nothing at the other one.
+"""
+
+import argparse
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import ProjectError, history, tracking, versions
+from .explaining import decided
+from .history import Entry
+from .monitoring.archive import Archive
+from .reading import files
+from .settings import Settings, load
+from .sources import checksum
+from .tracking import LOCK, Run, git
+
+DEPLOYMENTS = Path("deployments.jsonl")
+
+
+@dataclass(frozen=True)
+class Link:
+    """One step back: what it is called, what is there, and what is wrong with it, if so."""
+
+    name: str
+    found: str
+    broken: str = ""
+
+
+def trace(settings: Settings, request_id: str) -> Iterator[Link]:
+    """Every link of a logged request.  ProjectError where there is no such request."""
+    with Archive(settings.serving.log) as archive:
+        request = archive.request(request_id)
+    said = f"{request_id} of {request.time:%Y-%m-%d %H:%M:%S} UTC, {request.rows} rows"
+    yield Link("prediction", f"{said}, model {request.model_version}")
+    try:
+        entry = decided(request.model_version)
+    except ProjectError as error:
+        yield Link("version", "unknown", str(error))
+        return
+    yield registered(entry)
+    yield judged(entry)
+    run = recorded(entry)
+    if run is None:
+        yield Link("run", entry.run_id, "MLflow has no finished run of this id")
+        return
+    yield Link("run", f"{run.run_id} of {run.started:%Y-%m-%d %H:%M} UTC", differing(entry, run))
+    yield committed(run)
+    yield data(run, settings)
+    yield locked(run)
+    yield deployed(request)
+
+
+def registered(entry: Entry) -> Link:
+    """The version in the registry."""
+    found = versions.versions().get(str(entry.version))
+    wrong = "" if found == versions.of(entry) else f"the registry holds {found or 'none'}"
+    return Link("version", f"v{entry.version}, model {entry.model_version}", wrong)
+
+
+def judged(entry: Entry) -> Link:
+    """The report of the gate, and who answers for it."""
+    whole = versions.whole(entry)
+    sound = whole.verdict is not None and history.digest(whole.verdict) == entry.proof
+    wrong = "" if sound else "its report is not there, or was changed"
+    return Link("gate", f"{entry}, report {entry.proof[:12]}", wrong)
+
+
+def recorded(entry: Entry) -> Run | None:
+    """The finished run of the version, or None."""
+    mlflow = tracking.connect()
+    try:
+        found = mlflow.get_run(entry.run_id)
+    except mlflow.exceptions.MlflowException:
+        return None
+    return tracking.as_run(found) if found.info.status == "FINISHED" else None
+
+
+def differing(entry: Entry, run: Run) -> str:
+    """Where the run says something else than the decision."""
+    wanted = {"model_version": entry.model_version, "git.commit": entry.commit}
+    wanted |= {"data.sha256": entry.data_sha256}
+    wrong = [name for name, value in wanted.items() if run.tags.get(name) != value]
+    return f"{', '.join(wrong)}: not what the gate wrote down" if wrong else ""
+
+
+def committed(run: Run) -> Link:
+    """The commit, which must be in this repository."""
+    commit = run.tags.get("git.commit", tracking.UNKNOWN)
+    about = git("show", "--no-patch", "--format=%h %cs %an: %s", commit)
+    if about is None:
+        return Link("commit", commit, "this repository does not hold it")
+    changed = run.tags.get("git.dirty") == "true"
+    return Link("commit", about, "files were changed and not committed" if changed else "")
+
+
+def data(run: Run, settings: Settings) -> Link:
+    """The data: those that are here, or a commit that says where they come from."""
+    wanted = run.tags.get("data.sha256", tracking.UNKNOWN)
+    try:
+        now = checksum(*files(settings.data.path))
+    except ProjectError:
+        now = ""
+    said = f"{wanted[:12]}, {run.metrics.get('rows.train', 0):,.0f} rows to learn from"
+    if now == wanted:
+        return Link("data", f"{said}, {settings.data.path}")
+    commit = run.tags.get("git.commit", tracking.UNKNOWN)
+    if git("cat-file", "-e", f"{commit}:data/sources.toml") is None:
+        return Link("data", said, "other data are here, and no commit says where these come from")
+    return Link("data", f"{said}; not here now: git checkout {commit[:12]}, make data restore")
+
+
+def locked(run: Run) -> Link:
+    """The lock, in the commit of the run."""
+    wanted, commit = run.tags.get("env.lock_sha256", ""), run.tags.get("git.commit", "")
+    told = subprocess.run(["git", "show", f"{commit}:{LOCK}"], capture_output=True, check=False)
+    held = hashlib.sha256(told.stdout).hexdigest()
+    same = not told.returncode and held == wanted
+    wrong = "" if same else "the commit holds another one, or none"
+    return Link("lock", f"{LOCK} {wanted[:12]}", wrong)
+
+
+def deployed(request: Any) -> Link:
+    """The image that was in production when it was asked, as the deployments were written down."""
+    if not DEPLOYMENTS.exists():
+        return Link("image", "none: the service ran from this folder")
+    when = request.time.isoformat(sep=" ", timespec="seconds")
+    lines = DEPLOYMENTS.read_text(encoding="utf-8").splitlines()
+    before = [it for it in map(json.loads, lines) if it["time"].replace("T", " ") <= when]
+    if not before:
+        return Link("image", "none: nothing was deployed before it")
+    return Link("image", f"{before[-1]['digest']}, deployed {before[-1]['time']}")
+
+
+def main(arguments: list[str]) -> None:
+    """Show the chain.  ProjectError that names each broken link."""
+    parser = argparse.ArgumentParser(prog="trace", description="From a prediction to its origin.")
+    parser.add_argument("prediction", help="the X-Request-ID of a logged prediction")
+    found = list(trace(load(), parser.parse_args(arguments).prediction))
+    for link in found:
+        print(f"{link.name:10}  {link.found}" + (f"  BROKEN: {link.broken}" if link.broken else ""))
+    if broken := [f"{link.name}: {link.broken}" for link in found if link.broken]:
+        raise ProjectError("the chain is broken\n  " + "\n  ".join(broken))
+    print("Every link holds.  Why it was answered so: make explain ID=…")
