@@ -130,11 +130,10 @@ def table(found: Explanation) -> str:
 def bars(parts: pd.Series, title: str, path: Path) -> None:
     """Write a picture of what each column adds, the largest on top."""
     order = parts.abs().sort_values(ascending=False, kind="stable").index[:SHOWN][::-1]
-    shown = parts[order]
-    figure = Figure(figsize=(7.4, 1.2 + 0.3 * len(shown)), layout="constrained")
+    figure = Figure(figsize=(7.4, 1.2 + 0.3 * len(order)), layout="constrained")
     axes = figure.add_subplot()
-    colours = ["tab:orange" if value < 0 else "tab:blue" for value in shown]
-    axes.barh([str(name) for name in order], shown, color=colours)
+    colours = ["tab:orange" if value < 0 else "tab:blue" for value in parts[order]]
+    axes.barh([str(name) for name in order], parts[order], color=colours)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set(title=title, xlabel="what it adds")
@@ -184,9 +183,8 @@ def overall(settings: Settings) -> None:
     parts = importance(trained(champion.number), champion, settings.seed)
     width = max(map(len, map(str, parts.index)))
     print("\n".join(f"{name!s:{width}}  {value:10.4f}" for name, value in parts.items()))
-    about = f"How much each input moves an answer of v{champion.number}, on average"
-    bars(parts, about, IMPORTANCE)
-    print(f"\n{about}.  See {IMPORTANCE}")
+    bars(parts, f"How much each input moves an answer of v{champion.number}", IMPORTANCE)
+    print(f"\nHow much each input moves an answer, on average.  See {IMPORTANCE}")
 
 
 def main(arguments: list[str]) -> None:
