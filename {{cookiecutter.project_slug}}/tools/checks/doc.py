@@ -71,6 +71,19 @@ def sheet_data(repository: Repository) -> Iterator[str]:
             yield f"DATASHEET.md: {about}; run: make datasheet"
 
 
+@sign("doc.site", "a site is made of the pages of the repository, and a link to nowhere fails")
+def site(repository: Repository) -> Iterator[str]:
+    """A configuration with a name; at home one that is strict about links."""
+    for name in repository.glob("mkdocs.yml"):
+        known = repository.parsed(name)
+        if not isinstance(known, dict) or not known.get("site_name"):
+            yield f"{name}: names no site"
+        elif repository.ours and not known.get("validation"):
+            yield f"{name}: does not look at links"
+    if repository.ours and "--strict" not in repository.text("tools/site.py"):
+        yield "tools/site.py: builds the site without --strict"
+
+
 @use("doc.datasheet")
 def sheets(repository: Repository) -> list[datetime]:
     """Commits that renew the datasheet."""

@@ -82,3 +82,26 @@ def edited_sheet(copy: Copy) -> Iterator[str]:
     (copy.root / SHEET).write_text(text.replace(line, other), encoding="utf-8")
     if not copy.cli("datasheet", "--check").returncode:
         yield f"{SHEET}: a number was edited, and `datasheet --check` passes it"
+
+
+@trial("doc.site", "the site builds, with a page for the model card and one for the level")
+def built(copy: Copy) -> Iterator[str]:
+    """Build it, and look for the pages."""
+    done = copy.run("make", "site")
+    if done.returncode:
+        yield f"make site: {last(done)}"
+        return
+    for name in ("index", "MODEL_CARD", "maturity"):
+        if not (copy.root / f"build/site/{name}.html").exists():
+            yield f"build/site: has no page {name}.html"
+
+
+@fault("doc.site", "a link to a page that is not there fails")
+def nowhere(copy: Copy) -> Iterator[str]:
+    """Add one to the card, below the line."""
+    name = f"page-{copy.random.randrange(10**6)}.md"
+    with (copy.root / CARD).open("a", encoding="utf-8") as file:
+        file.write(f"\n[more]({name})\n")
+    done = copy.run("make", "site")
+    if not done.returncode or name not in done.stdout + done.stderr:
+        yield f"make site: a link to {name}, which is not there, passes"
