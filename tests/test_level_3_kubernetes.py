@@ -1,0 +1,359 @@
+"""Promotion, proved: staging, its smoke test, and then production with the same image, to the byte.
+
+Compose runs on a real engine.  For Kubernetes the manifests are validated, scanned and compared, the
+pod is run by Podman from a real registry, and kubectl is a stand-in: no cluster was there.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from clusters import kubectl, registry
+from conftest import Generate, commit, fails, ok, plant
+from delivered import POD_PORT, PORT, VERSION, Delivered, ask, example, within
+from engines import Engine, beside, import_caddy, import_python, podman, running_engine
+
+pytestmark = [pytest.mark.slow]
+
+STAGING_PORT = 18612
+ANSWERS = {"maturity_level": "3", "project_name": "My Problem", "python_version": VERSION}
+# Found by the scan, and wanted: a limit of CPU slows a pod down that could use a free core.
+WANTED = "KSV-0011\n"
+
+
+@pytest.fixture(scope="module", name="engine")
+def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A Docker engine with stand-ins for the images of Python and of the proxy."""
+    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
+        import_python(engine)
+        import_caddy(engine)
+        yield engine
+
+
+@pytest.fixture(scope="module", name="project")
+def _project(
+    generate: Generate, engine: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Delivered]:
+    """A project for Compose with a champion; its containers are gone at the end."""
+    folder = tmp_path_factory.mktemp("compose") / "my-problem"
+    shutil.copytree(generate(**ANSWERS), folder)
+    commit(folder)
+    made = Delivered(folder, engine)
+    made.environment["STAGING_ADDRESS"] = f"127.0.0.1:{STAGING_PORT}"
+    made.ok("make", "setup")
+    made.publish(1)
+    yield made
+    made.ok("make", "undeploy", "unstage")
+
+
+def notes(project: Delivered) -> list[dict[str, str]]:
+    """The log of deployments."""
+    path = project.folder / "deployments.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return [json.loads(line) for line in lines]
+
+
+def containers(project: Delivered) -> dict[str, str]:
+    """The image of each container of the service that runs."""
+    form = "{{.Names}}"
+    names = project.engine.docker("ps", "--format", form, "--filter", "name=(blue|green)").split()
+    inspect = "{{.Image}}"
+    return {it: project.engine.docker("inspect", "--format", inspect, it) for it in names}
+
+
+def test_nothing_is_promoted_where_staging_runs_nothing(project: Delivered) -> None:
+    """`make promote` says what to run; nothing is started and nothing noted."""
+    assert "nothing runs in staging; run: make stage" in project.fails("make", "promote")
+    assert containers(project) == {} and notes(project) == []
+
+
+@pytest.fixture(name="deployed", scope="module")
+def _deployed(project: Delivered) -> str:
+    """The commit that went to staging, and from there to production."""
+    project.ok("make", "deploy")
+    return project.commit
+
+
+def test_production_runs_the_very_image_that_staging_runs(
+    project: Delivered, deployed: str
+) -> None:
+    """`make deploy` is staging, its smoke test, production; each is noted with the one digest."""
+    assert [ask("/version", port=at)[1]["commit"] for at in (PORT, STAGING_PORT)] == [deployed] * 2
+    running = containers(project)
+    assert running.keys() == {"my-problem-blue-1", "my-problem-staging-blue-1"}
+    (image,) = set(running.values())
+    found = notes(project)
+    assert [it["environment"] for it in found] == ["staging", "production"]
+    for it in found:
+        assert it.keys() == {"time", "who", "environment", "image", "commit", "result"}
+        assert (it["image"], it["commit"], it["result"]) == (image, deployed, "deployed")
+        assert it["time"].endswith("+00:00") and it["who"]
+
+
+def test_an_image_that_does_not_predict_gets_no_further_than_staging(
+    project: Delivered, deployed: str
+) -> None:
+    """`make deploy` ends at the smoke test of staging: production is not touched."""
+    before = containers(project)
+    path = project.folder / "src/my_problem/serving/app.py"
+    plant(path, "@app.post", "@app.put", 1)
+    commit(project.folder, "It does not predict")
+    said = project.fails("make", "deploy")
+    project.ok("git", "reset", "--quiet", "--hard", deployed)
+    assert "Not done" in said and "\nnothing goes on" not in said.lower()
+    assert containers(project) == before
+    assert [(it["environment"], it["result"]) for it in notes(project)[2:]] == [
+        ("staging", "refused")
+    ]
+
+
+def test_the_smoke_test_is_asked_again_before_an_image_is_promoted(
+    project: Delivered, deployed: str
+) -> None:
+    """What staging runs has to answer at that time: here it lets nobody in without a key."""
+    before = containers(project)
+    project.change("README.md", "\nAnother commit.\n")
+    project.ok("make", "stage")
+    key = project.ok("make", "--silent", "key", "NAME=smoke").splitlines()[0]
+    assert within(10, lambda: ask("/predict", example(), port=STAGING_PORT)[0] == 401)
+    said = project.fails("make", "promote")
+    assert "a valid key is needed" in said
+    assert ask("/version")[1]["commit"] == deployed
+    assert containers(project).items() >= {it: before[it] for it in ["my-problem-blue-1"]}.items()
+    project.ok("make", "promote", KEY=key)
+    (image,) = set(containers(project).values())
+    assert ask("/version")[1]["commit"] == project.commit != deployed
+    last = [(it["result"], it["image"]) for it in notes(project)[-2:]]
+    assert last == [("refused", image), ("deployed", image)]
+    (project.folder / "models/serving/keys.json").unlink()
+
+
+# ---- Kubernetes
+
+
+@pytest.fixture(scope="module", name="cluster")
+def _cluster(
+    generate: Generate,
+    engine: Engine,
+    project: Delivered,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Delivered]:
+    """A project for Kubernetes with champion and environment of the other, and a registry."""
+    folder = tmp_path_factory.mktemp("kubernetes") / "my-problem"
+    shutil.copytree(generate(**ANSWERS, deploy="kubernetes"), folder)
+    commit(folder)
+    shutil.copytree(project.folder / "models", folder / "models")
+    (folder / ".venv").symlink_to(project.folder / ".venv")
+    os.utime(folder / ".venv/.ready")
+    made = Delivered(folder, engine)
+    made.environment["PATH"] = f"{kubectl(folder.parent / 'bin')}:{made.environment['PATH']}"
+    with registry(folder.parent / "registry") as address:
+        made.environment["REGISTRY"] = address
+        yield made
+
+
+@pytest.fixture(name="state")
+def _state(cluster: Delivered, tmp_path: Path) -> Path:
+    """What the stand-in for a cluster holds; nothing at first."""
+    (tmp_path / "state").mkdir()
+    cluster.environment["CLUSTER"] = str(tmp_path / "state")
+    (cluster.folder / "deployments.jsonl").unlink(missing_ok=True)
+    return tmp_path / "state"
+
+
+@pytest.fixture(name="overlays")
+def _overlays(cluster: Delivered) -> Iterator[Path]:
+    """The overlays, to plant faults in."""
+    yield cluster.folder / "overlays"
+    cluster.ok("git", "checkout", "--quiet", "overlays", "k8s")
+
+
+def rendered(cluster: Delivered, folder: Path) -> dict[str, Path]:
+    """What kustomize makes of both overlays, with an image as it is put in."""
+    found = {}
+    for name in ("staging", "production"):
+        text = cluster.ok("kubectl", "kustomize", f"overlays/{name}")
+        found[name] = folder / f"{name}.yaml"
+        text = text.replace("image: my-problem\n", f"image: my-problem@sha256:{'0' * 64}\n")
+        found[name].write_text(text, encoding="utf-8")
+    return found
+
+
+def test_both_overlays_are_strictly_valid_and_a_fault_is_found(
+    cluster: Delivered, overlays: Path, tmp_path: Path
+) -> None:
+    """Strictly valid for Kubernetes; a key that it does not know is refused."""
+    check = [beside("kubernetes-validate"), "--strict"]
+    for path in rendered(cluster, tmp_path).values():
+        ok(*check, str(path), at=tmp_path)
+    plant(overlays / "hardened/disruption.yaml", "maxUnavailable", "maxUnavailble")
+    for path in rendered(cluster, tmp_path).values():
+        assert "maxUnavailble" in fails(*check, str(path), at=tmp_path)
+
+
+def test_a_policy_scan_finds_nothing_but_what_is_planted(
+    cluster: Delivered, overlays: Path, tmp_path: Path
+) -> None:
+    """trivy has nothing to say against either overlay; it finds a pod that shares the host's network."""
+    (tmp_path / "ignored").write_text(WANTED, encoding="utf-8")
+    scan = [beside("trivy"), "config", "--quiet", "--skip-check-update", "--exit-code", "1"]
+    scan += ["--ignorefile", "ignored", "--cache-dir", str(tmp_path / "cache"), "."]
+    rendered(cluster, tmp_path)
+    ok(*scan, at=tmp_path)
+    plant(overlays / "hardened/deployment.yaml", "    spec:\n", "    spec:\n      hostNetwork: true\n", 1)
+    rendered(cluster, tmp_path)
+    said = fails(*scan, at=tmp_path)
+    assert "KSV-0009" in said and "2 " in said
+    assert "staging.yaml" in said and "production.yaml" in said
+
+
+DIFFERENT = {
+    "a writable root": (
+        "- {op: replace, path: /spec/template/spec/containers/0/securityContext/readOnlyRootFilesystem,"
+        " value: false}",
+        "containers/service/securityContext/readOnlyRootFilesystem: staging | production: True | False",
+    ),
+    "another image": (
+        "- {op: replace, path: /spec/template/spec/containers/0/image, value: other}",
+        "containers/service/image: staging | production: my-problem | other",
+    ),
+    "a variable of its own": (
+        "- {op: add, path: /spec/template/spec/containers/0/env/-, value: {name: OWN, value: x}}",
+        "containers/service/env/OWN/name: staging | production: nothing | OWN",
+    ),
+    "open to everybody": (
+        "- {op: replace, path: /spec/template/spec/containers/0/env/1/value, value: 'true'}",
+        "env/MY_PROBLEM_ACCESS__OPEN/value: staging | production: false | true",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DIFFERENT)
+def test_overlays_differ_only_in_what_they_may(
+    cluster: Delivered, overlays: Path, name: str
+) -> None:
+    """Replicas and namespace differ; anything else that does is refused, and named."""
+    said = cluster.ok("make", "overlays")
+    assert "Deployment/my-problem/spec/replicas: 1 | 2\n" in said
+    assert "Namespace/metadata/name: my-problem-staging | my-problem-production\n" in said
+    change, told = DIFFERENT[name]
+    patch = f"patches:\n  - target: {{kind: Deployment}}\n    patch: |-\n      {change}\n"
+    with (overlays / "production/kustomization.yaml").open("a", encoding="utf-8") as file:
+        file.write(patch)
+    assert told in cluster.fails("make", "overlays")
+    assert told in cluster.fails("make", "promote")
+    if name == "open to everybody":
+        cluster.ok("make", "overlays", "MAY_DIFFER=MY_PROBLEM_ACCESS__OPEN")
+
+
+def calls(state: Path) -> list[str]:
+    """What kubectl was asked for, what is long left out."""
+    lines = (state / "calls").read_text(encoding="utf-8").splitlines()
+    return [" ".join(line.split()[:3]).replace("my-problem-", "") for line in lines]
+
+
+def image(state: Path, environment: str) -> str:
+    """The image that is applied in an environment."""
+    path = state / f"my-problem-{environment}.json"
+    pod = json.loads(path.read_text(encoding="utf-8"))[-1]["spec"]["template"]["spec"]
+    return str(pod["containers"][0]["image"])
+
+
+def test_one_digest_moves_through_the_cluster(cluster: Delivered, state: Path) -> None:
+    """`make stage` applies the digest that the registry gave, `make promote` the one of staging."""
+    assert "nothing runs in my-problem-staging" in cluster.fails("make", "promote")
+    cluster.ok("make", "stage")
+    assert not (state / "my-problem-production.json").exists()
+    told = cluster.ok("make", "promote", KEY="a 'secret'")
+    found = image(state, "staging")
+    assert found.startswith(f"{cluster.environment['REGISTRY']}my-problem@sha256:")
+    assert image(state, "production") == found and f"production runs {found}" in told
+    assert [(it["environment"], it["image"], it["result"]) for it in notes(cluster)] == [
+        ("staging", found, "deployed"),
+        ("production", found, "deployed"),
+    ]
+    after = calls(state)[calls(state).index("production get deployment") :]
+    assert after == [
+        "production get deployment",
+        "production apply -f",
+        "production rollout status",
+        "production get pods",
+        "production exec --stdin",
+        "production get deployment",
+    ]
+    assert "secret" not in (state / "calls").read_text(encoding="utf-8")
+    script = (state / "my-problem-production.asked").read_text(encoding="utf-8")
+    assert script.startswith("import os\nos.environ['KEY'] = \"a 'secret'\"\n")
+    compile(script, "smoke", "exec")
+
+
+def test_a_digest_that_fails_its_smoke_test_is_not_promoted(
+    cluster: Delivered, state: Path
+) -> None:
+    """Where a pod of staging does not answer, production is not asked for anything."""
+    cluster.ok("make", "stage")
+    said = cluster.fails("make", "promote", FAIL="my-problem-staging/exec")
+    assert "planted: exec fails in my-problem-staging" in said
+    assert not [call for call in calls(state) if call.startswith("production")]
+    last = notes(cluster)[-1]
+    assert (last["environment"], last["result"], last["image"]) == (
+        "production",
+        "refused",
+        image(state, "staging"),
+    )
+
+
+@pytest.mark.parametrize("command", ["rollout", "exec", "apply"])
+def test_what_does_not_answer_in_production_is_undone(
+    cluster: Delivered, state: Path, command: str
+) -> None:
+    """The revision before comes back, and the refusal is noted."""
+    cluster.ok("make", "deploy")
+    before = image(state, "production")
+    said = cluster.fails("make", "promote", FAIL=f"my-problem-production/{command}")
+    assert f"planted: {command} fails in my-problem-production" in said
+    assert calls(state)[-3:][0] == "production logs -l" or command == "rollout"
+    assert "production rollout undo" in calls(state)
+    assert image(state, "production") == before
+    assert notes(cluster)[-1]["result"] == "refused"
+
+
+def test_without_a_registry_there_is_no_digest(cluster: Delivered, state: Path) -> None:
+    """A tag is not staged: it may mean another image tomorrow."""
+    said = cluster.fails("make", "stage", "REGISTRY=")
+    assert "has no digest, for no registry has it; REGISTRY=host/ names one" in said
+    assert not list(state.iterdir())
+
+
+def test_the_pod_of_production_runs(cluster: Delivered, state: Path, tmp_path: Path) -> None:
+    """Podman runs the Deployment by its digest: no root, nothing to write to, nobody without a key."""
+    cluster.ok("make", "stage")
+    key = cluster.ok("make", "--silent", "key", "NAME=client").splitlines()[0]
+    (deployment,) = json.loads((state / "my-problem-staging.json").read_text(encoding="utf-8"))
+    pod = deployment["spec"]["template"]["spec"]
+    del deployment["metadata"]["namespace"], pod["topologySpreadConstraints"]
+    (container,) = pod["containers"]
+    container["ports"][0] |= {"hostIP": "127.0.0.1", "hostPort": POD_PORT}
+    keys = (cluster.folder / "models/serving/keys.json").read_text(encoding="utf-8")
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "my-problem-keys"}}
+    secret["stringData"] = {"keys.json": keys}
+    play = tmp_path / "pod.yaml"
+    with podman(tmp_path) as client:
+        client("pull", "--quiet", "--tls-verify=false", container["image"])
+        play.write_text(yaml.safe_dump_all([secret, deployment]), encoding="utf-8")
+        client("kube", "play", str(play))
+        assert within(60, lambda: ask("/ready", port=POD_PORT)[0] == 200)
+        assert ask("/version", port=POD_PORT)[1]["commit"] == cluster.commit
+        name = client("ps", "--format", "{{.Names}}", "--filter", "name=service")
+        written = "import os; print(os.getuid(), os.access('/app', os.W_OK), os.statvfs('/').f_flag & 1)"
+        assert client("exec", name, "python", "-c", written) == "10001 False 1"
+        assert ask("/predict", example(POD_PORT), port=POD_PORT)[0] == 401
+        smoke = (cluster.folder / "tools/smoke.py").read_bytes()
+        inside = ["exec", "--interactive", "--env", f"KEY={key}", name, "python", "-"]
+        answer = client(*inside, "http://127.0.0.1:8000", cluster.commit, stdin=smoke)
+        assert "prediction" in json.loads(answer)
