@@ -3,12 +3,11 @@
 import json
 import shutil
 import subprocess
-import sys
 import threading
 import time
 import tomllib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -32,6 +31,7 @@ def load(folder: Path) -> Loaded:
     raise ProjectError("a planted fault")
 """
 CRASH = '\nraise RuntimeError("a planted crash")\n'
+
 
 @pytest.fixture(scope="module", name="engine")
 def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:

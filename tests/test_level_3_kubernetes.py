@@ -9,7 +9,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -101,7 +100,7 @@ def test_an_image_that_does_not_predict_gets_no_further_than_staging(
     """`make deploy` ends at the smoke test of staging: production is not touched."""
     before = containers(project)
     path = project.folder / "src/my_problem/serving/app.py"
-    plant(path, "@app.post", "@app.put", 1)
+    plant(path, 'methods=["POST"]', 'methods=["PUT"]')
     commit(project.folder, "It does not predict")
     said = project.fails("make", "deploy")
     project.ok("git", "reset", "--quiet", "--hard", deployed)
@@ -205,7 +204,12 @@ def test_a_policy_scan_finds_nothing_but_what_is_planted(
     scan += ["--ignorefile", "ignored", "--cache-dir", str(tmp_path / "cache"), "."]
     rendered(cluster, tmp_path)
     ok(*scan, at=tmp_path)
-    plant(overlays / "hardened/deployment.yaml", "    spec:\n", "    spec:\n      hostNetwork: true\n", 1)
+    plant(
+        overlays / "hardened/deployment.yaml",
+        "    spec:\n",
+        "    spec:\n      hostNetwork: true\n",
+        1,
+    )
     rendered(cluster, tmp_path)
     said = fails(*scan, at=tmp_path)
     assert "KSV-0009" in said and "2 " in said
@@ -248,7 +252,8 @@ def test_overlays_differ_only_in_what_they_may(
     assert told in cluster.fails("make", "overlays")
     assert told in cluster.fails("make", "promote")
     if name == "open to everybody":
-        cluster.ok("make", "overlays", "MAY_DIFFER=MY_PROBLEM_ACCESS__OPEN")
+        (overlays / "variables.txt").write_text("MY_PROBLEM_ACCESS__OPEN # a reason\n", "utf-8")
+        cluster.ok("make", "overlays")
 
 
 def calls(state: Path) -> list[str]:
@@ -350,7 +355,9 @@ def test_the_pod_of_production_runs(cluster: Delivered, state: Path, tmp_path: P
         assert within(60, lambda: ask("/ready", port=POD_PORT)[0] == 200)
         assert ask("/version", port=POD_PORT)[1]["commit"] == cluster.commit
         name = client("ps", "--format", "{{.Names}}", "--filter", "name=service")
-        written = "import os; print(os.getuid(), os.access('/app', os.W_OK), os.statvfs('/').f_flag & 1)"
+        written = (
+            "import os; print(os.getuid(), os.access('/app', os.W_OK), os.statvfs('/').f_flag & 1)"
+        )
         assert client("exec", name, "python", "-c", written) == "10001 False 1"
         assert ask("/predict", example(POD_PORT), port=POD_PORT)[0] == 401
         smoke = (cluster.folder / "tools/smoke.py").read_bytes()

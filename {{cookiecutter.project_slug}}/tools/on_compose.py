@@ -37,8 +37,8 @@ def pinned(image: str) -> str:
 
 def held(environment: str) -> tuple[str, str]:
     """The place that gets the traffic, and the id of its image.  Refused where there is none."""
-    running = compose("ps", "--services", "--status", "running").split()
-    place = deploy.serving() if "proxy" in running else ""
+    services = compose("ps", "--services", "--status", "running").split()
+    place = deploy.serving() if "proxy" in services else ""
     if not place:
         raise Refused(f"nothing runs in {environment}; run: make stage")
     return place, docker("inspect", "--format", "{{.Image}}", compose("ps", "--quiet", place))

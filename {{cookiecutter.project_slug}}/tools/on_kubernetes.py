@@ -58,7 +58,7 @@ class Overlay:
         text = re.sub(rf"^(\s+{re.escape(CAUSE)}:) commit$", rf"\1 {commit}", self.text, flags=re.M)
         text, count = re.subn(rf"^([\s-]+image:) {self.name}$", rf"\1 {image}", text, flags=re.M)
         if count != 1:
-            raise Refused(f"image: {self.name} stands in {count} places of the manifests, not in one")
+            raise Refused(f"image: {self.name} stands in the manifests {count} times, not once")
         return text
 
     def deployment(self) -> Facts | None:
@@ -149,7 +149,7 @@ def smoked(environment: str, image: str, commit: str) -> None:
 
 
 def bring(environment: str, image: str, commit: str) -> None:
-    """Roll an image out, and see that it answers.  Else Refused, and the revision before is back."""
+    """Roll an image out, and see that it answers.  Else the revision before is back: Refused."""
     overlay = Overlay(environment)
     before, manifests = overlay.deployment(), overlay.with_image(image, commit)
     try:

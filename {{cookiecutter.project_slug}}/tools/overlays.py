@@ -1,16 +1,18 @@
 """Do staging and production differ only where they may?  What they differ in is shown.
 
-`python tools/overlays.py [NAME …]`: the values of these environment variables may differ too.
+The values of environment variables may differ too, of those that overlays/variables.txt names.
 """
 
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+VARIABLES = Path("overlays/variables.txt")
 ENVIRONMENTS = ("staging", "production")
 CONTAINER = r"Deployment/[^/]+/spec/template/spec/(?:initC|c)ontainers/[^/]+"
 MAY_DIFFER = (
@@ -56,7 +58,7 @@ def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def flat(manifests: list[Any]) -> dict[str, Any]:
-    """All values of manifests, by the way to them; a namespace goes by no name: it is the overlay's."""
+    """All values of manifests, by the way to them; a namespace goes without its name."""
     found: dict[str, Any] = {}
     for it in manifests:
         name = "" if it["kind"] == "Namespace" else f"/{it['metadata']['name']}"
@@ -77,8 +79,10 @@ def allowed(path: str, variables: list[str]) -> bool:
     return any(re.fullmatch(pattern, path) for pattern in (*MAY_DIFFER, *named))
 
 
-def main(variables: list[str]) -> None:
+def main() -> None:
     """Show what differs.  Ends with 1 where something does that may not."""
+    lines = VARIABLES.read_text(encoding="utf-8").splitlines() if VARIABLES.exists() else []
+    variables = [name for line in lines if (name := line.partition("#")[0].strip())]
     found = differences(*map(rendered, ENVIRONMENTS))
     wrong = []
     for path, pair in sorted(found.items()):
@@ -93,4 +97,4 @@ def main(variables: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -1,7 +1,7 @@
 """From staging to production: what was tried is what serves, the same bytes.
 
-`stage IMAGE COMMIT` brings an image to staging; `promote` asks it there, and brings the one that it asked to
-production; `unstage` stops staging.  Each attempt is a line of deployments.jsonl.   python tools/promote.py promote
+`stage IMAGE COMMIT` brings an image to staging; `promote` asks it there, and brings the one that it
+asked to production; `unstage` stops staging.  Each attempt is a line of deployments.jsonl.
 """
 
 import getpass
@@ -62,7 +62,7 @@ def promote(places: Any) -> None:
     print(f"staging runs {image}, commit {commit[:12]}; asking it ...", flush=True)
     with noted("production", image, commit):
         places.smoked("staging", image, commit)
-        print("it is ready and predicts; production gets the same image ...", flush=True)
+        print("it is ready and predicts; production gets it too ...", flush=True)
         places.bring("production", image, commit)
         found, _ = places.running("production")
         if found != image:
@@ -80,4 +80,6 @@ def main(places: Any, command: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    main(import_module("on_kubernetes" if Path("overlays").is_dir() else "on_compose"), *sys.argv[1:])
+    main(
+        import_module("on_kubernetes" if Path("overlays").is_dir() else "on_compose"), *sys.argv[1:]
+    )
