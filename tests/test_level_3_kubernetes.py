@@ -13,9 +13,14 @@ from pathlib import Path
 import pytest
 import yaml
 from clusters import kubectl, registry
-from conftest import Generate, commit, fails, ok, plant
+from conftest import Generate, commit, fails, maturity_tool, ok, plant
 from delivered import POD_PORT, PORT, VERSION, Delivered, ask, example, within
 from engines import Engine, beside, import_caddy, import_python, podman, running_engine
+from faults import PROMOTED, STAGED, Fault
+
+maturity_tool()  # `checks` is found from here on, so its imports come after a call
+from checks import grading  # noqa: E402  pylint: disable=wrong-import-position
+from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-import-position
 
 pytestmark = [pytest.mark.slow]
 
@@ -373,3 +378,24 @@ def test_the_pod_of_production_runs(cluster: Delivered, state: Path, tmp_path: P
         inside = ["exec", "--interactive", "--env", f"KEY={key}", name, "python", "-"]
         answer = client(*inside, "http://127.0.0.1:8000", cluster.commit, stdin=smoke)
         assert "prediction" in json.loads(answer)
+
+
+def graded(project: Path) -> dict[str, str]:
+    """The grade of each capability."""
+    return {it.id: it.grade for it in grading.assess(Repository(project)).capabilities}
+
+
+@pytest.mark.parametrize("fault", PROMOTED, ids=lambda it: it.name)
+def test_a_way_past_staging_lowers_the_maturity(
+    generate: Generate, tmp_path: Path, fault: Fault
+) -> None:
+    """`make maturity` finds it in the files or in the log, and lowers nothing else."""
+    folder = tmp_path / "project"
+    shutil.copytree(generate(maturity_level="3", deploy="kubernetes"), folder)
+    commit(folder)
+    (folder / "deployments.jsonl").write_text(STAGED, encoding="utf-8")
+    before = graded(folder)
+    fault.plant(folder)
+    after = graded(folder)
+    assert before["cd.promote"] == "present"
+    assert {name for name in after if after[name] != before[name]} == {fault.lowers}
