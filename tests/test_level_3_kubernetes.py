@@ -226,8 +226,7 @@ def test_a_policy_scan_finds_nothing_but_what_is_planted(
     )
     rendered(cluster, tmp_path)
     said = fails(*scan, at=tmp_path)
-    assert "KSV-0009" in said and "2 " in said
-    assert "staging.yaml" in said and "production.yaml" in said
+    assert said.count("KSV-0009 (HIGH)") == 2
 
 
 DIFFERENT = {
