@@ -14,6 +14,7 @@ SMOKE = Path(__file__).with_name("smoke.py")
 DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
 SERVICE = "service"  # the container, in k8s/deployment.yaml
 CAUSE = "kubernetes.io/change-cause"  # what `kubectl rollout history` shows
+IDENTITY = ("name", "namespace")
 REVISION = "deployment.kubernetes.io/revision"
 SECONDS = "180"  # that pods get to become ready
 
@@ -41,10 +42,10 @@ class Overlay:
     def __init__(self, environment: str) -> None:
         self.text = ran("kubectl", "kustomize", f"overlays/{environment}")
         parts = [it for it in self.text.split("\n---\n") if "\nkind: Deployment\n" in it]
-        found = [re.search(rf"^  {key}: (\S+)$", parts[0], re.M) for key in ("name", "namespace")]
-        self.name, self.namespace = (it[1] if it else "" for it in found)
-        if len(parts) != 1 or not self.namespace:
+        found = [re.findall(rf"^  {key}: (\S+)$", "".join(parts), re.M) for key in IDENTITY]
+        if [len(it) for it in found] != [1, 1]:
             raise Refused(f"overlays/{environment}: one Deployment with a namespace is needed")
+        self.name, self.namespace = (it[0] for it in found)
         context = os.environ.get(f"{environment.upper()}_CONTEXT")
         self._to = ["kubectl", *(["--context", context] if context else [])]
         self._ours = ["-l", f"app.kubernetes.io/name={self.name}"]
@@ -107,7 +108,7 @@ class Overlay:
             self.settled()
         except Refused as refusal:
             return f"Revision {revision} does not come back: {refusal}"
-        return f"{self.namespace} is back at revision {revision}"
+        return f"{self.namespace} runs revision {revision} again"
 
 
 def annotations(found: Facts) -> dict[str, str]:
@@ -123,7 +124,7 @@ def image_of(pod: Facts) -> str:
 def pinned(image: str) -> str:
     """The image by the digest that its registry gave it.  Refused where it was pushed nowhere."""
     told = ran("docker", "image", "inspect", "--format", "{{json .RepoDigests}}", image)
-    repository = image.rpartition(":")[0]
+    repository = image.rpartition(":")[0].removeprefix("docker.io/")  # which Docker leaves out
     for found in json.loads(told):
         if found.startswith(f"{repository}@") and DIGEST.fullmatch(found):
             return str(found)
