@@ -37,8 +37,9 @@ assert said[0] == "--namespace", said
 space, verb, *more = said[1:]
 with (state / "calls").open("a") as calls:
     calls.write(" ".join([space, verb, *more]) + "\\n")
-if f"{{space}}/{{verb}}" in os.environ.get("FAIL", "").split():
-    sys.exit(f"planted: {{verb}} fails in {{space}}")
+what = f"{{verb}} {{more[0]}}" if verb == "rollout" else verb
+if f"{{space}}/{{what}}" == os.environ.get("FAIL"):
+    sys.exit(f"planted: {{what}} fails in {{space}}")
 held = state / f"{{space}}.json"
 revisions = json.loads(held.read_text()) if held.exists() else []
 live = revisions[-1] if revisions else None

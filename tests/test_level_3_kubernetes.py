@@ -326,19 +326,21 @@ def test_a_digest_that_fails_its_smoke_test_is_not_promoted(
     )
 
 
-@pytest.mark.parametrize("command", ["rollout", "exec", "apply"])
-def test_what_does_not_answer_in_production_is_undone(
-    cluster: Delivered, state: Path, command: str
-) -> None:
-    """The revision before comes back, and the refusal is noted."""
+def test_what_does_not_answer_in_production_is_undone(cluster: Delivered, state: Path) -> None:
+    """Whatever fails there, the image before comes back, and the refusal is noted."""
     cluster.ok("make", "deploy")
-    before = image(state, "production")
-    said = cluster.fails("make", "promote", FAIL=f"my-problem-production/{command}")
-    assert f"planted: {command} fails in my-problem-production" in said
-    assert calls(state)[-3:][0] == "production logs -l" or command == "rollout"
-    assert "production rollout undo" in calls(state)
-    assert image(state, "production") == before
-    assert notes(cluster)[-1]["result"] == "refused"
+    before, good, built = image(state, "production"), cluster.commit, cluster.image
+    cluster.change("README.md", "\nAnother commit.\n")
+    another(cluster, built)
+    cluster.ok("make", "stage")
+    for what in ("rollout status", "exec", "apply"):
+        said = cluster.fails("make", "promote", FAIL=f"my-problem-production/{what}")
+        assert f"Not done: planted: {what} fails in my-problem-production" in said
+        assert "production rollout undo" in calls(state)
+        assert image(state, "production") == before != image(state, "staging")
+        assert notes(cluster)[-1]["why"] == f"planted: {what} fails in my-problem-production"
+        (state / "calls").unlink()
+    cluster.ok("git", "reset", "--quiet", "--hard", good)
 
 
 def test_without_a_registry_there_is_no_digest(cluster: Delivered, state: Path) -> None:
