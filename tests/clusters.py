@@ -32,7 +32,7 @@ import yaml
 said = sys.argv[1:]
 if said[0] == "kustomize":
     os.execv("{real}", ["kubectl", *said])
-state = Path(os.environ["CLUSTER"])
+state = Path(os.environ["KUBECTL_STATE"])
 assert said[0] == "--namespace", said
 space, verb, *more = said[1:]
 with (state / "calls").open("a") as calls:

@@ -174,7 +174,7 @@ def _cluster(
 def _state(cluster: Delivered, tmp_path: Path) -> Path:
     """What the stand-in for a cluster holds; nothing at first."""
     (tmp_path / "state").mkdir()
-    cluster.environment["CLUSTER"] = str(tmp_path / "state")
+    cluster.environment["KUBECTL_STATE"] = str(tmp_path / "state")
     (cluster.folder / "deployments.jsonl").unlink(missing_ok=True)
     return tmp_path / "state"
 

@@ -2,13 +2,13 @@
 PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
 PROMOTE = $(PYTHON) tools/promote.py
 DEPLOY = $(PROMOTE) stage $(or $(PACKED),$(IMAGE)) $(SHA) && $(PROMOTE) promote
-CLUSTER := $(wildcard overlays)
+OVERLAYS := $(wildcard overlays)
 
 .PHONY: stage promote unstage
 
-deploy stage promote: $(CLUSTER)
+deploy stage promote: $(OVERLAYS)
 
-stage: $(if $(CLUSTER),packed,image) ## [COMMIT=…]: bring the image of a commit to staging
+stage: $(if $(OVERLAYS),packed,image) ## [COMMIT=…]: bring the image of a commit to staging
 	@$(PROMOTE) stage $(or $(PACKED),$(IMAGE)) $(SHA)
 
 promote: ## bring the image that staging runs to production, if it passes the smoke test there
