@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -25,6 +26,7 @@ from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-im
 pytestmark = [pytest.mark.slow]
 
 STAGING_PORT = 18612
+RIGHTS = "import os; print(os.getuid(), os.access('/app', os.W_OK), os.statvfs('/').f_flag & 1)"
 APP = "/app/.venv/lib/python*/site-packages/my_problem/serving/app.py"
 ANSWERS = {"maturity_level": "3", "project_name": "My Problem", "python_version": VERSION}
 # Found by the scan, and wanted: a limit of CPU slows a pod down that could use a free core.
@@ -350,30 +352,44 @@ def test_without_a_registry_there_is_no_digest(cluster: Delivered, state: Path) 
     assert not list(state.iterdir())
 
 
-def test_the_pod_of_production_runs(cluster: Delivered, state: Path, tmp_path: Path) -> None:
-    """Podman runs the Deployment by its digest: no root, nothing to write to, nobody without a key."""
+@pytest.fixture(name="pod")
+def _pod(cluster: Delivered, state: Path) -> dict[str, Any]:
+    """The Deployment that is applied in staging, as Podman takes it."""
     cluster.ok("make", "stage")
+    (found,) = json.loads((state / "my-problem-staging.json").read_text(encoding="utf-8"))
+    spec = found["spec"]["template"]["spec"]
+    del found["metadata"]["namespace"], spec["topologySpreadConstraints"]
+    spec["containers"][0]["ports"][0] |= {"hostIP": "127.0.0.1", "hostPort": POD_PORT}
+    return dict(found)
+
+
+def kept(pod: dict[str, Any], keys: str) -> list[dict[str, Any]]:
+    """The Deployment with a file of keys: Debian's Podman mounts a ConfigMap, but no Secret."""
+    volumes = pod["spec"]["template"]["spec"]["volumes"]
+    (volume,) = [it for it in volumes if it["name"] == "keys"]
+    volume["configMap"] = {"name": volume.pop("secret")["secretName"]}
+    made = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "my-problem-keys"}}
+    return [{**made, "data": {"keys.json": keys}}, pod]
+
+
+def test_the_pod_runs_and_lets_nobody_in_without_a_key(
+    cluster: Delivered, pod: dict[str, Any], tmp_path: Path
+) -> None:
+    """Podman runs the Deployment by its digest: no root, nothing to write to; no key, no start."""
     key = cluster.ok("make", "--silent", "key", "NAME=client").splitlines()[0]
-    (deployment,) = json.loads((state / "my-problem-staging.json").read_text(encoding="utf-8"))
-    pod = deployment["spec"]["template"]["spec"]
-    del deployment["metadata"]["namespace"], pod["topologySpreadConstraints"]
-    (container,) = pod["containers"]
-    container["ports"][0] |= {"hostIP": "127.0.0.1", "hostPort": POD_PORT}
     keys = (cluster.folder / "models/serving/keys.json").read_text(encoding="utf-8")
-    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "my-problem-keys"}}
-    secret["stringData"] = {"keys.json": keys}
-    play = tmp_path / "pod.yaml"
+    (container,) = pod["spec"]["template"]["spec"]["containers"]
+    image = container["image"]
+    given = [f"--env={it['name']}={it['value']}" for it in container["env"] if "value" in it]
+    assert "keys.json holds no key" in cluster.fails("docker", "run", "--rm", *given, image)
+    play, name = tmp_path / "pod.yaml", "my-problem-pod-0-service"
     with podman(tmp_path) as client:
-        client("pull", "--quiet", "--tls-verify=false", container["image"])
-        play.write_text(yaml.safe_dump_all([secret, deployment]), encoding="utf-8")
+        client("pull", "--quiet", "--tls-verify=false", image)
+        play.write_text(yaml.safe_dump_all(kept(pod, keys)), encoding="utf-8")
         client("kube", "play", str(play))
         assert within(60, lambda: ask("/ready", port=POD_PORT)[0] == 200)
         assert ask("/version", port=POD_PORT)[1]["commit"] == cluster.commit
-        name = client("ps", "--format", "{{.Names}}", "--filter", "name=service")
-        written = (
-            "import os; print(os.getuid(), os.access('/app', os.W_OK), os.statvfs('/').f_flag & 1)"
-        )
-        assert client("exec", name, "python", "-c", written) == "10001 False 1"
+        assert client("exec", name, "python", "-c", RIGHTS) == "10001 False 1"
         assert ask("/predict", example(POD_PORT), port=POD_PORT)[0] == 401
         smoke = (cluster.folder / "tools/smoke.py").read_bytes()
         inside = ["exec", "--interactive", "--env", f"KEY={key}", name, "python", "-"]
