@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-DEBIAN = "catatonit containernetworking-plugins debootstrap docker.io iptables podman runc"
+DEBIAN = "catatonit containernetworking-plugins debootstrap docker-registry docker.io iptables podman runc"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "mlops-ladder-tests"
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHON_IMAGE = f"python:{VERSION}-slim"

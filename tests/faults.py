@@ -2,6 +2,7 @@
 
 `RECORDS` contradict what a project of level 2 has recorded, once its pipeline has run.  `MACHINES` break
 what a project catches faults with: a deep run plants those faults, and sees that nobody catches them.
+`PROMOTED` are of level 3.
 """
 
 from collections.abc import Callable
@@ -213,6 +214,40 @@ RECORDS = [
             path.write_text('"""Tests."""\n\n\ndef test_it() -> None:\n    assert True\n', "utf-8")
             for path in (project / "tests/data").glob("test_*.py")
         ],
+    ),
+]
+
+STAGED = (
+    '{"environment": "staging", "image": "sha256:a", "result": "deployed", "time": "2026-01-01"}\n'
+)
+PAST = STAGED.replace("staging", "production").replace("sha256:a", "sha256:b")
+# Of a project of level 3 for Kubernetes.
+PROMOTED = [
+    Fault(
+        "production is made from other files than staging",
+        "cd.promote",
+        lambda project: plant(
+            project / "overlays/production/kustomization.yaml", "components: [../hardened]\n", ""
+        ),
+    ),
+    Fault(
+        "overlays that name an image",
+        "cd.promote",
+        lambda project: [
+            plant(path, "resources:", "images: [{name: flight-delays, newTag: v1}]\nresources:")
+            for path in project.glob("overlays/*/kustomization.yaml")
+            if "hardened" not in path.parts
+        ],
+    ),
+    Fault(
+        "an image that nobody asks in staging",
+        "cd.promote",
+        lambda project: plant(project / "tools/promote.py", "places.smoked(", "print("),
+    ),
+    Fault(
+        "an image that got to production past staging",
+        "cd.promote",
+        lambda project: (project / "deployments.jsonl").write_text(STAGED + PAST, "utf-8"),
     ),
 ]
 

@@ -1,10 +1,12 @@
 # Needs no package: also where the service runs, and nothing is trained.
 PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
+# How a deployment goes; a file in make/ may set another way.
+DEPLOY = $(PYTHON) tools/deploy.py $(IMAGE) $(SHA)
 
 .PHONY: deploy undeploy
 
 deploy: image ## [COMMIT=…]: start the image beside the one that serves; switch when it is ready
-	@$(PYTHON) tools/deploy.py $(IMAGE) $(SHA)
+	@$(DEPLOY)
 
 undeploy: ## stop the service; its log of predictions stays
 	@docker compose --file compose/serving.yaml down

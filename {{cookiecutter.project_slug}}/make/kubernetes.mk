@@ -5,12 +5,17 @@ MODEL = $(shell sed -n 's/.*"version": *"\([^"]*\)".*/\1/p' $(CHAMPION) 2> /dev/
 PACKED = $(IMAGE)-model-$(MODEL)
 SET_IMAGE = sed 's|image: $(NAME)$$|image: $(PACKED)|'
 
+# How a deployment goes; a file in make/ may set another way.
+define DEPLOY
+kubectl kustomize k8s | $(SET_IMAGE) | kubectl apply -f -
+kubectl rollout status deployment/$(NAME) --timeout=180s || { kubectl logs -l app.kubernetes.io/name=$(NAME) --tail=20 --prefix; \
+	kubectl rollout undo deployment/$(NAME); echo "Not switched: $(PACKED) did not become ready; the old pods go on"; exit 1; }
+endef
+
 .PHONY: deploy packed manifests
 
 deploy: packed ## [COMMIT=…] [REGISTRY=host/]: roll out commit and champion; back where they are not ready
-	@kubectl kustomize k8s | $(SET_IMAGE) | kubectl apply -f -
-	@kubectl rollout status deployment/$(NAME) --timeout=180s || { kubectl logs -l app.kubernetes.io/name=$(NAME) --tail=20 --prefix; \
-	kubectl rollout undo deployment/$(NAME); echo "Not switched: $(PACKED) did not become ready; the old pods go on"; exit 1; }
+	@$(DEPLOY)
 
 packed: image
 	@test -n "$(MODEL)" || { echo "$(CHAMPION): no champion, so /ready would answer 503; run: make pipeline"; exit 1; }

@@ -52,14 +52,19 @@ def start(place: str, image: str, commit: str) -> None:
     """Start the image in a place, and return once it predicts.  Else raises Refused."""
     docker("tag", image, compose("config", "--images", place))
     up = ["up", "--detach", "--no-deps", "--force-recreate", "--pull", "never", "--wait"]
-    local = ["python", "-", "http://127.0.0.1:8000"]
-    key = ["--env", "KEY"] if "KEY" in os.environ else []
     try:
         compose(*up, "--wait-timeout", SECONDS, place)
-        compose("exec", "-T", *key, place, *local, commit, stdin=SMOKE.read_text(encoding="utf-8"))
+        asked(place, commit)
     except Refused as refusal:
         log = compose("logs", "--no-log-prefix", "--tail", "20", place)
         raise Refused(f"{refusal}\nThe end of its log:\n{log}") from refusal
+
+
+def asked(place: str, commit: str) -> None:
+    """The smoke test, inside a place: nobody else is asked.  Raises Refused where it fails."""
+    local = ["python", "-", "http://127.0.0.1:8000", commit]
+    key = ["--env", "KEY"] if "KEY" in os.environ else []
+    compose("exec", "-T", *key, place, *local, stdin=SMOKE.read_text(encoding="utf-8"))
 
 
 def move(place: str) -> None:

@@ -12,6 +12,9 @@ from .grading import own_data
 from .repository import Repository
 
 LOG = "promotions.jsonl"
+DEPLOYED = "deployments.jsonl"
+OVERLAYS = ("overlays/staging/kustomization.yaml", "overlays/production/kustomization.yaml")
+OWN = {"namespace", "replicas", "patches"}  # what an overlay may have to itself
 
 Facts = dict[str, Any]
 
@@ -144,3 +147,63 @@ def tagged(repository: Repository) -> list[datetime]:
     """Tags: CI deploys each."""
     listed = repository.git("for-each-ref", "--format=%(creatordate:iso-strict)", "refs/tags/v*")
     return [datetime.fromisoformat(line).astimezone(UTC) for line in listed.split()]
+
+
+@sign("cd.promote", "an image is tried in staging, and production is made from the same files")
+def stages(repository: Repository) -> Iterator[str]:
+    """Look for what promotes; overlays name the same bases, and no image."""
+    if not repository.ours:
+        raise Unknown("how others promote is not known")
+    tool = repository.text("tools/promote.py")
+    for act in ("smoked", "bring", "running"):
+        if f"places.{act}(" not in tool:
+            yield f"tools/promote.py: calls no {act}"
+    if not re.search("^promote:", repository.text("make/promote.mk"), re.MULTILINE):
+        yield "make/promote.mk: lacks the target promote"
+    if repository.glob("k8s"):
+        yield from alike(repository)
+
+
+def alike(repository: Repository) -> Iterator[str]:
+    """Where the overlays of staging and production are not made from the same."""
+    found = [repository.parsed(name) for name in OVERLAYS]
+    for name, known in zip(OVERLAYS, found, strict=True):
+        if not isinstance(known, dict) or not known.get("namespace"):
+            yield f"{name}: no overlay with a namespace"
+            return
+    one, other = ({key: it[key] for key in it.keys() - OWN} for it in found)
+    for key in sorted(one.keys() | other.keys()):
+        if one.get(key) != other.get(key):
+            yield f"overlays: {key} of staging is not production's"
+    if "images" in one:
+        yield "overlays: images are named; `make promote` puts the digest in"
+
+
+def attempts(repository: Repository) -> list[Facts]:
+    """The attempts of deployments.jsonl.  Unknown where there is none on this machine."""
+    path = repository.root / DEPLOYED
+    if not path.exists():
+        raise Unknown(f"{DEPLOYED} is not on this machine: make stage promote")
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+
+
+@record("cd.promote", "whatever production got, staging ran before")
+def tried(repository: Repository) -> Iterator[str]:
+    """Follow the log of deployments."""
+    staged: set[str] = set()
+    try:
+        for it in attempts(repository):
+            if it["result"] == "deployed" and it["environment"] == "staging":
+                staged.add(it["image"])
+            elif it["result"] == "deployed" and it["image"] not in staged:
+                yield f"{DEPLOYED}: {it['image']} got to production past staging, {it['time']}"
+    except (ValueError, KeyError, TypeError) as error:
+        yield f"{DEPLOYED}: cannot be read: {error!r}"
+
+
+@use("cd.promote")
+def moved(repository: Repository) -> list[datetime]:
+    """Images that got from staging to production."""
+    found = [it for it in attempts(repository) if it["environment"] == "production"]
+    times = [it["time"] for it in found if it["result"] == "deployed"]
+    return [datetime.fromisoformat(time).astimezone(UTC) for time in times]

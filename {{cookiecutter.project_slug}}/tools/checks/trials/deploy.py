@@ -9,12 +9,13 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from .. import Unknown, fault
+from .. import Unknown, fault, trial
 from ..command import Done
 from ..sandbox import Copy, last, reached
 from ..service import asked, free_port
 
 PATIENCE = 900  # seconds in which an image is built, or does not become ready
+PRODUCTION = "overlays/production/kustomization.yaml"
 BLIND = "\n\nFollower.look = lambda self: None\n"  # it never finds a model
 
 
@@ -26,14 +27,15 @@ class Place:
         home = os.environ.get("DOCKER_CONFIG") or str(Path.home() / ".docker")
         self._more = {"DOCKER_CONFIG": home, "COMPOSE_PROJECT_NAME": self.own}
         self._more["ADDRESS"] = f"127.0.0.1:{self.port}"
+        self._more["STAGING_ADDRESS"] = f"127.0.0.1:{free_port()}"
 
-    def run(self, *command: str) -> Done:
+    def run(self, *command: str, **more: str) -> Done:
         """How a command ended that is to leave the user's deployment alone."""
-        return self.copy.run(*command, timeout=PATIENCE, **self._more)
+        return self.copy.run(*command, timeout=PATIENCE, **self._more | more)
 
-    def make(self, target: str) -> Done:
+    def make(self, target: str, **more: str) -> Done:
         """How a target ended, with images under a name of their own."""
-        return self.run("make", target, f"REGISTRY={self.own}/")
+        return self.run("make", target, f"REGISTRY={self.own}/", **more)
 
     @property
     def commit(self) -> Any:
@@ -41,11 +43,18 @@ class Place:
         _, said = asked(HTTPConnection("127.0.0.1", self.port, timeout=30), "/version")
         return said.get("commit") if isinstance(said, dict) else said
 
+    @property
+    def serves(self) -> bool:
+        """Does anybody answer behind the proxy?"""
+        status, _ = asked(HTTPConnection("127.0.0.1", self.port, timeout=30), "/health")
+        return bool(status)
+
     def clear(self) -> None:
         """Leave nothing behind: no container, no volume, no image."""
         if (self.copy.root / "compose").is_dir():
-            compose = ("docker", "compose", "--file", "compose/serving.yaml")
-            self.run(*compose, "down", "--volumes", "--timeout", "5")
+            down = ("docker", "compose", "--file", "compose/serving.yaml", "down", "--volumes")
+            for name in (self.own, f"{self.own}-staging"):
+                self.run(*down, "--timeout", "5", COMPOSE_PROJECT_NAME=name)
         listed = self.run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}").stdout
         for image in listed.split():
             if image.startswith(self.own):
@@ -60,7 +69,7 @@ def place(copy: Copy) -> Iterator[Place]:
         raise Unknown("no docker")
     for path in (copy.root / "compose").glob("*.yaml"):
         text = path.read_text(encoding="utf-8")
-        own = re.sub(r"(image: )\S+:(blue|green)\b", rf"\g<1>{found.own}:\2", text)
+        own = re.sub(r"(image: )[^\s$]+:(blue|green)\b", rf"\g<1>{found.own}:\2", text)
         path.write_text(own, encoding="utf-8")
     try:
         yield found
@@ -99,3 +108,45 @@ def image_alone(there: Place) -> Iterator[str]:
     if (done := reached(there.make("smoke"))).returncode:
         yield f"make smoke: {last(done)}"
     raise Unknown("a cluster of its own is needed to deploy to: only the image was tried")
+
+
+@trial("cd.promote", "production gets the image that staging runs")
+def promoted(copy: Copy) -> Iterator[str]:
+    """Bring the commit to staging, and on to production; for a cluster, compare the overlays."""
+    if (copy.root / "overlays").is_dir():
+        if (done := overlaid(copy)).returncode:
+            yield f"make overlays: {last(done)}"
+        raise Unknown("a cluster of its own is needed to promote in: the overlays were compared")
+    with place(copy) as there:
+        copy.need("rehearse")
+        if (done := reached(there.make("stage"))).returncode:
+            yield f"make stage: {last(done)}"
+        elif there.serves:
+            yield "make stage: production serves already"
+        elif (done := there.make("promote")).returncode or there.commit != head(copy):
+            yield f"make promote: {last(done)}; /version names {there.commit}"
+
+
+@fault("cd.promote", "an image that does not predict in staging does not get to production")
+def kept_out(copy: Copy) -> Iterator[str]:
+    """Promote where staging wants a key that nobody gives; for a cluster: overlays that differ."""
+    if (copy.root / "overlays").is_dir():
+        copy.plant(PRODUCTION, "resources:", "nameSuffix: -other\nresources:")
+        if overlaid(copy).returncode == 0:
+            yield "make overlays: ends with 0, though production has other names than staging"
+        return
+    with place(copy) as there:
+        copy.need("rehearse")
+        key = copy.must("make", "--silent", "key", "NAME=fault").partition("\n")[0]
+        if (done := reached(there.make("stage", KEY=key))).returncode:
+            raise Unknown(f"make stage: {last(done)}")
+        if there.make("promote").returncode == 0:
+            yield "make promote: ends with 0, though staging answers nobody"
+        if there.serves:
+            yield "make promote: production serves what staging did not answer with"
+
+
+def overlaid(copy: Copy) -> Done:
+    """How the comparison of the overlays ended.  Unknown where there is no kubectl."""
+    copy.run("kubectl", "version", "--client")
+    return reached(copy.run("make", "overlays"))

@@ -1,0 +1,72 @@
+"""Staging and production as two Compose projects of this machine: promote.py asks for them.
+
+Staging is the project of production with `-staging` behind its name, on STAGING_ADDRESS
+(127.0.0.1:8001).  A digest here is the id of an image: sha256 of all that is in it.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import deploy
+from deploy import Refused, compose, docker
+
+ADDRESS = os.environ.get("STAGING_ADDRESS") or "127.0.0.1:8001"
+LABEL = '{{index .Config.Labels "org.opencontainers.image.revision"}}'
+
+
+@contextmanager
+def at(environment: str) -> Iterator[None]:
+    """Have what is said to Compose be said to this environment."""
+    before = dict(os.environ)
+    if environment == "staging":
+        name = json.loads(compose("config", "--format", "json"))["name"]
+        os.environ |= {"COMPOSE_PROJECT_NAME": f"{name}-staging", "ADDRESS": ADDRESS}
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def pinned(image: str) -> str:
+    """The id of an image."""
+    return docker("image", "inspect", "--format", "{{.Id}}", image)
+
+
+def held(environment: str) -> tuple[str, str]:
+    """The place that gets the traffic, and the id of its image.  Refused where there is none."""
+    services = compose("ps", "--services", "--status", "running").split()
+    place = deploy.serving() if "proxy" in services else ""
+    if not place:
+        raise Refused(f"nothing runs in {environment}; run: make stage")
+    return place, docker("inspect", "--format", "{{.Image}}", compose("ps", "--quiet", place))
+
+
+def running(environment: str) -> tuple[str, str]:
+    """The id of the image that gets the traffic, and its commit.  Refused where none does."""
+    with at(environment):
+        _, image = held(environment)
+        return image, docker("image", "inspect", "--format", LABEL, image)
+
+
+def smoked(environment: str, image: str, commit: str) -> None:
+    """The smoke test of an image where it runs.  Refused where it fails, or another one runs."""
+    with at(environment):
+        place, found = held(environment)
+        if found != image:
+            raise Refused(f"{environment} runs {found} by now; somebody else deploys there")
+        deploy.asked(place, commit)
+
+
+def bring(environment: str, image: str, commit: str) -> None:
+    """Switch to an image, and only where it answers.  Else Refused, and what served goes on."""
+    with at(environment):
+        deploy.deploy(image, commit)
+
+
+def stop(environment: str) -> None:
+    """End what runs there; its log of predictions stays."""
+    with at(environment):
+        compose("down")
