@@ -9,6 +9,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -130,12 +131,14 @@ def deployed(request: Any) -> Link:
     """The image that was in production when it was asked, as the deployments were written down."""
     if not DEPLOYMENTS.exists():
         return Link("image", "none: the service ran from this folder")
-    when = request.time.isoformat(sep=" ", timespec="seconds")
-    lines = DEPLOYMENTS.read_text(encoding="utf-8").splitlines()
-    before = [it for it in map(json.loads, lines) if it["time"].replace("T", " ") <= when]
+    when = request.time.replace(tzinfo=UTC)
+    lines = map(json.loads, DEPLOYMENTS.read_text(encoding="utf-8").splitlines())
+    done = [it for it in lines if (it["environment"], it["result"]) == ("production", "deployed")]
+    before = [it for it in done if datetime.fromisoformat(it["time"]) <= when]
     if not before:
-        return Link("image", "none: nothing was deployed before it")
-    return Link("image", f"{before[-1]['digest']}, deployed {before[-1]['time']}")
+        return Link("image", "none: nothing was in production before it")
+    last = before[-1]
+    return Link("image", f"{last['image']}, in production since {last['time']}, by {last['who']}")
 
 
 def main(arguments: list[str]) -> None:

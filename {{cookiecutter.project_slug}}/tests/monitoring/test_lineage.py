@@ -94,13 +94,25 @@ def test_data_are_those_that_are_here_or_nobody_can_tell(run: Run, settings: Set
 def test_the_image_is_the_one_deployed_last_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of three deployments the last before the request; none where nothing was written down."""
+    """Of three in production the last before the request; staging and refusals do not count."""
     monkeypatch.chdir(tmp_path)
     request = SimpleNamespace(time=datetime(2026, 5, 2, 12, 0))
     assert "ran from this folder" in lineage.deployed(request).found
-    lines = [
-        json.dumps({"time": f"2026-05-0{day}T00:00:00", "digest": f"sha256:{day}"})
-        for day in (1, 2, 3)
+    told = {"who": "Ada", "environment": "production", "result": "deployed"}
+    days = [
+        (1, {}),
+        (2, {}),
+        (2, {"image": "sha256:staged", "environment": "staging"}),
+        (2, {"image": "sha256:refused", "result": "refused"}),
+        (3, {}),
     ]
+    lines = [
+        json.dumps({"time": f"2026-05-0{day}T00:00:00+00:00", "image": f"sha256:{day}"} | told | it)
+        for day, it in days
+    ]
+    Path("deployments.jsonl").write_text("\n".join(lines[:1]), encoding="utf-8")
+    assert lineage.deployed(request).found.startswith("sha256:1, in production since 2026-05-01")
     Path("deployments.jsonl").write_text("\n".join(lines), encoding="utf-8")
-    assert lineage.deployed(request).found.startswith("sha256:2, deployed 2026-05-02")
+    assert lineage.deployed(request).found.startswith("sha256:2, in production since 2026-05-02")
+    early = SimpleNamespace(time=datetime(2026, 4, 30))
+    assert "nothing was in production" in lineage.deployed(early).found
