@@ -131,7 +131,8 @@ def deployed(request: Any) -> Link:
     """The image that was in production when it was asked, as the deployments were written down."""
     if not DEPLOYMENTS.exists():
         return Link("image", "none: the service ran from this folder")
-    when = request.time.replace(tzinfo=UTC)
+    asked = request.time  # SQLite keeps no zone: it is UTC
+    when = asked if asked.tzinfo else asked.replace(tzinfo=UTC)
     lines = map(json.loads, DEPLOYMENTS.read_text(encoding="utf-8").splitlines())
     done = [it for it in lines if (it["environment"], it["result"]) == ("production", "deployed")]
     before = [it for it in done if datetime.fromisoformat(it["time"]) <= when]
