@@ -1,13 +1,17 @@
-"""What is said about the model: the card."""
+"""What is said: the card of the model, and what to do in trouble."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from . import Unknown, record, sign, use
-from .repo import changes
+from .repo import changes, fences, targets
 from .repository import Repository
+from .runbook import blocks
 
+DRILLS = "docs/runbooks/drills.jsonl"
 NAMED = re.compile(r"run `([0-9a-f]{32})`")
 ROW = re.compile(r"^\| (\w+) \| (\S+) \| (\S+) to (\S+) \| (\S+) \|$", re.MULTILINE)
 
@@ -48,3 +52,46 @@ def card_numbers(repository: Repository) -> Iterator[str]:
 def cards(repository: Repository) -> list[datetime]:
     """Commits that renew the card."""
     return changes(repository, "MODEL_CARD.md")
+
+
+@sign("doc.runbook", "every runbook has commands that are run, and there is a drill that runs them")
+def runnable(repository: Repository) -> Iterator[str]:
+    """Read its pages; those of the alerts are read with the alerts."""
+    for name in repository.own("doc.runbook"):
+        text = repository.text(name) if name.endswith(".md") else ""
+        try:
+            if repository.ours and name.endswith(".md"):
+                blocks(name, text)
+        except Unknown as reason:
+            yield str(reason)
+        if text and not fences(text):
+            yield f"{name}: no command in it"
+    if repository.ours and "drill" not in targets(repository):
+        yield "make/drill.mk: lacks the target drill"
+
+
+def drills(repository: Repository) -> list[dict[str, Any]]:
+    """The lines that git keeps of the log of drills.  Unknown where there is none."""
+    if DRILLS not in repository.files:
+        raise Unknown("no drill is noted here yet: make drill")
+    return [json.loads(line) for line in repository.git("show", f"HEAD:{DRILLS}").splitlines()]
+
+
+@record("doc.runbook", "the log of drills has only grown, and names commits that git knows")
+def grown(repository: Repository) -> Iterator[str]:
+    """Ask git what was taken out of it."""
+    commits = repository.git("rev-list", "--all").split()
+    for line in drills(repository):
+        if line["commit"] not in commits:
+            yield f"{DRILLS}: {line['time']}: git knows no commit {line['commit'][:8]}"
+    for added in repository.git("log", "--format=", "--numstat", "--", DRILLS).splitlines():
+        if added.split()[1] != "0":
+            yield f"{DRILLS}: lines were taken out of it, or changed: git log -p {DRILLS}"
+            return
+
+
+@use("doc.runbook")
+def passed(repository: Repository) -> list[datetime]:
+    """When pages passed that were drilled as they were committed."""
+    found = [it for it in drills(repository) if it["result"] == "passed" and not it["dirty"]]
+    return [datetime.fromisoformat(it["time"]) for it in found]

@@ -1,4 +1,4 @@
-"""Tried and planted: the model card."""
+"""Tried and planted: the model card, the runbooks."""
 
 import re
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ from ..doc import ROW, card_numbers
 from ..sandbox import Copy, Failed, last
 
 CARD = "MODEL_CARD.md"
+DRILL = 1800  # seconds that a drill may take
 
 
 def written(copy: Copy) -> str:
@@ -51,3 +52,27 @@ def edited(copy: Copy) -> Iterator[str]:
     if not done.returncode:
         names = [row[1] for row in rows if row.start() <= at < row.end()]
         yield f"{CARD}: a number of {names[0]} was edited, and `card --check` passes it"
+
+
+@trial("doc.runbook", "every block of every runbook runs")
+def drilled(copy: Copy) -> Iterator[str]:
+    """Drill, in a copy of this copy."""
+    done = copy.run("make", "drill", timeout=DRILL)
+    if done.returncode:
+        failed = re.search(r"^  (.*) ended with", done.stdout, re.MULTILINE)
+        yield f"make drill: {failed[1] if failed else last(done)}"
+    elif left := re.search(r"[1-9]\d* not drilled", done.stdout):
+        raise Unknown(f"make drill: {left[0]}, for what they need is not here")
+
+
+@fault("doc.runbook", "a block that fails is named, and a page without a block refused")
+def spoilt(copy: Copy) -> Iterator[str]:
+    """Add a page whose second block fails; then a page that only talks."""
+    page = copy.root / "docs/runbooks/spoilt.md"
+    page.write_text("## Here\n\n```sh\ntrue\n```\n\n```sh\nfalse\n```\n", encoding="utf-8")
+    done = copy.run("make", "drill", "ONLY=spoilt", timeout=DRILL)
+    if done.returncode == 0 or "Here, block 2 ended with 1" not in done.stdout:
+        yield f"make drill: a block fails, and it says: {last(done)}"
+    page.write_text("## Here\n\nDo the right thing.\n", encoding="utf-8")
+    if copy.run("make", "drill", "ONLY=spoilt").returncode == 0:
+        yield "make drill: passes a page without a block"
