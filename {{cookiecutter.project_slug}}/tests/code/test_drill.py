@@ -71,7 +71,7 @@ def test_the_blocks_of_a_page_are_run_in_their_order(drill: Any, tmp_path: Path)
 
 
 def test_what_lacks_a_program_is_counted(drill: Any, tmp_path: Path) -> None:
-    """A block that needs Docker is named where there is none; a page of such blocks is not drilled."""
+    """Blocks that need Docker are named where there is none; a page of such is not drilled."""
     found = drilled(drill, tmp_path, PAGE)
     assert (found["blocks"], found["not_drilled"]) == (2, {"Look, block 2": "needs docker"})
     found = drilled(drill, tmp_path, PAGE.replace("```sh\n", "```sh docker\n"))

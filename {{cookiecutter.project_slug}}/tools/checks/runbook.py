@@ -18,22 +18,18 @@ class Block:
 def blocks(page: str, text: str) -> list[Block]:
     """The blocks of a page that are run.  Unknown where there is none, or one does not end."""
     found: list[Block] = []
-    heading, lines = "", [""]
-    marks: list[str] | None = None
+    heading, inside, marks, lines = "", False, [""], [""]
     for line in text.splitlines():
-        fence = line.strip().startswith("```")
-        if fence and marks is None:
-            marks, lines = line.strip()[3:].split(), []
-        elif fence:
-            if marks and marks[0] == "sh":
+        if line.strip().startswith("```"):
+            if inside and marks[:1] == ["sh"]:
                 name = f"{heading}, block {len(found) + 1}"
                 found.append(Block(name, tuple(marks[1:]), dedent("\n".join(lines))))
-            marks = None
-        elif marks is not None:
+            inside, marks, lines = not inside, line.strip()[3:].split(), []
+        elif inside:
             lines.append(line)
         elif line.startswith("#"):
             heading = line.lstrip("# ")
-    if marks is not None:
+    if inside:
         raise Unknown(f"{page}: the last block, under {heading}, does not end: close it with ```")
     if not found:
         raise Unknown(f"{page}: no block that is run: mark one with ```sh, or take the page away")
