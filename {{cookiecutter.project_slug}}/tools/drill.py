@@ -74,7 +74,12 @@ def trouble(copy: Any, block: Block) -> list[str]:
         return [str(reason)]
     if not done.returncode:
         return []
-    return [f"ended with {done.returncode}:", *block.text.splitlines(), "and said:", *done.stdout.splitlines()[-LAST:]]
+    return [
+        f"ended with {done.returncode}:",
+        *block.text.splitlines(),
+        "and said:",
+        *done.stdout.splitlines()[-LAST:],
+    ]
 
 
 @contextmanager
@@ -110,7 +115,10 @@ def told(page: str, result: str, seconds: float, **more: Any) -> str:
     lines = [f"{page}: {result}, {more['blocks']} blocks in {seconds} s"]
     lines += [f"  {name}: {why}: not drilled" for name, why in more["not_drilled"].items()]
     if "failed" in more:
-        lines += [f"  {more['failed']} {more['said'][0]}", indent("\n".join(more['said'][1:]), "    ")]
+        lines += [
+            f"  {more['failed']} {more['said'][0]}",
+            indent("\n".join(more["said"][1:]), "    "),
+        ]
     return "\n".join(lines)
 
 
@@ -136,7 +144,10 @@ def main(only: str = "") -> int:
             ends.append(line)
     left = sum(len(line["not_drilled"]) for line in ends)
     bad = [line["page"] for line in ends if line["result"] == "failed"]
-    print(f"{sum(line['blocks'] for line in ends)} blocks run, {left} not drilled; in {LOG}.  ", end="")
+    print(
+        f"{sum(line['blocks'] for line in ends)} blocks run, {left} not drilled; in {LOG}.  ",
+        end="",
+    )
     print(f"Failed: {', '.join(bad)}" if bad else f"Next: git add {LOG}")
     return int(bool(bad))
 
