@@ -77,17 +77,16 @@ def drills(repository: Repository) -> list[dict[str, Any]]:
     return [json.loads(line) for line in repository.git("show", f"HEAD:{DRILLS}").splitlines()]
 
 
-@record("doc.runbook", "the log of drills has only grown, and names commits that git knows")
+@record("doc.runbook", "the log of drills has only grown")
 def grown(repository: Repository) -> Iterator[str]:
-    """Ask git what was taken out of it."""
-    commits = repository.git("rev-list", "--all").split()
-    for line in drills(repository):
-        if line["commit"] not in commits:
-            yield f"{DRILLS}: {line['time']}: git knows no commit {line['commit'][:8]}"
-    for added in repository.git("log", "--format=", "--numstat", "--", DRILLS).splitlines():
-        if added.split()[1] != "0":
-            yield f"{DRILLS}: lines were taken out of it, or changed: git log -p {DRILLS}"
-            return
+    """Every line that git has ever known of it is still there, as it was."""
+    drills(repository)
+    past = repository.git("log", "--format=", "--patch", "--", DRILLS).splitlines()
+    lost = {line[1:] for line in past if line.startswith("+{")}
+    lost -= set(repository.text(DRILLS).splitlines())
+    if lost:
+        back = f"bring them back: git log -p {DRILLS}"
+        yield f"{DRILLS}: {len(lost)} lines were changed or taken out; {back}"
 
 
 @use("doc.runbook")
