@@ -3,7 +3,7 @@
 """How often the report on drift is wrong where nothing has changed, and what a million rows cost.
 
 In a project of level 3 that has a champion:
-.venv/bin/python TEMPLATE/benchmarks/drift.py [--reports N] [--rows N] [--package NAME]
+.venv/bin/python TEMPLATE/benchmarks/drift.py [--reports N] [--seed N] [--rows N] [--package NAME]
 """
 
 import argparse
@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -83,13 +84,13 @@ def contract(package: str) -> Any:
     return import_module(f"{package}.contract").Contract(columns=columns | target)
 
 
-def alarms(package: str, count: int, window: int) -> pd.DataFrame:
+def alarms(package: str, count: int, window: int, seed: int) -> pd.DataFrame:
     """Which columns each report names: by p alone, and with the effect that is asked for too."""
     comparison = import_module(f"{package}.monitoring.comparison")
     settings = import_module(f"{package}.operations").Drift()
     reference = import_module(f"{package}.monitoring.reference").Reference
     newest = import_module(f"{package}.monitoring.window").Window
-    random, agreed, found = np.random.default_rng(window), contract(package), []
+    random, agreed, found = np.random.default_rng((seed, window)), contract(package), []
     for report in range(count):
         old = rows(random, REFERENCE), answers(random, REFERENCE)
         new = rows(random, window), answers(random, window)
@@ -99,11 +100,11 @@ def alarms(package: str, count: int, window: int) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["report", "column", "p", "drifted"])
 
 
-def rate(package: str, count: int) -> None:
+def rate(package: str, count: int, seed: int, windows: Sequence[int]) -> None:
     """Print the share of reports that are wrong."""
     declared = import_module(f"{package}.operations").Drift().false_alarms
-    for window in WINDOWS:
-        found = alarms(package, count, window)
+    for window in windows:
+        found = alarms(package, count, window, seed)
         shares = found.groupby("report")[["p", "drifted"]].any().mean()
         named = found[found["p"]]["column"].value_counts().to_dict()
         print(
@@ -180,11 +181,13 @@ def main() -> None:
     """Measure both."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--reports", type=int, default=1000)
+    parser.add_argument("--windows", type=int, nargs="+", default=WINDOWS)
+    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--package", default="flight_delays")
     options = parser.parse_args()
     if options.reports:
-        rate(options.package, options.reports)
+        rate(options.package, options.reports, options.seed, options.windows)
     if options.rows:
         scale(options.package, options.rows)
 

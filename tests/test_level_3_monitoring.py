@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import PROJECT, Generate, commit, fails, ok, plant
+from databases import postgres
 from services import Service, serving
 from watchers import Watchers, free_port, needed, until, watching
 
@@ -279,6 +280,25 @@ def test_a_column_that_drifts_is_told(project: Path, port: str, watchers: Watche
     until(lambda: watchers.told.of("ColumnDrifted"), 40, "ColumnDrifted is told")
     found = {alert["labels"]["column"] for alert in watchers.told.of("ColumnDrifted")}
     assert "temp" in found
+
+
+@pytest.mark.slow
+def test_a_log_in_postgresql_is_read_too(project: Path, port: str) -> None:
+    """Drift, skew and the page to watch find what a real PostgreSQL server has kept."""
+    settings = {"FLIGHT_DELAYS_SERVING__PORT": port}
+    with postgres() as database:
+        database.start()
+        settings["FLIGHT_DELAYS_SERVING__LOG"] = database.url()
+        with serving(project, **settings) as service:
+            assert service.ask("/predict", later_rows(project)[:500])[0] == 200
+        said = {
+            task: ok("make", task, at=project, **settings) for task in ("drift", "skew", "watch")
+        }
+        kept = {row["column"] for row in database.rows("drift")}
+    named = re.search(r"500 logged rows; drifted: (.*)\.  Next", said["drift"])
+    assert named and "temp" in named[1].split(", ") and {"temp", "prediction"} <= kept
+    assert re.search(r"^500 logged rows of v\d+ answered again", said["skew"], re.MULTILINE)
+    assert "1 requests.  Next" in said["watch"]
 
 
 @pytest.mark.slow

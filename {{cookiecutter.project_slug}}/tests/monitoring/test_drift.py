@@ -65,12 +65,19 @@ def test_a_difference_that_nobody_cares_for_is_none() -> None:
 
 
 def test_false_alarms_are_as_seldom_as_declared() -> None:
-    """Of 40 reports on unchanged rows at most 2 name a column; one in 100 is declared."""
-    alarms = 0
+    """Of 40 reports on unchanged rows no more name a column than chance allows, whatever is declared.
+
+    Where one in 100 is declared hardly any comes; that twice as many do is seen at one in five.
+    """
+    most = {0.01: 2, 0.2: 13}  # of 40; more come in 2 of 100 such tests
+    alarms = dict.fromkeys(most, 0)
     for seed in range(40):
         compared = pairs(reference(1_000 + seed), window(2_000 + seed))
-        alarms += any(it.drifted for it in verdicts(compared, Drift(effect=0)))
-    assert alarms <= 2
+        for declared in most:
+            found = verdicts(compared, Drift(effect=0, false_alarms=declared))
+            alarms[declared] += any(it.drifted for it in found)
+    assert {it: alarms[it] for it in most if alarms[it] > most[it]} == {}
+    assert alarms[0.2] >= 2  # a test that never alarms knows nothing
 
 
 def test_the_reference_is_a_sample_too() -> None:

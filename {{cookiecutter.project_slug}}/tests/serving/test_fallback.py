@@ -127,6 +127,8 @@ def test_a_fallback_that_is_not_wanted_does_not_answer(settings: Settings, tmp_p
         ({"größe": 2.51}, 0.5, True),
         ({"count": -1}, 0, True),
         ({"colour": "green"}, 0, True),
+        ({"a word": " yes\t"}, 0, False),
+        ({"a word": "y es"}, 0, True),
         ({"at": "2099-01-01T00:00:00Z"}, 0, False),
     ],
 )
@@ -139,6 +141,18 @@ def test_a_row_that_training_did_not_see_is_marked(
         one, other = asked(client, [ROW | strange, ROW])["predictions"]
     assert (one["prediction"], one.get("abstain", False)) == ("first", marked)
     assert "abstain" not in other
+
+
+def test_blanks_around_the_words_of_the_training_are_none(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """A word that training saw with a blank beside it is known, with the blank and without."""
+    columns = REFERENCE["columns"] | {"a word": {"values": [" yes", "no "], "missing": 0}}
+    refer(tmp_path, 1, REFERENCE | {"columns": columns})
+    asked_for = [ROW | {"a word": word} for word in ("yes", " yes", "no", " no ", "maybe")]
+    with TestClient(service(settings, tmp_path)) as client:
+        said = asked(client, asked_for)["predictions"]
+    assert ["abstain" in answer for answer in said] == [False, False, False, False, True]
 
 
 def test_rows_are_not_marked_where_that_is_not_wanted(settings: Settings, tmp_path: Path) -> None:

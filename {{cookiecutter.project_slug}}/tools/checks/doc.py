@@ -1,14 +1,18 @@
-"""What is said about the model and the data: the card, the datasheet."""
+"""What is said: the card of the model, the datasheet, what to do in trouble, the site."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
 from hashlib import sha256
+from typing import Any
 
 from . import Unknown, record, sign, use
-from .repo import changes
+from .repo import changes, fences, targets
 from .repository import Repository
+from .runbook import blocks
 
+DRILLS = "docs/runbooks/drills.jsonl"
 NAMED = re.compile(r"run `([0-9a-f]{32})`")
 SHA = re.compile(r"sha256 `([0-9a-f]{64})`")
 ROW = re.compile(r"^\| (\w+) \| (\S+) \| (\S+) to (\S+) \| (\S+) \|$", re.MULTILINE)
@@ -94,3 +98,45 @@ def sheets(repository: Repository) -> list[datetime]:
 def cards(repository: Repository) -> list[datetime]:
     """Commits that renew the card."""
     return changes(repository, "MODEL_CARD.md")
+
+
+@sign("doc.runbook", "every runbook has commands that are run, and there is a drill that runs them")
+def runnable(repository: Repository) -> Iterator[str]:
+    """Read its pages; those of the alerts are read with the alerts."""
+    for name in repository.own("doc.runbook"):
+        text = repository.text(name) if name.endswith(".md") else ""
+        try:
+            if repository.ours and name.endswith(".md"):
+                blocks(name, text)
+        except Unknown as reason:
+            yield str(reason)
+        if text and not fences(text):
+            yield f"{name}: no command in it"
+    if repository.ours and "drill" not in targets(repository):
+        yield "make/drill.mk: lacks the target drill"
+
+
+def drills(repository: Repository) -> list[dict[str, Any]]:
+    """The lines that git keeps of the log of drills.  Unknown where there is none."""
+    if DRILLS not in repository.files:
+        raise Unknown("no drill is noted here yet: make drill")
+    return [json.loads(line) for line in repository.git("show", f"HEAD:{DRILLS}").splitlines()]
+
+
+@record("doc.runbook", "the log of drills has only grown")
+def grown(repository: Repository) -> Iterator[str]:
+    """Every line that git has ever known of it is still there, as it was."""
+    drills(repository)
+    past = repository.git("log", "--format=", "--patch", "--", DRILLS).splitlines()
+    lost = {line[1:] for line in past if line.startswith("+{")}
+    lost -= set(repository.text(DRILLS).splitlines())
+    if lost:
+        back = f"bring them back: git log -p {DRILLS}"
+        yield f"{DRILLS}: {len(lost)} lines were changed or taken out; {back}"
+
+
+@use("doc.runbook")
+def passed(repository: Repository) -> list[datetime]:
+    """When pages passed that were drilled as they were committed."""
+    found = [it for it in drills(repository) if it["result"] == "passed" and not it["dirty"]]
+    return [datetime.fromisoformat(it["time"]) for it in found]

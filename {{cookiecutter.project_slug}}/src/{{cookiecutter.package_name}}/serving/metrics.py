@@ -1,6 +1,7 @@
 """Metrics in Prometheus' format at `GET /metrics`.
 
 Several workers share a folder, PROMETHEUS_MULTIPROC_DIR: whichever is asked answers for all.
+Whoever starts them empties it before: what ended workers have counted there is counted still.
 """
 
 import os

@@ -25,13 +25,13 @@ class Place:
     def __init__(self, copy: Copy) -> None:
         self.copy, self.own, self.port = copy, f"maturity-{token_hex(4)}", free_port()
         home = os.environ.get("DOCKER_CONFIG") or str(Path.home() / ".docker")
-        self._more = {"DOCKER_CONFIG": home, "COMPOSE_PROJECT_NAME": self.own}
-        self._more["ADDRESS"] = f"127.0.0.1:{self.port}"
-        self._more["STAGING_ADDRESS"] = f"127.0.0.1:{free_port()}"
+        self.more = {"DOCKER_CONFIG": home, "COMPOSE_PROJECT_NAME": self.own}
+        self.more["ADDRESS"] = f"127.0.0.1:{self.port}"
+        self.more["STAGING_ADDRESS"] = f"127.0.0.1:{free_port()}"
 
     def run(self, *command: str, **more: str) -> Done:
         """How a command ended that is to leave the user's deployment alone."""
-        return self.copy.run(*command, timeout=PATIENCE, **self._more | more)
+        return self.copy.run(*command, timeout=PATIENCE, **self.more | more)
 
     def make(self, target: str, **more: str) -> Done:
         """How a target ended, with images under a name of their own."""

@@ -1,4 +1,4 @@
-"""Tried and planted: the model card, the datasheet."""
+"""Tried and planted: the model card, the datasheet, the site, the runbooks."""
 
 import re
 from collections.abc import Iterator
@@ -10,6 +10,7 @@ from .project import answer
 
 CARD = "MODEL_CARD.md"
 SHEET = "DATASHEET.md"
+DRILL = 1800  # seconds that a drill may take
 
 
 def written(copy: Copy) -> str:
@@ -105,3 +106,27 @@ def nowhere(copy: Copy) -> Iterator[str]:
     done = copy.run("make", "site")
     if not done.returncode or name not in done.stdout + done.stderr:
         yield f"make site: a link to {name}, which is not there, passes"
+
+
+@trial("doc.runbook", "every block of every runbook runs")
+def drilled(copy: Copy) -> Iterator[str]:
+    """Drill, in a copy of this copy."""
+    done = copy.run("make", "drill", timeout=DRILL)
+    if done.returncode:
+        failed = re.search(r"^  (.*) ended with", done.stdout, re.MULTILINE)
+        yield f"make drill: {failed[1] if failed else last(done)}"
+    elif left := re.search(r"[1-9]\d* not drilled", done.stdout):
+        raise Unknown(f"make drill: {left[0]}, for what they need is not here")
+
+
+@fault("doc.runbook", "a block that fails is named, and a page without a block refused")
+def spoilt(copy: Copy) -> Iterator[str]:
+    """Add a page whose second block fails; then a page that only talks."""
+    page = copy.root / "docs/runbooks/spoilt.md"
+    page.write_text("## Here\n\n```sh\ntrue\n```\n\n```sh\nfalse\n```\n", encoding="utf-8")
+    done = copy.run("make", "drill", "ONLY=spoilt", timeout=DRILL)
+    if done.returncode == 0 or "Here, block 2 ended with 1" not in done.stdout:
+        yield f"make drill: a block fails, and it says: {last(done)}"
+    page.write_text("## Here\n\nDo the right thing.\n", encoding="utf-8")
+    if copy.run("make", "drill", "ONLY=spoilt").returncode == 0:
+        yield "make drill: passes a page without a block"
