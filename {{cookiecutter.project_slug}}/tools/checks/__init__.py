@@ -23,6 +23,8 @@ TRIALS = (
     "trials.serving",
     "trials.operations",
     "trials.monitoring",
+    "trials.team",
+    "trials.schedule",
 )
 
 Find = Callable[[Any], Iterable[str]]
