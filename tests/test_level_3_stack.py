@@ -6,9 +6,7 @@ no Grafana to be had: it is left out.
 
 import http.client
 import json
-import os
 import shutil
-import subprocess
 import sys
 import threading
 import time
@@ -20,7 +18,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Generate, commit, fails, ok, plant
+from conftest import Generate, commit, fails, ok
 from engines import PYTHON_IMAGE, Engine, beside, import_python, running_engine
 from watchers import free_port, until
 
@@ -30,8 +28,8 @@ FROM {PYTHON_IMAGE}
 RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends \\
     postgresql prometheus prometheus-alertmanager prometheus-pushgateway wget \\
     && ln -s prometheus-alertmanager /usr/bin/alertmanager && rm -rf /var/lib/postgresql/*
-RUN install -d -o nobody /prometheus /alertmanager /etc/prometheus && install -d -o postgres -m 1777 \\
-    /var/lib/postgresql/data /docker-entrypoint-initdb.d
+RUN install -d -o nobody /prometheus /alertmanager /etc/prometheus \\
+    && install -d -o postgres -m 3777 /var/lib/postgresql/data /var/run/postgresql
 COPY start /
 """
 START = r"""#!/bin/bash
@@ -102,7 +100,13 @@ def test_secrets_are_made_once_and_guessable_ones_are_refused(
     assert (project / "stack/.env").read_text(encoding="utf-8") == first
     there = {"ALERT_WEBHOOK": "http://127.0.0.1:1/"}
     ok(*run, "check", at=project, **there)
-    for weak in ("password1234", "admin", "aaaaaaaaaaaaaaaaaaaa", "change-me-change-me-1", "p@ss/w0rd:9812hjk2"):
+    for weak in (
+        "password1234",
+        "admin",
+        "aaaaaaaaaaaaaaaaaaaa",
+        "change-me-change-me-1",
+        "p@ss/w0rd:9812hjk2",
+    ):
         weak_one = there | {"MLFLOW_PASSWORD": weak}
         assert "MLFLOW_PASSWORD: guessable" in fails(*run, "check", at=project, **weak_one)
         assert "ALERT" not in ok(*run, "check", at=project, **weak_one, DEVELOPMENT="yes")
@@ -273,7 +277,9 @@ def test_nobody_writes_or_reads_without_a_password(stack: Stack) -> None:
         assert stack.ask(stack.tracking, "/api/2.0/mlflow/experiments/search", {}, key)[0] == 401
         assert stack.ask(stack.tracking, "/api/2.0/mlflow-artifacts/artifacts", None, key)[0] == 401
         assert stack.ask(stack.prefect, "/api/flow_runs/filter", {}, key)[0] == 401
-    assert stack.ask(stack.tracking, made, {"name": "mine"}, stack.secret("MLFLOW_PASSWORD"))[0] == 200
+    assert (
+        stack.ask(stack.tracking, made, {"name": "mine"}, stack.secret("MLFLOW_PASSWORD"))[0] == 200
+    )
     said = stack.fails("make", "stack", MLFLOW_PASSWORD="password1234")
     assert "MLFLOW_PASSWORD: guessable" in said
 
@@ -297,7 +303,9 @@ def test_the_champion_is_there_and_the_same_input_is_the_same_version(stack: Sta
 def test_a_killed_run_is_told(stack: Stack, told: Any) -> None:
     """SIGKILL to the process of a run: it is Crashed, and somebody hears of it."""
     run = stack.start_run()
-    find = "for p in /proc/[0-9]*; do grep -qz spawn_main $p/cmdline && echo ${p#/proc/}; done; true"
+    find = (
+        "for p in /proc/[0-9]*; do grep -qz [s]pawn_main $p/cmdline && echo ${p#/proc/}; done; true"
+    )
     inside = ("exec", "flight-delays-worker-1", "sh", "-c")
     until(lambda: stack.state(run) == "RUNNING", 60, "the run starts")
     process = stack.engine.docker(*inside, find).split()[-1]
@@ -327,6 +335,8 @@ def test_a_restored_backup_answers(stack: Stack) -> None:
     stack.ok("make", "recover", f"FROM={kept}")
     stack.ok("make", "stack")
     assert [it["run_id"] for it in stack.versions()] == [version["run_id"]]
-    assert stack.mlflow(f"runs/get?run_id={version['run_id']}")["run"]["info"]["status"] == "FINISHED"
+    assert (
+        stack.mlflow(f"runs/get?run_id={version['run_id']}")["run"]["info"]["status"] == "FINISHED"
+    )
     stack.ok("make", "publish", "registry", "predict")
     assert (stack.folder / "models/serving/champion.json").exists()

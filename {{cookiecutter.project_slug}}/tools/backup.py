@@ -1,7 +1,7 @@
 """Backups: runs, registry and artifacts, of this folder and of the stack, and how they come back.
 
-What the folder keeps is mlflow.db with what lies beside it; the stack is dumped where stack/.env says
-that there is one.   python tools/backup.py make | restore FOLDER [--overwrite]
+What the folder keeps is mlflow.db with what lies beside it; the stack is dumped where stack/.env
+says that there is one.   python tools/backup.py make | restore FOLDER [--overwrite]
 """
 
 import json
@@ -23,7 +23,7 @@ DATABASE, FILES, ARTIFACTS = Path("mlflow.db"), "files.tar", "artifacts.tar"
 BESIDE = ("mlruns", "mlartifacts", "models", "promotions.jsonl")
 LOCK = Path("models/registry.lock")
 TABLES = "select count(*) from pg_tables where schemaname = 'public'"
-NAMES = "select datname from pg_database where datname not in ('postgres', 'template0', 'template1')"
+NAMES = "select datname from pg_database where not datistemplate and datname <> 'postgres'"
 
 
 @contextmanager
@@ -68,13 +68,14 @@ def make() -> None:
     (part / MANIFEST).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
     part.rename(place)
     size = sum(path.stat().st_size for path in place.iterdir()) / 1e6
-    print(f"{place}: {', '.join(files)}, {size:.1f} MB.  To bring it back: make recover FROM={place}")
+    print(f"{place}: {', '.join(files)}, {size:.1f} MB.  Back: make recover FROM={place}")
 
 
 def keep_folder(part: Path) -> None:
     """The database as of one moment, then the files: it names none that is not there."""
-    with closing(sqlite3.connect(DATABASE)) as here, closing(sqlite3.connect(part / DATABASE)) as it:
-        here.backup(it)
+    with closing(sqlite3.connect(DATABASE)) as here:
+        with closing(sqlite3.connect(part / DATABASE)) as copy:
+            here.backup(copy)
     with tarfile.open(part / FILES, "w") as archive:
         for name in filter(lambda name: Path(name).exists(), BESIDE):
             archive.add(name)
@@ -91,7 +92,8 @@ def keep_stack(part: Path) -> None:
         print(f"The artifacts are in {bucket}: its versions keep them, not this backup")
     elif "tracking" in running():
         with (part / ARTIFACTS).open("wb") as file:
-            compose("exec", "-T", "tracking", "tar", "-cf-", "-C/artifacts", ".", stdout=file, stderr=PIPE)
+            pack = ("exec", "-T", "tracking", "tar", "-cf-", "-C/artifacts", ".")
+            compose(*pack, stdout=file, stderr=PIPE)
 
 
 def running() -> list[str]:
@@ -111,7 +113,7 @@ def in_database(*command: str, **options: IO[bytes] | int) -> str:
 
 def ask(database: str, words: str) -> str:
     """What the server answers, one value a line."""
-    return in_database("psql", "-qtAX", "--set=ON_ERROR_STOP=1", f"--dbname={database}", "-c", words)
+    return in_database("psql", "-qtAX", "--set=ON_ERROR_STOP=1", database, "-c", words)
 
 
 def sound(place: Path) -> dict[str, str]:
@@ -132,7 +134,10 @@ def sound(place: Path) -> dict[str, str]:
 
 
 def restore(place: Path, overwrite: bool) -> None:
-    """Bring back what a backup holds.  Raises Refused, and changes nothing, where that would lose something."""
+    """Bring back what a backup holds.
+
+    Raises Refused, and changes nothing, where it is damaged or would take the place of something.
+    """
     files = sound(place)
     dumps = [Path(name).stem for name in files if name.endswith(".dump")]
     full = occupied(files, dumps)

@@ -1,7 +1,7 @@
 """The stack of the team, by Docker Compose: every file of stack/, and what watches the service.
 
-Secrets come from the environment, else from stack/.env, which `secrets` makes.   python tools/stack.py
-secrets | up | down | check
+Secrets come from the environment, else from stack/.env, which `secrets` makes.
+python tools/stack.py secrets | up | down | check
 """
 
 import os
@@ -15,8 +15,10 @@ ENV = Path("stack/.env")
 FILES = [*sorted(Path("stack").glob("*.yaml")), Path("monitoring/compose.yaml")]
 ASKED = re.compile(r"\$\{([A-Z_]+):\?")
 SECRET = re.compile(r"PASSWORD|SECRET")
-SOUND = re.compile(r"[A-Za-z0-9_-]{16,}")  # no character that a URL or a file of settings would read
-WEAK = re.compile(r"password|passwort|changeme|default|example|qwerty|123456|secret|admin", re.I)
+SOUND = re.compile(
+    r"[A-Za-z0-9_-]{16,}"
+)  # no character that a URL or a file of settings would read
+WEAK = re.compile(r"password|changeme|default|example|qwerty|123456|secret|admin", re.I)
 FEWEST = 8  # different characters
 BUILT = "STACK_IMAGE"  # what `make stack` sets
 
@@ -64,7 +66,7 @@ def faults(found: dict[str, str]) -> list[str]:
     for name in wanted():
         value = found.get(name, "")
         if not value:
-            wrong.append(f"{name}: not set; in the environment or {ENV}, which `make secrets` makes")
+            wrong.append(f"{name}: not set; `make secrets` makes {ENV}, where it belongs")
         elif SECRET.search(name) and not strong(value):
             wrong.append(f"{name}: guessable; 16 and more of letters, digits, - and _, at random")
     return wrong

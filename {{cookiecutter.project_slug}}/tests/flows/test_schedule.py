@@ -1,4 +1,7 @@
-"""The schedule: who is told, and what is refused.  That a killed run is told, `make maturity-deep` tries."""
+"""The schedule: who is told, and what is refused.
+
+That a run which is killed is told, `make maturity-deep` tries.
+"""
 
 import json
 import threading
@@ -34,7 +37,7 @@ def _heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, *_: Any) -> None:  # type: ignore[override]  # it says nothing
+        def log_message(self, *_: Any) -> None:
             """Say nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Receiver)
@@ -53,7 +56,7 @@ def _deployment(flows: Any) -> Any:
 
 
 def test_every_bad_end_is_told(deployment: Any, heard: list[Any], folder: Path) -> None:
-    """Failed, crashed and cancelled runs call `notify` by Prefect's names; the address hears of it."""
+    """Failed, crashed and cancelled runs call `notify` by Prefect's names, and it posts."""
     flow = deployment.scheduled_training
     assert folder == Path.cwd()
     hooks = [*flow.on_failure_hooks, *flow.on_crashed_hooks, *flow.on_cancellation_hooks]
@@ -84,11 +87,12 @@ def test_a_second_schedule_on_this_machine_is_refused(folder: Path) -> None:
             pass
 
 
-@pytest.mark.parametrize("wrong", [{"cron": "at night"}, {"timezone": "Europe/Nowhere"}], ids=str)
-def test_times_that_are_none_are_refused(deployment: Any, wrong: dict[str, str]) -> None:
+@pytest.mark.parametrize(("cron", "zone"), [("at night", "UTC"), ("0 3 * * 1", "Nowhere")])
+def test_times_that_are_none_are_refused(deployment: Any, cron: str, zone: str) -> None:
     """Cron and time zone are named with their values."""
-    with pytest.raises(ProjectError, match=f"{[*wrong.values()][0]}"):
-        deployment.serve(Schedule(**wrong), False)
+    with pytest.raises(ProjectError) as refused:
+        deployment.serve(Schedule(cron=cron, timezone=zone), False)
+    assert f"cron = {cron!r}, timezone = {zone!r}" in str(refused.value)
 
 
 def test_a_run_that_fails_is_tried_as_often_as_the_settings_say(

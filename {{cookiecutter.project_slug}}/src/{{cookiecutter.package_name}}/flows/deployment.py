@@ -13,9 +13,10 @@ from prefect.client.schemas import filters
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.deployments.runner import EntrypointType
 from prefect.runner import Runner
+from prefect.schedules import Cron
 from prefect.states import Crashed
+from prefect.types.entrypoint import EntrypointType
 
 from .. import ProjectError
 from ..operations import Schedule
@@ -63,14 +64,14 @@ def serve(settings: Schedule, now: bool) -> None:
     """
     runner = Runner(name=NAME, limit=1, query_seconds=settings.poll_seconds)
     try:
-        when = CronSchedule(cron=settings.cron, timezone=settings.timezone)
+        CronSchedule(cron=settings.cron, timezone=settings.timezone)
     except ValueError as error:
         about = f"schedule.cron = {settings.cron!r}, timezone = {settings.timezone!r}"
         raise ProjectError(f"{about}: {error}; as in '0 3 * * 1' and 'Europe/Berlin'") from error
     with get_client(sync_client=True) as client:
         lost(client)
-        by = EntrypointType.MODULE_PATH
-        made = runner.add_flow(scheduled_training, NAME, schedule=when, entrypoint_type=by)
+        when, by = Cron(settings.cron, timezone=settings.timezone), EntrypointType.MODULE_PATH
+        made: Any = runner.add_flow(scheduled_training, NAME, schedule=when, entrypoint_type=by)
         if now:
             client.create_flow_run_from_deployment(made)
     print(f"Serving {settings.cron!r} ({settings.timezone}); end it with Ctrl-C", flush=True)
@@ -82,13 +83,11 @@ def lost(client: SyncPrefectClient) -> None:
     running = filters.FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])
     runs = client.read_flow_runs(
         flow_run_filter=filters.FlowRunFilter(state=filters.FlowRunFilterState(type=running)),
-        deployment_filter=filters.DeploymentFilter(
-            name=filters.DeploymentFilterName(any_=[NAME])
-        ),
+        deployment_filter=filters.DeploymentFilter(name=filters.DeploymentFilterName(any_=[NAME])),
         sort=FlowRunSort.START_TIME_DESC,
         limit=MOST,
     )
     for run in runs:
-        ended = Crashed(message="the process that served the schedule ended before the run did")
+        ended: Any = Crashed(message="what served the schedule ended before the run did")
         client.set_flow_run_state(run.id, ended, force=True)
         notify(scheduled_training, run, ended)

@@ -60,7 +60,7 @@ def alone() -> Iterator[None]:
 def tell(address: str, told: dict[str, Any]) -> bool:
     """Post what happened, as JSON with a line of `text`; whether somebody took it.
 
-    It is tried three times.  Whatever goes wrong, the run is not lost over it: it stands in the log.
+    It is tried three times.  Whatever goes wrong then stands in the log, and ends nothing.
     """
     print(told["text"], file=sys.stderr, flush=True)
     kind = {"Content-Type": "application/json"}

@@ -75,13 +75,14 @@ def server(copy: Copy, port: int) -> list[str]:
         raise Unknown("stack/tracking.yaml: no server of MLflow")
     own = {"backend-store-uri": "sqlite:///shared.db", "artifacts-destination": "shared"}
     own |= {"host": "127.0.0.1", "port": str(port), "workers": "1"}
-    kept_words = [it for it in command[1:] if it.split("=")[0][2:] not in {*own, "allowed-hosts"}]
-    return [str(copy.root / ".venv/bin/mlflow"), *kept_words, *(f"--{k}={v}" for k, v in own.items())]
+    rest = [it for it in command[1:] if it.split("=")[0][2:] not in {*own, "allowed-hosts"}]
+    program = str(copy.root / ".venv/bin/mlflow")
+    return [program, *rest, *(f"--{name}={value}" for name, value in own.items())]
 
 
 @fault("tracking.shared", "who has no password writes nothing to the shared server")
 def anonymous(copy: Copy) -> Iterator[str]:
-    """Start the server as the stack does, and write with the password, without, with another one."""
+    """Start the server as the stack does; write without the password, with another, with it."""
     port, key = free_port(), secrets.token_urlsafe(24)
     users = re.sub("database_uri = .*", "database_uri = sqlite:///users.db", auth(copy))
     (copy.root / "users.ini").write_text(users, encoding="utf-8")
