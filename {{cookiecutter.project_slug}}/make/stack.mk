@@ -4,7 +4,7 @@ STACK := $(PYTHON) tools/stack.py
 stack unstack backup recover: export COMPOSE_PROJECT_NAME ?= {{ cookiecutter.package_name | replace('_', '-') | trim('-') }}
 stack stack-image backup recover: export STACK_IMAGE = $(IMAGE)-stack
 
-.PHONY: secrets stack stack-image unstack
+.PHONY: secrets stack stack-image unstack backup recover
 
 secrets: ## write the secrets of the stack that are missing into stack/.env, at random
 	@$(STACK) secrets
@@ -18,3 +18,9 @@ stack-image: committed
 
 unstack: ## stop the stack; what it keeps stays in its volumes
 	@$(STACK) down
+
+backup: ## keep runs, registry and artifacts as they are now, of this folder and of the stack, in backups/
+	@$(PYTHON) tools/backup.py make
+
+recover: ## FROM=backups/… [OVERWRITE=yes]: bring back what a backup holds
+	@$(PYTHON) tools/backup.py restore "$(FROM)" $(if $(filter yes,$(OVERWRITE)),--overwrite)
