@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from hashlib import file_digest
 from pathlib import Path
 from subprocess import PIPE
+from tempfile import TemporaryDirectory
 from typing import IO
 
 from stack import ENV, Refused, compose, settings
@@ -56,19 +57,26 @@ def make() -> None:
     if not DATABASE.exists() and not ENV.exists():
         raise Refused(f"nothing to keep: no {DATABASE} here, and no {ENV}, so no stack")
     place = BACKUPS / stamp()
-    part = place.with_name(f".{place.name}")
-    part.mkdir(parents=True, mode=0o700)
+    BACKUPS.mkdir(exist_ok=True)
+    with TemporaryDirectory(prefix=".", dir=BACKUPS) as name:
+        part = Path(name) / place.name
+        part.mkdir(mode=0o700)
+        files = keep(part)
+        said = {"made": place.name, "folder": str(Path.cwd()), "files": files}
+        (part / MANIFEST).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        part.rename(place)
+    size = sum(path.stat().st_size for path in place.iterdir()) / 1e6
+    print(f"{place}: {', '.join(files)}, {size:.1f} MB.  Back: make recover FROM={place}")
+
+
+def keep(part: Path) -> dict[str, str]:
+    """Put all that is to be kept into a folder; the sha256 of each file, by its name."""
     if DATABASE.exists():
         with undecided():
             keep_folder(part)
     if ENV.exists():
         keep_stack(part)
-    files = {path.name: digest(path) for path in sorted(part.iterdir())}
-    said = {"made": place.name, "folder": str(Path.cwd()), "files": files}
-    (part / MANIFEST).write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-    part.rename(place)
-    size = sum(path.stat().st_size for path in place.iterdir()) / 1e6
-    print(f"{place}: {', '.join(files)}, {size:.1f} MB.  Back: make recover FROM={place}")
+    return {path.name: digest(path) for path in sorted(part.iterdir())}
 
 
 def keep_folder(part: Path) -> None:

@@ -95,6 +95,8 @@ def docker(*arguments: str, **options: object) -> "subprocess.CompletedProcess[b
         raise Refused("docker: not installed; https://docs.docker.com/engine/install") from error
     if done.returncode:
         said = (done.stderr or b"").decode(errors="replace").strip()
+        if "unknown flag: --" in said:
+            said = "docker compose: not installed; https://docs.docker.com/compose/install"
         raise Refused(f"docker {' '.join(arguments[-4:])}: {said or 'it says why above'}")
     return done
 
