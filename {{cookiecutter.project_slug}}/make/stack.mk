@@ -1,10 +1,26 @@
-STACK := docker compose --file compose/serving.yaml --file monitoring/compose.yaml
+# The stack runs what an image holds that is built from the commit, as the service's is.
+PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
+STACK := $(PYTHON) tools/stack.py
+stack unstack backup recover: export COMPOSE_PROJECT_NAME ?= {{ cookiecutter.package_name | replace('_', '-') | trim('-') }}
+stack stack-image backup recover: export STACK_IMAGE = $(IMAGE)-stack
 
-.PHONY: stack unstack
+.PHONY: secrets stack stack-image unstack backup recover
 
-stack: ## ALERT_WEBHOOK=url GRAFANA_PASSWORD=…: Prometheus, alerts and dashboards beside what `make deploy` runs
-	@$(STACK) up --detach --wait prometheus alertmanager pushgateway grafana
-	@echo "Grafana http://127.0.0.1:3000   Prometheus http://127.0.0.1:9090   alerts http://127.0.0.1:9093"
+secrets: ## write the secrets of the stack that are missing into stack/.env, at random
+	@$(STACK) secrets
 
-unstack: ## stop what watches; what it has measured stays in its volumes
-	@ALERT_WEBHOOK=- GRAFANA_PASSWORD=- $(STACK) rm --stop --force prometheus alertmanager pushgateway grafana
+stack: stack-image ## start what the team shares: tracking, schedule, dashboards, alerts (docs/stack.md)
+	@$(STACK) up
+
+stack-image: committed
+	@$(STACK) check && { docker image inspect $(STACK_IMAGE) > /dev/null 2>&1 \
+	|| git archive $(SHA) | DOCKER_BUILDKIT=1 $(BUILD) $(BUILD_OPTIONS) --file stack/Dockerfile --tag $(STACK_IMAGE) -; }
+
+unstack: ## stop the stack; what it keeps stays in its volumes
+	@$(STACK) down
+
+backup: ## keep runs, registry and artifacts as they are now, of this folder and of the stack, in backups/
+	@$(PYTHON) tools/backup.py make
+
+recover: ## FROM=backups/… [OVERWRITE=yes]: bring back what a backup holds
+	@$(PYTHON) tools/backup.py restore "$(FROM)" $(if $(filter yes,$(OVERWRITE)),--overwrite)

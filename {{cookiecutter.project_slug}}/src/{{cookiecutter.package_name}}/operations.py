@@ -70,3 +70,18 @@ class Staleness(Section):
     """At which age the champion is too old, in days; `make staleness` derives it from the data."""
 
     max_age_days: float = Field(default=90, gt=0)
+
+
+class Schedule(Section):
+    """When the pipeline runs by itself: cron in a time zone; how often a run that fails is repeated.
+
+    `webhook`: who is told of a run that fails, crashes or is cancelled.  Set it in the environment:
+    such an address is a secret.  `poll_seconds`: how often it is looked whether a run is due.
+    """
+
+    cron: str = "0 3 * * 1"
+    timezone: str = "UTC"
+    retries: int = Field(default=1, ge=0)
+    retry_seconds: float = Field(default=300, ge=0)
+    webhook: str = ""
+    poll_seconds: float = Field(default=10, gt=0)

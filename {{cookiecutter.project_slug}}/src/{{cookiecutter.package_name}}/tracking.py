@@ -44,6 +44,7 @@ def connect() -> Any:
     os.environ.setdefault("MLFLOW_TRACKING_URI", DEFAULT)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
@@ -66,13 +67,15 @@ def git(*arguments: str) -> str | None:
 
 def origin(settings: Settings) -> dict[str, str]:
     """The five tags that say what a run was made from: commit, tree, data, lock, seed."""
-    changes = git("status", "--porcelain")
+    commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain")
+    if commit is None and (built := os.environ.get("SOURCE_COMMIT")):
+        commit, changes = built, ""  # an image holds a commit, and no repository
     try:
         data = checksum(*files(settings.data.path))
     except ProjectError:  # read_data() reads from elsewhere
         data = UNKNOWN
     return {
-        "git.commit": git("rev-parse", "HEAD") or UNKNOWN,
+        "git.commit": commit or UNKNOWN,
         "git.dirty": UNKNOWN if changes is None else str(bool(changes)).lower(),
         "data.sha256": data,
         "env.lock_sha256": checksum(LOCK) if LOCK.exists() else UNKNOWN,

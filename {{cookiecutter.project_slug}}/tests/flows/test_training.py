@@ -1,7 +1,6 @@
 """The training pipeline: every task run is completed, or nothing is registered."""
 
 import json
-import shutil
 import time
 from collections.abc import Iterator
 from importlib import import_module
@@ -15,30 +14,13 @@ import pytest
 
 from {{ cookiecutter.package_name }} import ProjectError, tracking, versions
 from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.flows import server, steps
+from {{ cookiecutter.package_name }}.flows import steps
 from {{ cookiecutter.package_name }}.flows.training import told
 from {{ cookiecutter.package_name }}.promotion import Verdict
 from {{ cookiecutter.package_name }}.settings import PREFIX, Settings
 
-ROOT = Path(__file__).resolve().parents[2]
 STEPS = ["ingest", "check", "split", "tune", "train", "evaluate", "gate", "register"]
 PATIENCE = 60  # seconds; the server writes down what it has heard every second
-
-
-@pytest.fixture(name="flows", scope="module")
-def _flows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The flow, beside a Prefect server of the tests' own."""
-    home = tmp_path_factory.mktemp("prefect") / "home"
-    if (ROOT / server.HOME).exists():
-        shutil.copytree(ROOT / server.HOME, home)  # saves the seconds in which a database is made
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PREFECT_HOME", str(home))
-        patch.setenv("PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL", "1")
-        patch.setenv("PREFECT_API_URL", "")
-        ready = server.start()
-        found = import_module(f"{server.__package__}.pipeline")
-        ready()
-        yield found
 
 
 @pytest.fixture(name="rows", autouse=True)

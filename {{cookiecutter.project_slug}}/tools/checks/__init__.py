@@ -24,6 +24,8 @@ TRIALS = (
     "trials.operations",
     "trials.monitoring",
     "trials.gov",
+    "trials.team",
+    "trials.schedule",
 )
 
 Find = Callable[[Any], Iterable[str]]

@@ -207,3 +207,43 @@ def moved(repository: Repository) -> list[datetime]:
     found = [it for it in attempts(repository) if it["environment"] == "production"]
     times = [it["time"] for it in found if it["result"] == "deployed"]
     return [datetime.fromisoformat(time).astimezone(UTC) for time in times]
+
+
+@sign("tracking.shared", "a tracking server that asks who it is, and secrets without a default")
+def shared(repository: Repository) -> Iterator[str]:
+    """Read what starts it."""
+    if not repository.ours:
+        return
+    tracking = (repository.parsed("stack/tracking.yaml") or {}).get("services", {})
+    if not any("--app-name=basic-auth" in words(it) for it in tracking.values()):
+        yield "stack/tracking.yaml: no server that asks for a name and a password"
+    for name in repository.glob("stack/*.yaml"):
+        for service, it in ((repository.parsed(name) or {}).get("services") or {}).items():
+            if open_ports := [str(at) for at in it.get("ports", []) if "127.0.0.1:" not in str(at)]:
+                yield f"{name}: {service} listens to everybody at {', '.join(open_ports)}"
+        for secret in re.findall(r"\$\{(\w*(?:PASSWORD|SECRET)\w*):?-\w", repository.text(name)):
+            yield f"{name}: {secret} has a default, which everybody knows"
+    for name in ("tools/stack.py", "tools/backup.py"):
+        if "def " not in repository.text(name):
+            yield f"{name}: does nothing"
+
+
+def words(service: Facts) -> list[str]:
+    """The command of a service, word by word."""
+    command = service.get("command", [])
+    return command.split() if isinstance(command, str) else [str(word) for word in command]
+
+
+@sign("pipeline.schedule", "the pipeline has its times, and each bad end of a run is told")
+def scheduled(repository: Repository) -> Iterator[str]:
+    """Read the settings, and what is registered for a failure, a crash, a cancellation."""
+    if not repository.ours:
+        return
+    if not (repository.parsed("operations.toml") or {}).get("schedule", {}).get("cron"):
+        yield "operations.toml: [schedule] names no cron"
+    text = repository.text(f"{repository.package}/flows/deployment.py")
+    for end in ("on_failure", "on_crashed", "on_cancellation"):
+        if not re.search(rf"{end}=\[\w", text):
+            yield f"flows/deployment.py: nobody is told {end.replace('_', ' ')}"
+    if "cron=" not in text:
+        yield "flows/deployment.py: no schedule"

@@ -114,3 +114,25 @@ def serving(copy: Copy) -> Iterator[Service]:
         yield service
     finally:
         service.end()
+
+
+@contextmanager
+def running(copy: Copy, *command: str, **more: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A process of the copy, ended with all that it started."""
+    with (copy.root / ".git" / "process.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            cwd=copy.root,
+            env=copy.environment | more,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    try:
+        yield process
+    finally:
+        for end in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+                os.killpg(process.pid, end)
+                process.wait(20)

@@ -1,4 +1,4 @@
-"""The training pipeline as a Prefect flow.  The only file that imports prefect.
+"""The training pipeline as a Prefect flow.  Only files of this folder import prefect.
 
 Steps are called one after the other, so that one which fails ends the flow.  A task that somebody
 submits is waited for before anything is registered, and fails it too: Prefect would not look.
@@ -62,7 +62,7 @@ def training() -> Outcome:
 
 
 def step(
-    function: Callable[..., tuple[Result, str]], *arguments: Any, pauses: tuple[int, ...] = ()
+    function: Callable[..., tuple[Result, str]], *arguments: Any, pauses: tuple[float, ...] = ()
 ) -> Result:
     """What the function gives, run as a task of its name; a line says what came of it.
 

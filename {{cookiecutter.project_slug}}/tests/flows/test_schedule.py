@@ -1,0 +1,118 @@
+"""The schedule: who is told, and what is refused.
+
+That a run which is killed is told, `make maturity-deep` tries.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from filelock import FileLock
+
+from {{ cookiecutter.package_name }} import ProjectError, tracking, versions
+from {{ cookiecutter.package_name }}.flows import schedule, steps
+from {{ cookiecutter.package_name }}.operations import Schedule
+from {{ cookiecutter.package_name }}.promotion import Verdict
+from {{ cookiecutter.package_name }}.settings import PREFIX, Settings
+from {{ cookiecutter.package_name }}.training import Trained
+
+
+@pytest.fixture(name="heard")
+def _heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+    """What is posted to the address that the environment names."""
+    found: list[Any] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        """Takes what is posted."""
+
+        def do_POST(self) -> None:  # pylint: disable=invalid-name  # as the base class calls it
+            """Keep it."""
+            found.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = HTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv(schedule.WEBHOOK, f"http://127.0.0.1:{server.server_port}")
+    yield found
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(name="deployment", scope="module")
+def _deployment(flows: Any) -> Any:
+    """The deployment, imported when there is a server: prefect reads the environment then."""
+    assert flows
+    return import_module(f"{schedule.__package__}.deployment")
+
+
+def test_every_bad_end_is_told(deployment: Any, heard: list[Any], folder: Path) -> None:
+    """Failed, crashed and cancelled runs call `notify` by Prefect's names, and it posts."""
+    flow = deployment.scheduled_training
+    assert folder == Path.cwd()
+    hooks = [*flow.on_failure_hooks, *flow.on_crashed_hooks, *flow.on_cancellation_hooks]
+    run, state = SimpleNamespace(id=7, name="a-run"), SimpleNamespace(name="Crashed", message="-9")
+    for hook in hooks:
+        hook(flow=flow, flow_run=run, state=state)
+    assert len(heard) == 3
+    assert (heard[0]["flow_run"], heard[0]["state"]) == ("a-run", "Crashed")
+    assert heard[0]["text"] == "scheduled-training a-run: Crashed: -9"
+
+
+def test_an_address_that_does_not_answer_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is tried, and what could not be told stands in the log."""
+    monkeypatch.setattr(schedule, "TRIES", 1)
+    assert not schedule.tell("http://127.0.0.1:1/", {"text": "A run crashed"})
+    assert not schedule.tell("", {"text": "Another run crashed"})
+    said = capsys.readouterr().err
+    assert "A run crashed" in said and "Another run crashed" in said and "nobody was told" in said
+
+
+def test_a_second_schedule_on_this_machine_is_refused(folder: Path) -> None:
+    """Two of them would run everything twice."""
+    (folder / "models").mkdir(exist_ok=True)
+    with FileLock(schedule.LOCK), pytest.raises(ProjectError, match="is served already"):
+        with schedule.alone():
+            pass
+
+
+@pytest.mark.parametrize(("cron", "zone"), [("at night", "UTC"), ("0 3 * * 1", "Nowhere")])
+def test_times_that_are_none_are_refused(deployment: Any, cron: str, zone: str) -> None:
+    """Cron and time zone are named with their values."""
+    with pytest.raises(ProjectError) as refused:
+        deployment.serve(Schedule(cron=cron, timezone=zone), False)
+    assert f"cron = {cron!r}, timezone = {zone!r}" in str(refused.value)
+
+
+def test_a_run_that_fails_is_tried_as_often_as_the_settings_say(
+    deployment: Any, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    """The pipeline is one step, with a pause before each further try."""
+    asked: list[Any] = []
+    monkeypatch.setattr(deployment, "step", lambda function, pauses: asked.append(pauses))
+    monkeypatch.setenv(f"{PREFIX}SCHEDULE__RETRIES", "2")
+    deployment.scheduled_training.fn()
+    assert asked == [(settings.schedule.retry_seconds,) * 2]
+
+
+def test_the_same_model_again_is_no_second_version(
+    folder: Path, trained: Trained, run: tracking.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is registered twice has one version."""
+    assert folder == Path.cwd()
+    monkeypatch.setattr(versions, "NAME", "registered-twice")
+    refused = Verdict(False, ("too poor: no",), {"champion": None})
+    made = [steps.register(trained, run.run_id, refused)[0].version.number for _ in range(2)]
+    assert made == ["1", "1"]
+    assert list(versions.versions()) == ["1"]

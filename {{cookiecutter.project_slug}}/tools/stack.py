@@ -1,0 +1,131 @@
+"""The stack of the team, by Docker Compose: every file of stack/, and what watches the service.
+
+Secrets come from the environment, else from stack/.env, which `secrets` makes.
+python tools/stack.py secrets | up | down | check
+"""
+
+import os
+import re
+import secrets
+import subprocess
+import sys
+from pathlib import Path
+
+ENV = Path("stack/.env")
+FILES = [*sorted(Path("stack").glob("*.yaml")), Path("monitoring/compose.yaml")]
+ASKED = re.compile(r"\$\{([A-Z_]+):\?")
+SECRET = re.compile(r"PASSWORD|SECRET")
+SOUND = re.compile(
+    r"[A-Za-z0-9_-]{16,}"
+)  # no character that a URL or a file of settings would read
+WEAK = re.compile(r"password|changeme|default|example|qwerty|123456|secret|admin", re.I)
+FEWEST = 8  # different characters
+BUILT = "STACK_IMAGE"  # what `make stack` sets
+
+
+class Refused(Exception):
+    """What is not done, why, and what to do."""
+
+
+def files() -> list[Path]:
+    """The compose files that are here: without one of them the rest still works."""
+    return [path for path in FILES if path.exists()]
+
+
+def wanted() -> list[str]:
+    """What these files ask for, and nothing stands in for."""
+    found = {name for path in files() for name in ASKED.findall(path.read_text(encoding="utf-8"))}
+    return sorted(found - {BUILT})
+
+
+def settings() -> dict[str, str]:
+    """What is set: the environment, and for all else stack/.env."""
+    lines = ENV.read_text(encoding="utf-8").splitlines() if ENV.exists() else []
+    pairs = [line.split("=", 1) for line in lines if "=" in line and not line.startswith("#")]
+    return {name: value.strip("\"'") for name, value in pairs} | dict(os.environ)
+
+
+def make_secrets() -> None:
+    """Write what stack/.env lacks, at random, to be read by you alone; nothing in it is changed."""
+    text = ENV.read_text(encoding="utf-8") if ENV.exists() else "# Secrets of the stack: keep it.\n"
+    missing = [name for name in wanted() if not re.search(f"^{name}=", text, re.MULTILINE)]
+    for name in missing:
+        text += f"{name}={secrets.token_urlsafe(32) if SECRET.search(name) else ''}\n"
+    with open(os.open(ENV, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    ENV.chmod(0o600)
+    empty = [name for name in wanted() if not settings().get(name)]
+    print(f"{ENV}: {', '.join(missing) or 'nothing'} added")
+    if empty:
+        print(f"To be set by you: {', '.join(empty)}")
+
+
+def faults(found: dict[str, str]) -> list[str]:
+    """What is wrong with the secrets: none, or one that somebody could guess."""
+    wrong = []
+    for name in wanted():
+        value = found.get(name, "")
+        if not value:
+            wrong.append(f"{name}: not set; `make secrets` makes {ENV}, where it belongs")
+        elif SECRET.search(name) and not strong(value):
+            wrong.append(f"{name}: guessable; 16 and more of letters, digits, - and _, at random")
+    return wrong
+
+
+def strong(value: str) -> bool:
+    """Is it long, and neither a known one nor nearly always the same character?"""
+    letters = re.sub("[-_]", "", value)
+    return bool(SOUND.fullmatch(value)) and not WEAK.search(letters) and len(set(value)) >= FEWEST
+
+
+def check() -> None:
+    """Raises Refused that lists what is wrong; with DEVELOPMENT=yes a guessable one is allowed."""
+    wrong = faults(settings())
+    if os.environ.get("DEVELOPMENT") == "yes":
+        wrong = [line for line in wrong if "guessable" not in line]
+    if wrong:
+        raise Refused("\n  ".join(["secrets:", *wrong]))
+
+
+def docker(*arguments: str, **options: object) -> "subprocess.CompletedProcess[bytes]":
+    """How docker ended.  Raises Refused, with what it said, where it failed."""
+    try:
+        done = subprocess.run(["docker", *arguments], check=False, **options)  # type: ignore
+    except FileNotFoundError as error:
+        raise Refused("docker: not installed; https://docs.docker.com/engine/install") from error
+    if done.returncode:
+        said = (done.stderr or b"").decode(errors="replace").strip()
+        if "unknown flag: --" in said:
+            said = "docker compose: not installed; https://docs.docker.com/compose/install"
+        raise Refused(f"docker {' '.join(arguments[-4:])}: {said or 'it says why above'}")
+    return done
+
+
+def compose(*arguments: str, **options: object) -> "subprocess.CompletedProcess[bytes]":
+    """How docker compose ended for the stack."""
+    os.environ.setdefault("COMPOSE_IGNORE_ORPHANS", "true")  # the service has a file of its own
+    os.environ.setdefault(BUILT, "not-built")
+    where = [word for path in files() for word in ("--file", str(path))]
+    secret = ["--env-file", str(ENV)] if ENV.exists() else []
+    return docker("compose", *secret, *where, *arguments, **options)
+
+
+def up() -> None:
+    """Start all of it, and wait until all of it is well."""
+    check()
+    compose("up", "--detach", "--wait", "--wait-timeout", "600")
+    compose("ps", "--format", "table {{.Service}}\t{{.Status}}\t{{.Ports}}")
+
+
+def down() -> None:
+    """Stop it; what it keeps stays in its volumes."""
+    unset = {name: "-" for name in wanted() if not settings().get(name)}
+    os.environ.update(unset)  # to stop something no secret is needed
+    compose("rm", "--stop", "--force")
+
+
+if __name__ == "__main__":
+    try:
+        {"secrets": make_secrets, "up": up, "down": down, "check": check}[sys.argv[1]]()
+    except Refused as refused:
+        sys.exit(f"Refused: {refused}")
