@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 from matplotlib.figure import Figure
+from threadpoolctl import threadpool_limits
 
 from . import observers, tracking, versions
 from .contract import Contract, refuse
@@ -104,7 +105,8 @@ def as_logged(trained: Trained, run_id: str) -> Trained:
 def reply(question: Question, about: Asked) -> Reply:
     """What comes of a question; one that fails has not been passed."""
     try:
-        return question.ask(about)
+        with threadpool_limits(1):  # on few rows threads cost more than they bring
+            return question.ask(about)
     except Exception as error:  # pylint: disable=broad-exception-caught  # its code is any code
         return Reply("refused", f"cannot be answered: {type(error).__name__}: {error}")
 

@@ -188,4 +188,4 @@ def drawn(tests: list[Test], trained: Trained) -> Figure:
     numbers = trained.settings.problem == "regression"
     what = trained.contract.target if numbers else "probability of the last class"
     lines = [Line(it.name, *it.answers, wrong=not it.passed) for it in tests if it.answers]
-    return picture("What the model says at the edges", f"{what}: lowest, median, highest", lines)
+    return picture("What the model says at the edges", f"{what}, from low to high", lines)

@@ -70,10 +70,10 @@ def functions(measure: str) -> dict[str, Any]:
     from sklearn.metrics import mean_absolute_error  # pylint: disable=import-outside-toplevel
 
     known: dict[str, tuple[Any, Any]] = {
-        "selection rate": (selection_rate, lambda truth: truth >= 0),
+        "selection rate": (selection_rate, lambda truth: np.full(len(truth), True)),
         "true positive rate": (true_positive_rate, lambda truth: truth == 1),
         "false positive rate": (false_positive_rate, lambda truth: truth == 0),
-        "mean absolute error": (mean_absolute_error, lambda truth: truth.notna()),
+        "mean absolute error": (mean_absolute_error, lambda truth: np.full(len(truth), True)),
     }
     value, about = known[measure]
 

@@ -36,6 +36,6 @@ def picture(title: str, scale: str, lines: Sequence[Line]) -> Figure:
         axes.plot(*zip(*points, strict=True), mark, color="black", fillstyle="none", label=name)
     if names:
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
-    axes.set_yticks(range(len(shown)), [it.name[:60] for it in shown])
+    axes.set_yticks(range(len(shown)), [it.name[:44] for it in shown])
     axes.set(title=title, xlabel=scale)
     return figure
