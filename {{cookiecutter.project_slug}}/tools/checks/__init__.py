@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-DOMAINS = ("repo", "ci", "doc", "data", "model", "delivery", "serving", "monitoring")
+DOMAINS = (
+    "repo",
+    "ci",
+    "doc",
+    "data",
+    "model",
+    "questions",
+    "delivery",
+    "serving",
+    "monitoring",
+)
 TRIALS = (
     "trials.repo",
     "trials.ci",
@@ -16,6 +26,7 @@ TRIALS = (
     "trials.data",
     "trials.schema",
     "trials.model",
+    "trials.questions",
     "trials.delivery",
     "trials.registry",
     "trials.deploy",
