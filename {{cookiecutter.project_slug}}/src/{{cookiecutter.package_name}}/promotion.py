@@ -43,6 +43,11 @@ class Answer:
     verdict: str = ""
     name: str = ""
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the evidence says of it."""
+        return {"verdict": self.verdict, "decides": self.decides}
+
     def __str__(self) -> str:
         reported = "" if self.decides else " (reported only)"
         return f"{self.reason}: {'yes' if self.passed else 'no'}{reported}"
@@ -85,9 +90,7 @@ def judge(
         "champion": champion,
         "scores": scores,
         "gains": {name: [it.value, it.low, it.high] for name, it in gains.items()},
-        "questions": {
-            it.name: {"verdict": it.verdict, "decides": it.decides} for it in answers if it.name
-        },
+        "questions": {it.name: it.told for it in answers if it.name},
         "resamples": RESAMPLES,
         "seed": settings.seed,
     }

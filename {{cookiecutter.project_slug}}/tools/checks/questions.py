@@ -29,7 +29,9 @@ def behaviour(repository: Repository) -> Iterator[str]:
     yield from without(repository, "checks/behaviour.py", "predict", "put")
 
 
-@sign("model.fairness", "groups are declared, and a model that does not treat them alike is refused")
+@sign(
+    "model.fairness", "groups are declared, and a model that does not treat them alike is refused"
+)
 def fairness(repository: Repository) -> Iterator[str]:
     """It is enforced, and has groups: without them only a waiver holds."""
     yield from without_library(repository, "model.fairness")

@@ -145,31 +145,33 @@ def part(asked: Asked, it: Slice, settings: Settings) -> Part:
 
 def score(asked: Asked, it: Part) -> dict[str, Any]:
     """The score of a slice with its 95 % interval, and each comparison with its p-value."""
-    trained, rows = asked.trained, it.rows
-    metric, seed = trained.settings.metric, trained.settings.seed
+    metric = asked.trained.settings.metric
+    mine, others = draws_of(asked, it)
+    sign = -1 if metric in LOWER_IS_BETTER else 1
+    against = {
+        name: compare(mine, other, sign, 0 if name == "floor" else it.max_regression)
+        for name, other in others.items()
+        if isfinite(spread(mine - other))
+    }
+    low, high = (mine.whole + step * spread(mine) for step in (-1.96, 1.96))
+    said = {"slice": it.name, "n": int(it.rows.sum()), "score": mine.whole, "low": low}
+    return said | {"high": high, "against": against}
+
+
+def draws_of(asked: Asked, it: Part) -> tuple[Draws, dict[str, Draws]]:
+    """The metric on draws of a slice: the model's, and those that it is compared with."""
+    trained = asked.trained
     known = {"model": trained.predictions, "baseline": trained.baseline}
     if asked.champion is not None:
         known["champion"] = asked.champion
-    draws = resampled(
-        metric,
-        trained.truth[rows],
-        {name: said[rows] for name, said in known.items()},
-        seed,
-        RESAMPLES,
-    )
+    said = {name: found[it.rows] for name, found in known.items()}
+    settings, truth = trained.settings, trained.truth[it.rows]
+    draws = resampled(settings.metric, truth, said, settings.seed, RESAMPLES)
     mine = draws.pop("model")
     if it.floor is not None:
         del draws["baseline"]
         draws["floor"] = Draws(it.floor, np.full(RESAMPLES, it.floor), 1)
-    sign = -1 if metric in LOWER_IS_BETTER else 1
-    against = {
-        name: compare(mine, other, sign, 0 if name == "floor" else it.max_regression)
-        for name, other in draws.items()
-        if isfinite(spread(mine - other))
-    }
-    low, high = (mine.whole + step * spread(mine) for step in (-1.96, 1.96))
-    said = {"slice": it.name, "n": int(rows.sum()), "score": mine.whole, "low": low, "high": high}
-    return said | {"against": against}
+    return mine, draws
 
 
 def drawn(scored: list[dict[str, Any]], metric: str) -> Figure:

@@ -11,6 +11,8 @@ import pandas as pd
 from . import given, part
 from .judged import put_forward
 
+SHARE = 0.15  # of the rows; with many more, the model would be worse on the whole
+
 
 def honest() -> tuple[Any, Any]:
     """An ordinary model, as a question is asked about it, and the parts of its rows."""
@@ -18,7 +20,9 @@ def honest() -> tuple[Any, Any]:
     training = part("training")
     rows = training.learnable(frame, contract, settings)
     found = training.fit(*training.split(rows, contract, settings), contract, settings)
-    return part("questions").Asked(found, None, frame), part("split").parts(rows, contract, settings)
+    return part("questions").Asked(found, None, frame), part("split").parts(
+        rows, contract, settings
+    )
 
 
 def declared(name: str, contract: Any) -> Any:
@@ -57,7 +61,7 @@ def spoiled(name: str) -> Any:
     rows = {it: mask for it, mask in some_rows(name, asked).items() if mask.mean() <= 0.5}
     if not rows:
         return {"unknown": f"{name}: none has rows enough and at most half of them"}
-    chosen = max(rows, key=lambda it: int(rows[it].sum()))
+    chosen = min(rows, key=lambda it: abs(rows[it].mean() - SHARE))
     target, held = trained.contract.target, trained.holdout
     lies = wrong(held[target], settings.problem == "classification")
     learned = held.assign(**{target: held[target].where(~rows[chosen], lies)})
@@ -125,4 +129,9 @@ def turned() -> Any:
     middle = float(answers.median()) if numbers else 0.0
     other = replace(asked, trained=replace(trained, model=Turned(trained.model, middle)))
     first, second = said("behaviour", asked), said("behaviour", other)
-    return {"honest": first[:2], "why": first[2], "turned": second[:2], "declared": f"{name} {effect}"}
+    return {
+        "honest": first[:2],
+        "why": first[2],
+        "turned": second[:2],
+        "declared": f"{name} {effect}",
+    }
