@@ -436,8 +436,8 @@ MACHINES = [
             "the gate accepts a worse model",
             "registry.gate",
             "promotion.py",
-            "return Verdict(all(it.passed for it in answers), reasons",
-            "return Verdict(True, reasons",
+            "return Verdict(good, tuple(",
+            "return Verdict(True, tuple(",
         ),
         (
             "the gate refuses a better model",

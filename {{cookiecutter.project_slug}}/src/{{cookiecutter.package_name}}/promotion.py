@@ -8,7 +8,7 @@ where all of this holds:
 - It keeps every floor of `[gate]`.
 - It gains more than `min_gain` on the champion, if there is one.  The interval is evidence and does
   not decide: else a champion stays until something beats it by a wide margin.
-- Every further question is answered with yes.
+- Every further question that decides is answered with yes.
 
 A model that is equal to the champion gains nothing, so it is refused.
 """
@@ -31,10 +31,26 @@ Scores = dict[str, dict[str, float]]
 
 @dataclass(frozen=True)
 class Answer:
-    """What one question says about a promotion: yes or no, and why in a line."""
+    """What one question says about a promotion: yes or no, and why in a line.
+
+    Where it does not decide, a no is told and keeps nobody out.  A question that has joined has a
+    `name`, and its `verdict` is a word.
+    """
 
     passed: bool
     reason: str
+    decides: bool = True
+    verdict: str = ""
+    name: str = ""
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the evidence says of it."""
+        return {"verdict": self.verdict, "decides": self.decides}
+
+    def __str__(self) -> str:
+        reported = "" if self.decides else " (reported only)"
+        return f"{self.reason}: {'yes' if self.passed else 'no'}{reported}"
 
 
 @dataclass(frozen=True)
@@ -74,11 +90,12 @@ def judge(
         "champion": champion,
         "scores": scores,
         "gains": {name: [it.value, it.low, it.high] for name, it in gains.items()},
+        "questions": {it.name: it.told for it in answers if it.name},
         "resamples": RESAMPLES,
         "seed": settings.seed,
     }
-    reasons = tuple(f"{it.reason}: {'yes' if it.passed else 'no'}" for it in answers)
-    return Verdict(all(it.passed for it in answers), reasons, plain(evidence))
+    good = all(it.passed for it in answers if it.decides)
+    return Verdict(good, tuple(map(str, answers)), plain(evidence))
 
 
 def compared(

@@ -46,14 +46,18 @@ class Draws:
         """The value with its percentile interval; none where a tenth of the draws define none."""
         away = sign * (self.drawn - self.whole)
         away = away[np.isfinite(away)]
-        if len(away) < 0.9 * RESAMPLES or not isfinite(value):
+        if len(away) < 0.9 * len(self.drawn) or not isfinite(value):
             return Measured(value, nan, nan)
         low, high = value + self.scale * np.quantile(away, [0.025, 0.975])
         return Measured(value, float(low), float(high))
 
 
 def resampled(
-    metric: str, truth: pd.Series, found: Mapping[str, pd.DataFrame], seed: int
+    metric: str,
+    truth: pd.Series,
+    found: Mapping[str, pd.DataFrame],
+    seed: int,
+    resamples: int = RESAMPLES,
 ) -> dict[str, Draws]:
     """The metric of each model on 500 draws of the rows, the same for all: the paired bootstrap.
 
@@ -68,9 +72,9 @@ def resampled(
         name: scorer(metric, truth.iloc[part], predicted.iloc[part])
         for name, predicted in found.items()
     }
-    draws = np.empty((len(scorers), RESAMPLES))
+    draws = np.empty((len(scorers), resamples))
     with threadpool_limits(1):  # for a sum of some thousand numbers threads only wait
-        for column in range(RESAMPLES):
+        for column in range(resamples):
             times = np.bincount(random.integers(0, rows, rows), minlength=rows).astype("float64")
             draws[:, column] = [scored(times) for scored in scorers.values()]
     scale, once = (rows / len(truth)) ** 0.5, np.ones(rows)

@@ -73,15 +73,20 @@ def versions() -> dict[str, Version]:
     return {version.number: version for version in known}
 
 
-def create(run_id: str, model_version: str) -> Version:
-    """A new version: the model that the run logged, with its signature."""
-    mlclient = client()
-    outputs = mlclient.get_run(run_id).outputs
+def logged(run_id: str) -> str:
+    """The id of the model that a run has logged.  ProjectError where it has logged none."""
+    outputs = client().get_run(run_id).outputs
     if not outputs or not outputs.model_outputs:
         raise ProjectError(f"run {run_id}: it has logged no model; `make pipeline` records one")
+    return str(outputs.model_outputs[-1].model_id)
+
+
+def create(run_id: str, model_version: str) -> Version:
+    """A new version: the model that the run logged, with its signature."""
+    mlclient, model_id = client(), logged(run_id)
     if not mlclient.search_registered_models(f"name = '{NAME}'"):
         mlclient.create_registered_model(NAME)
-    model_id, tags = outputs.model_outputs[-1].model_id, {"model_version": model_version}
+    tags = {"model_version": model_version}
     made = mlclient.create_model_version(
         NAME, f"models:/{model_id}", run_id, tags=tags, model_id=model_id
     )

@@ -138,6 +138,15 @@ def test_a_further_question_may_refuse(asked: Settings) -> None:
     assert not verdict.accepted and verdict.reasons[-1] == "1 of 400 rows differs in service: no"
 
 
+def test_a_question_that_does_not_decide_is_told_and_refuses_nobody(asked: Settings) -> None:
+    """Its no stands among the reasons and in the evidence, marked; the model is accepted."""
+    truth, found = found_by(asked, 400, candidate=0.3, champion=0.9)
+    new = Answer(False, "new: 3 of 9", decides=False, verdict="refused", name="new")
+    verdict = judge(truth, found, asked, [new])
+    assert verdict.accepted and verdict.reasons[-1] == "new: 3 of 9: no (reported only)"
+    assert verdict.evidence["questions"] == {"new": {"verdict": "refused", "decides": False}}
+
+
 def test_a_metric_that_is_not_defined_is_refused_with_a_way_out(settings: Settings) -> None:
     """Where the held-out rows hold one class, or three, another metric is named."""
     asked = settings.model_copy(update={"problem": "classification", "metric": "roc_auc"})

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-DOMAINS = ("repo", "ci", "doc", "data", "model", "delivery", "serving", "monitoring", "gov")
+DOMAINS = (
+    "repo",
+    "ci",
+    "doc",
+    "data",
+    "model",
+    "questions",
+    "delivery",
+    "serving",
+    "monitoring",
+    "gov",
+)
 TRIALS = (
     "trials.repo",
     "trials.ci",
@@ -16,6 +27,7 @@ TRIALS = (
     "trials.data",
     "trials.schema",
     "trials.model",
+    "trials.questions",
     "trials.delivery",
     "trials.registry",
     "trials.deploy",

@@ -54,7 +54,7 @@ def training() -> Outcome:
     best = step(steps.tune, parted, contract, settings, tags)
     trained = step(steps.train, rows, contract, settings, best)
     run_id = step(steps.evaluate, trained, parted, tags)
-    verdict = step(steps.gate, trained, run_id, tags)
+    verdict = step(steps.gate, trained, run_id, tags, frame)
     runner: Any = context.task_runner
     for future in runner.futures:
         future.result()

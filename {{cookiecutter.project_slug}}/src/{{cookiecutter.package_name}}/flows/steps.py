@@ -14,7 +14,8 @@ from ..contract import Contract
 from ..export import export
 from ..prediction import save_model
 from ..problem import read_data
-from ..promotion import Verdict
+from ..promotion import NO_CHAMPION, Verdict
+from ..questions import answers, questions
 from ..rivals import rivals
 from ..settings import Settings
 from ..split import Parts, ids, leaks, overlaps, parts, twins
@@ -47,6 +48,7 @@ def ingest(settings: Settings) -> tuple[pd.DataFrame, str]:
 
 def check(frame: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[pd.DataFrame, str]:
     """The rows to learn from.  ProjectError where they break the contract, or a column leaks."""
+    questions(contract)  # what does not fit is told now, not after the search
     rows = learnable(frame, contract, settings, observers("checked"))
     refuse("the data hold the answer", leaks(rows, contract, settings))
     return rows, f"{len(rows):,} rows keep the contract"
@@ -96,13 +98,18 @@ def evaluate(trained: Trained, parted: Parts, tags: Tags) -> tuple[str, str]:
     return run_id, f"{metric} {scores} on {len(trained.holdout):,} rows; {bundle.runtime} to serve"
 
 
-def gate(trained: Trained, run_id: str, tags: Tags) -> tuple[Verdict, str]:
-    """May the model become champion?  The report stands in its run."""
+def gate(
+    trained: Trained, run_id: str, tags: Tags, frame: pd.DataFrame | None = None
+) -> tuple[Verdict, str]:
+    """May the model become champion?  The report stands in its run; `frame` holds all rows read."""
     found, further = rivals(trained)
+    champion = next((rows for name, rows in found.items() if name not in NO_CHAMPION), None)
+    further += answers(trained, run_id, champion, frame)
     verdict = promotion.judge(trained.truth, found, trained.settings, further)
     report = json.dumps({"run_id": run_id, **tags, **asdict(verdict)}, indent=2)
     tracking.connect().MlflowClient().log_text(run_id, report, "gate.json")
-    return verdict, "accepted" if verdict.accepted else "refused"
+    said = [f"{name} {it['verdict']}" for name, it in verdict.evidence["questions"].items()]
+    return verdict, "; ".join(["accepted" if verdict.accepted else "refused", *said])
 
 
 def register(trained: Trained, run_id: str, verdict: Verdict) -> tuple[Outcome, str]:

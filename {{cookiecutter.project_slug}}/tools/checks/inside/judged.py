@@ -22,11 +22,16 @@ def trained(kind: str) -> tuple[Any, Any]:
 
 
 def propose(kind: str) -> Any:
+    """What the gate says of an ordinary model, or of a better one, and who is champion then."""
+    return put_forward(*trained(kind))
+
+
+def put_forward(found: Any, parts: Any) -> Any:
     """What the gate says of a model, and who is champion then; `gain` is what it has to be."""
-    (found, parts), steps, versions = trained(kind), part("flows.steps"), part("versions")
+    steps, versions = part("flows.steps"), part("versions")
     last, metric = versions.held().champion, found.settings.metric
     run_id = steps.evaluate(found, parts, {})[0]
-    verdict = steps.gate(found, run_id, {})[0]
+    verdict = steps.gate(found, run_id, {}, given()[0])[0]
     outcome = steps.register(found, run_id, verdict)[0]
     known = versions.client().get_run(last.run_id).data.metrics[metric]
     sign = -1 if metric in part("prediction").LOWER_IS_BETTER else 1
