@@ -214,11 +214,11 @@ def shared(repository: Repository) -> Iterator[str]:
     """Read what starts it."""
     if not repository.ours:
         return
-    tracking = (repository.parsed("stack/tracking.yaml") or {}).get("services", {})
-    if not any("--app-name=basic-auth" in words(it) for it in tracking.values()):
+    tracking = services(repository, "stack/tracking.yaml").values()
+    if not any("--app-name=basic-auth" in words(it) for it in tracking):
         yield "stack/tracking.yaml: no server that asks for a name and a password"
     for name in repository.glob("stack/*.yaml"):
-        for service, it in ((repository.parsed(name) or {}).get("services") or {}).items():
+        for service, it in services(repository, name).items():
             if open_ports := [str(at) for at in it.get("ports", []) if "127.0.0.1:" not in str(at)]:
                 yield f"{name}: {service} listens to everybody at {', '.join(open_ports)}"
         for secret in re.findall(r"\$\{(\w*(?:PASSWORD|SECRET)\w*):?-\w", repository.text(name)):
@@ -226,6 +226,12 @@ def shared(repository: Repository) -> Iterator[str]:
     for name in ("tools/stack.py", "tools/backup.py"):
         if "def " not in repository.text(name):
             yield f"{name}: does nothing"
+
+
+def services(repository: Repository, name: str) -> dict[str, Facts]:
+    """The services of a compose file, by their names; none where it is no such file."""
+    known = repository.parsed(name)
+    return dict(known.get("services") or {}) if isinstance(known, dict) else {}
 
 
 def words(service: Facts) -> list[str]:

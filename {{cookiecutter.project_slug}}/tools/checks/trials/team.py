@@ -14,7 +14,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 from .. import Unknown, fault, trial
-from ..delivery import registered, words
+from ..delivery import registered, services, words
 from ..sandbox import Copy, last
 from ..service import UNREACHABLE, asked, free_port, running
 
@@ -69,8 +69,8 @@ def damaged(copy: Copy) -> Iterator[str]:
 
 def server(copy: Copy, port: int) -> list[str]:
     """The command of the tracking server, with a database and files of the copy."""
-    tracking = (copy.repository.parsed("stack/tracking.yaml") or {}).get("services", {})
-    command = next((words(it) for it in tracking.values() if "mlflow" in words(it)), [])
+    tracking = services(copy.repository, "stack/tracking.yaml").values()
+    command = next((words(it) for it in tracking if "mlflow" in words(it)), [])
     if not command:
         raise Unknown("stack/tracking.yaml: no server of MLflow")
     own = {"backend-store-uri": "sqlite:///shared.db", "artifacts-destination": "shared"}
