@@ -1,8 +1,8 @@
 """Gather the pages of the documentation site, and build it: `python tools/site.py`.
 
-Every page that git holds, or would add, becomes one of the site, at the same place, so that its links
-lead where they lead in the repository; the level of maturity and the reports of the last runs come as
-pages of their own.  A link to nowhere fails.
+Every page that git holds, or would add, becomes one of the site, at the same place, so that its
+links lead where they lead in the repository; the level of maturity and the reports of the last runs
+come as pages of their own.  A link to nowhere fails.
 """
 
 import shutil

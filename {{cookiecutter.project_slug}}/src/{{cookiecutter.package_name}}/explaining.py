@@ -6,17 +6,16 @@ contribution says what the model used, not what would change the world.
 
 import argparse
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
 import pandas as pd
-from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
 from . import ProjectError, publishing, versions
+from .breakdown import Explanation, bars, table
 from .export import TOLERANCE
 from .history import Entry
 from .monitoring.archive import Archive
@@ -29,22 +28,7 @@ from .shapley import Output, contributions
 
 BACKGROUND = 50  # rows of the training that stand for "not known"
 ROWS, ORDERS = 30, 4  # rows over which importance is averaged; for each a rough estimate will do
-SHOWN = 20  # columns in a picture
 PICTURE, IMPORTANCE = Path("reports/explanation.png"), Path("reports/importance.png")
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """The parts of one output: `base` and the values of `parts`, by column, add up to `output`.
-
-    `what` names the output, `values` holds the inputs as text by column.
-    """
-
-    what: str
-    base: float
-    output: float
-    parts: pd.Series
-    values: dict[str, str]
 
 
 def explain(
@@ -115,32 +99,6 @@ def reference_of(entry: Entry) -> Reference:
         return bundled(publishing.download(entry.run_id, folder), number)
 
 
-def table(found: Explanation) -> str:
-    """Each input with its value and what it adds, the largest first; then the sum."""
-    order = found.parts.abs().sort_values(ascending=False, kind="stable").index
-    width = max(map(len, map(str, [*order, "the average answer"])))
-    lines = [f"{'the average answer':{width}}  {'':24}  {found.base:+10.4f}"]
-    lines += [
-        f"{name!s:{width}}  {found.values[str(name)][:24]:24}  {found.parts[name]:+10.4f}"
-        for name in order
-    ]
-    return "\n".join([*lines, f"{found.what:{width}}  {'':24}  {found.output:10.4f}"])
-
-
-def bars(parts: pd.Series, title: str, path: Path) -> None:
-    """Write a picture of what each column adds, the largest on top."""
-    order = parts.abs().sort_values(ascending=False, kind="stable").index[:SHOWN][::-1]
-    figure = Figure(figsize=(7.4, 1.2 + 0.3 * len(order)), layout="constrained")
-    axes = figure.add_subplot()
-    colours = ["tab:orange" if value < 0 else "tab:blue" for value in parts[order]]
-    axes.barh([str(name) for name in order], parts[order], color=colours)
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.set(title=title, xlabel="what it adds")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
-
-
 def logged_row(settings: Settings, request_id: str, place: int) -> tuple[Any, Any, Any]:
     """The logged request, and of one row in it the inputs and the answer.
 
@@ -156,18 +114,23 @@ def logged_row(settings: Settings, request_id: str, place: int) -> tuple[Any, An
     return request, rows[place - 1], answers[place - 1]
 
 
+def again(model: Any, row: pd.DataFrame, answer: Any, request_id: str) -> float:
+    """How far the model's answer is from the logged one.  ProjectError where that is too far."""
+    found = predict(model, row)
+    off = float(apart(found, pd.Series([answer]))[0])
+    if off > TOLERANCE:
+        told = f"the model says {found.iloc[0].to_dict()}, logged is {answer}; run `make skew`"
+        raise ProjectError(f"{request_id}: the answer cannot be had again: {told}")
+    return off
+
+
 def one(settings: Settings, request_id: str, place: int) -> None:
     """Explain a logged row.  ProjectError where the model now says something else of it."""
     request, inputs, answer = logged_row(settings, request_id, place)
     entry = decided(request.model_version)
     champion, model = reference_of(entry), trained(str(entry.version))
-    line = (request_id, request.time, inputs, answer)
-    row = framed([line], logged(champion.contract))
-    off = float(apart(predict(model, row), pd.Series([answer]))[0])
-    if not off <= TOLERANCE:
-        now = predict(model, row).iloc[0].to_dict()
-        told = f"v{entry.version} says {now}, logged is {answer}; run `make skew`"
-        raise ProjectError(f"{request_id}: the answer cannot be had again: {told}")
+    row = framed([(request_id, request.time, inputs, answer)], logged(champion.contract))
+    off = again(model, row, answer, request_id)
     found = explain(model, row, answer["prediction"], champion, settings.seed)
     print(f"{request_id}, row {place}, of {request.time:%Y-%m-%d %H:%M} UTC")
     print(f"answered {answer['prediction']!r} by v{entry.version}; again: apart by {off:.2g}\n")

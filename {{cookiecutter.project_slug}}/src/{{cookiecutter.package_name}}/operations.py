@@ -73,7 +73,7 @@ class Staleness(Section):
 
 
 class Schedule(Section):
-    """When the pipeline runs by itself: cron in a time zone; how often a run that fails is repeated.
+    """When the pipeline runs by itself: cron in a time zone; how often a failed run is repeated.
 
     `webhook`: who is told of a run that fails, crashes or is cancelled.  Set it in the environment:
     such an address is a secret.  `poll_seconds`: how often it is looked whether a run is due.

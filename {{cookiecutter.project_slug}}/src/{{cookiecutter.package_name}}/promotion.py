@@ -81,9 +81,7 @@ def judge(
     gains = compared(truth, known, scores, settings)
     champion = next((name for name in found if name not in NO_CHAMPION), None)
     answers = [beaten(gains, truth, settings), *floors(scores["candidate"], settings)]
-    if champion:
-        answers.append(outdone(champion, gains, settings))
-    answers += further
+    answers += [*([outdone(champion, gains, settings)] if champion else []), *further]
     evidence = {
         "metric": settings.metric,
         "rows": len(truth),

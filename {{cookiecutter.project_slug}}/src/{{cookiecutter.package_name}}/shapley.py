@@ -37,7 +37,8 @@ def contributions(
         return exact(worth(output, known, row, background), known)
     known = paths(count, orders or ORDERS, np.random.default_rng(seed))
     gains = np.diff(worth(output, known, row, background).reshape((-1, count + 1)), axis=1)
-    order = np.diff(known.reshape(-1, count + 1, count).astype("int8"), axis=1).argmax(axis=2)
+    grown = known.reshape((-1, count + 1, count)).astype("int8")
+    order = np.diff(grown, axis=1).argmax(axis=2)
     values = np.bincount(order.ravel(), gains.ravel(), count) / len(gains)
     return float(output(background).mean()), values
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from {{ cookiecutter.package_name }} import ProjectError, explaining, versions
+from {{ cookiecutter.package_name }} import ProjectError, breakdown, explaining, versions
+from {{ cookiecutter.package_name }}.breakdown import Explanation
 from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.explaining import Explanation
 from {{ cookiecutter.package_name }}.monitoring.reference import Reference
 from {{ cookiecutter.package_name }}.prediction import predict
 from {{ cookiecutter.package_name }}.training import Trained
@@ -42,7 +42,7 @@ def test_the_parts_add_up_to_the_output(
 
 def test_the_table_shows_each_input_with_its_value(found: Explanation) -> None:
     """The largest part comes first, the output last."""
-    lines = explaining.table(found).splitlines()
+    lines = breakdown.table(found).splitlines()
     assert len(lines) == len(found.parts) + 2
     assert lines[1].startswith(str(found.parts.abs().idxmax()))
     assert lines[-1].startswith(found.what) and lines[-1].endswith(f"{found.output:.4f}")
@@ -51,7 +51,7 @@ def test_the_table_shows_each_input_with_its_value(found: Explanation) -> None:
 def test_a_picture_is_written(found: Explanation, tmp_path: Path) -> None:
     """A PNG, in a folder that is made."""
     path = tmp_path / "reports/picture.png"
-    explaining.bars(found.parts, "größer", path)
+    breakdown.bars(found.parts, "größer", path)
     assert path.read_bytes()[:4] == b"\x89PNG"
 
 
