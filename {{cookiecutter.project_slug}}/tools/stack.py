@@ -114,7 +114,7 @@ def up() -> None:
     """Start all of it, and wait until all of it is well."""
     check()
     compose("up", "--detach", "--wait", "--wait-timeout", "600")
-    compose("ps", "--format", "table {{.Service}}\t{{.Status}}\t{{.Ports}}")
+    compose("ps")
 
 
 def down() -> None:
