@@ -36,7 +36,7 @@ from {0}.promotion import Verdict
 last = versions.held().champion
 again = versions.create(last.run_id, last.model_version)
 why = ("there is a way back to drill: yes",)
-registry.promote(again, Verdict(True, why, {{"champion": history.title(last)}}))
+registry.promote(again, Verdict(True, why, dict(champion=history.title(last))))
 """
 
 
