@@ -436,8 +436,8 @@ MACHINES = [
             "the gate accepts a worse model",
             "registry.gate",
             "promotion.py",
-            "return Verdict(good, tuple(",
-            "return Verdict(True, tuple(",
+            "return Verdict(carried(answers), ",
+            "return Verdict(True, ",
         ),
         (
             "the gate refuses a better model",

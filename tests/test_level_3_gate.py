@@ -121,7 +121,7 @@ def test_an_inverted_model_is_refused(project: Path) -> None:
 def own(kind: str) -> str:
     """A CSV of three classes, of numbers, or of ten rows."""
     rows = ["größe,farbe,ziel"]
-    for n in range(10 if kind == "few" else 1200):
+    for n in range(10 if kind == "few" else 6000):
         size, colour = n * 7 % 100, ("rot", "grün", "")[n % 3]
         answer = {"numbers": str(size * 1.5 + 0.5 + n % 5)}.get(kind, f"Klasse {size // 34}")
         rows.append(f"{'' if n % 20 == 0 else size},{colour},{answer}")

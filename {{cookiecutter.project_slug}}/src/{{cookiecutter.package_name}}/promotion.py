@@ -92,8 +92,12 @@ def judge(
         "resamples": RESAMPLES,
         "seed": settings.seed,
     }
-    good = all(it.passed for it in answers if it.decides)
-    return Verdict(good, tuple(map(str, answers)), plain(evidence))
+    return Verdict(carried(answers), tuple(map(str, answers)), plain(evidence))
+
+
+def carried(answers: Iterable[Answer]) -> bool:
+    """Is each answer that decides a yes?"""
+    return all(it.passed or not it.decides for it in answers)
 
 
 def compared(

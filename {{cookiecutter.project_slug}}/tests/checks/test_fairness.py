@@ -60,13 +60,18 @@ def test_how_often_a_class_is_given_can_be_what_has_to_be_alike(
 
 
 def test_a_difference_that_two_people_accept_is_no_refusal(asked: Asked) -> None:
-    """Up to the size that they name, for that column."""
+    """Up to the size that they name, for that column, until the date that they name."""
     decided = {"reason": "the law asks for it", "by": "Ada", "approved_by": "Grace"}
     accepted = Accepted(column="place", largest=0.99, until=TODAY, **decided)
     reply = fairness.ask(
         other(asked, wrong_in="Köln"), PLACES.model_copy(update={"accepted": [accepted]})
     )
     assert reply.verdict == "passed" and reply.evidence["accepted"][0]["by"] == "Ada"
+    past = accepted.model_copy(update={"until": TODAY - timedelta(days=1)})
+    again = fairness.ask(
+        other(asked, wrong_in="Köln"), PLACES.model_copy(update={"accepted": [past]})
+    )
+    assert again.verdict == "refused"
     with pytest.raises(ValidationError, match="have to be two people"):
         Accepted(column="place", largest=0.99, until=TODAY, **decided | {"by": "grace"})
 

@@ -110,6 +110,8 @@ def keep_known(file: Any, key: str, contract: Contract) -> None:
     value = file[key]
     if key in ("columns", "groups"):
         file[key] = [name for name in value if name in contract.columns]
+    elif key == "edges":
+        file[key] = {name: edges for name, edges in value.items() if name in contract.columns}
     elif isinstance(value, tomlkit.items.AoT):
         for place in reversed(range(len(value))):
             if value[place].get("column") not in contract.columns:

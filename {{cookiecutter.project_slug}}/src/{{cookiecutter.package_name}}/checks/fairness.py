@@ -47,14 +47,9 @@ class Settings(Declared):
     accepted: list[Accepted] = []
 
     def faults(self, contract: Contract) -> list[str]:
-        """Columns that the contract lacks, and decisions that are past."""
-        named = [*self.groups, *(it.column for it in self.accepted)]
-        today = datetime.now(UTC).date()
-        past = [it for it in self.accepted if not it.holds(today)]
-        return unknown(named, contract) + [
-            f"accepted, {it.column}: until {it.until}: past, or more than a year ahead"
-            for it in past
-        ]
+        """Columns that the contract lacks."""
+        named = [*self.groups, *self.edges, *(it.column for it in self.accepted)]
+        return unknown(named, contract)
 
     def chosen(self, problem: str) -> tuple[str, str, float]:
         """The metric, how groups are compared, and how far apart they may be."""
@@ -72,13 +67,10 @@ def ask(asked: Asked, settings: Settings) -> Reply:
         return undeclared()
     if (metric == "group_loss") != (trained.settings.problem == "regression"):
         return Reply("refused", f"fairness.toml: metric {metric} is none of this problem's")
-    tables = {}
-    for name in settings.groups:
-        groups = words(asked.column(name), settings.edges.get(name))
-        found = table(groups, trained, metric, settings.positive)
-        tables[name] = found[found["n"] >= settings.min_n]
-    allowed = {name: threshold for name in tables}
-    allowed |= {it.column: max(it.largest, threshold) for it in settings.accepted}
+    tables = {name: measured(asked, name, metric, settings) for name in settings.groups}
+    decided = [it for it in settings.accepted if it.holds(datetime.now(UTC).date())]
+    allowed = dict.fromkeys(tables, threshold)
+    allowed |= {it.column: max(it.largest, threshold) for it in decided}
     pairs = [
         pair
         for name, found in tables.items()
@@ -88,8 +80,15 @@ def ask(asked: Asked, settings: Settings) -> Reply:
         pair["apart"] = certain
     evidence = {"metric": metric, "compare": compare, "threshold": threshold, "pairs": pairs}
     evidence["groups"] = {name: found.to_dict("records") for name, found in tables.items()}
-    evidence["accepted"] = [it.model_dump(mode="json") for it in settings.accepted]
+    evidence["accepted"] = [it.model_dump(mode="json") for it in decided]
     return replied(pairs, evidence, drawn(tables, metric))
+
+
+def measured(asked: Asked, name: str, metric: str, settings: Settings) -> pd.DataFrame:
+    """What Fairlearn measures of the groups of a column that have rows enough."""
+    groups = words(asked.column(name), settings.edges.get(name))
+    found = table(groups, asked.trained, metric, settings.positive)
+    return found[found["n"] >= settings.min_n]
 
 
 def replied(pairs: list[dict[str, Any]], evidence: dict[str, Any], shown: Figure) -> Reply:
