@@ -318,6 +318,7 @@ def test_the_tests_of_the_project_catch_a_fault_in_its_code(tree: Path, name: st
     fails(".venv/bin/pytest", "-q", "-x", "--deselect", "tests/code/test_notebooks.py", at=tree)
 
 
+@pytest.mark.drawn(1)
 @pytest.mark.parametrize(
     ("framework", "problem"), [("lightgbm", "regression"), ("xgboost", "classification")]
 )
