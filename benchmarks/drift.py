@@ -90,12 +90,12 @@ def alarms(package: str, count: int, window: int, seed: int) -> pd.DataFrame:
     settings = import_module(f"{package}.operations").Drift()
     reference = import_module(f"{package}.monitoring.reference").Reference
     newest = import_module(f"{package}.monitoring.window").Window
-    random, agreed, found = np.random.default_rng((seed, window)), contract(package), []
+    random, found = np.random.default_rng((seed, window)), []
     for report in range(count):
-        old = rows(random, REFERENCE), answers(random, REFERENCE)
-        new = rows(random, window), answers(random, window)
-        compared = comparison.pairs(reference("1", "model", agreed, *old, {}), newest(window, *new))
-        for it in comparison.verdicts(compared, settings):
+        old = (rows(random, REFERENCE), answers(random, REFERENCE), {})
+        champion = reference("1", "model", contract(package), *old)
+        asked = newest(window, rows(random, window), answers(random, window))
+        for it in comparison.verdicts(comparison.pairs(champion, asked), settings):
             found.append((report, it.column, it.p <= it.threshold, it.drifted))
     return pd.DataFrame(found, columns=["report", "column", "p", "drifted"])
 

@@ -125,3 +125,14 @@ def test_a_control_that_did_not_run_is_told(project: Path) -> None:
     assert f"the test {'::'.join(names[0])} has not run" in fails(
         *risks(project), "--ran", at=project
     )
+
+
+@pytest.mark.slow
+def test_a_fresh_project_passes_its_own_checks_with_every_hook(project: Path) -> None:
+    """`make check` with pylint, which looks at the files of all levels below too; and it sees a fault."""
+    ok("make", "check", at=project, SKIP="")
+    planted = project / "src/flight_delays/planted.py"
+    planted.write_text('"""Planted."""\n\nimport os\n', encoding="utf-8")
+    ok("git", "add", "--all", at=project)
+    hook = (".venv/bin/pre-commit", "run", "pylint", "--files", str(planted))
+    assert "unused-import" in fails(*hook, at=project, SKIP="")

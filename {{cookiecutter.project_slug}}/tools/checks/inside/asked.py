@@ -101,15 +101,23 @@ class Turned:
         return self.model.predict_proba(rows)[:, ::-1]
 
 
+def directions(trained: Any) -> dict[tuple[str, str], Any]:
+    """How often each input of numbers moves the answer up, and down, where it should not."""
+    module = part("checks.behaviour")
+    return {
+        (name, effect): module.direction(
+            module.Direction(column=name, effect=effect), trained, 200
+        )
+        for name in trained.contract.inputs("number", "integer")
+        for effect in ("up", "down")
+    }
+
+
 def turned() -> Any:
     """What the behaviour question says of a model and of its opposite, of a direction it has."""
     asked, _ = honest()
-    module, trained = part("checks.behaviour"), asked.trained
-    broken = {}
-    for name in trained.contract.inputs("number", "integer"):
-        for effect in ("up", "down"):
-            direction = module.Direction(column=name, effect=effect)
-            broken[name, effect] = module.direction(direction, trained, 200)
+    trained = asked.trained
+    broken = directions(trained)
     apart = {
         key: (broken[key[0], "down"].broken - it.broken) / max(it.rows, 1)
         for key, it in broken.items()

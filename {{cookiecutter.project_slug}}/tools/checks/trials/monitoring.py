@@ -4,7 +4,7 @@ import http.client
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from shutil import which
 from statistics import stdev
 
@@ -149,11 +149,19 @@ def aged(copy: Copy) -> Iterator[str]:
         yield "make staleness: says no age"
 
 
+@contextmanager
+def opened(copy: Copy, name: str) -> Iterator[sqlite3.Connection]:
+    """A database of the copy; what is done to it is kept."""
+    with closing(sqlite3.connect(copy.root / name)) as store:
+        with store:
+            yield store
+
+
 def newest(copy: Copy) -> str:
     """The request that was logged last, once some were asked."""
     copy.need("rehearse")
     ask(copy, 0)
-    with closing(sqlite3.connect(copy.root / "predictions.db")) as store:
+    with opened(copy, "predictions.db") as store:
         found = store.execute("select request_id from predictions order by id desc limit 1")
         return str(found.fetchone()[0])
 
@@ -175,7 +183,7 @@ def adds_up(copy: Copy) -> Iterator[str]:
 def other_answer(copy: Copy) -> Iterator[str]:
     """Write another answer into the log."""
     name = newest(copy)
-    with closing(sqlite3.connect(copy.root / "predictions.db")) as store, store:
+    with opened(copy, "predictions.db") as store:
         (said,) = store.execute(OUTPUT, [name]).fetchone()
         other = re.sub(r"\d\.\d+", lambda found: f"{float(found[0]) * 0.5 + 0.3:.6f}", said)
         store.execute("update predictions set output = ? where request_id = ?", [other, name])
@@ -198,7 +206,7 @@ def traced(copy: Copy) -> Iterator[str]:
 def cut(copy: Copy) -> Iterator[str]:
     """Change the commit of the run in MLflow."""
     name = newest(copy)
-    with closing(sqlite3.connect(copy.root / "mlflow.db")) as store, store:
+    with opened(copy, "mlflow.db") as store:
         store.execute("update tags set value = ? where key = 'git.commit'", ["0" * 40])
     done = copy.run("make", "trace", PREDICTION=name)
     if not done.returncode or "git.commit" not in done.stderr:
