@@ -10,14 +10,13 @@ import secrets
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 ENV = Path("stack/.env")
 FILES = [*sorted(Path("stack").glob("*.yaml")), Path("monitoring/compose.yaml")]
 ASKED = re.compile(r"\$\{([A-Z_]+):\?")
 SECRET = re.compile(r"PASSWORD|SECRET")
-SOUND = re.compile(
-    r"[A-Za-z0-9_-]{16,}"
-)  # no character that a URL or a file of settings would read
+SOUND = re.compile(r"[A-Za-z0-9_-]{16,}")  # nothing that a URL or a file of settings would read
 WEAK = re.compile(r"password|changeme|default|example|qwerty|123456|secret|admin", re.I)
 FEWEST = 8  # different characters
 BUILT = "STACK_IMAGE"  # what `make stack` sets
@@ -87,10 +86,10 @@ def check() -> None:
         raise Refused("\n  ".join(["secrets:", *wrong]))
 
 
-def docker(*arguments: str, **options: object) -> "subprocess.CompletedProcess[bytes]":
+def docker(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[bytes]":
     """How docker ended.  Raises Refused, with what it said, where it failed."""
     try:
-        done = subprocess.run(["docker", *arguments], check=False, **options)  # type: ignore
+        done = subprocess.run(["docker", *arguments], check=False, **options)
     except FileNotFoundError as error:
         raise Refused("docker: not installed; https://docs.docker.com/engine/install") from error
     if done.returncode:
@@ -101,7 +100,7 @@ def docker(*arguments: str, **options: object) -> "subprocess.CompletedProcess[b
     return done
 
 
-def compose(*arguments: str, **options: object) -> "subprocess.CompletedProcess[bytes]":
+def compose(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[bytes]":
     """How docker compose ended for the stack."""
     os.environ.setdefault("COMPOSE_IGNORE_ORPHANS", "true")  # the service has a file of its own
     os.environ.setdefault(BUILT, "not-built")

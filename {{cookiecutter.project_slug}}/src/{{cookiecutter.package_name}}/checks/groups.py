@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.metrics import mean_absolute_error
 
 from .. import ProjectError
 from ..training import Trained
@@ -67,7 +68,6 @@ def functions(measure: str) -> dict[str, Any]:
     """A measure as MetricFrame computes it, its standard error, and how many rows it is about."""
     # pylint: disable-next=import-outside-toplevel  # as above
     from fairlearn.metrics import false_positive_rate, selection_rate, true_positive_rate
-    from sklearn.metrics import mean_absolute_error  # pylint: disable=import-outside-toplevel
 
     known: dict[str, tuple[Any, Any]] = {
         "selection rate": (selection_rate, lambda truth: np.full(len(truth), True)),

@@ -105,9 +105,7 @@ def directions(trained: Any) -> dict[tuple[str, str], Any]:
     """How often each input of numbers moves the answer up, and down, where it should not."""
     module = part("checks.behaviour")
     return {
-        (name, effect): module.direction(
-            module.Direction(column=name, effect=effect), trained, 200
-        )
+        (name, effect): module.direction(module.Direction(column=name, effect=effect), trained, 200)
         for name in trained.contract.inputs("number", "integer")
         for effect in ("up", "down")
     }
