@@ -262,7 +262,12 @@ def broken(path: str, old: str, new: str) -> Callable[[Path], object]:
 LEANING = {
     "data.split": {"gov.risk"},
     "monitor.alerts": {"gov.risk", "monitor.staleness"},
-    "monitor.metrics": {"serving.fallback", "serving.load", "serving.security"},
+    "monitor.metrics": {
+        "pipeline.schedule",
+        "serving.fallback",
+        "serving.load",
+        "serving.security",
+    },
     "pipeline.flow": {"gov.risk"},
     "registry.gate": {"gov.risk"},
     "serving.api": {"gov.risk", "serving.security"},

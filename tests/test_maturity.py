@@ -38,7 +38,12 @@ from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-im
 
 JUDGED = {name: it for name, it in MANIFEST["capabilities"].items() if not it.get("planned")}
 APPLY = [name for name, it in JUDGED.items() if it["if"] != "people"]
-HELD = [(level, name) for level in BUILT for name in JUDGED if JUDGED[name]["level"] <= int(level)]
+HELD = [
+    (level, name)
+    for level in BUILT
+    for name, it in JUDGED.items()
+    if it["level"] <= int(level) and it["if"] != "people"  # these are there for other answers
+]
 OPTIONS = [{}, {"ci": "gitlab"}, {"deploy": "kubernetes"}, {"problem": "regression"}]
 NONSENSE = {
     "empty": "",
