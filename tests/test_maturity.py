@@ -38,12 +38,7 @@ from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-im
 
 JUDGED = {name: it for name, it in MANIFEST["capabilities"].items() if not it.get("planned")}
 APPLY = [name for name, it in JUDGED.items() if it["if"] != "people"]
-HELD = [
-    (level, name)
-    for level in BUILT
-    for name, it in JUDGED.items()
-    if it["level"] <= int(level) and it["if"] != "people"  # these are there for other answers
-]
+HELD = [(level, name) for level in BUILT for name in APPLY if JUDGED[name]["level"] <= int(level)]
 OPTIONS = [{}, {"ci": "gitlab"}, {"deploy": "kubernetes"}, {"problem": "regression"}]
 NONSENSE = {
     "empty": "",
