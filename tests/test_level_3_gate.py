@@ -9,8 +9,9 @@ import pytest
 from conftest import Generate, commit, maturity_tool, ok, plant
 
 maturity_tool()  # `checks` is found from here on, so its imports come after a call
-from checks import grading  # noqa: E402  pylint: disable=wrong-import-position
-from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-import-position
+# pylint: disable=wrong-import-position  # `checks` is found only after the call above
+from checks import grading  # noqa: E402
+from checks.repository import Repository  # noqa: E402
 
 QUESTIONS = ("behaviour", "fairness", "slices")
 SIGNS = [

@@ -20,8 +20,9 @@ from engines import Engine, beside, import_caddy, import_python, podman, running
 from faults import PROMOTED, STAGED, Fault
 
 maturity_tool()  # `checks` is found from here on, so its imports come after a call
-from checks import grading  # noqa: E402  pylint: disable=wrong-import-position
-from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-import-position
+# pylint: disable=wrong-import-position  # `checks` is found only after the call above
+from checks import grading  # noqa: E402
+from checks.repository import Repository  # noqa: E402
 
 pytestmark = [pytest.mark.slow]
 

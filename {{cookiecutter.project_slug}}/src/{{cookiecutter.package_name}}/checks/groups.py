@@ -66,7 +66,7 @@ def views(trained: Trained, positive: str | None) -> list[tuple[str, pd.Series, 
 
 def functions(measure: str) -> dict[str, Any]:
     """A measure as MetricFrame computes it, its standard error, and how many rows it is about."""
-    # pylint: disable-next=import-outside-toplevel  # as above
+    # pylint: disable-next=import-outside-toplevel  # 1 s that other commands need not pay
     from fairlearn.metrics import false_positive_rate, selection_rate, true_positive_rate
 
     known: dict[str, tuple[Any, Any]] = {
