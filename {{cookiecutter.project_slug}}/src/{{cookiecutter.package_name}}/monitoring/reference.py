@@ -134,7 +134,7 @@ def bundled(place: Path, number: str) -> Reference:
     """The reference in the bundle of a version.  ProjectError where it is damaged or has none."""
     bundle = read_bundle(place)
     if missing := [name for name in (ROWS, SAID, FACTS) if name not in bundle["files"]]:
-        older = "it was made before this project was monitored; run `make pipeline`"
+        older = "it was made before this project was monitored; the next champion brings them"
         raise ProjectError(f"v{number}: its bundle has no {', '.join(missing)}: {older}")
     rows, answers, text = (
         verified(place / name, bundle["files"][name]) for name in (ROWS, SAID, FACTS)
