@@ -17,7 +17,7 @@ import yaml
 from conftest import PROJECT, Generate, commit, fails, ok, plant
 from databases import postgres
 from services import Service, serving
-from watchers import Watchers, free_port, needed, until, watching
+from watchers import REPOSITORY, Watchers, free_port, needed, until, watching
 
 ALERTS = [
     rule["alert"]
@@ -223,7 +223,8 @@ def test_a_fault_reaches_who_is_told(
         before = len(watchers.told.alerts)
         with serving(project, **settings) as service, asking(service, body(kind, row, project)):
             found = until(lambda: firing(watchers, alert, before), 60, f"{alert} is told")
-        assert found["labels"]["owner"] and found["annotations"]["runbook"]
+        assert found["labels"]["owner"]
+        assert found["annotations"]["runbook"].startswith(f"{REPOSITORY}docs/runbooks/")
     finally:
         shutil.rmtree(project / "models/serving")
         shutil.copytree(kept, project / "models/serving")

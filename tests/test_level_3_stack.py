@@ -48,7 +48,7 @@ exec postgres -c "listen_addresses=*"
 """
 STANDING_IN = {
     "postgres:17": 'ENV PATH=/usr/lib/postgresql/15/bin:$PATH\nCMD ["bash", "/start"]',
-    "prom/prometheus:v3.5.0": 'USER nobody\nENTRYPOINT ["prometheus"]',
+    "prom/prometheus:v3.5.0": 'USER nobody\nENTRYPOINT ["prometheus", "--enable-feature=expand-external-labels"]',
     "prom/alertmanager:v0.28.1": "USER nobody",
     "prom/pushgateway:v1.11.1": 'USER nobody\nENTRYPOINT ["prometheus-pushgateway"]',
 }
@@ -83,6 +83,35 @@ def test_the_files_fit_together_and_each_may_be_left_out(
             path.rename(path.with_suffix(".off"))
             ok(*composed(project), "config", "--quiet", at=project, **told)
             path.with_suffix(".off").rename(path)
+
+
+@pytest.mark.parametrize(
+    ("origin", "address"),
+    [
+        ("https://github.com/us/ours.git", "https://github.com/us/ours/blob/HEAD/"),
+        ("https://me:secret@github.com/us/ours", "https://github.com/us/ours/blob/HEAD/"),
+        ("git@github.com:us/ours.git", "https://github.com/us/ours/blob/HEAD/"),
+        (
+            "ssh://git@git.example.com:2222/us/ours.git",
+            "https://git.example.com/us/ours/blob/HEAD/",
+        ),
+        ("/srv/ours.git", ""),
+        ("../ours.git", ""),
+        ("", ""),
+    ],
+)
+def test_a_runbook_is_a_link_to_the_repository(
+    generate: Generate, tmp_path: Path, origin: str, address: str
+) -> None:
+    """Made from git's `origin`, without the secret in it; a path on this machine gives none."""
+    ok("git", "init", "--quiet", at=tmp_path)
+    if origin:
+        ok("git", "remote", "add", "origin", origin, at=tmp_path)
+    tools = generate(maturity_level="3") / "tools"
+    asked = (
+        f"import sys; sys.path.insert(0, {str(tools)!r}); import stack; print(stack.repository())"
+    )
+    assert ok(sys.executable, "-B", "-c", asked, at=tmp_path).strip() == address
 
 
 def test_secrets_are_made_once_and_guessable_ones_are_refused(

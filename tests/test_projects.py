@@ -137,8 +137,15 @@ def test_own_data_and_edits_are_gated_served_and_watched_and_come_back(
     with serving(project, path="/ready") as service:
         rows = [asked("Köln", 150.5 + row * 37 % 50) for row in range(400)]
         assert service.ask("/predict", rows)[0] == 200
-    told = fails("make", "drift", at=project)  # the champion is of level 2, which keeps none
-    assert "it was made before this project was monitored" in told
+    assert "its bundle has no reference.parquet" in fails("make", "drift", at=project)
+    told = ok("make", "pipeline", at=project)  # the same model, with what level 3 keeps beside it
+    assert "Renewed" in told and "Champion: version 2" in told
+    assert "Unchanged" in ok("make", "pipeline", at=project)
+    with serving(project, path="/ready") as service:
+        rows = [asked("Köln", 190.5 + row % 10) for row in range(400)]
+        assert service.ask("/predict", rows)[0] == 200
+    told = fails("make", "drift", at=project)
+    assert "Größe in cm" in told
 
     assert "3 -> 2" in climbed_down(project, 2)
     assert not list((project / "src/flight_delays/monitoring").glob("*.py"))

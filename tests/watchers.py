@@ -4,6 +4,7 @@ Nothing here is skipped: where the machine lacks something, the test fails and s
 """
 
 import json
+import os
 import re
 import shutil
 import socket
@@ -23,6 +24,7 @@ import pytest
 import yaml
 
 DEBIAN = "prometheus prometheus-alertmanager prometheus-pushgateway"
+REPOSITORY = "https://example.com/us/ours/blob/HEAD/"
 PROGRAMS = ("promtool", "amtool", "prometheus", "prometheus-alertmanager", "prometheus-pushgateway")
 
 
@@ -100,7 +102,8 @@ def webhook() -> Iterator[tuple[str, Told]]:
 def program(*command: str, at: Path) -> Iterator[None]:
     """A program that runs until the block ends."""
     with (at / f"{Path(command[0]).name}.log").open("wb") as log:
-        process = subprocess.Popen(command, cwd=at, stdout=log, stderr=log)
+        known = os.environ | {"REPOSITORY": REPOSITORY}
+        process = subprocess.Popen(command, cwd=at, stdout=log, stderr=log, env=known)
     try:
         yield
     finally:
@@ -145,7 +148,7 @@ def watching(project: Path, service: int, at: Path) -> Iterator[Watchers]:
     with ExitStack() as running:
         address, told = running.enter_context(webhook())
         config = yaml.safe_load((folder / "prometheus.yml").read_text(encoding="utf-8"))
-        config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+        config["global"] |= {"scrape_interval": "1s", "evaluation_interval": "1s"}
         config["alerting"]["alertmanagers"] = [{"static_configs": [target(ports[1])]}]
         addresses = {"service": service, "drift": ports[2]}
         for job in config["scrape_configs"]:
@@ -173,7 +176,13 @@ def target(port: int) -> dict[str, list[str]]:
 def commands(ports: list[int]) -> Iterator[list[str]]:
     """How the three are started; each keeps what it knows in the folder where it runs."""
     listen = [f"--web.listen-address=127.0.0.1:{port}" for port in ports]
-    yield ["prometheus", "--config.file=prometheus.yml", "--storage.tsdb.path=tsdb", listen[0]]
+    yield [
+        "prometheus",
+        "--config.file=prometheus.yml",
+        "--storage.tsdb.path=tsdb",
+        "--enable-feature=expand-external-labels",  # from 3 on it always does
+        listen[0],
+    ]
     yield [
         "prometheus-alertmanager",
         "--config.file=alertmanager.yml",

@@ -20,6 +20,8 @@ SOUND = re.compile(r"[A-Za-z0-9_-]{16,}")  # nothing that a URL or a file of set
 WEAK = re.compile(r"password|changeme|default|example|qwerty|123456|secret|admin", re.I)
 FEWEST = 8  # different characters
 BUILT = "STACK_IMAGE"  # what `make stack` sets
+ADDRESS = r"(?:\w+://(?:[^@/]+@)?(?P<host>[^/:]+)(?::\d+)?/+|(?:[^@/:]+@)?(?P<name>[^/:]{2,}):)"
+ORIGIN = re.compile(ADDRESS + r"(?P<path>.+?)(?:\.git)?/?")
 
 
 class Refused(Exception):
@@ -104,9 +106,21 @@ def compose(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[byt
     """How docker compose ended for the stack."""
     os.environ.setdefault("COMPOSE_IGNORE_ORPHANS", "true")  # the service has a file of its own
     os.environ.setdefault(BUILT, "not-built")
+    os.environ.setdefault("REPOSITORY", settings().get("REPOSITORY") or repository())
     where = [word for path in files() for word in ("--file", str(path))]
     secret = ["--env-file", str(ENV)] if ENV.exists() else []
     return docker("compose", *secret, *where, *arguments, **options)
+
+
+def repository() -> str:
+    """Where a browser reads the files of git's `origin`; nothing where it is no address."""
+    told = ["git", "remote", "get-url", "origin"]
+    origin = subprocess.run(told, check=False, capture_output=True, text=True).stdout.strip()
+    found = ORIGIN.fullmatch(origin)
+    blob = "-/blob" if Path(".gitlab-ci.yml").exists() else "blob"
+    if not found:
+        return ""
+    return f"https://{found['host'] or found['name']}/{found['path']}/{blob}/HEAD/"
 
 
 def up() -> None:

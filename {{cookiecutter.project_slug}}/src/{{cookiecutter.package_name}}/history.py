@@ -16,13 +16,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 LOG = Path("promotions.jsonl")
-Action = Literal["promote", "rollback", "refuse", "repair"]
+Action = Literal["promote", "renew", "rollback", "refuse", "repair"]
 
 
 class Entry(BaseModel):
     """One decision of the gate: from here on `version` is champion and `previous` the one before.
 
-    Of a refusal `version` is what was refused.  `bundle` is the sha256 of what is served, `proof`
+    Of a refusal `version` is what was refused; a renewal has the verdict of the same model.  `bundle` is the sha256 of what is served, `proof`
     that of the verdict.
     """
 
@@ -82,8 +82,8 @@ def champion(entries: Iterable[Entry]) -> Entry | None:
 
 
 def promoted(entries: Iterable[Entry]) -> list[Entry]:
-    """The promotions: what the gate has accepted."""
-    return [entry for entry in entries if entry.action == "promote"]
+    """The promotions, and their renewals: what the gate has accepted."""
+    return [entry for entry in entries if entry.action in ("promote", "renew")]
 
 
 def standing(entries: Iterable[Entry]) -> list[Entry]:

@@ -15,6 +15,7 @@ from . import ProjectError, tracking, versions
 from .contract import read_contract
 from .history import Entry
 from .prediction import save_model
+from .serving.runtime import FILES
 from .sources import checksum
 from .versions import Version, of
 
@@ -58,6 +59,16 @@ def download(run_id: str, folder: str) -> Path:
             f"run {run_id}: it has no bundle to serve ({error}); `make pipeline` records one"
         ) from error
     return Path(found)
+
+
+def lacking(entry: Entry, run_id: str) -> list[str]:
+    """What goes with the model in the bundle of a run and not in the bundle of this entry's run.
+
+    As after a climb to a level whose bundles hold more.
+    """
+    text = tracking.connect().artifacts.load_text
+    new, old = (json.loads(text(f"runs:/{it}/serving/{BUNDLE}")) for it in (run_id, entry.run_id))
+    return sorted(set(new["files"]) - set(old["files"]) - set(FILES.values()))
 
 
 def read(folder: Path) -> dict[str, Any]:

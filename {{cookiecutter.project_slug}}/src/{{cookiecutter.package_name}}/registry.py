@@ -75,6 +75,25 @@ def promote(version: Version, verdict: Verdict) -> None:
         decide("promote", version, last, asdict(verdict))
 
 
+def renew(run_id: str) -> Version:
+    """The version of a run that made the champion's model again, champion in its place.
+
+    The verdict stays, and so does what a rollback leads to.  Raises ProjectError where the registry
+    is not as the gate left it, or the run has another model or no sound bundle.
+    """
+    with steady() as now:
+        last = now.champion
+        found = versions.client().get_run(run_id).data.tags.get("model_version")
+        if not last or last.model_version != found:
+            there = last.model_version if last else "no champion"
+            raise ProjectError(f"run {run_id}: it made model {found}; there is {there}")
+        judged = [it for it in history.promoted(now.entries) if it.version == last.version][-1]
+        version = versions.create(run_id, last.model_version)
+        versions.alias("candidate", version.number)
+        decide("renew", version, last.previous, versions.whole(judged).verdict)
+    return version
+
+
 def rollback(number: str | None = None) -> Entry:
     """Make `previous`, or another version that was champion, champion again: the log's new entry.
 

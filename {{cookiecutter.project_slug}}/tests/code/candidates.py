@@ -19,8 +19,8 @@ def candidate(run: tracking.Run, name: str) -> str:
     return MADE[name]
 
 
-def made(run: tracking.Run, name: str) -> str:
-    """Such a run, made anew."""
+def made(run: tracking.Run, name: str, beside: tuple[str, ...] = ()) -> str:
+    """Such a run, made anew; `beside` names what its bundle holds beside the model."""
     mlflow = tracking.connect()
     client = mlflow.MlflowClient()
     known = client.get_run(run.run_id)
@@ -31,17 +31,18 @@ def made(run: tracking.Run, name: str) -> str:
     for key in ("problem", "metric"):
         client.log_param(run_id, key, run.params[key])
     client.log_artifact(run_id, "contract.toml")
-    client.log_artifacts(run_id, str(bundle(name)), "serving")
+    client.log_artifacts(run_id, str(bundle(name, beside)), "serving")
     client.set_terminated(run_id)
     return run_id
 
 
-def bundle(name: str) -> Path:
+def bundle(name: str, beside: tuple[str, ...] = ()) -> Path:
     """A folder with a bundle of a model of this name, as far as the registry looks into it."""
     folder = Path("bundles") / name
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.joblib").write_bytes(name.encode())
-    files = {"model.joblib": checksum(folder / "model.joblib")}
+    for file in ("model.joblib", *beside):
+        (folder / file).write_bytes(name.encode())
+    files = {file: checksum(folder / file) for file in ("model.joblib", *beside)}
     said = {"model_version": name, "files": files}
     (folder / "bundle.json").write_text(json.dumps(said), encoding="utf-8")
     return folder

@@ -10,7 +10,7 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 import pytest
-from candidates import accepted, candidate, promoted, refused
+from candidates import accepted, candidate, made, promoted, refused
 
 from {{ cookiecutter.package_name }} import ProjectError, history, integrity
 from {{ cookiecutter.package_name }} import publishing, registry, rivals, tracking, versions
@@ -100,6 +100,30 @@ def test_an_equal_model_gets_no_second_version(run: tracking.Run) -> None:
     again = registry.register(candidate(run, "a"), "a", accepted())
     registry.promote(again, accepted())
     assert (again, len(versions.versions()), len(history.lines())) == (first, 1, 1)
+
+
+def test_the_same_model_with_more_beside_it_renews_the_champion(run: tracking.Run) -> None:
+    """A version with the verdict of the one before it; a rollback leads to another model."""
+    first, second = promoted(run, "a"), promoted(run, "b")
+    run_id, verdict = made(run, "b", ("reference.json",)), history.logged()[2].verdict
+    entry = versions.held().champion
+    assert entry and publishing.lacking(entry, run_id) == ["reference.json"]
+    third = registry.renew(run_id)
+    assert aliases() == {"candidate": "3", "champion": "3", "previous": first.number}
+    assert (third.number, third.model_version, served()) == ("3", second.model_version, "3")
+    entry = history.logged()[3]
+    assert (entry.action, entry.verdict) == ("renew", verdict)
+    assert integrity.verify(versions.held()) == publishing.lacking(entry, run_id) == []
+    assert registry.rollback().version == first.number
+    assert registry.rollback().version == third.number
+
+
+def test_another_model_renews_nothing(run: tracking.Run) -> None:
+    """What is brought beside a model must be of that model."""
+    promoted(run, "a")
+    with pytest.raises(ProjectError, match="it made model b; there is a"):
+        registry.renew(candidate(run, "b"))
+    assert (len(versions.versions()), len(history.lines())) == (1, 1)
 
 
 def test_a_refused_candidate_is_logged_and_changes_nothing(run: tracking.Run) -> None:

@@ -35,7 +35,7 @@ def anchors(page: Path) -> set[str]:
 def test_an_alert_has_an_owner_a_severity_and_a_runbook(rule: dict[str, Any]) -> None:
     """Whoever is told knows whose it is, how urgent it is, and finds what to do."""
     assert rule["labels"]["owner"] and rule["labels"]["severity"] in ("page", "ticket")
-    page, _, anchor = rule["annotations"]["runbook"].partition("#")
+    page, _, anchor = rule["annotations"]["runbook"].rpartition(" ")[2].lstrip("}").partition("#")
     assert rule["annotations"]["summary"] and anchor in anchors(ROOT / page)
 
 

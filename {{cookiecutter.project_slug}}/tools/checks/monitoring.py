@@ -9,6 +9,7 @@ from .code import without_library
 from .repository import Repository
 
 RULES = "monitoring/alerts.yml"
+REPOSITORY = "{{ $externalLabels.repository }}"  # makes a link of a page
 SEVERITIES = ("page", "ticket")
 OURS = re.compile(r"\b(?:serving|drift)_[a-z_]+")
 
@@ -46,7 +47,8 @@ def rules(repository: Repository) -> Iterator[str]:
         name, labels = rule["alert"], rule.get("labels", {})
         if not labels.get("owner") or labels.get("severity") not in SEVERITIES:
             yield f"{RULES}: {name} has no owner, or no severity of {', '.join(SEVERITIES)}"
-        page, _, heading = str(rule.get("annotations", {}).get("runbook", "")).partition("#")
+        named = str(rule.get("annotations", {}).get("runbook", "")).removeprefix(REPOSITORY)
+        page, _, heading = named.partition("#")
         if heading not in headings(repository.text(page)):
             yield f"{RULES}: {name} has no runbook: {page or 'none named'}#{heading}"
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import ProjectError, history, observers, promotion, registry, tracking, training, tuning
-from .. import versions
+from .. import ProjectError, history, observers, promotion, publishing, registry, tracking
+from .. import training, tuning, versions
 from ..contract import Contract
 from ..export import export
 from ..prediction import save_model
@@ -31,12 +31,13 @@ Tags = dict[str, str]
 class Outcome:
     """What a run of the pipeline came to: the verdict on the model, and the model's version.
 
-    `unchanged`: the model was champion already.
+    `unchanged`: the model was champion already, and `brought` names what its bundle has now.
     """
 
     verdict: Verdict
     version: Version
     unchanged: bool = False
+    brought: tuple[str, ...] = ()
 
 
 def ingest(settings: Settings) -> tuple[pd.DataFrame, str]:
@@ -115,11 +116,16 @@ def gate(
 def register(trained: Trained, run_id: str, verdict: Verdict) -> tuple[Outcome, str]:
     """The version of the model, champion where the gate has accepted it.
 
-    A model that is champion already stays as it is, with the version that it has.
+    A model that is champion already stays as it is, with the version that it has; a new one where
+    its bundle lacks what goes with a model by now.
     """
     last = history.champion(versions.held().entries)
     if last and last.model_version == trained.version:
-        same = Version(str(last.version), last.run_id, last.model_version)
+        if lacked := publishing.lacking(last, run_id):
+            renewed = registry.renew(run_id)
+            told = f"version {renewed.number} is this model with {', '.join(lacked)}"
+            return Outcome(verdict, renewed, True, tuple(lacked)), told
+        same = versions.of(last)
         return Outcome(verdict, same, True), f"version {same.number} is this model already"
     version = registry.register(run_id, trained.version, verdict)
     if verdict.accepted:

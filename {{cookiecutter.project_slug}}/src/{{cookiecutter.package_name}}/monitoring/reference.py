@@ -123,27 +123,50 @@ def read(folder: Path = FOLDER) -> Reference:
 
     Raises ProjectError where none is, or where its bundle is damaged or has no reference.
     """
+    number = published(folder)
+    return bundled(folder / number, number)
+
+
+def champion_facts(folder: Path = FOLDER) -> dict[str, Any]:
+    """The facts alone.  A command that reads nothing after them reads no Parquet: ending then may
+    abort (apache/arrow issue 34314).
+
+    Raises ProjectError as `read` does.
+    """
+    number = published(folder)
+    _, contents = verified_files(folder / number, number)
+    found: dict[str, Any] = json.loads(contents[FACTS])
+    return found
+
+
+def published(folder: Path) -> str:
+    """The version that is served from this folder.  ProjectError where none is."""
     pointer = folder / POINTER
     if not pointer.exists():
         raise ProjectError(f"{pointer}: no champion is published; run `make pipeline`")
-    number = str(json.loads(pointer.read_bytes())["version"])
-    return bundled(folder / number, number)
+    return str(json.loads(pointer.read_bytes())["version"])
 
 
 def bundled(place: Path, number: str) -> Reference:
     """The reference in the bundle of a version.  ProjectError where it is damaged or has none."""
-    bundle = read_bundle(place)
-    if missing := [name for name in (ROWS, SAID, FACTS) if name not in bundle["files"]]:
-        older = "it was made before this project was monitored; the next champion brings them"
-        raise ProjectError(f"v{number}: its bundle has no {', '.join(missing)}: {older}")
-    rows, answers, text = (
-        verified(place / name, bundle["files"][name]) for name in (ROWS, SAID, FACTS)
-    )
+    bundle, contents = verified_files(place, number)
     return Reference(
         number=number,
         version=str(bundle["model_version"]),
         contract=Contract(**bundle["contract"]),
-        rows=pd.read_parquet(BytesIO(rows)),
-        said=pd.read_parquet(BytesIO(answers)),
-        facts=json.loads(text),
+        rows=pd.read_parquet(BytesIO(contents[ROWS])),
+        said=pd.read_parquet(BytesIO(contents[SAID])),
+        facts=json.loads(contents[FACTS]),
     )
+
+
+def verified_files(place: Path, number: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """What a bundle says of itself, and the files of its reference by name.
+
+    Raises ProjectError where one is missing or damaged.
+    """
+    bundle, names = read_bundle(place), (ROWS, SAID, FACTS)
+    if missing := [name for name in names if name not in bundle["files"]]:
+        older = "it was made before this project was monitored; `make pipeline` brings them"
+        raise ProjectError(f"v{number}: its bundle has no {', '.join(missing)}: {older}")
+    return bundle, {name: verified(place / name, bundle["files"][name]) for name in names}

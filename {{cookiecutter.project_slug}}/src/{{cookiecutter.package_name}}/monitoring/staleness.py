@@ -185,7 +185,7 @@ def main(arguments: list[str]) -> None:
     else:
         print("No column says the time, so how the model ages cannot be judged from the data")
     most = settings.staleness.max_age_days
-    age = (time.time() - reference.read().facts["trained_at"]) / 86400
+    age = (time.time() - reference.champion_facts()["trained_at"]) / 86400
     print(f"The champion is {age:.1f} days old; staleness.max_age_days = {most:g}")
     if age > most and options.fail:
         raise ProjectError(f"the champion is {age:.1f} days old, more than {most:g}: train again")
