@@ -132,6 +132,7 @@ def test_the_command_reports_and_fails_over_a_budget(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A table, a picture and a file; and an exit status that CI can use."""
+    monkeypatch.setenv(f"{PREFIX}LOAD__P95_MS", "60000")  # however busy this machine is
     with serve() as url:
         assert command("load", "--url", url) == 0
         monkeypatch.setenv(f"{PREFIX}LOAD__P95_MS", "0.001")

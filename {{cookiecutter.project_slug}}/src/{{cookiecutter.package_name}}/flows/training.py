@@ -63,8 +63,8 @@ def told(outcome: "Outcome") -> str:
     version = f"version {outcome.version.number}, model {outcome.version.model_version}"
     if outcome.brought:
         files = ", ".join(outcome.brought)
-        told = f"Renewed: the champion is this model already, and has {files} now."
-        return f"{told}\nChampion: {version}.  Next: make serve"
+        said = f"Renewed: the champion is this model already, and has {files} now."
+        return f"{said}\nChampion: {version}.  Next: make serve"
     if outcome.unchanged:
         return f"Unchanged: the champion is this model already, {version}.  Next: make serve"
     reasons = "\n  ".join(outcome.verdict.reasons)
