@@ -71,7 +71,7 @@ def test_a_module_stays_under_200_lines(generate: Generate) -> None:
 
 
 def test_branches_live_only_in_seams_and_stay_few() -> None:
-    """Jinja asks questions in three files, at most eight each."""
+    """Jinja asks questions in three files, at most eleven each."""
     counts = {
         path.name: found
         for path in PROJECT.rglob("*")
@@ -80,7 +80,7 @@ def test_branches_live_only_in_seams_and_stay_few() -> None:
         and (found := len(BRANCH.findall(path.read_text(encoding="utf-8"))))
     }
     assert counts.keys() <= SEAMS
-    assert max(counts.values()) <= 8
+    assert max(counts.values()) <= 11
 
 
 def test_no_level_number_is_asked_for() -> None:
