@@ -261,6 +261,8 @@ def broken(path: str, old: str, new: str) -> Callable[[Path], object]:
 # Whose signs read the files of another capability: they fall with it, as what they promise does.
 LEANING = {
     "data.split": {"gov.risk"},
+    "model.behaviour": {"gov.risk"},
+    "model.slices": {"gov.risk"},
     "monitor.alerts": {"gov.risk", "monitor.staleness"},
     "monitor.metrics": {
         "pipeline.schedule",

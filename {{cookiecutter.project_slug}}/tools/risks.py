@@ -2,10 +2,12 @@
 
 `python tools/risks.py [--ran]`.  A test has run where reports/tests.xml, which `make test` writes,
 says that it passed; an alert where a test of the rules fires it; a gate where the log of promotions
-holds a decision.  Ends with 1 where the register cannot be read, a control is not there, or a high
-risk has none; with --ran also where a control of a high risk has not run.
+holds a decision, and a question of it where one of them has its answer.  Ends with 1 where the
+register cannot be read, a control is not there, or a high risk has none; with --ran also where a
+control of a high risk has not run.
 """
 
+import json
 import re
 import sys
 import tomllib
@@ -16,6 +18,7 @@ from xml.etree import ElementTree
 
 REGISTER = Path("risk.toml")
 CLASSES = ("minimal", "limited", "high", "unacceptable")
+SETTINGS = ("pipeline.toml", "operations.toml")
 LEVELS = ("low", "medium", "high")
 Risk = dict[str, Any]
 
@@ -34,7 +37,7 @@ def text(path: str) -> str:
 
 
 def there(kind: str, name: str) -> bool:
-    """Is the control there: the function of a test, the rule of an alert, the setting of a gate?"""
+    """Is it there: the function of a test, an alert's rule, a setting or question of a gate?"""
     if kind == "test":
         path, _, function = name.partition("::")
         return bool(re.search(rf"^def {re.escape(function)}\(", text(path), re.MULTILINE))
@@ -42,7 +45,9 @@ def there(kind: str, name: str) -> bool:
         rule = rf"^\s*- alert: {re.escape(name)}$"
         return bool(re.search(rule, text("monitoring/alerts.yml"), re.MULTILINE))
     section, _, key = name.partition(".")
-    return key in toml(Path("pipeline.toml")).get(section, {})
+    if section == "questions":
+        return any(Path("src").glob(f"*/checks/{key}.py")) and Path(f"{key}.toml").is_file()
+    return any(key in toml(Path(file)).get(section, {}) for file in SETTINGS)
 
 
 def passed() -> set[str]:
@@ -63,7 +68,12 @@ def ran(kind: str, name: str) -> bool:
         return name in passed()
     if kind == "alert":
         return f"alertname: {name}" in text("monitoring/alerts_test.yml")
-    return bool(text("promotions.jsonl").strip())
+    decisions = [json.loads(line) for line in text("promotions.jsonl").splitlines() if line]
+    if name.startswith("questions."):
+        reports = [it.get("verdict") or {} for it in decisions]
+        asked = [it.get("evidence", {}).get("questions", {}) for it in reports]
+        return any(name.partition(".")[2] in it for it in asked)
+    return bool(decisions)
 
 
 def controls(risk: Risk) -> Iterator[tuple[str, str]]:

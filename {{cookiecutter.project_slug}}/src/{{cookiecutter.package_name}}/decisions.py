@@ -45,7 +45,7 @@ def decide(
     Raises ProjectError, and nothing is written, where a version has no sound bundle to serve.
     """
     entries = versions.held().entries
-    bundle = brought(version, entries) if version and action != "refuse" else ""
+    bundle = brought(version, entries) if version and action not in history.STILL else ""
     entry = Entry(
         number=entries[-1].number + 1 if entries else 1,
         time=datetime.now(UTC),
@@ -82,7 +82,7 @@ def who() -> str:
 
 def carry_out(entry: Entry) -> None:
     """Move the aliases, then have the champion served, then say that it is done."""
-    if entry.action != "refuse":
+    if entry.action not in history.STILL:
         versions.alias("previous", entry.previous)
         versions.alias("champion", entry.version)
         publishing.publish(entry)

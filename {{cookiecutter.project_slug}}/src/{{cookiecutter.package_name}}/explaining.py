@@ -14,7 +14,7 @@ import orjson
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from . import ProjectError, publishing, versions
+from . import ProjectError, history, publishing, versions
 from .breakdown import Explanation, bars, table
 from .export import TOLERANCE
 from .history import Entry
@@ -85,7 +85,7 @@ def importance(model: Any, champion: Reference, seed: int) -> pd.Series:
 def decided(model_version: str) -> Entry:
     """The decision that made this model champion.  ProjectError where the registry knows none."""
     for entry in reversed(versions.held().entries):
-        if entry.model_version == model_version and entry.action != "refuse":
+        if entry.model_version == model_version and entry.action not in history.STILL:
             return entry
     raise ProjectError(f"model {model_version}: no decision of the registry is about it")
 

@@ -16,13 +16,17 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 LOG = Path("promotions.jsonl")
-Action = Literal["promote", "renew", "rollback", "refuse", "repair"]
+Action = Literal["accept", "promote", "renew", "rollback", "refuse", "repair"]
+
+
+STILL = ("accept", "refuse")  # decisions after which the champion is who it was
 
 
 class Entry(BaseModel):
     """One decision of the gate: from here on `version` is champion and `previous` the one before.
 
-    Of a refusal `version` is what was refused; a renewal has the verdict of the same model.  `bundle` is the sha256 of what is served, `proof`
+    Accepted is a version that waits until somebody approves it.  Of a refusal `version` is what was
+    refused; a renewal has the verdict of the same model.  `bundle` is the sha256 of what is served, `proof`
     that of the verdict.
     """
 
@@ -72,7 +76,7 @@ def digest(verdict: Any) -> str:
 
 def moves(entries: Iterable[Entry]) -> list[Entry]:
     """The decisions that moved the aliases, in their order."""
-    return [entry for entry in entries if entry.action != "refuse"]
+    return [entry for entry in entries if entry.action not in STILL]
 
 
 def champion(entries: Iterable[Entry]) -> Entry | None:

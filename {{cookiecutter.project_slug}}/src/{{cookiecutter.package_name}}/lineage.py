@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import ProjectError, history, tracking, versions
+from . import ProjectError, approval, history, tracking, versions
 from .explaining import decided
 from .history import Entry
 from .monitoring.archive import Archive
@@ -47,6 +47,7 @@ def trace(settings: Settings, request_id: str) -> Iterator[Link]:
         return
     yield registered(entry)
     yield judged(entry)
+    yield approver(settings, entry)
     run = recorded(entry)
     if run is None:
         yield Link("run", entry.run_id, "MLflow has no finished run of this id")
@@ -71,6 +72,19 @@ def judged(entry: Entry) -> Link:
     sound = whole.verdict is not None and history.digest(whole.verdict) == entry.proof
     wrong = "" if sound else "its report is not there, or was changed"
     return Link("gate", f"{entry}, report {entry.proof[:12]}", wrong)
+
+
+def approver(settings: Settings, entry: Entry) -> Link:
+    """Who else has said yes to the report of the gate."""
+    version = versions.of(entry)
+    known = [it for it in approval.held(version) if it.proof == entry.proof]
+    said = [f"{it.approver}, {it.way}, {it.time:%Y-%m-%d %H:%M} UTC" for it in known]
+    if not approval.needed(settings.approval):
+        said.append("none is needed here")
+        return Link("approver", said[0])
+    whole = versions.whole(entry).verdict or {}
+    wrong = "; ".join(approval.waits(version, whole))
+    return Link("approver", said[0] if said else "none", wrong)
 
 
 def recorded(entry: Entry) -> Run | None:

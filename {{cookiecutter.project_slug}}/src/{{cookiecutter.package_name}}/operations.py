@@ -1,5 +1,7 @@
 """The sections of `operations.toml`: how the running service is watched and protected."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from .contract import Section
@@ -70,6 +72,18 @@ class Staleness(Section):
     """At which age the champion is too old, in days; `make staleness` derives it from the data."""
 
     max_age_days: float = Field(default=90, gt=0)
+
+
+class Approval(Section):
+    """Who else has to say yes before an accepted version becomes champion.
+
+    `needed`: in a registry that others use too, in any, or in none.  `way`: by name, by a signed
+    commit, or by a review on the forge.  `approvers`: names or addresses; without any, anybody.
+    """
+
+    needed: Literal["shared", "always", "never"] = "shared"
+    way: Literal["named", "signed", "reviewed"] = "named"
+    approvers: list[str] = []
 
 
 class Schedule(Section):

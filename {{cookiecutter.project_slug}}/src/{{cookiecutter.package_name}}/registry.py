@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 
-from . import ProjectError, history, publishing, versions
+from . import ProjectError, history, observers, publishing, versions
 from .decisions import alone, decide, recover
 from .history import Entry
 from .integrity import refuse, repair, undecided, verify
@@ -42,24 +42,36 @@ def settle() -> None:
 def register(run_id: str, model_version: str, verdict: Verdict) -> Version:
     """The version of this model, as `candidate`: the one it has, or a new one of the run.
 
-    A refusal is logged.  Raises ProjectError where the registry is not as the gate left it.
+    A refusal is logged, and so is that an accepted one waits.  Raises ProjectError where the
+    registry is not as the gate left it.
     """
     with steady() as now:
         equal = [it for it in versions.versions().values() if it.model_version == model_version]
         version = equal[0] if equal else versions.create(run_id, model_version)
         versions.alias("candidate", version.number)
+        last = now.champion.version if now.champion else None
         if not verdict.accepted:
-            last = now.champion.version if now.champion else None
             decide("refuse", version, last, asdict(verdict))
+        elif last != version.number and objections(version, verdict):
+            known, proof = now.entries[-1:], history.digest(asdict(verdict))
+            if [(it.action, it.version, it.proof) for it in known] != [
+                ("accept", version.number, proof)
+            ]:
+                decide("accept", version, last, asdict(verdict))
     return version
+
+
+def objections(version: Version, verdict: Verdict) -> list[str]:
+    """Why an accepted version may not become champion yet, as all say that have joined."""
+    return [why for ask in observers("approved") for why in ask(version, asdict(verdict))]
 
 
 def promote(version: Version, verdict: Verdict) -> None:
     """Make the version champion, have it served, and log who did it and why.
 
     A kill at any moment is made good by the next command.  Raises ProjectError, and changes
-    nothing, where the verdict refuses or is about another champion, where the registry is not as
-    the gate left it, or where the run has no sound bundle.
+    nothing, where the verdict refuses or is about another champion, where somebody has to approve
+    it first, where the registry is not as the gate left it, or the run has no sound bundle.
     """
     if not verdict.accepted:
         told = "\n  ".join(verdict.reasons)
@@ -68,6 +80,8 @@ def promote(version: Version, verdict: Verdict) -> None:
         last = now.champion.version if now.champion else None
         if last == version.number:
             return
+        if waits := objections(version, verdict):
+            raise ProjectError("\n  ".join([f"v{version.number}: not approved", *waits]))
         compared, there = verdict.evidence["champion"], history.title(now.champion)
         if compared != there:
             told = f"compared with {compared or 'no champion'}; by now there is {there}"

@@ -13,7 +13,7 @@ from pydantic_settings import TomlConfigSettingsSource
 from . import ProjectError
 from .contract import Section
 # {% if has("monitor.metrics") %}
-from .operations import Access, Drift, Fallback, Load, Schedule, Staleness
+from .operations import Access, Approval, Drift, Fallback, Load, Schedule, Staleness
 # {% endif %}
 # {% if has("pipeline.flow") %}
 from .sections import Gate, Leaks, Repro, Serving, Tuning
@@ -73,6 +73,7 @@ class Settings(BaseSettings):
     # {% endif %}
     # {% if has("monitor.metrics") %}
     access: Access = Access()
+    approval: Approval = Approval()
     drift: Drift = Drift()
     fallback: Fallback = Fallback()
     load: Load = Load()

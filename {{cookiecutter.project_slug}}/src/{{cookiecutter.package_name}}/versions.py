@@ -1,5 +1,6 @@
 """Versions: what MLflow's Model Registry holds of this model, read and written."""
 
+import getpass
 import json
 import re
 from dataclasses import dataclass
@@ -73,6 +74,15 @@ def versions() -> dict[str, Version]:
     return {version.number: version for version in known}
 
 
+def author() -> str:
+    """Who makes a version: `Name <address>`, as git would sign; else the user of the system."""
+    said = tracking.git("var", "GIT_AUTHOR_IDENT")
+    try:
+        return f"{said.rpartition('>')[0]}>" if said else getpass.getuser()
+    except (OSError, KeyError):  # in a container the user may have no name
+        return tracking.UNKNOWN
+
+
 def logged(run_id: str) -> str:
     """The id of the model that a run has logged.  ProjectError where it has logged none."""
     outputs = client().get_run(run_id).outputs
@@ -86,7 +96,7 @@ def create(run_id: str, model_version: str) -> Version:
     mlclient, model_id = client(), logged(run_id)
     if not mlclient.search_registered_models(f"name = '{NAME}'"):
         mlclient.create_registered_model(NAME)
-    tags = {"model_version": model_version}
+    tags = {"model_version": model_version, "author": author()}
     made = mlclient.create_model_version(
         NAME, f"models:/{model_id}", run_id, tags=tags, model_id=model_id
     )

@@ -94,7 +94,7 @@ def agreed(repository: Repository) -> Iterator[str]:
             yield f"{LOG}: decision {other.get('number')}: {differing[0]} is not the registry's"
     if len(known) != len(log):
         yield f"{LOG}: {len(log)} decisions, the registry holds {len(known)}"
-    moves = [it for it in known if it["action"] != "refuse"]
+    moves = [it for it in known if it["action"] not in ("accept", "refuse")]
     for alias, wanted in (("champion", "version"), ("previous", "previous")):
         right = moves[-1].get(wanted) if moves else None
         if found["aliases"].get(alias) != right:
@@ -105,7 +105,7 @@ def agreed(repository: Repository) -> Iterator[str]:
 @use("registry.gate")
 def judged(repository: Repository) -> list[datetime]:
     """Decisions of the gate on models that learned from own data."""
-    return decisions_of(repository, {"promote", "refuse"})
+    return decisions_of(repository, {"accept", "promote", "refuse"})
 
 
 def decisions_of(repository: Repository, actions: set[str]) -> list[datetime]:

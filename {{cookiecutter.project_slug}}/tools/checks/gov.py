@@ -11,6 +11,7 @@ from .repo import changes
 from .repository import Repository
 
 CLASSES = ("minimal", "limited", "high", "unacceptable")
+SETTINGS = ("pipeline.toml", "operations.toml")
 OWNER = re.compile(r"@[\w./-]+|[^@\s]+@[^@\s]+\.\w+")
 Facts = dict[str, Any]
 
@@ -65,8 +66,10 @@ def there(repository: Repository, kind: str, name: str) -> bool:
     if kind == "alert":
         return name in {rule["alert"] for rule in alerts(repository)}
     section, _, key = name.partition(".")
-    settings: Facts = repository.parsed("pipeline.toml") or {}
-    return kind == "gate" and key in settings.get(section, {})
+    if section == "questions":
+        return bool(repository.glob(f"src/*/checks/{key}.py") and repository.glob(f"{key}.toml"))
+    settings: list[Facts] = [repository.parsed(file) or {} for file in SETTINGS]
+    return kind == "gate" and any(key in it.get(section, {}) for it in settings)
 
 
 @sign("gov.lineage", "a logged prediction can be followed back to run, commit, data and lock")

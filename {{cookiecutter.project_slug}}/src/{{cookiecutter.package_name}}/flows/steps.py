@@ -32,12 +32,14 @@ class Outcome:
     """What a run of the pipeline came to: the verdict on the model, and the model's version.
 
     `unchanged`: the model was champion already, and `brought` names what its bundle has now.
+    `waits` says why an accepted version is not champion yet.
     """
 
     verdict: Verdict
     version: Version
     unchanged: bool = False
     brought: tuple[str, ...] = ()
+    waits: tuple[str, ...] = ()
 
 
 def ingest(settings: Settings) -> tuple[pd.DataFrame, str]:
@@ -128,6 +130,9 @@ def register(trained: Trained, run_id: str, verdict: Verdict) -> tuple[Outcome, 
         same = versions.of(last)
         return Outcome(verdict, same, True), f"version {same.number} is this model already"
     version = registry.register(run_id, trained.version, verdict)
+    waits = registry.objections(version, verdict) if verdict.accepted else []
+    if waits:
+        return Outcome(verdict, version, waits=tuple(waits)), f"version {version.number} waits"
     if verdict.accepted:
         registry.promote(version, verdict)
         save_model(trained.model, trained.contract, trained.version)  # for `make predict`

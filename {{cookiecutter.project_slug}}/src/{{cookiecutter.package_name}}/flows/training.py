@@ -68,6 +68,9 @@ def told(outcome: "Outcome") -> str:
     if outcome.unchanged:
         return f"Unchanged: the champion is this model already, {version}.  Next: make serve"
     reasons = "\n  ".join(outcome.verdict.reasons)
+    if outcome.waits:
+        waits = "\n  ".join(outcome.waits)
+        return f"Accepted:\n  {reasons}\nWaits: {version}\n  {waits}"
     if outcome.verdict.accepted:
         return f"Accepted:\n  {reasons}\nChampion: {version}.  Next: make serve"
     if outcome.verdict.evidence["champion"]:

@@ -1,0 +1,212 @@
+"""Approval: a second person has read the report of the gate, and says that a version may serve.
+
+What is approved is the report, by its sha256: another report, or a changed one, is not approved.
+The approval is a tag of the version in the registry, and a file of `approvals/` to commit.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from . import ProjectError, history, registry, reviews, tracking, versions
+from .decisions import alone, recover
+from .history import Entry
+from .operations import Approval
+from .promotion import Verdict
+from .reviews import Person, same
+from .settings import load
+from .versions import Version
+
+FOLDER = Path("approvals")
+TAG = "approval"
+LOCAL = ("sqlite", "file", "")  # what the address of a registry begins with where nobody else is
+
+
+class Approved(BaseModel):
+    """An approval: of which report, by whom, in which way, and where that can be seen.
+
+    `proof` is the sha256 of the verdict; `evidence` a commit, or the address of a review.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str
+    model_version: str
+    proof: str
+    approver: str
+    authors: list[str]
+    way: Literal["named", "signed", "reviewed"]
+    evidence: str
+    time: datetime
+
+
+def waits(version: Version, verdict: dict[str, Any]) -> list[str]:
+    """Why a version may not become champion yet: nobody else has approved this report of the gate.
+
+    Nothing where the settings ask for no approval.
+    """
+    wanted = load().approval
+    if not needed(wanted):
+        return []
+    proof, made = history.digest(verdict), authors(version)
+    found = [(it, unsound(it, proof, made, wanted)) for it in held(version)]
+    if any(not faults for _, faults in found):
+        return []
+    told = f"somebody other than {' and '.join(map(str, made))} has to approve it"
+    return [
+        *(f"by {it.approver}: {why}" for it, faults in found for why in faults),
+        f"{told}: make approve VERSION={version.number}",
+    ]
+
+
+def needed(wanted: Approval) -> bool:
+    """Has somebody else to approve, in the registry that is used here?"""
+    if wanted.needed != "shared":
+        return wanted.needed == "always"
+    return tracking.connect().get_registry_uri().partition(":")[0] not in LOCAL
+
+
+def authors(version: Version) -> list[Person]:
+    """Who made a version: who registered it, and whose commit it was made from."""
+    tags = versions.client().get_model_version(versions.NAME, version.number).tags
+    commit = versions.origin(version)["commit"]
+    by = tracking.git("show", "--no-patch", "--format=%an <%ae>%n%cn <%ce>", commit) or ""
+    found = [Person.of(it) for it in (tags.get("author", ""), *by.splitlines()) if it]
+    return [it for place, it in enumerate(found) if not any(same(it, of) for of in found[:place])]
+
+
+def held(version: Version) -> Iterator[Approved]:
+    """The approvals in the registry, of this version and of others that are the same model."""
+    query = f"name = '{versions.NAME}'"
+    for it in versions.client().search_model_versions(query, max_results=10_000):
+        if it.tags.get("model_version") == version.model_version and TAG in it.tags:
+            try:
+                yield Approved.model_validate_json(it.tags[TAG])
+            except ValidationError:
+                continue
+
+
+def wrong(it: Approved, proof: str, made: list[Person], wanted: Approval) -> list[str]:
+    """Why an approval does not count, in words."""
+    by, found = Person.of(it.approver), []
+    if it.proof != proof:
+        found.append("it is of another report of the gate")
+    if any(same(by, author) for author in made):
+        found.append("nobody approves what they made")
+    if wanted.approvers and not any(same(by, Person.of(one)) for one in wanted.approvers):
+        found.append("is not among the approvers of operations.toml")
+    if wanted.way not in ("named", it.way):
+        found.append(f"approved as {it.way}; operations.toml wants {wanted.way}")
+    return found
+
+
+def unsound(it: Approved, proof: str, made: list[Person], wanted: Approval) -> list[str]:
+    """The same, and whether the commit of a signed one says so."""
+    fault = reviews.unsigned(it.evidence, it.approver, it.proof) if it.way == "signed" else ""
+    return wrong(it, proof, made, wanted) + ([fault] if fault else [])
+
+
+def path_of(number: str) -> Path:
+    """The file that holds the report of a version, and its approval."""
+    return FOLDER / f"v{number}.json"
+
+
+def judged(number: str) -> Entry:
+    """What the gate said of a version when it accepted it, with the whole verdict.
+
+    Raises ProjectError where it did not, or where the report is not what it was.
+    """
+    with alone():
+        entries = recover().entries
+    found = [it for it in entries if it.version == number and it.action in ("accept", "promote")]
+    if not found:
+        numbers = {str(it.version) for it in entries if it.action in ("accept", "promote")}
+        known = ", ".join(sorted(numbers, key=int)) or "none"
+        raise ProjectError(f"VERSION={number}: the gate has accepted no such version; {known}")
+    entry = versions.whole(found[-1])
+    if entry.verdict is None or history.digest(entry.verdict) != entry.proof:
+        raise ProjectError(f"v{number}: the report of the gate is not there, or was changed")
+    return entry
+
+
+def request(entry: Entry) -> Path:
+    """The file with the report that is to be approved: written where it is not there yet."""
+    path = path_of(str(entry.version))
+    about = entry.model_dump(mode="json", include={"version", "run_id", "model_version", "proof"})
+    made = [str(it) for it in authors(versions.of(entry))]
+    text = json.dumps(about | {"authors": made, "report": entry.verdict}, indent=2) + "\n"
+    FOLDER.mkdir(exist_ok=True)
+    if not path.exists() or json.loads(path.read_text("utf-8")).get("proof") != entry.proof:
+        path.write_text(text, encoding="utf-8")
+    return path
+
+
+def approve(entry: Entry, review: str = "") -> Approved:
+    """Write down that whoever works here, or has reviewed, approves what the gate said.
+
+    Raises ProjectError where that approval would not count; the registry then holds none.
+    """
+    wanted, version, path = load().approval, versions.of(entry), request(entry)
+    by, evidence = reviews.reviewed(review, path) if review else (Person.of(versions.author()), "")
+    made = authors(version)
+    said = Approved(
+        version=version.number,
+        model_version=version.model_version,
+        proof=entry.proof,
+        approver=str(by),
+        authors=[str(it) for it in made],
+        way="reviewed" if review else "signed" if wanted.way == "signed" else "named",
+        evidence=evidence,
+        time=datetime.now(UTC),
+    )
+    refuse(said, wrong(said, entry.proof, made, wanted))
+    write(path, said)
+    if said.way == "signed":
+        commit = reviews.signed(path, f"Approve v{said.version}")
+        said = said.model_copy(update={"evidence": commit})
+        refuse(said, unsound(said, entry.proof, made, wanted))
+    versions.client().set_model_version_tag(
+        versions.NAME, said.version, TAG, said.model_dump_json()
+    )
+    return said
+
+
+def refuse(said: Approved, faults: list[str]) -> None:
+    """Raises ProjectError that lists the faults, where there are any."""
+    if faults:
+        told = f"v{said.version}: not approved by {said.approver}"
+        raise ProjectError("\n  ".join([told, *faults]))
+
+
+def write(path: Path, said: Approved) -> None:
+    """Put the approval beside the report that it is of."""
+    known = json.loads(path.read_text(encoding="utf-8"))
+    known["approval"] = said.model_dump(mode="json")
+    unfinished = path.with_suffix(".part")
+    unfinished.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
+    unfinished.replace(path)
+
+
+def main(arguments: list[str]) -> None:
+    """Approve a version that the gate has accepted; where it waited, it is champion then."""
+    parser = argparse.ArgumentParser(prog="approve", description="Approve an accepted version.")
+    parser.add_argument("--version", required=True, help="which version")
+    parser.add_argument("--review", default="", metavar="N", help="as pull request N was reviewed")
+    parser.add_argument("--request", action="store_true", help="only write the report to review")
+    options = parser.parse_args(arguments)
+    entry = judged(options.version)
+    path = path_of(options.version)
+    if options.request:
+        print(f"{request(entry)}: the report of the gate.  Next: commit it, and have it reviewed")
+        return
+    said, version = approve(entry, options.review), versions.of(entry)
+    print(f"v{said.version}: approved by {said.approver}, {said.way}; in {path}, to be committed")
+    last = versions.held().champion
+    if entry.action == "accept" and not (last and last.version == version.number):
+        registry.promote(version, Verdict(**entry.verdict))
+        print(f"v{version.number} is champion; the service follows.  Next: make publish")

@@ -1,0 +1,256 @@
+"""Approval: what one person made another one approves, and it is that report and no other."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from candidates import accepted, candidate
+
+from {{ cookiecutter.package_name }} import ProjectError, approval, history, integrity, registry
+from {{ cookiecutter.package_name }} import reviews, tracking, versions
+from {{ cookiecutter.package_name }}.approval import approve, judged, path_of
+from {{ cookiecutter.package_name }}.reviews import Person, same
+from {{ cookiecutter.package_name }}.settings import PREFIX, load
+from {{ cookiecutter.package_name }}.versions import Version
+
+Become = Callable[[str, str], None]
+
+
+@pytest.fixture(name="become", autouse=True)
+def _become(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Become:
+    """A repository where approval is needed; `become(name, address)` is who works there."""
+    monkeypatch.setattr(versions, "NAME", f"model-{uuid4().hex[:8]}")
+    monkeypatch.setenv(f"{PREFIX}APPROVAL__NEEDED", "always")
+    monkeypatch.setenv(f"{PREFIX}APPROVAL__WAY", "named")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+
+    def become(name: str, email: str) -> None:
+        for role in ("AUTHOR", "COMMITTER"):
+            monkeypatch.setenv(f"GIT_{role}_NAME", name)
+            monkeypatch.setenv(f"GIT_{role}_EMAIL", email)
+
+    become("Ada", "ada@example.com")
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    return become
+
+
+@pytest.fixture(name="version")
+def _version(run: tracking.Run) -> Version:
+    """A version by Ada that the gate has accepted."""
+    return registry.register(candidate(run, "a"), "a", accepted())
+
+
+def champion() -> str | None:
+    """Which version is champion."""
+    return versions.held().aliases.get("champion")
+
+
+def test_an_accepted_version_waits_and_is_promoted_by_nobody(version: Version) -> None:
+    """The decision is logged once, however often; the champion is who it was."""
+    registry.register(version.run_id, "a", accepted())
+    assert [it.action for it in versions.held().entries] == ["accept"]
+    with pytest.raises(ProjectError, match="v1: not approved\n  somebody other than Ada <ada@"):
+        registry.promote(version, accepted())
+    assert (champion(), integrity.verify(versions.held())) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "email"),
+    [
+        ("Ada", "other@example.com"),
+        ("ADA ", "other@example.com"),
+        ("Countess", "Ada@Example.com"),
+        ("Countess", "ada+work@example.com"),
+    ],
+)
+def test_nobody_approves_what_they_made(
+    version: Version, become: Become, command: Callable[..., int], name: str, email: str
+) -> None:
+    """By name or by address, in whatever case; the registry then holds no approval."""
+    become(name, email)
+    with pytest.raises(ProjectError, match="nobody approves what they made"):
+        approve(judged("1"))
+    assert command("approve", "--version", "1") == 1
+    assert not [*approval.held(version)] and champion() is None
+
+
+def test_what_somebody_else_approves_is_champion(
+    version: Version, become: Become, command: Callable[..., int]
+) -> None:
+    """The approval is in the registry and in a file; a rollback and a renewal need no other."""
+    become("Bob", "bob@example.com")
+    assert command("approve", "--version", version.number) == 0
+    assert (champion(), integrity.verify(versions.held())) == ("1", [])
+    assert [it.action for it in versions.held().entries] == ["accept", "promote"]
+    written = json.loads(path_of("1").read_text(encoding="utf-8"))
+    assert written["approval"]["approver"] == "Bob <bob@example.com>"
+    assert history.digest(written["report"]) == written["proof"] == written["approval"]["proof"]
+    assert command("approve", "--version", "1") == 0  # again: nothing else happens
+    assert [it.action for it in versions.held().entries] == ["accept", "promote"]
+
+
+def test_an_approval_of_another_report_does_not_count(version: Version, become: Become) -> None:
+    """It is bound to the sha256 of what the gate said."""
+    become("Bob", "bob@example.com")
+    approve(judged("1"))
+    verdict = asdict(accepted())
+    assert approval.waits(version, verdict) == []
+    verdict["evidence"]["rows"] += 1
+    told = approval.waits(version, verdict)
+    assert told[0] == "by Bob <bob@example.com>: it is of another report of the gate"
+    client = versions.client()
+    forged = next(approval.held(version)).model_copy(update={"approver": "ada@example.com"})
+    client.set_model_version_tag(versions.NAME, "1", approval.TAG, forged.model_dump_json())
+    assert "nobody approves what they made" in approval.waits(version, asdict(accepted()))[0]
+    client.set_model_version_tag(versions.NAME, "1", approval.TAG, "nonsense")
+    assert "somebody other than Ada" in approval.waits(version, asdict(accepted()))[0]
+
+
+def test_only_those_who_may_approve(
+    version: Version, become: Become, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the settings name approvers, others are refused."""
+    monkeypatch.setenv(f"{PREFIX}APPROVAL__APPROVERS", '["cleo@example.com"]')
+    become("Bob", "bob@example.com")
+    with pytest.raises(ProjectError, match="Bob .*\n  is not among the approvers"):
+        approve(judged(version.number))
+    become("Cleo", "cleo@example.com")
+    assert approve(judged(version.number)).approver == "Cleo <cleo@example.com>"
+
+
+def test_what_the_gate_has_not_accepted_cannot_be_approved(version: Version) -> None:
+    """The error names the version and those that there are."""
+    with pytest.raises(ProjectError, match=f"VERSION=7: .* no such version; {version.number}"):
+        judged("7")
+
+
+def test_alone_on_an_own_registry_nobody_waits(
+    version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`shared` asks for an approval where the registry has an address that others reach."""
+    monkeypatch.setenv(f"{PREFIX}APPROVAL__NEEDED", "shared")
+    assert approval.waits(version, asdict(accepted())) == []
+    shared = load().approval
+    for address, wanted in [("https://mlflow.example.com", True), ("sqlite:///a.db", False)]:
+        mlflow = type("MLflow", (), {"get_registry_uri": lambda address=address: address})
+        monkeypatch.setattr(tracking, "connect", lambda mlflow=mlflow: mlflow)
+        assert approval.needed(shared) == wanted
+
+
+def signer(folder: Path, monkeypatch: pytest.MonkeyPatch, email: str) -> None:
+    """Have git sign with a new key, which is known to be of this address."""
+    key = folder / f"{email}.key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    known = folder / "signers"
+    with known.open("a", encoding="utf-8") as file:
+        file.write(f"{email} {key.with_name(key.name + '.pub').read_text(encoding='utf-8')}")
+    options = {
+        "gpg.format": "ssh",
+        "user.signingkey": str(key),
+        "gpg.ssh.allowedSignersFile": str(known),
+    }
+    monkeypatch.setenv("GIT_CONFIG_COUNT", str(len(options)))
+    for place, (name, value) in enumerate(options.items()):
+        monkeypatch.setenv(f"GIT_CONFIG_KEY_{place}", name)
+        monkeypatch.setenv(f"GIT_CONFIG_VALUE_{place}", value)
+
+
+def test_a_signed_commit_approves_and_another_key_does_not(
+    version: Version, become: Become, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit holds the report, and the signature is of who approves."""
+    monkeypatch.setenv(f"{PREFIX}APPROVAL__WAY", "signed")
+    become("Bob", "bob@example.com")
+    with pytest.raises(ProjectError, match="not signed: "):
+        approve(judged("1"))
+    signer(folder, monkeypatch, "eve@example.com")
+    with pytest.raises(ProjectError, match="signed by .*eve@example.com, not by Bob"):
+        approve(judged("1"))
+    assert not [*approval.held(version)]
+    path_of("1").unlink()
+    signer(folder, monkeypatch, "bob@example.com")
+    said = approve(judged("1"))
+    assert approval.waits(version, asdict(accepted())) == []
+    assert reviews.unsigned(said.evidence, said.approver, "0" * 64).endswith("of another report")
+    for name in ("COUNT", "KEY_0"):  # git knows no signer any more
+        monkeypatch.delenv(f"GIT_CONFIG_{name}")
+    assert "does not verify" in reviews.unsigned(said.evidence, said.approver, said.proof)
+
+
+def forge(folder: Path, monkeypatch: pytest.MonkeyPatch, answers: dict[str, object]) -> None:
+    """Programs `gh` and `glab` that answer these addresses, and no other."""
+    (folder / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
+    for name in ("gh", "glab"):
+        program = folder / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(
+            "#!/usr/bin/env python3\nimport json, sys\n"
+            f"print(json.dumps(json.load(open({str(folder / 'answers.json')!r}))[sys.argv[2]]))\n"
+        )
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
+
+
+def committed(path: Path) -> str:
+    """The commit of this file."""
+    subprocess.run(["git", "add", str(path)], check=True)
+    subprocess.run(["git", "commit", "--quiet", "-m", "The report"], check=True)
+    return str(tracking.git("rev-parse", "HEAD"))
+
+
+@pytest.mark.parametrize("kind", ["github", "gitlab"])
+def test_a_review_of_the_report_approves_and_that_of_its_author_does_not(
+    version: Version, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Who reviewed is not who asked, and the commit that they saw holds this report."""
+    monkeypatch.setenv(f"{PREFIX}APPROVAL__WAY", "reviewed")
+    path = approval.request(judged(version.number))
+    commit = committed(path)
+
+    def answers(login: str, commit: str) -> dict[str, object]:
+        if kind == "gitlab":
+            Path(".gitlab-ci.yml").touch()
+            place = "projects/:fullpath/merge_requests/5"
+            user = {"username": login, "name": login.title()}
+            asked = {"author": {"username": "ada"}, "sha": commit, "web_url": "https://x/5"}
+            return {place: asked, f"{place}/approvals": {"approved_by": [{"user": user}]}}
+        place = "repos/{owner}/{repo}/pulls/5"
+        review = {"user": {"login": login}, "state": "APPROVED", "commit_id": commit}
+        old = review | {"user": {"login": "cleo"}}
+        withdrawn = [old, old | {"state": "CHANGES_REQUESTED"}]
+        return {
+            place: {"user": {"login": "ada"}, "html_url": "https://x/5"},
+            f"{place}/reviews?per_page=100": [*withdrawn, review],
+            f"{place}/commits?per_page=100": [{"author": {"login": "ada"}, "committer": None}],
+            f"users/{login}": {"name": login.title()},
+        }
+
+    forge(folder, monkeypatch, answers("ada", commit))
+    with pytest.raises(ProjectError, match="approved by ada; wanted is somebody other than ada"):
+        approve(judged("1"), "5")
+    forge(folder, monkeypatch, answers("bob", "0" * 40))
+    with pytest.raises(ProjectError, match="a commit that holds approvals/v1.json as it is here"):
+        approve(judged("1"), "5")
+    forge(folder, monkeypatch, answers("bob", commit))
+    said = approve(judged("1"), "5")
+    assert (said.approver, said.way, said.evidence) == ("Bob", "reviewed", "https://x/5")
+    assert approval.waits(version, asdict(accepted())) == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "wanted"),
+    [
+        ("Ada <ada@x.de>", "ada@x.de", True),
+        ("Ada", "Bob <ada@x.de>", False),
+        ("", "", False),
+        ("Zoë  Núñez <z@x.de>", "zoë núñez <y@x.de>", True),
+    ],
+)
+def test_people_are_known_by_name_or_address(one: str, other: str, wanted: bool) -> None:
+    """An empty name is nobody's."""
+    assert same(Person.of(one), Person.of(other)) == wanted
