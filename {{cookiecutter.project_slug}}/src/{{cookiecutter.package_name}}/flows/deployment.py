@@ -18,7 +18,7 @@ from prefect.schedules import Cron
 from prefect.states import Crashed
 from prefect.types.entrypoint import EntrypointType
 
-from .. import ProjectError
+from .. import ProjectError, observers
 from ..operations import Schedule
 from ..settings import load
 from .pipeline import RUNNER, step, training
@@ -46,9 +46,16 @@ def notify(flow: Any, flow_run: Any, state: Any) -> None:
     on_cancellation=[notify],
 )
 def scheduled_training() -> None:
-    """The pipeline, tried again unless its user has to act, as where rows break the contract."""
-    settings = load().schedule
-    step(attempt, pauses=(settings.retry_seconds,) * settings.retries)
+    """The pipeline, tried again unless its user has to act, as where rows break the contract.
+
+    Then, however it ended, what is registered to be done as often.
+    """
+    settings = load()
+    try:
+        step(attempt, pauses=(settings.schedule.retry_seconds,) * settings.schedule.retries)
+    finally:
+        for further in observers("scheduled"):
+            step(further, settings)
 
 
 def attempt() -> tuple[Outcome, str]:

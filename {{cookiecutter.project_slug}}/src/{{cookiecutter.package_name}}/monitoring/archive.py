@@ -1,14 +1,17 @@
-"""The archive: the prediction log, read; and beside it each verdict on drift that was given.
+"""The archive: the prediction log, read and cleared; and beside it each verdict on drift.
 
 Beside `serving/store.py`, which writes the log, the only file that imports SQLAlchemy.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import orjson
 import sqlalchemy as sql
 
 from .. import ProjectError
@@ -30,18 +33,35 @@ DRIFT = sql.Table(
 )
 
 
+Belongs = Callable[[dict[str, Any]], bool]
+
+
+class NoLog(ProjectError):
+    """Nothing was logged yet."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """A logged request of which some rows go: its number, how many go, and what stays of it."""
+
+    number: int
+    gone: int
+    inputs: list[Any]
+    output: list[Any]
+
+
 class Archive:
     """The database of the prediction log.
 
-    Raises ProjectError where it is not there, or holds no log; the URL may hold a password and is
-    not shown.
+    Raises NoLog where it is not there, or holds no log, and ProjectError where it cannot be read;
+    the URL may hold a password and is not shown.
     """
 
     def __init__(self, url: str) -> None:
         place = sql.make_url(url)
         file = Path(place.database or "") if place.get_backend_name() == "sqlite" else None
         if file and not file.is_file():
-            raise ProjectError(f"{file}: no prediction log is here; run `make serve` and ask it")
+            raise NoLog(f"{file}: no prediction log is here; run `make serve` and ask it")
         self._engine = sql.create_engine(url)
         try:
             known = sql.inspect(self._engine).has_table(TABLE.name)
@@ -49,7 +69,7 @@ class Archive:
             told = str(error).partition("\n")[0]
             raise ProjectError(f"serving.log: the database cannot be read: {told}") from error
         if not known:
-            raise ProjectError("serving.log: the database holds no prediction log; is it the one?")
+            raise NoLog("serving.log: the database holds no prediction log; is it the one?")
 
     def __enter__(self) -> Self:
         return self
@@ -107,6 +127,59 @@ class Archive:
             return []
         query = sql.select(DRIFT).where(DRIFT.c.time >= since).order_by(DRIFT.c.id)
         return [row._asdict() for row in self._read(query)]
+
+    def changes(self, belongs: Belongs) -> list[Change]:
+        """What has to change in the log so that no row of which this is true is left in it."""
+        found = []
+        query = sql.select(TABLE.c.id, TABLE.c.inputs, TABLE.c.output).order_by(TABLE.c.id)
+        for number, inputs, output in self._read(query):
+            pairs = list(zip(orjson.loads(inputs), orjson.loads(output), strict=True))
+            kept = [pair for pair in pairs if not belongs(pair[0])]
+            if len(kept) < len(pairs):
+                rows, said = [row for row, _ in kept], [answer for _, answer in kept]
+                found.append(Change(number, len(pairs) - len(kept), rows, said))
+        return found
+
+    def change(self, changes: Sequence[Change]) -> None:
+        """Do this to the log: all of it, or nothing and raise.  A request without rows goes."""
+        with self._cleared() as connection:
+            for it in changes:
+                values = {
+                    "inputs": orjson.dumps(it.inputs).decode(),
+                    "output": orjson.dumps(it.output).decode(),
+                    "rows": len(it.inputs),
+                }
+                this = TABLE.c.id == it.number
+                changed = sql.update(TABLE).where(this).values(values)
+                connection.execute(changed if it.inputs else sql.delete(TABLE).where(this))
+
+    def expire(self, before: datetime) -> tuple[int, int]:
+        """Delete the requests from before that time; how many, and how many are left."""
+        with self._cleared() as connection:
+            gone = connection.execute(sql.delete(TABLE).where(TABLE.c.time < before)).rowcount
+            left = connection.scalar(sql.select(sql.func.count()).select_from(TABLE))
+        return gone, int(left or 0)
+
+    @contextmanager
+    def _cleared(self) -> Iterator[sql.Connection]:
+        """A transaction after which the database gives the room back: no page holds what was there.
+
+        Raises ProjectError where the database does not do it.
+        """
+        lite = self._engine.dialect.name == "sqlite"
+        try:
+            with self._engine.begin() as connection:
+                if lite:
+                    connection.exec_driver_sql("pragma secure_delete = on")
+                yield connection
+            with self._engine.connect() as connection:
+                alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+                alone.exec_driver_sql("vacuum" if lite else f"vacuum {TABLE.name}")
+                if lite:
+                    alone.exec_driver_sql("pragma wal_checkpoint(truncate)")
+        except sql.exc.SQLAlchemyError as error:
+            told = str(error).partition("\n")[0]
+            raise ProjectError(f"serving.log: cannot be cleared: {told}; run it again") from error
 
     def _read(self, query: Any) -> Iterator[Any]:
         with self._engine.connect() as connection:

@@ -1,0 +1,64 @@
+"""The commands `privacy`, which holds the project to its rules, and `retain`."""
+
+import argparse
+from datetime import UTC, datetime, timedelta
+
+import pandas as pd
+
+from .. import ProjectError
+from ..contract import Breach, Contract, read_contract
+from ..monitoring.archive import Archive, NoLog
+from ..problem import read_data
+from ..settings import Settings, load
+from . import forgotten, looks
+from .rules import RULES, Rules, reaching, read_rules
+
+
+def breaches(frame: pd.DataFrame, contract: Contract, rules: Rules) -> list[Breach]:
+    """All that is against the rules: in the contract, in values, and who is back."""
+    found = forgotten.breaches(frame, contract)
+    return found + list(looks.personal(frame, contract, rules.allowed))
+
+
+def table(contract: Contract, rules: Rules) -> str:
+    """A line for each column: its role, its class, whether it reaches model and log."""
+    inputs, taken = contract.inputs(), reaching(contract)
+    width = max(map(len, contract.columns))
+    lines = [f"{'column':{width}}  {'role':8}  {'class':12}  reaches"]
+    for name, column in contract.columns.items():
+        where = "model, log" if name in inputs else "log, where sent" if name in taken else "-"
+        lines.append(f"{name:{width}}  {column.role:8}  {rules.of(name, column):12}  {where}")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> None:
+    """Show what each column is; ProjectError that lists all that is against the rules."""
+    parser = argparse.ArgumentParser(prog="privacy", description="What may reach model and log?")
+    parser.add_argument("--check", action="store_true", help="show only what is wrong")
+    options, contract = parser.parse_args(arguments), read_contract()
+    if not RULES.exists():
+        raise ProjectError(f"{RULES}: not here; git checkout it: nothing says what is banned")
+    rules = read_rules(contract)
+    if not options.check:
+        print(table(contract, rules) + "\n")
+    if found := breaches(read_data(load()), contract, rules):
+        raise ProjectError("against the rules of privacy\n  " + "\n  ".join(map(str, found)))
+    known = f"{len(contract.columns)} columns, {len(forgotten.entries())} ids forgotten"
+    print(f"{RULES}: {known}; no banned column or value reaches model or log")
+
+
+def retained(settings: Settings) -> tuple[int, str]:
+    """Delete what is older than the retention from the prediction log: how much, and in words."""
+    days = read_rules(read_contract()).retention.log_days
+    try:
+        with Archive(settings.serving.log) as archive:
+            gone, left = archive.expire(datetime.now(UTC) - timedelta(days=days))
+    except NoLog as nothing:
+        return 0, f"nothing to delete: {nothing}"
+    return gone, f"{gone:,} requests older than {days:g} days deleted, {left:,} left"
+
+
+def retain(arguments: list[str]) -> None:
+    """Delete from the prediction log what is older than the retention, and say how much."""
+    argparse.ArgumentParser(prog="retain", description="Delete old requests.").parse_args(arguments)
+    print(f"Prediction log: {retained(load())[1]}")

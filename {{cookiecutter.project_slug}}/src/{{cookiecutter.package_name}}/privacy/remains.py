@@ -1,0 +1,84 @@
+"""What still holds an id: every file of the folder is looked into."""
+
+import json
+import mmap
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ..reading import is_parquet
+from ..tracking import git
+
+SKIPPED = {".git", ".venv", "__pycache__", ".mypy_cache", ".pytest_cache", "node_modules"}
+CLOSED = {".gz", ".zip", ".zst", ".bz2", ".xz", ".7z", ".tgz"}
+SHORTEST = 4  # characters: a shorter id stands everywhere, as a part of numbers
+
+
+def files(folder: Path) -> Iterator[Path]:
+    """The files in a folder that are not git's or the environment's."""
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(set(folders) - SKIPPED)
+        yield from (Path(place, name) for name in sorted(names))
+
+
+def pattern(text: str, encoding: str) -> re.Pattern[bytes]:
+    """The id as bytes, in UTF-8, in the encoding of the data, and as JSON writes it."""
+    forms = {text.encode(), json.dumps(text)[1:-1].encode(), text.encode(encoding, "replace")}
+    either = b"|".join(map(re.escape, sorted(forms)))
+    return re.compile(rb"(?<![0-9A-Za-z])(?:" + either + rb")(?![0-9A-Za-z])")
+
+
+def holds(path: Path, looked_for: re.Pattern[bytes], text: str) -> bool:
+    """Does a file hold it?  Of Parquet the cells are asked."""
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    if is_parquet(path):
+        try:
+            columns = pq.read_table(path).columns
+        except (OSError, pa.ArrowException):
+            columns = []
+        return any(text in map(str, column.to_pylist()) for column in columns)
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return looked_for.search(content) is not None
+
+
+def remains(text: str, encoding: str, folder: Path) -> tuple[list[Path], list[Path]]:
+    """The files that hold an id, and those that nobody can look into."""
+    looked_for = pattern(text, encoding)
+    found, closed = [], []
+    for path in files(folder):
+        if path.suffix in CLOSED:
+            closed.append(path)
+        elif holds(path, looked_for, text):
+            found.append(path)
+    return found, closed
+
+
+def places(text: str, encoding: str, changed: Iterable[Path]) -> Iterator[str]:
+    """In lines: where the id still is, or may be."""
+    folder = Path()
+    if len(text) < SHORTEST:
+        yield f"not looked for: of an id of {len(text)} characters every file holds parts"
+    else:
+        found, closed = remains(text, encoding, folder)
+        for place, count in Counter(map(top, found)).items():
+            first = next(path for path in found if top(path) == place)
+            yield f"{place}: {count} files hold it, as {first}"
+        for place, count in Counter(map(top, closed)).items():
+            yield f"{place}: {count} compressed files, which are not looked into"
+    names = [path.as_posix() for path in changed]
+    commits = git("rev-list", "--count", "--all", "--", *names) if names else None
+    if commits not in (None, "0"):
+        yield f"git: {commits} commits hold earlier versions of {', '.join(names)}"
+    if any(Path(f"{name}.dvc").exists() for name in names):
+        yield "the remote of .dvc/config: earlier versions"
+
+
+def top(path: Path) -> str:
+    """The folder in the project under which a file is grouped, or the file itself."""
+    return "/".join(path.parts[:2]) if path.parts[0].startswith(".") else path.parts[0]
