@@ -68,7 +68,7 @@ def places(text: str, encoding: str, changed: Iterable[Path]) -> Iterator[str]:
         found, closed = remains(text, encoding, folder)
         for place, count in Counter(map(top, found)).items():
             first = next(path for path in found if top(path) == place)
-            yield f"{place}: {count} files hold it, as {first}"
+            yield f"{first}" + (f", and {count - 1} more files of {place}" if count > 1 else "")
         for place, count in Counter(map(top, closed)).items():
             yield f"{place}: {count} compressed files, which are not looked into"
     names = [path.as_posix() for path in changed]
