@@ -98,12 +98,21 @@ def test_times_that_are_none_are_refused(deployment: Any, cron: str, zone: str) 
 def test_a_run_that_fails_is_tried_as_often_as_the_settings_say(
     deployment: Any, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
-    """The pipeline is one step, with a pause before each further try."""
+    """The pipeline is one step, with a pause before each further try; then what is registered."""
     asked: list[Any] = []
-    monkeypatch.setattr(deployment, "step", lambda function, pauses: asked.append(pauses))
+
+    def step(function: Any, *_arguments: Any, pauses: tuple[float, ...] = ()) -> None:
+        asked.append((function.__name__, pauses))
+        if function is deployment.attempt:
+            raise ProjectError("the rows break the contract")
+
+    monkeypatch.setattr(deployment, "step", step)
+    monkeypatch.setattr(deployment, "observers", {"scheduled": [test_every_bad_end_is_told]}.get)
     monkeypatch.setenv(f"{PREFIX}SCHEDULE__RETRIES", "2")
-    deployment.scheduled_training.fn()
-    assert asked == [(settings.schedule.retry_seconds,) * 2]
+    with pytest.raises(ProjectError, match="break the contract"):
+        deployment.scheduled_training.fn()
+    pauses = (settings.schedule.retry_seconds,) * 2
+    assert asked == [("attempt", pauses), (test_every_bad_end_is_told.__name__, ())]
 
 
 def test_the_same_model_again_is_no_second_version(

@@ -26,6 +26,7 @@ TRIALS = (
     "trials.ci",
     "trials.doc",
     "trials.data",
+    "trials.privacy",
     "trials.schema",
     "trials.model",
     "trials.questions",

@@ -1,5 +1,6 @@
-"""Data: origin, contract, versions, splits."""
+"""Data: origin, contract, versions, splits, privacy."""
 
+import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 from . import Unknown, record, sign, use
 from .code import without_library
 from .grading import own_data
+from .monitoring import without
 from .repo import changes
 from .repository import Repository
 
@@ -153,3 +155,55 @@ def disjoint(repository: Repository) -> Iterator[str]:
         yield f"run {runs[0]['id'][:8]}: its split has no rows held out, or none to learn from"
     if both := held & others:
         yield f"run {runs[0]['id'][:8]}: {len(both)} rows are both held out and learned from"
+
+
+@sign(
+    "data.privacy", "personal columns are banned by name, reach nothing, and requests are not kept"
+)
+def private(repository: Repository) -> Iterator[str]:
+    """The rules are there, and no column that is an input or an id is against them."""
+    if not repository.ours:
+        raise Unknown("what others call personal is not known")
+    rules = repository.parsed("privacy.toml") or {}
+    banned = {key: rules.get("banned", {}).get(key) or [] for key in ("names", "words")}
+    yield from (f"privacy.toml: [banned] {key} is empty" for key, it in banned.items() if not it)
+    if not rules.get("retention", {}).get("log_days"):
+        yield "privacy.toml: [retention] does not say how long requests are kept"
+    known = {bare(rule) for rule in banned["names"]}
+    for name in by_role(repository, "feature", "time", "id"):
+        if rules.get("classes", {}).get(name) == "personal":
+            yield f"contract.toml: {name} is personal by privacy.toml, and reaches the model"
+        elif bare(name) in known and name not in rules.get("allowed", {}):
+            if columns(repository)[name].get("kind") not in ("boolean", "number"):
+                yield f"contract.toml: {name} is banned by privacy.toml, and reaches the model"
+    yield from without(repository, "privacy/forgetting.py", "without", "changes", "carry_out")
+    yield from without(repository, "privacy/forgotten.py", "mark", "back", "breaches")
+
+
+def bare(name: str) -> str:
+    """A name without case and marks."""
+    return re.sub(r"[\W_]+", "", name).casefold()
+
+
+@record("data.privacy", "who was forgotten is named by no record, and no old file is back")
+def remembered(repository: Repository) -> Iterator[str]:
+    """Read forgotten.jsonl, and compute the sha256 of the files that it names."""
+    for number, line in enumerate(repository.text("forgotten.jsonl").splitlines(), 1):
+        try:
+            entry: Facts = json.loads(line)
+            marks, files = list(entry["ids"].values()), dict(entry["files"])
+        except (ValueError, KeyError, AttributeError):
+            yield f"forgotten.jsonl: line {number} cannot be read"
+            continue
+        if not all(re.fullmatch("[0-9a-f]{64}", str(it)) for it in marks):
+            yield f"forgotten.jsonl: line {number} names somebody"
+        for name, known in files.items():
+            path = repository.root / name
+            if path.is_file() and sha256(path.read_bytes()).hexdigest() == known.get("before"):
+                yield f"{name}: as it was before somebody was forgotten; run: make privacy"
+
+
+@use("data.privacy")
+def rules_kept(repository: Repository) -> list[datetime]:
+    """Commits that change the rules, or record that somebody was forgotten."""
+    return changes(repository, "privacy.toml", "forgotten.jsonl")

@@ -4,7 +4,6 @@ import json
 import mmap
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -60,17 +59,16 @@ def remains(text: str, encoding: str, folder: Path) -> tuple[list[Path], list[Pa
 
 
 def places(text: str, encoding: str, changed: Iterable[Path]) -> Iterator[str]:
-    """In lines: where the id still is, or may be."""
-    folder = Path()
+    """In lines: where in this folder, in git and at DVC's remote the id still is, or may be."""
     if len(text) < SHORTEST:
         yield f"not looked for: of an id of {len(text)} characters every file holds parts"
     else:
-        found, closed = remains(text, encoding, folder)
-        for place, count in Counter(map(top, found)).items():
-            first = next(path for path in found if top(path) == place)
-            yield f"{first}" + (f", and {count - 1} more files of {place}" if count > 1 else "")
-        for place, count in Counter(map(top, closed)).items():
-            yield f"{place}: {count} compressed files, which are not looked into"
+        found, closed = remains(text, encoding, Path())
+        for place, paths in grouped(found).items():
+            more = f", and {len(paths) - 1} more files of {place}" if len(paths) > 1 else ""
+            yield f"{paths[0]}{more}"
+        for place, paths in grouped(closed).items():
+            yield f"{place}: {len(paths)} compressed files, which are not looked into"
     names = [path.as_posix() for path in changed]
     commits = git("rev-list", "--count", "--all", "--", *names) if names else None
     if commits not in (None, "0"):
@@ -79,6 +77,10 @@ def places(text: str, encoding: str, changed: Iterable[Path]) -> Iterator[str]:
         yield "the remote of .dvc/config: earlier versions"
 
 
-def top(path: Path) -> str:
-    """The folder in the project under which a file is grouped, or the file itself."""
-    return "/".join(path.parts[:2]) if path.parts[0].startswith(".") else path.parts[0]
+def grouped(paths: Iterable[Path]) -> dict[str, list[Path]]:
+    """By the folder of the project that they lie in, of a hidden one by the next."""
+    found: dict[str, list[Path]] = {}
+    for path in paths:
+        depth = 2 if path.parts[0].startswith(".") else 1
+        found.setdefault("/".join(path.parts[:depth]), []).append(path)
+    return found
