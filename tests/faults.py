@@ -2,7 +2,7 @@
 
 `RECORDS` contradict what a project of level 2 has recorded, once its pipeline has run.  `MACHINES` break
 what a project catches faults with: a deep run plants those faults, and sees that nobody catches them.
-`PROMOTED` are of level 3.
+`PROMOTED`, `PRIVATE` (by the files) and `FORGETTERS` (by a deep run) are of level 3.
 """
 
 from collections.abc import Callable
@@ -260,6 +260,7 @@ def broken(path: str, old: str, new: str) -> Callable[[Path], object]:
 
 # Whose signs read the files of another capability: they fall with it, as what they promise does.
 LEANING = {
+    "data.privacy": {"gov.risk", "serving.security"},
     "data.split": {"gov.risk"},
     "model.behaviour": {"gov.risk"},
     "model.slices": {"gov.risk"},
@@ -495,5 +496,66 @@ MACHINES = [
             'extra="forbid"',
             'extra="allow"',
         ),
+    ]
+]
+
+FORGOTTEN = (
+    '{"ids": {"flight_id": "%s"}, "files": {"data/sample/flights-2013-01.csv": {"before": "%s"}}}\n'
+)
+FIRST = "7800c153eea07431bf28e46b64bef0b99f801ed6152066553c7e83a70145644c"
+# Of a project of level 3: what privacy promises is not so.
+PRIVATE = [
+    Fault(
+        "a banned column among the features",
+        "data.privacy",
+        lambda project: plant(project / "privacy.toml", "names = [", 'names = ["Carrier", '),
+    ),
+    Fault(
+        "nothing is banned",
+        "data.privacy",
+        lambda project: plant(project / "privacy.toml", "words = [", "words = []\nothers = ["),
+    ),
+    Fault(
+        "requests are kept for ever",
+        "data.privacy",
+        lambda project: plant(project / "privacy.toml", "log_days = 90", ""),
+    ),
+    Fault(
+        "a record that names who was forgotten",
+        "data.privacy",
+        lambda project: (project / "forgotten.jsonl").write_text(FORGOTTEN % ("Ada", "0"), "utf-8"),
+    ),
+    Fault(
+        "a file that is as it was before somebody was forgotten",
+        "data.privacy",
+        lambda project: (project / "forgotten.jsonl").write_text(
+            FORGOTTEN % ("0" * 64, FIRST), "utf-8"
+        ),
+    ),
+]
+FORGETTERS = [
+    Fault(name, "data.privacy", broken(path, old, new))
+    for name, path, old, new in [
+        ("a banned column passes", "privacy/rules.py", "elif rule and name", "elif False and name"),
+        ("no value looks personal", "privacy/looks.py", "if len(seen):", "if False:"),
+        (
+            "who was forgotten may come back",
+            "privacy/forgotten.py",
+            "if mark(secret, name, canonical(it, column)) in marks",
+            "if False",
+        ),
+        (
+            "what was logged of somebody stays",
+            "privacy/carrying.py",
+            "if archive and changes:",
+            "if False:",
+        ),
+        (
+            "somebody is nowhere, and that is no error",
+            "privacy/forgetting.py",
+            "if not parts and not changes and not BEGUN.exists():",
+            "if False:",
+        ),
+        ("`make check` asks nothing", "make/privacy.mk", "check: privacy-checked", "# check:"),
     ]
 ]
