@@ -176,12 +176,15 @@ def test_what_was_interrupted_is_ended_by_the_next_run(
     assert forgotten.entries() == [entry] and not carrying.BEGUN.exists()
 
 
-def test_where_a_file_cannot_be_prepared_nothing_changes(made: Settings, folder: Path) -> None:
-    """The error names it; no half of a file is left."""
-    (folder / "data/1.csv.part").mkdir()
+@pytest.mark.parametrize("name", ["data/1.csv.part", "forgotten.part.part"])
+def test_where_a_file_cannot_be_prepared_nothing_changes(
+    made: Settings, folder: Path, name: str
+) -> None:
+    """The error names it; no part of a file is left."""
+    (folder / name).mkdir()
     forgotten.made()
     before = all_bytes(folder)
-    with pytest.raises(ProjectError, match="1.csv.part: .*; nothing is changed"):
+    with pytest.raises(ProjectError, match=f"{name}: .*; nothing is changed"):
         forgotten_id(made)
     assert all_bytes(folder) == before
 
@@ -281,11 +284,13 @@ def test_a_dry_run_and_the_command(
 
 
 def test_what_is_older_than_the_retention_goes(folder: Path) -> None:
-    """A request of yesterday stays; where nothing was logged there is nothing to do."""
+    """A request of yesterday stays, no free page; where nothing was logged there is nothing to do."""
     (folder / "privacy.toml").write_text("[retention]\nlog_days = 2\n", encoding="utf-8")
     assert retained(load())[0] == 0 and not (folder / "predictions.db").exists()
-    log([{"x": "of old"}], age=3)
+    log([{"x": "of old " * 5000}], age=3)
     log([{"x": 1}], age=1)
     assert retained(load()) == (1, "1 requests older than 2 days deleted, 1 left")
     assert logged() == [("r0", [{"x": 1}], [{"prediction": 0}], 1)]
     assert b"of old" not in (folder / "predictions.db").read_bytes()
+    with sqlite3.connect("predictions.db") as store:
+        assert store.execute("pragma freelist_count").fetchone() == (0,)

@@ -169,8 +169,6 @@ class Archive:
         lite = self._engine.dialect.name == "sqlite"
         try:
             with self._engine.begin() as connection:
-                if lite:
-                    connection.exec_driver_sql("pragma secure_delete = on")
                 yield connection
             with self._engine.connect() as connection:
                 alone = connection.execution_options(isolation_level="AUTOCOMMIT")

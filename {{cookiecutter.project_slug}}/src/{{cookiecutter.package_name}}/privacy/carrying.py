@@ -78,7 +78,7 @@ def carry_out(
     parts: dict[Path, Part], archive: Archive | None, changes: list[Change], entry: Entry
 ) -> Entry:
     """Change log, files, declared sources; then record it.  Done again, it changes nothing more."""
-    if archive and changes:
+    if archive:  # without changes too: an interrupted run may have left pages as they were
         archive.change(changes)
     for path, part in parts.items():
         part_of(path.resolve()).replace(path.resolve())
