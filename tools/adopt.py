@@ -18,9 +18,10 @@ from adopt_answers import Origin, answered, based, forge_of, origin, record_of, 
 from adopt_facts import Facts
 from adopt_git import Copy, Refused, Theirs, answer, copied, opened
 from adopt_hooks import Finding, excuses, first_run, formatted, recorded
-from adopt_merge import HOOKS, RECORD, Files, Merge, into_hooks, merge
+from adopt_merge import HOOKS, RECORD, Files, Merge, done_by, into_hooks, merge
 from adopt_offers import chosen, offers
 from adopt_report import listed, told
+from adopt_trial import tried
 
 BRANCH = "mlops-adopt"
 REVISIONS = ".git-blame-ignore-revs"
@@ -36,6 +37,7 @@ class Asked:
     branch: str = BRANCH
     forge: str = ""
     format: bool = False
+    trial: bool = False
 
 
 def options(arguments: list[str] | None = None) -> Asked:
@@ -49,9 +51,10 @@ def options(arguments: list[str] | None = None) -> Asked:
     parser.add_argument("--branch", default=BRANCH, help=f"the new branch (default: {BRANCH})")
     parser.add_argument("--ci", choices=("github", "gitlab"), default="", help="default: the remote")
     parser.add_argument("--format", action="store_true", help="format the code, as a commit of its own")
+    parser.add_argument("--try", dest="trial", action="store_true", help="first run what CI would run")
     it = parser.parse_args(arguments)
     names = " ".join(it.capabilities)
-    return Asked(it.folder, names, it.level, it.branch, it.ci, it.format)
+    return Asked(it.folder, names, it.level, it.branch, it.ci, it.format, it.trial)
 
 
 def refuse_branch(theirs: Theirs, branch: str) -> None:
@@ -75,6 +78,8 @@ def blocked(theirs: Theirs, copy: Copy, names: list[str]) -> dict[str, str]:
             found[name] = "a file that is not committed stands there"
         elif not tracked and (copy.root / name).is_dir():
             found[name] = "a folder of yours stands there"
+        elif not tracked and (other := done_by(name, copy.listed())):
+            found[name] = f"{other} does it already"
     return found
 
 
@@ -88,6 +93,7 @@ class Adoption:
         self.record = record_of(self.facts)
         self.offers = offers(self.facts, self.forge)
         self.findings: list[Finding] = []
+        self.trial = ""
 
     def merged(self, answers: dict[str, str], source: Origin, base: Files) -> Merge:
         """What our files for these answers change in theirs."""
@@ -130,7 +136,10 @@ class Adoption:
             extra[REVISIONS] = lines + f"# {STYLE.splitlines()[0]}\n{style}\n".encode()
         found.changed |= extra
         self.copy.stage(found.changed)
-        return found, self.copy.commit(message(names, found)), style
+        commit = self.copy.commit(message(names, found))
+        if self.asked.trial and "tests" in answers["jobs"].split():
+            self.trial = tried(self.copy, answers)
+        return found, commit, style
 
 
 STYLE = "Format the code\n\nWhat the adopted hooks change in every file, and nothing else."

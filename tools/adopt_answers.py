@@ -41,8 +41,8 @@ IGNORED = """.env .env.* !.env.example *.pem *.key __pycache__/ *.py[cod] *.egg-
 # Answers that stay as they were once their capability has been adopted.
 SETTLED = {
     "repo.hygiene": ("ignored",),
-    "repo.vcs": ("formatter", "linter", "line_length", "pyproject", "pytest_table", "notebooks")
-    + ("hooks_python", "formatter_version", "linter_version"),
+    "repo.vcs": ("formatter", "linter", "line_length", "notebooks", "hooks_python")
+    + ("formatter_version", "linter_version", "formatter_settings", "linter_settings"),
     "ci.tests": ("python_version", "tests", "source", "submodules", "pytest_table"),
 }
 PLAIN = re.compile(r"[\w./@+-]*")
@@ -158,16 +158,23 @@ def tested(facts: Facts) -> dict[str, str]:
 
 
 def styled(facts: Facts) -> dict[str, str]:
-    """Formatter, linter and length of lines: theirs where they have them."""
+    """Formatter, linter and length of lines: theirs where they have them; where a hook of theirs does
+    it already, nothing of ours."""
     formatter, linter = facts.formatter[0] or "black", facts.linter[0] or "pylint"
     usual = BLACKS_LENGTH if facts.formatter[0] == "black" else OWN_LENGTH
+    here, where = bool(facts.pyproject), ("table", "args", "file")
+    formatter_settings = "theirs" if facts.formatter[0] else where[not here]
+    length = facts.line_length[0] or usual
+    if facts.formatter[0] == "black" and "black" not in facts.tools:
+        formatter_settings, length = "args", facts.called_length or usual
     return {
         "formatter": formatter,
         "formatter_version": version(facts, formatter),
+        "formatter_settings": formatter_settings,
         "linter": linter,
         "linter_version": version(facts, linter),
-        "line_length": facts.line_length[0] or usual,
-        "pyproject": "yes" if facts.pyproject else "no",
+        "linter_settings": "theirs" if facts.linter[0] else where[0 if here else 2],
+        "line_length": length,
     }
 
 

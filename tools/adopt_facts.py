@@ -125,6 +125,11 @@ class Facts:
         below = f"{folder}/"
         return sum(name.startswith(below) and name.endswith(".py") for name in self.files)
 
+    @cached_property
+    def modules(self) -> list[str]:
+        """The Python files that are not tests."""
+        return [it for it in self.files if it.endswith(".py") and it not in self.test_files]
+
     @property
     def layout(self) -> str:
         """How the code lies: a src or a flat package, modules, notebooks only, or no Python."""
@@ -142,9 +147,8 @@ class Facts:
     @cached_property
     def shown(self) -> list[str]:
         """The notebooks that keep what their cells have printed or drawn."""
-        filled = re.compile(r'"output_type"\s*:')
-        path = self.root / self.prefix
-        return [it for it in self.notebooks if filled.search((path / it).read_text("utf-8"))]
+        paths = ((it, self.root / self.prefix / it) for it in self.notebooks)
+        return [it for it, path in paths if path.is_file() and b'"output_type"' in path.read_bytes()]
 
     # ---- Tests
 
@@ -221,6 +225,12 @@ class Facts:
             if found := LENGTH.search(self.text(name)):
                 return found[1], name
         return "", ""
+
+    @property
+    def called_length(self) -> str:
+        """The length of lines that black is called with; empty where it is called without one."""
+        found = re.search(r"\bblack\b[^\n]*?(?:-l|--line-length)[ =](\d+)", self.commands)
+        return found[1] if found else ""
 
     # ---- Python
 

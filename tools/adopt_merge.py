@@ -8,12 +8,13 @@ not changed since then follows the template, what they have changed is theirs.
 import fnmatch
 import re
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import yaml
 
 RECORD = ".cruft.json"
+BASELINE = "tools/pylint_baseline.py"
 HOOKS = ".pre-commit-config.yaml"
 # Paths that have their place at the top of the repository, also where a folder of it is adopted into.
 TOP = (HOOKS, ".github/*", ".gitlab/*", ".gitlab-ci.yml", "renovate.json")
@@ -24,6 +25,13 @@ SAME = {
     "pylint-baseline": {"pylint", "ruff", "ruff-check", "flake8"},
     "ruff-check": {"ruff"},
     "nbstripout": {"nb-clean"},
+}
+# Files that do the same under another name.
+DOES = {
+    "renovate.json": ("renovate.json5", ".renovaterc*", ".github/renovate.json*", ".github/dependabot.y*ml"),
+    ".github/pull_request_template.md": ("*pull_request_template*",),
+    ".gitlab/merge_request_templates/Default.md": (".gitlab/merge_request_templates/*",),
+    ".pylintrc": ("pylintrc", ".pylintrc.toml"),
 }
 HOOK = re.compile(r"^      - \{id: ([\w-]+),.*\n", re.MULTILINE)
 
@@ -63,6 +71,9 @@ def merge(
         elif theirs != content:
             found.alone[name] = "a file of yours stands there"
     found.changed = {name: it for name, it in found.changed.items() if it != read(name)}
+    hooks = found.changed.get(HOOKS) or read(HOOKS) or b""
+    for name in [it for it in found.changed if it.endswith(BASELINE) and BASELINE.encode() not in hooks]:
+        del found.changed[name]  # a linter of theirs is a hook already, or no hook could be added
     return found
 
 
@@ -97,6 +108,13 @@ def in_their_lines(theirs: str, plain: str, text: str) -> str:
     if theirs not in (plain, plain.replace("\n", "\r\n")):
         raise ValueError("its line ends are mixed, and a change would make them all one")
     return text.replace("\n", line_end)
+
+
+def done_by(name: str, files: Iterable[str]) -> str:
+    """The file of theirs that does what one of ours would; empty without one."""
+    others = (it for it in files if it.lower() != name and "workflows/" not in it)
+    patterns = DOES.get(name, ())
+    return next((it for it in others if any(fnmatch.fnmatch(it.lower(), p) for p in patterns)), "")
 
 
 def appended(text: str, block: str) -> str:

@@ -1,8 +1,10 @@
 """Which capabilities a repository that we did not make can have, and what the others lack there."""
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -49,15 +51,29 @@ def offers(facts: Facts, forge: str) -> dict[str, Offer]:
 
 def offer(facts: Facts, forge: str, name: str, entry: dict[str, Any]) -> Offer:
     """One capability for this repository."""
+    here = shown(entry, facts)
     if name in ADOPTED:
-        missing = ADOPTED[name](facts, forge)
-    else:
-        lacking = sorted(needs(entry, facts))
-        missing = f"needs a project of this template: {', '.join(lacking[:3])}"
-        missing += f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
-        if not lacking:
-            missing = "has its own way: bring back .cruft.json (git log -- .cruft.json), then climb"
-    return Offer(name, entry["level"], entry["title"], missing)
+        check, words = ADOPTED[name]
+        return Offer(name, entry["level"], words, check(facts, forge), here)
+    lacking = sorted(needs(entry, facts))
+    missing = "needs the core of a generated project: " + ", ".join(lacking[:3])
+    missing += f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+    if not any(modules(glob) for glob in entry["paths"]):
+        missing = ALONE.get(name, "comes with a generated project only: " + ", ".join(lacking[:2]))
+    if not lacking:
+        missing = "its core is here: bring back .cruft.json (git log -- .cruft.json), then climb"
+    return Offer(name, entry["level"], entry["title"], missing, here)
+
+
+def shown(entry: dict[str, Any], facts: Facts) -> str:
+    """The file of theirs that shows a capability as it is usual elsewhere; empty without one."""
+    for name in facts.files:
+        for place in entry.get("elsewhere", []):
+            if fnmatch(name, place) or name.startswith(f"{place}/"):
+                return name
+    wanted = "|".join(map(re.escape, entry.get("imports", []))) or "-"
+    used = re.compile(rf"^\s*(?:import|from)\s+(?:{wanted})\b", re.MULTILINE)
+    return next((it for it in facts.modules if used.search(facts.text(it))), "")
 
 
 def nothing(_: Facts, __: str) -> str:
@@ -83,7 +99,20 @@ def tests(facts: Facts, forge: str) -> str:
     return f"needs pyproject.toml, setup.py, requirements.txt, Pipfile or a lock: {found}"
 
 
-ADOPTED = {"repo.hygiene": nothing, "repo.vcs": nothing, "ci.tests": tests, "ci.review": a_forge}
+# What can be adopted: what it needs, and what it brings here.
+ADOPTED = {
+    "repo.hygiene": (nothing, "entries in .gitignore: secrets, caches, environments, runs"),
+    "repo.vcs": (nothing, "pre-commit hooks: formatter, pylint with a baseline, eight small checks"),
+    "ci.tests": (tests, "CI: your tests, and the hooks where they are adopted"),
+    "ci.review": (a_forge, "a form for changes, branch rules as code, dependency updates"),
+}
+# What needs no core, and no adoption either.
+ALONE = {
+    "repo.entrypoint": "yours to write: a README with the commands that start it",
+    "env.lock": "one command of your own: uv lock, or poetry lock",
+    "gov.ownership": "yours to write: CODEOWNERS",
+    "doc.site": "yours to write: mkdocs.yml and its pages",
+}
 
 
 def needs(entry: dict[str, Any], facts: Facts) -> Iterator[str]:

@@ -6,7 +6,7 @@ from adopt_facts import Facts
 from adopt_hooks import BASELINE, FIXERS, Finding
 from adopt_install import install
 from adopt_merge import Merge
-from adopt_offers import Offer
+from adopt_offers import ADOPTED, Offer
 
 
 def table(rows: list[tuple[str, str]]) -> str:
@@ -41,10 +41,13 @@ def by(found: tuple[str, str], none: str) -> str:
 def listed(facts: Facts, found: dict[str, Offer], record: dict[str, Any]) -> str:
     """What this repository can have, what it has adopted, and what the rest lacks."""
     before = record.get("context", {}).get("cookiecutter", {}).get("capabilities", "").split()
-    rows = [(it.id, "adopted" if it.id in before else f"offered: {it.title}") for it in found.values() if not it.missing]
-    rows += [(it.id, it.missing) for it in found.values() if it.missing]
+    rows = []
+    for it in found.values():
+        text = it.missing or f"offered: {it.title}"
+        rows.append((it.id, "adopted" if it.id in before else text, it.here))
+    parts = [(name, text + f" (here: {here})" * bool(here)) for name, text, here in rows]
     names = " ".join(it.id for it in found.values() if not it.missing and it.id not in before)
-    return f'{facts.layout}.  Nothing is changed.\n\n{table(rows)}\n\nNext: CAPABILITIES="{names}"'
+    return f'{facts.layout}.  Nothing is changed.\n\n{table(parts)}\n\nNext: CAPABILITIES="{names}"'
 
 
 def said(found: list[Finding]) -> list[tuple[str, str]]:
@@ -70,6 +73,9 @@ def told(adoption: Any, names: list[str], found: Merge, commit: str, style: str)
     alone = [(name, why) for name, why in found.alone.items()]
     if alone:
         parts.append("Left alone:\n" + table(alone))
+    lacking = [(it.id, it.missing) for it in adoption.offers.values() if it.id in ADOPTED and it.missing]
+    if lacking:
+        parts.append("Not offered:\n" + table(lacking))
     if rows := said(adoption.findings):
         verb = "First run of the hooks, formatted:" if style else "First run of the hooks, nothing formatted:"
         parts.append(verb + "\n" + table(rows))
@@ -79,6 +85,8 @@ def told(adoption: Any, names: list[str], found: Merge, commit: str, style: str)
         return "\n\n".join([*parts, f"Nothing to adopt: {', '.join(names)}: all of it is here."])
     if any(name.endswith(BASELINE) for name in found.changed):
         parts.append(f"{BASELINE}: what pylint finds today; CI lets it only become less.")
+    if adoption.trial:
+        parts.append(f"What CI will run, run here: {adoption.trial}")
     at = f"git -C {top.top}"
     look = f"{at} show --stat {adoption.asked.branch}"
     back = f"{at} branch -D {adoption.asked.branch}"

@@ -7,9 +7,8 @@ JOBS = "[[ cookiecutter.jobs ]]".split()
 KEPT = {
     ".gitignore": "repo.hygiene" in ASKED,
     ".pre-commit-config.yaml": "repo.vcs" in ASKED,
-    "pyproject.toml": "repo.vcs" in ASKED and "[[ cookiecutter.pyproject ]]" == "yes",
-    ".pylintrc": "repo.vcs" in ASKED
-    and ("[[ cookiecutter.pyproject ]]", "[[ cookiecutter.linter ]]") == ("no", "pylint"),
+    "pyproject.toml": bool(Path("pyproject.toml").read_text(encoding="utf-8").strip()),
+    ".pylintrc": "repo.vcs" in ASKED and "[[ cookiecutter.linter_settings ]]" == "file",
     "tools/pylint_baseline.py": "repo.vcs" in ASKED and "[[ cookiecutter.linter ]]" == "pylint",
     ".github/workflows/ci.yml": bool(JOBS) and "[[ cookiecutter.ci ]]" == "github",
     ".gitlab-ci.yml": bool(JOBS) and "[[ cookiecutter.ci ]]" == "gitlab",

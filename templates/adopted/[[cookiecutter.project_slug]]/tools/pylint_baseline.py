@@ -2,6 +2,7 @@
 # yapf: disable
 # ruff: noqa
 # flake8: noqa
+# pylint: disable=line-too-long
 """What pylint finds may only become less: a hook, and so CI, fails on each message that is new.
 
 tools/pylint_baseline.json says how often pylint found what in which file.  Messages are counted, so
@@ -101,14 +102,14 @@ def main() -> None:
     new, after = judged(before, now, files)
     for message in messages:
         if message["symbol"] in new.get(Path(message["path"]).as_posix(), {}):
-            place = "{path}:{line}:{column}".format(**message)
-            print("{}: {message-id} {message} ({symbol})".format(place, **message))
+            place = f"{message['path']}:{message['line']}:{message['column']}"
+            print(f"{place}: {message['message-id']} {message['message']} ({message['symbol']})")
     if new:
         total = sum(sum(of_file.values()) for of_file in new.values())
-        sys.exit("{} more than {} allows, among those above".format(total, BASELINE.name))
+        sys.exit(f"{total} more than {BASELINE.name} allows, among those above")
     if written(after) != written(known()) or not BASELINE.exists():
         BASELINE.write_text(written(after), encoding="utf-8", newline="\n")
-        print("{} is lower now: add it to the commit".format(BASELINE.name))
+        print(f"{BASELINE.name} is lower now: add it to the commit")
 
 
 if __name__ == "__main__":
