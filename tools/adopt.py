@@ -3,24 +3,26 @@
 make adopt REPO=path CAPABILITIES="repo.vcs ci.tests", or from anywhere:
 uvx --from path/or/git+URL mlops-adopt FOLDER repo.vcs ci.tests
 
-Their checked-out files, index and configuration stay as they are.  Without capabilities it lists what
-the repository can have.  See docs/adopting.md.
+Their checked-out files, index and configuration stay as they are.  Without capabilities it lists
+what the repository can have.  See docs/adopting.md.
 """
 
 import argparse
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from adopt_answers import Origin, answered, based, forge_of, origin, record_of, render
+from adopt_answers import answered, forge_of, record_of
 from adopt_facts import Facts
 from adopt_git import Copy, Refused, Theirs, answer, copied, opened
-from adopt_hooks import Finding, excuses, first_run, formatted, recorded
-from adopt_merge import HOOKS, RECORD, Files, Merge, done_by, into_hooks, merge
+from adopt_hooks import EXCUSED, excuses, first_run, formatted, recorded
+from adopt_join import HOOK, HOOKS
+from adopt_merge import RECORD, Merge, done_by, merge
 from adopt_offers import chosen, offers
-from adopt_report import listed, told
+from adopt_render import Answers, based, known, origin, render
+from adopt_report import Result, ending, listed, nothing, read, told
 from adopt_trial import tried
 
 BRANCH = "mlops-adopt"
@@ -49,9 +51,15 @@ def options(arguments: list[str] | None = None) -> Asked:
     parser.add_argument("capabilities", nargs="*", help="such as repo.vcs ci.tests; without: list")
     parser.add_argument("--level", type=int, choices=range(5), help="all that fits up to a level")
     parser.add_argument("--branch", default=BRANCH, help=f"the new branch (default: {BRANCH})")
-    parser.add_argument("--ci", choices=("github", "gitlab"), default="", help="default: the remote")
-    parser.add_argument("--format", action="store_true", help="format the code, as a commit of its own")
-    parser.add_argument("--try", dest="trial", action="store_true", help="first run what CI would run")
+    parser.add_argument(
+        "--ci", choices=("github", "gitlab"), default="", help="default: the remote"
+    )
+    parser.add_argument(
+        "--format", action="store_true", help="format the code, as a commit of its own"
+    )
+    parser.add_argument(
+        "--try", dest="trial", action="store_true", help="first run what CI would run"
+    )
     it = parser.parse_args(arguments)
     names = " ".join(it.capabilities)
     return Asked(it.folder, names, it.level, it.branch, it.ci, it.format, it.trial)
@@ -66,7 +74,7 @@ def refuse_branch(theirs: Theirs, branch: str) -> None:
         raise Refused(f"{branch!r}: no name for a branch")
 
 
-def blocked(theirs: Theirs, copy: Copy, names: list[str]) -> dict[str, str]:
+def blocked(copy: Copy, names: list[str]) -> dict[str, str]:
     """Our paths that something else than a committed file of theirs stands in the way of."""
     found = {}
     for name in names:
@@ -74,7 +82,7 @@ def blocked(theirs: Theirs, copy: Copy, names: list[str]) -> dict[str, str]:
         above = [copy.root / parent for parent in Path(name).parents if str(parent) != "."]
         if any(it.is_symlink() or it.is_file() for it in above) or (copy.root / name).is_symlink():
             found[name] = "a link, or no folder, stands there"
-        elif not tracked and os.path.lexists(theirs.top / name):
+        elif not tracked and os.path.lexists(copy.theirs.top / name):
             found[name] = "a file that is not committed stands there"
         elif not tracked and (copy.root / name).is_dir():
             found[name] = "a folder of yours stands there"
@@ -86,60 +94,61 @@ def blocked(theirs: Theirs, copy: Copy, names: list[str]) -> dict[str, str]:
 class Adoption:
     """One adoption, in a copy of their commit."""
 
-    def __init__(self, asked: Asked, theirs: Theirs, copy: Copy) -> None:
-        self.asked, self.theirs, self.copy = asked, theirs, copy
-        self.facts = Facts(copy.root, theirs.prefix, tuple(copy.listed()))
-        self.forge, self.forge_by = forge_of(asked.forge, theirs.remote, self.facts)
+    def __init__(self, asked: Asked, copy: Copy) -> None:
+        self.asked, self.copy = asked, copy
+        self.facts = Facts(copy.root, copy.theirs.prefix, tuple(copy.listed()))
+        self.forge = forge_of(asked.forge, copy.theirs.remote, self.facts)
         self.record = record_of(self.facts)
-        self.offers = offers(self.facts, self.forge)
-        self.findings: list[Finding] = []
-        self.trial = ""
+        self.offers = offers(self.facts, self.forge[0])
+        self.base = based(self.record, copy.theirs.prefix)
 
-    def merged(self, answers: dict[str, str], source: Origin, base: Files) -> Merge:
+    def names(self) -> list[str]:
+        """What is asked for and what was adopted before, in the order of the levels."""
+        before = known(self.record).get("capabilities", "").split()
+        wanted = chosen(self.offers, self.asked.capabilities, self.asked.level)
+        return [name for name in self.offers if name in {*before, *wanted}]
+
+    def merged(self, answers: Answers) -> Merge:
         """What our files for these answers change in theirs."""
-        ours = render(answers, source, self.theirs.prefix)
-        return merge(ours, base, self.copy.blob, blocked(self.theirs, self.copy, list(ours)))
+        ours = render(answers, origin(), self.facts.prefix)
+        return merge(ours, self.base, self.copy.blob, blocked(self.copy, list(ours)))
 
-    def hooks(self, answers: dict[str, str], source: Origin) -> str:
-        """The lines of the hooks that come: of ours those which theirs do not do already."""
-        ours = render(answers, source, self.theirs.prefix).get(HOOKS, b"").decode()
-        theirs = (self.copy.blob(HOOKS) or b"").decode("utf-8", "replace").replace("\r\n", "\n")
-        if not theirs or not ours:
-            return ours
-        try:
-            added = set(into_hooks(theirs, ours, "").splitlines()) - set(theirs.splitlines())
-        except ValueError:
-            return ""
-        lines = (line for line in ours.splitlines() if line.strip() in {it.strip() for it in added})
-        return "".join(line + "\n" for line in lines)
+    def hooks(self, answers: Answers, found: Merge) -> str:
+        """The hooks that come, a line each: of ours those which theirs do not do already."""
+        lines = render(answers, origin(), "").get(HOOKS, b"").decode().splitlines(keepends=True)
+        after = found.changed.get(HOOKS, b"").decode("utf-8", "replace")
+        there = {
+            line.strip()
+            for line in (self.copy.blob(HOOKS) or b"").decode("utf-8", "replace").split("\n")
+        }
+        come = {line.strip() for line in after.splitlines()} - there
+        return "".join(line for line in lines if HOOK.match(line) and line.strip() in come)
 
-    def made(self, names: list[str]) -> tuple[Merge, str, str]:
-        """The commit, or two with FORMAT, in the copy; what changed, and both commits."""
-        source = origin()
-        answers = answered(self.facts, self.theirs, self.copy, self.forge, names, self.record)
-        base = based(self.record, self.theirs.prefix)
-        found = self.merged(answers, source, base)
-        if set(found.changed) <= {self.theirs.prefix + RECORD}:
-            return found, "", ""
-        style, extra = "", {}
-        if hooks := self.hooks(answers, source) if "repo.vcs" in names else "":
+    def made(self, names: list[str]) -> Result:
+        """The commit in the copy, with FORMAT another one before it; none where nothing changes."""
+        before = known(self.record)
+        answers = answered(self.copy, self.facts, self.forge[0], names, before)
+        answers |= {name: before[name] for name in EXCUSED.values() if name in before}
+        found = self.merged(answers)
+        if set(found.changed) <= {self.facts.prefix + RECORD}:
+            return Result(found)
+        result, extra = Result(found), {}
+        if hooks := self.hooks(answers, found):
             self.copy.stage(found.changed)
-            self.findings = first_run(self.copy, hooks, found.changed, self.asked.format)
-            answers |= excuses(self.findings)
-            if self.asked.format:
-                style = formatted(self.copy, set(found.changed), STYLE)
-            found = self.merged(answers, source, base)
-            self.copy.stage(found.changed)
-            extra = recorded(self.copy, hooks, self.theirs.prefix)
-        if style:
+            findings = first_run(self.copy, hooks, found.changed, self.asked.format)
+            answers |= excuses(findings)
+            style = formatted(self.copy, set(found.changed), STYLE) if self.asked.format else ""
+            result = Result(self.merged(answers), findings, style)
+            self.copy.stage(result.merge.changed)
+            extra = recorded(self.copy, hooks, self.facts.prefix)
+        if result.style:
             lines = self.copy.blob(REVISIONS) or b""
-            extra[REVISIONS] = lines + f"# {STYLE.splitlines()[0]}\n{style}\n".encode()
-        found.changed |= extra
-        self.copy.stage(found.changed)
-        commit = self.copy.commit(message(names, found))
-        if self.asked.trial and "tests" in answers["jobs"].split():
-            self.trial = tried(self.copy, answers)
-        return found, commit, style
+            extra[REVISIONS] = lines + f"# {STYLE.splitlines()[0]}\n{result.style}\n".encode()
+        result.merge.changed |= extra
+        self.copy.stage(result.merge.changed)
+        commit = self.copy.commit(message(names, result.merge))
+        asked = self.asked.trial and "tests" in answers["jobs"].split()
+        return replace(result, commit=commit, trial=tried(self.copy, answers) if asked else "")
 
 
 STYLE = "Format the code\n\nWhat the adopted hooks change in every file, and nothing else."
@@ -148,7 +157,9 @@ STYLE = "Format the code\n\nWhat the adopted hooks change in every file, and not
 def message(names: list[str], found: Merge) -> str:
     """The words of the commit: what came, what was left alone and why."""
     rows = [f"- {name}: {why}" for name, why in found.alone.items()]
-    return "\n".join([f"Adopt {', '.join(names)}", *(["", "Left alone:", *rows] if rows else []), ""])
+    return "\n".join(
+        [f"Adopt {', '.join(names)}", *(["", "Left alone:", *rows] if rows else []), ""]
+    )
 
 
 def adopt(asked: Asked) -> str:
@@ -158,18 +169,19 @@ def adopt(asked: Asked) -> str:
     if wants:
         refuse_branch(theirs, asked.branch)
     with copied(theirs) as copy:
-        adoption = Adoption(asked, theirs, copy)
+        adoption = Adoption(asked, copy)
         if adoption.facts.layout == "no Python":
             raise Refused(f"{asked.folder}: no Python in it: neither a module nor a notebook")
+        before = known(adoption.record).get("capabilities", "").split()
         if not wants:
-            return listed(adoption.facts, adoption.offers, adoption.record)
-        before = adoption.record.get("capabilities", "").split()
-        asked_for = chosen(adoption.offers, asked.capabilities, asked.level)
-        names = [it for it in adoption.offers if it in {*before, *asked_for}]
-        found, commit, style = adoption.made(names)
-        if commit:
+            return listed(adoption.facts, adoption.offers, before)
+        names = adoption.names()
+        result = adoption.made(names)
+        if result.commit:
             copy.deliver(asked.branch)
-        return told(adoption, names, found, commit, style)
+        parts = [read(adoption.facts, *adoption.forge), *told(result, copy, adoption.offers)]
+        parts += ending(result, theirs, asked.branch) if result.commit else [nothing(names)]
+        return "\n\n".join(parts)
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """A repository of others: read through a copy, and given one branch, or nothing at all.
 
-All work is done in a repository of its own in a temporary folder, which borrows the objects of theirs.
-Their checked-out files, their index and their configuration are never written.
+All work is done in a repository of its own in a temporary folder, which borrows the objects of
+theirs.  Their checked-out files, their index and their configuration are never written.
 """
 
 import os
@@ -65,7 +65,7 @@ def names(listed: bytes) -> list[str]:
 
 @dataclass(frozen=True)
 class Theirs:
-    """A repository as it was found: its top, the folder that was named, the commit, the committer."""
+    """A repository as it was found: its top, the folder that was named, its commit, who commits."""
 
     top: Path
     prefix: str  # "" at the top, else "packages/one/"
@@ -91,8 +91,8 @@ class Theirs:
         """The branch that others merge into."""
         default = answer(self.top, "symbolic-ref", "--short", "refs/remotes/origin/HEAD")
         known = answer(self.top, "for-each-ref", "--format=%(refname:lstrip=-1)", "refs").split()
-        usual = [name for name in ("main", "master") if name in known]
-        return default.partition("/")[2] or (usual or [self.branch or "main"])[0]
+        usual = next((name for name in ("main", "master") if name in known), "")
+        return default.partition("/")[2] or usual or self.branch or "main"
 
 
 def opened(folder: Path) -> Theirs:
@@ -145,7 +145,9 @@ class Copy:
         """The bytes of a path as their commit has them, not as they would be checked out."""
         listed = git(self.root, "ls-tree", "-z", self.theirs.head, "--", name)
         kind = listed.split()[1:3]
-        return git(self.root, "cat-file", *map(bytes.decode, kind)) if kind[:1] == [b"blob"] else None
+        return (
+            git(self.root, "cat-file", *map(bytes.decode, kind)) if kind[:1] == [b"blob"] else None
+        )
 
     def stage(self, changes: Mapping[str, bytes]) -> None:
         """Put these bytes into files and index as they are, with no filter between."""
@@ -188,5 +190,9 @@ def copied(theirs: Theirs) -> Iterator[Copy]:
         shallow = Path(theirs.top, answer(theirs.top, "rev-parse", "--git-path", "shallow"))
         if shallow.is_file():
             (git_folder / "shallow").write_bytes(shallow.read_bytes())
+        tags = git(
+            theirs.top, "for-each-ref", "--format=create %(refname) %(objectname)", "refs/tags"
+        )
+        git(root, "update-ref", "--stdin", stdin=tags)
         git(root, "checkout", "--quiet", "--detach", theirs.head)
         yield Copy(root, theirs)

@@ -1,4 +1,4 @@
-"""The first run of the adopted hooks on their code: what they would change, and what is known from today.
+"""The first run of the adopted hooks on their code: what they would change, and what is known.
 
 Hooks run in the copy, from a configuration of ours alone: hooks of theirs are not asked again.
 """
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from adopt_git import Copy, Refused, git, names
-from adopt_merge import HOOK
+from adopt_join import HOOK
 
 FIXERS = (
     "black",
@@ -54,7 +54,13 @@ def run(copy: Copy, line: str, files: Iterable[str] = ()) -> tuple[int, str]:
     drop = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "SKIP", "PYTHONPATH", "PYTHONSAFEPATH")
     env = {name: value for name, value in os.environ.items() if name not in drop}
     done = subprocess.run(
-        command, cwd=copy.root, env=env, capture_output=True, text=True, errors="replace", check=False
+        command,
+        cwd=copy.root,
+        env=env,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
     )
     printed = done.stdout + done.stderr
     if done.returncode == UNABLE or "An error has occurred" in printed:
@@ -74,7 +80,7 @@ def restored(copy: Copy) -> None:
 
 
 def first_run(copy: Copy, config: str, ours: Iterable[str], keep: bool) -> list[Finding]:
-    """What each hook says of all files; the files are as before, or with `keep` as the fixers made them."""
+    """What each hook says of all files; with `keep` they stay as the fixers have made them."""
     found: list[Finding] = []
     shared, past = set(ours), set(touched(copy))
     for match in HOOK.finditer(config):
@@ -127,7 +133,7 @@ def recorded(copy: Copy, config: str, prefix: str) -> dict[str, bytes]:
 
 
 def formatted(copy: Copy, ours: set[str], message: str) -> str:
-    """Commit what the fixers have changed, by itself, before anything of ours; empty without a change."""
+    """Commit what the fixers have changed, by itself, before ours; empty without a change."""
     changed = [name for name in touched(copy) if name not in ours]
     git(copy.root, "read-tree", "HEAD")
     if not changed:

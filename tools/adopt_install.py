@@ -10,14 +10,19 @@ from adopt_facts import Facts
 TESTING = ("test", "tests", "testing", "dev", "develop", "development", "ci")
 FRESH = "uv venv --quiet"
 ACTIVE = "VIRTUAL_ENV=$PWD/.venv"
+# What is declared may bring pytest, or may not: only the environment knows.
+PYTEST = (
+    " && { .venv/bin/python -c 'import pytest' 2> /dev/null"
+    " || uv pip install --quiet 'pytest>=7,<10'; }"
+)
 LOCAL = re.compile(r"(?:^|/)requirements[^/]*\.txt$|(?:^|/)[\w-]*requirements\.txt$|^requirements/")
 
 
 def install(facts: Facts) -> tuple[str, str]:
-    """The command that makes .venv with all that the tests need, and what it goes by; or nothing."""
+    """The command that makes .venv with all that tests need, and what it goes by; or nothing."""
     for ways in (by_lock(facts), by_declaration(facts)):
         for command, source in ways:
-            return f"{command}{with_pytest(facts)}", source
+            return f"{command}{PYTEST}", source
     return "", ""
 
 
@@ -31,7 +36,9 @@ def by_lock(facts: Facts) -> Iterator[tuple[str, str]]:
         flags = "".join(f" --extras {quote(it)}" for it in extras(facts))
         optional = [it for it in poetry_groups(facts, optional=True) if it in TESTING]
         flags += f" --with {','.join(optional)}" if optional else ""
-        poetry = f"{ACTIVE} uvx --from 'poetry>=2,<3' poetry install --quiet --no-interaction{flags}"
+        poetry = (
+            f"{ACTIVE} uvx --from 'poetry>=2,<3' poetry install --quiet --no-interaction{flags}"
+        )
         lock = "poetry.lock" if "poetry.lock" in facts.files else "[tool.poetry]"
         yield f"{FRESH} && {poetry}", lock
     if "pdm.lock" in facts.files:
@@ -119,11 +126,3 @@ def poetry_groups(facts: Facts, optional: bool) -> list[str]:
     """The groups of poetry that are, or are not, optional."""
     known = facts.tools.get("poetry", {}).get("group", {})
     return [name for name, group in known.items() if bool(group.get("optional")) == optional]
-
-
-def with_pytest(facts: Facts) -> str:
-    """What installs pytest where nothing that is declared does."""
-    names = ["pyproject.toml", "setup.py", "setup.cfg", "Pipfile", *requirements(facts)]
-    text = re.sub(r"#.*|^\s*\[[^\n\[\]]+\]\s*$", "", "\n".join(map(facts.text, names)), flags=re.M)
-    said = re.search(r"\bpytest\b(?!-)", text)
-    return "" if said else " && uv pip install --quiet 'pytest>=7,<10'"

@@ -1,39 +1,32 @@
 """Our files among theirs: added, merged where that only adds, or left out with the reason.
 
 Files that both sides have are never written anew: a block is appended, and what comes out is read
-again and has to hold all that was there.  `base` is what an earlier adoption brought: what they have
-not changed since then follows the template, what they have changed is theirs.
+again and has to hold all that was there.  `base` is what an earlier adoption brought: what they
+have not changed since then follows the template, what they have changed is theirs.
 """
 
 import fnmatch
-import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-import yaml
+from adopt_join import HOOKS, JOINED
 
 RECORD = ".cruft.json"
 BASELINE = "tools/pylint_baseline.py"
-HOOKS = ".pre-commit-config.yaml"
-# Paths that have their place at the top of the repository, also where a folder of it is adopted into.
+# Paths whose place is the top of the repository, also where a folder of it is adopted into.
 TOP = (HOOKS, ".github/*", ".gitlab/*", ".gitlab-ci.yml", "renovate.json")
-# Hooks that do the same under another name: a repository with one of them needs no second.
-SAME = {
-    "black": {"black-jupyter", "ruff-format", "yapf", "autopep8", "blue"},
-    "ruff-format": {"black", "black-jupyter"},
-    "pylint-baseline": {"pylint", "ruff", "ruff-check", "flake8"},
-    "ruff-check": {"ruff"},
-    "nbstripout": {"nb-clean"},
-}
 # Files that do the same under another name.
 DOES = {
-    "renovate.json": ("renovate.json5", ".renovaterc*", ".github/renovate.json*", ".github/dependabot.y*ml"),
+    "renovate.json": (
+        "renovate.json5",
+        ".renovaterc*",
+        ".github/renovate.json*",
+        ".github/dependabot.y*ml",
+    ),
     ".github/pull_request_template.md": ("*pull_request_template*",),
     ".gitlab/merge_request_templates/Default.md": (".gitlab/merge_request_templates/*",),
     ".pylintrc": ("pylintrc", ".pylintrc.toml"),
 }
-HOOK = re.compile(r"^      - \{id: ([\w-]+),.*\n", re.MULTILINE)
 
 Files = dict[str, bytes]
 
@@ -72,7 +65,9 @@ def merge(
             found.alone[name] = "a file of yours stands there"
     found.changed = {name: it for name, it in found.changed.items() if it != read(name)}
     hooks = found.changed.get(HOOKS) or read(HOOKS) or b""
-    for name in [it for it in found.changed if it.endswith(BASELINE) and BASELINE.encode() not in hooks]:
+    for name in [
+        it for it in found.changed if it.endswith(BASELINE) and BASELINE.encode() not in hooks
+    ]:
         del found.changed[name]  # a linter of theirs is a hook already, or no hook could be added
     return found
 
@@ -95,7 +90,7 @@ def joined(found: Merge, name: str, sides: tuple[bytes, bytes, bytes]) -> None:
 
 
 def in_their_lines(theirs: str, plain: str, text: str) -> str:
-    """What was added to a text, in the text with the line ends that it has, also where they are mixed."""
+    """What was added to a text, in the text with its own line ends, also where they are mixed."""
     line_end = "\r\n" if theirs.count("\r\n") * 2 > theirs.count("\n") else "\n"
     same = next((i for i, (a, b) in enumerate(zip(plain, text)) if a != b), len(plain))
     start = same if same == len(plain) else plain.rfind("\n", 0, same) + 1
@@ -115,124 +110,3 @@ def done_by(name: str, files: Iterable[str]) -> str:
     others = (it for it in files if it.lower() != name and "workflows/" not in it)
     patterns = DOES.get(name, ())
     return next((it for it in others if any(fnmatch.fnmatch(it.lower(), p) for p in patterns)), "")
-
-
-def appended(text: str, block: str) -> str:
-    """A text with a block behind it, an empty line between them."""
-    lines = text if not text or text.endswith("\n") else text + "\n"
-    return lines + ("\n" if lines.strip() else "") + block
-
-
-def into_gitignore(theirs: str, ours: str, base: str) -> str:
-    """Their .gitignore with the entries that it lacks, at the end."""
-    have = {line.strip().strip("/") for line in (theirs + base).splitlines()}
-    lacking = [line for line in ours.splitlines() if line.strip("/") not in have]
-    return appended(theirs, "\n".join(lacking) + "\n") if lacking else theirs
-
-
-def into_pyproject(theirs: str, ours: str, base: str) -> str:
-    """Their pyproject.toml with the tool tables that it lacks, at the end.
-
-    ValueError where it cannot be read, or where a table cannot be added behind what is there.
-    """
-    try:
-        before, wanted = tomllib.loads(theirs), tomllib.loads(ours)["tool"]
-        known = tomllib.loads(base).get("tool", {})
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"cannot be read as TOML: {error}") from error
-    except KeyError:
-        return theirs
-    have = before.get("tool", {})
-    lacking = {name for name in wanted if name not in have and name not in known}
-    tables = re.split(r"\n(?=\[)", ours.strip())
-    block = "\n\n".join(it.strip() for it in tables if table_of(it) in lacking)
-    if not block:
-        return theirs
-    text = appended(theirs, block + "\n")
-    try:
-        after = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ValueError(f"no table can be added behind what is there: {error}") from error
-    if after != before | {"tool": have | {name: wanted[name] for name in lacking}}:
-        raise ValueError("a table added at the end would change what is there")
-    return text
-
-
-def table_of(text: str) -> str:
-    """The tool that a block of TOML configures."""
-    found = re.match(r"\[tool\.([\w-]+)", text)
-    return found[1] if found else ""
-
-
-def lacking_hooks(ours: str, have: Mapping[str, str]) -> list[str]:
-    """The lines of our hooks that do nothing which a hook of theirs does already."""
-    return [
-        match[0]
-        for match in HOOK.finditer(ours)
-        if not ({match[1]} | SAME.get(match[1], set())) & have.keys()
-        or "files: " in match[0]
-        and all(value not in ("", files_of(match[0])) for value in have.values())
-    ]
-
-
-def files_of(line: str) -> str:
-    """The pattern of the files that a hook of ours looks at; empty where it is all."""
-    found = re.search(r"files: '([^']+)'", line)
-    return found[1] if found else ""
-
-
-def into_hooks(theirs: str, ours: str, base: str) -> str:
-    """Their .pre-commit-config.yaml with the hooks that it lacks, behind the last one.
-
-    ValueError where it cannot be read, or has no list of repositories in lines of their own.
-    """
-    before = hooks_config(theirs)
-    hooks = [hook for repo in before["repos"] for hook in repo.get("hooks") or []]
-    have = {str(hook.get("id")): str(hook.get("files", "")) for hook in hooks}
-    known = {match[1] for match in HOOK.finditer(base)}
-    lines = [line for line in lacking_hooks(ours, have) if HOOK.match(line)[1] not in known]  # type: ignore[index]
-    if not lines:
-        return theirs
-    at, indent = end_of_repos(theirs)
-    block = "  - repo: local\n    hooks:\n" + "".join(lines)
-    shifted = re.sub(r"^  ", indent, block, flags=re.MULTILINE)
-    rows = theirs.splitlines(keepends=True)
-    if rows and not rows[-1].endswith("\n"):
-        rows[-1] += "\n"
-    text = "".join([*rows[:at], shifted, *rows[at:]])
-    wanted = yaml.safe_load("repos:\n" + block)["repos"]
-    if hooks_config(text) != before | {"repos": before["repos"] + wanted}:
-        raise ValueError("hooks cannot be added without changing what is there")
-    return text
-
-
-def hooks_config(text: str) -> dict[str, list[dict[str, list[dict[str, str]]]]]:
-    """What a configuration of pre-commit says.  ValueError where it is none."""
-    try:
-        config = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"cannot be read as YAML: {str(error).splitlines()[0]}") from error
-    repos = config.get("repos") if isinstance(config, dict) else None
-    if not isinstance(repos, list) or not all(isinstance(it, dict) for it in repos):
-        raise ValueError("has no list of repositories")
-    return dict(config)
-
-
-def end_of_repos(text: str) -> tuple[int, str]:
-    """The line behind the last repository of a configuration, and the blanks before its dash."""
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
-    [repos] = [value for key, value in root.value if key.value == "repos"]
-    if repos.flow_style or not repos.value:
-        raise ValueError("its repositories stand in brackets: give each lines of its own")
-    leaves, stack = [], [repos]
-    while stack:
-        node = stack.pop()
-        inner = node.value if isinstance(node.value, list) else []
-        stack += [it for pair in inner for it in (pair if isinstance(pair, tuple) else (pair,))]
-        if not inner or node.flow_style:
-            leaves.append(node.end_mark)
-    last = max(leaves, key=lambda mark: mark.index)
-    return last.line + bool(last.column), " " * repos.start_mark.column
-
-
-JOINED = {".gitignore": into_gitignore, "pyproject.toml": into_pyproject, HOOKS: into_hooks}

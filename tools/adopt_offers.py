@@ -102,7 +102,10 @@ def tests(facts: Facts, forge: str) -> str:
 # What can be adopted: what it needs, and what it brings here.
 ADOPTED = {
     "repo.hygiene": (nothing, "entries in .gitignore: secrets, caches, environments, runs"),
-    "repo.vcs": (nothing, "pre-commit hooks: formatter, pylint with a baseline, eight small checks"),
+    "repo.vcs": (
+        nothing,
+        "pre-commit hooks: formatter, pylint with a baseline, eight small checks",
+    ),
     "ci.tests": (tests, "CI: your tests, and the hooks where they are adopted"),
     "ci.review": (a_forge, "a form for changes, branch rules as code, dependency updates"),
 }
@@ -172,7 +175,7 @@ def defines(text: str) -> set[str] | None:
 
 
 def chosen(found: dict[str, Offer], asked: str, level: int | None) -> list[str]:
-    """The capabilities that are asked for, in order.  Refused where one is unknown or lacks something."""
+    """The capabilities that are asked for, in order.  Refused where one cannot be had here."""
     if level is not None:
         return [it.id for it in found.values() if it.level <= level and not it.missing]
     wanted = asked.replace(",", " ").split()

@@ -1,12 +1,26 @@
 """What an adoption says: what it has read, what came, what was left alone and why, what is next."""
 
-from typing import Any
+from dataclasses import dataclass, field
 
 from adopt_facts import Facts
+from adopt_git import Copy, Theirs
 from adopt_hooks import BASELINE, FIXERS, Finding
 from adopt_install import install
 from adopt_merge import Merge
 from adopt_offers import ADOPTED, Offer
+from adopt_python import python_of
+from adopt_style import formatter, line_length, linter
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an adoption has made: the merge, what the hooks said, and the commits."""
+
+    merge: Merge
+    findings: list[Finding] = field(default_factory=list)
+    style: str = ""
+    commit: str = ""
+    trial: str = ""
 
 
 def table(rows: list[tuple[str, str]]) -> str:
@@ -15,22 +29,25 @@ def table(rows: list[tuple[str, str]]) -> str:
     return "\n".join(f"{name:<{width}}  {text}".rstrip() for name, text in rows)
 
 
-def read(facts: Facts, forge: str, forge_by: str) -> list[tuple[str, str]]:
+def read(facts: Facts, forge: str, forge_by: str) -> str:
     """What was read, and what says so."""
     name = f" ({facts.package})" if facts.package else ""
-    tests = f"{len(facts.test_files)} files" + (f" in {facts.test_folder}" if facts.test_folder else "")
+    tests = f"{len(facts.test_files)} files" + (
+        f" in {facts.test_folder}" if facts.test_folder else ""
+    )
     command, source = install(facts)
-    length, length_by = facts.line_length
-    return [
+    length, length_by = line_length(facts)
+    rows = [
         ("layout", facts.layout + name),
-        ("python", " by ".join(facts.python)),
+        ("python", " by ".join(python_of(facts))),
         ("install", f"by {source}" if command else "nothing says how"),
         ("tests", tests if facts.test_files else "none"),
-        ("formatter", by(facts.formatter, "none of yours: black comes")),
-        ("linter", by(facts.linter, "none of yours: pylint comes, with a baseline")),
+        ("formatter", by(formatter(facts), "none of yours: black comes")),
+        ("linter", by(linter(facts), "none of yours: pylint comes, with a baseline")),
         ("lines", f"{length} by {length_by}" if length else "no length given"),
         ("forge", f"{forge or 'unknown'} by {forge_by}"),
     ]
+    return table(rows)
 
 
 def by(found: tuple[str, str], none: str) -> str:
@@ -38,9 +55,8 @@ def by(found: tuple[str, str], none: str) -> str:
     return f"{found[0]} by {found[1]}: stays" if found[0] else none
 
 
-def listed(facts: Facts, found: dict[str, Offer], record: dict[str, Any]) -> str:
+def listed(facts: Facts, found: dict[str, Offer], before: list[str]) -> str:
     """What this repository can have, what it has adopted, and what the rest lacks."""
-    before = record.get("context", {}).get("cookiecutter", {}).get("capabilities", "").split()
     rows = []
     for it in found.values():
         text = it.missing or f"offered: {it.title}"
@@ -58,39 +74,47 @@ def said(found: list[Finding]) -> list[tuple[str, str]]:
             rows.append((it.hook, f"would change {len(it.changes)} files"))
         if it.fails:
             what = "cannot read" if it.hook in FIXERS else "finds fault with"
-            rows.append((it.hook, f"{what} {', '.join(it.fails[:5])}" + ", …" * (len(it.fails) > 5)))
+            rows.append(
+                (it.hook, f"{what} {', '.join(it.fails[:5])}" + ", …" * (len(it.fails) > 5))
+            )
     return rows
 
 
-def told(adoption: Any, names: list[str], found: Merge, commit: str, style: str) -> str:
-    """All that there is to say of an adoption that went well."""
-    parts = [table(read(adoption.facts, adoption.forge, adoption.forge_by))]
-    top = adoption.theirs
-    if commit:
-        read_again = {name: adoption.copy.blob(name) is not None for name in found.changed}
-        rows = [("merged" if there else "new", name) for name, there in read_again.items()]
-        parts.append(table(sorted(rows)))
-    alone = [(name, why) for name, why in found.alone.items()]
-    if alone:
-        parts.append("Left alone:\n" + table(alone))
-    lacking = [(it.id, it.missing) for it in adoption.offers.values() if it.id in ADOPTED and it.missing]
-    if lacking:
+def told(result: Result, copy: Copy, found: dict[str, Offer]) -> list[str]:
+    """What came, what was left alone, what is not offered here, and what the hooks found."""
+    changed, parts = result.merge.changed, []
+    if result.commit:
+        kinds = {name: "merged" if copy.blob(name) is not None else "new" for name in changed}
+        parts.append(table(sorted((kind, name) for name, kind in kinds.items())))
+    if result.merge.alone:
+        parts.append("Left alone:\n" + table(list(result.merge.alone.items())))
+    if lacking := [(it.id, it.missing) for it in found.values() if it.id in ADOPTED and it.missing]:
         parts.append("Not offered:\n" + table(lacking))
-    if rows := said(adoption.findings):
-        verb = "First run of the hooks, formatted:" if style else "First run of the hooks, nothing formatted:"
-        parts.append(verb + "\n" + table(rows))
-    if waiting := top.uncommitted:
-        parts.append(f"{len(waiting)} files are not committed: they stay as they are, and were not read.")
-    if not commit:
-        return "\n\n".join([*parts, f"Nothing to adopt: {', '.join(names)}: all of it is here."])
-    if any(name.endswith(BASELINE) for name in found.changed):
+    if rows := said(result.findings):
+        done = "formatted" if result.style else "nothing formatted"
+        parts.append(f"First run of the hooks, {done}:\n" + table(rows))
+    if any(name.endswith(BASELINE) for name in changed):
         parts.append(f"{BASELINE}: what pylint finds today; CI lets it only become less.")
-    if adoption.trial:
-        parts.append(f"What CI will run, run here: {adoption.trial}")
-    at = f"git -C {top.top}"
-    look = f"{at} show --stat {adoption.asked.branch}"
-    back = f"{at} branch -D {adoption.asked.branch}"
-    end = [("made", f"{adoption.asked.branch} {commit[:12]}, on {top.branch or top.head[:12]}")]
-    end += [("format", f"{style[:12]}, in .git-blame-ignore-revs: merge it, do not squash")] if style else []
-    parts.append(table([*end, ("look", look), ("next", f"{at} merge {adoption.asked.branch}"), ("back", back)]))
-    return "\n\n".join(parts)
+    if result.trial:
+        parts.append(f"What CI will run, run here: {result.trial}")
+    if waiting := copy.theirs.uncommitted:
+        parts.append(f"Not committed, so not read, and left as they are: {len(waiting)} files.")
+    return parts
+
+
+def nothing(names: list[str]) -> str:
+    """What is said where nothing changes."""
+    return f"Nothing to adopt of {', '.join(names)}: all that can come is here.  No branch is made."
+
+
+def ending(result: Result, theirs: Theirs, branch: str) -> list[str]:
+    """Where the commit is, and the commands that look at it, take it and drop it."""
+    at, on = f"git -C {theirs.top}", theirs.branch or theirs.head[:12]
+    rows = [("made", f"{branch} {result.commit[:12]}, on {on}")]
+    if result.style:
+        text = f"{result.style[:12]}, listed in .git-blame-ignore-revs: merge it, do not squash it"
+        rows.append(("format", text))
+    rows.append(("look", f"{at} show --stat {branch}"))
+    rows.append(("next", f"{at} merge {branch}"))
+    rows.append(("back", f"{at} branch -D {branch}"))
+    return [table(rows)]

@@ -1,12 +1,13 @@
-"""What CI would do with the tests, done in the copy: only where it is asked for, since it runs their code."""
+"""What CI would do with the tests, done in the copy: only on request, since it runs their code."""
 
 import os
 import subprocess
+import sys
 
 from adopt_git import Copy, Refused
 
 LONGEST = 1800  # seconds, as the job has
-ENVIRONMENTS = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME", "UV_PROJECT_ENVIRONMENT")
+ENVIRONMENTS = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME")
 
 
 def commands(answers: dict[str, str]) -> list[str]:
@@ -17,10 +18,18 @@ def commands(answers: dict[str, str]) -> list[str]:
     return [answers["install"], f"{before}.venv/bin/python -m pytest{after}"]
 
 
+def here(python: str) -> str:
+    """This Python where the machine has it, else the one that runs: a trial downloads none."""
+    command = ["uv", "python", "find", "--no-python-downloads", "--no-project", python]
+    done = subprocess.run(command, capture_output=True, check=False)
+    return f"{sys.version_info.major}.{sys.version_info.minor}" if done.returncode else python
+
+
 def tried(copy: Copy, answers: dict[str, str]) -> str:
-    """The last line of their tests in a fresh environment.  Refused where they fail: CI would be red."""
+    """The last line of their tests in a fresh environment.  Refused where they fail."""
     env = {name: value for name, value in os.environ.items() if name not in ENVIRONMENTS}
-    env |= {"UV_PYTHON": answers["python_version"], "COLUMNS": "200", "NO_COLOR": "1", "CI": "true"}
+    python = here(answers["python_version"])
+    env |= {"UV_PYTHON": python, "COLUMNS": "200", "NO_COLOR": "1", "CI": "true"}
     said = ""
     for command in commands(answers):
         shell = ["bash", "-e", "-o", "pipefail", "-c", command]
@@ -40,6 +49,8 @@ def tried(copy: Copy, answers: dict[str, str]) -> str:
         lines = [it.strip() for it in (done.stdout + done.stderr).splitlines() if it.strip()]
         said = (lines or ["nothing is printed"])[-1].strip("= ")
         if done.returncode:
-            way = 'first mend that, or leave ci.tests out of CAPABILITIES'
+            way = "first mend that, or leave ci.tests out of CAPABILITIES"
             raise Refused(f"CI would be red: {command}: {said}: {way}")
-    return said
+    return said + f" (with Python {python}: {answers['python_version']} is not here)" * (
+        python != answers["python_version"]
+    )
