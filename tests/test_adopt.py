@@ -1,5 +1,7 @@
 """`make adopt`: hooks and CI for repositories that we did not make, and nothing else of theirs changes."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -14,7 +16,8 @@ from conftest import ROOT, commit, ok, python, run
 
 sys.path += [str(ROOT / "tools"), str(ROOT)]
 
-from adopt_facts import Facts  # pylint: disable=wrong-import-position  # its folder is named above
+from adopt import main  # pylint: disable=wrong-import-position  # its folder is named above
+from adopt_facts import Facts  # pylint: disable=wrong-import-position
 from adopt_git import Refused  # pylint: disable=wrong-import-position
 from adopt_install import install  # pylint: disable=wrong-import-position
 from adopt_join import into_hooks, into_pyproject  # pylint: disable=wrong-import-position
@@ -25,6 +28,7 @@ from adopt_style import formatter, line_length, linter  # pylint: disable=wrong-
 Shape = dict[str, str | bytes]
 
 BRANCH = "mlops-adopt"
+ORIGIN = '[remote "origin"]\n\turl = {}\n\tfetch = +refs/heads/*:refs/remotes/origin/*\n'
 TEST = "from {0} import one\n\n\ndef test_one():\n    assert one() == 1\n"
 CODE = "import os\n\ndef one( ):\n    return 1   \n"
 SETUP = "from setuptools import setup\nsetup(name='calc', version='1', packages=['calc'])\n"
@@ -117,13 +121,12 @@ def made(folder: Path, shape: Shape, remote: str = "git@github.com:ada/calc.git"
         data = content if isinstance(content, bytes) else content.encode()
         (folder / name).write_bytes(data)
     ok("git", "init", "--quiet", "--initial-branch=main", str(folder), at=folder.parent)
-    for name, value in {"user.name": "Ada", "user.email": "ada@example.com"}.items():
-        ok("git", "config", name, value, at=folder)
-    ok("git", "remote", "add", "origin", remote, at=folder)
-    for name in shape:  # as they are: not as this machine would convert them
-        blob = ok("git", "hash-object", "-w", "--no-filters", name, at=folder).strip()
-        told = ["update-index", "--add", "--cacheinfo", f"100644,{blob},{name}"]
-        ok("git", *told, at=folder)
+    with (folder / ".git/config").open("a", encoding="utf-8") as config:
+        config.write(f"[user]\n\tname = Ada\n\temail = ada@example.com\n{ORIGIN.format(remote)}")
+    blobs = ok("git", "hash-object", "-w", "--no-filters", *shape, at=folder).split()
+    pairs = zip(shape, blobs)
+    told = [it for name, blob in pairs for it in ("--cacheinfo", f"100644,{blob},{name}")]
+    ok("git", "update-index", "--add", *told, at=folder)  # not as this machine would convert them
     ok("git", "commit", "--quiet", "-m", "Theirs", at=folder)
     return folder
 
@@ -142,10 +145,15 @@ def refs(repository: Path) -> dict[str, str]:
     return dict(line.split() for line in lines.splitlines())  # type: ignore[misc]
 
 
-def adopt(repository: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """`mlops-adopt`, as a person runs it."""
-    command = [python(), str(ROOT / "tools/adopt.py"), str(repository), *arguments]
-    return run(*command, at=ROOT, PYTHONPATH=str(ROOT), PYTHONDONTWRITEBYTECODE="1", **more)
+def adopt(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """`mlops-adopt FOLDER …`, without the time that a new process takes."""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            main([str(repository), *arguments])
+    except SystemExit as refusal:
+        return subprocess.CompletedProcess((), 1, printed.getvalue(), f"{refusal}\n")
+    return subprocess.CompletedProcess((), 0, printed.getvalue(), "")
 
 
 def adopted(repository: Path, *arguments: str) -> str:
@@ -160,11 +168,11 @@ def adopted(repository: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def refused(repository: Path, *arguments: str, **more: str) -> str:
+def refused(repository: Path, *arguments: str) -> str:
     """The one line of an adoption that has to be refused, and to change nothing at all."""
     before = state(repository) if repository.exists() else {}
     old = refs(repository) if (repository / ".git").exists() else {}
-    done = adopt(repository, *arguments, **more)
+    done = adopt(repository, *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert (state(repository) if repository.exists() else {}) == before
@@ -205,6 +213,7 @@ def answers(repository: Path) -> dict[str, str]:
 # ---- Each shape, without the hooks: those are tried further down
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in SHAPES if name != "notebooks"])
 def test_ci_comes_as_one_commit_and_nothing_else_changes(name: str, tmp_path: Path) -> None:
     """One commit on a new branch: new files, and additions to what both sides have."""
@@ -248,7 +257,9 @@ def facts_of(folder: Path, shape: Shape) -> Facts:
 
 
 @pytest.mark.parametrize(
-    ("name", "layout", "said"), zip(SHAPES, (*LAYOUTS, "notebooks"), PYTHONS), ids=list(SHAPES)
+    ("name", "layout", "said"),
+    list(zip(SHAPES, (*LAYOUTS, "notebooks"), PYTHONS)),
+    ids=list(SHAPES),
 )
 def test_what_can_be_read_is_not_asked(name: str, layout: str, said: str, tmp_path: Path) -> None:
     """Layout, Python and the way to install come from the repository."""
@@ -279,34 +290,40 @@ def test_style_of_theirs_is_read(files: Shape, wanted: tuple[str, ...], tmp_path
 # ---- Refused, or worked around, in one line
 
 
-def test_a_repository_that_takes_no_commit_is_refused(tmp_path: Path) -> None:
+def test_a_repository_that_takes_no_commit_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """No folder, no git, no commit, nobody's name, no Python: one line each, with the way out."""
     empty = tmp_path / "empty"
     assert "no such folder" in refused(empty, "repo.hygiene")
     empty.mkdir()
-    assert "git init" in refused(empty, "repo.hygiene", GIT_CEILING_DIRECTORIES=str(tmp_path))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
+    assert "git init" in refused(empty, "repo.hygiene")
     ok("git", "init", "--quiet", at=empty)
     assert "no commit yet" in refused(empty, "repo.hygiene")
     prose = made(tmp_path / "prose", {"README.md": "# Words\n"})
     assert "no Python" in refused(prose, "repo.hygiene")
     ok("git", "config", "--unset", "user.email", at=prose)
     ok("git", "config", "user.useConfigOnly", "true", at=prose)
-    nobody = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1", "EMAIL": ""}
-    assert "git config user.name" in refused(prose, "repo.hygiene", **nobody)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    assert "git config user.name" in refused(prose, "repo.hygiene")
 
 
 def test_what_a_capability_lacks_is_said_and_nothing_is_changed(tmp_path: Path) -> None:
     """CI without a test, an API without our core, a name that there is not, another forge."""
     repository = made(tmp_path / "notes", SHAPES["notebooks"])
     said = refused(repository, "repo.hygiene", "ci.tests")
-    assert 'needs a test that pytest finds' in said and 'CAPABILITIES="repo.hygiene"' in said
+    assert "needs a test that pytest finds" in said and 'CAPABILITIES="repo.hygiene"' in said
     assert "serving.api: needs the core" in refused(repository, "serving.api")
     assert "settings.py (Settings)" in refused(repository, "serving.api")
     assert "ci.tets: no such capability" in refused(repository, "ci.tets")
     other = made(tmp_path / "other", SHAPES["poetry"], remote="https://codeberg.org/ada/calc.git")
     assert "CI=github, CI=gitlab" in refused(other, "ci.tests")
     adopted(other, "ci.tests", "--ci", "gitlab")
-    conda = made(tmp_path / "conda", {"environment.yml": "name: x\n", "test_a.py": TEST.format("a")})
+    conda = made(
+        tmp_path / "conda", {"environment.yml": "name: x\n", "test_a.py": TEST.format("a")}
+    )
     assert "environment.yml is conda's" in refused(conda, "ci.tests")
 
 
@@ -344,6 +361,7 @@ def test_uncommitted_work_is_left_alone_and_not_read(tmp_path: Path) -> None:
     assert blob(repository, "one.py").decode() == CODE
 
 
+@pytest.mark.slow
 def test_a_detached_head_works(tmp_path: Path) -> None:
     """The branch begins at the commit that is checked out."""
     repository = made(tmp_path / "calc", SHAPES["poetry"])
@@ -353,6 +371,7 @@ def test_a_detached_head_works(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_shallow_clone_works(tmp_path: Path) -> None:
     """A clone without history gets its commit, too."""
     origin = made(tmp_path / "origin", SHAPES["poetry"])
@@ -364,6 +383,7 @@ def test_a_shallow_clone_works(tmp_path: Path) -> None:
     adopted(tmp_path / "calc", "repo.hygiene")
 
 
+@pytest.mark.slow
 def test_a_submodule_stays_and_ci_fetches_it(tmp_path: Path) -> None:
     """The commit of a submodule stays named; the job of the tests checks it out."""
     inner = made(tmp_path / "inner", {"README.md": "# Inner\n"})
@@ -397,6 +417,7 @@ def test_a_folder_of_a_larger_repository_is_adopted_by_itself(tmp_path: Path) ->
     assert tests["defaults"] == {"run": {"working-directory": "packages/calc"}}
 
 
+@pytest.mark.slow
 def test_what_stands_where_ours_would_go_is_left_alone(tmp_path: Path) -> None:
     """Files, folders and links of theirs, and what does the same under another name."""
     shape = SHAPES["poetry"] | {
@@ -417,6 +438,7 @@ def test_what_stands_where_ours_would_go_is_left_alone(tmp_path: Path) -> None:
     assert "Left alone:" in message and "- renovate.json:" in message
 
 
+@pytest.mark.slow
 def test_gitlab_is_read_from_the_remote(tmp_path: Path) -> None:
     """A remote on a GitLab of one's own brings GitLab's files, and none of GitHub's."""
     remote = "https://gitlab.example.com/ada/calc.git"
@@ -429,6 +451,7 @@ def test_gitlab_is_read_from_the_remote(tmp_path: Path) -> None:
 # ---- Again, and later
 
 
+@pytest.mark.slow
 def test_a_branch_that_is_there_is_not_touched(tmp_path: Path) -> None:
     """A second run says that the branch is there; another name works."""
     repository = made(tmp_path / "calc", SHAPES["poetry"])
@@ -438,6 +461,7 @@ def test_a_branch_that_is_there_is_not_touched(tmp_path: Path) -> None:
     assert "no name for a branch" in refused(repository, "ci.review", "--branch", "a..b")
 
 
+@pytest.mark.slow
 def test_more_capabilities_come_later(tmp_path: Path) -> None:
     """What was adopted stays as it is, also where they have edited it; only what is new comes."""
     repository = made(tmp_path / "calc", SHAPES["poetry"])
@@ -477,7 +501,12 @@ def test_a_newer_template_brings_what_has_changed_and_no_edit_is_lost() -> None:
 def test_a_block_of_ours_in_a_file_of_theirs_follows_the_template() -> None:
     """A shared file gets the new block in the place of the old one, in its own line ends."""
     theirs = b"# theirs\r\n*.pyc\r\n\r\n.env\r\n*.old\r\n# after\r\n"
-    found = merge({".gitignore": b".env\n*.new\n"}, {".gitignore": b".env\n*.old\n"}, {".gitignore": theirs}.get, {})
+    found = merge(
+        {".gitignore": b".env\n*.new\n"},
+        {".gitignore": b".env\n*.old\n"},
+        {".gitignore": theirs}.get,
+        {},
+    )
     assert found.changed == {".gitignore": theirs.replace(b"*.old", b"*.new")}
 
 
@@ -487,7 +516,10 @@ def test_a_block_of_ours_in_a_file_of_theirs_follows_the_template() -> None:
 def test_hooks_are_added_behind_theirs_and_nothing_moves() -> None:
     """Indentation, comments and what follows the list stay; a hook of theirs is not doubled."""
     ours = "repos:\n  - repo: local\n    hooks:\n"
-    lines = [f"      - {{id: {name}, name: x, entry: x, language: python}}\n" for name in ("black", "trailing-whitespace", "check-json")]
+    lines = [
+        f"      - {{id: {name}, name: x, entry: x, language: python}}\n"
+        for name in ("black", "trailing-whitespace", "check-json")
+    ]
     after = into_hooks(THEIR_HOOKS, ours + "".join(lines), "")
     block = "- repo: local\n  hooks:\n  " + lines[2].strip().join(["  ", "\n"])
     assert only_adds(THEIR_HOOKS.encode(), after.encode())

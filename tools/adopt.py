@@ -82,10 +82,10 @@ def blocked(copy: Copy, names: list[str]) -> dict[str, str]:
         above = [copy.root / parent for parent in Path(name).parents if str(parent) != "."]
         if any(it.is_symlink() or it.is_file() for it in above) or (copy.root / name).is_symlink():
             found[name] = "a link, or no folder, stands there"
-        elif not tracked and os.path.lexists(copy.theirs.top / name):
-            found[name] = "a file that is not committed stands there"
         elif not tracked and (copy.root / name).is_dir():
             found[name] = "a folder of yours stands there"
+        elif not tracked and os.path.lexists(copy.theirs.top / name):
+            found[name] = "a file that is not committed stands there"
         elif not tracked and (other := done_by(name, copy.listed())):
             found[name] = f"{other} does it already"
     return found
@@ -184,10 +184,10 @@ def adopt(asked: Asked) -> str:
         return "\n\n".join(parts)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Adopt as the command line says; a refusal goes to standard error, and ends with 1."""
     try:
-        print(adopt(options()))
+        print(adopt(options(arguments)))
     except Refused as refusal:
         sys.exit(re.sub(r"\s*\n\s*", "; ", str(refusal)))
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -144,6 +145,7 @@ def modules(glob: str) -> list[Path]:
     return [it for path in found for it in (path.rglob("*.py") if path.is_dir() else [path])]
 
 
+@cache
 def imported(path: Path) -> dict[str, set[str]]:
     """What a module of the core takes from others of it: files, and the names from each."""
     found: dict[str, set[str]] = {}
