@@ -423,6 +423,7 @@ def test_what_stands_where_ours_would_go_is_left_alone(tmp_path: Path) -> None:
     shape = SHAPES["poetry"] | {
         ".github/workflows/ci.yml": "on: push\n",
         ".github/dependabot.yml": "version: 2\n",
+        ".github/PULL_REQUEST_TEMPLATE.md": "Say why.\n",
         ".github/rulesets/main.json/README.md": "A folder\n",
     }
     repository = made(tmp_path / "calc", shape)
@@ -430,7 +431,8 @@ def test_what_stands_where_ours_would_go_is_left_alone(tmp_path: Path) -> None:
     for name, why in {
         ".github/workflows/ci.yml": "a file of yours",
         "renovate.json": r"\.github/dependabot\.yml does it already",
-        ".github/rulesets/main.json": "a folder of yours",
+        ".github/rulesets/main.json": "a folder, a link or a submodule",
+        ".github/pull_request_template.md": r"\.github/PULL_REQUEST_TEMPLATE\.md does it already",
     }.items():
         assert re.search(rf"^{re.escape(name)} +{why}", said, re.MULTILINE), said
         assert name not in changes(repository)

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, commit, ok, plant, run
+from conftest import ROOT, commit, ok, plant, python, run
 from forges import github, gitlab
 from test_adopt import BRANCH, CODE, SHAPES, adopt, adopted, answers, blob, changes, made, only_adds
 
@@ -186,3 +186,25 @@ def test_it_is_run_from_the_template_by_uvx(template: Path, tmp_path: Path) -> N
         ["git", "rev-parse", "HEAD"], cwd=template, check=True, capture_output=True, text=True
     )
     assert (record["template"], record["commit"]) == (str(template), head.stdout.strip())
+
+
+def test_a_newer_template_is_taken_by_the_same_command(template: Path, tmp_path: Path) -> None:
+    """The recorded version is rendered again: what came and was left follows, an edit of theirs stays."""
+    newer = tmp_path / "mlops-ladder"
+    ok("git", "clone", "--quiet", str(template), str(newer), at=tmp_path)
+    repository = made(tmp_path / "calc", SHAPES["poetry"])
+    command = [python(), str(newer / "tools/adopt.py"), str(repository), "ci.tests", "ci.review"]
+    ok(*command, at=tmp_path, PYTHONPATH=str(newer))
+    ok("git", "branch", "-d", BRANCH, at=merged(repository))
+    plant(repository / "renovate.json", "3 days", "9 days")
+    commit(repository, "Mine")
+    files = newer / "templates/adopted/[[cookiecutter.project_slug]]"
+    plant(files / ".github/workflows/ci.yml", "timeout-minutes: 30", "timeout-minutes: 31")
+    plant(files / "renovate.json", "on the dashboard", "on the board")
+    commit(newer, "Newer")
+    said = ok(*command, at=tmp_path, PYTHONPATH=str(newer))
+    assert changes(repository) == {".cruft.json": "M", ".github/workflows/ci.yml": "M"}
+    assert "timeout-minutes: 31" in blob(repository, ".github/workflows/ci.yml").decode()
+    assert re.search(r"^renovate\.json +a file of yours", said, re.MULTILINE), said
+    head = ok("git", "rev-parse", "HEAD", at=newer).strip()
+    assert json.loads(blob(repository, ".cruft.json"))["commit"] == head

@@ -26,6 +26,7 @@ from adopt_report import Result, ending, listed, nothing, read, told
 from adopt_trial import tried
 
 BRANCH = "mlops-adopt"
+FOLDER, FILES = "040000", ("100644", "100755")  # the modes of git
 REVISIONS = ".git-blame-ignore-revs"
 
 
@@ -78,15 +79,14 @@ def blocked(copy: Copy, names: list[str]) -> dict[str, str]:
     """Our paths that something else than a committed file of theirs stands in the way of."""
     found = {}
     for name in names:
-        tracked = copy.blob(name) is not None
-        above = [copy.root / parent for parent in Path(name).parents if str(parent) != "."]
-        if any(it.is_symlink() or it.is_file() for it in above) or (copy.root / name).is_symlink():
-            found[name] = "a link, or no folder, stands there"
-        elif not tracked and (copy.root / name).is_dir():
-            found[name] = "a folder of yours stands there"
-        elif not tracked and os.path.lexists(copy.theirs.top / name):
+        mode, above = copy.mode(name), Path(name).parents
+        if {copy.mode(str(it)) for it in above if str(it) != "."} - {"", FOLDER}:
+            found[name] = "a file, a link or a submodule stands where its folder would be"
+        elif mode and mode not in FILES:
+            found[name] = "a folder, a link or a submodule stands there"
+        elif not mode and os.path.lexists(copy.theirs.top / name):
             found[name] = "a file that is not committed stands there"
-        elif not tracked and (other := done_by(name, copy.listed())):
+        elif not mode and (other := done_by(name, copy.listed())):
             found[name] = f"{other} does it already"
     return found
 

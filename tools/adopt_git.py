@@ -141,6 +141,11 @@ class Copy:
         """Does the commit name commits of other repositories?"""
         return b"160000 " in git(self.root, "ls-files", "--stage")
 
+    def mode(self, name: str) -> str:
+        """What a path is in their commit, as git writes it; empty where it is nothing."""
+        listed = git(self.root, "ls-tree", "-z", self.theirs.head, "--", name)
+        return listed.decode("utf-8", "replace").partition(" ")[0]
+
     def blob(self, name: str) -> bytes | None:
         """The bytes of a path as their commit has them, not as they would be checked out."""
         listed = git(self.root, "ls-tree", "-z", self.theirs.head, "--", name)

@@ -107,6 +107,6 @@ def in_their_lines(theirs: str, plain: str, text: str) -> str:
 
 def done_by(name: str, files: Iterable[str]) -> str:
     """The file of theirs that does what one of ours would; empty without one."""
-    others = (it for it in files if it.lower() != name and "workflows/" not in it)
+    others = (it for it in files if it != name and "workflows/" not in it)
     patterns = DOES.get(name, ())
     return next((it for it in others if any(fnmatch.fnmatch(it.lower(), p) for p in patterns)), "")
