@@ -146,7 +146,8 @@ def test_gitlab_runs_hooks_and_tests(tmp_path: Path) -> None:
     repository = made(tmp_path / "all", shape | {"README.md": "# All\n"}, remote=remote)
     done = adopt(repository / "pack/calc", "repo.vcs", "ci.tests")
     assert done.returncode == 0, done.stderr
-    found = gitlab(merged(repository), **HOOKS_CACHE)
+    assert gitlab(merged(repository), "required").results == {"required": "failure"}
+    found = gitlab(repository, **HOOKS_CACHE)
     assert found.results == {"hooks": "success", "tests": "success", "required": "success"}, found
     plant(repository / "pack/calc/src/calc/__init__.py", "return 1", "return 2")
     commit(repository, "A fault")

@@ -175,11 +175,11 @@ def adopt(asked: Asked) -> str:
         before = known(adoption.record).get("capabilities", "").split()
         if not wants:
             return listed(adoption.facts, adoption.offers, before)
-        names = adoption.names()
+        names, facts = adoption.names(), read(adoption.facts, *adoption.forge)
         result = adoption.made(names)
         if result.commit:
             copy.deliver(asked.branch)
-        parts = [read(adoption.facts, *adoption.forge), *told(result, copy, adoption.offers)]
+        parts = [facts, *told(result, copy, adoption.offers)]
         parts += ending(result, theirs, asked.branch) if result.commit else [nothing(names)]
         return "\n\n".join(parts)
 
