@@ -1,4 +1,4 @@
-"""`make adopt`: hooks and CI for repositories that we did not make, and nothing else of theirs changes."""
+"""`make adopt`: hooks and CI for repositories that we did not make; nothing else of theirs changes."""
 
 import contextlib
 import io
@@ -7,18 +7,16 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, commit, ok, python, run
+from conftest import ROOT, commit, ok
 
 sys.path += [str(ROOT / "tools"), str(ROOT)]
 
 from adopt import main  # pylint: disable=wrong-import-position  # its folder is named above
 from adopt_facts import Facts  # pylint: disable=wrong-import-position
-from adopt_git import Refused  # pylint: disable=wrong-import-position
 from adopt_install import install  # pylint: disable=wrong-import-position
 from adopt_join import into_hooks, into_pyproject  # pylint: disable=wrong-import-position
 from adopt_merge import in_their_lines, merge  # pylint: disable=wrong-import-position
@@ -375,7 +373,8 @@ def test_a_detached_head_works(tmp_path: Path) -> None:
 def test_a_shallow_clone_works(tmp_path: Path) -> None:
     """A clone without history gets its commit, too."""
     origin = made(tmp_path / "origin", SHAPES["poetry"])
-    commit(origin, "Two") if (origin / "x").write_text("x") else None
+    (origin / "two.py").write_text("TWO = 2\n", encoding="utf-8")
+    commit(origin, "Two")
     command = ["git", "clone", "--quiet", "--depth=1", f"file://{origin}", "calc"]
     ok(*command, at=tmp_path)
     for name, value in {"user.name": "Ada", "user.email": "ada@example.com"}.items():

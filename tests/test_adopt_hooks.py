@@ -190,7 +190,7 @@ def test_it_is_run_from_the_template_by_uvx(template: Path, tmp_path: Path) -> N
 
 
 def test_a_newer_template_is_taken_by_the_same_command(template: Path, tmp_path: Path) -> None:
-    """The recorded version is rendered again: what came and was left follows, an edit of theirs stays."""
+    """The recorded version is rendered again: what was left as it came follows, an edit stays."""
     newer = tmp_path / "mlops-ladder"
     ok("git", "clone", "--quiet", str(template), str(newer), at=tmp_path)
     repository = made(tmp_path / "calc", SHAPES["poetry"])
