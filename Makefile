@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE # where an image sets it, each start compiles all libraries anew
 OUT ?= ..
 
-.PHONY: help setup demo new test test-all test-fast check locks docs
+.PHONY: help setup demo new adopt maturity test test-all test-fast check locks docs
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -23,6 +23,13 @@ demo: setup ## generate a level-2 project in demo/: train, gate, serve, predict,
 
 new: setup ## [OUT=folder]: ask the questions and generate a project (default: beside this folder)
 	@$(BIN)/cookiecutter . --output-dir "$(OUT)"
+
+adopt: setup ## REPO=folder [CAPABILITIES="…" | LEVEL=n] [CI=…] [BRANCH=…] [FORMAT=yes] [TRY=yes]: hooks and CI for a repository of yours
+	@PYTHONPATH="$(CURDIR)" $(BIN)/python tools/adopt.py "$${REPO:?name the repository: REPO=folder}" $(CAPABILITIES) \
+	$(if $(LEVEL),--level $(LEVEL)) $(if $(CI),--ci $(CI)) $(if $(BRANCH),--branch "$$BRANCH") $(if $(FORMAT),--format) $(if $(TRY),--try)
+
+maturity: setup ## REPO=folder [ARGS=--markdown]: the level of any repository, from evidence
+	@$(BIN)/python -B '{{cookiecutter.project_slug}}/tools/maturity.py' "$${REPO:?name the repository: REPO=folder}" $(ARGS)
 
 test: setup ## all tests: trainings, climbs, services, images, forges; Debian, root, an hour
 	@$(BIN)/pytest -n 2 --dist loadfile

@@ -1,0 +1,196 @@
+"""Bring hooks, CI and review rules to a repository that we did not make: one commit on a branch.
+
+make adopt REPO=path CAPABILITIES="repo.vcs ci.tests", or from anywhere:
+uvx --from path/or/git+URL mlops-adopt FOLDER repo.vcs ci.tests
+
+Their checked-out files, index and configuration stay as they are.  Without capabilities it lists
+what the repository can have.  See docs/adopting.md.
+"""
+
+import argparse
+import os
+import re
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from adopt_answers import answered, forge_of, record_of
+from adopt_facts import Facts
+from adopt_git import Copy, Refused, Theirs, answer, copied, opened
+from adopt_hooks import EXCUSED, excuses, first_run, formatted, recorded
+from adopt_join import HOOK, HOOKS
+from adopt_merge import RECORD, Merge, done_by, merge
+from adopt_offers import chosen, offers
+from adopt_render import Answers, based, known, origin, render
+from adopt_report import Result, ending, listed, nothing, read, told
+from adopt_trial import tried
+
+BRANCH = "mlops-adopt"
+FOLDER, FILES = "040000", ("100644", "100755")  # the modes of git
+REVISIONS = ".git-blame-ignore-revs"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line asks for."""
+
+    folder: Path
+    capabilities: str
+    level: int | None = None
+    branch: str = BRANCH
+    forge: str = ""
+    format: bool = False
+    trial: bool = False
+
+
+def options(arguments: list[str] | None = None) -> Asked:
+    """The command line, read."""
+    parser = argparse.ArgumentParser(
+        prog="mlops-adopt", description=str(__doc__).split("\n", maxsplit=1)[0]
+    )
+    parser.add_argument("folder", type=Path, help="the repository, or a folder of it")
+    parser.add_argument("capabilities", nargs="*", help="such as repo.vcs ci.tests; without: list")
+    parser.add_argument("--level", type=int, choices=range(5), help="all that fits up to a level")
+    parser.add_argument("--branch", default=BRANCH, help=f"the new branch (default: {BRANCH})")
+    parser.add_argument(
+        "--ci", choices=("github", "gitlab"), default="", help="default: the remote"
+    )
+    parser.add_argument(
+        "--format", action="store_true", help="format the code, as a commit of its own"
+    )
+    parser.add_argument(
+        "--try", dest="trial", action="store_true", help="first run what CI would run"
+    )
+    it = parser.parse_args(arguments)
+    names = " ".join(it.capabilities)
+    return Asked(it.folder, names, it.level, it.branch, it.ci, it.format, it.trial)
+
+
+def refuse_branch(theirs: Theirs, branch: str) -> None:
+    """Refuse a branch that is there, or that git does not take."""
+    if answer(theirs.top, "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}"):
+        way = f"merge it, delete it (git branch -D {branch}), or BRANCH=another"
+        raise Refused(f"{branch}: there is such a branch: {way}")
+    if not answer(theirs.top, "check-ref-format", "--branch", branch):
+        raise Refused(f"{branch!r}: no name for a branch")
+
+
+def blocked(copy: Copy, names: list[str]) -> dict[str, str]:
+    """Our paths that something else than a committed file of theirs stands in the way of."""
+    found = {}
+    for name in names:
+        mode, above = copy.mode(name), Path(name).parents
+        if {copy.mode(str(it)) for it in above if str(it) != "."} - {"", FOLDER}:
+            found[name] = "a file, a link or a submodule stands where its folder would be"
+        elif mode and mode not in FILES:
+            found[name] = "a folder, a link or a submodule stands there"
+        elif not mode and os.path.lexists(copy.theirs.top / name):
+            found[name] = "a file that is not committed stands there"
+        elif not mode and (other := done_by(name, copy.listed())):
+            found[name] = f"{other} does it already"
+    return found
+
+
+class Adoption:
+    """One adoption, in a copy of their commit."""
+
+    def __init__(self, asked: Asked, copy: Copy) -> None:
+        self.asked, self.copy = asked, copy
+        self.facts = Facts(copy.root, copy.theirs.prefix, tuple(copy.listed()))
+        self.forge = forge_of(asked.forge, copy.theirs.remote, self.facts)
+        self.record = record_of(self.facts)
+        self.offers = offers(self.facts, self.forge[0])
+        self.base = based(self.record, copy.theirs.prefix)
+
+    def names(self) -> list[str]:
+        """What is asked for and what was adopted before, in the order of the levels."""
+        before = known(self.record).get("capabilities", "").split()
+        wanted = chosen(self.offers, self.asked.capabilities, self.asked.level)
+        return [name for name in self.offers if name in {*before, *wanted}]
+
+    def merged(self, answers: Answers) -> Merge:
+        """What our files for these answers change in theirs."""
+        ours = render(answers, origin(), self.facts.prefix)
+        return merge(ours, self.base, self.copy.blob, blocked(self.copy, list(ours)))
+
+    def hooks(self, answers: Answers, found: Merge) -> str:
+        """The hooks that come, a line each: of ours those which theirs do not do already."""
+        lines = render(answers, origin(), "").get(HOOKS, b"").decode().splitlines(keepends=True)
+        after = found.changed.get(HOOKS, b"").decode("utf-8", "replace")
+        there = {
+            line.strip()
+            for line in (self.copy.blob(HOOKS) or b"").decode("utf-8", "replace").split("\n")
+        }
+        come = {line.strip() for line in after.splitlines()} - there
+        return "".join(line for line in lines if HOOK.match(line) and line.strip() in come)
+
+    def made(self, names: list[str]) -> Result:
+        """The commit in the copy, with FORMAT another one before it; none where nothing changes."""
+        before = known(self.record)
+        answers = answered(self.copy, self.facts, self.forge[0], names, before)
+        answers |= {name: before[name] for name in EXCUSED.values() if name in before}
+        found = self.merged(answers)
+        if set(found.changed) <= {self.facts.prefix + RECORD}:
+            return Result(found)
+        result, extra = Result(found), {}
+        if hooks := self.hooks(answers, found):
+            self.copy.stage(found.changed)
+            findings = first_run(self.copy, hooks, found.changed, self.asked.format)
+            answers |= excuses(findings)
+            style = formatted(self.copy, set(found.changed), STYLE) if self.asked.format else ""
+            result = Result(self.merged(answers), findings, style)
+            self.copy.stage(result.merge.changed)
+            extra = recorded(self.copy, hooks, self.facts.prefix)
+        if result.style:
+            lines = self.copy.blob(REVISIONS) or b""
+            extra[REVISIONS] = lines + f"# {STYLE.splitlines()[0]}\n{result.style}\n".encode()
+        result.merge.changed |= extra
+        self.copy.stage(result.merge.changed)
+        commit = self.copy.commit(message(names, result.merge))
+        asked = self.asked.trial and "tests" in answers["jobs"].split()
+        return replace(result, commit=commit, trial=tried(self.copy, answers) if asked else "")
+
+
+STYLE = "Format the code\n\nWhat the adopted hooks change in every file, and nothing else."
+
+
+def message(names: list[str], found: Merge) -> str:
+    """The words of the commit: what came, what was left alone and why."""
+    rows = [f"- {name}: {why}" for name, why in found.alone.items()]
+    return "\n".join(
+        [f"Adopt {', '.join(names)}", *(["", "Left alone:", *rows] if rows else []), ""]
+    )
+
+
+def adopt(asked: Asked) -> str:
+    """Adopt; what there is to say of it.  Refused where it cannot be done, with nothing changed."""
+    theirs = opened(asked.folder)
+    wants = asked.level is not None or asked.capabilities.strip()
+    if wants:
+        refuse_branch(theirs, asked.branch)
+    with copied(theirs) as copy:
+        adoption = Adoption(asked, copy)
+        if adoption.facts.layout == "no Python":
+            raise Refused(f"{asked.folder}: no Python in it: neither a module nor a notebook")
+        before = known(adoption.record).get("capabilities", "").split()
+        if not wants:
+            return listed(adoption.facts, adoption.offers, before)
+        names, facts = adoption.names(), read(adoption.facts, *adoption.forge)
+        result = adoption.made(names)
+        if result.commit:
+            copy.deliver(asked.branch)
+        parts = [facts, *told(result, copy, adoption.offers)]
+        parts += ending(result, theirs, asked.branch) if result.commit else [nothing(names)]
+        return "\n\n".join(parts)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Adopt as the command line says; a refusal goes to standard error, and ends with 1."""
+    try:
+        print(adopt(options(arguments)))
+    except Refused as refusal:
+        sys.exit(re.sub(r"\s*\n\s*", "; ", str(refusal)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,150 @@
+"""The answers that our files are rendered with: read, but where an earlier adoption set them."""
+
+import json
+import re
+import sys
+from typing import Any
+from urllib.parse import urlsplit
+
+from adopt_facts import Facts
+from adopt_git import Copy, Refused, git
+from adopt_install import install, installable
+from adopt_merge import RECORD
+from adopt_python import python_of
+from adopt_render import INSIDE, Answers
+from adopt_style import called_length, formatter, line_length, linter
+
+# What comes where they pin no version, or one that is older than the second number.
+VERSIONS = {
+    "black": ("26.10.1", 23),
+    "pylint": ("4.1.4", 3),
+    "ruff": ("0.17.6", 0),
+    "yapf": ("0.43.0", 0),
+    "autopep8": ("2.3.2", 2),
+    "flake8": ("7.5.0", 6),
+}
+OWN_LENGTH, BLACKS_LENGTH = "100", "88"
+IGNORED = """.env .env.* !.env.example *.pem *.key __pycache__/ *.py[cod] *.egg-info/ .venv/ build/
+dist/ .ipynb_checkpoints/ .mypy_cache/ .pytest_cache/ .coverage mlruns/ mlartifacts/ *.db *.sqlite3 .idea/
+.vscode/ .DS_Store"""
+# Answers that stay as they were once their capability has been adopted.
+SETTLED = {
+    "repo.hygiene": ("ignored",),
+    "repo.vcs": ("formatter", "linter", "line_length", "notebooks", "hooks_python")
+    + ("formatter_version", "linter_version", "formatter_settings", "linter_settings"),
+    "ci.tests": ("python_version", "tests", "source", "submodules", "history", "pytest_table"),
+}
+PLAIN = re.compile(r"[\w./@+-]*")
+
+
+def record_of(facts: Facts) -> dict[str, Any]:
+    """The record of an earlier adoption, or nothing.  Refused in a project of the template."""
+    try:
+        record = json.loads(facts.text(RECORD) or "{}")
+        answers = record.get("context", {}).get("cookiecutter", {})
+    except (ValueError, AttributeError):
+        return {}
+    if {"maturity_level", "framework"} <= set(answers):
+        raise Refused(f"{RECORD}: made by this template: in the project, make climb LEVEL=n")
+    return record if record.get("directory") == INSIDE else {}
+
+
+def forge_of(asked: str, remote: str, facts: Facts) -> tuple[str, str]:
+    """The forge, and what says so; nothing where the remote is on another one."""
+    host = urlsplit(remote if "://" in remote else "ssh://" + remote.replace(":", "/", 1)).hostname
+    if asked:
+        return asked, "as asked"
+    for forge in ("github", "gitlab"):
+        if remote and forge in (host or ""):
+            return forge, str(host)
+    if ".gitlab-ci.yml" in facts.everything:
+        return "gitlab", ".gitlab-ci.yml"
+    if any(name.startswith(".github/") for name in facts.everything):
+        return "github", ".github"
+    return ("", str(host)) if host and "://" in remote else ("github", "no remote: assumed")
+
+
+def answered(copy: Copy, facts: Facts, forge: str, names: list[str], before: Answers) -> Answers:
+    """The answers for these capabilities: read, but where they are settled already."""
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", facts.prefix or copy.theirs.top.name).strip("-").lower()
+    answers = {
+        "project_slug": slug or "adopted",
+        "capabilities": " ".join(names),
+        "folder": facts.prefix,
+        "ci": forge or "github",
+        "branch": copy.theirs.main,
+        "install": install(facts)[0],
+        "history": "yes" if facts.versioned_by_git else "no",
+        "submodules": "yes" if copy.submodules() else "no",
+        "ignored": " ".join(ignored(copy, facts)),
+        "notebooks": "strip" if facts.notebooks and not facts.shown else "keep",
+        "python_version": python_of(facts)[0],
+        "hooks_python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        **tested(facts),
+        **styled(facts),
+    }
+    for capability in before.get("capabilities", "").split():
+        settled = SETTLED.get(capability, ())
+        answers |= {name: before[name] for name in settled if name in before}
+    answers["jobs"] = " ".join(jobs(facts, names, before))
+    for name in ("folder", "branch", "tests", "source"):
+        if not PLAIN.fullmatch(answers[name]):
+            raise Refused(
+                f"{answers[name]!r}: {name} with signs that a CI file cannot hold as they are"
+            )
+    return answers
+
+
+def jobs(facts: Facts, names: list[str], before: dict[str, str]) -> list[str]:
+    """The jobs of CI: hooks where we bring them, tests where CI runs none yet."""
+    if "ci.tests" not in names:
+        return []
+    own = "tests" in before.get("jobs", "").split() or not facts.tested_by()
+    return ["hooks"] * ("repo.vcs" in names) + ["tests"] * own
+
+
+def tested(facts: Facts) -> dict[str, str]:
+    """How pytest is called."""
+    settings = facts.text(facts.pytest_settings) if facts.pytest_settings else ""
+    tests = "" if "testpaths" in settings else facts.test_folder
+    source = "src" if facts.layout == "src layout" and not installable(facts) else ""
+    table = bool(facts.pyproject and not facts.pytest_settings and (tests or source))
+    return {"tests": tests, "source": source, "pytest_table": "yes" if table else "no"}
+
+
+def styled(facts: Facts) -> dict[str, str]:
+    """Formatter, linter and length of lines: theirs where they have them."""
+    theirs, lints, here = formatter(facts)[0], linter(facts)[0], bool(facts.pyproject)
+    usual = BLACKS_LENGTH if theirs == "black" else OWN_LENGTH
+    length, settings = line_length(facts)[0] or usual, "table" if here else "args"
+    if theirs == "black" and "black" not in facts.tools:
+        length, settings = called_length(facts) or usual, "args"
+    elif theirs:
+        settings = "theirs"
+    return {
+        "formatter": theirs or "black",
+        "formatter_version": version(facts, theirs or "black"),
+        "formatter_settings": settings,
+        "linter": lints or "pylint",
+        "linter_version": version(facts, lints or "pylint"),
+        "linter_settings": "theirs" if lints else "table" if here else "file",
+        "line_length": length,
+    }
+
+
+def version(facts: Facts, name: str) -> str:
+    """The version of a tool: theirs where one is pinned that the hooks can use, else ours."""
+    ours, oldest = VERSIONS[name]
+    texts = [
+        facts.text(it) for it in facts.files if it.endswith((".lock", ".txt")) and "/" not in it
+    ]
+    locked = re.compile(rf'^name = "{name}"\nversion = "([\d.]+)"|^{name}==([\d.]+)', re.MULTILINE)
+    found = [one or other for text in texts for one, other in locked.findall(text)]
+    return found[0] if found and int(found[0].split(".")[0]) >= oldest else ours
+
+
+def ignored(copy: Copy, facts: Facts) -> list[str]:
+    """The patterns to leave out of git which hide no file that is committed."""
+    at = copy.root / facts.prefix
+    listed = ("ls-files", "--cached", "--ignored", "-z")
+    return [it for it in IGNORED.split() if it[0] == "!" or not git(at, *listed, f"--exclude={it}")]

@@ -1,0 +1,191 @@
+"""Which capabilities a repository that we did not make can have, and what the others lack there."""
+
+import ast
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+from adopt_facts import Facts
+from adopt_git import Refused
+from adopt_install import install
+
+HERE = Path(__file__).resolve().parent
+# In the template, and in what `uvx` installs of it.
+MANIFEST = next(
+    path
+    for path in (HERE.parent / "capabilities.yml", HERE / "checks/manifest.yml")
+    if path.exists()
+)
+CORE = next(
+    path
+    for path in (
+        HERE.parent / "{{cookiecutter.project_slug}}/src/{{cookiecutter.package_name}}",
+        HERE / "adopt_core",
+    )
+    if path.exists()
+)
+FIRST = ("contract.py", "problem.py", "settings.py", "training.py")  # what level 0 stands on
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A capability for this repository: what it lacks, or nothing, and whether it is there."""
+
+    id: str
+    level: int
+    title: str
+    missing: str = ""
+    here: str = ""
+
+
+def offers(facts: Facts, forge: str) -> dict[str, Offer]:
+    """Every capability that the template has, in the order of its levels."""
+    loaded: Any = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
+    known = {k: it for k, it in loaded["capabilities"].items() if not it.get("planned")}
+    return {name: offer(facts, forge, name, entry) for name, entry in known.items()}
+
+
+def offer(facts: Facts, forge: str, name: str, entry: dict[str, Any]) -> Offer:
+    """One capability for this repository."""
+    here = shown(entry, facts)
+    if name in ADOPTED:
+        check, words = ADOPTED[name]
+        return Offer(name, entry["level"], words, check(facts, forge), here)
+    lacking = sorted(needs(entry, facts))
+    missing = "needs the core of a generated project: " + ", ".join(lacking[:3])
+    missing += f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
+    if not any(modules(glob) for glob in entry["paths"]):
+        missing = ALONE.get(name, "comes with a generated project only: " + ", ".join(lacking[:2]))
+    if not lacking:
+        missing = "its core is here: bring back .cruft.json (git log -- .cruft.json), then climb"
+    return Offer(name, entry["level"], entry["title"], missing, here)
+
+
+def shown(entry: dict[str, Any], facts: Facts) -> str:
+    """The file of theirs that shows a capability as it is usual elsewhere; empty without one."""
+    for name in facts.files:
+        for place in entry.get("elsewhere", []):
+            if fnmatch(name, place) or name.startswith(f"{place}/"):
+                return name
+    wanted = "|".join(map(re.escape, entry.get("imports", []))) or "-"
+    used = re.compile(rf"^\s*(?:import|from)\s+(?:{wanted})\b", re.MULTILINE)
+    return next((it for it in facts.modules if used.search(facts.text(it))), "")
+
+
+def nothing(_: Facts, __: str) -> str:
+    """What every repository has."""
+    return ""
+
+
+def a_forge(_: Facts, forge: str) -> str:
+    """What reviews need: a place that holds them."""
+    return "" if forge else "needs a remote on GitHub or GitLab; or say CI=github, CI=gitlab"
+
+
+def tests(facts: Facts, forge: str) -> str:
+    """What CI needs: a forge, tests to run, and a way to install what they import."""
+    if missing := a_forge(facts, forge):
+        return missing
+    if not facts.test_files:
+        return "needs a test that pytest finds (test_*.py with a function test_…): there is none"
+    if install(facts)[0]:
+        return ""
+    conda = [name for name in facts.files if name in ("environment.yml", "environment.yaml")]
+    found = f"{conda[0]} is conda's" if conda else "there is none"
+    return f"needs pyproject.toml, setup.py, requirements.txt, Pipfile or a lock: {found}"
+
+
+# What can be adopted: what it needs, and what it brings here.
+ADOPTED = {
+    "repo.hygiene": (nothing, "entries in .gitignore: secrets, caches, environments, runs"),
+    "repo.vcs": (
+        nothing,
+        "pre-commit hooks: formatter, pylint with a baseline, eight small checks",
+    ),
+    "ci.tests": (tests, "CI: your tests, and the hooks where they are adopted"),
+    "ci.review": (a_forge, "a form for changes, branch rules as code, dependency updates"),
+}
+# What needs no core, and no adoption either.
+ALONE = {
+    "repo.entrypoint": "yours to write: a README with the commands that start it",
+    "env.lock": "one command of your own: uv lock, or poetry lock",
+    "gov.ownership": "yours to write: CODEOWNERS",
+    "doc.site": "yours to write: mkdocs.yml and its pages",
+}
+
+
+def needs(entry: dict[str, Any], facts: Facts) -> Iterator[str]:
+    """The files, with a name, that a capability builds on and that this repository has not."""
+    wanted: dict[str, set[str]] = {}
+    own = [path for glob in entry["paths"] for path in modules(glob)]
+    for path in own:
+        for file, defined in imported(path).items():
+            if CORE / file not in own:
+                wanted.setdefault(file, set()).update(defined)
+    for file in () if own else FIRST:
+        wanted[file] = {"read_data", "build_model"} if file == "problem.py" else set()
+    for file, defined in wanted.items():
+        there = defines(facts.text(f"{facts.package}/{file}")) if facts.package else None
+        if there is None or defined - there:
+            example = min(defined - (there or set()), default="")
+            yield f"{file} ({example})" if example else file
+
+
+def modules(glob: str) -> list[Path]:
+    """The modules of the core that a glob of the list of capabilities stands for."""
+    parts = PurePosixPath(glob).parts
+    if parts[0] != "src" or len(parts) < 3:
+        return []
+    found = sorted(CORE.glob("/".join(parts[2:])))
+    return [it for path in found for it in (path.rglob("*.py") if path.is_dir() else [path])]
+
+
+@cache
+def imported(path: Path) -> dict[str, set[str]]:
+    """What a module of the core takes from others of it: files, and the names from each."""
+    found: dict[str, set[str]] = {}
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            folder = path.parents[node.level - 1]
+            for alias in node.names:
+                inner = folder / (node.module or "").replace(".", "/") / f"{alias.name}.py"
+                file = inner if inner.exists() else inner.parent.with_suffix(".py")
+                if file.exists():
+                    names = set() if file == inner else {alias.name}
+                    found.setdefault(file.relative_to(CORE).as_posix(), set()).update(names)
+    return found
+
+
+def defines(text: str) -> set[str] | None:
+    """The names at the top of a module; None where it is not there, or no Python."""
+    try:
+        body = ast.parse(text).body if text.strip() else None
+    except (SyntaxError, ValueError):
+        return None
+    if body is None:
+        return None
+    names = {getattr(node, "name", "") for node in body}
+    for node in body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        names |= {it.id for it in targets if isinstance(it, ast.Name)}
+    return names
+
+
+def chosen(found: dict[str, Offer], asked: str, level: int | None) -> list[str]:
+    """The capabilities that are asked for, in order.  Refused where one cannot be had here."""
+    if level is not None:
+        return [it.id for it in found.values() if it.level <= level and not it.missing]
+    wanted = asked.replace(",", " ").split()
+    if unknown := [name for name in wanted if name not in found]:
+        raise Refused(f"{unknown[0]}: no such capability; there are: {', '.join(found)}")
+    lacking = [found[name] for name in wanted if found[name].missing]
+    if lacking:
+        rest = " ".join(name for name in wanted if not found[name].missing)
+        way = f'; without: CAPABILITIES="{rest}"' if rest else ""
+        raise Refused("; ".join(f"{it.id}: {it.missing}" for it in lacking) + way)
+    return [name for name in found if name in wanted]
