@@ -1,7 +1,7 @@
 """What a plan of Terraform may not do: read before anything is made.
 
 `terraform show -json plan | python tools/policies.py [--loss]`.  Ends with 1, and a line for each
-breach, where something would be open, unencrypted, allowed to do anything, without an owner, or lost.
+breach, where something would be open, unencrypted, allowed anything, without an owner, or lost.
 `--loss` lets a plan delete what holds data.  A scanner looks at the rest: make scan.
 """
 

@@ -37,7 +37,7 @@ OFFLINE = """provider "aws" {
 
 
 def terraform(*arguments: str, at: Path = INFRA, quiet: bool = False) -> str:
-    """What terraform prints, shown as it comes unless it is `quiet`.  Ends the program on failure."""
+    """What terraform prints, shown as it comes unless it is `quiet`; else the program ends."""
     command = ["terraform", f"-chdir={at}", *arguments]
     command += ["-no-color"] if quiet and arguments[0] in ("init", "plan") else []
     try:
