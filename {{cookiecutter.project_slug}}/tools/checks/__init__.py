@@ -18,6 +18,7 @@ DOMAINS = (
     "delivery",
     "serving",
     "monitoring",
+    "infra",
     "gov",
 )
 TRIALS = (
@@ -38,6 +39,8 @@ TRIALS = (
     "trials.gov",
     "trials.team",
     "trials.schedule",
+    "trials.scale",
+    "trials.infra",
 )
 
 Find = Callable[[Any], Iterable[str]]
