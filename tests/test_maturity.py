@@ -39,7 +39,13 @@ from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-im
 JUDGED = {name: it for name, it in MANIFEST["capabilities"].items() if not it.get("planned")}
 APPLY = [name for name, it in JUDGED.items() if it["if"] not in ("people", "cloud")]
 HELD = [(level, name) for level in BUILT for name in APPLY if JUDGED[name]["level"] <= int(level)]
-OPTIONS = [{}, {"ci": "gitlab"}, {"deploy": "kubernetes"}, {"problem": "regression"}, {"cloud": "aws"}]
+OPTIONS = [
+    {},
+    {"ci": "gitlab"},
+    {"deploy": "kubernetes"},
+    {"problem": "regression"},
+    {"cloud": "aws"},
+]
 NONSENSE = {
     "empty": "",
     "nonsense": "nothing of this kind\n" * 3,
