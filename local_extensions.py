@@ -32,7 +32,8 @@ def manifest() -> Manifest:
 def has(ladder: Manifest, answers: Answers, name: str) -> bool:
     """Do these answers bring this capability?  KeyError where no such capability is declared."""
     capability = ladder["capabilities"][name]
-    applies = capability["if"] != "people" or answers["affects_people"] == "yes"
+    asked = {"people": "affects_people", "cloud": "cloud"}.get(capability["if"])
+    applies = not asked or answers[asked] not in ("no", "none")
     return bool(applies and int(answers["maturity_level"]) >= capability["level"])
 
 

@@ -251,6 +251,55 @@ PROMOTED = [
     ),
 ]
 
+# Of a project of level 4 for Kubernetes, with a cloud.
+OPTIMIZED = [
+    Fault(name, lowers, lambda project, it=(path, old, new): plant(project / it[0], *it[1:]))
+    for name, lowers, path, old, new in [
+        (
+            "a password in a file of Terraform",
+            "infra.iac",
+            "infra/database/main.tf",
+            "  manage_master_user_password         = true\n",
+            '  password = "hunter2"\n',
+        ),
+        (
+            "a database that is not encrypted",
+            "infra.iac",
+            "infra/database/main.tf",
+            "storage_encrypted = true",
+            "storage_encrypted = false",
+        ),
+        (
+            "a plan that is applied unjudged",
+            "infra.iac",
+            "tools/provision.py",
+            "    refuse(policies.breaches(shown(plan, INFRA), loss),",
+            "    print(",
+        ),
+        (
+            "an autoscaler of something else",
+            "serving.scale",
+            "overlays/scaled/cpu/autoscaler.yaml",
+            'kind: Deployment, name: "flight-delays"',
+            'kind: Deployment, name: "another"',
+        ),
+        (
+            "one pod, and none where it dies",
+            "serving.scale",
+            "overlays/scaled/requests/scaled.yaml",
+            "minReplicaCount: 2",
+            "minReplicaCount: 1",
+        ),
+        (
+            "production without an autoscaler",
+            "serving.scale",
+            "overlays/scaled/production/kustomization.yaml",
+            "components: [../cpu]\n",
+            "",
+        ),
+    ]
+]
+
 
 def broken(path: str, old: str, new: str) -> Callable[[Path], object]:
     """Break a file of the project; a path without a folder is one of the package."""

@@ -8,7 +8,7 @@ from conftest import MANIFEST, PROJECT, ROOT, Generate, files, module
 
 LADDER = module("local_extensions.py")
 CAPABILITIES = MANIFEST["capabilities"]
-APPLIES = {"any", "online", "tab", "people", "deployed", "labels", "upstream"}
+APPLIES = {"any", "online", "tab", "people", "deployed", "labels", "upstream", "cloud"}
 ANSWERS = {"affects_people": "no", "maturity_level": "1", "framework": "lightgbm"}
 
 
@@ -58,6 +58,12 @@ def test_what_affects_people_is_asked_for() -> None:
     """A capability for people is there only where the answers say that people are affected."""
     asked = [ANSWERS | {"maturity_level": "3", "affects_people": word} for word in ("no", "yes")]
     assert [LADDER.has(MANIFEST, answers, "model.fairness") for answers in asked] == [False, True]
+
+
+def test_a_cloud_is_provisioned_where_there_is_one() -> None:
+    """Infrastructure is there only where the answers name a cloud."""
+    asked = [ANSWERS | {"maturity_level": "4", "cloud": word} for word in ("none", "aws")]
+    assert [LADDER.has(MANIFEST, answers, "infra.iac") for answers in asked] == [False, True]
 
 
 def test_a_choice_leaves_out_the_paths_of_the_others() -> None:

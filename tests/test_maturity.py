@@ -37,9 +37,15 @@ from checks.forge import Forge  # noqa: E402  pylint: disable=wrong-import-posit
 from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-import-position
 
 JUDGED = {name: it for name, it in MANIFEST["capabilities"].items() if not it.get("planned")}
-APPLY = [name for name, it in JUDGED.items() if it["if"] != "people"]
+APPLY = [name for name, it in JUDGED.items() if it["if"] not in ("people", "cloud")]
 HELD = [(level, name) for level in BUILT for name in APPLY if JUDGED[name]["level"] <= int(level)]
-OPTIONS = [{}, {"ci": "gitlab"}, {"deploy": "kubernetes"}, {"problem": "regression"}]
+OPTIONS = [
+    {},
+    {"ci": "gitlab"},
+    {"deploy": "kubernetes"},
+    {"problem": "regression"},
+    {"cloud": "aws"},
+]
 NONSENSE = {
     "empty": "",
     "nonsense": "nothing of this kind\n" * 3,

@@ -41,7 +41,11 @@ def held(environment: str) -> tuple[str, str]:
     place = deploy.serving() if "proxy" in services else ""
     if not place:
         raise Refused(f"nothing runs in {environment}; run: make stage")
-    return place, docker("inspect", "--format", "{{.Image}}", compose("ps", "--quiet", place))
+    copies = compose("ps", "--quiet", place).split()
+    images = set(docker("inspect", "--format", "{{.Image}}", *copies).split())
+    if len(images) != 1:
+        raise Refused(f"{place} runs {len(images)} images; somebody else deploys there")
+    return place, images.pop()
 
 
 def running(environment: str) -> tuple[str, str]:

@@ -36,15 +36,21 @@ def ran(*command: str, stdin: str = "") -> str:
     return done.stdout.strip()
 
 
+def place(environment: str) -> str:
+    """The folder of its manifests: overlays/…, or one in a folder there that is made from it."""
+    found = sorted(Path("overlays").glob(f"*/{environment}/kustomization.yaml"))
+    return found[-1].parent.as_posix() if found else f"overlays/{environment}"
+
+
 class Overlay:
     """The manifests of an environment, and the Deployment in them."""
 
     def __init__(self, environment: str) -> None:
-        self.text = ran("kubectl", "kustomize", f"overlays/{environment}")
+        self.text = ran("kubectl", "kustomize", place(environment))
         parts = [it for it in self.text.split("\n---\n") if "\nkind: Deployment\n" in it]
         found = [re.findall(rf"^  {key}: (\S+)$", "".join(parts), re.M) for key in IDENTITY]
         if [len(it) for it in found] != [1, 1]:
-            raise Refused(f"overlays/{environment}: one Deployment with a namespace is needed")
+            raise Refused(f"{place(environment)}: one Deployment with a namespace is needed")
         self.name, self.namespace = (it[0] for it in found)
         context = os.environ.get(f"{environment.upper()}_CONTEXT")
         self._to = ["kubectl", *(["--context", context] if context else [])]

@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from on_kubernetes import place
+
 VARIABLES = Path("overlays/variables.txt")
 ENVIRONMENTS = ("staging", "production")
 CONTAINER = r"Deployment/[^/]+/spec/template/spec/(?:initC|c)ontainers/[^/]+"
@@ -20,6 +22,7 @@ MAY_DIFFER = (
     r"[^/]+/[^/]+/metadata/namespace",
     r"Deployment/[^/]+/spec/replicas",
     r"HorizontalPodAutoscaler/[^/]+/spec/(?:min|max)Replicas",
+    r"ScaledObject/[^/]+/spec/(?:(?:min|max)ReplicaCount|triggers/\d+/metadata/query)",
     r"Ingress/[^/]+/spec/(?:rules/\d+/host|tls/\d+/hosts/\d+)",
     rf"{CONTAINER}/resources/.+",
 )
@@ -28,13 +31,13 @@ NOTHING = object()
 
 def rendered(environment: str) -> list[Any]:
     """The manifests of an environment.  Ends the program where kustomize refuses them."""
-    command = ["kubectl", "kustomize", f"overlays/{environment}"]
+    command = ["kubectl", "kustomize", place(environment)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         sys.exit("kubectl: not installed; https://kubernetes.io/docs/tasks/tools")
     if done.returncode:
-        sys.exit(f"overlays/{environment}: {done.stderr.strip()}")
+        sys.exit(f"{place(environment)}: {done.stderr.strip()}")
     return list(yaml.safe_load_all(done.stdout))
 
 

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL
@@ -49,10 +49,19 @@ def bodies(frame: pd.DataFrame, contract: Contract, size: int) -> list[bytes]:
     return [json.dumps(plain[at : at + size] if size > 1 else plain[at]).encode() for at in starts]
 
 
-def measured(url: str, requests: Sequence[bytes], wanted: Load, key: str = "") -> list[Sent]:
-    """Every request that was sent in the time that is wanted, by so many connections at once."""
+def measured(
+    url: str,
+    requests: Sequence[bytes],
+    wanted: Load,
+    key: str = "",
+    again: list[float] | None = None,
+) -> list[Sent]:
+    """Every request that was sent in the time that is wanted, by so many connections at once.
+
+    `again`: one whose connection breaks before an answer is sent once more; when it was, joins it.
+    """
     place = f"{urlsplit(url).path.rstrip('/')}/predict"
-    clients = [Client(connected(url), place, key) for _ in range(wanted.connections)]
+    clients = [Client(connected(url), place, key, again) for _ in range(wanted.connections)]
     end = time.perf_counter() + wanted.seconds
     threads = [
         Thread(target=client.ask, args=([*requests[first:], *requests[:first]], end))
@@ -72,6 +81,7 @@ class Client:
     connection: HTTPConnection
     place: str
     key: str
+    again: list[float] | None = None
     sent: list[Sent] = field(default_factory=list)
 
     def ask(self, requests: Sequence[bytes], end: float) -> None:
@@ -81,16 +91,23 @@ class Client:
         for body in cycle(requests):
             if (began := time.perf_counter()) >= end:
                 break
-            try:
-                self.connection.request("POST", self.place, body, headers)
-                answer = self.connection.getresponse()
-                answer.read()
-                status = answer.status
-            except (OSError, HTTPException):
-                self.connection.close()  # the next request opens it again
-                status = 0
+            status = self._answered(body, headers)
+            if not status and self.again is not None:
+                self.again.append(began)
+                status = self._answered(body, headers)
             self.sent.append((began, time.perf_counter() - began, status))
         self.connection.close()
+
+    def _answered(self, body: bytes, headers: dict[str, str]) -> int:
+        """The status of the answer; 0 where none comes."""
+        try:
+            self.connection.request("POST", self.place, body, headers)
+            answer = self.connection.getresponse()
+            answer.read()
+            return answer.status
+        except (OSError, HTTPException):
+            self.connection.close()  # the next request opens it again
+            return 0
 
 
 def connected(url: str) -> HTTPConnection:
@@ -106,23 +123,29 @@ def connected(url: str) -> HTTPConnection:
 
 
 @contextmanager
+def apart() -> Iterator[tuple[Path, dict[str, str]]]:
+    """A folder for a service that nobody but the load asks, and the variables that it needs."""
+    with tempfile.TemporaryDirectory() as place:
+        changed = {
+            "SERVING__HOST": "127.0.0.1",
+            "SERVING__LOG": f"sqlite:///{place}/load.db",
+            "ACCESS__KEY_FILE": f"{place}/keys.json",
+            "ACCESS__REQUESTS_PER_MINUTE": "0",
+        }
+        yield Path(place), {PREFIX + name: value for name, value in changed.items()}
+
+
+@contextmanager
 def service() -> Iterator[tuple[str, int]]:
     """The address and the process of a service of the champion, on a port that is free.
 
     It has a log of its own, so that nobody takes these requests for real ones, and no limits.
     """
-    with tempfile.TemporaryDirectory() as place, socket.create_server(("127.0.0.1", 0)) as free:
+    with apart() as (place, changed), socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
         free.close()
-        changed = {
-            "SERVING__HOST": "127.0.0.1",
-            "SERVING__PORT": str(port),
-            "SERVING__LOG": f"sqlite:///{place}/load.db",
-            "ACCESS__KEY_FILE": f"{place}/keys.json",
-            "ACCESS__REQUESTS_PER_MINUTE": "0",
-        }
-        environment = os.environ | {PREFIX + name: value for name, value in changed.items()}
-        said = Path(place, "said")
+        environment = os.environ | changed | {f"{PREFIX}SERVING__PORT": str(port)}
+        said = place / "said"
         command = [sys.executable, "-c", SERVE, "serve"]
         options: Any = {"stderr": subprocess.STDOUT, "env": environment}
         with (
@@ -139,22 +162,28 @@ def service() -> Iterator[tuple[str, int]]:
 
 def wait(url: str, process: "subprocess.Popen[bytes]", said: Path) -> None:
     """Wait until the service is ready.  ProjectError that says why it is not."""
-    until, why = time.monotonic() + START, ""
-    while time.monotonic() < until and process.poll() is None:
+    if why := unready(url, lambda: process.poll() is None):
+        told = said.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
+        raise ProjectError(f"the service is not ready: {told or why}; run: make serve")
+
+
+def unready(url: str, lives: Callable[[], bool] = lambda: True) -> str:
+    """Why a service that lives is not ready in time; nothing once it is."""
+    until, why = time.monotonic() + START, "it has ended"
+    while time.monotonic() < until and lives():
         connection = connected(url)
         try:
             connection.request("GET", "/ready")
             answer = connection.getresponse()
             why = answer.read().decode()
             if answer.status == 200:
-                return
+                return ""
         except (OSError, HTTPException) as error:
             why = str(error)
         finally:
             connection.close()
         time.sleep(0.1)
-    told = said.read_text(encoding="utf-8", errors="replace").strip().rpartition("\n")[2]
-    raise ProjectError(f"the service is not ready: {told or why}; run: make serve")
+    return why or "no answer"
 
 
 def memory(pid: int) -> float | None:

@@ -19,6 +19,7 @@ DOMAINS = (
     "approval",
     "serving",
     "monitoring",
+    "infra",
     "gov",
 )
 TRIALS = (
@@ -41,6 +42,8 @@ TRIALS = (
     "trials.gov",
     "trials.team",
     "trials.schedule",
+    "trials.scale",
+    "trials.infra",
 )
 
 Find = Callable[[Any], Iterable[str]]

@@ -142,7 +142,8 @@ def assess(repository: Repository) -> Assessment:
 
 def applies(repository: Repository, entry: dict[str, Any]) -> bool:
     """Does a capability concern this repository?  Without answers on record: all do."""
-    return entry["if"] != "people" or repository.answers.get("affects_people") != "no"
+    asked = {"people": "affects_people", "cloud": "cloud"}.get(entry["if"], "")
+    return repository.answers.get(asked) not in ("no", "none")
 
 
 def claim(repository: Repository) -> int | None:

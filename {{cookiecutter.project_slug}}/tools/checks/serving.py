@@ -110,6 +110,43 @@ def fallback(repository: Repository) -> Iterator[str]:
         yield f"{OPERATIONS}: fallback.enabled is false: such requests are refused"
 
 
+@sign("serving.scale", "there may be several of it, and one that dies is noticed by nobody")
+def scaled(repository: Repository) -> Iterator[str]:
+    """A drill that kills one; copies behind a proxy that asks again, or an autoscaler."""
+    if not repository.ours:
+        return
+    if not re.search("^survive:", repository.text("make/scale.mk"), re.MULTILINE):
+        yield "make/scale.mk: lacks the target survive"
+    if repository.glob("compose"):
+        if not re.search("lb_retry_match", repository.text("compose/Caddyfile.workers")):
+            yield "compose/Caddyfile.workers: a request whose copy dies is not sent again"
+        if not re.search("replicas:", repository.text("compose/workers.yaml")):
+            yield "compose/workers.yaml: there is one copy of the service"
+    if repository.glob("k8s"):
+        yield from autoscaled(repository)
+
+
+def autoscaled(repository: Repository) -> Iterator[str]:
+    """What a cluster lacks to run as many pods as are needed."""
+    deployment = repository.parsed("k8s/deployment.yaml") or {}
+    name = deployment.get("metadata", {}).get("name")
+    pods = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("containers", [])
+    if not all(it.get("resources", {}).get("requests", {}).get("cpu") for it in pods) or not pods:
+        yield "k8s/deployment.yaml: no CPU is requested, so that none can be measured by it"
+    ways = ("overlays/scaled/cpu/autoscaler.yaml", "overlays/scaled/requests/scaled.yaml")
+    for way in ways:
+        spec = (repository.parsed(way) or {}).get("spec", {})
+        if spec.get("scaleTargetRef", {}).get("name") != name:
+            yield f"{way}: scales something else than {name}"
+        least = spec.get("minReplicas", spec.get("minReplicaCount", 0))
+        if least < 2:
+            yield f"{way}: {least} pods at least: where one dies there is none"
+    for place in ("staging", "production"):
+        used = repository.text(f"overlays/scaled/{place}/kustomization.yaml")
+        if not re.search(r"^components: \[\.\./(cpu|requests)\]", used, re.MULTILINE):
+            yield f"overlays/scaled/{place}: no autoscaler"
+
+
 def section(repository: Repository, name: str) -> Facts:
     """A table of operations.toml."""
     known = repository.parsed(OPERATIONS)
