@@ -9,40 +9,22 @@ import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from . import ProjectError, history, registry, reviews, tracking, versions
 from .decisions import alone, recover
 from .history import Entry
 from .operations import Approval
 from .promotion import Verdict
-from .reviews import Person, same
+from .reviews import Approved, Person, same, unsound, wrong
 from .settings import load
 from .versions import Version
 
 FOLDER = Path("approvals")
 TAG = "approval"
 LOCAL = ("sqlite", "file", "")  # what the address of a registry begins with where nobody else is
-
-
-class Approved(BaseModel):
-    """An approval: of which report, by whom, in which way, and where that can be seen.
-
-    `proof` is the sha256 of the verdict; `evidence` a commit, or the address of a review.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    version: str
-    model_version: str
-    proof: str
-    approver: str
-    authors: list[str]
-    way: Literal["named", "signed", "reviewed"]
-    evidence: str
-    time: datetime
 
 
 def waits(version: Version, verdict: dict[str, Any]) -> list[str]:
@@ -89,26 +71,6 @@ def held(version: Version) -> Iterator[Approved]:
                 yield Approved.model_validate_json(it.tags[TAG])
             except ValidationError:
                 continue
-
-
-def wrong(it: Approved, proof: str, made: list[Person], wanted: Approval) -> list[str]:
-    """Why an approval does not count, in words."""
-    by, found = Person.of(it.approver), []
-    if it.proof != proof:
-        found.append("it is of another report of the gate")
-    if any(same(by, author) for author in made):
-        found.append("nobody approves what they made")
-    if wanted.approvers and not any(same(by, Person.of(one)) for one in wanted.approvers):
-        found.append("is not among the approvers of operations.toml")
-    if wanted.way not in ("named", it.way):
-        found.append(f"approved as {it.way}; operations.toml wants {wanted.way}")
-    return found
-
-
-def unsound(it: Approved, proof: str, made: list[Person], wanted: Approval) -> list[str]:
-    """The same, and whether the commit of a signed one says so."""
-    fault = reviews.unsigned(it.evidence, it.approver, it.proof) if it.way == "signed" else ""
-    return wrong(it, proof, made, wanted) + ([fault] if fault else [])
 
 
 def path_of(number: str) -> Path:

@@ -1,13 +1,17 @@
-"""Reviews: who somebody is, and what git and the forge say that they have approved."""
+"""Reviews: who somebody is, when their approval counts, and what git and the forge say of it."""
 
 import json
 import re
 import subprocess
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from . import ProjectError, tracking
+from .operations import Approval
 
 GITLAB = Path(".gitlab-ci.yml")
 MINUTE = 60  # seconds in which a forge answers
@@ -48,6 +52,44 @@ def plain(email: str) -> str:
     """An address in lower case, without what follows a + in its name."""
     name, at, host = email.casefold().partition("@")
     return name.partition("+")[0] + at + host
+
+
+class Approved(BaseModel):
+    """An approval: of which report, by whom, in which way, and where that can be seen.
+
+    `proof` is the sha256 of the verdict; `evidence` a commit, or the address of a review.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: str
+    model_version: str
+    proof: str
+    approver: str
+    authors: list[str]
+    way: Literal["named", "signed", "reviewed"]
+    evidence: str
+    time: datetime
+
+
+def wrong(it: Approved, proof: str, made: list[Person], wanted: Approval) -> list[str]:
+    """Why an approval does not count, in words."""
+    by, found = Person.of(it.approver), []
+    if it.proof != proof:
+        found.append("it is of another report of the gate")
+    if any(same(by, author) for author in made):
+        found.append("nobody approves what they made")
+    if wanted.approvers and not any(same(by, Person.of(one)) for one in wanted.approvers):
+        found.append("is not among the approvers of operations.toml")
+    if wanted.way not in ("named", it.way):
+        found.append(f"approved as {it.way}; operations.toml wants {wanted.way}")
+    return found
+
+
+def unsound(it: Approved, proof: str, made: list[Person], wanted: Approval) -> list[str]:
+    """The same, and whether the commit of a signed one says so."""
+    fault = unsigned(it.evidence, it.approver, it.proof) if it.way == "signed" else ""
+    return wrong(it, proof, made, wanted) + ([fault] if fault else [])
 
 
 def signed(path: Path, message: str) -> str:
