@@ -12,7 +12,7 @@ SEAMS = {"README.md", "pyproject.toml", "settings.py"}
 BRANCH = re.compile(r"# \{%-?\s*(?:if|elif|for|set|macro)")
 UNREAD = ("data/", ".cruft.json", "tools/checks/", "tools/maturity.py")
 FILES = dict(zip(LEVELS, (20, 45, 127, 270, 315)))
-LINES = dict(zip(LEVELS, (1100, 1600, 4370, 8190, 8390)))
+LINES = dict(zip(LEVELS, (1100, 1600, 4390, 8200, 8400)))
 
 
 def code_lines(text: str) -> int:
