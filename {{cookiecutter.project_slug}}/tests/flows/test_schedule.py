@@ -98,12 +98,14 @@ def test_times_that_are_none_are_refused(deployment: Any, cron: str, zone: str) 
 def test_a_run_that_fails_is_tried_as_often_as_the_settings_say(
     deployment: Any, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
-    """The pipeline is one step, with a pause before each further try."""
+    """The pipeline is one step, with a pause before each further try; first the data are asked."""
     asked: list[Any] = []
     monkeypatch.setattr(deployment, "step", lambda function, pauses: asked.append(pauses))
+    monkeypatch.setattr(deployment, "tell_of_data", asked.append)
     monkeypatch.setenv(f"{PREFIX}SCHEDULE__RETRIES", "2")
     deployment.scheduled_training.fn()
-    assert asked == [(settings.schedule.retry_seconds,) * 2]
+    assert asked[1:] == [(settings.schedule.retry_seconds,) * 2]
+    assert asked[0].schedule.retries == 2
 
 
 def test_the_same_model_again_is_no_second_version(

@@ -21,6 +21,7 @@ from prefect.types.entrypoint import EntrypointType
 from .. import ProjectError
 from ..operations import Schedule
 from ..settings import load
+from ..upstream import notify as tell_of_data
 from .pipeline import RUNNER, step, training
 from .schedule import tell
 from .steps import Outcome
@@ -47,8 +48,9 @@ def notify(flow: Any, flow_run: Any, state: Any) -> None:
 )
 def scheduled_training() -> None:
     """The pipeline, tried again unless its user has to act, as where rows break the contract."""
-    settings = load().schedule
-    step(attempt, pauses=(settings.retry_seconds,) * settings.retries)
+    settings = load()
+    tell_of_data(settings)  # data that are not what was agreed on are told, and learned from
+    step(attempt, pauses=(settings.schedule.retry_seconds,) * settings.schedule.retries)
 
 
 def attempt() -> tuple[Outcome, str]:
