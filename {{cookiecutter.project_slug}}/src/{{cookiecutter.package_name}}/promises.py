@@ -109,7 +109,7 @@ def unaccepted(promise: Promise, known: Accepted) -> Iterator[str]:
         yield f"{name}: {', '.join(keys)} changed, and still version {promise.version}; {way_out}"
     if (it := promise.change) and (it.on - it.announced).days < promise.notice_days:
         days = f"{(it.on - it.announced).days} days before, {promise.notice_days} are agreed on"
-        yield f"{name}: change of {it.on} to {it.version} was announced {days}; ask {promise.contact}"
+        yield f"{name}: {it.version} on {it.on} was announced {days}; ask {promise.contact}"
 
 
 def accept(promise: Promise, by: str) -> None:

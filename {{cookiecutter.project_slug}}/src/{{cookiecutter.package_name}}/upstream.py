@@ -29,10 +29,17 @@ def here(promise: Promise) -> list[Path]:
     return [path for path in map(Path, sources[promise.source]["files"]) if path.exists()]
 
 
+def first(path: Path, data: Data) -> list[str]:
+    """The columns of a file."""
+    for frame in read_file(path, data, str, 1):
+        return list(map(str, frame))
+    return []
+
+
 def lost(promise: Promise, data: Data) -> Iterator[str]:
     """The promised columns that a file lacks."""
     for path in here(promise):
-        head = next(read_file(path, data, str, 1)).columns
+        head = first(path, data)
         if lacking := [name for name in promise.columns if name not in head]:
             told = f"{path} lacks {', '.join(lacking)}, which version {promise.version} promises"
             yield f"{promise.source}: {told}; ask {promise.contact}"
@@ -71,7 +78,7 @@ def aged(promise: Promise, data: Data, now: datetime) -> Iterator[str]:
 
 
 def used(settings: Settings) -> list[Promise]:
-    """The contracts about data that training reads; those about others are told.
+    """The contracts about data that training reads; those about others are named.
 
     So is a source that has none, unless it says that it is our own.
     """
@@ -81,13 +88,13 @@ def used(settings: Settings) -> list[Promise]:
         print(f"{name}: training reads none of its files; its contract is not looked at")
     for name in names:
         if name not in known and sources[name].get("upstream", True):
-            told = f"no file of {FOLDER} is about it; write one, or say upstream = false in {SOURCES}"
-            print(f"{name}: {told}")
+            print(f"{name}: no file of {FOLDER} is about it; write one, or, where the data are")
+            print(f"  your own, say upstream = false in {SOURCES}")
     return [it for name, it in known.items() if name in names or name not in sources]
 
 
 def breaches(settings: Settings, fresh: bool) -> dict[str, list[str]]:
-    """What does not hold, by source: terms, columns, and where it is asked for the age of the data."""
+    """What does not hold, by source: terms, columns, and with `fresh` the age of the data."""
     known, now = accepted(), datetime.now(UTC)
     found = {}
     for promise in used(settings):
@@ -97,7 +104,7 @@ def breaches(settings: Settings, fresh: bool) -> dict[str, list[str]]:
 
 
 def notify(settings: Settings) -> dict[str, list[str]]:
-    """The breaches, each source's told to whom `schedule.webhook` names; those without are left out."""
+    """What does not hold, by source; whom `schedule.webhook` names is told of each."""
     found = {name: lines for name, lines in breaches(settings, True).items() if lines}
     for name, lines in found.items():
         told = {"text": "\n".join(lines), "project": PROJECT, "contract": name}

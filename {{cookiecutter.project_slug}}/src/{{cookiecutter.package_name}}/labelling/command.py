@@ -32,9 +32,7 @@ def waiting(settings: Settings, found: Judged) -> list[str]:
     """The queued rows of which too few people have said something."""
     said, least = table.votes(table.labels()), settings.labels.annotators
     return [
-        row
-        for row in queue.rows()
-        if len(said.get(row, {})) < least and row not in found.settled
+        row for row in queue.rows() if len(said.get(row, {})) < least and row not in found.settled
     ]
 
 
@@ -46,15 +44,15 @@ def fill(settings: Settings, contract: Contract) -> None:
         with Archive(settings.serving.log) as archive:
             drawn = queue.draw(archive, contract, settings.labels, count, settings.seed)
     if not names and not drawn:
-        told = f"no row of the last {settings.labels.hours:g} hours that was not queued before"
-        raise ProjectError(f"the prediction log: {told}; run `make serve` and ask it")
+        none = f"no row of the last {settings.labels.hours:g} hours that was not queued before"
+        raise ProjectError(f"the prediction log: {none}; run `make serve` and ask it")
     queue.enqueue(drawn)
     names += [it["row"] for it in drawn]
     queue.sheet(queue.QUEUE, names, settings.seed)
     why = Counter(it["why"] for it in drawn)
-    told = ", ".join(f"{count} {name}" for name, count in sorted(why.items())) or "none is new"
-    print(f"{queue.QUEUE}: {len(names)} rows to label ({told}), each by {settings.labels.annotators}")
-    print(f"A label is {answers(settings, contract).allowed}; {provenance.GUIDE} says when it is which")
+    new = ", ".join(f"{count} {name}" for name, count in sorted(why.items())) or "none is new"
+    print(f"{queue.QUEUE}: {len(names)} rows ({new}), each for {settings.labels.annotators} people")
+    print(f"A label is {answers(settings, contract).allowed}; {provenance.GUIDE} says when")
     print("Next: each labels a copy, alone; then: make label FILE=copy.csv BY=name")
 
 
@@ -102,8 +100,8 @@ def merged(settings: Settings, contract: Contract) -> None:
     new, wide = merging.destination(settings.data.path)
     config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
     if config["data"]["path"] != settings.data.path:
-        told = f"the environment says {settings.data.path!r}; say it in {CONFIG}, which names the data"
-        raise ProjectError(f"data.path: {told}")
+        other = f"the environment says {settings.data.path!r}"
+        raise ProjectError(f"data.path: {other}; say it in {CONFIG}, which names the data")
     unfinished, found = ready(settings, contract)
     before = checksum(new) if new.exists() else ""
     like = merging.originals(settings.data.path)[0]
@@ -123,7 +121,7 @@ def merged(settings: Settings, contract: Contract) -> None:
 def check(settings: Settings, contract: Contract) -> None:
     """Say of how many rows the label has source, annotator and time.
 
-    Raises ProjectError that lists what does not, and where labelled rows are not those of the table.
+    Raises ProjectError that lists what has not, and labelled rows that are not as in the table.
     """
     found = provenance.lacking(settings.data.path)
     new, _ = merging.destination(settings.data.path)

@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 
 from .. import ProjectError
 from ..contract import Contract
-from ..monitoring.window import framed, logged
+from ..monitoring.window import logged
 from ..prediction import conform
 from ..reading import files, is_parquet, read_file, read_table
 from ..settings import Data
 from ..validation import breaches
 from .queue import rows
 
-MARK = "labelled"
+MARK = "labelled"  # after `_` it is read after the file that it joins: rows keep their numbers
 
 
 def destination(pattern: str) -> tuple[Path, str]:
@@ -33,11 +33,11 @@ def destination(pattern: str) -> tuple[Path, str]:
     """
     known, path = files(pattern), Path(pattern)
     if path.exists():
-        new = path.with_name(f"{path.stem}-{MARK}{path.suffix}")
+        new = path.with_name(f"{path.stem}_{MARK}{path.suffix}")
         wide = path.with_name(f"{escape(path.stem)}*{path.suffix}").as_posix()
     else:
         head, star, tail = path.name.rpartition("*")
-        joint = "-" if head and head[-1].isalnum() else ""
+        joint = "_" if head and head[-1].isalnum() else ""
         new = known[0].with_name(f"{head}{joint}{MARK}{tail}" if star else path.name)
         wide = pattern
     others = {*map(Path, glob(wide)), *known} - {*known, new}
@@ -58,6 +58,15 @@ def largest(name: str, data: Data, contract: Contract) -> int:
     return int(pd.to_numeric(pd.concat(found), errors="coerce").max())
 
 
+def read_again(unfinished: Path, found: pd.DataFrame, data: Data, contract: Contract) -> None:
+    """Raises ProjectError where these rows are not read back as what they were."""
+    names = list(map(str, found))
+    back = conform(read_table(str(unfinished), data, contract), contract, names)
+    if lost := [name for name in names if not found[name].equals(back[name])]:
+        told = "are not read as they were logged; does contract.toml say how they are written?"
+        raise ProjectError(f"{', '.join(lost)}: {told}")
+
+
 def labelled(settled: dict[str, str], data: Data, contract: Contract) -> pd.DataFrame:
     """The settled rows with their labels, each column as its kind, in the order of the queue.
 
@@ -66,7 +75,8 @@ def labelled(settled: dict[str, str], data: Data, contract: Contract) -> pd.Data
     """
     known = rows()
     names = [name for name in known if name in settled]
-    found = framed([("", None, known[name], {}) for name in names], logged(contract))
+    raw = pd.DataFrame([known[name] for name in names], columns=contract.inputs())
+    found = conform(raw, logged(contract), contract.inputs())
     found[contract.target] = [settled[name] for name in names]
     place = {name: at for at, name in enumerate(known, start=1)}
     for column in contract.names("id", "group"):
@@ -110,10 +120,7 @@ def merge(settled: dict[str, str], data: Data, contract: Contract) -> Path:
     unfinished = new.with_name(f".{new.name}.part")
     try:
         written(found, originals(data.path)[0], unfinished, data, contract)
-        back = conform(read_table(str(unfinished), data, contract), contract, list(found))
-        if lost := [name for name in found if not found[name].equals(back[name])]:
-            told = "are not read as they were logged; does contract.toml say how they are written?"
-            raise ProjectError(f"{new}: {', '.join(lost)}: {told}")
+        read_again(unfinished, found, data, contract)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise

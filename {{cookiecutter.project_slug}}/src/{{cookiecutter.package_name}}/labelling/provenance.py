@@ -48,7 +48,7 @@ def unexplained(classes: list[str]) -> list[str]:
 def declared(new: Path, content: Path, rows: int, like: Path) -> str:
     """The text of data/sources.toml with the file of labelled rows; all else stays as it is."""
     document = tomlkit.parse(SOURCES.read_text(encoding="utf-8"))
-    first = next((it for it in document.values() if str(like) in it["files"]), {})
+    first: Any = next((it for it in document.values() if str(like) in it["files"]), {})
     document[new.stem] = {
         "origin": "The prediction log, labelled here",
         "licence": first.get("licence", UNKNOWN),

@@ -27,7 +27,7 @@ FIELDS = [field.name for field in fields(Label)]
 
 
 def labels() -> list[Label]:
-    """Every label, in the order in which they came.  ProjectError that names a line that is none."""
+    """Every label, in their order.  ProjectError that names a line that is none."""
     if not TABLE.exists():
         return []
     with TABLE.open(encoding="utf-8", newline="") as file:

@@ -95,21 +95,8 @@ def take(path: Path, who: str, source: str, asked: Answers, relabel: bool = Fals
     Raises ProjectError that names each row with its label: one that was never queued, a label that
     is none, two labels for a row, another one than this person gave before unless `relabel`.
     """
-    known, queued = said(who, source), rows()
-    found: dict[str, str] = {}
-    wrong = []
-    for line, name, text in filled(path):
-        row = name if name in queued else name.removeprefix("'")
-        label, told = asked.read(text), ""
-        if row not in queued:
-            told = "was never queued; the column `row` has to stay as it was"
-        elif label is None:
-            told = f"has to be {asked.allowed}"
-        elif found.setdefault(row, label) != label:
-            told = f"{found[row]!r} further up in this file; keep one"
-        elif known.get(row, label) != label and not relabel:
-            told = f"{who} said {known[row]!r} before; where this is meant: RELABEL=yes"
-        wrong += [f"line {line}: row {row!r}, label {text!r}: {told}"] if told else []
+    known = said(who, source)
+    found, wrong = judged(path, {} if relabel else known, asked)
     if wrong or not found:
         shown = "\n  ".join(wrong or ["it holds no label; fill in the column `label`"])
         raise ProjectError(f"{path}: nothing is taken in\n  {shown}")
@@ -117,6 +104,33 @@ def take(path: Path, who: str, source: str, asked: Answers, relabel: bool = Fals
     new = [Label(row, it, source, who, now) for row, it in found.items() if known.get(row) != it]
     add(new)
     return new
+
+
+def judged(path: Path, known: dict[str, str], asked: Answers) -> tuple[dict[str, str], list[str]]:
+    """The label of each row of a filled sheet, and a line for each that is not taken in."""
+    queued, wrong = rows(), []
+    found: dict[str, str] = {}
+    for line, name, text in filled(path):
+        row, label = name if name in queued else name.removeprefix("'"), asked.read(text)
+        told = "was never queued; the column `row` has to stay as it was"
+        if row in queued:
+            told = refused(label, found.get(row), known.get(row), asked)
+        if told:
+            wrong.append(f"line {line}: row {row!r}, label {text!r}: {told}")
+        else:
+            found[row] = str(label)
+    return found, wrong
+
+
+def refused(label: str | None, above: str | None, before: str | None, asked: Answers) -> str:
+    """Why a label is not taken in, beside one above in the sheet and one given before; or empty."""
+    if label is None:
+        return f"has to be {asked.allowed}"
+    if above not in (None, label):
+        return f"{above!r} further up in this file; keep one"
+    if before not in (None, label):
+        return f"the same person said {before!r} before; where this is meant: RELABEL=yes"
+    return ""
 
 
 def said(who: str, source: str) -> dict[str, str]:
