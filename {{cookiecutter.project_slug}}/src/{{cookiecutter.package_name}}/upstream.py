@@ -72,7 +72,7 @@ def aged(promise: Promise, data: Data, now: datetime) -> Iterator[str]:
     last = last.replace(tzinfo=last.tzinfo or UTC)
     until = datetime.combine(asked.until, datetime.min.time(), UTC) if asked.until else now
     if (age := (min(until, now) - last) / DAY) > asked.max_age_days:
-        told = f"the newest is of {last:%Y-%m-%d}, {age:.0f} days old"
+        told = f"the newest is of {last:%Y-%m-%d}, {age:.1f} days old"
         told = f"{told}{f' on {asked.until}' if asked.until else ''}, {asked.max_age_days:g} may be"
         yield f"{promise.source}: {told}; ask {promise.contact}"
 

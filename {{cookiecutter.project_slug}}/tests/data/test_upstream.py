@@ -108,7 +108,7 @@ def test_a_source_that_has_ended_does_not_age(rows: Settings) -> None:
         write(freshness=TERMS["freshness"] | {"until": until})
         lines[until] = "".join(upstream.aged(promises.promises()["rows"], rows.data, late))
     assert lines["2024-07-01"] == ""
-    assert "22 days old on 2024-07-20, 7 may be" in lines["2024-07-20"]
+    assert "22.0 days old on 2024-07-20, 7 may be" in lines["2024-07-20"]
 
 
 def test_without_a_column_the_age_is_that_of_the_files(rows: Settings) -> None:
