@@ -2,7 +2,7 @@
 
 `RECORDS` contradict what a project of level 2 has recorded, once its pipeline has run.  `MACHINES` break
 what a project catches faults with: a deep run plants those faults, and sees that nobody catches them.
-`PROMOTED`, `PRIVATE` (by the files) and `FORGETTERS` (by a deep run) are of level 3.
+`PROMOTED`, `AGREED`, `PRIVATE` (by the files) and `FORGETTERS` (by a deep run) are of level 3.
 """
 
 from collections.abc import Callable
@@ -217,6 +217,13 @@ RECORDS = [
     ),
 ]
 
+
+def broken(path: str, old: str, new: str) -> Callable[[Path], object]:
+    """Break a file of the project; a path without a folder is one of the package."""
+    inside = "" if path.startswith((".", "make/", "data/", "pyproject")) else "src/flight_delays/"
+    return lambda project: plant(project / f"{inside}{path}", old, new)
+
+
 STAGED = (
     '{"environment": "staging", "image": "sha256:a", "result": "deployed", "time": "2026-01-01"}\n'
 )
@@ -301,10 +308,46 @@ OPTIMIZED = [
 ]
 
 
-def broken(path: str, old: str, new: str) -> Callable[[Path], object]:
-    """Break a file of the project; a path without a folder is one of the package."""
-    inside = "" if path.startswith((".", "make/", "data/", "pyproject")) else "src/flight_delays/"
-    return lambda project: plant(project / f"{inside}{path}", old, new)
+# Of any project of level 3.
+AGREED = [
+    Fault(
+        "a guide that does not say who decides",
+        "data.labels",
+        lambda project: plant(project / "docs/labelling.md", "## Who decides", "## Else"),
+    ),
+    Fault(
+        "labels of which nobody knows who gave them",
+        "data.labels",
+        lambda project: plant(project / "data/sources.toml", 'annotator = "', 'nobody = "'),
+    ),
+    Fault(
+        "agreement that is not measured",
+        "data.labels",
+        broken("labelling/agreement.py", "cohen_kappa_score(first", "max(first"),
+    ),
+    Fault(
+        "data of others without a contract",
+        "data.contract",
+        lambda project: plant(
+            project / "contracts/sample.toml", 'source = "sample"', 'source = "other"'
+        ),
+    ),
+    Fault(
+        "a contract that promises no age",
+        "data.contract",
+        lambda project: plant(project / "contracts/sample.toml", "max_age_days", "min_age_days"),
+    ),
+    Fault(
+        "a version of a contract that nobody has accepted",
+        "data.contract",
+        lambda project: plant(project / "contracts/sample.toml", '"0.0.3"', '"0.0.4"'),
+    ),
+    Fault(
+        "aged data of which nobody is told",
+        "data.contract",
+        broken("upstream.py", "tell(settings.schedule", "print(settings.schedule"),
+    ),
+]
 
 
 # Whose signs read the files of another capability: they fall with it, as what they promise does.

@@ -13,7 +13,7 @@ from pydantic_settings import TomlConfigSettingsSource
 from . import ProjectError
 from .contract import Section
 # {% if has("monitor.metrics") %}
-from .operations import Access, Approval, Drift, Fallback, Load, Schedule, Staleness
+from .operations import Access, Approval, Drift, Fallback, Labels, Load, Schedule, Staleness
 # {% endif %}
 # {% if has("pipeline.flow") %}
 from .sections import Gate, Leaks, Repro, Serving, Tuning
@@ -76,6 +76,7 @@ class Settings(BaseSettings):
     approval: Approval = Approval()
     drift: Drift = Drift()
     fallback: Fallback = Fallback()
+    labels: Labels = Labels()
     load: Load = Load()
     schedule: Schedule = Schedule()
     staleness: Staleness = Staleness()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tomlkit
 
-from . import ProjectError
+from . import ProjectError, observers
 from .reading import files
 from .settings import Settings, load
 from .sources import SOURCES, declare
@@ -41,12 +41,13 @@ def tracked(*names: str) -> set[str]:
 
 
 def configured(settings: Settings) -> list[str]:
-    """The data files of `config.toml`, from the project's folder.
+    """The data files of `config.toml` and what observers of `kept` add, from the project's folder.
 
     Raises ProjectError that lists those outside of it, which no commit can name.
     """
     here = Path.cwd().resolve()
-    found = {path: path.resolve() for path in files(settings.data.path)}
+    more = [path for kept in observers("kept") for path in kept()]
+    found = {path: path.resolve() for path in [*files(settings.data.path), *more]}
     outside = [str(path) for path, place in found.items() if not place.is_relative_to(here)]
     if outside:
         raise ProjectError(

@@ -70,11 +70,11 @@ class Copy:
         return filter(None, self.must("git", "ls-files", "-z").split("\0"))
 
     def _data(self) -> list[str]:
-        """The files that training reads and git does not keep."""
+        """The files that training reads and git does not keep, and those that DVC keeps."""
         path = (self.original.parsed("config.toml") or {}).get("data", {}).get("path", "")
-        if not path or Path(path).is_absolute():
-            return []
-        found = [at for at in self.original.root.glob(path) if at.is_file()]
+        kept = [self.original.root / it[:-4] for it in self.original.files if it.endswith(".dvc")]
+        here = [] if not path or Path(path).is_absolute() else self.original.root.glob(path)
+        found = {at for at in (*here, *kept) if at.is_file()}
         return [at.relative_to(self.original.root).as_posix() for at in found]
 
     @property

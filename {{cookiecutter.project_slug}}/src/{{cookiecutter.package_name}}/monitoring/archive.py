@@ -78,13 +78,15 @@ class Archive:
         self._engine.dispose()
 
     def newest(self, version: str, since: datetime, most: int) -> np.ndarray:
-        """The id and the number of rows of the newest requests to a model: (requests, 2).
+        """The id and the number of rows of the newest requests to a model, or to any: (requests, 2).
 
         Whole requests since that time, the oldest first, as many as hold `most` rows.
         """
         table, found, total = TABLE.c, [], 0
         query = sql.select(table.id, table.rows).order_by(table.id.desc())
-        wanted = (table.model_version == version) & (table.time >= since)
+        wanted = table.time >= since
+        if version:
+            wanted &= table.model_version == version
         for number, rows in self._read(query.where(wanted)):
             if total >= most:
                 break

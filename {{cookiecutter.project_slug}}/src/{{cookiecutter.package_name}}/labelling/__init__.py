@@ -1,0 +1,1 @@
+"""Labelling: from rows that were asked to rows that are learned from, by people who agree."""

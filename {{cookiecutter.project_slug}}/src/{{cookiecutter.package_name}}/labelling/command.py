@@ -1,0 +1,159 @@
+"""The command `label`: fill the queue, take labels in, merge what is settled, check."""
+
+import argparse
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import tomlkit
+
+from .. import ProjectError
+from ..contract import Contract, read_contract
+from ..monitoring.archive import Archive
+from ..prediction import conform
+from ..problem import read_data
+from ..settings import CONFIG, Settings, load
+from ..sources import SOURCES, checksum
+from . import merging, provenance, queue, table
+from .agreement import Judged, judge
+from .taking import answers, classes, person, take
+
+
+def judged(settings: Settings, contract: Contract) -> Judged:
+    """What the labels come to."""
+    spread = None
+    if settings.problem == "regression":
+        truth = conform(read_data(settings), contract, [contract.target])[contract.target]
+        spread = float(truth.std())
+    return judge(table.labels(), settings.labels, spread)
+
+
+def waiting(settings: Settings, found: Judged) -> list[str]:
+    """The queued rows of which too few people have said something."""
+    said, least = table.votes(table.labels()), settings.labels.annotators
+    return [
+        row for row in queue.rows() if len(said.get(row, {})) < least and row not in found.settled
+    ]
+
+
+def fill(settings: Settings, contract: Contract) -> None:
+    """Fill the queue up with logged rows, and write the sheet to label in."""
+    names = waiting(settings, judged(settings, contract))
+    drawn: list[dict[str, Any]] = []
+    if (count := settings.labels.rows - len(names)) > 0:
+        with Archive(settings.serving.log) as archive:
+            drawn = queue.draw(archive, contract, settings.labels, count, settings.seed)
+    if not names and not drawn:
+        none = f"no row of the last {settings.labels.hours:g} hours that was not queued before"
+        raise ProjectError(f"the prediction log: {none}; run `make serve` and ask it")
+    queue.enqueue(drawn)
+    names += [it["row"] for it in drawn]
+    queue.sheet(queue.QUEUE, names, settings.seed)
+    why = Counter(it["why"] for it in drawn)
+    new = ", ".join(f"{count} {name}" for name, count in sorted(why.items())) or "none is new"
+    print(f"{queue.QUEUE}: {len(names)} rows ({new}), each for {settings.labels.annotators} people")
+    print(f"A label is {answers(settings, contract).allowed}; {provenance.GUIDE} says when")
+    print("Next: each labels a copy, alone; then: make label FILE=copy.csv BY=name")
+
+
+def taken(settings: Settings, contract: Contract, options: argparse.Namespace) -> None:
+    """Take a filled sheet in, and say what the labels come to now."""
+    source, who = table.DECIDED if options.decide else table.QUEUED, person(options.by)
+    asked = answers(settings, contract)
+    new = take(Path(options.take), who, source, asked, options.relabel)
+    print(f"{options.take}: {len(new)} new labels by {who}")
+    told(settings, judged(settings, contract))
+
+
+def told(settings: Settings, found: Judged) -> None:
+    """Say how far people agree, write the sheet of rows in dispute, and name the next command."""
+    left, said = waiting(settings, found), table.votes(table.labels())
+    print(f"{len(found.settled)} settled, {len(found.disputed)} in dispute, {len(left)} wait")
+    measure = "Krippendorff's alpha" if settings.problem == "regression" else "Cohen's kappa"
+    if found.shared:
+        print(f"Agreement beyond chance on {found.shared} rows ({measure}): {found.agreement:.2f}")
+    if found.shared and not found.trusted(settings.labels):
+        print(f"Below {settings.labels.agreement:g}: only rows that somebody decides are merged;")
+        print(f"make {provenance.GUIDE} clearer, then label again with RELABEL=yes")
+    queue.DISPUTED.unlink(missing_ok=True)
+    if found.disputed:
+        both = {row: " | ".join(sorted(said[row].values())) for row in found.disputed}
+        queue.sheet(queue.DISPUTED, sorted(found.disputed), settings.seed, both)
+        print(f"Next: settle them: make label FILE={queue.DISPUTED} BY=name DECIDE=yes")
+    elif found.settled:
+        print("Next: make label MERGE=yes")
+
+
+def ready(settings: Settings, contract: Contract) -> tuple[Path, Judged]:
+    """The unfinished file of all rows that are settled.  ProjectError where there are none."""
+    found = judged(settings, contract)
+    if not found.settled:
+        raise ProjectError(f"{table.TABLE}: no row is settled yet; `make label` fills the queue")
+    return merging.merge(found.settled, settings.data, contract), found
+
+
+def merged(settings: Settings, contract: Contract) -> None:
+    """Make the file of settled rows, declare it, and have `config.toml` name it too.
+
+    All of it, or nothing where something is wrong.
+    """
+    new, wide = merging.destination(settings.data.path)
+    config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
+    if config["data"]["path"] != settings.data.path:
+        other = f"the environment says {settings.data.path!r}"
+        raise ProjectError(f"data.path: {other}; say it in {CONFIG}, which names the data")
+    unfinished, found = ready(settings, contract)
+    before = checksum(new) if new.exists() else ""
+    like = merging.originals(settings.data.path)[0]
+    sources = provenance.declared(new, unfinished, len(found.settled), like)
+    unfinished.replace(new)
+    queue.write(SOURCES, sources)
+    if wide != settings.data.path:
+        config["data"]["path"] = wide
+        queue.write(CONFIG, tomlkit.dumps(config))
+    same = " (as it was)" if checksum(new) == before else ""
+    print(f"{new}: {len(found.settled)} labelled rows{same}; {wide} names it")
+    if found.disputed:
+        print(f"{len(found.disputed)} rows in dispute are not among them; see {queue.DISPUTED}")
+    print("Next: make datasheet snapshot, commit: that is the new version; then make pipeline")
+
+
+def check(settings: Settings, contract: Contract) -> None:
+    """Say of how many rows the label has source, annotator and time.
+
+    Raises ProjectError that lists what has not, and labelled rows that are not as in the table.
+    """
+    found = provenance.lacking(settings.data.path)
+    new, _ = merging.destination(settings.data.path)
+    if table.labels():
+        found += provenance.unexplained(classes(settings, contract))
+    if new.exists():
+        unfinished, _ = ready(settings, contract)
+        if checksum(unfinished) != checksum(new):
+            found.append(f"{new}: not what {table.TABLE} says; run: make label MERGE=yes")
+        unfinished.unlink()
+    if found:
+        raise ProjectError("labels of which not all is known\n  " + "\n  ".join(found))
+    told(settings, judged(settings, contract))
+    print("Every label to learn from has a source, an annotator and a time")
+
+
+def main(arguments: list[str]) -> None:
+    """Fill the queue, or take a filled sheet in, or merge what is settled, or check."""
+    parser = argparse.ArgumentParser(prog="label", description="Label logged rows.")
+    parser.add_argument("--take", default="", help="a filled sheet to take in")
+    parser.add_argument("--by", default="", help="who has filled it in")
+    parser.add_argument("--relabel", action="store_true", help="other labels than before are meant")
+    parser.add_argument("--decide", action="store_true", help="it settles rows in dispute")
+    parser.add_argument("--merge", action="store_true", help="put settled rows among the data")
+    parser.add_argument("--check", action="store_true", help="has every label what it needs?")
+    options = parser.parse_args(arguments)
+    settings, contract = load(), read_contract()
+    if options.take:
+        taken(settings, contract, options)
+    elif options.merge:
+        merged(settings, contract)
+    elif options.check:
+        check(settings, contract)
+    else:
+        fill(settings, contract)

@@ -1,0 +1,118 @@
+"""The queue: logged rows that people are asked about, the least certain and some at random.
+
+It shows what the model was asked, not what it answered: who sees an answer follows it.
+"""
+
+import csv
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import orjson
+
+from .. import ProjectError
+from ..contract import Contract
+from ..monitoring.archive import Archive
+from ..operations import Labels
+
+FOLDER = Path("data/labelling")
+QUEUE, ROWS, DISPUTED = (FOLDER / name for name in ("queue.csv", "rows.jsonl", "disputed.csv"))
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet would run
+MOST = 50_000  # rows of the log that are looked at
+
+Inputs = dict[str, Any]
+
+
+def logged(archive: Archive, numbers: list[int]) -> Iterator[tuple[str, Inputs, Inputs]]:
+    """The name, inputs and answer of each row of these requests that a model has answered."""
+    for name, _, inputs, output in archive.requests(numbers):
+        answers = zip(orjson.loads(inputs), orjson.loads(output), strict=True)
+        for place, (row, answer) in enumerate(answers, start=1):
+            if not answer.get("fallback"):
+                yield f"{name}/{place}", row, answer
+
+
+def doubt(answer: Inputs) -> float:
+    """How unsure the model was, 0 to 1: what the likeliest class lacks to certainty.
+
+    Without probabilities 1 where the service abstained, as of a row unlike those of the training.
+    """
+    shares = answer.get("probability")
+    return 1 - max(shares.values()) if shares else float(bool(answer.get("abstain")))
+
+
+def choose(doubts: dict[str, float], count: int, share: float, seed: int) -> dict[str, str]:
+    """So many rows, each with why: this share the least certain, the others at random."""
+    unsure = sorted(filter(doubts.get, doubts), key=lambda name: (-doubts[name], name))
+    first = unsure[: round(count * share)]
+    rest = sorted(doubts.keys() - set(first))
+    drawn = Random(seed).sample(rest, min(count - len(first), len(rest)))
+    return dict.fromkeys(first, "uncertain") | dict.fromkeys(drawn, "random")
+
+
+def draw(
+    archive: Archive, contract: Contract, settings: Labels, count: int, seed: int
+) -> list[Inputs]:
+    """So many logged rows that were never queued, with the columns that the model sees.
+
+    Personal columns are never among them.
+    """
+    since, known = datetime.now(UTC) - timedelta(hours=settings.hours), rows()
+    numbers = archive.newest("", since, MOST)[:, 0].tolist()
+    doubts: dict[str, float] = {}
+    for name, _, answer in logged(archive, numbers):
+        if name not in known:
+            doubts.setdefault(name, doubt(answer))
+    chosen = choose(doubts, count, settings.uncertain, seed)
+    found: dict[str, Inputs] = {}
+    for name, row, _ in logged(archive, numbers):
+        if name in chosen:
+            inputs = {column: row.get(column) for column in contract.inputs()}
+            found.setdefault(name, {"row": name, "why": chosen[name], "inputs": inputs})
+    return [found[name] for name in chosen]
+
+
+def rows() -> dict[str, Inputs]:
+    """The inputs of every row that was ever queued, by its name.  ProjectError where unreadable."""
+    try:
+        text = ROWS.read_text(encoding="utf-8") if ROWS.exists() else ""
+        return {it["row"]: it["inputs"] for it in map(json.loads, text.splitlines())}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ProjectError(f"{ROWS}: cannot be read: {error!r}; `make restore` it") from error
+
+
+def enqueue(drawn: list[Inputs]) -> None:
+    """Keep these rows: the log may forget them before anybody has labelled them."""
+    before = ROWS.read_text(encoding="utf-8") if ROWS.exists() else ""
+    lines = [json.dumps(it, ensure_ascii=False) for it in drawn]
+    write(ROWS, before + "".join(f"{line}\n" for line in lines))
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.part")
+    unfinished.write_text(text, encoding="utf-8", newline="")
+    unfinished.replace(path)
+
+
+def sheet(path: Path, names: list[str], seed: int, said: dict[str, str] | None = None) -> None:
+    """Write a table to label in, in an order that tells nothing; `said` are labels in dispute."""
+    known, told = rows(), said or {}
+    columns = list(dict.fromkeys(column for name in names for column in known[name]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", encoding="utf-8-sig", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["row", *columns, *(["labels given"] if told else []), "label", "note"])
+        for name in Random(seed).sample(names, len(names)):
+            cells = [name, *(known[name].get(column) for column in columns)]
+            table.writerow([*map(harmless, cells), *([told[name]] if told else []), "", ""])
+
+
+def harmless(value: Any) -> str:
+    """A cell as text that no spreadsheet takes for a formula: clients have written these."""
+    text = "" if value is None else str(value)
+    return f"'{text}" if isinstance(value, str) and text.startswith(FORMULA) else text

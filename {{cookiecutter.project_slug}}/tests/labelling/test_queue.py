@@ -1,0 +1,93 @@
+"""The queue: the least certain rows and some at random, without what nobody needs to see."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from {{ cookiecutter.package_name }} import ProjectError
+from {{ cookiecutter.package_name }}.contract import Column, Contract
+from {{ cookiecutter.package_name }}.labelling import command, queue
+from {{ cookiecutter.package_name }}.monitoring.archive import Archive
+from {{ cookiecutter.package_name }}.operations import Labels
+from {{ cookiecutter.package_name }}.settings import Settings
+
+from .conftest import log
+
+KNOWN = Contract(
+    columns={
+        "größe": Column(kind="number", role="feature", nullable=True),
+        "note": Column(kind="text", role="feature"),
+        "name": Column(kind="text", role="personal"),
+        "kind": Column(kind="category", role="target", categories=["a", "b"]),
+    }
+)
+
+
+def asked(count: int) -> list[dict[str, Any]]:
+    """Rows with more in them than the model sees."""
+    return [{"größe": float(it), "note": f"=1+{it}", "name": "Ada Lovelace"} for it in range(count)]
+
+
+def test_half_are_the_least_certain_and_the_seed_draws_the_rest() -> None:
+    """The same seed gives the same rows, another one others."""
+    doubts = {f"{place:03}": place / 1000 for place in range(500)}
+    first = queue.choose(doubts, 20, 0.5, 7)
+    unsure = sorted(name for name, why in first.items() if why == "uncertain")
+    assert unsure == [f"{place}" for place in range(490, 500)]
+    assert len(first) == 20 and first == queue.choose(doubts, 20, 0.5, 7)
+    assert first != queue.choose(doubts, 20, 0.5, 8)
+
+
+def test_without_doubt_all_are_drawn_at_random() -> None:
+    """A model without probabilities, of which no row was strange."""
+    assert set(queue.choose(dict.fromkeys("abc", 0.0), 2, 1.0, 0).values()) == {"random"}
+
+
+def test_doubt_is_what_is_left_to_certainty() -> None:
+    """Of the likeliest class; of a number, whether the service abstained."""
+    assert queue.doubt({"probability": {"a": 0.7, "b": 0.3}}) == pytest.approx(0.3)
+    assert [queue.doubt({"abstain": True}), queue.doubt({"prediction": 3.0})] == [1.0, 0.0]
+
+
+def test_only_what_the_model_sees_is_shown_and_nothing_runs(folder: Path) -> None:
+    """No personal column, no answer of the model; text that a spreadsheet would run is text."""
+    log(asked(3), [{"prediction": "a", "probability": {"a": 0.6, "b": 0.4}}] * 3)
+    with Archive("sqlite:///predictions.db") as archive:
+        queue.enqueue(queue.draw(archive, KNOWN, Labels(), 3, 0))
+    queue.sheet(queue.QUEUE, list(queue.rows()), 0)
+    table = pd.read_csv(folder / queue.QUEUE, encoding="utf-8-sig", dtype=str).sort_values("row")
+    assert list(table) == ["row", "größe", "note", "label", "note.1"]
+    assert list(table["note"]) == ["'=1+0", "'=1+1", "'=1+2"]
+    assert "Ada" not in queue.ROWS.read_text("utf-8") + queue.QUEUE.read_text("utf-8")
+    assert [it["note"] for it in queue.rows().values()] == list(table["note"].str[1:])
+
+
+def test_what_a_stand_in_has_answered_is_not_asked(folder: Path) -> None:
+    """Nor is a row twice."""
+    log(asked(2), [{"prediction": "a", "fallback": True}, {"prediction": "a", "abstain": True}])
+    assert folder == Path.cwd()
+    with Archive("sqlite:///predictions.db") as archive:
+        first = queue.draw(archive, KNOWN, Labels(), 5, 0)
+        queue.enqueue(first)
+        assert [it["row"] for it in first] == ["asked/2"]
+        assert queue.draw(archive, KNOWN, Labels(), 5, 0) == []
+
+
+def test_the_queue_is_filled_up_and_not_drawn_anew(project: Settings, contract: Contract) -> None:
+    """While rows wait, the same are asked; the sheet has the columns of the contract."""
+    command.fill(project, contract)
+    before = queue.ROWS.read_bytes()
+    whys = [json.loads(line)["why"] for line in before.splitlines()]
+    assert sorted(whys) == ["random"] * 3 + ["uncertain"] * 3
+    command.fill(project, contract)
+    assert queue.ROWS.read_bytes() == before
+    assert all(list(it) == contract.inputs() for it in queue.rows().values())
+
+
+def test_a_log_without_rows_says_so(project: Settings, contract: Contract) -> None:
+    """The way out is told."""
+    short = project.labels.model_copy(update={"hours": 1e-9})
+    with pytest.raises(ProjectError, match="no row of the last 1e-09 hours that was not queued"):
+        command.fill(project.model_copy(update={"labels": short}), contract)
