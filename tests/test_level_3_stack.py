@@ -316,7 +316,10 @@ def test_nobody_writes_or_reads_without_a_password(stack: Stack) -> None:
 @pytest.mark.slow
 def test_the_champion_is_there_and_the_same_input_is_the_same_version(stack: Stack) -> None:
     """`make pipeline` registers on the server; so does the worker, which adds no version."""
-    stack.ok("make", "pipeline")
+    assert "Waits: version 1" in stack.ok("make", "pipeline")
+    assert "nobody approves what they made" in stack.fails("make", "approve", "VERSION=1")
+    other = {f"GIT_AUTHOR_{what}": f"{what}@other.example" for what in ("NAME", "EMAIL")}
+    assert "v1 is champion" in stack.ok("make", "approve", "VERSION=1", **other)
     assert "All is as the gate left it" in stack.ok("make", "registry")
     (version,) = stack.versions()
     run = stack.start_run()
@@ -325,6 +328,9 @@ def test_the_champion_is_there_and_the_same_input_is_the_same_version(stack: Sta
     assert stack.state(run) == "COMPLETED", said
     assert [it["version"] for it in stack.versions()] == [version["version"]], said
     assert "is this model already" in said
+    here = stack.engine.docker("exec", "flight-delays-worker-1", "ls", "/work").split()
+    wanted = {"behaviour.toml", "contracts", "privacy.toml", "slices.toml"}  # else it only reports
+    assert wanted <= {*here}
     assert not (stack.folder / "mlflow.db").exists()
 
 

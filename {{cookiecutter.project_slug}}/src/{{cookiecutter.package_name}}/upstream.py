@@ -112,7 +112,7 @@ def notify(settings: Settings) -> dict[str, list[str]]:
     return found
 
 
-def told(settings: Settings) -> tuple[int, str]:
+def scheduled(settings: Settings) -> tuple[int, str]:
     """After a run of the schedule: tell what does not hold; how much, and in words."""
     found = notify(settings)
     return len(found), f"{', '.join(found)}: told" if found else "the owners keep their contracts"

@@ -44,8 +44,7 @@ def age(source: str) -> Any:
         for path in part("upstream").here(promise)
     }
     when = {
-        path: times(frame[fresh.column].astype(str), fresh.format)
-        for path, frame in frames.items()
+        path: times(frame[fresh.column].astype(str), fresh.format) for path, frame in frames.items()
     }
     newest = max(it.max() for it in when.values())
     end = min(pd.Timestamp(fresh.until or newest), newest)
