@@ -170,5 +170,9 @@ def main(arguments: list[str]) -> None:
     print(f"v{said.version}: approved by {said.approver}, {said.way}; in {path}, to be committed")
     last = versions.held().champion
     if entry.action == "accept" and not (last and last.version == version.number):
-        registry.promote(version, Verdict(**entry.verdict))
+        verdict = Verdict(**entry.verdict)
+        if elsewhere := registry.diverted(version, verdict):
+            print("\n".join(elsewhere))
+            return
+        registry.promote(version, verdict)
         print(f"v{version.number} is champion; the service follows.  Next: make publish")

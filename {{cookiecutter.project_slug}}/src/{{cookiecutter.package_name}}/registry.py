@@ -66,6 +66,16 @@ def objections(version: Version, verdict: Verdict) -> list[str]:
     return [why for ask in observers("approved") for why in ask(version, asdict(verdict))]
 
 
+def waits(version: Version, verdict: Verdict) -> list[str]:
+    """Why an accepted version does not become champion now: objections, or it goes another way."""
+    return objections(version, verdict) or diverted(version, verdict)
+
+
+def diverted(version: Version, verdict: Verdict) -> list[str]:
+    """The other way that an accepted version goes, where one has joined that takes it."""
+    return [told for take in observers("accepted") if (told := take(version, verdict))]
+
+
 def promote(version: Version, verdict: Verdict) -> None:
     """Make the version champion, have it served, and log who did it and why.
 

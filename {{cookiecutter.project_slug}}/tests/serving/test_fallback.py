@@ -29,7 +29,7 @@ def service(settings: Settings, folder: Path, **wanted: Any) -> FastAPI:
     )
     settings = settings.model_copy(update={"fallback": fallback, "serving": serving})
     following, choice = follower(folder, KINDS), Choice(settings, folder)
-    app = create_app(settings, following, [opened(settings)], choose=choice)
+    app = create_app(settings, following, [opened(settings)], choices=[choice])
     extend(app, settings)
     return app
 

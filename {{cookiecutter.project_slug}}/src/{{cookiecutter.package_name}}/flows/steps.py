@@ -130,7 +130,7 @@ def register(trained: Trained, run_id: str, verdict: Verdict) -> tuple[Outcome, 
         same = versions.of(last)
         return Outcome(verdict, same, True), f"version {same.number} is this model already"
     version = registry.register(run_id, trained.version, verdict)
-    waits = registry.objections(version, verdict) if verdict.accepted else []
+    waits = registry.waits(version, verdict) if verdict.accepted else []
     if waits:
         return Outcome(verdict, version, waits=tuple(waits)), f"version {version.number} waits"
     if verdict.accepted:

@@ -28,7 +28,7 @@ LOG = logging.getLogger(__name__)
 LONG = 100_000  # bytes of a body that is answered in a thread: short ones do not wait for it
 
 Authenticate = Callable[[Request], Awaitable[None] | None]
-Choose = Callable[[Champion | None], Champion | None]
+Choose = Callable[[Request, str, Champion | None], Champion | None]
 
 
 class Reply(NamedTuple):
@@ -48,18 +48,19 @@ class Predictor:
         follower: Follower,
         observers: Sequence[Observer],
         authenticate: Authenticate | None,
-        choose: Choose | None,
+        choices: Sequence[Choose],
     ) -> None:
         self.follower = follower
         self.observers = observers
         self.authenticate = authenticate
-        self.choose = choose
+        self.choices = choices
 
     async def predict(self, request: Request) -> Response:
         """Answer a row or a list of rows; the observers know of it before the client does."""
         started, headers = perf_counter(), {"X-Request-ID": request_id(request)}
         champion = self.follower.current  # for the whole request: never two models in one answer
-        champion = self.choose(champion) if self.choose else champion
+        for choose in self.choices:
+            champion = choose(request, headers["X-Request-ID"], champion)
         try:
             reply = await self.reply(request, champion, headers["X-Request-ID"])
         except HTTPException as error:
@@ -126,12 +127,12 @@ def create_app(
     follower: Follower,
     observers: Sequence[Observer] = (),
     authenticate: Authenticate | None = None,
-    choose: Choose | None = None,
+    choices: Sequence[Choose] = (),
 ) -> FastAPI:
     """The service of the model that `follower` holds; on start it looks for one.
 
-    `observers` are told of each request.  `authenticate` may raise HTTPException.  `choose` may
-    give another model than the champion to answer a request, and one where there is no champion.
+    `observers` are told of each request.  `authenticate` may raise HTTPException.  Each of `choices`
+    may give another model to answer a request, by its id, than the champion or the choice before.
     """
     heard = list(observers)  # an extension of the service may add another
     app: FastAPI = FastAPIOffline(
@@ -142,9 +143,9 @@ def create_app(
         lifespan=lambda _: living(follower, heard, settings.serving.poll_seconds),
         generate_unique_id_function=lambda route: route.name,
     )
-    app.state.follower, app.state.observers, app.state.choose = follower, heard, choose
-    predictor = Predictor(follower, heard, authenticate, choose)
-    app.router.routes.insert(0, Route("/predict", predictor.predict, methods=["POST"]))
+    app.state.follower, app.state.observers, app.state.choices = follower, heard, choices
+    predict = Predictor(follower, heard, authenticate, choices).predict
+    app.router.routes.insert(0, Route("/predict", predict, methods=["POST"]))
     # FastAPI's own way to describe more than it knows.
     app.openapi = lambda: described(app, follower.types)  # type: ignore[method-assign]
     add_probes(app, follower, heard, settings.serving.commit)
@@ -164,15 +165,13 @@ async def living(
         await asyncio.to_thread(observer.close)
 
 
-def add_probes(
-    app: FastAPI, follower: Follower, observers: Sequence[Observer], commit: str
-) -> None:
+def add_probes(app: FastAPI, follower: Follower, heard: Sequence[Observer], commit: str) -> None:
     """What those who run the service ask it."""
 
     @app.get("/health")
     async def health() -> Health:
         """Does the process live, and how are its observers?"""
-        counts = {observer.name: observer.counts() for observer in observers}
+        counts = {observer.name: observer.counts() for observer in heard}
         return Health(trouble=follower.trouble, observers=counts)
 
     @app.get("/ready", responses={503: {"model": Failure, "description": "No model is served"}})

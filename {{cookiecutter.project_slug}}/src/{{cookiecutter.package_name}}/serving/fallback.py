@@ -8,9 +8,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request
 
 from .. import ProjectError
 from ..contract import Contract
@@ -53,6 +53,7 @@ def unscored(_: list[Row]) -> NoReturn:
 class Guarded(Loaded):
     """A model, for one request: it marks strange rows, and a stand-in answers where it fails."""
 
+    model: Loaded
     stand_in: StandIn
     strange: Reference
     failed: list[bool] = field(default_factory=list)
@@ -60,12 +61,12 @@ class Guarded(Loaded):
     @property
     def version(self) -> str:
         """The name of what has answered."""
-        return self.stand_in.version if self.failed else super().version
+        return self.stand_in.version if self.failed else self.model.version
 
     def answers(self, rows: list[Row]) -> Answers:
         """The answers of the model, or of its stand-in."""
         try:
-            said = super().answers(rows)
+            said = self.model.answers(rows)
         except Exception:  # pylint: disable=broad-exception-caught  # whatever a model raises
             if not self.stand_in.bundle["instead"]:
                 raise
@@ -77,55 +78,70 @@ class Guarded(Loaded):
         return said
 
 
-class Choice:  # pylint: disable=too-few-public-methods  # a function with a memory
+class Prepared(NamedTuple):
+    """What stands in for the model of a bundle, and what is strange to it."""
+
+    bundle: dict[str, Any]
+    stand_in: StandIn
+    strange: Reference
+
+
+class Choice:
     """Who answers a request: the champion, guarded; its stand-in; None where nothing is known.
 
     It looks at the folder when the champion changes, and as often as the service looks for one.
+    Two models may take turns: what is known of both is kept.
     """
 
     def __init__(self, settings: Settings, folder: Path = FOLDER) -> None:
         self._settings, self._folder = settings, folder
-        self._off, self._due = False, 0.0
+        self._off, self._due, self._without = False, 0.0, False
         self._times: dict[Path, int] = {}
-        self._champion: Champion | None = None
-        self._stand_in: Champion | None = None
-        self._strange = Reference()
+        self._newest: Champion | None = None
+        self._prepared: dict[str, Prepared] = {}
 
-    def __call__(self, champion: Champion | None) -> Champion | None:
+    def __call__(self, _: Request, __: str, champion: Champion | None) -> Champion | None:
+        """Who answers a request to this champion."""
+        return self.of(champion)
+
+    def of(self, champion: Champion | None) -> Champion | None:
         """Who answers instead of this champion, or as it."""
-        if champion is not self._champion or monotonic() >= self._due:
-            self._look(champion)
-        stand_in = self._stand_in
-        if not champion or not stand_in or self._off:
-            return stand_in
+        if monotonic() >= self._due or self._without != (champion is None):
+            self._look(champion is None)
+        if not champion:
+            return self._newest
         model = champion.model
-        assert isinstance(stand_in.model, StandIn)
-        guarded = Guarded(model.bundle, model.contract, model.scores, stand_in.model, self._strange)
-        return Champion(champion.number, champion.run_id, guarded, champion.types)
+        known = self._prepared.get(champion.number)
+        if not known or known.bundle is not model.bundle:
+            known = self._prepare(champion)
+        answering: Loaded = known.stand_in
+        if not self._off:
+            parts = model.bundle, model.contract, model.scores
+            answering = Guarded(*parts, model, known.stand_in, known.strange)
+        return Champion(champion.number, champion.run_id, answering, champion.types)
 
-    def _look(self, champion: Champion | None) -> None:
+    def _look(self, without: bool) -> None:
         self._off = Path(self._settings.fallback.switch).exists()
-        if champion is None:
+        if without:
             self._search()
-        elif champion is not self._champion:
-            self._prepare(champion)
-        self._champion = champion
+        self._without = without
         self._due = monotonic() + self._settings.serving.poll_seconds
 
-    def _prepare(self, champion: Champion) -> None:
+    def _prepare(self, champion: Champion) -> Prepared:
         """Know the stand-in of a champion, and what is strange to it."""
         wanted, bundle = self._settings.fallback, champion.model.bundle
         found = reference(self._folder / champion.number, bundle, wanted.margin)
-        self._strange = found if wanted.abstain else Reference()
         model = StandIn.of(bundle, found.fallback if wanted.enabled else {})
-        self._stand_in = Champion(champion.number, champion.run_id, model, champion.types)
+        known = Prepared(bundle, model, found if wanted.abstain else Reference())
+        self._prepared = dict([*self._prepared.items()][-1:]) | {champion.number: known}
+        return known
 
     def _search(self) -> None:
         """Know the stand-in of the newest bundle that has one; nothing where none was changed."""
         times = {path.parent: path.stat().st_mtime_ns for path in self._folder.glob(f"*/{BUNDLE}")}
         if times != self._times:
             places = sorted(times, key=times.__getitem__, reverse=True)
-            self._stand_in = next(filter(None, map(self._known, places)), None)
+            self._newest = next(filter(None, map(self._known, places)), None)
         self._times = times
 
     def _known(self, place: Path) -> Champion | None:
@@ -159,7 +175,7 @@ class Watch:
 
     def counts(self) -> dict[str, int]:
         """`answering`: 1 while a stand-in does; else rows."""
-        chosen = self._choice(self._follower.current)
+        chosen = self._choice.of(self._follower.current)
         answering = chosen is not None and bool(chosen.model.bundle.get("instead"))
         return {"answering": int(answering)} | {name: self._rows[name] for name in FLAGS}
 
@@ -174,5 +190,6 @@ def opened(settings: Settings) -> Choice:
 
 def extend(app: FastAPI, _: Settings) -> None:
     """Let `/health` say whether a stand-in answers."""
-    if isinstance(app.state.choose, Choice):
-        app.state.observers.append(Watch(app.state.choose, app.state.follower))
+    for choice in app.state.choices:
+        if isinstance(choice, Choice):
+            app.state.observers.append(Watch(choice, app.state.follower))

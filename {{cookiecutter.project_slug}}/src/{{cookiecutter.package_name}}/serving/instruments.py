@@ -19,6 +19,7 @@ SHARED = "PROMETHEUS_MULTIPROC_DIR"
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 TOTALS = {
     "requests": ("Requests, by status", "status"),
+    "answers": ("Requests that were answered, by model", "model_version"),
     "rows": ("Rows that were answered",),
     "predictions": ("Predictions of the model, by class", "prediction"),
     "out_of_range": ("Inputs that training did not see", "column"),
@@ -54,6 +55,7 @@ class Instruments:
             for name, (words, *labels) in TOTALS.items()
         }
         self.requests = Children(self.total["requests"])
+        self.answers = Children(self.total["answers"])
         self.predictions = Children(self.total["predictions"])
         self.outside = Children(self.total["out_of_range"])
         self.waiting = self._gauge("log_waiting", "Requests that wait to be logged", "livesum")

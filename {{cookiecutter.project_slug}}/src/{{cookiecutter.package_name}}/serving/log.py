@@ -70,15 +70,18 @@ class PredictionLog:
 
     def __call__(self, event: Served) -> None:
         """Put an answered request into the queue, or drop it where that is full."""
-        if event.status != 200:
-            return
+        if event.status == 200:
+            self.put(event, recorded)
+
+    def put(self, event: Served, record_of: Callable[[Served], Record]) -> None:
+        """Put what is recorded of a request into the queue, or drop it where that is full."""
         before = self._taken.rows - self._written.rows
         after = before + len(event.rows)
         if after > self._capacity:
             self._dropped += 1
             seldom(self._dropped, "full: %s requests are not in it", self._dropped)
             return
-        record = recorded(event)
+        record = record_of(event)
         self._taken.add([record])
         self._queue.append(record)
         if before <= self._capacity / 2 < after:  # once: a database that is down is not hurried

@@ -33,8 +33,8 @@ def build() -> FastAPI:
     settings = load()
     told = [opened(settings) for opened in observers("served")]
     guard = next((opened(settings) for opened in observers("authenticated")), None)
-    choose = next((opened(settings) for opened in observers("chosen")), None)
-    app = create_app(settings, follower(read_contract(), settings), told, guard, choose)
+    choices = [opened(settings) for opened in observers("chosen")]
+    app = create_app(settings, follower(read_contract(), settings), told, guard, choices)
     for extend in observers("extended"):
         extend(app, settings)
     return app

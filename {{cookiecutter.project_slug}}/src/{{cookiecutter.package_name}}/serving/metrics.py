@@ -55,6 +55,7 @@ class Metrics:
             return
         if self.follower and self.follower.current is not self._champion:
             self.learn()
+        made.answers[event.model_version].inc()
         made.total["rows"].inc(len(event.rows))
         for _, column in self._reference.outside(event.rows):
             made.outside[column].inc()

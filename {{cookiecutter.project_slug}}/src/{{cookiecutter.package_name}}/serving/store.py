@@ -29,21 +29,22 @@ class Store:
     ValueError for a URL of which a driver would print a part of the password.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, table: sql.Table = TABLE) -> None:
+        self._table = table
         if url.count("@") > 1 and not url.startswith("sqlite"):
             raise ValueError("the log's URL has more than one @; write one in a password as %40")
         self._engine = sql.create_engine(url, pool_pre_ping=True)
         if self._engine.dialect.name == "sqlite":
             sql.event.listen(self._engine, "connect", shared)
         with self._engine.begin() as connection:
-            connection.execute(CreateTable(TABLE, if_not_exists=True))
-            for index in TABLE.indexes:
+            connection.execute(CreateTable(table, if_not_exists=True))
+            for index in table.indexes:
                 connection.execute(CreateIndex(index, if_not_exists=True))
 
     def write(self, records: Sequence[Record]) -> None:
         """Add these rows: all of them, or none."""
         with self._engine.begin() as connection:
-            connection.execute(sql.insert(TABLE), records)
+            connection.execute(sql.insert(self._table), records)
 
     def close(self) -> None:
         """Let go of the database."""

@@ -1,0 +1,138 @@
+"""Deciding that a rollout begins: by a person, or by the pipeline once the gate has accepted."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from .. import ProjectError, history, publishing, registry, tracking, versions
+from ..decisions import who
+from ..improvement import Rollout
+from ..promotion import Verdict
+from ..serving.assignment import Plan
+from ..settings import load
+from ..versions import Version
+from . import decisions
+from .decisions import Decision, decide
+
+INPUTS = ("kind", "format")
+
+
+def accepted(version: Version, verdict: Verdict) -> str:
+    """Begin a rollout of a version that the gate has accepted, where `rollout.enabled` says so.
+
+    Says what it waits for; nothing where the version may be promoted at once: it is the first.
+    """
+    settings = load()
+    if not settings.rollout.enabled or not versions.held().champion:
+        return ""
+    with decisions.alone():
+        now = decisions.settle()
+        if now and now.version != version.number:
+            return f"A rollout of v{now.version} goes on; then: make rollout VERSION={version.number}"
+        if now:
+            return f"Its rollout goes on: {decisions.told(now)}.  Next: make rollout"
+        if aborted := [it for it in decisions.logged() if is_end(it, version)]:
+            why = "; ".join(aborted[-1].reasons)
+            return f"Its rollout was aborted: {why}.  Again: make rollout VERSION={version.number}"
+        return f"{begin(version, verdict, settings.rollout)}.  Next: make serve, make rollout"
+
+
+def is_end(decision: Decision, version: Version) -> bool:
+    """Was the rollout of this version aborted here?"""
+    return decision.action == "abort" and decision.version == version.number
+
+
+def start(number: str, wanted: Rollout, experiment: str = "") -> Decision:
+    """Begin the rollout of a version.
+
+    Raises ProjectError where another one goes on, where the gate has not accepted the version
+    against the present champion, where somebody has to approve it first, and where both do not
+    take the same inputs.
+    """
+    with decisions.alone():
+        if now := decisions.settle():
+            told = f"the rollout of v{now.version} goes on; to end it: make rollout ABORT=yes"
+            raise ProjectError(told)
+        known = versions.versions()
+        if number not in known:
+            told = ", ".join(sorted(known, key=int)) or "none"
+            raise ProjectError(f"v{number}: no such version; there are: {told}")
+        verdict = judged(known[number].run_id)
+        return begin(known[number], verdict, wanted, experiment)
+
+
+def judged(run_id: str) -> Verdict:
+    """What the gate said of the model of a run.  ProjectError where it said nothing."""
+    mlflow = tracking.connect()
+    try:
+        said = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/gate.json"))
+    except mlflow.exceptions.MlflowException as error:
+        raise ProjectError(f"run {run_id}: no gate has judged it; run: make pipeline") from error
+    return Verdict(said["accepted"], tuple(said["reasons"]), said["evidence"])
+
+
+def begin(version: Version, verdict: Verdict, wanted: Rollout, experiment: str = "") -> Decision:
+    """Write down that a rollout begins, and have the service begin it."""
+    champion, about = decisions.present(), f"v{version.number}"
+    if not verdict.accepted:
+        raise ProjectError("\n  ".join([f"{about}: the gate has refused it", *verdict.reasons]))
+    if objections := registry.objections(version, verdict):
+        raise ProjectError("\n  ".join([f"{about}: no client meets it yet", *objections]))
+    compared, there = verdict.evidence["champion"], history.title(champion)
+    if champion.version == version.number or compared != there:
+        told = f"it was compared with {compared or 'no champion'}; by now there is {there}"
+        raise ProjectError(f"{about}: {told}; run `make pipeline` again")
+    sha256 = publishing.fetch(version)
+    refuse_other_inputs(version.number, str(champion.version))
+    name = experiment or f"v{version.number}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    if any(it.rollout == name for it in decisions.logged()):
+        raise ProjectError(f"{name}: it was begun before; an experiment is made once: name another")
+    plan = Plan(
+        rollout=name,
+        step=0,
+        share=0 if wanted.shadow else wanted.shares[0],
+        shadow=wanted.shadow,
+        champion=str(champion.version),
+        version=version.number,
+        run_id=version.run_id,
+        sha256=sha256,
+        key_header=wanted.key_header,
+    )
+    begun = Decision(
+        time=datetime.now(UTC),
+        action="start",
+        rollout=name,
+        version=version.number,
+        champion=plan.champion,
+        who=who(),
+        reasons=["the gate has accepted it"],
+        plan=plan,
+        wanted=wanted,
+        experiment=experiment,
+        verdict={
+            "accepted": True,
+            "reasons": list(verdict.reasons),
+            "evidence": verdict.evidence,
+        },
+    )
+    return decide(begun)
+
+
+def refuse_other_inputs(version: str, champion: str) -> None:
+    """Raises ProjectError where two bundles do not take the same inputs of the same kinds."""
+    mine, theirs = (inputs(publishing.read(publishing.SERVING / it)) for it in (version, champion))
+    if mine != theirs:
+        differing = sorted(name for name in mine | theirs if mine.get(name) != theirs.get(name))
+        raise ProjectError(
+            f"v{version}: its inputs differ from those of champion v{champion}: "
+            f"{', '.join(differing)}; no client can ask both: set rollout.enabled = false, and"
+            " promote it at once: make pipeline"
+        )
+
+
+def inputs(bundle: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """What the model of a bundle is asked: the kind and the format of each column."""
+    columns = bundle.get("contract", {}).get("columns", {})
+    asked = {name: it for name, it in columns.items() if it["role"] in ("feature", "time")}
+    return {name: tuple(it.get(key) for key in INPUTS) for name, it in asked.items()}

@@ -1,0 +1,96 @@
+"""Stepping: a rollout waits, goes on or ends, by what the service has noted since its step began."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from .. import ProjectError, observers, publishing
+from ..serving.arms import arms
+from ..serving.assignment import CANDIDATE
+from ..settings import Settings
+from . import decisions
+from .analysis import Analysis, Truths, analyse
+from .decisions import Decision, decide, following
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a rollout stands: its newest decision, what both arms did since, what is wanted yet."""
+
+    decision: Decision
+    analysis: Analysis
+    waits: str = ""
+
+
+def standing(now: Decision, settings: Settings) -> Standing:
+    """What the service has noted since this decision, and what the step waits for."""
+    assert now.plan
+    bundle = publishing.read(publishing.SERVING / now.champion)
+    rows = arms(settings.serving.log, now.rollout, now.plan.step)
+    found = analyse(rows, bundle.get("classes"), now.wanted, steps(now), truths(settings, now))
+    waits, wanted = [], now.wanted
+    if found.fewer < wanted.units:
+        few = CANDIDATE if found.candidate <= found.champion else "champion"
+        waits.append(f"the {few} has answered {found.fewer} of {wanted.units} units")
+    left = now.time + timedelta(minutes=wanted.minutes) - datetime.now(UTC)
+    if left > timedelta():
+        waits.append(f"{left.total_seconds() / 60:.1f} of {wanted.minutes:g} minutes are left")
+    return Standing(now, found, "; ".join(waits))
+
+
+def steps(now: Decision) -> int:
+    """How many steps the whole rollout has."""
+    return len(now.wanted.shares) + now.wanted.shadow
+
+
+def truths(settings: Settings, now: Decision) -> Truths:
+    """What was true of the rows of requests since the rollout began, as far as anybody knows.
+
+    Whoever keeps labels joins through the door `labelled`.
+    """
+    begun = next(it.time for it in decisions.logged() if it.rollout == now.rollout)
+    known: dict[str, Any] = {}
+    for labels in observers("labelled"):
+        known |= labels(settings, begun)
+    return known
+
+
+def step(settings: Settings) -> Standing | None:
+    """Have a rollout wait, go on, or end, and say where it stood; None where there is none.
+
+    It is aborted at any look at which the candidate is worse.  It goes on once the step has seen
+    enough.  An experiment does not go on by itself: people decide it.
+    """
+    with decisions.alone():
+        now = decisions.settle()
+        if not now:
+            return None
+        found = standing(now, settings)
+        if found.analysis.worse:
+            decision = following(now, "abort", found.analysis.worse, None, found.analysis.told)
+        elif found.waits or now.experiment:
+            return found
+        else:
+            decision = onward(now, found.analysis)
+        return Standing(decide(decision), found.analysis)
+
+
+def onward(now: Decision, found: Analysis) -> Decision:
+    """The step after this one: a larger share, or after the last one all clients."""
+    assert now.plan
+    why = f"{found.candidate} units of the candidate, no worse than {found.champion} of the champion"
+    place = now.plan.step + 1
+    if place == steps(now):
+        return following(now, "promote", [why], None, found.told)
+    share = now.wanted.shares[place - now.wanted.shadow]
+    plan = now.plan.model_copy(update={"step": place, "share": share, "shadow": False})
+    return following(now, "advance", [why], plan, found.told)
+
+
+def stop(reason: str, promote: bool = False) -> Decision:
+    """End the rollout by hand.  ProjectError where there is none."""
+    with decisions.alone():
+        now = decisions.settle()
+        if not now:
+            raise ProjectError("no rollout goes on; to begin one: make rollout VERSION=n")
+        return decide(following(now, "promote" if promote else "abort", [reason]))
