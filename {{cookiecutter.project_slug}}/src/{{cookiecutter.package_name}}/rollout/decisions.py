@@ -15,7 +15,8 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .. import ProjectError, history, publishing, registry, versions
-from ..decisions import who
+from ..decisions import alone as alone_with_registry
+from ..decisions import recover, who
 from ..history import Entry
 from ..improvement import Rollout
 from ..promotion import Verdict
@@ -158,7 +159,8 @@ def settle() -> Decision | None:
     wanted = found.plan.model_dump_json() if found.plan else None
     if not found.plan and there is None:
         return None
-    champion = versions.held().champion
+    with alone_with_registry():
+        champion = recover().champion
     moved = not champion or champion.version != found.champion
     if moved and found.action != "abort" and not (found.action == "promote" and promoted(found)):
         now = f"v{champion.version}" if champion else "none"

@@ -4,6 +4,7 @@ The same key gets the same model, at every worker and after a restart, without a
 kept; and as a share grows, whoever had the candidate keeps it.
 """
 
+from collections.abc import Callable
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,9 @@ class Candidate(Follower):
     A plan whose version cannot be loaded is a plan all the same, without `current`.
     """
 
-    def __init__(self, folder: Path, unserved: Types, loading: Any = load) -> None:
+    def __init__(
+        self, folder: Path, unserved: Types, loading: Callable[[Path], Loaded] = load
+    ) -> None:
         super().__init__(folder, unserved, loading)
         self.plan: Plan | None = None
         self._read: Plan | None = None

@@ -5,6 +5,7 @@ No client pays for a candidate: where it fails, the champion answers in its plac
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
@@ -15,7 +16,7 @@ from fastapi import FastAPI, Request
 from ..settings import Settings
 from .assignment import CANDIDATE, CHAMPION, Candidate, Plan, drawn, unit
 from .following import FOLDER, Champion
-from .runtime import Loaded, Row
+from .runtime import Loaded, Row, load
 from .shadow import Notes
 
 LOG = logging.getLogger(__name__)
@@ -66,9 +67,11 @@ class Router:
     The champion does without a plan, and beside another champion than the plan's.
     """
 
-    def __init__(self, folder: Path = FOLDER) -> None:
+    def __init__(
+        self, folder: Path = FOLDER, loading: Callable[[Path], Loaded] = load
+    ) -> None:
         self.candidate: Candidate | None = None
-        self.folder = folder
+        self.folder, self.loading = folder, loading
         self._asked: OrderedDict[str, Asked] = OrderedDict()
 
     def __call__(self, request: Request, number: str, champion: Champion | None) -> Champion | None:
@@ -108,7 +111,7 @@ def extend(app: FastAPI, settings: Settings) -> None:
     """Have the service follow the plan of a rollout, note what comes of it, and tell `/health`."""
     for router in app.state.choices:
         if isinstance(router, Router):
-            router.candidate = Candidate(router.folder, app.state.follower.types)
+            router.candidate = Candidate(router.folder, app.state.follower.types, router.loading)
             notes = Notes(settings, router.candidate, router.taken)
             app.state.observers.append(notes)
             for run in (notes.follow, notes.answer):

@@ -1,0 +1,122 @@
+"""The command `experiment`: begin one, see how it stands, decide it; and all releases, compared."""
+
+import argparse
+from datetime import UTC, datetime
+
+import pandas as pd
+
+from .. import ProjectError, publishing
+from ..serving.arms import arms
+from ..settings import Settings, load
+from . import decisions, deciding, stepping, trials
+from .analysis import by_unit
+
+
+def main(arguments: list[str]) -> None:
+    """Show an experiment, or do with it what is asked; without a name: all releases."""
+    parser = argparse.ArgumentParser(prog="experiment", description="Compare two versions.")
+    parser.add_argument("name", nargs="?", help="a file of experiments/, without .toml")
+    parser.add_argument("--start", action="store_true", help="send a share of the clients to it")
+    parser.add_argument("--decide", choices=["candidate", "champion"], help="end it, by a person")
+    asked, settings = parser.parse_args(arguments), load()
+    if not asked.name:
+        print(releases(settings))
+    elif asked.start:
+        print(start(asked.name, settings))
+    elif asked.decide:
+        print(end(asked.name, asked.decide, settings))
+    else:
+        print(shown(asked.name, settings))
+
+
+def start(name: str, settings: Settings) -> str:
+    """Begin the experiment, as its record has it.  ProjectError where it was begun before."""
+    record = trials.read(name)
+    if record.start:
+        raise ProjectError(f"{trials.place(name)}: it began {record.start}; name another one")
+    changed = {"shares": [record.share], "shadow": False, "units": record.horizon}
+    begun = deciding.start(
+        record.candidate, settings.rollout.model_copy(update=changed), experiment=name
+    )
+    trials.note(name, start=trials.day(begun.time))
+    return f"{begun}\nNext: make serve, make experiment NAME={name}"
+
+
+def observed(name: str, settings: Settings) -> pd.DataFrame:
+    """The units of an experiment.  ProjectError where it has not begun."""
+    now = decisions.last(name)
+    if not now:
+        raise ProjectError(f"{name}: it has not begun; make experiment NAME={name} START=yes")
+    begun = next(it for it in decisions.logged() if it.rollout == name)
+    sides = [publishing.SERVING / it for it in (begun.champion, begun.version)]
+    bundle = next((publishing.read(it) for it in sides if (it / publishing.BUNDLE).exists()), {})
+    rows = arms(settings.serving.log, name)
+    return by_unit(rows, bundle.get("classes"), stepping.truths(settings, now))
+
+
+def shown(name: str, settings: Settings) -> str:
+    """How an experiment stands; its outcome at the horizon, and not before."""
+    record, units = trials.read(name), observed(name, settings)
+    count, p = trials.split(units, record.share)
+    lines = [f"{name}: {record.hypothesis}", f"units: {count}, {record.share:.0%} planned, p {p:.2g}"]
+    if p < trials.UNEVEN:
+        lines.append("The split is not the one that was planned: whatever differs may come of that.")
+    if min(count.values()) < record.horizon:
+        lines.append(f"No outcome before {record.horizon} units each: who peeks finds something.")
+        return "\n".join([*lines, f"Next: make experiment NAME={name}"])
+    lines.append(f"{record.column}: {trials.outcome(units, record)}")
+    lines.append(f"units that {record.smallest_effect:g} needs: {trials.needed(units, record):.0f}")
+    return "\n".join([*lines, f"Next: make experiment NAME={name} DECIDE=candidate (or champion)"])
+
+
+def end(name: str, decision: str, settings: Settings) -> str:
+    """End an experiment as somebody has decided, and write that into its record.
+
+    Raises ProjectError where it does not go on, and for the candidate where the horizon is not
+    reached or the split is uneven.
+    """
+    record, now = trials.read(name), decisions.running()
+    if not now or now.experiment != name:
+        raise ProjectError(f"{name}: it does not go on, so there is nothing to decide")
+    units = observed(name, settings)
+    count, p = trials.split(units, record.share)
+    early = min(count.values()) < record.horizon
+    if decision == "candidate" and (early or p < trials.UNEVEN):
+        why = f"{count} of {record.horizon} units" if early else f"uneven split, p {p:.2g}"
+        raise ProjectError(f"{name}: {why}: no ground to promote; DECIDE=champion ends it")
+    told = "ended early" if early else f"{record.column}: {trials.outcome(units, record)}"
+    made = stepping.stop(f"experiment {name}: {told}", promote=decision == "candidate")
+    trials.note(name, end=trials.day(datetime.now(UTC)), decision=decision)
+    return f"{made}\nNext: git add {trials.place(name)}"
+
+
+def releases(settings: Settings) -> str:
+    """Each version that met clients: what the gate promised, and what came of it beside a champion."""
+    rows = [("version", "against", "offline gain", "online", "difference", "ended")]
+    for begun in (it for it in decisions.logged() if it.action == "start"):
+        ended = decisions.last(begun.rollout)
+        metric, gain = promised(begun)
+        found = compared(begun.rollout, settings)
+        how = ended.action if ended and not ended.running else "goes on"
+        rows.append((f"v{begun.version}", f"v{begun.champion}", f"{metric} {gain}", *found, how))
+    if len(rows) == 1:
+        return "No version has met clients yet.  Next: make rollout VERSION=n"
+    return trials.table(rows)
+
+
+def promised(begun: decisions.Decision) -> tuple[str, str]:
+    """The metric of the gate, and the gain on the champion that it found with its interval."""
+    known = begun.verdict["evidence"]
+    gains = known.get("gains", {}).get(known.get("champion"))
+    told = "{:+.4g} ({:+.4g} to {:+.4g})".format(*gains) if gains and None not in gains else "-"
+    return str(known.get("metric", "")), told
+
+
+def compared(rollout: str, settings: Settings) -> tuple[str, str]:
+    """What online tells of a release: its loss where labels are known, else its failures."""
+    units = observed(rollout, settings)
+    name = "loss" if "loss" in units else "failures"
+    if name not in units or units["arm"].nunique() < 2:
+        return "-", "no unit yet"
+    means = units.groupby("arm")[name].mean()
+    return name, f"{means['candidate'] - means['champion']:+.4g}"
