@@ -49,7 +49,7 @@ def test_the_outcome_is_a_word_about_an_interval(change: float, better: str, sai
 
 def test_a_short_horizon_is_told() -> None:
     """Where the interval holds both nothing and what would matter, nothing is decided."""
-    few = made(0.0, 30)
+    few = made(-0.1, 30)
     assert trials.outcome(few, KNOWN).word.startswith("undecided")
     assert 1400 < trials.needed(made(0.0), KNOWN) < 1750  # 2 · (1.96 + 0.84)² / 0.1² = 1570
 
