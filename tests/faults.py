@@ -263,6 +263,34 @@ OPTIMIZED = [
     Fault(name, lowers, lambda project, it=(path, old, new): plant(project / it[0], *it[1:]))
     for name, lowers, path, old, new in [
         (
+            "chance takes models back",
+            "serving.canary",
+            "improvement.toml",
+            "false_aborts = 0.05",
+            "false_aborts = 0.5",
+        ),
+        (
+            "a rollout without a margin",
+            "serving.canary",
+            "improvement.toml",
+            "latency = 1.5\n",
+            "",
+        ),
+        (
+            "a candidate that nobody covers",
+            "serving.canary",
+            "src/flight_delays/serving/canary.py",
+            "covered = Covered(",
+            "covered = Loaded(",
+        ),
+        (
+            "an experiment that never ends",
+            "serving.abtest",
+            "experiments/example.toml",
+            "horizon = 5000",
+            "horizon = 0   ",
+        ),
+        (
             "a password in a file of Terraform",
             "infra.iac",
             "infra/database/main.tf",

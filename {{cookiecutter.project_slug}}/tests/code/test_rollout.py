@@ -72,7 +72,7 @@ def noted(wanted: Settings, units: int = 120, **changed: Any) -> None:
     store.close()
 
 
-def state() -> tuple[str, list[str], bool]:
+def state() -> Any:
     """The champion that is served, what was decided, and whether the service has a plan."""
     served = json.loads(publishing.POINTER.read_text(encoding="utf-8"))["version"]
     actions = [it.action for it in decisions.logged()]
@@ -126,7 +126,9 @@ def test_a_version_without_a_yes_of_the_gate_is_not_rolled_out(
         deciding.start(second.number, WANTED)
     old = accepted()
     third = promoted(run, "c")
-    with pytest.raises(ProjectError, match=f"compared with champion v1; .* champion v{third.number}"):
+    with pytest.raises(
+        ProjectError, match=f"compared with champion v1; .* champion v{third.number}"
+    ):
         deciding.begin(second, old, WANTED)
     assert state()[1:] == ([], False)
 
@@ -186,9 +188,7 @@ def test_a_promotion_that_is_killed_is_finished_by_the_next_command(
     assert [it.action for it in history.logged().values()] == ["promote", "promote"]
 
 
-def test_a_line_that_a_kill_has_torn_was_never_decided(
-    second: Version, wanted: Settings
-) -> None:
+def test_a_line_that_a_kill_has_torn_was_never_decided(second: Version, wanted: Settings) -> None:
     """Half a line at the end is skipped, and what comes after it is whole."""
     begun(second)
     whole = decisions.LOG.read_bytes()
@@ -231,7 +231,7 @@ def test_the_pipeline_begins_a_rollout_where_that_is_wanted(
     third = registry.register(candidate(run, "c"), "c", accepted())
     assert deciding.accepted(second, accepted()).endswith("Next: make serve, make rollout")
     assert "goes on" in deciding.accepted(second, accepted())
-    waits = "A rollout of v2 goes on; then: make rollout VERSION=3"
+    waits = "The rollout of v2 goes on; then: make rollout VERSION=3"
     assert deciding.accepted(third, accepted()) == waits
     stepping.stop("by hand")
     assert "was aborted: by hand" in deciding.accepted(second, accepted())

@@ -1,4 +1,4 @@
-"""Evidence: looked at again and again, it calls no harmless candidate worse, and finds a bad one."""
+"""Evidence: looked at again and again, it calls no harmless candidate worse; a bad one it finds."""
 
 from collections.abc import Callable
 from typing import Any

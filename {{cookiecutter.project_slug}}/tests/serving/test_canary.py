@@ -60,8 +60,8 @@ def service(
     )
     off = settings.fallback.model_copy(update={"switch": str(folder / "off")})
     settings = settings.model_copy(update={"serving": serving, "fallback": off})
-    choices = [Router(folder, loading), fallback.Choice(settings, folder)]
-    seen = [opened(settings), metrics.opened(settings)]
+    choices: list[Any] = [Router(folder, loading), fallback.Choice(settings, folder)]
+    seen: list[Any] = [opened(settings), metrics.opened(settings)]
     app = create_app(settings, follower(folder, KINDS), seen, choices=choices)
     for joined in (extend, fallback.extend, metrics.extend):
         joined(app, settings)
@@ -200,7 +200,7 @@ def test_a_shadow_that_cannot_keep_up_is_left_behind(settings: Settings, tmp_pat
 def test_a_candidate_that_fails_costs_no_client_an_answer(
     settings: Settings, tmp_path: Path, shadow: bool
 ) -> None:
-    """Where it raises, the champion answers in its place, by its own name; it is noted as failed."""
+    """Where it raises, the champion answers, by its own name; it is noted as failed."""
     planned(tmp_path, 0 if shadow else 0.5, shadow=shadow)
     with service(settings, tmp_path, failing) as (client, app):
         assert set(asked(client, 30).values()) == {"model-1"}

@@ -19,6 +19,7 @@ DOMAINS = (
     "delivery",
     "approval",
     "serving",
+    "rollout",
     "monitoring",
     "infra",
     "gov",
@@ -44,6 +45,7 @@ TRIALS = (
     "trials.gov",
     "trials.team",
     "trials.schedule",
+    "trials.rollout",
     "trials.scale",
     "trials.infra",
 )

@@ -113,19 +113,19 @@ def compared(
 ) -> Iterator[tuple[str, Compared]]:
     """Each finding by its name, as far as both arms have enough units that know it."""
     for name in champion.columns.drop(["arm", "unit"]):
-        arms = [part[name].dropna().to_numpy("float64") for part in (champion, candidate)]
-        if min(map(len, arms)) < FEWEST:
+        one, other = (part[name].dropna().to_numpy("float64") for part in (champion, candidate))
+        if min(len(one), len(other)) < FEWEST:
             continue
         mean: Callable[[np.ndarray], Any] = np.mean
         if name == "failures":
-            p = evidence.shares(*arms, settings.failures)
+            p = evidence.shares(one, other, settings.failures)
         elif name == "latency ms":
-            mean, p = geometric, evidence.factors(*arms, settings.latency)
+            mean, p = geometric, evidence.factors(one, other, settings.latency)
         elif name == "loss":
-            p = evidence.shifts(*arms, settings.loss, upwards=True)
+            p = evidence.shifts(one, other, settings.loss, upwards=True)
         else:
-            p = evidence.shifts(*arms, settings.shift)
-        yield name, Compared(float(mean(arms[0])), float(mean(arms[1])), float(p))
+            p = evidence.shifts(one, other, settings.shift)
+        yield name, Compared(float(mean(one)), float(mean(other)), float(p))
 
 
 def geometric(values: np.ndarray) -> float:

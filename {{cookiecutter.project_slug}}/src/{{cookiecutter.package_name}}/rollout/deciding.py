@@ -26,15 +26,16 @@ def accepted(version: Version, verdict: Verdict) -> str:
     settings = load()
     if not settings.rollout.enabled or not versions.held().champion:
         return ""
+    again = f"make rollout VERSION={version.number}"
     with decisions.alone():
         now = decisions.settle()
         if now and now.version != version.number:
-            return f"A rollout of v{now.version} goes on; then: make rollout VERSION={version.number}"
+            return f"The rollout of v{now.version} goes on; then: {again}"
         if now:
             return f"Its rollout goes on: {decisions.told(now)}.  Next: make rollout"
         if aborted := [it for it in decisions.logged() if is_end(it, version)]:
             why = "; ".join(aborted[-1].reasons)
-            return f"Its rollout was aborted: {why}.  Again: make rollout VERSION={version.number}"
+            return f"Its rollout was aborted: {why}.  Again: {again}"
         return f"{begin(version, verdict, settings.rollout)}.  Next: make serve, make rollout"
 
 

@@ -137,7 +137,7 @@ def present() -> Entry:
     """The decision that made the champion what it is.  ProjectError where there is none."""
     champion = versions.held().champion
     if not champion:
-        raise ProjectError("no version is champion: there is nothing to replace; run: make pipeline")
+        raise ProjectError("no version is champion: nothing can be replaced; run: make pipeline")
     return champion
 
 

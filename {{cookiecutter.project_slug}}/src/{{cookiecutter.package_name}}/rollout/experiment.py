@@ -58,9 +58,10 @@ def shown(name: str, settings: Settings) -> str:
     """How an experiment stands; its outcome at the horizon, and not before."""
     record, units = trials.read(name), observed(name, settings)
     count, p = trials.split(units, record.share)
-    lines = [f"{name}: {record.hypothesis}", f"units: {count}, {record.share:.0%} planned, p {p:.2g}"]
+    planned = f"{record.share:.0%} planned, p {p:.2g}"
+    lines = [f"{name}: {record.hypothesis}", f"units: {count}, {planned}"]
     if p < trials.UNEVEN:
-        lines.append("The split is not the one that was planned: whatever differs may come of that.")
+        lines.append("The split is not the planned one: whatever differs may come of that.")
     if min(count.values()) < record.horizon:
         lines.append(f"No outcome before {record.horizon} units each: who peeks finds something.")
         return "\n".join([*lines, f"Next: make experiment NAME={name}"])
@@ -91,7 +92,7 @@ def end(name: str, decision: str, settings: Settings) -> str:
 
 
 def releases(settings: Settings) -> str:
-    """Each version that met clients: what the gate promised, and what came of it beside a champion."""
+    """Each version that met clients: what the gate promised, and what came of it."""
     rows = [("version", "against", "offline gain", "online", "difference", "ended")]
     for begun in (it for it in decisions.logged() if it.action == "start"):
         ended = decisions.last(begun.rollout)

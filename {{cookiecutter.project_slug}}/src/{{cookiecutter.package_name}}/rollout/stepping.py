@@ -1,4 +1,4 @@
-"""Stepping: a rollout waits, goes on or ends, by what the service has noted since its step began."""
+"""Stepping: a rollout waits, goes on or ends, by what was noted since its step began."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -78,7 +78,7 @@ def step(settings: Settings) -> Standing | None:
 def onward(now: Decision, found: Analysis) -> Decision:
     """The step after this one: a larger share, or after the last one all clients."""
     assert now.plan
-    why = f"{found.candidate} units of the candidate, no worse than {found.champion} of the champion"
+    why = f"in {found.candidate} units no worse than the champion in {found.champion}"
     place = now.plan.step + 1
     if place == steps(now):
         return following(now, "promote", [why], None, found.told)

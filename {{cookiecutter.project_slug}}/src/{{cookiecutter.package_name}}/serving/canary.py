@@ -67,9 +67,7 @@ class Router:
     The champion does without a plan, and beside another champion than the plan's.
     """
 
-    def __init__(
-        self, folder: Path = FOLDER, loading: Callable[[Path], Loaded] = load
-    ) -> None:
+    def __init__(self, folder: Path = FOLDER, loading: Callable[[Path], Loaded] = load) -> None:
         self.candidate: Candidate | None = None
         self.folder, self.loading = folder, loading
         self._asked: OrderedDict[str, Asked] = OrderedDict()
