@@ -15,6 +15,9 @@ from .contract import Section
 # {% if has("monitor.metrics") %}
 from .operations import Access, Approval, Drift, Fallback, Labels, Load, Schedule, Staleness
 # {% endif %}
+# {% if has("gov.audit") %}
+from .improvement import Costs, Objectives, Quality, Receiver, Triggers
+# {% endif %}
 # {% if has("pipeline.flow") %}
 from .sections import Gate, Leaks, Repro, Serving, Tuning
 # {% endif %}
@@ -26,6 +29,9 @@ FILES.append(Path("pipeline.toml"))
 # {% endif %}
 # {% if has("monitor.metrics") %}
 FILES.append(Path("operations.toml"))
+# {% endif %}
+# {% if has("gov.audit") %}
+FILES.append(Path("improvement.toml"))
 # {% endif %}
 PREFIX = f"{__package__}_".upper()
 Problem = Literal["classification", "regression"]
@@ -80,6 +86,13 @@ class Settings(BaseSettings):
     load: Load = Load()
     schedule: Schedule = Schedule()
     staleness: Staleness = Staleness()
+    # {% endif %}
+    # {% if has("gov.audit") %}
+    costs: Costs = Costs()
+    objectives: Objectives = Objectives()
+    quality: Quality = Quality()
+    receiver: Receiver = Receiver()
+    triggers: Triggers = Triggers()
     # {% endif %}
 
     @classmethod
