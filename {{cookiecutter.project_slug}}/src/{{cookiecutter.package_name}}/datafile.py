@@ -53,7 +53,7 @@ def written(found: pd.DataFrame, like: Path, to: Path, data: Data, contract: Con
     schema = pq.read_schema(like).remove_metadata() if is_parquet(like) else None
     for name in contract.names("time"):
         form = contract.columns[name].format or "ISO8601"
-        if schema is None or pa.types.is_string(schema.field(name).type):
+        if schema is None or not pa.types.is_temporal(schema.field(name).type):
             frame[name] = found[name].map(
                 lambda it, form=form: it.isoformat() if form == "ISO8601" else it.strftime(form),
                 na_action="ignore",

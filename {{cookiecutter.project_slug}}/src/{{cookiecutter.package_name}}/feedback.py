@@ -6,6 +6,7 @@ interrupts is finished by the next `make feedback`, which also brings a lost fil
 """
 
 import argparse
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from .sources import SOURCES, UNKNOWN, checksum
 from .validation import breaches
 
 MARK = "feedback"
+NUMBER = re.compile(rf"{MARK}-(\d+)")
 NUMBERS = ("number", "integer")
 RESTORE = "{{ cookiecutter.project_slug }} feedback"
 
@@ -36,7 +38,7 @@ def feed(settings: Settings, contract: Contract, archive: Outcomes) -> tuple[Pat
     Raises ProjectError where rows cannot be written as the data have theirs; nothing is changed.
     """
     before, data = archive.used(), settings.data
-    place, wide = destination(data.path, f"{MARK}-{len(before) + 1:04}")
+    place, wide = destination(data.path, f"{MARK}-{following(before):04}")
     for name in before:
         complete(Path(name), archive, data, contract)
     new = rows_of(archive, "", contract)
@@ -52,6 +54,12 @@ def feed(settings: Settings, contract: Contract, archive: Outcomes) -> tuple[Pat
         unfinished.unlink(missing_ok=True)
     declare(place, len(new.rows))
     return place, len(new.rows)
+
+
+def following(used: list[str]) -> int:
+    """The number of the next file: no number comes twice, also where the log is another one."""
+    names = [*used, *tomlkit.parse(SOURCES.read_text("utf-8")).get(MARK, {}).get("files", {})]
+    return 1 + max([int(it[1]) for name in names if (it := NUMBER.search(name))], default=0)
 
 
 def complete(place: Path, archive: Outcomes, data: Data, contract: Contract) -> None:

@@ -1,5 +1,6 @@
 """Outcomes: taken once, whole or not at all, and what is wrong with one is named."""
 
+import sqlite3
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -115,6 +116,17 @@ def test_what_a_prediction_has_influenced_is_kept_apart(
     with Outcomes(URL) as archive:
         since = OUTCOMES.c.known_at >= NOW - timedelta(days=1)
         assert len(archive.labelled(since)) == 50
+
+
+def test_what_is_deleted_from_the_log_takes_its_outcomes_along(
+    outcomes: pd.DataFrame, trained: Trained
+) -> None:
+    """A request that was forgotten leaves nothing behind."""
+    taken(outcomes, trained)
+    with sqlite3.connect("predictions.db") as store:
+        store.execute("delete from predictions where request_id = 'request-0'")
+    with Outcomes(URL) as archive:
+        assert len(archive.known(outcomes["request_id"])) == 40
 
 
 def test_a_file_is_taken_by_the_command(

@@ -20,6 +20,7 @@ DOMAINS = (
     "approval",
     "serving",
     "monitoring",
+    "improvement",
     "infra",
     "gov",
 )
@@ -41,6 +42,7 @@ TRIALS = (
     "trials.serving",
     "trials.operations",
     "trials.monitoring",
+    "trials.improvement",
     "trials.gov",
     "trials.team",
     "trials.schedule",

@@ -37,6 +37,7 @@ OUTCOMES = sql.Table(
     sql.UniqueConstraint("request_id", "row"),
 )
 INDEX = sql.Index("predictions_request_id", TABLE.c.request_id)
+SAME = (TABLE.c.id == OUTCOMES.c.prediction) & (TABLE.c.request_id == OUTCOMES.c.request_id)
 Key = tuple[str, int]
 Asked = Mapping[str, tuple[int, int]]
 NONE = (0, 0)  # of a request that is not logged
@@ -67,7 +68,10 @@ class Taken:
 
 
 class Outcomes(Archive):
-    """The prediction log with what became of it.  Raises ProjectError as an archive does."""
+    """The prediction log with what became of it.
+
+    What is deleted from the log takes its outcomes along.  Raises ProjectError as an archive does.
+    """
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -75,6 +79,7 @@ class Outcomes(Archive):
             connection.execute(CreateTable(OUTCOMES, if_not_exists=True))
             for index in (*OUTCOMES.indexes, INDEX):
                 index.create(connection, checkfirst=True)
+            connection.execute(sql.delete(OUTCOMES).where(~sql.exists().where(SAME)))
 
     def asked(self, names: Iterable[str]) -> dict[str, tuple[int, int]]:
         """The newest logged request of each of these ids: its number in the log, and its rows."""
@@ -125,10 +130,9 @@ class Outcomes(Archive):
         By prediction and row; the `most` that became known last.  None that somebody influenced.
         """
         table, log = OUTCOMES.c, TABLE.c
-        same = (log.id == table.prediction) & (log.request_id == table.request_id)
         query = (
             sql.select(*(table[name] for name in Outcome._fields))
-            .join_from(OUTCOMES, TABLE, same)
+            .join_from(OUTCOMES, TABLE, SAME)
             .where(wanted & ~table.influenced)
             .where(log.model_version == version if version else sql.true())
             .order_by(table.known_at.desc(), table.id.desc())

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
 from uuid import uuid4
 
@@ -44,8 +43,9 @@ def judge(
     wanted = settings.triggers.model_copy(update={"automatic": True} if approved else {})
     with ledger.alone():
         history = ledger.recovered(at)
-        wrong = partial(veto.faults, settings, happened.kind, at)
-        word, why = decide(happened, history, wanted, at, wrong)
+        word, why = decide(
+            happened, history, wanted, at, lambda: veto.faults(settings, happened.kind, at)
+        )
         told: dict[str, Any] = {"event": happened, "decision": word, "reason": why, "by": by}
         entry = Entry(id=uuid4().hex[:12], time=at, **told)
         ledger.add(entry)
