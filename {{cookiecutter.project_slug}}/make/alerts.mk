@@ -4,4 +4,4 @@ PROMTOOL ?= $(shell command -v promtool || echo docker run --rm --volume "$(CURD
 .PHONY: alerts
 
 alerts: ## check the alert rules, and test when each of them fires
-	@cd monitoring && $(PROMTOOL) check rules alerts.yml && $(PROMTOOL) test rules alerts_test.yml
+	@cd monitoring && $(PROMTOOL) check rules $(notdir $(wildcard monitoring/*alerts.yml monitoring/*rules.yml)) && $(PROMTOOL) test rules *alerts_test.yml

@@ -1,6 +1,7 @@
-"""The sections of `improvement.toml`: how the project replaces its own model."""
+"""The sections of `improvement.toml`: how the project sees that it got worse, and learns again."""
 
 from itertools import pairwise
+from typing import Literal
 
 from pydantic import Field, field_validator
 
@@ -37,3 +38,73 @@ class Rollout(Section):
         if not all(0 < low < high < 1 for low, high in pairwise([*shares, (1 + shares[-1]) / 2])):
             raise ValueError("shares grow, and lie between 0 and 1: [0.05, 0.25, 0.5]")
         return shares
+
+
+class Quality(Section):
+    """When the live quality is worse than what the gate has promised.
+
+    The newest `rows` are looked at whose outcome became known in the last `hours`; fewer than
+    `fewest` say nothing.  `false_alarms`: the share of reports that may say "degraded" though
+    nothing is worse.  A score that is worse by less than `allowed`, a share of the promised one, is
+    no loss; nor is a bias below `effect` on Cohen's scale.
+    """
+
+    hours: float = Field(default=720, gt=0)
+    rows: int = Field(default=50_000, ge=1)
+    fewest: int = Field(default=200, ge=2)
+    false_alarms: float = Field(default=0.01, gt=0, lt=1)
+    allowed: float = Field(default=0.05, ge=0)
+    effect: float = Field(default=0.2, ge=0)
+
+
+class Triggers(Section):
+    """When something that has happened starts a training, and what keeps it from doing so.
+
+    No run begins within `cooldown_hours` of another one, nor after `runs_per_week`, or
+    `minutes_per_week` of training, in the last seven days.  With `automatic = false` a person lets
+    each run begin.  `alerts`: what a firing alert means; one that is not there starts nothing.
+    """
+
+    cooldown_hours: float = Field(default=24, ge=0)
+    runs_per_week: int = Field(default=3, ge=0)
+    minutes_per_week: float = Field(default=600, ge=0)
+    automatic: bool = True
+    alerts: dict[str, Literal["drift", "quality", "data", "alert"]] = {
+        "ColumnDrifted": "drift",
+        "ModelOld": "alert",
+        "QualityDegraded": "quality",
+    }
+
+
+class Receiver(Section):
+    """Where the receiver listens, and who may tell it something: nobody without a key."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8090, ge=0, lt=65536)
+    key_file: str = "models/receiver_keys.json"
+    body_bytes: int = Field(default=5_000_000, ge=1)
+    requests_per_minute: int = Field(default=60, ge=0)
+
+
+class Objectives(Section):
+    """What is promised over 30 days: shares of the requests, and of the time.
+
+    `availability`: answered without an error.  `latency`: answered within `latency_ms`, an edge of
+    the service's histogram.  `quality`: the live quality is as promised.  `freshness`: the champion
+    is no older than allowed.
+    """
+
+    availability: float = Field(default=0.995, gt=0, lt=1)
+    latency: float = Field(default=0.95, gt=0, lt=1)
+    latency_ms: float = Field(default=250, gt=0)
+    quality: float = Field(default=0.95, gt=0, lt=1)
+    freshness: float = Field(default=0.95, gt=0, lt=1)
+
+
+class Costs(Section):
+    """What an hour of a machine costs: of one that serves, of one that trains."""
+
+    currency: str = "EUR"
+    serving_hour: float = Field(default=0.05, ge=0)
+    replicas: int = Field(default=1, ge=1)
+    training_hour: float = Field(default=0.20, ge=0)

@@ -16,7 +16,7 @@ from .contract import Section
 from .operations import Access, Approval, Drift, Fallback, Labels, Load, Schedule, Staleness
 # {% endif %}
 # {% if has("gov.audit") %}
-from .improvement import Rollout
+from .improvement import Costs, Objectives, Quality, Receiver, Rollout, Triggers
 # {% endif %}
 # {% if has("pipeline.flow") %}
 from .sections import Gate, Leaks, Repro, Serving, Tuning
@@ -88,7 +88,12 @@ class Settings(BaseSettings):
     staleness: Staleness = Staleness()
     # {% endif %}
     # {% if has("gov.audit") %}
+    costs: Costs = Costs()
+    objectives: Objectives = Objectives()
+    quality: Quality = Quality()
+    receiver: Receiver = Receiver()
     rollout: Rollout = Rollout()
+    triggers: Triggers = Triggers()
     # {% endif %}
 
     @classmethod

@@ -21,6 +21,7 @@ DOMAINS = (
     "serving",
     "rollout",
     "monitoring",
+    "improvement",
     "infra",
     "gov",
 )
@@ -42,6 +43,7 @@ TRIALS = (
     "trials.serving",
     "trials.operations",
     "trials.monitoring",
+    "trials.improvement",
     "trials.gov",
     "trials.team",
     "trials.schedule",

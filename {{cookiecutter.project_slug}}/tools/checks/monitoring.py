@@ -40,22 +40,27 @@ def queries(panel: Facts) -> list[str]:
 @sign("monitor.alerts", "each alert has an owner, a severity and a runbook that says what to do")
 def rules(repository: Repository) -> Iterator[str]:
     """Read the rules, and the pages that they name."""
-    found = alerts(repository)
+    yield from faulty(repository, RULES)
+
+
+def faulty(repository: Repository, path: str) -> Iterator[str]:
+    """What is wrong with the alerts of a file, and with the pages that they name."""
+    found = alerts(repository, path)
     if not found:
-        yield f"{RULES}: no alert"
+        yield f"{path}: no alert"
     for rule in found:
         name, labels = rule["alert"], rule.get("labels", {})
         if not labels.get("owner") or labels.get("severity") not in SEVERITIES:
-            yield f"{RULES}: {name} has no owner, or no severity of {', '.join(SEVERITIES)}"
+            yield f"{path}: {name} has no owner, or no severity of {', '.join(SEVERITIES)}"
         named = str(rule.get("annotations", {}).get("runbook", "")).removeprefix(REPOSITORY)
         page, _, heading = named.partition("#")
         if heading not in headings(repository.text(page)):
-            yield f"{RULES}: {name} has no runbook: {page or 'none named'}#{heading}"
+            yield f"{path}: {name} has no runbook: {page or 'none named'}#{heading}"
 
 
-def alerts(repository: Repository) -> list[Facts]:
+def alerts(repository: Repository, path: str = RULES) -> list[Facts]:
     """The rules that alert somebody."""
-    known = repository.parsed(RULES)
+    known = repository.parsed(path)
     groups = known.get("groups", []) if isinstance(known, dict) else []
     return [rule for group in groups for rule in group.get("rules", []) if "alert" in rule]
 

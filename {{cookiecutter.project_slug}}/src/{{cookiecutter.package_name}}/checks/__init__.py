@@ -120,15 +120,15 @@ def keep_known(file: Any, key: str, contract: Contract) -> None:
             del file[key]
 
 
-def sure(chances: Sequence[float]) -> list[bool]:
+def sure(chances: Sequence[float], alarms: float = FALSE_ALARMS) -> list[bool]:
     """Which of these p-values are no chance, however many there are: Holm's procedure.
 
-    The share of questions that are wrong about a faultless model stays below FALSE_ALARMS.
+    The share of questions that are wrong about a faultless model stays below `alarms`.
     Holm, Scandinavian Journal of Statistics 6, 1979.
     """
     found = [False] * len(chances)
     for rank, place in enumerate(sorted(range(len(chances)), key=lambda it: chances[it])):
-        if chances[place] > FALSE_ALARMS / (len(chances) - rank):
+        if chances[place] > alarms / (len(chances) - rank):
             break
         found[place] = True
     return found

@@ -1,6 +1,15 @@
 """The training pipeline: plain functions of this package, run as the tasks of a Prefect flow."""
 
+import json
+import os
 import sys
+
+TAGS = "PIPELINE_TAGS"
+
+
+def given_tags() -> dict[str, str]:
+    """What whoever starts a run wants to have on it, as JSON in the environment."""
+    return {str(name): str(it) for name, it in json.loads(os.environ.get(TAGS, "{}")).items()}
 
 
 def show(step: str, words: str, seconds: float | None = None) -> None:

@@ -17,7 +17,7 @@ from prefect.task_runners import ThreadPoolTaskRunner
 from .. import ProjectError
 from ..contract import read_contract
 from ..settings import load
-from . import show, steps
+from . import given_tags, show, steps
 from .steps import Outcome
 
 PAUSES = (1, 10)  # seconds before rows are read again, where another machine has not answered
@@ -47,7 +47,7 @@ def training() -> Outcome:
     settings, contract = load(), read_contract()
     context = FlowRunContext.get()
     assert context and context.flow_run
-    tags = {"prefect.flow_run_id": str(context.flow_run.id)}
+    tags = {"prefect.flow_run_id": str(context.flow_run.id)} | given_tags()
     frame = step(steps.ingest, settings, pauses=PAUSES)
     rows = step(steps.check, frame, contract, settings)
     parted = step(steps.split, rows, contract, settings)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from .. import ProjectError, versions
 from ..contract import read_contract
 from ..settings import load
+from . import given_tags
 from .server import start
 
 if TYPE_CHECKING:
@@ -27,10 +28,19 @@ def main(arguments: list[str]) -> None:
         training = flow()
         prepare()
         ready()
-        outcome = training()
+        outcome = tagged(training)
     except KeyboardInterrupt as error:
         raise ProjectError("interrupted; run `make pipeline` again") from error
     print(told(outcome))
+
+
+def tagged(training: Any) -> "Outcome":
+    """The flow, with tags that say who or what has started it."""
+    from prefect import tags  # pylint: disable=import-outside-toplevel  # as `flow` does
+
+    with tags(*(f"{name}: {it}" for name, it in given_tags().items())):
+        outcome: Outcome = training()
+    return outcome
 
 
 def flow() -> Any:

@@ -9,6 +9,7 @@ import tomlkit
 
 from .. import ProjectError
 from ..contract import Contract, read_contract
+from ..datafile import destination
 from ..monitoring.archive import Archive
 from ..prediction import conform
 from ..problem import read_data
@@ -97,7 +98,7 @@ def merged(settings: Settings, contract: Contract) -> None:
 
     All of it, or nothing where something is wrong.
     """
-    new, wide = merging.destination(settings.data.path)
+    new, wide = destination(settings.data.path, merging.MARK)
     config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
     if config["data"]["path"] != settings.data.path:
         other = f"the environment says {settings.data.path!r}"
@@ -124,7 +125,7 @@ def check(settings: Settings, contract: Contract) -> None:
     Raises ProjectError that lists what has not, and labelled rows that are not as in the table.
     """
     found = provenance.lacking(settings.data.path)
-    new, _ = merging.destination(settings.data.path)
+    new, _ = destination(settings.data.path, merging.MARK)
     if table.labels():
         found += provenance.unexplained(classes(settings, contract))
     if new.exists():

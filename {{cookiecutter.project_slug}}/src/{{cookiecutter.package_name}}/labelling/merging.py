@@ -4,21 +4,15 @@ It is made anew from the rows and the labels each time, so that the same labels 
 and another label gives another version of the data.
 """
 
-from fnmatch import fnmatchcase
-from glob import escape, glob
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from .. import ProjectError
 from ..contract import Contract
+from ..datafile import destination, read_again, written
 from ..monitoring.window import logged
 from ..prediction import conform
-from ..reading import files, is_parquet, read_file, read_table
+from ..reading import files, read_table
 from ..settings import Data
 from ..validation import breaches
 from .queue import rows
@@ -26,45 +20,15 @@ from .queue import rows
 MARK = "labelled"  # after `_` it is read after the file that it joins: rows keep their numbers
 
 
-def destination(pattern: str) -> tuple[Path, str]:
-    """The file for labelled rows, and the path of `config.toml` that names it too.
-
-    Raises ProjectError where no pattern names just that file and the others.
-    """
-    known, path = files(pattern), Path(pattern)
-    if path.exists():
-        new = path.with_name(f"{path.stem}_{MARK}{path.suffix}")
-        wide = path.with_name(f"{escape(path.stem)}*{path.suffix}").as_posix()
-    else:
-        head, star, tail = path.name.rpartition("*")
-        joint = "_" if head and head[-1].isalnum() else ""
-        new = known[0].with_name(f"{head}{joint}{MARK}{tail}" if star else path.name)
-        wide = pattern
-    others = {*map(Path, glob(wide)), *known} - {*known, new}
-    if others or not fnmatchcase(new.as_posix(), wide):
-        told = f"[data] path = {pattern!r}: no pattern names its files and {new.name} alone"
-        raise ProjectError(f"{told}; move them into a folder of their own: data/mine/*.csv")
-    return new, wide
-
-
 def originals(pattern: str) -> list[Path]:
     """The configured files without the one of labelled rows."""
-    return [path for path in files(pattern) if path != destination(pattern)[0]]
+    return [path for path in files(pattern) if path != destination(pattern, MARK)[0]]
 
 
 def largest(name: str, data: Data, contract: Contract) -> int:
     """The largest number in a column of the data, without the rows that were labelled here."""
     found = [read_table(str(path), data, contract)[name] for path in originals(data.path)]
     return int(pd.to_numeric(pd.concat(found), errors="coerce").max())
-
-
-def read_again(unfinished: Path, found: pd.DataFrame, data: Data, contract: Contract) -> None:
-    """Raises ProjectError where these rows are not read back as what they were."""
-    names = list(map(str, found))
-    back = conform(read_table(str(unfinished), data, contract), contract, names)
-    if lost := [name for name in names if not found[name].equals(back[name])]:
-        told = "are not read as they were logged; does contract.toml say how they are written?"
-        raise ProjectError(f"{', '.join(lost)}: {told}")
 
 
 def labelled(settled: dict[str, str], data: Data, contract: Contract) -> pd.DataFrame:
@@ -89,33 +53,12 @@ def labelled(settled: dict[str, str], data: Data, contract: Contract) -> pd.Data
     return conform(found, logged(contract), wanted, [breaches])
 
 
-def written(found: pd.DataFrame, like: Path, to: Path, data: Data, contract: Contract) -> None:
-    """Write rows as this file has its own: its columns in their order, its kind, its marks."""
-    head = next(read_file(like, data, str, 1)).columns
-    frame = pd.DataFrame({name: found.get(name, np.nan) for name in head}, index=found.index)
-    if is_parquet(like):
-        schema = pq.read_schema(like).remove_metadata()
-        try:
-            pq.write_table(pa.Table.from_pandas(frame, preserve_index=False).cast(schema), to)
-        except (pa.ArrowException, ValueError) as error:
-            raise ProjectError(f"{to}: cannot be written as {like} is: {error}") from error
-        return
-    for name in contract.names("time"):
-        form = contract.columns[name].format or "ISO8601"
-        frame[name] = found[name].map(
-            lambda it, form=form: it.isoformat() if form == "ISO8601" else it.strftime(form),
-            na_action="ignore",
-        )
-    marks: Any = {"sep": data.separator, "decimal": data.decimal, "encoding": data.encoding}
-    frame.to_csv(to, index=False, lineterminator="\n", **marks)
-
-
 def merge(settled: dict[str, str], data: Data, contract: Contract) -> Path:
     """An unfinished file of labelled rows beside its place, read back as what they were.
 
     Raises ProjectError where they are not, and leaves everything as it was.
     """
-    new, _ = destination(data.path)
+    new, _ = destination(data.path, MARK)
     found = labelled(settled, data, contract)
     unfinished = new.with_name(f".{new.name}.part")
     try:

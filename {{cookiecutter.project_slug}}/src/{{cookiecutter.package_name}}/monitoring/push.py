@@ -30,10 +30,10 @@ def gauges(found: Iterable[Verdict], rows: int, enough: bool) -> CollectorRegist
     return registry
 
 
-def push(address: str, registry: CollectorRegistry) -> None:
-    """Replace what the Pushgateway holds of the last report.  ProjectError where it cannot be."""
+def push(address: str, registry: CollectorRegistry, job: str = JOB) -> None:
+    """Replace what the Pushgateway holds of the last report of this job.  ProjectError where it cannot be."""
     try:
-        push_to_gateway(address, JOB, registry)
+        push_to_gateway(address, job, registry)
     except (OSError, ValueError) as error:
         raise ProjectError(
             f"drift.pushgateway = {address!r}: cannot be reached: {error}"

@@ -1,0 +1,7 @@
+.PHONY: objectives costs
+
+objectives: setup ## write monitoring/slo_rules.yml anew from improvement.toml
+	@$(RUN) objectives
+
+costs: setup ## what 1,000 predictions and a training cost
+	@$(RUN) costs

@@ -1,0 +1,158 @@
+"""Feedback: logged rows whose outcome is known are in the next version of the data, each once."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from known import NOW, URL, log, publish
+from {{ cookiecutter.package_name }} import ProjectError
+from {{ cookiecutter.package_name }}.contract import Contract
+from {{ cookiecutter.package_name }}.datafile import destination, read_again, written
+from {{ cookiecutter.package_name }}.feedback import feed
+from {{ cookiecutter.package_name }}.monitoring.outcomes import OUTCOMES, Outcomes, take
+from {{ cookiecutter.package_name }}.monitoring.window import logged
+from {{ cookiecutter.package_name }}.prediction import conform
+from {{ cookiecutter.package_name }}.reading import files, is_parquet, read_table
+from {{ cookiecutter.package_name }}.settings import Settings
+from {{ cookiecutter.package_name }}.sources import SOURCES, breaches, declare, read_sources
+from {{ cookiecutter.package_name }}.training import Trained
+
+ROWS = 60
+
+
+@pytest.fixture(name="own")
+def _own(folder: Path, trained: Trained, settings: Settings) -> Settings:
+    """The settings of a folder with one file of the data, a champion, and outcomes of 60 rows."""
+    first = files(str(Path(__file__).resolve().parents[2] / settings.data.path))[0]
+    (folder / "data").mkdir()
+    place = Path("data") / f"mine{first.suffix}"
+    place.write_bytes(first.read_bytes())
+    own = settings.model_copy(
+        update={"data": settings.data.model_copy(update={"path": str(place)})}
+    )
+    text = (folder / "config.toml").read_text(encoding="utf-8")
+    (folder / "config.toml").write_text(text.replace(settings.data.path, str(place)), "utf-8")
+    declare(own)
+    publish(trained)
+    outcomes = log(trained, trained.holdout.head(ROWS))
+    with Outcomes(URL) as archive:
+        take(outcomes, archive, trained.contract, NOW)
+    return own
+
+
+def fed(settings: Settings, contract: Contract) -> tuple[Path | None, int]:
+    """What came of it, in the settings as `config.toml` has them by then."""
+    with Outcomes(URL) as archive:
+        return feed(settings, contract, archive)
+
+
+def wider(settings: Settings) -> Settings:
+    """The settings after the first file was made."""
+    path = Path(settings.data.path)
+    name = f"data/{path.stem}*{path.suffix}"
+    return settings.model_copy(update={"data": settings.data.model_copy(update={"path": name})})
+
+
+def test_rows_with_an_outcome_are_in_the_next_version_of_the_data(
+    own: Settings, trained: Trained
+) -> None:
+    """In the format of the data, declared, named by `config.toml`; inputs and target as logged."""
+    contract, before = trained.contract, len(read_table(own.data.path, own.data))
+    place, rows = fed(own, contract)
+    assert place and rows == ROWS and is_parquet(place) == is_parquet(Path(own.data.path))
+    after = wider(own)
+    assert after.data.path in Path("config.toml").read_text(encoding="utf-8")
+    assert len(read_table(after.data.path, own.data)) == before + ROWS
+    assert str(place) in read_sources()["feedback"]["files"] and breaches(read_sources()) == []
+    names = [*contract.inputs(), contract.target]
+    found = conform(read_table(str(place), own.data, contract), contract, names)
+    asked = trained.holdout[names].head(ROWS).reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, asked, check_dtype=False)
+
+
+def test_no_row_is_in_the_data_twice(own: Settings, trained: Trained) -> None:
+    """Without a new outcome there is no new file; with one, only its row is in it."""
+    fed(own, trained.contract)
+    after = wider(own)
+    assert fed(after, trained.contract) == (None, 0)
+    log(trained, trained.holdout.head(1))  # under the same id, with one row: it has no outcome yet
+    assert fed(after, trained.contract) == (None, 0)
+    more = log(trained, trained.holdout.tail(80)).tail(20)
+    with Outcomes(URL) as archive:
+        take(more, archive, trained.contract, NOW)
+    place, rows = fed(after, trained.contract)
+    assert place and "feedback-0002" in place.name and rows == 20
+
+
+def test_what_a_kill_interrupted_is_finished(own: Settings, trained: Trained) -> None:
+    """Rows that were written down and have no file get it, and its bytes are what they were."""
+    place, _ = fed(own, trained.contract)
+    assert place
+    content, after = place.read_bytes(), wider(own)
+    place.unlink()
+    declared = SOURCES.read_text(encoding="utf-8")
+    SOURCES.write_text(declared.partition("[feedback]")[0], encoding="utf-8")
+    assert fed(after, trained.contract) == (None, 0)
+    assert place.read_bytes() == content
+    assert breaches(read_sources()) == [] and "feedback" in read_sources()
+
+
+def test_what_cannot_be_written_changes_nothing(
+    own: Settings, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that are not read back as they were are an error, and wait for the next time."""
+    with monkeypatch.context() as patch:
+        patch.setattr("{{ cookiecutter.package_name }}.feedback.written", lambda *_: None)
+        with pytest.raises(ProjectError):
+            fed(own, trained.contract)
+    with Outcomes(URL) as archive:
+        assert archive.used() == []
+        assert len(archive.labelled(OUTCOMES.c.file == "")) == ROWS
+    assert [path.name for path in Path("data").glob("*feedback*")] == []
+
+
+KINDS = Contract.model_validate(
+    {
+        "columns": {
+            "größe": {"kind": "number", "role": "feature", "nullable": True},
+            "an": {"kind": "time", "role": "time", "format": "%d.%m.%Y"},
+            "wer": {"kind": "text", "role": "personal"},
+            "ziel": {"kind": "category", "role": "target"},
+        }
+    }
+)
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_rows_are_written_as_the_data_are(tmp_path: Path, settings: Settings, kind: str) -> None:
+    """Separator, decimal, encoding and format of times; nothing personal is filled in."""
+    marks = {"separator": ";", "decimal": ",", "encoding": "latin-1"}
+    data = settings.data.model_copy(update=marks)
+    like, to = tmp_path / f"mine.{kind}", tmp_path / f"new.{kind}"
+    first = pd.DataFrame({"wer": ["Ada"], "größe": [1.5], "an": ["31.12.2024"], "ziel": ["ja"]})
+    if kind == "csv":
+        first.to_csv(like, sep=";", decimal=",", encoding="latin-1", index=False)
+    else:
+        first.to_parquet(like, index=False)
+    times = pd.to_datetime(pd.Series(["2025-01-02", "2025-01-03"]))
+    rows = pd.DataFrame({"größe": [2.5, None], "an": times, "ziel": ["nein", "größer"]})
+    written(rows, like, to, data, KINDS)
+    found = conform(rows, logged(KINDS), ["größe", "an", "ziel"])
+    read_again(to, found, data, KINDS)
+    if kind == "csv":
+        assert to.read_text(encoding="latin-1").splitlines() == [
+            "wer;größe;an;ziel",
+            ";2,5;02.01.2025;nein",
+            ";;03.01.2025;größer",
+        ]
+    with pytest.raises(ProjectError, match="ziel: are not read as they were logged"):
+        read_again(to, found.assign(ziel="ja"), data, KINDS)
+
+
+def test_a_pattern_that_names_others_too_is_refused(folder: Path) -> None:
+    """Nothing else may become data by the way."""
+    for name in ("mine.csv", "mine_old.csv"):
+        (folder / name).write_text("a\n1\n", encoding="utf-8")
+    with pytest.raises(ProjectError, match="no pattern names its files and mine_new.csv alone"):
+        destination("mine.csv", "new")
+    assert destination("mine*.csv", "new") == (Path("mine_new.csv"), "mine*.csv")
