@@ -23,7 +23,9 @@ def section(repository: Repository, name: str) -> Facts:
     return dict(known.get(name, {})) if isinstance(known, dict) else {}
 
 
-@sign("monitor.quality", "what became of predictions is compared with the promise, and learned from")
+@sign(
+    "monitor.quality", "what became of predictions is compared with the promise, and learned from"
+)
 def quality(repository: Repository) -> Iterator[str]:
     """Outcomes are joined and judged; an alert asks for the verdict; rows go back into the data."""
     yield from without(repository, "monitoring/quality.py", "joined", "losses", "write")

@@ -33,7 +33,9 @@ def logged(wrong: str, most: str) -> Any:
     if wrong == "wrong":
         truth = turned(truth, settings.problem == "classification")
     names = [f"held-out-{at // PART * PART}" for at in range(len(held))]
-    known = truth.to_frame().assign(request_id=names, row=[1 + at % PART for at in range(len(held))])
+    known = truth.to_frame().assign(
+        request_id=names, row=[1 + at % PART for at in range(len(held))]
+    )
     marks = {"sep": settings.data.separator, "decimal": settings.data.decimal}
     known.to_csv(FILE, index=False, encoding=settings.data.encoding, **marks)
     return len(held)
