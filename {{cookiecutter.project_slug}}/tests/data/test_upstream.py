@@ -165,4 +165,4 @@ def test_only_a_contract_that_is_there_can_be_accepted(rows: Settings) -> None:
     """The error names those that are."""
     assert rows
     with pytest.raises(ProjectError, match="no such contract; there are: rows"):
-        upstream.agree("flights", "Ada")
+        upstream.agree("others", "Ada")
