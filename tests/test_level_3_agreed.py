@@ -49,7 +49,7 @@ def test_a_fresh_project_is_told_of_nothing_and_aged_or_changed_data_are(project
     ok("make", "label", "CHECK=yes", at=project)
     held = project / "data/sample/flights-2013-12.csv"
     moved = held.rename(project / "flights.csv")
-    assert "sample: the newest is of 2013-11-30, 31.1 days old" in fails(
+    assert "sample: the newest is of 2013-11-30, 31.0 days old" in fails(
         "make", "contracts", at=project
     )
     ok("make", "promises", at=project)
