@@ -9,7 +9,7 @@ from .code import without_library
 from .repository import Repository
 
 RULES = "monitoring/alerts.yml"
-REPOSITORY = "{{ $externalLabels.repository }}"  # makes a link of a page
+REPOSITORY = f"{'{' * 2} $externalLabels.repository {'}' * 2}"  # makes a link of a page
 SEVERITIES = ("page", "ticket")
 OURS = re.compile(r"\b(?:serving|drift)_[a-z_]+")
 
