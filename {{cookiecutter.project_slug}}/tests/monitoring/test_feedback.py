@@ -9,7 +9,8 @@ from {{ cookiecutter.package_name }} import ProjectError
 from {{ cookiecutter.package_name }}.contract import Contract
 from {{ cookiecutter.package_name }}.datafile import destination, read_again, written
 from {{ cookiecutter.package_name }}.feedback import feed
-from {{ cookiecutter.package_name }}.monitoring.outcomes import OUTCOMES, Outcomes, take
+from {{ cookiecutter.package_name }}.monitoring.outcomes import OUTCOMES, Outcomes
+from {{ cookiecutter.package_name }}.monitoring.taking import take
 from {{ cookiecutter.package_name }}.monitoring.window import logged
 from {{ cookiecutter.package_name }}.prediction import conform
 from {{ cookiecutter.package_name }}.reading import files, is_parquet, read_table

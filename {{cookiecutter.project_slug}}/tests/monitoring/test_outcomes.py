@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from known import NOW, URL, log, publish
 from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.monitoring.outcomes import OUTCOMES, Outcomes, Taken, take
+from {{ cookiecutter.package_name }}.monitoring.outcomes import OUTCOMES, Outcomes, Taken
+from {{ cookiecutter.package_name }}.monitoring.taking import take
 from {{ cookiecutter.package_name }}.training import Trained
 
 

@@ -16,7 +16,8 @@ from {{ cookiecutter.package_name }}.improvement import Quality
 from {{ cookiecutter.package_name }}.monitoring import quality
 from {{ cookiecutter.package_name }}.monitoring.joining import Joined
 from {{ cookiecutter.package_name }}.monitoring.losses import ALL, Loss, judged, losses
-from {{ cookiecutter.package_name }}.monitoring.outcomes import Outcomes, take
+from {{ cookiecutter.package_name }}.monitoring.outcomes import Outcomes
+from {{ cookiecutter.package_name }}.monitoring.taking import take
 from {{ cookiecutter.package_name }}.monitoring.promise import Promise
 from {{ cookiecutter.package_name }}.monitoring.quality_gauges import gauges
 from {{ cookiecutter.package_name }}.settings import Settings

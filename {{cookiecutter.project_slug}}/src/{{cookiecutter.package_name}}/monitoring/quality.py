@@ -1,7 +1,6 @@
 """Live quality: how good the champion is by what became of its predictions, beside the promise."""
 
 import argparse
-import html
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,18 +8,15 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
-import pandas as pd
 import sqlalchemy as sql
-from matplotlib.figure import Figure
 
 from .. import ProjectError
-from ..checks.picture import Line, picture
 from ..settings import Settings, load
 from .joining import Joined, joined, pairs
-from .losses import ALL, Loss, losses
+from .losses import Loss, losses
 from .outcomes import OUTCOMES, Outcomes
 from .promise import Promise, promise
-from .watch import STYLE, embedded
+from .quality_page import page, words
 
 REPORT = Path("reports/quality.html")
 TABLE = sql.Table(
@@ -126,62 +122,6 @@ def write(report: Report, before: list[dict[str, Any]], settings: Settings) -> N
     unfinished = REPORT.with_suffix(".part")
     unfinished.write_text(page(report, before, settings), encoding="utf-8")
     unfinished.replace(REPORT)
-
-
-def page(report: Report, before: list[dict[str, Any]], settings: Settings) -> str:
-    """The page as HTML that needs no other file."""
-    rows = "".join(
-        f"<tr><td>{html.escape(it.name)}<td>{html.escape(it.metric)}<td>{it.rows:,}"
-        f"<td>{it.value:.4g} ({it.low:.4g} to {it.high:.4g})<td>{words(it.promised)}<td>{it.p:.2g}"
-        f"<td{' class=bad>degraded' if it.degraded else '>fine'}"
-        for it in report.found
-    )
-    images = "".join(
-        f'<figure style="margin:0"><img alt="{title}" src="{embedded(drawn)}"></figure>'
-        for title, drawn in pictures(report, before, settings.metric).items()
-    )
-    share = settings.quality.false_alarms
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Live quality</title>'
-        f"<style>{STYLE}</style><h1>Live quality: {report.verdict}</h1>"
-        f'<p class="note">Model {html.escape(report.model_version)}, {report.time:%Y-%m-%d %H:%M}'
-        f" UTC: the outcome of {report.labels:,} of {report.asked:,} logged rows was used.  Of 100"
-        f" reports on a model that is as promised, {100 * share:g} say degraded.</p><table>"
-        "<tr><th>rows<th>score<th>count<th>live, 95 % interval<th>promised<th>p<th>verdict"
-        f'{rows}</table><div class="pictures">{images}</div></html>\n'
-    )
-
-
-def words(promised: float) -> str:
-    """What was promised, for a person."""
-    return f"{promised:.4g}" if isfinite(promised) else "nothing"
-
-
-def pictures(report: Report, before: list[dict[str, Any]], metric: str) -> dict[str, Figure]:
-    """The scores of now with what was promised, and that of all rows over time."""
-    lines = [
-        Line(it.name, it.low, it.value, it.high, it.degraded, promised_of(it))
-        for it in report.found
-        if it.metric == metric and isfinite(it.value)
-    ]
-    table = pd.DataFrame([it for it in before if (it["name"], it["metric"]) == (ALL, metric)])
-    found = {"Now": picture("Live quality", f"{metric}, 95 % interval", lines)}
-    if len(table):
-        figure = Figure(figsize=(7.4, 4), layout="constrained")
-        axes = figure.add_subplot()
-        times = pd.to_datetime(table["time"], utc=True)
-        axes.plot(times, table["value"], marker="o", label="live")
-        axes.plot(times, table["promised"], color="black", linestyle="--", label="promised")
-        axes.set(title="All rows, report by report", ylabel=metric)
-        axes.tick_params(axis="x", rotation=30)
-        axes.legend(frameon=False)
-        found["Over time"] = figure
-    return found
-
-
-def promised_of(it: Loss) -> dict[str, float]:
-    """What a line of the picture is compared with."""
-    return {"promised": it.promised} if isfinite(it.promised) else {}
 
 
 def told(report: Report) -> str:

@@ -20,7 +20,8 @@ from pydantic import BaseModel
 
 from .. import ProjectError
 from ..contract import read_contract
-from ..monitoring.outcomes import Outcomes, take
+from ..monitoring.outcomes import Outcomes
+from ..monitoring.taking import take
 from ..serving.access import Guard, Shield
 from ..serving.keys import Ring
 from ..settings import Settings, load
