@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import ProjectError, history, publishing, registry, tracking, versions
 from ..decisions import who
+from ..history import Entry
 from ..improvement import Rollout
 from ..promotion import Verdict
 from ..serving.assignment import Plan
@@ -75,7 +76,32 @@ def judged(run_id: str) -> Verdict:
 
 def begin(version: Version, verdict: Verdict, wanted: Rollout, experiment: str = "") -> Decision:
     """Write down that a rollout begins, and have the service begin it."""
-    champion, about = decisions.present(), f"v{version.number}"
+    champion = decisions.present()
+    refuse_unfit(version, verdict, champion)
+    sha256 = publishing.fetch(version)
+    refuse_other_inputs(version.number, str(champion.version))
+    name = experiment or f"v{version.number}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    if any(it.rollout == name for it in decisions.logged()):
+        raise ProjectError(f"{name}: it was begun before; an experiment is made once: name another")
+    begun = Decision(
+        time=datetime.now(UTC),
+        action="start",
+        rollout=name,
+        version=version.number,
+        champion=str(champion.version),
+        who=who(),
+        reasons=["the gate has accepted it"],
+        plan=first_step(name, version, str(champion.version), sha256, wanted),
+        wanted=wanted,
+        experiment=experiment,
+        verdict={"accepted": True, "reasons": [*verdict.reasons], "evidence": verdict.evidence},
+    )
+    return decide(begun)
+
+
+def refuse_unfit(version: Version, verdict: Verdict, champion: Entry) -> None:
+    """Raises ProjectError where a version may not become champion in the place of this one."""
+    about = f"v{version.number}"
     if not verdict.accepted:
         raise ProjectError("\n  ".join([f"{about}: the gate has refused it", *verdict.reasons]))
     if objections := registry.objections(version, verdict):
@@ -84,40 +110,21 @@ def begin(version: Version, verdict: Verdict, wanted: Rollout, experiment: str =
     if champion.version == version.number or compared != there:
         told = f"it was compared with {compared or 'no champion'}; by now there is {there}"
         raise ProjectError(f"{about}: {told}; run `make pipeline` again")
-    sha256 = publishing.fetch(version)
-    refuse_other_inputs(version.number, str(champion.version))
-    name = experiment or f"v{version.number}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
-    if any(it.rollout == name for it in decisions.logged()):
-        raise ProjectError(f"{name}: it was begun before; an experiment is made once: name another")
-    plan = Plan(
+
+
+def first_step(name: str, version: Version, champion: str, sha256: str, wanted: Rollout) -> Plan:
+    """With what a rollout begins: in the shadow, or with the first share of the clients."""
+    return Plan(
         rollout=name,
         step=0,
         share=0 if wanted.shadow else wanted.shares[0],
         shadow=wanted.shadow,
-        champion=str(champion.version),
+        champion=champion,
         version=version.number,
         run_id=version.run_id,
         sha256=sha256,
         key_header=wanted.key_header,
     )
-    begun = Decision(
-        time=datetime.now(UTC),
-        action="start",
-        rollout=name,
-        version=version.number,
-        champion=plan.champion,
-        who=who(),
-        reasons=["the gate has accepted it"],
-        plan=plan,
-        wanted=wanted,
-        experiment=experiment,
-        verdict={
-            "accepted": True,
-            "reasons": list(verdict.reasons),
-            "evidence": verdict.evidence,
-        },
-    )
-    return decide(begun)
 
 
 def refuse_other_inputs(version: str, champion: str) -> None:
