@@ -77,7 +77,7 @@ def learned(copy: Copy) -> Iterator[str]:
         yield f"make label CHECK=yes: {last(done)}"
     after = answer(copy, "agreed", "digest")
     if after[1] - before[1] != ROWS or after[0] == before[0]:
-        yield f"make label MERGE=yes: {ROWS} rows are settled, training reads {after[1] - before[1]}"
+        yield f"make label MERGE=yes: {ROWS} rows settled, training reads {after[1] - before[1]}"
     with (copy.root / TABLE).open(encoding="utf-8", newline="") as file:
         table = list(csv.DictReader(file))
     three = all(it["source"] and it["annotator"] and it["time"] for it in table)
@@ -160,7 +160,7 @@ def bumped(copy: Copy) -> Iterator[str]:
     """Raise the version of a contract."""
     source = upstream(copy)
     known = contracts(copy.repository)
-    name = next(name for name, it in known.items() if it.get("source") == source)
+    (name,) = [name for name, it in known.items() if it.get("source") == source]
     text = (copy.root / name).read_text(encoding="utf-8")
     other = re.sub(r'^(version *= *)["\'].*["\']', r'\1"of a trial"', text, flags=re.MULTILINE)
     (copy.root / name).write_text(other, encoding="utf-8")
