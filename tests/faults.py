@@ -391,6 +391,7 @@ LEANING = {
         "serving.load",
         "serving.security",
     },
+    "monitor.quality": {"monitor.slo", "pipeline.triggers"},
     "pipeline.flow": {"gov.risk"},
     "registry.gate": {"gov.risk"},
     "serving.api": {"gov.risk", "serving.security"},

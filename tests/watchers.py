@@ -155,8 +155,9 @@ def watching(project: Path, service: int, at: Path) -> Iterator[Watchers]:
             job.pop("dns_sd_configs", None)
             job["static_configs"] = [target(addresses[job["job_name"]])]
         (at / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
-        rules = (folder / "alerts.yml").read_text(encoding="utf-8")
-        (at / "alerts.yml").write_text(hurried(rules), encoding="utf-8")
+        for path in [*folder.glob("*alerts.yml"), *folder.glob("*rules.yml")]:
+            rules = hurried(path.read_text(encoding="utf-8"))
+            (at / path.name).write_text(rules, encoding="utf-8")
         text = (folder / "alertmanager.yml").read_text(encoding="utf-8")
         text = text.replace("ALERT_WEBHOOK", address).replace("10s", "1s").replace("1m", "2s")
         (at / "alertmanager.yml").write_text(text, encoding="utf-8")
