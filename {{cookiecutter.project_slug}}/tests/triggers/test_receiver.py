@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from starlette.testclient import TestClient
+from fastapi.testclient import TestClient
 
 from {{ cookiecutter.package_name }} import ProjectError
 from {{ cookiecutter.package_name }}.serving.keys import added, write
