@@ -71,11 +71,20 @@ def test_a_rule_that_is_wrong_is_found(rules: Path, name: str, alert: str, fault
         ("slo_alerts.yml", r"(burn:3d\{[^}]*availability[^}]*\}) > 1\b", r"\1 > 10"),
         ("slo_alerts.yml", r"(burn:3d\{[^}]*quality[^}]*\}) > 1\b", r"\1 > 100"),
         ("slo_alerts.yml", r"14\.4", "144"),
+        ("slo_alerts.yml", r"> 6\b", "> 60"),
         ("slo_alerts.yml", r"> 6\b", "> 0.1"),
         ("slo_rules.yml", r"0\.005", "0.5"),
         ("slo_rules.yml", r'status=~"5\.\."', 'status=~"6.."'),
     ],
-    ids=["a leak", "a leak of the model", "a blaze", "too early", "a budget", "what an error is"],
+    ids=[
+        "a leak",
+        "a leak of the model",
+        "a blaze",
+        "hours of it",
+        "too early",
+        "a budget",
+        "what an error is",
+    ],
 )
 def test_a_budget_that_is_judged_wrongly_is_found(
     rules: Path, name: str, old: str, new: str
