@@ -11,8 +11,8 @@ from .contract import Section
 class Rollout(Section):
     """How an accepted version comes into use: shadow, then shares of the clients, then all.
 
-    `enabled`: the pipeline begins a rollout instead of promoting at once.  Clients are told apart by
-    `key_header`.  A step takes until each model has answered `units` of them, and `minutes`.
+    `enabled`: the pipeline begins a rollout instead of promoting at once.  Clients are told apart
+    by `key_header`.  A step takes until each model has answered `units` of them, and `minutes`.
     The candidate may fail in a share of `failures` more, take `latency` times as long, and differ
     by `shift` or lose by `loss` standard deviations before it counts as worse; `false_aborts` is
     the share of harmless rollouts that may be aborted.

@@ -48,7 +48,7 @@ def test_two_arms_that_are_alike_differ_in_nothing() -> None:
         ({"latency_ms": 15.0}, "latency ms"),
         ({"says": "ja"}, "predictions ja"),
     ],
-    ids=lambda it: str(it),
+    ids=str,
 )
 def test_what_is_worse_is_named(changed: dict[str, Any], name: str) -> None:
     """A candidate that fails, is slow or says something else is worse in that."""
@@ -97,7 +97,7 @@ def test_labels_that_are_known_tell_a_loss(classes: list[str] | None) -> None:
 
 def test_few_units_say_nothing() -> None:
     """Below 30 units in an arm nothing is compared, and without any nothing fails."""
-    assert analyse(arm("champion", 400) + arm("candidate", 29), CLASSES, WANTED).findings == ()
+    assert analyse(arm("champion", 400) + arm("candidate", 29), CLASSES, WANTED) == Analysis(400, 29)
     assert analyse([], CLASSES, WANTED) == Analysis(0, 0)
 
 

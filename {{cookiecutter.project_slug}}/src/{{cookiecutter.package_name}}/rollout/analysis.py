@@ -87,7 +87,7 @@ def analyse(
     of `false_aborts` of rollouts at most, however often one looks.
     """
     units = by_unit(rows, classes, truths or {})
-    arms = {arm: part for arm, part in units.groupby("arm")} if len(units) else {}
+    arms = dict(iter(units.groupby("arm"))) if len(units) else {}
     one, other = (len(arms.get(arm, ())) for arm in (CHAMPION, CANDIDATE))
     if min(one, other) < FEWEST:
         return Analysis(one, other)

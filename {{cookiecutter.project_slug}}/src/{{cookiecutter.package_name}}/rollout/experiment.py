@@ -109,8 +109,10 @@ def promised(begun: decisions.Decision) -> tuple[str, str]:
     """The metric of the gate, and the gain on the champion that it found with its interval."""
     known = begun.verdict["evidence"]
     gains = known.get("gains", {}).get(known.get("champion"))
-    told = "{:+.4g} ({:+.4g} to {:+.4g})".format(*gains) if gains and None not in gains else "-"
-    return str(known.get("metric", "")), told
+    if not gains or None in gains:
+        return str(known.get("metric", "")), "-"
+    gain, low, high = gains
+    return str(known["metric"]), f"{gain:+.4g} ({low:+.4g} to {high:+.4g})"
 
 
 def compared(rollout: str, settings: Settings) -> tuple[str, str]:

@@ -131,8 +131,8 @@ def create_app(
 ) -> FastAPI:
     """The service of the model that `follower` holds; on start it looks for one.
 
-    `observers` are told of each request.  `authenticate` may raise HTTPException.  Each of `choices`
-    may give another model to answer a request, by its id, than the champion or the choice before.
+    `observers` are told of each request.  `authenticate` may raise HTTPException.  Each of
+    `choices` may give another model for a request, by its id, than the champion or the one before.
     """
     heard = list(observers)  # an extension of the service may add another
     app: FastAPI = FastAPIOffline(

@@ -42,7 +42,7 @@ class Children(dict[Any, Counter]):
         return found
 
 
-class Instruments:
+class Instruments:  # pylint: disable=too-many-instance-attributes  # one for each metric
     """The metrics of a service, in a registry of its own."""
 
     def __init__(self) -> None:

@@ -128,7 +128,7 @@ def opened_log(settings: Settings) -> PredictionLog:
     """The table of arms, beside the prediction log, written as that is."""
 
     def store() -> Store:
-        # pylint: disable-next=import-outside-toplevel  # 0.3 s that nobody need wait for
+        # pylint: disable=import-outside-toplevel  # 0.3 s that nobody need wait for
         from .arms import ARMS
         from .store import Store as Database
 
