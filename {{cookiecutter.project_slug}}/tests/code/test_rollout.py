@@ -15,6 +15,7 @@ from candidates import accepted, candidate, promoted, refused
 from {{ cookiecutter.package_name }} import ProjectError, history, integrity, publishing, registry
 from {{ cookiecutter.package_name }} import tracking, versions
 from {{ cookiecutter.package_name }}.improvement import Rollout
+from {{ cookiecutter.package_name }}.monitoring.outcomes import Outcome, Outcomes
 from {{ cookiecutter.package_name }}.rollout import deciding, decisions, stepping
 from {{ cookiecutter.package_name }}.serving.arms import ARMS
 from {{ cookiecutter.package_name }}.serving.store import Store
@@ -112,6 +113,26 @@ def test_a_degraded_model_is_aborted_and_the_champion_serves(
     assert state() == (before, ["start", "abort"], False)
     assert decisions.logged()[-1].reasons[0].startswith("failures: 1 against 0")
     assert history.logged().keys() == {1}  # the gate has decided nothing
+
+
+def test_labels_that_came_back_decide_too(second: Version, wanted: Settings) -> None:
+    """Outcomes of logged requests give a loss; a candidate that is wrong by more is aborted."""
+    begun(second)
+    assert stepping.truths(wanted, decisions.logged()[-1]) == {}
+    noted(wanted)
+    now = decisions.logged()[-1].time
+    log = Store(wanted.serving.log)
+    record = {"time": now, "model_version": "a", "inputs": "[]", "output": "[]"}
+    names = [f"{arm}{place}" for arm in ("champion", "candidate") for place in range(120)]
+    log.write([record | {"request_id": it, "rows": 2, "latency_ms": 1.0} for it in names])
+    log.close()
+    with Outcomes(wanted.serving.log) as archive:
+        them = [(it, "1.5" if "champion" in it else "9.0") for it in names]
+        kept = [Outcome(name, 1, said, now, False, at) for at, (name, said) in enumerate(them, 1)]
+        archive.keep(kept)
+    found = stepping.step(wanted)
+    assert found and found.decision.action == "abort"
+    assert found.decision.reasons[0].startswith("loss: 8 against 0.5")
 
 
 def test_a_version_without_a_yes_of_the_gate_is_not_rolled_out(

@@ -97,7 +97,8 @@ def test_labels_that_are_known_tell_a_loss(classes: list[str] | None) -> None:
 
 def test_few_units_say_nothing() -> None:
     """Below 30 units in an arm nothing is compared, and without any nothing fails."""
-    assert analyse(arm("champion", 400) + arm("candidate", 29), CLASSES, WANTED) == Analysis(400, 29)
+    few = arm("champion", 400) + arm("candidate", 29)
+    assert analyse(few, CLASSES, WANTED) == Analysis(400, 29)
     assert analyse([], CLASSES, WANTED) == Analysis(0, 0)
 
 

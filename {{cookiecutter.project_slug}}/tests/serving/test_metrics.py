@@ -24,6 +24,7 @@ from {{ cookiecutter.package_name }}.settings import Settings
 Samples = dict[str, float]
 NAMES = {
     "serving_requests",
+    "serving_answers",
     "serving_request_seconds",
     "serving_rows",
     "serving_predictions",

@@ -14,7 +14,7 @@ from . import evidence
 from .evidence import FEWEST
 
 FURTHER = 3  # findings beside those on predictions: failures, latency, loss
-Truths = Mapping[str, Sequence[Any]]  # what was true of each row of a request
+Truths = Mapping[str, Sequence[Any]]  # what was true of each row of a request, as far as known
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def predicted(
         names = dict(zip(watched(classes), list(classes)[-len(watched(classes)) :], strict=True))
         found = {name: said.count(label) / len(said) for name, label in names.items()}
     if truth is not None:
-        losses = [lost(*pair, classes) for pair in zip(said, truth, strict=True)]
+        losses = [lost(*pair, classes) for pair in zip(said, truth, strict=False)]
         known = [loss for loss in losses if loss is not None]
         found |= {"loss": float(np.mean(known))} if known else {}
     return found

@@ -5,6 +5,7 @@ Beside `store.py` and the archive, the only file that imports SQLAlchemy.
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
@@ -35,7 +36,10 @@ def arms(url: str, rollout: str, step: int | None = None) -> Iterator[dict[str, 
 
     Raises ProjectError where the database cannot be read; its URL may hold a password.
     """
-    engine = sql.create_engine(url)
+    place = sql.make_url(url)
+    if place.get_backend_name() == "sqlite" and not Path(place.database or "").is_file():
+        return
+    engine = sql.create_engine(place)
     query = sql.select(ARMS).where(ARMS.c.rollout == rollout).order_by(ARMS.c.id)
     if step is not None:
         query = query.where(ARMS.c.step == step)
