@@ -19,7 +19,7 @@ WANTED = {
     "SHARES": "[0.5]",
     "UNITS": "40",
     "LATENCY": "1000",  # a busy machine is no bad model
-    "SHIFT": "1000",  # one row, asked again and again, has no spread
+    "SHIFT": "1e12",  # one row, asked again and again, has no spread
 }
 RECORD = """hypothesis = "It is tried"
 owner = "maturity"
