@@ -150,15 +150,18 @@ def generate(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Genera
     def generated(**answers: str) -> Path:
         key = tuple(sorted(answers.items()))
         if key not in made:
-            made[key] = Path(
-                cookiecutter(
+            with pytest.MonkeyPatch.context() as patch:
+                # Its extensions are those of the copy, also where a tool has imported ours.
+                patch.delitem(sys.modules, "local_extensions", raising=False)
+                patch.setattr(sys, "path", [str(template), *sys.path])
+                project = cookiecutter(
                     str(template),
                     no_input=True,
                     default_config=True,
                     extra_context=FIXED | answers,
                     output_dir=str(tmp_path_factory.mktemp("project")),
                 )
-            )
+            made[key] = Path(project)
         return made[key]
 
     return generated
@@ -194,12 +197,14 @@ def module(path: str) -> Any:
 
 def maturity_tool() -> None:
     """Have `checks` be imported from a copy: what is compiled in the template gets into projects."""
-    if "checks" not in sys.modules:
-        folder = Path(tempfile.mkdtemp(prefix="checks-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        shutil.copytree(PROJECT / "tools/checks", folder / "checks")
-        shutil.copy(ROOT / "capabilities.yml", folder / "checks/manifest.yml")
-        sys.path.insert(0, str(folder))
+    folder = Path(tempfile.mkdtemp(prefix="checks-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    shutil.copytree(PROJECT / "tools/checks", folder / "checks")
+    shutil.copy(ROOT / "capabilities.yml", folder / "checks/manifest.yml")
+    sys.path.insert(0, str(folder))
+
+
+maturity_tool()  # pytest reads this file before those of the tests, which import `checks` as any module
 
 
 def python() -> str:

@@ -6,22 +6,18 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
-from conftest import ROOT, commit, ok
-
-sys.path += [str(ROOT / "tools"), str(ROOT)]
-
-from adopt import main  # pylint: disable=wrong-import-position  # its folder is named above
-from adopt_facts import Facts  # pylint: disable=wrong-import-position
-from adopt_install import install  # pylint: disable=wrong-import-position
-from adopt_join import into_hooks, into_pyproject  # pylint: disable=wrong-import-position
-from adopt_merge import in_their_lines, merge  # pylint: disable=wrong-import-position
-from adopt_python import python_of  # pylint: disable=wrong-import-position
-from adopt_style import formatter, line_length, linter  # pylint: disable=wrong-import-position
+from adopt import main
+from adopt_facts import Facts
+from adopt_install import install
+from adopt_join import into_hooks, into_pyproject
+from adopt_merge import in_their_lines, merge
+from adopt_python import python_of
+from adopt_style import formatter, line_length, linter
+from conftest import commit, ok
 
 Shape = dict[str, str | bytes]
 
@@ -140,7 +136,8 @@ def state(repository: Path) -> dict[str, bytes]:
 def refs(repository: Path) -> dict[str, str]:
     """Each ref, and what it names."""
     lines = ok("git", "for-each-ref", "--format=%(refname) %(objectname)", at=repository)
-    return dict(line.split() for line in lines.splitlines())  # type: ignore[misc]
+    pairs = (line.partition(" ") for line in lines.splitlines())
+    return {name: named for name, _, named in pairs}
 
 
 def adopt(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

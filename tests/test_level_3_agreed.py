@@ -4,12 +4,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Generate, commit, fails, maturity_tool, ok, plant
+from checks import grading
+from checks.repository import Repository
+from conftest import Generate, commit, fails, ok, plant
 from faults import AGREED, Fault
-
-maturity_tool()  # `checks` is found from here on, so its imports come after a call
-from checks import grading  # noqa: E402  pylint: disable=wrong-import-position
-from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-import-position
 
 
 @pytest.fixture(name="project")

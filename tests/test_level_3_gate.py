@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Generate, commit, maturity_tool, ok, plant
-
-maturity_tool()  # `checks` is found from here on, so its imports come after a call
-# pylint: disable=wrong-import-position  # `checks` is found only after the call above
-from checks import grading  # noqa: E402
-from checks.repository import Repository  # noqa: E402
+from checks import grading
+from checks.repository import Repository
+from conftest import Generate, commit, ok, plant
 
 QUESTIONS = ("behaviour", "fairness", "slices")
 SIGNS = [

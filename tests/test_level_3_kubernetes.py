@@ -13,16 +13,13 @@ from typing import Any
 
 import pytest
 import yaml
+from checks import grading
+from checks.repository import Repository
 from clusters import kubectl, registry
-from conftest import Generate, commit, fails, maturity_tool, ok, plant
+from conftest import Generate, commit, fails, ok, plant
 from delivered import POD_PORT, PORT, VERSION, Delivered, ask, example, within
 from engines import Engine, beside, import_caddy, import_python, podman, running_engine
 from faults import PROMOTED, STAGED, Fault
-
-maturity_tool()  # `checks` is found from here on, so its imports come after a call
-# pylint: disable=wrong-import-position  # `checks` is found only after the call above
-from checks import grading  # noqa: E402
-from checks.repository import Repository  # noqa: E402
 
 pytestmark = [pytest.mark.slow]
 

@@ -17,7 +17,7 @@ import yaml
 from conftest import PROJECT, Generate, commit, fails, ok, plant
 from databases import postgres
 from services import Service, serving
-from watchers import REPOSITORY, Watchers, free_port, needed, until, watching
+from watchers import REPOSITORY, SPOILT, Watchers, free_port, needed, spoil, until, watching
 
 ALERTS = [
     rule["alert"]
@@ -50,18 +50,10 @@ def test_the_configuration_is_what_prometheus_and_alertmanager_take(rules: Path)
 
 
 @pytest.mark.parametrize("alert", ALERTS)
-@pytest.mark.parametrize("fault", ["never fires", "always fires", "waits a day"])
+@pytest.mark.parametrize("fault", SPOILT)
 def test_a_rule_that_is_wrong_is_found(rules: Path, alert: str, fault: str) -> None:
     """The tests of the rules fail where one of them never fires, always does, or waits too long."""
-    known = yaml.safe_load((rules / "alerts.yml").read_text(encoding="utf-8"))
-    rule = next(it for group in known["groups"] for it in group["rules"] if it["alert"] == alert)
-    changes = {
-        "never fires": {"expr": f"({rule['expr']}) and vector(1) == 2"},
-        "always fires": {"expr": "vector(1)"},
-        "waits a day": {"for": "100h"},
-    }
-    rule |= changes[fault]
-    (rules / "alerts.yml").write_text(yaml.safe_dump(known), encoding="utf-8")
+    spoil(rules / "alerts.yml", alert, fault)
     fails(*judged(rules), at=rules)
 
 

@@ -1,5 +1,6 @@
 """Level 3 in practice: owners, risks and the datasheet hold, and what is wrong with them is told."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -116,7 +117,11 @@ def test_a_control_that_did_not_run_is_told(project: Path) -> None:
     case = '<testcase classname="{}" name="{}[1]">{}</testcase>'
     cases = [case.format(at[:-3].replace("/", "."), name, "") for at, name in names]
     (project / "reports").mkdir()
+    asked = dict.fromkeys(("slices", "behaviour"), {"verdict": "passed"})
+    decision = {"verdict": {"evidence": {"questions": asked}}}
     (project / "promotions.jsonl").write_text("{}\n", encoding="utf-8")
+    assert "gate questions.slices has not run here" in fails(*risks(project), "--ran", at=project)
+    (project / "promotions.jsonl").write_text(json.dumps(decision) + "\n", encoding="utf-8")
     report = project / "reports/tests.xml"
     report.write_text(f"<testsuite>{''.join(cases)}</testsuite>", encoding="utf-8")
     assert "every control is there" in ok(*risks(project), "--ran", at=project)

@@ -7,14 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Generate, commit, fails, maturity_tool, ok, plant
+from checks import CHECKS, grading
+from checks.repository import Repository
+from checks.sandbox import Copy
+from conftest import Generate, commit, fails, ok, plant
 from databases import Postgres, postgres
 from faults import FORGETTERS, PRIVATE, Fault
-
-maturity_tool()  # `checks` is found from here on, so its imports come after a call
-from checks import CHECKS, grading  # noqa: E402  pylint: disable=wrong-import-position
-from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-import-position
-from checks.sandbox import Copy  # noqa: E402  pylint: disable=wrong-import-position
 
 pytestmark = pytest.mark.slow
 ID = "Zoë 7"

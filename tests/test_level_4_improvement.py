@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import PROJECT, Generate, fails, ok, plant
-from watchers import needed
+from watchers import SPOILT, needed, spoil
 
 FILES = ("quality_alerts", "triggers_alerts")
 ALERTS = [
@@ -47,19 +47,11 @@ def test_who_is_told_of_alerts_is_told_as_before(rules: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "alert"), ALERTS)
-@pytest.mark.parametrize("fault", ["never fires", "always fires", "waits a day"])
+@pytest.mark.parametrize("fault", SPOILT)
 def test_a_rule_that_is_wrong_is_found(rules: Path, name: str, alert: str, fault: str) -> None:
     """The tests of the rules fail where one of them never fires, always does, or waits too long."""
     path = rules / f"{name}.yml"
-    known = yaml.safe_load(path.read_text(encoding="utf-8"))
-    rule = next(it for group in known["groups"] for it in group["rules"] if it["alert"] == alert)
-    changes = {
-        "never fires": {"expr": f"({rule['expr']}) and vector(1) == 2"},
-        "always fires": {"expr": "vector(1)"},
-        "waits a day": {"for": "100h"},
-    }
-    rule |= changes[fault]
-    path.write_text(yaml.safe_dump(known), encoding="utf-8")
+    spoil(path, alert, fault)
     fails("promtool", "test", "rules", f"{name}_test.yml", at=rules)
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checks import Unknown, grading, page, report
+from checks.forge import Forge
+from checks.repository import Repository
 from conftest import (
     BUILT,
     MANIFEST,
@@ -18,23 +21,12 @@ from conftest import (
     Generate,
     commit,
     files,
-    maturity_tool,
     ok,
     plant,
     run,
 )
 from faults import LEANING, RECORDS, Fault
 from services import serving
-
-maturity_tool()  # `checks` is found from here on, so its imports come after a call
-from checks import (
-    Unknown,
-    grading,
-    page,
-    report,
-)  # noqa: E402  pylint: disable=wrong-import-position
-from checks.forge import Forge  # noqa: E402  pylint: disable=wrong-import-position
-from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-import-position
 
 JUDGED = {name: it for name, it in MANIFEST["capabilities"].items() if not it.get("planned")}
 APPLY = [name for name, it in JUDGED.items() if it["if"] not in ("people", "cloud")]

@@ -10,13 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import DRAW, MANIFEST, Generate, commit, files, maturity_tool, ok, outside_make, run
+from checks import CHECKS, Unknown, grading
+from checks.repository import Repository
+from checks.sandbox import Copy
+from conftest import DRAW, MANIFEST, Generate, commit, files, ok, outside_make, run
 from faults import MACHINES, Fault
-
-maturity_tool()  # `checks` is found from here on, so its imports come after a call
-from checks import CHECKS, Unknown, grading  # noqa: E402  pylint: disable=wrong-import-position
-from checks.repository import Repository  # noqa: E402  pylint: disable=wrong-import-position
-from checks.sandbox import Copy  # noqa: E402  pylint: disable=wrong-import-position
 
 # pylint: disable=protected-access  # a copy is used for many machines; what they share is kept
 TRAINING = set(

@@ -24,6 +24,7 @@ import pytest
 import yaml
 
 DEBIAN = "prometheus prometheus-alertmanager prometheus-pushgateway"
+SPOILT = ["never fires", "always fires", "waits a day"]
 REPOSITORY = "https://example.com/us/ours/blob/HEAD/"
 PROGRAMS = ("promtool", "amtool", "prometheus", "prometheus-alertmanager", "prometheus-pushgateway")
 
@@ -96,6 +97,19 @@ def webhook() -> Iterator[tuple[str, Told]]:
         yield f"http://127.0.0.1:{server.server_port}/alerts", told
     finally:
         server.shutdown()
+
+
+def spoil(path: Path, alert: str, fault: str) -> None:
+    """Have an alert of a file of rules never fire, always fire, or wait a day: one of `SPOILT`."""
+    known = yaml.safe_load(path.read_text(encoding="utf-8"))
+    rule = next(it for group in known["groups"] for it in group["rules"] if it["alert"] == alert)
+    changes = {
+        "never fires": {"expr": f"({rule['expr']}) and vector(1) == 2"},
+        "always fires": {"expr": "vector(1)"},
+        "waits a day": {"for": "100h"},
+    }
+    rule |= changes[fault]
+    path.write_text(yaml.safe_dump(known), encoding="utf-8")
 
 
 @contextmanager

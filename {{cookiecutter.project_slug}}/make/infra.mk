@@ -1,5 +1,5 @@
 # Without trivy on this machine it comes from its image.
-TRIVY ?= $(shell command -v trivy || echo docker run --rm --volume "$(CURDIR)/infra:/work/infra:ro" --workdir /work aquasec/trivy:0.67.2)
+TRIVY ?= $(shell command -v trivy || echo docker run --rm --volume "$(CURDIR)/infra:/project/infra:ro" --workdir /project aquasec/trivy:0.67.2)
 PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
 
 .PHONY: infra policies scan provision unprovision

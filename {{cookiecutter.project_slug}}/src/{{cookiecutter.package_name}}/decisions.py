@@ -23,17 +23,19 @@ PATIENCE = 60  # seconds; a promotion takes a few
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def alone(lock: Path | None = None, patience: float | None = None) -> Iterator[None]:
     """Nobody else on this machine decides meanwhile.  ProjectError where it lasts too long.
 
-    The system frees the lock of a process that ends, however it ends.
+    About promotions, or what another lock is for.  The system frees the lock of a process that
+    ends, however it ends.
     """
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
+    lock, patience = lock or LOCK, PATIENCE if patience is None else patience
+    lock.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(LOCK, timeout=PATIENCE):
+        with FileLock(lock, timeout=patience):
             yield
     except Timeout as error:
-        told = f"{LOCK}: another promotion has held it for {PATIENCE} s; wait for it, or end it"
+        told = f"{lock}: another decision has held it for {patience:g} s; wait for it, or end it"
         raise ProjectError(told) from error
 
 

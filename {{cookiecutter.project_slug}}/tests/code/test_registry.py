@@ -266,5 +266,5 @@ def test_a_second_promotion_waits_for_the_first(
 ) -> None:
     """While one process promotes another waits, and says so when it has waited long enough."""
     monkeypatch.setattr("{{ cookiecutter.package_name }}.decisions.PATIENCE", 0.1)
-    with registry.steady(), pytest.raises(ProjectError, match="another promotion has held it"):
+    with registry.steady(), pytest.raises(ProjectError, match="another decision has held it"):
         registry.register(run.run_id, "a", accepted())

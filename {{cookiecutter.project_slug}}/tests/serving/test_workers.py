@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -63,14 +64,15 @@ def test_what_was_not_shown_is_no_survival(found: dict[str, Any], told: str) -> 
 def breaking() -> Iterator[str]:
     """A service that ends every second connection without an answer."""
 
+    asked = count()
+
     class Breaking(BaseHTTPRequestHandler):
         """Ends a connection, or answers with 200 and ends it."""
 
         def do_POST(self) -> None:  # pylint: disable=invalid-name  # the name that is called
             """Answer, or do not."""
             self.rfile.read(int(self.headers["Content-Length"]))
-            self.server.asked = getattr(self.server, "asked", 0) + 1  # type: ignore[attr-defined]
-            if self.server.asked % 2 == 0:  # type: ignore[attr-defined]
+            if next(asked) % 2:
                 self.send_response(200)
                 self.end_headers()
 

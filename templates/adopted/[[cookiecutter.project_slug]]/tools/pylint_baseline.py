@@ -1,3 +1,4 @@
+# This file comes from a template: whatever style the repository has, its formatters and linters leave it alone.
 # fmt: off
 # yapf: disable
 # ruff: noqa

@@ -78,7 +78,7 @@ class Archive:
         self._engine.dispose()
 
     def newest(self, version: str, since: datetime, most: int) -> np.ndarray:
-        """The id and the number of rows of the newest requests to a model, or to any: (requests, 2).
+        """Id and number of rows of the newest requests to a model, or to any: (requests, 2).
 
         Whole requests since that time, the oldest first, as many as hold `most` rows.
         """

@@ -31,7 +31,7 @@ def gauges(found: Iterable[Verdict], rows: int, enough: bool) -> CollectorRegist
 
 
 def push(address: str, registry: CollectorRegistry, job: str = JOB) -> None:
-    """Replace what the Pushgateway holds of the last report of this job.  ProjectError where it cannot be."""
+    """Replace what the Pushgateway holds of this job's last report.  ProjectError if it cannot."""
     try:
         push_to_gateway(address, job, registry)
     except (OSError, ValueError) as error:

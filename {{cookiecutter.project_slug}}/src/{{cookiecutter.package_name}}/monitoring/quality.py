@@ -143,7 +143,7 @@ def main(arguments: list[str]) -> None:
     report = look(settings, datetime.now(UTC))
     if settings.drift.pushgateway:
         from .push import push  # pylint: disable=import-outside-toplevel  # seldom needed
-        from .quality_gauges import JOB, gauges  # pylint: disable=import-outside-toplevel
+        from .quality_gauges import JOB, gauges  # pylint: disable=import-outside-toplevel  # too
 
         push(settings.drift.pushgateway, gauges(report.found, report.labels, time.time()), JOB)
     if report.verdict == "not enough labels":

@@ -5,13 +5,11 @@ What the last line says is so, or is made so by the next command: after a kill t
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from .. import ProjectError, history, publishing, registry, versions
@@ -19,13 +17,13 @@ from ..decisions import alone as alone_with_registry
 from ..decisions import recover, who
 from ..history import Entry
 from ..improvement import Rollout
+from ..journal import append
 from ..promotion import Verdict
 from ..serving.assignment import PLAN, Plan
 
 LOG = Path("rollouts.jsonl")
 LOCK = Path("models/rollout.lock")
 POINTER = publishing.SERVING / PLAN
-PATIENCE = 60  # seconds
 Action = Literal["start", "advance", "promote", "abort"]
 
 
@@ -69,15 +67,9 @@ def told(decision: Decision) -> str:
     return "; ".join(filter(None, [how, *decision.reasons]))
 
 
-@contextmanager
-def alone() -> Iterator[None]:
+def alone() -> AbstractContextManager[None]:
     """Nobody else on this machine decides on a rollout meanwhile."""
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(LOCK, timeout=PATIENCE):
-            yield
-    except Timeout as error:
-        raise ProjectError(f"{LOCK}: held for {PATIENCE} s; wait for it, or end it") from error
+    return alone_with_registry(LOCK)
 
 
 def logged() -> list[Decision]:
@@ -106,12 +98,7 @@ def running() -> Decision | None:
 
 def decide(decision: Decision) -> Decision:
     """Write a decision down, on the disk, and then carry it out."""
-    torn = LOG.exists() and not LOG.read_bytes().endswith(b"\n")
-    line = json.dumps(decision.model_dump(mode="json")) + "\n"
-    with LOG.open("a", encoding="utf-8") as file:
-        file.write(f"\n{line}" if torn else line)
-        file.flush()
-        os.fsync(file.fileno())
+    append(LOG, json.dumps(decision.model_dump(mode="json")))
     carry_out(decision)
     return decision
 

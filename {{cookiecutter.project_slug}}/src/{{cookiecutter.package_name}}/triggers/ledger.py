@@ -1,9 +1,7 @@
 """The ledger: every decision about a training, a line each, which only ever grows."""
 
 import json
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from .. import ProjectError
+from .. import ProjectError, decisions
+from ..journal import append
 from .decision import Entry, Result
 
 LEDGER = Path("triggers.jsonl")
@@ -21,19 +20,9 @@ STARTING = timedelta(minutes=5)  # that a run has to begin
 LOST = "its process ended before it did"
 
 
-@contextmanager
-def alone() -> Iterator[None]:
-    """Nobody else on this machine decides meanwhile.  ProjectError where it lasts too long.
-
-    The system frees the lock of a process that ends, however it ends.
-    """
-    LOCK.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(LOCK, timeout=PATIENCE):
-            yield
-    except Timeout as error:
-        told = f"{LOCK}: another decision has held it for {PATIENCE} s; wait for it, or end it"
-        raise ProjectError(told) from error
+def alone() -> AbstractContextManager[None]:
+    """Nobody else on this machine decides about a training meanwhile."""
+    return decisions.alone(LOCK, PATIENCE)
 
 
 def running() -> FileLock:
@@ -66,26 +55,15 @@ def lines() -> list[str]:
     return text.rpartition("\n")[0].splitlines()
 
 
-def append(line: str) -> None:
-    """Have the line in the ledger, and on the disk; what a kill has torn is taken out."""
-    with LEDGER.open("a+", encoding="utf-8") as file:
-        file.seek(0)
-        whole = file.read().rpartition("\n")
-        file.truncate(len((whole[0] + whole[1]).encode()))
-        file.write(line + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
 def add(entry: Entry) -> None:
     """Write a decision down."""
-    append(json.dumps(entry.model_dump(mode="json", exclude_none=True)))
+    append(LEDGER, json.dumps(entry.model_dump(mode="json", exclude_none=True)))
 
 
 def end(name: str, now: datetime, result: Result, said: str) -> None:
     """Write down how the run of a decision ended."""
     told = {"id": name, "ended": now.isoformat(), "result": result, "said": said[:500]}
-    append(json.dumps(told))
+    append(LEDGER, json.dumps(told))
 
 
 def recovered(now: datetime) -> list[Entry]:

@@ -1,0 +1,15 @@
+"""A journal: a file of lines that only ever grows, so that what is decided outlives a kill."""
+
+import os
+from pathlib import Path
+
+
+def append(path: Path, line: str) -> None:
+    """Have the line at the end of a file, and on the disk; what a kill has torn there goes."""
+    with path.open("a+", encoding="utf-8") as file:
+        file.seek(0)
+        whole = file.read().rpartition("\n")
+        file.truncate(len((whole[0] + whole[1]).encode()))
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
