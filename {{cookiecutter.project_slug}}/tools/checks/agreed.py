@@ -55,7 +55,7 @@ def promised(repository: Repository) -> Iterator[str]:
     covered = {str(it.get("source")) for it in known.values()}
     for name, entry in sources(repository).items():
         if entry.get("upstream", True) and name not in covered:
-            yield f"contracts: none about [{name}] of {SOURCES}, which does not say upstream = false"
+            yield f"contracts: none about [{name}] of {SOURCES}, nor upstream = false there"
     for file, it in known.items():
         yield from (f"{file}: {wrong}" for wrong in unsaid(it))
         terms = (accepted if isinstance(accepted, dict) else {}).get(it.get("source"), {})

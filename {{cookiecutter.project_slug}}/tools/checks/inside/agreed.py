@@ -35,28 +35,37 @@ def upstream() -> Any:
 
 def age(source: str) -> Any:
     """Take away the newest rows of a source, so that it is older than was promised."""
-    settings, promise = part("settings").load(), part("promises").promises()[source]
-    data, fresh = settings.data, promise.freshness
-    options: Any = {"sep": data.separator, "encoding": data.encoding, "dtype": str}
-    read, times = parquet(settings), part("reading").times
-    frames: dict[Path, pd.DataFrame] = {
-        path: pd.read_parquet(path) if read else pd.read_csv(path, **options)
-        for path in part("upstream").here(promise)
-    }
+    promise = part("promises").promises()[source]
+    fresh = promise.freshness
+    frames = {path: kept_in(path) for path in part("upstream").here(promise)}
     when = {
-        path: times(frame[fresh.column].astype(str), fresh.format) for path, frame in frames.items()
+        path: part("reading").times(frame[fresh.column].astype(str), fresh.format)
+        for path, frame in frames.items()
     }
     newest = max(it.max() for it in when.values())
-    end = min(pd.Timestamp(fresh.until or newest), newest)
-    left = 0
-    for path, frame in frames.items():
-        kept = frame[when[path] < end - timedelta(days=fresh.max_age_days + 1)]
-        left += len(kept)
-        if kept.empty:
-            path.unlink()
-        elif read:
-            kept.to_parquet(path)
-        else:
-            marks: Any = {"sep": data.separator, "encoding": data.encoding}
-            kept.to_csv(path, index=False, **marks)
-    return left
+    end = min(pd.Timestamp(fresh.until or newest), newest) - timedelta(days=fresh.max_age_days + 1)
+    left = {path: frame[when[path] < end] for path, frame in frames.items()}
+    for path, kept in left.items():
+        keep(kept, path)
+    return sum(map(len, left.values()))
+
+
+def kept_in(path: Path) -> pd.DataFrame:
+    """The rows of a file of data, of CSV as they are written."""
+    settings = part("settings").load()
+    if parquet(settings):
+        return pd.read_parquet(path)
+    data = settings.data
+    return pd.read_csv(path, sep=data.separator, encoding=data.encoding, dtype=str)
+
+
+def keep(frame: pd.DataFrame, path: Path) -> None:
+    """These rows are the file's; without any there is no file."""
+    settings = part("settings").load()
+    if frame.empty:
+        path.unlink()
+    elif parquet(settings):
+        frame.to_parquet(path)
+    else:
+        data = settings.data
+        frame.to_csv(path, index=False, sep=data.separator, encoding=data.encoding)

@@ -19,16 +19,10 @@ def logged(wrong: str, most: str) -> Any:
     With `wrong` the outcomes are others than those that happened.
     """
     frame, contract, settings = given()
-    training, model = part("training"), champion()
-    rows = training.learnable(frame, contract, settings)
-    held = training.split(rows, contract, settings)[1].tail(int(most))
-    types = part("serving.schema").Types.of(contract, model.bundle["classes"] or (), len(held))
-    store = part("serving.store").Store(settings.serving.log)
-    asked = requests(frame.loc[held.index], contract)
-    for start in range(0, len(asked), PART):
-        some = types.read(json.dumps(asked[start : start + PART]).encode())[0]
-        store.write([record(f"held-out-{start}", some, model)])
-    store.close()
+    training = part("training")
+    held = training.split(training.learnable(frame, contract, settings), contract, settings)[1]
+    held = held.tail(int(most))
+    answer(requests(frame.loc[held.index], contract), contract, settings)
     truth = held[contract.target]
     if wrong == "wrong":
         truth = turned(truth, settings.problem == "classification")
@@ -41,10 +35,22 @@ def logged(wrong: str, most: str) -> Any:
     return len(held)
 
 
-def record(name: str, rows: list[dict[str, Any]], model: Any) -> dict[str, Any]:
+def answer(asked: list[dict[str, Any]], contract: Any, settings: Any) -> None:
+    """Have the champion answer these rows, PART in a request, and log it as the service does."""
+    model = champion()
+    classes = model.bundle["classes"] or ()
+    types = part("serving.schema").Types.of(contract, classes, len(asked))
+    store = part("serving.store").Store(settings.serving.log)
+    for start in range(0, len(asked), PART):
+        read = types.read(json.dumps(asked[start : start + PART]).encode())[0]
+        store.write([record(f"held-out-{start}", read, model)])
+    store.close()
+
+
+def record(name: str, asked: list[dict[str, Any]], model: Any) -> dict[str, Any]:
     """A request as the service logs it."""
     served = part("serving.events").Served(
-        name, datetime.now(UTC), 200, 0.001, model.version, rows, model.answers(rows)
+        name, datetime.now(UTC), 200, 0.001, model.version, asked, model.answers(asked)
     )
     return dict(part("serving.log").recorded(served))
 
