@@ -40,6 +40,11 @@ def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
         yield engine
 
 
+def alone(project: Path) -> None:
+    """Have nobody to approve: the champion of these tests comes past gate and registry."""
+    plant(project / "operations.toml", 'needed = "shared"', 'needed = "never"')
+
+
 @pytest.fixture(scope="module", name="project")
 def _project(
     generate: Generate, engine: Engine, tmp_path_factory: pytest.TempPathFactory
@@ -47,6 +52,7 @@ def _project(
     """A project for Compose with a champion; its containers are gone at the end."""
     folder = tmp_path_factory.mktemp("compose") / "my-problem"
     shutil.copytree(generate(**ANSWERS), folder)
+    alone(folder)
     commit(folder)
     made = Delivered(folder, engine)
     made.environment["STAGING_ADDRESS"] = f"127.0.0.1:{STAGING_PORT}"
@@ -158,6 +164,7 @@ def _cluster(
     assert deployed
     folder = tmp_path_factory.mktemp("kubernetes") / "my-problem"
     shutil.copytree(generate(**ANSWERS, deploy="kubernetes"), folder)
+    alone(folder)
     commit(folder)
     shutil.copytree(project.folder / "models", folder / "models")
     (folder / ".venv").symlink_to(project.folder / ".venv")

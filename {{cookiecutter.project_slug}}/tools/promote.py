@@ -18,7 +18,7 @@ from typing import Any
 
 from smoke import Failed
 
-LOG = Path("deployments.jsonl")
+LOG, APPROVALS = Path("deployments.jsonl"), Path("make/approve.mk")
 ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")  # who started a job of CI
 
 
@@ -56,11 +56,25 @@ def stage(places: Any, image: str, commit: str) -> None:
     print(f"staging runs {found}.  Next: make promote", flush=True)
 
 
+def approved(places: Any) -> None:
+    """Raises Refused where somebody else has to approve the champion, and nobody has."""
+    if APPROVALS.exists():
+        asked = ["make", "--silent", "approved"]
+        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = (done.stderr or done.stdout).partition("\nmake: ")[0]
+            raise places.Refused(said.removeprefix("Error: ").strip())
+
+
 def promote(places: Any) -> None:
-    """Bring what staging runs to production, once it has passed the smoke test in staging."""
+    """Bring what staging runs to production, once it has passed the smoke test in staging.
+
+    Raises Refused where somebody else has to approve the champion, and nobody has.
+    """
     image, commit = places.running("staging")
     print(f"staging runs {image}, commit {commit[:12]}; asking it ...", flush=True)
     with noted("production", image, commit):
+        approved(places)
         places.smoked("staging", image, commit)
         print("it is ready and predicts; production gets it too ...", flush=True)
         places.bring("production", image, commit)

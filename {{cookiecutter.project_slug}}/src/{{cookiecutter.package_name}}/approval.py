@@ -14,17 +14,16 @@ from typing import Any
 from pydantic import ValidationError
 
 from . import ProjectError, history, registry, reviews, tracking, versions
+from .consent import needed, rule
 from .decisions import alone, recover
 from .history import Entry
-from .operations import Approval
 from .promotion import Verdict
 from .reviews import Approved, Person, same, unsound, wrong
-from .settings import load
 from .versions import Version
 
 FOLDER = Path("approvals")
 TAG = "approval"
-LOCAL = ("sqlite", "file", "")  # what the address of a registry begins with where nobody else is
+MADE = "--format=%aN <%aE>%n%(trailers:key=Co-authored-by,valueonly)"
 
 
 def waits(version: Version, verdict: dict[str, Any]) -> list[str]:
@@ -32,9 +31,12 @@ def waits(version: Version, verdict: dict[str, Any]) -> list[str]:
 
     Nothing where the settings ask for no approval.
     """
-    wanted = load().approval
-    if not needed(wanted):
-        return []
+    return lacks(version, verdict) if needed(rule()) else []
+
+
+def lacks(version: Version, verdict: dict[str, Any]) -> list[str]:
+    """Why nobody else has approved this report of the gate; nothing where somebody has."""
+    wanted = rule()
     proof, made = history.digest(verdict), authors(version)
     found = [(it, unsound(it, proof, made, wanted)) for it in held(version)]
     if any(not faults for _, faults in found):
@@ -46,18 +48,15 @@ def waits(version: Version, verdict: dict[str, Any]) -> list[str]:
     ]
 
 
-def needed(wanted: Approval) -> bool:
-    """Has somebody else to approve, in the registry that is used here?"""
-    if wanted.needed != "shared":
-        return wanted.needed == "always"
-    return tracking.connect().get_registry_uri().partition(":")[0] not in LOCAL
-
-
 def authors(version: Version) -> list[Person]:
-    """Who made a version: who registered it, and whose commit it was made from."""
+    """Who made a version: who registered it, and whose commit it was made from.
+
+    Of a merge, that is who wrote what it brought; co-authors are authors.
+    """
     tags = versions.client().get_model_version(versions.NAME, version.number).tags
     commit = versions.origin(version)["commit"]
-    by = tracking.git("show", "--no-patch", "--format=%an <%ae>%n%cn <%ce>", commit) or ""
+    by = tracking.git("show", "--no-patch", "--format=%aN <%aE>%n%cN <%cE>", commit) or ""
+    by += "\n" + (tracking.git("log", "--no-merges", MADE, f"{commit}^..{commit}") or "")
     found = [Person.of(it) for it in (tags.get("author", ""), *by.splitlines()) if it]
     return [it for place, it in enumerate(found) if not any(same(it, of) for of in found[:place])]
 
@@ -113,7 +112,7 @@ def approve(entry: Entry, review: str = "") -> Approved:
 
     Raises ProjectError where that approval would not count; the registry then holds none.
     """
-    wanted, version, path = load().approval, versions.of(entry), request(entry)
+    wanted, version, path = rule(), versions.of(entry), request(entry)
     by, evidence = reviews.reviewed(review, path) if review else (Person.of(versions.author()), "")
     made = authors(version)
     said = Approved(
@@ -176,3 +175,22 @@ def main(arguments: list[str]) -> None:
             return
         registry.promote(version, verdict)
         print(f"v{version.number} is champion; the service follows.  Next: make publish")
+
+
+def approved_main(arguments: list[str]) -> None:
+    """Say whether somebody else has approved the champion, as production has to know.
+
+    ProjectError that says why not, where the settings ask for it anywhere.
+    """
+    parser = argparse.ArgumentParser(prog="approved", description="May the champion serve others?")
+    parser.parse_args(arguments)
+    entry = versions.held().champion
+    if rule().needed == "never":
+        print("operations.toml asks for no approval")
+        return
+    if entry is None:
+        raise ProjectError("no version is champion yet; run `make pipeline`")
+    version, verdict = versions.of(entry), versions.accepting(entry).verdict or {}
+    if why := lacks(version, verdict):
+        raise ProjectError("\n  ".join([f"v{version.number}: not approved", *why]))
+    print(f"v{version.number}: approved")

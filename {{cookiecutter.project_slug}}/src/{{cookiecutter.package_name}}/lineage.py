@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import ProjectError, approval, history, tracking, versions
+from . import ProjectError, approval, consent, history, tracking, versions
 from .explaining import decided
 from .history import Entry
 from .monitoring.archive import Archive
@@ -46,8 +46,9 @@ def trace(settings: Settings, request_id: str) -> Iterator[Link]:
         yield Link("version", "unknown", str(error))
         return
     yield registered(entry)
-    yield judged(entry)
-    yield approver(settings, entry)
+    gate = versions.accepting(entry)
+    yield judged(gate)
+    yield approver(gate)
     run = recorded(entry)
     if run is None:
         yield Link("run", entry.run_id, "MLflow has no finished run of this id")
@@ -68,22 +69,20 @@ def registered(entry: Entry) -> Link:
 
 def judged(entry: Entry) -> Link:
     """The report of the gate, and who answers for it."""
-    whole = versions.whole(entry)
-    sound = whole.verdict is not None and history.digest(whole.verdict) == entry.proof
+    sound = entry.verdict is not None and history.digest(entry.verdict) == entry.proof
     wrong = "" if sound else "its report is not there, or was changed"
     return Link("gate", f"{entry}, report {entry.proof[:12]}", wrong)
 
 
-def approver(settings: Settings, entry: Entry) -> Link:
+def approver(entry: Entry) -> Link:
     """Who else has said yes to the report of the gate."""
     version = versions.of(entry)
     known = [it for it in approval.held(version) if it.proof == entry.proof]
     said = [f"{it.approver}, {it.way}, {it.time:%Y-%m-%d %H:%M} UTC" for it in known]
-    if not approval.needed(settings.approval):
+    if not consent.needed(consent.rule()):
         said.append("none is needed here")
         return Link("approver", said[0])
-    whole = versions.whole(entry).verdict or {}
-    wrong = "; ".join(approval.waits(version, whole))
+    wrong = "; ".join(approval.waits(version, entry.verdict or {}))
     return Link("approver", said[0] if said else "none", wrong)
 
 

@@ -144,6 +144,14 @@ def whole(entry: Entry) -> Entry:
     return entry.model_copy(update={"verdict": json.loads(verdict) if verdict else None})
 
 
+def accepting(entry: Entry) -> Entry:
+    """The decision by which the gate accepted a model, with its report: a rollback has none."""
+    for it in reversed(history.promoted(held().entries)):
+        if it.model_version == entry.model_version:
+            return whole(it)
+    return whole(entry)
+
+
 def conclude(number: int) -> None:
     """Have the registry know that all decisions up to this one are carried out."""
     client().set_registered_model_tag(NAME, CONCLUDED, str(number))

@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 from candidates import accepted, candidate
 
-from {{ cookiecutter.package_name }} import ProjectError, approval, history, integrity, registry
-from {{ cookiecutter.package_name }} import reviews, tracking, versions
+from {{ cookiecutter.package_name }} import ProjectError, approval, consent, history, integrity
+from {{ cookiecutter.package_name }} import lineage, registry, reviews, tracking, versions
 from {{ cookiecutter.package_name }}.approval import approve, judged, path_of
 from {{ cookiecutter.package_name }}.reviews import Person, same
 from {{ cookiecutter.package_name }}.settings import PREFIX, load
@@ -132,14 +132,77 @@ def test_what_the_gate_has_not_accepted_cannot_be_approved(version: Version) -> 
 def test_alone_on_an_own_registry_nobody_waits(
     version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """`shared` asks for an approval where the registry has an address that others reach."""
+    """`shared` asks where the registry has an address that others reach, or production is here."""
     monkeypatch.setenv(f"{PREFIX}APPROVAL__NEEDED", "shared")
     assert approval.waits(version, asdict(accepted())) == []
     shared = load().approval
     for address, wanted in [("https://mlflow.example.com", True), ("sqlite:///a.db", False)]:
         mlflow = type("MLflow", (), {"get_registry_uri": lambda address=address: address})
         monkeypatch.setattr(tracking, "connect", lambda mlflow=mlflow: mlflow)
-        assert approval.needed(shared) == wanted
+        assert consent.needed(shared) == wanted
+    deployed = {"environment": "production", "image": "sha256:1", "result": "deployed"}
+    staged = deployed | {"environment": "staging"}
+    refused = deployed | {"result": "refused"}
+    for line, wanted in [(staged, False), (refused, False), (deployed, True)]:
+        consent.DEPLOYMENTS.write_text(json.dumps(line) + "\n", encoding="utf-8")
+        assert consent.needed(shared) == wanted
+
+
+def test_the_environment_asks_for_no_less_than_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable may put a second person in, and not take one out, nor accept a weaker word."""
+    told = 'needed = "always"\nway = "signed"\napprovers = ["cleo@example.com"]\n'
+    consent.OPERATIONS.write_text(f"[approval]\n{told}", encoding="utf-8")
+    variables = {"NEEDED": "never", "WAY": "named", "APPROVERS": '["ada@example.com"]'}
+    for name, value in variables.items():
+        monkeypatch.setenv(f"{PREFIX}APPROVAL__{name}", value)
+    found = consent.rule()
+    assert (found.needed, found.way, found.approvers) == ("always", "signed", ["cleo@example.com"])
+    consent.OPERATIONS.write_text('[approval]\nneeded = "never"\n', encoding="utf-8")
+    monkeypatch.setenv(f"{PREFIX}APPROVAL__NEEDED", "always")
+    assert consent.rule().needed == "always"
+
+
+def test_of_a_merge_who_wrote_what_it_brought_is_an_author(
+    version: Version, become: Become, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cleo merges what Bob wrote with Dan, and Ada trains: none of the four approves."""
+
+    def git(*words: str) -> None:
+        subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
+
+    git("checkout", "-b", "trunk")
+    git("commit", "--allow-empty", "-m", "First")
+    git("checkout", "-b", "other")
+    become("Bob", "bob@example.com")
+    git("commit", "--allow-empty", "-m", "Second\n\nCo-authored-by: Dan <dan@example.com>")
+    git("checkout", "trunk")
+    become("Cleo", "cleo@example.com")
+    git("merge", "--no-ff", "-m", "Third", "other")
+    commit = tracking.git("rev-parse", "HEAD")
+    monkeypatch.setattr(versions, "origin", lambda _: {"commit": commit})
+    found = [it.name for it in approval.authors(version)]
+    assert found == ["Ada", "Cleo", "Bob", "Dan"]
+
+
+def test_production_and_a_trace_know_who_approved_also_after_a_rollback(
+    run: tracking.Run, version: Version, become: Become, command: Callable[..., int]
+) -> None:
+    """A rollback has no report of its own: it goes back to one that was approved."""
+    assert command("approved") == 1  # no champion yet
+    become("Bob", "bob@example.com")
+    assert command("approve", "--version", version.number) == 0
+    registry.register(candidate(run, "b"), "b", accepted())
+    become("Cleo", "cleo@example.com")
+    assert (command("approve", "--version", "2"), command("approved")) == (0, 0)
+    entry = registry.rollback()
+    gate = versions.accepting(entry)
+    assert (entry.action, entry.version, champion()) == ("rollback", "1", "1")
+    assert lineage.judged(gate).broken == "" and command("approved") == 0
+    link = lineage.approver(gate)
+    assert (link.found.split(",")[0], link.broken) == ("Bob <bob@example.com>", "")
+    versions.client().delete_model_version_tag(versions.NAME, "1", approval.TAG)
+    assert "somebody other than Ada" in lineage.approver(gate).broken
+    assert command("approved") == 1
 
 
 def signer(folder: Path, monkeypatch: pytest.MonkeyPatch, email: str) -> None:

@@ -55,6 +55,7 @@ def _tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     tool = importlib.import_module("promote")
     monkeypatch.setattr(tool, "LOG", tmp_path / "deployments.jsonl")
+    monkeypatch.setattr(tool, "APPROVALS", tmp_path / "approve.mk")
     return tool
 
 
@@ -84,6 +85,23 @@ def test_an_image_that_fails_its_smoke_test_does_not_serve(tool: Any, unwell: st
         tool.main(places, "promote")
     assert places.runs == {"staging": TRIED, "production": SERVING}
     assert noted(tool) == [("production", TRIED, "refused", f"{unwell} does not predict")]
+
+
+def test_a_model_that_nobody_has_approved_does_not_get_to_production(
+    tool: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make approved` is asked, where it is there; its words are the reason."""
+    tool.APPROVALS.touch()
+    monkeypatch.chdir(tmp_path)
+    places, rule = Places(staging=TRIED, production=SERVING), tmp_path / "Makefile"
+    rule.write_text("approved:\n\t@echo 'Error: nobody has' >&2; exit 1\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match="^Not done: nobody has$"):
+        tool.main(places, "promote")
+    assert places.runs["production"] == SERVING
+    assert noted(tool) == [("production", TRIED, "refused", "nobody has")]
+    rule.write_text("approved:\n\t@echo approved\n", encoding="utf-8")
+    tool.main(places, "promote")
+    assert places.runs["production"] == TRIED
 
 
 def test_nothing_is_promoted_that_staging_does_not_run(tool: Any) -> None:

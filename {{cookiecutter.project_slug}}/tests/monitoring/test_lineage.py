@@ -59,10 +59,9 @@ def test_a_run_that_is_gone_is_no_run(entry: Entry) -> None:
 
 
 def test_a_report_that_was_changed_breaks_the_chain(
-    entry: Entry, monkeypatch: pytest.MonkeyPatch
+    entry: Entry,
 ) -> None:
     """The verdict has the hash that was written down, or the link is broken."""
-    monkeypatch.setattr(versions, "whole", lambda it: it)
     assert lineage.judged(entry).broken == ""
     changed = entry.model_copy(update={"verdict": {"accepted": False}})
     assert "was changed" in lineage.judged(changed).broken

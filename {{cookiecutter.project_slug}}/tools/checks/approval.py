@@ -25,6 +25,9 @@ def asked(repository: Repository) -> Iterator[str]:
     doors = project.get("project", {}).get("entry-points", {})
     if not any(name.endswith(".approved") and door for name, door in doors.items()):
         yield "pyproject.toml: no door `approved`: the registry asks nobody"
+    promotes = repository.text("tools/promote.py").partition("def promote(")[2]
+    if promotes and "approved(" not in promotes.partition("\ndef ")[0]:
+        yield "tools/promote.py: brings to production what nobody has approved"
     if "approve:" not in repository.text("make/approve.mk"):
         yield "make/approve.mk: lacks the target approve"
 

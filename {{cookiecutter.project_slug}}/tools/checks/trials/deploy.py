@@ -13,6 +13,7 @@ from .. import Unknown, fault, trial
 from ..command import Done
 from ..sandbox import Copy, last, reached
 from ..service import asked, free_port
+from .approval import OTHER, worker
 
 PATIENCE = 900  # seconds in which an image is built, or does not become ready
 PRODUCTION = "overlays/production/kustomization.yaml"
@@ -123,6 +124,10 @@ def promoted(copy: Copy) -> Iterator[str]:
             yield f"make stage: {last(done)}"
         elif there.serves:
             yield "make stage: production serves already"
+        elif copy.run("make", "approved").returncode and there.make("promote").returncode == 0:
+            yield "make promote: production gets a model that nobody has approved"
+        elif (done := consent(copy)).returncode:
+            yield f"make approve: {last(done)}"
         elif (done := there.make("promote")).returncode or there.commit != head(copy):
             yield f"make promote: {last(done)}; /version names {there.commit}"
 
@@ -140,10 +145,16 @@ def kept_out(copy: Copy) -> Iterator[str]:
         key = copy.must("make", "--silent", "key", "NAME=fault").partition("\n")[0]
         if (done := reached(there.make("stage", KEY=key))).returncode:
             raise Unknown(f"make stage: {last(done)}")
+        consent(copy)
         if there.make("promote").returncode == 0:
             yield "make promote: ends with 0, though staging answers nobody"
         if there.serves:
             yield "make promote: production serves what staging did not answer with"
+
+
+def consent(copy: Copy) -> Done:
+    """How it ended that somebody else has approved the champion."""
+    return copy.run("make", "approve", "VERSION=1", **worker(copy, OTHER))
 
 
 def overlaid(copy: Copy) -> Done:
