@@ -46,7 +46,8 @@ def there(kind: str, name: str) -> bool:
         return bool(re.search(rule, text("monitoring/alerts.yml"), re.MULTILINE))
     section, _, key = name.partition(".")
     if section == "questions":
-        return any(Path("src").glob(f"*/checks/{key}.py")) and Path(f"{key}.toml").is_file()
+        told = Path(f"{key}.toml")
+        return any(Path("src").glob(f"*/checks/{key}.py")) and told.is_file() and bool(toml(told))
     return any(key in toml(Path(file)).get(section, {}) for file in SETTINGS)
 
 

@@ -67,7 +67,8 @@ def there(repository: Repository, kind: str, name: str) -> bool:
         return name in {rule["alert"] for rule in alerts(repository)}
     section, _, key = name.partition(".")
     if section == "questions":
-        return bool(repository.glob(f"src/*/checks/{key}.py") and repository.glob(f"{key}.toml"))
+        told = repository.parsed(f"{key}.toml")
+        return bool(repository.glob(f"src/*/checks/{key}.py") and told)
     settings: list[Facts] = [repository.parsed(file) or {} for file in SETTINGS]
     return kind == "gate" and any(key in it.get(section, {}) for it in settings)
 
