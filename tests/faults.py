@@ -394,6 +394,7 @@ LEANING = {
     "monitor.quality": {"monitor.slo", "pipeline.triggers"},
     "pipeline.flow": {"gov.risk"},
     "registry.gate": {"gov.risk"},
+    "repo.entrypoint": {"registry.approval"},
     "serving.api": {"gov.risk", "serving.security"},
     "serving.fallback": {"gov.risk", "serving.security"},
     "serving.security": {"gov.risk"},

@@ -130,14 +130,34 @@ def test_only_the_files_that_hold_the_id_change_and_nobody_is_named(made: Settin
 
 
 def test_in_the_log_only_its_rows_go(made: Settings, folder: Path) -> None:
-    """Other rows of the same request stay with their answers; the file holds no trace."""
+    """Other rows of the same request stay with their answers, under another id, as they count anew.
+
+    The file holds no trace.
+    """
     log([{"Nummer": ID}], [{"größe": 1}, {"Nummer": f" {ID}"}, {"größe": 2}], [{"größe": 3}])
     assert forgotten_id(made)["log"] == {"requests": 2, "rows": 2}
-    assert logged() == [
-        ("r1", [{"größe": 1}, {"größe": 2}], [{"prediction": 0}, {"prediction": 2}], 2),
+    found = logged()
+    assert len(renamed := found[0][0]) == 32
+    assert found == [
+        (renamed, [{"größe": 1}, {"größe": 2}], [{"prediction": 0}, {"prediction": 2}], 2),
         ("r2", [{"größe": 3}], [{"prediction": 0}], 1),
     ]
     assert not [path for path in folder.glob("predictions.db*") if ID.encode() in path.read_bytes()]
+
+
+def test_logged_rows_that_became_data_go_too(
+    made: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where rows were labelled, or came as feedback; who else keeps logged rows is told of them."""
+    told: list[set[str]] = []
+    monkeypatch.setattr(carrying, "observers", lambda _: [told.append])
+    path = Path("data/2.csv")
+    rows = ["r0-2;z;1;0\n", "r0/2;z;1;0\n", "r0-1;z;1;0\n"]
+    path.write_text("".join([HEAD, *rows]), encoding="utf-8")
+    log([{"größe": 1}, {"Nummer": ID}])
+    assert forgotten_id(made)["files"]["data/2.csv"]["rows"] == 2
+    assert path.read_text(encoding="utf-8") == HEAD + rows[2]
+    assert told == [{"r0/2"}]
 
 
 def test_an_id_that_only_the_log_holds_is_forgotten_too(made: Settings) -> None:

@@ -1,6 +1,7 @@
 """The queue: the least certain rows and some at random, without what nobody needs to see."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import pandas as pd
 import pytest
 from {{ cookiecutter.package_name }} import ProjectError
 from {{ cookiecutter.package_name }}.contract import Column, Contract
-from {{ cookiecutter.package_name }}.labelling import command, queue
+from {{ cookiecutter.package_name }}.labelling import command, queue, table
+from {{ cookiecutter.package_name }}.labelling.table import Label
+from {{ cookiecutter.package_name }}.labelling.taking import answers
 from {{ cookiecutter.package_name }}.monitoring.archive import Archive
 from {{ cookiecutter.package_name }}.operations import Labels
 from {{ cookiecutter.package_name }}.settings import Settings
@@ -57,11 +60,11 @@ def test_only_what_the_model_sees_is_shown_and_nothing_runs(folder: Path) -> Non
     with Archive("sqlite:///predictions.db") as archive:
         queue.enqueue(queue.draw(archive, KNOWN, Labels(), 3, 0))
     queue.sheet(queue.QUEUE, list(queue.rows()), 0)
-    table = pd.read_csv(folder / queue.QUEUE, encoding="utf-8-sig", dtype=str).sort_values("row")
-    assert list(table) == ["row", "größe", "note", "label", "note.1"]
-    assert list(table["note"]) == ["'=1+0", "'=1+1", "'=1+2"]
+    sheet = pd.read_csv(folder / queue.QUEUE, encoding="utf-8-sig", dtype=str).sort_values("row")
+    assert list(sheet) == ["row", "größe", "note", "label", "note.1"]
+    assert list(sheet["note"]) == ["'=1+0", "'=1+1", "'=1+2"]
     assert "Ada" not in queue.ROWS.read_text("utf-8") + queue.QUEUE.read_text("utf-8")
-    assert [it["note"] for it in queue.rows().values()] == list(table["note"].str[1:])
+    assert [it["note"] for it in queue.rows().values()] == list(sheet["note"].str[1:])
 
 
 def test_what_a_stand_in_has_answered_is_not_asked(folder: Path) -> None:
@@ -91,3 +94,22 @@ def test_a_log_without_rows_says_so(project: Settings, contract: Contract) -> No
     short = project.labels.model_copy(update={"hours": 1e-9})
     with pytest.raises(ProjectError, match="no row of the last 1e-09 hours that was not queued"):
         command.fill(project.model_copy(update={"labels": short}), contract)
+
+
+def test_a_row_that_was_forgotten_is_neither_asked_nor_merged_and_no_other_changes(
+    project: Settings, contract: Contract
+) -> None:
+    """Its inputs leave queue and sheet; the places of the others, by which they count, stay."""
+    command.fill(project, contract)
+    before = queue.rows()
+    gone, *others = before
+    queue.forget({gone, "of another request/1"})
+    assert queue.rows() == before | {gone: {}}
+    sheet = pd.read_csv(queue.QUEUE, encoding="utf-8-sig", dtype=str)
+    assert sorted(sheet["row"]) == sorted(others)
+    now = datetime.now(UTC).isoformat()
+    label = answers(project, contract).allowed.removeprefix("one of ").split(", ")[0]
+    given = label if project.problem == "classification" else "1"
+    table.add([Label(row, given, table.QUEUED, by, now) for row in before for by in ("ada", "bo")])
+    assert command.judged(project, contract).settled.keys() == set(others)
+    assert gone not in command.waiting(project, command.judged(project, contract))

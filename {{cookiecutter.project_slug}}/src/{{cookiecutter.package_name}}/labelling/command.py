@@ -21,19 +21,22 @@ from .taking import answers, classes, person, take
 
 
 def judged(settings: Settings, contract: Contract) -> Judged:
-    """What the labels come to."""
-    spread = None
+    """What the labels come to; those of rows that were forgotten do not count."""
+    spread, known = None, queue.rows()
     if settings.problem == "regression":
         truth = conform(read_data(settings), contract, [contract.target])[contract.target]
         spread = float(truth.std())
-    return judge(table.labels(), settings.labels, spread)
+    counted = [it for it in table.labels() if known.get(it.row, True)]
+    return judge(counted, settings.labels, spread)
 
 
 def waiting(settings: Settings, found: Judged) -> list[str]:
     """The queued rows of which too few people have said something."""
     said, least = table.votes(table.labels()), settings.labels.annotators
     return [
-        row for row in queue.rows() if len(said.get(row, {})) < least and row not in found.settled
+        row
+        for row, inputs in queue.rows().items()
+        if inputs and len(said.get(row, {})) < least and row not in found.settled
     ]
 
 

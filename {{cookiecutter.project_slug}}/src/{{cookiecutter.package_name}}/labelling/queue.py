@@ -4,6 +4,7 @@ It shows what the model was asked, not what it answered: who sees an answer foll
 """
 
 import csv
+import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -76,7 +77,10 @@ def draw(
 
 
 def rows() -> dict[str, Inputs]:
-    """The inputs of every row that was ever queued, by its name.  ProjectError where unreadable."""
+    """The inputs of every row that was ever queued, by its name; of one that was forgotten, none.
+
+    Raises ProjectError where they cannot be read.
+    """
     try:
         text = ROWS.read_text(encoding="utf-8") if ROWS.exists() else ""
         return {it["row"]: it["inputs"] for it in map(json.loads, text.splitlines())}
@@ -84,9 +88,26 @@ def rows() -> dict[str, Inputs]:
         raise ProjectError(f"{ROWS}: cannot be read: {error!r}; `make restore` it") from error
 
 
-def enqueue(drawn: list[Inputs]) -> None:
+def forget(names: set[str]) -> None:
+    """Have the inputs of these rows gone, also from the sheets.
+
+    Their places stay: the numbers of the other rows are counted by them.
+    """
+    if not (gone := rows().keys() & names):
+        return
+    lines = map(json.loads, ROWS.read_text(encoding="utf-8").splitlines())
+    enqueue([it | {"inputs": {}} if it["row"] in gone else it for it in lines], anew=True)
+    for path in filter(Path.exists, (QUEUE, DISPUTED)):
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            kept = [it for it in csv.reader(file) if not it or it[0] not in gone]
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows(kept)
+        write(path, f"\ufeff{text.getvalue()}")
+
+
+def enqueue(drawn: list[Inputs], anew: bool = False) -> None:
     """Keep these rows: the log may forget them before anybody has labelled them."""
-    before = ROWS.read_text(encoding="utf-8") if ROWS.exists() else ""
+    before = ROWS.read_text(encoding="utf-8") if ROWS.exists() and not anew else ""
     lines = [json.dumps(it, ensure_ascii=False) for it in drawn]
     write(ROWS, before + "".join(f"{line}\n" for line in lines))
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
+from uuid import uuid4
 
 import numpy as np
 import orjson
@@ -42,10 +43,14 @@ class NoLog(ProjectError):
 
 @dataclass(frozen=True)
 class Change:
-    """A logged request of which some rows go: its number, how many go, and what stays of it."""
+    """A logged request of which some rows go: its number and id, which rows, and what stays.
+
+    Rows count from 1.
+    """
 
     number: int
-    gone: int
+    request_id: str
+    gone: list[int]
     inputs: list[Any]
     output: list[Any]
 
@@ -133,20 +138,25 @@ class Archive:
     def changes(self, belongs: Belongs) -> list[Change]:
         """What has to change in the log so that no row of which this is true is left in it."""
         found = []
-        query = sql.select(TABLE.c.id, TABLE.c.inputs, TABLE.c.output).order_by(TABLE.c.id)
-        for number, inputs, output in self._read(query):
+        columns = TABLE.c.id, TABLE.c.request_id, TABLE.c.inputs, TABLE.c.output
+        for number, name, inputs, output in self._read(sql.select(*columns).order_by(TABLE.c.id)):
             pairs = list(zip(orjson.loads(inputs), orjson.loads(output), strict=True))
-            kept = [pair for pair in pairs if not belongs(pair[0])]
-            if len(kept) < len(pairs):
+            gone = [place for place, (row, _) in enumerate(pairs, start=1) if belongs(row)]
+            if gone:
+                kept = [pair for place, pair in enumerate(pairs, start=1) if place not in gone]
                 rows, said = [row for row, _ in kept], [answer for _, answer in kept]
-                found.append(Change(number, len(pairs) - len(kept), rows, said))
+                found.append(Change(number, name, gone, rows, said))
         return found
 
     def change(self, changes: Sequence[Change]) -> None:
-        """Do this to the log: all of it, or nothing and raise.  A request without rows goes."""
+        """Do this to the log: all of it, or nothing and raise.  A request without rows goes.
+
+        One with fewer rows has another id: what is said of its third row is about another one now.
+        """
         with self._cleared() as connection:
             for it in changes:
                 values = {
+                    "request_id": uuid4().hex,
                     "inputs": orjson.dumps(it.inputs).decode(),
                     "output": orjson.dumps(it.output).decode(),
                     "rows": len(it.inputs),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tomlkit
 
-from .. import ProjectError
+from .. import ProjectError, observers
 from ..decisions import who
 from ..monitoring.archive import Archive, Change
 from ..sources import SOURCES, checksum
@@ -35,7 +35,7 @@ def planned(
         known = entry["files"].setdefault(str(path), {"rows": 0, "before": checksum(path)})
         known["rows"] = max(known["rows"], len(part.gone))
         known["left"] = part.left
-    rows, log = sum(it.gone for it in changes), entry["log"]
+    rows, log = sum(len(it.gone) for it in changes), entry["log"]
     log |= {"requests": max(log["requests"], len(changes)), "rows": max(log["rows"], rows)}
     return entry
 
@@ -77,7 +77,12 @@ def prepare(parts: dict[Path, Part], entry: Entry) -> None:
 def carry_out(
     parts: dict[Path, Part], archive: Archive | None, changes: list[Change], entry: Entry
 ) -> Entry:
-    """Change log, files, declared sources; then record it.  Done again, it changes nothing more."""
+    """Change log, files, declared sources; then record it.  Done again, it changes nothing more.
+
+    Who keeps logged rows elsewhere learns of it first, as the log then no longer tells which.
+    """
+    for forget in observers("forgotten"):
+        forget({f"{it.request_id}/{place}" for it in changes for place in it.gone})
     if archive:  # without changes too: an interrupted run may have left pages as they were
         archive.change(changes)
     for path, part in parts.items():

@@ -2,11 +2,13 @@
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from .. import ProjectError
 from ..contract import Contract, Role, read_contract
+from ..decisions import alone
 from ..monitoring.archive import Archive, Change, NoLog
 from ..reading import MISSING, files
 from ..settings import Settings, load
@@ -16,6 +18,7 @@ from .forgotten import RECORD, Entry
 from .removal import Asked, Part, without
 from .remains import places
 
+LOCK = Path("models/forget.lock")
 ROLES: tuple[Role, ...] = ("id", "group", "personal")
 
 
@@ -49,6 +52,17 @@ def log_of(settings: Settings) -> Iterator[Archive | None]:
         yield archive
 
 
+def every(asked: Asked, settings: Settings) -> dict[Path, Part]:
+    """What is left of each data file."""
+    return {path: without(path, settings.data, asked) for path in files(settings.data.path)}
+
+
+def copies(changes: list[Change]) -> frozenset[str]:
+    """The ids that these rows of the log have where they became data: labelled, or as feedback."""
+    named = ((it.request_id, place) for it in changes for place in it.gone)
+    return frozenset(f"{name}{mark}{place}" for name, place in named for mark in "/-")
+
+
 def logged(archive: Archive | None, asked: Asked, parts: dict[Path, Part]) -> list[Change]:
     """What has to change in the log: rows of the id, and of the ids of the rows that go."""
     rows = {pair for part in parts.values() for cells in part.gone for pair in cells.items()}
@@ -64,10 +78,12 @@ def forget(asked: Asked, settings: Settings, dry: bool = False) -> Entry:
 
     Raises ProjectError where it is nowhere, or nothing would be left; then nothing is changed.
     """
-    found = {path: without(path, settings.data, asked) for path in files(settings.data.path)}
-    parts = {path: part for path, part in found.items() if part.gone}
+    found = every(asked, settings)
     with log_of(settings) as archive:
-        changes = logged(archive, asked, parts)
+        changes = logged(archive, asked, found)
+        if known := copies(changes):
+            found = every(replace(asked, copies=known), settings)
+        parts = {path: part for path, part in found.items() if part.gone}
         if not parts and not changes and not BEGUN.exists():
             columns = " or ".join(asked.columns)
             where = f"in {columns} of {len(found)} data files, nor in a logged request"
@@ -100,7 +116,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     options, settings = parser.parse_args(arguments), load()
     asked = asked_for(read_contract(), options.id, options.column, settings)
-    entry = forget(asked, settings, options.dry_run)
+    with nullcontext() if options.dry_run else alone(LOCK):
+        entry = forget(asked, settings, options.dry_run)
     print(f"{'Would remove' if options.dry_run else 'Removed'} {said(entry)}")
     if options.dry_run:
         return

@@ -22,18 +22,22 @@ MARK = "\ufeff"  # begins a file, and belongs to no name
 
 @dataclass(frozen=True)
 class Asked:
-    """Whose rows are meant: `text` in one of `columns`.  `ids` name a row wherever it is logged."""
+    """Whose rows are meant: `text` in one of `columns`.  `ids` name a row wherever it is logged.
+
+    `copies` are ids of rows that were logged and became data.
+    """
 
     text: str
     columns: Mapping[str, Column]
     ids: Mapping[str, Column]
+    copies: frozenset[str] = frozenset()
 
     def fits(self, row: Mapping[str, object]) -> bool:
         """Is it a row of this id?"""
         return any(
             row.get(name) is not None and canonical(row[name], column) == self.of(column)
             for name, column in self.columns.items()
-        )
+        ) or any(row.get(name) in self.copies for name in self.ids)
 
     def of(self, column: Column) -> str:
         """What is looked for in a column."""
