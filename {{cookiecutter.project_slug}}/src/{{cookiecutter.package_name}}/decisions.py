@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from . import ProjectError, history, publishing, tracking, versions
+from . import ProjectError, history, observers, publishing, tracking, versions
 from .history import Action, Entry
 from .versions import Held, Version
 
@@ -65,6 +65,8 @@ def decide(
     versions.write(entry)
     history.append(entry)
     carry_out(entry)
+    for tell in observers("decided"):
+        tell(entry)
     return entry
 
 

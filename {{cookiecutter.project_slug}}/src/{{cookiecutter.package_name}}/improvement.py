@@ -101,6 +101,18 @@ class Objectives(Section):
     freshness: float = Field(default=0.95, gt=0, lt=1)
 
 
+class Signing(Section):
+    """Has what is served to be signed, by which key, and by whom (docs/supply.md).
+
+    `key`: what the pipeline signs with by itself; it is set in the environment.  `signers`: a file
+    with a line for each signer, as git's `gpg.ssh.allowedSignersFile`.
+    """
+
+    required: bool = False
+    key: str = ""
+    signers: str = ".signers"
+
+
 class Costs(Section):
     """What an hour of a machine costs: of one that serves, of one that trains."""
 

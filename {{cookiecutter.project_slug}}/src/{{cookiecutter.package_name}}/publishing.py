@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from . import ProjectError, tracking, versions
+from . import ProjectError, observers, tracking, versions
 from .contract import read_contract
 from .history import Entry
 from .prediction import save_model
@@ -25,14 +25,20 @@ BUNDLE = "bundle.json"
 
 
 def fetch(version: Version, sha256: str | None = None) -> str:
-    """Bring the bundle of a version here, whole or not at all; the sha256 of its `bundle.json`.
+    """Have the bundle of a version here, whole or not at all; the sha256 of its `bundle.json`.
 
-    Nothing happens where it is here already.  Raises ProjectError where the run has no bundle, one
-    that is damaged, or one of another model.
+    Raises ProjectError where the run has no bundle, one that is damaged, or one of another model.
     """
     place = SERVING / version.number
-    if sha256 and not damage(place, sha256):
-        return sha256
+    if not sha256 or damage(place, sha256):
+        bring(version, place, sha256)
+    for tell in observers("fetched"):
+        tell(version, place)
+    return checksum(place / BUNDLE)
+
+
+def bring(version: Version, place: Path, sha256: str | None) -> None:
+    """Bring the bundle of a version to this place.  ProjectError where it cannot be served."""
     SERVING.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".part-", dir=SERVING) as unfinished:
         found = download(version.run_id, unfinished)
@@ -44,7 +50,6 @@ def fetch(version: Version, sha256: str | None = None) -> str:
             raise ProjectError(f"v{version.number}: its bundle cannot be served\n  {told}")
         shutil.rmtree(place, ignore_errors=True)
         found.rename(place)
-    return checksum(place / BUNDLE)
 
 
 def download(run_id: str, folder: str) -> Path:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .. import ProjectError, history, publishing, registry, versions
+from .. import ProjectError, history, observers, publishing, registry, versions
 from ..decisions import alone as alone_with_registry
 from ..decisions import recover, who
 from ..history import Entry
@@ -100,6 +100,8 @@ def decide(decision: Decision) -> Decision:
     """Write a decision down, on the disk, and then carry it out."""
     append(LOG, json.dumps(decision.model_dump(mode="json")))
     carry_out(decision)
+    for tell in observers("decided"):
+        tell(decision)
     return decision
 
 

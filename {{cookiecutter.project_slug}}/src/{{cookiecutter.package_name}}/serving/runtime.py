@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import ProjectError
+from .. import ProjectError, observers
 from ..contract import Contract, Kind
 
 BUNDLE = "bundle.json"
@@ -82,8 +82,11 @@ def named(names: list[str], shares: np.ndarray) -> list[dict[str, float]]:
 def load(folder: Path) -> Loaded:
     """The model of a bundle.
 
-    Raises ProjectError where a file is missing, is not the one that was exported, or cannot be run.
+    Raises ProjectError where a file is missing, is not the one that was exported, cannot be run, or
+    is refused by what has joined.
     """
+    for refuse in observers("loaded"):
+        refuse(folder)
     bundle = read_bundle(folder)
     try:
         contract, runtime = Contract(**bundle["contract"]), str(bundle["runtime"])
@@ -119,10 +122,8 @@ def verified(path: Path, sha256: str) -> bytes:
         raise ProjectError(f"{path}: cannot be read: {error}") from error
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
-        raise ProjectError(
-            f"{path}: sha256 is {found[:12]}…, {BUNDLE} says {sha256[:12]}…: it was changed after"
-            " the export; publish the version again"
-        )
+        wrong = f"sha256 is {found[:12]}…, {BUNDLE} says {sha256[:12]}…"
+        raise ProjectError(f"{path}: {wrong}: changed after the export; publish the version again")
     return content
 
 

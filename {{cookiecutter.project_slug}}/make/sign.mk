@@ -1,0 +1,28 @@
+# `make stage promote deploy` bring no image that is not signed, where `[signing] required = true`.
+override PROMOTE = $(PYTHON) tools/attested.py
+SIGNED := $(shell sed -n '/^\[signing\]/,/^\[/s/^required = //p' improvement.toml)
+ifeq ($(SIGNED),true)
+BUILD_ARGS += --build-arg PACKAGES=openssh-client
+endif
+ifdef KEY
+export {{ cookiecutter.package_name | upper }}_SIGNING__KEY := $(KEY)
+endif
+
+.PHONY: sign sign-image attested sbom pinned
+
+sign: setup ## VERSION=n [KEY=…]: sign the model of an accepted version; it is champion then, if it waited for that
+	@$(RUN) sign --version "$(VERSION)"
+
+sign-image: $(if $(OVERLAYS),packed,image) ## [COMMIT=…] [KEY=…]: sign the image of a commit, by its digest
+	@$(PROMOTE) sign $(or $(PACKED),$(IMAGE)) $(SHA)
+
+attested: ## who has signed what staging and production run; fails where nobody has
+	@$(PROMOTE) verify
+
+sbom: setup ## write reports/sbom.json: libraries, model and data of the champion, as CycloneDX
+	@$(RUN) sbom
+
+check: pinned # the recipe of `check` is in checks.mk
+
+pinned:
+	@$(PYTHON) tools/pinned.py
