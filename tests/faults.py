@@ -263,6 +263,62 @@ OPTIMIZED = [
     Fault(name, lowers, lambda project, it=(path, old, new): plant(project / it[0], *it[1:]))
     for name, lowers, path, old, new in [
         (
+            "nobody tells the audit log",
+            "gov.audit",
+            "src/flight_delays/decisions.py",
+            'observers("decided")',
+            'observers("told")',
+        ),
+        (
+            "the audit log is not compared with its copies",
+            "gov.audit",
+            "src/flight_delays/audit/noting.py",
+            "chain.faults(",
+            "chain.breaks(",
+        ),
+        (
+            "no door to the audit log",
+            "gov.audit",
+            "pyproject.toml",
+            '.decided".audit',
+            '.decide".audit',
+        ),
+        (
+            "the service asks for no signature",
+            "gov.supply",
+            "pyproject.toml",
+            '.loaded".signing',
+            '.load".signing',
+        ),
+        (
+            "an image is brought unverified",
+            "gov.supply",
+            "tools/attested.py",
+            "raise self._places.Refused",
+            "print",
+        ),
+        (
+            "stage does not ask for a signature",
+            "gov.supply",
+            "make/sign.mk",
+            "override PROMOTE",
+            "override OTHER",
+        ),
+        (
+            "an action by its tag",
+            "gov.supply",
+            ".github/workflows/ci.yml",
+            "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1",
+            "actions/checkout@v7",
+        ),
+        (
+            "it is not said whether signatures are required",
+            "gov.supply",
+            "improvement.toml",
+            "required = false",
+            "key = ''",
+        ),
+        (
             "chance takes models back",
             "serving.canary",
             "improvement.toml",

@@ -24,6 +24,8 @@ DOMAINS = (
     "improvement",
     "infra",
     "gov",
+    "audited",
+    "supply",
 )
 TRIALS = (
     "trials.repo",
@@ -50,6 +52,8 @@ TRIALS = (
     "trials.rollout",
     "trials.scale",
     "trials.infra",
+    "trials.audited",
+    "trials.supply",
 )
 
 Find = Callable[[Any], Iterable[str]]

@@ -171,6 +171,7 @@ class Copy:
     def reset(self) -> None:
         """Bring everything back to what it was, but for the environment."""
         self.must("git", "reset", "--quiet", "--hard", self._start)
+        self.run("git", "update-ref", "-d", "refs/audit/log")
         self.must("git", "clean", "-ffdxq", *(f"--exclude={name}" for name in KEPT))
         self._bring(set(self._data()) - set(self._listed()))
 

@@ -7,7 +7,6 @@ change all lines after it, in all three places.
 import json
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from itertools import dropwhile
 from os import environ
 from pathlib import Path
 
@@ -80,12 +79,8 @@ def said(lines: Iterable[str]) -> list[Line]:
 
 def standing(noted: list[Line]) -> list[Line]:
     """The lines since the last repair, which has looked at all before it."""
-    return list(dropwhile(lambda it: it.number <= last_repair(noted), noted))
-
-
-def last_repair(noted: list[Line]) -> int:
-    """The number of the last line that notes a repair; 0 where there is none."""
-    return max((it.number for it in noted if it.kind == "repair"), default=0)
+    last = max((it.number for it in noted if it.kind == "repair"), default=0)
+    return [it for it in noted if it.number > last]
 
 
 def written() -> list[str]:
@@ -127,7 +122,7 @@ def keep(lines: list[str]) -> None:
 
 
 def breaks(lines: list[str]) -> Iterator[str]:
-    """Where the chain does not hold, in words."""
+    """Where the chain does not hold first, in words: what comes after it follows from nothing."""
     before = FIRST
     for place, text in enumerate(lines, 1):
         line = parse(text)
@@ -137,14 +132,19 @@ def breaks(lines: list[str]) -> Iterator[str]:
             yield f"{LOG}:{place}: says that it is line {line.number}"
         elif line.before != before:
             yield f"{LOG}:{place}: does not follow from line {place - 1}: that was another one"
-        before = digest(text)
+        else:
+            before = digest(text)
+            continue
+        return
 
 
 def differences(lines: list[str], other: list[str], where: str) -> Iterator[str]:
     """Where the lines are not what another place holds of them, in words."""
-    for place, (ours, theirs) in enumerate(zip(lines, other, strict=False), 1):
-        if ours != theirs:
-            yield f"{LOG}:{place}: is not what {where} holds: {theirs or 'nothing'}"
+    pairs = enumerate(zip(lines, other, strict=False), 1)
+    if differing := [(place, theirs) for place, (ours, theirs) in pairs if ours != theirs]:
+        place, theirs = differing[0]
+        more = f", and {len(differing) - 1} lines after it" if differing[1:] else ""
+        yield f"{LOG}:{place}: is not what {where} holds{more}; there it is {theirs or 'nothing'}"
     if len(lines) < len(other):
         yield f"{LOG}: lines {len(lines) + 1} to {len(other)} are missing; {where} holds them"
 
