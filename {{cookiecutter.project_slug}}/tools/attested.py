@@ -1,6 +1,6 @@
-"""Images that are signed: promote.py brings no other one to staging or production, where one has to be.
+"""Images that are signed: promote.py brings no other one anywhere, where one has to be.
 
-`sign IMAGE COMMIT` signs a statement on the digest of an image; git holds it, as refs/attestations/….
+`sign IMAGE COMMIT` signs a statement on the digest of an image; git holds it in refs/attestations.
 `verify` says who has signed what staging and production run.  `stage`, `promote` and `unstage` are
 those of promote.py.  Python's own library is enough: CI deploys without the project's environment.
 """

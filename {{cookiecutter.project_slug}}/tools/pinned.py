@@ -1,4 +1,4 @@
-"""Are the actions of GitHub's workflows, and what GitLab's pipeline includes, pinned to their content?
+"""Are the actions of workflows, and what a pipeline includes, pinned to their content?
 
 A tag may mean other code tomorrow; a full commit, or a digest, may not.
 """

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from . import ProjectError, history, observers, registry, reviews, tracking, versions
+from . import ProjectError, history, registry, reviews, tracking, versions
 from .consent import needed, rule
 from .decisions import alone, recover
 from .history import Entry
@@ -165,24 +165,14 @@ def main(arguments: list[str]) -> None:
     if options.request:
         print(f"{request(entry)}: the report of the gate.  Next: commit it, and have it reviewed")
         return
-    said = approve(entry, options.review)
+    said, version = approve(entry, options.review), versions.of(entry)
     print(f"v{said.version}: approved by {said.approver}, {said.way}; in {path}, to be committed")
-    proceed(entry)
-
-
-def proceed(entry: Entry) -> None:
-    """Have a version that waited become champion, where nothing else is missing."""
-    for tell in observers("decided"):
-        tell(entry)
-    version, last = versions.of(entry), versions.held().champion
-    if entry.action != "accept" or last and last.version == version.number:
-        return
-    verdict = Verdict(**entry.verdict)
-    if why := registry.objections(version, verdict):
-        print("\n  ".join([f"v{version.number} still waits", *why]))
-    elif elsewhere := registry.diverted(version, verdict):
-        print("\n".join(elsewhere))
-    else:
+    last = versions.held().champion
+    if entry.action == "accept" and not (last and last.version == version.number):
+        verdict = Verdict(**entry.verdict)
+        if elsewhere := registry.diverted(version, verdict):
+            print("\n".join(elsewhere))
+            return
         registry.promote(version, verdict)
         print(f"v{version.number} is champion; the service follows.  Next: make publish")
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from . import ProjectError, history, publishing, sources, tracking, versions
+from . import ProjectError, publishing, sources, tracking, versions
+from .audit.facts import digest
 from .history import Entry
 from .reading import files
 from .settings import Settings, load
@@ -119,7 +120,10 @@ def model(entry: Entry, settings: Settings, learned: list[Facts]) -> Facts:
     scores = (versions.whole(entry).verdict or {}).get("evidence", {}).get("scores", {})
     known = scores.get("candidate", {})
     measured = [{"type": name, "value": str(value)} for name, value in known.items()]
-    signature = held(versions.of(entry))
+    parameters = {
+        "task": settings.problem,
+        "datasets": [{"ref": it["bom-ref"]} for it in learned],
+    }
     return {
         "type": "machine-learning-model",
         "bom-ref": "model",
@@ -127,21 +131,24 @@ def model(entry: Entry, settings: Settings, learned: list[Facts]) -> Facts:
         "version": entry.model_version,
         "hashes": hashed(entry.bundle),
         "modelCard": {
-            "modelParameters": {
-                "task": settings.problem,
-                "datasets": [{"ref": it["bom-ref"]} for it in learned],
-            },
+            "modelParameters": parameters,
             "quantitativeAnalysis": {"performanceMetrics": measured},
         },
-        "properties": properties(
-            registered=f"v{entry.version}",
-            run=entry.run_id,
-            commit=entry.commit,
-            data_sha256=entry.data_sha256,
-            gate_report_sha256=entry.proof,
-            signature_sha256=history.digest(signature) if signature else "",
-        ),
+        "properties": origin(entry),
     }
+
+
+def origin(entry: Entry) -> list[Facts]:
+    """Where the champion comes from, and whether somebody has signed it."""
+    signature = held(versions.of(entry))
+    return properties(
+        registered=f"v{entry.version}",
+        run=entry.run_id,
+        commit=entry.commit,
+        data_sha256=entry.data_sha256,
+        gate_report_sha256=entry.proof,
+        signature_sha256=digest(signature) if signature else "",
+    )
 
 
 def bill(entry: Entry, settings: Settings) -> Facts:

@@ -8,8 +8,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from . import ProjectError, approval, publishing, signatures, tracking, versions
+from . import ProjectError, approval, publishing, registry, signatures, tracking, versions
+from .history import Entry
 from .improvement import Signing
+from .promotion import Verdict
 from .settings import load
 from .versions import Version
 
@@ -89,6 +91,19 @@ def loaded(folder: Path) -> None:
         verified(folder, wanted)
 
 
+def proceed(entry: Entry) -> None:
+    """Have a version that waited become champion, or say for what else it waits."""
+    version, last = versions.of(entry), versions.held().champion
+    if entry.action != "accept" or last and last.version == version.number:
+        return
+    verdict = Verdict(**entry.verdict)
+    if why := registry.waits(version, verdict):
+        print("\n  ".join([f"v{version.number} still waits", *why]))
+        return
+    registry.promote(version, verdict)
+    print(f"v{version.number} is champion; the service follows.  Next: make publish")
+
+
 def main(arguments: list[str]) -> None:
     """Sign a version that the gate has accepted; where it waited for that, it is champion then."""
     parser = argparse.ArgumentParser(prog="sign", description="Sign the model of a version.")
@@ -99,4 +114,4 @@ def main(arguments: list[str]) -> None:
     if options.key:
         wanted = wanted.model_copy(update={"key": options.key})
     print(f"v{options.version}: signed by {sign(versions.of(entry), wanted)}")
-    approval.proceed(entry)
+    proceed(entry)
