@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from . import ProjectError, publishing, sources, tracking, versions
-from .audit.facts import digest
+from . import ProjectError, history, publishing, sources, tracking, versions
 from .history import Entry
 from .reading import files
 from .settings import Settings, load
@@ -147,7 +146,7 @@ def origin(entry: Entry) -> list[Facts]:
         commit=entry.commit,
         data_sha256=entry.data_sha256,
         gate_report_sha256=entry.proof,
-        signature_sha256=digest(signature) if signature else "",
+        signature_sha256=history.digest(signature) if signature else "",
     )
 
 
