@@ -115,7 +115,7 @@ def data(entry: Entry, settings: Settings) -> Iterator[Facts]:
 
 
 def model(entry: Entry, settings: Settings, learned: list[Facts]) -> Facts:
-    """The champion: its bundle by sha256, the run that made it, its scores, what it learned from."""
+    """The champion: its bundle by sha256, its scores, what it learned from."""
     scores = (versions.whole(entry).verdict or {}).get("evidence", {}).get("scores", {})
     known = scores.get("candidate", {})
     measured = [{"type": name, "value": str(value)} for name, value in known.items()]

@@ -1,4 +1,4 @@
-"""The audit log: what happened is noted as it happened, and whatever is changed afterwards is found."""
+"""The audit log: what happens is noted, and whatever is changed afterwards is found."""
 
 import json
 import subprocess
@@ -50,7 +50,7 @@ def test_decisions_and_configuration_are_noted_as_they_happen() -> None:
 
 
 def test_a_change_of_configuration_is_noted_with_its_commit() -> None:
-    """It is missing until it is noted, then it is the digest that git has; a rollback is noted too."""
+    """It is missing until it is noted, by the next decision too; then it is as git has it."""
     with Path("config.toml").open("a", encoding="utf-8") as file:
         file.write("# another one\n")
     git("commit", "--all", "--quiet", "--message", "Another one")
@@ -85,7 +85,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
 
 
 def test_a_changed_log_is_found_and_the_line_named(command: Callable[..., int]) -> None:
-    """`make audit` fails, and but for a cut nothing is noted until it is repaired, and that noted."""
+    """`make audit` fails; but for a cut nothing is noted until it is repaired, which is noted."""
     before = chain.written()
     for name, (change, said) in CHANGES.items():
         LOG.write_text("".join(f"{it}\n" for it in change(before)), encoding="utf-8")

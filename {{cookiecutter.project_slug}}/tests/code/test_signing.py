@@ -77,7 +77,7 @@ CHANGES: dict[str, Callable[[Path, Path], object]] = {
 def test_the_service_loads_nothing_unsigned(
     version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is signed gets past the door; what is not is refused, unless nothing has to be signed."""
+    """What is signed gets past; what is not is refused, unless nothing has to be signed."""
     monkeypatch.setenv(f"{PREFIX}SIGNING__KEY", "own")
     registry.promote(version, accepted())
     place = publishing.SERVING / version.number

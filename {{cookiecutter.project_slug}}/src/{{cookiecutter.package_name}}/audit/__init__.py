@@ -1,1 +1,1 @@
-"""The audit log: what was promoted, approved and configured, as a chain that nobody can rewrite alone."""
+"""The audit log: what was promoted, approved and configured, as a chain of lines."""

@@ -1,4 +1,4 @@
-"""What the audit log is about: decisions, approvals, signatures, rollouts, deployments, configuration.
+"""What the audit log is about: decisions, approvals, signatures, deployments, configuration.
 
 Each is looked up where it really is: in the registry, in a journal of this machine, in git.
 """
@@ -93,7 +93,7 @@ def configured(known: Mapping[str, str], last: str) -> Iterator[Fact]:
 
 
 def contents(commit: str) -> dict[str, str]:
-    """What git calls the content of each file of configuration in a commit; none where it has none."""
+    """What git calls the content of each file of configuration in a commit."""
     listed = tracking.git("-c", "core.quotepath=off", "ls-tree", commit) or ""
     rows = (row.partition("\t") for row in listed.splitlines())
     return {name: about.split()[2] for about, _, name in rows if name.endswith(".toml")}
