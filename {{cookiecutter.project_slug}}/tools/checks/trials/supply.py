@@ -94,7 +94,7 @@ def stranger(copy: Copy) -> Iterator[str]:
     """Ask for signatures where there is none, and then where somebody else has signed."""
     number, _ = champion(copy)
     wanted = needing(copy)
-    if (status := ready(copy, wanted)) == 200:
+    if ready(copy, wanted) == 200:
         yield "/ready: serves a model that nobody has signed"
     stolen = wanted | {name: key(copy, "stranger") for name in wanted if name.endswith("__KEY")}
     if copy.run("make", "sign", f"VERSION={number}", **stolen).returncode == 0:
