@@ -1,9 +1,9 @@
 """Ablation: what a feature is worth, as the score that is lost without it, and what it costs.
 
-A model learns anew without the feature, from the same rows and with the same seed (leave one covariate
-out: Lei et al., Distribution-Free Predictive Inference For Regression, 2018, section 6).  Where
-that takes too long the feature is shuffled instead, and the model stays (Breiman, Random Forests,
-2001, section 10): of two features that say the same, neither then looks as spare as it is.
+A model learns anew without the feature, from the same rows and with the same seed (leave one
+covariate out: Lei et al., Distribution-Free Predictive Inference For Regression, 2018, section 6).
+Where that takes too long the feature is shuffled instead, and the model stays (Breiman, Random
+Forests, 2001, section 10): of two features that say the same, neither then looks as spare as it is.
 """
 
 import time

@@ -1,9 +1,8 @@
 """Delivery: the four key metrics of DORA, from what git and the logs have written down.
 
 Lead time for changes, deployment frequency, change failure rate, and time to restore service:
-Forsgren, Humble and Kim, Accelerate, 2018, chapter 2; https://dora.dev/guides/dora-metrics-four-keys.
-A change is what reaches clients: a model that is promoted or gets a share of them, or an image in
-production.
+Forsgren, Humble and Kim, Accelerate, 2018, chapter 2, and https://dora.dev.  A change is what
+reaches clients: a model that is promoted or gets a share of them, or an image in production.
 """
 
 import argparse
@@ -138,10 +137,11 @@ def lead_times(changes: Iterable[Change], since: datetime) -> tuple[list[float],
     before: dict[str, str] = {}
     without = 0
     for it in changes:
-        range_ = [f"^{before[it.kind]}"] if it.kind in before else ["--max-count=1"]
-        said = None if it.commit == UNKNOWN else git("log", "--format=%cI", it.commit, *range_, "--")
+        new = [f"^{before[it.kind]}"] if it.kind in before else ["--max-count=1"]
+        asked = ("log", "--format=%cI", it.commit, *new, "--")
+        said = None if it.commit == UNKNOWN else git(*asked)
         times = [datetime.fromisoformat(line) for line in (said or "").splitlines()]
-        waited = [(it.time - time).total_seconds() / 3600 for time in times if time <= it.time]
+        waited = [(it.time - time) / timedelta(hours=1) for time in times if time <= it.time]
         if it.time >= since:
             hours += waited
             without += not waited
@@ -156,21 +156,22 @@ def measures(
     """The four, over so many days up to now; the rate since the first change, or for a week."""
     since = now - timedelta(days=days)
     recent = [it for it in changes if since <= it.time <= now]
-    failed = [it for it in recent if it.failed]
-    over = [it for it in known if it.restored and since <= it.started <= now]
-    hours = [(it.restored - it.started).total_seconds() / 3600 for it in over if it.restored]
+    failed = sum(bool(it.failed) for it in recent)
+    hours = [it.hours for it in known if it.hours is not None and since <= it.started <= now]
     waits, without = lead_times(changes, since)
-    span = now - max(since, changes[0].time) if changes else timedelta(days=days)
-    weeks = max(span / timedelta(weeks=1), 1)
-    told = f"changes in {weeks:.1f} weeks"
-    enough = len(recent) >= FEWEST
-    rate = len(recent) / weeks if enough else None
-    share = len(failed) / len(recent) if enough else None
-    commits = f"commits; {without} changes brought no new one"
+    begun = max(since, min((it.time for it in changes), default=since))
+    weeks, n = max((now - begun) / timedelta(weeks=1), 1), len(recent)
+    rate, share = (n / weeks, failed / n) if n >= FEWEST else (None, None)
     return [
-        Measure("lead time", middle(waits), "hours (median)", len(waits), commits),
-        Measure("deployment frequency", rate, "a week", len(recent), told),
-        Measure("change failure rate", share, "of changes", len(recent), f"changes, {len(failed)} failed"),
+        Measure(
+            "lead time",
+            middle(waits),
+            "hours (median)",
+            len(waits),
+            f"commits; {without} changes brought none",
+        ),
+        Measure("deployment frequency", rate, "a week", n, f"changes in {weeks:.1f} weeks"),
+        Measure("change failure rate", share, "of changes", n, f"changes, {failed} failed"),
         Measure("time to restore", middle(hours), "hours (median)", len(hours), "incidents over"),
     ]
 

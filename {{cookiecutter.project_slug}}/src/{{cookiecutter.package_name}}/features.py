@@ -15,7 +15,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import ProjectError, history, tracking, versions
+from . import ProjectError, tracking, versions
 from .ablation import REPEATS, Worth, review, too_slow
 from .breakdown import bars
 from .contract import read_contract
@@ -68,8 +68,9 @@ def again(entry: Entry, settings: Settings) -> Trained:
     rows = learnable(read_data(settings), contract, settings)
     found = fit(*split(rows, contract, settings), contract, settings)
     if not isfinite(found.scores[settings.metric]):
-        told = f"{settings.metric} is not defined on the {len(found.holdout):,} rows held out"
-        raise ProjectError(f"metric: {told}; choose another in config.toml")
+        rows_held = f"the {len(found.holdout):,} rows held out"
+        way_out = "choose another in config.toml"
+        raise ProjectError(f"metric = {settings.metric!r}: not defined on {rows_held}; {way_out}")
     return found
 
 
@@ -148,7 +149,7 @@ def told(report: Report) -> str:
     lines = [
         f"Not to be told from nothing: {', '.join(by['no value shown']) or 'none'}.",
         f"Better without: {', '.join(by['harmful']) or 'none'}.",
-        "A feature that shows no value may share what it says with another: take out one at a time.",
+        "A feature without value may share what it says with another: take out one at a time.",
     ]
     return "\n".join(lines)
 

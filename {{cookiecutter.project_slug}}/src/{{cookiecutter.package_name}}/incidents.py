@@ -1,13 +1,13 @@
 """Incidents: what went wrong in production, from when to when, and what is learned from it.
 
-Each is a file of `incidents/`, with its post-mortem beside it; both are committed.  The headings are
-those of the Site Reliability Engineering book (Beyer et al., 2016), chapter 15.
+Each is a file of `incidents/`, with its post-mortem beside it; both are committed.  The headings
+are those of Site Reliability Engineering (Beyer et al., 2016), chapter 15 and appendix D.
 """
 
 import argparse
 import re
 import tomllib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 from unicodedata import normalize
@@ -56,6 +56,11 @@ class Incident(Section):
             raise ValueError(f"restored = {self.restored}: before detected = {self.detected}")
         return self
 
+    @property
+    def hours(self) -> float | None:
+        """How long it lasted; None where it goes on."""
+        return (self.restored - self.started) / timedelta(hours=1) if self.restored else None
+
 
 def zoned(value: Any) -> Any:
     """A time with its zone: UTC where it names none."""
@@ -71,9 +76,11 @@ def read(path: Path) -> Incident:
         raise ProjectError(f"{path}: cannot be read: {error}") from error
     except ValidationError as error:
         wrong = [
-            f"{'.'.join(map(str, it['loc']))} = {it['input']!r}: {it['msg']}"
-            if it["loc"]
-            else str(it["msg"]).removeprefix("Value error, ")
+            (
+                f"{'.'.join(map(str, it['loc']))} = {it['input']!r}: {it['msg']}"
+                if it["loc"]
+                else str(it["msg"]).removeprefix("Value error, ")
+            )
             for it in error.errors()
         ]
         raise ProjectError(f"{path}: " + "\n  ".join([*wrong, "correct the file"])) from error
@@ -96,7 +103,7 @@ def slug(title: str) -> str:
     """The title as a file name has it: its letters, in whatever script, and digits."""
     words = re.sub(r"[\W_]+", "-", normalize("NFKC", title).casefold()).strip("-")[:LONGEST]
     if not words:
-        raise ProjectError(f"TITLE={title!r}: has no letter or digit; say in a few words what it is")
+        raise ProjectError(f"TITLE={title!r}: no letter or digit; say in a few words what it is")
     return words.strip("-")
 
 
@@ -146,10 +153,7 @@ def restored(name: str, cause: Cause | None, now: datetime) -> Path:
 
 def told(path: Path, it: Incident) -> str:
     """An incident in a line."""
-    if it.restored:
-        how = f"{(it.restored - it.started).total_seconds() / 60:,.0f} min"
-    else:
-        how = "goes on"
+    how = "goes on" if it.hours is None else f"{60 * it.hours:,.0f} min"
     return f"{path.stem:44}  {it.severity:6}  {it.cause:14}  {how:>10}  {it.title}"
 
 
@@ -164,10 +168,12 @@ def main(arguments: list[str]) -> None:
     if asked.title:
         path = opened(asked.title, asked.severity, now)
         print(f"Wrote {path} and {path.with_suffix('.md')}: correct when it started.")
-        print(f"Next: docs/runbooks/incident.md; when it is over: make incident RESTORED={path.stem}")
+        print(f"Next: docs/runbooks/incident.md; then make incident RESTORED={path.stem}")
     elif asked.restored:
         path = restored(asked.restored, asked.cause, now)
-        print(f"{path}: over.  Next: write {path.with_suffix('.md')} within a week, and commit both")
+        print(f"{path}: over.  Next: write {path.with_suffix('.md')}, and commit both")
     else:
         lines = [told(path, it) for path, it in incidents().items()]
-        print("\n".join(lines) or "No incident is written down.  To open one: make incident TITLE=…")
+        print(
+            "\n".join(lines) or "No incident is written down.  To open one: make incident TITLE=…"
+        )
