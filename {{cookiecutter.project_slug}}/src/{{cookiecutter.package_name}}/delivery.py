@@ -8,7 +8,7 @@ reaches clients: a model that is promoted or gets a share of them, or an image i
 import argparse
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
@@ -20,6 +20,7 @@ from .incidents import CHANGES, Incident, incidents
 from .lineage import DEPLOYMENTS
 from .rollout import decisions
 from .rollout.decisions import Decision
+from .settings import Settings
 from .tracking import UNKNOWN, git
 
 DAYS = 90
@@ -189,6 +190,14 @@ def happened() -> list[Change]:
     entries = list(history.logged().values())
     found = [*promotions(entries), *aborted(decisions.logged(), entries), *deployments()]
     return blamed(found, incidents())
+
+
+def evidence(_: Settings) -> dict[str, Any] | None:
+    """The four, as of now; None where no change has reached clients yet."""
+    changes, now = happened(), datetime.now(UTC)
+    found = measures(changes, incidents().values(), now)
+    told = {"days": DAYS, "until": now.isoformat(timespec="seconds")}
+    return told | {"measures": list(map(asdict, found))} if changes else None
 
 
 def main(arguments: list[str]) -> None:

@@ -20,6 +20,7 @@ from .ablation import REPEATS, Worth, review, too_slow
 from .breakdown import bars
 from .contract import read_contract
 from .history import Entry
+from .monitoring.promise import artifact
 from .problem import read_data
 from .promises import promises
 from .reading import files
@@ -41,8 +42,8 @@ valuable by chance. Model `{model_version}`, run `{run_id}`, data sha256 `{data_
 ![What each feature is worth]({picture})
 """
 METHODS = {
-    True: f"{REPEATS} pairs of models learn anew, with and without each feature, from drawn rows",
-    False: f"each feature is shuffled {REPEATS} times, as learning anew takes too long",
+    True: f"ablation ({REPEATS} pairs of models learn from drawn rows, with and without each)",
+    False: f"permutation (each is shuffled {REPEATS} times, as learning anew takes too long)",
 }
 Report = dict[str, Any]
 
@@ -174,6 +175,13 @@ def write(report: Report) -> Path:
     client = tracking.connect().MlflowClient()
     client.log_text(report["run_id"], json.dumps(report, ensure_ascii=False), ARTIFACT)
     return path
+
+
+def evidence(_: Settings) -> Report | None:
+    """The report of the champion, as its run holds it; None where nobody has made one."""
+    entry = versions.held().champion
+    text = artifact(entry.run_id, ARTIFACT) if entry else None
+    return dict(json.loads(text)) if text else None
 
 
 def main(arguments: list[str]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self, get_args
 from unicodedata import normalize
 
 import tomlkit
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from . import ProjectError, versions
 from .contract import Section
@@ -47,6 +47,12 @@ class Incident(Section):
     detected: datetime
     restored: datetime | None = None
 
+    @field_validator("started", "detected", "restored")
+    @classmethod
+    def zoned(cls, time: datetime | None) -> datetime | None:
+        """A time without a zone is one of UTC."""
+        return time if not time or time.tzinfo else time.replace(tzinfo=UTC)
+
     @model_validator(mode="after")
     def ordered(self) -> Self:
         """Harm begins, is detected, and ends, in this order."""
@@ -62,16 +68,10 @@ class Incident(Section):
         return (self.restored - self.started) / timedelta(hours=1) if self.restored else None
 
 
-def zoned(value: Any) -> Any:
-    """A time with its zone: UTC where it names none."""
-    return value.replace(tzinfo=UTC) if isinstance(value, datetime) and not value.tzinfo else value
-
-
 def read(path: Path) -> Incident:
     """The incident of a file.  ProjectError that names each key and value that is wrong."""
     try:
-        said = tomllib.loads(path.read_text(encoding="utf-8"))
-        return Incident(**{name: zoned(value) for name, value in said.items()})
+        return Incident(**tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ProjectError(f"{path}: cannot be read: {error}") from error
     except ValidationError as error:

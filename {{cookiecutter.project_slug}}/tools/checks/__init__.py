@@ -24,6 +24,7 @@ DOMAINS = (
     "improvement",
     "infra",
     "gov",
+    "accounts",
 )
 TRIALS = (
     "trials.repo",
@@ -45,6 +46,7 @@ TRIALS = (
     "trials.monitoring",
     "trials.improvement",
     "trials.gov",
+    "trials.accounts",
     "trials.team",
     "trials.schedule",
     "trials.rollout",

@@ -41,7 +41,7 @@ def version() -> Iterator[str]:
     found, cited = of("gate")
     if found:
         model = f"Version {found['version']}, model `{found['model_version']}`"
-        yield said(f"{model}, serves since {found['time'][:16]} UTC", *cited)
+        yield said(f"{model}, accepted on {found['time'][:10]}", *cited)
     project = toml("pyproject.toml").get("project", {})
     for author in project.get("authors", []):
         yield said(f"Author: {author.get('name', author.get('email'))}", "pyproject.toml")
@@ -101,7 +101,7 @@ def validation() -> Iterator[str]:
     if tests:
         bad = tests["failures"] + tests["errors"]
         counts = f"{tests['tests']} tests ran, {bad} failed, {tests['skipped']} were left out"
-        yield said(f"{counts}; begun {tests['time'][:16]}", *sources)
+        yield said(f"{counts}, on {tests['time'][:10]}", *sources)
     if CARD.exists() and (told := re.search(r"run `(\w{32})`", CARD.read_text("utf-8"))):
         same = "of this model" if told[1] == of("run")[0].get("run_id") else "of another run"
         yield said(f"There is a model card {same}", CARD)

@@ -5,26 +5,17 @@ Logs and databases stay on their machine and go on changing; what a document res
 """
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from .. import ProjectError, features, tracking, versions
-from ..delivery import DAYS, happened, measures
+from .. import ProjectError, doors, tracking, versions
 from ..history import Entry, moves, promoted
-from ..incidents import incidents
-from ..monitoring.archive import Archive, NoLog
-from ..monitoring.promise import artifact
-from ..monitoring.quality import History
 from ..promotion import plain
 from ..settings import Settings
 
 FOLDER = Path("docs/evidence")
 TESTS = Path("reports/tests.xml")
-YEAR = timedelta(days=365)
 Facts = dict[str, Any]
 
 
@@ -68,47 +59,6 @@ def tests(_: Settings) -> Facts | None:
     return counts | {"time": suites[0].get("timestamp", "") if suites else ""}
 
 
-def drift(settings: Settings) -> Facts | None:
-    """The newest report on drift."""
-    with Archive(settings.serving.log) as archive:
-        found = archive.verdicts(datetime.now(UTC) - YEAR)
-    newest = [it for it in found if it["time"] == found[-1]["time"]]
-    return {"verdicts": newest} if newest else None
-
-
-def quality(settings: Settings) -> Facts | None:
-    """The newest report on the live quality."""
-    with History(settings.serving.log) as archive:
-        found = archive.reports(datetime.now(UTC) - YEAR)
-    newest = [it for it in found if it["time"] == found[-1]["time"]]
-    return {"found": newest} if newest else None
-
-
-def review(_: Settings) -> Facts | None:
-    """The review of the champion's features."""
-    found = versions.held().champion
-    report = artifact(found.run_id, features.ARTIFACT) if found else None
-    return dict(json.loads(report)) if report else None
-
-
-def delivery(_: Settings) -> Facts | None:
-    """DORA's four key metrics."""
-    changes, now = happened(), datetime.now(UTC)
-    found = measures(changes, incidents().values(), now, DAYS)
-    told = {"days": DAYS, "until": now.isoformat(timespec="seconds")}
-    return told | {"measures": list(map(asdict, found))} if changes else None
-
-
-LATER: dict[str, Callable[[Settings], Facts | None]] = {
-    "decisions": decisions,
-    "tests": tests,
-    "drift": drift,
-    "quality": quality,
-    "features": review,
-    "delivery": delivery,
-}
-
-
 def made() -> dict[str, Facts]:
     """What does not change as long as the champion stays: its run, and the gate's report."""
     entry = versions.held().champion
@@ -117,16 +67,15 @@ def made() -> dict[str, Facts]:
 
 
 def gathered(settings: Settings) -> dict[str, Facts]:
-    """All that there is, by the name of its file; what nobody has recorded is not in it."""
-    found = made()
-    for name, look in LATER.items():
-        try:
-            facts = look(settings)
-        except NoLog:  # nothing was served yet
-            continue
-        if facts:
-            found[name] = facts
-    return found
+    """All that there is, by the name of its file; what nobody has recorded is not in it.
+
+    Also what joins in by the door `evidenced`: a function of the settings that gives what goes into
+    a file of its name, or None.
+    """
+    looks = {"decisions": decisions, "tests": tests}
+    looks |= {name: point.load() for name, point in doors("evidenced").items()}
+    later = {name: look(settings) for name, look in looks.items()}
+    return made() | {name: facts for name, facts in later.items() if facts}
 
 
 def text(facts: Facts) -> str:

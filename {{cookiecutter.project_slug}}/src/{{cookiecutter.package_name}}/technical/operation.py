@@ -5,11 +5,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..incidents import incidents
 from .statements import Section, named, of, said, toml
 
 DRILLS = Path("docs/runbooks/drills.jsonl")
-PEOPLE = "no program makes this evidence: it is a document of whoever offers the system"
+PEOPLE = "no program can make it; it is written, and answered for, by whoever offers the system"
 
 
 def sections() -> Iterator[Section]:
@@ -30,9 +29,9 @@ def control() -> Iterator[str]:
         names = re.findall(r"^\s*- alert: (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
         yield said(f"{len(names)} alerts: {named(names)}", path)
     found, cited = of("drift")
-    if verdicts := found.get("verdicts"):
+    if verdicts := found.get("found"):
         moved = named(it["column"] for it in verdicts if it["drifted"]) or "none"
-        rows = f"{verdicts[0]['rows']:,} rows asked until {verdicts[0]['time'][:16]}"
+        rows = f"{verdicts[0]['rows']:,} rows asked until {verdicts[0]['time'][:10]}"
         yield said(f"Inputs that have drifted, of {len(verdicts)} in {rows}: {moved}", *cited)
     if DRILLS.exists():
         lines = [json.loads(line) for line in DRILLS.read_text("utf-8").splitlines()]
@@ -66,13 +65,15 @@ def changes() -> Iterator[str]:
     """Which model served when, what was decided, and what went wrong."""
     found, cited = of("decisions")
     for it in found.get("decisions", []):
-        told = f"{it['time'][:16]} UTC: {it['action']} version {it['version']}, by {it['who']}"
+        told = f"{it['time'][:10]}: {it['action']} version {it['version']}, by {it['who']}"
         yield said(told, *cited)
     for path in sorted(Path("docs/adr").glob("[0-9]*.md")):
         yield said(f"Decided: {path.read_text('utf-8').partition(chr(10))[0].lstrip('# ')}", path)
-    for path, it in incidents().items():
-        over = f"lasted {it.hours:.1f} hours" if it.hours is not None else "goes on"
-        yield said(f"Incident of {it.started:%Y-%m-%d}, {it.severity}: {it.title}; {over}", path)
+    for path in sorted(Path("incidents").glob("*.toml")):
+        it = toml(str(path))
+        over = f"restored {it['restored']}" if "restored" in it else "goes on"
+        told = f"Incident, {it.get('severity')}, cause {it.get('cause')}: {it.get('title')}"
+        yield said(f"{told}; started {it.get('started')}, {over}", path)
 
 
 def afterwards() -> Iterator[str]:
@@ -88,9 +89,9 @@ def afterwards() -> Iterator[str]:
         yield said(f"A model is too old after {age} days", "operations.toml")
     triggers = toml("improvement.toml").get("triggers", {})
     if triggers:
-        who = "by themselves" if triggers.get("automatic") else "when a person lets them"
+        who = "by itself" if triggers.get("automatic") else "when a person lets it"
         limit = f"at most {triggers.get('runs_per_week')} in a week"
-        yield said(f"A cause starts trainings {who}, {limit}", "improvement.toml")
+        yield said(f"A cause starts a training {who}, {limit}", "improvement.toml")
     found, cited = of("delivery")
     for it in found.get("measures", []):
         value = "not enough data" if it["value"] is None else f"{it['value']:.3g} {it['unit']}"

@@ -55,7 +55,10 @@ def named(names: Iterable[Any]) -> str:
 
 
 def toml(name: str) -> dict[str, Any]:
-    """What a file of settings says; nothing where there is none.  ProjectError where it is no TOML."""
+    """What a file of settings says; nothing where there is none.
+
+    Raises ProjectError where it is no TOML.
+    """
     try:
         path = Path(name)
         return tomllib.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
