@@ -1,8 +1,7 @@
 """The review of the features: what each one of the champion is worth, and what it costs.
 
-A feature that shows no value still costs: it has to be delivered, logged and watched, and it may
-break.  The report is a reason to ask, and no order to take it out: two features that say the same
-show no value each, and together they may.
+A feature that shows no value still costs: it has to be delivered, logged and watched.  The report
+is a reason to ask: two features that say the same show no value each, and together they may.
 """
 
 import argparse

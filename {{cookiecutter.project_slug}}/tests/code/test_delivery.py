@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, delivery
-from {{ cookiecutter.package_name }}.delivery import Change, Measure, aborted, blamed, measures
+from {{ cookiecutter.package_name }} import ProjectError, changes, delivery
+from {{ cookiecutter.package_name }}.changes import Change, aborted, blamed
+from {{ cookiecutter.package_name }}.delivery import Measure, measures
 from {{ cookiecutter.package_name }}.history import Entry
 from {{ cookiecutter.package_name }}.incidents import Incident
 
@@ -61,18 +62,18 @@ def told(found: list[Measure]) -> list[tuple[float | None, int]]:
 
 def test_the_four_are_what_happened(commit: Commit) -> None:
     """Four changes in four weeks; five commits, which waited 1, 5, 2, 3 and 4 hours."""
-    changes = []
+    made = []
     for place, waits in enumerate([(1,), (5, 2), (3,), (4,)]):
         time = NOW - (4 - place) * WEEK
         last = [commit(time - hours * HOUR) for hours in waits][-1]
-        changes.append(Change("image", f"image {place}", time, last))
+        made.append(Change("image", f"image {place}", time, last))
     known = {
         Path("a.toml"): incident("deploy", NOW - 10 * HOUR, 1),
         Path("b.toml"): incident("data", NOW - WEEK, 2),
         Path("c.toml"): incident("unknown", NOW - WEEK, 9),
         Path("d.toml"): incident("unknown", NOW - HOUR),
     }
-    found = measures(blamed(changes, known), known.values(), NOW)
+    found = measures(blamed(made, known), known.values(), NOW)
     assert told(found) == [(3, 5), (1, 4), (0.25, 4), (2, 3)]
     assert str(found[0]) == (
         "lead time               3 hours (median)                  "
@@ -83,26 +84,26 @@ def test_the_four_are_what_happened(commit: Commit) -> None:
 def test_of_few_nothing_is_said(commit: Commit) -> None:
     """A median of two is chance; and so is all that is older than the days that are asked for."""
     when = [NOW - timedelta(days=days) for days in (200, 20, 10)]
-    changes = [Change("image", "i", time, commit(time - HOUR)) for time in when]
-    found = measures(changes, [incident("data", NOW - WEEK, 1)], NOW)
+    made = [Change("image", "i", time, commit(time - HOUR)) for time in when]
+    found = measures(made, [incident("data", NOW - WEEK, 1)], NOW)
     assert told(found) == [(None, 2), (None, 2), (None, 2), (None, 1)]
     assert "not enough data (3 are needed)" in str(found[0])
     assert told(measures([], [], NOW)) == [(None, 0)] * 4
-    assert told(measures(changes, [], NOW, days=365))[0] == (1, 3)
+    assert told(measures(made, [], NOW, days=365))[0] == (1, 3)
 
 
 def test_a_change_without_a_new_commit_has_no_lead_time(commit: Commit) -> None:
     """Trained again, a commit that is not here, one that is younger than its change."""
     first = commit(NOW - 3 * WEEK)
     late = commit(NOW - HOUR)
-    changes = [
+    made = [
         Change("model", "v1", NOW - 3 * WEEK + HOUR, first),
         Change("model", "v2", NOW - 2 * WEEK, first),
         Change("model", "v3", NOW - WEEK, "0" * 40),
         Change("model", "v4", NOW - 2 * HOUR, late),
         Change("image", "i", NOW, first),
     ]
-    hours, without = delivery.lead_times(changes, NOW - 4 * WEEK)
+    hours, without = delivery.lead_times(made, NOW - 4 * WEEK)
     assert (hours, without) == ([1, 3 * 7 * 24], 3)
 
 
@@ -115,12 +116,12 @@ def test_a_promotion_fails_that_a_rollback_keeps_down() -> None:
         entry(3, "refuse", "3", "2", days[2]),
         entry(4, "rollback", "1", "2", days[3]),
     ]
-    assert [(it.name, it.failed) for it in delivery.promotions(log)] == [
+    assert [(it.name, it.failed) for it in changes.promotions(log)] == [
         ("v1", ""),
         ("v2", "rolled back on 2026-03-04"),
     ]
     back = [*log, entry(5, "rollback", "2", "1", days[4])]
-    assert not any(it.failed for it in delivery.promotions(back) if it.name == "v2")
+    assert not any(it.failed for it in changes.promotions(back) if it.name == "v2")
 
 
 def test_a_rollout_is_a_change_once_clients_got_it() -> None:
@@ -146,7 +147,7 @@ def test_a_rollout_is_a_change_once_clients_got_it() -> None:
 
 def test_an_incident_blames_the_change_that_it_names() -> None:
     """The promotion of its version, or the newest image before it; never a later one."""
-    changes = [
+    made = [
         Change("model", "v1", NOW, "c"),
         Change("image", "i1", NOW + HOUR, "c"),
         Change("model", "v2", NOW + 2 * HOUR, "c"),
@@ -157,7 +158,7 @@ def test_an_incident_blames_the_change_that_it_names() -> None:
         Path("d.toml"): incident("deploy", NOW + 5 * HOUR, 1),
         Path("x.toml"): incident("data", NOW + 5 * HOUR, 1),
     }
-    failed = {it.name: it.failed for it in blamed(changes, known)}
+    failed = {it.name: it.failed for it in blamed(made, known)}
     assert failed == {"v1": "incident m", "i1": "incident d", "v2": "", "i2": ""}
 
 
@@ -171,10 +172,10 @@ def test_deployments_are_read_and_a_broken_line_is_named(folder: Path) -> None:
     ]
     log = folder / "deployments.jsonl"
     log.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    assert delivery.deployments(log) == [Change("image", "i", NOW, "c")]
+    assert changes.deployments(log) == [Change("image", "i", NOW, "c")]
     log.write_text(json.dumps(line | {"time": "yesterday"}), encoding="utf-8")
     with pytest.raises(ProjectError, match="deployments.jsonl: line 1 is no deployment"):
-        delivery.deployments(log)
+        changes.deployments(log)
 
 
 def test_the_command_tells_the_source_and_refuses_no_days(

@@ -69,7 +69,8 @@ def prepared(repository: Repository) -> Iterator[str]:
     for heading in HEADINGS:
         if f"## {heading}\n" not in repository.text(TEMPLATE):
             yield f"{TEMPLATE}: has no {heading!r}"
-    yield from without(repository, "delivery.py", "lead_times", "rolled_back", "incidents", "git")
+    yield from without(repository, "changes.py", "rolled_back", "blamed", "incidents")
+    yield from without(repository, "delivery.py", "lead_times", "happened", "median", "git")
     try:
         blocks(RETIREMENT, repository.text(RETIREMENT))
     except Unknown as reason:
