@@ -26,6 +26,7 @@ DOMAINS = (
     "gov",
     "audited",
     "supply",
+    "accounts",
 )
 TRIALS = (
     "trials.repo",
@@ -47,6 +48,7 @@ TRIALS = (
     "trials.monitoring",
     "trials.improvement",
     "trials.gov",
+    "trials.accounts",
     "trials.team",
     "trials.schedule",
     "trials.rollout",

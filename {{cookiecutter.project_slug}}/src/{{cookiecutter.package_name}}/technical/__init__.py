@@ -1,0 +1,1 @@
+"""Technical documentation: rendered from evidence, each statement with its source."""
