@@ -1,7 +1,7 @@
 """Arithmetic: what so many predictions need, by numbers that a reader can work out by hand."""
 
 from {{ cookiecutter.package_name }}.improvement import Costs
-from {{ cookiecutter.package_name }}.scaling.arithmetic import Assumed, Measured, online_workers, planned, told
+from {{ cookiecutter.package_name }}.scaling.arithmetic import Assumed, Measured, planned, told
 
 SEEN = Measured(rows=10_000, bytes=500)
 COSTS = Costs(currency="EUR", serving_hour=0.1)
@@ -16,7 +16,7 @@ def test_a_billion_a_day_is_worked_out() -> None:
     assert (plan.log_gb, plan.kept_gb) == (500, 15_000)
     assert round(plan.batch_cost * 1000, 4) == 2.4  # six machines for four hours
     assert round(plan.storage_cost * 1000, 4) == 12.5
-    assert online_workers(plan, 1000) == 58
+    assert plan.online(1000) == 58
 
 
 def test_half_the_predictions_need_half_as_much() -> None:

@@ -132,13 +132,18 @@ def test_what_a_worker_was_at_when_it_was_killed_is_done_again(
     assert (tmp_path / "killed").exists()
 
 
+def deadly(_item: int) -> None:
+    """Kill who has it."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def test_a_task_that_kills_whoever_has_it_is_told(
     cluster: backends.Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The error names the last of the workers."""
     monkeypatch.setattr(cluster.client.cluster.scheduler, "allowed_failures", 0)
     with pytest.raises(ProjectError, match=r"a task killed its workers: tcp://127.0.0.1:\d+"):
-        list(cluster.each(os.kill, [0], signal.SIGKILL))
+        list(cluster.each(deadly, [0]))
 
 
 def failing(item: int) -> None:

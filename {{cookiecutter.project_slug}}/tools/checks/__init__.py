@@ -22,6 +22,7 @@ DOMAINS = (
     "rollout",
     "monitoring",
     "improvement",
+    "scaling",
     "infra",
     "gov",
 )
@@ -49,6 +50,7 @@ TRIALS = (
     "trials.schedule",
     "trials.rollout",
     "trials.scale",
+    "trials.scaleout",
     "trials.infra",
 )
 

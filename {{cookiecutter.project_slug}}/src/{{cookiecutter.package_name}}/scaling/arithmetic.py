@@ -50,6 +50,10 @@ class Plan:
         """What a million predictions cost, the storage of a day included."""
         return self.batch_cost + self.storage_cost
 
+    def online(self, answers: float, use: float = Assumed.use) -> int:
+        """The workers that answer the peak, one row a request, each so many a second."""
+        return ceil(self.peak / (answers * use))
+
 
 def planned(seen: Measured, costs: Costs, given: Assumed = Assumed()) -> Plan:
     """What a day of predictions needs, as one batch within the window."""
@@ -70,11 +74,6 @@ def planned(seen: Measured, costs: Costs, given: Assumed = Assumed()) -> Plan:
         batch_cost=machines * given.window * costs.serving_hour / millions,
         storage_cost=storage / millions,
     )
-
-
-def online_workers(plan: Plan, answers: float, given: Assumed = Assumed()) -> int:
-    """The workers that answer the peak, one row a request, each so many a second."""
-    return ceil(plan.peak / (answers * given.use))
 
 
 def told(plan: Plan, seen: Measured, costs: Costs, given: Assumed = Assumed()) -> str:
