@@ -64,16 +64,16 @@ def search(
             for params, (score, seconds) in zip(chosen, scores, strict=True):
                 study.learn(params, score)
                 trials.append(record.trial(len(trials), params, score, seconds))
-                first = best(trials, metric)
-                told(f"{len(trials)} trials, best {metric} {first.score:.4g}")
-        record.end(first)
+                told(f"{len(trials)} trials, best {metric} {best(trials, metric).score:.4g}")
+        record.end(first := best(trials, metric))
     return Best(first.params, first.score, record.run_id, tuple(trials))
 
 
 def tried(params: Mapping[str, Any], *given: Any) -> tuple[float, float]:
     """The score of these parameters, and the seconds of the fit; `given` as of `fit`."""
-    found = fit(*given[:-1], changed(given[-1], params))
-    return found.scores[found.settings.metric], found.seconds
+    train, held, contract, settings = given
+    found = fit(train, held, contract, changed(settings, params))
+    return found.scores[settings.metric], found.seconds
 
 
 def best(trials: list[Trial], metric: str) -> Trial:

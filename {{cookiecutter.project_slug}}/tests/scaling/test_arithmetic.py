@@ -10,7 +10,7 @@ COSTS = Costs(currency="EUR", serving_hour=0.1)
 def test_a_billion_a_day_is_worked_out() -> None:
     """Rates, workers, storage and cost, from a worker of 10,000 rows a second."""
     plan = planned(SEEN, COSTS)
-    assert round(plan.mean), round(plan.peak) == (11_574, 34_722)
+    assert (round(plan.mean), round(plan.peak)) == (11_574, 34_722)
     assert round(plan.batch_rate) == 69_444
     assert plan.batch_workers == 12  # of 6,000 rows a second each
     assert (plan.log_gb, plan.kept_gb) == (500, 15_000)

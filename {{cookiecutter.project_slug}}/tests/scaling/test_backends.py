@@ -4,6 +4,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -91,9 +92,7 @@ def test_a_batch_is_the_same(
     for number in range(5):
         frame.head(200 * (5 - number)).to_parquet(tmp_path / f"{number}.parquet")
     saved = {"model": trained.model, "contract": trained.contract, "version": "v"}
-    alone, apart = (
-        list(batch.scored(saved, f"{tmp_path}/*.parquet", it)) for it in (here, there)
-    )
+    alone, apart = (list(batch.scored(saved, f"{tmp_path}/*.parquet", it)) for it in (here, there))
     assert len(alone) == 5
     assert all(map(pd.DataFrame.equals, alone, apart))
 
@@ -114,6 +113,37 @@ def test_answers_come_in_order_from_both_workers(cluster: backends.Cluster) -> N
     found = [first, *answers]
     assert [item for item, _ in found] == list(range(20))
     assert len({process for _, process in found} - {os.getpid()}) == 2
+
+
+def failing(item: int) -> None:
+    """Refuse it."""
+    raise ProjectError(f"{item}: not to be had")
+
+
+def test_what_a_function_raises_is_raised_here(cluster: backends.Cluster) -> None:
+    """As it would be in this process."""
+    with pytest.raises(ProjectError, match="0: not to be had"):
+        list(cluster.each(failing, range(9)))
+
+
+def test_a_worker_that_is_not_as_this_process_does_nothing(cluster: backends.Cluster) -> None:
+    """Another code or version is named, with the worker's process and folder."""
+    other = facts() | {CODE: "0", "pandas": "0.1"}
+    future = cluster.client.submit(asked, 1, other, str)
+    with pytest.raises(ProjectError, match=r"process \d+, in .*pandas .*, not 0.1; .*other code"):
+        cluster.answer(future)
+    assert differences(facts(), facts()) == []
+
+
+def test_an_address_where_no_scheduler_is_is_named(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the value, and the way out."""
+    monkeypatch.setattr(backends, "PATIENCE", 1)
+    monkeypatch.setattr(backends, "OPEN", ContextVar("OPEN", default=None))
+    with pytest.raises(ProjectError, match=r"scale.address = 'tcp://127.0.0.1:9'.*local"):
+        with mapped(changed(settings, "dask", address="tcp://127.0.0.1:9")):
+            pass
 
 
 def fragile(item: int, folder: str) -> int:
@@ -144,36 +174,3 @@ def test_a_task_that_kills_whoever_has_it_is_told(
     monkeypatch.setattr(cluster.client.cluster.scheduler, "allowed_failures", 0)
     with pytest.raises(ProjectError, match=r"a task killed its workers: tcp://127.0.0.1:\d+"):
         list(cluster.each(deadly, [0]))
-
-
-def failing(item: int) -> None:
-    """Refuse it."""
-    raise ProjectError(f"{item}: not to be had")
-
-
-def test_what_a_function_raises_is_raised_here(cluster: backends.Cluster) -> None:
-    """As it would be in this process."""
-    with pytest.raises(ProjectError, match="0: not to be had"):
-        list(cluster.each(failing, range(9)))
-
-
-def test_a_worker_that_is_not_as_this_process_does_nothing(cluster: backends.Cluster) -> None:
-    """Another code or version is named, with the worker's process and folder."""
-    other = facts() | {CODE: "0", "pandas": "0.1"}
-    future = cluster.client.submit(asked, 1, other, str)
-    with pytest.raises(ProjectError, match=r"process \d+, in .*pandas .*, not 0.1; .*other code"):
-        cluster.answer(future)
-    assert differences(facts(), facts()) == []
-
-
-def test_an_address_where_no_scheduler_is_is_named(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """With the value, and the way out."""
-    monkeypatch.setattr(backends, "PATIENCE", 1)
-    monkeypatch.setattr(backends, "OPEN", backends.ContextVar("OPEN", default=None))
-    wanted = changed(settings, "dask").model_copy()
-    scale = wanted.scale.model_copy(update={"address": "tcp://127.0.0.1:9"})
-    with pytest.raises(ProjectError, match=r"scale.address = 'tcp://127.0.0.1:9'.*local"):
-        with mapped(wanted.model_copy(update={"scale": scale})):
-            pass

@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.prediction import MODEL, read_chunks, save_model, score_file
+from {{ cookiecutter.package_name }}.prediction import MODEL, save_model, score_file
+from {{ cookiecutter.package_name }}.reading import read_chunks
 from {{ cookiecutter.package_name }}.scaling import batch, parts
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.training import Trained

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib import import_module
 from typing import Any
 
 from .. import Here, ProjectError
@@ -19,7 +20,8 @@ from ..settings import Settings
 from .alike import asked, facts, itself
 
 AHEAD = 2  # items for each worker: one that is worked on, one that waits
-PATIENCE = 60  # seconds in which a scheduler answers, and a worker has to be there
+PATIENCE = 60  # seconds in which a scheduler answers
+RESTART = 300  # seconds after which a worker is there again: its imports take long on a busy machine
 PATIENT = {
     # Imports take a worker's whole attention, on a busy machine for long: they come before it
     # joins, and nobody takes it for dead meanwhile.
@@ -72,10 +74,13 @@ class Cluster:
         return self.sent[id(it)][1]
 
     def threads(self) -> list[str]:
-        """The worker of each thread that can work.  ProjectError where there is none."""
+        """The worker of each thread that can work.  ProjectError where none is there in minutes."""
+        try:
+            self.client.wait_for_workers(1, timeout=RESTART)
+        except TimeoutError as error:
+            told = f"[scale]: the cluster has no worker; start one, {WAY_OUT}"
+            raise ProjectError(told) from error
         found = self.client.nthreads()
-        if not found:
-            raise ProjectError(f"[scale]: the cluster has no worker; start one, {WAY_OUT}")
         return [name for name, number in found.items() for _ in range(number)]
 
     def answer(self, future: Any) -> Any:
@@ -83,8 +88,7 @@ class Cluster:
         from distributed import KilledWorker, wait  # pylint: disable=import-outside-toplevel  # 1 s
 
         try:
-            while not future.done():
-                with_patience(wait, future)
+            while not ended(wait, future):
                 self.threads()
             return future.result()
         except KilledWorker as error:
@@ -99,12 +103,13 @@ class Cluster:
             raise ProjectError(f"[scale]: a worker cannot run the task: {error}; {told}") from error
 
 
-def with_patience(wait: Callable[..., Any], future: Any) -> None:
-    """Wait for a task, for a minute at most."""
+def ended(wait: Callable[..., Any], future: Any) -> bool:
+    """Has the task ended within a minute, however it did?"""
     try:
         wait(future, timeout=PATIENCE)
     except TimeoutError:
-        return
+        return False
+    return True
 
 
 @contextmanager
@@ -130,22 +135,20 @@ def connected(wanted: Scale) -> Iterator[Any]:
     """A client of the cluster, which ends with it where it is of this machine."""
     try:
         # Other commands do not wait the second that it takes.
-        # pylint: disable=import-outside-toplevel
-        import dask
-        from distributed import Client, LocalCluster
+        dask, distributed = map(import_module, ("dask", "distributed"))
     except ImportError as error:
         raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
     if not wanted.address:
         how = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
         with (
             dask.config.set(PATIENT),
-            LocalCluster(n_workers=wanted.workers, threads_per_worker=1, **how) as cluster,
-            Client(cluster) as client,
+            distributed.LocalCluster(wanted.workers, threads_per_worker=1, **how) as cluster,
+            distributed.Client(cluster) as client,
         ):
             yield client
         return
     try:
-        client = Client(wanted.address, timeout=PATIENCE)
+        client = distributed.Client(wanted.address, timeout=PATIENCE)
         client.wait_for_workers(1, timeout=PATIENCE)
         client.get_versions(check=True)
     except (OSError, ValueError, ImportError) as error:
