@@ -121,7 +121,7 @@ def main(arguments: list[str]) -> None:
     if asked.workers:
         settings = changed(settings, workers=asked.workers, address="")
     many = max(asked.rows, FEW)
-    where = settings.scale.address or f"{settings.scale.workers} workers"
+    where = "workers" if settings.scale.address else f"{settings.scale.workers} workers"
     print(f"{'':28}{'here':>10}{where:>10}{'faster':>8}", flush=True)
     with tempfile.TemporaryDirectory() as name:
         work = work_of(settings, contract, Path(name), many)
