@@ -10,6 +10,7 @@ from {{ cookiecutter.package_name }}.reading import read_chunks, read_table
 from {{ cookiecutter.package_name }}.scaling import parts
 from {{ cookiecutter.package_name }}.settings import Data
 
+MANY = 1000
 LINES = [
     "größe,words",
     *(f"{number},plain" for number in range(40)),
@@ -26,7 +27,8 @@ LINES = [
 def cut(path: Path, data: Data, monkeypatch: pytest.MonkeyPatch, block: int) -> list[pd.DataFrame]:
     """The frames of each part."""
     monkeypatch.setattr(parts, "BLOCK", block)
-    return [pd.concat(read_chunks([part], data)) for part in parts.parts(str(path), data)]
+    found = parts.parts(str(path), data)
+    return [pd.concat(read_chunks([part], data, size=MANY)) for part in found]
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
