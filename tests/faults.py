@@ -430,6 +430,27 @@ OPTIMIZED = [
             "components: [../cpu]\n",
             "",
         ),
+        (
+            "a backend that nobody knows",
+            "pipeline.scaleout",
+            "improvement.toml",
+            'backend = "local"',
+            'backend = "moon"',
+        ),
+        (
+            "a search that stays in one process",
+            "pipeline.scaleout",
+            "src/flight_delays/tuning.py",
+            "places.each(tried,",
+            "map(tried,",
+        ),
+        (
+            "a worker of any version",
+            "pipeline.scaleout",
+            "src/flight_delays/scaling/alike.py",
+            "if found := differences(wanted, facts()):",
+            "if found := []:",
+        ),
     ]
 ]
 

@@ -7,6 +7,8 @@ as an observer that is told when something is done.
 import os
 import shutil
 import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from importlib.metadata import EntryPoint, entry_points
 from itertools import count
 from pathlib import Path
@@ -32,6 +34,22 @@ def observers(door: str) -> list[Any]:
         return [point.load() for point in doors(door).values()]
     except ImportError as error:
         raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
+
+
+class Here:
+    """How a function is put on many items: one after the other, in this process."""
+
+    at_once = 1  # trials of a search that are chosen before the first of them is scored
+
+    def each(self, function: Callable[..., Any], items: Iterable[Any], *more: Any) -> Iterator[Any]:
+        """What the function says of each item, in their order; `more` are further arguments."""
+        return (function(item, *more) for item in items)
+
+
+def mapped(settings: Any) -> Any:
+    """A context that holds something with the methods of `Here`: it, or what is registered."""
+    opened = observers("mapped")
+    return opened[0](settings) if opened else nullcontext(Here())
 
 
 def replace(texts: dict[Path, str]) -> None:

@@ -1,6 +1,7 @@
 """The data contract: what `contract.toml` promises about each column."""
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -113,12 +114,32 @@ class Breach:
         return f"{self.column}: {self.count:,} of {self.total:,} rows {self.rule}{shown}{where}"
 
 
+class Refused(ProjectError):
+    """Rows that break the contract, and how."""
+
+    def __init__(self, words: str, breaches: list[Breach]) -> None:
+        super().__init__(words, breaches)
+        self.breaches = breaches
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def merged(breaches: Iterable[Breach]) -> list[Breach]:
+    """One for each column and rule, of those from several parts of the same rows."""
+    found: dict[tuple[str, str], Breach] = {}
+    for breach in breaches:
+        first = found.get((breach.column, breach.rule))
+        found[breach.column, breach.rule] = first + breach if first else breach
+    return list(found.values())
+
+
 def refuse(breaches: list[Breach]) -> None:
     """Raises ProjectError that lists every breach, where there are any."""
     if breaches:
         lines = "\n  ".join(map(str, breaches))
         way_out = "Correct the data; where they are right, widen contract.toml, or make contract"
-        raise ProjectError(f"the data break the contract\n  {lines}\n  {way_out}")
+        raise Refused(f"the data break the contract\n  {lines}\n  {way_out}", breaches)
 
 
 def read_contract(path: Path = CONTRACT) -> Contract:

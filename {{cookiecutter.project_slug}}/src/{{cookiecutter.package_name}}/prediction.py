@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from sklearn import metrics
 
 from . import ProjectError, observers
-from .contract import Breach, Column, Contract, Kind, refuse
+from .contract import Breach, Column, Contract, Kind, merged, refuse
 from .reading import as_boolean, as_number, as_text, as_time, files, read_chunks
 from .settings import load
 
@@ -128,19 +128,17 @@ def score_file(
     with every breach; nothing is predicted any more after the first one.
     """
     contract: Contract = saved["contract"]
-    breaches: dict[tuple[str, str], Breach] = {}
+    breaches: list[Breach] = []
     seen = 0
     for frame in frames:
         seen += len(frame)
         rows, found = converted(frame, contract, contract.inputs())
-        for breach in found + [breach for check in checks for breach in check(rows, contract)]:
-            first = breaches.get((breach.column, breach.rule))
-            breaches[breach.column, breach.rule] = first + breach if first else breach
+        breaches += found + [breach for check in checks for breach in check(rows, contract)]
         if not breaches:
             known = [name for name in contract.names("id", "time") if name in frame.columns]
             answers = predict(saved["model"], rows)
             yield pd.concat([frame[known], answers], axis=1).assign(model_version=saved["version"])
-    refuse([breach.of(seen) for breach in breaches.values()])
+    refuse([breach.of(seen) for breach in merged(breaches)])
 
 
 def save_model(model: Any, contract: Contract, version: str, path: Path = MODEL) -> None:
@@ -194,6 +192,9 @@ def main(arguments: list[str]) -> None:
     if out.exists() and out.resolve() in [path.resolve() for path in files(pattern)]:
         raise ProjectError(f"{out}: the file that is read; write to another: OUT=file")
     frames = read_chunks(pattern, settings.data, saved["contract"], ROWS)
-    rows, first = write(score_file(saved, frames, observers("checked")), out)
+    scored = score_file(saved, frames, observers("checked"))
+    for way in observers("scored"):  # in place of it
+        scored = way(saved, pattern, settings)
+    rows, first = write(scored, out)
     print(f"{rows:,} predictions by model {saved['version']} written to {out}")
     print(first.head(3).to_string(index=False))

@@ -35,9 +35,12 @@ def read_table(pattern: str, data: Data, contract: Contract | None = None) -> pd
 
 
 def read_chunks(
-    pattern: str, data: Data, contract: Contract | None = None, size: int | None = None
+    of: str | list[Any], data: Data, contract: Contract | None = None, size: int | None = None
 ) -> Iterator[pd.DataFrame]:
-    """The same rows, at most so many at a time, numbered through in the index from 0."""
+    """The same rows, at most so many at a time, numbered through in the index from 0.
+
+    `of` is a pattern, or files, or what opens as they do: a part of one.
+    """
     columns = contract.columns if contract else {}
     text: Any = {
         name: str
@@ -45,7 +48,7 @@ def read_chunks(
         if column.kind not in NUMERIC or column.role in ("id", "ignored")
     }
     first = 0
-    for path in files(pattern):
+    for path in files(of) if isinstance(of, str) else of:
         for frame in read_file(path, data, text if contract else str, size):
             frame.index = pd.RangeIndex(first, first + len(frame))
             first += len(frame)
@@ -94,7 +97,8 @@ def read_file(
 def read_parquet(path: Path, size: int | None) -> Iterator[pd.DataFrame]:
     """The rows of a Parquet file, a named index as columns, each number, truth, time or text."""
     with pq.ParquetFile(path) as file:
-        for batch in file.iter_batches(size) if size else [file.read()]:
+        groups = getattr(path, "groups", None)  # of a part of a file
+        for batch in file.iter_batches(size, groups) if size else [file.read()]:
             frame = batch.to_pandas()
             if any(frame.index.names):
                 frame = frame.reset_index()
@@ -117,20 +121,20 @@ def plain(values: pd.Series) -> pd.Series:
 def read_csv(path: Path, data: Data, text: Any, size: int | None) -> Iterator[pd.DataFrame]:
     """The rows of a CSV, `text` the columns that are read as they stand."""
     check_widths(path, data)
-    with pd.read_csv(
-        path,
-        sep=data.separator,
-        encoding=data.encoding,
-        decimal=data.decimal,
-        na_values=MISSING + data.missing,
-        keep_default_na=False,
-        dtype=text,
-        index_col=False,
-        skipinitialspace=True,
-        low_memory=False,
-        iterator=True,
-        chunksize=size,
-    ) as reader:
+    with path.open(encoding=data.encoding, newline="") as file:
+        reader = pd.read_csv(
+            file,
+            sep=data.separator,
+            decimal=data.decimal,
+            na_values=MISSING + data.missing,
+            keep_default_na=False,
+            dtype=text,
+            index_col=False,
+            skipinitialspace=True,
+            low_memory=False,
+            iterator=True,
+            chunksize=size,
+        )
         for frame in reader if size else [reader.read()]:
             yield frame.rename(columns=lambda name: normalize("NFC", name.strip()))
 
@@ -142,8 +146,9 @@ def check_widths(path: Path, data: Data) -> None:
         width = len(next(rows, []))
         for row in rows:
             if row and len(row) != width and (len(row) < width or any(row[width:])):
+                before = getattr(path, "before", 0)  # lines, of a part of a file
                 raise ValueError(
-                    f"line {rows.line_num} has {len(row)} fields, the header {width};"
+                    f"line {before + rows.line_num} has {len(row)} fields, the header {width};"
                     " put that line right"
                 )
 

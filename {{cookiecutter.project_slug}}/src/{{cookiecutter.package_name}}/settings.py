@@ -16,7 +16,7 @@ from .contract import Section
 from .operations import Access, Approval, Drift, Fallback, Labels, Load, Schedule, Staleness
 # {% endif %}
 # {% if has("gov.audit") %}
-from .improvement import Costs, Objectives, Quality, Receiver, Rollout, Signing, Triggers
+from .improvement import Costs, Objectives, Quality, Receiver, Rollout, Scale, Signing, Triggers
 # {% endif %}
 # {% if has("pipeline.flow") %}
 from .sections import Gate, Leaks, Repro, Serving, Tuning
@@ -93,6 +93,7 @@ class Settings(BaseSettings):
     quality: Quality = Quality()
     receiver: Receiver = Receiver()
     rollout: Rollout = Rollout()
+    scale: Scale = Scale()
     signing: Signing = Signing()
     triggers: Triggers = Triggers()
     # {% endif %}

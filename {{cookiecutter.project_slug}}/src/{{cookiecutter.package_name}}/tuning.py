@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Self
 
-from . import ProjectError, tracking
+from . import ProjectError, mapped, tracking
 from .contract import Contract
 from .prediction import LOWER_IS_BETTER
 from .problem import build_model
@@ -54,19 +54,26 @@ def search(
     The first set is that of the settings; of equal scores the earlier one wins.  Raises
     ProjectError where the space names no parameter of the model, or holds no values.
     """
-    study, metric = Study(contract, settings), settings.metric
-    trials: list[Trial] = []
-    with Record(metric, tags or {}) as record:
-        for number in range(settings.tuning.trials if study.space else 1):
-            params = study.proposed() if number else study.start
-            tried = fit(parts.train, parts.validation, contract, changed(settings, params))
-            score = tried.scores[metric]
-            study.learn(params, score)
-            trials.append(record.trial(number, params, score, tried.seconds))
-            chosen = best(trials, metric)
-            told(f"{len(trials)} trials, best {metric} {chosen.score:.4g}")
-        record.end(chosen)
-    return Best(chosen.params, chosen.score, record.run_id, tuple(trials))
+    study, metric, trials = Study(contract, settings), settings.metric, list[Trial]()
+    most = settings.tuning.trials if study.space else 1
+    with Record(metric, tags or {}) as record, mapped(settings) as places:
+        while len(trials) < most:
+            numbers = range(len(trials), min(len(trials) + places.at_once, most))
+            chosen = [study.proposed() if number else study.start for number in numbers]
+            scores = places.each(tried, chosen, parts.train, parts.validation, contract, settings)
+            for params, (score, seconds) in zip(chosen, scores, strict=True):
+                study.learn(params, score)
+                trials.append(record.trial(len(trials), params, score, seconds))
+                told(f"{len(trials)} trials, best {metric} {best(trials, metric).score:.4g}")
+        record.end(first := best(trials, metric))
+    return Best(first.params, first.score, record.run_id, tuple(trials))
+
+
+def tried(params: Mapping[str, Any], *given: Any) -> tuple[float, float]:
+    """The score of these parameters, and the seconds of the fit; `given` as of `fit`."""
+    train, held, contract, settings = given
+    found = fit(train, held, contract, changed(settings, params))
+    return found.scores[settings.metric], found.seconds
 
 
 def best(trials: list[Trial], metric: str) -> Trial:

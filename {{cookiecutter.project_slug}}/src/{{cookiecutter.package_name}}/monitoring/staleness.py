@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .. import ProjectError
+from .. import ProjectError, mapped
 from ..contract import Contract, read_contract
 from ..evaluation import intervals
 from ..prediction import LOWER_IS_BETTER, predict, score
@@ -66,15 +66,20 @@ def backtest(rows: pd.DataFrame, contract: Contract, settings: Settings) -> list
     at = contract.names("time")[0]
     ordered = rows[rows[at].notna()].sort_values(at, kind="stable")
     slices = [ordered.iloc[part] for part in np.array_split(np.arange(len(ordered)), SLICES)]
-    found = []
-    for cut in range(FIRST, SLICES):
-        later = pd.concat(slices[cut:])
-        aged = fit(pd.concat(slices[:cut]), later, contract, settings)
-        ended = slices[cut - 1][at].iloc[-1]
-        for number in range(cut, SLICES):
-            age = float((slices[number][at] - ended).mean() / DAY)
-            found.append(Point(cut, number, age, scored(aged, slices[number])))
-    return [point for point in found if isfinite(point.value)]
+    with mapped(settings) as places:
+        found = list(places.each(tested, range(FIRST, SLICES), slices, contract, settings))
+    return [point for points in found for point in points if isfinite(point.value)]
+
+
+def tested(
+    cut: int, slices: list[pd.DataFrame], contract: Contract, settings: Settings
+) -> list[Point]:
+    """The score of the model that ends at this cut on each later slice."""
+    at = contract.names("time")[0]
+    aged = fit(pd.concat(slices[:cut]), pd.concat(slices[cut:]), contract, settings)
+    ended = slices[cut - 1][at].iloc[-1]
+    ages = {it: float((slices[it][at] - ended).mean() / DAY) for it in range(cut, SLICES)}
+    return [Point(cut, it, age, scored(aged, slices[it])) for it, age in ages.items()]
 
 
 def scored(aged: Trained, rows: pd.DataFrame) -> float:

@@ -1,0 +1,132 @@
+"""The command `scaleout`: the same work here and on workers, if it is the same, and how fast."""
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .. import ProjectError
+from ..contract import Contract, read_contract
+from ..monitoring.staleness import backtest
+from ..prediction import ROWS, write
+from ..problem import read_data
+from ..settings import Settings, load
+from ..split import parts
+from ..training import fit, learnable, split
+from ..tuning import Study, tried
+from .arithmetic import Measured, planned, told
+from .backends import opened
+from .batch import scored
+
+FEW, KEPT = 1000, "rows.parquet"
+MANY = 200_000  # rows of the batch
+Work = dict[str, Callable[[Settings], Any]]
+
+
+@dataclass(frozen=True)
+class Timed:
+    """What work came to, in so many seconds; those of the processor are this process's alone."""
+
+    result: Any
+    seconds: float
+    processor: float
+
+
+def timed(work: Callable[[Settings], Any], settings: Settings) -> Timed:
+    """Do it."""
+    started, busy = time.perf_counter(), time.process_time()
+    result = work(settings)
+    return Timed(result, time.perf_counter() - started, time.process_time() - busy)
+
+
+def work_of(settings: Settings, contract: Contract, folder: Path, many: int) -> Work:
+    """The trials of a search, a backtest where the rows have times, and a batch of many rows."""
+    frame = read_data(settings)
+    rows = learnable(frame, contract, settings)
+    part = parts(rows, contract, settings)
+    study = Study(contract, settings)
+    tries = max(settings.scale.at_once, settings.scale.workers) if study.space else 1
+    chosen = [study.start, *(study.proposed() for _ in range(tries - 1))]
+    model = fit(*split(rows, contract, settings), contract, settings)
+    saved = {"model": model.model, "contract": contract, "version": model.version}
+    source = longer(frame, folder / KEPT, many)
+
+    def trials(settings: Settings) -> list[str]:
+        with opened(settings) as places:
+            given = part.train, part.validation, contract, settings
+            return [str(score) for score, _ in places.each(tried, chosen, *given)]
+
+    def batch(settings: Settings) -> bytes:
+        write(scored(saved, str(source), settings), folder / "found.csv")
+        return (folder / "found.csv").read_bytes()
+
+    found: Work = {f"{tries} trials of the search": trials}
+    if contract.names("time"):
+        found["backtest"] = lambda it: str(backtest(rows, contract, it))
+    return found | {f"batch of {many:,} rows": batch}
+
+
+def longer(frame: pd.DataFrame, path: Path, many: int) -> Path:
+    """The rows over and over, until they are so many, as a Parquet file."""
+    words = {name: "string" for name in frame.select_dtypes("object")}
+    rows = frame.astype(words).reset_index(drop=True)
+    again = rows.loc[[place % len(rows) for place in range(many)]]
+    again.to_parquet(path, index=False, row_group_size=ROWS)
+    return path
+
+
+def changed(settings: Settings, **scale: Any) -> Settings:
+    """The settings with these of `[scale]`."""
+    return settings.model_copy(update={"scale": settings.scale.model_copy(update=scale)})
+
+
+def compared(work: Work, settings: Settings) -> Iterator[tuple[str, Timed, Timed]]:
+    """Each piece of work here and, right after, on the workers, which are warm by then."""
+    alone, there = changed(settings, backend="local"), changed(settings, backend="dask")
+    with opened(there):
+        next(iter(work.values()))(there)
+        for name, it in work.items():
+            yield name, timed(it, alone), timed(it, there)
+
+
+def stored(frame: pd.DataFrame, contract: Contract, settings: Settings) -> float:
+    """The bytes of a prediction and its inputs, as a line of JSON; on the mean of some rows."""
+    lines = frame[contract.inputs()].head(FEW).to_json(orient="records", lines=True)
+    answer = {"prediction": 0.0, "model_version": "0" * 12, "time": "2026-01-01T00:00:00.000000"}
+    classes = 2 if settings.problem == "classification" else 0
+    answer |= {f"probability_{it}": "0.0123456789012345" for it in range(classes)}
+    return len(lines.encode()) / min(FEW, len(frame)) + len(json.dumps(answer))
+
+
+def line(name: str, alone: Timed, there: Timed) -> str:
+    """A row of the table.  ProjectError where the workers have come to something else."""
+    if alone.result != there.result:
+        raise ProjectError(f"{name}: the workers have come to something else than this process")
+    faster = alone.seconds / there.seconds
+    return f"{name:28}{alone.seconds:8.2f} s{there.seconds:8.2f} s{faster:8.2f}  the same"
+
+
+def main(arguments: list[str]) -> None:
+    """Do the same work here and on workers; ProjectError where the results are not the same."""
+    parser = argparse.ArgumentParser(prog="scaleout", description=main.__doc__)
+    parser.add_argument("--workers", type=int, help="of this machine (default: improvement.toml)")
+    parser.add_argument("--rows", type=int, default=MANY, help="of the batch")
+    asked, settings, contract = parser.parse_args(arguments), load(), read_contract()
+    if asked.workers:
+        settings = changed(settings, workers=asked.workers, address="")
+    many = max(asked.rows, FEW)
+    where = "workers" if settings.scale.address else f"{settings.scale.workers} workers"
+    print(f"{'':28}{'here':>10}{where:>10}{'faster':>8}", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        work = work_of(settings, contract, Path(name), many)
+        for what, alone, there in compared(work, settings):
+            print(line(what, alone, there), flush=True)
+    seen = Measured(many / alone.processor, stored(read_data(settings), contract, settings))
+    print(f"One processor: {seen.rows:,.0f} rows of the batch in a second of its time\n")
+    print(told(planned(seen, settings.costs), seen, settings.costs))

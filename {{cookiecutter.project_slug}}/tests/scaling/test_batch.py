@@ -1,0 +1,61 @@
+"""Batch: part by part as in one go; a row that breaks the contract is numbered through all files."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from {{ cookiecutter.package_name }}.contract import Contract
+from {{ cookiecutter.package_name }}.prediction import MODEL, save_model, score_file
+from {{ cookiecutter.package_name }}.reading import read_chunks
+from {{ cookiecutter.package_name }}.scaling import batch, parts
+from {{ cookiecutter.package_name }}.settings import Settings
+from {{ cookiecutter.package_name }}.training import Trained
+
+SIZE = 40
+
+
+@pytest.fixture(name="pattern")
+def _pattern(
+    folder: Path, frame: pd.DataFrame, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> str:
+    """Two files of several parts, beside a model."""
+    monkeypatch.setattr(parts, "ROWS", SIZE)
+    save_model(trained.model, trained.contract, trained.version, folder / MODEL)
+    for name, some in (("a", frame.head(100)), ("b", frame.tail(100))):
+        some.to_parquet(folder / f"{name}.parquet", row_group_size=SIZE)
+    return "*.parquet"
+
+
+def test_all_parts_are_what_the_whole_is(
+    pattern: str, trained: Trained, settings: Settings
+) -> None:
+    """The same rows, in the same order."""
+    saved = {"model": trained.model, "contract": trained.contract, "version": "v"}
+    found = list(batch.scored(saved, pattern, settings))
+    rows = read_chunks(pattern, settings.data, trained.contract)
+    whole = pd.concat(score_file(saved, rows), ignore_index=True)
+    assert len(found) > 2
+    pd.testing.assert_frame_equal(pd.concat(found, ignore_index=True), whole)
+
+
+def test_a_row_that_breaks_the_contract_is_numbered_through_all_files(
+    pattern: str,
+    contract: Contract,
+    command: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The last row of the last part is the last of all; nothing is written."""
+    name = next(iter(contract.inputs("number", "integer", "time")), "")
+    if not name:
+        pytest.skip("no column holds numbers or times")
+    rows = pd.read_parquet("b.parquet").astype({name: "object"})
+    count = len(pd.read_parquet("a.parquet")) + len(rows)
+    rows.loc[rows.index[-1], name] = "nothing of the kind"
+    rows.astype({name: "string"}).to_parquet("b.parquet", row_group_size=SIZE)
+    assert command("predict", "--data", pattern, "--out", "found.csv") == 1
+    said = capsys.readouterr().err
+    assert f"{name}: 1 of {count:,} rows" in said
+    assert f"(rows {count})" in said
+    assert not list(Path().glob("found*"))

@@ -1,0 +1,35 @@
+"""What is worked out on many machines: search, batch and backtest, by one setting."""
+
+import re
+from collections.abc import Iterator
+
+from . import sign
+from .code import without_library
+from .improvement import SETTINGS, section
+from .monitoring import without
+from .repository import Repository
+
+PAPER = "docs/scale.md"
+BACKENDS = ("local", "dask")
+DOORS = ("mapped", "scored")
+
+
+@sign("pipeline.scaleout", "search, batch and backtest run here or on a cluster, by one setting")
+def scaled_out(repository: Repository) -> Iterator[str]:
+    """The setting is there, the work goes through it, and a worker has to be alike."""
+    yield from without_library(repository, "pipeline.scaleout")
+    if not repository.ours:
+        return
+    backend = section(repository, "scale").get("backend")
+    if backend not in BACKENDS:
+        yield f"{SETTINGS}: scale.backend is {backend}, none of {', '.join(BACKENDS)}"
+    registered = repository.text("pyproject.toml")
+    for door in DOORS:
+        if not re.search(rf'^"\w+\.{door}"\.\w+ = "\w+\.scaling\.', registered, re.MULTILINE):
+            yield f"pyproject.toml: {door} is not registered, so nothing is handed out"
+    for module in ("tuning.py", "monitoring/staleness.py"):
+        yield from without(repository, module, "mapped", "places.each")
+    yield from without(repository, "scaling/batch.py", "places.each")
+    yield from without(repository, "scaling/alike.py", "found := differences")
+    if "measured" not in repository.text(PAPER):
+        yield f"{PAPER}: does not say which of its numbers are measured"
