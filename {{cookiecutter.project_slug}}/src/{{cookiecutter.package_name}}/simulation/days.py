@@ -75,12 +75,13 @@ class Days:
     def evening(self, day: int) -> None:
         """Outcomes come back, a rollout steps, and once a week somebody looks."""
         self.clock.at(day + EVENING)
+        self.clock.hold()
         if day > DELAY:
             self.outcomes(day - DELAY)
         if decisions.running():
             stepping.step(load())
         if day in LOOKS:
-            self.look()
+            self.look(day)
 
     def outcomes(self, day: int) -> None:
         """What became of the rows of a day; mixed up, where the scenario says so."""
@@ -94,7 +95,7 @@ class Days:
         with Outcomes(load().serving.log) as archive:
             take(frame, archive, self.contract, self.clock.now)
 
-    def look(self) -> None:
+    def look(self, day: int) -> None:
         """Have outcomes become data, look for drift and for a loss, and judge what was found."""
         try:
             with Outcomes(load().serving.log) as archive:
@@ -104,9 +105,9 @@ class Days:
         settings = load()
         drift.compare(settings.drift, settings.serving.log, settings.seed)
         report = quality.look(settings, self.clock.now)
-        kinds: list[Kind] = ["drift", "quality"] if report.found else ["drift"]
-        for kind in kinds:
-            self.judge(kind)
+        for kind in self.scenario.causes if day == LOOKS[-1] else ():
+            if kind != "quality" or report.found:
+                self.judge(kind)
 
     def judge(self, kind: Kind) -> None:
         """Have it decided whether something starts a training, and run it where it does."""

@@ -17,7 +17,7 @@ from ..problem import read_data
 from ..reading import files
 from ..settings import CONFIG, FILES, PREFIX, Settings
 from ..training import learnable
-from .clock import DAY, START
+from .clock import START
 from .world import World, world
 
 WORLD, ERRORS = Path("world.joblib"), Path("errors.log")
@@ -58,7 +58,8 @@ def prepare(place: Path, settings: Settings, contract: Contract, seed: int) -> N
     history.parent.mkdir()
     written(first_rows(found, seed), like, history, settings.data, contract)
     joblib.dump(found, place / WORLD)
-    own = {"": {"seed": seed}, "data": {"path": f"data/{history.name}"}}
+    own: dict[str, dict[str, Any]] = {"": {"seed": seed}}
+    own["data"] = {"path": f"data/{history.name}"}
     for name, sections in (CHANGED | {CONFIG.name: own}).items():
         change(place / name, sections)
     allow_more_missing(place / CONTRACT)
@@ -68,7 +69,8 @@ def first_rows(found: World, seed: int) -> pd.DataFrame:
     """The rows before the first day, each with an id of its own."""
     random = np.random.default_rng([seed, 0])
     rows = found.drawn(HISTORY, 0, None, random)
-    ends = pd.Series(START.replace(tzinfo=None) - random.integers(0, WEEKS, HISTORY) * 7 * DAY)
+    weeks = pd.to_timedelta(7 * random.integers(0, WEEKS, HISTORY), unit="D")
+    ends = pd.Series(pd.Timestamp(START).tz_localize(None) - weeks)
     rows = found.dated(rows, ends)
     for name in found.contract.names("id"):
         numbers = found.contract.columns[name].kind in ("number", "integer")

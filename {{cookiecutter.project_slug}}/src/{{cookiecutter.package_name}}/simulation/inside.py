@@ -9,6 +9,7 @@ from pathlib import Path
 
 import joblib
 
+from .. import observers
 from ..flows import training
 from ..settings import load
 from .clock import Clock
@@ -32,6 +33,7 @@ def main() -> None:
     def say(text: str) -> None:
         print(text, file=out, flush=True)
 
+    observers("accepted")  # what is imported while a training runs would know the real time
     with ERRORS.open("a", encoding="utf-8") as log, redirect_stdout(log), Clock() as clock:
         settings = load()
         declared(settings)
@@ -68,6 +70,7 @@ def lived(name: str, base: Path, clock: Clock, say: Say) -> Story:
         found = story(name, scenario, service, texts)
     for when, text in found.events:
         say(f"  day {when:4.1f}  {text[:150]}")
-    say(f"  {service.asked:,} requests, {len(service.failed)} failed; serves {found.seen['serves']}")
-    say("\n".join([f"  {'NOT ' if found.wrong else ''}as expected", *(f"    {it}" for it in found.wrong)]))
+    failed = len(service.failed)
+    say(f"  {service.asked:,} requests, {failed} failed; serves {found.seen['serves']}")
+    say("\n    ".join(["  NOT as expected" if found.wrong else "  as expected", *found.wrong]))
     return found

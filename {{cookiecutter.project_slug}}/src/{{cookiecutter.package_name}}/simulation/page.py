@@ -33,9 +33,7 @@ def section(story: Story) -> str:
         f"<td{marked(story, name)}>{html.escape(value)}"
         for name, value in story.seen.items()
     )
-    events = "".join(
-        f"<tr><td>{when:.1f}<td>{html.escape(text)}" for when, text in story.events
-    )
+    events = "".join(f"<tr><td>{when:.1f}<td>{html.escape(text)}" for when, text in story.events)
     return (
         f'<section id="{story.name}"><h2>{story.name}: {html.escape(story.scenario.title)}</h2>'
         f'<img alt="{story.name}, day by day" src="{embedded(picture(story))}">'

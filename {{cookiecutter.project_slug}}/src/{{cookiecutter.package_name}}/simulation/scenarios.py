@@ -1,8 +1,9 @@
 """The scenarios: what happens to the world, and what the project has to make of it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
+from ..triggers.decision import Kind
 from .world import DRIFTED, MIDDLE
 
 Outcomes = Literal["right", "shuffled"]
@@ -30,7 +31,8 @@ class Scenario:
     """What changes on the second day, and what is to be seen in the end.
 
     `new`: the share of rows of the new part.  `changed`: the part whose answer is another one.
-    `damaged`: the candidate's files break after the gate has accepted it.
+    `damaged`: the candidate's files break after the gate has accepted it.  `causes`: what a training
+    is started for; `either`: what may come out either way.
     """
 
     title: str
@@ -40,7 +42,8 @@ class Scenario:
     broken: bool = False
     outcomes: Outcomes = "right"
     damaged: bool = False
-    either: tuple[str, ...] = field(default=())  # what may come out either way
+    causes: tuple[Kind, ...] = ("drift", "quality")
+    either: tuple[str, ...] = ()
 
 
 SCENARIOS = {
@@ -64,8 +67,10 @@ SCENARIOS = {
     ),
     "worse_candidate": Scenario(
         "Outcomes get mixed up: what learns from them is worse, and the gate refuses it",
-        CALM | {"loss found": "yes", "training": "run", "gate": "refused"},
+        CALM | {"training": "run", "gate": "refused"},
         outcomes="shuffled",
+        causes=("drift", "quality", "data"),
+        either=("loss found",),
     ),
     "bad_canary": Scenario(
         "The gate accepts a model that fails where it serves: aborted, and no client notices",

@@ -38,9 +38,7 @@ class Story:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def story(
-    name: str, scenario: Scenario, service: Service, texts: list[tuple[float, str]]
-) -> Story:
+def story(name: str, scenario: Scenario, service: Service, texts: list[tuple[float, str]]) -> Story:
     """What the log, the ledger, the registry and the service say of this folder."""
     settings = service.settings
     with History(settings.serving.log) as archive:
@@ -121,9 +119,7 @@ def people(texts: list[tuple[float, str]]) -> str:
     return "of broken data" if broken else "; ".join(text for _, text in texts)
 
 
-def found(
-    verdicts: list[dict[str, Any]], reports: list[dict[str, Any]]
-) -> list[tuple[float, str]]:
+def found(verdicts: list[dict[str, Any]], reports: list[dict[str, Any]]) -> list[tuple[float, str]]:
     """What each look at drift and at the quality has found."""
     events = []
     for time in dict.fromkeys(it["time"] for it in verdicts):

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import uvicorn
 
 from .. import ProjectError, publishing
-from ..monitoring.outcomes import Outcomes
 from ..rollout import decisions
 from ..serving.arms import arms
 from ..serving.main import build
@@ -104,9 +103,8 @@ class Service:
         now = decisions.running()
 
         def noted() -> bool:
-            with Outcomes(self.settings.serving.log) as archive:
-                if len(archive.asked(names)) < len(names):
-                    return False
+            if self.got("/health")["observers"]["log"]["waiting"]:
+                return False
             if not now or not now.plan:
                 return True
             found = arms(self.settings.serving.log, now.rollout, now.plan.step)

@@ -15,7 +15,6 @@ from .. import ProjectError
 from ..contract import Contract
 from ..settings import Settings
 from ..split import answers_of, codes, told
-from .clock import DAY
 
 LOW, MIDDLE, NEW = 0, 1, 2
 EDGES = (0.35, 0.7)  # shares of the rows below the middle part, and below the new one
@@ -23,7 +22,6 @@ FEWEST = 0.1  # of the rows: a smaller part would say nothing
 SURE = 0.9  # of the rows of a part get the other answer; with all of them a column would be a leak
 DRIFTED = 0.7  # of the rows are of the new part once the inputs have drifted
 MOST = 2_000  # rows that the axis is chosen by
-WEEK = 7 * DAY
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,8 @@ class World:
         times = self.contract.names("time")
         if not times:
             return rows
-        weeks = (ends - rows[times[0]]) // WEEK * WEEK
+        days = (ends - rows[times[0]]).dt.days // 7 * 7
+        weeks = pd.to_timedelta(days, unit="D")
         return rows.assign(**{name: rows[name] + weeks for name in times})
 
 
