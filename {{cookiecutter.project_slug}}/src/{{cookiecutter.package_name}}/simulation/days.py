@@ -1,4 +1,4 @@
-"""The days of a scenario: requests, outcomes, looks, trainings and steps, by the project's parts."""
+"""The days of a scenario: requests, outcomes, looks, trainings, steps, by the project's parts."""
 
 from collections.abc import Callable
 from pathlib import Path

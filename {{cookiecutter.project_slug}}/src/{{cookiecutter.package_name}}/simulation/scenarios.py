@@ -31,8 +31,8 @@ class Scenario:
     """What changes on the second day, and what is to be seen in the end.
 
     `new`: the share of rows of the new part.  `changed`: the part whose answer is another one.
-    `damaged`: the candidate's files break after the gate has accepted it.  `causes`: what a training
-    is started for; `either`: what may come out either way.
+    `damaged`: the candidate's files break after the gate has accepted it.  `causes`: what a
+    training is started for; `either`: what may come out either way.
     """
 
     title: str

@@ -1,7 +1,6 @@
 """What was seen: read from what the project has written down, not from what the simulation did."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 import pandas as pd

@@ -40,7 +40,9 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.asked = 0
+        self.asked, self.url = 0, ""
+        self._server: Any = None
+        self._thread = Thread()
         self.failed: list[str] = []
 
     def __enter__(self) -> "Service":
