@@ -6,9 +6,7 @@ import pytest
 from conftest import Generate, commit, fails, files, ok, plant, run
 
 pytestmark = pytest.mark.slow
-SCENARIOS = (
-    "no_drift covariate_drift concept_drift broken_data worse_candidate bad_canary".split()
-)
+SCENARIOS = "no_drift covariate_drift concept_drift broken_data worse_candidate bad_canary".split()
 UNREAD = (".venv/", "reports/", "uv.lock")
 
 

@@ -46,7 +46,8 @@ class World:
             random.choice(np.flatnonzero(self.part != NEW), count),
         )
         rows, part = self.rows.iloc[places].reset_index(drop=True), self.part[places]
-        turned = np.isin(part, [NEW, NEW if changed is None else changed]) & (random.random(count) < SURE)
+        anew = (part == NEW) | (part == changed)
+        turned = anew & (random.random(count) < SURE)
         target = self.contract.target
         answers = rows[target].astype("object").where(~turned, self.other)
         return rows.assign(**{target: answers.astype(rows[target].dtype)})
