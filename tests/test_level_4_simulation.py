@@ -31,7 +31,7 @@ def kept(project: Path) -> dict[str, bytes]:
 
 
 def test_the_whole_loop_runs_and_no_request_fails(project: Path) -> None:
-    """Data shift, drift is found, a training runs, the gate judges, a canary, a promotion; without Docker."""
+    """Data shift, drift is found, a training, the gate, a canary, a promotion; no Docker."""
     before = kept(project)
     said = ok("make", "simulate", at=project)
     page = (project / "reports/simulation.html").read_text(encoding="utf-8")
