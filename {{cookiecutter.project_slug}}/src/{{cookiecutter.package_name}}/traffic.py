@@ -36,8 +36,12 @@ Sent = tuple[float, float, int]  # when it was sent, seconds to the answer, stat
 
 def bodies(frame: pd.DataFrame, contract: Contract, size: int) -> list[bytes]:
     """Requests of so many rows each, drawn from these rows, as a client would send them."""
-    drawn = frame.sample(BODIES * size, replace=True, random_state=0)
-    rows = conform(drawn, contract, contract.inputs())
+    return requests_of(frame.sample(BODIES * size, replace=True, random_state=0), contract, size)
+
+
+def requests_of(frame: pd.DataFrame, contract: Contract, size: int) -> list[bytes]:
+    """All of these rows, in their order, as requests of so many each."""
+    rows = conform(frame, contract, contract.inputs())
     for name in contract.inputs("time"):
         form = contract.columns[name].format or ISO
         form = "%Y-%m-%dT%H:%M:%SZ" if form == ISO else form

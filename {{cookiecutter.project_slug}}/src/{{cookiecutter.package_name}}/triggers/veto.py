@@ -23,6 +23,7 @@ STUCK = 0.9  # of the rows with one value, where training had it in a third as m
 # By how much a number grows where its unit is another one: of length, weight, time, speed, share.
 UNITS = (0.3048, 0.4536, 1.609, 1.8, 2.54, 3.6, 10, 60, 100, 1000, 3600, 1e6)
 NEAR = 0.05  # how far the spread may be off
+QUANTILES = [0.1, 0.25, 0.5, 0.75, 0.9]
 
 
 def faults(settings: Settings, kind: Kind, now: datetime) -> list[str]:
@@ -82,13 +83,17 @@ def stuck(name: str, known: pd.Series, seen: pd.Series) -> Iterator[str]:
 
 
 def in_another_unit(name: str, known: pd.Series, seen: pd.Series) -> Iterator[str]:
-    """A column of numbers whose spread and middle have both grown as those of another unit do."""
-    spread, middle = known.std(), known.median()
-    if not spread or not seen.std():
+    """A column of numbers whose spread and quantiles have all grown as those of another unit do.
+
+    Other rows may well be spread as much more; of a column with hardly more than one value, and
+    some far off, it cannot be told.
+    """
+    spread, before, after = known.std(), known.quantile(QUANTILES), seen.quantile(QUANTILES)
+    if not spread or not seen.std() or before.nunique() == 1:
         return
     for unit in [*UNITS, *(1 / unit for unit in UNITS)]:
         zero = {1.8: 32.0, 1 / 1.8: -32 / 1.8}.get(unit, 0.0)  # of Celsius and Fahrenheit
-        away = abs(seen.median() - (unit * middle + zero)) / (unit * spread)
+        away = (after - (unit * before + zero)).abs().max() / (unit * spread)
         if isclose(seen.std() / spread, unit, rel_tol=NEAR) and away < 5 * NEAR:
             yield f"{name}: {unit:.4g} times as large as in training, as in another unit"
             return

@@ -1,0 +1,54 @@
+"""Level 4: `make simulate` lives through the whole loop, harms nothing, and can fail."""
+
+from pathlib import Path
+
+import pytest
+from conftest import Generate, commit, fails, files, ok, plant, run
+
+pytestmark = pytest.mark.slow
+SCENARIOS = "no_drift covariate_drift concept_drift broken_data worse_candidate bad_canary".split()
+UNREAD = (".venv/", "reports/", "uv.lock")
+
+
+@pytest.fixture(name="project", scope="module")
+def _project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh project of level 4, installed."""
+    project = tmp_path_factory.mktemp("simulated") / "project"
+    run("cp", "-r", str(generate(maturity_level="4")), str(project), at=project.parent)
+    commit(project)
+    ok("make", "setup", at=project)
+    return project
+
+
+def kept(project: Path) -> dict[str, bytes]:
+    """All that a user has in the project."""
+    found = files(project).items()
+    return {
+        name: content
+        for name, content in found
+        if not name.startswith(UNREAD) and "__pycache__" not in name
+    }
+
+
+def test_the_whole_loop_runs_and_no_request_fails(project: Path) -> None:
+    """Data shift, drift is found, a training, the gate, a canary, a promotion; no Docker."""
+    before = kept(project)
+    said = ok("make", "simulate", at=project)
+    page = (project / "reports/simulation.html").read_text(encoding="utf-8")
+    assert [name for name in SCENARIOS if f"\n{name}: " not in said] == []
+    assert said.count("\n  as expected") == len(SCENARIOS)
+    assert said.count(" requests, 0 failed;") == len(SCENARIOS)
+    assert "rollout: promote v2" in said and "rollout: abort v2" in said
+    assert "trigger: veto" in said and "gate: refuse v2" in said
+    assert page.count("<img") == len(SCENARIOS) and "http://" not in page
+    assert kept(project) == before
+
+
+def test_a_loop_that_does_not_close_fails_and_is_named(project: Path) -> None:
+    """With no run a week nothing is learned; a scenario that there is not is refused."""
+    plant(project / "improvement.toml", "runs_per_week = 3", "runs_per_week = 0")
+    said = fails("make", "simulate", "SCENARIO=covariate_drift", at=project)
+    plant(project / "improvement.toml", "runs_per_week = 0", "runs_per_week = 3")
+    assert "covariate_drift: training: budget, expected run" in said
+    assert "covariate_drift: serves: v1, expected v2" in said
+    assert "there are: no_drift" in fails("make", "simulate", "SCENARIO=sun", at=project)

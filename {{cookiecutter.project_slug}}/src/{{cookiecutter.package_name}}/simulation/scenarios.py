@@ -1,0 +1,91 @@
+"""The scenarios: what happens to the world, and what the project has to make of it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..triggers.decision import Kind
+from .world import DRIFTED, MIDDLE
+
+Outcomes = Literal["right", "shuffled"]
+Expected = dict[str, str]
+CALM: Expected = {
+    "drift found": "no",
+    "loss found": "no",
+    "training": "none",
+    "gate": "not asked",
+    "rollout": "none",
+    "serves": "v1",
+    "told": "nobody",
+    "failed requests": "0",
+}
+RENEWED: Expected = {
+    "training": "run",
+    "gate": "accepted",
+    "rollout": "start, advance, advance, promote",
+    "serves": "v2",
+}
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """What changes on the second day, and what is to be seen in the end.
+
+    `new`: the share of rows of the new part.  `changed`: the part whose answer is another one.
+    `damaged`: the candidate's files break after the gate has accepted it.  `causes`: what a
+    training is started for; `either`: what may come out either way.
+    """
+
+    title: str
+    expected: Expected
+    new: float = 0
+    changed: int | None = None
+    broken: bool = False
+    outcomes: Outcomes = "right"
+    damaged: bool = False
+    causes: tuple[Kind, ...] = ("drift", "quality")
+    either: tuple[str, ...] = ()
+
+
+SCENARIOS = {
+    "no_drift": Scenario("Nothing changes, and nothing happens", CALM),
+    "covariate_drift": Scenario(
+        "Rows come that nobody asked about before: found, learned, brought into use by steps",
+        CALM | RENEWED | {"drift found": "yes"},
+        new=DRIFTED,
+        either=("loss found",),
+    ),
+    "concept_drift": Scenario(
+        "The same rows get other answers: only the outcomes tell; learned, and brought into use",
+        CALM | RENEWED | {"loss found": "yes"},
+        changed=MIDDLE,
+    ),
+    "broken_data": Scenario(
+        "A column is lost: nothing is learned from it, and somebody is told",
+        CALM | {"drift found": "yes", "training": "veto", "told": "of broken data"},
+        broken=True,
+        either=("loss found",),
+    ),
+    "worse_candidate": Scenario(
+        "Outcomes get mixed up: what learns from them is worse, and the gate refuses it",
+        CALM | {"training": "run", "gate": "refused"},
+        outcomes="shuffled",
+        causes=("drift", "quality", "data"),
+        either=("loss found",),
+    ),
+    "bad_canary": Scenario(
+        "The gate accepts a model that fails where it serves: aborted, and no client notices",
+        CALM | RENEWED | {"drift found": "yes", "rollout": "start, abort", "serves": "v1"},
+        new=DRIFTED,
+        damaged=True,
+        either=("loss found",),
+    ),
+}
+
+
+def differences(scenario: Scenario, seen: Expected) -> list[str]:
+    """What is not as expected, a line each; what may come out either way is left out."""
+    return [
+        f"{name}: {seen.get(name, 'not seen')}, expected {value}"
+        for name, value in scenario.expected.items()
+        if name not in scenario.either and seen.get(name) != value
+    ]

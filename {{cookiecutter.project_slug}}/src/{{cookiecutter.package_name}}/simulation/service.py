@@ -1,0 +1,162 @@
+"""The service of the simulation: the real one, over HTTP; and who is told by the project."""
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any, NamedTuple
+
+import uvicorn
+
+from .. import ProjectError, publishing
+from ..rollout import decisions
+from ..serving.arms import arms
+from ..serving.main import build
+from ..settings import Settings
+from ..traffic import connected, unready
+from .clock import Clock
+
+PATIENCE = 60  # seconds in which the service has to follow what was decided
+NOON, HOURS = 0.3, 0.5  # when on a day the first request comes, and for how long they do
+
+
+class Request(NamedTuple):
+    """A request by its name, from a client with a key."""
+
+    name: str
+    key: str
+    body: bytes
+
+
+class Service:
+    """The service of this folder, in a thread, on a port that is free; `failed` are its failures.
+
+    Failed is what was not answered, with another status than 200, or by a stand-in of a model.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.asked, self.url = 0, ""
+        self._server: Any = None
+        self._thread = Thread()
+        self.failed: list[str] = []
+
+    def __enter__(self) -> "Service":
+        place = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{place.getsockname()[1]}"
+        options: Any = {"access_log": False, "log_config": None, "server_header": False}
+        self._server = uvicorn.Server(uvicorn.Config(build(), **options))
+        self._thread = Thread(target=self._server.run, args=([place],), daemon=True)
+        self._thread.start()
+        if why := unready(self.url, self._thread.is_alive):
+            raise ProjectError(f"the service of the simulation is not ready: {why}")
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._server.should_exit = True
+        self._thread.join(PATIENCE)
+
+    def restart(self) -> None:
+        """End it, and start it again."""
+        self.__exit__()
+        self.__enter__()  # pylint: disable=unnecessary-dunder-call  # within its own `with`
+
+    def ask(self, requests: Sequence[Request], day: int, clock: Clock) -> set[str]:
+        """Send these requests, spread over a day; the names of those that did not fail."""
+        connection, answered = connected(self.url), {request.name for request in requests}
+        for place, request in enumerate(requests):
+            clock.at(day + NOON + HOURS * place / len(requests))
+            headers = {"Content-Type": "application/json", "X-Request-ID": request.name}
+            headers[self.settings.rollout.key_header] = request.key
+            self.asked += 1
+            if why := failure(connection, request.body, headers):
+                self.failed.append(f"{request.name}: {why}")
+                answered.remove(request.name)
+        connection.close()
+        return answered
+
+    def got(self, path: str) -> dict[str, Any]:
+        """What it says of itself."""
+        connection = connected(self.url)
+        connection.request("GET", path)
+        found: dict[str, Any] = json.loads(connection.getresponse().read())
+        connection.close()
+        return found
+
+    def follows(self) -> None:
+        """Return once it serves what was decided.  ProjectError where it does not."""
+        served = json.loads(publishing.POINTER.read_text(encoding="utf-8"))["version"]
+        now = decisions.running()
+        plan = [int(now.plan.version), round(100 * now.plan.share)] if now and now.plan else [0]
+
+        def followed() -> bool:
+            known = self.got("/health")["observers"]["rollout"]
+            there = [known[name] for name in ("version", "percent") if name in known]
+            return self.got("/version")["version"] == served and there == plan
+
+        wait(followed, f"the service does not follow v{served}, rollout {plan}")
+
+    def written(self, names: set[str]) -> None:
+        """Return once these requests are in the log, and what both arms of a rollout did."""
+        now = decisions.running()
+
+        def noted() -> bool:
+            if self.got("/health")["observers"]["log"]["waiting"]:
+                return False
+            if not now or not now.plan:
+                return True
+            found = arms(self.settings.serving.log, now.rollout, now.plan.step)
+            known = [it["request_id"] for it in found if it["request_id"] in names]
+            return len(known) >= len(names) * (1 + now.plan.shadow)
+
+        wait(noted, "the service does not write its log")
+
+
+def failure(connection: HTTPConnection, body: bytes, headers: dict[str, str]) -> str:
+    """Why a request has failed; nothing where it was answered."""
+    try:
+        connection.request("POST", "/predict", body, headers)
+        answer = connection.getresponse()
+        said = answer.read()
+        failed = answer.status != 200 or b'"fallback":true' in said
+        return f"{answer.status} {said[:200]!r}" if failed else ""
+    except (OSError, HTTPException) as error:
+        connection.close()  # the next request opens it again
+        return repr(error)
+
+
+def wait(done: Callable[[], bool], otherwise: str) -> None:
+    """Return once something is so.  ProjectError where it is not in time."""
+    until = time.monotonic() + PATIENCE
+    while not done():
+        if time.monotonic() > until:
+            raise ProjectError(f"{otherwise} in {PATIENCE} s")
+        time.sleep(0.05)
+
+
+@contextmanager
+def told(day: Callable[[], float]) -> Iterator[tuple[str, list[tuple[float, str]]]]:
+    """An address that takes what people are told, and the texts that came, with their day."""
+    texts: list[tuple[float, str]] = []
+
+    class Inbox(BaseHTTPRequestHandler):
+        """Keeps the text of each message."""
+
+        def do_POST(self) -> None:  # pylint: disable=invalid-name  # as http.server has it
+            """Take a message."""
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            texts.append((day(), f"told: {json.loads(body)['text']}"))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_words: object) -> None:  # pylint: disable=arguments-differ  # all
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Inbox) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", texts
+        server.shutdown()
