@@ -36,7 +36,7 @@ def observers(door: str) -> list[Any]:
         raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
 
 
-class Here:
+class Here:  # pylint: disable=too-few-public-methods  # a place to work at does one thing
     """How a function is put on many items: one after the other, in this process."""
 
     at_once = 1  # trials of a search that are chosen before the first of them is scored

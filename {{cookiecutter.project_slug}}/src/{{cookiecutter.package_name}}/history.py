@@ -26,8 +26,8 @@ class Entry(BaseModel):
     """One decision of the gate: from here on `version` is champion and `previous` the one before.
 
     Accepted is a version that waits until somebody approves it.  Of a refusal `version` is what was
-    refused; a renewal has the verdict of the same model.  `bundle` is the sha256 of what is served, `proof`
-    that of the verdict.
+    refused; a renewal has the verdict of the same model.  `bundle` is the sha256 of what is served,
+    `proof` that of the verdict.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -90,8 +90,8 @@ def promote(version: Version, verdict: Verdict) -> None:
         last = now.champion.version if now.champion else None
         if last == version.number:
             return
-        if waits := objections(version, verdict):
-            raise ProjectError("\n  ".join([f"v{version.number}: not approved", *waits]))
+        if against := objections(version, verdict):
+            raise ProjectError("\n  ".join([f"v{version.number}: not approved", *against]))
         compared, there = verdict.evidence["champion"], history.title(now.champion)
         if compared != there:
             told = f"compared with {compared or 'no champion'}; by now there is {there}"

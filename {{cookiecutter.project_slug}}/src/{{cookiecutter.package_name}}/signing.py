@@ -13,11 +13,10 @@ from .history import Entry
 from .improvement import Signing
 from .promotion import Verdict
 from .settings import load
+from .signed import FILE, KIND, verified
 from .versions import Version
 
 TAG = "signature"
-FILE = "bundle.json.sig"
-KIND = "model"
 
 
 def held(version: Version) -> str:
@@ -71,24 +70,6 @@ def waits(version: Version, _verdict: dict[str, Any]) -> list[str]:
     except ProjectError as error:
         return [str(error), f"to sign it: make sign VERSION={version.number}"]
     return []
-
-
-def verified(folder: Path, wanted: Signing) -> str:
-    """Who has signed the bundle in a folder.  ProjectError where nobody has who may."""
-    path = folder / FILE
-    signature = path.read_text(encoding="utf-8") if path.is_file() else ""
-    content = (folder / publishing.BUNDLE).read_bytes()
-    try:
-        return signatures.signer(content, signature, KIND, Path(wanted.signers))
-    except ProjectError as error:
-        raise ProjectError(f"{folder / publishing.BUNDLE}: not signed: {error}") from error
-
-
-def loaded(folder: Path) -> None:
-    """Refuse, by ProjectError, to serve a bundle that nobody has signed, where one has to be."""
-    wanted = load().signing
-    if wanted.required:
-        verified(folder, wanted)
 
 
 def proceed(entry: Entry) -> None:

@@ -5,7 +5,7 @@ are not looked at.  The same rows, settings and seed give the same search.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Self
@@ -55,16 +55,11 @@ def search(
     ProjectError where the space names no parameter of the model, or holds no values.
     """
     study, metric, trials = Study(contract, settings), settings.metric, list[Trial]()
-    most = settings.tuning.trials if study.space else 1
+    given = parts.train, parts.validation, contract, settings
     with Record(metric, tags or {}) as record, mapped(settings) as places:
-        while len(trials) < most:
-            numbers = range(len(trials), min(len(trials) + places.at_once, most))
-            chosen = [study.proposed() if number else study.start for number in numbers]
-            scores = places.each(tried, chosen, parts.train, parts.validation, contract, settings)
-            for params, (score, seconds) in zip(chosen, scores, strict=True):
-                study.learn(params, score)
-                trials.append(record.trial(len(trials), params, score, seconds))
-                told(f"{len(trials)} trials, best {metric} {best(trials, metric).score:.4g}")
+        for params, (score, seconds) in attempts(study, settings.tuning.trials, places, *given):
+            trials.append(record.trial(len(trials), params, score, seconds))
+            told(f"{len(trials)} trials, best {metric} {best(trials, metric).score:.4g}")
         record.end(first := best(trials, metric))
     return Best(first.params, first.score, record.run_id, tuple(trials))
 
@@ -133,6 +128,21 @@ class Study:
         except (TypeError, ValueError):
             return
         self.study.add_trial(done)
+
+
+def attempts(study: Study, most: int, places: Any, *given: Any) -> Iterator[Any]:
+    """Each set of parameters with its score and seconds: as many as may be, one without a space.
+
+    As many are chosen at once as the places that work want.
+    """
+    done, most = 0, most if study.space else 1
+    while done < most:
+        numbers = range(done, min(done + places.at_once, most))
+        chosen = [study.proposed() if number else study.start for number in numbers]
+        for params, found in zip(chosen, places.each(tried, chosen, *given), strict=True):
+            study.learn(params, found[0])
+            yield params, found
+        done += len(chosen)
 
 
 def distribution(name: str, space: Space) -> Any:

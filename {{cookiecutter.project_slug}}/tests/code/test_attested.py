@@ -75,7 +75,7 @@ def test_an_unsigned_image_is_refused(tool: Any) -> None:
     with pytest.raises(SystemExit, match="Not done: sha256:.*: not signed; .*make sign-image"):
         tool.main(places, "stage", "tried", head())
     assert not places.runs
-    places.runs = {"staging": places.pinned("tried"), "production": "sha256:serving"}
+    places.runs.update(staging=places.pinned("tried"), production="sha256:serving")
     with pytest.raises(SystemExit, match="not signed"):
         tool.main(places, "promote")
     assert places.runs["production"] == "sha256:serving"

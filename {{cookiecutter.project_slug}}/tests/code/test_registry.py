@@ -48,11 +48,11 @@ def test_the_champion_leads_to_its_run_and_scores(run: tracking.Run, trained: Tr
     mlflow = tracking.connect()
     address = f"models:/{versions.NAME}@champion"
     version = versions.client().get_model_version_by_alias(versions.NAME, "champion")
-    made = versions.client().get_run(version.run_id).data
+    data = versions.client().get_run(version.run_id).data
     rows = trained.holdout[trained.contract.inputs()].head(5)
     found = mlflow.sklearn.load_model(address).predict(rows)
     signature = mlflow.models.get_model_info(address).signature
-    assert {"git.commit", "data.sha256", "env.lock_sha256"} <= made.tags.keys() and made.params
+    assert {"git.commit", "data.sha256", "env.lock_sha256"} <= data.tags.keys() and data.params
     assert signature.inputs.input_names() == list(rows)
     assert np.array_equal(found, trained.predictions["prediction"].head(5))
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from candidates import accepted, candidate
 
-from {{ cookiecutter.package_name }} import ProjectError, publishing, registry, signatures, signing
+from {{ cookiecutter.package_name }} import ProjectError, publishing, registry, signatures, signed, signing
 from {{ cookiecutter.package_name }} import tracking, versions
 from {{ cookiecutter.package_name }}.serving import runtime
 from {{ cookiecutter.package_name }}.settings import PREFIX
@@ -56,16 +56,16 @@ def test_the_pipeline_signs_where_a_key_is_set(
     monkeypatch.setenv(f"{PREFIX}SIGNING__KEY", "own")
     registry.promote(version, accepted())
     place = publishing.SERVING / version.number
-    (place / signing.FILE).unlink()
+    (place / signed.FILE).unlink()
     registry.publish()
-    assert (place / signing.FILE).read_text(encoding="utf-8") == signing.held(version)
+    assert (place / signed.FILE).read_text(encoding="utf-8") == signing.held(version)
 
 
 CHANGES: dict[str, Callable[[Path, Path], object]] = {
     "no signature": lambda bundle, path: path.unlink(),
     "another bundle": lambda bundle, path: bundle.write_bytes(bundle.read_bytes() + b" "),
     "a stranger's": lambda bundle, path: path.write_text(
-        signatures.sign(bundle.read_bytes(), key("stranger"), signing.KIND), "utf-8"
+        signatures.sign(bundle.read_bytes(), key("stranger"), signed.KIND), "utf-8"
     ),
     "of an image": lambda bundle, path: path.write_text(
         signatures.sign(bundle.read_bytes(), "own", "image"), "utf-8"
@@ -81,15 +81,15 @@ def test_the_service_loads_nothing_unsigned(
     monkeypatch.setenv(f"{PREFIX}SIGNING__KEY", "own")
     registry.promote(version, accepted())
     place = publishing.SERVING / version.number
-    files = [place / publishing.BUNDLE, place / signing.FILE, Path(".signers")]
+    files = [place / publishing.BUNDLE, place / signed.FILE, Path(".signers")]
     before = {path: path.read_bytes() for path in files}
     for change in CHANGES.values():
-        signing.loaded(place)
+        signed.loaded(place)
         change(*files[:2])
-        with pytest.raises(ProjectError, match="bundle.json: not signed"):
+        with pytest.raises(ProjectError, match="bundle.json: not (signed|a bundle)"):
             runtime.load(place)
         for path, content in before.items():
             path.write_bytes(content)
-    (place / signing.FILE).unlink()
+    (place / signed.FILE).unlink()
     monkeypatch.setenv(f"{PREFIX}SIGNING__REQUIRED", "false")
-    signing.loaded(place)
+    signed.loaded(place)

@@ -1,15 +1,13 @@
 """Upstream: data that are too old and terms that nobody has accepted are told."""
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import tomlkit
+from posted import receiver
 from {{ cookiecutter.package_name }} import ProjectError, promises, upstream
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.sources import SOURCES, declare
@@ -51,25 +49,8 @@ def _rows(folder: Path, settings: Settings) -> Settings:
 @pytest.fixture(name="heard")
 def _heard() -> Iterator[tuple[str, list[Any]]]:
     """An address, and what is posted there."""
-    found: list[Any] = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        """Takes what is posted."""
-
-        def do_POST(self) -> None:  # pylint: disable=invalid-name  # as the base class calls it
-            """Keep it."""
-            found.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", found
-    server.shutdown()
-    server.server_close()
+    with receiver() as found:
+        yield found
 
 
 def told(rows: Settings, fresh: bool = True) -> str:

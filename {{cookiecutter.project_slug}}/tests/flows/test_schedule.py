@@ -3,10 +3,7 @@
 That a run which is killed is told, `make maturity-deep` tries.
 """
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +11,7 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
+from posted import receiver
 
 from {{ cookiecutter.package_name }} import ProjectError, tracking, versions
 from {{ cookiecutter.package_name }}.flows import schedule, steps
@@ -26,26 +24,9 @@ from {{ cookiecutter.package_name }}.training import Trained
 @pytest.fixture(name="heard")
 def _heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """What is posted to the address that the environment names."""
-    found: list[Any] = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        """Takes what is posted."""
-
-        def do_POST(self) -> None:  # pylint: disable=invalid-name  # as the base class calls it
-            """Keep it."""
-            found.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Receiver)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv(schedule.WEBHOOK, f"http://127.0.0.1:{server.server_port}")
-    yield found
-    server.shutdown()
-    server.server_close()
+    with receiver() as (address, found):
+        monkeypatch.setenv(schedule.WEBHOOK, address)
+        yield found
 
 
 @pytest.fixture(name="deployment", scope="module")

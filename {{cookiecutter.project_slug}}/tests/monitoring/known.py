@@ -1,4 +1,4 @@
-"""Logged predictions of a published champion, and what became of them, of the configured problem."""
+"""Logged predictions of a published champion and what became of them, of any problem."""
 
 import json
 from datetime import UTC, datetime

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from {{ cookiecutter.package_name }} import history, lineage, tracking, versions
+from {{ cookiecutter.package_name }} import history, lineage, tracking
 from {{ cookiecutter.package_name }}.history import Entry
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.tracking import Run

@@ -28,8 +28,8 @@ CLASSES = ["ja", "nein", "größer"]
 
 def contract(kind: Any) -> Contract:
     """One input, and a target of this kind."""
-    known = {"größe": Column(kind="number", role="feature")}
-    return Contract(columns=known | {"ziel": Column(kind=kind, role="target")})
+    columns = {"größe": Column(kind="number", role="feature")}
+    return Contract(columns=columns | {"ziel": Column(kind=kind, role="target")})
 
 
 def answered(count: int, seed: int, problem: str, shift: float = 0) -> Joined:

@@ -1,4 +1,4 @@
-"""Backends: on two workers all comes to the same, in the same order, also where one of them dies."""
+"""Backends: on two workers all comes to the same, in the same order, also where one dies."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""Batch: part by part as in one go; a row that breaks the contract is numbered through all files."""
+"""Batch: part by part as in one go; a row that breaks the contract is numbered through files."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -43,7 +43,7 @@ def test_without_a_key_nobody_is_heard(client: TestClient, started: list[Any]) -
         for headers in ({"Authorization": ""}, {"Authorization": "Bearer guessed"}):
             assert client.post(path, json={"cause": "drift"}, headers=headers).status_code == 401
     assert client.get("/health", headers={"Authorization": ""}).json() == {"status": "alive"}
-    assert started == [] and ledger.entries() == []
+    assert not started and not ledger.entries()
 
 
 @pytest.mark.usefixtures("folder")
@@ -88,7 +88,7 @@ def test_what_cannot_be_looked_up_is_told(
         409,
         "no report on drift; run: make drift",
     )
-    assert ledger.entries() == []
+    assert not ledger.entries()
 
 
 def test_a_body_that_is_too_large_is_not_read(client: TestClient, settings: Settings) -> None:

@@ -37,7 +37,7 @@ def judged(settings: Settings, happened: Any = CAUSE, hours: float = 0, **more: 
 def test_drift_gives_one_run_and_its_cause_is_on_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The pipeline runs once, with tags; the ledger holds beginning and end, and the same cause is known."""
+    """The pipeline runs once, with tags; the ledger holds both ends and knows the same cause."""
     seen: list[dict[str, str]] = []
     monkeypatch.setattr(training, "main", lambda _: seen.append(given_tags()))
     entry = judged(settings)
@@ -80,7 +80,7 @@ def test_broken_data_start_nothing_and_somebody_is_told(
 def test_two_who_are_told_at_once_start_one_run(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both replicas of Alertmanager, two receivers: a lock of the file lets one decide at a time."""
+    """Both replicas of Alertmanager, two receivers: a lock of the file lets one decide at once."""
     pause = threading.Event()  # reading the data takes a while, in which the others come
     monkeypatch.setattr(veto, "faults", lambda *_: [] if not pause.wait(0.05) else ["never"])
     threads = [threading.Thread(target=judged, args=(settings,)) for _ in range(6)]

@@ -2,19 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 
 import sqlalchemy as sql
 from sqlalchemy.schema import CreateTable
 
 from .. import ProjectError
-from ..contract import Breach, Column, Contract, read_contract
-from ..prediction import broken, converted
-from ..reading import read_table
 from ..serving.store import TABLE
-from ..settings import load
-from ..validation import breaches
 from .archive import IDS, Archive
 
 REQUEST, ROW, KNOWN, INFLUENCED = "request_id", "row", "known_at", "influenced"

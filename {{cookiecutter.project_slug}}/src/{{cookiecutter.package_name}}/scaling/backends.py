@@ -9,7 +9,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from importlib import import_module
 from typing import Any
@@ -21,7 +21,7 @@ from .alike import asked, facts, itself
 
 AHEAD = 2  # items for each worker: one that is worked on, one that waits
 PATIENCE = 60  # seconds in which a scheduler answers
-RESTART = 300  # seconds after which a worker is there again: its imports take long on a busy machine
+RESTART = 300  # seconds after which a worker is there again; on a busy machine imports take long
 PATIENT = {
     # Imports take a worker's whole attention, on a busy machine for long: they come before it
     # joins, and nobody takes it for dead meanwhile.
@@ -33,7 +33,7 @@ WAY_OUT = 'or set [scale] backend = "local" (improvement.toml)'
 OPEN: ContextVar["Cluster | None"] = ContextVar("OPEN", default=None)
 
 
-class Local(Here):
+class Local(Here):  # pylint: disable=too-few-public-methods  # as the class that it is
     """This process."""
 
     def __init__(self, wanted: Scale) -> None:
@@ -112,18 +112,21 @@ def ended(wait: Callable[..., Any], future: Any) -> bool:
     return True
 
 
-@contextmanager
-def opened(settings: Settings) -> Iterator[Any]:
+def opened(settings: Settings) -> AbstractContextManager[Any]:
     """Where the settings say that items are worked on; within this another one is the same.
 
     Raises ProjectError where a cluster cannot be had, or its workers have other versions.
     """
-    if settings.scale.backend == "local" or OPEN.get():
-        alone = settings.scale.backend == "local"
-        yield Local(settings.scale) if alone else OPEN.get()
-        return
-    with connected(settings.scale) as client:
-        token = OPEN.set(Cluster(client, settings.scale))
+    if settings.scale.backend == "local":
+        return nullcontext(Local(settings.scale))
+    return nullcontext(OPEN.get()) if OPEN.get() else started(settings.scale)
+
+
+@contextmanager
+def started(wanted: Scale) -> Iterator[Any]:
+    """A cluster that is used within this, also where it is asked for again."""
+    with connected(wanted) as client:
+        token = OPEN.set(Cluster(client, wanted))
         try:
             yield OPEN.get()
         finally:

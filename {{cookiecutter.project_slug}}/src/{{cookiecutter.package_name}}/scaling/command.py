@@ -47,14 +47,12 @@ def timed(work: Callable[[Settings], Any], settings: Settings) -> Timed:
 
 def work_of(settings: Settings, contract: Contract, folder: Path, many: int) -> Work:
     """The trials of a search, a backtest where the rows have times, and a batch of many rows."""
-    frame = read_data(settings)
+    frame, study = read_data(settings), Study(contract, settings)
     rows = learnable(frame, contract, settings)
     part = parts(rows, contract, settings)
-    study = Study(contract, settings)
     tries = max(settings.scale.at_once, settings.scale.workers) if study.space else 1
     chosen = [study.start, *(study.proposed() for _ in range(tries - 1))]
-    model = fit(*split(rows, contract, settings), contract, settings)
-    saved = {"model": model.model, "contract": contract, "version": model.version}
+    saved = bundle(rows, contract, settings)
     source = longer(frame, folder / KEPT, many)
 
     def trials(settings: Settings) -> list[str]:
@@ -70,6 +68,12 @@ def work_of(settings: Settings, contract: Contract, folder: Path, many: int) -> 
     if contract.names("time"):
         found["backtest"] = lambda it: str(backtest(rows, contract, it))
     return found | {f"batch of {many:,} rows": batch}
+
+
+def bundle(rows: pd.DataFrame, contract: Contract, settings: Settings) -> dict[str, Any]:
+    """A model of these rows, as `make train` saves it."""
+    model = fit(*split(rows, contract, settings), contract, settings)
+    return {"model": model.model, "contract": contract, "version": model.version}
 
 
 def longer(frame: pd.DataFrame, path: Path, many: int) -> Path:
@@ -90,7 +94,7 @@ def compared(work: Work, settings: Settings) -> Iterator[tuple[str, Timed, Timed
     """Each piece of work here and, right after, on the workers, which are warm by then."""
     alone, there = changed(settings, backend="local"), changed(settings, backend="dask")
     with opened(there):
-        next(iter(work.values()))(there)
+        list(work.values())[0](there)
         for name, it in work.items():
             yield name, timed(it, alone), timed(it, there)
 
@@ -124,9 +128,10 @@ def main(arguments: list[str]) -> None:
     where = "workers" if settings.scale.address else f"{settings.scale.workers} workers"
     print(f"{'':28}{'here':>10}{where:>10}{'faster':>8}", flush=True)
     with tempfile.TemporaryDirectory() as name:
-        work = work_of(settings, contract, Path(name), many)
+        work, seconds = work_of(settings, contract, Path(name), many), 0.0
         for what, alone, there in compared(work, settings):
             print(line(what, alone, there), flush=True)
-    seen = Measured(many / alone.processor, stored(read_data(settings), contract, settings))
+            seconds = alone.processor  # in the end that of the batch
+    seen = Measured(many / seconds, stored(read_data(settings), contract, settings))
     print(f"One processor: {seen.rows:,.0f} rows of the batch in a second of its time\n")
     print(told(planned(seen, settings.costs), seen, settings.costs))

@@ -25,7 +25,7 @@ from .world import World, broken
 
 REQUESTS, ROWS = 120, 5  # requests on a day, and rows of each
 CHANGE, LAST = 2, 18  # the day on which something changes, and the last one
-LOOKS = (1, 8)  # the days in whose evening drift and quality are looked at
+LOOK = 8  # the day in whose evening drift and quality are looked at
 EVENING = 0.9
 DELAY = 1  # days until it is known what became of a row
 BY = "simulation"
@@ -46,7 +46,7 @@ class Days:
             rolling = decisions.running() is not None
             self.traffic(day)
             self.evening(day)
-            if day > LOOKS[-1] and not rolling:
+            if day > LOOK and not rolling:
                 break
         return day
 
@@ -80,7 +80,7 @@ class Days:
             self.outcomes(day - DELAY)
         if decisions.running():
             stepping.step(load())
-        if day in LOOKS:
+        if day == LOOK or day in self.scenario.before:
             self.look(day)
 
     def outcomes(self, day: int) -> None:
@@ -105,7 +105,7 @@ class Days:
         settings = load()
         drift.compare(settings.drift, settings.serving.log, settings.seed)
         report = quality.look(settings, self.clock.now)
-        for kind in self.scenario.causes if day == LOOKS[-1] else ():
+        for kind in self.scenario.causes if day == LOOK else ():
             if kind != "quality" or report.found:
                 self.judge(kind)
 

@@ -32,7 +32,8 @@ class Scenario:
 
     `new`: the share of rows of the new part.  `changed`: the part whose answer is another one.
     `damaged`: the candidate's files break after the gate has accepted it.  `causes`: what a
-    training is started for; `either`: what may come out either way.
+    training is started for; `either`: what may come out either way; `before`: days on which drift
+    and quality are looked at too, though nothing is done about them.
     """
 
     title: str
@@ -44,6 +45,7 @@ class Scenario:
     damaged: bool = False
     causes: tuple[Kind, ...] = ("drift", "quality")
     either: tuple[str, ...] = ()
+    before: tuple[int, ...] = ()
 
 
 SCENARIOS = {
@@ -51,6 +53,7 @@ SCENARIOS = {
     "covariate_drift": Scenario(
         "Rows come that nobody asked about before: found, learned, brought into use by steps",
         CALM | RENEWED | {"drift found": "yes"},
+        before=(1,),
         new=DRIFTED,
         either=("loss found",),
     ),

@@ -42,7 +42,7 @@ class Service:
         self.settings = settings
         self.asked, self.url = 0, ""
         self._server: Any = None
-        self._thread = Thread()
+        self._thread: Any = None
         self.failed: list[str] = []
 
     def __enter__(self) -> "Service":
