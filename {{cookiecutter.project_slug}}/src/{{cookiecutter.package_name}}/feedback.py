@@ -59,7 +59,7 @@ def feed(settings: Settings, contract: Contract, archive: Outcomes) -> tuple[Pat
 def following(used: list[str]) -> int:
     """The number of the next file: no number comes twice, also where the log is another one."""
     names = [*used, *tomlkit.parse(SOURCES.read_text("utf-8")).get(MARK, {}).get("files", {})]
-    return 1 + max([int(it[1]) for name in names if (it := NUMBER.search(name))], default=0)
+    return 1 + max((int(it[1]) for name in names if (it := NUMBER.search(name))), default=0)
 
 
 def complete(place: Path, archive: Outcomes, data: Data, contract: Contract) -> None:

@@ -86,7 +86,7 @@ def test_the_service_loads_nothing_unsigned(
     for change in CHANGES.values():
         signed.loaded(place)
         change(*files[:2])
-        with pytest.raises(ProjectError, match="bundle.json: not (signed|a bundle)"):
+        with pytest.raises(ProjectError, match="bundle.json: not signed"):
             runtime.load(place)
         for path, content in before.items():
             path.write_bytes(content)

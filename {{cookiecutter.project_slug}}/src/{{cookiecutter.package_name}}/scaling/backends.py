@@ -125,6 +125,7 @@ def opened(settings: Settings) -> AbstractContextManager[Any]:
 @contextmanager
 def started(wanted: Scale) -> Iterator[Any]:
     """A cluster that is used within this, also where it is asked for again."""
+    # `connected` leaves all that it enters: pylint: disable=contextmanager-generator-missing-cleanup
     with connected(wanted) as client:
         token = OPEN.set(Cluster(client, wanted))
         try:

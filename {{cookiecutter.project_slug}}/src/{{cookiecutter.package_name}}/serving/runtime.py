@@ -85,6 +85,8 @@ def load(folder: Path) -> Loaded:
     Raises ProjectError where a file is missing, is not the one that was exported, cannot be run, or
     is refused by what has joined.
     """
+    for refuse in observers("loaded"):
+        refuse(folder)
     bundle = read_bundle(folder)
     try:
         contract, runtime = Contract(**bundle["contract"]), str(bundle["runtime"])
@@ -93,8 +95,6 @@ def load(folder: Path) -> Loaded:
         bundle["names"] = [str(label) for label in bundle["classes"] or []]
     except (KeyError, TypeError, ValueError) as error:
         raise ProjectError(f"{folder / BUNDLE}: not a bundle of this service: {error!r}") from error
-    for refuse in observers("loaded"):
-        refuse(folder)
     build = compiled if runtime == "onnx" else native
     try:
         return Loaded(bundle, contract, build(content, contract))
