@@ -18,7 +18,7 @@ $(BIN)/.ready: pyproject.toml uv.lock
 	@echo "Installing the template's tools into .venv ..."; $(UV) sync --quiet --locked
 	@touch $@
 
-demo: setup ## generate a level-2 project in demo/: train, gate, serve, predict, roll back
+demo: setup ## in demo/: train, gate, serve, predict, roll back at level 2; the loop of level 4, simulated
 	@$(BIN)/python tools/demo.py
 
 new: setup ## [OUT=folder]: ask the questions and generate a project (default: beside this folder)

@@ -505,6 +505,7 @@ LEANING = {
     "model.slices": {"gov.risk"},
     "monitor.alerts": {"gov.risk", "monitor.staleness"},
     "monitor.metrics": {
+        "gov.risk",
         "pipeline.schedule",
         "serving.fallback",
         "serving.load",

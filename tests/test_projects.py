@@ -30,7 +30,10 @@ def own_data(path: Path, rows: int = 400) -> None:
 
 
 def test_the_demo_runs_in_an_empty_clone_with_an_empty_home(tmp_path: Path, template: Path) -> None:
-    """`make demo` trains two models, serves the better one and goes back; also the second time."""
+    """`make demo` trains two models, serves the better one, goes back, and ends with the loop.
+
+    Also the second time.
+    """
     clone, home = tmp_path / "clone", tmp_path / "home"
     home.mkdir()
     ok("git", "clone", "--quiet", str(template), str(clone), at=tmp_path)
@@ -41,6 +44,7 @@ def test_the_demo_runs_in_an_empty_clone_with_an_empty_home(tmp_path: Path, temp
         served = re.findall(r'"model_version": "(\w+)"', printed)
         champions = re.findall(r"Champion: version \d, model (\w+)", printed)
         assert served == champions[::-1] and len(set(served)) == 2
+        assert "rollout: promote v2" in printed and " requests, 0 failed; serves v2" in printed
         last = [line.split()[:2] for line in printed.splitlines()[-3:]]
         assert last == [["cd", "demo/flight-delays"], ["make", "serve"], ["make", "contract"]]
     (clone / "demo/flight-delays/README.md").write_text("mine", encoding="utf-8")

@@ -1,4 +1,8 @@
-"""`make demo`: a level-2 project that trains, gates, serves, predicts and rolls back."""
+"""`make demo`: a project that trains, gates, serves, predicts and rolls back; and the whole loop.
+
+The first is of level 2.  The loop, of level 4, is simulated: data shift, drift, a training, the
+gate, a canary, a promotion.
+"""
 
 import json
 import os
@@ -18,7 +22,8 @@ from cookiecutter.main import cookiecutter
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 FOLDER = TEMPLATE / "demo"
-LEVEL = "2"
+NAME = "flight-delays"
+LOOP = "covariate_drift"  # of the six scenarios of `make simulate` the one that goes all the way
 PREFIX = "FLIGHT_DELAYS_"
 HASTY = {f"{PREFIX}TUNING__TRIALS": "1", f"{PREFIX}MODEL": '{"max_iter": 5}'}
 PATIENCE = 30  # seconds in which the service has to answer, and to follow a rollback
@@ -43,19 +48,24 @@ def edited(project: Path) -> bool:
     return bool(status.stdout.strip()) or count.stdout.strip() != "1"
 
 
-def generated(project: Path) -> None:
-    """Generate the project and commit it; one that somebody has changed is left alone."""
+def free(project: Path) -> None:
+    """Make room for a project; one that somebody has changed is left alone."""
     if project.exists() and edited(project):
         sys.exit(f"{project} has changes of yours; move it away, then run make demo again")
     if project.exists():
         shutil.rmtree(project)
-    print(f"Generating a level-{LEVEL} project in {project} ...", flush=True)
+
+
+def generated(project: Path, level: str) -> None:
+    """Generate a project of a level and commit it."""
+    place = project.relative_to(TEMPLATE)
+    print(f"\nGenerating a level-{level} project in {place} ...", flush=True)
     cookiecutter(
         str(TEMPLATE),
         no_input=True,
         default_config=True,
-        extra_context={"maturity_level": LEVEL},
-        output_dir=str(FOLDER),
+        extra_context={"maturity_level": level},
+        output_dir=str(project.parent),
     )
     for arguments in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "-m", "Start"]):
         subprocess.run([*GIT, *arguments], cwd=project, check=True)
@@ -103,10 +113,12 @@ def predicted(address: str, row: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    """A hasty model, a better one, a service that follows them, and a way back."""
+    """A hasty model, a better one, a service that follows them, and a way back; then the loop."""
     started = time.perf_counter()
-    project = FOLDER / "flight-delays"
-    generated(project)
+    project, loop = FOLDER / NAME, FOLDER / "level-4" / NAME
+    for made in (project, loop):
+        free(made)
+    generated(project, "2")
     make = ("make", "--no-print-directory")
     shown(*make, "pipeline", at=project, **HASTY)
     shown(*make, "pipeline", at=project)
@@ -121,7 +133,10 @@ def main() -> None:
         if predicted(address, row) == newer:
             sys.exit("the service did not follow the rollback")
     seconds = time.perf_counter() - started
-    print(f"\nFrom nothing to a served model and back in {seconds:.0f} s.  Next:")
+    print(f"\nFrom nothing to a served model and back in {seconds:.0f} s.")
+    generated(loop, "4")
+    shown(*make, "simulate", f"SCENARIO={LOOP}", at=loop)
+    print(f"\nAll six scenarios: make simulate in {loop.relative_to(TEMPLATE)}.  Next:")
     print(f"  cd {project.relative_to(Path.cwd())}")
     print("  make serve                                     # and http://127.0.0.1:8000/docs")
     print("  make contract DATA=your.csv TARGET=its-column  # your own data; then make pipeline")

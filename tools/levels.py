@@ -23,9 +23,7 @@ HEAD = """# Levels
 For everyone who chooses a level, or wonders whether to climb.
 """
 AFTER = """
-Levels 3 and 4 are on the way: a project generated at one of them records the level, holds what is built,
-and gets the rest by a climb to a newer version of the template. Files are those that a person reads;
-packages are those that the lock of scikit-learn names, with all that they need and the tools of developers.
+Files are those that a person reads; packages are those that the lock of scikit-learn names, with all that they need and the tools of developers.
 
 A level is a preset over *capabilities*: `capabilities.yml` lists every one with its level, its files and
 the condition under which it applies. `make maturity` in a project says which of them are there, and
@@ -110,7 +108,7 @@ def size(level: int) -> str:
     """How many files a person reads at a level, and how many packages its lock names."""
     tree = (TEMPLATE / f"tests/trees/level-{level}.txt").read_text(encoding="utf-8").split("\n")
     read = [name for name in tree if name and not name.startswith(UNREAD)]
-    lock = TEMPLATE / f"templates/locks/scikit-learn-{min(max(level, 1), 2)}.lock"
+    lock = TEMPLATE / f"templates/locks/scikit-learn-{max(level, 1)}.lock"
     packages = len(re.findall(r"^\[\[package\]\]", lock.read_text(encoding="utf-8"), re.M)) - 1
     return f"{len(read)} files" + (f", {packages} packages" if level else ", no lock")
 
