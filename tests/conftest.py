@@ -29,7 +29,7 @@ CHOICES = {
     if isinstance(choices, list) and not name.startswith("_")
 }
 LEVELS = sorted(CHOICES["maturity_level"])
-BUILT = ["0", "1", "2", "3"]
+BUILT = ["0", "1", "2", "3", "4"]
 FIXED = {"author_name": "Ada Lovelace", "author_email": "ada@example.com", "python_version": "3.11"}
 
 Generate = Callable[..., Path]

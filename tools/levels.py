@@ -23,7 +23,8 @@ HEAD = """# Levels
 For everyone who chooses a level, or wonders whether to climb.
 """
 AFTER = """
-Files are those that a person reads; packages are those that the lock of scikit-learn names, with all that they need and the tools of developers.
+Files are those that a person reads; packages are those that the lock of scikit-learn names, with all that they
+need and the tools of developers.
 
 A level is a preset over *capabilities*: `capabilities.yml` lists every one with its level, its files and
 the condition under which it applies. `make maturity` in a project says which of them are there, and

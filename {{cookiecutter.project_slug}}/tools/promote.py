@@ -7,6 +7,7 @@ asked to production; `unstage` stops staging.  Each attempt is a line of deploym
 import getpass
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -62,7 +63,7 @@ def approved(places: Any) -> None:
         asked = ["make", "--silent", "approved"]
         done = subprocess.run(asked, capture_output=True, text=True, check=False)
         if done.returncode:
-            said = (done.stderr or done.stdout).partition("\nmake: ")[0]
+            said = re.split(r"\nmake(?:\[\d+\])?: ", done.stderr or done.stdout)[0]
             raise places.Refused(said.removeprefix("Error: ").strip())
 
 

@@ -47,7 +47,8 @@ def _made(folder: Path) -> Settings:
     (folder / "data/1.csv").write_text("".join([HEAD, *ROWS]), encoding="utf-8", newline="")
     (folder / "data/2.csv").write_text(HEAD + "C;z;1;0\n", encoding="utf-8", newline="")
     (folder / "contract.toml").write_text(written(contract()), encoding="utf-8")
-    settings = load(data={"path": "data/*.csv", "separator": ";", "decimal": ","})
+    marks = {"encoding": "utf-8", "separator": ";", "decimal": ","}
+    settings = load(data={"path": "data/*.csv"} | marks)
     declare(settings)
     return settings
 

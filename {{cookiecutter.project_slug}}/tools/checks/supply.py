@@ -32,8 +32,9 @@ def supplied(repository: Repository) -> Iterator[str]:
         return
     yield from without(repository, "sbom.py", "locked", "model", "data")
     yield from without(repository, "signing.py", "signatures.sign", "signatures.signer")
+    yield from without(repository, "signed.py", "signatures.signer")
     for door, why in DOORS.items():
-        door_line = rf'^"[^"]+\.{door}"\.signing = "[^"]+\.signing:\w+"'
+        door_line = rf'^"[^"]+\.{door}"\.signing = "[^"]+\.sign(?:ed|ing):\w+"'
         if not re.search(door_line, repository.text("pyproject.toml"), re.MULTILINE):
             yield f"pyproject.toml: no door {door} for signing: {why}"
     if "required" not in (repository.parsed("improvement.toml") or {}).get("signing", {}):
