@@ -42,13 +42,30 @@ os.environ.setdefault("SKIP", "pylint")
 DRAW = os.environ.setdefault("DRAW", str(random.SystemRandom().randrange(10**6)))
 
 
+# Files that take minutes come first, so that no process waits for the other at the end.
+LONG = (
+    "projects maturity_deep level_3_kubernetes level_3_stack level_2_ci level_2_delivery level_3_drill"
+    " level_4_simulation maturity level_2_pipeline level_2_registry adopt_hooks level_2_serving"
+).split()
+
+
+def place(item: pytest.Item) -> int:
+    """Where the file of a test comes."""
+    name = item.path.stem.removeprefix("test_")
+    return LONG.index(name) if name in LONG else len(LONG)
+
+
 def pytest_report_header() -> str:
     """How to repeat what was drawn."""
     return f"DRAW={DRAW} draws the same faults again, DRAW=all plants every one of them"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of tests marked `drawn(n)` keep n with parameters drawn at random: they plant faults of a kind."""
+    """Long files first.  Of tests marked `drawn(n)` keep n with parameters drawn at random.
+
+    They plant faults of a kind.
+    """
+    items.sort(key=place)
     groups: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items if DRAW != "all" else []:
         if item.get_closest_marker("drawn"):
