@@ -680,8 +680,8 @@ MACHINES = [
             "the search chooses on rows held out",
             "model.tune",
             "tuning.py",
-            "fit(parts.train, parts.validation,",
-            "fit(parts.train, parts.holdout,",
+            "given = parts.train, parts.validation,",
+            "given = parts.train, parts.holdout,",
         ),
         (
             "a step that raises is forgiven",

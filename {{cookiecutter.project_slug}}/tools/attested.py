@@ -75,7 +75,7 @@ def stated(image: str, commit: str) -> str:
             "subject": [{"name": image, "digest": {"sha256": digest_of(image)}}],
             "predicateType": f"urn:{PACKAGE.name}:image:v1",
             "predicate": {
-                "commit": git("rev-parse", f"{commit}^{{commit}}"),
+                "commit": git("rev-parse", f"{commit}^0"),
                 "files": held,
                 "time": datetime.now(UTC).isoformat(timespec="seconds"),
             },

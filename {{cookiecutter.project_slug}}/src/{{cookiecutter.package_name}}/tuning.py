@@ -1,4 +1,4 @@
-"""Tuning: a search for the parameters of the model.  The only file that imports optuna.
+"""Tuning: a search for the parameters of the model.
 
 Trials learn from the rows for training and are compared on those for validation; the held-out rows
 are not looked at.  The same rows, settings and seed give the same search.
@@ -10,16 +10,13 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Self
 
-from . import ProjectError, mapped, tracking
+from . import mapped, tracking
 from .contract import Contract
 from .prediction import LOWER_IS_BETTER
-from .problem import build_model
-from .sections import Space
 from .settings import Settings
 from .split import Parts
+from .study import Study
 from .training import fit
-
-FEWEST_RANDOM = 3  # trials that only look around before the sampler draws on what it has seen
 
 
 @dataclass(frozen=True)
@@ -83,53 +80,6 @@ def changed(settings: Settings, params: Mapping[str, Any]) -> Settings:
     return settings.model_copy(update={"model": {**settings.model, **params}})
 
 
-def parameters(model: Any) -> dict[str, Any]:
-    """Every parameter of a model by its own name, whatever the model is wrapped in."""
-    found = model.get_params(deep=True)
-    return {name.rsplit("__", 1)[-1]: found[name] for name in sorted(found, reverse=True)}
-
-
-class Study:
-    """Proposes parameters from the space of the settings: Optuna's TPE, seeded.
-
-    `start` holds what the settings say of the parameters in the space.
-    """
-
-    def __init__(self, contract: Contract, settings: Settings) -> None:
-        import optuna  # pylint: disable=import-outside-toplevel  # heavy, and only a search needs it
-
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        known = parameters(build_model(contract, settings))
-        if unknown := [name for name in settings.tuning.space if name not in known]:
-            raise ProjectError(
-                f"[tuning.space]: {', '.join(unknown)}: no parameter of the model; known are"
-                f" {', '.join(sorted(known))} (pipeline.toml)"
-            )
-        self.optuna = optuna
-        self.space = {
-            name: distribution(name, values) for name, values in settings.tuning.space.items()
-        }
-        self.start = {name: known[name] for name in self.space}
-        self.study = optuna.create_study(
-            direction="minimize" if settings.metric in LOWER_IS_BETTER else "maximize",
-            sampler=optuna.samplers.TPESampler(seed=settings.seed, n_startup_trials=FEWEST_RANDOM),
-        )
-
-    def proposed(self) -> dict[str, Any]:
-        """The next parameters to try."""
-        return dict(self.study.ask(self.space).params)
-
-    def learn(self, params: dict[str, Any], score: float) -> None:
-        """Take a score into account, where it is defined and the space holds the parameters."""
-        try:
-            done = self.optuna.trial.create_trial(
-                params=params, distributions=self.space, value=score
-            )
-        except (TypeError, ValueError):
-            return
-        self.study.add_trial(done)
-
-
 def attempts(study: Study, most: int, places: Any, *given: Any) -> Iterator[Any]:
     """Each set of parameters with its score and seconds: as many as may be, one without a space.
 
@@ -143,23 +93,6 @@ def attempts(study: Study, most: int, places: Any, *given: Any) -> Iterator[Any]
             study.learn(params, found[0])
             yield params, found
         done += len(chosen)
-
-
-def distribution(name: str, space: Space) -> Any:
-    """The values of a parameter, as Optuna has them.  ProjectError where there are none."""
-    from optuna import distributions  # pylint: disable=import-outside-toplevel  # as above
-
-    low, high = space.low, space.high
-    try:
-        if space.choices:
-            return distributions.CategoricalDistribution(space.choices)
-        if low is None or high is None:
-            raise ValueError("low and high, or choices, are needed")
-        if isinstance(low, int) and isinstance(high, int):
-            return distributions.IntDistribution(low, high, log=space.log)
-        return distributions.FloatDistribution(low, high, log=space.log)
-    except ValueError as error:
-        raise ProjectError(f"[tuning.space.{name}]: {error} (pipeline.toml)") from error
 
 
 class Record:

@@ -8,8 +8,8 @@ from uuid import uuid4
 import pytest
 from candidates import accepted, candidate
 
-from {{ cookiecutter.package_name }} import ProjectError, publishing, registry, signatures, signed, signing
-from {{ cookiecutter.package_name }} import tracking, versions
+from {{ cookiecutter.package_name }} import ProjectError, publishing, registry, signatures, signed
+from {{ cookiecutter.package_name }} import signing, tracking, versions
 from {{ cookiecutter.package_name }}.serving import runtime
 from {{ cookiecutter.package_name }}.settings import PREFIX
 from {{ cookiecutter.package_name }}.versions import Version

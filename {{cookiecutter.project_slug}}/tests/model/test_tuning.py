@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, tracking, tuning
+from {{ cookiecutter.package_name }} import ProjectError, study, tracking, tuning
 from {{ cookiecutter.package_name }}.contract import Contract
 from {{ cookiecutter.package_name }}.prediction import LOWER_IS_BETTER
 from {{ cookiecutter.package_name }}.problem import build_model
@@ -78,7 +78,7 @@ def test_the_first_trial_is_what_the_settings_say(
     best: tuning.Best, contract: Contract, few: Settings
 ) -> None:
     """So a search never ends with worse parameters than those that are there."""
-    now = tuning.parameters(build_model(contract, few))
+    now = study.parameters(build_model(contract, few))
     assert best.trials[0].params == {name: now[name] for name in few.tuning.space}
 
 
@@ -97,7 +97,7 @@ def test_the_parameters_reach_the_model(
     """A model built with the parameters of a trial has them."""
     for trial in best.trials:
         built = build_model(contract, tuning.changed(few, trial.params))
-        assert trial.params.items() <= tuning.parameters(built).items()
+        assert trial.params.items() <= study.parameters(built).items()
 
 
 def test_a_parameter_that_the_model_does_not_know_is_named(
@@ -106,7 +106,7 @@ def test_a_parameter_that_the_model_does_not_know_is_named(
     """It ends the search before the first trial, and the parameters that there are are listed."""
     tuned = Tuning(trials=2, space={"no_such_parameter": Space(low=1, high=2)})
     with pytest.raises(ProjectError, match="no_such_parameter: no parameter of the model; known"):
-        tuning.Study(contract, few.model_copy(update={"tuning": tuned}))
+        study.Study(contract, few.model_copy(update={"tuning": tuned}))
 
 
 @pytest.mark.parametrize(
@@ -115,11 +115,11 @@ def test_a_parameter_that_the_model_does_not_know_is_named(
 def test_a_space_without_values_is_named(space: Space) -> None:
     """A parameter needs a low and a greater high, or choices; for a logarithm both above 0."""
     with pytest.raises(ProjectError, match=r"\[tuning.space.depth\]"):
-        tuning.distribution("depth", space)
+        study.distribution("depth", space)
 
 
 def test_a_space_holds_whole_numbers_numbers_or_choices() -> None:
     """Two whole numbers give whole ones, else fractions; choices are those that are listed."""
     kinds = [Space(low=1, high=8), Space(low=1.0, high=8), Space(choices=["a", "b"])]
-    found = [type(tuning.distribution("depth", it)).__name__ for it in kinds]
+    found = [type(study.distribution("depth", it)).__name__ for it in kinds]
     assert found == ["IntDistribution", "FloatDistribution", "CategoricalDistribution"]

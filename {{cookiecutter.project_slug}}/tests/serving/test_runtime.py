@@ -54,7 +54,7 @@ def test_a_flipped_byte_is_refused(copied: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ProjectError, match=f"{path.name}: sha256 is .* it was changed"):
+    with pytest.raises(ProjectError, match=f"{path.name}: sha256 is .* changed after"):
         load(copied)
 
 

@@ -18,8 +18,9 @@ from ..prediction import ROWS, write
 from ..problem import read_data
 from ..settings import Settings, load
 from ..split import parts
+from ..study import Study
 from ..training import fit, learnable, split
-from ..tuning import Study, tried
+from ..tuning import tried
 from .arithmetic import Measured, planned, told
 from .backends import opened
 from .batch import scored

@@ -123,8 +123,7 @@ def verified(path: Path, sha256: str) -> bytes:
     found = hashlib.sha256(content).hexdigest()
     if found != sha256:
         wrong = f"sha256 is {found[:12]}…, {BUNDLE} says {sha256[:12]}…"
-        told = "it was changed after the export; publish the version again"
-        raise ProjectError(f"{path}: {wrong}: {told}")
+        raise ProjectError(f"{path}: {wrong}: changed after the export; publish the version again")
     return content
 
 

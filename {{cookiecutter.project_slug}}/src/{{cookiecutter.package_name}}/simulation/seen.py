@@ -45,13 +45,8 @@ def story(name: str, scenario: Scenario, service: Service, texts: list[tuple[flo
         asked = pd.DataFrame(archive.traffic(START), columns=["time", "model", "rows", "ms"])
         live = lived(archive, settings, list(asked["model"].unique()))
     seen = facts(verdicts, reports, service, texts)
-    about = {
-        "requests": service.asked,
-        "failed": service.failed,
-        "metric": settings.metric,
-        "promised": promised(reports, settings.metric),
-        "effect": settings.drift.effect,
-    }
+    about = {"requests": service.asked, "failed": service.failed, "metric": settings.metric}
+    about |= {"promised": promised(reports, settings.metric), "effect": settings.drift.effect}
     events = sorted([*found(verdicts, reports), *decided(), *texts], key=lambda it: it[0])
     return Story(
         name,
