@@ -516,9 +516,10 @@ LEANING = {
     "monitor.staleness": {"pipeline.scaleout"},
     "pipeline.flow": {"gov.risk"},
     "registry.gate": {"gov.audit", "gov.risk"},
-    "repo.entrypoint": {"gov.audit", "pipeline.scaleout", "registry.approval"},
+    "repo.entrypoint": {"gov.audit", "gov.supply", "pipeline.scaleout", "registry.approval"},
     "serving.canary": {
         "gov.audit",
+        "gov.supply",
         "monitor.quality",
         "monitor.slo",
         "pipeline.scaleout",

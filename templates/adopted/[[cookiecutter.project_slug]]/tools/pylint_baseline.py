@@ -1,4 +1,4 @@
-# This file comes from a template: whatever style the repository has, its formatters and linters leave it alone.
+# This file comes from a template: formatters and linters of the repository leave it alone.
 # fmt: off
 # yapf: disable
 # ruff: noqa
