@@ -30,6 +30,8 @@ def quality(repository: Repository) -> Iterator[str]:
     """Outcomes are joined and judged; an alert asks for the verdict; rows go back into the data."""
     yield from without(repository, "monitoring/quality.py", "joined", "losses", "write")
     yield from without(repository, "feedback.py", "rows_of", "written", "declare")
+    if not (repository.parsed("improvement.toml") or {}).get("quality"):
+        yield "improvement.toml: [quality] does not say how much worse is too much"
     yield from faulty(repository, QUALITY)
     if not any("quality_worse" in str(it["expr"]) for it in alerts(repository, QUALITY)):
         yield f"{QUALITY}: no alert asks whether the quality is worse than promised"
