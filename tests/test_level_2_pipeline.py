@@ -159,18 +159,18 @@ def test_an_error_of_the_user_is_one_error_without_a_traceback(project: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("file", "old", "new"),
     [
-        ("fit(parts.train, parts.validation,", "fit(parts.train, parts.holdout,"),
-        ("return max(defined,", "return min(defined,"),
-        ("seed=settings.seed, ", ""),
+        ("tuning.py", "given = parts.train, parts.validation,", "given = parts.train, parts.holdout,"),
+        ("tuning.py", "return max(defined,", "return min(defined,"),
+        ("study.py", "seed=settings.seed, ", ""),
     ],
 )
 def test_a_search_that_cheats_is_caught_by_the_tests_of_the_project(
-    project: Path, old: str, new: str
+    project: Path, file: str, old: str, new: str
 ) -> None:
     """Choosing by the held-out rows, taking a worse trial, and searching without a seed."""
-    plant(project / SRC / "tuning.py", old, new)
+    plant(project / SRC / file, old, new)
     fails(".venv/bin/pytest", "-q", "tests/model/test_tuning.py", at=project)
 
 
