@@ -427,8 +427,15 @@ OPTIMIZED = [
             "production without an autoscaler",
             "serving.scale",
             "overlays/scaled/production/kustomization.yaml",
-            "components: [../cpu]\n",
-            "",
+            "components: [../cpu, ",
+            "components: [",
+        ),
+        (
+            "pods that follow no plan",
+            "serving.canary",
+            "overlays/scaled/production/kustomization.yaml",
+            ", ../../rollout]",
+            "]",
         ),
         (
             "a backend that nobody knows",

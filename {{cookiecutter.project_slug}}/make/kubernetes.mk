@@ -2,6 +2,7 @@
 NAME := {{ cookiecutter.package_name | replace('_', '-') | trim('-') }}
 CHAMPION := models/serving/champion.json
 MODEL = $(shell sed -n 's/.*"version": *"\([^"]*\)".*/\1/p' $(CHAMPION) 2> /dev/null)
+MODELS = $(CHAMPION) models/serving/$(MODEL)
 PACKED = $(IMAGE)-model-$(MODEL)
 SET_IMAGE = sed 's|image: $(NAME)$$|image: $(PACKED)|'
 
@@ -19,7 +20,7 @@ deploy: packed ## [COMMIT=…] [REGISTRY=host/]: roll out commit and champion; b
 
 packed: image
 	@test -n "$(MODEL)" || { echo "$(CHAMPION): no champion, so /ready would answer 503; run: make pipeline"; exit 1; }
-	@tar -c k8s/Dockerfile $(CHAMPION) models/serving/$(MODEL) | docker build --quiet --file k8s/Dockerfile --build-arg IMAGE=$(IMAGE) --tag $(PACKED) -
+	@tar -c k8s/Dockerfile $(MODELS) | docker build --quiet --file k8s/Dockerfile --build-arg IMAGE=$(IMAGE) --tag $(PACKED) -
 	@$(if $(REGISTRY),docker push --quiet $(PACKED))
 
 manifests: ## what `make deploy` would apply

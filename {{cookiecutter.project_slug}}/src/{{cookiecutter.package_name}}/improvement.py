@@ -1,9 +1,10 @@
 """The sections of `improvement.toml`: how the project sees that it got worse, and learns again."""
 
 from itertools import pairwise
-from typing import Literal
+from pathlib import Path
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from .contract import Section
 
@@ -15,7 +16,8 @@ class Rollout(Section):
     by `key_header`.  A step takes until each model has answered `units` of them, and `minutes`.
     The candidate may fail in a share of `failures` more, take `latency` times as long, and differ
     by `shift` or lose by `loss` standard deviations before it counts as worse; `false_aborts` is
-    the share of harmless rollouts that may be aborted.
+    the share of harmless rollouts that may be aborted.  The service looks for the plan in `plans`;
+    `cluster` names the environment whose pods are given it.
     """
 
     enabled: bool = False
@@ -30,6 +32,8 @@ class Rollout(Section):
     shift: float = Field(default=0.3, ge=0)
     loss: float = Field(default=0.2, ge=0)
     capacity: int = Field(default=5_000, ge=1)
+    plans: Path = Path("models/serving")
+    cluster: Literal["", "staging", "production"] = ""
 
     @field_validator("shares")
     @classmethod
@@ -38,6 +42,14 @@ class Rollout(Section):
         if not all(0 < low < high < 1 for low, high in pairwise([*shares, (1 + shares[-1]) / 2])):
             raise ValueError("shares grow, and lie between 0 and 1: [0.05, 0.25, 0.5]")
         return shares
+
+    @model_validator(mode="after")
+    def packed(self) -> Self:
+        """A pipeline cannot begin a rollout in pods: their image needs the candidate first."""
+        if self.cluster and self.enabled:
+            told = "begin it by hand, after `make stage promote CANDIDATE=n`"
+            raise ValueError(f"cluster: not with enabled = true; {told}")
+        return self
 
 
 class Quality(Section):

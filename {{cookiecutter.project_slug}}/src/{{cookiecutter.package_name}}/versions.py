@@ -74,6 +74,15 @@ def versions() -> dict[str, Version]:
     return {version.number: version for version in known}
 
 
+def numbered(number: str) -> Version:
+    """The version of this number.  ProjectError, with those that there are, where there is none."""
+    known = versions()
+    if number not in known:
+        told = ", ".join(sorted(known, key=int)) or "none"
+        raise ProjectError(f"v{number}: no such version; there are: {told}")
+    return known[number]
+
+
 def author() -> str:
     """Who makes a version: `Name <address>`, as git would sign; else the user of the system."""
     said = tracking.git("var", "GIT_AUTHOR_IDENT")

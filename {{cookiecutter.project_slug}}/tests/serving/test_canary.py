@@ -59,7 +59,8 @@ def service(
         update={"poll_seconds": 3600, "log": f"sqlite:///{folder}/log.db"}
     )
     off = settings.fallback.model_copy(update={"switch": str(folder / "off")})
-    settings = settings.model_copy(update={"serving": serving, "fallback": off})
+    plans = settings.rollout.model_copy(update={"plans": folder})
+    settings = settings.model_copy(update={"serving": serving, "fallback": off, "rollout": plans})
     choices: list[Any] = [Router(folder, loading), fallback.Choice(settings, folder)]
     seen: list[Any] = [opened(settings), metrics.opened(settings)]
     app = create_app(settings, follower(folder, KINDS), seen, choices=choices)

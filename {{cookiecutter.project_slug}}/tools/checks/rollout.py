@@ -8,6 +8,7 @@ from typing import Any
 from . import record, sign, use
 from .monitoring import without
 from .repository import Repository
+from .serving import components
 
 SETTINGS = "improvement.toml"
 LOG = "rollouts.jsonl"
@@ -30,6 +31,9 @@ def rollouts(repository: Repository) -> Iterator[str]:
     yield from without(repository, "serving/assignment.py", "blake2b")
     yield from without(repository, "rollout/evidence.py", "p_value")
     yield from without(repository, "rollout/stepping.py", "standing", "decide")
+    for place in ("staging", "production") if repository.glob("overlays/scaled/*") else ():
+        if "../../rollout" not in components(repository, place):
+            yield f"overlays/scaled/{place}: its pods follow no plan of a rollout"
 
 
 def decisions(repository: Repository) -> list[Facts]:

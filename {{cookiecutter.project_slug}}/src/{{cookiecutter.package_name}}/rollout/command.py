@@ -3,7 +3,7 @@
 import argparse
 import time
 
-from .. import ProjectError
+from .. import ProjectError, publishing, versions
 from ..settings import Settings, load
 from . import decisions, deciding, stepping
 from .stepping import Standing
@@ -17,9 +17,12 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--version", metavar="N", help="begin the rollout of this version")
     parser.add_argument("--step", action="store_true", help="go on, wait or abort, by evidence")
     parser.add_argument("--watch", type=float, metavar="SECONDS", help="do so until it has ended")
+    parser.add_argument("--fetch", metavar="N", help="only have the bundle of this version here")
     parser.add_argument("--abort", action="store_true", help="end it: the champion stays")
     asked, settings = parser.parse_args(arguments), load()
-    if asked.version:
+    if asked.fetch:
+        publishing.fetch(versions.numbered(asked.fetch))
+    elif asked.version:
         print(deciding.start(asked.version, settings.rollout))
         print("Next: make serve, make rollout STEP=yes")
     elif asked.abort:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from .. import ProjectError, history, publishing, registry, tracking, versions
+from .. import ProjectError, history, observers, publishing, registry, tracking, versions
 from ..decisions import who
 from ..history import Entry
 from ..improvement import Rollout
@@ -56,12 +56,8 @@ def start(number: str, wanted: Rollout, experiment: str = "") -> Decision:
         if now := decisions.settle():
             told = f"the rollout of v{now.version} goes on; to end it: make rollout ABORT=yes"
             raise ProjectError(told)
-        known = versions.versions()
-        if number not in known:
-            told = ", ".join(sorted(known, key=int)) or "none"
-            raise ProjectError(f"v{number}: no such version; there are: {told}")
-        verdict = judged(known[number].run_id)
-        return begin(known[number], verdict, wanted, experiment)
+        version = versions.numbered(number)
+        return begin(version, judged(version.run_id), wanted, experiment)
 
 
 def judged(run_id: str) -> Verdict:
@@ -96,6 +92,8 @@ def begin(version: Version, verdict: Verdict, wanted: Rollout, experiment: str =
         experiment=experiment,
         verdict={"accepted": True, "reasons": [*verdict.reasons], "evidence": verdict.evidence},
     )
+    for refuse in observers("begun"):
+        refuse(begun, load())
     return decide(begun)
 
 

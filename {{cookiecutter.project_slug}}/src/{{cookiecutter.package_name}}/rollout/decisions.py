@@ -100,8 +100,8 @@ def decide(decision: Decision) -> Decision:
     """Write a decision down, on the disk, and then carry it out."""
     append(LOG, json.dumps(decision.model_dump(mode="json")))
     carry_out(decision)
-    for tell in observers("decided"):
-        tell(decision)
+    for observer in observers("decided"):
+        observer(decision)
     return decision
 
 
@@ -110,6 +110,7 @@ def carry_out(decision: Decision) -> None:
     if plan := decision.plan:
         if publishing.damage(publishing.SERVING / plan.version, plan.sha256):
             publishing.fetch(versions.versions()[plan.version], plan.sha256)
+        tell(decision)
         unfinished = POINTER.with_suffix(".part")
         unfinished.write_text(plan.model_dump_json(), encoding="utf-8")
         os.replace(unfinished, POINTER)
@@ -119,7 +120,14 @@ def carry_out(decision: Decision) -> None:
         verdict = begun.verdict | {"reasons": tuple(begun.verdict["reasons"])}
         registry.promote(versions.versions()[decision.version], Verdict(**verdict))
         publishing.bring_model(present())
+    tell(decision)
     POINTER.unlink(missing_ok=True)
+
+
+def tell(decision: Decision) -> None:
+    """Tell whoever else follows the plan; where one cannot be told, it is not carried out yet."""
+    for observer in observers("planned"):
+        observer(decision)
 
 
 def present() -> Entry:

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from .following import Follower
-from .runtime import Loaded, load
+from .runtime import Loaded
 from .schema import Types
 
 PLAN = "rollout.json"
@@ -52,21 +52,22 @@ def drawn(name: str, share: float) -> bool:
 
 
 class Candidate(Follower):
-    """Holds the version of the plan in a folder: `current`; and `plan`, as long as there is one.
+    """Holds the version of a plan: `current`; and `plan`, as long as its file is there.
 
     A plan whose version cannot be loaded is a plan all the same, without `current`.
     """
 
     def __init__(
-        self, folder: Path, unserved: Types, loading: Callable[[Path], Loaded] = load
+        self, folder: Path, unserved: Types, loading: Callable[[Path], Loaded], file: Path
     ) -> None:
         super().__init__(folder, unserved, loading)
+        self.file = file
         self.plan: Plan | None = None
         self._read: Plan | None = None
 
     def look(self) -> None:
         """Know the plan and its version; without a plan, neither."""
-        if (self.folder / PLAN).exists():
+        if self.file.exists():
             super().look()
             if self.trouble:
                 self.current, self._followed = None, {}
@@ -77,5 +78,5 @@ class Candidate(Follower):
     def pointer(self) -> dict[str, Any]:
         """The version of the plan.  Raises where the file holds no plan."""
         self._read = None
-        self._read = Plan.model_validate_json((self.folder / PLAN).read_bytes())
+        self._read = Plan.model_validate_json(self.file.read_bytes())
         return self._read.model_dump(include={"version", "run_id", "sha256"})

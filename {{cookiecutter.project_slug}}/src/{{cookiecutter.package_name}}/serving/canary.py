@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from fastapi import FastAPI, Request
 
 from ..settings import Settings
-from .assignment import CANDIDATE, CHAMPION, Candidate, Plan, drawn, unit
+from .assignment import CANDIDATE, CHAMPION, PLAN, Candidate, Plan, drawn, unit
 from .following import FOLDER, Champion
 from .runtime import Loaded, Row, load
 from .shadow import Notes
@@ -109,7 +109,8 @@ def extend(app: FastAPI, settings: Settings) -> None:
     """Have the service follow the plan of a rollout, note what comes of it, and tell `/health`."""
     for router in app.state.choices:
         if isinstance(router, Router):
-            router.candidate = Candidate(router.folder, app.state.follower.types, router.loading)
+            found = router.folder, app.state.follower.types, router.loading
+            router.candidate = Candidate(*found, settings.rollout.plans / PLAN)
             notes = Notes(settings, router.candidate, router.taken)
             app.state.observers.append(notes)
             for run in (notes.follow, notes.answer):
