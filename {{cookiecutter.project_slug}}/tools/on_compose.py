@@ -6,13 +6,17 @@ Staging is the project of production with `-staging` behind its name, on STAGING
 
 import json
 import os
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
 
 import deploy
 from deploy import Refused, compose, docker
 
 ADDRESS = os.environ.get("STAGING_ADDRESS") or "127.0.0.1:8001"
+SETTINGS = Path("operations.toml")
 LABEL = '{{index .Config.Labels "org.opencontainers.image.revision"}}'
 
 
@@ -67,7 +71,22 @@ def smoked(environment: str, image: str, commit: str) -> None:
 def bring(environment: str, image: str, commit: str) -> None:
     """Switch to an image, and only where it answers.  Else Refused, and what served goes on."""
     with at(environment):
+        guarded(environment)
         deploy.deploy(image, commit)
+
+
+def guarded(environment: str) -> None:
+    """Raises Refused where other machines would reach the service, and nobody needs a key."""
+    (port,) = json.loads(compose("config", "--format", "json"))["services"]["proxy"]["ports"]
+    address = port.get("host_ip", "0.0.0.0")
+    access = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))["access"]
+    meant = os.environ.get("PUBLIC") == "yes" or not access["open"]  # it then refuses by itself
+    if ip_address(address).is_loopback or Path(access["key_file"]).exists() or meant:
+        return
+    raise Refused(
+        f"{environment} would listen at {address}, and whoever reaches it might ask;"
+        " run: make key NAME=…   or, where that is meant, set PUBLIC=yes"
+    )
 
 
 def stop(environment: str) -> None:

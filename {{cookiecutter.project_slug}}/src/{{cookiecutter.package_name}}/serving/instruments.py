@@ -47,7 +47,6 @@ class Instruments:  # pylint: disable=too-many-instance-attributes  # one for ea
 
     def __init__(self) -> None:
         # A second series for each, of which nobody asks.
-        # A second series for each, of which nobody asks.
         disable_created_metrics()  # type: ignore[no-untyped-call]  # it has no types
         self._registry = CollectorRegistry()
         self.total = {
