@@ -1,12 +1,16 @@
 """Level 4: `make simulate` lives through the whole loop, harms nothing, and can fail."""
 
+import json
+from importlib.resources import files as packaged
 from pathlib import Path
 
 import pytest
 from conftest import Generate, commit, fails, files, ok, plant, run
+from engines import beside
 
 pytestmark = pytest.mark.slow
 SCENARIOS = "no_drift covariate_drift concept_drift broken_data worse_candidate bad_canary".split()
+SMALL = {"FLIGHT_DELAYS_TUNING__TRIALS": "2"}
 UNREAD = (".venv/", "reports/", "uv.lock")
 
 
@@ -52,3 +56,18 @@ def test_a_loop_that_does_not_close_fails_and_is_named(project: Path) -> None:
     assert "covariate_drift: training: budget, expected run" in said
     assert "covariate_drift: serves: v1, expected v2" in said
     assert "there are: no_drift" in fails("make", "simulate", "SCENARIO=sun", at=project)
+
+
+def test_the_bill_of_materials_is_what_its_schema_wants(project: Path) -> None:
+    """Libraries, model and data of a real champion; a component without a name is found."""
+    ok("make", "pipeline", "sbom", at=project, **SMALL)
+    path = project / "reports/sbom.json"
+    bill = path.read_text(encoding="utf-8")
+    # No formats: to take every URL of a wheel apart takes many minutes.
+    schema = str(packaged("cyclonedx.schema") / "_res/bom-1.6.SNAPSHOT.schema.json")
+    judge = [beside("check-jsonschema"), "--disable-formats", "*", "--schemafile", schema]
+    ok(*judge, str(path), at=project)
+    path.write_text(bill.replace('"name": "pandas"', '"nam": "pandas"', 1), encoding="utf-8")
+    assert "'name' is a required property" in fails(*judge, str(path), at=project)
+    kinds = {it["type"] for it in json.loads(bill)["components"]}
+    assert kinds == {"library", "machine-learning-model", "data"}

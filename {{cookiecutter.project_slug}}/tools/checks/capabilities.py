@@ -10,15 +10,17 @@ import yaml
 Facts = dict[str, Any]
 
 HERE = Path(__file__).resolve().parent
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # where libyaml is there, ten times as fast
 LISTS = (HERE / "capabilities.yml", HERE / "manifest.yml", HERE.parents[2] / "capabilities.yml")
 
 
+@cache
 def capability_list() -> Facts:
     """The capabilities that this tool knows: its own list, or in the template the manifest."""
     for path in LISTS:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         if text and not text.startswith("{"):  # in the template it is yet to be rendered
-            loaded: Facts = yaml.safe_load(text)
+            loaded: Facts = yaml.load(text, Loader=LOADER)
             return loaded
     raise FileNotFoundError(f"{LISTS[0]}: the list of capabilities is missing")
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import PurePosixPath
 
 from .repository import Repository
-from .syntax import defined, idle, tests, tree
+from .syntax import defined, idle, nodes, tests, tree
 
 DOCUMENT = 15  # words that a document has at least
 TARGET = re.compile(r"^[\w.()$/-]+:[^=].*\n(?:\t.+|\n)|^[A-Z_]+ *[?:+]?= *\S", re.MULTILINE)
@@ -51,7 +51,7 @@ def promised(repository: Repository) -> dict[str, set[str]]:
     for name in repository.files:
         if not name.endswith(".py") or not name.startswith(f"{repository.package}/"):
             continue
-        for node in ast.walk(tree(repository.text(name)) or ast.Module([], [])):
+        for node in nodes(repository.text(name)):
             if isinstance(node, ast.ImportFrom) and node.level and node.module:
                 above = PurePosixPath(name).parents[node.level - 1]
                 path = f"{above}/{node.module.replace('.', '/')}.py"
@@ -99,8 +99,8 @@ def substance(repository: Repository, capability: str) -> Iterator[str]:
     yield from missing(repository, capability)
     wanted, same = promised(repository), copies(repository)
     for name in names:
-        lacking = wanted.get(name, set()) - defined(repository.text(name))
-        if lacking and name.endswith(".py"):
+        named = wanted.get(name)
+        if named and (lacking := named - defined(repository.text(name))):
             yield f"{name}: lacks {', '.join(sorted(lacking))}, which others import from it"
         if name in same:
             yield f"{name}: is a copy of {same[name]}"

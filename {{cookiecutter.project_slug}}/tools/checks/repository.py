@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from . import Unknown
-from .capabilities import capability_list, within
+from .capabilities import LOADER, capability_list, within
 from .syntax import imported
 
 HERE = Path(__file__).resolve().parent
@@ -32,6 +32,7 @@ class Repository:
         self.capabilities: Facts = capability_list()["capabilities"]
         self.choices: Facts = capability_list()["choices"]
         self._texts: dict[str, str] = {}
+        self._parsed: dict[str, Any] = {}
 
     @cached_property
     def files(self) -> list[str]:
@@ -54,12 +55,17 @@ class Repository:
 
     def parsed(self, name: str) -> Any:
         """What a TOML, YAML or JSON file holds; None where it is not there or cannot be read."""
+        if name not in self._parsed:
+            self._parsed[name] = self._read(name)
+        return self._parsed[name]
+
+    def _read(self, name: str) -> Any:
         try:
             if name.endswith(".toml"):
                 return tomllib.loads(self.text(name))
             if name.endswith((".json", ".ipynb")):
                 return json.loads(self.text(name))
-            documents = list(yaml.safe_load_all(self.text(name)))
+            documents = list(yaml.load_all(self.text(name), Loader=LOADER))
             return documents[0] if len(documents) == 1 else documents
         except (ValueError, yaml.YAMLError):
             return None

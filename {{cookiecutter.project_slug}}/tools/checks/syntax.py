@@ -14,10 +14,16 @@ def tree(text: str) -> ast.Module | None:
 
 
 @cache
+def nodes(text: str) -> tuple[ast.AST, ...]:
+    """All of the syntax of a Python text; nothing where it is no Python."""
+    return tuple(ast.walk(parsed)) if (parsed := tree(text)) else ()
+
+
+@cache
 def imported(text: str) -> frozenset[str]:
     """The modules that a Python text imports, and the packages above them; not its own."""
     found: set[str] = set()
-    for node in ast.walk(tree(text) or ast.Module([], [])):
+    for node in nodes(text):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
@@ -31,7 +37,7 @@ def imported(text: str) -> frozenset[str]:
 def defined(text: str) -> frozenset[str]:
     """The names at the top of a Python text: functions, classes, constants, imports."""
     found: set[str] = set()
-    for node in ast.walk(tree(text) or ast.Module([], [])):
+    for node in nodes(text):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             found.add(node.name)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -67,5 +73,5 @@ def proves(node: ast.AST) -> bool:
 def tests(text: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     """The test functions of a Python text that compare something."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    found = [it for it in ast.walk(tree(text) or ast.Module([], [])) if isinstance(it, kinds)]
+    found = [it for it in nodes(text) if isinstance(it, kinds)]
     return [it for it in found if it.name.startswith("test") and proves(it)]
