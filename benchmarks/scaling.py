@@ -1,0 +1,86 @@
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["cookiecutter>=2.7,<3"]
+# ///
+"""What a batch of many rows takes in one process, on workers, and by a script by hand.
+
+uv run --script benchmarks/scaling.py [--rounds N] [--rows N ...] [--workers N]
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from paired import Party, by_turns, table
+from peers import HERE, committed, environment, run, snapshot
+
+# The rows of the sample over and over, in row groups as a warehouse would write them.
+REPEATED = """
+import sys
+import pandas as pd, pyarrow as pa, pyarrow.parquet as pq
+from flight_delays.problem import read_data
+from flight_delays.settings import load
+rows = read_data(load())
+table = pa.Table.from_pandas(rows.astype({it: "string" for it in rows.select_dtypes("object")}))
+left = int(sys.argv[2])
+with pq.ParquetWriter(sys.argv[1], table.schema) as file:
+    while left > 0:
+        file.write_table(table.slice(0, left))
+        left -= table.num_rows
+"""
+
+
+def project_of(template: Path, scratch: Path) -> Path:
+    """A project of level 4 with its environment and a model."""
+    command = [sys.executable, "-m", "cookiecutter", "--no-input", "--default-config"]
+    run(*command, str(template), "maturity_level=4", at=scratch)
+    project = committed(scratch / "flight-delays")
+    run("make", "setup", "train", at=project)
+    return project
+
+
+def ready(project: Path, rows: Path) -> Callable[[Path], object]:
+    """A preparation: the project with its environment, its model, and the rows."""
+
+    def prepared(folder: Path) -> None:
+        run("git", "clone", "--quiet", project, folder)
+        for name in (".venv", "models"):
+            (folder / name).symlink_to(project / name)
+        (folder / "rows.parquet").symlink_to(rows)
+
+    return prepared
+
+
+def main() -> None:
+    """Measure, and print a table for each number of rows."""
+    parser = argparse.ArgumentParser(description=str(__doc__).split("\n", maxsplit=1)[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, nargs="+", default=[200_000, 1_000_000])
+    parser.add_argument("--workers", type=int, default=2)
+    asked = parser.parse_args()
+    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    print(f"{cores} cores, load {load:.1f} at the start, {asked.rounds} rounds", flush=True)
+    predict = ".venv/bin/flight-delays predict --data rows.parquet --out out.parquet"
+    there = f"FLIGHT_DELAYS_SCALE__BACKEND=dask FLIGHT_DELAYS_SCALE__WORKERS={asked.workers}"
+    by_hand = f".venv/bin/python {HERE / 'batch_script.py'} rows.parquet out.parquet"
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        scratch = Path(name).resolve()
+        project = project_of(snapshot(HERE.parent, scratch), scratch)
+        for count in asked.rows:
+            rows = scratch / f"{count}.parquet"
+            run(project / ".venv/bin/python", "-c", REPEATED, rows, str(count), at=project)
+            prepare = ready(project, rows)
+            parties = [
+                Party(f"mlops-ladder, {asked.workers} workers", f"{there} {predict}", prepare),
+                Party("mlops-ladder, one process", predict, prepare),
+                Party("a script by hand: all at once, no checks", by_hand, prepare),
+            ]
+            timed = by_turns(parties, asked.rounds, scratch, environment())
+            print(f"\n{count:,} rows\n\n{table(timed)}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
