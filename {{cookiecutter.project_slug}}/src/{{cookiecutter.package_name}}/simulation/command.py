@@ -1,22 +1,26 @@
 """The command `simulate`: the whole loop in a throw-away folder, scenario by scenario."""
 
 import argparse
-import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import joblib
 
 from .. import ProjectError
 from ..contract import read_contract
 from ..settings import load
-from .folder import ERRORS, environment, prepare
+from .folder import STORY, WORLD, environment, prepare, scenario_place
+from .page import page
 from .scenarios import SCENARIOS
+from .seen import Story
 
-PAGE, WRONG = Path("reports/simulation.html"), Path("wrong.json")
+PAGE = Path("reports/simulation.html")
+MOST = 3  # processes at once: each takes a processor, and up to a gigabyte with its service
 COMMAND = f"from {__package__}.inside import main; main()"
 
 
@@ -37,7 +41,9 @@ def main(arguments: list[str]) -> None:
         base = Path(place).resolve() / "base"
         base.mkdir()
         prepare(base, load(), read_contract(), asked.seed)
-        wrong = lived(base, names)
+        stories = lived(base, names)
+        written(page(stories, about(base, asked.seed)))
+    wrong = [f"{it.name}: {line}" for it in stories for line in it.wrong]
     seconds = time.perf_counter() - started
     if wrong:
         told = "\n  ".join(wrong)
@@ -46,20 +52,55 @@ def main(arguments: list[str]) -> None:
     print(f"Next: open {PAGE}")
 
 
-def lived(base: Path, names: list[str]) -> list[str]:
-    """What was not as it should be in these scenarios; a process of its own lives through them.
+def lived(base: Path, names: list[str]) -> list[Story]:
+    """The first champion, and then each scenario; processes share them, as processors allow.
 
     Raises ProjectError with the last words of one that does not get to its end.
     """
-    command = [sys.executable, "-c", COMMAND, *names]
-    with (base / ERRORS).open("w", encoding="utf-8") as errors:
-        done = subprocess.run(command, cwd=base, env=environment(), stderr=errors, check=False)
-    if (page := base / PAGE).exists():
-        PAGE.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(page, PAGE.with_suffix(".part"))
-        os.replace(PAGE.with_suffix(".part"), PAGE)
-    if done.returncode:
-        said = (base / ERRORS).read_text(encoding="utf-8", errors="replace").strip()
-        raise ProjectError(f"make simulate: it has ended early: {said[-1500:]}")
-    wrong: list[str] = json.loads((base / WRONG).read_text(encoding="utf-8"))
-    return wrong
+    print(f"{load().about.question}\nThe first champion learns ...\n", flush=True)
+    inside(base)
+    count = min(len(names), os.cpu_count() or 1, MOST)
+    with ThreadPoolExecutor(count) as pool:
+        list(
+            pool.map(lambda share: inside(base, *share), [names[at::count] for at in range(count)])
+        )
+    return [joblib.load(scenario_place(base, name) / STORY) for name in names]
+
+
+def inside(base: Path, *names: str) -> None:
+    """Have a process live in the folder, by its clock; each of its timelines is printed at once.
+
+    Raises ProjectError with its last words where it fails.
+    """
+    command, block = [sys.executable, "-c", COMMAND, *names], list[str]()
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
+        subprocess.Popen(
+            command, cwd=base, env=environment(), stdout=subprocess.PIPE, stderr=errors, text=True
+        ) as process,
+    ):
+        for line in process.stdout or ():
+            block.append(line)
+            if not line.strip():
+                print("".join(block), end="", flush=True)
+                block.clear()
+        if process.wait():
+            errors.seek(0)
+            said = errors.read().strip()[-1500:]
+            raise ProjectError(f"make simulate: it has ended early: {said}")
+
+
+def about(base: Path, seed: int) -> str:
+    """What the page says of all scenarios."""
+    return (
+        f"Real rows of this project, drawn with seed {seed}; the answers of a part"
+        f" are made up where something changes.  {joblib.load(base / WORLD).axis} is what shifts. "
+        " The parts that ran are those that run in production; the days are simulated."
+    )
+
+
+def written(text: str) -> None:
+    """Write the page, whole or not at all."""
+    PAGE.parent.mkdir(parents=True, exist_ok=True)
+    PAGE.with_suffix(".part").write_text(text, encoding="utf-8")
+    os.replace(PAGE.with_suffix(".part"), PAGE)

@@ -20,7 +20,7 @@ from ..training import learnable
 from .clock import START
 from .world import World, world
 
-WORLD, ERRORS = Path("world.joblib"), Path("errors.log")
+WORLD, STORY = Path("world.joblib"), Path("story.joblib")
 HISTORY = 1_000  # rows that the first champion learns from
 WEEKS = 26  # in which they have happened
 FOREIGN = (PREFIX, "MLFLOW_", "PREFECT_", "PIPELINE_")  # variables that lead somewhere else
@@ -113,8 +113,13 @@ def environment() -> dict[str, str]:
     return {name: it for name, it in os.environ.items() if not name.startswith(FOREIGN)}
 
 
+def scenario_place(base: Path, name: str) -> Path:
+    """Where a scenario is lived through."""
+    return base.parent / name
+
+
 def scenario_folder(base: Path, name: str) -> Path:
     """A copy of the folder as the first champion has left it; what that recorded stays there."""
-    place = base.parent / name
+    place = scenario_place(base, name)
     shutil.copytree(base, place, ignore=shutil.ignore_patterns("mlruns", "mlartifacts", ".prefect"))
     return place

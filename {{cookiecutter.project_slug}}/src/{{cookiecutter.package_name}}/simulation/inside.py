@@ -1,9 +1,7 @@
-"""Inside of the throw-away folder: the first champion, then each scenario in a copy of its own."""
+"""Inside of the throw-away folder: the first champion, or a scenario in a copy of its own."""
 
-import json
 import os
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 
@@ -13,51 +11,35 @@ from .. import observers
 from ..flows import training
 from ..settings import load
 from .clock import Clock
-from .command import PAGE, WRONG
 from .days import Days
-from .folder import ERRORS, WORLD, change, declared, scenario_folder
-from .page import page
+from .folder import STORY, WORLD, change, declared, scenario_folder
 from .scenarios import SCENARIOS
 from .seen import Story, day, story
 from .service import Service, told
 
 STORE = "MLFLOW_TRACKING_URI"  # by its whole path: each folder has one of its own
-Say = Callable[[str], None]
 
 
 def main() -> None:
-    """Live through the scenarios that are named; their page, and what was wrong, are files then."""
-    base, names = Path.cwd(), sys.argv[1:]
-    out = sys.stdout
+    """Train the first champion; or live through the scenarios named, and keep their stories.
 
-    def say(text: str) -> None:
-        print(text, file=out, flush=True)
-
+    Timelines are printed, each with an empty line; what the project prints goes to stderr.
+    """
+    base, out = Path.cwd(), sys.stdout
     observers("accepted")  # what is imported while a training runs would know the real time
-    with ERRORS.open("a", encoding="utf-8") as log, redirect_stdout(log), Clock() as clock:
-        settings = load()
-        declared(settings)
-        say(f"{settings.about.question}\nThe first champion learns ...")
-        os.environ[STORE] = f"sqlite:///{base}/mlflow.db"
-        training.main([])
-        stories = [lived(name, base, clock, say) for name in names]
-        os.chdir(base)
-        world = joblib.load(WORLD)
-        about = (
-            f"Real rows of this project, drawn with seed {settings.seed}; the answers of a part"
-            f" are made up where something changes.  {world.axis} is what shifts.  The parts that"
-            " ran are those that run in production; the days are simulated."
-        )
-        PAGE.parent.mkdir(exist_ok=True)
-        PAGE.write_text(page(stories, about), encoding="utf-8")
-    wrong = [f"{it.name}: {line}" for it in stories for line in it.wrong]
-    (base / WRONG).write_text(json.dumps(wrong), encoding="utf-8")
+    with redirect_stdout(sys.stderr), Clock() as clock:
+        for name in sys.argv[1:]:
+            found = lived(name, base, clock)
+            joblib.dump(found, STORY)
+            print(f"{timeline(found)}\n", file=out, flush=True)
+        if not sys.argv[1:]:
+            declared(load())
+            os.environ[STORE] = f"sqlite:///{base}/mlflow.db"
+            training.main([])
 
 
-def lived(name: str, base: Path, clock: Clock, say: Say) -> Story:
-    """A scenario from its first day to its last, in its own folder; its timeline is said."""
-    scenario = SCENARIOS[name]
-    say(f"\n{name}: {scenario.title}")
+def lived(name: str, base: Path, clock: Clock) -> Story:
+    """A scenario from its first day to its last, in its own folder."""
     place = scenario_folder(base, name)
     os.chdir(place)
     os.environ[STORE] = f"sqlite:///{place}/mlflow.db"
@@ -66,11 +48,15 @@ def lived(name: str, base: Path, clock: Clock, say: Say) -> Story:
         address, texts = opened.enter_context(told(lambda: day(clock.now)))
         change(Path("operations.toml"), {"schedule": {"webhook": address}})
         service = opened.enter_context(Service(load()))
-        Days(scenario, joblib.load(WORLD), service, clock).run()
-        found = story(name, scenario, service, texts)
-    for when, text in found.events:
-        say(f"  day {when:4.1f}  {text[:150]}")
-    failed = len(service.failed)
-    say(f"  {service.asked:,} requests, {failed} failed; serves {found.seen['serves']}")
-    say("\n    ".join(["  NOT as expected" if found.wrong else "  as expected", *found.wrong]))
-    return found
+        Days(SCENARIOS[name], joblib.load(WORLD), service, clock).run()
+        return story(name, SCENARIOS[name], service, texts)
+
+
+def timeline(found: Story) -> str:
+    """What happened on which day, and whether it was as expected."""
+    failed = len(found.about["failed"])
+    end = f"{found.about['requests']:,} requests, {failed} failed; serves {found.seen['serves']}"
+    verdict = ["NOT as expected" if found.wrong else "as expected", *found.wrong]
+    events = [f"day {when:4.1f}  {text[:150]}" for when, text in found.events]
+    lines = [f"{found.name}: {found.scenario.title}", *events, end, "\n    ".join(verdict)]
+    return "\n  ".join(lines)
