@@ -13,5 +13,7 @@ import pandas as pd
 if __name__ == "__main__":
     saved = joblib.load("models/model.joblib")
     rows = pd.read_parquet(sys.argv[1])
+    for name in saved["contract"].inputs("time"):
+        rows[name] = pd.to_datetime(rows[name])
     found = saved["model"].predict_proba(rows[saved["contract"].inputs()])
     rows.assign(probability=found[:, 1]).to_parquet(sys.argv[2], index=False)

@@ -161,7 +161,11 @@ def test_an_error_of_the_user_is_one_error_without_a_traceback(project: Path) ->
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("tuning.py", "given = parts.train, parts.validation,", "given = parts.train, parts.holdout,"),
+        (
+            "tuning.py",
+            "given = parts.train, parts.validation,",
+            "given = parts.train, parts.holdout,",
+        ),
         ("tuning.py", "return max(defined,", "return min(defined,"),
         ("study.py", "seed=settings.seed, ", ""),
     ],
