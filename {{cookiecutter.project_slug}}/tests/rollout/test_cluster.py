@@ -30,7 +30,7 @@ PLAN = Plan(
     sha256=HERE,
     key_header="X-Key",
 )
-KUBECTL = '''#!PYTHON
+KUBECTL = """#!PYTHON
 import json, os, sys
 said = sys.argv[1:]
 if said[0] == "kustomize":
@@ -47,7 +47,7 @@ if said[2] == "exec":
 with open("asked.jsonl", "a") as asked:
     asked.write(json.dumps([said[2:], sys.stdin.read() if said[2] == "apply" else ""]) + "\\n")
 sys.exit(os.environ.get("FAIL"))
-'''
+"""
 
 
 @pytest.fixture(autouse=True)
