@@ -75,24 +75,24 @@ def kubectl(folder: Path) -> Path:
 
 
 @contextmanager
-def registry(folder: Path) -> Iterator[str]:
+def registry(folder: Path, address: str = REGISTRY) -> Iterator[str]:
     """The address of a registry of images; it gives each image that is pushed its digest."""
     needed("docker-registry")
     folder.mkdir()
     config = folder / "config.yml"
-    config.write_text(CONFIG.format(folder=folder / "images", address=REGISTRY), encoding="utf-8")
+    config.write_text(CONFIG.format(folder=folder / "images", address=address), encoding="utf-8")
     with (folder / "log").open("wb") as log:
         command = ["docker-registry", "serve", str(config)]
         process = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             for _ in range(100):
                 try:
-                    HTTPConnection(REGISTRY, timeout=5).request("GET", "/v2/")
+                    HTTPConnection(address, timeout=5).request("GET", "/v2/")
                     break
                 except OSError:
                     assert process.poll() is None, (folder / "log").read_text(encoding="utf-8")
                     time.sleep(0.1)
-            yield f"{REGISTRY}/"
+            yield f"{address}/"
         finally:
             process.terminate()
             process.wait(30)

@@ -44,7 +44,7 @@ DRAW = os.environ.setdefault("DRAW", str(random.SystemRandom().randrange(10**6))
 
 # Files that take minutes come first, so that no process waits for the other at the end.
 LONG = (
-    "projects maturity_deep level_3_kubernetes level_3_stack level_2_ci level_2_delivery level_3_drill"
+    "projects maturity_deep level_4_pods level_3_kubernetes level_3_stack level_2_ci level_2_delivery level_3_drill"
     " level_4_simulation maturity level_2_pipeline level_2_registry adopt_hooks level_2_serving"
 ).split()
 

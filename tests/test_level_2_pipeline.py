@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.slow]
 
 STEPS = {"ingest", "check", "split", "tune", "train", "evaluate", "gate", "register"}
 SRC = Path("src/my_problem")
-KILLS = int(os.environ.get("KILLS", "8"))  # each run draws other moments; for long: KILLS=100
+KILLS = int(os.environ.get("KILLS", "6"))  # each run draws other moments; for long: KILLS=100
 SMALL = {
     "MY_PROBLEM_TUNING__TRIALS": "1",
     "MY_PROBLEM_DATA__PATH": "data/sample/flights-2013-0[1-3].csv",

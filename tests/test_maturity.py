@@ -106,7 +106,7 @@ def own(name: str, project: Path) -> list[Path]:
 
 
 @pytest.mark.slow
-@pytest.mark.drawn(24)
+@pytest.mark.drawn(16)
 @pytest.mark.parametrize(("level", "name"), HELD)
 def test_without_its_files_a_capability_is_absent_and_no_other_changes(
     generate: Generate, tmp_path: Path, before: Any, level: str, name: str
@@ -119,7 +119,7 @@ def test_without_its_files_a_capability_is_absent_and_no_other_changes(
 
 
 @pytest.mark.slow
-@pytest.mark.drawn(32)
+@pytest.mark.drawn(20)
 @pytest.mark.parametrize("kind", NONSENSE)
 @pytest.mark.parametrize(("level", "name"), HELD)
 def test_files_that_hold_nothing_raise_nothing(
