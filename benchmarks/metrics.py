@@ -19,7 +19,7 @@ from statistics import median
 
 import uvloop
 from load import Load, loaded
-from peers import HERE, committed, run, snapshot
+from peers import project_of, run
 from serving import EXAMPLE, Party, plain, start, wait
 
 ROWS = (1, 100, 1000)  # in a request; one connection
@@ -33,15 +33,6 @@ if "without" in sys.argv:
     main.observers = lambda door: [it for it in found(door) if "metrics" not in it.__module__]
 uvicorn.run(main.build(), port=load().serving.port, access_log=False)
 """
-
-
-def project_of(template: Path, scratch: Path) -> Path:
-    """A project of level 3 with its environment and a champion."""
-    command = [sys.executable, "-m", "cookiecutter", "--no-input", "--default-config"]
-    run(*command, str(template), "maturity_level=3", at=scratch)
-    project = committed(scratch / "flight-delays")
-    run("make", "setup", "pipeline", at=project)
-    return project
 
 
 def measured(project: Path, rounds: int, seconds: float) -> dict[int, list[tuple[Load, Load]]]:
@@ -98,7 +89,7 @@ def main() -> None:
     print(f"load {os.getloadavg()[0]:.1f} at the start, {asked.rounds} rounds", flush=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         scratch = Path(name).resolve()
-        project = project_of(snapshot(HERE.parent, scratch), scratch)
+        project = project_of(scratch, 3, "pipeline")
         found = measured(project, asked.rounds, asked.seconds)
     print("| rows | answers | p50 ms | ratio | by turns (quartiles) | p99 ms | ratio | by turns |")
     print("|---:|---:|---:|---:|---:|---:|---:|---:|")

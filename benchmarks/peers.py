@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -60,6 +61,16 @@ def snapshot(template: Path, folder: Path) -> Path:
     committed(folder / "origin")
     run("git", "clone", "--quiet", folder / "origin", folder / "template")
     return folder / "template"
+
+
+def project_of(scratch: Path, level: int, task: str) -> Path:
+    """A committed project of the template as it stands, with its environment; `make task` has run."""
+    template = snapshot(HERE.parent, scratch)
+    command = [sys.executable, "-m", "cookiecutter", "--no-input", "--default-config"]
+    run(*command, template, f"maturity_level={level}", at=scratch)
+    project = committed(scratch / "flight-delays")
+    run("make", "setup", task, at=project)
+    return project
 
 
 def plain_template(project: Path, folder: Path, copied: Sequence[str]) -> Path:

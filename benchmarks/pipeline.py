@@ -11,7 +11,6 @@ import argparse
 import os
 import re
 import shutil
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,20 +18,10 @@ from pathlib import Path
 from statistics import median
 
 from paired import Party, by_turns, table
-from peers import HERE, committed, environment, run, snapshot
+from peers import HERE, environment, project_of, run
 
 KEPT = (".venv", ".prefect")
 IMPORTS = ("prefect", "mlflow", "flight_delays.flows.steps", "optuna", "pandera.pandas")
-
-
-def project_of(template: Path, scratch: Path) -> Path:
-    """A project of level 2 with its environment; its pipeline has run once."""
-    command = [sys.executable, "-m", "cookiecutter", "--no-input", "--default-config"]
-    run(*command, str(template), "maturity_level=2", at=scratch)
-    project = committed(scratch / "flight-delays")
-    run("make", "setup", at=project)
-    run(project / ".venv/bin/flight-delays", "pipeline", at=project)
-    return project
 
 
 def fresh(project: Path) -> Callable[[Path], object]:
@@ -84,7 +73,7 @@ def main() -> None:
     print(f"{cores} cores, load {load:.1f} at the start, {rounds} rounds", flush=True)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         scratch = Path(name).resolve()
-        project = project_of(snapshot(HERE.parent, scratch), scratch)
+        project = project_of(scratch, 2, "pipeline")
         python, ready = ".venv/bin/python", fresh(project)
         parties = [
             Party("mlops-ladder, the pipeline", ".venv/bin/flight-delays pipeline", ready),

@@ -9,13 +9,12 @@ uv run --script benchmarks/scaling.py [--rounds N] [--rows N ...] [--workers N]
 
 import argparse
 import os
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from paired import Party, by_turns, table
-from peers import HERE, committed, environment, run, snapshot
+from peers import HERE, environment, project_of, run
 
 # The rows of the sample over and over, in row groups as a warehouse would write them.
 REPEATED = """
@@ -31,15 +30,6 @@ with pq.ParquetWriter(sys.argv[1], table.schema) as file:
         file.write_table(table.slice(0, left))
         left -= table.num_rows
 """
-
-
-def project_of(template: Path, scratch: Path) -> Path:
-    """A project of level 4 with its environment and a model."""
-    command = [sys.executable, "-m", "cookiecutter", "--no-input", "--default-config"]
-    run(*command, str(template), "maturity_level=4", at=scratch)
-    project = committed(scratch / "flight-delays")
-    run("make", "setup", "train", at=project)
-    return project
 
 
 def ready(project: Path, rows: Path) -> Callable[[Path], object]:
@@ -68,7 +58,7 @@ def main() -> None:
     by_hand = f".venv/bin/python {HERE / 'batch_script.py'} rows.parquet out.parquet"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         scratch = Path(name).resolve()
-        project = project_of(snapshot(HERE.parent, scratch), scratch)
+        project = project_of(scratch, 4, "train")
         for count in asked.rows:
             rows = scratch / f"{count}.parquet"
             run(project / ".venv/bin/python", "-c", REPEATED, rows, str(count), at=project)
