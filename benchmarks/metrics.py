@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import shlex
-import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path

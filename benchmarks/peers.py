@@ -64,7 +64,7 @@ def snapshot(template: Path, folder: Path) -> Path:
 
 
 def project_of(scratch: Path, level: int, task: str) -> Path:
-    """A committed project of the template as it stands, with its environment; `make task` has run."""
+    """A committed project of the template as it stands, installed; `make task` has run."""
     template = snapshot(HERE.parent, scratch)
     command = [sys.executable, "-m", "cookiecutter", "--no-input", "--default-config"]
     run(*command, template, f"maturity_level={level}", at=scratch)
