@@ -32,6 +32,7 @@ maturity: setup ## REPO=folder [ARGS=--markdown]: the level of any repository, f
 	@$(BIN)/python -B '{{cookiecutter.project_slug}}/tools/maturity.py' "$${REPO:?name the repository: REPO=folder}" $(ARGS)
 
 test: setup ## all tests: trainings, climbs, services, images, forges; Debian, root, an hour
+	@$(BIN)/python tests/warm.py
 	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: ## the same, and each of the faults of which `make test` draws some

@@ -16,6 +16,9 @@ import pytest
 import yaml
 from conftest import PROJECT, Generate, commit, fails, ok, plant
 from databases import postgres
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from services import Service, serving
 from watchers import REPOSITORY, SPOILT, Watchers, free_port, needed, spoil, until, watching
 
@@ -24,6 +27,8 @@ ALERTS = [
     for group in yaml.safe_load((PROJECT / "monitoring/alerts.yml").read_text("utf-8"))["groups"]
     for rule in group["rules"]
 ]
+
+BOARDS = sorted(PROJECT.glob("monitoring/grafana/*.json"))
 
 
 @pytest.fixture(name="rules")
@@ -302,6 +307,57 @@ def test_every_panel_shows_something(project: Path, port: str, watchers: Watcher
         for board, title, query in panels(project):
             query = query.replace("$__rate_interval", "10s")
             until(lambda q=query: watchers.ask(q), 20, f"{board}: {title}: {query}")
+
+
+def unknown(board: Any, read: Any, place: str = "") -> Iterator[str]:
+    """What of a dashboard is not there any more when Grafana's types have read it."""
+    if isinstance(board, dict) and isinstance(read, dict):
+        for name, value in board.items():
+            yield from unknown(value, read.get(name), f"{place}.{name}")
+    elif isinstance(board, list) and isinstance(read, list):
+        for number, pair in enumerate(zip(board, read, strict=True)):
+            yield from unknown(*pair, f"{place}[{number}]")
+    elif board != read:
+        yield place
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda it: it.stem)
+def test_a_dashboard_says_only_what_grafana_knows(path: Path) -> None:
+    """Every word of it is one of Grafana's own types; of two that are misspelt both are found."""
+    register_default_plugins()
+    board = json.loads(path.read_text(encoding="utf-8"))
+    for note in board.get("annotations", {}).get("list", []):
+        note.pop("titleFormat", None)  # a word of Prometheus' queries for annotations
+
+    def found() -> list[str]:
+        return [*unknown(board, json.loads(JSONEncoder().encode(Dashboard.from_json(board))))]
+
+    assert found() == []
+    board["panels"][0]["options"]["graphMood"] = board["panels"][0]["options"].pop("graphMode")
+    board["panels"][-1]["fieldConfig"]["defaults"]["units"] = "s"
+    last = len(board["panels"]) - 1
+    assert found() == [
+        ".panels[0].options.graphMood",
+        f".panels[{last}].fieldConfig.defaults.units",
+    ]
+
+
+@pytest.mark.parametrize("path", BOARDS, ids=lambda it: it.stem)
+def test_a_panel_is_legible(path: Path) -> None:
+    """Each has a title of its own, words that explain it, a unit; lines have a legend; none overlap."""
+    board = json.loads(path.read_text(encoding="utf-8"))
+    titles = [panel["title"] for panel in board["panels"]]
+    assert len(set(titles)) == len(titles) and all(titles)
+    taken: set[tuple[int, int]] = set()
+    for panel in board["panels"]:
+        assert panel["description"] and panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+        if panel["type"] == "timeseries":
+            assert panel["options"]["legend"]["showLegend"], panel["title"]
+            assert all(target["legendFormat"] for target in panel["targets"]), panel["title"]
+        at = panel["gridPos"]
+        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        assert not cells & taken and at["x"] + at["w"] <= 24, panel["title"]
+        taken |= cells
 
 
 def test_no_alert_is_forgotten() -> None:

@@ -16,10 +16,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import yaml
 from conftest import Generate, commit, fails, ok
 from engines import PYTHON_IMAGE, Engine, beside, import_python, running_engine
+from moto.server import ThreadedMotoServer
 from watchers import free_port, until
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -375,3 +377,47 @@ def test_a_restored_backup_answers(stack: Stack) -> None:
     )
     stack.ok("make", "publish", "registry", "predict")
     assert (stack.folder / "models/serving/champion.json").exists()
+
+
+@pytest.fixture(name="bucket")
+def _bucket() -> Iterator[tuple[Any, dict[str, str]]]:
+    """A bucket of an emulator that containers reach, and what leads the stack to it."""
+    server = ThreadedMotoServer("0.0.0.0", 0)
+    server.start()
+    port = server.get_host_and_port()[1]
+    key = {"AWS_ACCESS_KEY_ID": "stack", "AWS_SECRET_ACCESS_KEY": "of the stack alone"}
+    key |= {"AWS_DEFAULT_REGION": "eu-west-1", "MLFLOW_S3_ENDPOINT_URL": f"http://{HOST}:{port}"}
+    named = {name.lower(): key[name] for name in [*key][:2]}
+    client = boto3.client(
+        "s3", "eu-west-1", endpoint_url=f"http://127.0.0.1:{port}", verify=False, **named
+    )
+    client.create_bucket(
+        Bucket="artifacts", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"}
+    )
+    try:
+        yield client, key
+    finally:
+        server.stop()
+
+
+@pytest.mark.slow
+def test_artifacts_go_to_a_bucket_and_come_back_without_its_key(stack: Stack, bucket: Any) -> None:
+    """With `ARTIFACTS=s3://…` a model lies in the bucket; who trains and serves has no key of it."""
+    client, key = bucket
+    destroy(stack)
+    (stack.folder / "promotions.jsonl").unlink()
+    stack.ok("make", "stack", ARTIFACTS="s3://artifacts/team", **key)
+    stack.ok("make", "pipeline")
+    other = {f"GIT_AUTHOR_{what}": f"{what}@other.example" for what in ("NAME", "EMAIL")}
+    stack.ok("make", "approve", "VERSION=1", **other)
+    listed = client.list_objects_v2(Bucket="artifacts", Prefix="team/")["Contents"]
+    kept = {it["Key"].rpartition("/")[2]: it["Key"] for it in listed}
+    assert "MLmodel" in kept, sorted(kept)
+    shutil.rmtree(stack.folder / "models")
+    stack.ok("make", "publish")
+    assert (stack.folder / "models/serving/champion.json").exists()
+    client.delete_objects(
+        Bucket="artifacts", Delete={"Objects": [{"Key": it["Key"]} for it in listed]}
+    )
+    shutil.rmtree(stack.folder / "models")
+    assert "Traceback" not in stack.fails("make", "publish")

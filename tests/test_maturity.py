@@ -177,6 +177,7 @@ def test_a_project_whose_pipeline_has_run_contradicts_itself_nowhere(recorded: P
 
 
 @pytest.mark.slow
+@pytest.mark.drawn(14)
 @pytest.mark.parametrize("fault", RECORDS, ids=lambda it: it.name)
 def test_a_planted_fault_lowers_exactly_what_it_should(spoilt: Path, fault: Fault) -> None:
     """Every planted fault lowers the expected capabilities, and no other."""

@@ -1,6 +1,7 @@
 """Fallback: an answer where no model can give one, a switch, and a mark on strange rows."""
 
 import json
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from published import follower
 from referenced import KINDS, REFERENCE, ROW, refer
 
 from {{ cookiecutter.package_name }}.operations import Fallback
+from {{ cookiecutter.package_name }}.serving import metrics
 from {{ cookiecutter.package_name }}.serving.app import create_app
+from {{ cookiecutter.package_name }}.serving.events import Observer
 from {{ cookiecutter.package_name }}.serving.fallback import Choice, extend
 from {{ cookiecutter.package_name }}.serving.following import POINTER
 from {{ cookiecutter.package_name }}.serving.log import opened
@@ -29,8 +32,10 @@ def service(settings: Settings, folder: Path, **wanted: Any) -> FastAPI:
     )
     settings = settings.model_copy(update={"fallback": fallback, "serving": serving})
     following, choice = follower(folder, KINDS), Choice(settings, folder)
-    app = create_app(settings, following, [opened(settings)], choices=[choice])
-    extend(app, settings)
+    told: list[Observer] = [opened(settings), metrics.opened(settings)]
+    app = create_app(settings, following, told, choices=[choice])
+    for extension in (extend, metrics.extend):
+        extension(app, settings)
     return app
 
 
@@ -55,6 +60,27 @@ def test_without_a_champion_the_newest_bundle_stands_in(settings: Settings, tmp_
             "fallback": 3,
             "abstain": 0,
         }
+
+
+@pytest.mark.parametrize("abstain", [True, False])
+@pytest.mark.parametrize("off", [False, True])
+def test_strange_values_are_counted_by_column_whoever_answers(
+    settings: Settings, tmp_path: Path, abstain: bool, off: bool
+) -> None:
+    """Marked or not, by the model or its stand-in: the same columns, as often."""
+    refer(tmp_path, 1, REFERENCE)
+    if off:
+        (tmp_path / "off").touch()
+    with TestClient(service(settings, tmp_path, abstain=abstain)) as client:
+        said = asked(client, [ROW, ROW | {"count": 11, "colour": "green"}, ROW | {"count": -1}])
+        text = client.get("/metrics").text
+    counted = dict(re.findall(r'^serving_out_of_range_total{column="(.*)"} (.*)$', text, re.M))
+    assert {name: float(value) for name, value in counted.items() if float(value)} == {
+        "count": 2,
+        "colour": 1,
+    }
+    marks = ["abstain" in answer for answer in said["predictions"]]
+    assert marks == [False, *[abstain and not off] * 2]
 
 
 def test_a_model_that_cannot_be_loaded_is_stood_in_for(settings: Settings, tmp_path: Path) -> None:

@@ -90,11 +90,13 @@ class Choice:
     """Who answers a request: the champion, guarded; its stand-in; None where nothing is known.
 
     It looks at the folder when the champion changes, and as often as the service looks for one.
-    Two models may take turns: what is known of both is kept.
+    Two models may take turns: what is known of both is kept.  Whether answers to strange rows are
+    marked, `marks` says.
     """
 
     def __init__(self, settings: Settings, folder: Path = FOLDER) -> None:
         self._settings, self._folder = settings, folder
+        self.marks = settings.fallback.abstain
         self._off, self._due, self._without = False, 0.0, False
         self._times: dict[Path, int] = {}
         self._newest: Champion | None = None

@@ -1,8 +1,7 @@
 """What the service counts with.  The only file that imports prometheus_client."""
 
 import os
-from bisect import bisect_left
-from collections import Counter as Tally
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -110,9 +109,11 @@ def observe_all(histogram: Histogram, values: Sequence[float]) -> None:
         histogram.observe(values[0])
         return
     # pylint: disable=protected-access  # there is no public way to observe many at once
-    bounds = histogram._upper_bounds
-    for place, count in Tally(bisect_left(bounds, value) for value in values).items():
-        histogram._buckets[place].inc(count)
+    ordered, below = sorted(values), 0
+    for place, bound in enumerate(histogram._upper_bounds):
+        if (upto := bisect_right(ordered, bound)) > below:
+            histogram._buckets[place].inc(upto - below)
+            below = upto
     histogram._sum.inc(sum(values))
 
 

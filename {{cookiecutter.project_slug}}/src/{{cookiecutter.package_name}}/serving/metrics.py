@@ -28,6 +28,7 @@ class Metrics:
     """An observer that counts what is served.  What it counts with is made before the requests.
 
     `follower` and `others`, the other observers, are asked for the rest; `extend` names them.
+    Where answers to strange rows are `marked`, only those rows are looked at again.
     """
 
     name = "metrics"
@@ -35,6 +36,7 @@ class Metrics:
     def __init__(self, settings: Settings) -> None:
         self.follower: Follower | None = None
         self.others: Sequence[Observer] = ()
+        self.marked = False
         self._settings = settings
         self._made = Instruments()
         self._made.max_age.set(settings.staleness.max_age_days * DAY)
@@ -57,11 +59,17 @@ class Metrics:
             self.learn()
         made.answers[event.model_version].inc()
         made.total["rows"].inc(len(event.rows))
-        for _, column in self._reference.outside(event.rows):
+        flagged = [
+            (row, answer)
+            for row, answer in zip(event.rows, said, strict=True)
+            if "abstain" in answer or "fallback" in answer
+        ]
+        strange = [row for row, _ in flagged] if self.marked else event.rows
+        for _, column in self._reference.outside(strange):
             made.outside[column].inc()
-        if marked := [answer for answer in said if "abstain" in answer or "fallback" in answer]:
-            made.total["abstained"].inc(sum("abstain" in answer for answer in marked))
-            made.total["fallback"].inc(sum("fallback" in answer for answer in marked))
+        if flagged:
+            made.total["abstained"].inc(sum("abstain" in answer for _, answer in flagged))
+            made.total["fallback"].inc(sum("fallback" in answer for _, answer in flagged))
             said = [answer for answer in said if "fallback" not in answer]
         self._judge(said)
 
@@ -145,6 +153,7 @@ def extend(app: FastAPI, _: Settings) -> None:
     """Let the service answer `GET /metrics` with what its observer counts."""
     seen = next(other for other in app.state.observers if isinstance(other, Metrics))
     seen.follower, seen.others = app.state.follower, app.state.observers
+    seen.marked = any(getattr(choice, "marks", False) for choice in app.state.choices)
 
     def metrics(_: Request) -> Response:
         return Response(seen.text(), headers={"Content-Type": KIND})
