@@ -6,7 +6,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,17 +22,29 @@ TRAINING = set(
     "doc.modelcard model.eval model.tune pipeline.flow registry.gate tracking.runs".split()
 )
 TRAINING |= {"registry.rollback"}
+NEED_DOCKER = {"cd.deploy", "cd.promote"}
 pytestmark = pytest.mark.slow
 DEEP = ("uv", "run", "--quiet", "--script", "tools/maturity.py", "--deep")
 
 
+@pytest.fixture(name="made", scope="module")
+def _made(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Path]:
+    """`made(2)`: a committed project of level 2, the same one each time."""
+
+    @cache
+    def made(level: int) -> Path:
+        folder = tmp_path_factory.mktemp("deep") / "project"
+        shutil.copytree(generate(maturity_level=str(level)), folder)
+        commit(folder)
+        return folder
+
+    return made
+
+
 @pytest.fixture(name="project", scope="module")
-def _project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _project(made: Callable[[int], Path]) -> Path:
     """A committed project of level 2."""
-    folder = tmp_path_factory.mktemp("deep") / "project"
-    shutil.copytree(generate(maturity_level="2"), folder)
-    commit(folder)
-    return folder
+    return made(2)
 
 
 def written(project: Path) -> dict[str, bytes]:
@@ -42,31 +55,33 @@ def written(project: Path) -> dict[str, bytes]:
     }
 
 
-def tried(level: int) -> list[str]:
-    """The capabilities that a deep run tries in a project of a level; some of them, or all."""
-    levels = {name: it["level"] for name, it in MANIFEST["capabilities"].items()}
+def tried(levels: range, number: int) -> list[str]:
+    """The capabilities of these levels that a deep run tries in a fresh project: some, or all."""
+    known = {name: it["level"] for name, it in MANIFEST["capabilities"].items() if "if" not in it}
     tries = {check.capability for check in CHECKS if check.kind in ("trial", "fault")}
-    here = sorted(name for name in tries if levels[name] <= level)
-    assert len(here) == sum(known <= level for known in levels.values()) - 1  # no ci.review:
-    return here if DRAW == "all" else random.Random(DRAW).sample(here, 7)  # it is the forge's
+    here = sorted(name for name, level in known.items() if level in levels and name in tries)
+    forges = {"ci.review"} if 2 in levels else set()  # it has no trial: the forge is asked
+    assert {name for name, level in known.items() if level in levels} - {*here} == forges
+    return here if DRAW == "all" else random.Random(DRAW).sample(here, number)
 
 
+@pytest.mark.parametrize(("level", "lowest", "number"), [(2, 0, 4), (4, 3, 3)])
 def test_what_is_here_is_exercised_in_a_fresh_project_and_nothing_in_it_changes(
-    project: Path,
+    made: Callable[[int], Path], level: int, lowest: int, number: int
 ) -> None:
     """Every trial passes and every fault is caught; what needs Docker is unknown where there is none."""
     grading.load()
-    before, chosen = written(project), tried(2)
-    only = () if DRAW == "all" else ("--only", *chosen)
-    done = run(*DEEP, *only, "--seed", "7", "--json", at=project)
+    project = made(level)
+    before, chosen = written(project), tried(range(lowest, level + 1), number)
+    done = run(*DEEP, "--only", *chosen, "--seed", "7", "--json", at=project)
     assert "seed 7" in done.stderr, done.stderr
     found = json.loads(done.stdout)
     grades = {it["id"]: it["grade"] for it in found["capabilities"]}
-    docker = {"cd.deploy"} if run("docker", "info", at=project).returncode else set()
+    docker = NEED_DOCKER if run("docker", "info", at=project).returncode else set()
     docker &= {*chosen}
     exercised = {name for name in grades if grades[name] == "exercised"}
     assert exercised == {*chosen} - docker, done.stderr
-    assert (found["equipped"], done.returncode) == (2, 2 if docker else 0)
+    assert (found["equipped"], done.returncode) == (level, 2 if docker else 0)
     assert written(project) == before and ok("git", "status", "--short", at=project) == ""
     shown = run(*DEEP[:-1], "--json", at=project).stdout
     recalled = {it["id"]: it["grade"] for it in json.loads(shown)["capabilities"]}
