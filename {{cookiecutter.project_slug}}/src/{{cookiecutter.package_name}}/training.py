@@ -4,7 +4,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, isnan
 from typing import Any
 
 import joblib
@@ -92,16 +92,12 @@ def split(
         chance = GroupShuffleSplit(1, test_size=settings.holdout, random_state=settings.seed)
         kept, held = next(chance.split(frame, groups=frame[groups[0]].astype(str)))
         return frame.iloc[kept], frame.iloc[held]
-    target = frame[contract.target]
-    counts = target.value_counts()
+    counts = (target := frame[contract.target]).value_counts()
     fair = settings.problem == "classification" and counts.min() > 1 and len(counts) <= held_out
-    train_rows, holdout_rows = train_test_split(
-        frame,
-        test_size=held_out,
-        random_state=settings.seed,
-        stratify=target if fair else None,
+    kept, held = train_test_split(
+        frame, test_size=held_out, random_state=settings.seed, stratify=target if fair else None
     )
-    return train_rows, holdout_rows
+    return kept, held
 
 
 def learnable(
@@ -115,17 +111,15 @@ def learnable(
     if target in frame.columns:
         frame = frame[frame[target].notna()]
     if len(frame) < FEWEST_ROWS:
-        raise ProjectError(
-            f"{target}: {len(frame)} rows have one; at least {FEWEST_ROWS} are needed"
-        )
+        few = f"{len(frame)} rows have one; at least {FEWEST_ROWS} are needed"
+        raise ProjectError(f"{target}: {few}")
     names = contract.names("feature", "target", "time", "id", "group")
     rows = conform(frame, contract, names, checks)
-    if settings.metric not in METRICS[settings.problem]:
-        known = ", ".join(METRICS[settings.problem])
-        raise ProjectError(
-            f"metric = {settings.metric!r}: for {settings.problem} there are {known}"
-        )
-    if settings.problem == "regression" and not pd.api.types.is_numeric_dtype(rows[target]):
+    problem, known = settings.problem, METRICS[settings.problem]
+    if settings.metric not in known:
+        words = f"for {problem} there are {', '.join(known)}"
+        raise ProjectError(f"metric = {settings.metric!r}: {words}")
+    if problem == "regression" and not pd.api.types.is_numeric_dtype(rows[target]):
         kind = contract.columns[target].kind
         raise ProjectError(f"{target}: a {kind}, so problem must be 'classification' (config.toml)")
     return rows
@@ -141,9 +135,8 @@ def various(answers: pd.Series) -> pd.Series:
 
 def build_baseline(settings: Settings) -> Any:
     """An unfitted model that ignores the features: the classes' shares, or the median."""
-    if settings.problem == "classification":
-        return DummyClassifier()
-    return DummyRegressor(strategy="median")
+    classifies = settings.problem == "classification"
+    return DummyClassifier() if classifies else DummyRegressor(strategy="median")
 
 
 def fit(kept: pd.DataFrame, held: pd.DataFrame, contract: Contract, settings: Settings) -> Trained:
@@ -181,12 +174,13 @@ def train(
 
 
 def summary(trained: Trained) -> str:
-    """The scores beside the baseline's, a line for each metric, the chosen metric marked."""
-    settings, model, baseline = trained.settings, trained.scores, trained.baseline_scores
+    """The scores beside the baseline's: those that are defined, and the chosen one, marked."""
+    model, baseline = trained.scores, trained.baseline_scores
     lines = [f"{'':18} {'model':>10} {'baseline':>10}"]
-    for name in METRICS[settings.problem]:
-        mark = "  <- config.toml: metric" if name == settings.metric else ""
-        lines.append(f"{name:18} {model[name]:10.4g} {baseline[name]:10.4g}{mark}")
+    for name in model:
+        mark = "  <- config.toml: metric" if name == trained.settings.metric else ""
+        if mark or not isnan(model[name]):
+            lines.append(f"{name:18} {model[name]:10.4g} {baseline[name]:10.4g}{mark}")
     return "\n".join(lines)
 
 

@@ -1,13 +1,14 @@
 """The score is that of the stored predictions, and there is none without a signal."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from {{ cookiecutter.package_name }} import tracking, training
-from {{ cookiecutter.package_name }}.contract import Contract
+from {{ cookiecutter.package_name }}.contract import Column, Contract
 from {{ cookiecutter.package_name }}.evaluation import beats, intervals
 from {{ cookiecutter.package_name }}.prediction import LOWER_IS_BETTER, METRICS, score
 from {{ cookiecutter.package_name }}.resampling import resampled
@@ -67,6 +68,21 @@ def test_the_fast_score_of_a_draw_is_the_score(
     fast = {name: resampled(name, trained.truth, found, 0) for name in METRICS[settings.problem]}
     scores = {name: draws["model"].whole for name, draws in fast.items()}
     assert scores == pytest.approx(trained.scores, nan_ok=True)
+
+
+def test_what_three_classes_do_not_define_is_not_shown(
+    trained: training.Trained, settings: Settings
+) -> None:
+    """Of the measures those that the held-out rows define, and in any case the chosen one."""
+    guess = pd.DataFrame({"prediction": ["a", "b", "c"], "probability_a": [0.1, 0.2, 0.3]})
+    contract = Contract(columns={"class": Column(role="target", kind="category")})
+    held = pd.DataFrame({"class": ["a", "b", "b"]})
+    said = replace(trained, contract=contract, holdout=held, predictions=guess, baseline=guess)
+    for metric, shown in (("accuracy", []), ("roc_auc", ["roc_auc"])):
+        asked = {"metric": metric, "problem": "classification"}
+        told = training.summary(replace(said, settings=settings.model_copy(update=asked)))
+        names = [line.split()[0] for line in told.splitlines()[1:]]
+        assert names == [*shown, "accuracy", "balanced_accuracy"]
 
 
 def test_an_undefined_score_beats_nothing() -> None:
