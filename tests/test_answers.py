@@ -72,6 +72,7 @@ def test_every_bad_answer_is_told_at_once(template: Path, tmp_path: Path) -> Non
     ] * 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", GOOD)
 def test_free_text_survives(generate: Generate, kind: str) -> None:
     """Quotes, accents, emoji and braces come through as they were typed."""
@@ -84,6 +85,7 @@ def test_free_text_survives(generate: Generate, kind: str) -> None:
     assert text in (project / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", ["{{ 7*7 }}", "{% if %}", "{# no #}"])
 def test_template_code_typed_at_a_question_is_refused(
     template: Path, tmp_path: Path, code: str
@@ -99,6 +101,7 @@ def test_template_code_typed_at_a_question_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_second_project_in_the_same_place_is_refused(template: Path, tmp_path: Path) -> None:
     """A folder that holds a project is left alone, also where overwriting is asked for."""
     command = [python(), "-m", "cookiecutter", "--no-input", "--default-config", str(template)]

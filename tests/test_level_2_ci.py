@@ -184,6 +184,7 @@ def test_a_linter_finds_nothing(made: Callable[[str], Path], linter: str) -> Non
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("linter", "path", "old", "new"), UNFIT)
 def test_a_linter_finds_a_planted_fault(
     copied: Callable[[str], Path], linter: str, path: str, old: str, new: str
@@ -616,6 +617,7 @@ def test_make_brings_the_rules_to_github(
     assert asked == [("GET", path, None), (*wanted, ruleset(made))]
 
 
+@pytest.mark.slow
 def test_make_puts_the_report_on_a_pull_request(
     copied: Callable[[str], Path], forge: Any, tmp_path: Path
 ) -> None:
@@ -639,6 +641,7 @@ def test_make_puts_the_report_on_a_pull_request(
     assert said["subjectId"] == "PR_1" and said["body"].startswith("### Maturity: claimed 2 |")
 
 
+@pytest.mark.slow
 def test_make_puts_the_report_on_a_merge_request(copied: Callable[[str], Path], forge: Any) -> None:
     """In a merge request the report becomes a note with GITLAB_TOKEN; without one CI goes on."""
     project = copied("gitlab")

@@ -23,6 +23,7 @@ def grades(project: Path) -> dict[str, str]:
     return {it.id: it.grade for it in grading.assess(Repository(project)).capabilities}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", AGREED, ids=lambda it: it.name)
 def test_a_fault_in_what_people_agree_on_lowers_it_alone(project: Path, fault: Fault) -> None:
     """By the files alone: no environment is needed to see it."""

@@ -45,6 +45,7 @@ def _fresh(generate: Generate) -> Path:
     return generate(maturity_level="3", affects_people="yes")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "old", "new", "lowered"), SIGNS)
 def test_a_question_that_refuses_nobody_is_seen(
     fresh: Path, tmp_path: Path, name: str, old: str, new: str, lowered: str

@@ -54,6 +54,7 @@ def test_the_configuration_is_what_prometheus_and_alertmanager_take(rules: Path)
     ok(*judged(rules), at=rules)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("alert", ALERTS)
 @pytest.mark.parametrize("fault", SPOILT)
 def test_a_rule_that_is_wrong_is_found(rules: Path, alert: str, fault: str) -> None:

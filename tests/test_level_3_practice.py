@@ -28,6 +28,7 @@ def risks(project: Path) -> tuple[str, str]:
     return python(), "tools/risks.py"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deploy", ["compose", "kubernetes"])
 @pytest.mark.parametrize("ci", ["github", "gitlab"])
 def test_every_file_is_owned(generate: Generate, tmp_path: Path, deploy: str, ci: str) -> None:
@@ -74,6 +75,7 @@ def test_every_risk_has_a_control_that_is_there(generate: Generate, people: str)
     assert "missing  " not in said and "ran        alert ColumnDrifted" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [

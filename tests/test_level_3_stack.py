@@ -64,6 +64,7 @@ def composed(project: Path) -> list[str]:
     return [beside("docker-compose"), *(word for path in found for word in ("--file", str(path)))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deploy", ["compose", "kubernetes"])
 def test_the_files_fit_together_and_each_may_be_left_out(
     generate: Generate, tmp_path: Path, deploy: str

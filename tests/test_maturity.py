@@ -38,6 +38,7 @@ OPTIONS = [
     {"problem": "regression"},
     {"cloud": "aws"},
 ]
+DEFAULT_OR_ALL = OPTIONS[:1] + [pytest.param(it, marks=pytest.mark.slow) for it in OPTIONS[1:]]
 NONSENSE = {
     "empty": "",
     "nonsense": "nothing of this kind\n" * 3,
@@ -77,7 +78,7 @@ def committed(project: Path, folder: Path) -> Path:
     return folder / "project"
 
 
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("options", DEFAULT_OR_ALL, ids=str)
 @pytest.mark.parametrize("level", BUILT)
 def test_a_fresh_project_is_equipped_for_its_level_and_has_practised_nothing(
     generate: Generate, tmp_path: Path, level: str, options: dict[str, str]

@@ -22,7 +22,7 @@ TRAINING = set(
     "doc.modelcard model.eval model.tune pipeline.flow registry.gate tracking.runs".split()
 )
 TRAINING |= {"registry.rollback"}
-NEED_DOCKER = {"cd.deploy", "cd.promote"}
+NEED_DOCKER = {"cd.deploy", "cd.promote", "doc.runbook"}
 pytestmark = pytest.mark.slow
 DEEP = ("uv", "run", "--quiet", "--script", "tools/maturity.py", "--deep")
 

@@ -17,6 +17,8 @@ from conftest import CHOICES, PROJECT, Generate, files, run, python
 NAMES = {"project_name": ["Flight Delays", "A rather long name of a project"]}
 QUESTIONS = CHOICES | NAMES | {"python_version": ["3.11", "3.12", "3.13", "3.14"]}
 PAIRS = [dict(zip(QUESTIONS, row)) for row in AllPairs(list(QUESTIONS.values()))]
+# The first ones are of each level: they do for the inner loop.
+FEW_OR_ALL = PAIRS[:5] + [pytest.param(it, marks=pytest.mark.slow) for it in PAIRS[5:]]
 PARSERS: dict[str, Callable[[str], Any]] = {
     ".py": ast.parse,
     ".toml": tomllib.loads,
@@ -37,7 +39,7 @@ def named(answers: dict[str, str]) -> str:
     return "-".join(answers.values()).replace(" ", "_")
 
 
-@pytest.mark.parametrize("answers", PAIRS, ids=named)
+@pytest.mark.parametrize("answers", FEW_OR_ALL, ids=named)
 def test_every_file_parses_and_no_tag_is_left(generate: Generate, answers: dict[str, str]) -> None:
     """Each file is well-formed, holds no template code, and ends in one newline."""
     for name, content in files(generate(**answers)).items():
@@ -51,6 +53,7 @@ def test_every_file_parses_and_no_tag_is_left(generate: Generate, answers: dict[
 FORMATTED: set[bytes] = set()  # what other answers gave too is looked at once
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answers", PAIRS, ids=named)
 def test_black_would_change_nothing(generate: Generate, answers: dict[str, str]) -> None:
     """The code comes formatted, whatever the answers."""
@@ -63,7 +66,7 @@ def test_black_would_change_nothing(generate: Generate, answers: dict[str, str])
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("answers", PAIRS, ids=named)
+@pytest.mark.parametrize("answers", FEW_OR_ALL, ids=named)
 def test_blanks_are_tidy(generate: Generate, answers: dict[str, str]) -> None:
     """No line of text ends in a blank, and no branch leaves a hole of blank lines behind."""
     for name, content in files(generate(**answers)).items():
