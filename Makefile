@@ -38,7 +38,7 @@ test: setup ## all tests: trainings, climbs, services, images, forges; Debian, r
 test-all: ## the same, and each of the faults of which `make test` draws some
 	@DRAW=all $(MAKE) --silent test
 
-test-fast: setup ## the tests of the inner loop, under 30 seconds
+test-fast: setup ## the tests of the inner loop, a minute or so
 	@$(BIN)/pytest -n 2 -m "not slow"
 
 check: setup ## black, pylint and mypy on the template's own code
