@@ -502,13 +502,10 @@ def test_a_tag_is_checked_trained_built_asked_and_deployed_by_github(
 
 @pytest.mark.slow
 def test_a_push_is_checked_trained_built_and_asked_by_gitlab(
-    small: Callable[[str], Path], engine: Engine
+    copied: Callable[[str], Path], engine: Engine
 ) -> None:
-    """Every job is green, with no champion before; a branch is not deployed.
-
-    All tests of a project run in the jobs of GitHub, above: here it is a few.
-    """
-    project = small("gitlab")
+    """Every job is green, with no champion before; a branch is not deployed."""
+    project = copied("gitlab")
     plant(project / GITLAB, '  services: ["docker:29-dind"]\n', "")
     commit(project, "The engine of the tests")
     found = gitlab(project, **WITHOUT_SERVICE | engine.environment)
