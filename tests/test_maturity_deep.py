@@ -57,7 +57,12 @@ def written(project: Path) -> dict[str, bytes]:
 
 def tried(levels: range, number: int) -> list[str]:
     """The capabilities of these levels that a deep run tries in a fresh project: some, or all."""
-    known = {name: it["level"] for name, it in MANIFEST["capabilities"].items() if "if" not in it}
+    asked = {"cloud", "people"}  # what a fresh project has only where an answer asks for it
+    known = {
+        name: it["level"]
+        for name, it in MANIFEST["capabilities"].items()
+        if it.get("if") not in asked
+    }
     tries = {check.capability for check in CHECKS if check.kind in ("trial", "fault")}
     here = sorted(name for name, level in known.items() if level in levels and name in tries)
     forges = {"ci.review"} if 2 in levels else set()  # it has no trial: the forge is asked
