@@ -40,13 +40,16 @@ class Metrics:
         self._settings = settings
         self._made = Instruments()
         self._made.max_age.set(settings.staleness.max_age_days * DAY)
-        self._classifies = settings.problem == "classification"
         if self._classifies:
             self._made.scored(SHARES)
         self._champion: Champion | None = None
         self._reference = Reference()
         self._logged: Counter[str] = Counter()
         self._lock, self._ended = Lock(), Event()
+
+    @property
+    def _classifies(self) -> bool:
+        return self._settings.problem == "classification"
 
     def __call__(self, event: Served) -> None:
         """Count a request; of a refused one only its status and its time."""
