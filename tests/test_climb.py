@@ -170,7 +170,6 @@ def new_files(generate, low, high):
 # ── The promise ──────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.drawn(10)
 @pytest.mark.parametrize(("low", "high"), PAIRS)
 def test_a_climb_gives_what_a_fresh_generation_gives(start, same, low, high):
     """From any level to any other, up or down, the files are those of a fresh generation."""
@@ -179,7 +178,6 @@ def test_a_climb_gives_what_a_fresh_generation_gives(start, same, low, high):
     same(project, high)
 
 
-@pytest.mark.drawn(10)
 @pytest.mark.parametrize(("low", "high"), PAIRS)
 def test_a_climb_keeps_edits(start, generate, low, high):
     """Edits in code, configuration, README, pyproject and Makefile stand on the new level."""

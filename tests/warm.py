@@ -1,8 +1,8 @@
 """Compile once what the environments of the tests import: `make test` runs it first.
 
 uv links packages from its cache into each new environment, and bytecode that lies beside them there
-is linked too.  Without it each of some hundred environments compiles MLflow, Prefect and the others
-anew, which takes 16 seconds of a processor.  What does not fit its source is compiled as ever.
+is linked too.  Without it each new environment compiles MLflow, Prefect and the others anew, which
+takes 16 seconds of a processor.  What does not fit its source is compiled as ever.
 """
 
 import os
@@ -41,14 +41,20 @@ def bytecode(folder: Path) -> Iterator[tuple[Path, Path]]:
             yield path, source
 
 
+def same(path: Path) -> tuple[int, int]:
+    """What two links to one file have alike, and no other files."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
 def keep(environment: Path, cache: Path) -> int:
     """Link the bytecode of an environment beside its sources in the cache; how much of it is new."""
-    compiled = {source.stat().st_ino: path for path, source in bytecode(environment)}
+    compiled = {same(source): path for path, source in bytecode(environment)}
     new = 0
     for folder, _, names in os.walk(cache):
         for name in names:
             source = Path(folder) / name
-            if name.endswith(".py") and (found := compiled.get(source.stat().st_ino)):
+            if name.endswith(".py") and (found := compiled.get(same(source))):
                 place = source.parent / "__pycache__" / found.name
                 if not place.exists():
                     place.parent.mkdir(exist_ok=True)
