@@ -116,6 +116,15 @@ def running_engine(folder: Path) -> Iterator[Engine]:
 
 
 @contextmanager
+def stocked_engine(folder: Path) -> Iterator[Engine]:
+    """A `running_engine` with stand-ins for the images of Python and of the proxy."""
+    with running_engine(folder) as engine:
+        import_python(engine)
+        import_caddy(engine)
+        yield engine
+
+
+@contextmanager
 def dockerd(folder: Path) -> Iterator[Engine]:
     """The engine of `running_engine`, whoever else has one."""
     host = f"unix://{folder}/docker.sock"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import Generate, commit, files, plant, run
-from engines import Engine, import_caddy, import_python, running_engine
+from engines import Engine, stocked_engine
 from forges import PINNED, TAGGED, WORKFLOW, github, gitlab, tool
 from pydantic import TypeAdapter, ValidationError
 
@@ -464,9 +464,7 @@ def test_a_mutant_dies_in_the_job_that_tests(
 @pytest.fixture(name="engine", scope="module")
 def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A Docker engine with stand-ins for the images of Python and of the proxy."""
-    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
-        import_python(engine)
-        import_caddy(engine)
+    with stocked_engine(tmp_path_factory.mktemp("engine")) as engine:
         yield engine
 
 

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from conftest import Generate, commit, fails, ok
 from delivered import POD_PORT, PORT, VERSION, Delivered, ask, example, within
-from engines import Engine, beside, import_caddy, import_python, podman, running_engine
+from engines import Engine, beside, podman, running_engine, stocked_engine
 
 pytestmark = [pytest.mark.slow]
 
@@ -36,9 +36,7 @@ CRASH = '\nraise RuntimeError("a planted crash")\n'
 @pytest.fixture(scope="module", name="engine")
 def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A Docker engine with stand-ins for the images of Python and of the proxy."""
-    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
-        import_python(engine)
-        import_caddy(engine)
+    with stocked_engine(tmp_path_factory.mktemp("engine")) as engine:
         yield engine
 
 

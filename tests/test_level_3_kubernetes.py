@@ -18,7 +18,7 @@ from checks.repository import Repository
 from clusters import kubectl, registry
 from conftest import Generate, commit, fails, ok, plant
 from delivered import POD_PORT, PORT, VERSION, Delivered, ask, example, within
-from engines import Engine, beside, import_caddy, import_python, podman, running_engine
+from engines import Engine, beside, podman, stocked_engine
 from faults import PROMOTED, STAGED, Fault
 
 pytestmark = [pytest.mark.slow]
@@ -34,9 +34,7 @@ WANTED = "KSV-0011\n"
 @pytest.fixture(scope="module", name="engine")
 def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A Docker engine with stand-ins for the images of Python and of the proxy."""
-    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
-        import_python(engine)
-        import_caddy(engine)
+    with stocked_engine(tmp_path_factory.mktemp("engine")) as engine:
         yield engine
 
 

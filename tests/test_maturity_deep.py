@@ -15,6 +15,7 @@ from checks import CHECKS, Unknown, grading
 from checks.repository import Repository
 from checks.sandbox import Copy
 from conftest import DRAW, MANIFEST, Generate, commit, files, ok, outside_make, run
+from engines import VERSION, stocked_engine
 from faults import MACHINES, Fault
 
 # pylint: disable=protected-access  # a copy is used for many machines; what they share is kept
@@ -22,7 +23,7 @@ TRAINING = set(
     "doc.modelcard model.eval model.tune pipeline.flow registry.gate tracking.runs".split()
 )
 TRAINING |= {"registry.rollback"}
-NEED_DOCKER = {"cd.deploy", "cd.promote", "doc.runbook"}
+NEED_DOCKER = ("cd.deploy", "cd.promote", "doc.runbook")
 pytestmark = pytest.mark.slow
 DEEP = ("uv", "run", "--quiet", "--script", "tools/maturity.py", "--deep")
 
@@ -34,7 +35,7 @@ def _made(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Calla
     @cache
     def made(level: int) -> Path:
         folder = tmp_path_factory.mktemp("deep") / "project"
-        shutil.copytree(generate(maturity_level=str(level)), folder)
+        shutil.copytree(generate(maturity_level=str(level), python_version=VERSION), folder)
         commit(folder)
         return folder
 
@@ -64,33 +65,53 @@ def tried(levels: range, number: int) -> list[str]:
         if it.get("if") not in asked
     }
     tries = {check.capability for check in CHECKS if check.kind in ("trial", "fault")}
-    here = sorted(name for name, level in known.items() if level in levels and name in tries)
+    wanted = {name for name, level in known.items() if level in levels}
     forges = {"ci.review"} if 2 in levels else set()  # it has no trial: the forge is asked
-    assert {name for name, level in known.items() if level in levels} - {*here} == forges
+    assert wanted - tries == forges
+    here = sorted(wanted & tries - {*NEED_DOCKER})
     return here if DRAW == "all" else random.Random(DRAW).sample(here, number)
+
+
+def is_exercised(project: Path, chosen: list[str], level: int, **environment: str) -> None:
+    """A deep run exercises just these, is remembered, and changes nothing."""
+    before = written(project)
+    done = run(*DEEP, "--only", *chosen, "--seed", "7", "--json", at=project, **environment)
+    assert "seed 7" in done.stderr and done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    grades = {it["id"]: it["grade"] for it in found["capabilities"]}
+    assert {it for it in grades if grades[it] == "exercised"} == {*chosen}, done.stderr
+    assert found["equipped"] == level
+    assert written(project) == before and ok("git", "status", "--short", at=project) == ""
+    shown = json.loads(ok(*DEEP[:-1], "--json", at=project))
+    recalled = {it["id"]: it["grade"] for it in shown["capabilities"]}
+    assert {*chosen} <= {it for it in recalled if recalled[it] == "exercised"}
 
 
 @pytest.mark.parametrize(("level", "lowest", "number"), [(2, 0, 4), (4, 3, 3)])
 def test_what_is_here_is_exercised_in_a_fresh_project_and_nothing_in_it_changes(
     made: Callable[[int], Path], level: int, lowest: int, number: int
 ) -> None:
-    """Every trial passes and every fault is caught; what needs Docker is unknown where there is none."""
+    """Every trial passes and every fault is caught."""
     grading.load()
-    project = made(level)
-    before, chosen = written(project), tried(range(lowest, level + 1), number)
-    done = run(*DEEP, "--only", *chosen, "--seed", "7", "--json", at=project)
-    assert "seed 7" in done.stderr, done.stderr
-    found = json.loads(done.stdout)
-    grades = {it["id"]: it["grade"] for it in found["capabilities"]}
-    docker = NEED_DOCKER if run("docker", "info", at=project).returncode else set()
-    docker &= {*chosen}
-    exercised = {name for name in grades if grades[name] == "exercised"}
-    assert exercised == {*chosen} - docker, done.stderr
-    assert (found["equipped"], done.returncode) == (level, 2 if docker else 0)
-    assert written(project) == before and ok("git", "status", "--short", at=project) == ""
-    shown = run(*DEEP[:-1], "--json", at=project).stdout
-    recalled = {it["id"]: it["grade"] for it in json.loads(shown)["capabilities"]}
-    assert recalled == grades
+    is_exercised(made(level), tried(range(lowest, level + 1), number), level)
+
+
+@pytest.mark.drawn(1)
+@pytest.mark.parametrize("name", NEED_DOCKER)
+def test_what_needs_docker_is_exercised_where_there_is_one(
+    made: Callable[[int], Path], tmp_path_factory: pytest.TempPathFactory, name: str
+) -> None:
+    """Every trial passes and every fault is caught, by an engine of the tests' own."""
+    with stocked_engine(tmp_path_factory.mktemp("engine")) as engine:
+        is_exercised(made(4), [name], 4, **engine.environment)
+        assert engine.docker("ps", "--all", "--quiet") == ""
+        assert "maturity-" not in engine.docker("images", "--format", "{{.Repository}}")
+
+
+def test_what_needs_docker_is_unknown_where_there_is_none(project: Path) -> None:
+    """It says so, and is not taken for exercised."""
+    done = run(*DEEP, "--only", "cd.deploy", at=project, DOCKER_HOST="unix:///proc/nowhere")
+    assert done.returncode == 2 and "unknown: no docker" in done.stderr, done.stderr
 
 
 def test_an_interrupted_run_leaves_nothing_behind(project: Path, tmp_path: Path) -> None:

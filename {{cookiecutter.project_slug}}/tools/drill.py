@@ -26,7 +26,7 @@ from checks.repository import Repository
 from checks.runbook import Block, blocks
 from checks.sandbox import Copy
 from checks.service import serving
-from checks.trials.deploy import place
+from checks.trials.deploy import consent, place
 
 PAGES, LOG = Path("docs/runbooks"), Path("docs/runbooks/drills.jsonl")
 PATIENCE = 900  # seconds that a block may take
@@ -101,6 +101,8 @@ def staged(repository: Repository, docker: bool) -> Iterator[Copy]:
         copy.must("make", "pipeline")
         copy.must(".venv/bin/python", "-c", SCENE.format(package))
         if docker:
+            if why := consent(copy):
+                raise Unknown(f"nobody can approve the champion of the copy: {why}")
             there = on.enter_context(place(copy))
             copy.environment |= there.more | {"REGISTRY": f"{there.own}/"}
         service = on.enter_context(serving(copy))
