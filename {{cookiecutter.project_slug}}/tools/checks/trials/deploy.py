@@ -154,7 +154,7 @@ def kept_out(copy: Copy) -> Iterator[str]:
 
 
 def consent(copy: Copy) -> str:
-    """Let somebody else approve the champion, where that is asked for: why they cannot, or nothing."""
+    """Let somebody else approve the champion, where that is asked for; why they cannot."""
     if not copy.repository.own("registry.approval"):
         return ""
     done = copy.run("make", "approve", f"VERSION={champion(copy)}", **worker(copy, OTHER))
