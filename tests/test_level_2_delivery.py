@@ -212,10 +212,13 @@ def test_no_request_fails_while_the_traffic_moves(project: Delivered, served: st
 
 
 def test_an_earlier_commit_comes_back(project: Delivered, served: str) -> None:
-    """`make deploy COMMIT=…` brings an image that is built already, without a build."""
+    """`make deploy COMMIT=…` brings an image that is built already, without a build.
+
+    Nobody has to say again at which address the service is.
+    """
     latest = project.commit
     images = project.engine.docker("images", "--quiet", "--no-trunc", "my-problem")
-    project.ok("make", "deploy", f"COMMIT={served}")
+    project.ok("make", "deploy", f"COMMIT={served}", ADDRESS="")
     assert ask("/version")[1]["commit"] == served
     assert set(project.engine.docker("images", "--quiet", "--no-trunc", "my-problem").split()) == (
         set(images.split())

@@ -54,6 +54,20 @@ def test_the_configuration_is_what_prometheus_and_alertmanager_take(rules: Path)
     ok(*judged(rules), at=rules)
 
 
+def test_an_address_gets_into_the_configuration_letter_by_letter(rules: Path) -> None:
+    """Addresses of webhooks hold what sed takes for its own."""
+    service = yaml.safe_load((rules / "compose.yaml").read_text("utf-8"))["services"][
+        "alertmanager"
+    ]
+    (command,) = service["command"]
+    script, _, _ = command.replace("$$", "$").partition("&& exec")
+    script = script.replace("/etc/", f"{rules}/").replace("/tmp/alert", f"{rules}/new-alert")
+    address = "https://example.com/a?b=1&sp=%2Ftriggers|x&sig=a~b\\c#d"
+    ok("sh", "-c", script, at=rules, ALERT_WEBHOOK=address, RECEIVER_URL="", RECEIVER_KEY="")
+    known = yaml.safe_load((rules / "new-alertmanager.yml").read_text("utf-8"))
+    assert known["receivers"][0]["webhook_configs"][0]["url"] == address
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("alert", ALERTS)
 @pytest.mark.parametrize("fault", SPOILT)

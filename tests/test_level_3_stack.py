@@ -7,11 +7,13 @@ no Grafana to be had: it is left out.
 import http.client
 import json
 import shutil
+import sqlite3
 import sys
 import threading
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -130,6 +132,11 @@ def test_secrets_are_made_once_and_guessable_ones_are_refused(
     assert (project / "stack/.env").stat().st_mode & 0o777 == 0o600
     ok(*run, "secrets", at=project)
     assert (project / "stack/.env").read_text(encoding="utf-8") == first
+    (project / "stack/.env").write_text("ALERT_WEBHOOK=http://127.0.0.1:1/a", encoding="utf-8")
+    ok(*run, "secrets", at=project)  # whoever wrote that line did not end it
+    lines = (project / "stack/.env").read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "ALERT_WEBHOOK=http://127.0.0.1:1/a" and len(lines) > 4
+    assert all(line.count("=") == 1 for line in lines)
     there = {"ALERT_WEBHOOK": "http://127.0.0.1:1/"}
     ok(*run, "check", at=project, **there)
     for weak in (
@@ -351,6 +358,37 @@ def test_a_killed_run_is_told(stack: Stack, told: Any) -> None:
     heard = until(lambda: [it for it in told[1] if it.get("flow_run_id") == run], 30, "it is told")
     assert heard[0]["state"] == "Crashed" and "SIGKILL" in heard[0]["text"]
     assert stack.state(run) == "CRASHED"
+
+
+def test_what_comes_back_is_mounted_and_a_key_that_was_taken_away_is_not_among_it(
+    generate: Generate, tmp_path: Path
+) -> None:
+    """Containers have mounted the folder of the champion: it stays the same one, keys and switch too."""
+    project = tmp_path / "project"
+    shutil.copytree(generate(maturity_level="3"), project)
+    live = project / "models/serving"
+    live.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(project / "mlflow.db")) as database:
+        database.execute("create table kept (value)")
+    for name, text in (("champion.json", "1"), ("keys.json", "[one]"), ("off", "")):
+        (live / name).write_text(text, encoding="utf-8")
+    run = [sys.executable, "tools/backup.py"]
+    ok(*run, "make", at=project)
+    (kept,) = (project / "backups").iterdir()
+    mounted = live.stat().st_ino
+    (live / "champion.json").write_text("2", encoding="utf-8")
+    (live / "keys.json").write_text("[]", encoding="utf-8")
+    (live / "off").unlink()
+    ok(*run, "restore", str(kept), "--overwrite", at=project)
+    assert live.stat().st_ino == mounted
+    said = {path.name: path.read_text(encoding="utf-8") for path in live.iterdir()}
+    assert said == {"champion.json": "1", "keys.json": "[]", "off": ""}
+    (old,) = project.glob("models.old-*")
+    assert (old / "serving/champion.json").read_text(encoding="utf-8") == "2"
+    assert not (old / "serving/keys.json").exists()
+    shutil.rmtree(project / "models")
+    ok(*run, "restore", str(kept), "--overwrite", at=project)
+    assert (live / "keys.json").read_text(encoding="utf-8") == "[one]"
 
 
 @pytest.mark.slow

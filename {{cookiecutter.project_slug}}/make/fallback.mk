@@ -1,9 +1,10 @@
 .PHONY: off on
+SWITCH = $(BIN)/python -c 'from {{ cookiecutter.package_name }}.settings import load; print(load().fallback.switch)'
 
 off: ## the switch: no model answers any more, its stand-in does
-	@mkdir -p models/serving && touch models/serving/off
+	@file="$$($(SWITCH))" && mkdir -p "$$(dirname "$$file")" && touch "$$file"
 	@echo "Off: the stand-in answers within a second.  To undo: make on"
 
 on: ## the model answers again
-	@rm -f models/serving/off
+	@file="$$($(SWITCH))" && rm -f "$$file"
 	@echo "On: the model answers within a second"

@@ -22,9 +22,13 @@ from stack import ENV, Refused, compose, settings
 BACKUPS, MANIFEST = Path("backups"), "manifest.json"
 DATABASE, FILES, ARTIFACTS = Path("mlflow.db"), "files.tar", "artifacts.tar"
 BESIDE = ("mlruns", "mlartifacts", "models", "promotions.jsonl")
+LIVE = Path("models/serving")
 LOCK = Path("models/registry.lock")
+ALONE = ("run", "--rm", "--no-deps", "-T")  # also where the service does not run, or fails to
 TABLES = "select count(*) from pg_tables where schemaname = 'public'"
-NAMES = "select datname from pg_database where not datistemplate and datname <> 'postgres'"
+NAMES = """select datname from pg_database join pg_roles on rolname = datname
+where datname <> 'postgres'"""  # a database that could not be brought back has no owner of its name
+NOW = ("models/serving/keys.json", "models/serving/off")  # a key that was taken away stays so
 
 
 @contextmanager
@@ -98,10 +102,10 @@ def keep_stack(part: Path) -> None:
             in_database("pg_dump", "--format=custom", name, stdout=file)
     if bucket := settings().get("ARTIFACTS"):
         print(f"The artifacts are in {bucket}: its versions keep them, not this backup")
-    elif "tracking" in running():
+    elif "tracking" in compose("config", "--services", stdout=PIPE).stdout.decode().split():
         with (part / ARTIFACTS).open("wb") as file:
-            pack = ("exec", "-T", "tracking", "tar", "-cf-", "-C/artifacts", ".")
-            compose(*pack, stdout=file, stderr=PIPE)
+            pack = ("tracking", "tar", "-cf-", "-C/artifacts", ".")
+            compose(*ALONE, *pack, stdout=file, stderr=PIPE)
 
 
 def running() -> list[str]:
@@ -168,7 +172,8 @@ def occupied(files: dict[str, str], dumps: list[str]) -> list[str]:
         full += [str(path) for path in map(Path, (DATABASE, "promotions.jsonl")) if path.exists()]
     if dumps:
         compose("up", "--detach", "--wait", "database", stderr=PIPE)
-        full += [f"database {name}" for name in dumps if ask(name, TABLES).strip() != "0"]
+        here = {*ask("postgres", NAMES).split()} & {*dumps}
+        full += [f"database {name}" for name in sorted(here) if ask(name, TABLES).strip() != "0"]
     return full
 
 
@@ -179,8 +184,8 @@ def restore_stack(place: Path, dumps: list[str], artifacts: bool) -> None:
         compose("stop", *others, stderr=PIPE)
     if artifacts:
         with (place / ARTIFACTS).open("rb") as file:
-            bring = ("run", "--rm", "--no-deps", "-T", "tracking", "tar", "-xf-", "-C/artifacts")
-            compose(*bring, stdin=file, stdout=PIPE, stderr=PIPE)
+            bring = ("tracking", "tar", "-xf-", "-C/artifacts")
+            compose(*ALONE, *bring, stdin=file, stdout=PIPE, stderr=PIPE)
     for name in dumps:
         fresh = f"{name}_restored"
         ask("postgres", f"drop database if exists {fresh}")
@@ -193,13 +198,27 @@ def restore_stack(place: Path, dumps: list[str], artifacts: bool) -> None:
         ask("postgres", f"alter database {fresh} rename to {name}")
 
 
+def parts(path: Path) -> list[Path]:
+    """What is to be set aside of a file or folder that may be there: it, or what is in it."""
+    if path in (LIVE, *LIVE.parents):
+        return [part for inner in sorted(path.glob("*")) for part in parts(inner)]
+    return [path] if path.exists() and str(path) not in NOW else []
+
+
 def restore_folder(place: Path) -> None:
-    """Database and files; what is there already is set aside."""
+    """Database and files; what is there already is set aside.
+
+    The folder of the champion stays, with NOW in it: containers that run have mounted that one.
+    """
+    old = stamp()
     for path in map(Path, (DATABASE, *BESIDE, f"{DATABASE}-wal", f"{DATABASE}-shm")):
-        if path.exists():
-            path.rename(path.with_name(f"{path.name}.old-{stamp()}"))
+        for part in parts(path):
+            aside = Path(f"{path.name}.old-{old}", *part.parts[1:])
+            aside.parent.mkdir(parents=True, exist_ok=True)
+            part.rename(aside)
     with tarfile.open(place / FILES) as archive:
-        archive.extractall(".", filter="data")
+        wanted = [it for it in archive if it.name not in NOW or not Path(it.name).exists()]
+        archive.extractall(".", wanted, filter="data")
     unfinished = DATABASE.with_suffix(".part")
     unfinished.write_bytes((place / DATABASE).read_bytes())
     unfinished.rename(DATABASE)

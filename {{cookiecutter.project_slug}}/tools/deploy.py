@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from smoke import Failed, smoke
@@ -79,10 +80,18 @@ def remove(place: str) -> None:
     docker("image", "rm", compose("config", "--images", place))
 
 
+def stay() -> None:
+    """Unless ADDRESS names another one, the proxy stays at the address where it listens."""
+    if not os.environ.get("ADDRESS"):
+        with suppress(Refused):  # it does not run, or not by ADDRESS
+            os.environ["ADDRESS"] = compose("port", "proxy", "8000")
+
+
 def deploy(image: str, commit: str) -> None:
     """Bring the image into service.  Raises Refused, and lets the old one go on, where it fails."""
     if not CHAMPION.exists():
         raise Refused(f"{CHAMPION}: no champion, so /ready would answer 503; run: make pipeline")
+    stay()
     compose("up", "--detach", "--wait", "proxy")
     old = serving()
     new = OTHER[old or "green"]

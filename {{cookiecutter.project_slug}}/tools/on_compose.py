@@ -71,20 +71,22 @@ def smoked(environment: str, image: str, commit: str) -> None:
 def bring(environment: str, image: str, commit: str) -> None:
     """Switch to an image, and only where it answers.  Else Refused, and what served goes on."""
     with at(environment):
+        deploy.stay()
         guarded(environment)
         deploy.deploy(image, commit)
 
 
 def guarded(environment: str) -> None:
     """Raises Refused where other machines would reach the service, and nobody needs a key."""
-    (port,) = json.loads(compose("config", "--format", "json"))["services"]["proxy"]["ports"]
-    address = port.get("host_ip", "0.0.0.0")
+    ports = json.loads(compose("config", "--format", "json"))["services"]["proxy"]["ports"]
+    reached = [port.get("host_ip", "0.0.0.0") for port in ports]
+    others = [address for address in reached if not ip_address(address).is_loopback]
     access = tomllib.loads(SETTINGS.read_text(encoding="utf-8"))["access"]
     meant = os.environ.get("PUBLIC") == "yes" or not access["open"]  # it then refuses by itself
-    if ip_address(address).is_loopback or Path(access["key_file"]).exists() or meant:
+    if not others or Path(access["key_file"]).exists() or meant:
         return
     raise Refused(
-        f"{environment} would listen at {address}, and whoever reaches it might ask;"
+        f"{environment} would listen at {others[0]}, and whoever reaches it might ask;"
         " run: make key NAME=…   or, where that is meant, set PUBLIC=yes"
     )
 

@@ -40,6 +40,10 @@ def noted(environment: str, image: str, commit: str) -> Iterator[None]:
     entry = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "who": who()}
     entry |= {"environment": environment, "image": image, "commit": commit}
     with LOG.open("a", encoding="utf-8") as log:
+        start = log.tell()
+        log.write(json.dumps(entry | {"result": "refused", "why": "it was killed"}) + "\n")
+        log.flush()
+        log.truncate(start)  # there is room for a line
         try:
             yield
         except BaseException as error:

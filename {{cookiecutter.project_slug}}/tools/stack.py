@@ -49,6 +49,7 @@ def settings() -> dict[str, str]:
 def make_secrets() -> None:
     """Write what stack/.env lacks, at random, to be read by you alone; nothing in it is changed."""
     text = ENV.read_text(encoding="utf-8") if ENV.exists() else "# Secrets of the stack: keep it.\n"
+    text += "" if text.endswith("\n") else "\n"
     missing = [name for name in wanted() if not re.search(f"^{name}=", text, re.MULTILINE)]
     for name in missing:
         text += f"{name}={secrets.token_urlsafe(32) if SECRET.search(name) else ''}\n"

@@ -22,9 +22,11 @@ def _tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def brought(tool: Any, monkeypatch: pytest.MonkeyPatch, **port: str) -> list[Any]:
-    """What is deployed where the service listens at this port."""
-    known, found = json.dumps({"services": {"proxy": {"ports": [port]}}}), list[Any]()
+    """What is deployed where the service listens at this port, and at one of the machine itself."""
+    ports = [{"host_ip": "127.0.0.1"}, port]
+    known, found = json.dumps({"services": {"proxy": {"ports": ports}}}), list[Any]()
     monkeypatch.setattr(tool, "compose", lambda *_: known)
+    monkeypatch.setattr(tool.deploy, "stay", lambda: None)
     monkeypatch.setattr(tool.deploy, "deploy", lambda *image: found.append(image))
     tool.bring("production", "image", "commit")
     return found

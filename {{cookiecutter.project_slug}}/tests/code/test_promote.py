@@ -118,3 +118,13 @@ def test_what_cannot_be_noted_is_not_done(tool: Any) -> None:
     with pytest.raises(SystemExit, match="Not done: .*deployments.jsonl"):
         tool.main(places, "promote")
     assert places.runs["production"] == SERVING
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a full disk is played by /dev/full")
+def test_where_the_disk_is_full_nothing_is_done(tool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The room for a line is asked for before anything is done."""
+    monkeypatch.setattr(tool, "LOG", Path("/dev/full"))
+    done = []
+    with pytest.raises(OSError), tool.noted("production", TRIED, "commit"):
+        done.append("brought")
+    assert not done

@@ -5,6 +5,7 @@ That a run which is killed is told, `make maturity-deep` tries.
 
 from collections.abc import Iterator
 from importlib import import_module
+from http.client import BadStatusLine
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -58,6 +59,20 @@ def test_an_address_that_does_not_answer_stops_nothing(
     assert not schedule.tell("", {"text": "Another run crashed"})
     said = capsys.readouterr().err
     assert "A run crashed" in said and "Another run crashed" in said and "nobody was told" in said
+
+
+def test_who_answers_nonsense_stops_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What answers there may speak something else than HTTP."""
+    monkeypatch.setattr(schedule, "TRIES", 1)
+
+    def nonsense(*_: object, **__: object) -> None:
+        raise BadStatusLine("220 mail")
+
+    monkeypatch.setattr(schedule, "urlopen", nonsense)
+    assert not schedule.tell("http://127.0.0.1:1/", {"text": "A run crashed"})
+    assert "nobody was told: 220 mail" in capsys.readouterr().err
 
 
 def test_a_second_schedule_on_this_machine_is_refused(folder: Path) -> None:

@@ -49,6 +49,17 @@ def test_one_shifted_column_is_named_and_no_other(name: str) -> None:
     assert drifted(**{name: SHIFTS[name]}) == [name]
 
 
+@pytest.mark.parametrize("days", [1, 2, 6, 7, 10, 17])
+def test_a_part_of_a_week_is_no_drift(days: int) -> None:
+    """The weekdays and hours of whole weeks are compared: in a part of one they differ anyway."""
+    random = np.random.default_rng(days)
+    minutes = pd.to_timedelta(random.integers(0, days * 1_440, 1_000), unit="min")
+    new = pd.Series(pd.Timestamp("2025-03-03") + minutes)
+    assert drifted(at=new) == []
+    night = new.dt.normalize() + pd.to_timedelta(random.integers(0, 300, 1_000), unit="min")
+    assert drifted(at=night) == (["at"] if days > 7 else [])
+
+
 def test_what_is_missing_is_drift() -> None:
     """Three percent missing where nothing was is reported, though the values are as before."""
     gaps = LIKE_NEW["größe"].where(np.arange(1_000) % 33 > 0)

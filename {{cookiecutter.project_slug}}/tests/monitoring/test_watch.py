@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import numpy as np
 import pandas as pd
 import pytest
 from {{ cookiecutter.package_name }} import export
@@ -94,3 +95,22 @@ def test_brief_traffic_fills_its_plot() -> None:
         first, last = axes.get_xlim()  # in days
         assert (last - first) * 24 * 3600 < 60
         assert axes.collections or all(line.get_marker() == "." for line in axes.lines)
+
+
+def test_hours_without_a_request_are_none_and_no_line_between_neighbours() -> None:
+    """The plot goes down to nothing where nobody was answered."""
+    day = pd.date_range("2024-01-01", periods=48, freq="30min", tz="UTC")
+    times = day.append(day + pd.Timedelta(days=4))
+    (axes,) = plots.requests(pd.DataFrame({"time": times, "rows": 2})).axes
+    for line in axes.lines:
+        found = np.asarray(line.get_ydata())
+        assert len(found) == 60 and (found == 0).sum() > 30
+    assert sum(np.asarray(axes.lines[1].get_ydata())) == len(times)
+
+
+def test_answers_of_yes_and_no_are_counted() -> None:
+    """Classes that are true and false, of a model without probabilities, are no numbers."""
+    said = pd.DataFrame({"prediction": [True, False, True], "score": np.nan})
+    said["time"] = pd.date_range("2024-01-01", periods=3, freq="h", tz="UTC")
+    (axes,) = plots.predictions(said, said).axes
+    assert axes.get_title(loc="left") == "held-out rows: True 67%, False 33%"

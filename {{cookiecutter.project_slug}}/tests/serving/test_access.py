@@ -1,5 +1,6 @@
 """Access: keys, limits and headers, as a client of the service meets them."""
 
+import os
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -107,6 +108,16 @@ def test_a_revoked_key_opens_nothing_even_if_it_was_the_last(
     assert [ask(client, secret).status_code, ask(client).status_code] == [401, 401]
 
 
+def test_nobody_is_let_in_by_a_start_after_the_last_key_was_taken(
+    made: Made, tmp_path: Path, path: Path
+) -> None:
+    """A service that starts where there were keys once wants one."""
+    secret = key(path, "only")
+    write(path, revoked(read(path), "only"))
+    with TestClient(service(made(), tmp_path)) as client:
+        assert [ask(client, secret).status_code, ask(client).status_code] == [401, 401]
+
+
 def test_an_expired_key_opens_nothing(client: TestClient, path: Path) -> None:
     """A key is valid until it expires."""
     secret = key(path, "second", days=1)
@@ -131,6 +142,12 @@ def test_a_broken_file_of_keys_changes_nothing(client: TestClient, path: Path) -
     assert ask(client, secret).status_code == 200
     path.write_text("{", encoding="utf-8")
     assert [ask(client, secret).status_code, ask(client).status_code] == [200, 401]
+    stamp = path.stat()
+    write(kept := path.with_name("kept.json"), [])
+    assert kept.stat().st_mode & 0o044 == 0o044  # the user of a container reads it
+    path.write_bytes(kept.read_bytes())  # it can be read again, and looks as old as before
+    os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    assert ask(client, secret).status_code == 401
 
 
 def test_no_key_is_kept(path: Path) -> None:

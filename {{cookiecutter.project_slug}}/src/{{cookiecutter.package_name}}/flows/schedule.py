@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.client import HTTPException
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,6 @@ def tell(address: str, told: dict[str, Any]) -> bool:
         try:
             with urlopen(Request(address, json.dumps(told).encode(), kind), timeout=10):
                 return True
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, HTTPException) as error:
             print(f"{WEBHOOK}: nobody was told: {error}", file=sys.stderr, flush=True)
     return False

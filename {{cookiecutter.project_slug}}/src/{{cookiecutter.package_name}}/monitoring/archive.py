@@ -17,6 +17,7 @@ import sqlalchemy as sql
 
 from .. import ProjectError
 from ..serving.store import TABLE
+from ..settings import PREFIX
 
 BATCH = 5_000  # rows that are in memory at a time
 IDS = 1_000  # in one query: every database takes as many parameters
@@ -66,7 +67,8 @@ class Archive:
         place = sql.make_url(url)
         file = Path(place.database or "") if place.get_backend_name() == "sqlite" else None
         if file and not file.is_file():
-            raise NoLog(f"{file}: no prediction log is here; run `make serve` and ask it")
+            other = f"or set {PREFIX}SERVING__LOG to that of a service elsewhere"
+            raise NoLog(f"{file}: no prediction log is here; run `make serve` and ask it, {other}")
         self._engine = sql.create_engine(url)
         try:
             known = sql.inspect(self._engine).has_table(TABLE.name)

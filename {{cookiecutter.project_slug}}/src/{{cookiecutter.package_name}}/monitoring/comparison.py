@@ -14,6 +14,7 @@ from .window import Window
 
 PREDICTION = "prediction"
 MISSING, THERE = "missing", "there"
+WEEK, NEARLY = pd.Timedelta(days=7), pd.Timedelta(hours=14)  # a night
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,7 @@ def of_column(name: str, column: Column, old: pd.Series, new: pd.Series) -> Iter
     known, seen = old.dropna(), new.dropna()
     if column.kind == "time":
         # What the model sees of a time; the time itself is another in every new row.
+        known, seen = whole_weeks(known), whole_weeks(seen)
         hours = (values.dt.hour + values.dt.minute / 60 for values in (known, seen))
         yield pair(name, f"{name}: hour", True, *hours)
         yield pair(name, f"{name}: weekday", False, known.dt.day_name(), seen.dt.day_name())
@@ -85,6 +87,15 @@ def of_column(name: str, column: Column, old: pd.Series, new: pd.Series) -> Iter
     if old.isna().any() or new.isna().any():
         marks = {True: MISSING, False: THERE}
         yield pair(name, f"{name}: missing", False, old.isna().map(marks), new.isna().map(marks))
+
+
+def whole_weeks(times: pd.Series) -> pd.Series:
+    """The newest of these times, as many whole weeks as they span but for a night: else none.
+
+    In a part of a week some weekdays and hours are rarer though nothing has changed.
+    """
+    weeks = (times.max() - times.min() + NEARLY) // WEEK if len(times) else 0
+    return pd.Series(times[times > times.max() - weeks * WEEK])
 
 
 def pair(column: str, label: str, numeric: bool, old: pd.Series, new: pd.Series) -> Pair:

@@ -36,17 +36,24 @@ def sheet(times: pd.Series) -> tuple[Figure, Axes]:
 
 
 def steps(times: pd.Series) -> pd.Series:
-    """For each time the step of some sixty that it is in, without a zone."""
-    first, last = times.min(), times.max()
-    width = max((last - first) / STEPS, pd.Timedelta(seconds=1))
-    places = ((times - first) // width).clip(upper=STEPS - 1)
-    return pd.Series((first + places * width).dt.tz_localize(None))
+    """For each time the start of the step that it is in."""
+    starts = grid(times)
+    places = starts.searchsorted(times.dt.tz_localize(None), side="right") - 1
+    return pd.Series(starts[places], index=times.index)
+
+
+def grid(times: pd.Series) -> pd.DatetimeIndex:
+    """The starts of at most sixty equal steps from the first to the last time, without a zone."""
+    first, span = times.min().tz_localize(None), times.max() - times.min()
+    width = max(span / STEPS, pd.Timedelta(seconds=1))
+    return pd.date_range(first, periods=min(span // width + 1, STEPS), freq=width)
 
 
 def requests(asked: pd.DataFrame) -> Figure:
     """How many requests and rows there were in each step."""
     figure, axes = sheet(asked["time"])
     found = asked.groupby(steps(asked["time"]))["rows"].agg(["count", "sum"])
+    found = found.reindex(grid(asked["time"]), fill_value=0)  # nobody asked: a gap is to be seen
     axes.plot(found.index, found["sum"], label="rows", color="tab:orange", marker=".")
     axes.plot(found.index, found["count"], label="requests", color="tab:blue", marker=".")
     width = max((asked["time"].max() - asked["time"].min()).total_seconds() / STEPS, 1)
@@ -78,7 +85,9 @@ def versions(asked: pd.DataFrame) -> Figure:
 def predictions(said: pd.DataFrame, before: pd.DataFrame) -> Figure:
     """The share of each class, or how numbers are spread, beside what was on held-out rows."""
     figure, axes = sheet(said["time"])
-    if said["score"].notna().any() or not pd.api.types.is_numeric_dtype(said["prediction"]):
+    kind = said["prediction"].dtype
+    counted = pd.api.types.is_bool_dtype(kind) or not pd.api.types.is_numeric_dtype(kind)
+    if counted or said["score"].notna().any():
         stack(axes, said["time"], said["prediction"].astype("str"), "share of answers")
         shares = before["prediction"].astype("str").value_counts(normalize=True).head(3)
         held = ", ".join(f"{str(name)[:20]} {share:.0%}" for name, share in shares.items())

@@ -163,16 +163,17 @@ def write(found: Decay) -> None:
     picture(found).savefig(PICTURE, dpi=120)
 
 
-def told(found: Decay, settings: Settings) -> str:
-    """What was found, for a person."""
+def told(found: Decay, held: float, settings: Settings) -> str:
+    """What was found, for a person; a champion is `held` days old already when it is trained."""
     age, now = found.max_age_days, settings.staleness.max_age_days
     per_month = f"{found.per_day * 30:+.3g} in 30 days"
     seen = " (no older model was tried)" if age == found.tried else ""
     return (
         f"{found.metric}: {per_month}; {found.fresh:.4g} when fresh, at its limit of"
         f" {found.limit:.4g} ({found.why}) after {age:.0f} days{seen}\n"
-        f"Wrote {REPORT} and {PICTURE}.  Set in operations.toml, where it says {now:g}:\n"
-        f"[staleness]\nmax_age_days = {age:.1f}"
+        f"Wrote {REPORT} and {PICTURE}.  The newest {held:.0f} days are held out of a training, so"
+        f" set in operations.toml, where it says {now:g}:\n"
+        f"[staleness]\nmax_age_days = {max(age - held, 0.1):.1f}"
     )
 
 
@@ -183,10 +184,12 @@ def main(arguments: list[str]) -> None:
     options, settings, contract = parser.parse_args(arguments), load(), read_contract()
     if contract.names("time"):
         rows = learnable(read_data(settings), contract, settings)
-        trained = fit(*split(rows, contract, settings), contract, settings)
+        learned, newest = split(rows, contract, settings)
+        trained, at = fit(learned, newest, contract, settings), contract.names("time")[0]
         found = decay(backtest(rows, contract, settings), trained)
         write(found)
-        print(told(found, settings))
+        held = float((newest[at].max() - learned[at].max()) / DAY)
+        print(told(found, max(held, 0.0), settings))
     else:
         print("No column says the time, so how the model ages cannot be judged from the data")
     most = settings.staleness.max_age_days

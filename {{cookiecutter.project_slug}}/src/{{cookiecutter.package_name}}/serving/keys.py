@@ -57,6 +57,7 @@ def write(path: Path, keys: Sequence[Key]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     part.write_bytes(KEYS.dump_json(list(keys), indent=2, exclude_none=True) + b"\n")
+    part.chmod(0o644)  # a service in a container is another user, and hashes give nothing away
     part.replace(path)
 
 
@@ -96,15 +97,16 @@ def revoked(keys: Sequence[Key], name: str) -> list[Key]:
 class Ring:
     """The keys of a file, looked at again as often as `seconds` say.
 
-    `locked` from the first key on: when the last one is taken away, nobody is let in.  A file that
-    cannot be read any more changes nothing.  Raises ProjectError where it cannot at the start.
+    `locked` from the first key on: when the last one is taken away nobody is let in, after a start
+    either, for the file is still there.  A file that cannot be read any more changes nothing until
+    it can.  Raises ProjectError where it cannot at the start.
     """
 
     def __init__(self, path: Path, seconds: float) -> None:
         self._path, self._seconds = path, seconds
         self._stamp = self._stamped()
         self._keys = read(path)
-        self.locked = bool(self._keys)
+        self.locked = path.exists()
         self._due = monotonic() + seconds
 
     def _stamped(self) -> tuple[int, int]:
@@ -121,9 +123,8 @@ class Ring:
         self._due = monotonic() + self._seconds
         if (stamp := self._stamped()) == self._stamp:
             return
-        self._stamp = stamp
         try:
-            self._keys = read(self._path)
+            self._keys, self._stamp = read(self._path), stamp
         except ProjectError as error:
             LOG.error("the keys stay as they were: %s", error)
         self.locked = self.locked or bool(self._keys)

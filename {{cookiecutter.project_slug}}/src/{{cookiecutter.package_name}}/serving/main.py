@@ -67,6 +67,7 @@ def main(arguments: list[str]) -> None:
         host=serving.host,
         port=serving.port,
         access_log=False,
+        proxy_headers=False,  # anybody can write them
         server_header=False,
         timeout_graceful_shutdown=DRAIN,
     )

@@ -34,6 +34,7 @@ def supervised(app: str, number: int, listening: socket.socket) -> Iterator[Mult
         factory=True,
         workers=number,
         access_log=False,
+        proxy_headers=False,  # anybody can write them
         server_header=False,
         timeout_graceful_shutdown=DRAIN,
         log_level="warning",

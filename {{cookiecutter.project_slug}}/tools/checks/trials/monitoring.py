@@ -9,6 +9,7 @@ from shutil import which
 from statistics import stdev
 
 from .. import Unknown, fault, trial
+from ..command import Done
 from ..monitoring import RULES, alerts, wanted
 from ..sandbox import Copy, last
 from ..service import Service, serving
@@ -99,9 +100,18 @@ def quiet(copy: Copy) -> Iterator[str]:
     """Ask for rows that the champion learned from."""
     copy.need("rehearse")
     ask(copy, 0)
-    done = copy.run("make", "drift", "FAIL=yes")
-    if done.returncode:
-        yield f"make drift: {last(done)}"
+    if more := drifted(copy.run("make", "drift")) - {"prediction", "no column"}:
+        yield f"make drift: names {', '.join(sorted(more))}, and nothing has changed"
+
+
+def drifted(done: Done) -> set[str]:
+    """The columns that a report names; of rows that were learned from, predictions differ anyway.
+
+    Unknown where there is no report.
+    """
+    if not (said := re.search(r"drifted: (.*)\.  Next", done.stdout)):
+        raise Unknown(f"make drift: {last(done)}")
+    return {it.strip() for it in said[1].split(",")}
 
 
 @fault("monitor.drift", "one input that has shifted is named, and no other")
@@ -110,8 +120,7 @@ def shifted(copy: Copy) -> Iterator[str]:
     copy.need("rehearse")
     name = ask(copy, 1)
     done = copy.run("make", "drift", "FAIL=yes")
-    said = re.search(r"drifted: (.*?)\.  Next", done.stdout)
-    named = {it.strip() for it in said[1].split(",")} if said else set()
+    named = drifted(done)
     if done.returncode == 0 or name not in named:
         yield f"make drift: {name} has shifted by its spread, and is not named"
     elif more := named - {name, "prediction"}:
