@@ -7,7 +7,9 @@ no Grafana to be had: it is left out.
 import http.client
 import json
 import shutil
+import signal
 import sqlite3
+import subprocess
 import sys
 import threading
 import time
@@ -21,7 +23,7 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from conftest import Generate, commit, fails, ok
+from conftest import Generate, commit, fails, ok, outside_make
 from engines import PYTHON_IMAGE, Engine, beside, import_python, running_engine
 from moto.server import ThreadedMotoServer
 from watchers import free_port, until
@@ -389,6 +391,31 @@ def test_what_comes_back_is_mounted_and_a_key_that_was_taken_away_is_not_among_i
     shutil.rmtree(project / "models")
     ok(*run, "restore", str(kept), "--overwrite", at=project)
     assert (live / "keys.json").read_text(encoding="utf-8") == "[one]"
+
+
+@pytest.mark.slow
+def test_a_run_begins_by_itself_at_its_time(generate: Generate, tmp_path: Path) -> None:
+    """Without Docker too: nobody starts it, and its lines say what came of it."""
+    project = tmp_path / "project"
+    shutil.copytree(generate(maturity_level="3"), project)
+    ok("make", "setup", at=project)
+    wanted = {"FLIGHT_DELAYS_SCHEDULE__WATCH": "* * * * *", "FLIGHT_DELAYS_SCHEDULE__CRON": ""}
+    said = tmp_path / "said.txt"
+    with said.open("wb") as file:
+        process = subprocess.Popen(
+            [".venv/bin/flight-delays", "schedule"],
+            cwd=project,
+            env=outside_make() | wanted,
+            stdout=file,
+            stderr=file,
+        )
+    try:
+        words = "there is no champion yet"
+        until(lambda: words in said.read_text(encoding="utf-8"), 240, "a run begins")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+    assert "Traceback" not in said.read_text(encoding="utf-8")
 
 
 @pytest.mark.slow

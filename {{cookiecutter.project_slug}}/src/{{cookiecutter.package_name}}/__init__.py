@@ -108,4 +108,7 @@ def main() -> int:
     except ProjectError as error:
         print(f"Error: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("Interrupted", file=sys.stderr)
+        return 130
     return 0

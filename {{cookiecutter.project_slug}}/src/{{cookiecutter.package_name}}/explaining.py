@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
@@ -19,6 +18,7 @@ from .breakdown import Explanation, bars, table
 from .export import TOLERANCE
 from .history import Entry
 from .monitoring.archive import Archive
+from .monitoring.lines import pairs
 from .monitoring.reference import Reference, bundled, read
 from .monitoring.skew import apart, trained
 from .monitoring.window import framed, logged
@@ -106,12 +106,13 @@ def logged_row(settings: Settings, request_id: str, place: int) -> tuple[Any, An
     """
     with Archive(settings.serving.log) as archive:
         request = archive.request(request_id)
-    rows, answers = orjson.loads(request.inputs), orjson.loads(request.output)
-    if not 1 <= place <= len(rows):
-        raise ProjectError(f"ROW={place}: request {request_id} has {len(rows)} rows, from 1 on")
-    if answers[place - 1].get("fallback"):
+    lines = pairs(request_id, request.inputs, request.output)
+    if not 1 <= place <= len(lines):
+        raise ProjectError(f"ROW={place}: request {request_id} has {len(lines)} rows, from 1 on")
+    row, answer = lines[place - 1]
+    if answer.get("fallback"):
         raise ProjectError(f"{request_id}: a stand-in has answered it; no model says why")
-    return request, rows[place - 1], answers[place - 1]
+    return request, row, answer
 
 
 def again(model: Any, row: pd.DataFrame, answer: Any, request_id: str) -> float:

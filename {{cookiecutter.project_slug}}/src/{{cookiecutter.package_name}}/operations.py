@@ -1,10 +1,12 @@
 """The sections of `operations.toml`: how the running service is watched and protected."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from .contract import Section
+
+LONGEST = 87_600  # hours: ten years
 
 
 class Drift(Section):
@@ -16,12 +18,12 @@ class Drift(Section):
     A difference that is smaller than `effect` is none: 0.2 is what Cohen calls small.
     """
 
-    hours: float = Field(default=168, gt=0)
+    hours: float = Field(default=168, gt=0, le=LONGEST)
     rows: int = Field(default=50_000, ge=1)
     fewest: int = Field(default=200, ge=2)
     false_alarms: float = Field(default=0.01, gt=0, lt=1)
     effect: float = Field(default=0.2, ge=0)
-    columns: dict[str, float] = {}
+    columns: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     pushgateway: str = ""
 
 
@@ -78,7 +80,7 @@ class Load(Section):
     `error_share` is refused, and the process takes no more than `memory_mib`.
     """
 
-    seconds: float = Field(default=10, gt=0)
+    seconds: float = Field(default=10, gt=0, le=86_400)
     connections: int = Field(default=8, ge=1)
     rows: int = Field(default=1, ge=1)
     p95_ms: float = Field(default=100, gt=0)
@@ -107,11 +109,13 @@ class Approval(Section):
 class Schedule(Section):
     """When the pipeline runs by itself: cron in a time zone; how often a failed run is repeated.
 
+    `watch`: when it is looked what the log says, or "" for never.
     `webhook`: who is told of a run that fails, crashes or is cancelled.  Set it in the environment:
     such an address is a secret.  `poll_seconds`: how often it is looked whether a run is due.
     """
 
     cron: str = "0 3 * * 1"
+    watch: str = "0 5 * * *"
     timezone: str = "UTC"
     retries: int = Field(default=1, ge=0)
     retry_seconds: float = Field(default=300, ge=0)

@@ -14,11 +14,14 @@ from .promotion import Answer
 from .training import Trained
 
 
-def rivals(trained: Trained) -> tuple[dict[str, pd.DataFrame | None], list[Answer]]:
+def rivals(
+    trained: Trained, frame: pd.DataFrame | None = None
+) -> tuple[dict[str, pd.DataFrame | None], list[Answer]]:
     """What `judge` needs: the predictions of candidate, baseline and champion, and more answers.
 
-    A champion that does not fit these rows, as it follows another contract, is None, and an answer
-    says why.  A candidate that is champion already, or was rolled back, is answered with no.
+    `frame` has the rows as they were read, with columns that only the champion uses.  A champion
+    that does not fit these rows, as it follows another contract, is None, and an answer says why.
+    A candidate that is champion already, or was rolled back, is answered with no.
     """
     now = versions.held()
     found: dict[str, pd.DataFrame | None] = {
@@ -29,7 +32,7 @@ def rivals(trained: Trained) -> tuple[dict[str, pd.DataFrame | None], list[Answe
     if now.champion:
         name = str(history.title(now.champion))
         try:
-            found[name] = predictions(now.champion, trained)
+            found[name] = predictions(now.champion, trained, frame)
         except ProjectError as error:
             found[name] = None
             answers.append(Answer(True, f"{name} does not fit these rows: {error}"))
@@ -49,7 +52,7 @@ def objections(model_version: str, entries: Sequence[Entry]) -> list[str]:
     return found
 
 
-def predictions(last: Entry, trained: Trained) -> pd.DataFrame:
+def predictions(last: Entry, trained: Trained, frame: pd.DataFrame | None) -> pd.DataFrame:
     """What the champion predicts for the held-out rows.
 
     Raises ProjectError where it answers another question, or cannot predict these rows.  That its
@@ -64,7 +67,8 @@ def predictions(last: Entry, trained: Trained) -> pd.DataFrame:
         )
         problem = versions.client().get_run(last.run_id).data.params.get("problem")
         contract = same_question(read_contract(Path(text)), str(problem), trained)
-        rows = conform(trained.holdout, contract, contract.inputs())
+        rows = trained.holdout if frame is None else frame.loc[trained.holdout.index]
+        rows = conform(rows, contract, contract.inputs())
         try:
             return predict(mlflow.sklearn.load_model(place), rows)
         except Exception as error:  # pylint: disable=broad-exception-caught  # its code is any code

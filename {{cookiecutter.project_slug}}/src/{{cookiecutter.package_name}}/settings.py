@@ -123,6 +123,24 @@ def breach(error: Any) -> str:
     return f"{key} = {error['input']!r}: {error['msg']}"
 
 
+def place(error: Any) -> Path | str:
+    """Where the value of a breach comes from: the environment, or the file that has its section."""
+    words = [str(it).upper() for it in error["loc"]]
+    names = {PREFIX + "__".join(words[:count]) for count in range(1, len(words) + 1)}
+    if found := names & set(os.environ):
+        return max(found, key=len)
+    here = [path for path in FILES if path.exists()]
+    return next((path for path in here if error["loc"][0] in read(path)), CONFIG)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What a file of settings says.  ProjectError where it is not valid TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ProjectError(f"{path}: not valid TOML: {error}") from error
+
+
 def load(**arguments: Any) -> Settings:
     """The settings; arguments win over the environment, which wins over `config.toml`.
 
@@ -132,10 +150,13 @@ def load(**arguments: Any) -> Settings:
         raise ProjectError(f"{CONFIG}: not in {Path.cwd()}; run this in the project's folder")
     try:
         settings = Settings(**arguments)
-    except tomllib.TOMLDecodeError as error:
-        raise ProjectError(f"{CONFIG}: not valid TOML: {error}") from error
+    except tomllib.TOMLDecodeError:
+        for path in filter(Path.exists, FILES):
+            read(path)
+        raise
     except ValidationError as error:
-        raise ProjectError(f"{CONFIG}: " + "\n  ".join(map(breach, error.errors()))) from error
+        lines = [f"{place(it)}: {breach(it)}" for it in error.errors()]
+        raise ProjectError("\n  ".join(lines)) from error
     unknown = [
         name
         for name in os.environ

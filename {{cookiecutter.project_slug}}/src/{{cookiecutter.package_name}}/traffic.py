@@ -68,7 +68,7 @@ def measured(
     clients = [Client(connected(url), place, key, again) for _ in range(wanted.connections)]
     end = time.perf_counter() + wanted.seconds
     threads = [
-        Thread(target=client.ask, args=([*requests[first:], *requests[:first]], end))
+        Thread(target=client.ask, args=([*requests[first:], *requests[:first]], end), daemon=True)
         for first, client in enumerate(clients)
     ]
     for thread in threads:

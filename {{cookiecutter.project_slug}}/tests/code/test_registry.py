@@ -68,6 +68,20 @@ def test_the_champion_is_asked_about_the_rows_of_the_candidate(
     assert (list(found), answers) == (["candidate", "baseline", name], [])
 
 
+def test_a_champion_is_asked_with_a_column_that_the_candidate_ignores(
+    run: tracking.Run, trained: Trained
+) -> None:
+    """Whoever leaves out a column does not get rid of the champion that uses it."""
+    first = promoted(run, "a")
+    lost = trained.contract.inputs()[0]
+    frame = pd.concat([trained.train, trained.holdout])
+    without = replace(trained, holdout=trained.holdout.drop(columns=lost))
+    found, answers = rivals.rivals(without, frame)
+    asked = pd.DataFrame(found[f"champion v{first.number}"])
+    pd.testing.assert_frame_equal(asked, trained.predictions)
+    assert not answers
+
+
 def test_a_champion_of_another_contract_is_told_and_not_asked(
     run: tracking.Run, trained: Trained
 ) -> None:

@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.settings import CONFIG, PREFIX, load
+from {{ cookiecutter.package_name }}.settings import CONFIG, FILES, PREFIX, Settings, load
+
+NO_NUMBER = "Input should be a valid integer, unable to parse string as an integer"
+KNOWN = f"known are {', '.join(Settings.model_fields)}"
 
 
 def test_arguments_win_over_the_environment_and_the_environment_over_the_file(
@@ -37,6 +40,24 @@ def test_an_unknown_variable_is_refused_by_name(
     assert (folder / CONFIG).exists()
     monkeypatch.setenv(f"{PREFIX}SEDE", "1")
     with pytest.raises(ProjectError, match=f"{PREFIX}SEDE: no such setting"):
+        load()
+
+
+def test_a_wrong_value_is_blamed_on_what_holds_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file that has the section, or the variable of the environment."""
+    monkeypatch.setenv(f"{PREFIX}SEED", "x")
+    with (folder / FILES[-1]).open("a", encoding="utf-8") as file:
+        file.write("\n[nonsense]\n")
+    with pytest.raises(ProjectError) as refused:
+        load()
+    assert sorted(str(refused.value).split("\n  ")) == sorted(
+        [f"{PREFIX}SEED: seed = 'x': {NO_NUMBER}", f"{FILES[-1]}: nonsense: unknown key; {KNOWN}"]
+    )
+    with (folder / FILES[-1]).open("a", encoding="utf-8") as file:
+        file.write("[broken\n")
+    with pytest.raises(ProjectError, match=f"^{FILES[-1]}: not valid TOML"):
         load()
 
 

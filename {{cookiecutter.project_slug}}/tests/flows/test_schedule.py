@@ -4,8 +4,8 @@ That a run which is killed is told, `make maturity-deep` tries.
 """
 
 from collections.abc import Iterator
-from importlib import import_module
 from http.client import BadStatusLine
+from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -88,7 +88,9 @@ def test_times_that_are_none_are_refused(deployment: Any, cron: str, zone: str) 
     """Cron and time zone are named with their values."""
     with pytest.raises(ProjectError) as refused:
         deployment.serve(Schedule(cron=cron, timezone=zone), False)
-    assert f"cron = {cron!r}, timezone = {zone!r}" in str(refused.value)
+    assert f"schedule.cron = {cron!r}, timezone = {zone!r}" in str(refused.value)
+    with pytest.raises(ProjectError, match="schedule.watch = 'at dawn'"):
+        deployment.serve(Schedule(watch="at dawn"), False)
 
 
 def test_a_run_that_fails_is_tried_as_often_as_the_settings_say(
@@ -109,6 +111,34 @@ def test_a_run_that_fails_is_tried_as_often_as_the_settings_say(
         deployment.scheduled_training.fn()
     pauses = (settings.schedule.retry_seconds,) * 2
     assert asked == [("attempt", pauses), (test_every_bad_end_is_told.__name__, ())]
+
+
+def test_each_look_at_the_log_is_taken_and_what_they_find_is_raised(
+    deployment: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that finds something keeps no other from looking; all of it is in the words."""
+    looks = [nothing_there, skewed, drifted]
+    monkeypatch.setattr(deployment, "step", lambda look, settings: look(settings))
+    monkeypatch.setattr(deployment, "observers", {"watched": looks}.get)
+    with pytest.raises(ProjectError, match="^skew in a column\ndrift in a column$"):
+        deployment.scheduled_watch.fn()
+    monkeypatch.setattr(deployment, "observers", {"watched": [nothing_there]}.get)
+    deployment.scheduled_watch.fn()
+
+
+def nothing_there(_: Settings) -> tuple[bool, str]:
+    """A look that finds nothing."""
+    return False, "nothing to look at"
+
+
+def skewed(_: Settings) -> tuple[bool, str]:
+    """A look that finds something."""
+    raise ProjectError("skew in a column")
+
+
+def drifted(_: Settings) -> tuple[bool, str]:
+    """A look that finds something else."""
+    raise ProjectError("drift in a column")
 
 
 def test_the_same_model_again_is_no_second_version(

@@ -16,6 +16,7 @@ from {{ cookiecutter.package_name }} import ProjectError, export
 from {{ cookiecutter.package_name }}.monitoring import drift
 from {{ cookiecutter.package_name }}.monitoring.comparison import pairs, thresholds, verdicts
 from {{ cookiecutter.package_name }}.monitoring.differences import numbers, words
+from {{ cookiecutter.package_name }}.monitoring.lines import pairs as pairs_of
 from {{ cookiecutter.package_name }}.monitoring.push import gauges
 from {{ cookiecutter.package_name }}.monitoring.reference import read
 from {{ cookiecutter.package_name }}.operations import Drift
@@ -209,3 +210,10 @@ def test_what_is_not_there_is_named(
     (place / "1/bundle.json").write_text(json.dumps(bundle), encoding="utf-8")
     assert command("drift") == 1
     assert "v1: its bundle has no reference.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("inputs", "output"), [('[{"a', "[{}]"), ("[{}]", "[]"), ("1", "[{}]")])
+def test_a_damaged_request_is_named(inputs: str, output: str) -> None:
+    """Whoever reads the log is told which request it is, and the way out."""
+    with pytest.raises(ProjectError, match="request 4711 is damaged .*deletion.md"):
+        pairs_of("4711", inputs, output)

@@ -14,6 +14,7 @@ from published import follower
 from referenced import KINDS, REFERENCE, ROW, refer
 
 from {{ cookiecutter.package_name }} import ProjectError
+from {{ cookiecutter.package_name }}.serving import keys
 from {{ cookiecutter.package_name }}.serving.access import Buckets, extend, opened
 from {{ cookiecutter.package_name }}.serving.app import create_app
 from {{ cookiecutter.package_name }}.serving.keys import added, read, revoked, write
@@ -271,3 +272,18 @@ def test_the_command_adds_lists_and_revokes(
     assert "there are: Zoë" in capsys.readouterr().err
     assert command("key", "--revoke", "Zoë") == 0
     assert read(folder / "models/serving/keys.json") == []
+
+
+@pytest.mark.parametrize(
+    "wrong", ["--days=-1", "--days=0", "--days=nan", "--days=1e9", "--grace=inf", "--revoke=first"]
+)
+def test_a_key_that_would_be_none_is_refused(
+    made: Made, path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    """The keys stay as they are."""
+    key(path, "first")
+    before = path.read_bytes()
+    monkeypatch.setattr(keys, "load", made)
+    with pytest.raises((ProjectError, SystemExit)):
+        keys.main(["--name=second", wrong])
+    assert path.read_bytes() == before

@@ -1,4 +1,4 @@
-"""The pipeline as a Prefect deployment: served by one process, each run in another.
+"""Pipeline and watch as Prefect deployments: served by one process, each run in another.
 
 The process that serves sees how a run ends, also where it is killed, and then calls what is
 registered for that here: a process that is killed can tell nobody itself.
@@ -58,6 +58,25 @@ def scheduled_training() -> None:
             step(further, settings)
 
 
+@prefect.flow(
+    name="scheduled-watch",
+    log_prints=True,
+    on_failure=[notify],
+    on_crashed=[notify],
+    on_cancellation=[notify],
+)
+def scheduled_watch() -> None:
+    """What is registered to look at the log; what one of them finds keeps no other from looking."""
+    settings, found = load(), []
+    for look in observers("watched"):
+        try:
+            step(look, settings)
+        except ProjectError as error:
+            found.append(str(error))
+    if found:
+        raise ProjectError("\n".join(found))
+
+
 def attempt() -> tuple[Outcome, str]:
     """The pipeline once.  The same rows, settings and code again give the version they gave."""
     outcome = training.fn()
@@ -65,24 +84,35 @@ def attempt() -> tuple[Outcome, str]:
 
 
 def serve(settings: Schedule, now: bool) -> None:
-    """Run the pipeline at its times, one run after the other, until this process is ended.
+    """Run pipeline and watch at their times, one run after the other, until this process is ended.
 
     Raises ProjectError where cron or time zone are none.
     """
     runner = Runner(name=NAME, limit=1, query_seconds=settings.poll_seconds)
-    try:
-        CronSchedule(cron=settings.cron, timezone=settings.timezone)
-    except ValueError as error:
-        about = f"schedule.cron = {settings.cron!r}, timezone = {settings.timezone!r}"
-        raise ProjectError(f"{about}: {error}; as in '0 3 * * 1' and 'Europe/Berlin'") from error
+    whens = {name: when(name, getattr(settings, name), settings) for name in ("cron", "watch")}
     with get_client(sync_client=True) as client:
         lost(client)
-        when, by = Cron(settings.cron, timezone=settings.timezone), EntrypointType.MODULE_PATH
-        made: Any = runner.add_flow(scheduled_training, NAME, schedule=when, entrypoint_type=by)
+        by = EntrypointType.MODULE_PATH
+        runner.add_flow(scheduled_watch, NAME, schedule=whens["watch"], entrypoint_type=by)
+        made: Any = runner.add_flow(
+            scheduled_training, NAME, schedule=whens["cron"], entrypoint_type=by
+        )
         if now:
             client.create_flow_run_from_deployment(made)
-    print(f"Serving {settings.cron!r} ({settings.timezone}); end it with Ctrl-C", flush=True)
+    served = f"{settings.cron!r}, and to watch {settings.watch!r}"
+    print(f"Serving {served} ({settings.timezone}); end it with Ctrl-C", flush=True)
     asyncio.run(runner.start())
+
+
+def when(name: str, cron: str, settings: Schedule) -> Any:
+    """A schedule, or none where it is never.  ProjectError where cron or time zone are none."""
+    try:
+        if cron:
+            CronSchedule(cron=cron, timezone=settings.timezone)
+    except ValueError as error:
+        about = f"schedule.{name} = {cron!r}, timezone = {settings.timezone!r}"
+        raise ProjectError(f"{about}: {error}; as in '0 3 * * 1' and 'Europe/Berlin'") from error
+    return Cron(cron, timezone=settings.timezone) if cron else None
 
 
 def lost(client: SyncPrefectClient) -> None:
@@ -97,4 +127,4 @@ def lost(client: SyncPrefectClient) -> None:
     for run in runs:
         ended: Any = Crashed(message="what served the schedule ended before the run did")
         client.set_flow_run_state(run.id, ended, force=True)
-        notify(scheduled_training, run, ended)
+        notify(client.read_flow(run.flow_id), run, ended)

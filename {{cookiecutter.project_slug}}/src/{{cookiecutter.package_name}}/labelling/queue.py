@@ -12,11 +12,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import orjson
 
 from .. import ProjectError
 from ..contract import Contract
 from ..monitoring.archive import Archive
+from ..monitoring.lines import pairs
 from ..operations import Labels
 
 FOLDER = Path("data/labelling")
@@ -30,8 +30,7 @@ Inputs = dict[str, Any]
 def logged(archive: Archive, numbers: list[int]) -> Iterator[tuple[str, Inputs, Inputs]]:
     """The name, inputs and answer of each row of these requests that a model has answered."""
     for name, _, inputs, output in archive.requests(numbers):
-        answers = zip(orjson.loads(inputs), orjson.loads(output), strict=True)
-        for place, (row, answer) in enumerate(answers, start=1):
+        for place, (row, answer) in enumerate(pairs(name, inputs, output), start=1):
             if not answer.get("fallback"):
                 yield f"{name}/{place}", row, answer
 

@@ -18,6 +18,7 @@ import sqlalchemy as sql
 from .. import ProjectError
 from ..serving.store import TABLE
 from ..settings import PREFIX
+from .lines import pairs
 
 BATCH = 5_000  # rows that are in memory at a time
 IDS = 1_000  # in one query: every database takes as many parameters
@@ -142,10 +143,10 @@ class Archive:
         found = []
         columns = TABLE.c.id, TABLE.c.request_id, TABLE.c.inputs, TABLE.c.output
         for number, name, inputs, output in self._read(sql.select(*columns).order_by(TABLE.c.id)):
-            pairs = list(zip(orjson.loads(inputs), orjson.loads(output), strict=True))
-            gone = [place for place, (row, _) in enumerate(pairs, start=1) if belongs(row)]
+            lines = pairs(name, inputs, output)
+            gone = [place for place, (row, _) in enumerate(lines, start=1) if belongs(row)]
             if gone:
-                kept = [pair for place, pair in enumerate(pairs, start=1) if place not in gone]
+                kept = [it for place, it in enumerate(lines, start=1) if place not in gone]
                 rows, said = [row for row, _ in kept], [answer for _, answer in kept]
                 found.append(Change(number, name, gone, rows, said))
         return found

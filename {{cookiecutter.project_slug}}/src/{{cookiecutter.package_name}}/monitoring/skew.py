@@ -86,6 +86,8 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="skew", description="Does the service answer as trained?")
     parser.add_argument("--rows", type=int, default=ROWS, help=f"newest rows (default: {ROWS})")
     options, settings = parser.parse_args(arguments), load()
+    if options.rows < 1:
+        raise ProjectError(f"ROWS={options.rows}: at least one row has to be looked at")
     champion = reference.read()
     extent = Extent(settings.drift.hours, options.rows, options.rows, settings.seed)
     with Archive(settings.serving.log) as archive:

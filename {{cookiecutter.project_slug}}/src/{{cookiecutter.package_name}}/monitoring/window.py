@@ -7,13 +7,13 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import orjson
 import pandas as pd
 
 from .. import ProjectError
 from ..contract import Contract
 from ..prediction import conform
-from .archive import Archive
+from .archive import Archive, NoLog
+from .lines import pairs
 
 CHUNK = 20_000  # rows that become a data frame at a time: plain Python objects take ten times more
 
@@ -57,7 +57,7 @@ def window(
     total = int(found[:, 1].sum())
     if not total:
         told = f"model {version} has answered no row in the last {extent.hours:g} hours"
-        raise ProjectError(f"the prediction log: {told}; run `make serve` and ask it")
+        raise NoLog(f"the prediction log: {told}; run `make serve` and ask it")
     known = logged(contract)
     lines = chosen(archive, found, min(1.0, extent.most / total), extent.seed)
     parts = []
@@ -91,7 +91,7 @@ def chosen(archive: Archive, found: np.ndarray, share: float, seed: int) -> Iter
 def answered_lines(request: Any, part: np.ndarray) -> Iterator[Line]:
     """The rows of a request that are wanted, without those that a stand-in has answered."""
     name, time, inputs, output = request
-    for row, answer, taken in zip(orjson.loads(inputs), orjson.loads(output), part, strict=True):
+    for (row, answer), taken in zip(pairs(name, inputs, output), part, strict=True):
         if taken and not answer.get("fallback"):
             yield name, time, row, answer
 

@@ -44,7 +44,7 @@ class Banned(Section):
 class Retention(Section):
     """How many days the prediction log is kept."""
 
-    log_days: float = Field(default=90, gt=0)
+    log_days: float = Field(default=90, gt=0, le=36_500)
 
 
 class Rules(Section):

@@ -21,6 +21,7 @@ from ..contract import Section
 from ..settings import load
 
 LOG = logging.getLogger(__name__)
+LONGEST = 36_500
 
 
 class Key(Section):
@@ -48,7 +49,7 @@ def read(path: Path) -> list[Key]:
     except (OSError, ValidationError) as error:
         said = str(error).partition("\n")[0]
         raise ProjectError(
-            f"{path}: no file of keys ({said}); make one: make key NAME=…"
+            f"{path}: no file of keys ({said}); move it away, then make new ones: make key NAME=…"
         ) from error
 
 
@@ -138,14 +139,24 @@ class Ring:
         return found
 
 
+def span(text: str) -> float:
+    """A length of time, as a number from 0 to LONGEST."""
+    value = float(text)
+    if not 0 <= value <= LONGEST:
+        raise argparse.ArgumentTypeError(f"{text}: from 0 to {LONGEST:,}")
+    return value
+
+
 def main(arguments: list[str]) -> None:
     """Add a key and print it, once; or take keys away; or list them."""
     parser = argparse.ArgumentParser(prog="key", description=main.__doc__)
     parser.add_argument("--name", help="of who asks; a key that had it ends after the grace")
-    parser.add_argument("--days", type=float, help="the new key ends after so many")
-    parser.add_argument("--grace", type=float, default=24, help="hours that an old key gets (24)")
+    parser.add_argument("--days", type=span, help="the new key ends after so many")
+    parser.add_argument("--grace", type=span, default=24, help="hours that an old key gets (24)")
     parser.add_argument("--revoke", help="take all keys of this name away, at once")
     asked = parser.parse_args(arguments)
+    if asked.days == 0 or (asked.name and asked.revoke):
+        raise ProjectError("DAYS=0: such a key is none.  NAME and REVOKE: only one is wanted")
     path = Path(load().access.key_file)
     keys = read(path)
     if asked.revoke:
