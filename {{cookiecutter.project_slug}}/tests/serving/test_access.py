@@ -53,8 +53,8 @@ def service(settings: Settings, folder: Path) -> FastAPI:
 
 def key(path: Path, name: str, days: float | None = None, grace: float = 24) -> str:
     """A new key in this file."""
-    secret, keys = added(read(path), name, days, grace)
-    write(path, keys)
+    secret, known = added(read(path), name, days, grace)
+    write(path, known)
     return secret
 
 
