@@ -108,7 +108,7 @@ def quiet(copy: Copy) -> Iterator[str]:
 
 
 def drifted(done: Done) -> set[str]:
-    """The columns that a report names; of rows that were learned from, predictions differ anyway."""
+    """The columns that a report names: of rows that were learned from, `prediction` may differ."""
     said = re.search(r"drifted: (.*)\.  Next", done.stdout)
     return {it.strip() for it in said[1].split(",")} if said else set()
 
