@@ -12,7 +12,7 @@ SEAMS = {"README.md", "pyproject.toml", "settings.py"}
 BRANCH = re.compile(r"# \{%-?\s*(?:if|elif|for|set|macro)")
 UNREAD = ("data/", ".cruft.json", "tools/checks/", "tools/maturity.py")
 FILES = dict(zip(LEVELS, (20, 46, 128, 299, 447)))
-LINES = dict(zip(LEVELS, (1100, 1630, 4480, 9200, 14610)))
+LINES = dict(zip(LEVELS, (1100, 1630, 4480, 9200, 14620)))
 
 
 def code_lines(text: str) -> int:

@@ -14,6 +14,7 @@ import pytest
 from checks import Unknown, grading, page, report
 from checks.forge import Forge
 from checks.repository import Repository
+from checks.sandbox import Copy
 from conftest import (
     BUILT,
     MANIFEST,
@@ -422,6 +423,17 @@ def test_what_is_not_there_is_an_error(tmp_path: Path, fresh: Path) -> None:
     assert done.returncode == 3 and "nowhere: no such folder" in done.stderr
     done = tool(fresh, "--explain", "registry.gat")
     assert done.returncode == 3 and "registry.gat: no such capability" in done.stderr
+
+
+def test_a_command_that_does_not_end_is_unknown_with_its_last_words(
+    tmp_path: Path, fresh: Path
+) -> None:
+    """Both of its streams are told, so that what it waits for can be looked for."""
+    copy = Copy(Repository(fresh), tmp_path, 1)
+    with pytest.raises(Unknown, match=r"no end after 1 s; last it said: half way \| waiting"):
+        copy.run("sh", "-c", "echo half way; echo waiting >&2; sleep 60", timeout=1)
+    with pytest.raises(Unknown, match="last it said: nothing"):
+        copy.run("sleep", "60", timeout=0.1)
 
 
 # ---- Reports

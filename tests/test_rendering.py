@@ -80,7 +80,8 @@ def test_blanks_are_tidy(generate: Generate, answers: dict[str, str]) -> None:
 def test_every_pair_of_braces_is_meant_for_the_template() -> None:
     """Python's own double braces would be rendered: only answers and functions stand in them."""
     meant = re.compile(
-        r"\{\{ (?:cookiecutter\.\w+(?: \| [^}]*)?|record\(\)|lock\(\)|capability_list\(\)) \}\}"
+        r"\{\{ (?:cookiecutter\.\w+(?: \| [^}]*)?|'[^'}]*' if cookiecutter\.\w+ == '\w+' else ''"
+        r"|record\(\)|lock\(\)|capability_list\(\)) \}\}"
     )
     texts = {
         path.relative_to(PROJECT).as_posix(): meant.sub("", path.read_text(encoding="utf-8"))

@@ -60,6 +60,8 @@ def reference(seed: int = 0) -> Reference:
     return Reference("1", "model-1", contract(), rows(3_000, seed), said(3_000, seed), {})
 
 
-def window(seed: int = 1, **changed: Any) -> Window:
-    """1,000 logged rows like those, but for the columns that are given."""
-    return Window(1_000, rows(1_000, seed).assign(**changed), said(1_000, seed))
+def window(seed: int = 1, asked: pd.Series | None = None, **changed: Any) -> Window:
+    """1,000 logged rows like those, but for the columns that are given; `asked` is when."""
+    new = rows(1_000, seed)
+    answers = said(1_000, seed).assign(time=new["at"] if asked is None else asked)
+    return Window(1_000, new.assign(**changed), answers)

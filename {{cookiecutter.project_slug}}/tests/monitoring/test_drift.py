@@ -38,9 +38,9 @@ SHIFTS: dict[str, Any] = {
 }
 
 
-def drifted(**changed: Any) -> list[str]:
-    """The columns that have drifted where these are changed."""
-    compared = pairs(reference(), window(**changed))
+def drifted(asked: pd.Series | None = None, **changed: Any) -> list[str]:
+    """The columns that have drifted where these are changed, and the rows were asked then."""
+    compared = pairs(reference(), window(asked=asked, **changed))
     return [it.column for it in verdicts(compared, Drift()) if it.drifted]
 
 
@@ -50,15 +50,27 @@ def test_one_shifted_column_is_named_and_no_other(name: str) -> None:
     assert drifted(**{name: SHIFTS[name]}) == [name]
 
 
+def minutes(random: np.random.Generator, days: int) -> pd.Series:
+    """1,000 times of these days, after their start."""
+    return pd.Series(pd.to_timedelta(random.integers(0, days * 1_440, 1_000), unit="min"))
+
+
 @pytest.mark.parametrize("days", [1, 2, 6, 7, 10, 17])
 def test_a_part_of_a_week_is_no_drift(days: int) -> None:
     """The weekdays and hours of whole weeks are compared: in a part of one they differ anyway."""
     random = np.random.default_rng(days)
-    minutes = pd.to_timedelta(random.integers(0, days * 1_440, 1_000), unit="min")
-    new = pd.Series(pd.Timestamp("2025-03-03") + minutes)
-    assert drifted(at=new) == []
-    night = new.dt.normalize() + pd.to_timedelta(random.integers(0, 300, 1_000), unit="min")
-    assert drifted(at=night) == (["at"] if days > 7 else [])
+    asked = pd.Timestamp("2025-03-03") + minutes(random, days)
+    assert drifted(asked, at=asked) == []
+    night = asked.dt.normalize() + pd.to_timedelta(random.integers(0, 300, 1_000), unit="min")
+    assert drifted(asked, at=night) == (["at"] if days >= 7 else [])
+
+
+@pytest.mark.parametrize("ahead", [2, 7, 20])
+def test_whole_weeks_are_those_of_asking(ahead: int) -> None:
+    """Asked about the days ahead: the first and the last of them are rarer, which is no drift."""
+    random = np.random.default_rng(ahead)
+    asked = pd.Timestamp("2025-03-03") + minutes(random, 9)
+    assert drifted(asked, at=asked + minutes(random, ahead)) == []
 
 
 def test_what_is_missing_is_drift() -> None:

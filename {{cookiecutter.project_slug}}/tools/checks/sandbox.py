@@ -116,7 +116,8 @@ class Copy:
         except OSError as error:
             raise Unknown(f"{command[0]}: {error.strerror}") from error
         except subprocess.TimeoutExpired as error:
-            raise Unknown(f"{' '.join(command[:3])}: no end after {timeout:.0f} s") from error
+            told = f"{' '.join(command[:3])}: no end after {timeout:.0f} s"
+            raise Unknown(f"{told}; last it said: {spoken(error)}") from error
 
     def must(self, *command: str, at: str = "", **more: Any) -> str:
         """What a command prints.  Failed, an Unknown, where it fails."""
@@ -188,6 +189,12 @@ def last(done: Done) -> str:
     words = done.stderr.strip() or done.stdout.strip()
     lines = [line for line in words.splitlines() if not line.startswith("make: ***")]
     return lines[-1] if lines else "failed without a word"
+
+
+def spoken(error: subprocess.TimeoutExpired) -> str:
+    """The last words of a command that was ended, a hundred of each of its streams."""
+    said = [str(it, errors="replace").split() for it in (error.stdout, error.stderr) if it]
+    return " | ".join(" ".join(words[-100:]) for words in said) or "nothing"
 
 
 def reached(done: Done) -> Done:

@@ -56,7 +56,8 @@ def pairs(reference: Reference, window: Window) -> list[Pair]:
     found: list[Pair] = []
     for name in reference.contract.inputs():
         column = reference.contract.columns[name]
-        found += of_column(name, column, reference.rows[name], window.rows[name])
+        old, new = reference.rows[name], window.rows[name]
+        found += of_column(name, column, old, new, window.said["time"])
     title = PREDICTION
     while title in reference.contract.inputs():
         title += " of the model"
@@ -70,12 +71,14 @@ def pairs(reference: Reference, window: Window) -> list[Pair]:
     return found
 
 
-def of_column(name: str, column: Column, old: pd.Series, new: pd.Series) -> Iterator[Pair]:
-    """The values of a column, and what is missing of it where any is."""
+def of_column(
+    name: str, column: Column, old: pd.Series, new: pd.Series, asked: pd.Series
+) -> Iterator[Pair]:
+    """The values of a column, and what is missing of it where any is; `asked` is when."""
     known, seen = old.dropna(), new.dropna()
     if column.kind == "time":
         # What the model sees of a time; the time itself is another in every new row.
-        known, seen = whole_weeks(known), whole_weeks(seen)
+        known, seen = known[whole_weeks(known)], new[whole_weeks(asked)].dropna()
         hours = (values.dt.hour + values.dt.minute / 60 for values in (known, seen))
         yield pair(name, f"{name}: hour", True, *hours)
         yield pair(name, f"{name}: weekday", False, known.dt.day_name(), seen.dt.day_name())
@@ -90,12 +93,13 @@ def of_column(name: str, column: Column, old: pd.Series, new: pd.Series) -> Iter
 
 
 def whole_weeks(times: pd.Series) -> pd.Series:
-    """The newest of these times, as many whole weeks as they span but for a night: else none.
+    """Which are in the newest whole weeks that these times span, but for a night: else none.
 
-    In a part of a week some weekdays and hours are rarer though nothing has changed.
+    What comes in a part of a week has some weekdays and hours more rarely though nothing has
+    changed.  So logged rows are taken by when they were asked, whatever times they tell of.
     """
     weeks = (times.max() - times.min() + NEARLY) // WEEK if len(times) else 0
-    return pd.Series(times[times > times.max() - weeks * WEEK])
+    return pd.Series(times > times.max() - weeks * WEEK)
 
 
 def pair(column: str, label: str, numeric: bool, old: pd.Series, new: pd.Series) -> Pair:

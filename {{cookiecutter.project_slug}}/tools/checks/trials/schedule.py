@@ -56,11 +56,16 @@ def listening() -> Iterator[tuple[str, list[Any]]]:
         to.server_close()
 
 
+def told(copy: Copy) -> str:
+    """What the schedule has said so far."""
+    return (copy.root / ".git/process.log").read_text("utf-8", "replace")
+
+
 def step_of(copy: Copy, group: int) -> int | None:
     """The process of a run that has read its rows, of the schedule with this group; None yet."""
-    if "ingest " not in (copy.root / ".git/process.log").read_text("utf-8", "replace"):
+    if "ingest " not in told(copy):
         return None
-    listed = copy.must("ps", "-A", "-o", "pid=,pgid=,args=").splitlines()
+    listed = copy.must("ps", "-Aww", "-o", "pid=,pgid=,args=").splitlines()
     rows = [line.split(maxsplit=2) for line in listed if "spawn_main" in line]
     found = [int(pid) for pid, its, _ in rows if int(its) == group]
     return found[-1] if found else None
@@ -71,11 +76,11 @@ def killed(copy: Copy) -> Iterator[str]:
     """Serve the schedule, start a run, end its process by SIGKILL, and listen."""
     own, until = f"{copy.package.name.upper()}_SCHEDULE__", time.monotonic() + PATIENCE
     with listening() as (address, heard):
-        told = {f"{own}WEBHOOK": address, f"{own}POLL_SECONDS": "1"}
-        with running(copy, "make", "schedule", "NOW=yes", **told) as process:
+        settings = {f"{own}WEBHOOK": address, f"{own}POLL_SECONDS": "1"}
+        with running(copy, "make", "schedule", "NOW=yes", **settings) as process:
             while (pid := step_of(copy, process.pid)) is None:
                 if process.poll() is not None or time.monotonic() > until:
-                    raise Unknown("no run of the schedule starts, so none can be killed")
+                    raise Unknown(f"no run starts that can be killed: {told(copy)[-800:].strip()}")
                 time.sleep(0.2)
             os.kill(pid, signal.SIGKILL)
             until = time.monotonic() + HEARD
