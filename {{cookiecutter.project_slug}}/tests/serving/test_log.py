@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from {{ cookiecutter.package_name }}.serving.events import Served
-from {{ cookiecutter.package_name }}.serving.log import START, PredictionLog
+from {{ cookiecutter.package_name }}.serving.log import PATIENCE, START, PredictionLog
 from {{ cookiecutter.package_name }}.serving.store import Store
 
 NOW = datetime(2024, 1, 1, 12, tzinfo=UTC)
@@ -88,7 +88,9 @@ def test_rows_wait_while_the_database_is_down(tmp_path: Path) -> None:
     log = opened(place / "log.db")
     for number in range(3):
         log(served(number))
+    until = time.monotonic() + PATIENCE
     while not log.counts()["failed"]:
+        assert time.monotonic() < until
         time.sleep(0.01)
     place.mkdir()
     log.close()
