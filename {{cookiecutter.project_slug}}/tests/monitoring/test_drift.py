@@ -65,11 +65,11 @@ def test_a_part_of_a_week_is_no_drift(days: int) -> None:
     assert drifted(asked, at=night) == (["at"] if days >= 7 else [])
 
 
-@pytest.mark.parametrize("ahead", [2, 7, 20])
+@pytest.mark.parametrize("ahead", [2, 5, 20])
 def test_whole_weeks_are_those_of_asking(ahead: int) -> None:
     """Asked about the days ahead: the first and the last of them are rarer, which is no drift."""
     random = np.random.default_rng(ahead)
-    asked = pd.Timestamp("2025-03-03") + minutes(random, 9)
+    asked = pd.Timestamp("2025-03-03") + minutes(random, 8)
     assert drifted(asked, at=asked + minutes(random, ahead)) == []
 
 
