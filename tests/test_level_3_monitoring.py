@@ -194,6 +194,10 @@ def switched_off(project: Path) -> None:
 
 
 NO_FALLBACK = {"FLIGHT_DELAYS_FALLBACK__ENABLED": "false"}
+MUCH = {  # so many rows that no machine answers them in time
+    "FLIGHT_DELAYS_ACCESS__BODY_BYTES": "50000000",
+    "FLIGHT_DELAYS_SERVING__MOST_ROWS": "100000",
+}
 FAULTS: dict[str, tuple[Any, dict[str, str], Any]] = {
     # alert: what is done to the project, with which settings, what is asked
     "NoModel": (without_champion, NO_FALLBACK, None),
@@ -203,7 +207,7 @@ FAULTS: dict[str, tuple[Any, dict[str, str], Any]] = {
     "LogDrops": (None, {"FLIGHT_DELAYS_SERVING__LOG_CAPACITY": "1"}, "two"),
     "RefusedRows": (None, {}, [{}]),
     "StrangeRows": (None, {}, "strange"),
-    "Slow": (None, {"FLIGHT_DELAYS_SERVING__MOST_ROWS": "100000"}, "many"),
+    "Slow": (None, MUCH, "many"),
 }
 
 
@@ -212,7 +216,7 @@ def body(kind: Any, row: dict[str, Any], project: Path) -> Any:
     made = {
         None: lambda: row,
         "two": lambda: [row, row],
-        "many": lambda: [row] * 15_000,
+        "many": lambda: [row] * 45_000,
         "strange": lambda: strange(row, project),
     }
     return kind if isinstance(kind, list) else made[kind]()
