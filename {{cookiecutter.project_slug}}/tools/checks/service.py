@@ -15,6 +15,7 @@ from .sandbox import Copy
 
 PATIENCE = 90  # seconds that it has to start
 FAREWELL = 40  # seconds that it has to end
+SAID = ".git/process.log"  # what a process says, where no check of files looks
 UNREACHABLE = 0  # the status of an answer that does not come
 
 
@@ -116,10 +117,15 @@ def serving(copy: Copy) -> Iterator[Service]:
         service.end()
 
 
+def told(copy: Copy) -> str:
+    """What the process that runs in the copy, or ran last, has said so far."""
+    return (copy.root / SAID).read_text("utf-8", "replace")
+
+
 @contextmanager
 def running(copy: Copy, *command: str, **more: str) -> Iterator["subprocess.Popen[bytes]"]:
     """A process of the copy, ended with all that it started."""
-    with (copy.root / ".git" / "process.log").open("wb") as log:
+    with (copy.root / SAID).open("wb") as log:
         process = subprocess.Popen(
             command,
             cwd=copy.root,

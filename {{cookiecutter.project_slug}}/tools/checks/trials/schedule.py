@@ -13,7 +13,7 @@ from typing import Any
 from .. import Unknown, fault, trial
 from ..delivery import registered
 from ..sandbox import Copy, last
-from ..service import running
+from ..service import running, told
 
 PATIENCE = 180  # seconds in which a run starts
 HEARD = 30  # seconds in which somebody is told
@@ -54,11 +54,6 @@ def listening() -> Iterator[tuple[str, list[Any]]]:
     finally:
         to.shutdown()
         to.server_close()
-
-
-def told(copy: Copy) -> str:
-    """What the schedule has said so far."""
-    return (copy.root / ".git/process.log").read_text("utf-8", "replace")
 
 
 def step_of(copy: Copy, group: int) -> int | None:
