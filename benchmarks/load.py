@@ -33,18 +33,21 @@ class Load:
 
 
 class Client(asyncio.Protocol):
-    """A connection that sends the same request as soon as it has the answer to the last one."""
+    """A connection that sends the same request as soon as it has the answer to the last one.
+
+    Where there is a `next`, that one sends its request instead: so they take turns.
+    """
 
     def __init__(self, request: bytes, load: Load, until: float) -> None:
         self.request, self.load, self.until = request, load, until
+        self.next = self
         self.done = asyncio.get_running_loop().create_future()
         self.rest, self.sent = b"", 0.0
         self.transport: Any = None
 
     def connection_made(self, transport: Any) -> None:
-        """Begin."""
+        """Know the connection."""
         self.transport = transport
-        self.send()
 
     def send(self) -> None:
         """Ask."""
@@ -61,9 +64,15 @@ class Client(asyncio.Protocol):
         self.load.failures += not head.startswith(b"HTTP/1.1 200")
         self.rest = b""
         if time.perf_counter() < self.until:
-            self.send()
+            self.next.send()
         else:
-            self.transport.close()
+            self.end()
+
+    def end(self) -> None:
+        """Close this connection and those that wait for it."""
+        self.transport.close()
+        if not self.next.transport.is_closing():
+            self.next.end()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The end; before its time it is a failure."""
@@ -90,6 +99,22 @@ async def loaded(port: int, request: bytes, connections: int, seconds: float) ->
     clients = [Client(request, load, started + seconds) for _ in range(connections)]
     for client in clients:
         await loop.create_connection(lambda client=client: client, "127.0.0.1", port)
+        client.send()
     await asyncio.gather(*(client.done for client in clients))
     load.seconds = time.perf_counter() - started
     return load
+
+
+async def alternated(requests: list[tuple[int, bytes]], seconds: float) -> list[Load]:
+    """The loads of some services, by port and request, of which each is asked in its turn.
+
+    What disturbs the machine for a while disturbs all of them alike.
+    """
+    loop, until = asyncio.get_running_loop(), time.perf_counter() + seconds
+    clients = [Client(request, Load(seconds=seconds), until) for _, request in requests]
+    for at, client in enumerate(clients):
+        client.next = clients[(at + 1) % len(clients)]
+        await loop.create_connection(lambda client=client: client, "127.0.0.1", requests[at][0])
+    clients[0].send()
+    await asyncio.gather(*(client.done for client in clients))
+    return [client.load for client in clients]

@@ -12,51 +12,52 @@ import json
 import os
 import shlex
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from statistics import median
+from random import Random
+from statistics import quantiles
 
 import uvloop
-from load import Load, loaded
+from load import Load, alternated
 from peers import project_of, run
 from serving import EXAMPLE, Party, plain, start, wait
 
-ROWS = (1, 100, 1000)  # in a request; one connection
+ROWS = (1, 100, 1000)  # in a request; one connection to each party, which are asked by turns
+PARTIES = ("with", "without", "without-again")  # the last one shows what chance does
+PAIRS = ((0, 1), (2, 1))
 SERVE = """
 import sys
 import uvicorn
 from flight_delays.serving import main
 from flight_delays.settings import load
 found = main.observers
-if "without" in sys.argv:
+if sys.argv[1] != "with":
     main.observers = lambda door: [it for it in found(door) if "metrics" not in it.__module__]
 uvicorn.run(main.build(), port=load().serving.port, access_log=False)
 """
 
 
-def measured(project: Path, rounds: int, seconds: float) -> dict[int, list[tuple[Load, Load]]]:
-    """The loads with and without metrics, by turns, for each number of rows."""
-    python, found = project / ".venv/bin/python", {rows: list[tuple[Load, Load]]() for rows in ROWS}
+def measured(project: Path, rounds: int, seconds: float) -> dict[int, list[list[Load]]]:
+    """The loads of all parties in each round, for each number of rows."""
+    python, found = project / ".venv/bin/python", {rows: list[list[Load]]() for rows in ROWS}
     row = json.loads(run(python, "-c", EXAMPLE, at=project))
-    both = [
-        Party(how, f"{python} -c {shlex.quote(SERVE)} {how}", "/predict", plain, port)
-        for how, port in (("with", 18231), ("without", 18232))
+    all_ = [
+        Party(name, f"{python} -c {shlex.quote(SERVE)} {name}", "/predict", plain, port)
+        for port, name in enumerate(PARTIES, 18231)
     ]
     processes = []
     try:
-        for party in both:
+        for party in all_:
             processes.append(start(party, project))
             wait(party, processes[-1], row)
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         for turn in range(rounds + 1):
             for rows in ROWS:
-                order = both if turn % 2 else both[::-1]
-                loads = {
-                    it.name: uvloop.run(loaded(it.port, it.request(row, rows), 1, seconds))
-                    for it in order
-                }
+                asked = [(it.port, it.request(row, rows)) for it in all_]
+                loads = uvloop.run(alternated(asked, seconds))
                 if turn:  # the first one warms up
-                    found[rows].append((loads["with"], loads["without"]))
+                    found[rows].append(loads)
     finally:
         for process in processes:
             with suppress(ProcessLookupError):
@@ -65,18 +66,36 @@ def measured(project: Path, rounds: int, seconds: float) -> dict[int, list[tuple
     return found
 
 
-def line(rows: int, turns: list[tuple[Load, Load]]) -> str:
-    """A row of the table: all turns together, and the median of the ratios of each turn."""
-    ours, bare = (sum((pair[at] for pair in turns), Load()) for at in (0, 1))
-    assert not ours.failures and not bare.failures
-    cells = [f"{rows}", f"{len(ours.milliseconds)}"]
+def line(rows: int, rounds: list[list[Load]]) -> str:
+    """A row of the table: all rounds together, and the spread of what is drawn of them anew."""
+    whole = [sum(loads, Load()) for loads in zip(*rounds, strict=True)]
+    assert not any(load.failures for load in whole)
+    cells = [f"{rows:,}", f"{len(whole[0].milliseconds):,}"]
     for share in (50, 99):
-        whole = f"{ours.within(share):.2f} / {bare.within(share):.2f}"
-        ratios = sorted(a.within(share) / b.within(share) for a, b in turns)
-        spread = f"{ratios[len(ratios) // 4]:.3f}–{ratios[3 * len(ratios) // 4]:.3f}"
-        cells += [whole, f"{ours.within(share) / bare.within(share):.3f}"]
-        cells += [f"{median(ratios):.3f} ({spread})"]
+        ours, bare, _ = (load.within(share) for load in whole)
+        cells.append(f"{ours:.2f} / {bare:.2f}")
+        cells += [
+            f"{ratio(whole, *pair, share):.3f} ({spread(rounds, *pair, share)})" for pair in PAIRS
+        ]
     return f"| {' | '.join(cells)} |"
+
+
+def ratio(loads: Sequence[Load], of: int, to: int, share: int) -> float:
+    """By how much a party takes longer than another, for this share of the answers."""
+    return loads[of].within(share) / loads[to].within(share)
+
+
+def spread(rounds: list[list[Load]], of: int, to: int, share: int) -> str:
+    """Between which ratios 90 % are when rounds are drawn anew (bootstrap, Efron 1979)."""
+    random, ratios = Random(0), []
+    for _ in range(200):
+        drawn = random.choices(rounds, k=len(rounds))
+        loads = [
+            Load([taken for loads in drawn for taken in loads[at].milliseconds]) for at in (of, to)
+        ]
+        ratios.append(ratio(loads, 0, 1, share))
+    low, *_, high = quantiles(ratios, n=20)
+    return f"{low:.3f}–{high:.3f}"
 
 
 def main() -> None:
@@ -90,10 +109,11 @@ def main() -> None:
         scratch = Path(name).resolve()
         project = project_of(scratch, 3, "pipeline")
         found = measured(project, asked.rounds, asked.seconds)
-    print("| rows | answers | p50 ms | ratio | by turns (quartiles) | p99 ms | ratio | by turns |")
-    print("|---:|---:|---:|---:|---:|---:|---:|---:|")
-    for rows, turns in found.items():
-        print(line(rows, turns))
+    cells = "with / without ms | ratio (90 %) | of two without"
+    print(f"| rows | answers of each | p50 {cells} | p99 {cells} |")
+    print("|---:" * 8 + "|")
+    for rows, loads in found.items():
+        print(line(rows, loads))
 
 
 if __name__ == "__main__":

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -15,10 +17,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from published import follower
 from referenced import KINDS, REFERENCE, ROW, refer
 
+from {{ cookiecutter.package_name }}.serving import metrics
 from {{ cookiecutter.package_name }}.serving.app import create_app
 from {{ cookiecutter.package_name }}.serving.events import Served
-from {{ cookiecutter.package_name }}.serving.instruments import SHARED, observe_all
+from {{ cookiecutter.package_name }}.serving.instruments import SHARED, Instruments, observe_all
 from {{ cookiecutter.package_name }}.serving.metrics import extend, opened
+from {{ cookiecutter.package_name }}.serving.noted import Noted
 from {{ cookiecutter.package_name }}.settings import Settings
 
 Samples = dict[str, float]
@@ -220,12 +224,60 @@ def test_two_services_count_apart(settings: Settings, tmp_path: Path, client: Te
 def test_many_values_count_as_they_would_one_by_one() -> None:
     """Values on, between and beyond the bounds fall where prometheus_client puts them."""
     values, shown = [-1.0, 0.1, 0.15, 0.2, 7.0, 0.1], []
-    for chunks in ([[value] for value in values], [values]):
-        made = Histogram("a", "", buckets=(0.1, 0.2), registry=CollectorRegistry())
-        for chunk in chunks:
-            observe_all(made, chunk)
-        shown.append([(s.name, s.labels, s.value) for m in made.collect() for s in m.samples][:4])
+    one_by_one, at_once = (
+        Histogram("a", "", buckets=(0.1, 0.2), registry=CollectorRegistry()) for _ in range(2)
+    )
+    for value in values:
+        one_by_one.observe(value)
+    for chunk in (values[:4], [], values[4:]):
+        observe_all(at_once, chunk)
+    for made in (one_by_one, at_once):
+        shown.append([(s.name, s.labels, s.value) for m in made.collect() for s in m.samples][:5])
     assert shown[0] == shown[1]
+
+
+class Busy(list[int]):
+    """A list to which another thread adds while it is read."""
+
+    def __getitem__(self, part: Any) -> Any:
+        found = super().__getitem__(part)
+        self.append(503)
+        return found
+
+
+def test_nothing_is_lost_that_is_noted_while_others_are_counted() -> None:
+    """What comes between reading and emptying counts the next time, and once."""
+    noted, made = Noted(Busy([200, 200])), Instruments()
+    for refused in (None, 1):
+        noted.count(made, {})
+        family = text_string_to_metric_families(made.text({}, None).decode())
+        requests = next(it for it in family if it.name == "serving_requests")
+        found = {sample.labels["status"]: sample.value for sample in requests.samples}
+        assert (found["200"], found.get("503")) == (2, refused)
+
+
+def test_requests_are_counted_where_nobody_asks(
+    settings: Settings,
+    tmp_path: Path,
+    log: Log,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What is noted takes memory until it is counted; and a count that fails is not the last."""
+    calls, counted, count = [], Event(), Noted.count
+
+    def failing_once(*told: Any) -> None:
+        calls.append(told)
+        if len(calls) == 1:
+            raise RuntimeError("for once")
+        count(*told)
+        counted.set()
+
+    monkeypatch.setattr(Noted, "count", failing_once)
+    monkeypatch.setattr(metrics, "REFRESH", 0.01)
+    with TestClient(service(settings, tmp_path, log)):
+        assert counted.wait(10)
+    assert "metrics were not refreshed" in caplog.text
 
 
 WORKER = """

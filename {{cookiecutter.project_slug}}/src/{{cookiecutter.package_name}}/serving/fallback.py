@@ -171,9 +171,8 @@ class Watch:
 
     def __call__(self, event: Served) -> None:
         """Count the rows that are marked."""
-        for answer in event.answers:
-            if len(answer) > 1:
-                self._rows.update(answer.keys() & FLAGS.keys())
+        for name in FLAGS:
+            self._rows[name] += sum(name in answer for answer in event.answers)
 
     def counts(self) -> dict[str, int]:
         """`answering`: 1 while a stand-in does; else rows."""

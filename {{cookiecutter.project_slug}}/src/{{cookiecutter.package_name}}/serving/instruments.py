@@ -1,11 +1,11 @@
 """What the service counts with.  The only file that imports prometheus_client."""
 
 import os
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client import disable_created_metrics, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -105,16 +105,12 @@ class Told(Collector):  # pylint: disable=too-few-public-methods  # all that a c
 
 def observe_all(histogram: Histogram, values: Sequence[float]) -> None:
     """Observe many values at once: one at a time, 10,000 take as long as their predictions."""
-    if len(values) == 1:
-        histogram.observe(values[0])
-        return
     # pylint: disable=protected-access  # there is no public way to observe many at once
-    ordered, below = sorted(values), 0
-    for place, bound in enumerate(histogram._upper_bounds):
-        if (upto := bisect_right(ordered, bound)) > below:
-            histogram._buckets[place].inc(upto - below)
-            below = upto
-    histogram._sum.inc(sum(values))
+    found = np.asarray(values, dtype=float)
+    places = np.searchsorted(histogram._upper_bounds, found)  # the first bound that is not below
+    for bucket, count in zip(histogram._buckets, np.bincount(places).tolist(), strict=False):
+        bucket.inc(count)
+    histogram._sum.inc(float(found.sum()))
 
 
 def bury(shared: Path) -> None:

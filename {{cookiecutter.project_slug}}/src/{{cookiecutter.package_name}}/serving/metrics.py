@@ -1,11 +1,14 @@
 """Metrics in Prometheus' format at `GET /metrics`.
 
+A request is noted, in less than a hundredth of its time; a thread counts what was noted, all at
+once.  A process that is killed loses no more than the last REFRESH seconds.
+
 Several workers share a folder, PROMETHEUS_MULTIPROC_DIR: whichever is asked answers for all.
 Whoever starts them empties it before: what ended workers have counted there is counted still.
 """
 
+import logging
 import os
-from collections import Counter
 from collections.abc import Sequence
 from threading import Event, Lock, Thread
 from typing import Any
@@ -16,10 +19,12 @@ from starlette.routing import Route
 from ..settings import Settings
 from .events import Observer, Served
 from .following import Champion, Follower
-from .instruments import KIND, SHARED, Instruments, leave, observe_all
+from .instruments import KIND, Instruments, leave
+from .noted import Noted
 from .reference import Reference, cuts, reference
 
-REFRESH = 1.0  # seconds after which the other workers see what waits in the log of this one
+LOG = logging.getLogger(__name__)
+REFRESH = 1.0  # seconds between two counts, and until other workers see what this one knows
 DAY = 24 * 3600  # seconds
 SHARES = tuple(tenth / 10 for tenth in range(1, 11))
 
@@ -38,13 +43,12 @@ class Metrics:
         self.others: Sequence[Observer] = ()
         self.marked = False
         self._settings = settings
-        self._made = Instruments()
+        self._made, self._noted = Instruments(), Noted()
         self._made.max_age.set(settings.staleness.max_age_days * DAY)
         if self._classifies:
             self._made.scored(SHARES)
         self._champion: Champion | None = None
         self._reference = Reference()
-        self._logged: Counter[str] = Counter()
         self._lock, self._ended = Lock(), Event()
 
     @property
@@ -52,16 +56,16 @@ class Metrics:
         return self._settings.problem == "classification"
 
     def __call__(self, event: Served) -> None:
-        """Count a request; of a refused one only its status and its time."""
-        made, said = self._made, event.answers
-        made.requests[event.status].inc()
-        made.seconds.observe(event.seconds)
+        """Note a request; of a refused one only its status and its time."""
+        noted, said = self._noted, event.answers
+        noted.statuses.append(event.status)
+        noted.seconds.append(event.seconds)
         if event.status != 200:
             return
         if self.follower and self.follower.current is not self._champion:
             self.learn()
-        made.answers[event.model_version].inc()
-        made.total["rows"].inc(len(event.rows))
+        noted.versions.append(event.model_version)
+        noted.rows.append(len(event.rows))
         flagged = [
             (row, answer)
             for row, answer in zip(event.rows, said, strict=True)
@@ -69,27 +73,27 @@ class Metrics:
         ]
         strange = [row for row, _ in flagged] if self.marked else event.rows
         for _, column in self._reference.outside(strange):
-            made.outside[column].inc()
+            self._made.outside[column].inc()
         if flagged:
-            made.total["abstained"].inc(sum("abstain" in answer for _, answer in flagged))
-            made.total["fallback"].inc(sum("fallback" in answer for _, answer in flagged))
+            self._made.total["abstained"].inc(sum("abstain" in answer for _, answer in flagged))
+            self._made.total["fallback"].inc(sum("fallback" in answer for _, answer in flagged))
             said = [answer for answer in said if "fallback" not in answer]
         self._judge(said)
 
     def _judge(self, said: Sequence[dict[str, Any]]) -> None:
-        """Count what the model has predicted, and how sure it was."""
+        """Note what the model has predicted, and how sure it was."""
         values = [answer["prediction"] for answer in said]
-        if self._classifies:
-            if len(values) == 1:  # most requests: a Counter takes as long as all the rest
-                self._made.predictions[values[0]].inc()
-            else:
-                for label, count in Counter(values).items():
-                    self._made.predictions[label].inc(count)
-            values = [
-                max(answer["probability"].values()) for answer in said if "probability" in answer
+        if not self._classifies:
+            self._noted.scores.extend(values)
+            return
+        self._noted.predictions.extend(values)
+        self._noted.scores.extend(
+            [
+                answer["probability"][str(answer["prediction"])]
+                for answer in said
+                if "probability" in answer
             ]
-        if self._made.score:
-            observe_all(self._made.score, values)
+        )
 
     def learn(self) -> None:
         """Know the champion that serves now: its classes, and what its training saw."""
@@ -112,14 +116,11 @@ class Metrics:
         return {}
 
     def refresh(self) -> None:
-        """Bring up to date what no request tells: the log, and whether a model is held."""
+        """Bring up to date: the requests, the log, and whether a model is held."""
         self.learn()
         log = next((other.counts() for other in self.others if other.name == "log"), {})
         with self._lock:
-            for name in ("dropped", "failed"):
-                more = log.get(name, 0) - self._logged[name]
-                self._made.total[f"log_{name}"].inc(max(more, 0))
-                self._logged[name] += max(more, 0)
+            self._noted.count(self._made, log)
             self._made.waiting.set(log.get("waiting", 0))
             self._made.ready.set(bool(self.follower and self.follower.current))
 
@@ -137,13 +138,17 @@ class Metrics:
         return self._made.text(known, self._reference.trained_at)
 
     def keep(self) -> None:
-        """Refresh until the end: among several workers another one may be asked."""
+        """Refresh until the end: what is noted takes memory, and another worker may be asked."""
         while not self._ended.wait(REFRESH):
-            self.refresh()
+            try:
+                self.refresh()
+            except Exception:  # pylint: disable=broad-exception-caught  # of any observer
+                LOG.exception("metrics were not refreshed")
 
     def close(self) -> None:
-        """Be counted among the workers no longer."""
+        """Count the last requests, and be among the workers no longer."""
         self._ended.set()
+        self.refresh()
         leave(os.getpid())
 
 
@@ -161,6 +166,5 @@ def extend(app: FastAPI, _: Settings) -> None:
     def metrics(_: Request) -> Response:
         return Response(seen.text(), headers={"Content-Type": KIND})
 
-    app.router.routes.insert(0, Route("/metrics", metrics))
-    if SHARED in os.environ:
-        Thread(target=seen.keep, name="metrics", daemon=True).start()
+    app.router.routes.append(Route("/metrics", metrics))
+    Thread(target=seen.keep, name="metrics", daemon=True).start()
