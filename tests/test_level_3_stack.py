@@ -23,10 +23,24 @@ import boto3
 import pytest
 import yaml
 from conftest import Generate, commit, fails, ok, outside_make
-from engines import PYTHON_IMAGE, Engine, beside, import_python, running_engine
+from engines import PYTHON_IMAGE, Engine, beside, stocked_engine
 from moto.server import ThreadedMotoServer
 from watchers import free_port, until
 
+ASK = """
+import json, sys, urllib.request
+from flight_delays import traffic, training
+from flight_delays.contract import read_contract
+from flight_delays.problem import read_data
+from flight_delays.settings import load
+settings, contract = load(), read_contract()
+seen = training.train(read_data(settings), contract, settings).train.sample(600, random_state=1)
+address, column, widths = sys.argv[1:]
+seen[column] += seen[column].std() * float(widths)
+for body in traffic.requests_of(seen, contract, 20):
+    kind = {"Content-Type": "application/json"}
+    urllib.request.urlopen(urllib.request.Request(f"http://{address}/predict", body, kind)).read()
+"""
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 BASE = f"""
 FROM {PYTHON_IMAGE}
@@ -157,8 +171,7 @@ def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """A Docker engine with stand-ins for the images that the stack names."""
     start = tmp_path_factory.mktemp("stand-in") / "start"
     start.write_text(START, encoding="utf-8")
-    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
-        import_python(engine)
+    with stocked_engine(tmp_path_factory.mktemp("engine")) as engine:
         engine.stand_in("stand-in:all", BASE, start=start)
         for tag, lines in STANDING_IN.items():
             engine.stand_in(tag, f"FROM stand-in:all\n{lines}\n")
@@ -249,15 +262,20 @@ class Stack:
         assert status in (200, 201), said
         return said
 
-    def start_run(self) -> str:
-        """Have the worker run the pipeline now; the id of the run."""
-        name = "deployments/name/scheduled-training/flight_delays"
+    def start_run(self, flow: str = "training") -> str:
+        """Have the worker run the pipeline now, or look at the log; the id of the run."""
+        name = f"deployments/name/scheduled-{flow}/flight_delays"
         made = self.flow(f"deployments/{self.flow(name)['id']}/create_flow_run", {})
         return str(made["id"])
 
     def state(self, run: str) -> str:
         """The state of a run."""
         return str(self.flow(f"flow_runs/{run}")["state"]["type"])
+
+    def ended(self, run: str) -> str:
+        """The state in which a run ends."""
+        until(lambda: self.state(run) in ("COMPLETED", "FAILED", "CRASHED"), 240, "the run ends")
+        return self.state(run)
 
 
 @pytest.fixture(scope="module", name="stack")
@@ -333,16 +351,43 @@ def test_the_champion_is_there_and_the_same_input_is_the_same_version(stack: Sta
     assert "v1 is champion" in stack.ok("make", "approve", "VERSION=1", **other)
     assert "All is as the gate left it" in stack.ok("make", "registry")
     (version,) = stack.versions()
-    run = stack.start_run()
-    until(lambda: stack.state(run) in ("COMPLETED", "FAILED", "CRASHED"), 240, "the run ends")
+    state = stack.ended(stack.start_run())
     said = stack.engine.docker("logs", "--tail", "30", "flight-delays-worker-1")
-    assert stack.state(run) == "COMPLETED", said
+    assert state == "COMPLETED", said
     assert [it["version"] for it in stack.versions()] == [version["version"]], said
     assert "is this model already" in said
     here = stack.engine.docker("exec", "flight-delays-worker-1", "ls", "/work").split()
     wanted = {"behaviour.toml", "contracts", "privacy.toml", "slices.toml"}  # else it only reports
     assert wanted <= {*here}
     assert not (stack.folder / "mlflow.db").exists()
+
+
+@pytest.mark.slow
+def test_what_drifts_is_found_at_night_and_somebody_is_told(stack: Stack, told: Any) -> None:
+    """The service logs, the worker looks, Prometheus learns of it, and the alert arrives."""
+    address, column = f"127.0.0.1:{free_port()}", "wind_speed"
+    stack.ok("make", "deploy", ADDRESS=address)
+    python, ask = str(stack.folder / ".venv/bin/python"), ("-c", ASK, address, column)
+    stack.ok(python, *ask, "0")
+    time.sleep(1)  # until the log has them
+    assert stack.ended(stack.start_run("watch")) == "COMPLETED"
+    stack.ok(python, *ask, "3")
+    time.sleep(1)
+    run = stack.start_run("watch")
+    assert stack.ended(run) == "FAILED"
+    heard = until(lambda: [it for it in told[1] if it.get("flow_run_id") == run], 30, "it is told")
+    assert column in heard[0]["text"]
+
+    def alerts() -> list[dict[str, Any]]:
+        sent = [alert for it in told[1] for alert in it.get("alerts", ())]
+        return [it for it in sent if it["labels"]["alertname"] == "ColumnDrifted"]
+
+    until(alerts, 120, "the alert arrives")
+    assert column in {it["labels"]["column"] for it in alerts()}
+    for query, least in (("sum(serving_rows_total)", 1200), ("sum(drift_column_drifted)", 1)):
+        status, said = stack.ask(9090, f"/api/v1/query?query={query}")
+        assert status == 200 and float(said["data"]["result"][0]["value"][1]) >= least, said
+    stack.ok("make", "undeploy")
 
 
 @pytest.mark.slow

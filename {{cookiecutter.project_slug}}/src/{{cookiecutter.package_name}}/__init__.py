@@ -14,6 +14,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+BLOCKED = FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError
+
 
 class ProjectError(Exception):
     """Something that its user can put right: told in a line or two, without a traceback."""
@@ -107,6 +109,10 @@ def main() -> int:
             raise ProjectError(f"{name}: no such command; commands: {known}")
     except ProjectError as error:
         print(f"Error: {error}", file=sys.stderr)
+        return 1
+    except BLOCKED as error:
+        what = f"{error.filename or name}: {error.strerror or error}"
+        print(f"Error: {what}; it is in the way, or not yours to change", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted", file=sys.stderr)

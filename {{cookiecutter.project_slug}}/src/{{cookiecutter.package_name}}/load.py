@@ -16,7 +16,7 @@ from .contract import read_contract
 from .operations import Load
 from .problem import read_data
 from .settings import load
-from .traffic import Sent, bodies, measured, memory, service
+from .traffic import Sent, bodies, measured, memory, readiness, service
 
 REPORT, PICTURE = Path("reports/load.json"), Path("reports/load.png")
 
@@ -112,6 +112,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--url", help="of a running service (KEY in the environment: its key)")
     asked, settings = parser.parse_args(arguments), load()
     wanted = settings.load
+    if asked.url and not (found := readiness(asked.url))[0]:
+        raise ProjectError(f"URL {asked.url}: no service answers: {found[1]}")
     requests = bodies(read_data(settings), read_contract(), wanted.rows)
     with nullcontext((asked.url, 0)) if asked.url else service() as (url, process):
         sent = measured(url, requests, wanted, os.environ.get("KEY", ""))

@@ -1,6 +1,8 @@
 """The sections of `pipeline.toml`: how the pipeline searches and judges, how the service serves."""
 
-from pydantic import Field
+import re
+
+from pydantic import Field, field_validator
 
 from .contract import Section
 
@@ -55,3 +57,10 @@ class Serving(Section):
     most_rows: int = Field(default=10_000, ge=1)
     log: str = "sqlite:///predictions.db"
     log_capacity: int = Field(default=50_000, ge=1)
+
+    @field_validator("log")
+    @classmethod
+    def _address(cls, log: str) -> str:
+        if not re.match(r"\w+(\+\w+)?://", log):
+            raise ValueError("no address of a database; such as sqlite:///predictions.db")
+        return log

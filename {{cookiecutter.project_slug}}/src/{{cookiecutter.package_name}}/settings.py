@@ -120,7 +120,9 @@ def breach(error: Any) -> str:
         return f"{key}: unknown key; known are {', '.join(section.model_fields)}"
     if error["type"] == "missing":
         return f"{key}: not set; add it to {CONFIG}"
-    return f"{key} = {error['input']!r}: {error['msg']}"
+    given = str(error["input"])
+    shown = "" if "@" in given else f" = {error['input']!r}"  # what may hold a password is not told
+    return f"{key}{shown}: {error['msg']}"
 
 
 def place(error: Any) -> Path | str:

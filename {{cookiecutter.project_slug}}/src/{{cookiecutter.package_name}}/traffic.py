@@ -175,19 +175,24 @@ def unready(url: str, lives: Callable[[], bool] = lambda: True) -> str:
     """Why a service that lives is not ready in time; nothing once it is."""
     until, why = time.monotonic() + START, "it has ended"
     while time.monotonic() < until and lives():
-        connection = connected(url)
-        try:
-            connection.request("GET", "/ready")
-            answer = connection.getresponse()
-            why = answer.read().decode()
-            if answer.status == 200:
-                return ""
-        except (OSError, HTTPException) as error:
-            why = str(error)
-        finally:
-            connection.close()
+        status, why = readiness(url)
+        if status == 200:
+            return ""
         time.sleep(0.1)
     return why or "no answer"
+
+
+def readiness(url: str) -> tuple[int, str]:
+    """The status of a service that is asked whether it is ready, and its words; else 0, and why."""
+    connection = connected(url)
+    try:
+        connection.request("GET", f"{urlsplit(url).path.rstrip('/')}/ready")
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except (OSError, HTTPException) as error:
+        return 0, str(error)
+    finally:
+        connection.close()
 
 
 def memory(pid: int) -> float | None:

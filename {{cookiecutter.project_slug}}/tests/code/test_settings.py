@@ -81,3 +81,15 @@ def test_a_command_that_does_not_exist_is_refused(
     assert status == 1
     assert told.startswith("Error: trian: no such command; commands: ")
     assert "train" in told
+
+
+def test_what_is_in_the_way_is_named(
+    folder: Path, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder where a file should be is told in a line, as a disk that is not ours would be."""
+    (folder / CONFIG).unlink()
+    (folder / CONFIG).mkdir()
+    assert command("train") == 1
+    assert capsys.readouterr().err == (
+        "Error: config.toml: Is a directory; it is in the way, or not yours to change\n"
+    )

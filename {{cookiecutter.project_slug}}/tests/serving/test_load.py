@@ -1,6 +1,7 @@
 """Load: a service that is quick passes, one that is slow or refuses does not."""
 
 import json
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -141,6 +142,17 @@ def test_the_command_reports_and_fails_over_a_budget(
     assert "BROKEN" in told.out and "over budget: p95" in told.err
     assert json.loads((short / load.REPORT).read_text(encoding="utf-8"))["requests"] > 0
     assert (short / load.PICTURE).read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_service_that_is_not_there_is_named(
+    command: Callable[..., int], short: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody waits for the end of a load that nothing answers."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        url = f"http://127.0.0.1:{free.getsockname()[1]}"
+    assert command("load", "--url", url) == 1
+    assert f"Error: URL {url}: no service answers: " in capsys.readouterr().err
+    assert not (short / load.REPORT).exists()
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://a", "http://a:b"])

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+from {{ cookiecutter.package_name }} import ProjectError
 from {{ cookiecutter.package_name }}.serving.events import Served
 from {{ cookiecutter.package_name }}.serving.log import PATIENCE, START, PredictionLog
 from {{ cookiecutter.package_name }}.serving.store import Store
+from {{ cookiecutter.package_name }}.settings import PREFIX, load
 
 NOW = datetime(2024, 1, 1, 12, tzinfo=UTC)
 
@@ -117,3 +119,18 @@ def test_a_queue_that_fills_up_is_written_at_once(tmp_path: Path) -> None:
         assert time.monotonic() - began < START
         time.sleep(0.01)
     log.close()
+
+
+def test_a_log_that_is_no_address_is_refused_before_anything_is_served(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the name of what holds it; of one with a password nothing is shown."""
+    for log in ("predictions.db", "postgresql:me:secret@host/log"):
+        monkeypatch.setenv(f"{PREFIX}SERVING__LOG", log)
+        with pytest.raises(ProjectError, match="serving.log.*no address of a database") as refused:
+            load()
+        assert f"{PREFIX}SERVING__LOG: " in str(refused.value) and folder.exists()
+        assert ("predictions.db'" in str(refused.value)) == (log == "predictions.db")
+        assert "secret" not in str(refused.value)
+    monkeypatch.setenv(f"{PREFIX}SERVING__LOG", "postgresql+psycopg://me:secret@host/log")
+    assert load().serving.log.endswith("@host/log")
