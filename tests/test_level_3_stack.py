@@ -370,7 +370,7 @@ def test_what_drifts_is_found_at_night_and_somebody_is_told(stack: Stack, told: 
     python, ask = str(stack.folder / ".venv/bin/python"), ("-c", ASK, address, column)
     stack.ok(python, *ask, "0")
     time.sleep(1)  # until the log has them
-    assert stack.ended(stack.start_run("watch")) == "COMPLETED"
+    assert stack.ended(stack.start_run("watch")) == "COMPLETED", told[1][-1]
     stack.ok(python, *ask, "3")
     time.sleep(1)
     run = stack.start_run("watch")

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
-from matplotlib.figure import Figure
+
+from .figures import empty_figure
 
 SHOWN = 20  # columns in a picture
 
@@ -38,7 +39,7 @@ def table(found: Explanation) -> str:
 def bars(parts: pd.Series, title: str, path: Path) -> None:
     """Write a picture of what each column adds, the largest on top."""
     order = parts.abs().sort_values(ascending=False, kind="stable").index[:SHOWN][::-1]
-    figure = Figure(figsize=(7.4, 1.2 + 0.3 * len(order)), layout="constrained")
+    figure = empty_figure(7.4, 1.2 + 0.3 * len(order))
     axes = figure.add_subplot()
     colours = ["tab:orange" if value < 0 else "tab:blue" for value in parts[order]]
     axes.barh([str(name) for name in order], parts[order], color=colours)

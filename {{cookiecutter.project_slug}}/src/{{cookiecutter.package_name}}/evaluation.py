@@ -11,6 +11,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
 from threadpoolctl import threadpool_limits
 
+from .figures import empty_figure
 from .prediction import LOWER_IS_BETTER, METRICS, predict, score
 from .resampling import resampled
 from .training import Trained
@@ -88,7 +89,7 @@ def figures(trained: Trained) -> dict[str, Figure]:
 
 def framed(draw: Callable[[Axes, Trained], object], trained: Trained) -> Figure:
     """One plot on a sheet of its own, without a window."""
-    figure = Figure(figsize=(6, 4.5), layout="constrained")
+    figure = empty_figure(6, 4.5)
     draw(figure.subplots(), trained)
     return figure
 

@@ -16,7 +16,7 @@ from .contract import read_contract
 from .operations import Load
 from .problem import read_data
 from .settings import load
-from .traffic import Sent, bodies, measured, memory, readiness, service
+from .traffic import Sent, bodies, measured, readiness, service
 
 REPORT, PICTURE = Path("reports/load.json"), Path("reports/load.png")
 
@@ -74,11 +74,9 @@ def summary(sent: Sequence[Sent]) -> dict[str, Any]:
 def draw(sent: Sequence[Sent], wanted: Load) -> None:
     """A picture of how long answers took, and how many came in each part of the time."""
     # pylint: disable=import-outside-toplevel  # 0.5 s
-    import matplotlib
-    from matplotlib.figure import Figure
+    from .figures import empty_figure
 
-    matplotlib.use("agg")
-    figure = Figure(figsize=(9, 3.5), layout="constrained")
+    figure = empty_figure(9, 3.5)
     left, right = figure.subplots(1, 2)
     times = np.sort([seconds * 1000 for _, seconds, _ in sent])
     left.plot(times, np.arange(1, len(times) + 1) / len(times))
@@ -104,6 +102,16 @@ def report(sent: Sequence[Sent], judged: Sequence[Budget], wanted: Load) -> None
     for budget in judged:
         print(budget)
     print(f"Wrote {REPORT} and {PICTURE}")
+
+
+def memory(pid: int) -> float | None:
+    """The most MiB that a process has held; None where this system does not say."""
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return None
+    peak = next((line.split()[1] for line in lines if line.startswith("VmHWM")), None)
+    return int(peak) / 1024 if peak else None
 
 
 def main(arguments: list[str]) -> None:

@@ -193,13 +193,3 @@ def readiness(url: str) -> tuple[int, str]:
         return 0, str(error)
     finally:
         connection.close()
-
-
-def memory(pid: int) -> float | None:
-    """The most MiB that a process has held; None where this system does not say."""
-    try:
-        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    peak = next((line.split()[1] for line in lines if line.startswith("VmHWM")), None)
-    return int(peak) / 1024 if peak else None

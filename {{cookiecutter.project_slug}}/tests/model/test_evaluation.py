@@ -3,11 +3,12 @@
 import io
 from dataclasses import replace
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import tracking, training
+from {{ cookiecutter.package_name }} import figures, tracking, training
 from {{ cookiecutter.package_name }}.contract import Column, Contract
 from {{ cookiecutter.package_name }}.evaluation import beats, intervals
 from {{ cookiecutter.package_name }}.prediction import LOWER_IS_BETTER, METRICS, score
@@ -88,3 +89,15 @@ def test_what_three_classes_do_not_define_is_not_shown(
 def test_an_undefined_score_beats_nothing() -> None:
     """NaN is never better than a baseline; of errors the smaller is better."""
     assert [beats("roc_auc", float("nan"), 0.5), beats("mae", 1.0, 2.0)] == [False, True]
+
+
+def test_a_font_of_this_machine_draws_what_the_usual_one_lacks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Fonts with Chinese, Japanese and Korean are asked after the usual one, where they are here."""
+    here = ["Malgun Gothic", "Noto Sans CJK JP", "Other"]
+    monkeypatch.setattr(figures, "get_font_names", lambda: here)
+    monkeypatch.setattr(figures, "families", figures.families.__wrapped__)
+    with matplotlib.rc_context({"font.family": ["usual"]}):
+        text = figures.empty_figure(1, 1).text(0, 0, "城")
+    assert text.get_fontfamily() == ["usual", "Noto Sans CJK JP", "Malgun Gothic"]

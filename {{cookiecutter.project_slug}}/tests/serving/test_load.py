@@ -21,7 +21,7 @@ from {{ cookiecutter.package_name }}.operations import Load
 from {{ cookiecutter.package_name }}.serving.app import create_app
 from {{ cookiecutter.package_name }}.serving.schema import Types
 from {{ cookiecutter.package_name }}.settings import PREFIX, Settings
-from {{ cookiecutter.package_name }}.traffic import bodies, measured, memory
+from {{ cookiecutter.package_name }}.traffic import bodies, measured
 
 WANTED = Load(seconds=0.4, connections=2, p95_ms=300)
 DELAY = 0.31  # seconds: a little more than the budget
@@ -114,7 +114,7 @@ def test_a_process_that_holds_more_breaks_the_budget() -> None:
     sent = [(0.0, 0.001, 200)]
     assert [budget.broken for budget in load.budgets(sent, 401, Load())] == [False, False, True]
     assert [budget.broken for budget in load.budgets(sent, None, Load())] == [False] * 3
-    assert memory(2**30) is None
+    assert load.memory(2**30) is None
 
 
 @pytest.fixture(name="short")

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
+from ..figures import empty_figure
 from .comparison import texts
 from .reference import Reference
 from .window import Window
@@ -20,7 +21,7 @@ BAD = "#b3261e"
 
 def sheet(times: pd.Series) -> tuple[Figure, Axes]:
     """An empty plot from the first of these times to the last, of half a minute at least."""
-    figure = Figure(figsize=(7.4, 3.4), layout="constrained")
+    figure = empty_figure(7.4, 3.4)
     axes = figure.add_subplot()
     # matplotlib has no types for these two.
     locator: Any = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]

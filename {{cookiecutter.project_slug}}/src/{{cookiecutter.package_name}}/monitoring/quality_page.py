@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from ..checks.picture import Line, picture
+from ..figures import empty_figure
 from ..settings import Settings
 from .losses import ALL, Loss
 from .watch import STYLE, embedded
@@ -55,7 +56,7 @@ def pictures(report: "Report", before: list[dict[str, Any]], metric: str) -> dic
     table = pd.DataFrame([it for it in before if (it["name"], it["metric"]) == (ALL, metric)])
     found = {"Now": picture("Live quality", f"{metric}, 95 % interval", lines)}
     if len(table):
-        figure = Figure(figsize=(7.4, 4), layout="constrained")
+        figure = empty_figure(7.4, 4)
         axes = figure.add_subplot()
         times = pd.to_datetime(table["time"], utc=True)
         axes.plot(times, table["value"], marker="o", label="live")

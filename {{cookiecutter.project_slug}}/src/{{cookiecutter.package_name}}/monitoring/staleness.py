@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from .. import ProjectError, mapped
 from ..contract import Contract, read_contract
 from ..evaluation import intervals
+from ..figures import empty_figure
 from ..prediction import LOWER_IS_BETTER, predict, score
 from ..problem import read_data
 from ..settings import Settings, load
@@ -136,7 +137,7 @@ def decay(points: list[Point], trained: Trained) -> Decay:
 
 def picture(found: Decay) -> Figure:
     """The loss of each model beside the freshest one on the same slice, by age."""
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = empty_figure(7, 4.5)
     axes = figure.add_subplot()
     table = pd.DataFrame([asdict(point) for point in found.points])
     ages, values = table["age"], table["value"]

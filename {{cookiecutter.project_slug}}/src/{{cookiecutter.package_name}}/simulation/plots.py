@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ..figures import empty_figure
 from .days import CHANGE, DELAY
 from .seen import Story, day
 
@@ -15,7 +16,7 @@ MARKS = {"trigger": "tab:red", "gate": "black", "rollout": "tab:green"}
 
 def picture(story: Story) -> Figure:
     """Three plots over one axis of days, with a line where something was decided."""
-    figure = Figure(figsize=(10, 8.4), layout="constrained")
+    figure = empty_figure(10, 8.4)
     top, middle, bottom = figure.subplots(3, 1, sharex=True)
     requests(top, story)
     drifts(middle, story)
