@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import ProjectError, observers, tracking, versions
-from .contract import read_contract
+from .contract import Contract, read_contract
 from .history import Entry
 from .prediction import save_model
 from .serving.runtime import FILES
@@ -120,11 +120,24 @@ def publish(entry: Entry) -> None:
 
 
 def bring_model(entry: Entry) -> None:
-    """Have `make predict` use the model of this entry, as the service does."""
+    """Have `make predict` use the model of this entry, as the service does.
+
+    Where it wants other inputs than contract.toml says, as after a rollback, that is told.
+    """
     mlflow, file = tracking.connect(), f"runs:/{entry.run_id}/contract.toml"
     contract = read_contract(Path(mlflow.artifacts.download_artifacts(file)))
     model = mlflow.sklearn.load_model(f"models:/{versions.NAME}/{entry.version}")
     save_model(model, contract, entry.model_version)
+    if names := apart(contract, read_contract()):
+        told = f"v{entry.version} wants these inputs otherwise than contract.toml says"
+        print(f"Tell those who ask the service: {told}: {', '.join(names)}")
+
+
+def apart(*contracts: Contract) -> list[str]:
+    """The inputs that not all of these contracts describe alike."""
+    columns = [{name: it.columns[name] for name in it.inputs()} for it in contracts]
+    names = sorted({name for it in columns for name in it})
+    return [name for name in names if any(it.get(name) != columns[0].get(name) for it in columns)]
 
 
 def faults(entry: Entry | None) -> list[str]:

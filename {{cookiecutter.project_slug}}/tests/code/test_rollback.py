@@ -10,6 +10,7 @@ from candidates import accepted, candidate, promoted
 
 from {{ cookiecutter.package_name }} import ProjectError, decisions, history, integrity
 from {{ cookiecutter.package_name }} import publishing, registry, rivals, tracking, versions
+from {{ cookiecutter.package_name }}.contract import CONTRACT, read_contract, written
 from {{ cookiecutter.package_name }}.training import Trained
 
 
@@ -41,6 +42,24 @@ def test_a_rollback_brings_the_previous_champion_back_and_a_second_takes_it_back
     actions = [entry.action for entry in history.logged().values()]
     assert actions == ["promote", "promote", "rollback", "rollback"]
     assert integrity.verify(versions.held()) == []
+
+
+def test_a_champion_with_another_contract_is_told(
+    run: tracking.Run, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its inputs that contract.toml describes otherwise or lacks are named, and only then."""
+    assert [promoted(run, name).number for name in "ab"] and command("rollback") == 0
+    assert "Tell those" not in capsys.readouterr().out
+    ours = read_contract()
+    first = ours.inputs()[0]
+    columns = {"another" if it == first else it: of for it, of in ours.columns.items()}
+    text = written(ours.model_copy(update={"columns": columns}))
+    CONTRACT.write_text(text, encoding="utf-8")
+    assert command("rollback") == 0
+    names = ", ".join(sorted(["another", first]))
+    assert f"v2 wants these inputs otherwise than contract.toml says: {names}\n" in (
+        capsys.readouterr().out
+    )
 
 
 def test_any_former_champion_can_come_back(run: tracking.Run) -> None:
