@@ -122,7 +122,7 @@ def breach(error: Any) -> str:
         return f"{key}: not set; add it to {CONFIG}"
     given = str(error["input"])
     shown = "" if "@" in given else f" = {error['input']!r}"  # what may hold a password is not told
-    return f"{key}{shown}: {error['msg']}"
+    return f"{key}{shown}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def place(error: Any) -> Path | str:
