@@ -11,8 +11,8 @@ from conftest import LEVELS, PROJECT, Generate, files
 SEAMS = {"README.md", "pyproject.toml", "settings.py"}
 BRANCH = re.compile(r"# \{%-?\s*(?:if|elif|for|set|macro)")
 UNREAD = ("data/", ".cruft.json", "tools/checks/", "tools/maturity.py")
-FILES = dict(zip(LEVELS, (20, 46, 129, 301, 449)))
-LINES = dict(zip(LEVELS, (1100, 1660, 4550, 9270, 14690)))
+FILES = dict(zip(LEVELS, (20, 46, 128, 301, 449)))
+LINES = dict(zip(LEVELS, (1100, 1660, 4530, 9270, 14690)))
 
 
 def code_lines(text: str) -> int:

@@ -94,7 +94,7 @@ def test_an_undefined_score_beats_nothing() -> None:
 def test_a_font_of_this_machine_draws_what_the_usual_one_lacks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Fonts with Chinese, Japanese and Korean are asked after the usual one, where they are here."""
+    """Those with Chinese, Japanese and Korean are asked after it, where they are here."""
     here = ["Malgun Gothic", "Noto Sans CJK JP", "Other"]
     monkeypatch.setattr(figures, "get_font_names", lambda: here)
     monkeypatch.setattr(figures, "families", figures.families.__wrapped__)
