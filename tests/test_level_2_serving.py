@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Generate, commit, plant, run
+from conftest import Generate, commit, fails, plant, run
 from databases import PASSWORD, Postgres, postgres
 from services import Service, asked, example, serving
 
@@ -356,12 +356,14 @@ def test_a_password_is_in_no_line_of_the_log(tree: Path, server: Postgres, tmp_p
     urls = [
         server.url(password=f"another {PASSWORD}"),
         server.url().replace("%40", "@"),  # what follows would be the name of a host
-        server.url().replace("://", "//"),
         server.url("postgresql+nosuch"),
     ]
     said = [whispered(tree, url, tmp_path / f"{i}.txt") for i, url in enumerate(urls)]
     server.stop()
     said.append(whispered(tree, down, tmp_path / "down.txt"))
+    no_url = logging_to(down.replace("://", "//"))
+    said.append(fails(".venv/bin/flight-delays", "serve", at=tree, **no_url))
+    assert "serving.log: no address of a database" in said[-1]
     assert not [word for word in ("s3cr3t", "word@", "another") if word in "".join(said)]
     assert "write one in a password as %40" in said[1]
 

@@ -1,4 +1,4 @@
-"""Golden trees: exactly these files at each level, which need no other.  `make docs` renews them."""
+"""Golden trees: these files at each level, which need no other.  `make docs` renews them."""
 
 import ast
 from pathlib import Path
@@ -40,7 +40,7 @@ def test_an_option_that_adds_no_file_keeps_the_tree(
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_module_imports_none_of_a_level_above(generate: Generate, level: str) -> None:
-    """What the package imports of itself is there: every file is named by the capability it needs."""
+    """What the package imports of itself is there."""
     package = next(generate(maturity_level=level).glob("src/*"))
     missing = []
     for path in package.rglob("*.py"):
@@ -49,4 +49,4 @@ def test_a_module_imports_none_of_a_level_above(generate: Generate, level: str) 
                 found = path.parents[node.level - 1].joinpath(*node.module.split("."))
                 if not found.with_suffix(".py").is_file() and not found.is_dir():
                     missing.append(f"{path.relative_to(package)}: {node.module}")
-    assert missing == []
+    assert not missing
