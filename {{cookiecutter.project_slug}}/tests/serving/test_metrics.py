@@ -142,6 +142,17 @@ def test_numbers_are_counted_between_those_of_training(
     assert not [name for name in found if name.startswith("serving_predictions")]
 
 
+def test_the_champion_says_whether_it_classifies(
+    settings: Settings, tmp_path: Path, log: Log
+) -> None:
+    """Not config.toml, in which the problem may be another one by now."""
+    refer(tmp_path, 1, REFERENCE)
+    with TestClient(service(settings, tmp_path, log, "regression")) as client:
+        client.post("/predict", json=ROW)
+        found = samples(client)
+    assert (found["serving_predictions_total first"], found["serving_score_sum"]) == (1, 1)
+
+
 def test_inputs_that_training_did_not_see_are_counted_by_column(client: TestClient) -> None:
     """A number out of range, a value never seen; but no missing value, and no time."""
     client.post("/predict", json=[ROW, ROW | {"größe": None, "at": "2099-01-01T00:00:00Z"}])
@@ -277,6 +288,7 @@ def test_requests_are_counted_where_nobody_asks(
     monkeypatch.setattr(metrics, "REFRESH", 0.01)
     with TestClient(service(settings, tmp_path, log)):
         assert counted.wait(10)
+        monkeypatch.setattr(Noted, "count", None)  # and one that fails at the end holds up nothing
     assert "metrics were not refreshed" in caplog.text
 
 

@@ -42,18 +42,16 @@ class Metrics:
         self.follower: Follower | None = None
         self.others: Sequence[Observer] = ()
         self.marked = False
-        self._settings = settings
+        self._margin = settings.fallback.margin
         self._made, self._noted = Instruments(), Noted()
         self._made.max_age.set(settings.staleness.max_age_days * DAY)
-        if self._classifies:
-            self._made.scored(SHARES)
         self._champion: Champion | None = None
         self._reference = Reference()
         self._lock, self._ended = Lock(), Event()
 
     @property
     def _classifies(self) -> bool:
-        return self._settings.problem == "classification"
+        return bool(self._champion and self._champion.model.bundle["classes"] is not None)
 
     def __call__(self, event: Served) -> None:
         """Note a request; of a refused one only its status and its time."""
@@ -102,13 +100,13 @@ class Metrics:
             return
         with self._lock:
             bundle, place = champion.model.bundle, self.follower.folder / champion.number
-            found = reference(place, bundle, self._settings.fallback.margin)
+            found = reference(place, bundle, self._margin)
             for name, *_ in (*found.ranges, *found.known):
                 self._made.outside[name].inc(0)  # so that the first one is seen to be one more
-            for label in (bundle["classes"] or ()) if self._classifies else ():
+            for label in bundle["classes"] or ():
                 self._made.predictions[label].inc(0)
             if not self._made.score:
-                self._made.scored(cuts(found.scores))
+                self._made.scored(cuts(found.scores) if bundle["classes"] is None else SHARES)
             self._reference, self._champion = found, champion
 
     def counts(self) -> dict[str, int]:
@@ -139,7 +137,9 @@ class Metrics:
 
     def keep(self) -> None:
         """Refresh until the end: what is noted takes memory, and another worker may be asked."""
-        while not self._ended.wait(REFRESH):
+        over = False
+        while not over:
+            over = self._ended.wait(REFRESH)
             try:
                 self.refresh()
             except Exception:  # pylint: disable=broad-exception-caught  # of any observer
@@ -148,7 +148,7 @@ class Metrics:
     def close(self) -> None:
         """Count the last requests, and be among the workers no longer."""
         self._ended.set()
-        self.refresh()
+        self.keep()
         leave(os.getpid())
 
 
