@@ -142,7 +142,7 @@ class Metrics:
             over = self._ended.wait(REFRESH)
             try:
                 self.refresh()
-            except Exception:  # pylint: disable=broad-exception-caught  # of any observer
+            except Exception:  # pylint: disable=broad-exception-caught  # observers raise anything
                 LOG.exception("metrics were not refreshed")
 
     def close(self) -> None:
