@@ -1,7 +1,6 @@
 """The command `scaleout`: the same work here and on workers, if it is the same, and how fast."""
 
 import argparse
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +20,6 @@ from ..split import parts
 from ..study import Study
 from ..training import fit, learnable, split
 from ..tuning import tried
-from .arithmetic import Measured, planned, told
 from .backends import opened
 from .batch import scored
 
@@ -100,15 +98,6 @@ def compared(work: Work, settings: Settings) -> Iterator[tuple[str, Timed, Timed
             yield name, timed(it, alone), timed(it, there)
 
 
-def stored(frame: pd.DataFrame, contract: Contract, settings: Settings) -> float:
-    """The bytes of a prediction and its inputs, as a line of JSON; on the mean of some rows."""
-    lines = frame[contract.inputs()].head(FEW).to_json(orient="records", lines=True)
-    answer = {"prediction": 0.0, "model_version": "0" * 12, "time": "2026-01-01T00:00:00.000000"}
-    classes = 2 if settings.problem == "classification" else 0
-    answer |= {f"probability_{it}": "0.0123456789012345" for it in range(classes)}
-    return len(lines.encode()) / min(FEW, len(frame)) + len(json.dumps(answer))
-
-
 def line(name: str, alone: Timed, there: Timed) -> str:
     """A row of the table.  ProjectError where the workers have come to something else."""
     if alone.result != there.result:
@@ -133,6 +122,4 @@ def main(arguments: list[str]) -> None:
         for what, alone, there in compared(work, settings):
             print(line(what, alone, there), flush=True)
             seconds = alone.processor  # in the end that of the batch
-    seen = Measured(many / seconds, stored(read_data(settings), contract, settings))
-    print(f"One processor: {seen.rows:,.0f} rows of the batch in a second of its time\n")
-    print(told(planned(seen, settings.costs), seen, settings.costs))
+    print(f"One processor: {many / seconds:,.0f} rows of the batch in a second of its time")
