@@ -29,8 +29,9 @@ LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pixi.lock", "con
 Facts = dict[str, Any]
 
 
-FENCE = re.compile(r"^ *(```+|~~~+|-----*$|\.\.\.\.+$)")  # of Markdown and AsciiDoc
+FENCE = re.compile(r" *(```+|~~~+|-----*$|\.\.\.\.+$)")  # of Markdown and AsciiDoc
 ITEM = re.compile(r" *(?:[-*+]|\d+[.)]) ")  # indented lines below it are its text
+LITERAL = re.compile(r"\.\. (?:code|sourcecode|prompt|parsed-literal)|.*::\s*$")
 
 
 def fences(text: str) -> list[str]:
@@ -38,22 +39,24 @@ def fences(text: str) -> list[str]:
 
     The prompts of a console are left out.
     """
-    found, fence, before, indents = [], "", "", False
+    found, fence, opener, above, deep = [], "", "", "", 0
     for line in text.expandtabs(4).splitlines():
-        mark = FENCE.match(line)
+        mark, words = FENCE.match(line), line.strip()
+        indent, literal = len(line) - len(line.lstrip()), LITERAL.match(opener)
+        least = 1 if literal else 4
         if fence:
-            fence = "" if mark and line.strip() == fence else fence
-            found += [line] if fence else []
-        elif mark and not (mark[1].startswith("--") and before.strip()):
-            fence = mark[1]
-        elif not line.startswith("    ") and line.strip():
-            code = before.rstrip().endswith("::") or ".. code" in before
-            indents = code if line.startswith(" ") else not ITEM.match(line)
-            found += [line] if line.startswith("  ") and code and line.strip()[0] != ":" else []
-        elif line.strip() and indents and (not before.strip() or before.startswith("    ")):
-            found.append(line)
-        before = line if line.strip() or not before.rstrip().endswith(":") else before
-    return [re.sub(r"^\s*[$>] ", "", line).strip() for line in found if line.strip()]
+            fence = "" if words == fence else fence
+            found += [words] if fence else []
+        elif mark and (mark[1][0] not in "-." or not above or above.startswith(".")):
+            fence, opener = mark[1], ""
+        elif words and deep and indent >= deep:
+            found.append(words)
+        elif words and indent >= least and not above and not ITEM.match(opener):
+            found, deep = [*found, words], indent
+        elif words and not (literal and words.startswith(":")):  # options of a directive
+            opener, deep = line, 0
+        above = words
+    return [re.sub(r"^[$>] ", "", line) for line in found if line]
 
 
 def targets(repository: Repository) -> set[str]:
@@ -148,7 +151,9 @@ def is_test(name: str) -> bool:
 
 def documented(repository: Repository) -> bool:
     """Are the examples in docstrings run as tests?"""
-    named = repository.glob("*.toml", "*.ini", "*.cfg", "Makefile", "noxfile.py", ".github/workflows")
+    named = repository.glob(
+        "*.toml", "*.ini", "*.cfg", "Makefile", "noxfile.py", ".github/workflows"
+    )
     return any("doctest" in repository.text(name) for name in named) and any(
         examples(repository.text(name)) for name in repository.files if name.endswith(".py")
     )

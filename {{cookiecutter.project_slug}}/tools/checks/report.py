@@ -1,6 +1,7 @@
 """What was found, for a terminal, a program or a pull request."""
 
 import json
+import re
 from collections.abc import Iterator
 
 from . import CHECKS
@@ -166,13 +167,20 @@ def facts(it: Assessed) -> dict[str, object]:
     return known | {"problems": it.problems, "unknown": it.unknown + it.untried, "done": it.done}
 
 
+def as_words(text: str) -> str:
+    """A text as words of Markdown: nothing in it is markup, HTML or a link."""
+    return re.sub(r"[&<>|`\[\]*_~\\]", lambda sign: f"&#{ord(sign[0])};", text)
+
+
 def as_markdown(found: Assessment) -> str:
     """For a pull request: headline, a table of domains, what is wrong, next actions."""
     lines = [f"### Maturity: {headline(found)}", "", "| domain | capabilities |", "|---|---|"]
     for name, members in by_domain(found):
         cells = " · ".join(f"{it.id} *{'waived' if it.waived else it.grade}*" for it in members)
         lines.append(f"| {name} | {cells} |")
-    wrong = [f"- `{it.id}`: {words}" for it in found.capabilities for words in it.problems]
+    wrong = [
+        f"- `{it.id}`: {as_words(words)}" for it in found.capabilities for words in it.problems
+    ]
     lines += ["", *(["**Wrong**", "", *wrong, ""] if wrong else [])]
     lines += [f"{scores(found)}.", "", "```", as_next(found), "```"]
     return "\n".join(lines)

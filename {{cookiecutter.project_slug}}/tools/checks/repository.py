@@ -206,9 +206,7 @@ class Repository:
 
     def git(self, *arguments: str, good: tuple[int, ...] = (0,)) -> str:
         """What git answers.  Unknown where this is no repository, or git fails."""
-        done = self.run(
-            *self.safe_git.command(*arguments), environment=self.safe_git.environment
-        )
+        done = self.run(*self.safe_git.command(*arguments), environment=self.safe_git.environment)
         if done.returncode not in good:
             raise Unknown((done.stderr.strip() or "git failed").splitlines()[0])
         return done.stdout
@@ -248,7 +246,9 @@ class Repository:
     def python(self) -> Iterator[str]:
         """The Python files and notebooks that are not tests."""
         for name in self.files:
-            if name.endswith((".py", ".ipynb")) and not {"tests", "test"} & set(PurePosixPath(name).parts):
+            if name.endswith((".py", ".ipynb")) and not {"tests", "test"} & set(
+                PurePosixPath(name).parts
+            ):
                 yield name
 
     @cached_property

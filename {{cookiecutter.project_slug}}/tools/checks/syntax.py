@@ -74,9 +74,9 @@ def notebook_code(notebook: Any) -> str:
         if isinstance(cell, dict) and cell.get("cell_type") == "code":
             source = cell.get("source", "")
             text = "".join(map(str, source)) if isinstance(source, list) else str(source)
-            text = MAGIC.sub(r"\1pass", text.removeprefix("%%time"))
-            if not OTHERS.match(text) and tree(text):
-                code.append(text)
+            plain = MAGIC.sub(r"\1pass", text)
+            if not OTHERS.match(text) and tree(plain):
+                code.append(plain)
     return "\n".join(code)
 
 
