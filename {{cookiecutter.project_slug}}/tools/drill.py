@@ -127,7 +127,10 @@ def told(page: str, result: str, seconds: float, **more: Any) -> str:
 def main(only: str = "") -> int:
     """Drill, tell, and write it down.  1 where a block failed."""
     pages, repository = runbooks(only), Repository(Path())
-    who = repository.git("var", "GIT_AUTHOR_IDENT").rsplit(" ", 2)[0]
+    ident = repository.run("git", "var", "GIT_AUTHOR_IDENT")  # of the settings of this repository
+    if ident.returncode:
+        raise Unknown((ident.stderr.strip() or "git knows no author").splitlines()[0])
+    who = ident.stdout.rsplit(" ", 2)[0]
     commit = repository.git("rev-parse", "HEAD").strip()
     changed = repository.git("status", "--short", ".", f":!{LOG}")
     signal.signal(signal.SIGTERM, deep.interrupted)

@@ -5,8 +5,9 @@
 """How mature is a repository?  Judged by what is there, not by what it says of itself.
 
 uv run --script tools/maturity.py [FOLDER] [--deep] [--json | --markdown | --html | --badge | …]
-Ends with 0 where the claimed level is upheld, 1 where not, 2 where that cannot be known, 3 where
-the repository cannot be judged.
+Ends with 0 where the claimed level is upheld or none is claimed, 1 where not, 2 where that cannot
+be known, 3 where the repository cannot be judged.  Nothing of the repository is executed, but with
+--deep: that asks first, unless the repository is the one of this tool.
 """
 
 import argparse
@@ -40,20 +41,35 @@ def options() -> argparse.Namespace:
     parser.add_argument(
         "--only", metavar="ID", nargs="+", default=[], help="with --deep: only these"
     )
+    parser.add_argument("--yes", action="store_true", help="agree that its code is executed")
     parser.add_argument("--seed", type=int, help="with --deep: repeat a run that printed this seed")
     parser.add_argument("--out", type=Path, help="write it to a file; the text is printed then")
     parser.add_argument("--claim", type=int, choices=range(5), help="judge by this level")
     return parser.parse_args()
 
 
+def agreed(folder: Path) -> bool:
+    """Ask whether the code of a folder may be executed; where nobody can answer it may not."""
+    print(f"{folder}: --deep executes its code: make, its tests, hooks, programs", file=sys.stderr)
+    if sys.stdin.isatty():
+        print("It can read and change all that you can.  Go on? [y/N] ", end="", file=sys.stderr)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+    print("nobody is here to agree: add --yes if you trust it", file=sys.stderr)
+    return False
+
+
 def main() -> int:
     """Judge, print, and give the exit code."""
+    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     asked = options()
     folder = Path(asked.folder)
     if not folder.is_dir():
         print(f"{folder}: no such folder", file=sys.stderr)
         return 3
-    repository = Repository(folder)
+    trusted = asked.yes or folder.resolve() == Path(__file__).resolve().parents[1]
+    if asked.deep and not trusted and not agreed(folder):
+        return 3
+    repository = Repository(folder, trusted=trusted or asked.deep)
     found = grading.assess(repository)
     if asked.claim is not None:
         found.claimed = asked.claim

@@ -3,13 +3,12 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import Any
 
 from . import Unknown, record, sign, use
 from .monitoring import without
 from .repo import changes, targets
-from .repository import Repository
+from .repository import Repository, digest
 from .runbook import blocks
 
 DOCUMENT = "TECHNICAL.md"
@@ -57,7 +56,7 @@ def unchanged(repository: Repository) -> Iterator[str]:
         path = repository.root / name
         if not path.is_file():
             yield f"{DOCUMENT}: cites {name}, which is not there; run: make techdoc"
-        elif not sha256(path.read_bytes()).hexdigest().startswith(digits):
+        elif not digest(path).startswith(digits):
             yield f"{DOCUMENT}: {name} has changed since it was cited; run: make techdoc"
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from . import Unknown, record, sign, use
 from .delivery import registered
 from .monitoring import without
-from .repository import Repository
+from .repository import Repository, read_text
 
 LOG, REF = "audit.jsonl", "refs/audit/log"
 DOOR = r'^"[^"]+\.decided"\.\w+ = "[^"]+audit\.\w+:\w+"'
@@ -39,7 +39,7 @@ def noted(repository: Repository) -> list[str]:
     path = repository.root / LOG
     if not path.exists():
         raise Unknown(f"{LOG} is not on this machine: make audit NOTE=yes")
-    return path.read_text(encoding="utf-8").splitlines()
+    return read_text(path).splitlines()
 
 
 @record("gov.audit", "each line follows from the one before, and each decision has its line")

@@ -17,13 +17,15 @@ def code_faults(name: str, text: str) -> Iterator[str]:
     """What is wrong with a Python file by itself."""
     place, parsed = PurePosixPath(name), tree(text)
     if parsed is None:
-        yield f"{name}: is no Python"
+        yield f"{name}: is no Python, or nested too deeply to be read"
     elif place.name.startswith("test_"):
         if not tests(text):
             yield f"{name}: no test in it compares anything"
     elif place.name != "__init__.py":
-        bodies = [it for it in parsed.body if hasattr(it, "body")]
-        if not any(not idle(it) for it in bodies):
+        calls = (ast.Expr, ast.Assign, ast.AnnAssign)  # at the top, as in setup.py
+        acts = (not idle(it) for it in parsed.body if hasattr(it, "body"))
+        called = (isinstance(it.value, ast.Call) for it in parsed.body if isinstance(it, calls))
+        if not any(acts) and not any(called):
             yield f"{name}: nothing in it does anything"
 
 
@@ -31,7 +33,7 @@ def file_faults(repository: Repository, name: str) -> Iterator[str]:
     """What is wrong with a file by itself, by what its name says that it is."""
     text, suffix = repository.text(name), PurePosixPath(name).suffix
     if not text.strip():
-        if not name.endswith("__init__.py") and not (repository.root / name).stat().st_size:
+        if not name.endswith("__init__.py") and not repository.path(name).stat().st_size:
             yield f"{name}: is empty"
     elif suffix == ".py":
         yield from code_faults(name, text)
@@ -61,11 +63,11 @@ def promised(repository: Repository) -> dict[str, set[str]]:
 
 def entered(repository: Repository) -> Iterator[tuple[str, set[str]]]:
     """The functions that the entry points of pyproject.toml name, by module."""
-    project = repository.pyproject.get("project", {})
-    groups = [project.get("scripts", {}), *project.get("entry-points", {}).values()]
+    project = repository.table("pyproject.toml", "project")
+    doors = repository.table("pyproject.toml", "project", "entry-points")
     found: dict[str, set[str]] = {}
-    for group in groups:
-        for target in group.values():
+    for group in (project.get("scripts", {}), *doors.values()):
+        for target in map(str, group.values() if isinstance(group, dict) else ()):
             module, _, function = target.partition(":")
             inside = module.partition(".")[2].replace(".", "/")
             path = f"{repository.package}/{inside}.py" if inside else ""
@@ -109,7 +111,7 @@ def substance(repository: Repository, capability: str) -> Iterator[str]:
 def without_library(repository: Repository, capability: str) -> Iterator[str]:
     """Says so where no code of a capability imports one of the libraries that its entry names."""
     wanted = repository.capabilities[capability]["imports"]
-    names = [name for name in repository.own(capability) if name.endswith(".py")]
+    names = [name for name in repository.own(capability) if name.endswith((".py", ".ipynb"))]
     if not any(set(wanted) & repository.imports(name) for name in names):
         yield f"no code imports one of {', '.join(wanted)}"
 

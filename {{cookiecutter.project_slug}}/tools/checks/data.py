@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from .code import without_library
 from .grading import own_data
 from .monitoring import without
 from .repo import changes
-from .repository import Repository
+from .repository import Repository, digest, read_text
 
 ROLES = {"feature", "target", "id", "time", "group", "personal", "ignored"}
 SAID = ("origin", "licence", "owner", "files")
@@ -33,7 +32,7 @@ def artifact(run: Facts, name: str) -> str:
     found = sorted(place.glob(name)) if place.is_dir() else []
     if not found:
         raise Unknown(f"run {run['id'][:8]}: {name} is not on this machine")
-    return found[0].read_text(encoding="utf-8")
+    return read_text(found[0])
 
 
 def columns(repository: Repository) -> dict[str, Facts]:
@@ -75,7 +74,7 @@ def unchanged(repository: Repository) -> Iterator[str]:
     for entry in (repository.parsed("data/sources.toml") or {}).values():
         for file, known in (entry.get("files") or {}).items() if isinstance(entry, dict) else ():
             path = repository.root / file
-            if path.is_file() and sha256(path.read_bytes()).hexdigest() != known.get("sha256"):
+            if path.is_file() and digest(path) != known.get("sha256"):
                 yield f"{file}: its sha256 is not the one in data/sources.toml; run: make data"
 
 
@@ -128,7 +127,7 @@ def versioned(repository: Repository) -> Iterator[str]:
         yield ".dvc/config: names no remote"
     for name in repository.files:
         if name.endswith(".dvc") and not re.search("md5: [0-9a-f]{32}", repository.text(name)):
-            yield f"{name}: names no version; run: make snapshot"
+            yield f"{name}: names no version{repository.hint('make snapshot')}"
 
 
 @use("data.version")
@@ -199,7 +198,7 @@ def remembered(repository: Repository) -> Iterator[str]:
             yield f"forgotten.jsonl: line {number} names somebody"
         for name, known in files.items():
             path = repository.root / name
-            if path.is_file() and sha256(path.read_bytes()).hexdigest() == known.get("before"):
+            if path.is_file() and digest(path) == known.get("before"):
                 yield f"{name}: as it was before somebody was forgotten; run: make privacy"
 
 

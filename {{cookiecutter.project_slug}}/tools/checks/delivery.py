@@ -9,7 +9,7 @@ from typing import Any
 from . import Unknown, record, sign, use
 from .code import without_library
 from .grading import own_data
-from .repository import Repository
+from .repository import Repository, read_text
 
 LOG = "promotions.jsonl"
 DEPLOYED = "deployments.jsonl"
@@ -76,7 +76,7 @@ def logged(repository: Repository) -> list[Facts]:
     path = repository.root / LOG
     if not path.exists():
         raise Unknown(f"{LOG} is not on this machine: make registry")
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [json.loads(line) for line in read_text(path).splitlines() if line]
 
 
 @record("registry.gate", "the log, the registry and its aliases agree on who was made champion")
@@ -184,7 +184,7 @@ def attempts(repository: Repository) -> list[Facts]:
     path = repository.root / DEPLOYED
     if not path.exists():
         raise Unknown(f"{DEPLOYED} is not on this machine: make stage promote")
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [json.loads(line) for line in read_text(path).splitlines() if line]
 
 
 @record("cd.promote", "whatever production got, staging ran before")

@@ -4,12 +4,11 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from hashlib import sha256
 from typing import Any
 
 from . import Unknown, record, sign, use
 from .repo import changes, fences, targets
-from .repository import Repository
+from .repository import Repository, digest
 from .runbook import blocks
 
 DRILLS = "docs/runbooks/drills.jsonl"
@@ -69,7 +68,7 @@ def sheet_data(repository: Repository) -> Iterator[str]:
         files = sorted(repository.root.glob(path)) if path else []
         if not files:
             raise Unknown(f"{path or 'config.toml'}: the data are not here")
-        now = sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+        now = digest(*files)
         if named[1] != now:
             about = f"is about {named[1][:8]}, the data are {now[:8]}"
             yield f"DATASHEET.md: {about}; run: make datasheet"
@@ -120,7 +119,7 @@ def drills(repository: Repository) -> list[dict[str, Any]]:
     """The lines that git keeps of the log of drills.  Unknown where there is none."""
     if DRILLS not in repository.files:
         raise Unknown("no drill is noted here yet: make drill")
-    return [json.loads(line) for line in repository.git("show", f"HEAD:{DRILLS}").splitlines()]
+    return [json.loads(line) for line in repository.git("show", f"HEAD:./{DRILLS}").splitlines()]
 
 
 @record("doc.runbook", "the log of drills has only grown")

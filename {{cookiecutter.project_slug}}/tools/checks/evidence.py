@@ -10,7 +10,7 @@ from typing import Any
 
 from . import Unknown
 from .grading import Assessment
-from .repository import Repository
+from .repository import Repository, read_text
 
 FILE = ".maturity/evidence.json"
 VALID = timedelta(days=30)
@@ -55,11 +55,11 @@ def keep(repository: Repository, found: Assessment) -> None:
 def read(repository: Repository) -> dict[str, Any] | None:
     """The evidence that lies here, or None."""
     try:
-        kept: dict[str, Any] = json.loads((repository.root / FILE).read_text(encoding="utf-8"))
+        kept: dict[str, Any] = json.loads(read_text(repository.root / FILE))
         kept["time"], kept["exercised"] = datetime.fromisoformat(kept["time"]), list(
             kept["exercised"]
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (Unknown, ValueError, KeyError, TypeError, RecursionError):
         return None
     return kept
 

@@ -1,53 +1,83 @@
 """GitHub or GitLab, asked where a token is there; else what it would say is unknown."""
 
 import json
-import os
 import re
 from datetime import datetime
 from typing import Any
-from urllib.error import URLError
-from urllib.parse import quote
-from urllib.request import Request, urlopen
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote, urlsplit
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from . import Unknown
 from .repository import Repository
+from .safe_git import remote
 
 REMOTE = re.compile(
     r"(?:https?://(?:[^@/]+@)?|ssh://(?:[^@/]+@)?|[^@/:]+@)([^/:]+)(?::\d+)?[/:](.+?)(?:\.git)?/?$"
 )
 SECONDS = 10
+HOSTS = {  # the public one, and the variables by which a user names another
+    "github": ("github.com", "GH_HOST", "GITHUB_SERVER_URL"),
+    "gitlab": ("gitlab.com", "GITLAB_HOST", "CI_SERVER_HOST", "CI_SERVER_URL"),
+}
+
+
+class SameHost(HTTPRedirectHandler):
+    """Follows a redirection within a host: a token is shown to no other one."""
+
+    def redirect_request(self, req: Any, *given: Any) -> Request | None:
+        """Refuse what leads to another host."""
+        found = super().redirect_request(req, *given)
+        if found and (found.host, found.type) != (req.host, req.type):
+            raise HTTPError(req.full_url, given[1], "leads to another host", given[3], given[0])
+        return found
+
+
+def kind_of(host: str, environment: dict[str, str]) -> str:
+    """What forge a host is: github, gitlab, or nothing where the user has not named it."""
+    for kind, (public, *variables) in HOSTS.items():
+        named = [environment.get(name, "") for name in variables]
+        if host.lower() in {public, *(urlsplit(it).hostname or it.lower() for it in named)} - {""}:
+            return kind
+    return ""
 
 
 class Forge:
-    """The place that hosts a repository.  Unknown where there is none, or no token for it."""
+    """The place that hosts a repository.  Unknown where there is none, or no token for it.
+
+    `origin` is what the repository says: a token is sent to a host only if the user trusts that.
+    """
 
     def __init__(self, repository: Repository) -> None:
-        try:
-            address = repository.git("remote", "get-url", "origin").strip()
-        except Unknown as reason:
-            raise Unknown("no remote called origin: the forge cannot be asked") from reason
+        address, known = remote(repository.safe_git), repository.environment
+        if not address:
+            raise Unknown("no remote called origin: the forge cannot be asked")
         parts = REMOTE.match(address)
         if not parts:
             raise Unknown("origin is a folder, not a forge")
         self.host, self.path = parts.groups()
-        self.gitlab = "gitlab" in self.host or ".gitlab-ci.yml" in repository.files
-        name = "GITLAB_TOKEN" if self.gitlab else "GITHUB_TOKEN"
-        self.token = os.environ.get(name, "")
+        kind = kind_of(self.host, known)
+        if not kind:
+            names = "GH_HOST for a GitHub, GITLAB_HOST for a GitLab"
+            raise Unknown(f"{self.host} is no forge that you have named: {names}")
+        self.gitlab, name = kind == "gitlab", f"{kind.upper()}_TOKEN"
+        self.token = known.get(name, "")
         if not self.token:
             raise Unknown(f"{self.host} cannot be asked without {name}")
+        if self.gitlab:
+            base = known.get("CI_API_V4_URL", f"https://{self.host}/api/v4")
+            self.address = f"{base}/projects/{quote(self.path, safe='')}"
+        else:
+            api = "https://api.github.com" if self.host == "github.com" else ""
+            api = api or f"https://{self.host}/api/v3"
+            self.address = f"{known.get('GITHUB_API_URL', api)}/repos/{quote(self.path)}"
 
     def ask(self, path: str) -> Any:
         """What the API answers.  Unknown where it does not."""
-        if self.gitlab:
-            base = os.environ.get("CI_API_V4_URL", f"https://{self.host}/api/v4")
-            place = f"{base}/projects/{quote(self.path, safe='')}"
-        else:
-            place = (
-                f"{os.environ.get('GITHUB_API_URL', 'https://api.github.com')}/repos/{self.path}"
-            )
         headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
         try:
-            with urlopen(Request(place + path, headers=headers), timeout=SECONDS) as answer:
+            request = Request(self.address + path, headers=headers)
+            with build_opener(SameHost).open(request, timeout=SECONDS) as answer:
                 return json.load(answer)
         except (URLError, ValueError, TimeoutError) as error:
             raise Unknown(f"{self.host}: {error}") from error

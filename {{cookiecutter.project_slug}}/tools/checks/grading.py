@@ -13,7 +13,10 @@ from .waivers import waived
 
 RECENT = timedelta(days=90)  # the last use of what is practised is not older
 REPEATED = 3  # times that it was used at least
+NOTHING = "nothing is practised yet"
 YOURS = "to bring your own data: make contract DATA=file TARGET=column"
+SUBSTANCE = "its files hold what their names say"
+MANY = 5  # files that a note names
 DAYS = 2  # days on which it was, at least: once in an afternoon is a try
 
 
@@ -40,13 +43,13 @@ class Assessed:
         """
         wrong: list[str] = []
         try:
-            wrong.extend(check.find(at))
+            wrong.extend(map(plain, check.find(at)))
         except Exception as reason:  # pylint: disable=broad-exception-caught  # see above
             known = isinstance(reason, Unknown)
-            said = f"{check.promise}: {reason if known else f'cannot be read: {reason!r}'}"
+            said = plain(f"{check.promise}: {reason if known else f'cannot be read: {reason!r}'}")
             unknown = self.unknown if check.kind in ("sign", "record") else self.untried
             (wrong if check.kind == "sign" and not known else unknown).append(said)
-            self.done[check.promise] = f"unknown: {reason}"
+            self.done[check.promise] = f"unknown: {plain(str(reason))}"
         self.done.setdefault(check.promise, "failed" if wrong else "passed")
         self.problems += wrong
         self.tried = self.tried or check.kind in ("trial", "fault")
@@ -76,6 +79,11 @@ class Assessed:
     def domain(self) -> str:
         """The first part of its name."""
         return self.id.partition(".")[0]
+
+
+def plain(words: str) -> str:
+    """Words on one line: names of files may hold line ends, and what steers a terminal."""
+    return "".join(it if it.isprintable() else it.encode("unicode_escape").decode() for it in words)
 
 
 @dataclass
@@ -134,10 +142,24 @@ def assess(repository: Repository) -> Assessment:
         for name, entry in repository.capabilities.items()
         if not entry.get("planned") and applies(repository, entry)
     ]
-    notes += practise(repository, found)
+    notes += practise(repository, found) + seen(repository)
     planned = [it["level"] for it in repository.capabilities.values() if it.get("planned")]
     unfinished = min(planned, default=5)
     return Assessment(claim(repository), found, notes, repository.ours, unfinished=unfinished)
+
+
+def seen(repository: Repository) -> list[str]:
+    """What was read elsewhere than one expects, and what could not be read."""
+    notes = []
+    if repository.top != repository.root:
+        place = repository.root.relative_to(repository.top)
+        notes.append(
+            f"{place} lies in a larger repository: a forge reads workflows only at the top of that,"
+            f" so they count if they are there and name {place}"
+        )
+    unread = [f"{name}: {why}" for name, why in sorted(repository.unreadable.items())]
+    more = [f"{len(unread) - MANY} more files cannot be read"] if len(unread) > MANY else []
+    return list(map(plain, notes + unread[:MANY] + more))
 
 
 def applies(repository: Repository, entry: dict[str, Any]) -> bool:
@@ -148,7 +170,7 @@ def applies(repository: Repository, entry: dict[str, Any]) -> bool:
 
 def claim(repository: Repository) -> int | None:
     """The level that `[tool.maturity]` of pyproject.toml claims; where it is silent, the record."""
-    said = repository.pyproject.get("tool", {}).get("maturity", {}).get("level")
+    said = repository.table("pyproject.toml", "tool", "maturity").get("level")
     said = repository.answers.get("maturity_level") if said is None else said
     return int(str(said)) if str(said) in ("0", "1", "2", "3", "4") else None
 
@@ -163,7 +185,8 @@ def judged(
         found.unknown.append("nothing in a repository that we did not make would show it")
     if not repository.own(name):
         return found
-    found.problems = list(substance(repository, name))
+    found.look(Check(name, "sign", SUBSTANCE, lambda at: substance(at, name)), repository)
+    del found.done[SUBSTANCE]
     for check in CHECKS:
         if check.capability == name and check.kind in ("sign", "record"):
             found.look(check, repository)
@@ -175,18 +198,18 @@ def practise(repository: Repository, found: Iterable[Assessed]) -> list[str]:
     """Raise to practised what the team has used on its own data, repeatedly, recently."""
     try:
         own = [run for run in repository.runs if own_data(run)]
-        reason = (
-            "" if own else f"every run learned from the sample: nothing is practised yet; {YOURS}"
-        )
+        reason = "" if own else f"every run learned from the sample: {NOTHING}; {YOURS}"
     except Unknown as unknown:
-        reason = f"{unknown}; nothing is practised yet"
+        reason = plain(f"{unknown}; {NOTHING}")
     for it in found:
         if reason or not it.traced or it.grade != "present":
             continue
         try:
             it.used = sorted(USES[it.id](repository))
         except Unknown as unknown:
-            it.unknown.append(str(unknown))
+            it.unknown.append(plain(str(unknown)))
+        except Exception as error:  # pylint: disable=broad-exception-caught  # records may lie
+            it.unknown.append(plain(f"its use cannot be read: {error!r}"))
         if repeatedly(it.used):
             it.grade = "practised"
     return [reason] if reason else []

@@ -1,6 +1,7 @@
 """What was found, for a terminal, a program or a pull request."""
 
 import json
+import re
 from collections.abc import Iterator
 
 from . import CHECKS
@@ -34,14 +35,15 @@ MARKS = {
     "practised": "#",
 }
 ACTIONS = 5
+SOUGHT = 6  # examples of what a capability would be seen by
 DONE = "Nothing is left to do up to this level."
 BEYOND = "levels above {} are not judged yet by this version"
 
 
 def code(found: Assessment) -> int:
-    """0: the claim is upheld.  1: it is not, or nothing is claimed.  2: that cannot be known."""
+    """0: the claim is upheld, or there is none.  1: it is not.  2: that cannot be known."""
     if found.claimed is None:
-        return 1
+        return 0
     aim = min(found.claimed, found.highest)
     if found.equipped >= aim:
         return 2 if found.open else 0
@@ -87,8 +89,14 @@ def way(found: Assessment, it: Assessed) -> str:
     entry = it.entry
     climb = f"make climb LEVEL={it.level}"
     command = climb if it.grade == "absent" else entry.get("do", "make help")
-    where = f"({entry.get('file', 'README.md')}; {entry.get('takes', 'an hour')})"
-    return f"{command}   {where}" if found.ours else where
+    takes = entry.get("takes", "an hour")
+    if found.ours:
+        return f"{command}   ({entry.get('file', 'README.md')}; {takes})"
+    imports = ", ".join(entry.get("imports", [])[:SOUGHT])
+    files = ", ".join(it.replace("*", "…") for it in entry.get("elsewhere", [])[:SOUGHT])
+    sought = [f"code that imports one of: {imports}"] if imports else []
+    sought += [f"one of these files or folders: {files}"] if files else []
+    return f"looked for {' or '.join(sought)}   ({takes})" if sought else f"({takes})"
 
 
 def reasons(it: Assessed) -> str:
@@ -159,13 +167,20 @@ def facts(it: Assessed) -> dict[str, object]:
     return known | {"problems": it.problems, "unknown": it.unknown + it.untried, "done": it.done}
 
 
+def as_words(text: str) -> str:
+    """A text as words of Markdown: nothing in it is markup, HTML or a link."""
+    return re.sub(r"[&<>|`\[\]*_~\\]", lambda sign: f"&#{ord(sign[0])};", text)
+
+
 def as_markdown(found: Assessment) -> str:
     """For a pull request: headline, a table of domains, what is wrong, next actions."""
     lines = [f"### Maturity: {headline(found)}", "", "| domain | capabilities |", "|---|---|"]
     for name, members in by_domain(found):
         cells = " · ".join(f"{it.id} *{'waived' if it.waived else it.grade}*" for it in members)
         lines.append(f"| {name} | {cells} |")
-    wrong = [f"- `{it.id}`: {words}" for it in found.capabilities for words in it.problems]
+    wrong = [
+        f"- `{it.id}`: {as_words(words)}" for it in found.capabilities for words in it.problems
+    ]
     lines += ["", *(["**Wrong**", "", *wrong, ""] if wrong else [])]
     lines += [f"{scores(found)}.", "", "```", as_next(found), "```"]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""A repository as the checks see it: files, git, and what runs have recorded.  Only ever read."""
+"""A repository as the checks see it: files, git, and the records of runs.  Only ever read."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import subprocess
 import tomllib
 from collections.abc import Iterator
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,44 +14,132 @@ import yaml
 
 from . import Unknown
 from .capabilities import LOADER, capability_list, within
-from .syntax import imported
+from .database import mlflow_records
+from .safe_git import SafeGit
+from .syntax import imported, notebook_code
 
 HERE = Path(__file__).resolve().parent
 SKIPPED = {".git", ".venv", "venv", "node_modules", "__pycache__", ".mypy_cache", ".pytest_cache"}
 LARGE = 1_000_000  # bytes: nothing that a person wrote is longer
+WHOLE = 50_000_000  # bytes of a notebook with its pictures, of a lock, or of a log
+ENDLESS = 50_000_000_000  # bytes of a file of data
+PARTS, DEEP = 200_000, 200  # values in a file of settings, and how deep they are nested
 SAMPLE = "data/sample/"
+FORGE = (".github", ".gitlab", ".gitlab-ci.yml", ".circleci", "azure-pipelines.yml", "CODEOWNERS")
+WORKFLOWS = (".github/workflows", ".gitlab-ci.yml", ".circleci", "azure-pipelines.yml")
+LEADING = ("GIT_DIR", "GIT_WORK_TREE")  # variables that lead to another repository
 
 Facts = dict[str, Any]
 
 
-class Repository:
-    """The files of a folder, what git knows of them, and what MLflow has recorded there."""
+def read_text(path: Path, most: int = WHOLE) -> str:
+    """The text of a regular file.  Unknown where it is none, or longer than `most` bytes."""
+    try:
+        if not path.is_file() or path.stat().st_size > most:
+            raise Unknown(f"{path.name}: is no file of at most {most:,} bytes")
+        return path.read_bytes().decode("utf-8", "replace")
+    except OSError as error:
+        raise Unknown(f"{path.name}: {error.strerror}") from error
 
-    def __init__(self, root: Path, environment: dict[str, str] | None = None) -> None:
+
+def digest(*paths: Path) -> str:
+    """The sha256 of these files, one after the other.  Unknown where one is none, or too long."""
+    found = sha256()
+    for path in paths:
+        if not path.is_file() or path.stat().st_size > ENDLESS:
+            raise Unknown(f"{path.name}: is no file of at most {ENDLESS:,} bytes")
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                found.update(chunk)
+    return found.hexdigest()
+
+
+def fits(value: Any) -> bool:
+    """Is a value small enough to be walked through?  Aliases of YAML can repeat it for ever."""
+    todo = [(value, 0)]
+    for count, (part, depth) in enumerate(iter(lambda: todo.pop() if todo else None, None)):
+        if count > PARTS or depth > DEEP:
+            return False
+        inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+        todo += [(it, depth + 1) for it in inner]
+    return True
+
+
+class Repository:
+    """The files of a folder, what git knows of them, and what MLflow has recorded there.
+
+    Nothing of it is executed, unless it is `trusted`: then its own Python may ask a server.
+    """
+
+    def __init__(
+        self, root: Path, environment: dict[str, str] | None = None, trusted: bool = False
+    ) -> None:
         self.root = root.resolve()
         self.environment = dict(os.environ) if environment is None else environment
+        self.trusted = trusted
         self.capabilities: Facts = capability_list()["capabilities"]
         self.choices: Facts = capability_list()["choices"]
+        self.unreadable: dict[str, str] = {}
         self._texts: dict[str, str] = {}
         self._parsed: dict[str, Any] = {}
 
     @cached_property
     def files(self) -> list[str]:
-        """The paths of all files that git would keep; without git, of all but known clutter."""
+        """The paths of all files that git would keep; without git, of all but known clutter.
+
+        In a folder of a larger repository, what a forge reads is that of the larger one.
+        """
+        listed = "ls-files", "-z", "--cached", "--others", "--exclude-standard"
         try:
-            listed = self.git("ls-files", "-z", "--cached", "--others", "--exclude-standard", ".")
-            names = {name for name in listed.split("\0") if name}
+            names = {name for name in self.git(*listed, ".").split("\0") if name}
         except Unknown:
             found = (path.relative_to(self.root) for path in self.root.rglob("*"))
             names = {path.as_posix() for path in found if not SKIPPED & set(path.parts)}
-        return sorted(name for name in names if (self.root / name).is_file())
+        if self.top != self.root:
+            above = self.git("-C", str(self.top), *listed, "--", *FORGE).split("\0")
+            names = {it for it in names if not self.is_hosted(it)} | set(filter(self.counts, above))
+        return sorted(name for name in names if self.holds(name))
+
+    @cached_property
+    def top(self) -> Path:
+        """The folder of the git repository in which this one lies, or its own."""
+        try:
+            return self.safe_git.top
+        except Unknown:
+            return self.root
+
+    @staticmethod
+    def is_hosted(name: str) -> bool:
+        """Is it a file that a forge reads, and only at the top of a repository?"""
+        return any(within(name, it) for it in FORGE)
+
+    def counts(self, name: str) -> bool:
+        """Does a file at the top concern this folder?  A workflow does if it names the folder."""
+        if not name or not any(within(name, it) for it in WORKFLOWS):
+            return bool(name)
+        return self.root.relative_to(self.top).as_posix() in self.text(name)
+
+    def path(self, name: str) -> Path:
+        """Where a file lies: what a forge reads lies at the top of the git repository."""
+        return (self.top if self.is_hosted(name) else self.root) / name
+
+    def holds(self, name: str) -> bool:
+        """Is it a regular file of the repository?  No pipe, no device, no link that leads out."""
+        path = self.path(name)
+        try:
+            return path.is_file() and path.resolve().is_relative_to(self.top)
+        except (OSError, RuntimeError, ValueError):  # a link that leads to itself
+            return False
 
     def text(self, name: str) -> str:
         """What a file holds; nothing where it is not there, not text, or too long to be written."""
         if name not in self._texts:
-            path = self.root / name
-            fits = path.is_file() and path.stat().st_size < LARGE
-            self._texts[name] = path.read_bytes().decode("utf-8", "replace") if fits else ""
+            most = WHOLE if name.endswith((".ipynb", ".lock", "-lock.yml")) else LARGE
+            try:
+                self._texts[name] = read_text(self.path(name), most) if self.holds(name) else ""
+            except Unknown as reason:
+                self.unreadable[name] = str(reason)
+                self._texts[name] = ""
         return self._texts[name]
 
     def parsed(self, name: str) -> Any:
@@ -61,58 +150,86 @@ class Repository:
 
     def _read(self, name: str) -> Any:
         try:
-            if name.endswith(".toml"):
-                return tomllib.loads(self.text(name))
-            if name.endswith((".json", ".ipynb")):
-                return json.loads(self.text(name))
-            documents = list(yaml.load_all(self.text(name), Loader=LOADER))
-            return documents[0] if len(documents) == 1 else documents
-        except (ValueError, yaml.YAMLError):
-            return None
+            found = self._loaded(name)
+            if fits(found):
+                return found
+            self.unreadable[name] = "holds too much, or is nested too deeply"
+        except (ValueError, TypeError, yaml.YAMLError):
+            pass  # the checks say so, where it matters
+        except (RecursionError, MemoryError):
+            self.unreadable[name] = "is nested too deeply to be read"
+        return None
+
+    def _loaded(self, name: str) -> Any:
+        text = self.text(name)
+        if name.endswith(".toml"):
+            return tomllib.loads(text)
+        if name.endswith((".json", ".ipynb")):
+            return json.loads(text)
+        documents = list(yaml.load_all(text, Loader=LOADER))
+        return documents[0] if len(documents) == 1 else documents
+
+    def table(self, name: str, *keys: str) -> Facts:
+        """A table of a TOML, YAML or JSON file; empty where there is none."""
+        found = self.parsed(name)
+        for key in keys:
+            found = found.get(key) if isinstance(found, dict) else None
+        return found if isinstance(found, dict) else {}
 
     def glob(self, *patterns: str) -> list[str]:
         """The files that fit one of these globs, or lie in a folder that does."""
         return [name for name in self.files if any(within(name, it) for it in patterns)]
 
-    def run(self, *command: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, timeout: float = 60, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """How a command ended here.  Unknown where there is no such program, or no end."""
-        clean = {k: v for k, v in self.environment.items() if k not in ("GIT_DIR", "GIT_WORK_TREE")}
+        given = self.environment if environment is None else environment
+        clean = {k: v for k, v in given.items() if environment or k not in LEADING}
         clean |= {"LC_ALL": "C", "PYTHONUTF8": "1"}
         options: Facts = {"cwd": self.root, "env": clean, "timeout": timeout}
+        options |= {"stdin": subprocess.DEVNULL, "errors": "surrogateescape"}
         try:
-            return subprocess.run(
-                command, **options, capture_output=True, text=True, errors="replace", check=False
-            )
+            return subprocess.run(command, **options, capture_output=True, text=True, check=False)
         except OSError as error:
             raise Unknown(f"{command[0]}: {error.strerror}") from error
         except subprocess.TimeoutExpired as error:
             raise Unknown(f"{' '.join(command[:3])}: no end after {timeout:.0f} s") from error
 
-    def git(self, *arguments: str) -> str:
+    @cached_property
+    def safe_git(self) -> SafeGit:
+        """Git that executes nothing of this repository.  Unknown where this is no repository."""
+        try:
+            return SafeGit(self.root, self.environment)
+        except (OSError, ValueError) as error:
+            raise Unknown(str(error)) from error
+
+    def git(self, *arguments: str, good: tuple[int, ...] = (0,)) -> str:
         """What git answers.  Unknown where this is no repository, or git fails."""
-        done = self.run("git", "-c", "core.quotepath=off", *arguments)
-        if done.returncode:
+        done = self.run(*self.safe_git.command(*arguments), environment=self.safe_git.environment)
+        if done.returncode not in good:
             raise Unknown((done.stderr.strip() or "git failed").splitlines()[0])
         return done.stdout
 
     @cached_property
     def answers(self) -> dict[str, str]:
         """The answers that the project was made with; none in a repository that we did not make."""
-        known = self.parsed(".cruft.json") if ".cruft.json" in self.files else None
-        try:
-            return dict(known["context"]["cookiecutter"])  # type: ignore[index]
-        except (KeyError, TypeError, ValueError):
-            return {}
+        given = self.table(".cruft.json", "context", "cookiecutter")
+        return {name: str(value) for name, value in given.items()}
 
     @property
     def ours(self) -> bool:
         """Was it made by the template?"""
         return "maturity_level" in self.answers
 
+    def hint(self, command: str) -> str:
+        """A way out by a command that only a project of the template has; elsewhere nothing."""
+        return f": {command}" if self.ours else ""
+
     @cached_property
     def pyproject(self) -> Facts:
         """What pyproject.toml says, or nothing."""
-        return self.parsed("pyproject.toml") or {}
+        return self.table("pyproject.toml")
 
     @cached_property
     def package(self) -> str:
@@ -127,9 +244,11 @@ class Repository:
         return found[0].as_posix() if found else ""
 
     def python(self) -> Iterator[str]:
-        """The Python files that are not tests."""
+        """The Python files and notebooks that are not tests."""
         for name in self.files:
-            if name.endswith(".py") and not {"tests", "test"} & set(PurePosixPath(name).parts):
+            if name.endswith((".py", ".ipynb")) and not {"tests", "test"} & set(
+                PurePosixPath(name).parts
+            ):
                 yield name
 
     @cached_property
@@ -164,17 +283,23 @@ class Repository:
         return self.ours or bool({"elsewhere", "imports"} & self.capabilities[capability].keys())
 
     def imports(self, name: str) -> set[str]:
-        """The modules of others that a Python file imports."""
-        return set(imported(self.text(name)))
+        """The modules of others that a Python file, or the cells of a notebook, import."""
+        text = notebook_code(self.parsed(name)) if name.endswith(".ipynb") else self.text(name)
+        return set(imported(text))
 
     @cached_property
     def records(self) -> Facts:
-        """What MLflow holds.  Unknown where nothing was recorded, or it cannot be asked."""
-        if (
-            not self.environment.get("MLFLOW_TRACKING_URI")
-            and not (self.root / "mlflow.db").exists()
-        ):
-            raise Unknown("no run is recorded here yet: make train")
+        """What MLflow holds.  Unknown where nothing was recorded, or it cannot be asked.
+
+        This tool reads a database by itself.  A server is asked by the project's own Python, so
+        only if the repository is trusted; else the database in the folder is read.
+        """
+        address = self.environment.get("MLFLOW_TRACKING_URI", "") if self.trusted else ""
+        if not address or address.startswith("sqlite:///"):
+            path = self.root / (address.removeprefix("sqlite:///") or "mlflow.db")
+            if not path.exists():
+                raise Unknown("no run is recorded here yet" + self.hint("make train"))
+            return mlflow_records(path)
         python = self.root / ".venv" / "bin" / "python"
         if not python.exists():
             raise Unknown("no environment to ask MLflow with: make setup")
@@ -187,6 +312,8 @@ class Repository:
     @property
     def runs(self) -> list[Facts]:
         """The finished runs of a model, the newest first.  Unknown where there is none."""
+        if not self.ours:
+            raise Unknown("how others record what a run has learned from is not known")
         if not (found := self.records["runs"]):
-            raise Unknown("no finished run is recorded here yet: make train")
+            raise Unknown("no finished run is recorded here yet" + self.hint("make train"))
         return list(found)

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import record, sign, use
 from .monitoring import without
-from .repository import Repository
+from .repository import Repository, read_text
 from .serving import components
 
 SETTINGS = "improvement.toml"
@@ -40,7 +40,7 @@ def decisions(repository: Repository) -> list[Facts]:
     """The lines of the log that can be read."""
     found = []
     path = repository.root / LOG
-    for line in path.read_text("utf-8").splitlines() if path.exists() else ():
+    for line in read_text(path).splitlines() if path.exists() else ():
         try:
             found.append(dict(json.loads(line)))
         except (ValueError, TypeError):

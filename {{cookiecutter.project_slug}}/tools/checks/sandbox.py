@@ -64,7 +64,7 @@ class Copy:
         for name in sorted(names):
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
             (self.root / name).unlink(missing_ok=True)
-            shutil.copy2(self.original.root / name, self.root / name)
+            shutil.copy2(self.original.path(name), self.root / name)
 
     def _listed(self) -> Iterable[str]:
         return filter(None, self.must("git", "ls-files", "-z").split("\0"))

@@ -2,15 +2,14 @@
 
 import json
 import re
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
 from . import Unknown, record, sign, use
 from .code import without_library
 from .data import by_role
+from .database import opened
 from .repository import Repository
 
 PATHS = ("/predict", "/health", "/ready", "/version")
@@ -42,12 +41,9 @@ def predicted(repository: Repository, query: str) -> list[tuple[Any, ...]]:
     """Rows of the prediction log.  Unknown where there is none on this machine."""
     path = repository.root / DATABASE
     if not path.exists():
-        raise Unknown(f"no prediction is logged on this machine ({DATABASE}): make serve")
-    try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
-            return connection.execute(query).fetchall()
-    except sqlite3.Error as error:
-        raise Unknown(f"{DATABASE}: {error}") from error
+        raise Unknown(f"no prediction is logged in {DATABASE} here{repository.hint('make serve')}")
+    with opened(path) as ask:
+        return ask(query)
 
 
 @record("monitor.predlog", "no logged prediction holds a personal column or lacks its model")

@@ -1,7 +1,14 @@
 """What a Python text imports, defines and tests, by its syntax; it is never run."""
 
 import ast
+import doctest
+import re
 from functools import cache
+from typing import Any
+
+MAGIC = re.compile(r"^(\s*)(?:[%!?]|\w+ *= *[%!]).*|.*\?$", re.MULTILINE)  # no Python in a notebook
+OTHERS = re.compile(r"\s*%%(?!time|capture|prun)")  # cells in another language, or a file
+MOCKS = re.compile("assert_(?:called|any_call|has_calls|not_called|await|any_await|has_await)")
 
 
 @cache
@@ -9,7 +16,7 @@ def tree(text: str) -> ast.Module | None:
     """The parsed text, or None where it is no Python."""
     try:
         return ast.parse(text)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
 
 
@@ -59,14 +66,43 @@ def idle(node: ast.AST) -> bool:
     return not rest
 
 
-def proves(node: ast.AST) -> bool:
-    """Does a test compare something?  A constant that is asserted proves nothing."""
+def notebook_code(notebook: Any) -> str:
+    """The Python in the cells of a notebook, without magics and what is for a shell."""
+    cells = notebook.get("cells") if isinstance(notebook, dict) else None
+    code = []
+    for cell in cells if isinstance(cells, list) else ():
+        if isinstance(cell, dict) and cell.get("cell_type") == "code":
+            source = cell.get("source", "")
+            text = "".join(map(str, source)) if isinstance(source, list) else str(source)
+            plain = MAGIC.sub(r"\1pass", text)
+            if not OTHERS.match(text) and tree(plain):
+                code.append(plain)
+    return "\n".join(code)
+
+
+def compares(call: ast.Call) -> bool:
+    """Is it a call of an assertion, of unittest, numpy, pandas, pytest or a helper?
+
+    One whose arguments are constants compares nothing.
+    """
+    name = getattr(call.func, "attr", getattr(call.func, "id", ""))
+    if name.endswith(("raises", "warns", "fail", "raises_regex")) or MOCKS.match(name):
+        return True
+    given = [*call.args, *(it.value for it in call.keywords)]
+    varies = any(isinstance(it, ast.Call | ast.Name) for part in given for it in ast.walk(part))
+    return varies and name.lower().lstrip("_").startswith("assert")
+
+
+def proves(node: ast.AST, helpers: frozenset[str] = frozenset()) -> bool:
+    """Does a test compare something, itself or by one of these helpers?"""
     for it in ast.walk(node):
         if isinstance(it, ast.Assert) and not isinstance(it.test, ast.Constant):
             if any(isinstance(part, ast.Call | ast.Name) for part in ast.walk(it.test)):
                 return True
-        if isinstance(it, ast.Call) and ast.unparse(it.func).endswith(("raises", "warns", "fail")):
-            return True
+        if isinstance(it, ast.Call):
+            name = getattr(it.func, "attr", getattr(it.func, "id", ""))
+            if compares(it) or name in helpers:
+                return True
     return False
 
 
@@ -74,4 +110,18 @@ def tests(text: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     """The test functions of a Python text that compare something."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
     found = [it for it in nodes(text) if isinstance(it, kinds)]
-    return [it for it in found if it.name.startswith("test") and proves(it)]
+    helpers = frozenset(it.name for it in found if not it.name.startswith("test") and proves(it))
+    return [it for it in found if it.name.startswith("test") and proves(it, helpers)]
+
+
+def examples(text: str) -> bool:
+    """Has a docstring an example with its answer, as doctest runs them?"""
+    holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    for node in nodes(text) if ">>>" in text else ():
+        words = ast.get_docstring(node) if isinstance(node, holders) else None
+        try:
+            if any(it.want for it in doctest.DocTestParser().get_examples(words or "")):
+                return True
+        except ValueError:
+            continue
+    return False

@@ -16,7 +16,10 @@ def waived(repository: Repository, today: date) -> tuple[dict[str, str], list[st
     One needs `id`, `reason`, `by`, `approved_by` (another person) and `until`, within a year.
     """
     good, bad = {}, []
-    for waiver in repository.pyproject.get("tool", {}).get("maturity", {}).get("waivers", []):
+    listed = repository.table("pyproject.toml", "tool", "maturity").get("waivers", [])
+    for waiver in listed if isinstance(listed, list) else ():
+        if not isinstance(waiver, dict):
+            continue
         name, wrong = str(waiver.get("id", "?")), list(waiver_faults(repository, waiver, today))
         if wrong:
             bad.append(f"waiver of {name}: does not hold: {'; '.join(wrong)}")
