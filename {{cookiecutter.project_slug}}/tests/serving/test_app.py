@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from fastapi import HTTPException, Request
 from fastapi.testclient import TestClient
-from published import MOST, follower, publish
+from published import CLASSES, MOST, follower, publish
 
-from {{ cookiecutter.package_name }}.contract import Contract
+from {{ cookiecutter.package_name }}.contract import Column, Contract
 from {{ cookiecutter.package_name }}.serving.app import Authenticate, create_app
 from {{ cookiecutter.package_name }}.serving.events import Served
 from {{ cookiecutter.package_name }}.serving.following import Follower
@@ -75,6 +75,34 @@ def test_a_list_is_answered_by_a_list(client: TestClient, following: Follower) -
     answer = client.post("/predict", json=[following.types.example] * 3).json()
     assert answer.keys() == {"predictions", "model_version", "request_id"}
     assert [said["prediction"] for said in answer["predictions"]] == ["first"] * 3
+
+
+def test_a_row_that_is_not_expected_is_answered_marked_and_told(
+    settings: Settings, tmp_path: Path, witness: Witness
+) -> None:
+    """Its answer names the columns; the row beside it has no mark, and the observers see the same."""
+    columns = {
+        "amount": Column(kind="number", role="feature", range=(0, 10)),
+        "colour": Column(kind="category", role="feature", categories=["red", "blue"]),
+        "site": Column(kind="category", role="feature", categories=["a", "b"], enforce=True),
+        "y": Column(kind="category", role="target", categories=CLASSES),
+    }
+    publish(tmp_path, 1, Contract(columns=columns))
+    row = {"amount": 10, "colour": "red", "site": "a"}
+    strange = {"amount": 10.5, "colour": "green", "site": "b"}
+    with TestClient(
+        create_app(settings, follower(tmp_path, Contract(columns=columns)), [witness])
+    ) as client:
+        said = client.post("/predict", json=[row, strange]).json()["predictions"]
+        refused = client.post("/predict", json=[row, strange | {"site": "c"}])
+    assert [answer.get("outside") for answer in said] == [None, ["amount", "colour"]]
+    assert [answer["prediction"] for answer in said] == ["first", "first"]
+    assert [answer.get("outside") for answer in witness.seen[0].answers] == [
+        None,
+        ["amount", "colour"],
+    ]
+    assert refused.status_code == 422
+    assert [fault["loc"] for fault in refused.json()["detail"]] == [["body", 1, "site"]]
 
 
 def test_a_regression_answers_a_number(
@@ -258,17 +286,22 @@ def test_every_answer_is_documented(client: TestClient, following: Follower) -> 
 
 
 def test_openapi_names_the_columns(client: TestClient, contract: Contract) -> None:
-    """Each input is there with its range, its categories, and null where that is allowed."""
+    """Each input is there, with what is enforced, what is expected, and whether it may be null."""
     row = client.get("/openapi.json").json()["components"]["schemas"]["Row"]
     assert row["required"] == contract.inputs() and row["additionalProperties"] is False
     for name in contract.inputs():
         column, shown = contract.columns[name], row["properties"][name]
         options = shown.get("anyOf", [shown])
         assert ({"type": "null"} in options) == column.nullable
-        if column.kind in ("number", "integer") and column.range:
+        if column.range and column.enforce:
             assert (options[0]["minimum"], options[0]["maximum"]) == column.range
-        if column.categories and len(column.categories) > 1:
+        elif column.range:
+            assert "minimum" not in options[0]
+            assert options[0]["description"] == "expected: {} to {}".format(*column.range)
+        if column.categories and column.enforce:
             assert options[0]["enum"] == column.categories
+        elif column.categories:
+            assert options[0]["description"] == f"expected: {', '.join(column.categories)}"
 
 
 def test_the_pages_need_no_other_host(client: TestClient) -> None:

@@ -30,6 +30,28 @@ def one(name: str, column: Column) -> Types:
     return Types.of(Contract(columns={name: column, "y": TARGET}), [False, True], MOST)
 
 
+def enforced(**promises: Any) -> Column:
+    """A feature of which a person says that its range or categories are no guess."""
+    return Column(role="feature", enforce=True, **promises)
+
+
+def test_what_is_not_expected_is_named_by_row_and_column() -> None:
+    """A value outside a range or the categories, unless it is missing; none that is enforced."""
+    columns = {
+        "n": Column(kind="number", role="feature", range=(0, 1), nullable=True),
+        "c": Column(kind="category", role="feature", categories=["a", "b"], nullable=True),
+        "e": enforced(kind="number", range=(0, 1)),
+        "y": TARGET,
+    }
+    expected = Types.of(Contract(columns=columns), [False, True], MOST).expected
+    rows = [
+        {"n": 1, "c": " a ", "e": 9},
+        {"n": 1.1, "c": "c", "e": 0},
+        {"n": None, "c": None, "e": 0},
+    ]
+    assert expected.outside(rows) == [(1, "n"), (1, "c")]
+
+
 def test_the_example_is_taken(types: Types) -> None:
     """The row that OpenAPI shows is one that the service takes, alone and in a list."""
     row = json.dumps(types.example).encode()
@@ -92,12 +114,15 @@ def test_more_rows_than_the_limit_are_refused(types: Types) -> None:
 @pytest.mark.parametrize(
     ("column", "good", "bad"),
     [
-        (Column(kind="number", role="feature", range=(0, 1)), ["0", "1.0", "0.5"], ["-0.1", "2"]),
+        (enforced(kind="number", range=(0, 1)), ["0", "1.0", "0.5"], ["-0.1", "2"]),
+        (Column(kind="number", role="feature", range=(0, 1)), ["-0.1", "2"], ["NaN", "true"]),
         (Column(kind="number", role="feature"), ["1e300", "-3"], ["NaN", "Infinity", "1e999"]),
         (Column(kind="number", role="feature"), ["0"], ['"1"', "true", "null"]),
-        (Column(kind="integer", role="feature", range=(1, 9)), ["3", "3.0"], ["3.5", "10", '"3"']),
+        (enforced(kind="integer", range=(1, 9)), ["3", "3.0"], ["3.5", "10", '"3"']),
+        (Column(kind="integer", role="feature", range=(1, 9)), ["3.0", "10"], ["3.5", '"3"']),
         (Column(kind="boolean", role="feature"), ["true"], ["1", '"true"', "null"]),
-        (Column(kind="category", role="feature", categories=["a", "é"]), ['"é"'], ['"b"', "1"]),
+        (enforced(kind="category", categories=["a", "é"]), ['"é"'], ['"b"', "1"]),
+        (Column(kind="category", role="feature", categories=["a", "é"]), ['"b"'], ["1", "null"]),
         (Column(kind="text", role="feature"), ['""', '"ü\\u0000"'], ["1", '"\\ud800"']),
         (Column(kind="time", role="time"), ['"2024-02-29T23:59:00+02:00"'], ['"2023-02-29"', "0"]),
         (Column(kind="time", role="time"), ['"2024-02-29"'], ['"0001-01-01T00:00:00+23:59"']),
@@ -108,7 +133,7 @@ def test_more_rows_than_the_limit_are_refused(types: Types) -> None:
 def test_values_are_taken_and_refused_as_the_column_says(
     column: Column, good: list[str], bad: list[str]
 ) -> None:
-    """Range, categories, kind and format of a column decide; no value is turned into another."""
+    """Kind, format, and what is enforced decide; no value is turned into another."""
     name = "Größe (cm)"
     types = one(name, column)
     for text in good:

@@ -117,6 +117,8 @@ def replied(champion: Champion, body: bytes, number: str) -> Reply:
         detail = [fault | {"loc": ("body", *fault["loc"])} for fault in faults]
         return Reply(orjson.dumps({"detail": detail}), 422)
     answers = champion.model.answers(rows)
+    for place, name in champion.types.expected.outside(rows):
+        answers[place].setdefault("outside", []).append(name)
     known = {"model_version": champion.model.version, "request_id": number}
     said = {"predictions": answers} if many else answers[0]
     return Reply(orjson.dumps(said | known), 200, rows, answers)

@@ -18,7 +18,14 @@ STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 FLAGS: dict[str, Any] = {
     "fallback": NotRequired[Annotated[bool, Field(description="no model answered: a stand-in")]],
     "abstain": NotRequired[Annotated[bool, Field(description="training saw no such row")]],
+    "outside": NotRequired[
+        Annotated[
+            list[str], Field(description="columns with a value that contract.toml does not expect")
+        ]
+    ],
 }
+Range = tuple[str, float, float]
+Known = tuple[str, frozenset[Any]]
 Row = dict[str, Any]
 Answer = dict[str, Any]
 
@@ -56,14 +63,58 @@ def moment(form: str) -> str:
     return f"{NOON.isoformat()}Z" if form == ISO else NOON.strftime(form)
 
 
+@dataclass(frozen=True)
+class Expected:
+    """Ranges and words that rows are expected to hold; a missing value is always expected."""
+
+    ranges: Sequence[Range] = ()
+    known: Sequence[Known] = ()
+
+    @classmethod
+    def of(cls, contract: Contract) -> Self:
+        """What a contract expects of its inputs, and does not enforce."""
+        free = [
+            (n, contract.columns[n]) for n in contract.inputs() if not contract.columns[n].enforce
+        ]
+        return cls(
+            [(name, *column.range) for name, column in free if column.range],
+            [(name, frozenset(column.categories)) for name, column in free if column.categories],
+        )
+
+    def outside(self, rows: Sequence[Row]) -> list[tuple[int, str]]:
+        """The place of a row and the column, of each value that is not expected."""
+        found = []
+        for place, row in enumerate(rows):
+            for name, low, high in self.ranges:
+                if (value := row[name]) is not None and not low <= value <= high:
+                    found.append((place, name))
+            for name, known in self.known:
+                if (value := row[name]) is not None and value not in known:
+                    if not isinstance(value, str) or value.strip() not in known:
+                        found.append((place, name))
+        return found
+
+
 def number(column: Column) -> Any:
-    """A finite number in the column's range; 3.0 is an integer too, as JSON has it."""
-    low, high = column.range or (None, None)
-    if column.kind == "number":
-        return Annotated[float, Field(ge=low, le=high)]
-    bounds = {"minimum": low, "maximum": high} if column.range else {}
-    shown = WithJsonSchema({"type": "integer"} | bounds)
-    return Annotated[float, Field(ge=low, le=high, multiple_of=1), shown]
+    """A finite number, in the range that is enforced; 3.0 is an integer too, as JSON has it."""
+    low, high = column.range if column.range and column.enforce else (None, None)
+    whole = column.kind == "integer"
+    shown: dict[str, Any] = {"type": "integer" if whole else "number"}
+    if column.range and column.enforce:
+        shown |= {"minimum": low, "maximum": high}
+    elif column.range:
+        shown["description"] = f"expected: {column.range[0]} to {column.range[1]}"
+    bounds = Field(ge=low, le=high, multiple_of=1 if whole else None)
+    return Annotated[float, bounds, WithJsonSchema(shown)]
+
+
+def word(column: Column) -> Any:
+    """Text, one of the categories that are enforced."""
+    if not column.categories:
+        return str
+    if column.enforce:
+        return Literal[tuple(column.categories)]
+    return Annotated[str, Field(description=f"expected: {', '.join(column.categories)}")]
 
 
 def identity(column: Column) -> Any:
@@ -87,7 +138,7 @@ def value(column: Column) -> Any:
     elif column.kind == "boolean":
         kind = bool
     else:
-        kind = Literal[tuple(column.categories)] if column.categories else str
+        kind = word(column)
     return kind | None if column.nullable else kind
 
 
@@ -119,6 +170,7 @@ class Types:
     rows: TypeAdapter[list[Row]]
     answer: TypeAdapter[Answer]
     answers: TypeAdapter[Answer]
+    expected: Expected
     example: Row
     limit: int
 
@@ -138,6 +190,7 @@ class Types:
             TypeAdapter(many),
             TypeAdapter(record("Answer", said | known)),
             TypeAdapter(record("Answers", listed | known)),
+            Expected.of(contract),
             example(contract),
             limit,
         )
