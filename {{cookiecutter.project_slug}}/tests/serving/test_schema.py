@@ -20,9 +20,10 @@ def _types(contract: Contract) -> Types:
 
 def refused(types: Types, body: Any) -> list[tuple[int | str, ...]]:
     """Where a body is refused."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(ValidationError) as told:
-        types.read(body if isinstance(body, bytes) else json.dumps(body).encode())
-    return [fault["loc"] for fault in told.value.errors()]
+        types.read(content)
+    return [fault["loc"][1:] for fault in types.faults(content, told.value)["detail"]]
 
 
 def one(name: str, column: Column) -> Types:
@@ -87,6 +88,25 @@ def test_what_is_no_input_is_refused_by_name(types: Types, contract: Contract) -
     """Target, personal, ignored, group and unknown columns do not get into the service."""
     for name in ["no such column", *contract.names("target", "personal", "ignored", "group")]:
         assert refused(types, types.example | {name: "x"}) == [(name,)]
+
+
+def test_every_row_that_is_refused_is_named_and_the_faults_are_bounded(
+    types: Types, contract: Contract
+) -> None:
+    """Wrong values and unknown names of each row, 20 at most, with the number of the others."""
+    name, row = contract.inputs()[0], types.example
+    wrong = [row, row | {name: [], "x": 1}, row | {"y": 1}]
+    assert refused(types, wrong) == [(1, name), (1, "x"), (2, "y")]
+    for many in (
+        row | {f"x{place}": 1 for place in range(25)},
+        [row | dict.fromkeys("abcdefg")] * 4,
+    ):
+        content = json.dumps(many).encode()
+        with pytest.raises(ValidationError) as told:
+            types.read(content)
+        found = types.faults(content, told.value)
+        assert (len(found["detail"]), found["more"]) == (20, 5 if isinstance(many, dict) else 8)
+    assert refused(types, row | {"x" * 1000: 1}) == [("x" * 100,)]
 
 
 def test_an_id_may_be_given(contract: Contract) -> None:
