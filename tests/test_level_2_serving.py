@@ -143,7 +143,7 @@ def promoted(project: Path, requests: int = 10_000, changes: int = 20) -> set[tu
             for _ in left:
                 status, answer = asked(connection, "/predict", row)
                 assert status == 200, answer
-                seen.add((answer["model_version"], answer["probability"]["True"]))
+                seen.add((answer["model_version"], answer["probability"]["true"]))
             return seen
 
         asking = [pool.submit(ask) for _ in range(8)]

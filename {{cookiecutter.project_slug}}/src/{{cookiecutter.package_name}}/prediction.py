@@ -68,7 +68,7 @@ def broken(values: pd.Series, wrong: np.ndarray, rule: str) -> Breach:
     rows = tuple(int(values.index[place]) + 1 for place in places[:3])
     first = values.iloc[places[0]]
     shown = "" if pd.isna(first) else repr(getattr(first, "item", lambda: first)())
-    return Breach(str(values.name), rule, len(places), len(values), rows, shown)
+    return Breach(str(values.name), rule, len(places), len(values), rows, shown, wrong)
 
 
 def conform(
@@ -134,7 +134,7 @@ def score_file(
         seen += len(frame)
         rows, found = converted(frame, contract, contract.inputs())
         breaches += found + [breach for check in checks for breach in check(rows, contract)]
-        if not breaches:
+        if not any(breach.refuses for breach in breaches):
             known = [name for name in contract.names("id", "time") if name in frame.columns]
             answers = predict(saved["model"], rows)
             yield pd.concat([frame[known], answers], axis=1).assign(model_version=saved["version"])

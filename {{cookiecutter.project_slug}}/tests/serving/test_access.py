@@ -213,6 +213,23 @@ def test_who_asks_too_often_has_to_wait(made: Made, tmp_path: Path, path: Path) 
         assert [ask(client, secret).status_code for secret in (other, "wrong")] == [200, 401]
 
 
+def test_the_description_lists_each_status_that_access_gives(
+    made: Made, tmp_path: Path, path: Path
+) -> None:
+    """No key, too large a body, and too many requests, where they are limited."""
+    secret = key(path, "one")
+    with TestClient(service(made(requests_per_minute=2), tmp_path)) as client:
+        found = {ask(client).status_code, ask(client, secret).status_code}
+        headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+        found.add(client.post("/predict", content=b" " * (LIMIT + 1), headers=headers).status_code)
+        found.add(ask(client, secret).status_code)
+        listed = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["responses"]
+    assert found == {200, 401, 413, 429}
+    assert listed.keys() == {"200", "401", "413", "415", "422", "429", "500", "503"}
+    unlimited = service(made(), tmp_path).openapi()["paths"]["/predict"]["post"]["responses"]
+    assert listed.keys() - unlimited.keys() == {"429"}
+
+
 def test_a_bucket_fills_again() -> None:
     """After a while there is a request again, and never more than a minute allows."""
     now = [0.0]

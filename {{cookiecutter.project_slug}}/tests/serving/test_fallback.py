@@ -59,6 +59,7 @@ def test_without_a_champion_the_newest_bundle_stands_in(settings: Settings, tmp_
             "answering": 1,
             "fallback": 3,
             "abstain": 0,
+            "outside": 0,
         }
 
 

@@ -41,6 +41,7 @@ NAMES = {
     "serving_log_waiting",
     "serving_log_failed",
     "serving_out_of_range",
+    "serving_outside",
     "serving_abstained",
     "serving_fallback",
 }
@@ -166,6 +167,14 @@ def test_inputs_that_training_did_not_see_are_counted_by_column(client: TestClie
         if "out_of_range_total" in name
     }
     assert counted == {"größe": 1, "count": 2, "colour": 1, "a word": 1, "open": 1}
+
+
+def test_inputs_that_the_contract_does_not_expect_are_counted_by_column(client: TestClient) -> None:
+    """One that training did not see is none: the contract may expect more, and a word less."""
+    client.post("/predict", json=[ROW | {"colour": "pink"}, ROW | {"colour": "green", "count": 11}])
+    found = samples(client)
+    counted = {name: value for name, value in found.items() if "serving_outside_total" in name}
+    assert counted == {"serving_outside_total colour": 1}
 
 
 def test_the_model_is_told_and_an_earlier_one_forgotten(client: TestClient, tmp_path: Path) -> None:

@@ -20,14 +20,37 @@ def _types(contract: Contract) -> Types:
 
 def refused(types: Types, body: Any) -> list[tuple[int | str, ...]]:
     """Where a body is refused."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(ValidationError) as told:
-        types.read(body if isinstance(body, bytes) else json.dumps(body).encode())
-    return [fault["loc"] for fault in told.value.errors()]
+        types.read(content)
+    return [fault["loc"][1:] for fault in types.faults(content, told.value)["detail"]]
 
 
 def one(name: str, column: Column) -> Types:
     """The types of a contract with this one input."""
     return Types.of(Contract(columns={name: column, "y": TARGET}), [False, True], MOST)
+
+
+def enforced(**promises: Any) -> Column:
+    """A feature of which a person says that its range or categories are no guess."""
+    return Column(role="feature", enforce=True, **promises)
+
+
+def test_what_is_not_expected_is_named_by_row_and_column() -> None:
+    """A value outside a range or the categories, unless it is missing; none that is enforced."""
+    columns = {
+        "n": Column(kind="number", role="feature", range=(0, 1), nullable=True),
+        "c": Column(kind="category", role="feature", categories=["a", "b"], nullable=True),
+        "e": enforced(kind="number", range=(0, 1)),
+        "y": TARGET,
+    }
+    expected = Types.of(Contract(columns=columns), [False, True], MOST).expected
+    rows = [
+        {"n": 1, "c": " a ", "e": 9},
+        {"n": 1.1, "c": "c", "e": 0},
+        {"n": None, "c": None, "e": 0},
+    ]
+    assert expected.outside(rows) == [(1, "n"), (1, "c")]
 
 
 def test_the_example_is_taken(types: Types) -> None:
@@ -67,6 +90,25 @@ def test_what_is_no_input_is_refused_by_name(types: Types, contract: Contract) -
         assert refused(types, types.example | {name: "x"}) == [(name,)]
 
 
+def test_every_row_that_is_refused_is_named_and_the_faults_are_bounded(
+    types: Types, contract: Contract
+) -> None:
+    """Wrong values and unknown names of each row, 20 at most, with the number of the others."""
+    name, row = contract.inputs()[0], types.example
+    wrong = [row, row | {name: [], "x": 1}, row | {"y": 1}]
+    assert refused(types, wrong) == [(1, name), (1, "x"), (2, "y")]
+    for many in (
+        row | {f"x{place}": 1 for place in range(25)},
+        [row | dict.fromkeys("abcdefg")] * 4,
+    ):
+        content = json.dumps(many).encode()
+        with pytest.raises(ValidationError) as told:
+            types.read(content)
+        found = types.faults(content, told.value)
+        assert (len(found["detail"]), found["more"]) == (20, 5 if isinstance(many, dict) else 8)
+    assert refused(types, row | {"x" * 1000: 1}) == [("x" * 100,)]
+
+
 def test_an_id_may_be_given(contract: Contract) -> None:
     """An id is not asked for, and taken: as text, or as the whole number that the column holds."""
     columns = contract.columns | {"the id": Column(kind="integer", role="id")}
@@ -92,12 +134,15 @@ def test_more_rows_than_the_limit_are_refused(types: Types) -> None:
 @pytest.mark.parametrize(
     ("column", "good", "bad"),
     [
-        (Column(kind="number", role="feature", range=(0, 1)), ["0", "1.0", "0.5"], ["-0.1", "2"]),
+        (enforced(kind="number", range=(0, 1)), ["0", "1.0", "0.5"], ["-0.1", "2"]),
+        (Column(kind="number", role="feature", range=(0, 1)), ["-0.1", "2"], ["NaN", "true"]),
         (Column(kind="number", role="feature"), ["1e300", "-3"], ["NaN", "Infinity", "1e999"]),
         (Column(kind="number", role="feature"), ["0"], ['"1"', "true", "null"]),
-        (Column(kind="integer", role="feature", range=(1, 9)), ["3", "3.0"], ["3.5", "10", '"3"']),
+        (enforced(kind="integer", range=(1, 9)), ["3", "3.0"], ["3.5", "10", '"3"']),
+        (Column(kind="integer", role="feature", range=(1, 9)), ["3.0", "10"], ["3.5", '"3"']),
         (Column(kind="boolean", role="feature"), ["true"], ["1", '"true"', "null"]),
-        (Column(kind="category", role="feature", categories=["a", "é"]), ['"é"'], ['"b"', "1"]),
+        (enforced(kind="category", categories=["a", "é"]), ['"é"'], ['"b"', "1"]),
+        (Column(kind="category", role="feature", categories=["a", "é"]), ['"b"'], ["1", "null"]),
         (Column(kind="text", role="feature"), ['""', '"ü\\u0000"'], ["1", '"\\ud800"']),
         (Column(kind="time", role="time"), ['"2024-02-29T23:59:00+02:00"'], ['"2023-02-29"', "0"]),
         (Column(kind="time", role="time"), ['"2024-02-29"'], ['"0001-01-01T00:00:00+23:59"']),
@@ -108,7 +153,7 @@ def test_more_rows_than_the_limit_are_refused(types: Types) -> None:
 def test_values_are_taken_and_refused_as_the_column_says(
     column: Column, good: list[str], bad: list[str]
 ) -> None:
-    """Range, categories, kind and format of a column decide; no value is turned into another."""
+    """Kind, format, and what is enforced decide; no value is turned into another."""
     name = "Größe (cm)"
     types = one(name, column)
     for text in good:

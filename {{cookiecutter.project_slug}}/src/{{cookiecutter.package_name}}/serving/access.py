@@ -172,12 +172,18 @@ def extend(app: FastAPI, settings: Settings) -> None:
     """Put the shield around the service, and the key into its description."""
     app.add_middleware(Shield, most=settings.access.body_bytes)
     plain = app.openapi
+    codes = {"401": "Not authenticated", "413": "Too large"}
+    codes |= {"429": "Too many requests"} if settings.access.requests_per_minute else {}
 
     def described() -> dict[str, Any]:
         document = plain()
         bearer = {"type": "http", "scheme": "bearer", "description": "a key of `make key NAME=…`"}
         document["components"]["securitySchemes"] = {"key": bearer}
-        document["paths"]["/predict"]["post"]["security"] = [{"key": []}, {}]
+        operation = document["paths"]["/predict"]["post"]
+        operation["security"] = [{"key": []}, {}]
+        failure = operation["responses"]["503"]
+        for code, words in codes.items():
+            operation["responses"][code] = failure | {"description": words}
         return document
 
     # FastAPI's own way to describe more than it knows.

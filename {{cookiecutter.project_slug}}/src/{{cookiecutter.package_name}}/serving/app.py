@@ -25,7 +25,7 @@ from .openapi import Failure, Health, Ready, Version, described
 from .schema import Answer, Row
 
 LOG = logging.getLogger(__name__)
-LONG = 100_000  # bytes of a body that is answered in a thread: short ones do not wait for it
+LONG = 100_000  # bytes of a body that is answered in a thread, as all of a native model are
 
 Authenticate = Callable[[Request], Awaitable[None] | None]
 Choose = Callable[[Request, str, Champion | None], Champion | None]
@@ -95,9 +95,13 @@ class Predictor:
             body = await request.body()
         except ClientDisconnect as error:
             raise HTTPException(400, "the client went away") from error
-        if len(body) > LONG:
-            return await run_in_threadpool(replied, champion, body, number)
-        return replied(champion, body, number)
+        try:
+            if len(body) > LONG or champion.model.bundle["runtime"] == "native":
+                return await run_in_threadpool(replied, champion, body, number)
+            return replied(champion, body, number)
+        except ValidationError as error:
+            detail = await run_in_threadpool(champion.types.faults, body, error)
+            return Reply(orjson.dumps(detail), 422)
 
     def tell(self, event: Served) -> None:
         """Tell every observer; one that fails costs nobody an answer."""
@@ -109,16 +113,14 @@ class Predictor:
 
 
 def replied(champion: Champion, body: bytes, number: str) -> Reply:
-    """What a model says of the rows of a body, or every field in which they break its contract."""
-    try:
-        rows, many = champion.types.read(body)
-    except ValidationError as error:
-        faults = error.errors(include_url=False, include_context=False, include_input=False)
-        detail = [fault | {"loc": ("body", *fault["loc"])} for fault in faults]
-        return Reply(orjson.dumps({"detail": detail}), 422)
+    """What a model says of the rows of a body.  ValidationError where they break its contract."""
+    rows, many = champion.types.read(body)
     answers = champion.model.answers(rows)
+    for place, name in champion.types.expected.outside(rows):
+        answers[place].setdefault("outside", []).append(name)
     known = {"model_version": champion.model.version, "request_id": number}
-    said = {"predictions": answers} if many else answers[0]
+    shown = champion.types.spelled(answers)
+    said = {"predictions": shown} if many else shown[0]
     return Reply(orjson.dumps(said | known), 200, rows, answers)
 
 

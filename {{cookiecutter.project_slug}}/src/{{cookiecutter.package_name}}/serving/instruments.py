@@ -22,6 +22,7 @@ TOTALS = {
     "rows": ("Rows that were answered",),
     "predictions": ("Predictions of the model, by class", "prediction"),
     "out_of_range": ("Inputs that training did not see", "column"),
+    "outside": ("Inputs that the contract does not expect", "column"),
     "abstained": ("Rows marked abstain",),
     "fallback": ("Rows that a stand-in answered",),
     "log_dropped": ("Requests that the full log dropped",),
@@ -55,7 +56,8 @@ class Instruments:  # pylint: disable=too-many-instance-attributes  # one for ea
         self.requests = Children(self.total["requests"])
         self.answers = Children(self.total["answers"])
         self.predictions = Children(self.total["predictions"])
-        self.outside = Children(self.total["out_of_range"])
+        self.strange = Children(self.total["out_of_range"])
+        self.outside = Children(self.total["outside"])
         self.waiting = self._gauge("log_waiting", "Requests that wait to be logged", "livesum")
         self.ready = self._gauge("model_ready", "1 where every worker holds a model", "livemin")
         self.max_age = self._gauge("model_max_age_seconds", "Age that is too old", "livemin")

@@ -67,12 +67,14 @@ class Metrics:
         flagged = [
             (row, answer)
             for row, answer in zip(event.rows, said, strict=True)
-            if "abstain" in answer or "fallback" in answer
+            if "abstain" in answer or "fallback" in answer or "outside" in answer
         ]
         strange = [row for row, _ in flagged] if self.marked else event.rows
         for _, column in self._reference.outside(strange):
-            self._made.outside[column].inc()
+            self._made.strange[column].inc()
         if flagged:
+            for name in [name for _, answer in flagged for name in answer.get("outside", ())]:
+                self._made.outside[name].inc()
             self._made.total["abstained"].inc(sum("abstain" in answer for _, answer in flagged))
             self._made.total["fallback"].inc(sum("fallback" in answer for _, answer in flagged))
             said = [answer for answer in said if "fallback" not in answer]
@@ -102,7 +104,7 @@ class Metrics:
             bundle, place = champion.model.bundle, self.follower.folder / champion.number
             found = reference(place, bundle, self._margin)
             for name, *_ in (*found.ranges, *found.known):
-                self._made.outside[name].inc(0)  # so that the first one is seen to be one more
+                self._made.strange[name].inc(0)  # so that the first one is seen to be one more
             for label in bundle["classes"] or ():
                 self._made.predictions[label].inc(0)
             if not self._made.score:

@@ -11,6 +11,9 @@ from .schema import Types
 SCHEMAS = "#/components/schemas/{model}"
 PREDICT = """Predict for one row, or for a list of rows; the answer has the form of the question.
 
+A value outside of what is expected is answered, and `outside` names its column.  A row that breaks the
+contract refuses the request: 422 names the row and the column.
+
 Send `X-Request-ID` (up to 64 letters, digits, `.`, `_`, `-`) to find a request again in the log;
 without one that is fit, the request gets a new one."""
 
@@ -24,9 +27,13 @@ class Fault(BaseModel):
 
 
 class Refused(BaseModel):
-    """Every fault of a request."""
+    """The first 20 faults of a request, and how many `more` there are.
+
+    A list is answered as a whole or refused as a whole: send the other rows again.
+    """
 
     detail: list[Fault]
+    more: int = 0
 
 
 class Failure(BaseModel):
@@ -92,8 +99,7 @@ def operation(shown: dict[str, Any], example: dict[str, Any]) -> dict[str, Any]:
         "many": {"summary": "A list of rows", "value": [example, example]},
     }
     number = {"name": "X-Request-ID", "in": "header", "schema": {"type": "string"}}
-    failures = {"401": "Not authenticated", "403": "Not allowed", "413": "Too large"}
-    failures |= {"415": "Not JSON", "429": "Too many requests", "503": "No model is served"}
+    failures = {"415": "Not JSON", "500": "The model failed", "503": "No model is served"}
     answers = {code: answer(words, shown["failure"]) for code, words in failures.items()}
     answers["200"] = answer("A prediction", {"anyOf": [shown["answer"], shown["answers"]]})
     answers["422"] = answer("Rows that break the contract", shown["refused"])

@@ -10,19 +10,16 @@ from typing import Any
 from .. import ProjectError
 from ..contract import Contract
 from .runtime import verified
-from .schema import Row
+from .schema import Expected, Range
 
 LOG = logging.getLogger(__name__)
 NAME = "reference.json"
 TRUE = {"true", "1", "1.0"}
 POWERS = sorted([0.0, *(sign * 10.0**power for sign in (-1, 1) for power in range(-2, 7))])
 
-Range = tuple[str, float, float]
-Known = tuple[str, frozenset[Any]]
-
 
 @dataclass(frozen=True)
-class Reference:
+class Reference(Expected):
     """What is known of the training: when it was, a stand-in for its model, what it saw.
 
     `scores` are the deciles of what the model said of held-out rows.  Times are in no range: a
@@ -32,24 +29,6 @@ class Reference:
     trained_at: float | None = None
     fallback: dict[str, Any] = field(default_factory=dict)
     scores: Sequence[float] = ()
-    ranges: Sequence[Range] = ()
-    known: Sequence[Known] = ()
-
-    def outside(self, rows: Sequence[Row]) -> list[tuple[int, str]]:
-        """The place of a row and the column, of each value that training did not see.
-
-        A missing value is none.
-        """
-        found = []
-        for place, row in enumerate(rows):
-            for name, low, high in self.ranges:
-                if (value := row[name]) is not None and not low <= value <= high:
-                    found.append((place, name))
-            for name, known in self.known:
-                if (value := row[name]) is not None and value not in known:
-                    if not isinstance(value, str) or value.strip() not in known:
-                        found.append((place, name))
-        return found
 
 
 def reference(folder: Path, bundle: dict[str, Any], margin: float = 0) -> Reference:
@@ -74,15 +53,15 @@ def understood(said: dict[str, Any], contract: Contract, margin: float) -> Refer
     numbers = contract.inputs("number", "integer")
     truths = contract.inputs("boolean")
     return Reference(
-        said.get("trained_at"),
-        said.get("fallback") or {},
-        tuple(said.get("scores") or ()),
         tuple(wider(name, columns[name], margin) for name in numbers if "low" in columns[name]),
         tuple(
             (name, seen(columns[name]["values"], name in truths))
             for name in contract.inputs("category", "text", "boolean")
             if "values" in columns[name]
         ),
+        said.get("trained_at"),
+        said.get("fallback") or {},
+        tuple(said.get("scores") or ()),
     )
 
 

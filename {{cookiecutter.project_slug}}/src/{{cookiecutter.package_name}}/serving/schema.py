@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Literal, NotRequired, Self
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
+import orjson
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
 from typing_extensions import TypedDict
 
 from ..contract import Column, Contract
@@ -14,20 +15,33 @@ from ..contract import Column, Contract
 ISO = "ISO8601"
 NOON = datetime(2024, 1, 1, 12)
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+# Of a row with 100,000 unknown fields pydantic makes as many errors: they are counted apart.
+LOOSE = STRICT | ConfigDict(extra="allow", json_schema_extra={"additionalProperties": False})
+SHOWN = 20  # faults of a request
+LONGEST = 100  # characters of the name of an unknown field
+BRIEF: dict[str, Any] = {"include_url": False, "include_context": False, "include_input": False}
+SPELLED = {"False": "false", "True": "true"}
 # What may stand beside a prediction, where not the model alone has answered.
 FLAGS: dict[str, Any] = {
     "fallback": NotRequired[Annotated[bool, Field(description="no model answered: a stand-in")]],
     "abstain": NotRequired[Annotated[bool, Field(description="training saw no such row")]],
+    "outside": NotRequired[
+        Annotated[
+            list[str], Field(description="columns with a value that contract.toml does not expect")
+        ]
+    ],
 }
+Range = tuple[str, float, float]
+Known = tuple[str, frozenset[Any]]
 Row = dict[str, Any]
 Answer = dict[str, Any]
 
 
-def record(name: str, fields: dict[str, Any]) -> Any:
+def record(name: str, fields: dict[str, Any], config: ConfigDict = STRICT) -> Any:
     """An object of exactly these fields, whatever their names; no value is turned into another."""
     made = TypedDict(name, fields)  # type: ignore[misc]  # fields known at run time only
     # Where pydantic looks for the settings of a TypedDict; mypy knows no attribute of one.
-    made.__pydantic_config__ = STRICT  # type: ignore[attr-defined]
+    made.__pydantic_config__ = config  # type: ignore[attr-defined]
     return made
 
 
@@ -56,14 +70,58 @@ def moment(form: str) -> str:
     return f"{NOON.isoformat()}Z" if form == ISO else NOON.strftime(form)
 
 
+@dataclass(frozen=True)
+class Expected:
+    """Ranges and words that rows are expected to hold; a missing value is always expected."""
+
+    ranges: Sequence[Range] = ()
+    known: Sequence[Known] = ()
+
+    @classmethod
+    def of(cls, contract: Contract) -> Self:
+        """What a contract expects of its inputs, and does not enforce."""
+        free = [
+            (n, contract.columns[n]) for n in contract.inputs() if not contract.columns[n].enforce
+        ]
+        return cls(
+            [(name, *column.range) for name, column in free if column.range],
+            [(name, frozenset(column.categories)) for name, column in free if column.categories],
+        )
+
+    def outside(self, rows: Sequence[Row]) -> list[tuple[int, str]]:
+        """The place of a row and the column, of each value that is not expected."""
+        found = []
+        for place, row in enumerate(rows):
+            for name, low, high in self.ranges:
+                if (value := row[name]) is not None and not low <= value <= high:
+                    found.append((place, name))
+            for name, known in self.known:
+                if (value := row[name]) is not None and value not in known:
+                    if not isinstance(value, str) or value.strip() not in known:
+                        found.append((place, name))
+        return found
+
+
 def number(column: Column) -> Any:
-    """A finite number in the column's range; 3.0 is an integer too, as JSON has it."""
-    low, high = column.range or (None, None)
-    if column.kind == "number":
-        return Annotated[float, Field(ge=low, le=high)]
-    bounds = {"minimum": low, "maximum": high} if column.range else {}
-    shown = WithJsonSchema({"type": "integer"} | bounds)
-    return Annotated[float, Field(ge=low, le=high, multiple_of=1), shown]
+    """A finite number, in the range that is enforced; 3.0 is an integer too, as JSON has it."""
+    low, high = column.range if column.range and column.enforce else (None, None)
+    whole = column.kind == "integer"
+    shown: dict[str, Any] = {"type": "integer" if whole else "number"}
+    if column.range and column.enforce:
+        shown |= {"minimum": low, "maximum": high}
+    elif column.range:
+        shown["description"] = f"expected: {column.range[0]} to {column.range[1]}"
+    bounds = Field(ge=low, le=high, multiple_of=1 if whole else None)
+    return Annotated[float, bounds, WithJsonSchema(shown)]
+
+
+def word(column: Column) -> Any:
+    """Text, one of the categories that are enforced."""
+    if not column.categories:
+        return str
+    if column.enforce:
+        return Literal[tuple(column.categories)]
+    return Annotated[str, Field(description=f"expected: {', '.join(column.categories)}")]
 
 
 def identity(column: Column) -> Any:
@@ -87,7 +145,7 @@ def value(column: Column) -> Any:
     elif column.kind == "boolean":
         kind = bool
     else:
-        kind = Literal[tuple(column.categories)] if column.categories else str
+        kind = word(column)
     return kind | None if column.nullable else kind
 
 
@@ -95,7 +153,7 @@ def row(contract: Contract) -> Any:
     """One row: every input of the contract; an id may be given, and nothing else."""
     fields = {name: value(contract.columns[name]) for name in contract.inputs()}
     ids = {name: NotRequired[value(contract.columns[name])] for name in contract.names("id")}
-    return record("Row", ids | fields)
+    return record("Row", ids | fields, LOOSE)
 
 
 def prediction(contract: Contract, classes: Sequence[Any]) -> dict[str, Any]:
@@ -107,7 +165,8 @@ def prediction(contract: Contract, classes: Sequence[Any]) -> dict[str, Any]:
     if not any(isinstance(label, float) for label in classes):
         kind = Literal[tuple(classes)]
     share = Annotated[float, Field(ge=0, le=1)]
-    shares = record("Probability", {str(label): share for label in classes})
+    names = [SPELLED[str(label)] if isinstance(label, bool) else str(label) for label in classes]
+    shares = record("Probability", dict.fromkeys(names, share))
     return {"prediction": kind, "probability": shares} | FLAGS
 
 
@@ -119,6 +178,9 @@ class Types:
     rows: TypeAdapter[list[Row]]
     answer: TypeAdapter[Answer]
     answers: TypeAdapter[Answer]
+    expected: Expected
+    known: frozenset[str]
+    truths: bool
     example: Row
     limit: int
 
@@ -130,7 +192,8 @@ class Types:
         """
         # Types that are made while the program runs are no types to mypy.
         one, said = row(contract), prediction(contract, classes)
-        many = Annotated[list[one], Field(min_length=1, max_length=limit)]  # type: ignore[valid-type]
+        lengths = Field(min_length=1, max_length=limit, fail_fast=True)
+        many = Annotated[list[one], lengths]  # type: ignore[valid-type]
         known = {"model_version": str, "request_id": str}
         listed = {"predictions": list[record("Prediction", said)]}  # type: ignore[misc]
         return cls(
@@ -138,6 +201,9 @@ class Types:
             TypeAdapter(many),
             TypeAdapter(record("Answer", said | known)),
             TypeAdapter(record("Answers", listed | known)),
+            Expected.of(contract),
+            frozenset(contract.inputs() + contract.names("id")),
+            any(isinstance(label, bool) for label in classes),
             example(contract),
             limit,
         )
@@ -145,11 +211,68 @@ class Types:
     def read(self, body: bytes) -> tuple[list[Row], bool]:
         """The rows of a JSON body, and whether it is a list of them.
 
-        Raises pydantic's ValidationError that names every field that breaks the contract.
+        Raises pydantic's ValidationError where a field breaks the contract; `faults` names all.
         """
-        if body.lstrip()[:1] == b"[":
-            return self.rows.validate_json(body), True
-        return [self.row.validate_json(body)], False
+        many = body.lstrip()[:1] == b"["
+        rows = self.rows.validate_json(body) if many else [self.row.validate_json(body)]
+        if not all(row.keys() <= self.known for row in rows):
+            raise ValidationError.from_exception_data("Row", [])
+        return rows, many
+
+    def faults(self, body: bytes, error: ValidationError) -> dict[str, Any]:
+        """The first faults of a body that `read` refuses, in FastAPI's form, and how many `more`.
+
+        However many there are, only those that are shown are kept.
+        """
+        first = error.errors(**BRIEF)
+        long = any(fault["type"] == "too_long" for fault in first)
+        found, count = list[Any](), 0
+        for place, row in [] if long else given(body):
+            faults, number = self.wrong(row)
+            found += [fault | {"loc": ("body", *place, *fault["loc"])} for fault in faults]
+            del found[SHOWN:]
+            count += number
+        if not found:  # of the body as a whole
+            found = [fault | {"loc": ("body", *fault["loc"])} for fault in first[:SHOWN]]
+        return {"detail": found} | ({"more": count - SHOWN} if count > SHOWN else {})
+
+    def wrong(self, row: Any) -> tuple[list[Any], int]:
+        """The first faults of a row, and how many it has."""
+        faults = list[Any]()
+        try:
+            self.row.validate_python(row)
+        except ValidationError as error:
+            faults += error.errors(**BRIEF)
+        names = [name for name in row if name not in self.known] if isinstance(row, dict) else []
+        known = {"type": "extra_forbidden", "msg": "Extra inputs are not permitted"}
+        shown = [known | {"loc": (name[:LONGEST],)} for name in names[:SHOWN]]
+        return faults + shown, len(faults) + len(names)
+
+    def spelled(self, answers: list[Answer]) -> list[Answer]:
+        """The answers as JSON spells them: the keys of probabilities as the prediction."""
+        if not self.truths:
+            return answers
+        return [
+            (
+                answer | {"probability": {SPELLED[k]: v for k, v in answer["probability"].items()}}
+                if "probability" in answer
+                else answer
+            )
+            for answer in answers
+        ]
+
+
+def given(body: bytes) -> list[tuple[tuple[int, ...], Any]]:
+    """The rows of a body and their places in its list; none of what is no JSON."""
+    try:
+        rows = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return []
+    return (
+        [((place,), row) for place, row in enumerate(rows)]
+        if isinstance(rows, list)
+        else [((), rows)]
+    )
 
 
 def example(contract: Contract) -> Row:
