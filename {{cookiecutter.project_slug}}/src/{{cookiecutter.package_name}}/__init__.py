@@ -1,4 +1,4 @@
-"""The package: its error, its doors, how it writes files, and its command line.
+"""The package: its error, its doors, how it writes files and code, and its command line.
 
 A door is an entry point in `pyproject.toml`, through which further files join in: as a command, or
 as an observer that is told when something is done.
@@ -8,11 +8,15 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import EntryPoint, entry_points
+from io import BytesIO
 from itertools import count
 from pathlib import Path
+from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
+
+import cloudpickle
 
 BLOCKED = FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError
 
@@ -92,6 +96,89 @@ def set_aside(path: Path) -> Path:
     """A copy of the file under a name that is free."""
     names = (Path(f"{path}.old-{number}") for number in count(1))
     return Path(shutil.copy2(path, next(name for name in names if not name.exists())))
+
+
+def own_modules() -> set[str]:
+    """The modules that are this project's: the package, and any other whose file lies here."""
+    files = {name: str(vars(it).get("__file__")) for name, it in list(sys.modules.items()) if it}
+    here = f"{Path.cwd()}{os.sep}"
+    own = {name for name, at in files.items() if at.startswith(here) and "site-packages" not in at}
+    return {__name__, "__main__"} | {name.partition(".")[0] for name in own}
+
+
+def pickled(model: Any) -> bytes:
+    """The model as cloudpickle writes it, with the project's own code instead of its name."""
+    with code_pickled():
+        return bytes(cloudpickle.dumps(model))
+
+
+@contextmanager
+def code_pickled() -> Iterator[None]:
+    """Within this, cloudpickle writes the project's own code into a pickle, not its name."""
+    modules = [it for name in own_modules() - {"__main__"} if (it := sys.modules.get(name))]
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def digest(thing: Any) -> str:
+    """A name for what something holds and does: equal values with equal code have the same one."""
+    from joblib import hashing  # pylint: disable=import-outside-toplevel  # a service does without
+
+    own, codes = own_modules(), list[Any]()
+
+    def is_own(it: Any) -> bool:
+        code = isinstance(it, FunctionType | type)
+        return code and str(it.__module__).partition(".")[0] in own
+
+    class Reader(cloudpickle.Pickler):
+        """Reads the project's own code on its way into a pickle."""
+
+        def reducer_override(self, obj: Any) -> Any:
+            """What pickle asks of each function and class."""
+            codes.extend([code_of(obj)] if is_own(obj) else [])
+            return super().reducer_override(obj)
+
+    class Hasher(hashing.NumpyHasher):
+        """Takes the project's own functions and classes by their names."""
+
+        def reducer_override(self, obj: Any) -> Any:
+            """What pickle asks of everything."""
+            return (str, (obj.__qualname__,)) if is_own(obj) else NotImplemented
+
+    with code_pickled():
+        Reader(BytesIO()).dump(thing)
+    return str(Hasher("sha1").hash((thing, sorted(codes, key=repr))))
+
+
+def code_of(it: Any) -> list[Any]:
+    """What a function does, or what a class holds: its code, and the values that it names."""
+    if isinstance(it, type):
+        return [it.__qualname__, values(vars(it).items())]
+    codes = [it.__code__]
+    for code in codes:
+        codes += [part for part in code.co_consts if isinstance(part, CodeType)]
+    named = {name: it.__globals__.get(name) for code in codes for name in code.co_names}
+    cells = [cell.cell_contents for cell in it.__closure__ or ()]
+    constants = [part for code in codes for part in code.co_consts]
+    unnamed = [*constants, *cells, *(it.__defaults__ or ())]
+    steps = [(code.co_code, code.co_names) for code in codes]
+    return [it.__qualname__, steps, values([*named.items(), *enumerate(unnamed)])]
+
+
+def values(named: Iterable[tuple[Any, Any]]) -> list[tuple[str, Any]]:
+    """Those that are no code, by their names in order."""
+    code = (CodeType, FunctionType, ModuleType, type, property, classmethod, staticmethod)
+    hidden = (MemberDescriptorType, GetSetDescriptorType)
+    return [
+        (str(name), it)
+        for name, it in named
+        if not isinstance(it, code + hidden) and not str(name).startswith(("__", "_abc_"))
+    ]
 
 
 def main() -> int:

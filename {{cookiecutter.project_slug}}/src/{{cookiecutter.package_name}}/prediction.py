@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn import metrics
 
-from . import ProjectError, observers
+from . import ProjectError, observers, pickled
 from .contract import Breach, Column, Contract, Kind, merged, refuse
 from .reading import as_boolean, as_number, as_text, as_time, files, read_chunks
 from .settings import load
@@ -81,13 +81,17 @@ def conform(
 
 
 def predict(model: Any, rows: pd.DataFrame) -> pd.DataFrame:
-    """The prediction for each row; for a classifier also `probability_CLASS` of each class."""
-    if not hasattr(model, "predict_proba"):
-        return pd.DataFrame({"prediction": model.predict(rows)}, index=rows.index)
-    shares = model.predict_proba(rows)
-    columns = {f"probability_{label}": shares[:, i] for i, label in enumerate(model.classes_)}
-    best = model.classes_[shares.argmax(axis=1)]
-    return pd.DataFrame({"prediction": best, **columns}, index=rows.index)
+    """What the model decides of each row; for a classifier also `probability_CLASS` of each class.
+
+    The model is a fitted one, or the bundle of one.
+    """
+    if hasattr(model, "answer_frame"):
+        bundled: pd.DataFrame = model.answer_frame(rows)
+        return bundled
+    found = pd.DataFrame({"prediction": np.ravel(model.predict(rows))}, index=rows.index)
+    if hasattr(model, "predict_proba"):
+        found[[f"probability_{label}" for label in model.classes_]] = model.predict_proba(rows)
+    return found
 
 
 def score(problem: str, truth: pd.Series, found: pd.DataFrame) -> dict[str, float]:
@@ -142,10 +146,11 @@ def score_file(
 
 
 def save_model(model: Any, contract: Contract, version: str, path: Path = MODEL) -> None:
-    """Write a model with its contract and version; whole or not at all."""
+    """Write a model with its code, its contract and its version; whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
-    joblib.dump({"model": model, "contract": contract, "version": version}, unfinished)
+    saved = {"model": model, "contract": contract.model_dump(), "version": version}
+    unfinished.write_bytes(pickled(saved))
     unfinished.replace(path)
 
 
@@ -154,7 +159,7 @@ def load_model(path: Path = MODEL) -> dict[str, Any]:
     if not path.exists():
         raise ProjectError(f"{path}: no model is trained yet; run `make train`")
     saved: dict[str, Any] = joblib.load(path)
-    return saved
+    return saved | {"contract": Contract.model_validate(saved["contract"])}
 
 
 def write(frames: Iterable[pd.DataFrame], path: Path) -> tuple[int, pd.DataFrame]:
@@ -187,7 +192,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--data", help="CSV or Parquet file, or a pattern (default: config.toml)")
     parser.add_argument("--out", help=f"CSV or Parquet file to write (default: {OUTPUT})")
     options = parser.parse_args(arguments)
-    settings, saved = load(), load_model()
+    settings, saved = load(), (observers("answering") or [load_model])[0]()
     pattern, out = options.data or settings.data.path, Path(options.out or OUTPUT)
     if out.exists() and out.resolve() in [path.resolve() for path in files(pattern)]:
         raise ProjectError(f"{out}: the file that is read; write to another: OUT=file")
