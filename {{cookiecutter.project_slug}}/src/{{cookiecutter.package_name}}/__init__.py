@@ -1,4 +1,4 @@
-"""The package: its error, its doors, how it writes files and code, and its command line.
+"""The package: its error, its doors, how it writes files and models, and its command line.
 
 A door is an entry point in `pyproject.toml`, through which further files join in: as a command, or
 as an observer that is told when something is done.
@@ -10,19 +10,17 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import EntryPoint, entry_points
-from io import BytesIO
 from itertools import count
 from pathlib import Path
-from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
-
-import cloudpickle
 
 BLOCKED = FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError
 
 
 class ProjectError(Exception):
     """Something that its user can put right: told in a line or two, without a traceback."""
+
+    status = 1  # with which a command ends
 
 
 def doors(name: str) -> dict[str, EntryPoint]:
@@ -108,6 +106,8 @@ def own_modules() -> set[str]:
 
 def pickled(model: Any) -> bytes:
     """The model as cloudpickle writes it, with the project's own code instead of its name."""
+    import cloudpickle  # pylint: disable=import-outside-toplevel  # a service does without
+
     with code_pickled():
         return bytes(cloudpickle.dumps(model))
 
@@ -115,6 +115,8 @@ def pickled(model: Any) -> bytes:
 @contextmanager
 def code_pickled() -> Iterator[None]:
     """Within this, cloudpickle writes the project's own code into a pickle, not its name."""
+    import cloudpickle  # pylint: disable=import-outside-toplevel  # as above
+
     modules = [it for name in own_modules() - {"__main__"} if (it := sys.modules.get(name))]
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
@@ -125,64 +127,8 @@ def code_pickled() -> Iterator[None]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def digest(thing: Any) -> str:
-    """A name for what something holds and does: equal values with equal code have the same one."""
-    from joblib import hashing  # pylint: disable=import-outside-toplevel  # a service does without
-
-    own, codes = own_modules(), list[Any]()
-
-    def is_own(it: Any) -> bool:
-        code = isinstance(it, FunctionType | type)
-        return code and str(it.__module__).partition(".")[0] in own
-
-    class Reader(cloudpickle.Pickler):
-        """Reads the project's own code on its way into a pickle."""
-
-        def reducer_override(self, obj: Any) -> Any:
-            """What pickle asks of each function and class."""
-            codes.extend([code_of(obj)] if is_own(obj) else [])
-            return super().reducer_override(obj)
-
-    class Hasher(hashing.NumpyHasher):
-        """Takes the project's own functions and classes by their names."""
-
-        def reducer_override(self, obj: Any) -> Any:
-            """What pickle asks of everything."""
-            return (str, (obj.__qualname__,)) if is_own(obj) else NotImplemented
-
-    with code_pickled():
-        Reader(BytesIO()).dump(thing)
-    return str(Hasher("sha1").hash((thing, sorted(codes, key=repr))))
-
-
-def code_of(it: Any) -> list[Any]:
-    """What a function does, or what a class holds: its code, and the values that it names."""
-    if isinstance(it, type):
-        return [it.__qualname__, values(vars(it).items())]
-    codes = [it.__code__]
-    for code in codes:
-        codes += [part for part in code.co_consts if isinstance(part, CodeType)]
-    named = {name: it.__globals__.get(name) for code in codes for name in code.co_names}
-    cells = [cell.cell_contents for cell in it.__closure__ or ()]
-    constants = [part for code in codes for part in code.co_consts]
-    unnamed = [*constants, *cells, *(it.__defaults__ or ())]
-    steps = [(code.co_code, code.co_names) for code in codes]
-    return [it.__qualname__, steps, values([*named.items(), *enumerate(unnamed)])]
-
-
-def values(named: Iterable[tuple[Any, Any]]) -> list[tuple[str, Any]]:
-    """Those that are no code, by their names in order."""
-    code = (CodeType, FunctionType, ModuleType, type, property, classmethod, staticmethod)
-    hidden = (MemberDescriptorType, GetSetDescriptorType)
-    return [
-        (str(name), it)
-        for name, it in named
-        if not isinstance(it, code + hidden) and not str(name).startswith(("__", "_abc_"))
-    ]
-
-
 def main() -> int:
-    """Run the command that is named first; 1 where its user has something to put right."""
+    """Run the command that is named first; its status where its user has something to put right."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # busy waiting is slow on a busy machine
     name, *rest = sys.argv[1:] or ["--help"]
     commands = doors("commands")
@@ -196,7 +142,7 @@ def main() -> int:
             raise ProjectError(f"{name}: no such command; commands: {known}")
     except ProjectError as error:
         print(f"Error: {error}", file=sys.stderr)
-        return 1
+        return error.status
     except BLOCKED as error:
         what = f"{error.filename or name}: {error.strerror or error}"
         print(f"Error: {what}; it is in the way, or not yours to change", file=sys.stderr)

@@ -2,10 +2,10 @@
 
 import tomllib
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 from unicodedata import normalize
 
 import tomlkit
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from . import ProjectError
 
 CONTRACT = Path("contract.toml")
+FEWEST_ROWS = 100  # a share of missing values says little about fewer
 Kind = Literal["number", "integer", "boolean", "category", "text", "time"]
 Role = Literal["feature", "target", "id", "time", "group", "personal", "ignored"]
 DAYS = (
@@ -51,7 +52,9 @@ class Column(Section):
 
     A `time` orders the rows, and the model sees its weekday and hour.  A `group`
     (one patient, one machine) keeps its rows together and is no feature.  `missing` is the largest
-    share of missing values that is still normal.
+    share of missing values that is still normal.  `range` and `categories` are expectations: a
+    value outside of them is answered, marked and counted.  With `enforce`, and for a class of the
+    target, its row is refused.
     """
 
     kind: Kind
@@ -60,6 +63,7 @@ class Column(Section):
     missing: float | None = Field(default=None, ge=0, le=1)
     range: tuple[int | float, int | float] | None = None
     categories: list[str] | None = None
+    enforce: bool = False
     format: str | None = None
 
 
@@ -88,7 +92,9 @@ class Contract(Section):
 class Breach:
     """A rule that some values of a column break: how many of how many rows, and the first of them.
 
-    `rows` counts from 1.  Without a `total` it is the column as a whole that is wrong.
+    `rows` counts from 1.  Without a `total` it is the column as a whole that is wrong.  `wrong` says
+    of each row of the frame that was judged whether it breaks the rule.  What is only `expected` is
+    reported, and a share up to `most` is normal.
     """
 
     column: str
@@ -97,10 +103,20 @@ class Breach:
     total: int = 0
     rows: tuple[int, ...] = ()
     example: str = ""
+    wrong: Any = field(default=None, compare=False, repr=False)
+    expected: bool = False
+    most: float | None = None
+
+    @property
+    def refuses(self) -> bool:
+        """Are these values refused?  A share is judged of 100 rows or more."""
+        if self.most is None:
+            return not self.expected
+        return self.total >= FEWEST_ROWS and self.count > self.most * self.total
 
     def __add__(self, later: "Breach") -> "Breach":
         rows = (self.rows + later.rows)[:3]
-        return replace(self, count=self.count + later.count, rows=rows)
+        return replace(self, count=self.count + later.count, rows=rows, wrong=None)
 
     def of(self, total: int) -> "Breach":
         """The same breach, of so many rows."""
@@ -135,11 +151,14 @@ def merged(breaches: Iterable[Breach]) -> list[Breach]:
 
 
 def refuse(breaches: list[Breach]) -> None:
-    """Raises ProjectError that lists every breach, where there are any."""
-    if breaches:
-        lines = "\n  ".join(map(str, breaches))
+    """Report values outside of what is expected.  Raises ProjectError that lists what is refused."""
+    for breach in breaches:
+        if breach.expected:
+            print(f"outside, not refused: {breach}")
+    if wrong := [breach for breach in breaches if breach.refuses]:
+        lines = "\n  ".join(map(str, wrong))
         way_out = "Correct the data; where they are right, widen contract.toml, or make contract"
-        raise Refused(f"the data break the contract\n  {lines}\n  {way_out}", breaches)
+        raise Refused(f"the data break the contract\n  {lines}\n  {way_out}", wrong)
 
 
 def read_contract(path: Path = CONTRACT) -> Contract:

@@ -13,9 +13,9 @@ from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from . import ProjectError, digest, doors, observers
+from . import ProjectError, doors, observers
 from .contract import Contract, read_contract
-from .prediction import METRICS, MODEL, Check, conform, predict, save_model, score
+from .prediction import METRICS, MODEL, Check, conform, digest, predict, save_model, score
 from .problem import build_model, read_data
 from .settings import Settings, load
 
@@ -196,6 +196,6 @@ def main(arguments: list[str]) -> None:
     chosen = f"the latest by {times[0]}" if times else "at random"
     print(f"Trained on {len(trained.train):,} rows in {trained.seconds:.1f} s")
     print(f"Held out {len(trained.holdout):,} rows, {chosen}\n{summary(trained)}")
-    predicts = "make pipeline, as `make predict` answers with the champion, not with this model"
-    after = predicts if doors("answering") else "make predict"
+    champion = "make pipeline.  Its champion answers `make predict`, not this model"
+    after = champion if doors("answering") else "make predict"
     print(f"Saved {MODEL}, version {trained.version}.  Next: {after}")

@@ -1,5 +1,6 @@
 """Validation: the rows against the contract.  The only file that imports pandera."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,8 @@ import pandas as pd
 from .contract import Breach, Column, Contract
 from .prediction import broken
 
-FEWEST_ROWS = 100  # a share of missing values says little about fewer
+EXPECTATIONS = ("in_range", "isin")  # pandera's names; a column may enforce them
+SHARE = "share"
 SHOWN = 3  # pandera copies every failure without a limit: minutes for a million of them
 
 
@@ -16,8 +18,9 @@ def breaches(frame: pd.DataFrame, contract: Contract) -> list[Breach]:
     """Every rule that rows, each column as its kind, break: a breach for each column and rule.
 
     The rules are the contract's: range, categories, whole numbers, what may be missing and how
-    much of it (of 100 rows or more), and that an id names one row.  A column that the frame lacks
-    is not asked about.
+    much of it, and that an id names one row.  A column that the frame lacks is not asked about.
+    Each breach says which rows break its rule, and whether that `refuses` them.  A share is judged
+    of all rows of a stream: add the breaches of its frames with `merged`, then ask `of` all rows.
     """
     from pandera.errors import SchemaErrors  # pylint: disable=import-outside-toplevel  # 1 s
 
@@ -25,7 +28,7 @@ def breaches(frame: pd.DataFrame, contract: Contract) -> list[Breach]:
     try:
         schema(contract, names).validate(frame.reset_index(drop=True), lazy=True)
     except SchemaErrors as found:
-        return [breach(frame, error) for error in found.schema_errors]
+        return [breach(frame, error, contract) for error in found.schema_errors]
     return []
 
 
@@ -49,10 +52,11 @@ def checks(name: str, column: Column) -> list[Any]:
     if not column.nullable:
         rule = "are missing, and the contract says nullable = false"
         found.append(Check(pd.Series.notna, error=rule, ignore_na=False, n_failure_cases=SHOWN))
-    if column.nullable and column.missing is not None:
+    elif column.missing is not None:
         rule = f"are missing; the contract allows {column.missing:.1%}"
-        few = few_missing(column.missing)
-        found.append(Check(few, error=rule, ignore_na=False, n_failure_cases=SHOWN))
+        found.append(
+            Check(pd.Series.notna, name=SHARE, error=rule, ignore_na=False, n_failure_cases=SHOWN)
+        )
     if column.role == "id":
         rule = "hold an id that another row has too"
         found.append(Check(once, error=rule, n_failure_cases=SHOWN))
@@ -78,19 +82,15 @@ def whole(values: pd.Series) -> pd.Series:
     return values % 1 == 0
 
 
-def few_missing(most: float) -> Any:
-    """A check that fails where a value is missing, and more than this share of them are."""
-
-    def check(values: pd.Series) -> pd.Series:
-        known = values.notna()
-        return known | (len(values) < FEWEST_ROWS or bool((~known).mean() <= most))
-
-    return check
-
-
-def breach(frame: pd.DataFrame, error: Any) -> Breach:
+def breach(frame: pd.DataFrame, error: Any, contract: Contract) -> Breach:
     """What pandera found, in the rows of the frame; it leaves missing values out of most checks."""
     wrong = np.zeros(len(frame), dtype=bool)
     kept = error.check_output
     wrong[kept.index[~kept.to_numpy(dtype=bool)]] = True
-    return broken(frame[error.schema.name], wrong, error.check.error)
+    column, name = contract.columns[error.schema.name], error.check.name
+    enforced = column.enforce or (column.role == "target" and name == "isin")  # a class is no guess
+    return replace(
+        broken(frame[error.schema.name], wrong, error.check.error),
+        expected=name in EXPECTATIONS and not enforced,
+        most=column.missing if name == SHARE else None,
+    )

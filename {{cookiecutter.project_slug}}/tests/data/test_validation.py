@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.contract import Contract
+from {{ cookiecutter.package_name }}.contract import Contract, merged, refuse
 from {{ cookiecutter.package_name }}.prediction import conform
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.training import learnable
@@ -43,7 +43,8 @@ def planted(rows: pd.DataFrame, name: str, *values: Any) -> pd.DataFrame:
 
 def told(rows: pd.DataFrame, contract: Contract, name: str) -> list[str]:
     """What is said of a column."""
-    return [str(breach) for breach in breaches(rows, contract) if breach.column == name]
+    found = [breach for breach in breaches(rows, contract) if breach.refuses]
+    return [str(breach) for breach in found if breach.column == name]
 
 
 def test_every_input_of_the_model_has_its_rules(contract: Contract) -> None:
@@ -55,14 +56,16 @@ def test_the_configured_data_break_nothing(
     frame: pd.DataFrame, contract: Contract, settings: Settings
 ) -> None:
     """The data of the project keep its own contract, or are learned from with no breach left."""
-    assert breaches(learnable(frame, contract, settings), contract) == []
+    found = breaches(learnable(frame, contract, settings), contract)
+    assert [str(breach) for breach in found if breach.refuses or breach.expected] == []
 
 
 def test_a_value_out_of_range_is_named_with_its_row(rows: pd.DataFrame, contract: Contract) -> None:
     """A number beyond the range is told with its column, range, value and row."""
     name = one_of(contract, "number", "integer")
     low, high = float(rows[name].min()), float(rows[name].max())
-    found = told(planted(rows, name, high + 1), changed(contract, name, range=(low, high)), name)
+    known = changed(contract, name, range=(low, high), enforce=True)
+    found = told(planted(rows, name, high + 1), known, name)
     assert len(found) == 1
     start = f"{name}: 1 of {len(rows):,} rows break {low} ≤ {name} ≤ {high}: "
     assert found[0].startswith(start) and str(high + 1) in found[0]
@@ -81,10 +84,60 @@ def test_a_new_category_is_named(rows: pd.DataFrame, contract: Contract) -> None
     """A word that is none of the categories is told with its row."""
     name = one_of(contract, "category")
     words = sorted(rows[name].dropna().unique())
-    known = changed(contract, name, categories=words)
+    known = changed(contract, name, categories=words, enforce=True)
     found = told(planted(rows, name, words[0], "new to all"), known, name)
     rule = f"hold none of the {len(words)} categories"
     assert found == [f"{name}: 1 of {len(rows):,} rows {rule}: 'new to all' (rows 2)"]
+
+
+def test_what_is_only_expected_is_reported_and_refuses_nothing(
+    rows: pd.DataFrame, contract: Contract, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Values outside an inferred range or categories: counted by row, printed, not refused."""
+    number, word = one_of(contract, "number", "integer"), one_of(contract, "category")
+    low, high = float(rows[number].min()), float(rows[number].max())
+    words = sorted(rows[word].dropna().unique())
+    free = changed(contract, number, range=(low, high), enforce=False)
+    free = changed(free, word, categories=words, enforce=False)
+    found = breaches(planted(planted(rows, number, high + 1), word, words[0], "new"), free)
+    found = [breach for breach in found if breach.column in (number, word) and breach.most is None]
+    assert [(breach.column, breach.refuses) for breach in found] == [
+        (name, False) for name in contract.columns if name in (number, word)
+    ]
+    assert {breach.column: breach.wrong.nonzero()[0].tolist() for breach in found} == {
+        number: [0],
+        word: [1],
+    }
+    refuse(found)
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(lines) == sorted(f"outside, not refused: {breach}" for breach in found)
+
+
+def test_a_class_that_the_target_does_not_have_is_refused(contract: Contract) -> None:
+    """The classes are what a model may answer: no guess, so that a slip of the pen is no class."""
+    target = changed(
+        contract, contract.target, kind="category", categories=["no", "yes"], range=None
+    )
+    rows = pd.DataFrame({contract.target: ["no", "yes", "yess"]})
+    (found,) = breaches(rows, target)
+    assert found.refuses and str(found).endswith("none of the 2 categories: 'yess' (rows 3)")
+
+
+@pytest.mark.parametrize(("holes", "refused"), [([5, 5, 5, 5], False), ([20, 0, 0, 21], True)])
+def test_a_share_of_missing_values_is_judged_of_all_rows_of_a_stream(
+    rows: pd.DataFrame, contract: Contract, holes: list[int], refused: bool
+) -> None:
+    """20 of 100 in one frame are no flood where 10 % of all rows may be missing; 41 of 400 are."""
+    name = contract.inputs()[0]
+    loose = changed(contract, name, nullable=True, missing=0.1, range=None, categories=None)
+    known = rows[[name]].dropna().sample(100, replace=True, random_state=0, ignore_index=True)
+    found = [
+        breach
+        for count in holes
+        for breach in breaches(known.mask(pd.Series(np.arange(100) < count), axis=0), loose)
+    ]
+    (whole,) = [breach.of(400) for breach in merged(found)]
+    assert (whole.count, whole.refuses) == (sum(holes), refused)
 
 
 def test_a_hole_where_none_may_be_is_named(rows: pd.DataFrame, contract: Contract) -> None:

@@ -48,7 +48,7 @@ def take(
     known = described(contract)
     optional = [name for name in (ROW, KNOWN, INFLUENCED) if name in frame.columns]
     rows, wrong = converted(frame, known, [REQUEST, contract.target, *optional])
-    refuse([*wrong, *breaches(rows, known)])
+    refuse([*wrong, *(it for it in breaches(rows, known) if it.refuses)])
     asked, before = archive.asked(rows[REQUEST]), archive.known(rows[REQUEST])
     rows = completed(rows, asked, contract.target, now)
     refuse([*misplaced(rows, asked, now), *conflicts(rows, before, correct)])
