@@ -1,4 +1,4 @@
-"""The package: its error, its doors, how it writes files, and its command line.
+"""The package: its error, its doors, how it writes files and models, and its command line.
 
 A door is an entry point in `pyproject.toml`, through which further files join in: as a command, or
 as an observer that is told when something is done.
@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import EntryPoint, entry_points
 from itertools import count
 from pathlib import Path
@@ -19,6 +19,8 @@ BLOCKED = FileExistsError, IsADirectoryError, NotADirectoryError, PermissionErro
 
 class ProjectError(Exception):
     """Something that its user can put right: told in a line or two, without a traceback."""
+
+    status = 1  # with which a command ends
 
 
 def doors(name: str) -> dict[str, EntryPoint]:
@@ -94,8 +96,39 @@ def set_aside(path: Path) -> Path:
     return Path(shutil.copy2(path, next(name for name in names if not name.exists())))
 
 
+def own_modules() -> set[str]:
+    """The modules that are this project's: the package, and any other whose file lies here."""
+    files = {name: str(vars(it).get("__file__")) for name, it in list(sys.modules.items()) if it}
+    here = f"{Path.cwd()}{os.sep}"
+    own = {name for name, at in files.items() if at.startswith(here) and "site-packages" not in at}
+    return {__name__, "__main__"} | {name.partition(".")[0] for name in own}
+
+
+def pickled(model: Any) -> bytes:
+    """The model as cloudpickle writes it, with the project's own code instead of its name."""
+    import cloudpickle  # pylint: disable=import-outside-toplevel  # a service does without
+
+    with code_pickled():
+        return bytes(cloudpickle.dumps(model))
+
+
+@contextmanager
+def code_pickled() -> Iterator[None]:
+    """Within this, cloudpickle writes the project's own code into a pickle, not its name."""
+    import cloudpickle  # pylint: disable=import-outside-toplevel  # as above
+
+    modules = [it for name in own_modules() - {"__main__"} if (it := sys.modules.get(name))]
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
 def main() -> int:
-    """Run the command that is named first; 1 where its user has something to put right."""
+    """Run the command that is named first; its status where its user has something to put right."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # busy waiting is slow on a busy machine
     name, *rest = sys.argv[1:] or ["--help"]
     commands = doors("commands")
@@ -109,7 +142,7 @@ def main() -> int:
             raise ProjectError(f"{name}: no such command; commands: {known}")
     except ProjectError as error:
         print(f"Error: {error}", file=sys.stderr)
-        return 1
+        return error.status
     except BLOCKED as error:
         what = f"{error.filename or name}: {error.strerror or error}"
         print(f"Error: {what}; it is in the way, or not yours to change", file=sys.stderr)

@@ -18,7 +18,7 @@ from scipy.stats import t
 from threadpoolctl import threadpool_limits
 
 from .contract import Contract
-from .export import as_rows
+from .serving.runtime import as_rows
 from .prediction import LOWER_IS_BETTER, predict
 from .resampling import Draws, Measured, resampled
 from .settings import Settings

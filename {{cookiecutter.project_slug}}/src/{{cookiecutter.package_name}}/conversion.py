@@ -20,7 +20,7 @@ from sklearn.pipeline import Pipeline
 
 from .contract import Contract
 from .converters import CONVERTERS, ML, parsed, wide
-from .forest import LEAF, Forest, Tree, forest_of, require
+from .forest import LEAF, Forest, Tree, forest_of, require, require_library
 from .serving.runtime import TENSORS
 
 OPSETS = {"": 18, ML: 3}
@@ -30,8 +30,9 @@ TREES = {"": 18, ML: 5}  # the first of ai.onnx.ml with TreeEnsemble
 def convert(model: Any, contract: Contract) -> bytes:
     """The model as an ONNX file: tensors `numbers`, `words` and `times`, each (rows, columns).
 
-    Its only output has (rows, classes) probabilities, or (rows, 1) numbers.  Equal models give
-    equal bytes.  Raises Unconvertible, or what a converter raises, where there is none.
+    Its last output has (rows, classes) probabilities, or (rows, 1) numbers.  Before that stands
+    the class that a model decides for, unless that is always the most probable one.  Equal models
+    give equal bytes.  Raises Unconvertible, or what a converter raises, where there is none.
     """
     graph = converted(arranged(model, contract), contract)
     onnx.checker.check_model(graph)
@@ -41,6 +42,7 @@ def convert(model: Any, contract: Contract) -> bytes:
 def converted(model: Any, contract: Contract) -> onnx.ModelProto:
     """The features by the converters, trees as one operator; another estimator by its converter."""
     forest = forest_of(model[-1]) if isinstance(model, Pipeline) and len(model) > 1 else None
+    require_library(model)
     classes = not forest and hasattr(model, "predict_proba")
     real = DoubleTensorType if forest else FloatTensorType  # most other operators know no float64
     require(bool(forest) or classes or is_regressor(model), "it gives no probabilities")
@@ -56,8 +58,6 @@ def converted(model: Any, contract: Contract) -> onnx.ModelProto:
     )
     if forest:
         add_forest(graph, forest)
-    if classes:
-        del graph.graph.output[0]  # the label; who reads the answer takes the likeliest class
     return graph
 
 

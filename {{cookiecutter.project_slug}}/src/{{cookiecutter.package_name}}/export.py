@@ -3,19 +3,18 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
-from io import BytesIO
+from operator import ne
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from . import observers
+from . import observers, pickled
 from .contract import Column, Contract
 from .prediction import predict
-from .serving.runtime import BUNDLE, FILES, Row, Scores, compiled
+from .serving.runtime import BUNDLE, FILES, Scores, as_rows, compiled
 from .training import Trained
 
 TOLERANCE = 1e-5  # of a probability, or of a number's size: XGBoost adds up in float32
@@ -29,7 +28,7 @@ class Parity:
     """How far the exported model's answers are from the model's, over so many rows.
 
     `largest` is the largest difference of a probability, or of a number in proportion to its size;
-    `mismatched` counts the rows of which the classes differ, and are not tied.
+    `mismatched` counts the rows of which the classes differ.
     """
 
     rows: int
@@ -70,7 +69,7 @@ def export(trained: Trained, folder: Path, run_id: str | None = None) -> Bundle:
     """
     content, found, why = compared(trained)
     beside = {name: text for make in observers("bundled") for name, text in make(trained).items()}
-    content = native(trained.model) if why else content
+    content = pickled(trained.model) if why else content
     runtime = "native" if why else "onnx"
     contents = {FILES[runtime]: content, **beside}
     bundle = Bundle(
@@ -92,13 +91,6 @@ def export(trained: Trained, folder: Path, run_id: str | None = None) -> Bundle:
     return bundle
 
 
-def native(model: Any) -> bytes:
-    """The model itself, as joblib writes it."""
-    buffer = BytesIO()
-    joblib.dump(model, buffer)
-    return buffer.getvalue()
-
-
 def compared(trained: Trained) -> tuple[bytes, Parity | None, str]:
     """The model as ONNX, how near it is to the model, and why it is not to be used, if so."""
     found = None
@@ -106,7 +98,8 @@ def compared(trained: Trained) -> tuple[bytes, Parity | None, str]:
         from .conversion import convert  # pylint: disable=import-outside-toplevel  # 1 s
 
         content = convert(trained.model, trained.contract)
-        found = parity(trained, compiled(content, trained.contract))
+        scores = compiled(content, trained.contract, classes(trained.model))
+        found = parity(trained, scores)
     except Exception as error:  # pylint: disable=broad-exception-caught  # native serves any model
         first = str(error).strip().partition("\n")[0][:200]  # some print the whole model
         return b"", None, f"{type(error).__name__}: {first}"
@@ -127,21 +120,14 @@ def parity(trained: Trained, scores: Scores) -> Parity:
     rows = pd.concat([rows, *edges(rows, trained.contract)], ignore_index=True)
     with threadpool_limits(1):  # on few rows threads cost more than they bring
         truth = predict(trained.model, rows)
-    wanted = truth.drop(columns="prediction") if truth.shape[1] > 1 else truth[["prediction"]]
-    expected = wanted.to_numpy(dtype="float64")
-    found = scores(as_rows(rows)).astype("float64").reshape(expected.shape)
-    off = np.abs(found - expected)
-    if truth.shape[1] == 1:
-        off /= np.maximum(np.abs(expected), 1)
-    lead = expected.max(axis=1) - expected[np.arange(len(rows)), found.argmax(axis=1)]
-    largest = float(np.nan_to_num(off, nan=np.inf).max())
-    return Parity(len(rows), largest, int((lead > TOLERANCE).sum()))
-
-
-def as_rows(frame: pd.DataFrame) -> list[Row]:
-    """Rows as the service gets them: plain values, None where one is missing."""
-    plain = frame.astype("object").where(frame.notna(), None)
-    return [{str(name): row[name] for name in row} for row in plain.to_dict("records")]
+    found, shares = scores(as_rows(rows))
+    if shares is None:
+        expected = truth["prediction"].to_numpy("float64")
+        off, mismatched = np.abs(found - expected) / np.maximum(np.abs(expected), 1), 0
+    else:
+        off = np.abs(shares - truth.drop(columns="prediction").to_numpy("float64"))
+        mismatched = sum(map(ne, found, truth["prediction"].tolist()))
+    return Parity(len(rows), float(np.nan_to_num(off, nan=np.inf).max()), mismatched)
 
 
 def edges(rows: pd.DataFrame, contract: Contract) -> list[pd.DataFrame]:

@@ -5,14 +5,18 @@ converters round every threshold to float32, which sends some rows to the other 
 """
 
 import json
+from copy import copy
 from dataclasses import dataclass
 from math import log
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 LEQ, LT = 0, 1  # modes of ONNX's TreeEnsemble: to the left where value <= split, value < split
 LEAF = -1
+LIBRARIES = ("sklearn.", "lightgbm.", "xgboost.")
+TRIES = 10_000  # of probabilities, to see how a wrapper decides
 
 
 class Unconvertible(Exception):
@@ -50,15 +54,38 @@ def forest_of(estimator: Any) -> Forest | None:
 
     Raises Unconvertible for an objective, or a kind of split, that is not among the usual ones.
     """
-    estimator = getattr(estimator, "estimator_", estimator)  # Labelled: XGBoost's, for any labels
+    estimator = unwrapped(estimator)
     for has, read in (
         ("_predictors", scikit_learn),
         ("booster_", lightgbm),
         ("get_booster", xgboost),
     ):
         if hasattr(estimator, has):
+            require_library(estimator)
             return read(estimator)
     return None
+
+
+def unwrapped(estimator: Any) -> Any:
+    """The classifier within one that only gives other names to its classes, as `Labelled` does.
+
+    It is tried: probabilities of any size pass through it, and the largest one decides.
+    """
+    if not hasattr(estimator, "estimator_") or not hasattr(estimator, "predict_proba"):
+        return estimator
+    shares = np.random.default_rng(0).dirichlet(np.ones(len(estimator.classes_)), TRIES)
+    wrapper = copy(estimator)
+    wrapper.estimator_ = SimpleNamespace(predict_proba=lambda rows: shares)
+    passed = np.array_equal(wrapper.predict_proba(shares), shares)
+    decided = np.array_equal(wrapper.predict(shares), wrapper.classes_[shares.argmax(axis=1)])
+    require(passed and decided, f"{type(estimator).__name__} decides in its own way")
+    return estimator.estimator_
+
+
+def require_library(model: Any) -> None:
+    """Raises Unconvertible if the class is not a library's: it may answer in its own way."""
+    kind = type(model)
+    require(kind.__module__.startswith(LIBRARIES), f"{kind.__name__} is a class of its own")
 
 
 def require(fact: bool, reason: str) -> None:

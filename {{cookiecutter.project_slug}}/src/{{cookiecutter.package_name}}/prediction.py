@@ -1,25 +1,23 @@
-"""Predictions, and how good they are: a file in, a file out, one row for each row."""
+"""Predictions of a model, how good they are, and the model itself: saved with its code."""
 
-import argparse
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from io import BytesIO
 from pathlib import Path
+from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
 
+import cloudpickle
 import joblib
 import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
+from joblib.hashing import NumpyHasher
 from sklearn import metrics
 
-from . import ProjectError, observers
-from .contract import Breach, Column, Contract, Kind, merged, refuse
-from .reading import as_boolean, as_number, as_text, as_time, files, read_chunks
-from .settings import load
+from . import ProjectError, code_pickled, own_modules, pickled
+from .contract import Breach, Column, Contract, Kind, refuse
+from .reading import as_boolean, as_number, as_text, as_time
 
 MODEL = Path("models/model.joblib")
-OUTPUT = "predictions.csv"
-ROWS = 50_000  # at a time: a file may be larger than memory
 METRICS = {
     "classification": ("roc_auc", "accuracy", "balanced_accuracy"),
     "regression": ("mae", "rmse", "r2"),
@@ -81,13 +79,17 @@ def conform(
 
 
 def predict(model: Any, rows: pd.DataFrame) -> pd.DataFrame:
-    """The prediction for each row; for a classifier also `probability_CLASS` of each class."""
-    if not hasattr(model, "predict_proba"):
-        return pd.DataFrame({"prediction": model.predict(rows)}, index=rows.index)
-    shares = model.predict_proba(rows)
-    columns = {f"probability_{label}": shares[:, i] for i, label in enumerate(model.classes_)}
-    best = model.classes_[shares.argmax(axis=1)]
-    return pd.DataFrame({"prediction": best, **columns}, index=rows.index)
+    """What the model decides of each row; for a classifier also `probability_CLASS` of each class.
+
+    The model is a fitted one, or the bundle of one.
+    """
+    if hasattr(model, "answer_frame"):
+        bundled: pd.DataFrame = model.answer_frame(rows)
+        return bundled
+    found = pd.DataFrame({"prediction": np.ravel(model.predict(rows))}, index=rows.index)
+    if hasattr(model, "predict_proba"):
+        found[[f"probability_{label}" for label in model.classes_]] = model.predict_proba(rows)
+    return found
 
 
 def score(problem: str, truth: pd.Series, found: pd.DataFrame) -> dict[str, float]:
@@ -119,33 +121,12 @@ def roc_auc(truth: pd.Series, shares: pd.DataFrame) -> float:
     return float(metrics.roc_auc_score(positive, shares.iloc[:, -1]))
 
 
-def score_file(
-    saved: dict[str, Any], frames: Iterable[pd.DataFrame], checks: Iterable[Check] = ()
-) -> Iterator[pd.DataFrame]:
-    """The ids and times of the rows, their predictions, and the version of the model in each row.
-
-    Frame by frame.  Raises ProjectError where rows break the model's contract: once all were read,
-    with every breach; nothing is predicted any more after the first one.
-    """
-    contract: Contract = saved["contract"]
-    breaches: list[Breach] = []
-    seen = 0
-    for frame in frames:
-        seen += len(frame)
-        rows, found = converted(frame, contract, contract.inputs())
-        breaches += found + [breach for check in checks for breach in check(rows, contract)]
-        if not any(breach.refuses for breach in breaches):
-            known = [name for name in contract.names("id", "time") if name in frame.columns]
-            answers = predict(saved["model"], rows)
-            yield pd.concat([frame[known], answers], axis=1).assign(model_version=saved["version"])
-    refuse([breach.of(seen) for breach in merged(breaches)])
-
-
 def save_model(model: Any, contract: Contract, version: str, path: Path = MODEL) -> None:
-    """Write a model with its contract and version; whole or not at all."""
+    """Write a model with its code, its contract and its version; whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
-    joblib.dump({"model": model, "contract": contract, "version": version}, unfinished)
+    saved = {"model": model, "contract": contract.model_dump(), "version": version}
+    unfinished.write_bytes(pickled(saved))
     unfinished.replace(path)
 
 
@@ -154,47 +135,58 @@ def load_model(path: Path = MODEL) -> dict[str, Any]:
     if not path.exists():
         raise ProjectError(f"{path}: no model is trained yet; run `make train`")
     saved: dict[str, Any] = joblib.load(path)
-    return saved
+    return saved | {"contract": Contract.model_validate(saved["contract"])}
 
 
-def write(frames: Iterable[pd.DataFrame], path: Path) -> tuple[int, pd.DataFrame]:
-    """Write a CSV, or Parquet where the name says so; whole or not at all.  Rows, first frame."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.part")
-    rows, first, into = 0, pd.DataFrame(), None
-    try:
-        for frame in frames:
-            if path.suffix == ".parquet":
-                table = pa.Table.from_pandas(
-                    frame, into.schema if into else None, preserve_index=False
-                )
-                into = into or pq.ParquetWriter(unfinished, table.schema)
-                into.write_table(table)
-            else:
-                frame.to_csv(unfinished, index=False, header=not rows, mode="a" if rows else "w")
-            rows, first = rows + len(frame), first if rows else frame
-        if into:
-            into.close()
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return rows, first
+def digest(thing: Any) -> str:
+    """A name for what something holds and does: equal values with equal code have the same one."""
+    own, codes = own_modules(), list[Any]()
+
+    def is_own(it: Any) -> bool:
+        code = isinstance(it, FunctionType | type)
+        return code and str(it.__module__).partition(".")[0] in own
+
+    class Reader(cloudpickle.Pickler):
+        """Reads the project's own code on its way into a pickle."""
+
+        def reducer_override(self, obj: Any) -> Any:
+            """What pickle asks of each function and class."""
+            codes.extend([code_of(obj)] if is_own(obj) else [])
+            return super().reducer_override(obj)
+
+    class Hasher(NumpyHasher):
+        """Takes the project's own functions and classes by their names."""
+
+        def reducer_override(self, obj: Any) -> Any:
+            """What pickle asks of everything."""
+            return (str, (obj.__qualname__,)) if is_own(obj) else NotImplemented
+
+    with code_pickled():
+        Reader(BytesIO()).dump(thing)
+    return str(Hasher("sha1").hash((thing, sorted(codes, key=repr))))
 
 
-def main(arguments: list[str]) -> None:
-    """Predict for each row of a file, of any length."""
-    parser = argparse.ArgumentParser(prog="predict", description="Predict for each row of a file.")
-    parser.add_argument("--data", help="CSV or Parquet file, or a pattern (default: config.toml)")
-    parser.add_argument("--out", help=f"CSV or Parquet file to write (default: {OUTPUT})")
-    options = parser.parse_args(arguments)
-    settings, saved = load(), load_model()
-    pattern, out = options.data or settings.data.path, Path(options.out or OUTPUT)
-    if out.exists() and out.resolve() in [path.resolve() for path in files(pattern)]:
-        raise ProjectError(f"{out}: the file that is read; write to another: OUT=file")
-    frames = read_chunks(pattern, settings.data, saved["contract"], ROWS)
-    scored = score_file(saved, frames, observers("checked"))
-    for way in observers("scored"):  # in place of it
-        scored = way(saved, pattern, settings)
-    rows, first = write(scored, out)
-    print(f"{rows:,} predictions by model {saved['version']} written to {out}")
-    print(first.head(3).to_string(index=False))
+def code_of(it: Any) -> list[Any]:
+    """What a function does, or what a class holds: its code, and the values that it names."""
+    if isinstance(it, type):
+        return [it.__qualname__, values(vars(it).items())]
+    codes = [it.__code__]
+    for code in codes:
+        codes += [part for part in code.co_consts if isinstance(part, CodeType)]
+    named = {name: it.__globals__.get(name) for code in codes for name in code.co_names}
+    cells = [cell.cell_contents for cell in it.__closure__ or ()]
+    constants = [part for code in codes for part in code.co_consts]
+    unnamed = [*constants, *cells, *(it.__defaults__ or ())]
+    steps = [(code.co_code, code.co_names) for code in codes]
+    return [it.__qualname__, steps, values([*named.items(), *enumerate(unnamed)])]
+
+
+def values(named: Iterable[tuple[Any, Any]]) -> list[tuple[str, Any]]:
+    """Those that are no code, by their names in order."""
+    code = (CodeType, FunctionType, ModuleType, type, property, classmethod, staticmethod)
+    hidden = (MemberDescriptorType, GetSetDescriptorType)
+    return [
+        (str(name), it)
+        for name, it in named
+        if not isinstance(it, code + hidden) and not str(name).startswith(("__", "_abc_"))
+    ]

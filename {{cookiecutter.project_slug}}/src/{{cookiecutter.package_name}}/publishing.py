@@ -11,17 +11,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from . import ProjectError, observers, tracking, versions
+from . import ProjectError, observers, tracking
 from .contract import Contract, read_contract
 from .history import Entry
-from .prediction import save_model
-from .serving.runtime import FILES
+from .serving.runtime import BUNDLE, FILES, load
 from .sources import checksum
 from .versions import Version, of
 
 SERVING = Path("models/serving")
 POINTER = SERVING / "champion.json"
-BUNDLE = "bundle.json"
 
 
 def fetch(version: Version, sha256: str | None = None) -> str:
@@ -119,15 +117,29 @@ def publish(entry: Entry) -> None:
             shutil.rmtree(path)
 
 
-def bring_model(entry: Entry) -> None:
-    """Have `make predict` use the model of this entry, as the service does.
+def champion() -> dict[str, Any]:
+    """What `make predict` answers with: the champion that is published here, as the service has it.
 
-    Where it wants other inputs than contract.toml says, as after a rollback, that is told.
+    Raises ProjectError where there is none, or where its bundle is not what was published.
     """
-    mlflow, file = tracking.connect(), f"runs:/{entry.run_id}/contract.toml"
-    contract = read_contract(Path(mlflow.artifacts.download_artifacts(file)))
-    model = mlflow.sklearn.load_model(f"models:/{versions.NAME}/{entry.version}")
-    save_model(model, contract, entry.model_version)
+    if not POINTER.exists():
+        way_out = "`make pipeline` makes one, `make publish` brings that of the registry"
+        raise ProjectError(f"{POINTER}: no champion is published here; {way_out}")
+    try:
+        said = json.loads(POINTER.read_text(encoding="utf-8"))
+        place, sha256 = SERVING / str(said["version"]), str(said["sha256"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ProjectError(f"{POINTER}: cannot be read: {error!r}; `make publish` again") from error
+    if wrong := damage(place, sha256):
+        told = "\n  ".join([*wrong, "`make publish` brings it again"])
+        raise ProjectError(f"v{place.name}: its bundle cannot be used\n  {told}")
+    model = load(place)
+    return {"model": model, "contract": model.contract, "version": model.version}
+
+
+def warn_of_inputs(entry: Entry) -> None:
+    """Say where the champion wants other inputs than contract.toml has, as after a rollback."""
+    contract = Contract(**read(SERVING / str(entry.version))["contract"])
     if names := apart(contract, read_contract()):
         told = f"v{entry.version} wants these inputs otherwise than contract.toml says"
         print(f"Tell those who ask the service: {told}: {', '.join(names)}")

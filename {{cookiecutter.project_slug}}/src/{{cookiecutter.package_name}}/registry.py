@@ -183,7 +183,7 @@ def rollback_main(arguments: list[str]) -> None:
     parser.add_argument("--to", metavar="VERSION", help="which (default: the previous champion)")
     entry = rollback(parser.parse_args(arguments).to)
     print(entry)
-    publishing.bring_model(entry)
+    publishing.warn_of_inputs(entry)
     print(listing(versions.held()))
     print("The service follows by itself.  To take it back: make rollback")
 
@@ -195,5 +195,5 @@ def publish_main(arguments: list[str]) -> None:
     last = publish()
     if last is None:
         raise ProjectError("no version is champion yet; run `make pipeline`")
-    publishing.bring_model(last)
+    publishing.warn_of_inputs(last)
     print(f"{publishing.POINTER}: names v{last.version}.  Next: make serve")

@@ -15,7 +15,7 @@ from typing import Any
 
 from packaging.requirements import Requirement
 
-from . import ProjectError, doors
+from . import ProjectError, code_pickled, doors
 from .evaluation import figures, measured
 from .reading import files
 from .settings import Settings
@@ -140,18 +140,20 @@ def record_baseline(mlflow: Any, place: str, trained: Trained, tags: dict[str, s
 
 
 def record_model(mlflow: Any, trained: Trained) -> None:
-    """The model as an MLflow Model, stored so that loading it runs no foreign code (skops)."""
-    import skops.io  # pylint: disable=import-outside-toplevel  # comes with mlflow
+    """The model as an MLflow Model, with the project's code in it: an edit changes no version.
 
+    It is a pickle, which runs code of its own when it is loaded: load only models that you trust.
+    """
     rows = trained.holdout[trained.contract.inputs()]
-    mlflow.sklearn.log_model(
-        trained.model,
-        name="model",
-        signature=mlflow.models.infer_signature(rows, trained.predictions["prediction"]),
-        input_example=rows.head(5),
-        pip_requirements=needed(),
-        skops_trusted_types=skops.io.get_untrusted_types(data=skops.io.dumps(trained.model)),
-    )
+    with code_pickled():
+        mlflow.sklearn.log_model(
+            trained.model,
+            name="model",
+            signature=mlflow.models.infer_signature(rows, trained.predictions["prediction"]),
+            input_example=rows.head(5),
+            pip_requirements=needed(),
+            serialization_format="cloudpickle",
+        )
 
 
 def needed() -> list[str]:

@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from math import ceil, isnan
 from typing import Any
 
-import joblib
 import pandas as pd
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from . import ProjectError, observers
+from . import ProjectError, doors, observers
 from .contract import Contract, read_contract
-from .prediction import METRICS, MODEL, Check, conform, predict, save_model, score
+from .prediction import METRICS, MODEL, Check, conform, digest, predict, save_model, score
 from .problem import build_model, read_data
 from .settings import Settings, load
 
@@ -60,8 +59,8 @@ class Trained:
 
     @property
     def version(self) -> str:
-        """A name for what was learned: equal models have the same one."""
-        return str(joblib.hash((learned(self.model), self.contract), hash_name="sha1"))[:12]
+        """A name for what was learned, and by which code: equal models have the same one."""
+        return digest((learned(self.model), self.contract))[:12]
 
 
 Observer = Callable[[Trained], None]
@@ -197,4 +196,6 @@ def main(arguments: list[str]) -> None:
     chosen = f"the latest by {times[0]}" if times else "at random"
     print(f"Trained on {len(trained.train):,} rows in {trained.seconds:.1f} s")
     print(f"Held out {len(trained.holdout):,} rows, {chosen}\n{summary(trained)}")
-    print(f"Saved {MODEL}, version {trained.version}.  Next: make predict")
+    champion = "make pipeline.  Its champion answers `make predict`, not this model"
+    after = champion if doors("answering") else "make predict"
+    print(f"Saved {MODEL}, version {trained.version}.  Next: {after}")

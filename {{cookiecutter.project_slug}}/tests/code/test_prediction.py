@@ -7,9 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from {{ cookiecutter.package_name }} import batch, observers
+from {{ cookiecutter.package_name }}.batch import Rejected, score_file
 from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.prediction import MODEL, predict, save_model, score_file
+from {{ cookiecutter.package_name }}.prediction import MODEL, load_model, predict, save_model
 from {{ cookiecutter.package_name }}.training import Trained
+
+
+@pytest.fixture(name="alone", autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The model of the last training answers, whatever a higher level answers with."""
+    doors = ("answering", "scored")
+    monkeypatch.setattr(batch, "observers", lambda door: [] if door in doors else observers(door))
 
 
 @pytest.fixture(name="rows")
@@ -40,7 +49,7 @@ def test_a_prediction_is_what_the_fitted_model_says(trained: Trained) -> None:
     shares = model.predict_proba(rows)
     columns = [f"probability_{label}" for label in model.classes_]
     assert np.array_equal(found[columns], shares)
-    assert np.array_equal(found["prediction"], model.classes_[shares.argmax(axis=1)])
+    assert np.array_equal(found["prediction"], model.predict(rows))
 
 
 def test_the_columns_are_ids_times_predictions_and_version(
@@ -48,7 +57,7 @@ def test_the_columns_are_ids_times_predictions_and_version(
 ) -> None:
     """Ids and times lead, the version is last, and the model's answers stand between."""
     saved = {"model": trained.model, "contract": contract, "version": "v"}
-    found = next(score_file(saved, [frame.head(5)]))
+    found = next(score_file(saved, [frame.head(5)])).answers
     answers = list(predict(trained.model, trained.holdout[contract.inputs()]).columns)
     assert list(found) == [*contract.names("id", "time"), *answers, "model_version"]
 
@@ -67,23 +76,56 @@ def test_a_missing_column_is_named_and_nothing_is_written(
     assert f"{lost}: column is missing" in capsys.readouterr().err
 
 
-def test_a_value_of_the_wrong_kind_is_named_with_its_row(
-    rows: Path,
-    contract: Contract,
-    command: Callable[..., int],
-    capsys: pytest.CaptureFixture[str],
+def test_a_value_of_the_wrong_kind_rejects_its_row_and_no_other(
+    rows: Path, contract: Contract, command: Callable[..., int], trained: Trained
 ) -> None:
-    """A word in a column of numbers or times is refused by column, value and row."""
+    """A word in a column of numbers or times: the row goes to a file with its reason; status 3."""
     names = contract.inputs("number", "integer", "boolean", "time")
     if not names:
         pytest.skip("the contract holds words only: every value is one")
+    assert command("predict", "--data", str(rows), "--out", "found.csv") == 0
+    before = pd.read_csv("found.csv", dtype=str)
     frame = pd.read_parquet(rows).astype({names[0]: "object"})
     frame.iloc[1, list(frame).index(names[0])] = "nonsense"
     frame.astype({names[0]: "string"}).to_parquet(rows)
-    status = command("predict", "--data", str(rows), "--out", "found.csv")
-    told = capsys.readouterr().err
-    assert (status, Path("found.csv").exists()) == (1, False)
-    assert f"{names[0]}: 1 of" in told and "'nonsense' (rows 2)" in told
+    assert command("predict", "--data", str(rows), "--out", "found.csv") == Rejected.status == 3
+    rejected = pd.read_csv("found.rejected.csv")
+    kind = contract.columns[names[0]].kind
+    assert rejected.to_dict("records") == [
+        {"row": 2, "reason": f"{names[0]} holds no {kind}: 'nonsense'"}
+    ]
+    found = pd.read_csv("found.csv", dtype=str)
+    pd.testing.assert_frame_equal(found, before.drop(index=1).reset_index(drop=True))
+
+
+def test_a_column_that_is_wrong_in_every_row_is_an_error(
+    rows: Path, contract: Contract, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Then the column is named, and nothing is written."""
+    names = contract.inputs("number", "integer", "boolean", "time")
+    if not names:
+        pytest.skip("the contract holds words only: every value is one")
+    pd.read_parquet(rows).assign(**{names[0]: "nonsense"}).to_parquet(rows)
+    assert command("predict", "--data", str(rows), "--out", "found.csv") == 1
+    assert f"{names[0]}: " in capsys.readouterr().err
+    assert not list(Path().glob("found*"))
+
+
+def test_a_saved_model_answers_the_same_after_its_code_is_edited(
+    folder: Path, trained: Trained, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The functions of problem.py that a model uses are in its file."""
+    steps = [it for _, it, _ in trained.model[0].transformers_ if hasattr(it, "func") and it.func]
+    if not steps:
+        pytest.skip("the model calls no function")
+    before = trained.version
+    save_model(trained.model, contract, before, folder / MODEL)
+    for step in steps:
+        code = (lambda times: times.isna().astype("float64")).__code__
+        monkeypatch.setattr(step.func, "__code__", code)
+    rows = trained.holdout[contract.inputs()]
+    pd.testing.assert_frame_equal(predict(load_model()["model"], rows), trained.predictions)
+    assert trained.version != before
 
 
 def test_without_a_model_the_way_to_one_is_told(

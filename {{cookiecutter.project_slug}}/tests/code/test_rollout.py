@@ -33,7 +33,7 @@ class Killed(BaseException):
 def _empty(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which nothing is promoted, and a model of its own in the registry."""
     monkeypatch.setattr(versions, "NAME", f"model-{uuid4().hex[:8]}")
-    monkeypatch.setattr(publishing, "bring_model", lambda entry: None)  # there is no model in it
+    monkeypatch.setattr(publishing, "warn_of_inputs", lambda entry: None)  # there is no model in it
     return folder
 
 
@@ -186,7 +186,7 @@ def test_a_rollback_meanwhile_ends_the_rollout(
         (versions, "alias"),
         (publishing, "publish"),
         (versions, "conclude"),
-        (publishing, "bring_model"),
+        (publishing, "warn_of_inputs"),
     ],
     ids=lambda it: it if isinstance(it, str) else "",
 )

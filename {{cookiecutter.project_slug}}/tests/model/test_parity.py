@@ -13,9 +13,9 @@ from sklearn.preprocessing import FunctionTransformer
 
 from {{ cookiecutter.package_name }}.contract import Kind
 from {{ cookiecutter.package_name }}.converters import WEEK, tabulated
-from {{ cookiecutter.package_name }}.export import TOLERANCE, as_rows, export, parity
+from {{ cookiecutter.package_name }}.export import TOLERANCE, export, parity
 from {{ cookiecutter.package_name }}.forest import Unconvertible
-from {{ cookiecutter.package_name }}.serving.runtime import Row, Scores, load
+from {{ cookiecutter.package_name }}.serving.runtime import Row, Scores, as_rows, load
 from {{ cookiecutter.package_name }}.training import Trained, build_baseline
 
 OTHER_UNITS: dict[Kind, Callable[[Any], Any]] = {
@@ -41,7 +41,7 @@ def _place(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def changed(scores: Scores, name: str, change: Callable[[Any], Any]) -> Scores:
     """Scores of rows of which one column is given in another unit."""
 
-    def with_fault(rows: list[Row]) -> np.ndarray:
+    def with_fault(rows: list[Row]) -> tuple[list[Any], np.ndarray | None]:
         return scores(
             [row if row[name] is None else row | {name: change(row[name])} for row in rows]
         )

@@ -5,10 +5,11 @@ from typing import Any
 import pandas as pd
 import pytest
 from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.export import TOLERANCE, as_rows
+from {{ cookiecutter.package_name }}.export import TOLERANCE
 from {{ cookiecutter.package_name }}.monitoring.skew import apart, skew
 from {{ cookiecutter.package_name }}.monitoring.window import Window
 from {{ cookiecutter.package_name }}.prediction import predict
+from {{ cookiecutter.package_name }}.serving.runtime import as_rows
 from {{ cookiecutter.package_name }}.training import Trained
 
 

@@ -92,7 +92,10 @@ def test_a_batch_is_the_same(
     for number in range(5):
         frame.head(200 * (5 - number)).to_parquet(tmp_path / f"{number}.parquet")
     saved = {"model": trained.model, "contract": trained.contract, "version": "v"}
-    alone, apart = (list(batch.scored(saved, f"{tmp_path}/*.parquet", it)) for it in (here, there))
+    alone, apart = (
+        [part.answers for part in batch.scored(saved, f"{tmp_path}/*.parquet", it)]
+        for it in (here, there)
+    )
     assert len(alone) == 5
     assert all(map(pd.DataFrame.equals, alone, apart))
 

@@ -6,8 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from {{ cookiecutter.package_name }} import batch as whole_batch, observers
+from {{ cookiecutter.package_name }}.batch import score_file
 from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.prediction import MODEL, save_model, score_file
+from {{ cookiecutter.package_name }}.prediction import MODEL, save_model
 from {{ cookiecutter.package_name }}.reading import read_chunks
 from {{ cookiecutter.package_name }}.scaling import batch, parts
 from {{ cookiecutter.package_name }}.settings import Settings
@@ -23,6 +25,9 @@ def _pattern(
     """Two files of several parts, beside a model."""
     monkeypatch.setattr(parts, "ROWS", SIZE)
     save_model(trained.model, trained.contract, trained.version, folder / MODEL)
+    monkeypatch.setattr(
+        whole_batch, "observers", lambda door: [] if door == "answering" else observers(door)
+    )
     for name, some in (("a", frame.head(100)), ("b", frame.tail(100))):
         some.to_parquet(folder / f"{name}.parquet", row_group_size=SIZE)
     return "*.parquet"
@@ -33,9 +38,10 @@ def test_all_parts_are_what_the_whole_is(
 ) -> None:
     """The same rows, in the same order."""
     saved = {"model": trained.model, "contract": trained.contract, "version": "v"}
-    found = list(batch.scored(saved, pattern, settings))
+    found = [it.answers for it in batch.scored(saved, pattern, settings)]
     rows = read_chunks(pattern, settings.data, trained.contract)
-    whole = pd.concat(score_file(saved, rows), ignore_index=True)
+    (whole,) = (it.answers for it in score_file(saved, rows, observers("checked")))
+    whole = whole.reset_index(drop=True)
     assert len(found) > 2
     pd.testing.assert_frame_equal(pd.concat(found, ignore_index=True), whole)
 
@@ -46,7 +52,7 @@ def test_a_row_that_breaks_the_contract_is_numbered_through_all_files(
     command: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """The last row of the last part is the last of all; nothing is written."""
+    """The last row of the last part is the last of all; the others are answered."""
     name = next(iter(contract.inputs("number", "integer", "time")), "")
     if not name:
         pytest.skip("no column holds numbers or times")
@@ -54,8 +60,7 @@ def test_a_row_that_breaks_the_contract_is_numbered_through_all_files(
     count = len(pd.read_parquet("a.parquet")) + len(rows)
     rows.loc[rows.index[-1], name] = "nothing of the kind"
     rows.astype({name: "string"}).to_parquet("b.parquet", row_group_size=SIZE)
-    assert command("predict", "--data", pattern, "--out", "found.csv") == 1
-    said = capsys.readouterr().err
-    assert f"{name}: 1 of {count:,} rows" in said
-    assert f"(rows {count})" in said
-    assert not list(Path().glob("found*"))
+    assert command("predict", "--data", pattern, "--out", "found.csv") == 3
+    assert f"1 of {count:,} rows break the contract" in capsys.readouterr().err
+    assert pd.read_csv("found.rejected.csv")["row"].tolist() == [count]
+    assert len(pd.read_csv("found.csv")) == count - 1

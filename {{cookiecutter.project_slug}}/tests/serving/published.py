@@ -42,13 +42,15 @@ def loaded(folder: Path) -> Loaded:
     bundle, number = read_bundle(folder), int(folder.name)
     contract = Contract(**bundle["contract"])
 
-    def scores(rows: list[dict[str, Any]]) -> np.ndarray:
+    def scores(rows: list[dict[str, Any]]) -> tuple[list[Any], np.ndarray | None]:
         times = [row[name] for row in rows for name in contract.inputs("time")]
         assert all(isinstance(time, datetime | None) for time in times)
         if number >= len(CLASSES):
             raise ValueError("a model that cannot answer")
+        if not bundle["classes"]:
+            return [float(number)] * len(rows), None
         said = [float(place == number) for place in range(len(CLASSES))]
-        return np.array([said if bundle["classes"] else float(number)] * len(rows))
+        return [CLASSES[number]] * len(rows), np.array([said] * len(rows))
 
     return Loaded(bundle, contract, scores)
 

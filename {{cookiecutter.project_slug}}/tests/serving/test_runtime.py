@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.export import as_rows, export
-from {{ cookiecutter.package_name }}.serving.runtime import BUNDLE, Loaded, load, minutes, words
+from {{ cookiecutter.package_name }}.export import export
+from {{ cookiecutter.package_name }}.serving.runtime import BUNDLE, Loaded, as_rows, load, minutes, words
 from {{ cookiecutter.package_name }}.training import Trained
 
 HEAVY = {"joblib", "mlflow", "pandas", "scipy", "sklearn"}

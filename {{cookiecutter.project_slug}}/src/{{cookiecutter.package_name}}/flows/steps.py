@@ -12,7 +12,6 @@ from .. import ProjectError, history, observers, promotion, publishing, registry
 from .. import training, tuning, versions
 from ..contract import Contract
 from ..export import export
-from ..prediction import save_model
 from ..problem import read_data
 from ..promotion import NO_CHAMPION, Verdict
 from ..questions import answers, questions
@@ -135,5 +134,4 @@ def register(trained: Trained, run_id: str, verdict: Verdict) -> tuple[Outcome, 
         return Outcome(verdict, version, waits=tuple(waits)), f"version {version.number} waits"
     if verdict.accepted:
         registry.promote(version, verdict)
-        save_model(trained.model, trained.contract, trained.version)  # for `make predict`
     return Outcome(verdict, version), f"version {version.number}"

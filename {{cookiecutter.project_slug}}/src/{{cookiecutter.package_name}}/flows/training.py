@@ -14,7 +14,7 @@ from .server import start
 if TYPE_CHECKING:
     from .steps import Outcome
 
-HEAVY = ("mlflow.sklearn", "skops.io", "optuna", "pandera.pandas", "skl2onnx")
+HEAVY = ("mlflow.sklearn", "optuna", "pandera.pandas", "skl2onnx")
 
 
 def main(arguments: list[str]) -> None:

@@ -58,8 +58,10 @@ def apart(found: pd.DataFrame, answers: pd.Series) -> np.ndarray:
     classes = {str(answer["prediction"]): None for answer in answers} | dict.fromkeys(names)
     place = {name: names.index(name) if name in names else -1 for name in classes}
     best = np.array([place[str(answer["prediction"])] for answer in answers])
-    lead = shares.max(axis=1) - shares[np.arange(len(shares)), best]
-    return np.where((best < 0) | (lead > TOLERANCE), np.inf, off)
+    ours = np.array([names.index(str(label)) for label in found["prediction"]])
+    row = np.arange(len(shares))
+    other = np.abs(shares[row, ours] - shares[row, best]) > TOLERANCE
+    return np.where((best < 0) | other, np.inf, off)
 
 
 def differing(found: pd.Series, said: list[Any]) -> np.ndarray:

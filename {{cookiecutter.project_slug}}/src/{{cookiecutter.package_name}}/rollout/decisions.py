@@ -119,7 +119,7 @@ def carry_out(decision: Decision) -> None:
         begun = next(it for it in logged() if it.rollout == decision.rollout)
         verdict = begun.verdict | {"reasons": tuple(begun.verdict["reasons"])}
         registry.promote(versions.versions()[decision.version], Verdict(**verdict))
-        publishing.bring_model(present())
+        publishing.warn_of_inputs(present())
     tell(decision)
     POINTER.unlink(missing_ok=True)
 

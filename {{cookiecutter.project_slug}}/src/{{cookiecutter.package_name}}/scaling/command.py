@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 
 from .. import ProjectError
+from ..batch import ROWS, Batch, write
 from ..contract import Contract, read_contract
 from ..monitoring.staleness import backtest
-from ..prediction import ROWS, write
 from ..problem import read_data
 from ..settings import Settings, load
 from ..split import parts
@@ -60,7 +60,7 @@ def work_of(settings: Settings, contract: Contract, folder: Path, many: int) -> 
             return [str(score) for score, _ in places.each(tried, chosen, *given)]
 
     def batch(settings: Settings) -> bytes:
-        write(scored(saved, str(source), settings), folder / "found.csv")
+        write(Batch().answers(scored(saved, str(source), settings)), folder / "found.csv")
         return (folder / "found.csv").read_bytes()
 
     found: Work = {f"{tries} trials of the search": trials}

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from ..prediction import ROWS
+from ..batch import ROWS
 from ..reading import files, is_parquet
 from ..settings import Data
 

@@ -4,17 +4,20 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import ProjectError, observers
 from ..contract import Contract, Kind
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BUNDLE = "bundle.json"
 FILES = {"onnx": "model.onnx", "native": "model.joblib"}
@@ -34,7 +37,7 @@ NO_TIME = -1
 DAY = 24 * 60  # minutes
 
 Row = dict[str, Any]
-Scores = Callable[[list[Row]], np.ndarray]
+Scores = Callable[[list[Row]], tuple[list[Any], np.ndarray | None]]
 Reading = Callable[[list[Any]], list[Any]]
 
 
@@ -42,12 +45,15 @@ Reading = Callable[[list[Any]], list[Any]]
 class Loaded:
     """A model that is ready to answer, and the bundle that it came from.
 
-    `scores` gives probabilities (rows, classes), or what is predicted (rows,).
+    `scores` gives what the model decides of each row, and of a classifier the probabilities
+    (rows, classes), else None.  `content` is the file of the model, from which it is made again
+    in another process.
     """
 
     bundle: dict[str, Any]
     contract: Contract
     scores: Scores
+    content: bytes = field(default=b"", kw_only=True, repr=False)
 
     @property
     def version(self) -> str:
@@ -60,14 +66,34 @@ class Loaded:
         A row has a value for each input of the contract, None where it is missing; a time is a
         datetime, in UTC where it has no zone.  At least one row.
         """
-        found, classes = self.scores(rows), self.bundle["classes"]
-        if classes is None:
-            return [{"prediction": value} for value in found.tolist()]
-        best, shares = found.argmax(axis=1).tolist(), named(self.bundle["names"], found)
+        found, shares = self.scores(rows)
+        if shares is None:
+            return [{"prediction": value} for value in found]
         return [
-            {"prediction": classes[place], "probability": share}
-            for place, share in zip(best, shares, strict=True)
+            {"prediction": value, "probability": share}
+            for value, share in zip(found, named(self.bundle["names"], shares), strict=True)
         ]
+
+    def answer_frame(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """The same answers for the rows of a frame, as `prediction.predict` gives them.
+
+        The frame has the inputs of the contract, each as its kind.
+        """
+        import pandas as pd  # pylint: disable=import-outside-toplevel  # a service does without
+
+        found, shares = self.scores(as_rows(frame[self.contract.inputs()]))
+        columns = {} if shares is None else dict(zip(self.bundle["names"], shares.T, strict=True))
+        named_so = {f"probability_{name}": share for name, share in columns.items()}
+        return pd.DataFrame({"prediction": found, **named_so}, index=frame.index)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return made, (self.bundle, self.content)
+
+
+def as_rows(frame: "pd.DataFrame") -> list[Row]:
+    """Rows as the service gets them: plain values, None where one is missing."""
+    plain = frame.astype("object").where(frame.notna(), None)
+    return [{str(name): row[name] for name in row} for row in plain.to_dict("records")]
 
 
 def named(names: list[str], shares: np.ndarray) -> list[dict[str, float]]:
@@ -89,20 +115,29 @@ def load(folder: Path) -> Loaded:
         refuse(folder)
     bundle = read_bundle(folder)
     try:
-        contract, runtime = Contract(**bundle["contract"]), str(bundle["runtime"])
-        name = FILES[runtime]
-        content = verified(folder / name, bundle["files"][name])
         bundle["names"] = [str(label) for label in bundle["classes"] or []]
+        name = FILES[str(bundle["runtime"])]
+        Contract(**bundle["contract"])
+        content = verified(folder / name, bundle["files"][name])
     except (KeyError, TypeError, ValueError) as error:
         raise ProjectError(f"{folder / BUNDLE}: not a bundle of this service: {error!r}") from error
-    build = compiled if runtime == "onnx" else native
     try:
-        return Loaded(bundle, contract, build(content, contract))
+        return made(bundle, content)
     except ImportError as error:
         way_out = "an image that has it: `make image NATIVE=yes`"
         raise ProjectError(f"{folder / name}: {error}; {way_out}") from error
     except Exception as error:  # pylint: disable=broad-exception-caught  # libraries raise anything
         raise ProjectError(f"{folder / name}: cannot be run: {error}") from error
+
+
+def made(bundle: dict[str, Any], content: bytes) -> Loaded:
+    """The model of a bundle, from the content of its file."""
+    contract = Contract(**bundle["contract"])
+    if bundle["runtime"] == "onnx":
+        scores = compiled(content, contract, bundle["classes"])
+    else:
+        scores = native(content, contract)
+    return Loaded(bundle, contract, scores, content=content)
 
 
 def read_bundle(folder: Path) -> dict[str, Any]:
@@ -127,8 +162,12 @@ def verified(path: Path, sha256: str) -> bytes:
     return content
 
 
-def compiled(model: bytes, contract: Contract) -> Scores:
-    """Scores by ONNX Runtime: on one thread, as a call takes microseconds and workers are many."""
+def compiled(model: bytes, contract: Contract, classes: list[Any] | None) -> Scores:
+    """Scores by ONNX Runtime: on one thread, as a call takes microseconds and workers are many.
+
+    A classifier decides by the first of two outputs; one that has only probabilities, by the
+    largest of them.
+    """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime  # pylint: disable=import-outside-toplevel  # not for a native model
 
@@ -140,11 +179,16 @@ def compiled(model: bytes, contract: Contract) -> Scores:
     wanted = {tensor.name: TYPES[tensor.type] for tensor in session.get_inputs()}
     make = layout(contract)
     tensors = {name: partial(make[name], dtype=dtype) for name, dtype in wanted.items()}
-    outputs, run = [session.get_outputs()[0].name], session.run
+    outputs, run = [output.name for output in session.get_outputs()], session.run
+    known = {label: label for label in classes or ()}  # a graph has 0 and 1 for False and True
 
-    def scores(rows: list[Row]) -> np.ndarray:
-        found: np.ndarray = run(outputs, {name: make(rows) for name, make in tensors.items()})[0]
-        return found if found.shape[1:] != (1,) else found[:, 0]
+    def scores(rows: list[Row]) -> tuple[list[Any], np.ndarray | None]:
+        *labels, found = run(outputs, {name: make(rows) for name, make in tensors.items()})
+        if classes is None:
+            return found.ravel().tolist(), None
+        if labels:
+            return [known[label] for label in labels[0].tolist()], found
+        return [classes[place] for place in found.argmax(axis=1).tolist()], found
 
     return scores
 
@@ -192,9 +236,9 @@ def native(model: bytes, contract: Contract) -> Scores:
 
     estimator, names = joblib.load(BytesIO(model)), contract.inputs()
 
-    def scores(rows: list[Row]) -> np.ndarray:
+    def scores(rows: list[Row]) -> tuple[list[Any], np.ndarray | None]:
         found = predict(estimator, conform(pd.DataFrame(rows, columns=names), contract, names))
-        shares = found.drop(columns="prediction") if found.shape[1] > 1 else found["prediction"]
-        return np.asarray(shares)
+        shares = found.drop(columns="prediction").to_numpy() if found.shape[1] > 1 else None
+        return found["prediction"].tolist(), shares
 
     return scores
