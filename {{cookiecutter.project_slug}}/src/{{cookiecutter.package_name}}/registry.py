@@ -174,7 +174,7 @@ def main(arguments: list[str]) -> None:
         now = recover()
         print(listing(now))
         refuse(verify(now))
-    print("All is as the gate left it.")
+    print(publishing.behind(now.champion) or "All is as the gate left it.")
 
 
 def rollback_main(arguments: list[str]) -> None:
@@ -182,10 +182,9 @@ def rollback_main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="rollback", description="Bring a former champion back.")
     parser.add_argument("--to", metavar="VERSION", help="which (default: the previous champion)")
     entry = rollback(parser.parse_args(arguments).to)
-    print(entry)
-    publishing.bring_model(entry)
-    print(listing(versions.held()))
+    print(f"{entry}\n{listing(versions.held())}")
     print("The service follows by itself.  To take it back: make rollback")
+    bring_model(entry)
 
 
 def publish_main(arguments: list[str]) -> None:
@@ -195,5 +194,15 @@ def publish_main(arguments: list[str]) -> None:
     last = publish()
     if last is None:
         raise ProjectError("no version is champion yet; run `make pipeline`")
-    publishing.bring_model(last)
     print(f"{publishing.POINTER}: names v{last.version}.  Next: make serve")
+    bring_model(last)
+
+
+def bring_model(entry: Entry) -> None:
+    """Have `make predict` use the champion too.  ProjectError, once it is served, if it cannot."""
+    try:
+        publishing.bring_model(entry)
+    except Exception as error:  # pylint: disable=broad-exception-caught  # its code is any code
+        told = f"v{entry.version} is champion and served, but `make predict` keeps the model it has"
+        way_out = "bring back the code and packages it was made with, then run `make publish`"
+        raise ProjectError(f"{told}: {type(error).__name__}: {error}\n  {way_out}") from error
