@@ -5,7 +5,7 @@ import re
 from difflib import ndiff
 from pathlib import Path
 
-from . import ProjectError, tracking
+from . import ProjectError, observers, tracking
 from .contract import Contract, read_contract
 from .evaluation import beats
 from .prediction import METRICS
@@ -21,8 +21,8 @@ UNSAID = "Not stated yet: write it into `[about]` of `config.toml`."
 HEAD = """\
 # Model card
 
-For everyone who uses or judges the predictions of this model. `make card` writes it from the newest
-run and from `config.toml`; do not edit it by hand.
+For everyone who uses or judges the predictions of this model. `make card` writes it from the run of
+the champion, or if there is none from the newest, and from `config.toml`; do not edit it by hand.
 """
 
 
@@ -103,42 +103,49 @@ def split_card(text: str) -> tuple[str, str]:
     return above + line, below
 
 
-def check(text: str, newest: Run | None, settings: Settings, contract: Contract) -> str:
-    """Does the card say what its run says, and is there no newer run?  In words where it does.
+def subject() -> Run | None:
+    """The run that the card describes: the champion's, else the newest; None if there is none."""
+    newest = tracking.newest()
+    champions = [run for find in observers("described") if newest and (run := find())]
+    return champions[0] if champions else newest
+
+
+def check(text: str, run: Run | None, settings: Settings, contract: Contract) -> str:
+    """Does the card say what this run says, which it has to describe?  In words where it does.
 
     Raises ProjectError that shows the lines that differ.
     """
     named = NAMED.search(text)
-    if newest is None:
+    if run is None:
         return f"{CARD}: there is no run here to compare it with"
-    if named is None or named[1] != newest.run_id:
+    if named is None or named[1] != run.run_id:
         about = f"describes run {named[1]}" if named else "describes no run"
-        raise ProjectError(f"{CARD}: {about}; the newest is {newest.run_id}; run `make card`")
-    wanted, found = render(newest, settings, contract), split_card(text)[0]
+        raise ProjectError(f"{CARD}: {about}; it has to describe {run.run_id}; run `make card`")
+    wanted, found = render(run, settings, contract), split_card(text)[0]
     differing = [line for line in ndiff(found.splitlines(), wanted.splitlines()) if line[0] in "+-"]
     if differing:
         shown = "\n  ".join(differing[:6])
         raise ProjectError(
             f"{CARD}: differs from its run (- card, + run); run `make card`\n  {shown}"
         )
-    return f"{CARD}: every number is that of run {newest.run_id}"
+    return f"{CARD}: every number is that of run {run.run_id}"
 
 
 def main(arguments: list[str]) -> None:
-    """Write the card of the newest run, or with --check say whether it is still true."""
+    """Write the card of the champion, or with --check say whether it is still true."""
     parser = argparse.ArgumentParser(prog="card", description="Render MODEL_CARD.md from the run.")
     parser.add_argument("--check", action="store_true", help="change nothing; fail if it is stale")
     options = parser.parse_args(arguments)
-    settings, contract, newest = load(), read_contract(), tracking.newest()
+    settings, contract, run = load(), read_contract(), subject()
     text = CARD.read_text(encoding="utf-8") if CARD.exists() else f"{HEAD}\n{YOURS}\n"
     if options.check:
-        print(check(text, newest, settings, contract))
+        print(check(text, run, settings, contract))
         return
-    if newest is None:
+    if run is None:
         raise ProjectError("no run is recorded yet; run `make train`")
     below = split_card(text)[1]
-    tracking.plots(newest, PLOTS)
-    CARD.write_text(render(newest, settings, contract) + below, encoding="utf-8")
-    print(f"Wrote {CARD} and {PLOTS}/ from run {newest.run_id}.  Read it, then commit it.")
+    tracking.plots(run, PLOTS)
+    CARD.write_text(render(run, settings, contract) + below, encoding="utf-8")
+    print(f"Wrote {CARD} and {PLOTS}/ from run {run.run_id}.  Read it, then commit it.")
     if not (settings.about.intended_use and settings.about.limits):
         print("It lacks intended use or limits: write them into [about] of config.toml.")

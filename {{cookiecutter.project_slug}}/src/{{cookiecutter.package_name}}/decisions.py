@@ -44,9 +44,11 @@ def decide(
 ) -> Entry:
     """Write a decision down, in the registry and in the log, and then carry it out.
 
-    Raises ProjectError, and nothing is written, where a version has no sound bundle to serve.
+    Raises ProjectError, and nothing is written, where a version has no sound bundle to serve, or
+    another machine has decided meanwhile.
     """
-    entries = versions.held().entries
+    copies = (before := versions.held()).copies
+    entries = before.entries
     bundle = brought(version, entries) if version and action not in history.STILL else ""
     entry = Entry(
         number=entries[-1].number + 1 if entries else 1,
@@ -62,6 +64,8 @@ def decide(
         verdict=verdict,
         **versions.origin(version),
     )
+    if versions.held().copies != copies:
+        raise ProjectError("another machine has decided meanwhile; run the command again")
     versions.write(entry)
     history.append(entry)
     carry_out(entry)
@@ -96,12 +100,14 @@ def carry_out(entry: Entry) -> None:
 def recover() -> Held:
     """What the registry holds, once what a kill has interrupted is finished.
 
-    The log is brought to a machine that has none.
+    The log learns of the decisions that it lacks, as another machine made them.
     """
-    now = versions.held()
-    if now.entries and not history.LOG.exists():
-        history.rewrite(map(versions.whole, now.entries))
-        print(f"{history.LOG}: brought from the registry, {len(now.entries)} decisions")
+    now, known = versions.held(), history.logged()
+    lacking = [entry for entry in now.entries if entry.number not in known]
+    for entry in lacking:
+        history.append(versions.whole(entry))
+    if lacking:
+        print(f"{history.LOG}: brought from the registry, {len(lacking)} decisions")
     if not now.entries or now.entries[-1].number <= now.concluded:
         return now
     entry = versions.whole(now.entries[-1])

@@ -2,7 +2,8 @@
 
 MLflow's aliases have no author, no time and no history, and any client may move one.  So the gate
 writes each decision down twice before an alias moves: as a tag of the registered model, where every
-machine finds it, and as a line of `promotions.jsonl`, which holds the evidence as well.
+machine finds it, and as a line of `promotions.jsonl`, which holds the evidence as well.  The
+registry is right; the log of each machine is an export of it.
 """
 
 import hashlib
@@ -153,15 +154,13 @@ def logged() -> dict[int, Entry]:
 
 
 def differences(copies: Mapping[int, str]) -> list[str]:
-    """Where the log is not what the registry holds of it, in words."""
+    """Where the log contradicts the registry, in words; what it lacks, `recover` brings."""
     ours = logged()
     odd = len(lines()) - len(ours)
     faults = [f"{LOG}: {odd} lines are no decision, or one that is there twice"] if odd else []
-    for number in sorted({*ours, *copies}):
+    for number in sorted(ours):
         where = f"{LOG}: decision {number}"
-        if number not in ours:
-            faults.append(f"{where} is missing: it was removed, or another machine made it")
-        elif number not in copies:
+        if number not in copies:
             faults.append(f"{where} is not the gate's: the registry does not hold it")
         elif not same(ours[number], copies[number]):
             faults.append(f"{where} was changed: the registry holds {copies[number]}")

@@ -10,7 +10,7 @@ WAY_OUT = "`make registry REPAIR=yes` puts back what the gate decided"
 
 def verify(now: Held) -> list[str]:
     """What is not as the gate left it, in words: the log, aliases, versions, what is served."""
-    return undecided(now) + publishing.faults(now.champion)
+    return undecided(now) + publishing.faults(history.moves(now.entries))
 
 
 def undecided(now: Held) -> list[str]:

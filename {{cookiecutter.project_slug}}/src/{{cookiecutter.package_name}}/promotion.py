@@ -7,7 +7,8 @@ where all of this holds:
   where there is no interval, the gain alone decides, and the reason says so.
 - It keeps every floor of `[gate]`.
 - It gains more than `min_gain` on the champion, if there is one.  The interval is evidence and does
-  not decide: else a champion stays until something beats it by a wide margin.
+  not decide: else a champion stays until something beats it by a wide margin.  A champion that
+  cannot be compared is not beaten, unless `gate.replace_uncompared` names it.
 - Every further question that decides is answered with yes.
 
 A model that is equal to the champion gains nothing, so it is refused.
@@ -142,13 +143,19 @@ def floors(scores: dict[str, float], settings: Settings) -> list[Answer]:
 
 
 def outdone(champion: str, gains: dict[str, Measured], settings: Settings) -> Answer:
-    """Is the champion beaten by more than `min_gain`?  Yes where it has no score to compare."""
+    """Is the champion beaten by more than `min_gain`?  Not if there is no score to compare."""
     gain, least = gains.get(champion, Measured(nan, nan, nan)), settings.gate.min_gain
     if not isfinite(gain.value):
+        way_out = f"to replace it all the same: gate.replace_uncompared = {champion[10:]}"
         told = f"{champion} has no {settings.metric} on these rows, so it is not compared"
-        return Answer(True, told)
+        return Answer(excused(champion, settings), f"{told} ({way_out} in pipeline.toml)")
     told = f"{settings.metric} {gains['candidate']} against {champion}: gain {gain}"
     return Answer(gain.value > least, f"{told}, more than {least:.4g} needed")
+
+
+def excused(champion: str, settings: Settings) -> bool:
+    """May this champion be replaced though it cannot be compared?  A person says so by name."""
+    return champion == f"champion v{settings.gate.replace_uncompared}"
 
 
 def plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,15 +153,24 @@ def apart(*contracts: Contract) -> list[str]:
     return [name for name in names if any(it.get(name) != columns[0].get(name) for it in columns)]
 
 
-def faults(entry: Entry | None) -> list[str]:
-    """Where what is served here is not what this entry made the champion, in words.
+def faults(moves: Sequence[Entry]) -> list[str]:
+    """Where what is served here is not what one of these decisions made the champion, in words.
 
-    A machine on which nothing is published has no fault.
+    A machine on which nothing is published has no fault.  Neither has one that serves an older
+    champion, as another machine has decided since.
     """
     if not POINTER.exists():
         return []
     said = POINTER.read_text(encoding="utf-8")
-    if entry is None or said != named(entry):
-        wanted = named(entry) if entry else "there is no champion"
+    served = [entry for entry in moves if entry.version and said == named(entry)]
+    if not served:
+        wanted = named(moves[-1]) if moves and moves[-1].version else "there is no champion"
         return [f"{POINTER}: it says {said}; the gate decided: {wanted}"]
-    return damage(SERVING / str(entry.version), entry.bundle)
+    return damage(SERVING / str(served[-1].version), served[-1].bundle)
+
+
+def behind(entry: Entry | None) -> str:
+    """What to do if this machine serves another champion than this entry's; else nothing."""
+    if not POINTER.exists() or entry and POINTER.read_text(encoding="utf-8") == named(entry):
+        return ""
+    return f"{POINTER}: another machine has decided since; to serve it here: make publish"

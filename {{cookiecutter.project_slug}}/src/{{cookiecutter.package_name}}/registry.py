@@ -174,7 +174,7 @@ def main(arguments: list[str]) -> None:
         now = recover()
         print(listing(now))
         refuse(verify(now))
-    print("All is as the gate left it.")
+    print(publishing.behind(now.champion) or "All is as the gate left it.")
 
 
 def rollback_main(arguments: list[str]) -> None:
@@ -182,9 +182,8 @@ def rollback_main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="rollback", description="Bring a former champion back.")
     parser.add_argument("--to", metavar="VERSION", help="which (default: the previous champion)")
     entry = rollback(parser.parse_args(arguments).to)
-    print(entry)
+    print(f"{entry}\n{listing(versions.held())}")
     publishing.warn_of_inputs(entry)
-    print(listing(versions.held()))
     print("The service follows by itself.  To take it back: make rollback")
 
 

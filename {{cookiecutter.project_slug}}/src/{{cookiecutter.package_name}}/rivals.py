@@ -1,42 +1,50 @@
 """Rivals: what the models that a candidate is compared with predict for the same rows."""
 
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
+from io import StringIO
 
 import pandas as pd
 
-from . import ProjectError, history, tracking, versions
-from .contract import CONTRACT, Contract, read_contract
+from . import ProjectError, history, publishing, tracking, training, versions
+from .contract import Contract
+from .export import as_rows
 from .history import Entry
-from .prediction import conform, predict
-from .promotion import Answer
+from .prediction import conform
+from .promotion import FEW_ROWS, Answer, excused
+from .serving.runtime import Loaded, load
 from .training import Trained
+
+Rivals = dict[str, pd.DataFrame | None]
 
 
 def rivals(
     trained: Trained, frame: pd.DataFrame | None = None
-) -> tuple[dict[str, pd.DataFrame | None], list[Answer]]:
-    """What `judge` needs: the predictions of candidate, baseline and champion, and more answers.
+) -> tuple[Trained, Rivals, list[Answer]]:
+    """What `judge` needs: the training with the rows that it is judged on, the predictions of
+    candidate, baseline and champion, and more answers.
 
-    `frame` has the rows as they were read, with columns that only the champion uses.  A champion
-    that does not fit these rows, as it follows another contract, is None, and an answer says why.
-    A candidate that is champion already, or was rolled back, is answered with no.
+    `frame` has the rows as they were read, with columns that only the champion uses.  Rows that the
+    champion has learned from are left out.  A champion that cannot be asked is None; an answer says
+    why, and refuses.  So does one about a candidate that is champion already, or was rolled back.
     """
     now = versions.held()
-    found: dict[str, pd.DataFrame | None] = {
-        "candidate": trained.predictions,
-        "baseline": trained.baseline,
-    }
     answers = [Answer(False, why) for why in objections(trained.version, now.entries)]
-    if now.champion:
-        name = str(history.title(now.champion))
+    champion: Rivals = {}
+    if last := now.champion:
+        name = str(history.title(last))
         try:
-            found[name] = predictions(now.champion, trained, frame)
-        except ProjectError as error:
-            found[name] = None
-            answers.append(Answer(True, f"{name} does not fit these rows: {error}"))
-    return found, answers
+            held = len(trained.holdout)
+            trained, champion[name] = asked(last, trained, frame)
+            if learned := held - len(trained.holdout):
+                told = f"{name} has learned from {learned} of {held} held-out rows, now left out"
+                answers.append(Answer(True, told))
+        except Exception as error:  # pylint: disable=broad-exception-caught  # its code is any code
+            champion[name] = None
+            why = f"{name} cannot be asked about these rows: {error}"
+            answers.append(Answer(excused(name, trained.settings), why))
+    found = {"candidate": trained.predictions, "baseline": trained.baseline}
+    return trained, found | champion, answers
 
 
 def objections(model_version: str, entries: Sequence[Entry]) -> list[str]:
@@ -52,34 +60,63 @@ def objections(model_version: str, entries: Sequence[Entry]) -> list[str]:
     return found
 
 
-def predictions(last: Entry, trained: Trained, frame: pd.DataFrame | None) -> pd.DataFrame:
-    """What the champion predicts for the held-out rows.
+def asked(
+    last: Entry, trained: Trained, frame: pd.DataFrame | None
+) -> tuple[Trained, pd.DataFrame]:
+    """The training with the held-out rows that the champion has not learned from, and what the
+    champion predicts for them.
 
-    Raises ProjectError where it answers another question, or cannot predict these rows.  That its
-    files cannot be had is another matter, and MLflow's error.
+    Its bundle answers, as it does in the service: that needs no code of this project.  Raises
+    ProjectError if it answers another question, or cannot be compared on these rows.
     """
-    mlflow = tracking.connect()
-    with tempfile.TemporaryDirectory() as folder:
-        address = f"models:/{versions.NAME}/{last.version}"
-        place = mlflow.artifacts.download_artifacts(address, dst_path=folder)
-        text = mlflow.artifacts.download_artifacts(
-            run_id=last.run_id, artifact_path=CONTRACT.name, dst_path=folder
+    publishing.fetch(versions.of(last), last.bundle)
+    champion = load(publishing.SERVING / str(last.version))
+    same_question(champion, trained)
+    rows = pd.concat([trained.train, trained.holdout]).sort_index()
+    rows = rows if frame is None else frame.loc[rows.index]
+    new = unseen(last, champion.contract, rows)[trained.holdout.index].to_numpy()
+    if new.sum() < min(FEW_ROWS, len(new) / 2):
+        told = f"it has learned from all but {new.sum()} of the {len(new)} held-out rows"
+        raise ProjectError(f"{told}; bring rows that are new to it")
+    names = "holdout", "predictions", "baseline"
+    trained = replace(trained, **{name: getattr(trained, name)[new] for name in names})
+    inputs = champion.contract.inputs()
+    return trained, predictions(
+        champion, conform(rows.loc[trained.holdout.index], champion.contract, inputs)
+    )
+
+
+def unseen(last: Entry, contract: Contract, rows: pd.DataFrame) -> pd.Series:
+    """Of each row: is it none that the champion has learned from?  Its run recorded their keys."""
+    file = f"runs:/{last.run_id}/split/{last.run_id}.csv"
+    known = pd.read_csv(StringIO(tracking.connect().artifacts.load_text(file)), dtype="str")
+    if "key" not in known:
+        raise ProjectError(f"{file}: does not say which rows it has learned from (no column key)")
+    learned = known.loc[known["part"] != "holdout", "key"]
+    names = contract.names("feature", "time", "id", "group")
+    keys = training.keys(conform(rows, contract, names), contract, "." in learned.iloc[0])
+    return ~keys.isin(learned)
+
+
+def predictions(champion: Loaded, rows: pd.DataFrame) -> pd.DataFrame:
+    """What a bundle says of rows, as `prediction.predict` gives it."""
+    said = pd.DataFrame(champion.answers(as_rows(rows)), index=rows.index)
+    shares = said.pop("probability") if "probability" in said else None
+    if shares is not None:
+        said = said.join(pd.DataFrame(list(shares), rows.index).add_prefix("probability_"))
+    if empty := int(said.isna().any(axis=1).sum()):
+        raise ProjectError(f"it gives no answer for {empty} of {len(said)} rows")
+    return said
+
+
+def same_question(champion: Loaded, trained: Trained) -> None:
+    """Raises ProjectError if the champion predicts another target, or another kind."""
+    theirs, ours = (
+        (problem, contract.target, contract.columns[contract.target].kind)
+        for problem, contract in (
+            (champion.bundle["problem"], champion.contract),
+            (trained.settings.problem, trained.contract),
         )
-        problem = versions.client().get_run(last.run_id).data.params.get("problem")
-        contract = same_question(read_contract(Path(text)), str(problem), trained)
-        rows = trained.holdout if frame is None else frame.loc[trained.holdout.index]
-        rows = conform(rows, contract, contract.inputs())
-        try:
-            return predict(mlflow.sklearn.load_model(place), rows)
-        except Exception as error:  # pylint: disable=broad-exception-caught  # its code is any code
-            raise ProjectError(f"it cannot predict them: {error}") from error
-
-
-def same_question(contract: Contract, problem: str, trained: Trained) -> Contract:
-    """The champion's contract.  ProjectError where it predicts another target, or another kind."""
-    theirs = problem, contract.target, contract.columns[contract.target].kind
-    target = trained.contract.target
-    ours = trained.settings.problem, target, trained.contract.columns[target].kind
+    )
     if theirs != ours:
         raise ProjectError(f"it answers {' '.join(theirs)}, not {' '.join(ours)}")
-    return contract

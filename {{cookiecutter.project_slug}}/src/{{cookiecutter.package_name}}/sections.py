@@ -24,9 +24,13 @@ class Tuning(Section):
 
 
 class Gate(Section):
-    """What a candidate has to reach: a gain over the champion, and a floor for each metric."""
+    """What a candidate has to reach: a gain over the champion, and a floor for each metric.
+
+    `replace_uncompared`: the version that may be replaced though it cannot be compared.
+    """
 
     min_gain: float = Field(default=0, ge=0)
+    replace_uncompared: int | None = None
     floors: dict[str, float] = {}
 
 

@@ -34,29 +34,33 @@ def parts(rows: pd.DataFrame, contract: Contract, settings: Settings) -> Parts:
     """The rows of `training.learnable` in three parts.
 
     The holdout is that of `training.split`; the validation rows are cut from the others in the same
-    way: the latest, else whole groups, else any.  Raises ProjectError where there are too few.
+    way.  Raises ProjectError where there are too few.
     """
-    groups = [] if contract.names("time") else contract.names("group")
-    whole = rows[groups[0]].astype(str).nunique() if groups else len(rows)
-    left = whole - ceil(whole * settings.holdout)
-    if left - ceil(left * settings.holdout) < 1:
+    try:
+        rest, holdout = training.split(rows, contract, settings)
+        found = Parts(*training.split(rest, contract, settings, "validation"), holdout)
+        if found.train.empty:
+            raise ProjectError("no rows are left to train on")
+    except ProjectError as error:
+        groups = [] if contract.names("time") else contract.names("group")
+        whole = rows[groups[0]].astype(str).nunique() if groups else len(rows)
         held = f"{whole} {f'groups of {groups[0]}' if groups else 'rows'}"
         raise ProjectError(
             f"{held}: too few for three parts with holdout = {settings.holdout};"
             " bring more, or make holdout smaller (config.toml)"
-        )
-    rest, holdout = training.split(rows, contract, settings)
-    return Parts(*training.split(rest, contract, settings), holdout)
+        ) from error
+    return found
 
 
 def ids(split: Parts, contract: Contract) -> pd.DataFrame:
-    """The ids of all rows, or their numbers where no column is an id, and the part of each."""
+    """The ids of all rows, or their numbers where no column is an id, and the part of each.
+
+    And the `key` by which a later run knows the row again.
+    """
     names = contract.names("id")
-    known = [
-        (part[names] if names else pd.DataFrame({"row": part.index + 1})).assign(part=name)
-        for name, part in split.items()
-    ]
-    return pd.concat(known, ignore_index=True)
+    rows = pd.concat([part.assign(part=name) for name, part in split.items()])
+    known = rows[names] if names else pd.DataFrame({"row": rows.index + 1}, rows.index)
+    return known.assign(part=rows["part"], key=training.keys(rows.sort_index(), contract))
 
 
 def overlaps(split: Parts, contract: Contract) -> list[str]:

@@ -103,7 +103,7 @@ def record(
     mlflow = connect()
     tags = origin(trained.settings) | {"model_version": trained.version} | dict(more_tags or {})
     record_baseline(mlflow, experiment(mlflow), trained, tags)
-    name, tags = f"model-{trained.version}", tags | {"role": "model"}
+    name, tags = f"model-{trained.version}", tags | {"role": "model", "package": EXPERIMENT}
     with mlflow.start_run(run_name=name, tags=tags) as run:
         mlflow.log_params(parameters(trained))
         mlflow.log_metrics(measured(trained))
@@ -169,13 +169,14 @@ def installed() -> list[str]:
 
 
 def newest() -> Run | None:
-    """The newest finished run of a model, or None where there is none."""
+    """The newest finished run of a model of this project, or None where there is none."""
     mlflow = connect()
     if os.environ["MLFLOW_TRACKING_URI"] == DEFAULT and not Path("mlflow.db").exists():
         return None
+    ours = f"tags.package = '{EXPERIMENT}' and tags.role = 'model'"  # others share the server
     found = mlflow.MlflowClient().search_runs(
         [found.experiment_id for found in mlflow.search_experiments()],
-        filter_string="tags.role = 'model' and attributes.status = 'FINISHED'",
+        filter_string=f"{ours} and attributes.status = 'FINISHED'",
         order_by=["attributes.start_time DESC"],
         max_results=1,
     )

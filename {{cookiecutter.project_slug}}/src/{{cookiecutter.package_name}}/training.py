@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
@@ -20,6 +19,7 @@ from .problem import build_model, read_data
 from .settings import Settings, load
 
 FEWEST_ROWS = 5
+MOST_REPEATED = 0.5  # more equal rows: few inputs, so all rows of a kind would be on one side
 MANY_ROWS = 100_000  # on fewer, threads cost more than they bring where others compute too
 
 
@@ -60,7 +60,8 @@ class Trained:
     @property
     def version(self) -> str:
         """A name for what was learned, and by which code: equal models have the same one."""
-        return digest((learned(self.model), self.contract))[:12]
+        contract = self.contract.model_copy(update={"reviewed": True})  # says nothing of an answer
+        return digest((learned(self.model), contract))[:12]
 
 
 Observer = Callable[[Trained], None]
@@ -73,30 +74,51 @@ def learned(model: Any) -> Any:
     return [learned(step) for _, step in model.steps] if isinstance(model, Pipeline) else model
 
 
-def split(
-    frame: pd.DataFrame, contract: Contract, settings: Settings
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows to train on and rows held out: the latest ones where a column says the time.
+def keys(frame: pd.DataFrame, contract: Contract, by_order: bool | None = None) -> pd.Series:
+    """What tells a row from others, as text that depends on this row alone: a hash.
 
-    Else whole groups where a column names them, else any rows, the shares of the classes kept where
-    each has rows enough.  Raises ProjectError where all rows are of one group.
+    Of its group, unless a time decides; else of its id, else of its inputs.  If most rows repeat
+    others, equal ones are told apart by their order, or as `by_order` says.
     """
-    held_out = ceil(len(frame) * settings.holdout)
+    names = [] if contract.names("time") else contract.names("group")[:1]
+    names = names or contract.names("id")
+    columns = frame[names or contract.inputs()].apply(plain_values)
+    found = pd.util.hash_pandas_object(columns, index=False).map("{:016x}".format)
+    repeat = not names and found.duplicated().mean() > MOST_REPEATED
+    if repeat if by_order is None else by_order:
+        found += "." + frame.groupby(found).cumcount().astype("str")
+    return found
+
+
+def plain_values(values: pd.Series) -> pd.Series:
+    """Numbers as float64, all else as text: a value never depends on those in other rows."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        values = values.dt.as_unit("ns").astype("int64")
+    if pd.api.types.is_numeric_dtype(values):
+        return values.astype("float64")
+    return values.astype("str").str.removesuffix(".0").astype("object")
+
+
+def split(
+    frame: pd.DataFrame, contract: Contract, settings: Settings, salt: str = "holdout"
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows to train on and rows held out: the latest ones if a column says the time.
+
+    Else those whose hash is small, so further rows move none to the other side: equal rows and the
+    rows of a group stay together.  Raises ProjectError if all rows have the same hash.
+    """
     if times := contract.names("time"):
+        held_out = ceil(len(frame) * settings.holdout)
         ordered = frame.sort_values(times[0], kind="stable", na_position="first")
         return ordered.iloc[:-held_out], ordered.iloc[-held_out:]
-    if groups := contract.names("group"):
-        if frame[groups[0]].astype(str).nunique() < 2:
-            raise ProjectError(f"{groups[0]}: one group in all {len(frame)} rows; two are needed")
-        chance = GroupShuffleSplit(1, test_size=settings.holdout, random_state=settings.seed)
-        kept, held = next(chance.split(frame, groups=frame[groups[0]].astype(str)))
-        return frame.iloc[kept], frame.iloc[held]
-    counts = (target := frame[contract.target]).value_counts()
-    fair = settings.problem == "classification" and counts.min() > 1 and len(counts) <= held_out
-    kept, held = train_test_split(
-        frame, test_size=held_out, random_state=settings.seed, stratify=target if fair else None
-    )
-    return kept, held
+    words = keys(frame, contract).to_numpy(dtype="object")
+    places = pd.util.hash_array(words, hash_key=salt.rjust(16), categorize=False) / 2**64
+    low, high = places.min(), places.max()
+    if low == high:
+        what = ", ".join(contract.names("group")[:1] or contract.names("id")) or "inputs"
+        raise ProjectError(f"{what}: the same in all {len(frame)} rows; two different are needed")
+    held = (places < settings.holdout) & (places < high) | (places == low)
+    return frame[~held], frame[held]
 
 
 def learnable(
@@ -193,7 +215,7 @@ def main(arguments: list[str]) -> None:
     trained = train(frame, contract, settings, observers("trained"), observers("checked"))
     save_model(trained.model, contract, trained.version)
     times = contract.names("time")
-    chosen = f"the latest by {times[0]}" if times else "at random"
+    chosen = f"the latest by {times[0]}" if times else "by a hash that further rows do not change"
     print(f"Trained on {len(trained.train):,} rows in {trained.seconds:.1f} s")
     print(f"Held out {len(trained.holdout):,} rows, {chosen}\n{summary(trained)}")
     champion = "make pipeline.  Its champion answers `make predict`, not this model"

@@ -8,6 +8,7 @@ from typing import Any
 
 from . import ProjectError, history, tracking
 from .history import Entry
+from .tracking import Run
 
 NAME = str(__package__)
 DECISION = re.compile(r"promotion\.\d{6}")
@@ -65,6 +66,12 @@ def held() -> Held:
     copies = {int(k.rpartition(".")[2]): v for k, v in tags.items() if DECISION.fullmatch(k)}
     aliases = {name: str(number) for name, number in found.aliases.items()}
     return Held(aliases, copies, int(tags.get(CONCLUDED, 0)))
+
+
+def champion_run() -> Run | None:
+    """The run that made the champion, or None where there is no champion."""
+    last = held().champion
+    return tracking.as_run(client().get_run(last.run_id)) if last else None
 
 
 def versions() -> dict[str, Version]:

@@ -104,7 +104,7 @@ def gate(
     trained: Trained, run_id: str, tags: Tags, frame: pd.DataFrame | None = None
 ) -> tuple[Verdict, str]:
     """May the model become champion?  The report stands in its run; `frame` holds all rows read."""
-    found, further = rivals(trained, frame)
+    trained, found, further = rivals(trained, frame)
     champion = next((rows for name, rows in found.items() if name not in NO_CHAMPION), None)
     further += answers(trained, run_id, champion, frame)
     verdict = promotion.judge(trained.truth, found, trained.settings, further)
