@@ -84,8 +84,8 @@ def data(run: Run, settings: Settings, contract: Contract) -> str:
     ]
     for name, source in read_sources().items():
         if any(Path(file).match(path) for file in source["files"]):
-            origin, licence = as_words(source["origin"]), as_words(source["licence"])
-            lines.append(f"Source {as_code(name)}: {origin}. Licence {licence}.\n")
+            told = as_words(f"{source['origin']}. Licence {source['licence']}.")
+            lines.append(f"Source {as_code(name)}: {told}\n")
     for role in ("target", "time", "feature", "group", "id", "personal", "ignored"):
         if names := contract.names(role):
             lines.append(f"- {role}: {', '.join(map(as_code, names))}")

@@ -70,9 +70,9 @@ def origins(settings: Settings) -> str:
     """A line for each source of the configured files, as data/sources.toml names it."""
     used = {str(path) for path in files(settings.data.path)}
     lines = [
-        f"- {as_code(name)}: {origin}. Licence {licence}. Owner: {owner}."
+        f"- {as_code(name)}: "
+        + as_words(f"{it['origin']}. Licence {it['licence']}. Owner: {it['owner']}.")
         for name, it in read_sources().items()
-        for origin, licence, owner in [map(as_words, (it["origin"], it["licence"], it["owner"]))]
         if used & set(it["files"])
     ]
     return "\n".join(lines) or "No source is declared: `make data DECLARE=yes`."

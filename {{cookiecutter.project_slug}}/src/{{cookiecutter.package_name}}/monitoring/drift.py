@@ -34,11 +34,8 @@ def write(compared: list[Pair], found: list[Verdict], settings: Drift, path: Pat
     from evidently.metrics import ValueDrift
 
     allowed = {it.column: it.threshold for it in found}
-    shown = [
-        replace(it, label=it.label.replace("<", LESS))
-        for it in compared
-        if it.column in allowed and not (it.reference.empty or it.found.empty)
-    ]
+    shown = [it for it in compared if it.column in allowed and len(it.reference) and len(it.found)]
+    shown = [replace(it, label=it.label.replace("<", LESS)) for it in shown]
     register(settings)
     counts = Counter(it.column for it in compared)
     least = {it.label: allowed[it.column] / counts[it.column] for it in shown}
