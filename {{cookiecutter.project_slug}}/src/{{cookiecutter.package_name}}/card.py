@@ -80,7 +80,8 @@ def data(run: Run, settings: Settings, contract: Contract) -> str:
     """Where the rows come from, how many there are, and what each column is used for."""
     path = settings.data.path
     lines = [
-        f"{run.metrics['rows.train']:,.0f} rows of {as_code(path)}, sha256 `{run.tags['data.sha256']}`.\n"
+        f"{run.metrics['rows.train']:,.0f} rows of {as_code(path)},"
+        f" sha256 `{run.tags['data.sha256']}`.\n"
     ]
     for name, source in read_sources().items():
         if any(Path(file).match(path) for file in source["files"]):

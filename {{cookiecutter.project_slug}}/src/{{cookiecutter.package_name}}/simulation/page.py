@@ -12,7 +12,8 @@ MORE = "pre { white-space: pre-wrap } section { border-top: 2px solid #d8dde5; m
 def page(stories: list[Story], about: str) -> str:
     """The page as HTML that needs no other file."""
     lines = "".join(
-        f'<tr><td><a href="#{html.escape(it.name)}">{html.escape(it.name)}</a><td>{html.escape(it.scenario.title)}'
+        f'<tr><td><a href="#{html.escape(it.name)}">{html.escape(it.name)}</a>'
+        f"<td>{html.escape(it.scenario.title)}"
         f"<td>{it.about['requests']:,}<td>{len(it.about['failed'])}"
         f"<td{' class=bad>not as expected' if it.wrong else '>as expected'}"
         for it in stories
