@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from checks import Unknown, grading, page, report
+from checks.database import mlflow_records
 from checks.forge import Forge
 from checks.repository import Repository
 from checks.sandbox import Copy
@@ -176,6 +177,15 @@ def test_a_project_whose_pipeline_has_run_contradicts_itself_nowhere(recorded: P
     checked = {promise for it in found.capabilities for promise in it.done}
     unknown = {it.id for it in found.capabilities if it.unknown}
     assert len(checked) >= 25 and unknown == set()
+
+
+@pytest.mark.slow
+def test_the_store_of_mlflow_is_read_as_its_own_client_reads_it(recorded: Path) -> None:
+    """Runs, registry and the inputs of the newest model, by this Python alone: the same facts."""
+    script = str(PROJECT / "tools/checks/records.py")
+    told = json.loads(ok(".venv/bin/python", script, at=recorded))
+    read = json.loads(json.dumps(mlflow_records(recorded / "mlflow.db")))
+    assert read == told and read["runs"] and read["registry"] and read["newest"]["inputs"]
 
 
 @pytest.mark.slow

@@ -65,9 +65,24 @@ make maturity-deep                              # minutes; ARGS="--only registry
 uvx --from path/to/mlops-ladder mlops-maturity path/to/a/repository/of/others
 ```
 
-Exit codes of the tool: 0 the claim of `[tool.maturity]` in `pyproject.toml` is upheld, 1 it is not, 2 that
-cannot be known, 3 the repository cannot be judged. From level 2 on CI fails on 1, and puts the report on the
-pull or merge request. A waiver:
+Exit codes of the tool: 0 the claim of `[tool.maturity]` in `pyproject.toml` is upheld or nothing is claimed, 1
+the claim is not upheld, 2 that cannot be known, 3 the repository cannot be judged. From level 2 on CI fails on
+1, and puts the report on the pull or merge request.
+
+**Looking executes nothing.** The tool only reads a repository: its files, its git history and the databases of
+MLflow and of the log of predictions. Git does not see the repository's own settings, so no hook, filter or
+program named there runs. `--deep` does execute code of the repository: it says so and asks first. Where nobody
+can answer, it refuses; `--yes` agrees. A project's own `make maturity` and `make maturity-deep` need no
+agreement. They also ask the server that `MLFLOW_TRACKING_URI` names, by the project's own Python.
+
+**A token goes to a host that you name.** With `GITHUB_TOKEN` or `GITLAB_TOKEN` the tool asks github.com or
+gitlab.com whether CI passed and who approved. It asks another host only if `GH_HOST`, `GITHUB_SERVER_URL`,
+`GITLAB_HOST`, `CI_SERVER_HOST` or `CI_SERVER_URL` names it; `origin` alone is not enough.
+
+**In a folder of a larger repository** the tool reads workflows, merge request forms and `CODEOWNERS` at the top
+of that repository, as a forge does. A workflow there counts if it names the folder.
+
+A file that cannot be read is named in a note, and the rest is judged. A waiver:
 
 ```toml
 [[tool.maturity.waivers]]

@@ -124,13 +124,18 @@ def told(page: str, result: str, seconds: float, **more: Any) -> str:
     return "\n".join(lines)
 
 
+def author(repository: Repository) -> str:
+    """Who drills, as git knows them here.  Unknown where it does not."""
+    done = repository.run("git", "var", "GIT_AUTHOR_IDENT")
+    if done.returncode:
+        raise Unknown((done.stderr.strip() or "git knows no author").splitlines()[0])
+    return done.stdout.rsplit(" ", 2)[0]
+
+
 def main(only: str = "") -> int:
     """Drill, tell, and write it down.  1 where a block failed."""
     pages, repository = runbooks(only), Repository(Path())
-    ident = repository.run("git", "var", "GIT_AUTHOR_IDENT")  # of the settings of this repository
-    if ident.returncode:
-        raise Unknown((ident.stderr.strip() or "git knows no author").splitlines()[0])
-    who = ident.stdout.rsplit(" ", 2)[0]
+    who = author(repository)
     commit = repository.git("rev-parse", "HEAD").strip()
     changed = repository.git("status", "--short", ".", f":!{LOG}")
     signal.signal(signal.SIGTERM, deep.interrupted)

@@ -26,6 +26,18 @@ the champion, or if there is none from the newest, and from `config.toml`; do no
 """
 
 
+def as_words(value: object) -> str:
+    """A value as words on one line of Markdown: nothing in it is markup, HTML, a cell or a link."""
+    words = re.sub(r"\s+", " ", str(value))
+    return re.sub(r"&(?!#\d+;)|[<>|`\[\]*~\\]", lambda sign: f"&#{ord(sign[0])};", words)
+
+
+def as_code(name: object) -> str:
+    """A name as code; as words if it holds what would end the code, or the cell of a table."""
+    plain = as_words(name)
+    return f"`{name}`" if plain == name else plain
+
+
 def render(run: Run, settings: Settings, contract: Contract) -> str:
     """The card of this run, without what stands below the line."""
     about = settings.about
@@ -38,9 +50,8 @@ def render(run: Run, settings: Settings, contract: Contract) -> str:
         f"## How good it is\n\n{scores(run, settings)}\n",
         f"## What it learns from\n\n{data(run, settings, contract)}\n",
         f"## How it was made\n\n{making(run)}\n",
-        YOURS,
     ]
-    return "\n".join(parts)
+    return "\n".join(parts).replace("<", "&lt;") + f"\n{YOURS}"
 
 
 def scores(run: Run, settings: Settings) -> str:
@@ -69,14 +80,16 @@ def data(run: Run, settings: Settings, contract: Contract) -> str:
     """Where the rows come from, how many there are, and what each column is used for."""
     path = settings.data.path
     lines = [
-        f"{run.metrics['rows.train']:,.0f} rows of `{path}`, sha256 `{run.tags['data.sha256']}`.\n"
+        f"{run.metrics['rows.train']:,.0f} rows of {as_code(path)},"
+        f" sha256 `{run.tags['data.sha256']}`.\n"
     ]
     for name, source in read_sources().items():
         if any(Path(file).match(path) for file in source["files"]):
-            lines.append(f"Source `{name}`: {source['origin']}. Licence {source['licence']}.\n")
+            told = as_words(f"{source['origin']}. Licence {source['licence']}.")
+            lines.append(f"Source {as_code(name)}: {told}\n")
     for role in ("target", "time", "feature", "group", "id", "personal", "ignored"):
         if names := contract.names(role):
-            lines.append(f"- {role}: {', '.join(f'`{name}`' for name in names)}")
+            lines.append(f"- {role}: {', '.join(map(as_code, names))}")
     return "\n".join(lines)
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from . import ProjectError
+from .card import as_code, as_words
 from .contract import Contract, read_contract
 from .prediction import conform
 from .problem import read_data
@@ -69,7 +70,8 @@ def origins(settings: Settings) -> str:
     """A line for each source of the configured files, as data/sources.toml names it."""
     used = {str(path) for path in files(settings.data.path)}
     lines = [
-        f"- `{name}`: {it['origin']}. Licence {it['licence']}. Owner: {it['owner']}."
+        f"- {as_code(name)}: "
+        + as_words(f"{it['origin']}. Licence {it['licence']}. Owner: {it['owner']}.")
         for name, it in read_sources().items()
         if used & set(it["files"])
     ]
@@ -79,7 +81,7 @@ def origins(settings: Settings) -> str:
 def unlabelled(rows: pd.DataFrame, contract: Contract) -> str:
     """How many rows say nothing about the target, in words; empty where all do."""
     missing = int(rows[contract.target].isna().sum())
-    return f" {missing:,} have no `{contract.target}`." if missing else ""
+    return f" {missing:,} have no {as_code(contract.target)}." if missing else ""
 
 
 def column(name: str, rows: pd.DataFrame, contract: Contract) -> str:
@@ -89,8 +91,8 @@ def column(name: str, rows: pd.DataFrame, contract: Contract) -> str:
     secret = known.role in ("personal", "id", "ignored") or known.kind == "text"
     said = f"{values.nunique():,} different values" if secret else holds(values)
     missing = f"{values.isna().mean():.1%}" if len(values) else "not in the data"
-    cells = [f"`{name}`", known.role, known.kind, missing, said]
-    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+    cells = [as_code(name), *map(as_words, (known.role, known.kind, missing, said))]
+    return f"| {' | '.join(cells)} |"
 
 
 def holds(values: pd.Series) -> str:

@@ -25,6 +25,9 @@ def families() -> list[str]:
 
 
 def empty_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches, without a window; what is put on it shares its room."""
-    matplotlib.rcParams["font.family"] = families()
+    """An empty figure of so many inches, without a window; what is put on it shares its room.
+
+    A `$` in a name is a sign there, and begins no formula.
+    """
+    matplotlib.rcParams.update({"font.family": families(), "text.parse_math": False})
     return Figure(figsize=(width, height), layout="constrained")

@@ -16,6 +16,7 @@ import tomlkit
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from . import ProjectError, versions
+from .card import as_words
 from .contract import Section
 
 FOLDER = Path("incidents")
@@ -127,7 +128,8 @@ def opened(title: str, severity: Severity, now: datetime) -> Path:
     said = {"severity": severity, "cause": "unknown", "version": serving()}
     for name, value in (said | {"started": now, "detected": now}).items():
         text.add(name, tomlkit.item(value).comment(COMMENTS[name]))
-    page = TEMPLATE.read_text(encoding="utf-8").replace("TITLE", title).replace("FILE", path.name)
+    heading = as_words(title.translate({ord("<"): "‹", ord(">"): "›"}))  # the site unescapes titles
+    page = TEMPLATE.read_text(encoding="utf-8").replace("TITLE", heading).replace("FILE", path.name)
     path.write_text(tomlkit.dumps(text), encoding="utf-8")
     words.write_text(page, encoding="utf-8")
     return path

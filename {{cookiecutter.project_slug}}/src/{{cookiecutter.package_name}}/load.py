@@ -74,6 +74,8 @@ def summary(sent: Sequence[Sent]) -> dict[str, Any]:
 def draw(sent: Sequence[Sent], wanted: Load) -> None:
     """A picture of how long answers took, and how many came in each part of the time."""
     # pylint: disable=import-outside-toplevel  # 0.5 s
+    from matplotlib.ticker import LogFormatter
+
     from .figures import empty_figure
 
     figure = empty_figure(9, 3.5)
@@ -82,6 +84,7 @@ def draw(sent: Sequence[Sent], wanted: Load) -> None:
     left.plot(times, np.arange(1, len(times) + 1) / len(times))
     left.axvline(wanted.p95_ms, color="tab:red", linestyle="--", label="budget of p95")
     left.set(xlabel="milliseconds to the answer", ylabel="share of requests", xscale="log")
+    left.xaxis.set(major_formatter=LogFormatter(), minor_formatter=LogFormatter())
     left.legend()
     ends = np.array([began + took for began, took, _ in sent]) - sent[0][0]
     counts, edges = np.histogram(ends, bins=20)

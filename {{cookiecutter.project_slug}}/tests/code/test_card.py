@@ -25,6 +25,28 @@ def test_a_fresh_card_says_what_its_run_says(
     assert f"| {name} | {run.metrics[name]:.4g} |" in text
 
 
+MARKUP = "a|`<script>alert(1)</script>`\n](javascript:alert(1))"
+AS_WORDS = "a&#124;&#96;&#60;script&#62;alert(1)&#60;/script&#62;&#96; &#93;(javascript:alert(1))"
+
+
+def test_names_and_values_are_text_in_the_card(
+    run: tracking.Run, settings: Settings, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column, a file and a licence that hold markup are shown as they are written."""
+    assert card.as_words(MARKUP) == AS_WORDS == card.as_words(AS_WORDS)
+    assert (card.as_code("a_b c"), card.as_code(MARKUP)) == ("`a_b c`", AS_WORDS)
+    source = {"files": ["data/x.csv"], "origin": MARKUP, "licence": MARKUP}
+    monkeypatch.setattr(card, "read_sources", lambda: {MARKUP: source})
+    column = contract.columns[contract.target]
+    known = contract.model_copy(update={"columns": contract.columns | {MARKUP: column}})
+    data = settings.data.model_copy(update={"path": "data/*.csv"})
+    about = settings.about.model_copy(update={"limits": ["<b>none</b>"]})
+    shown = card.render(run, settings.model_copy(update={"data": data, "about": about}), known)
+    assert f"Source {AS_WORDS}: {AS_WORDS}. Licence {AS_WORDS}.\n" in shown
+    assert f"- target: `{contract.target}`, {AS_WORDS}\n" in shown
+    assert "- &lt;b>none&lt;/b>\n" in shown and "<" not in shown.replace(card.YOURS, "")
+
+
 def test_an_edited_number_is_found(
     text: str, run: tracking.Run, settings: Settings, contract: Contract
 ) -> None:

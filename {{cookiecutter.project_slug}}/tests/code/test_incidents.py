@@ -32,6 +32,8 @@ def test_an_incident_is_a_file_with_its_post_mortem_beside_it() -> None:
     assert found.hours is None
     page = path.with_suffix(".md").read_text(encoding="utf-8")
     assert page.startswith('# Zu "spät": 遅延!\n') and f"`{path.name}`" in page
+    marked = opened("<script>x</script>", "low", NOW).with_suffix(".md").read_text("utf-8")
+    assert marked.startswith("# ‹script›x‹/script›\n")
 
 
 def test_an_incident_that_is_over_has_lasted_so_long() -> None:

@@ -29,6 +29,17 @@ def test_a_fresh_sheet_says_what_the_data_hold(
     assert datasheet.split_sheet(text)[1] == "\nMy own words.\n"
 
 
+def test_names_and_values_are_text_in_the_sheet(contract: Contract) -> None:
+    """A category or a column that holds markup is shown as it is written, in one cell."""
+    column = contract.columns[contract.target].model_copy(update={"kind": "category"})
+    name, value = "a|`b`", "<script>alert(1)</script>\n|"
+    known = contract.model_copy(update={"columns": {name: column}})
+    assert datasheet.column(name, pd.DataFrame({name: [value]}), known) == (
+        "| a&#124;&#96;b&#96; | target | category | 0.0% |"
+        " &#60;script&#62;alert(1)&#60;/script&#62; &#124; 100.0% |"
+    )
+
+
 def test_an_edited_count_is_found(text: str, contract: Contract, settings: Settings) -> None:
     """A number that is not that of the data fails, and both lines are shown."""
     frame = read_data(settings)

@@ -18,6 +18,16 @@ from {{ cookiecutter.package_name }}.settings import Settings
 TOO_FEW = 30
 
 
+def test_a_dollar_in_a_name_begins_no_formula() -> None:
+    """A class or a column may be called by any signs, and is drawn by them."""
+    figure = figures.empty_figure(2, 2)
+    axes = figure.add_subplot()
+    axes.set(title="$\\nothing$ of ${a}_$", xlabel="a$_^$")
+    axes.bar(["$\\frac$", "b"], [1, 2])
+    figure.savefig(io.BytesIO())
+    assert not axes.title.get_parse_math()
+
+
 def test_the_metric_of_the_stored_predictions_is_the_logged_one(
     run: tracking.Run, trained: training.Trained, settings: Settings
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 from logged import KINDS, reference, rows, window
 from {{ cookiecutter.package_name }} import ProjectError, export
 from {{ cookiecutter.package_name }}.monitoring import drift
-from {{ cookiecutter.package_name }}.monitoring.comparison import pairs, thresholds, verdicts
+from {{ cookiecutter.package_name }}.monitoring.comparison import Pair, pairs, thresholds, verdicts
 from {{ cookiecutter.package_name }}.monitoring.differences import numbers, words
 from {{ cookiecutter.package_name }}.monitoring.lines import pairs as pairs_of
 from {{ cookiecutter.package_name }}.monitoring.push import gauges
@@ -127,6 +127,18 @@ def test_evidently_says_what_the_verdicts_say(tmp_path: Path) -> None:
     found = {it["config"]["column"]: it["value"] for it in report["metrics"]}
     assert found == {it.label: it.difference.p for it in compared}
     assert 'src="http' not in (tmp_path / "drift.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside Evidently
+def test_what_a_client_asks_ends_no_script_of_the_report(tmp_path: Path) -> None:
+    """Columns and categories that hold markup stay words of the page."""
+    name = "</script><script>alert('column')</script>"
+    old, new = (pd.Series(["a", f"{name}{it}"] * 500) for it in "xy")
+    compared = [Pair(name, name, False, old, new)]
+    drift.write(compared, verdicts(compared, Drift()), Drift(), tmp_path / "drift.html")
+    page = (tmp_path / "drift.html").read_text(encoding="utf-8")
+    assert name not in page and "<script>alert" not in page and "ue03c" not in page
+    assert r"\u003c/script>\u003cscript>alert('column')\u003c/script>x" in page
 
 
 def test_the_pushed_gauges_are_those_of_the_alerts() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from {{ cookiecutter.package_name }} import ProjectError, tracking, versions
 from {{ cookiecutter.package_name }}.technical import document, evidence
-from {{ cookiecutter.package_name }}.technical.statements import CITED, NOTHING, faults, said
+from {{ cookiecutter.package_name }}.technical.statements import CITED, NOTHING, faults, named, said
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("risk.toml", "operations.toml", "improvement.toml", "pipeline.toml", "pyproject.toml")
@@ -112,11 +112,13 @@ def test_what_is_a_fault_and_what_is_none(line: str, wrong: int) -> None:
 
 
 def test_a_statement_is_one_line_whatever_it_is_told(folder: Path) -> None:
-    """With line breaks, brackets and any letters in it."""
+    """With line breaks, brackets, markup and any letters in it; code stays code."""
     (folder / "größe.toml").write_text("", encoding="utf-8")
     line = said("a\n- b]  [c\t«d»", "größe.toml")
-    assert line == "- a - b] [c «d» [`größe.toml` sha256 `e3b0c44298fc`]"
+    assert line == "- a - b&#93; &#91;c «d» [`größe.toml` sha256 `e3b0c44298fc`]"
     assert not list(faults(line))
+    words = said(f"<b>x</b> of {named(['a', '`<i>'])}", "größe.toml")
+    assert words.startswith("- &#60;b&#62;x&#60;/b&#62; of `a`, &#96;&#60;i&#62; [`größe")
 
 
 @pytest.mark.usefixtures("here")

@@ -12,7 +12,7 @@ from .code import without_library
 from .grading import own_data
 from .monitoring import without
 from .repo import changes
-from .repository import Repository, digest, read_text
+from .repository import Repository, digest, hint, read_text
 
 ROLES = {"feature", "target", "id", "time", "group", "personal", "ignored"}
 SAID = ("origin", "licence", "owner", "files")
@@ -127,7 +127,7 @@ def versioned(repository: Repository) -> Iterator[str]:
         yield ".dvc/config: names no remote"
     for name in repository.files:
         if name.endswith(".dvc") and not re.search("md5: [0-9a-f]{32}", repository.text(name)):
-            yield f"{name}: names no version{repository.hint('make snapshot')}"
+            yield f"{name}: names no version{hint(repository, 'make snapshot')}"
 
 
 @use("data.version")

@@ -10,7 +10,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from . import Unknown
 from .repository import Repository
-from .safe_git import remote
+from .safe_git import SafeGit
 
 REMOTE = re.compile(
     r"(?:https?://(?:[^@/]+@)?|ssh://(?:[^@/]+@)?|[^@/:]+@)([^/:]+)(?::\d+)?[/:](.+?)(?:\.git)?/?$"
@@ -49,7 +49,11 @@ class Forge:
     """
 
     def __init__(self, repository: Repository) -> None:
-        address, known = remote(repository.safe_git), repository.environment
+        known = repository.environment
+        try:
+            address = SafeGit(repository.root, known).remote()
+        except OSError as error:
+            raise Unknown(f"the forge cannot be asked: {error}") from error
         if not address:
             raise Unknown("no remote called origin: the forge cannot be asked")
         parts = REMOTE.match(address)

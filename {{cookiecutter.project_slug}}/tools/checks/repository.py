@@ -54,7 +54,7 @@ def digest(*paths: Path) -> str:
     return found.hexdigest()
 
 
-def fits(value: Any) -> bool:
+def is_small(value: Any) -> bool:
     """Is a value small enough to be walked through?  Aliases of YAML can repeat it for ever."""
     todo = [(value, 0)]
     for count, (part, depth) in enumerate(iter(lambda: todo.pop() if todo else None, None)):
@@ -63,6 +63,11 @@ def fits(value: Any) -> bool:
         inner = part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
         todo += [(it, depth + 1) for it in inner]
     return True
+
+
+def is_hosted(name: str) -> bool:
+    """Is it a file that a forge reads, and only at the top of a repository?"""
+    return any(within(name, it) for it in FORGE)
 
 
 class Repository:
@@ -97,23 +102,18 @@ class Repository:
             names = {path.as_posix() for path in found if not SKIPPED & set(path.parts)}
         if self.top != self.root:
             above = self.git("-C", str(self.top), *listed, "--", *FORGE).split("\0")
-            names = {it for it in names if not self.is_hosted(it)} | set(filter(self.counts, above))
-        return sorted(name for name in names if self.holds(name))
+            names = {it for it in names if not is_hosted(it)} | set(filter(self._counts, above))
+        return sorted(name for name in names if self._holds(name))
 
     @cached_property
     def top(self) -> Path:
         """The folder of the git repository in which this one lies, or its own."""
         try:
-            return self.safe_git.top
+            return self._safe_git.top
         except Unknown:
             return self.root
 
-    @staticmethod
-    def is_hosted(name: str) -> bool:
-        """Is it a file that a forge reads, and only at the top of a repository?"""
-        return any(within(name, it) for it in FORGE)
-
-    def counts(self, name: str) -> bool:
+    def _counts(self, name: str) -> bool:
         """Does a file at the top concern this folder?  A workflow does if it names the folder."""
         if not name or not any(within(name, it) for it in WORKFLOWS):
             return bool(name)
@@ -121,9 +121,9 @@ class Repository:
 
     def path(self, name: str) -> Path:
         """Where a file lies: what a forge reads lies at the top of the git repository."""
-        return (self.top if self.is_hosted(name) else self.root) / name
+        return (self.top if is_hosted(name) else self.root) / name
 
-    def holds(self, name: str) -> bool:
+    def _holds(self, name: str) -> bool:
         """Is it a regular file of the repository?  No pipe, no device, no link that leads out."""
         path = self.path(name)
         try:
@@ -136,7 +136,7 @@ class Repository:
         if name not in self._texts:
             most = WHOLE if name.endswith((".ipynb", ".lock", "-lock.yml")) else LARGE
             try:
-                self._texts[name] = read_text(self.path(name), most) if self.holds(name) else ""
+                self._texts[name] = read_text(self.path(name), most) if self._holds(name) else ""
             except Unknown as reason:
                 self.unreadable[name] = str(reason)
                 self._texts[name] = ""
@@ -151,7 +151,7 @@ class Repository:
     def _read(self, name: str) -> Any:
         try:
             found = self._loaded(name)
-            if fits(found):
+            if is_small(found):
                 return found
             self.unreadable[name] = "holds too much, or is nested too deeply"
         except (ValueError, TypeError, yaml.YAMLError):
@@ -197,7 +197,7 @@ class Repository:
             raise Unknown(f"{' '.join(command[:3])}: no end after {timeout:.0f} s") from error
 
     @cached_property
-    def safe_git(self) -> SafeGit:
+    def _safe_git(self) -> SafeGit:
         """Git that executes nothing of this repository.  Unknown where this is no repository."""
         try:
             return SafeGit(self.root, self.environment)
@@ -206,7 +206,7 @@ class Repository:
 
     def git(self, *arguments: str, good: tuple[int, ...] = (0,)) -> str:
         """What git answers.  Unknown where this is no repository, or git fails."""
-        done = self.run(*self.safe_git.command(*arguments), environment=self.safe_git.environment)
+        done = self.run(*self._safe_git.command(*arguments), environment=self._safe_git.environment)
         if done.returncode not in good:
             raise Unknown((done.stderr.strip() or "git failed").splitlines()[0])
         return done.stdout
@@ -221,10 +221,6 @@ class Repository:
     def ours(self) -> bool:
         """Was it made by the template?"""
         return "maturity_level" in self.answers
-
-    def hint(self, command: str) -> str:
-        """A way out by a command that only a project of the template has; elsewhere nothing."""
-        return f": {command}" if self.ours else ""
 
     @cached_property
     def pyproject(self) -> Facts:
@@ -298,7 +294,7 @@ class Repository:
         if not address or address.startswith("sqlite:///"):
             path = self.root / (address.removeprefix("sqlite:///") or "mlflow.db")
             if not path.exists():
-                raise Unknown("no run is recorded here yet" + self.hint("make train"))
+                raise Unknown("no run is recorded here yet" + hint(self, "make train"))
             return mlflow_records(path)
         python = self.root / ".venv" / "bin" / "python"
         if not python.exists():
@@ -315,5 +311,10 @@ class Repository:
         if not self.ours:
             raise Unknown("how others record what a run has learned from is not known")
         if not (found := self.records["runs"]):
-            raise Unknown("no finished run is recorded here yet" + self.hint("make train"))
+            raise Unknown("no finished run is recorded here yet" + hint(self, "make train"))
         return list(found)
+
+
+def hint(repository: Repository, command: str) -> str:
+    """A way out by a command that only a project of the template has; elsewhere nothing."""
+    return f": {command}" if repository.ours else ""

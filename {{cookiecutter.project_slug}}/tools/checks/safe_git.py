@@ -16,9 +16,17 @@ LEFT_OUT = {"config", "config.worktree", "hooks", "HEAD", "commondir", "gitdir",
 FORMAT = {"core.repositoryformatversion", "extensions.objectformat", "extensions.refstorage"}
 HARMLESS = {"filemode", "ignorecase", "precomposeunicode", "symlinks", "autocrlf", "eol"}
 KEPT = FORMAT | {f"core.{name}" for name in HARMLESS}
-OPTIONS = ("core.fsmonitor=false", "core.hooksPath=/dev/null", "core.pager=cat")
-OPTIONS += ("diff.external=", "log.showSignature=false", "diff.submodule=short")
-OPTIONS += ("protocol.allow=never", "core.quotepath=off", "submodule.recurse=false")
+OPTIONS = (
+    "core.fsmonitor=false",
+    "core.hooksPath=/dev/null",
+    "core.pager=cat",
+    "core.quotepath=off",
+    "diff.external=",
+    "diff.submodule=short",
+    "log.showSignature=false",
+    "protocol.allow=never",
+    "submodule.recurse=false",
+)
 LOGS = ("--no-textconv", "--no-ext-diff", "--no-color", "--ignore-submodules=all")
 PLACES = re.compile(r"GIT_(?!CONFIG_(?:GLOBAL|SYSTEM|NOSYSTEM)$)")  # variables that lead elsewhere
 
@@ -87,11 +95,9 @@ class SafeGit:
         """The command that asks git, to be run with `environment`."""
         options = [word for option in OPTIONS for word in ("-c", option)]
         first, *rest = arguments
-        shows = LOGS if first in ("log", "show", "diff") else ()
-        shows = ("--ignore-submodules=all",) if first == "status" else shows
+        shows = LOGS if first in ("log", "show", "diff") else LOGS[-1:] * (first == "status")
         return ("git", "--no-pager", *options, first, *shows, *rest)
 
-
-def remote(git: SafeGit, name: str = "origin") -> str:
-    """The address of a remote, as it is written; empty where there is none."""
-    return git.settings.get(f"remote.{name}.url", "")
+    def remote(self, name: str = "origin") -> str:
+        """The address of a remote, as it is written; empty where there is none."""
+        return self.settings.get(f"remote.{name}.url", "")

@@ -10,7 +10,7 @@ from . import Unknown, record, sign, use
 from .code import without_library
 from .data import by_role
 from .database import opened
-from .repository import Repository
+from .repository import Repository, hint
 
 PATHS = ("/predict", "/health", "/ready", "/version")
 DATABASE = "predictions.db"
@@ -41,7 +41,7 @@ def predicted(repository: Repository, query: str) -> list[tuple[Any, ...]]:
     """Rows of the prediction log.  Unknown where there is none on this machine."""
     path = repository.root / DATABASE
     if not path.exists():
-        raise Unknown(f"no prediction is logged in {DATABASE} here{repository.hint('make serve')}")
+        raise Unknown(f"no prediction is logged in {DATABASE} here{hint(repository, 'make serve')}")
     with opened(path) as ask:
         return ask(query)
 

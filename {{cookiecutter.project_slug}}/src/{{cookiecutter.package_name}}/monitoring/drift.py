@@ -3,6 +3,7 @@
 import argparse
 import os
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from .comparison import MISSING, THERE, Pair, Verdict, pairs, verdicts
 from .window import Extent, Window, window
 
 REPORT = Path("reports/drift.html")
+LESS = "\ue03c"  # stands for `<` in the data that Evidently gets
 MOST = 10 * reference.SAMPLE  # rows that are compared: more would find little that these do not
 
 
@@ -32,9 +34,8 @@ def write(compared: list[Pair], found: list[Verdict], settings: Drift, path: Pat
     from evidently.metrics import ValueDrift
 
     allowed = {it.column: it.threshold for it in found}
-    shown = [
-        it for it in compared if it.column in allowed and not (it.reference.empty or it.found.empty)
-    ]
+    shown = [it for it in compared if it.column in allowed and len(it.reference) and len(it.found)]
+    shown = [replace(it, label=it.label.replace("<", LESS)) for it in shown]
     register(settings)
     counts = Counter(it.column for it in compared)
     least = {it.label: allowed[it.column] / counts[it.column] for it in shown}
@@ -51,12 +52,17 @@ def write(compared: list[Pair], found: list[Verdict], settings: Drift, path: Pat
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     report.save_html(str(path))
+    path.write_text(path.read_text("utf-8").replace(r"\ue03c", r"\u003c"), "utf-8")
     return report.dict()
 
 
 def frame(columns: dict[str, pd.Series]) -> pd.DataFrame:
-    """Columns of unequal length side by side; Evidently leaves out what is missing."""
-    return pd.DataFrame({name: values.reset_index(drop=True) for name, values in columns.items()})
+    """Columns of unequal length side by side; Evidently leaves out what is missing.
+
+    It writes words into a script of the page as they are: a `<` there could end the script.
+    """
+    found = {name: values.reset_index(drop=True) for name, values in columns.items()}
+    return pd.DataFrame(found).replace("<", LESS, regex=True)
 
 
 def register(settings: Drift) -> None:

@@ -12,7 +12,8 @@ MORE = "pre { white-space: pre-wrap } section { border-top: 2px solid #d8dde5; m
 def page(stories: list[Story], about: str) -> str:
     """The page as HTML that needs no other file."""
     lines = "".join(
-        f'<tr><td><a href="#{it.name}">{it.name}</a><td>{html.escape(it.scenario.title)}'
+        f'<tr><td><a href="#{html.escape(it.name)}">{html.escape(it.name)}</a>'
+        f"<td>{html.escape(it.scenario.title)}"
         f"<td>{it.about['requests']:,}<td>{len(it.about['failed'])}"
         f"<td{' class=bad>not as expected' if it.wrong else '>as expected'}"
         for it in stories
@@ -29,14 +30,15 @@ def page(stories: list[Story], about: str) -> str:
 def section(story: Story) -> str:
     """A scenario."""
     rows = "".join(
-        f"<tr><td>{name}<td>{html.escape(expected(story, name))}"
+        f"<tr><td>{html.escape(name)}<td>{html.escape(expected(story, name))}"
         f"<td{marked(story, name)}>{html.escape(value)}"
         for name, value in story.seen.items()
     )
     events = "".join(f"<tr><td>{when:.1f}<td>{html.escape(text)}" for when, text in story.events)
     return (
-        f'<section id="{story.name}"><h2>{story.name}: {html.escape(story.scenario.title)}</h2>'
-        f'<img alt="{story.name}, day by day" src="{embedded(picture(story))}">'
+        f'<section id="{html.escape(story.name)}"><h2>{html.escape(story.name)}:'
+        f" {html.escape(story.scenario.title)}</h2>"
+        f'<img alt="{html.escape(story.name)}, day by day" src="{embedded(picture(story))}">'
         f"<table><tr><th>what<th>expected<th>seen{rows}</table>"
         f"<h3>What happened</h3><table><tr><th>day<th>event{events}</table></section>"
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import ProjectError
+from ..card import as_code, as_words
 from ..sources import checksum
 from . import evidence
 
@@ -45,13 +46,15 @@ def cite(source: str | Path) -> str:
 
 
 def said(text: Any, *sources: str | Path) -> str:
-    """A statement on one line, with its sources."""
-    return f"- {' '.join(str(text).split())} [{'; '.join(map(cite, sources))}]"
+    """A statement on one line, with its sources; what is no code in it is words, not markup."""
+    parts = re.split(f"({CODE.pattern})", " ".join(str(text).split()))
+    words = "".join(part if CODE.fullmatch(part) else as_words(part) for part in parts)
+    return f"- {words} [{'; '.join(map(cite, sources))}]"
 
 
 def named(names: Iterable[Any]) -> str:
     """Names of columns, files or versions, as code."""
-    return ", ".join(f"`{name}`" for name in names)
+    return ", ".join(map(as_code, names))
 
 
 def toml(name: str) -> dict[str, Any]:
