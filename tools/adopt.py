@@ -41,6 +41,7 @@ class Asked:
     forge: str = ""
     format: bool = False
     trial: bool = False
+    yes: bool = False
 
 
 def options(arguments: list[str] | None = None) -> Asked:
@@ -61,9 +62,14 @@ def options(arguments: list[str] | None = None) -> Asked:
     parser.add_argument(
         "--try", dest="trial", action="store_true", help="first run what CI would run"
     )
+    parser.add_argument(
+        "--yes",
+        action="store_true",
+        help="agree to running tools, and with --try tests, on this code",
+    )
     it = parser.parse_args(arguments)
     names = " ".join(it.capabilities)
-    return Asked(it.folder, names, it.level, it.branch, it.ci, it.format, it.trial)
+    return Asked(it.folder, names, it.level, it.branch, it.ci, it.format, it.trial, it.yes)
 
 
 def refuse_branch(theirs: Theirs, branch: str) -> None:
@@ -73,6 +79,27 @@ def refuse_branch(theirs: Theirs, branch: str) -> None:
         raise Refused(f"{branch}: there is such a branch: {way}")
     if not answer(theirs.top, "check-ref-format", "--branch", branch):
         raise Refused(f"{branch!r}: no name for a branch")
+
+
+HOOKS_RUN = (
+    "repo.vcs runs the hooks once on this code; pylint and flake8 load the plugins, and pylint the "
+    "init-hook, that its configuration names"
+)
+TRIAL_RUNS = "TRY=yes installs its requirements, builds its package and runs its tests"
+
+
+def agree(asked: Asked, actions: list[str]) -> None:
+    """Ask before anything that can run their code.  Refused without a yes, with nothing changed."""
+    if asked.yes or not actions:
+        return
+    said = "; ".join(actions)
+    if not sys.stdin.isatty():
+        way = "if you trust this repository, YES=yes (--yes); if not, leave that out"
+        raise Refused(f"{said}: {way}")
+    print(f"{said}.  All of that can run code of this repository.", file=sys.stderr)
+    print("Run it? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Refused("not agreed: nothing is run, and nothing is changed")
 
 
 def blocked(copy: Copy, names: list[str]) -> dict[str, str]:
@@ -100,7 +127,6 @@ class Adoption:
         self.forge = forge_of(asked.forge, copy.theirs.remote, self.facts)
         self.record = record_of(self.facts)
         self.offers = offers(self.facts, self.forge[0])
-        self.base = based(self.record, copy.theirs.prefix)
 
     def names(self) -> list[str]:
         """What is asked for and what was adopted before, in the order of the levels."""
@@ -110,8 +136,10 @@ class Adoption:
 
     def merged(self, answers: Answers) -> Merge:
         """What our files for these answers change in theirs."""
-        ours = render(answers, origin(), self.facts.prefix)
-        return merge(ours, self.base, self.copy.blob, blocked(self.copy, list(ours)))
+        ours, base = render(answers, origin(), self.facts.prefix), based(
+            self.record, self.facts.prefix
+        )
+        return merge(ours, base, self.copy.blob, blocked(self.copy, list(ours)))
 
     def hooks(self, answers: Answers, found: Merge) -> str:
         """The hooks that come, a line each: of ours those which theirs do not do already."""
@@ -133,7 +161,10 @@ class Adoption:
         if set(found.changed) <= {self.facts.prefix + RECORD}:
             return Result(found)
         result, extra = Result(found), {}
-        if hooks := self.hooks(answers, found):
+        hooks = self.hooks(answers, found)
+        asked = self.asked.trial and "tests" in answers["jobs"].split()
+        agree(self.asked, [HOOKS_RUN] * bool(hooks) + [TRIAL_RUNS] * asked)
+        if hooks:
             self.copy.stage(found.changed)
             findings = first_run(self.copy, hooks, found.changed, self.asked.format)
             answers |= excuses(findings)
@@ -146,20 +177,21 @@ class Adoption:
             extra[REVISIONS] = lines + f"# {STYLE.splitlines()[0]}\n{result.style}\n".encode()
         result.merge.changed |= extra
         self.copy.stage(result.merge.changed)
-        commit = self.copy.commit(message(names, result.merge))
-        asked = self.asked.trial and "tests" in answers["jobs"].split()
-        return replace(result, commit=commit, trial=tried(self.copy, answers) if asked else "")
+        untried = [] if asked else [it for it in ("tests",) if it in answers["jobs"].split()]
+        commit = self.copy.commit(message(names, result.merge, untried))
+        trial = tried(self.copy, answers) if asked else ""
+        return replace(result, commit=commit, trial=trial, untried=untried)
 
 
 STYLE = "Format the code\n\nWhat the adopted hooks change in every file, and nothing else."
 
 
-def message(names: list[str], found: Merge) -> str:
-    """The words of the commit: what came, what was left alone and why."""
+def message(names: list[str], found: Merge, untried: list[str]) -> str:
+    """The words of the commit: what came, what was left alone and why, and what was not tried."""
     rows = [f"- {name}: {why}" for name, why in found.alone.items()]
-    return "\n".join(
-        [f"Adopt {', '.join(names)}", *(["", "Left alone:", *rows] if rows else []), ""]
-    )
+    notes = ["", "Left alone:", *rows] if rows else []
+    notes += ["", *(f"Not tried: the job {name}." for name in untried)] if untried else []
+    return "\n".join([f"Adopt {', '.join(names)}", *notes, ""])
 
 
 def adopt(asked: Asked) -> str:

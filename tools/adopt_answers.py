@@ -7,11 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from adopt_facts import Facts
-from adopt_git import Copy, Refused, git
+from adopt_git import Copy, Refused
 from adopt_install import install, installable
 from adopt_merge import RECORD
 from adopt_python import python_of
-from adopt_render import INSIDE, Answers
+from adopt_render import INSIDE, Answers, known, refuse_code
 from adopt_style import called_length, formatter, line_length, linter
 
 # What comes where they pin no version, or one that is older than the second number.
@@ -34,7 +34,6 @@ SETTLED = {
     + ("formatter_version", "linter_version", "formatter_settings", "linter_settings"),
     "ci.tests": ("python_version", "tests", "source", "submodules", "history", "pytest_table"),
 }
-PLAIN = re.compile(r"[\w./@+-]*")
 
 
 def record_of(facts: Facts) -> dict[str, Any]:
@@ -46,7 +45,10 @@ def record_of(facts: Facts) -> dict[str, Any]:
         return {}
     if {"maturity_level", "framework"} <= set(answers):
         raise Refused(f"{RECORD}: made by this template: in the project, make climb LEVEL=n")
-    return record if record.get("directory") == INSIDE else {}
+    if record.get("directory") != INSIDE:
+        return {}
+    refuse_code(known(record), RECORD)
+    return dict(record)
 
 
 def forge_of(asked: str, remote: str, facts: Facts) -> tuple[str, str]:
@@ -87,11 +89,7 @@ def answered(copy: Copy, facts: Facts, forge: str, names: list[str], before: Ans
         settled = SETTLED.get(capability, ())
         answers |= {name: before[name] for name in settled if name in before}
     answers["jobs"] = " ".join(jobs(facts, names, before))
-    for name in ("folder", "branch", "tests", "source"):
-        if not PLAIN.fullmatch(answers[name]):
-            raise Refused(
-                f"{answers[name]!r}: {name} with signs that a CI file cannot hold as they are"
-            )
+    refuse_code(answers, "CI")
     return answers
 
 
@@ -145,6 +143,10 @@ def version(facts: Facts, name: str) -> str:
 
 def ignored(copy: Copy, facts: Facts) -> list[str]:
     """The patterns to leave out of git which hide no file that is committed."""
-    at = copy.root / facts.prefix
-    listed = ("ls-files", "--cached", "--ignored", "-z")
-    return [it for it in IGNORED.split() if it[0] == "!" or not git(at, *listed, f"--exclude={it}")]
+    listed = ["ls-files", "--cached", "--ignored", "-z"]
+    below = ["--", facts.prefix] if facts.prefix else []
+    return [
+        it
+        for it in IGNORED.split()
+        if it[0] == "!" or not copy.git(*listed, f"--exclude={it}", *below)
+    ]

@@ -127,7 +127,9 @@ class Facts:
         """The notebooks that keep what their cells have printed or drawn."""
         paths = ((it, self.root / self.prefix / it) for it in self.notebooks)
         return [
-            it for it, path in paths if path.is_file() and b'"output_type"' in path.read_bytes()
+            it
+            for it, path in paths
+            if path.is_file() and not path.is_symlink() and b'"output_type"' in path.read_bytes()
         ]
 
     # ---- Tests

@@ -74,7 +74,7 @@ def installable(facts: Facts) -> bool:
 def requirements(facts: Facts) -> list[str]:
     """The files of requirements that the tests need: the main one, and those for tests or work."""
     found = [name for name in facts.files if LOCAL.search(name) and name.endswith(".txt")]
-    found = [name for name in found if name.count("/") <= 1]
+    found = [name for name in found if name.count("/") <= 1 and re.fullmatch(r"[\w./ -]+", name)]
     main = [name for name in found if name in ("requirements.txt", "requirements/base.txt")]
     own = [name for name in found if set(re.split(r"[/_.-]", name)) & {*TESTING}]
     if installable(facts) and any(name.startswith("requirements") for name in main):
@@ -104,7 +104,7 @@ def setup_extras(text: str) -> set[str]:
     """The names of extras in setup.py, where they are written out."""
     try:
         nodes = list(ast.walk(ast.parse(text)))
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return set()
     given = [it.value for it in nodes if isinstance(it, ast.keyword) and it.arg == "extras_require"]
     named = {it.id for it in given if isinstance(it, ast.Name)}

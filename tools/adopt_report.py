@@ -21,6 +21,7 @@ class Result:
     style: str = ""
     commit: str = ""
     trial: str = ""
+    untried: list[str] = field(default_factory=list)
 
 
 def table(rows: list[tuple[str, str]]) -> str:
@@ -95,9 +96,12 @@ def told(result: Result, copy: Copy, found: dict[str, Offer]) -> list[str]:
         parts.append(f"First run of the hooks, {done}:\n" + table(rows))
     if any(name.endswith(BASELINE) for name in changed):
         parts.append(f"{BASELINE}: what pylint finds today; CI lets it only become less.")
+    if result.untried:
+        jobs = ", ".join(result.untried)
+        parts.append(f"Not tried: the job {jobs}.  TRY=yes (--try) runs it before anything comes.")
     if result.trial:
         parts.append(f"What CI will run, run here: {result.trial}")
-    if waiting := copy.theirs.uncommitted:
+    if waiting := copy.uncommitted:
         parts.append(f"Not committed, so not read, and left as they are: {len(waiting)} files.")
     return parts
 
