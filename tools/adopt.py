@@ -12,14 +12,16 @@ import os
 import re
 import sys
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 from adopt_answers import answered, forge_of, record_of
+from adopt_ci import find_statuses, find_test_runners, required
 from adopt_facts import Facts
 from adopt_git import Copy, Refused, Theirs, answer, copied, opened
 from adopt_hooks import EXCUSED, excuses, first_run, formatted, recorded
 from adopt_join import HOOK, HOOKS
-from adopt_merge import RECORD, Merge, done_by, merge
+from adopt_merge import RECORD, Merge, done_by, merge, place
 from adopt_offers import chosen, offers
 from adopt_render import Answers, based, known, origin, render
 from adopt_report import Result, ending, listed, nothing, read, told
@@ -27,6 +29,7 @@ from adopt_trial import tried
 
 BRANCH = "mlops-adopt"
 FOLDER, FILES = "040000", ("100644", "100755")  # the modes of git
+WORKFLOWS = ".github/workflows/"
 REVISIONS = ".git-blame-ignore-revs"
 
 
@@ -136,10 +139,22 @@ class Adoption:
 
     def merged(self, answers: Answers) -> Merge:
         """What our files for these answers change in theirs."""
-        ours, base = render(answers, origin(), self.facts.prefix), based(
-            self.record, self.facts.prefix
-        )
-        return merge(ours, base, self.copy.blob, blocked(self.copy, list(ours)))
+        base = based(self.record, self.facts.prefix)
+        answers["required_checks"] = ""
+        for _ in range(2):  # the branch rules name what the workflows report, once those are known
+            ours = render(answers, origin(), self.facts.prefix)
+            found = merge(ours, base, self.copy.blob, blocked(self.copy, list(ours)))
+            answers["required_checks"] = required(self.statuses(found, answers["branch"]))
+        return found
+
+    def statuses(self, found: Merge, branch: str) -> list[str]:
+        """The checks that the workflows, theirs and ours, report on each pull request."""
+        texts = {name: it for name, it in self.facts.pipelines.items() if WORKFLOWS in name}
+        texts |= {name: it.decode() for name, it in found.changed.items() if WORKFLOWS in name}
+        own = place(f"{WORKFLOWS}ci.yml", self.facts.prefix, "*")
+        come = known(self.record).get("jobs") or set(texts) - set(self.facts.pipelines)
+        ours = {name: it for name, it in texts.items() if come and fnmatch(name, own)}
+        return find_statuses(ours, branch) or find_statuses(texts, branch)
 
     def hooks(self, answers: Answers, found: Merge) -> str:
         """The hooks that come, a line each: of ours those which theirs do not do already."""
@@ -177,7 +192,17 @@ class Adoption:
             extra[REVISIONS] = lines + f"# {STYLE.splitlines()[0]}\n{result.style}\n".encode()
         result.merge.changed |= extra
         self.copy.stage(result.merge.changed)
-        untried = [] if asked else [it for it in ("tests",) if it in answers["jobs"].split()]
+        untried = [f"the job {it}" for it in answers["jobs"].split() if it == "tests" and not asked]
+        untried += [
+            f"{it}: your hook needs tools that CI's job of hooks does not have: it is skipped"
+            for it in answers["unready_hooks"].split(",")
+            if it and "hooks" in answers["jobs"].split()
+        ]
+        untried += [
+            f"no job for tests comes: {it} runs them already"
+            for it in find_test_runners(self.facts)[:1]
+            if "ci.tests" in names and "tests" not in answers["jobs"].split()
+        ]
         commit = self.copy.commit(message(names, result.merge, untried))
         trial = tried(self.copy, answers) if asked else ""
         return replace(result, commit=commit, trial=trial, untried=untried)
@@ -190,7 +215,7 @@ def message(names: list[str], found: Merge, untried: list[str]) -> str:
     """The words of the commit: what came, what was left alone and why, and what was not tried."""
     rows = [f"- {name}: {why}" for name, why in found.alone.items()]
     notes = ["", "Left alone:", *rows] if rows else []
-    notes += ["", *(f"Not tried: the job {name}." for name in untried)] if untried else []
+    notes += ["", *(f"Not tried: {it}." for it in untried)] if untried else []
     return "\n".join([f"Adopt {', '.join(names)}", *notes, ""])
 
 

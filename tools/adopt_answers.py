@@ -6,9 +6,11 @@ import sys
 from typing import Any
 from urllib.parse import urlsplit
 
+from adopt_ci import find_test_runners, find_unready_hooks
 from adopt_facts import Facts
 from adopt_git import Copy, Refused
 from adopt_install import install, installable
+from adopt_join import HOOKS
 from adopt_merge import RECORD
 from adopt_python import python_of
 from adopt_render import INSIDE, Answers, known, refuse_code
@@ -82,6 +84,9 @@ def answered(copy: Copy, facts: Facts, forge: str, names: list[str], before: Ans
         "notebooks": "strip" if facts.notebooks and not facts.shown else "keep",
         "python_version": python_of(facts)[0],
         "hooks_python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "unready_hooks": ",".join(find_unready_hooks(facts.text(HOOKS, top=True))),
+        "pipeline": "yes" if ".gitlab-ci.yml" in facts.everything else "no",
+        "required_checks": "",
         **tested(facts),
         **styled(facts),
     }
@@ -89,6 +94,8 @@ def answered(copy: Copy, facts: Facts, forge: str, names: list[str], before: Ans
         settled = SETTLED.get(capability, ())
         answers |= {name: before[name] for name in settled if name in before}
     answers["jobs"] = " ".join(jobs(facts, names, before))
+    if answers["jobs"]:
+        answers["pipeline"] = "yes"
     refuse_code(answers, "CI")
     return answers
 
@@ -97,7 +104,7 @@ def jobs(facts: Facts, names: list[str], before: dict[str, str]) -> list[str]:
     """The jobs of CI: hooks where we bring them, tests where CI runs none yet."""
     if "ci.tests" not in names:
         return []
-    own = "tests" in before.get("jobs", "").split() or not facts.tested_by()
+    own = "tests" in before.get("jobs", "").split() or not find_test_runners(facts)
     return ["hooks"] * ("repo.vcs" in names) + ["tests"] * own
 
 
@@ -107,7 +114,22 @@ def tested(facts: Facts) -> dict[str, str]:
     tests = "" if "testpaths" in settings else facts.test_folder
     source = "src" if facts.layout == "src layout" and not installable(facts) else ""
     table = bool(facts.pyproject and not facts.pytest_settings and (tests or source))
-    return {"tests": tests, "source": source, "pytest_table": "yes" if table else "no"}
+    scripts = [it for it in facts.uncallable if not tests or it.startswith(f"{tests}/")]
+    arguments = [f"--ignore={it}" for it in scripts]
+    if "--doctest" in settings and not tests and "testpaths" not in settings:
+        arguments = [*outermost(facts.test_files), *arguments]
+    return {
+        "tests": tests,
+        "source": source,
+        "pytest_table": "yes" if table else "no",
+        "arguments": " ".join(arguments),
+    }
+
+
+def outermost(files: list[str]) -> list[str]:
+    """The folders that hold the files with tests, none inside another; the file itself at the top."""
+    folders = {name.rpartition("/")[0] or name for name in files}
+    return sorted(it for it in folders if not any(it.startswith(f"{other}/") for other in folders))
 
 
 def styled(facts: Facts) -> dict[str, str]:

@@ -85,6 +85,7 @@ SHAPES = {
     "capabilities": r"[a-z. ]*",
     "jobs": r"[a-z ]*",
     **dict.fromkeys(("folder", "branch", "tests", "source"), r"[\w./@+-]*"),
+    "arguments": r"[\w./@+ =-]*",
     **dict.fromkeys(("python_version", "hooks_python"), r"3\.\d+"),
     **dict.fromkeys(("formatter_version", "linter_version"), r"\d[\w.]*"),
     "line_length": r"\d+",

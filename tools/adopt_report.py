@@ -96,9 +96,7 @@ def told(result: Result, copy: Copy, found: dict[str, Offer]) -> list[str]:
         parts.append(f"First run of the hooks, {done}:\n" + table(rows))
     if any(name.endswith(BASELINE) for name in changed):
         parts.append(f"{BASELINE}: what pylint finds today; CI lets it only become less.")
-    if result.untried:
-        jobs = ", ".join(result.untried)
-        parts.append(f"Not tried: the job {jobs}.  TRY=yes (--try) runs it before anything comes.")
+    parts += [f"Not tried: {it}." for it in result.untried]
     if result.trial:
         parts.append(f"What CI will run, run here: {result.trial}")
     if waiting := copy.uncommitted:

@@ -13,7 +13,10 @@ def commands(answers: dict[str, str]) -> list[str]:
     own = answers["pytest_table"] == "no"
     before = f"PYTHONPATH={answers['source']} " if answers["source"] and own else ""
     after = f" {answers['tests']}" if answers["tests"] and own else ""
-    return [answers["install"], f"{before}.venv/bin/python -m pytest{after}"]
+    return [
+        answers["install"],
+        f"{before}.venv/bin/python -m pytest{after} {answers['arguments']}".rstrip(),
+    ]
 
 
 def here(python: str) -> str:
