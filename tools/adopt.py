@@ -192,31 +192,41 @@ class Adoption:
             extra[REVISIONS] = lines + f"# {STYLE.splitlines()[0]}\n{result.style}\n".encode()
         result.merge.changed |= extra
         self.copy.stage(result.merge.changed)
-        untried = [f"the job {it}" for it in answers["jobs"].split() if it == "tests" and not asked]
-        untried += [
-            f"{it}: your hook needs tools that CI's job of hooks does not have: it is skipped"
-            for it in answers["unready_hooks"].split(",")
-            if it and "hooks" in answers["jobs"].split()
-        ]
-        untried += [
-            f"no job for tests comes: {it} runs them already"
-            for it in find_test_runners(self.facts)[:1]
-            if "ci.tests" in names and "tests" not in answers["jobs"].split()
-        ]
-        commit = self.copy.commit(message(names, result.merge, untried))
+        notes = self.notes(names, answers, asked)
+        commit = self.copy.commit(message(names, result.merge, notes))
         trial = tried(self.copy, answers) if asked else ""
-        return replace(result, commit=commit, trial=trial, untried=untried)
+        return replace(result, commit=commit, trial=trial, notes=notes)
+
+    def notes(self, names: list[str], answers: Answers, is_tried: bool) -> list[str]:
+        """What the commit and the answer say of the jobs of CI: not tried, skipped, not needed."""
+        jobs, found = answers["jobs"].split(), find_test_runners(self.facts)
+        unready, scripts = answers["unready_hooks"], ", ".join(self.facts.uncallable)
+        rows = {
+            "Not tried: the job tests.  TRY=yes (--try) runs it first.": "tests" in jobs
+            and not is_tried,
+            f"No job for tests comes: {', '.join(found)} runs them.": "ci.tests" in names
+            and "tests" not in jobs,
+            f"Skipped in the job hooks, which does not have what they need: {unready}.": bool(
+                unready
+            )
+            and "hooks" in jobs,
+            f"Not run: {scripts}: the functions need arguments that no fixture gives.": bool(
+                scripts
+            )
+            and "tests" in jobs,
+        }
+        return [text for text, is_so in rows.items() if is_so]
 
 
 STYLE = "Format the code\n\nWhat the adopted hooks change in every file, and nothing else."
 
 
-def message(names: list[str], found: Merge, untried: list[str]) -> str:
+def message(names: list[str], found: Merge, notes: list[str]) -> str:
     """The words of the commit: what came, what was left alone and why, and what was not tried."""
     rows = [f"- {name}: {why}" for name, why in found.alone.items()]
-    notes = ["", "Left alone:", *rows] if rows else []
-    notes += ["", *(f"Not tried: {it}." for it in untried)] if untried else []
-    return "\n".join([f"Adopt {', '.join(names)}", *notes, ""])
+    left = ["", "Left alone:", *rows] if rows else []
+    left += ["", *notes] if notes else []
+    return "\n".join([f"Adopt {', '.join(names)}", *left, ""])
 
 
 def adopt(asked: Asked) -> str:

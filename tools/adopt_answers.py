@@ -14,16 +14,16 @@ from adopt_join import HOOKS
 from adopt_merge import RECORD
 from adopt_python import python_of
 from adopt_render import INSIDE, Answers, known, refuse_code
-from adopt_style import called_length, formatter, line_length, linter
+from adopt_style import called_length, find_pins, formatter, line_length, linter, linting
 
 # What comes where they pin no version, or one that is older than the second number.
 VERSIONS = {
-    "black": ("26.10.1", 23),
+    "black": ("26.10.1", 22),
     "pylint": ("4.1.4", 3),
     "ruff": ("0.17.6", 0),
     "yapf": ("0.43.0", 0),
     "autopep8": ("2.3.2", 2),
-    "flake8": ("7.5.0", 6),
+    "flake8": ("7.5.0", 5),
 }
 OWN_LENGTH, BLACKS_LENGTH = "100", "88"
 IGNORED = """.env .env.* !.env.example *.pem *.key __pycache__/ *.py[cod] *.egg-info/ .venv/ build/
@@ -33,8 +33,10 @@ dist/ .ipynb_checkpoints/ .mypy_cache/ .pytest_cache/ .coverage mlruns/ mlartifa
 SETTLED = {
     "repo.hygiene": ("ignored",),
     "repo.vcs": ("formatter", "linter", "line_length", "notebooks", "hooks_python")
-    + ("formatter_version", "linter_version", "formatter_settings", "linter_settings"),
-    "ci.tests": ("python_version", "tests", "source", "submodules", "history", "pytest_table"),
+    + ("formatter_version", "linter_version", "formatter_settings", "linter_settings")
+    + ("linter_plugins", "linter_args", "linter_files"),
+    "ci.tests": ("python_version", "tests", "source", "submodules", "history", "pytest_table")
+    + ("arguments",),
 }
 
 
@@ -139,28 +141,26 @@ def styled(facts: Facts) -> dict[str, str]:
     length, settings = line_length(facts)[0] or usual, "table" if here else "args"
     if theirs == "black" and "black" not in facts.tools:
         length, settings = called_length(facts) or usual, "args"
-    elif theirs:
+    elif theirs or lints == "ruff":
         settings = "theirs"
+    comes = theirs or ("theirs" if lints == "ruff" else "black")  # beside ruff no second tool
     return {
-        "formatter": theirs or "black",
+        "formatter": comes,
         "formatter_version": version(facts, theirs or "black"),
         "formatter_settings": settings,
         "linter": lints or "pylint",
         "linter_version": version(facts, lints or "pylint"),
         "linter_settings": "theirs" if lints else "table" if here else "file",
         "line_length": length,
+        **linting(facts, lints),
     }
 
 
 def version(facts: Facts, name: str) -> str:
     """The version of a tool: theirs where one is pinned that the hooks can use, else ours."""
     ours, oldest = VERSIONS[name]
-    texts = [
-        facts.text(it) for it in facts.files if it.endswith((".lock", ".txt")) and "/" not in it
-    ]
-    locked = re.compile(rf'^name = "{name}"\nversion = "([\d.]+)"|^{name}==([\d.]+)', re.MULTILINE)
-    found = [one or other for text in texts for one, other in locked.findall(text)]
-    return found[0] if found and int(found[0].split(".")[0]) >= oldest else ours
+    pins = [it for it in find_pins(facts, name) if int(it.split(".")[0]) >= oldest]
+    return pins[0] if pins else ours
 
 
 def ignored(copy: Copy, facts: Facts) -> list[str]:

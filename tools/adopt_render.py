@@ -89,6 +89,10 @@ SHAPES = {
     **dict.fromkeys(("python_version", "hooks_python"), r"3\.\d+"),
     **dict.fromkeys(("formatter_version", "linter_version"), r"\d[\w.]*"),
     "line_length": r"\d+",
+    "linter_plugins": r"[\w., =-]*(?:\[[\w,]+\][\w., =-]*)*",
+    "linter_args": r"(?:'[\w.,:/*=-]+'(?:, )?)*",
+    "linter_files": r"[^']*",
+    "unready_hooks": r"[\w.,-]*",
     **dict.fromkeys(EXCUSED.values(), "[^']*"),
 }
 
