@@ -53,6 +53,7 @@ def called(facts: Facts, commands: str) -> Iterator[str]:
     for words in re.findall(r"\bmake\b([^\n|&]*)", commands):
         targets = [it for it in words.split() if re.fullmatch(r"[\w.-]+", it) and it[0] != "-"]
         yield from (rule(either(facts, "Makefile"), it) for it in targets)
+    commands = re.sub("[\"']", " ", commands)
     for words in re.findall(rf"\b(?:{TASKS})\b([^\n|&]*)", commands):
         yield from (text for name, text in tasks(facts).items() if name in words.split())
         justfile = either(facts, "justfile") or either(facts, "Justfile")
@@ -103,7 +104,7 @@ def find_statuses(workflows: Mapping[str, str], branch: str) -> list[str]:
     for text in workflows.values():
         config = loaded(text)
         if on_every_pull_request(config, branch):
-            found += [it for it in reported(config, workflows) if it not in found]
+            found += reported(config, workflows)
     return [
         it for it in found if it.isprintable() and not re.search(r"\[[\[%#]|[\]%]\]|\$\{\{", it)
     ]

@@ -25,7 +25,11 @@ Table = dict[str, Any]
 
 PYTESTS = re.compile(r"pytest|unittest|^class Test|^\s+(?:async )?def test", re.MULTILINE)
 SIGNATURE = re.compile(r"^(?:async )?def test\w*\(([^)]*)\)", re.MULTILINE)
-FIXTURES = {"tmp_path", "tmpdir", "capsys", "capfd", "caplog", "monkeypatch", "request", "recwarn"}
+FIXTURES = set(
+    "tmp_path tmp_path_factory tmpdir tmpdir_factory capsys capsysbinary capfd capfdbinary caplog"
+    " monkeypatch request recwarn pytestconfig cache record_property testdir pytester mocker"
+    " benchmark httpserver requests_mock datadir shared_datadir snapshot freezer faker httpx_mock".split()
+)
 
 
 def only_with_arguments(text: str) -> bool:

@@ -7,7 +7,7 @@ from shlex import quote
 
 from adopt_facts import Facts, Table
 
-TESTING = ("test", "tests", "testing", "dev", "develop", "development", "ci")
+TESTING = ("test", "tests", "testing", "unittest", "pytest", "dev", "develop", "development", "ci")
 FRESH = "uv venv --quiet"
 ACTIVE = "VIRTUAL_ENV=$PWD/.venv"
 # What is declared may bring pytest, or may not: only the environment knows.
@@ -148,16 +148,7 @@ def extras(facts: Facts) -> list[str]:
     if facts.setup.has_section("options.extras_require"):
         found |= set(facts.setup.options("options.extras_require"))
     found |= setup_extras(facts.text("setup.py"))
-    return [it for name in TESTING for it in sorted(found) if it.lower() in names_of(name)]
-
-
-def names_of(name: str) -> set[str]:
-    """Return the usual spellings of a name for test requirements."""
-    return {name, f"{name}-all", f"{name}_all", f"all-{name}", f"all_{name}"} | (
-        {"unittest", "unit-tests", "pytest", "test-extras", "test_extras"}
-        if name == "test"
-        else set()
-    )
+    return [name for name in TESTING if name in found]
 
 
 def setup_extras(text: str) -> set[str]:

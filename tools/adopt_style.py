@@ -86,7 +86,7 @@ OPTIONS = re.compile(
     r"|per-file-ignores|exclude|extend-exclude|max-doc-length|config)"
 )
 PLUGIN = re.compile(
-    r"(?<![\w-])((?:flake8-[a-z0-9-]+|pep8-naming|darglint|pydoclint|dlint|hacking)"
+    r"(?<![\w-])((?:flake8-[a-z][a-z0-9-]*|pep8-naming|darglint|pydoclint|dlint|hacking)"
     r"(?:\[[\w,]+\])?(?:==[\w.]+)?)(?![\w-])"
 )
 
