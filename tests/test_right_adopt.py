@@ -267,12 +267,15 @@ REPORTED = ["lint", "Unit on linux", "Unit on mac", "plain (3.10, true)", "share
 
 def test_branch_rules_require_what_the_workflows_report(tmp_path: Path) -> None:
     """Without a job of ours the rules name their jobs; with paths only, or no workflow, none."""
-    files = {".github/workflows/a.yml": WORKFLOW, ".github/workflows/inner.yml": INNER}
+    files: dict[str, str] = {
+        ".github/workflows/a.yml": WORKFLOW,
+        ".github/workflows/inner.yml": INNER,
+    }
     assert find_statuses(files, "main") == REPORTED
     limited = WORKFLOW.replace("branches: [main]", "paths: [docs]")
     assert find_statuses(files | {".github/workflows/a.yml": limited}, "main") == []
     assert find_statuses(files, "develop") == []
-    repository = made(tmp_path / "calc", SHAPES["poetry"] | files)
+    repository = made(tmp_path / "calc", {**SHAPES["poetry"], **files})
     adopted(repository, "ci.review")
     assert contexts(repository) == REPORTED
     bare = made(tmp_path / "bare", SHAPES["poetry"])

@@ -24,7 +24,7 @@ INSTALLS = re.compile(
 SAYS = re.compile(r"^\s*(?:- *)?(?:name|description|key|if|id): ")
 GITHUB_APP = 15368  # the id of GitHub Actions, which alone may report these statuses
 NOT_READY = ("system", "script", "unsupported", "unsupported_script", "docker", "docker_image")
-Table = dict[str, Any]
+Table = dict[Any, Any]
 
 
 def find_test_runners(facts: Facts) -> list[str]:
@@ -174,7 +174,8 @@ def titled(title: str, cell: Table) -> str:
     if "matrix." not in title:
         return f"{title} ({', '.join(words.values())})"
     for key, word in words.items():
-        title = re.sub(rf"\$\{{\{{ *matrix\.{re.escape(key)} *\}}\}}", lambda _, it=word: it, title)
+        wanted = rf"\$\{{\{{ *matrix\.{re.escape(key)} *\}}\}}"
+        title = re.sub(wanted, word.replace("\\", r"\\"), title)
     return title
 
 

@@ -226,7 +226,7 @@ def copied(theirs: Theirs) -> Iterator[Copy]:
         root = Path(folder).resolve() / (theirs.top.name or "repository")
         form = answer(theirs.top, "rev-parse", "--show-object-format") or "sha1"
         start = ("init", "--quiet", "--template=", f"--object-format={form}", str(root))
-        git(Path(folder), *start, **ALONE)
+        git(Path(folder), *start, stdin=b"", **ALONE)
         git_folder = root / ".git"
         objects = located(theirs, "objects")
         (git_folder / "objects/info").mkdir(parents=True, exist_ok=True)

@@ -146,7 +146,12 @@ def based(record: dict[str, Any], prefix: str) -> Files:
         try:
             quiet = ("--quiet", "--no-checkout", "--template=")
             network = {"GIT_TERMINAL_PROMPT": "0"} | agent
-            git(Path(folder), "clone", *quiet, "--", origin().template, str(clone), **network)
+            git(
+                Path(folder),
+                *("clone", *quiet, "--", origin().template, str(clone)),
+                stdin=b"",
+                **network,
+            )
             git(clone, "merge-base", "--is-ancestor", commit, "HEAD")
             git(clone, "checkout", "--quiet", commit, "--", INSIDE)
         except Refused as refusal:

@@ -103,8 +103,8 @@ def declarations(facts: Facts) -> str:
         "setup.cfg",
         "tox.ini",
     )
-    kinds += ("environment.yml", "pixi.toml", "noxfile.py")
-    named = [it for it in facts.files if it.endswith(kinds) and it.count("/") <= 1]
+    more = ("environment.yml", "pixi.toml", "noxfile.py")
+    named = [it for it in facts.files if it.endswith(kinds + more) and it.count("/") <= 1]
     return "\n".join([*map(facts.text, named), facts.commands])
 
 
