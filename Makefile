@@ -24,9 +24,9 @@ demo: setup ## in demo/: train, gate, serve, predict, roll back at level 2; the 
 new: setup ## [OUT=folder]: ask the questions and generate a project (default: beside this folder)
 	@$(BIN)/cookiecutter . --output-dir "$(OUT)"
 
-adopt: setup ## REPO=folder [CAPABILITIES="…" | LEVEL=n] [CI=…] [BRANCH=…] [FORMAT=yes] [TRY=yes]: hooks and CI for a repository of yours
+adopt: setup ## REPO=folder [CAPABILITIES="…" | LEVEL=n] [CI=…] [BRANCH=…] [FORMAT=yes] [TRY=yes] [YES=yes]: hooks and CI for a repository of yours
 	@PYTHONPATH="$(CURDIR)" $(BIN)/python tools/adopt.py "$${REPO:?name the repository: REPO=folder}" $(CAPABILITIES) \
-	$(if $(LEVEL),--level $(LEVEL)) $(if $(CI),--ci $(CI)) $(if $(BRANCH),--branch "$$BRANCH") $(if $(FORMAT),--format) $(if $(TRY),--try)
+	$(if $(LEVEL),--level $(LEVEL)) $(if $(CI),--ci $(CI)) $(if $(BRANCH),--branch "$$BRANCH") $(if $(FORMAT),--format) $(if $(TRY),--try) $(if $(YES),--yes)
 
 maturity: setup ## REPO=folder [ARGS=--markdown]: the level of any repository, from evidence
 	@$(BIN)/python -B '{{cookiecutter.project_slug}}/tools/maturity.py' "$${REPO:?name the repository: REPO=folder}" $(ARGS)

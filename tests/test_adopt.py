@@ -266,7 +266,8 @@ def test_what_can_be_read_is_not_asked(name: str, layout: str, said: str, tmp_pa
 @pytest.mark.parametrize(
     ("files", "wanted"),
     [
-        ({"pyproject.toml": RUFF}, ("ruff", "ruff", "79")),
+        ({"pyproject.toml": RUFF}, ("", "ruff", "79")),
+        ({"pyproject.toml": RUFF + "[tool.ruff.format]\n"}, ("ruff", "ruff", "79")),
         ({".style.yapf": "[style]\ncolumn_limit = 90\n"}, ("yapf", "", "90")),
         ({"setup.cfg": "[flake8]\nmax-line-length = 99\n"}, ("", "flake8", "99")),
         ({"pyproject.toml": "[tool.black]\nline-length = 77\n"}, ("black", "", "77")),
@@ -274,7 +275,7 @@ def test_what_can_be_read_is_not_asked(name: str, layout: str, said: str, tmp_pa
         ({".editorconfig": "[*.py]\nmax_line_length = 110\n"}, ("", "", "110")),
         ({"README.md": "We like black.\n"}, ("", "", "")),
     ],
-    ids=["ruff", "yapf", "flake8", "black", "make", "editorconfig", "nothing"],
+    ids=["ruff", "ruff format", "yapf", "flake8", "black", "make", "editorconfig", "nothing"],
 )
 def test_style_of_theirs_is_read(files: Shape, wanted: tuple[str, ...], tmp_path: Path) -> None:
     """Formatter, linter and length of lines, wherever they are configured."""

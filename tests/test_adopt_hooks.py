@@ -29,7 +29,7 @@ def merged(repository: Path) -> Path:
 def _theirs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with requirements, adopted whole and merged."""
     repository = made(tmp_path_factory.mktemp("adopted") / "calc", SHAPES["requirements"])
-    said = adopted(repository, "repo.hygiene", "repo.vcs", "ci.tests")
+    said = adopted(repository, "repo.hygiene", "repo.vcs", "ci.tests", "--yes")
     assert re.search(r"^black +would change 1 files$", said, re.MULTILINE), said
     assert re.search(r"^trailing-whitespace +would change 1 files$", said, re.MULTILINE), said
     assert blob(repository, "one.py").decode() == CODE
@@ -88,7 +88,7 @@ def test_formatting_is_a_commit_of_its_own_that_blame_passes_over(tmp_path: Path
     """With FORMAT the code is formatted first; then every hook passes on every file."""
     shape = SHAPES["src, pyproject"] | {"a.yaml": "a: [\n", "tests/data.csv": "a \n1"}
     repository = made(tmp_path / "calc", shape)
-    said = adopted(repository, "repo.vcs", "--format")
+    said = adopted(repository, "repo.vcs", "--format", "--yes")
     listed = ok("git", "log", "--format=%H %s", f"main..{BRANCH}", at=repository)
     (_, ours), (style, title) = (line.split(" ", 1) for line in listed.splitlines())
     assert (ours, title) == ("Adopt repo.vcs", "Format the code")
@@ -106,7 +106,7 @@ def test_formatting_is_a_commit_of_its_own_that_blame_passes_over(tmp_path: Path
 def test_a_formatter_of_theirs_stays_the_only_one(tmp_path: Path) -> None:
     """Ruff formats and lints there: neither black nor pylint comes, and no hook is doubled."""
     repository = made(tmp_path / "calc", SHAPES["ruff, hooks of theirs"])
-    said = adopted(repository, "repo.vcs")
+    said = adopted(repository, "repo.vcs", "--yes")
     assert "ruff by [tool.ruff] in pyproject.toml: stays" in said
     config = blob(repository, ".pre-commit-config.yaml").decode()
     assert config.count("ruff-format,") + config.count("id: ruff-format") == 1
@@ -121,7 +121,7 @@ def test_notebooks_alone_get_hooks(tmp_path: Path) -> None:
     """Without a module the small checks come; outputs that they keep are not stripped."""
     kept = '{"cells": [{"outputs": [{"output_type": "stream"}]}]}\n'
     repository = made(tmp_path / "calc", {"first.ipynb": kept})
-    adopted(repository, "repo.vcs")
+    adopted(repository, "repo.vcs", "--yes")
     assert "nbstripout" not in blob(repository, ".pre-commit-config.yaml").decode()
     assert json.loads(blob(repository, BASELINE)) == {}
     ok("pre-commit", "run", "--all-files", at=merged(repository))
@@ -144,7 +144,7 @@ def test_gitlab_runs_hooks_and_tests(tmp_path: Path) -> None:
     shape = {f"pack/calc/{name}": it for name, it in SHAPES["src, pyproject"].items()}
     remote = "git@gitlab.com:ada/all.git"
     repository = made(tmp_path / "all", shape | {"README.md": "# All\n"}, remote=remote)
-    done = adopt(repository / "pack/calc", "repo.vcs", "ci.tests")
+    done = adopt(repository / "pack/calc", "repo.vcs", "ci.tests", "--yes")
     assert done.returncode == 0, done.stderr
     assert gitlab(merged(repository), "required").results == {"required": "failure"}
     found = gitlab(repository, **HOOKS_CACHE)
@@ -164,7 +164,7 @@ def test_maturity_is_higher_afterwards(tmp_path: Path) -> None:
         return {it["id"]: it["grade"] for it in found}
 
     before = grades()
-    adopted(repository, "repo.hygiene", "repo.vcs", "ci.tests", "ci.review")
+    adopted(repository, "repo.hygiene", "repo.vcs", "ci.tests", "ci.review", "--yes")
     merged(repository)
     after = grades()
     raised = {name: (before[name], grade) for name, grade in after.items() if grade != before[name]}

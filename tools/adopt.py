@@ -12,14 +12,16 @@ import os
 import re
 import sys
 from dataclasses import dataclass, replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 from adopt_answers import answered, forge_of, record_of
+from adopt_ci import find_statuses, find_test_runners, required
 from adopt_facts import Facts
 from adopt_git import Copy, Refused, Theirs, answer, copied, opened
 from adopt_hooks import EXCUSED, excuses, first_run, formatted, recorded
 from adopt_join import HOOK, HOOKS
-from adopt_merge import RECORD, Merge, done_by, merge
+from adopt_merge import RECORD, Merge, done_by, merge, place
 from adopt_offers import chosen, offers
 from adopt_render import Answers, based, known, origin, render
 from adopt_report import Result, ending, listed, nothing, read, told
@@ -27,6 +29,7 @@ from adopt_trial import tried
 
 BRANCH = "mlops-adopt"
 FOLDER, FILES = "040000", ("100644", "100755")  # the modes of git
+WORKFLOWS = ".github/workflows/"
 REVISIONS = ".git-blame-ignore-revs"
 
 
@@ -41,6 +44,7 @@ class Asked:
     forge: str = ""
     format: bool = False
     trial: bool = False
+    yes: bool = False
 
 
 def options(arguments: list[str] | None = None) -> Asked:
@@ -61,9 +65,14 @@ def options(arguments: list[str] | None = None) -> Asked:
     parser.add_argument(
         "--try", dest="trial", action="store_true", help="first run what CI would run"
     )
+    parser.add_argument(
+        "--yes",
+        action="store_true",
+        help="agree to running tools, and with --try tests, on this code",
+    )
     it = parser.parse_args(arguments)
     names = " ".join(it.capabilities)
-    return Asked(it.folder, names, it.level, it.branch, it.ci, it.format, it.trial)
+    return Asked(it.folder, names, it.level, it.branch, it.ci, it.format, it.trial, it.yes)
 
 
 def refuse_branch(theirs: Theirs, branch: str) -> None:
@@ -73,6 +82,27 @@ def refuse_branch(theirs: Theirs, branch: str) -> None:
         raise Refused(f"{branch}: there is such a branch: {way}")
     if not answer(theirs.top, "check-ref-format", "--branch", branch):
         raise Refused(f"{branch!r}: no name for a branch")
+
+
+HOOKS_RUN = (
+    "repo.vcs runs the hooks once on this code; pylint and flake8 load the plugins, and pylint the "
+    "init-hook, that its configuration names"
+)
+TRIAL_RUNS = "TRY=yes installs its requirements, builds its package and runs its tests"
+
+
+def agree(asked: Asked, actions: list[str]) -> None:
+    """Ask before anything that can run their code.  Refused without a yes, with nothing changed."""
+    if asked.yes or not actions:
+        return
+    said = "; ".join(actions)
+    if not sys.stdin.isatty():
+        way = "if you trust this repository, YES=yes (--yes); if not, leave that out"
+        raise Refused(f"{said}: {way}")
+    print(f"{said}.  All of that can run code of this repository.", file=sys.stderr)
+    print("Run it? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Refused("not agreed: nothing is run, and nothing is changed")
 
 
 def blocked(copy: Copy, names: list[str]) -> dict[str, str]:
@@ -100,7 +130,6 @@ class Adoption:
         self.forge = forge_of(asked.forge, copy.theirs.remote, self.facts)
         self.record = record_of(self.facts)
         self.offers = offers(self.facts, self.forge[0])
-        self.base = based(self.record, copy.theirs.prefix)
 
     def names(self) -> list[str]:
         """What is asked for and what was adopted before, in the order of the levels."""
@@ -110,8 +139,22 @@ class Adoption:
 
     def merged(self, answers: Answers) -> Merge:
         """What our files for these answers change in theirs."""
-        ours = render(answers, origin(), self.facts.prefix)
-        return merge(ours, self.base, self.copy.blob, blocked(self.copy, list(ours)))
+        base = based(self.record, self.facts.prefix)
+        answers["required_checks"] = ""
+        for _ in range(2):  # the branch rules name what the workflows report, once those are known
+            ours = render(answers, origin(), self.facts.prefix)
+            found = merge(ours, base, self.copy.blob, blocked(self.copy, list(ours)))
+            answers["required_checks"] = required(self.statuses(found, answers["branch"]))
+        return found
+
+    def statuses(self, found: Merge, branch: str) -> list[str]:
+        """The checks that the workflows, theirs and ours, report on each pull request."""
+        texts = {name: it for name, it in self.facts.pipelines.items() if WORKFLOWS in name}
+        texts |= {name: it.decode() for name, it in found.changed.items() if WORKFLOWS in name}
+        own = place(f"{WORKFLOWS}ci.yml", self.facts.prefix, "*")
+        come = known(self.record).get("jobs") or set(texts) - set(self.facts.pipelines)
+        ours = {name: it for name, it in texts.items() if come and fnmatch(name, own)}
+        return find_statuses(ours, branch) or find_statuses(texts, branch)
 
     def hooks(self, answers: Answers, found: Merge) -> str:
         """The hooks that come, a line each: of ours those which theirs do not do already."""
@@ -133,7 +176,10 @@ class Adoption:
         if set(found.changed) <= {self.facts.prefix + RECORD}:
             return Result(found)
         result, extra = Result(found), {}
-        if hooks := self.hooks(answers, found):
+        hooks = self.hooks(answers, found)
+        asked = self.asked.trial and "tests" in answers["jobs"].split()
+        agree(self.asked, [HOOKS_RUN] * bool(hooks) + [TRIAL_RUNS] * asked)
+        if hooks:
             self.copy.stage(found.changed)
             findings = first_run(self.copy, hooks, found.changed, self.asked.format)
             answers |= excuses(findings)
@@ -146,20 +192,41 @@ class Adoption:
             extra[REVISIONS] = lines + f"# {STYLE.splitlines()[0]}\n{result.style}\n".encode()
         result.merge.changed |= extra
         self.copy.stage(result.merge.changed)
-        commit = self.copy.commit(message(names, result.merge))
-        asked = self.asked.trial and "tests" in answers["jobs"].split()
-        return replace(result, commit=commit, trial=tried(self.copy, answers) if asked else "")
+        notes = self.notes(names, answers, asked)
+        commit = self.copy.commit(message(names, result.merge, notes))
+        trial = tried(self.copy, answers) if asked else ""
+        return replace(result, commit=commit, trial=trial, notes=notes)
+
+    def notes(self, names: list[str], answers: Answers, is_tried: bool) -> list[str]:
+        """What the commit and the answer say of the jobs of CI: not tried, skipped, not needed."""
+        jobs, found = answers["jobs"].split(), find_test_runners(self.facts)
+        unready, scripts = answers["unready_hooks"], ", ".join(self.facts.uncallable)
+        rows = {
+            "Not tried: the job tests.  TRY=yes (--try) runs it first.": "tests" in jobs
+            and not is_tried,
+            f"No job for tests comes: {', '.join(found)} runs them.": "ci.tests" in names
+            and "tests" not in jobs,
+            f"Skipped in the job hooks, which does not have what they need: {unready}.": bool(
+                unready
+            )
+            and "hooks" in jobs,
+            f"Not run: {scripts}: the functions need arguments that no fixture gives.": bool(
+                scripts
+            )
+            and "tests" in jobs,
+        }
+        return [text for text, is_so in rows.items() if is_so]
 
 
 STYLE = "Format the code\n\nWhat the adopted hooks change in every file, and nothing else."
 
 
-def message(names: list[str], found: Merge) -> str:
-    """The words of the commit: what came, what was left alone and why."""
+def message(names: list[str], found: Merge, notes: list[str]) -> str:
+    """The words of the commit: what came, what was left alone and why, and what was not tried."""
     rows = [f"- {name}: {why}" for name, why in found.alone.items()]
-    return "\n".join(
-        [f"Adopt {', '.join(names)}", *(["", "Left alone:", *rows] if rows else []), ""]
-    )
+    left = ["", "Left alone:", *rows] if rows else []
+    left += ["", *notes] if notes else []
+    return "\n".join([f"Adopt {', '.join(names)}", *left, ""])
 
 
 def adopt(asked: Asked) -> str:

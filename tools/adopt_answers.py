@@ -6,22 +6,24 @@ import sys
 from typing import Any
 from urllib.parse import urlsplit
 
+from adopt_ci import find_test_runners, find_unready_hooks
 from adopt_facts import Facts
-from adopt_git import Copy, Refused, git
+from adopt_git import Copy, Refused
 from adopt_install import install, installable
+from adopt_join import HOOKS
 from adopt_merge import RECORD
 from adopt_python import python_of
-from adopt_render import INSIDE, Answers
-from adopt_style import called_length, formatter, line_length, linter
+from adopt_render import INSIDE, Answers, known, refuse_code
+from adopt_style import called_length, find_pins, formatter, line_length, linter, linting
 
 # What comes where they pin no version, or one that is older than the second number.
 VERSIONS = {
-    "black": ("26.10.1", 23),
+    "black": ("26.10.1", 22),
     "pylint": ("4.1.4", 3),
     "ruff": ("0.17.6", 0),
     "yapf": ("0.43.0", 0),
     "autopep8": ("2.3.2", 2),
-    "flake8": ("7.5.0", 6),
+    "flake8": ("7.5.0", 5),
 }
 OWN_LENGTH, BLACKS_LENGTH = "100", "88"
 IGNORED = """.env .env.* !.env.example *.pem *.key __pycache__/ *.py[cod] *.egg-info/ .venv/ build/
@@ -31,10 +33,11 @@ dist/ .ipynb_checkpoints/ .mypy_cache/ .pytest_cache/ .coverage mlruns/ mlartifa
 SETTLED = {
     "repo.hygiene": ("ignored",),
     "repo.vcs": ("formatter", "linter", "line_length", "notebooks", "hooks_python")
-    + ("formatter_version", "linter_version", "formatter_settings", "linter_settings"),
-    "ci.tests": ("python_version", "tests", "source", "submodules", "history", "pytest_table"),
+    + ("formatter_version", "linter_version", "formatter_settings", "linter_settings")
+    + ("linter_plugins", "linter_args", "linter_files"),
+    "ci.tests": ("python_version", "tests", "source", "submodules", "history", "pytest_table")
+    + ("arguments",),
 }
-PLAIN = re.compile(r"[\w./@+-]*")
 
 
 def record_of(facts: Facts) -> dict[str, Any]:
@@ -46,7 +49,10 @@ def record_of(facts: Facts) -> dict[str, Any]:
         return {}
     if {"maturity_level", "framework"} <= set(answers):
         raise Refused(f"{RECORD}: made by this template: in the project, make climb LEVEL=n")
-    return record if record.get("directory") == INSIDE else {}
+    if record.get("directory") != INSIDE:
+        return {}
+    refuse_code(known(record), RECORD)
+    return dict(record)
 
 
 def forge_of(asked: str, remote: str, facts: Facts) -> tuple[str, str]:
@@ -80,6 +86,9 @@ def answered(copy: Copy, facts: Facts, forge: str, names: list[str], before: Ans
         "notebooks": "strip" if facts.notebooks and not facts.shown else "keep",
         "python_version": python_of(facts)[0],
         "hooks_python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "unready_hooks": ",".join(find_unready_hooks(facts.text(HOOKS, top=True))),
+        "pipeline": "yes" if ".gitlab-ci.yml" in facts.everything else "no",
+        "required_checks": "",
         **tested(facts),
         **styled(facts),
     }
@@ -87,11 +96,9 @@ def answered(copy: Copy, facts: Facts, forge: str, names: list[str], before: Ans
         settled = SETTLED.get(capability, ())
         answers |= {name: before[name] for name in settled if name in before}
     answers["jobs"] = " ".join(jobs(facts, names, before))
-    for name in ("folder", "branch", "tests", "source"):
-        if not PLAIN.fullmatch(answers[name]):
-            raise Refused(
-                f"{answers[name]!r}: {name} with signs that a CI file cannot hold as they are"
-            )
+    if answers["jobs"]:
+        answers["pipeline"] = "yes"
+    refuse_code(answers, "CI")
     return answers
 
 
@@ -99,7 +106,7 @@ def jobs(facts: Facts, names: list[str], before: dict[str, str]) -> list[str]:
     """The jobs of CI: hooks where we bring them, tests where CI runs none yet."""
     if "ci.tests" not in names:
         return []
-    own = "tests" in before.get("jobs", "").split() or not facts.tested_by()
+    own = "tests" in before.get("jobs", "").split() or not find_test_runners(facts)
     return ["hooks"] * ("repo.vcs" in names) + ["tests"] * own
 
 
@@ -109,7 +116,22 @@ def tested(facts: Facts) -> dict[str, str]:
     tests = "" if "testpaths" in settings else facts.test_folder
     source = "src" if facts.layout == "src layout" and not installable(facts) else ""
     table = bool(facts.pyproject and not facts.pytest_settings and (tests or source))
-    return {"tests": tests, "source": source, "pytest_table": "yes" if table else "no"}
+    scripts = [it for it in facts.uncallable if not tests or it.startswith(f"{tests}/")]
+    arguments = [f"--ignore={it}" for it in scripts]
+    if "--doctest" in settings and not tests and "testpaths" not in settings:
+        arguments = [*outermost(facts.test_files), *arguments]
+    return {
+        "tests": tests,
+        "source": source,
+        "pytest_table": "yes" if table else "no",
+        "arguments": " ".join(arguments),
+    }
+
+
+def outermost(files: list[str]) -> list[str]:
+    """The folders that hold the files with tests, none inside another; the file itself at the top."""
+    folders = {name.rpartition("/")[0] or name for name in files}
+    return sorted(it for it in folders if not any(it.startswith(f"{other}/") for other in folders))
 
 
 def styled(facts: Facts) -> dict[str, str]:
@@ -119,32 +141,34 @@ def styled(facts: Facts) -> dict[str, str]:
     length, settings = line_length(facts)[0] or usual, "table" if here else "args"
     if theirs == "black" and "black" not in facts.tools:
         length, settings = called_length(facts) or usual, "args"
-    elif theirs:
+    elif theirs or lints == "ruff":
         settings = "theirs"
+    comes = theirs or ("theirs" if lints == "ruff" else "black")  # beside ruff no second tool
     return {
-        "formatter": theirs or "black",
+        "formatter": comes,
         "formatter_version": version(facts, theirs or "black"),
         "formatter_settings": settings,
         "linter": lints or "pylint",
         "linter_version": version(facts, lints or "pylint"),
         "linter_settings": "theirs" if lints else "table" if here else "file",
         "line_length": length,
+        **linting(facts, lints),
     }
 
 
 def version(facts: Facts, name: str) -> str:
     """The version of a tool: theirs where one is pinned that the hooks can use, else ours."""
     ours, oldest = VERSIONS[name]
-    texts = [
-        facts.text(it) for it in facts.files if it.endswith((".lock", ".txt")) and "/" not in it
-    ]
-    locked = re.compile(rf'^name = "{name}"\nversion = "([\d.]+)"|^{name}==([\d.]+)', re.MULTILINE)
-    found = [one or other for text in texts for one, other in locked.findall(text)]
-    return found[0] if found and int(found[0].split(".")[0]) >= oldest else ours
+    pins = [it for it in find_pins(facts, name) if int(it.split(".")[0]) >= oldest]
+    return pins[0] if pins else ours
 
 
 def ignored(copy: Copy, facts: Facts) -> list[str]:
     """The patterns to leave out of git which hide no file that is committed."""
-    at = copy.root / facts.prefix
-    listed = ("ls-files", "--cached", "--ignored", "-z")
-    return [it for it in IGNORED.split() if it[0] == "!" or not git(at, *listed, f"--exclude={it}")]
+    listed = ["ls-files", "--cached", "--ignored", "-z"]
+    below = ["--", facts.prefix] if facts.prefix else []
+    return [
+        it
+        for it in IGNORED.split()
+        if it[0] == "!" or not copy.git(*listed, f"--exclude={it}", *below)
+    ]

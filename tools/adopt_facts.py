@@ -13,9 +13,32 @@ import yaml
 WORDY = 1_000_000  # bytes: nothing that a person wrote is longer
 NO_PACKAGE = {"src", "test", "tests", "doc", "docs", "example", "examples", "script", "scripts"}
 TESTED = re.compile(r"^\s*(async )?def test|^class Test|TestCase\)", re.MULTILINE)
-RUNS_TESTS = re.compile(r"\bmake\b[^\n|&;]*\btest|\bpytest\b|\btox\b|\bnox\b|unittest")
+PIPELINES = re.compile(
+    r"\.github/workflows/[^/]+\.ya?ml|\.gitlab-ci\.ya?ml|\.gitlab/.+\.ya?ml|\.circleci/.+\.ya?ml"
+    r"|\.travis\.ya?ml|\.?azure-pipelines[^/]*\.ya?ml|\.azure(?:-pipelines)?/.+\.ya?ml|Jenkinsfile"
+    r"|\.?appveyor\.ya?ml|\.cirrus\.ya?ml|\.drone\.ya?ml|bitbucket-pipelines\.ya?ml"
+    r"|\.buildkite/.+\.ya?ml|\.woodpecker(?:/.+)?\.ya?ml|\.semaphore/.+\.ya?ml"
+)
 BY_TAGS = r"setuptools[-_]scm|hatch-vcs|versioneer|dynamic-versioning|versioning|\bpbr\b"
 Table = dict[str, Any]
+
+
+PYTESTS = re.compile(r"pytest|unittest|^class Test|^\s+(?:async )?def test", re.MULTILINE)
+SIGNATURE = re.compile(r"^(?:async )?def test\w*\(([^)]*)\)", re.MULTILINE)
+FIXTURES = set(
+    "tmp_path tmp_path_factory tmpdir tmpdir_factory capsys capsysbinary capfd capfdbinary caplog"
+    " monkeypatch request recwarn pytestconfig cache record_property testdir pytester mocker"
+    " benchmark httpserver requests_mock datadir shared_datadir snapshot freezer faker httpx_mock".split()
+)
+
+
+def only_with_arguments(text: str) -> bool:
+    """Does each test function need an argument that is no fixture of pytest, and has no default?"""
+    for inside in SIGNATURE.findall(text):
+        names = [it.split(":")[0].strip() for it in inside.split(",") if "=" not in it]
+        if not {it for it in names if it and not it.startswith("*")} - FIXTURES:
+            return False
+    return True
 
 
 @dataclass(frozen=True)
@@ -43,9 +66,13 @@ class Facts:
     def pyproject(self) -> Table:
         """What pyproject.toml says; nothing where it cannot be read."""
         try:
-            return tomllib.loads(self.text("pyproject.toml"))
+            return self.read_toml("pyproject.toml")
         except tomllib.TOMLDecodeError:
             return {}
+
+    def read_toml(self, name: str) -> Table:
+        """What a TOML file of the folder says.  Raise ValueError if it cannot be read."""
+        return tomllib.loads(self.text(name))
 
     @cached_property
     def tools(self) -> Table:
@@ -83,8 +110,7 @@ class Facts:
     @cached_property
     def pipelines(self) -> dict[str, str]:
         """The CI files of the whole repository."""
-        wanted = re.compile(r"\.github/workflows/[^/]+\.ya?ml|\.gitlab-ci\.yml|\.circleci/.+\.yml")
-        found = (name for name in self.everything if wanted.fullmatch(name))
+        found = (name for name in self.everything if PIPELINES.fullmatch(name))
         return {name: self.text(name, top=True) for name in found}
 
     # ---- Layout
@@ -127,7 +153,9 @@ class Facts:
         """The notebooks that keep what their cells have printed or drawn."""
         paths = ((it, self.root / self.prefix / it) for it in self.notebooks)
         return [
-            it for it, path in paths if path.is_file() and b'"output_type"' in path.read_bytes()
+            it
+            for it, path in paths
+            if path.is_file() and not path.is_symlink() and b'"output_type"' in path.read_bytes()
         ]
 
     # ---- Tests
@@ -135,10 +163,24 @@ class Facts:
     @cached_property
     def test_files(self) -> list[str]:
         """The files with tests that pytest finds by itself."""
+        return [name for name in self.named_tests if name not in self.uncallable]
+
+    @cached_property
+    def named_tests(self) -> list[str]:
+        """The files that pytest collects by their name."""
         named = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$")
         return [
             name for name in self.files if named.search(name) and TESTED.search(self.text(name))
         ]
+
+    @cached_property
+    def uncallable(self) -> list[str]:
+        """The files named as tests whose functions need arguments that no fixture gives: scripts."""
+        texts = {name: self.text(name) for name in self.named_tests}
+        plain = {name: text for name, text in texts.items() if not PYTESTS.search(text)}
+        if any(name.endswith("conftest.py") for name in self.files):
+            return []  # a fixture can come from there
+        return [name for name, text in plain.items() if only_with_arguments(text)]
 
     @cached_property
     def test_folder(self) -> str:
@@ -158,10 +200,6 @@ class Facts:
             return "pyproject.toml"
         sections = self.setup.sections()
         return "setup.cfg" if "tool:pytest" in sections else "tox.ini" * ("pytest" in sections)
-
-    def tested_by(self) -> list[str]:
-        """The CI files that run the tests already."""
-        return [name for name, text in self.pipelines.items() if RUNS_TESTS.search(text)]
 
     @property
     def versioned_by_git(self) -> bool:

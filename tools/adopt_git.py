@@ -1,21 +1,22 @@
 """A repository of others: read through a copy, and given one branch, or nothing at all.
 
 All work is done in a repository of its own in a temporary folder, which borrows the objects of
-theirs.  Their checked-out files, their index and their configuration are never written.
+theirs.  Their checked-out files, index and configuration are never written, and no program that
+their configuration names is run.
 """
 
 import os
+import re
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-# Set in git's hooks and aliases; here they would point git at another repository.
-POINTERS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY"}
-# Settings of a machine that would change the bytes, or run what is not ours.
-AS_IS = {
+# A repository's own configuration can name programs.  These settings win over it.
+SAFE = {
     "core.autocrlf": "false",
     "core.hooksPath": os.devnull,
     "core.quotePath": "false",
@@ -23,23 +24,39 @@ AS_IS = {
     "core.symlinks": "true",
     "gc.auto": "0",
     "commit.gpgSign": "false",
-    "protocol.file.allow": "always",
+    "safe.bareRepository": "explicit",
+    "submodule.recurse": "false",
 }
 SILENT = {"GIT_LFS_SKIP_SMUDGE": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
+# No command on their repository may fetch: an address, or its transport, can name a program too.
+LOCAL = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
+# In the copy neither their configuration nor this machine's is read.
+ALONE = LOCAL | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
+# The variables that a child process gets.  All others, tokens and passwords among them, stay here.
+PASSED = re.compile(
+    r"PATH|HOME|USER|LOGNAME|SHELL|LANG|LC_\w+|TMPDIR|TEMP|TMP|SYSTEMROOT|XDG_\w+|PRE_COMMIT_HOME"
+    r"|(?:https?|all|no)_proxy|SSL_CERT_\w+|\w+_CA_BUNDLE|UV_(?!PUBLISH)\w+|PIP_\w+"
+    r"|GIT_CONFIG_(?:GLOBAL|SYSTEM|NOSYSTEM)|GIT_CEILING_DIRECTORIES|GIT_(?:AUTHOR|COMMITTER)_\w+",
+    re.IGNORECASE,
+)
 
 
 class Refused(Exception):
     """Why nothing is adopted: one line for each reason, with the way out."""
 
 
+def passed() -> dict[str, str]:
+    """Return the variables of this process that a child process may see."""
+    return {name: value for name, value in os.environ.items() if PASSED.fullmatch(name)}
+
+
 def git(at: Path, *arguments: str, stdin: bytes = b"", **environment: str) -> bytes:
-    """What git prints.  Refused in git's own words where it fails."""
-    env = {name: value for name, value in os.environ.items() if name not in POINTERS}
-    settings = [part for pair in AS_IS.items() for part in ("-c", "=".join(pair))]
+    """Return what git prints.  Raise Refused with git's words if it fails."""
+    settings = [part for pair in SAFE.items() for part in ("-c", "=".join(pair))]
     done = subprocess.run(
         ["git", *settings, *arguments],
         cwd=at,
-        env=env | SILENT | environment,
+        env=passed() | SILENT | (environment or LOCAL),
         input=stdin,
         capture_output=True,
         check=False,
@@ -74,17 +91,11 @@ class Theirs:
     identity: Mapping[str, str]
 
     @property
-    def uncommitted(self) -> list[str]:
-        """What is changed and not committed, or not known to git: it stays as it is, unseen."""
-        listed = git(self.top, "--no-optional-locks", "status", "--porcelain", "-z", "--no-renames")
-        return [line[3:] for line in names(listed)]
-
-    @property
     def remote(self) -> str:
         """The address of origin, or of the only other remote; empty without one."""
         remotes = answer(self.top, "remote").split()
         chosen = "origin" if "origin" in remotes else (remotes or [""])[0]
-        return answer(self.top, "remote", "get-url", chosen) if chosen else ""
+        return answer(self.top, "config", "--get", f"remote.{chosen}.url") if chosen else ""
 
     @property
     def main(self) -> str:
@@ -102,12 +113,12 @@ def opened(folder: Path) -> Theirs:
     if answer(folder, "rev-parse", "--is-inside-work-tree") != "true":
         raise Refused(f"{folder}: no git repository with files: git init, or a clone of it")
     top = Path(answer(folder, "rev-parse", "--show-toplevel"))
-    head = answer(folder, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    if not (top / ".git").exists():
+        raise Refused(f"{folder}: its files are elsewhere (core.worktree is {top}): name a clone")
+    head = answer(folder, "rev-parse", "--verify", "--quiet", "HEAD")
     if not head:
         raise Refused(f"{folder}: no commit yet: git add --all && git commit")
     prefix = answer(folder, "rev-parse", "--show-prefix")
-    if prefix and not answer(top, "ls-tree", "HEAD", "--", prefix.rstrip("/")):
-        raise Refused(f"{folder}: nothing in it is committed: git add --all && git commit")
     return Theirs(top, prefix, head, answer(top, "symbolic-ref", "--short", "HEAD"), who(top))
 
 
@@ -131,28 +142,31 @@ class Copy:
 
     root: Path
     theirs: Theirs
+    uncommitted: tuple[str, ...] = ()
+
+    def git(self, *arguments: str, stdin: bytes = b"", **environment: str) -> bytes:
+        """Return what git prints in the copy, by no configuration but the copy's own."""
+        return git(self.root, *arguments, stdin=stdin, **ALONE | environment)
 
     def listed(self) -> list[str]:
         """The paths that the commit holds, submodules left out."""
-        staged = names(git(self.root, "ls-files", "--stage", "-z"))
+        staged = names(self.git("ls-files", "--stage", "-z"))
         return [line.partition("\t")[2] for line in staged if not line.startswith("160000")]
 
     def submodules(self) -> bool:
         """Does the commit name commits of other repositories?"""
-        return b"160000 " in git(self.root, "ls-files", "--stage")
+        return b"160000 " in self.git("ls-files", "--stage")
 
     def mode(self, name: str) -> str:
         """What a path is in their commit, as git writes it; empty where it is nothing."""
-        listed = git(self.root, "ls-tree", "-z", self.theirs.head, "--", name)
+        listed = self.git("ls-tree", "-z", self.theirs.head, "--", name)
         return listed.decode("utf-8", "replace").partition(" ")[0]
 
     def blob(self, name: str) -> bytes | None:
         """The bytes of a path as their commit has them, not as they would be checked out."""
-        listed = git(self.root, "ls-tree", "-z", self.theirs.head, "--", name)
+        listed = self.git("ls-tree", "-z", self.theirs.head, "--", name)
         kind = listed.split()[1:3]
-        return (
-            git(self.root, "cat-file", *map(bytes.decode, kind)) if kind[:1] == [b"blob"] else None
-        )
+        return self.git("cat-file", *map(bytes.decode, kind)) if kind[:1] == [b"blob"] else None
 
     def stage(self, changes: Mapping[str, bytes]) -> None:
         """Put these bytes into files and index as they are, with no filter between."""
@@ -161,24 +175,48 @@ class Copy:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
             mode = "100755" if path.stat().st_mode & 0o100 else "100644"
-            blob = git(self.root, "hash-object", "-w", "--stdin", stdin=content).decode().strip()
-            git(self.root, "update-index", "--add", "--cacheinfo", f"{mode},{blob},{name}")
+            blob = self.git("hash-object", "-w", "--stdin", stdin=content).decode().strip()
+            self.git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{name}")
 
     def commit(self, message: str) -> str:
         """Commit what is staged, as whoever owns the repository; gives the new commit."""
-        tree = git(self.root, "write-tree").decode().strip()
-        parent = answer(self.root, "rev-parse", "HEAD")
+        tree = self.git("write-tree").decode().strip()
+        parent = self.git("rev-parse", "HEAD").decode().strip()
         made = ["commit-tree", tree, "-p", parent, "-F", "-"]
-        commit = git(self.root, *made, stdin=message.encode(), **self.theirs.identity)
-        git(self.root, "update-ref", "HEAD", commit.decode().strip())
+        commit = self.git(*made, stdin=message.encode(), **self.theirs.identity)
+        self.git("update-ref", "HEAD", commit.decode().strip())
         return commit.decode().strip()
+
+    def find_uncommitted(self) -> list[str]:
+        """Return what is changed and not committed, or not known to git: it stays as it is.
+
+        Their index is read as a copy: git in their repository would run the filters it names.
+        """
+        there, ours = located(self.theirs, "index"), self.root / ".git"
+        for path in [there, *there.parent.glob("sharedindex.*")]:
+            if path.is_file():
+                shutil.copy(path, ours / (f"their-{path.name}" if path == there else path.name))
+        if (excluded := located(self.theirs, "info/exclude")).is_file():
+            (ours / "info").mkdir(exist_ok=True)
+            shutil.copy(excluded, ours / "info/exclude")
+        place = ("--git-dir", str(ours), "--work-tree", str(self.theirs.top))
+        status = ("status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=all")
+        listed = self.git(*place, *status, GIT_INDEX_FILE=str(ours / "their-index"))
+        return [line[3:] for line in names(listed)]
 
     def deliver(self, branch: str) -> None:
         """Give them the commits as a branch, in one step: the only thing that they notice."""
-        git(self.root, "update-ref", "refs/heads/adopted", "HEAD")
-        quiet = ["--quiet", "--no-tags", "--no-write-fetch-head", "--no-recurse-submodules"]
-        there = f"refs/heads/adopted:refs/heads/{branch}"
-        git(self.theirs.top, "fetch", *quiet, "--no-auto-maintenance", str(self.root), there)
+        commit = self.git("rev-parse", "HEAD").decode().strip()
+        wanted = f"{commit}\n^{self.theirs.head}\n".encode()
+        pack = self.git("pack-objects", "--quiet", "--stdout", "--revs", stdin=wanted)
+        objects = str(located(self.theirs, "objects"))
+        self.git("unpack-objects", "-q", stdin=pack, GIT_OBJECT_DIRECTORY=objects)
+        git(self.theirs.top, "update-ref", f"refs/heads/{branch}", commit, "")
+
+
+def located(theirs: Theirs, name: str) -> Path:
+    """Return the path of a file or folder of their .git, wherever git keeps it."""
+    return Path(theirs.top, answer(theirs.top, "rev-parse", "--git-path", name)).resolve()
 
 
 @contextmanager
@@ -187,17 +225,22 @@ def copied(theirs: Theirs) -> Iterator[Copy]:
     with tempfile.TemporaryDirectory(prefix="adopt-", ignore_cleanup_errors=True) as folder:
         root = Path(folder).resolve() / (theirs.top.name or "repository")
         form = answer(theirs.top, "rev-parse", "--show-object-format") or "sha1"
-        git(Path(folder), "init", "--quiet", "--template=", f"--object-format={form}", str(root))
+        start = ("init", "--quiet", "--template=", f"--object-format={form}", str(root))
+        git(Path(folder), *start, stdin=b"", **ALONE)
         git_folder = root / ".git"
-        objects = Path(theirs.top, answer(theirs.top, "rev-parse", "--git-path", "objects"))
+        objects = located(theirs, "objects")
         (git_folder / "objects/info").mkdir(parents=True, exist_ok=True)
-        (git_folder / "objects/info/alternates").write_text(f"{objects.resolve()}\n", "utf-8")
-        shallow = Path(theirs.top, answer(theirs.top, "rev-parse", "--git-path", "shallow"))
+        (git_folder / "objects/info/alternates").write_text(f"{objects}\n", "utf-8")
+        shallow = located(theirs, "shallow")
         if shallow.is_file():
             (git_folder / "shallow").write_bytes(shallow.read_bytes())
         tags = git(
             theirs.top, "for-each-ref", "--format=create %(refname) %(objectname)", "refs/tags"
         )
-        git(root, "update-ref", "--stdin", stdin=tags)
-        git(root, "checkout", "--quiet", "--detach", theirs.head)
-        yield Copy(root, theirs)
+        copy = Copy(root, theirs)
+        copy.git("update-ref", "--stdin", stdin=tags)
+        copy.git("checkout", "--quiet", "--detach", theirs.head)
+        if theirs.prefix and not copy.mode(theirs.prefix.rstrip("/")):
+            way = "git add --all && git commit"
+            raise Refused(f"{theirs.prefix}: nothing in it is committed: {way}")
+        yield replace(copy, uncommitted=tuple(copy.find_uncommitted()))

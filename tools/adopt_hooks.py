@@ -10,7 +10,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from adopt_git import Copy, Refused, git, names
+from adopt_git import Copy, Refused, names, passed
 from adopt_join import HOOK
 
 FIXERS = (
@@ -49,14 +49,21 @@ def run(copy: Copy, line: str, files: Iterable[str] = ()) -> tuple[int, str]:
     """Run one hook on all files, or on some; how it ended and what it printed."""
     config = copy.root.parent / "hooks.yaml"
     config.write_text("repos:\n  - repo: local\n    hooks:\n" + line, encoding="utf-8")
-    command = [sys.executable, "-m", "pre_commit", "run", "--color=never", "--config", str(config)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "pre_commit",
+        "run",
+        "--color=never",
+        "--config",
+        str(config),
+    ]
     command += ["--files", *files] if files else ["--all-files"]
-    drop = ("GIT_DIR", "GIT_INDEX_FILE", "GIT_WORK_TREE", "SKIP", "PYTHONPATH", "PYTHONSAFEPATH")
-    env = {name: value for name, value in os.environ.items() if name not in drop}
     done = subprocess.run(
         command,
         cwd=copy.root,
-        env=env,
+        env=passed(),
         capture_output=True,
         text=True,
         errors="replace",
@@ -71,12 +78,12 @@ def run(copy: Copy, line: str, files: Iterable[str] = ()) -> tuple[int, str]:
 
 def touched(copy: Copy) -> list[str]:
     """The files that differ from what is staged."""
-    return names(git(copy.root, "diff", "--name-only", "-z", "--no-renames"))
+    return names(copy.git("diff", "--name-only", "-z", "--no-renames"))
 
 
 def restored(copy: Copy) -> None:
     """The files as they are staged."""
-    git(copy.root, "checkout-index", "--all", "--force", "--quiet")
+    copy.git("checkout-index", "--all", "--force", "--quiet")
 
 
 def first_run(copy: Copy, config: str, ours: Iterable[str], keep: bool) -> list[Finding]:
@@ -94,7 +101,7 @@ def first_run(copy: Copy, config: str, ours: Iterable[str], keep: bool) -> list[
             restored(copy)
         elif changes & shared:
             paths = sorted(changes & shared)
-            git(copy.root, "checkout-index", "--force", "--quiet", "--", *paths)
+            copy.git("checkout-index", "--force", "--quiet", "--", *paths)
         past |= set(touched(copy))
     return found
 
@@ -106,10 +113,15 @@ def named(copy: Copy, printed: str) -> list[str]:
     return sorted(set(copy.listed()) & words)
 
 
+def pattern(name: str) -> str:
+    """Return a pattern for a path, in which no sign ends the quotes of YAML or is our templates'."""
+    return re.escape(re.sub(r"['\"\[\]%#\s]", "\0", name)).replace("\\\0", ".").replace("\0", ".")
+
+
 def excuses(found: Iterable[Finding]) -> dict[str, str]:
     """The answers that let today's files pass the hooks which nobody but a person can satisfy."""
     return {
-        EXCUSED[it.hook]: f"^({'|'.join(map(re.escape, it.fails))})$"
+        EXCUSED[it.hook]: f"^({'|'.join(map(pattern, it.fails))})$"
         for it in found
         if it.hook in EXCUSED and it.fails
     }
@@ -135,9 +147,9 @@ def recorded(copy: Copy, config: str, prefix: str) -> dict[str, bytes]:
 def formatted(copy: Copy, ours: set[str], message: str) -> str:
     """Commit what the fixers have changed, by itself, before ours; empty without a change."""
     changed = [name for name in touched(copy) if name not in ours]
-    git(copy.root, "read-tree", "HEAD")
+    copy.git("read-tree", "HEAD")
     if not changed:
         return ""
     paths = "\0".join(changed).encode("utf-8", "surrogateescape")
-    git(copy.root, "add", "--pathspec-from-file=-", "--pathspec-file-nul", stdin=paths)
+    copy.git("add", "--pathspec-from-file=-", "--pathspec-file-nul", stdin=paths)
     return copy.commit(message)

@@ -165,7 +165,7 @@ def defines(text: str) -> set[str] | None:
     """The names at the top of a module; None where it is not there, or no Python."""
     try:
         body = ast.parse(text).body if text.strip() else None
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
     if body is None:
         return None

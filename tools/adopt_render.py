@@ -5,6 +5,8 @@ knows what was brought, and what has been changed since.
 """
 
 import json
+import os
+import re
 import tempfile
 from dataclasses import dataclass
 from functools import cache
@@ -14,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from adopt_git import Refused, git
+from adopt_hooks import EXCUSED
 from adopt_join import JOINED
 from adopt_merge import RECORD, Files, place
 from cookiecutter.main import cookiecutter
@@ -75,43 +78,86 @@ def render(answers: Answers, source: Origin, prefix: str) -> Files:
     return found | {prefix + RECORD: text.encode()}
 
 
+# What our templates take for code.  In an answer it would be run: answers are read from files of theirs.
+CODE = re.compile(r"\[\[|\]\]|\[%|%\]|\[#|[\r\n\0]")
+SHAPES = {
+    "project_slug": r"[A-Za-z0-9-]+",
+    "capabilities": r"[a-z. ]*",
+    "jobs": r"[a-z ]*",
+    **dict.fromkeys(("folder", "branch", "tests", "source"), r"[\w./@+-]*"),
+    "arguments": r"[\w./@+ =-]*",
+    **dict.fromkeys(("python_version", "hooks_python"), r"3\.\d+"),
+    **dict.fromkeys(("formatter_version", "linter_version"), r"\d[\w.]*"),
+    "line_length": r"\d+",
+    "linter_plugins": r"[\w., =-]*(?:\[[\w,]+\][\w., =-]*)*",
+    "linter_args": r"(?:'[\w.,:/*=-]+'(?:, )?)*",
+    "linter_files": r"[^']*",
+    "unready_hooks": r"[\w.,-]*",
+    **dict.fromkeys(EXCUSED.values(), "[^']*"),
+}
+
+
+def refuse_code(answers: Answers, source: str) -> None:
+    """Refuse answers that would be more than text in our files, by the name of each."""
+    bad = [
+        f"{source}: {name} is {value!r}: it has signs that our files cannot hold"
+        for name, value in answers.items()
+        if CODE.search(value) or not re.fullmatch(SHAPES.get(name, r".*"), value)
+    ]
+    if bad:
+        raise Refused("; ".join(bad))
+
+
 @cache
 def rendered(template: str, answers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, bytes], ...]:
     """The files that a version of the template makes of these answers."""
+    refuse_code(dict(answers), "an answer")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        made = Path(
-            cookiecutter(
-                template,
-                no_input=True,
-                extra_context=dict(answers),
-                output_dir=f"{folder}/made",
-                default_config={"replay_dir": f"{folder}/replay"},
+        try:
+            made = Path(
+                cookiecutter(
+                    template,
+                    no_input=True,
+                    extra_context=dict(answers),
+                    output_dir=f"{folder}/made",
+                    default_config={"replay_dir": f"{folder}/replay"},
+                )
             )
-        )
+        except ValueError as error:
+            raise Refused(f"an answer is none of the choices: {error}") from error
         paths = sorted(path for path in made.rglob("*") if path.is_file())
         return tuple((path.relative_to(made).as_posix(), path.read_bytes()) for path in paths)
 
 
 def based(record: dict[str, Any], prefix: str) -> Files:
-    """What an earlier adoption brought, rendered again; nothing without one.
+    """What an earlier adoption brought, rendered again by this template; nothing without one.
 
-    Refused where the template that it came from cannot be had any more.
+    The address in the record is not asked: rendering runs the hooks of a template.  Refused if the
+    recorded commit is not in the history of this template.
     """
     if not record:
         return {}
-    source = Origin(str(record.get("template")), str(record.get("commit")))
-    if source.commit in ("", origin().commit):
-        return render(known(record), source, prefix)
+    commit = re.sub(r"[^0-9a-f]", "", str(record.get("commit")))
+    if commit in ("", origin().commit):
+        return render(known(record), origin(), prefix)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         clone = Path(folder) / "template"
+        agent = {name: os.environ[name] for name in ("SSH_AUTH_SOCK",) if name in os.environ}
         try:
             quiet = ("--quiet", "--no-checkout", "--template=")
-            git(Path(folder), "clone", *quiet, "--", source.template, str(clone))
-            git(clone, "checkout", "--quiet", source.commit, "--", INSIDE)
+            network = {"GIT_TERMINAL_PROMPT": "0"} | agent
+            git(
+                Path(folder),
+                *("clone", *quiet, "--", origin().template, str(clone)),
+                stdin=b"",
+                **network,
+            )
+            git(clone, "merge-base", "--is-ancestor", commit, "HEAD")
+            git(clone, "checkout", "--quiet", commit, "--", INSIDE)
         except Refused as refusal:
-            way = f'mend "template" and "commit" in {RECORD}, or the network'
             raise Refused(
-                f"{source.template} at {source.commit[:12]}: {refusal}: {way}"
+                f"{RECORD} names commit {commit[:12]}, and {origin().template} does not have it in "
+                f"its history: {refusal}: run a newer version of the template, or mend the commit"
             ) from refusal
         files = rendered(str(clone / INSIDE), tuple(sorted(known(record).items())))
     slug = known(record).get("project_slug", "adopted")

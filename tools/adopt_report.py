@@ -21,6 +21,7 @@ class Result:
     style: str = ""
     commit: str = ""
     trial: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 def table(rows: list[tuple[str, str]]) -> str:
@@ -36,13 +37,20 @@ def read(facts: Facts, forge: str, forge_by: str) -> str:
         f" in {facts.test_folder}" if facts.test_folder else ""
     )
     command, source = install(facts)
+    beside_ruff = "none: ruff lints here, so no other tool comes"
     length, length_by = line_length(facts)
     rows = [
         ("layout", facts.layout + name),
         ("python", " by ".join(python_of(facts))),
         ("install", f"by {source}" if command else "nothing says how"),
         ("tests", tests if facts.test_files else "none"),
-        ("formatter", by(formatter(facts), "none of yours: black comes")),
+        (
+            "formatter",
+            by(
+                formatter(facts),
+                beside_ruff if linter(facts)[0] == "ruff" else "none of yours: black comes",
+            ),
+        ),
         ("linter", by(linter(facts), "none of yours: pylint comes, with a baseline")),
         ("lines", f"{length} by {length_by}" if length else "no length given"),
         ("forge", f"{forge or 'unknown'} by {forge_by}"),
@@ -95,9 +103,10 @@ def told(result: Result, copy: Copy, found: dict[str, Offer]) -> list[str]:
         parts.append(f"First run of the hooks, {done}:\n" + table(rows))
     if any(name.endswith(BASELINE) for name in changed):
         parts.append(f"{BASELINE}: what pylint finds today; CI lets it only become less.")
+    parts += ["\n".join(result.notes)] if result.notes else []
     if result.trial:
         parts.append(f"What CI will run, run here: {result.trial}")
-    if waiting := copy.theirs.uncommitted:
+    if waiting := copy.uncommitted:
         parts.append(f"Not committed, so not read, and left as they are: {len(waiting)} files.")
     return parts
 

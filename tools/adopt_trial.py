@@ -1,13 +1,11 @@
 """What CI would do with the tests, done in the copy: only on request, since it runs their code."""
 
-import os
 import subprocess
 import sys
 
-from adopt_git import Copy, Refused
+from adopt_git import Copy, Refused, passed
 
 LONGEST = 1800  # seconds, as the job has
-ENVIRONMENTS = ("VIRTUAL_ENV", "CONDA_PREFIX", "PYTHONPATH", "PYTHONHOME")
 
 
 def commands(answers: dict[str, str]) -> list[str]:
@@ -15,7 +13,10 @@ def commands(answers: dict[str, str]) -> list[str]:
     own = answers["pytest_table"] == "no"
     before = f"PYTHONPATH={answers['source']} " if answers["source"] and own else ""
     after = f" {answers['tests']}" if answers["tests"] and own else ""
-    return [answers["install"], f"{before}.venv/bin/python -m pytest{after}"]
+    return [
+        answers["install"],
+        f"{before}.venv/bin/python -m pytest{after} {answers['arguments']}".rstrip(),
+    ]
 
 
 def here(python: str) -> str:
@@ -27,9 +28,8 @@ def here(python: str) -> str:
 
 def tried(copy: Copy, answers: dict[str, str]) -> str:
     """The last line of their tests in a fresh environment.  Refused where they fail."""
-    env = {name: value for name, value in os.environ.items() if name not in ENVIRONMENTS}
     python = here(answers["python_version"])
-    env |= {"UV_PYTHON": python, "COLUMNS": "200", "NO_COLOR": "1", "CI": "true"}
+    env = passed() | {"UV_PYTHON": python, "COLUMNS": "200", "NO_COLOR": "1", "CI": "true"}
     said = ""
     for command in commands(answers):
         shell = ["bash", "-e", "-o", "pipefail", "-c", command]
