@@ -151,7 +151,7 @@ def by_unit(
     frame = pd.DataFrame(found)
     if not found:
         return frame
-    frame = frame.groupby(["arm", "unit"], as_index=False).mean()
+    frame = frame.groupby(["arm", "unit"], as_index=False, sort=False).mean()
     return frame.drop(columns="latency ms", errors="ignore") if shadow else frame
 
 
