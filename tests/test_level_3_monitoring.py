@@ -325,6 +325,7 @@ def test_every_panel_shows_something(project: Path, port: str, watchers: Watcher
     with serving(project, **settings) as service, asking(service, example_row(project)):
         for board, title, query in panels(project):
             query = query.replace("$__rate_interval", "10s")
+            query = query.replace("$namespace", "flight-delays-production")
             until(lambda q=query: watchers.ask(q), 20, f"{board}: {title}: {query}")
 
 

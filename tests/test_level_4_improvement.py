@@ -35,15 +35,52 @@ def test_the_rules_are_what_prometheus_takes(rules: Path) -> None:
     ok("amtool", "check-config", "retraining.yml", at=rules)
 
 
-def test_who_is_told_of_alerts_is_told_as_before(rules: Path) -> None:
-    """The routes for a training are those of everybody, with one more that goes on."""
+def receivers(rules: Path, name: str, **labels: str) -> list[str]:
+    """Who gets an alert with these labels, by Alertmanager's own tool."""
+    words = [f"{label}={value}" for label, value in labels.items()]
+    done = ok("amtool", "config", "routes", "test", f"--config.file={name}", *words, at=rules)
+    return done.strip().split(",")
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PROJECT.glob("monitoring/*alerts.yml")), ids=lambda it: it.stem
+)
+def test_the_team_gets_every_alert_and_the_receiver_those_that_train(
+    rules: Path, path: Path
+) -> None:
+    """What may start a training is told to both; of staging and of other projects to the team alone."""
+    plant(rules / "retraining.yml", "ALERT_WEBHOOK", "http://127.0.0.1:1/")
+    plant(rules / "retraining.yml", "RECEIVER_URL", "http://127.0.0.1:2")
+    training = {"ColumnDrifted", "ModelOld", "QualityDegraded"}
+    for group in yaml.safe_load(path.read_text("utf-8"))["groups"]:
+        for rule in group["rules"]:
+            alert = {"alertname": rule["alert"], **rule["labels"]}
+            both = ["retraining", "team"] if rule["alert"] in training else ["team"]
+            told = receivers(rules, "retraining.yml", namespace="flight-delays-production", **alert)
+            assert told == both, alert
+            for other in ("flight-delays-staging", "another-production"):
+                assert receivers(rules, "retraining.yml", namespace=other, **alert) == ["team"]
+
+
+def test_the_routes_are_the_same_but_for_the_training(rules: Path) -> None:
+    """One route more at the head, which goes on, and one at the end that takes all the rest."""
     told, before = (
         yaml.safe_load((rules / name).read_text("utf-8"))
         for name in ("retraining.yml", "alertmanager.yml")
     )
-    assert told["route"]["routes"].pop(0)["continue"] is True
+    first, *routes, last = told["route"].pop("routes")
+    assert first["continue"] is True and last == {"receiver": "team"}
+    assert routes == before["route"].pop("routes")
     assert told["receivers"].pop()["name"] == "retraining"
     assert told == before
+
+
+def test_one_namespace_does_not_silence_another(rules: Path) -> None:
+    """A staging that is down mutes no alert of production, nor are they told as one."""
+    for name in ("retraining.yml", "alertmanager.yml"):
+        known = yaml.safe_load((rules / name).read_text("utf-8"))
+        assert "namespace" in known["route"]["group_by"]
+        assert all("namespace" in it["equal"] for it in known["inhibit_rules"])
 
 
 @pytest.mark.parametrize(("name", "alert"), ALERTS)

@@ -11,12 +11,13 @@ from pathlib import Path
 
 from . import ProjectError
 from .improvement import Objectives
+from .operations import OURS
 from .serving.instruments import SECONDS
 from .settings import load
 
 RULES = Path("monitoring/slo_rules.yml")
 SHORT, LONG = ("5m", "30m", "1h"), ("6h", "3d", "30d")
-REQUESTS, COUNT = "serving_requests_total", "serving_request_seconds_count"
+NAMESPACES = f'namespace=~"{OURS}-(production|staging)"'  # each is judged by itself
 HEAD = """\
 # Written by `make objectives` from [objectives] in improvement.toml: change that, not this.
 groups:
@@ -24,10 +25,12 @@ groups:
     rules:
       - record: slo:bad:now
         labels: {slo: quality}
-        expr: max(quality_degraded)
+        expr: max by (namespace) (quality_degraded{%s})
       - record: slo:bad:now
         labels: {slo: freshness}
-        expr: time() - max(serving_model_trained_timestamp_seconds) > bool max(serving_model_max_age_seconds)
+        expr: |
+          time() - max by (namespace) (serving_model_trained_timestamp_seconds{%s})
+            > bool max by (namespace) (serving_model_max_age_seconds{%s})
 """
 QUICK = """\
   - name: burn rates
@@ -41,39 +44,46 @@ SLOW = """\
 RULE = """\
       - record: slo:burn:%s
         labels: {slo: %s}
-        expr: '(%s) / %.6g'
+        expr: |
+          (%s) / %.6g
 """
 LEFT = """\
   - name: budgets
     rules:
       - record: slo:budget:left
-        expr: 1 - slo:burn:30d
+        expr: 1 - slo:burn:30d{%s}
 """
-AVAILABILITY = """(sum(rate(%s{status=~"5.."}[%s])) or vector(0)) / sum(rate(%s[%s]))"""
-LATENCY = """1 - sum(rate(serving_request_seconds_bucket{le=~"%s"}[%s])) / sum(rate(%s[%s]))"""
-TIME = """avg_over_time(slo:bad:now{slo="%s"}[%s])"""
+RATE = "sum by (namespace) (rate(%s{%s}[%s]))"
+TIME = 'avg_over_time(slo:bad:now{%s, slo="%s"}[%s])'
 
 
 def missed(slo: str, window: str, wanted: Objectives) -> str:
     """The share of requests, or of the time, in which an objective was missed in a window."""
+
+    def rate(metric: str, label: str = "") -> str:
+        return RATE % (metric, NAMESPACES + label, window)
+
     if slo == "availability":
-        return AVAILABILITY % (REQUESTS, window, REQUESTS, window)
+        everything = rate("serving_requests_total")
+        failed = rate("serving_requests_total", ', status=~"5.."')
+        return f"({failed} or 0 * {everything}) / {everything}"
     if slo == "latency":
         edge = f"{wanted.latency_ms / 1000:g}"
         either = edge if "." in edge else f"{edge}|{edge}.0"  # as an older Prometheus writes it
-        return LATENCY % (either, window, COUNT, window)
-    return TIME % (slo, window)
+        quick = rate("serving_request_seconds_bucket", f', le=~"{either}"')
+        return f"1 - {quick} / {rate('serving_request_seconds_count')}"
+    return TIME % (NAMESPACES, slo, window)
 
 
 def rules(wanted: Objectives) -> str:
     """The text of the rules."""
-    shares, text = wanted.model_dump(exclude={"latency_ms"}), HEAD
+    shares, text = wanted.model_dump(exclude={"latency_ms"}), HEAD % ((NAMESPACES,) * 3)
     for group, windows in ((QUICK, SHORT), (SLOW, LONG)):
         text += group
         for window in windows:
             for slo, share in shares.items():
                 text += RULE % (window, slo, missed(slo, window, wanted), 1 - share)
-    return text + LEFT
+    return text + LEFT % NAMESPACES
 
 
 def checked(wanted: Objectives) -> Objectives:

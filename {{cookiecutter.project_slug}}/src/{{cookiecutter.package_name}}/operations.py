@@ -7,6 +7,7 @@ from pydantic import Field
 from .contract import Section
 
 LONGEST = 87_600  # hours: ten years
+OURS = __name__.partition(".")[0].replace("_", "-").strip("-")  # begins the names of our namespaces
 
 
 class Drift(Section):
@@ -16,6 +17,7 @@ class Drift(Section):
     `false_alarms`: the share of reports that may name a column though nothing has changed; it is
     shared out among the columns, unless `columns` sets the largest p-value that is drift in one.
     A difference that is smaller than `effect` is none: 0.2 is what Cohen calls small.
+    `pushgateway` is told of each report, as one of this `namespace`.
     """
 
     hours: float = Field(default=168, gt=0, le=LONGEST)
@@ -25,6 +27,7 @@ class Drift(Section):
     effect: float = Field(default=0.2, ge=0)
     columns: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     pushgateway: str = ""
+    namespace: str = Field(default=f"{OURS}-production", min_length=1)
 
 
 class Access(Section):

@@ -30,7 +30,7 @@ def test_each_objective_burns_in_each_window() -> None:
     }
     slos = {"availability", "latency", "quality", "freshness"}
     assert found.keys() == {(window, slo) for window in (*SHORT, *LONG) for slo in slos}
-    assert found["1h", "availability"].endswith("[1h]))) / 0.001")
+    assert found["1h", "availability"].strip().endswith("[1h]))) / 0.001")
     assert 'le=~"1|1.0"' in found["5m", "latency"]
 
 

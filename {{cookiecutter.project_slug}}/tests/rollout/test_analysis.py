@@ -37,7 +37,9 @@ def worse(rows: Made, **more: Any) -> list[str]:
 def test_two_arms_that_are_alike_differ_in_nothing() -> None:
     """Each finding is made, and none says worse."""
     found = analyse(arm("champion", 400) + arm("candidate", 100), CLASSES, WANTED)
-    assert [it.name for it in found.findings] == ["failures", "latency ms", "predictions ja"]
+    tails = ["slowest 5 %", "slowest 1 %"]
+    wanted = ["failures", "latency ms", "predictions ja", *tails]
+    assert [it.name for it in found.findings] == wanted
     assert (found.fewer, found.worse) == (100, [])
 
 
@@ -45,7 +47,6 @@ def test_two_arms_that_are_alike_differ_in_nothing() -> None:
     ("changed", "name"),
     [
         ({"failed": True}, "failures"),
-        ({"latency_ms": 15.0}, "latency ms"),
         ({"says": "ja"}, "predictions ja"),
     ],
     ids=str,
@@ -55,6 +56,20 @@ def test_what_is_worse_is_named(changed: dict[str, Any], name: str) -> None:
     rows = arm("champion", 400) + arm("candidate", 100, **changed)
     assert worse(rows) == [name]
     assert name in analyse(rows, CLASSES, WANTED).worse[0]
+
+
+def test_a_candidate_that_is_slow_throughout_is_slow_in_its_tails_too() -> None:
+    """Three times as long: the mean says so, and so do the slowest requests."""
+    rows = arm("champion", 400) + arm("candidate", 100, latency_ms=15.0)
+    assert worse(rows) == ["latency ms", "slowest 5 %", "slowest 1 %"]
+
+
+def test_a_tail_is_found_in_requests_of_few_clients_too() -> None:
+    """One of ten requests of each unit takes 15 ms: no mean is half as long again."""
+    slow = [it | {"latency_ms": 15.0} for it in arm("candidate", 200)]
+    quick = [it | {"latency_ms": 4.0} for it in arm("candidate", 200) * 9]
+    rows = arm("champion", 200) * 10 + slow + quick
+    assert worse(rows) == ["slowest 5 %", "slowest 1 %"]
 
 
 def test_a_number_is_looked_at_as_a_mean() -> None:

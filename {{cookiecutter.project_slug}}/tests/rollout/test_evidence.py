@@ -59,6 +59,21 @@ def factors(one: np.ndarray, other: np.ndarray) -> Any:
     return evidence.factors(one, other, 1.5)
 
 
+def tails(one: np.ndarray, other: np.ndarray) -> Any:
+    """Is the slowest twentieth, or the slowest hundredth, slower by half again?"""
+    slow = [evidence.beyond(one, other, 1.5, share) for share in (0.05, 0.01)]
+    return np.minimum(*(evidence.shares(*arms, 0) for arms in slow))
+
+
+def stalling(share: float, seconds: float = 50) -> Draw:
+    """Milliseconds around four, of which 95 % are below 8; of a share around 50."""
+    return lambda random, draws: np.where(
+        random.random((draws, UNITS)) < share,
+        random.lognormal(np.log(seconds), 0.1, (draws, UNITS)),
+        random.lognormal(np.log(4), 0.42, (draws, UNITS)),
+    )
+
+
 def peeked(one: np.ndarray, other: np.ndarray) -> Any:
     """A t-test, made for one look."""
     return stats.ttest_ind(other, one, axis=1, alternative="greater").pvalue
@@ -73,8 +88,10 @@ def peeked(one: np.ndarray, other: np.ndarray) -> Any:
         (normal(0), normal(-0.3), shifts),
         (skewed(0), skewed(0.3), shifts),
         (slow(1), slow(1.5), factors),
+        (slow(1), slow(1.5), tails),
+        (stalling(0.03), stalling(0.03), tails),
     ],
-    ids=["failures", "more failures", "a mean up", "a mean down", "a skewed mean", "latency"],
+    ids=["failures", "more failures", "a mean up", "a mean down", "a skewed mean", "latency", "tails", "stalls"],
 )
 def test_at_the_margin_itself_few_harmless_candidates_are_aborted(
     champion: Draw, candidate: Draw, test: Test
@@ -95,12 +112,29 @@ def test_a_test_that_is_made_for_one_look_is_no_such_test() -> None:
         (normal(0), normal(0.6), shifts),
         (normal(0), normal(-0.6), shifts),
         (slow(1), slow(2.2), factors),
+        (stalling(0), stalling(0.08), tails),
     ],
-    ids=["failures", "a mean up", "a mean down", "latency"],
+    ids=["failures", "a mean up", "a mean down", "latency", "stalls"],
 )
 def test_a_degraded_candidate_is_found(champion: Draw, candidate: Draw, test: Test) -> None:
     """Ten points of failures, 0.6 deviations, 2.2 times as long: found in 95 of 100 rollouts."""
     assert found(champion, candidate, test, 200) >= 0.95
+
+
+def test_a_tail_that_the_mean_does_not_see_is_found_at_the_level_of_a_rollout() -> None:
+    """8 % of the requests take 50 ms: p95 goes from 8 to 50, and of 200 rollouts most are aborted.
+
+    Looked at 48 times at p <= 0.002, as in a rollout of four steps.  Equal arms are not.
+    """
+    random = np.random.default_rng(7)
+    champion, candidate, other = (stalling(share)(random, 200) for share in (0, 0.08, 0))
+    assert np.quantile(champion, 0.95) < 8.1 and np.quantile(candidate, 0.95) > 40
+    looks = range(30, UNITS + 1, 10)
+    found = [tails(champion[:, :it], candidate[:, :it]) <= 0.002 for it in looks]
+    alike = [tails(champion[:, :it], other[:, :it]) <= 0.002 for it in looks]
+    means = [factors(champion[:, :it], candidate[:, :it]) <= 0.002 for it in looks]
+    assert np.any(found, axis=0).mean() > 0.95 > 0.01 > np.any(means, axis=0).mean()
+    assert np.any(alike, axis=0).mean() <= 0.01
 
 
 @pytest.mark.parametrize(

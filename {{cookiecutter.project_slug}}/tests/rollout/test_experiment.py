@@ -2,15 +2,17 @@
 
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.rollout import trials
+from {{ cookiecutter.package_name }}.rollout import decisions, experiment, trials
 from {{ cookiecutter.package_name }}.rollout.trials import Record
 from {{ cookiecutter.package_name }}.serving.assignment import CANDIDATE, CHAMPION, drawn, unit
+from {{ cookiecutter.package_name }}.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = Record(
@@ -43,27 +45,85 @@ def made(change: float, count: int = 1000, seed: int = 0) -> pd.DataFrame:
 )
 def test_the_outcome_is_a_word_about_an_interval(change: float, better: str, said: str) -> None:
     """A difference, its 95 % interval around it, and what follows."""
-    found = trials.outcome(made(change), KNOWN.model_copy(update={"better": better}))
+    arms = trials.known(made(change), KNOWN)
+    found = trials.outcome(arms, KNOWN.model_copy(update={"better": better}))
     assert found.word == said and found.low < found.candidate - found.champion < found.high
 
 
 def test_a_short_horizon_is_told() -> None:
     """Where the interval holds both nothing and what would matter, nothing is decided."""
-    few = made(-0.1, 30)
+    few = trials.known(made(-0.1, 30), KNOWN)
     assert trials.outcome(few, KNOWN).word.startswith("undecided")
-    assert 1400 < trials.needed(made(0.0), KNOWN) < 1750  # 2 · (1.96 + 0.84)² / 0.1² = 1570
+    assert 1400 < trials.needed(made(0.0)["loss"], KNOWN) < 1750  # 2 · (1.96 + 0.84)² / 0.1² = 1570
 
 
-def test_equal_arms_differ_in_one_of_twenty_experiments() -> None:
-    """At the horizon, looked at once, the test keeps its level."""
-    words = [trials.outcome(made(0.0, 200, seed), KNOWN).word for seed in range(300)]
-    assert sum(it in ("the candidate is better", "the candidate is worse") for it in words) <= 27
+def test_equal_arms_differ_in_one_of_twenty_experiments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked at ten times as units come, each of 400 A/A experiments is tested once: 5 % differ.
+
+    The same looks with a new test each find a difference in more than twice as many.
+    """
+    known = KNOWN.model_copy(update={"horizon": 100})
+    once, peeked = 0, 0
+    for seed in range(400):
+        noted: dict[str, str] = {}
+        monkeypatch.setattr(trials, "note", lambda _, noted=noted, **it: noted.update(it))
+        units = made(0.0, 1000, seed).sample(frac=1, random_state=seed)
+        looks = [units.iloc[:size] for size in range(150, 2001, 205)]
+        told = [trials.at_horizon("x", known.model_copy(update=noted), it) for it in looks]
+        assert told[0] == "" and told[1] and set(told[1:]) == {noted["outcome"]}
+        once += differs(told[-1])
+        words = [trials.outcome(trials.known(it, known), known).word for it in looks[1:]]
+        peeked += any(map(differs, words))
+    assert 8 <= once <= 30 and peeked > 2 * once
 
 
-def test_a_metric_that_nobody_knows_is_refused_by_name() -> None:
-    """Without labels there is no loss."""
-    with pytest.raises(ProjectError, match="loss: nothing is known of it; known are: failures"):
-        trials.outcome(made(0).rename(columns={"loss": "failures"}), KNOWN)
+def differs(told: str) -> bool:
+    """Does an outcome call the candidate better or worse?"""
+    return "the candidate is" in told
+
+
+@pytest.fixture(name="begun")
+def _begun(folder: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
+    """An experiment that goes on: 1,000 units of each arm, of which three each know their loss."""
+    (folder / "experiments").mkdir()
+    text = (ROOT / "experiments/example.toml").read_text(encoding="utf-8")
+    text = text.replace("horizon = 5000", "horizon = 1000")
+    (folder / "experiments/one.toml").write_text(text, encoding="utf-8")
+    units = made(-3.0)
+    units.loc[(units.index % 1000) >= 3, "loss"] = np.nan
+    now = SimpleNamespace(experiment="one", wanted=SimpleNamespace(units=1000))
+    monkeypatch.setattr(decisions, "last", lambda _: now)
+    monkeypatch.setattr(decisions, "running", lambda: now)
+    monkeypatch.setattr(experiment, "observed", lambda *_: units)
+    return units
+
+
+def test_units_whose_metric_is_unknown_do_not_count(begun: pd.DataFrame, settings: Settings) -> None:
+    """Three labelled units of 1,000 win nothing, however much better they are."""
+    told = experiment.shown("one", settings)
+    assert "{'champion': 3, 'candidate': 3} of 1000 units know loss" in told
+    assert "better" not in told and trials.read("one").outcome == ""
+    with pytest.raises(ProjectError, match="3} of 1000 units know loss.*no ground to promote"):
+        experiment.end("one", "candidate", settings)
+    begun.rename(columns={"loss": "failures"}, inplace=True)
+    assert "0} of 1000 units know loss (known is failures)" in experiment.shown("one", settings)
+
+
+def test_an_outcome_is_written_down_and_not_worked_out_again(
+    begun: pd.DataFrame, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes after the horizon, and other losses, change nothing; nor does another horizon."""
+    begun["loss"] = made(-0.3)["loss"]
+    first = experiment.shown("one", settings)
+    (said,) = [line for line in first.splitlines() if "the candidate is better" in line]
+    assert trials.read("one").outcome == said and "(1000 units each;" in said
+    monkeypatch.setattr(experiment, "observed", lambda *_: made(0.3, 3000))
+    assert said in experiment.shown("one", settings)
+    path = trials.place("one")
+    text = path.read_text("utf-8").replace("horizon = 1000", "horizon = 30")
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ProjectError, match="horizon = 30, and it began with 1000: put that back"):
+        experiment.shown("one", settings)
 
 
 def test_an_uneven_split_is_found_and_an_even_one_is_not() -> None:

@@ -155,7 +155,7 @@ def main(arguments: list[str]) -> None:
     if settings.drift.pushgateway:
         from .push import gauges, push  # pylint: disable=import-outside-toplevel  # seldom needed
 
-        push(settings.drift.pushgateway, gauges(found, newest.total, bool(found)))
+        push(settings.drift, gauges(found, newest.total, bool(found)))
     if not found:
         least = f"at least {settings.drift.fewest} are needed (drift.fewest)"
         print(f"Not enough data: {len(newest.rows):,} logged rows of the champion; {least}")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
 
 from .. import ProjectError
+from ..operations import Drift
 from .comparison import Verdict
 
 JOB = "drift"
@@ -30,11 +31,14 @@ def gauges(found: Iterable[Verdict], rows: int, enough: bool) -> CollectorRegist
     return registry
 
 
-def push(address: str, registry: CollectorRegistry, job: str = JOB) -> None:
-    """Replace what the Pushgateway holds of this job's last report.  ProjectError if it cannot."""
+def push(wanted: Drift, registry: CollectorRegistry, job: str = JOB) -> None:
+    """Replace the last report of this job and namespace at the Pushgateway.
+
+    Reports of another namespace stay.  Raises ProjectError if the Pushgateway cannot be reached.
+    """
     try:
-        push_to_gateway(address, job, registry)
+        push_to_gateway(wanted.pushgateway, job, registry, {"namespace": wanted.namespace})
     except (OSError, ValueError) as error:
         raise ProjectError(
-            f"drift.pushgateway = {address!r}: cannot be reached: {error}"
+            f"drift.pushgateway = {wanted.pushgateway!r}: cannot be reached: {error}"
         ) from error

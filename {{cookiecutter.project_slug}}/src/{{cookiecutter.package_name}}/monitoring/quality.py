@@ -145,7 +145,7 @@ def main(arguments: list[str]) -> None:
         from .push import push  # pylint: disable=import-outside-toplevel  # seldom needed
         from .quality_gauges import JOB, gauges  # pylint: disable=import-outside-toplevel  # too
 
-        push(settings.drift.pushgateway, gauges(report.found, report.labels, time.time()), JOB)
+        push(settings.drift, gauges(report.found, report.labels, time.time()), JOB)
     if report.verdict == "not enough labels":
         least = f"at least {settings.quality.fewest} are needed (quality.fewest)"
         print(f"Not enough labels: {report.labels:,} rows of the champion have one; {least}")

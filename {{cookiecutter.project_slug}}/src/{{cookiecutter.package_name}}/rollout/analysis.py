@@ -13,7 +13,8 @@ from ..serving.assignment import CANDIDATE, CHAMPION
 from . import evidence
 from .evidence import FEWEST
 
-FURTHER = 3  # findings beside those on predictions: failures, latency, loss
+TAILS = {"slowest 5 %": 0.05, "slowest 1 %": 0.01}
+FURTHER = 3 + len(TAILS)  # findings beside those on predictions: failures, latency, loss
 Truths = Mapping[str, Sequence[Any]]  # what was true of each row of a request, as far as known
 
 
@@ -86,7 +87,7 @@ def analyse(
     All looks at all findings of all `steps` together call a candidate worse that is not in a share
     of `false_aborts` of rollouts at most, however often one looks.
     """
-    units = by_unit(rows, classes, truths or {})
+    units = by_unit(rows, classes, truths or {}, settings.latency)
     arms = dict(iter(units.groupby("arm"))) if len(units) else {}
     one, other = (len(arms.get(arm, ())) for arm in (CHAMPION, CANDIDATE))
     if min(one, other) < FEWEST:
@@ -121,6 +122,8 @@ def compared(
             p = evidence.shares(one, other, settings.failures)
         elif name == "latency ms":
             mean, p = geometric, evidence.factors(one, other, settings.latency)
+        elif name in TAILS:
+            p = evidence.shares(one, other, 0)
         elif name == "loss":
             p = evidence.shifts(one, other, settings.loss, upwards=True)
         else:
@@ -134,11 +137,15 @@ def geometric(values: np.ndarray) -> float:
 
 
 def by_unit(
-    rows: Iterable[Mapping[str, Any]], classes: Sequence[Any] | None, truths: Truths
+    rows: Iterable[Mapping[str, Any]],
+    classes: Sequence[Any] | None,
+    truths: Truths,
+    factor: float = 1,
 ) -> pd.DataFrame:
     """A row for each unit of an arm: the means over its requests, of what is known of them.
 
-    In the shadow there is no latency: no client waits there.
+    In the shadow there is no latency: no client waits there.  The candidate may take `factor` times
+    as long before its slowest requests count.
     """
     found, shadow = [], False
     for row in rows:
@@ -151,8 +158,20 @@ def by_unit(
     frame = pd.DataFrame(found)
     if not found:
         return frame
-    frame = frame.groupby(["arm", "unit"], as_index=False).mean()
-    return frame.drop(columns="latency ms", errors="ignore") if shadow else frame
+    if shadow:
+        frame = frame.drop(columns="latency ms", errors="ignore")
+    elif "latency ms" in frame:
+        mark_slow(frame, factor)
+    return frame.groupby(["arm", "unit"], as_index=False, sort=False).mean()
+
+
+def mark_slow(requests: pd.DataFrame, factor: float) -> None:
+    """Say of each request that was answered whether it is among the slowest, by `TAILS`."""
+    known = requests["latency ms"].dropna()
+    one, other = (known[requests["arm"] == arm] for arm in (CHAMPION, CANDIDATE))
+    for name, share in TAILS.items() if len(one) else ():
+        slow = evidence.beyond(one.to_numpy(), other.to_numpy(), factor, share)
+        requests.loc[one.index.append(other.index), name] = np.concatenate(slow)
 
 
 def predicted(

@@ -40,6 +40,16 @@ def shares(champion: Array, candidate: Array, margin: float) -> Array:
     return p_value(excess, variances[0] + variances[1], FAILURES)
 
 
+def beyond(champion: Array, candidate: Array, factor: float, share: float) -> list[Array]:
+    """Which requests of each arm are slow: 1 or 0, (…, requests).
+
+    Slow is what takes longer than all but this share of the champion's, and for the candidate
+    `factor` times as long: a candidate whose every quantile is at that factor has the same share.
+    """
+    limit = np.quantile(champion, 1 - share, axis=-1, keepdims=True)
+    return [(champion > limit).astype(float), (candidate > factor * limit).astype(float)]
+
+
 def shifts(champion: Array, candidate: Array, margin: float, upwards: bool = False) -> Array:
     """p-values of "a mean is no more standard deviations away", or, if so wanted, "above"."""
     arms = champion, candidate

@@ -56,18 +56,33 @@ def observed(name: str, settings: Settings) -> pd.DataFrame:
 
 def shown(name: str, settings: Settings) -> str:
     """How an experiment stands; its outcome at the horizon, and not before."""
-    record, units = trials.read(name), observed(name, settings)
+    record, units = planned(name), observed(name, settings)
     count, p = trials.split(units, record.share)
-    planned = f"{record.share:.0%} planned, p {p:.2g}"
-    lines = [f"{name}: {record.hypothesis}", f"units: {count}, {planned}"]
+    lines = [f"{name}: {record.hypothesis}"]
+    lines += [f"units: {count}, {record.share:.0%} planned, p {p:.2g}"]
     if p < trials.UNEVEN:
         lines.append("The split is not the planned one: whatever differs may come of that.")
-    if min(count.values()) < record.horizon:
-        lines.append(f"No outcome before {record.horizon} units each: who peeks finds something.")
+    if not (told := trials.at_horizon(name, record, units)):
+        lines.append(f"No outcome yet: {short(units, record)}.  Who peeks finds something.")
         return "\n".join([*lines, f"Next: make experiment NAME={name}"])
-    lines.append(f"{record.column}: {trials.outcome(units, record)}")
-    lines.append(f"units that {record.smallest_effect:g} needs: {trials.needed(units, record):.0f}")
+    lines.append(told)
     return "\n".join([*lines, f"Next: make experiment NAME={name} DECIDE=candidate (or champion)"])
+
+
+def planned(name: str) -> trials.Record:
+    """The record of an experiment.  ProjectError where its horizon is not that of the start."""
+    record, now = trials.read(name), decisions.last(name)
+    if now and now.wanted.units != record.horizon:
+        told = f"horizon = {record.horizon}, and it began with {now.wanted.units}: put that back"
+        raise ProjectError(f"{trials.place(name)}: {told}")
+    return record
+
+
+def short(units: pd.DataFrame, record: trials.Record) -> str:
+    """How many units of each arm know the metric, beside those that are wanted."""
+    count = dict(zip(trials.ARMS, map(len, trials.known(units, record)), strict=True))
+    others = ", ".join(units.columns.drop(["arm", "unit"], errors="ignore")) or "nothing"
+    return f"{count} of {record.horizon} units know {record.column} (known is {others})"
 
 
 def end(name: str, decision: str, settings: Settings) -> str:
@@ -76,17 +91,16 @@ def end(name: str, decision: str, settings: Settings) -> str:
     Raises ProjectError where it does not go on, and for the candidate where the horizon is not
     reached or the split is uneven.
     """
-    record, now = trials.read(name), decisions.running()
+    record, now = planned(name), decisions.running()
     if not now or now.experiment != name:
         raise ProjectError(f"{name}: it does not go on, so there is nothing to decide")
     units = observed(name, settings)
-    count, p = trials.split(units, record.share)
-    early = min(count.values()) < record.horizon
-    if decision == "candidate" and (early or p < trials.UNEVEN):
-        why = f"{count} of {record.horizon} units" if early else f"uneven split, p {p:.2g}"
+    _, p = trials.split(units, record.share)
+    told = trials.at_horizon(name, record, units)
+    if decision == "candidate" and (not told or p < trials.UNEVEN):
+        why = f"uneven split, p {p:.2g}" if told else short(units, record)
         raise ProjectError(f"{name}: {why}: no ground to promote; DECIDE=champion ends it")
-    told = "ended early" if early else f"{record.column}: {trials.outcome(units, record)}"
-    made = stepping.stop(f"experiment {name}: {told}", promote=decision == "candidate")
+    made = stepping.stop(f"experiment {name}: {told or 'ended early'}", promote=decision == "candidate")
     trials.note(name, end=trials.day(datetime.now(UTC)), decision=decision)
     return f"{made}\nNext: git add {trials.place(name)}"
 

@@ -1,7 +1,8 @@
 """Trials: two versions on a share of the clients each, for a question that was written down before.
 
 A fixed horizon: units and the smallest effect that matters stand in the record, and no difference
-is told before the horizon.  Then Welch's t-test of units at 5 % (Welch, Biometrika 34, 1947), once.
+is told before each arm has so many units that know the metric.  Then Welch's t-test of these units
+at 5 % (Welch, Biometrika 34, 1947), once: the record keeps its outcome, and nothing is tested anew.
 """
 
 import re
@@ -9,7 +10,7 @@ import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import inf, sqrt
+from math import sqrt
 from pathlib import Path
 from typing import Any, Literal
 
@@ -36,7 +37,8 @@ class Record(Section):
     """An experiment: what is believed, who is compared, and what decides.
 
     `share` of the units gets `candidate`; `better` says which way is good.  It ends when each arm
-    has `horizon` units.  `smallest_effect` is the difference that would matter.  `of_class` names
+    has `horizon` units that know the metric; `outcome` is what came of it, written down once.
+    `smallest_effect` is the difference that would matter.  `of_class` names
     the class whose share is meant by `predictions`, in a classification.
     """
 
@@ -50,6 +52,7 @@ class Record(Section):
     smallest_effect: float = Field(gt=0)
     horizon: int = Field(ge=30)
     start: str = ""
+    outcome: str = ""
     end: str = ""
     decision: Literal["", "candidate", "champion"] = ""
 
@@ -106,18 +109,31 @@ class Outcome:
         return f"{self.champion:.4g} → {self.candidate:.4g}: {interval}: {self.word}"
 
 
-def outcome(units: pd.DataFrame, record: Record) -> Outcome:
-    """The difference at the horizon, judged against the smallest effect that matters.
+def known(units: pd.DataFrame, record: Record) -> list[pd.Series]:
+    """The metric of the units of each arm that know it, in the order in which they came."""
+    if record.column not in units:
+        return [pd.Series(dtype="float64")] * 2
+    return [units.loc[units["arm"] == arm, record.column].dropna() for arm in ARMS]
 
-    Raises ProjectError where an arm has no unit that knows the metric.
+
+def at_horizon(name: str, record: Record, units: pd.DataFrame) -> str:
+    """The outcome of an experiment; empty as long as an arm is short of the horizon.
+
+    It is worked out at the first look that finds both arms there, from as many units as the
+    horizon says, and written into the record: later looks read it.
     """
-    arms = [
-        units.loc[units["arm"] == arm].get(record.column, pd.Series(dtype="float64")).dropna()
-        for arm in ARMS
-    ]
-    if min(map(len, arms)) < 2:
-        known = ", ".join(units.columns.drop(["arm", "unit"])) or "none"
-        raise ProjectError(f"{record.column}: nothing is known of it; known are: {known}")
+    arms = known(units, record)
+    if record.outcome or min(map(len, arms)) < record.horizon:
+        return record.outcome
+    found = outcome([arm.iloc[: record.horizon] for arm in arms], record)
+    needs = f"{record.smallest_effect:g} needs {needed(arms[0], record):.0f}"
+    text = f"{record.column}: {found} ({record.horizon} units each; {needs})"
+    note(name, outcome=text)
+    return text
+
+
+def outcome(arms: Sequence[pd.Series], record: Record) -> Outcome:
+    """The difference at the horizon, judged against the smallest effect that matters."""
     test = stats.ttest_ind(arms[1], arms[0], equal_var=False)
     interval = test.confidence_interval(1 - LEVEL)
     low, high = (float(it) if np.isfinite(it) else 0.0 for it in interval)
@@ -137,11 +153,8 @@ def word(better: Sequence[float], record: Record) -> str:
     return "undecided: the horizon was too short for this effect"
 
 
-def needed(units: pd.DataFrame, record: Record) -> float:
+def needed(values: pd.Series, record: Record) -> float:
     """Units of each arm that find the smallest effect in 80 of 100 experiments, by the spread."""
-    values = units.get(record.column, pd.Series(dtype="float64")).dropna()
-    if len(values) < 2:
-        return inf
     both = stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER)
     return float(2 * (both * sqrt(values.var()) / record.smallest_effect) ** 2)
 

@@ -70,7 +70,7 @@ def push(settings: Settings, entry: Entry) -> None:
     from .gauges import JOB, gauges
 
     try:
-        gateway.push(settings.drift.pushgateway, gauges(entry, time.time()), JOB)
+        gateway.push(settings.drift, gauges(entry, time.time()), JOB)
     except ProjectError as error:  # what was decided stands
         print(error, file=sys.stderr)
 
