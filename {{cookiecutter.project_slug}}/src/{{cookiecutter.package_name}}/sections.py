@@ -52,10 +52,14 @@ class Repro(Section):
 
 
 class Serving(Section):
-    """The service: where it listens, where it logs, how often it looks for another champion."""
+    """The service: where it listens, where it logs, how often it looks for another champion.
+
+    `root_path`: the prefix of its address, such as /late, that a proxy in front takes off.
+    """
 
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, lt=65536)
+    root_path: str = Field(default="", pattern="^(/[^/]+)*$")
     commit: str = "unknown"
     poll_seconds: float = Field(default=0.5, gt=0)
     most_rows: int = Field(default=10_000, ge=1)

@@ -1,6 +1,7 @@
 """The settings: arguments over the environment over `config.toml`, read once and frozen."""
 
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -34,6 +35,8 @@ FILES.append(Path("operations.toml"))
 FILES.append(Path("improvement.toml"))
 # {% endif %}
 PREFIX = f"{__package__}_".upper()
+# Kubernetes tells each pod the addresses of services, by their names: `FLIGHT_PORT=tcp://10.0.0.7:80`.
+KUBERNETES = re.compile(r"(\w+_)?(SERVICE_(HOST|PORT\w*)=.*|PORT(=\w+:.*|_\d+_(TCP|UDP|SCTP)\w*=.*))")
 Problem = Literal["classification", "regression"]
 
 
@@ -164,6 +167,7 @@ def load(**arguments: Any) -> Settings:
         for name in os.environ
         if name.startswith(PREFIX)
         and name.removeprefix(PREFIX).split("__")[0].lower() not in set(Settings.model_fields)
+        and not KUBERNETES.fullmatch(f"{name.removeprefix(PREFIX)}={os.environ[name]}")
     ]
     if unknown:
         raise ProjectError(f"environment: {', '.join(unknown)}: no such setting")

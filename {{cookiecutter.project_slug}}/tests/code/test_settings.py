@@ -43,6 +43,32 @@ def test_an_unknown_variable_is_refused_by_name(
         load()
 
 
+KUBERNETES = {
+    "SERVICE_HOST": "10.0.0.7",
+    "SERVICE_PORT": "80",
+    "SERVICE_PORT_HTTP": "80",
+    "PORT": "tcp://10.0.0.7:80",
+    "PORT_8000_TCP": "tcp://10.0.0.7:80",
+    "PORT_8000_TCP_ADDR": "10.0.0.7",
+    "CANARY_SERVICE_HOST": "10.0.0.8",
+}
+
+
+def test_what_kubernetes_tells_a_pod_is_no_setting(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The addresses of services whose names begin as the project's; a port that is set is one."""
+    assert (folder / CONFIG).exists()
+    for name, given in KUBERNETES.items():
+        monkeypatch.setenv(PREFIX + name, given)
+    load()
+    for name in ("PORT", "SERVING_PORT"):
+        monkeypatch.setenv(PREFIX + name, "9000")
+        with pytest.raises(ProjectError, match=f"{PREFIX}{name}: no such setting"):
+            load()
+        monkeypatch.delenv(PREFIX + name)
+
+
 def test_a_wrong_value_is_blamed_on_what_holds_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

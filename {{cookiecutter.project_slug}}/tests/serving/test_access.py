@@ -2,8 +2,10 @@
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import pytest
@@ -289,6 +291,36 @@ def test_the_command_adds_lists_and_revokes(
     assert "there are: Zoë" in capsys.readouterr().err
     assert command("key", "--revoke", "Zoë") == 0
     assert read(folder / "models/serving/keys.json") == []
+
+
+def test_keys_that_are_added_at_once_are_all_kept(
+    made: Made, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Eight at the same time, and one that is taken away meanwhile: nothing is lost or comes back."""
+    key(path, "old")
+    monkeypatch.setattr(keys, "load", made)
+    added = keys.added
+
+    def slowly(*given: Any) -> Any:
+        sleep(0.05)
+        return added(*given)
+
+    monkeypatch.setattr(keys, "added", slowly)
+    asked = [["--revoke=old"], *([f"--name={number}"] for number in range(8))]
+    with ThreadPoolExecutor(len(asked)) as pool:
+        list(pool.map(keys.main, asked))
+    assert sorted(kept.name for kept in read(path)) == [str(number) for number in range(8)]
+
+
+def test_nobody_is_let_in_by_a_start_without_the_file_of_keys(
+    made: Made, tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where keys were made once, a lost file of them opens the service to nobody."""
+    monkeypatch.setattr(keys, "load", made)
+    keys.main(["--name=only"])
+    path.unlink()
+    with TestClient(service(made("0.0.0.0"), tmp_path)) as client:
+        assert ask(client).status_code == 401
 
 
 @pytest.mark.parametrize(

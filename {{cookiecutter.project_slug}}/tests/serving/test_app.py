@@ -1,22 +1,29 @@
 """The service: what it answers, and that it says in OpenAPI all that it answers."""
 
 import asyncio
+import json
 import re
+import socket
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from pathlib import Path
+from threading import Thread
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import pytest
+import uvicorn
 from fastapi import HTTPException, Request
 from fastapi.testclient import TestClient
 from published import CLASSES, MOST, follower, publish
 
 from {{ cookiecutter.package_name }}.contract import Column, Contract
+from {{ cookiecutter.package_name }}.serving import main
 from {{ cookiecutter.package_name }}.serving.app import Authenticate, create_app
 from {{ cookiecutter.package_name }}.serving.events import Served
 from {{ cookiecutter.package_name }}.serving.following import Follower
+from {{ cookiecutter.package_name }}.serving.main import OPTIONS
 from {{ cookiecutter.package_name }}.serving.schema import Row, Types
 from {{ cookiecutter.package_name }}.settings import Settings
 
@@ -364,6 +371,53 @@ def test_openapi_names_the_columns(client: TestClient, contract: Contract) -> No
             assert options[0]["enum"] == column.categories
         elif column.categories:
             assert options[0]["description"] == f"expected: {', '.join(column.categories)}"
+
+
+@pytest.fixture(name="address")
+def _address(
+    settings: Settings, following: Follower, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, int]]:
+    """Where a service listens, below a prefix, that waits a moment for a request to arrive."""
+    monkeypatch.setattr(main, "SLOW", 0.3)
+    app = create_app(settings, following)
+    options = OPTIONS | {"factory": False, "root_path": "/late", "log_level": "error"}
+    server = uvicorn.Server(uvicorn.Config(app, **options))
+    listening = socket.create_server(("127.0.0.1", 0))
+    thread = Thread(target=server.run, args=([listening],), daemon=True)
+    thread.start()
+    yield listening.getsockname()
+    server.should_exit = True
+    thread.join()
+
+
+HEAD = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize("half", [b"", b"GET /hea", HEAD, HEAD + b"Content-Length: 9\r\n\r\n{"])
+def test_half_a_request_is_not_held(address: tuple[str, int], half: bytes) -> None:
+    """A connection on which a request does not arrive is closed, also after one that did."""
+    whole = b"GET /health HTTP/1.1\r\nHost: a\r\n\r\n"
+    for first in (b"", whole) if half else (b"",):
+        with socket.create_connection(address, timeout=3) as asked:
+            asked.sendall(first)
+            assert not first or b"200 OK" in asked.recv(4096)
+            asked.sendall(half)
+            while asked.recv(4096):
+                continue
+
+
+def test_a_service_below_a_prefix_describes_itself(address: tuple[str, int]) -> None:
+    """A proxy takes the prefix off; the pages and the description have it."""
+    asked = HTTPConnection(*address, timeout=3)
+    found = {}
+    for path in ("/openapi.json", "/docs", "/health"):
+        asked.request("GET", path)
+        answer = asked.getresponse()
+        found[path] = answer.read().decode()
+        assert answer.status == 200
+    asked.close()
+    assert json.loads(found["/openapi.json"])["servers"] == [{"url": "/late"}]
+    assert "'/late/openapi.json'" in found["/docs"]
 
 
 def test_the_pages_need_no_other_host(client: TestClient) -> None:

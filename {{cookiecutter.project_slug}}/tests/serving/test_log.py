@@ -1,20 +1,31 @@
 """The prediction log: a row for each answered request, whatever the database does meanwhile."""
 
+import os
+import re
 import sqlite3
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
+from fastapi.testclient import TestClient
+from published import follower
 
 from {{ cookiecutter.package_name }} import ProjectError
+from {{ cookiecutter.package_name }}.contract import Column, Contract
+from {{ cookiecutter.package_name }}.serving.app import create_app
 from {{ cookiecutter.package_name }}.serving.events import Served
 from {{ cookiecutter.package_name }}.serving.log import PATIENCE, START, PredictionLog
+from {{ cookiecutter.package_name }}.serving.main import DRAIN
 from {{ cookiecutter.package_name }}.serving.store import Store
-from {{ cookiecutter.package_name }}.settings import PREFIX, load
+from {{ cookiecutter.package_name }}.settings import PREFIX, Settings, load
 
+ROOT = Path(__file__).resolve().parents[2]
+TARGET = Column(kind="boolean", role="target")
 NOW = datetime(2024, 1, 1, 12, tzinfo=UTC)
 
 
@@ -97,6 +108,81 @@ def test_rows_wait_while_the_database_is_down(tmp_path: Path) -> None:
     place.mkdir()
     log.close()
     assert logged(place / "log.db") == [(f"id-{number}",) for number in range(3)]
+
+
+def emptied(path: Path) -> None:
+    """Leave nothing in a file."""
+    os.truncate(path, 0)
+
+
+def restored(path: Path) -> None:
+    """Put a copy of a database in its place."""
+    copy = path.with_name("copy.db")
+    with sqlite3.connect(path) as source, sqlite3.connect(copy) as target:
+        source.backup(target)
+    copy.replace(path)
+
+
+def dropped(path: Path) -> None:
+    """Take the table away."""
+    with sqlite3.connect(path) as store:
+        store.execute("drop table predictions")
+
+
+@pytest.mark.parametrize("fault", [Path.unlink, emptied, restored, dropped])
+def test_a_log_whose_file_is_taken_away_is_begun_anew(
+    tmp_path: Path, fault: Callable[[Path], None]
+) -> None:
+    """What is answered afterwards is in the file that is there, and counted as written."""
+    path = tmp_path / "log.db"
+    log = opened(path)
+    log(served(1))
+    until = time.monotonic() + 2 * PATIENCE
+    while not log.counts()["written"]:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    fault(path)
+    log(served(2))
+    log.close()
+    assert logged(path)[-1:] == [("id-2",)]
+    assert (log.counts()["written"], log.counts()["waiting"]) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("path", "grace", "before"),
+    [
+        ("compose/serving.yaml", r"stop_grace_period: (\d+)s", None),
+        ("k8s/deployment.yaml", r"terminationGracePeriodSeconds: (\d+)", r'sleep, "(\d+)"'),
+        ("infra/service/main.tf", r"stopTimeout += (\d+)", None),
+    ],
+)
+def test_all_that_a_service_does_at_its_end_fits_into_its_grace(
+    path: str, grace: str, before: str | None
+) -> None:
+    """The wait before it, the requests under way, and the log; what is killed loses rows."""
+    place = ROOT / path
+    text = place.read_text(encoding="utf-8") if place.exists() else "{}"
+    limit = re.findall(grace, text)
+    wait = re.findall(before, text) if before else []
+    assert len(limit) == place.exists() and len(wait) == bool(before) * place.exists()
+    assert all(sum(map(int, wait)) + DRAIN + 2 * PATIENCE <= int(most) for most in limit)
+
+
+def test_observers_are_closed_at_once(settings: Settings, tmp_path: Path) -> None:
+    """Two that wait for a database at the end take the time of one."""
+    both = Barrier(2)
+
+    class Waiting(PredictionLog):
+        """A log whose end waits for that of the other."""
+
+        def close(self) -> None:
+            both.wait(PATIENCE)
+
+    logs = [Waiting(partial(Store, f"sqlite:///{tmp_path}/{name}.db"), 9) for name in "ab"]
+    contract = Contract(columns={"x": Column(kind="number", role="feature"), "y": TARGET})
+    with TestClient(create_app(settings, follower(tmp_path, contract), logs)):
+        pass
+    assert not both.broken
 
 
 def test_several_workers_write_to_one_file(tmp_path: Path) -> None:

@@ -105,7 +105,8 @@ class Shield:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                protect(scope["path"], MutableHeaders(scope=message))
+                path = scope["path"].removeprefix(scope.get("root_path", ""))
+                protect(path, MutableHeaders(scope=message))
             await send(message)
 
         try:

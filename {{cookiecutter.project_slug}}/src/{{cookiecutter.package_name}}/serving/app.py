@@ -163,8 +163,8 @@ async def living(
     following = asyncio.create_task(follower.follow(seconds))
     yield
     following.cancel()
-    for observer in observers:
-        await asyncio.to_thread(observer.close)
+    # All at once: each may wait for a database, and the process is killed after its grace.
+    await asyncio.gather(*(asyncio.to_thread(observer.close) for observer in observers))
 
 
 def add_probes(app: FastAPI, follower: Follower, heard: Sequence[Observer], commit: str) -> None:

@@ -55,11 +55,15 @@ def read(path: Path) -> list[Key]:
 
 def write(path: Path, keys: Sequence[Key]) -> None:
     """Keep these keys, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     part.write_bytes(KEYS.dump_json(list(keys), indent=2, exclude_none=True) + b"\n")
     part.chmod(0o644)  # a service in a container is another user, and hashes give nothing away
     part.replace(path)
+
+
+def lock_of(path: Path) -> Path:
+    """The lock of a file of keys.  It stays: where it is, there were keys once."""
+    return path.with_name(f"{path.name}.lock")
 
 
 def digest(key: str) -> str:
@@ -98,8 +102,8 @@ def revoked(keys: Sequence[Key], name: str) -> list[Key]:
 class Ring:
     """The keys of a file, looked at again as often as `seconds` say.
 
-    `locked` from the first key on: when the last one is taken away nobody is let in, after a start
-    either, for the file is still there.  A file that cannot be read any more changes nothing until
+    `locked` from the first key on: when the last one is taken away, or the file is lost, nobody is
+    let in, after a start either, for its lock is still there.  A file that cannot be read any more changes nothing until
     it can.  Raises ProjectError where it cannot at the start.
     """
 
@@ -107,7 +111,7 @@ class Ring:
         self._path, self._seconds = path, seconds
         self._stamp = self._stamped()
         self._keys = read(path)
-        self.locked = path.exists()
+        self.locked = path.exists() or lock_of(path).exists()
         self._due = monotonic() + seconds
 
     def _stamped(self) -> tuple[int, int]:
@@ -155,9 +159,19 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--grace", type=span, default=24, help="hours that an old key gets (24)")
     parser.add_argument("--revoke", help="take all keys of this name away, at once")
     asked = parser.parse_args(arguments)
+    # pylint: disable-next=import-outside-toplevel  # the service reads keys, and needs no lock
+    from filelock import FileLock
+
     if asked.days == 0 or (asked.name and asked.revoke):
         raise ProjectError("DAYS=0: such a key is none.  NAME and REVOKE: only one is wanted")
     path = Path(load().access.key_file)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock_of(path)):  # two at once would lose a key, or bring one back
+        change(path, asked)
+
+
+def change(path: Path, asked: argparse.Namespace) -> None:
+    """Do to a file of keys what was asked."""
     keys = read(path)
     if asked.revoke:
         write(path, revoked(keys, asked.revoke))

@@ -21,7 +21,7 @@ LOG = logging.getLogger(__name__)
 PAUSE = 0.2  # seconds between two writes: a process that is killed loses no more than this
 START = 1.0  # seconds before the first: libraries are loaded, and the first answer does not wait
 BATCH = 500
-PATIENCE = 10  # seconds that a database that is down may hold up the end of the process
+PATIENCE = 5  # seconds that a database that is down may hold up the end; `close` takes twice that
 
 
 class Store(Protocol):

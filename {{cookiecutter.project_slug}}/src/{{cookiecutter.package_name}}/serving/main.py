@@ -1,12 +1,14 @@
 """The command that serves, and the description of the service that is kept in the repository."""
 
 import argparse
+from asyncio import TimerHandle, Transport
 from pathlib import Path
 from typing import Any
 
 import orjson
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from .. import observers
 from ..contract import Contract, read_contract
@@ -16,7 +18,45 @@ from .following import FOLDER, Follower
 from .schema import Types
 
 SNAPSHOT = Path("docs/openapi.json")
-DRAIN = 25  # seconds that requests under way get after SIGTERM: Kubernetes kills after 30
+DRAIN = 15  # seconds that requests under way get after SIGTERM; then the log is closed
+SLOW = 30  # seconds that a request may take to arrive, with its body
+
+
+class Impatient(HttpToolsProtocol):
+    """A connection that is closed where a request does not arrive: half of one is held by nobody."""
+
+    _late: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._late = self.loop.call_later(SLOW, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Wait for the rest of a request, or no longer."""
+        super().data_received(data)
+        arrived = self.cycle and not (self.cycle.response_complete or self.cycle.more_body)
+        if self._late and arrived:
+            self._late.cancel()
+            self._late = None
+        elif not (self._late or arrived):
+            self._late = self.loop.call_later(SLOW, self.transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing."""
+        super().connection_lost(exc)
+        if self._late:
+            self._late.cancel()
+
+
+OPTIONS: dict[str, Any] = {
+    "factory": True,
+    "http": Impatient,
+    "access_log": False,
+    "proxy_headers": False,  # anybody can write them
+    "server_header": False,
+    "timeout_graceful_shutdown": DRAIN,
+}
 
 
 def follower(contract: Contract, settings: Settings) -> Follower:
@@ -63,11 +103,8 @@ def main(arguments: list[str]) -> None:
     serving = load().serving
     uvicorn.run(
         f"{__name__}:build",
-        factory=True,
         host=serving.host,
         port=serving.port,
-        access_log=False,
-        proxy_headers=False,  # anybody can write them
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN,
+        root_path=serving.root_path,
+        **OPTIONS,
     )

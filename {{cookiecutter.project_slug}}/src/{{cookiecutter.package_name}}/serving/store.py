@@ -1,5 +1,7 @@
 """The table of predictions.  The only file of the service that imports SQLAlchemy."""
 
+import logging
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +10,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from .events import Record
 
+LOG = logging.getLogger(__name__)
 TABLE = sql.Table(
     "predictions",
     sql.MetaData(),
@@ -30,21 +33,46 @@ class Store:
     """
 
     def __init__(self, url: str, table: sql.Table = TABLE) -> None:
-        self._table = table
+        self._url, self._table = url, table
         if url.count("@") > 1 and not url.startswith("sqlite"):
             raise ValueError("the log's URL has more than one @; write one in a password as %40")
-        self._engine = sql.create_engine(url, pool_pre_ping=True)
+        self._open()
+
+    def _open(self) -> None:
+        self._engine = sql.create_engine(self._url, pool_pre_ping=True)
         if self._engine.dialect.name == "sqlite":
             sql.event.listen(self._engine, "connect", shared)
         with self._engine.begin() as connection:
-            connection.execute(CreateTable(table, if_not_exists=True))
-            for index in table.indexes:
+            connection.execute(CreateTable(self._table, if_not_exists=True))
+            for index in self._table.indexes:
                 connection.execute(CreateIndex(index, if_not_exists=True))
+        self._file = self._inode()
+
+    def _inode(self) -> tuple[int, int, bool] | None:
+        """Which file SQLite writes to, and is there something in it?  None of another database."""
+        try:
+            found = os.stat(self._engine.url.database or "")
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino, found.st_size > 0
 
     def write(self, records: Sequence[Record]) -> None:
-        """Add these rows: all of them, or none."""
-        with self._engine.begin() as connection:
-            connection.execute(sql.insert(self._table), records)
+        """Add these rows: all of them, or none.
+
+        A file that was removed or replaced is opened anew, and so is a database that has refused.
+        """
+        try:
+            if self._inode() != self._file:
+                LOG.warning("the log's file is another one, or the database failed: opened anew")
+                self.close()
+                self._open()
+            with self._engine.begin() as connection:
+                connection.execute(sql.insert(self._table), records)
+            if self._inode() != self._file:
+                raise OSError("the log's file was removed while it was written")
+        except Exception:
+            self._file = (-1, -1, False)
+            raise
 
     def close(self) -> None:
         """Let go of the database."""

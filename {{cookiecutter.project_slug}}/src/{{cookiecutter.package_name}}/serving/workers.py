@@ -18,7 +18,7 @@ from uvicorn.supervisors.multiprocess import SIGNALS
 
 from ..settings import load
 from .instruments import SHARED
-from .main import DRAIN
+from .main import OPTIONS
 
 APP = f"{__package__}.main:build"
 
@@ -31,13 +31,10 @@ def supervised(app: str, number: int, listening: socket.socket) -> Iterator[Mult
     """
     config = uvicorn.Config(
         app,
-        factory=True,
         workers=number,
-        access_log=False,
-        proxy_headers=False,  # anybody can write them
-        server_header=False,
-        timeout_graceful_shutdown=DRAIN,
+        root_path=load().serving.root_path,
         log_level="warning",
+        **OPTIONS,
     )
     before = {name: signal.getsignal(name) for name in SIGNALS}
     shared = os.environ.get(SHARED)

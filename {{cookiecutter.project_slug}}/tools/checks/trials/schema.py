@@ -43,10 +43,12 @@ def tellable(name: str, column: dict[str, Any]) -> Iterator[Fault]:
             yield "flood", name, (1 + column["missing"]) / 2
     if kind in ("number", "integer", "boolean", "time"):
         yield f"word for a {'number' if kind == 'integer' else kind}", name, "nonsense"
-    if kind in ("number", "integer") and column.get("range"):
+    # What is not enforced is an expectation: it is marked and counted.  A class always is.
+    if kind in ("number", "integer") and column.get("range") and column.get("enforce"):
         low, high = column["range"]
         yield "far", name, ceil(2 * high - low) + 1
-    if kind in ("category", "text") and column.get("categories"):
+    closed = column.get("enforce") or role == "target"
+    if kind in ("category", "text") and column.get("categories") and closed:
         yield "stranger", name, max(column["categories"], key=len) + "z"
 
 
