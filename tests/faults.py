@@ -547,7 +547,7 @@ MACHINES = [
         (
             "`make predict` loses rows",
             "repo.entrypoint",
-            "prediction.py",
+            "batch.py",
             "frame.to_csv(unf",
             "frame.iloc[1:].to_csv(unf",
         ),

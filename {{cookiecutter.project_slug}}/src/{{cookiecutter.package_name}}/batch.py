@@ -47,7 +47,7 @@ class Batch:
     def __init__(self) -> None:
         self.rows = 0
         self.rejected: list[pd.DataFrame] = []
-        self._breaches: list[Breach] = []
+        self.breaches: list[Breach] = []
         self._known: pd.Series | None = None
 
     @property
@@ -64,13 +64,13 @@ class Batch:
         for part in parts:
             self.rows += part.rows
             self._known = part.known if self._known is None else self._known + part.known
-            self._breaches = merged([*self._breaches, *part.breaches])
+            self.breaches = merged([*self.breaches, *part.breaches])
             self.rejected += [part.rejected] if len(part.rejected) else []
             if len(part.answers):
                 yield part.answers
-        found = [breach.of(self.rows) for breach in self._breaches]
+        self.breaches = [breach.of(self.rows) for breach in self.breaches]
         none_left = self.rows and self.refused == self.rows
-        refuse([it for it in found if none_left or it.expected or self._is_whole(it)])
+        refuse([it for it in self.breaches if none_left or it.expected or self._is_whole(it)])
 
     def _is_whole(self, breach: Breach) -> bool:
         """Is this about the column, and not about some of its rows?"""
@@ -190,4 +190,5 @@ def main(arguments: list[str]) -> None:
     if batch.rejected:
         write(batch.rejected, beside)
         told = f"{batch.refused:,} of {batch.rows:,} rows break the contract and are not answered"
-        raise Rejected(f"{told}; {beside} says which and why.  The others are in {out}")
+        reasons = [str(breach) for breach in batch.breaches if breach.refuses]
+        raise Rejected("\n  ".join([f"{told}; {beside} says which and why", *reasons]))

@@ -54,32 +54,33 @@ def forest_of(estimator: Any) -> Forest | None:
 
     Raises Unconvertible for an objective, or a kind of split, that is not among the usual ones.
     """
-    estimator = unwrapped(estimator)
+    inner = getattr(estimator, "estimator_", estimator)  # Labelled: XGBoost's, for any labels
     for has, read in (
         ("_predictors", scikit_learn),
         ("booster_", lightgbm),
         ("get_booster", xgboost),
     ):
-        if hasattr(estimator, has):
-            require_library(estimator)
-            return read(estimator)
+        if hasattr(inner, has):
+            require_library(inner)
+            require(inner is estimator or passes_on(estimator), "it decides in a way of its own")
+            return read(inner)
     return None
 
 
-def unwrapped(estimator: Any) -> Any:
-    """The classifier within one that only gives other names to its classes, as `Labelled` does.
+def passes_on(wrapper: Any) -> bool:
+    """Does a wrapper only name the classes of the estimator within, as `Labelled` does?
 
     It is tried: probabilities of any size pass through it, and the largest one decides.
     """
-    if not hasattr(estimator, "estimator_") or not hasattr(estimator, "predict_proba"):
-        return estimator
-    shares = np.random.default_rng(0).dirichlet(np.ones(len(estimator.classes_)), TRIES)
-    wrapper = copy(estimator)
-    wrapper.estimator_ = SimpleNamespace(predict_proba=lambda rows: shares)
-    passed = np.array_equal(wrapper.predict_proba(shares), shares)
-    decided = np.array_equal(wrapper.predict(shares), wrapper.classes_[shares.argmax(axis=1)])
-    require(passed and decided, f"{type(estimator).__name__} decides in its own way")
-    return estimator.estimator_
+    shares = np.random.default_rng(0).dirichlet(np.ones(len(wrapper.classes_)), TRIES)
+    tried = copy(wrapper)
+    tried.estimator_ = SimpleNamespace(predict_proba=lambda rows: shares)
+    try:
+        passed = np.array_equal(tried.predict_proba(shares), shares)
+        largest = tried.classes_[shares.argmax(axis=1)]
+        return passed and np.array_equal(tried.predict(shares), largest)
+    except Exception:  # pylint: disable=broad-exception-caught  # it wants another estimator
+        return False
 
 
 def require_library(model: Any) -> None:

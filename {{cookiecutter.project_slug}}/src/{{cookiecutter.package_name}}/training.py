@@ -218,6 +218,5 @@ def main(arguments: list[str]) -> None:
     chosen = f"the latest by {times[0]}" if times else "by a hash that further rows do not change"
     print(f"Trained on {len(trained.train):,} rows in {trained.seconds:.1f} s")
     print(f"Held out {len(trained.holdout):,} rows, {chosen}\n{summary(trained)}")
-    champion = "make pipeline.  Its champion answers `make predict`, not this model"
-    after = champion if doors("answering") else "make predict"
+    after = "make pipeline; only its champion predicts" if doors("answering") else "make predict"
     print(f"Saved {MODEL}, version {trained.version}.  Next: {after}")

@@ -82,9 +82,11 @@ class Loaded:
         import pandas as pd  # pylint: disable=import-outside-toplevel  # a service does without
 
         found, shares = self.scores(as_rows(frame[self.contract.inputs()]))
-        columns = {} if shares is None else dict(zip(self.bundle["names"], shares.T, strict=True))
-        named_so = {f"probability_{name}": share for name, share in columns.items()}
-        return pd.DataFrame({"prediction": found, **named_so}, index=frame.index)
+        answers = pd.DataFrame({"prediction": found}, index=frame.index)
+        if shares is not None:
+            columns = [f"probability_{name}" for name in self.bundle["names"]]
+            answers[columns] = shares.astype("float64")
+        return answers
 
     def __reduce__(self) -> tuple[Any, ...]:
         return made, (self.bundle, self.content)

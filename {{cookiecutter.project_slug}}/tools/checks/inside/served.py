@@ -50,20 +50,28 @@ def requests(frame: pd.DataFrame, contract: Any) -> list[dict[str, Any]]:
 
 
 def parity(seed: str, most: str) -> Any:
-    """Where the served model and the one of `make predict` answer rows of the data differently."""
-    frame, model, prediction = given()[0], champion(), part("prediction")
+    """Where the served model and the registered one answer rows of the data differently."""
+    frame, model = given()[0], champion()
     frame = frame.sample(min(len(frame), int(most)), random_state=int(seed))
     asked, classes = requests(frame, model.contract), model.bundle["classes"] or ()
     types = part("serving.schema").Types.of(model.contract, classes, len(asked))
     answers = model.answers(types.read(json.dumps(asked).encode())[0])
-    known = prediction.score_file(prediction.load_model(), [frame])
-    pairs = zip(pd.concat(known).to_dict("records"), answers, asked, strict=True)
+    rows, _ = part("prediction").converted(frame, model.contract, model.contract.inputs())
+    known = part("prediction").predict(registered(), rows).to_dict("records")
+    pairs = zip(known, answers, asked, strict=True)
     wrong = [
         (str(one["prediction"]), other["prediction"], row)
         for one, other, row in pairs
         if apart(one, other)
     ]
     return {"rows": len(asked), "mismatches": len(wrong), "first": wrong[:1]}
+
+
+def registered() -> Any:
+    """The champion's model as the registry holds it."""
+    number = part("versions").held().champion.version
+    address = f"models:/{part('versions').NAME}/{number}"
+    return part("tracking").connect().sklearn.load_model(address)
 
 
 def apart(batch: dict[str, Any], served: dict[str, Any]) -> bool:
@@ -73,13 +81,16 @@ def apart(batch: dict[str, Any], served: dict[str, Any]) -> bool:
         for name, value in batch.items()
         if name.startswith("probability_")
     }
+    if not shares and isinstance(served["prediction"], str | bool):
+        return batch["prediction"] != served["prediction"]
     if not shares:
         return not math.isclose(
             batch["prediction"], served["prediction"], rel_tol=TOLERANCE, abs_tol=TOLERANCE
         )
     found = served["probability"]
     far = [abs(found[name] - share) > TOLERANCE for name, share in shares.items()]
-    return any(far) or max(shares.values()) - shares[str(served["prediction"])] > TOLERANCE
+    ours, theirs = (shares[str(it["prediction"])] for it in (batch, served))
+    return any(far) or abs(ours - theirs) > TOLERANCE
 
 
 def units(seed: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 from .. import Unknown, fault, trial
 from ..data import columns
+from ..repo import targets
 from ..sandbox import Copy, last
 from .project import answer
 
@@ -15,6 +16,11 @@ ROWS = "rows.sample"
 OUT = "predictions.csv"
 
 Facts = dict[str, Any]
+
+
+def ready(copy: Copy) -> None:
+    """Have the model here that `make predict` answers with: from level 2 on the champion."""
+    copy.need("rehearse" if "rehearse" in targets(copy.original) else "train")
 
 
 def inputs(copy: Copy) -> dict[str, Facts]:
@@ -35,7 +41,7 @@ def sampled(copy: Copy, *faults: tuple[str, str, Any]) -> int:
 @trial("serving.batch", "a file in, a file out: each row predicted, with the version of the model")
 def batch(copy: Copy) -> Iterator[str]:
     """Predict for some rows, and read what is written."""
-    copy.need("train")
+    ready(copy)
     asked_for = sampled(copy)
     done = copy.run("make", "predict", f"DATA={ROWS}", f"OUT={OUT}")
     if done.returncode or not (copy.root / OUT).exists():
@@ -55,7 +61,7 @@ def batch(copy: Copy) -> Iterator[str]:
 @fault("serving.batch", "a wrong type, and a missing column, are refused by name")
 def refused(copy: Copy) -> Iterator[str]:
     """Plant each in some rows, in a column taken at random."""
-    copy.need("train")
+    ready(copy)
     known = inputs(copy)
     typed = [name for name, it in known.items() if it.get("kind") not in ("category", "text")]
     typed = [name for name in typed if known[name].get("nullable")] or typed  # else it is missing

@@ -114,7 +114,7 @@ def beaten(copy: Copy) -> Iterator[str]:
         yield f"{short(base)}, the baseline: has no {name}"
 
 
-@trial("feature.shared", "what is served answers rows of the data as `make predict` does")
+@trial("feature.shared", "what is served answers rows of the data as the registered model does")
 def same(copy: Copy) -> Iterator[str]:
     """Ask both the same rows, those of the service as JSON."""
     copy.need("rehearse")
@@ -122,7 +122,7 @@ def same(copy: Copy) -> Iterator[str]:
     for batch, served, row in found["first"]:
         yield (
             f"{found['mismatches']} of {found['rows']} rows are answered otherwise when served:"
-            f" {served}, in a batch {batch}: {json.dumps(row, ensure_ascii=False)[:200]}"
+            f" {served}, by the registered model {batch}: {json.dumps(row, ensure_ascii=False)[:200]}"
         )
 
 

@@ -8,7 +8,7 @@ from ..sandbox import Copy
 from ..service import Service, asked, serving
 
 BEARER = "Authorization"
-SLOW = "        found, classes = self.scores(rows), self.bundle"
+SLOW = "        found, shares = self.scores(rows)"
 BRIEF = {"SECONDS": "2", "CONNECTIONS": "2"}
 
 

@@ -11,6 +11,7 @@ from .. import Unknown, fault, trial
 from ..data import artifact
 from ..repo import hooks_of, secrets
 from ..sandbox import Copy, Failed, last, reached
+from .batch import ready
 from .project import answer
 
 KEY = "\n".join(["-----BEGIN RSA PRIVATE" + " KEY-----", "planted", ""])
@@ -40,6 +41,7 @@ def enters(copy: Copy) -> Iterator[str]:
     """A model, and one prediction for each row of the data."""
     try:
         copy.need("train")
+        ready(copy)
     except Failed as error:
         yield str(error)
         return
