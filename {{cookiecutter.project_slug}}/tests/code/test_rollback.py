@@ -44,6 +44,28 @@ def test_a_rollback_brings_the_previous_champion_back_and_a_second_takes_it_back
     assert integrity.verify(versions.held()) == []
 
 
+@pytest.mark.parametrize("name", ["rollback", "publish"])
+def test_a_model_that_cannot_be_loaded_here_is_told_after_the_deed(
+    run: tracking.Run,
+    command: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    """The champion is served; that `make predict` keeps its model is an error without traceback."""
+    first, second = promoted(run, "a").number, promoted(run, "b").number
+
+    def gone(*_: object) -> None:
+        raise AttributeError("module 'problem' has no attribute 'calendar'")
+
+    monkeypatch.setattr(publishing, "bring_model", gone)
+    wanted = (first, second, first) if name == "rollback" else (second, first, second)
+    assert (command(name), state()) == (1, wanted)
+    shown = f"v{wanted[0]} is champion and served, but `make predict` keeps the model it has"
+    assert shown in capsys.readouterr().err
+    assert integrity.verify(versions.held()) == []
+
+
 def test_a_champion_with_another_contract_is_told(
     run: tracking.Run, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
