@@ -115,13 +115,14 @@ def carry_out(decision: Decision) -> None:
         unfinished.write_text(plan.model_dump_json(), encoding="utf-8")
         os.replace(unfinished, POINTER)
         return
-    if decision.action == "promote" and not promoted(decision):
+    if promotes := decision.action == "promote" and not promoted(decision):
         begun = next(it for it in logged() if it.rollout == decision.rollout)
         verdict = begun.verdict | {"reasons": tuple(begun.verdict["reasons"])}
         registry.promote(versions.versions()[decision.version], Verdict(**verdict))
-        publishing.bring_model(present())
     tell(decision)
     POINTER.unlink(missing_ok=True)
+    if promotes:
+        registry.bring_model(present())
 
 
 def tell(decision: Decision) -> None:
