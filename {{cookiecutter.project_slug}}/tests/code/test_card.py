@@ -41,7 +41,9 @@ def test_a_card_of_another_run_is_stale(
 ) -> None:
     """A card of another run fails the check, and the right one is named."""
     older = text.replace(run.run_id, "0" * 32)
-    with pytest.raises(ProjectError, match=f"describes run {'0' * 32}; it has to describe {run.run_id}"):
+    with pytest.raises(
+        ProjectError, match=f"describes run {'0' * 32}; it has to describe {run.run_id}"
+    ):
         card.check(older, run, settings, contract)
 
 

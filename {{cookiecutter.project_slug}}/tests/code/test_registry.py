@@ -130,9 +130,7 @@ def test_rows_that_the_champion_has_learned_from_are_left_out(
     name = f"champion v{version.number}"
     seen = trained.train.head(count // 2)
     held = pd.concat([trained.holdout, seen])
-    other = training.fit(
-        trained.train.drop(seen.index), held, trained.contract, trained.settings
-    )
+    other = training.fit(trained.train.drop(seen.index), held, trained.contract, trained.settings)
     judged, found, answers = rivals.rivals(other)
     assert list(judged.holdout.index) == list(trained.holdout.index)
     assert_equal(found[name], trained.predictions)
