@@ -54,7 +54,7 @@ def test_the_holdout_is_that_of_training(
 def test_the_ids_say_the_part_of_each_row(whole: Parts, contract: Contract) -> None:
     """A line for each row: its ids, or its number, and its part."""
     found = ids(whole, contract)
-    assert list(found) == [*(contract.names("id") or ["row"]), "part", "key"]
+    assert list(found) == [*(contract.names("id") or ["row"]), "key", "part"]
     assert found["part"].value_counts().to_dict() == {n: len(part) for n, part in whole.items()}
     assert not found.duplicated().any()
 
