@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Generate, commit, fails, ok, run
+from conftest import Generate, commit, fails, ok, plant, run
 
 pytestmark = [pytest.mark.slow]
 
@@ -99,6 +99,21 @@ def test_a_rollback_is_not_undone_by_the_same_training(project: Path) -> None:
     assert "has rolled back; `make rollback TO=2` brings it back: no" in printed
     ok("make", "rollback", at=project)
     assert state(project) == {"champion": "2", "previous": "1", "version": "2"}
+
+
+def test_a_champion_whose_code_was_renamed_is_compared_all_the_same(project: Path) -> None:
+    """A function of `problem.py` is renamed: what is served answers, and a worse model is refused.
+
+    `make publish` then serves, and names what `make predict` cannot load; no traceback.
+    """
+    problem = project / "src/my_problem/problem.py"
+    plant(problem, "calendar(", "timetable(")
+    plant(problem, "FunctionTransformer(calendar)", "FunctionTransformer(timetable)")
+    printed = ok("make", "pipeline", at=project, **SMALL, **WORSE)
+    assert "against champion v2: gain -" in printed and "more than 0 needed: no" in printed
+    assert state(project) == {"champion": "2", "previous": "1", "version": "2"}
+    printed = run("make", "publish", at=project)
+    assert "Traceback" not in printed.stdout + printed.stderr
 
 
 @pytest.mark.parametrize(("step", "passed"), [*STEPS, ("conclude", 0)])

@@ -71,7 +71,9 @@ def asked(
     """
     publishing.fetch(versions.of(last), last.bundle)
     champion = load(publishing.SERVING / str(last.version))
-    same_question(champion, trained)
+    theirs = question(champion.bundle["problem"], champion.contract)
+    if theirs != (ours := question(trained.settings.problem, trained.contract)):
+        raise ProjectError(f"it answers {theirs}, not {ours}")
     rows = pd.concat([trained.train, trained.holdout]).sort_index()
     rows = rows if frame is None else frame.loc[rows.index]
     new = unseen(last, champion.contract, rows)[trained.holdout.index].to_numpy()
@@ -109,14 +111,6 @@ def predictions(champion: Loaded, rows: pd.DataFrame) -> pd.DataFrame:
     return said
 
 
-def same_question(champion: Loaded, trained: Trained) -> None:
-    """Raises ProjectError if the champion predicts another target, or another kind."""
-    theirs, ours = (
-        (problem, contract.target, contract.columns[contract.target].kind)
-        for problem, contract in (
-            (champion.bundle["problem"], champion.contract),
-            (trained.settings.problem, trained.contract),
-        )
-    )
-    if theirs != ours:
-        raise ProjectError(f"it answers {' '.join(theirs)}, not {' '.join(ours)}")
+def question(problem: str, contract: Contract) -> str:
+    """What is predicted: the kind of problem, the target and its kind."""
+    return f"{problem} {contract.target} {contract.columns[contract.target].kind}"

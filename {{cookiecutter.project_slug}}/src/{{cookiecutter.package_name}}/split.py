@@ -1,7 +1,6 @@
 """The split: which rows are learned from, chosen by and judged by, and what would spoil it."""
 
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 import pandas as pd
@@ -60,7 +59,8 @@ def ids(split: Parts, contract: Contract) -> pd.DataFrame:
     names = contract.names("id")
     rows = pd.concat([part.assign(part=name) for name, part in split.items()])
     known = rows[names] if names else pd.DataFrame({"row": rows.index + 1}, rows.index)
-    return known.assign(part=rows["part"], key=training.keys(rows.sort_index(), contract))
+    keys = training.keys(rows.sort_index(), contract)
+    return known.assign(key=keys, part=rows["part"])
 
 
 def overlaps(split: Parts, contract: Contract) -> list[str]:

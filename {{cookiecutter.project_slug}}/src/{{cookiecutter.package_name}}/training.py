@@ -83,7 +83,7 @@ def keys(frame: pd.DataFrame, contract: Contract, by_order: bool | None = None) 
     names = [] if contract.names("time") else contract.names("group")[:1]
     names = names or contract.names("id")
     columns = frame[names or contract.inputs()].apply(plain_values)
-    found = pd.util.hash_pandas_object(columns, index=False).map("{:016x}".format)
+    found = pd.util.hash_pandas_object(columns, index=False).map(lambda it: f"{it:016x}")
     repeat = not names and found.duplicated().mean() > MOST_REPEATED
     if repeat if by_order is None else by_order:
         found += "." + frame.groupby(found).cumcount().astype("str")

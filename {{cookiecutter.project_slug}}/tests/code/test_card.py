@@ -1,5 +1,6 @@
 """The model card: what the run says, word for word."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,13 +58,35 @@ def test_an_edited_number_is_found(
     assert "99,999 rows" in str(found.value) and rows in str(found.value)
 
 
-def test_a_newer_run_makes_the_card_stale(
+def test_a_card_of_another_run_is_stale(
     text: str, run: tracking.Run, settings: Settings, contract: Contract
 ) -> None:
-    """A card of an older run fails the check, and the newer one is named."""
+    """A card of another run fails the check, and the right one is named."""
     older = text.replace(run.run_id, "0" * 32)
-    with pytest.raises(ProjectError, match=f"describes run {'0' * 32}; the newest is {run.run_id}"):
+    with pytest.raises(
+        ProjectError, match=f"describes run {'0' * 32}; it has to describe {run.run_id}"
+    ):
         card.check(older, run, settings, contract)
+
+
+def test_the_card_describes_the_champion(
+    run: tracking.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A newer run, as of a refused candidate, leaves the card as it is; without a champion not."""
+    other = replace(run, run_id="1" * 32)
+    for champion, wanted in ((other, other), (None, tracking.newest())):
+        monkeypatch.setattr(card, "observers", lambda _, found=champion: [lambda: found])
+        assert card.subject() == wanted
+
+
+def test_a_run_of_another_project_is_not_the_newest(run: tracking.Run) -> None:
+    """Others record on the same server: their newer runs are not described as this project's."""
+    client = tracking.connect().MlflowClient()
+    newest = tracking.newest()
+    place = client.create_experiment(f"another-{run.run_id}")
+    other = client.create_run(place, tags={"role": "model", "package": "another"})
+    client.set_terminated(other.info.run_id)
+    assert tracking.newest() == newest
 
 
 def test_a_card_of_no_run_is_stale_once_there_is_one(

@@ -13,8 +13,12 @@ import pytest
 from candidates import accepted, candidate, made, promoted, refused
 
 from {{ cookiecutter.package_name }} import ProjectError, history, integrity
-from {{ cookiecutter.package_name }} import publishing, registry, rivals, tracking, versions
+from {{ cookiecutter.package_name }} import publishing, registry, rivals, tracking, training
+from {{ cookiecutter.package_name }} import versions
+from {{ cookiecutter.package_name }}.export import TOLERANCE, export
+from {{ cookiecutter.package_name }}.split import Parts, ids
 from {{ cookiecutter.package_name }}.training import Trained
+from {{ cookiecutter.package_name }}.versions import Version
 
 
 @pytest.fixture(name="empty", autouse=True)
@@ -22,6 +26,25 @@ def _empty(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which nothing is promoted, and a model of its own in the registry."""
     monkeypatch.setattr(versions, "NAME", f"model-{uuid4().hex[:8]}")
     return folder
+
+
+def served_model(run: tracking.Run, trained: Trained) -> Version:
+    """A champion with the real bundle of the trained model, and a record of its rows."""
+    run_id = made(run, trained.version)
+    export(trained, Path("real"), run_id)
+    versions.client().log_artifacts(run_id, "real", "serving")
+    parted = Parts(trained.train, trained.train.head(0), trained.holdout)
+    text = ids(parted, trained.contract).to_csv(index=False)
+    versions.client().log_text(run_id, text, f"split/{run_id}.csv")
+    version = registry.register(run_id, trained.version, accepted())
+    registry.promote(version, accepted())
+    return version
+
+
+def assert_equal(found: pd.DataFrame | None, wanted: pd.DataFrame) -> None:
+    """The same answers for the same rows, up to the precision of the export."""
+    assert found is not None
+    pd.testing.assert_frame_equal(found, wanted, check_dtype=False, atol=TOLERANCE)
 
 
 def aliases() -> dict[str, str]:
@@ -61,37 +84,105 @@ def test_the_champion_is_asked_about_the_rows_of_the_candidate(
     run: tracking.Run, trained: Trained
 ) -> None:
     """The champion's predictions for the held-out rows stand beside those of the candidate."""
-    first = promoted(run, "a")
-    found, answers = rivals.rivals(trained)
-    name = f"champion v{first.number}"
-    pd.testing.assert_frame_equal(pd.DataFrame(found[name]), trained.predictions)
-    assert (list(found), answers) == (["candidate", "baseline", name], [])
+    name = f"champion v{served_model(run, trained).number}"
+    judged, found, answers = rivals.rivals(trained)
+    assert_equal(found[name], trained.predictions)
+    assert list(found) == ["candidate", "baseline", name]
+    assert list(judged.holdout.index) == list(trained.holdout.index)
+    assert [it.reason for it in answers] == [f"it is {name} itself, so there is nothing to gain"]
+
+
+def test_a_champion_whose_code_is_gone_is_asked_by_its_bundle(
+    run: tracking.Run, trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow's copy needs the project's code as it was; what is served does not."""
+    name = f"champion v{served_model(run, trained).number}"
+
+    def gone(*_: object) -> None:
+        raise AttributeError("module 'problem' has no attribute 'calendar'")
+
+    monkeypatch.setattr(tracking.connect().sklearn, "load_model", gone)
+    found, answers = rivals.rivals(trained)[1:]
+    assert_equal(found[name], trained.predictions)
+    assert len(answers) == 1
+
+
+@pytest.mark.parametrize("fault", ["serving/bundle.json", "split"])
+def test_a_champion_that_cannot_be_asked_refuses(
+    run: tracking.Run, trained: Trained, fault: str
+) -> None:
+    """A damaged bundle, or no record of what it has learned from: no, and the reason is said."""
+    version = served_model(run, trained)
+    shutil.rmtree(publishing.SERVING)
+    file = f"split/{version.run_id}.csv" if fault == "split" else fault
+    versions.client().log_text(version.run_id, "row,part\n1,train\n", file)
+    found, answers = rivals.rivals(trained)[1:]
+    assert found[f"champion v{version.number}"] is None
+    told = f"champion v{version.number} cannot be asked about these rows: "
+    assert [it.passed for it in answers if it.reason.startswith(told)] == [False]
+
+
+def test_rows_that_the_champion_has_learned_from_are_left_out(
+    run: tracking.Run, trained: Trained
+) -> None:
+    """A candidate that is held out other rows is compared on those that are new to both."""
+    version, count = served_model(run, trained), len(trained.holdout)
+    name = f"champion v{version.number}"
+    seen = trained.train.head(count // 2)
+    held = pd.concat([trained.holdout, seen])
+    other = training.fit(trained.train.drop(seen.index), held, trained.contract, trained.settings)
+    judged, found, answers = rivals.rivals(other)
+    assert list(judged.holdout.index) == list(trained.holdout.index)
+    assert_equal(found[name], trained.predictions)
+    assert len(judged.predictions) == len(judged.baseline) == len(judged.truth) == count
+    told = f"{name} has learned from {len(seen)} of {len(held)} held-out rows, now left out"
+    assert told in [it.reason for it in answers]
+
+
+def test_a_champion_that_has_learned_from_all_rows_refuses(
+    run: tracking.Run, trained: Trained
+) -> None:
+    """No score is compared on rows that one of the two knows: the answer is no."""
+    version = served_model(run, trained)
+    other = training.fit(trained.holdout, trained.train, trained.contract, trained.settings)
+    found, answers = rivals.rivals(other)[1:]
+    assert (found[f"champion v{version.number}"], [it.passed for it in answers]) == (None, [False])
+    assert f"all but 0 of the {len(trained.train)} held-out rows" in answers[0].reason
 
 
 def test_a_champion_is_asked_with_a_column_that_the_candidate_ignores(
     run: tracking.Run, trained: Trained
 ) -> None:
     """Whoever leaves out a column does not get rid of the champion that uses it."""
-    first = promoted(run, "a")
+    first = served_model(run, trained)
     lost = trained.contract.inputs()[0]
     frame = pd.concat([trained.train, trained.holdout])
     without = replace(trained, holdout=trained.holdout.drop(columns=lost))
-    found, answers = rivals.rivals(without, frame)
-    asked = pd.DataFrame(found[f"champion v{first.number}"])
-    pd.testing.assert_frame_equal(asked, trained.predictions)
-    assert not answers
+    found, answers = rivals.rivals(without, frame)[1:]
+    assert_equal(found[f"champion v{first.number}"], trained.predictions)
+    assert len(answers) == 1
 
 
 def test_a_champion_of_another_contract_is_told_and_not_asked(
     run: tracking.Run, trained: Trained
 ) -> None:
-    """Where the candidate's rows lack what the champion needs, it is none, and the reason said."""
-    first = promoted(run, "a")
+    """If the rows lack what the champion needs, the answer is no, and the reason is said."""
+    first = served_model(run, trained)
     lost = trained.contract.inputs()[0]
-    found, answers = rivals.rivals(replace(trained, holdout=trained.holdout.drop(columns=lost)))
+    less = {name: getattr(trained, name).drop(columns=lost) for name in ("train", "holdout")}
+    found, answers = rivals.rivals(replace(trained, **less))[1:]
     assert found[f"champion v{first.number}"] is None
-    assert [answer.passed for answer in answers] == [True]
-    assert f"{lost}: column is missing" in answers[0].reason
+    assert [answer.passed for answer in answers] == [False, False]
+    assert f"{lost}: column is missing" in answers[1].reason
+
+
+def test_another_question_refuses(run: tracking.Run, trained: Trained) -> None:
+    """A champion that answers another question is not replaced without a word of a person."""
+    served_model(run, trained)
+    other = "regression" if trained.settings.problem == "classification" else "classification"
+    asked = trained.settings.model_copy(update={"problem": other})
+    answers = rivals.rivals(replace(trained, settings=asked))[2]
+    assert not answers[-1].passed and f"it answers {trained.settings.problem}" in answers[-1].reason
 
 
 def test_the_log_says_who_promoted_what_when_and_why(run: tracking.Run) -> None:
@@ -205,11 +296,6 @@ def evidence_edited(_first: str, _second: str) -> None:
     history.LOG.write_text(text.replace('"rows": 30', '"rows": 3000', 1), encoding="utf-8")
 
 
-def line_removed(_first: str, _second: str) -> None:
-    """The last line of the log is taken out."""
-    history.LOG.write_text("".join(history.lines()[:-1]), encoding="utf-8")
-
-
 def line_added(first: str, _second: str) -> None:
     """A promotion that never was is written into the log."""
     entry = history.logged()[2].model_copy(update={"number": 3, "version": first})
@@ -234,7 +320,6 @@ FAULTS = {
     version_deleted: "v2: promoted was",
     line_edited: "decision 1 was changed",
     evidence_edited: "decision 1 was changed",
-    line_removed: "decision 2 is missing",
     line_added: "decision 3 is not the gate's",
     pointer_edited: "champion.json: it says",
     bundle_edited: "model.joblib: changed",
@@ -273,6 +358,63 @@ def test_the_log_comes_back_on_a_machine_that_has_none(run: tracking.Run) -> Non
     registry.publish()
     assert (history.LOG.read_bytes(), served()) == (log, second.number)
     assert integrity.verify(versions.held()) == []
+
+
+def test_two_machines_on_one_registry_both_decide(
+    run: tracking.Run, command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each decision of the other every command works, and both know the same decisions."""
+    here, there = Path("here").resolve(), Path("there").resolve()
+    promoted(run, "a")
+    for place in (here, there):
+        shutil.copytree(publishing.SERVING, place / publishing.SERVING)
+        shutil.copy(history.LOG, place)
+        shutil.copy("contract.toml", place)
+    for place, decide, champion in (
+        (here, lambda: promoted(run, "b"), "2"),
+        (there, lambda: promoted(run, "c"), "3"),
+        (here, registry.rollback, "2"),
+        (there, registry.rollback, "3"),
+    ):
+        monkeypatch.chdir(place)
+        decide()
+        for other in (here, there):
+            monkeypatch.chdir(other)
+            assert command("registry") == 0
+            assert (aliases()["champion"], integrity.verify(versions.held())) == (champion, [])
+            assert command("registry", "--repair") == 0
+    assert (here / history.LOG).read_bytes() == (there / history.LOG).read_bytes()
+    monkeypatch.chdir(here)
+    assert (served(), [command("publish") for _ in range(2)], served()) == ("2", [0, 0], "3")
+
+
+def test_two_decisions_at_the_same_moment_are_one(
+    run: tracking.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If another machine decides while this one does, this one stops before it writes."""
+    first, late = promoted(run, "a"), candidate(run, "b")
+
+    def meanwhile(version: Version) -> dict[str, str]:
+        entry = history.logged()[1].model_copy(update={"number": 2, "action": "repair"})
+        versions.write(entry)
+        versions.conclude(2)
+        return {"commit": version.number, "data_sha256": ""}
+
+    version = registry.register(late, "b", accepted())
+    monkeypatch.setattr(versions, "origin", meanwhile)
+    with pytest.raises(ProjectError, match="another machine has decided meanwhile"):
+        registry.promote(version, accepted())
+    assert (aliases()["champion"], len(history.lines())) == (first.number, 1)
+
+
+def test_a_lost_line_comes_back_from_the_registry(
+    run: tracking.Run, command: Callable[..., int]
+) -> None:
+    """The log is an export: what it lacks is no fault, and is written again."""
+    promoted(run, "a"), promoted(run, "b")
+    lines = history.lines()
+    history.LOG.write_text(lines[0], encoding="utf-8")
+    assert (command("registry"), history.lines()) == (0, lines)
 
 
 def test_a_second_promotion_waits_for_the_first(

@@ -44,6 +44,25 @@ def test_a_rollback_brings_the_previous_champion_back_and_a_second_takes_it_back
     assert integrity.verify(versions.held()) == []
 
 
+@pytest.mark.parametrize("name", ["rollback", "publish"])
+def test_a_model_that_cannot_be_loaded_here_is_served_all_the_same(
+    run: tracking.Run,
+    command: Callable[..., int],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    """The bundle answers, so neither command needs the code that the model was made with."""
+    first, second = promoted(run, "a").number, promoted(run, "b").number
+
+    def gone(*_: object) -> None:
+        raise AttributeError("module 'problem' has no attribute 'calendar'")
+
+    monkeypatch.setattr(tracking.connect().sklearn, "load_model", gone)
+    wanted = (first, second, first) if name == "rollback" else (second, first, second)
+    assert (command(name), state()) == (0, wanted)
+    assert integrity.verify(versions.held()) == []
+
+
 def test_a_champion_with_another_contract_is_told(
     run: tracking.Run, command: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:

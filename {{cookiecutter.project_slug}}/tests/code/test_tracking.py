@@ -2,6 +2,7 @@
 
 import subprocess
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,3 +92,14 @@ def test_without_git_the_run_says_unknown(folder: Path, settings: Settings) -> N
         pytest.skip("the folder for temporary files lies in a repository")
     tags = tracking.origin(settings)
     assert (tags["git.commit"], tags["git.dirty"]) == ("unknown", "unknown")
+
+
+def test_the_version_of_a_model_names_what_changes_answers(trained: Trained) -> None:
+    """That a person has read the contract makes no other model; another range of a column does."""
+    contract = trained.contract
+    read = contract.model_copy(update={"reviewed": not contract.reviewed})
+    assert replace(trained, contract=read).version == trained.version
+    name = contract.inputs()[0]
+    column = contract.columns[name].model_copy(update={"range": (0, 123456)})
+    other = contract.model_copy(update={"columns": contract.columns | {name: column}})
+    assert replace(trained, contract=other).version != trained.version

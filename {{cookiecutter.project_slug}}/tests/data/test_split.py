@@ -54,9 +54,74 @@ def test_the_holdout_is_that_of_training(
 def test_the_ids_say_the_part_of_each_row(whole: Parts, contract: Contract) -> None:
     """A line for each row: its ids, or its number, and its part."""
     found = ids(whole, contract)
-    assert list(found) == [*(contract.names("id") or ["row"]), "part"]
+    assert list(found) == [*(contract.names("id") or ["row"]), "key", "part"]
     assert found["part"].value_counts().to_dict() == {n: len(part) for n, part in whole.items()}
     assert not found.duplicated().any()
+
+
+WHERE, SIZE, YES = "where", "size", "yes"
+PLAIN = Contract(
+    columns={
+        NAME: Column(kind="text", role="ignored"),
+        GROUP: Column(kind="category", role="ignored"),
+        WHERE: Column(kind="category", role="feature"),
+        SIZE: Column(kind="number", role="feature", nullable=True),
+        YES: Column(kind="boolean", role="target"),
+    }
+)
+
+
+def sized(count: int) -> pd.DataFrame:
+    """Rows without a time, each another one; the first ones are the same however many there are."""
+    numbers = pd.Series(range(count))
+    return pd.DataFrame(
+        {
+            NAME: numbers.astype(str),
+            GROUP: (numbers % 40).astype(str),
+            WHERE: numbers.mod(3).map({0: "Köln", 1: "東京", 2: "Łódź"}),
+            SIZE: np.random.default_rng(0).normal(size=count),
+            YES: numbers % 2 == 0,
+        }
+    )
+
+
+KEYS = {
+    "id": {NAME: Column(kind="text", role="id")},
+    "group": {GROUP: Column(kind="text", role="group")},
+    "row": {},
+}
+
+
+@pytest.mark.parametrize("role", KEYS)
+def test_further_rows_move_no_row_to_another_part(settings: Settings, role: str) -> None:
+    """Rows that come later, in any order and with values missing, leave each row where it was."""
+    known = PLAIN.model_copy(update={"columns": PLAIN.columns | KEYS[role]})
+    whole = sized(900)
+    whole.loc[800:, SIZE] = np.nan
+    less = parts(sized(600), known, settings)
+    more = parts(whole.sample(frac=1, random_state=1), known, settings)
+    for name, part in less.items():
+        assert set(part[NAME]) == set(vars(more)[name][NAME]) & set(sized(600)[NAME])
+        assert 0 < len(part) < 600
+    assert abs(len(more.holdout) / 900 - settings.holdout) < (0.2 if role == "group" else 0.05)
+
+
+def test_equal_rows_are_in_one_part(settings: Settings) -> None:
+    """A row that is delivered twice is not learned from and held out; nor is a corrected answer."""
+    once = sized(300)
+    twice = pd.concat([once, once.assign(**{YES: ~once[YES]})], ignore_index=True)
+    kept, held = training.split(twice, PLAIN, settings)
+    assert not set(kept[SIZE]) & set(held[SIZE])
+
+
+def test_rows_of_few_kinds_are_still_split_at_random(settings: Settings) -> None:
+    """If inputs repeat, each kind of row is learned from and held out, in the same shares."""
+    rows = sized(3000).assign(**{SIZE: 1.0})
+    kept, held = training.split(rows, PLAIN, settings)
+    assert set(kept[WHERE]) == set(held[WHERE]) == set(rows[WHERE])
+    assert abs(held[YES].mean() - 0.5) < 0.06
+    again = training.split(pd.concat([rows, rows], ignore_index=True), PLAIN, settings)[1]
+    assert list(again.index[again.index < len(rows)]) == list(held.index)
 
 
 def test_a_row_in_two_parts_is_found(whole: Parts, contract: Contract) -> None:

@@ -124,11 +124,22 @@ def test_a_floor_is_kept_or_named(asked: Settings) -> None:
 
 
 def test_a_champion_that_cannot_be_compared_is_told(asked: Settings) -> None:
-    """Where the champion cannot predict these rows, the candidate is judged without it."""
+    """A champion that cannot predict these rows is not beaten, unless a person names it."""
     truth, found = found_by(asked, 400, candidate=0.3, champion=0.9)
-    verdict = judge(truth, found | {"champion v2": None}, asked)
-    assert verdict.accepted and verdict.evidence["champion"] == "champion v2"
-    assert "so it is not compared: yes" in verdict.reasons[1]
+    for named, word in ((None, "no"), (1, "no"), (2, "yes")):
+        gate = asked.gate.model_copy(update={"replace_uncompared": named})
+        said = asked.model_copy(update={"gate": gate})
+        verdict = judge(truth, found | {"champion v2": None}, said)
+        assert (verdict.accepted, verdict.evidence["champion"]) == (word == "yes", "champion v2")
+        assert "gate.replace_uncompared = 2 in pipeline.toml" in verdict.reasons[1]
+        assert verdict.reasons[1].endswith(f": {word}")
+
+
+def test_to_name_a_champion_that_can_be_compared_changes_nothing(asked: Settings) -> None:
+    """A better champion stays, also if `replace_uncompared` names it."""
+    gate = asked.gate.model_copy(update={"replace_uncompared": 2})
+    said = asked.model_copy(update={"gate": gate})
+    assert not judge(*found_by(asked, 400, candidate=0.6, champion=0.1), said).accepted
 
 
 def test_a_further_question_may_refuse(asked: Settings) -> None:

@@ -22,9 +22,8 @@ Facts = dict[str, Any]
 def run(entry: Entry | None) -> Facts | None:
     """The run of the champion, or where there is none the newest one."""
     mlflow = tracking.connect()
-    if entry:
-        found: Any = tracking.as_run(mlflow.get_run(entry.run_id))
-    elif not (found := tracking.newest()):
+    found = tracking.as_run(mlflow.get_run(entry.run_id)) if entry else tracking.newest()
+    if not found:
         return None
     tags = {k: v for k, v in found.tags.items() if not k.startswith(("mlflow.", "prefect."))}
     said = {"run_id": found.run_id, "started": found.started.isoformat(), "tags": tags}
