@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 from sklearn import metrics
 
 from . import ProjectError, observers
+from .casting import as_boolean, as_number, as_text, as_time
 from .contract import Breach, Column, Contract, Kind, merged, refuse
-from .reading import as_boolean, as_number, as_text, as_time, files, read_chunks
+from .reading import files, read_chunks
 from .settings import load
 
 MODEL = Path("models/model.joblib")
@@ -27,8 +28,6 @@ METRICS = {
 LOWER_IS_BETTER = ("mae", "rmse")
 
 Check = Callable[[pd.DataFrame, Contract], list[Breach]]
-
-
 CONVERSIONS: dict[Kind, Callable[[pd.Series, Column], pd.Series]] = {
     "number": as_number,
     "integer": as_number,
