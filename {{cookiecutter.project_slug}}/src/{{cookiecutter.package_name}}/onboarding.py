@@ -23,6 +23,13 @@ from .settings import CONFIG, Data, Problem, configured, load
 SEPARATORS = (",", ";", "\t", "|")
 BYTE_ORDER = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 SHOWN = 50
+OTHERS = {
+    b"PK\x03\x04": "an Excel workbook or a ZIP archive",
+    b"\x1f\x8b": "compressed by gzip",
+    b"ARROW1": "a Feather file",
+    b"{": "JSON",
+    b"[": "JSON",
+}
 UNKNOWN = {"?", "-", "--", "–", "—", ".", "none", "n.a.", "k.a.", "unknown", "missing"}
 
 
@@ -32,6 +39,8 @@ def encoding_of(path: Path) -> str:
     Raises ValueError where it is no text.
     """
     raw = path.read_bytes()
+    if kind := next((kind for start, kind in OTHERS.items() if raw.lstrip().startswith(start)), ""):
+        raise ValueError(f"{kind}; only CSV and Parquet are read: save it as one of them")
     if mark := next(filter(raw.startswith, BYTE_ORDER), None):
         return BYTE_ORDER[mark]
     if b"\0" in raw:
