@@ -269,7 +269,7 @@ def test_each_answer_is_a_row_in_postgresql(tree: Path, server: Postgres) -> Non
     server.start()
     began = datetime.now(UTC) - timedelta(milliseconds=1)
     with serving(tree, **logging_to(server.url())) as service:
-        inputs = example(service) | {"scheduled": "2024-01-01T12:00:00"}  # in UTC, as validated
+        inputs = example(service) | {"scheduled": "2024-01-01T07:00:00"}  # of New York, as validated
         answered = predicted(service, 2000)
     rows = server.rows("predictions")
     assert len(rows) == len(answered) == 2000 and not missing(server, answered)

@@ -267,8 +267,10 @@ def test_kind_and_role_of_a_column_are_found(here: Path, contract: Callable[...,
     (here / "own.csv").write_text(text({name: values for name, values, _ in KINDS} | BASE))
     times = [name for name, _, column in KINDS if column["kind"] == "time"]
     later = {name: {"kind": "time", "role": "feature", "format": name} for name in times[1:]}
+    expected_zone = {"timezone": "UTC"}  # of the times with an offset
     found = contract("own.csv", "y")
     expected = {name: column for name, _, column in KINDS} | later
+    expected["ISO8601"] = expected["ISO8601"] | expected_zone
     assert {name: found[name] for name in expected} == expected
 
 
@@ -409,7 +411,7 @@ def test_every_type_of_parquet_finds_its_kind(
         "truth": {"kind": "boolean", "role": "feature", "nullable": True, "missing": 0.08},
         "money": {"kind": "number", "role": "feature", "range": [0.5, 59.5]},
         "day": {"kind": "time", "role": "time", "format": "ISO8601"},
-        "moment": {"kind": "time", "role": "feature"},
+        "moment": {"kind": "time", "role": "feature", "timezone": "Europe/Berlin"},
         "took": {"kind": "number", "role": "feature", "range": [0.5, 59.5]},
         "words": {"kind": "category", "role": "feature", "categories": ["a", "ü"]},
         "list": {"kind": "category", "role": "feature", "categories": ["[0]", "[1]"]},
@@ -455,7 +457,7 @@ REFUSED: dict[str, tuple[bytes | None, str, list[str], str]] = {
         b"PK\x03\x04\0\0",
         "y",
         [],
-        "own.csv: cannot be read: not text but binary; save it as CSV (in Excel: Save as, CSV UTF-8)",
+        "own.csv: cannot be read: an Excel workbook or a ZIP archive; only CSV and Parquet are read: save it as one of them",
     ),
     "one column": (
         b"y\na\nb\na\nb\n",
@@ -616,3 +618,69 @@ def test_rows_that_cannot_be_predicted_are_named(
     done = ask("predict", "--data", "new.csv")
     assert (done.returncode, said in done.stderr, "Traceback" in done.stderr) == (1, True, False)
     assert not (here / "predictions.csv").exists()
+
+
+def test_a_date_beside_an_amount_does_not_hide_its_decimal_comma(
+    here: Path, contract: Callable[..., Any]
+) -> None:
+    """Dates, versions and addresses are no numbers, so they do not decide about the marks."""
+    rows = [
+        [f"{n % 28 + 1:02}.02.2024", f"1.{n:03},56", f"1.2.{n}", f"192.168.100.{n + 100}", n % 2]
+        for n in COUNT
+    ]
+    with (here / "own.csv").open("w", newline="") as file:
+        csv.writer(file, delimiter=";").writerows([["am", "betrag", "v", "ip", "y"], *rows])
+    columns = contract("own.csv", "y")
+    assert columns["betrag"] == {"kind": "number", "role": "feature", "range": [1000.56, 1059.56]}
+    assert (columns["v"]["kind"], columns["ip"]["kind"]) == ("text", "text")
+    assert contract("own.csv", "betrag")["betrag"]["kind"] == "number"
+
+
+WRITTEN: list[tuple[list[str], list[float]]] = [
+    (["(1,005.50)", "20.5", "#DIV/0!", "1,200.25"], [-1005.5, 1200.25]),
+    (["$-5.50", "-$7", "($8.25)", "US$ 9"], [-8.25, 9.0]),
+    (["2’200.25", "1'005.50", "7"], [7.0, 2200.25]),
+    (["5 %", "7.5%", "-2%"], [-2.0, 7.5]),
+]
+
+
+@pytest.mark.parametrize("values, ends", WRITTEN)
+def test_an_amount_of_a_spreadsheet_is_a_number(
+    here: Path, contract: Callable[..., Any], values: list[str], ends: list[float]
+) -> None:
+    """Brackets are a minus, an error of Excel is missing, signs are left out."""
+    (here / "own.csv").write_text(text({"amount": repeated(*values)} | BASE))
+    column = contract("own.csv", "y")["amount"]
+    assert (column["kind"], column["range"]) == ("number", ends)
+
+
+@pytest.mark.parametrize(
+    "name, role",
+    [("kundennr", "id"), ("OrderNo", "id"), ("numero_cliente", "id"), ("IDCliente", "id")]
+    + [("anno", "feature"), ("casino", "feature"), ("solid", "feature")],
+)
+def test_an_id_is_known_by_its_name_in_other_languages(
+    here: Path, contract: Callable[..., Any], name: str, role: str
+) -> None:
+    """A word that only ends as one stays a feature."""
+    (here / "own.csv").write_text(text({name: [n * n + 7 for n in AMOUNTS]} | BASE))
+    assert contract("own.csv", "y")[name]["role"] == role
+
+
+def test_a_second_copy_of_the_target_is_no_feature(
+    here: Path, contract: Callable[..., Any]
+) -> None:
+    """It would tell the answer."""
+    (here / "own.csv").write_text(
+        "y,x,y\n" + "".join(f"{y},{x},{y}\n" for x, y in zip(AMOUNTS, BASE["y"], strict=True))
+    )
+    assert contract("own.csv", "y")["y.1"]["role"] == "ignored"
+
+
+def test_first_days_of_months_are_read_month_first(
+    here: Path, contract: Callable[..., Any]
+) -> None:
+    """1/1/2015, 2/1/2015, … are months."""
+    days = [f"{n % 12 + 1}/1/{2015 + n // 12}" for n in COUNT]
+    (here / "own.csv").write_text(text({"month": days} | BASE))
+    assert contract("own.csv", "y")["month"]["format"] == "%m/%d/%Y"

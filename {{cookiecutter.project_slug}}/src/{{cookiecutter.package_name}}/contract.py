@@ -3,37 +3,22 @@
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
-from unicodedata import normalize
+from zoneinfo import ZoneInfo
 
 import tomlkit
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from . import ProjectError
 
 CONTRACT = Path("contract.toml")
 FEWEST_ROWS = 100  # a share of missing values says little about fewer
+ISO = "ISO8601"
+EPOCHS = {"epoch seconds": 1, "epoch milliseconds": 1000}  # steps in a second, since 1970 in UTC
 Kind = Literal["number", "integer", "boolean", "category", "text", "time"]
 Role = Literal["feature", "target", "id", "time", "group", "personal", "ignored"]
-DAYS = (
-    "%d.%m.%Y",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%d-%m-%Y",
-    "%Y/%m/%d",
-    "%d.%m.%y",
-    "%d/%m/%y",
-    "%m/%d/%y",
-    "%d-%b-%Y",
-    "%d %b %Y",
-    "%d %B %Y",
-    "%b %d, %Y",
-    "%B %d, %Y",
-)
-CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-TIMES = ("ISO8601", *(day + clock for day in DAYS for clock in CLOCKS))
 HEADER = """\
 What the data hold, column by column; training, prediction and checks read it.
 Made by `make contract DATA=file TARGET=column`.  Read it, correct it, then set reviewed = true.
@@ -55,6 +40,10 @@ class Column(Section):
     share of missing values that is still normal.  `range` and `categories` are expectations: a
     value outside of them is answered, marked and counted.  With `enforce`, and for a class of the
     target, its row is refused.
+
+    `timezone` is the clock of a time, such as Europe/Berlin, and the model sees what it shows.  A
+    time with an offset is turned to this clock; one without is read from it as it stands.  If
+    there is no `timezone`, the clock is not known, and a time with an offset is refused.
     """
 
     kind: Kind
@@ -65,6 +54,30 @@ class Column(Section):
     categories: list[str] | None = None
     enforce: bool = False
     format: str | None = None
+    timezone: str | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def known(cls, name: str | None) -> str | None:
+        """The name of a time zone.  Raises ValueError if there is no such zone."""
+        try:
+            return name and ZoneInfo(name).key
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError("no time zone; write one such as Europe/Berlin or UTC") from error
+
+    def clock(self, when: datetime) -> datetime:
+        """What the column's clock shows at this time, without a zone.
+
+        A time that the clock skips in spring moves ahead with it; one that it shows twice in autumn
+        is one time.  Raises ValueError if the time has an offset and the clock is not known.
+        """
+        if self.timezone is None:
+            if when.tzinfo:
+                raise ValueError("it has an offset; contract.toml sets no timezone for its column")
+            return when
+        zone = ZoneInfo(self.timezone)
+        known = when if when.tzinfo else when.replace(tzinfo=zone)
+        return known.astimezone(UTC).astimezone(zone).replace(tzinfo=None)
 
 
 class Contract(Section):
@@ -183,21 +196,6 @@ def read_contract(path: Path = CONTRACT) -> Contract:
             f"{path}: {found}; exactly one target and at least one feature are needed"
         )
     return contract
-
-
-def resolve(target: str, names: list[str]) -> str:
-    """The column that is meant: as written, else the one alike but for case, blanks, accents."""
-
-    def plain(name: str) -> str:
-        return " ".join(normalize("NFKC", name).casefold().split())
-
-    alike = [name for name in names if plain(name) == plain(target)]
-    if target in names or len(alike) == 1:
-        return target if target in names else alike[0]
-    near = get_close_matches(target, names, n=3)
-    shown = list(dict.fromkeys([*near, *names]))[:20]
-    more = f", and {len(names) - 20} more" if len(names) > 20 else ""
-    raise ProjectError(f"TARGET {target!r}: no such column; there are: {', '.join(shown)}{more}")
 
 
 def written(contract: Contract) -> str:

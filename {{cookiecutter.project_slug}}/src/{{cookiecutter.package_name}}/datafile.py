@@ -1,6 +1,7 @@
 """A further file of the data: where it belongs, and rows written as the others have their own."""
 
 from fnmatch import fnmatchcase
+from functools import partial
 from glob import escape, glob
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from . import ProjectError
 from .contract import Contract
 from .prediction import conform
 from .reading import files, is_parquet, read_file, read_table
+from .serving.schema import spell
 from .settings import Data
 
 
@@ -52,12 +54,12 @@ def written(found: pd.DataFrame, like: Path, to: Path, data: Data, contract: Con
     frame = pd.DataFrame({name: found.get(name, np.nan) for name in head}, index=found.index)
     schema = pq.read_schema(like).remove_metadata() if is_parquet(like) else None
     for name in contract.names("time"):
-        form = contract.columns[name].format or "ISO8601"
-        if schema is None or not pa.types.is_temporal(schema.field(name).type):
-            frame[name] = found[name].map(
-                lambda it, form=form: it.isoformat() if form == "ISO8601" else it.strftime(form),
-                na_action="ignore",
-            )
+        column, kind = contract.columns[name], schema.field(name).type if schema else pa.string()
+        if not pa.types.is_temporal(kind):
+            frame[name] = found[name].map(partial(spell, column), na_action="ignore")
+        elif getattr(kind, "tz", None):
+            once = np.ones(len(found), dtype="bool")
+            frame[name] = found[name].dt.tz_localize(column.timezone, ambiguous=once)
     if schema is not None:
         try:
             pq.write_table(pa.Table.from_pandas(frame, preserve_index=False).cast(schema), to)

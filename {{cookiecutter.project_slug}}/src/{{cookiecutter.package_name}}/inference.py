@@ -8,16 +8,28 @@ import pandas as pd
 from pandas.api import types
 
 from . import ProjectError
-from .contract import CONTRACT, TIMES, Column, Contract, Kind, Role
-from .reading import as_text, as_time, numbers, times
+from .casting import ADDRESS, as_text, as_time, moment_format, numbers, time_format, zone_of
+from .contract import Column, Contract, Kind, Role
 from .settings import Data, Problem
 
-ID_NAME = re.compile(r"(?i:(?:^|[\W_])(?:ids?|uuid|guid)$)|[a-z](?:Id|ID)$|^Unnamed: \d+$")
-COUNTED = re.compile(r"(?i:(?:^|[\W_])(?:key|index|idx|nr|no|num)\.?|number|nummer)$|[a-z]Key$")
-CODE = r"0\d+|\d{16,}"  # zip codes, and what is too long for a float
+WHO = (  # or what has a number, in some languages
+    r"kunden?|kd|clients?|clientes?|klanten?|klient\w*|customer|patient\w*|user|account|konto|member"
+    r"|mitglieds?|employee|personal|mitarbeiter|order|bestell|auftrags?|rechnungs?|invoice|ticket"
+    r"|policy|vertrags?|contract|articles?|artikel|serial|serien|receipt|facture|factura|pedido"
+)
+NUMBER = r"nr|no|nro|num|nummer|number|numer\w*|numero|numéro|número|code|codice|c[oó]digo|kod"
+ID_NAME = re.compile(
+    r"(?i:(?:^|[\W_])(?:ids?|uuid|guid)$)|[a-z](?:Id|ID)$|^Unnamed: \d+$|(?i:^ids?[\W_])|^[iI][dD][A-Z]"
+    rf"|(?i:(?:^|[\W_])(?:{WHO})[\W_]*(?:{NUMBER})\.?$|^(?:n|{NUMBER})[\W_]+(?:de[\W_]+)?(?:{WHO})$)"
+    r"|(?i:^(?:identifiant|identificador|identificativo|identyfikator|kennung|matricule|matricola)$)"
+)
+COUNTED = re.compile(
+    rf"(?i:(?:^|[\W_])(?:key|index|idx|ref|n°|nº|{NUMBER})\.?$|(?:number|nummer|[a-zäöü]nr\.?)$)"
+    r"|[a-z](?:Key|No|Num)$"
+)
+CODE = r"0\d+|\d{16,}|\+\d{7,}"  # zip codes, what is too long for a float, phone numbers
 LISTED = 200
 CLASSES = 100
-SHOWN = 50
 COUNTER = "numbers the rows"
 
 TYPED: dict[Kind, Callable[[Any], bool]] = {
@@ -32,9 +44,11 @@ def kind_of(unique: pd.Series, rows: int, data: Data) -> tuple[Kind, str | None]
         if holds(unique):
             return kind, None
     found, text = numbers(unique, data), not types.is_numeric_dtype(unique)
-    coded = text and bool(unique.str.fullmatch(CODE).any())
+    coded = text and bool(unique.str.fullmatch(CODE).any() or unique.str.fullmatch(ADDRESS).all())
     if len(unique) and found.notna().all() and not coded:
         whole = (found % 1 == 0).all() and found.abs().max() < 2**53
+        if form := moment_format(unique, found) if whole else None:
+            return "time", form
         return "integer" if whole else "number", None
     return kind_of_words(unique.astype("str"), rows, coded)
 
@@ -46,17 +60,6 @@ def kind_of_words(words: pd.Series, rows: int, coded: bool) -> tuple[Kind, str |
     if form := None if coded else time_format(words):
         return "time", form
     return ("category" if 0 < len(words) <= max(20, rows / 2) else "text"), None
-
-
-def time_format(words: pd.Series) -> str | None:
-    """The format in which all of these texts are times, or None."""
-    if words.empty or not words.str.contains(r"\d.*\d").all():
-        return None
-    for form in TIMES:
-        parts = (words.head(1), words.head(100), words)
-        if all(times(part, form).notna().all() for part in parts):
-            return form
-    return None
 
 
 def role_of(name: str, values: pd.Series, kind: Kind) -> tuple[Role, str]:
@@ -120,7 +123,9 @@ def column_of(values: pd.Series, data: Data, role: Role | None) -> tuple[Column,
     unique = known.drop_duplicates()
     kind, form = kind_of(unique, len(known), data)
     found, remark = (role, "") if role else role_of(str(values.name), known, kind)
-    column = Column(kind=kind, role=found, nullable=len(known) < len(values), format=form)
+    zone = zone_of(unique, form) if kind == "time" else None
+    nullable = len(known) < len(values)
+    column = Column(kind=kind, role=found, nullable=nullable, format=form, timezone=zone)
     limits, held = held_by(unique, column, data)
     if column.nullable:  # twice of what is missing now, and five in a hundred, are still normal
         limits["missing"] = round(min(1, 2 - 2 * len(known) / len(values) + 0.05), 2)
@@ -135,12 +140,13 @@ def held_by(unique: pd.Series, column: Column, data: Data) -> tuple[dict[str, An
         whole = column.kind == "integer"
         return {"range": (int(low), int(high)) if whole else (low, high)}, f"{low:g} to {high:g}"
     if column.kind == "category":
-        words = sorted(as_text(unique, column).unique())
+        words = sorted(as_text(unique).unique())
         listed = words if len(words) <= LISTED else None
         return {"categories": listed}, f"{len(words):,}: {', '.join(words[:4])}"
     if column.kind == "time":
         when = as_time(unique, column)
-        return {}, f"{when.min():%Y-%m-%d} to {when.max():%Y-%m-%d}"
+        first = {"%d": "day first, ", "%m": "month first, "}.get((column.format or "")[:2], "")
+        return {}, f"{first}{when.min():%Y-%m-%d} to {when.max():%Y-%m-%d}"
     return {}, ""
 
 
@@ -152,7 +158,11 @@ def infer(
     Raises ProjectError where the target cannot be learned, or no feature is left.
     """
     names = list(map(str, frame))
+    answers = frame[target]
     found = {n: column_of(frame[n], data, "target" if n == target else None) for n in names}
+    found |= {
+        n: as_copy(found[n][0], target) for n in names if n != target and same(frame[n], answers)
+    }
     columns = {name: column for name, (column, _) in found.items()}
     remarks = {name: remark for name, (_, remark) in found.items()}
     problem = problem_of(target, frame[target].dropna(), columns[target], asked)
@@ -173,16 +183,17 @@ def infer(
     return contract, problem, remarks
 
 
-def summary(frame: pd.DataFrame, contract: Contract, remarks: dict[str, str]) -> str:
-    """A line for each of the first columns: name, kind, role, what is missing, what it holds."""
-    width = min(40, max(map(len, contract.columns)))
-    lines = []
-    for name, column in list(contract.columns.items())[:SHOWN]:
-        lost = f"{frame[name].isna().mean():.1%} missing" if column.nullable else ""
-        held = " ".join(remarks[name].split())
-        shown = " ".join(name.split())[:width]
-        line = f"  {shown:{width}} {column.kind:9} {column.role:8} {lost:14} {held[:70]}"
-        lines.append(line.rstrip())
-    if (more := len(contract.columns) - SHOWN) > 0:
-        lines.append(f"  ... and {more:,} more columns: see {CONTRACT}")
-    return "\n".join(lines)
+def same(values: pd.Series, answers: pd.Series) -> bool:
+    """Does a column repeat the target in every row, of rows enough to tell?"""
+    return len(values) >= 20 and comparable(values).equals(comparable(answers))
+
+
+def comparable(values: pd.Series) -> pd.Series:
+    """Values as text, whatever their case; a missing one is empty."""
+    return as_text(values).fillna("").astype("str").str.casefold().rename(None)
+
+
+def as_copy(column: Column, target: str) -> tuple[Column, str]:
+    """The column of a copy of the target, which no model may see."""
+    plain = {"role": "ignored", "range": None, "categories": None}
+    return column.model_copy(update=plain), f"a copy of the target {target}"

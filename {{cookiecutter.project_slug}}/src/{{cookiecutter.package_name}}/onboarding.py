@@ -2,10 +2,11 @@
 
 import argparse
 import csv
-import re
+from difflib import get_close_matches
 from itertools import islice
 from pathlib import Path
 from typing import get_args
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
@@ -13,26 +14,22 @@ from charset_normalizer import from_bytes
 from pandas.api import types
 
 from . import ProjectError, observers, replace
-from .contract import CONTRACT, Contract, resolve, written
-from .inference import infer, summary, time_format
-from .reading import UNITS, files, is_parquet, numbers, read_table
+from .casting import numbers, time_format
+from .contract import CONTRACT, Contract, written
+from .inference import infer
+from .reading import files, is_parquet, marks_of, read_table
 from .settings import CONFIG, Data, Problem, configured, load
 
 SEPARATORS = (",", ";", "\t", "|")
 BYTE_ORDER = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
-# Decimal and thousands mark, the plainest first
-MARKS = [
-    (".", ""),
-    (".", ","),
-    (",", "."),
-    (",", ""),
-    (",", " "),
-    (",", "\u00a0"),
-    (",", "\u202f"),
-    (".", "'"),
-    (".", "’"),
-    (".", " "),
-]
+SHOWN = 50
+OTHERS = {
+    b"PK\x03\x04": "an Excel workbook or a ZIP archive",
+    b"\x1f\x8b": "compressed by gzip",
+    b"ARROW1": "a Feather file",
+    b"{": "JSON",
+    b"[": "JSON",
+}
 UNKNOWN = {"?", "-", "--", "–", "—", ".", "none", "n.a.", "k.a.", "unknown", "missing"}
 
 
@@ -42,6 +39,8 @@ def encoding_of(path: Path) -> str:
     Raises ValueError where it is no text.
     """
     raw = path.read_bytes()
+    if kind := next((kind for start, kind in OTHERS.items() if raw.lstrip().startswith(start)), ""):
+        raise ValueError(f"{kind}; only CSV and Parquet are read: save it as one of them")
     if mark := next(filter(raw.startswith, BYTE_ORDER), None):
         return BYTE_ORDER[mark]
     if b"\0" in raw:
@@ -90,28 +89,19 @@ def look(pattern: str, encoding: str | None) -> tuple[Data, pd.DataFrame]:
     return data, read_table(pattern, data)
 
 
-def marks_of(columns: list[pd.Series], separator: str) -> dict[str, str | None]:
-    """`decimal` and `thousands` mark under which most of these columns are numbers."""
-    samples = [[re.sub(UNITS, r"\1\2", value) for value in sample(unique)] for unique in columns]
+def resolve(target: str, names: list[str]) -> str:
+    """The column that is meant: as written, else the one alike but for case, blanks, accents."""
 
-    def fit(marks: tuple[str, str]) -> int:
-        whole = r"\d+|[1-9]\d{0,2}(?:[%s]\d{3})+" % marks[1] if marks[1] else r"\d*\.?\d*"
-        number = re.compile(rf"[+-]?(?:{whole})(?:[{marks[0]}]\d*)?").fullmatch
-        hits = [(sum(map(bool, map(number, values))), len(values)) for values in samples]
-        return sum(hit >= 0.8 * total > 0 for hit, total in hits)
+    def plain(name: str) -> str:
+        return " ".join(normalize("NFKC", name).casefold().split())
 
-    order = [MARKS[0], MARKS[2], MARKS[3], *MARKS] if separator != "," else MARKS
-    decimal, thousands = max(order, key=fit)
-    group = re.compile(r"[+-]?[1-9]\d{0,2}([%s]\d{3})+([%s]\d*)?" % (thousands or ",", decimal))
-    grouped = any(group.fullmatch(value) for values in samples for value in values)
-    return {"decimal": decimal, "thousands": thousands if thousands and grouped else None}
-
-
-def sample(unique: pd.Series) -> list[str]:
-    """Some of these texts, those with marks between digits first."""
-    between = (",'’ \u00a0\u202f", ".")
-    marked = [unique[unique.str.contains(rf"\d[{marks}]\d")] for marks in between]
-    return [*marked[0].head(100), *marked[1].head(100), *unique.head(50)]
+    alike = [name for name in names if plain(name) == plain(target)]
+    if target in names or len(alike) == 1:
+        return target if target in names else alike[0]
+    near = get_close_matches(target, names, n=3)
+    shown = list(dict.fromkeys([*near, *names]))[:20]
+    more = f", and {len(names) - 20} more" if len(names) > 20 else ""
+    raise ProjectError(f"TARGET {target!r}: no such column; there are: {', '.join(shown)}{more}")
 
 
 def missing_of(columns: dict[str, pd.Series], data: Data, target: str) -> list[str]:
@@ -151,6 +141,21 @@ def described(data: Data) -> str:
         return "as Parquet"
     known = data.model_dump(exclude={"path"}, exclude_none=True)
     return "with " + ", ".join(f"{name} {value!r}" for name, value in known.items() if value)
+
+
+def summary(frame: pd.DataFrame, contract: Contract, remarks: dict[str, str]) -> str:
+    """A line for each of the first columns: name, kind, role, what is missing, what it holds."""
+    width = min(40, max(map(len, contract.columns)))
+    lines = []
+    for name, column in list(contract.columns.items())[:SHOWN]:
+        lost = f"{frame[name].isna().mean():.1%} missing" if column.nullable else ""
+        held = " ".join(remarks[name].split())
+        shown = " ".join(name.split())[:width]
+        line = f"  {shown:{width}} {column.kind:9} {column.role:8} {lost:14} {held[:70]}"
+        lines.append(line.rstrip())
+    if (more := len(contract.columns) - SHOWN) > 0:
+        lines.append(f"  ... and {more:,} more columns: see {CONTRACT}")
+    return "\n".join(lines)
 
 
 def told(contract: Contract, problem: Problem, answers: pd.Series, asked: str | None) -> str:

@@ -14,8 +14,8 @@ from joblib.hashing import NumpyHasher
 from sklearn import metrics
 
 from . import ProjectError, code_pickled, own_modules, pickled
+from .casting import as_boolean, as_number, as_text, as_time
 from .contract import Breach, Column, Contract, Kind, refuse
-from .reading import as_boolean, as_number, as_text, as_time
 
 MODEL = Path("models/model.joblib")
 METRICS = {
@@ -25,8 +25,6 @@ METRICS = {
 LOWER_IS_BETTER = ("mae", "rmse")
 
 Check = Callable[[pd.DataFrame, Contract], list[Breach]]
-
-
 CONVERSIONS: dict[Kind, Callable[[pd.Series, Column], pd.Series]] = {
     "number": as_number,
     "integer": as_number,

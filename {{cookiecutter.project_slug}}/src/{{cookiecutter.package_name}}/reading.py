@@ -1,6 +1,7 @@
 """Reading: a CSV or Parquet file as rows, also one that nobody has described yet."""
 
 import csv
+import re
 from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
@@ -13,15 +14,24 @@ import pyarrow.parquet as pq
 from pandas.api import types
 
 from . import ProjectError
-from .contract import Column, Contract
+from .casting import ADDRESS, SPACES, bare, numbers, pattern_of
+from .contract import Contract
 from .settings import Data
 
 NUMERIC = ("number", "integer", "boolean")
 # What pandas takes for missing but "None", which is as often a class.
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "null", "NaN", "nan", "-nan"]
-TRUTH = {"true": 1.0, "yes": 1.0, "1": 1.0, "1.0": 1.0}
-TRUTH |= {"false": 0.0, "no": 0.0, "0": 0.0, "0.0": 0.0}
-UNITS = r"^([+-]?)\s*[$€£¥]?\s*(.*?)\s*[$€£¥%]?$"
+MISSING += ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"]  # errors of Excel
+MARKS = [  # of the decimals and of the thousands, the plainest first
+    (".", ""),
+    (".", ","),
+    (",", "."),
+    (",", ""),
+    (",", " "),
+    (".", "'"),
+    (".", " "),
+    (",", "'"),
+]
 
 
 def read_table(pattern: str, data: Data, contract: Contract | None = None) -> pd.DataFrame:
@@ -153,46 +163,29 @@ def check_widths(path: Path, data: Data) -> None:
                 )
 
 
-def numbers(values: pd.Series, data: Data) -> pd.Series:
-    """float64, NaN where a value is no number; a sign of currency or percent is left out."""
-    if data.thousands and not types.is_numeric_dtype(values):
-        pattern = r"\D*\d{1,3}(?:[%s]\d{3})+(?:[%s]\d*)?\D*" % (data.thousands, data.decimal)
-        grouped = values.str.fullmatch(pattern, na=False)
-        values = values.where(~grouped, values.str.replace(data.thousands, "", regex=False))
-    found = pd.to_numeric(values, errors="coerce").astype("float64")
-    odd = values[found.isna() & values.notna()].astype("str")
-    bare = odd.str.replace(UNITS, r"\1\2", regex=True).str.replace(data.decimal, ".", regex=False)
-    found[odd.index] = pd.to_numeric(bare, errors="coerce").astype("float64")
-    return found.replace([np.inf, -np.inf], np.nan)
+def marks_of(columns: list[pd.Series], separator: str) -> dict[str, str | None]:
+    """`decimal` and `thousands` mark under which most of these columns are numbers.
+
+    A column whose values look the same under several marks, or under none, does not decide.
+    """
+    others = [unique for unique in columns if not unique.str.fullmatch(ADDRESS).all()]
+    samples = [[bare(value) for value in sample(unique)] for unique in others]
+
+    def fit(marks: tuple[str, str]) -> int:
+        number = re.compile(pattern_of(*marks)).fullmatch
+        hits = [(sum(map(bool, map(number, values))), len(values)) for values in samples]
+        return sum(hit >= 0.8 * total > 0 for hit, total in hits)
+
+    order = [MARKS[0], MARKS[2], MARKS[3], *MARKS] if separator != "," else MARKS
+    decimal, thousands = max(order, key=fit)
+    group = re.compile(rf"[^{decimal}]*\d[{thousands or ','}]\d\d\d.*").fullmatch
+    number = re.compile(pattern_of(decimal, thousands)).fullmatch
+    grouped = any(group(value) and number(value) for values in samples for value in values)
+    return {"decimal": decimal, "thousands": thousands if thousands and grouped else None}
 
 
-def as_number(values: pd.Series, column: Column) -> pd.Series:
-    """float64; int64 for an integer column in which nothing may be missing."""
-    found = pd.to_numeric(values, errors="coerce").astype("float64")
-    sure = column.role == "target" or not column.nullable
-    whole = column.kind == "integer" and sure and (found % 1 == 0).all()
-    return found.astype("int64") if whole else found
-
-
-def as_boolean(values: pd.Series, column: Column) -> pd.Series:
-    """bool; float64 (1, 0, NaN) where values may be missing."""
-    truth = values.astype("str").str.strip().str.lower().map(TRUTH)
-    sure = column.role == "target" or not column.nullable
-    return truth.astype("bool") if sure and truth.notna().all() else truth
-
-
-def as_text(values: pd.Series, _column: Column) -> pd.Series:
-    """str, without blanks around it; whole numbers without a decimal point."""
-    if pd.api.types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
-        values = values.astype("Int64")
-    return values.astype("string").str.strip().astype("object").where(values.notna(), np.nan)
-
-
-def as_time(values: pd.Series, column: Column) -> pd.Series:
-    """datetime64 without a zone: a zone in the data is turned to UTC."""
-    return times(values, column.format or "ISO8601")
-
-
-def times(values: pd.Series, form: str) -> pd.Series:
-    """datetime64 in UTC, NaT where a value is not of this format."""
-    return pd.to_datetime(values, format=form, errors="coerce", utc=True).dt.tz_localize(None)
+def sample(unique: pd.Series) -> list[str]:
+    """Some of these texts, those with marks between digits first."""
+    between = (f",'’ {SPACES}", ".")
+    marked = [unique[unique.str.contains(rf"\d[{marks}]\d")] for marks in between]
+    return [*marked[0].head(100), *marked[1].head(100), *unique.head(50)]

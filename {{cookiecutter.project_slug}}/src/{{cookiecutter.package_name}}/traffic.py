@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL
 from itertools import cycle
 from pathlib import Path
@@ -23,7 +24,7 @@ from . import ProjectError
 from .contract import Contract
 from .operations import Load
 from .prediction import conform
-from .serving.schema import ISO
+from .serving.schema import spell
 from .settings import PREFIX
 
 BODIES = 500  # different requests, sent again and again
@@ -43,9 +44,7 @@ def requests_of(frame: pd.DataFrame, contract: Contract, size: int) -> list[byte
     """All of these rows, in their order, as requests of so many each."""
     rows = conform(frame, contract, contract.inputs())
     for name in contract.inputs("time"):
-        form = contract.columns[name].format or ISO
-        form = "%Y-%m-%dT%H:%M:%SZ" if form == ISO else form
-        rows[name] = rows[name].dt.strftime(form)
+        rows[name] = rows[name].map(partial(spell, contract.columns[name]), na_action="ignore")
     for name in contract.inputs("boolean"):
         rows[name] = rows[name].astype("object").map(bool, na_action="ignore")
     plain = rows.astype("object").where(rows.notna(), None).to_dict("records")

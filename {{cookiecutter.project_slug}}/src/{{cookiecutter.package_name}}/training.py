@@ -136,6 +136,9 @@ def learnable(
         raise ProjectError(f"{target}: {few}")
     names = contract.names("feature", "target", "time", "id", "group")
     rows = conform(frame, contract, names, checks)
+    for name in contract.names("group"):  # without one, a row is a group of its own
+        alone = "without a group, row " + rows.index.astype("str").to_series(rows.index)
+        rows[name] = rows[name].astype("object").fillna(alone)
     problem, known = settings.problem, METRICS[settings.problem]
     if settings.metric not in known:
         words = f"for {problem} there are {', '.join(known)}"

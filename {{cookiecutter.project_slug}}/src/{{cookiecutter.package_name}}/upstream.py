@@ -8,9 +8,10 @@ from pathlib import Path
 import pandas as pd
 
 from . import ProjectError
+from .casting import times
 from .flows.schedule import tell
 from .promises import ACCEPTED, FOLDER, Promise, accept, accepted, promises, unaccepted
-from .reading import files, read_file, times
+from .reading import files, read_file
 from .settings import Data, Settings, load
 from .sources import SOURCES, read_sources
 from .tracking import git

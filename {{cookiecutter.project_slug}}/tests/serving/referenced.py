@@ -19,7 +19,7 @@ KINDS = Contract(
         "colour": Column(kind="category", role="feature", categories=["red", "blue", "green"]),
         "a word": Column(kind="text", role="feature"),
         "open": Column(kind="boolean", role="feature"),
-        "at": Column(kind="time", role="time"),
+        "at": Column(kind="time", role="time", timezone="UTC"),
         "kind": Column(kind="category", role="target", categories=["none", "first", "second"]),
     }
 )

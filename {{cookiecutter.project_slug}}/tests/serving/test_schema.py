@@ -3,12 +3,14 @@
 import json
 from typing import Any
 
+import pandas as pd
 import pytest
 from published import CLASSES, MOST
 from pydantic import ValidationError
 
+from {{ cookiecutter.package_name }}.casting import as_time
 from {{ cookiecutter.package_name }}.contract import Column, Contract
-from {{ cookiecutter.package_name }}.serving.schema import Row, Types, value
+from {{ cookiecutter.package_name }}.serving.schema import Row, Types, spell
 
 TARGET = Column(kind="boolean", role="target")
 
@@ -144,8 +146,10 @@ def test_more_rows_than_the_limit_are_refused(types: Types) -> None:
         (enforced(kind="category", categories=["a", "é"]), ['"é"'], ['"b"', "1"]),
         (Column(kind="category", role="feature", categories=["a", "é"]), ['"b"'], ["1", "null"]),
         (Column(kind="text", role="feature"), ['""', '"ü\\u0000"'], ["1", '"\\ud800"']),
-        (Column(kind="time", role="time"), ['"2024-02-29T23:59:00+02:00"'], ['"2023-02-29"', "0"]),
-        (Column(kind="time", role="time"), ['"2024-02-29"'], ['"0001-01-01T00:00:00+23:59"']),
+        (Column(kind="time", role="time", timezone="UTC"), ['"2024-02-29T23:59:00+02:00"'], ["0"]),
+        (Column(kind="time", role="time"), ['"2024-02-29T23:59"'], ['"2024-02-29T23:59Z"', "0"]),
+        (Column(kind="time", role="time", timezone="UTC"), [], ['"0001-01-01T00:00:00+23:59"']),
+        (Column(kind="time", role="time"), ['"2024-02-29"'], ['"2023-02-29"']),
         (Column(kind="time", role="time", format="%d.%m.%Y"), ['"29.02.2024"'], ['"2024-02-29"']),
         (Column(kind="text", role="feature", nullable=True), ["null", '"x"'], ["[]"]),
     ],
@@ -162,10 +166,47 @@ def test_values_are_taken_and_refused_as_the_column_says(
         assert refused(types, json.dumps({name: "?"}).replace('"?"', text).encode()) is not None
 
 
-def test_a_time_is_turned_to_utc() -> None:
-    """A time with a zone is the same instant in UTC, without one it is taken as it stands."""
-    column = Column(kind="time", role="time")
-    for text in ("2024-01-01T12:00:00+02:00", "2024-01-01T10:00:00Z", "2024-01-01 10:00"):
-        rows, _ = one("at", column).read(json.dumps({"at": text}).encode())
-        assert rows[0]["at"].isoformat() == "2024-01-01T10:00:00"
-    assert value(column) is not None
+CLOCK = {
+    "2024-03-30T07:30:00Z": "2024-03-30T08:30:00",
+    "2024-03-30T09:30:00+02:00": "2024-03-30T08:30:00",
+    "2024-03-31T06:30:00Z": "2024-03-31T08:30:00",  # summer time has begun
+    "2024-03-31T08:30:00": "2024-03-31T08:30:00",
+    "2024-03-31T02:30:00": "2024-03-31T03:30:00",  # the clock skips this hour
+    "2024-10-27T00:30:00Z": "2024-10-27T02:30:00",  # the clock shows this hour twice
+    "2024-10-27T01:30:00Z": "2024-10-27T02:30:00",
+    "2024-10-27T02:30:00": "2024-10-27T02:30:00",
+}
+
+
+@pytest.mark.parametrize("text", CLOCK)
+def test_a_time_is_what_the_clock_of_its_column_shows(text: str) -> None:
+    """The service and a file read the same text as the same time, on both days of a change."""
+    column = Column(kind="time", role="time", timezone="Europe/Berlin")
+    rows, _ = one("at", column).read(json.dumps({"at": text}).encode())
+    known = as_time(pd.Series([text, None]), column)
+    assert rows[0]["at"].isoformat() == CLOCK[text] == known[0].isoformat()
+    assert known.dtype == "datetime64[us]" and known[1:].isna().all()
+
+
+def test_a_time_with_an_offset_needs_a_clock() -> None:
+    """Without a timezone in the contract, the service and a file refuse it; nothing is guessed."""
+    column, text = Column(kind="time", role="time"), "2024-03-30T07:30:00Z"
+    with pytest.raises(ValidationError, match="contract.toml sets no timezone for its column"):
+        one("at", column).read(json.dumps({"at": text}).encode())
+    assert as_time(pd.Series([text, text[:-1]]), column).isna().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("form, text", [("epoch seconds", "1711783800"), ("%Y%m%d %z", "20240330 +0000")])
+def test_every_format_is_read_alike_by_the_service_and_from_a_file(form: str, text: str) -> None:
+    """What is written by a format is read again as the same time."""
+    column = Column(kind="time", role="time", format=form, timezone="Asia/Tokyo")
+    rows, _ = one("at", column).read(json.dumps({"at": text}).encode())
+    known = as_time(pd.Series([text]), column)[0]
+    assert rows[0]["at"] == known and known.hour in (9, 16)
+    assert as_time(pd.Series([spell(column, known)]), column)[0] == known
+
+
+def test_a_zone_that_is_none_is_refused() -> None:
+    """The contract names the value and the way out."""
+    with pytest.raises(ValueError, match="no time zone; write one such as Europe/Berlin or UTC"):
+        Column(kind="time", role="time", timezone="CEST+1")

@@ -98,7 +98,7 @@ def edges(values: pd.Series, column: Column) -> dict[str, Any]:
 
 
 def seconds(times: pd.Series) -> pd.Series:
-    """Seconds since 1970, in UTC; NaN where a time is missing."""
+    """Seconds since 1970 on the clock of their column; NaN where a time is missing."""
     return (times - pd.Timestamp(0)).dt.total_seconds()
 
 

@@ -30,7 +30,7 @@ def described(contract: Contract) -> Contract:
             REQUEST: Column(kind="text", role="feature"),
             ROW: Column(kind="integer", role="feature", nullable=True),
             contract.target: target,
-            KNOWN: Column(kind="time", role="feature", nullable=True),
+            KNOWN: Column(kind="time", role="feature", nullable=True, timezone="UTC"),
             INFLUENCED: Column(kind="boolean", role="feature", nullable=True),
         }
     )

@@ -5,7 +5,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -64,7 +64,7 @@ class Loaded:
         """`{"prediction": …}` for each row, and `"probability"` of each class of a classifier.
 
         A row has a value for each input of the contract, None where it is missing; a time is a
-        datetime, in UTC where it has no zone.  At least one row.
+        datetime of its column's clock, without a zone.  At least one row.
         """
         found, shares = self.scores(rows)
         if shares is None:
@@ -217,14 +217,12 @@ def words(values: list[Any]) -> list[str]:
 
 
 def minutes(values: list[datetime | None]) -> list[int]:
-    """Minutes since Monday, 1 January of the year 1, in UTC; -1 where a time is missing."""
+    """Minutes since Monday, 1 January of the year 1, on its clock; -1 where a time is missing."""
     return [NO_TIME if value is None else minute(value) for value in values]
 
 
 def minute(value: datetime) -> int:
-    """The minute of a time; it is in UTC where it has no zone."""
-    if value.tzinfo:
-        value = value.astimezone(UTC)
+    """The minute of a time of its column's clock."""
     return (value.toordinal() - 1) * DAY + value.hour * 60 + value.minute
 
 

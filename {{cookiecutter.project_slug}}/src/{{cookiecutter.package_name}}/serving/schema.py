@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Literal, NotRequired, Self
+from zoneinfo import ZoneInfo
 
 import orjson
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
 from typing_extensions import TypedDict
 
-from ..contract import Column, Contract
+from ..contract import EPOCHS, ISO, Column, Contract
 
-ISO = "ISO8601"
 NOON = datetime(2024, 1, 1, 12)
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 # Of a row with 100,000 unknown fields pydantic makes as many errors: they are counted apart.
@@ -45,29 +45,44 @@ def record(name: str, fields: dict[str, Any], config: ConfigDict = STRICT) -> An
     return made
 
 
-def instant(form: str, text: str) -> datetime:
-    """The time, in UTC and without a zone.  Raises ValueError where it is not of this format."""
+def instant(column: Column, text: str) -> datetime:
+    """The time on the column's clock.  Raises ValueError where it is not of the column's format."""
+    form = column.format or ISO
     try:
-        when = datetime.fromisoformat(text) if form == ISO else datetime.strptime(text, form)
-        return when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
-    except (ValueError, OverflowError) as error:
+        if form in EPOCHS:
+            when = datetime.fromtimestamp(float(text) / EPOCHS[form], UTC)
+        else:
+            when = datetime.fromisoformat(text) if form == ISO else datetime.strptime(text, form)
+        known = column.clock(when) if column.timezone else when
+    except (ValueError, OverflowError, OSError) as error:
         raise ValueError(f"not a time of the format {form}") from error
+    return column.clock(known)
 
 
 def time(column: Column) -> Any:
     """Text that is a time of the column's format; to the model, a datetime."""
-    form = column.format or ISO
-    shown: dict[str, Any] = {"type": "string", "examples": [moment(form)]}
-    if form == ISO:
-        shown |= {"format": "date-time", "description": "without a zone it is UTC"}
-    else:
-        shown |= {"description": f"a time of the format {form}; without a zone it is UTC"}
-    return Annotated[str, AfterValidator(partial(instant, form)), WithJsonSchema(shown)]
+    form, zone = column.format or ISO, column.timezone
+    shown: dict[str, Any] = {"type": "string", "examples": [moment(column)]}
+    if form == ISO and zone:
+        shown["format"] = "date-time"
+    words = "a time" if form == ISO else f"a time of the format {form}"
+    clock = f"without an offset it is of {zone}" if zone else "without an offset from UTC"
+    shown["description"] = f"{words}; {clock}" if zone else f"{words} {clock}"
+    return Annotated[str, AfterValidator(partial(instant, column)), WithJsonSchema(shown)]
 
 
-def moment(form: str) -> str:
-    """A time of this format."""
-    return f"{NOON.isoformat()}Z" if form == ISO else NOON.strftime(form)
+def moment(column: Column) -> str:
+    """A time of this column."""
+    known = column.format in (None, ISO) and column.timezone
+    return f"{NOON.isoformat()}Z" if known else spell(column, NOON)
+
+
+def spell(column: Column, when: datetime) -> str:
+    """A time of the column's clock as text in the column's format."""
+    form, exact = column.format or ISO, when.replace(tzinfo=ZoneInfo(column.timezone or "UTC"))
+    if form in EPOCHS:
+        return str(round(exact.timestamp() * EPOCHS[form]))
+    return when.isoformat() if form == ISO else exact.strftime(form)
 
 
 @dataclass(frozen=True)
@@ -285,7 +300,7 @@ def example(contract: Contract) -> Row:
         elif column.kind == "boolean":
             made[name] = True
         elif column.kind == "time":
-            made[name] = moment(column.format or ISO)
+            made[name] = moment(column)
         else:
             made[name] = (column.categories or ["text"])[0]
     return made
