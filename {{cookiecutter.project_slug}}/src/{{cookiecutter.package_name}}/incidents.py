@@ -15,7 +15,7 @@ from unicodedata import normalize
 import tomlkit
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from . import ProjectError, versions
+from . import ProjectError, versions, write_whole
 from .contract import Section
 
 FOLDER = Path("incidents")
@@ -128,8 +128,8 @@ def opened(title: str, severity: Severity, now: datetime) -> Path:
     for name, value in (said | {"started": now, "detected": now}).items():
         text.add(name, tomlkit.item(value).comment(COMMENTS[name]))
     page = TEMPLATE.read_text(encoding="utf-8").replace("TITLE", title).replace("FILE", path.name)
-    path.write_text(tomlkit.dumps(text), encoding="utf-8")
-    words.write_text(page, encoding="utf-8")
+    write_whole(words, page)
+    write_whole(path, tomlkit.dumps(text))
     return path
 
 
@@ -146,7 +146,7 @@ def restored(name: str, cause: Cause | None, now: datetime) -> Path:
     text["restored"] = now
     if cause:
         text["cause"] = cause
-    path.write_text(tomlkit.dumps(text), encoding="utf-8")
+    write_whole(path, tomlkit.dumps(text))
     read(path)
     return path
 

@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pandas as pd
 import tomlkit
 
-from . import ProjectError
+from . import ProjectError, write_whole
 from .reading import files, read_file
 from .settings import Settings, load
 
@@ -109,7 +109,7 @@ def declare(settings: Settings, frame: pd.DataFrame | None = None) -> None:
         source["files"][str(path)] = {"sha256": checksum(path), "rows": rows}
         if source["origin"] == UNKNOWN:
             print(f"{path}: say its origin, licence and owner in {SOURCES}")
-    SOURCES.write_text(tomlkit.dumps(document), encoding="utf-8")
+    write_whole(SOURCES, tomlkit.dumps(document))
 
 
 def unknown_source() -> dict[str, Any]:
