@@ -106,7 +106,8 @@ def declare(settings: Settings, frame: pd.DataFrame | None = None) -> None:
         rows = 0 if frame is None else len(frame)
         if frame is None or str(path) != settings.data.path:
             rows = sum(map(len, read_file(path, settings.data)))
-        source["files"][str(path)] = {"sha256": checksum(path), "rows": rows}
+        known_file = source["files"].setdefault(str(path), {})  # changed in place: comments stay
+        known_file.update({"sha256": checksum(path), "rows": rows})
         if source["origin"] == UNKNOWN:
             print(f"{path}: say its origin, licence and owner in {SOURCES}")
     write_whole(SOURCES, tomlkit.dumps(document))
