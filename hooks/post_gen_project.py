@@ -6,6 +6,7 @@ namespaces begin with is put into it here.
 
 import json
 import shutil
+import subprocess
 from pathlib import Path
 
 for pattern in json.loads(r"""{{ left_out() | jsonify }}"""):
@@ -23,6 +24,18 @@ for path in Path("monitoring").rglob("*.*"):
         encoding="utf-8",
         newline="\n",
     )
+try:
+    DONE = subprocess.run(
+        ["git", "rev-parse", "--show-toplevel"], capture_output=True, text=True, check=False
+    )
+    INSIDE = DONE.stdout.strip()
+except OSError:  # no git
+    INSIDE = ""
 print("Made {{ cookiecutter.project_slug }}, level {{ cookiecutter.maturity_level }}.  Next:")
 print("  cd {{ cookiecutter.project_slug }} && git init && git add . && git commit -m Start")
 print("  make train")
+if INSIDE:
+    print(f"This folder is part of the repository {INSIDE}:")
+    print("  - skip `git init`; commit there.")
+    print("  - CI reads workflows only at the top: copy .github/ or .gitlab-ci.yml there, with this folder")
+    print("    as the working directory.")

@@ -1,4 +1,5 @@
 .PHONY: ui
 
 ui: setup ## open MLflow on the recorded runs: http://127.0.0.1:5000
+	@$(BIN)/python -c 'from {{ cookiecutter.package_name }}.tracking import connect; connect()'
 	@MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db

@@ -93,7 +93,7 @@ def staged(repository: Repository, docker: bool) -> Iterator[Copy]:
         copy.environment.pop("KEY", None)
         copy.environment |= {
             "PYTHONPATH": str(copy.package.parent),  # before the package that is installed
-            "MAKEFLAGS": " -- INSTALL=true",  # whatever a block does: nothing is installed
+            "MAKEFLAGS": " -- INSTALL=true MOVED=",  # whatever a block does: nothing is installed
             "KUBECONFIG": os.devnull,  # no cluster is for drills
             f"{package.upper()}_TUNING__TRIALS": "1",
             f"{package.upper()}_DRIFT__PUSHGATEWAY": "",

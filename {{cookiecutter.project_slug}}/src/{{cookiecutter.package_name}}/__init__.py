@@ -4,6 +4,7 @@ A door is an entry point in `pyproject.toml`, through which further files join i
 as an observer that is told when something is done.
 """
 
+import errno
 import os
 import shutil
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 BLOCKED = FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError
+FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 
 
 class ProjectError(Exception):
@@ -56,6 +58,43 @@ def mapped(settings: Any) -> Any:
     return opened[0](settings) if opened else nullcontext(Here())
 
 
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all, with its folder, also if the disk is full or power fails.
+
+    A link stays a link, and a file keeps its permissions.  Raises OSError that names the file.
+    """
+    place = path.resolve()
+    part = place.with_name(f"{place.name}.part")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_synced(part, content.encode() if isinstance(content, str) else content)
+        if place.exists():
+            shutil.copymode(place, part)
+        part.replace(place)
+    except OSError as error:
+        if part.is_file():
+            part.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    sync_folder(place.parent)
+
+
+def write_synced(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Write a file, and return when the disk holds it; `mode` is for a new one."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the disk holds the names in a folder."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
 def replace(texts: dict[Path, str]) -> None:
     """Write these files, all or none; one that changes is first copied under a name that is free.
 
@@ -68,7 +107,7 @@ def replace(texts: dict[Path, str]) -> None:
     olds: dict[Path, Path] = {}
     try:
         for path, text in changed.items():
-            parts[path].write_bytes(text)
+            write_synced(parts[path], text)
         for path in filter(Path.exists, changed):
             olds[path] = set_aside(path)
         for path, part in parts.items():
@@ -127,6 +166,16 @@ def code_pickled() -> Iterator[None]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
+def refuse_other_folder() -> None:
+    """Raise ProjectError if this is the code of another folder than the one we are in.
+
+    A copied `.venv` still names the folder that it was made in.
+    """
+    here = (Path("src") / __name__).resolve()
+    if here.is_dir() and not here.samefile(code := Path(__file__).parent):
+        raise ProjectError(f"this would run {code}, not {here}: .venv is a copy; run `make setup`")
+
+
 def main() -> int:
     """Run the command that is named first; its status where its user has something to put right."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # busy waiting is slow on a busy machine
@@ -134,18 +183,27 @@ def main() -> int:
     commands = doors("commands")
     known = ", ".join(commands) or "none are installed; run `make setup`"
     try:
+        refuse_other_folder()
         if name in ("-h", "--help"):
             print(f"Usage: {{ cookiecutter.project_slug }} COMMAND [--help]\nCommands: {known}")
         elif name in commands:
             commands[name].load()(rest)
         else:
             raise ProjectError(f"{name}: no such command; commands: {known}")
+        sys.stdout.flush()
+    except BrokenPipeError:  # such as of `| head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except ProjectError as error:
         print(f"Error: {error}", file=sys.stderr)
         return error.status
-    except BLOCKED as error:
-        what = f"{error.filename or name}: {error.strerror or error}"
-        print(f"Error: {what}; it is in the way, or not yours to change", file=sys.stderr)
+    except OSError as error:
+        if not isinstance(error, BLOCKED) and error.errno not in FULL:
+            raise
+        way = "make room, then run this again; what was there is as it was"
+        if isinstance(error, BLOCKED):
+            way = "it is in the way, or not yours to change"
+        print(f"Error: {error.filename or name}: {error.strerror or error}; {way}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted", file=sys.stderr)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from . import ProjectError, history, registry, reviews, tracking, versions
+from . import ProjectError, history, registry, reviews, tracking, versions, write_whole
 from .consent import needed, rule
 from .decisions import alone, recover
 from .history import Entry
@@ -101,9 +101,8 @@ def request(entry: Entry) -> Path:
     about = entry.model_dump(mode="json", include={"version", "run_id", "model_version", "proof"})
     made = [str(it) for it in authors(versions.of(entry))]
     text = json.dumps(about | {"authors": made, "report": entry.verdict}, indent=2) + "\n"
-    FOLDER.mkdir(exist_ok=True)
     if not path.exists() or json.loads(path.read_text("utf-8")).get("proof") != entry.proof:
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text)
     return path
 
 
@@ -148,9 +147,7 @@ def write(path: Path, said: Approved) -> None:
     """Put the approval beside the report that it is of."""
     known = json.loads(path.read_text(encoding="utf-8"))
     known["approval"] = said.model_dump(mode="json")
-    unfinished = path.with_suffix(".part")
-    unfinished.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(path, json.dumps(known, indent=2) + "\n")
 
 
 def main(arguments: list[str]) -> None:

@@ -5,7 +5,7 @@ import re
 from difflib import ndiff
 from pathlib import Path
 
-from . import ProjectError, observers, tracking
+from . import ProjectError, observers, tracking, write_whole
 from .contract import Contract, read_contract
 from .evaluation import beats
 from .prediction import METRICS
@@ -158,7 +158,7 @@ def main(arguments: list[str]) -> None:
         raise ProjectError("no run is recorded yet; run `make train`")
     below = split_card(text)[1]
     tracking.plots(run, PLOTS)
-    CARD.write_text(render(run, settings, contract) + below, encoding="utf-8")
+    write_whole(CARD, render(run, settings, contract) + below)
     print(f"Wrote {CARD} and {PLOTS}/ from run {run.run_id}.  Read it, then commit it.")
     if not (settings.about.intended_use and settings.about.limits):
         print("It lacks intended use or limits: write them into [about] of config.toml.")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from . import ProjectError
+from . import ProjectError, write_whole
 from .card import as_code, as_words
 from .contract import Contract, read_contract
 from .prediction import conform
@@ -144,5 +144,5 @@ def main(arguments: list[str]) -> None:
     if checked:
         print(check(text, wanted))
         return
-    SHEET.write_text(wanted + below, encoding="utf-8")
+    write_whole(SHEET, wanted + below)
     print(f"Wrote {SHEET}.  Read it, answer what stands below the line, then commit it.")

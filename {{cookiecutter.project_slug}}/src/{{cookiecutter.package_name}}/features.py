@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import ProjectError, tracking, versions
+from . import ProjectError, tracking, versions, write_whole
 from .ablation import REPEATS, Worth, review, too_slow
 from .breakdown import bars
 from .contract import read_contract
@@ -170,7 +170,7 @@ def write(report: Report) -> Path:
     path = FOLDER / f"v{report['version']}.md"
     values = {it["name"]: it["value"]["value"] for it in report["features"]}
     bars(pd.Series(values), f"{report['metric']} lost without it", path.with_suffix(".png"))
-    path.write_text(page(report), encoding="utf-8")
+    write_whole(path, page(report))
     client = tracking.connect().MlflowClient()
     client.log_text(report["run_id"], json.dumps(report, ensure_ascii=False), ARTIFACT)
     return path

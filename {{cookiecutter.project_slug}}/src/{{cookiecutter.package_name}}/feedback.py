@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import tomlkit
 
-from . import ProjectError
+from . import ProjectError, write_whole
 from .contract import Contract, read_contract
 from .datafile import destination, read_again, written
 from .monitoring.joining import Joined, joined, pairs
@@ -123,7 +123,7 @@ def widen(pattern: str, data: Data) -> None:
         return
     config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
     config["data"]["path"] = pattern
-    put(CONFIG, tomlkit.dumps(config))
+    write_whole(CONFIG, tomlkit.dumps(config))
     print(f"{CONFIG}: [data] path = {pattern!r} names the further files too")
 
 
@@ -144,14 +144,7 @@ def declare(place: Path, rows: int) -> None:
         },
     )
     source["files"][str(place)] = {"sha256": checksum(place), "rows": rows}
-    put(SOURCES, tomlkit.dumps(document))
-
-
-def put(path: Path, text: str) -> None:
-    """Write the text, whole or not at all."""
-    unfinished = path.with_name(f"{path.name}.part")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)
+    write_whole(SOURCES, tomlkit.dumps(document))
 
 
 def main(arguments: list[str]) -> None:

@@ -16,6 +16,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from . import write_synced
+
 LOG = Path("promotions.jsonl")
 Action = Literal["accept", "promote", "renew", "rollback", "refuse", "repair"]
 
@@ -142,7 +144,7 @@ def rewrite(entries: Iterable[Entry]) -> None:
     if wanted == lines():
         return
     unfinished = LOG.with_name(f"{LOG.name}.part")
-    unfinished.write_text("".join(wanted), encoding="utf-8")
+    write_synced(unfinished, "".join(wanted).encode())
     if LOG.exists():
         LOG.rename(LOG.with_name(f"{LOG.name}.old-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"))
     unfinished.rename(LOG)

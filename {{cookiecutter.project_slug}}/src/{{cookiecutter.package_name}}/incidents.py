@@ -15,7 +15,7 @@ from unicodedata import normalize
 import tomlkit
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from . import ProjectError, versions
+from . import ProjectError, versions, write_whole
 from .card import as_words
 from .contract import Section
 
@@ -130,8 +130,8 @@ def opened(title: str, severity: Severity, now: datetime) -> Path:
         text.add(name, tomlkit.item(value).comment(COMMENTS[name]))
     heading = as_words(title.translate({ord("<"): "‹", ord(">"): "›"}))  # the site unescapes titles
     page = TEMPLATE.read_text(encoding="utf-8").replace("TITLE", heading).replace("FILE", path.name)
-    path.write_text(tomlkit.dumps(text), encoding="utf-8")
-    words.write_text(page, encoding="utf-8")
+    write_whole(words, page)
+    write_whole(path, tomlkit.dumps(text))
     return path
 
 
@@ -148,7 +148,7 @@ def restored(name: str, cause: Cause | None, now: datetime) -> Path:
     text["restored"] = now
     if cause:
         text["cause"] = cause
-    path.write_text(tomlkit.dumps(text), encoding="utf-8")
+    write_whole(path, tomlkit.dumps(text))
     read(path)
     return path
 

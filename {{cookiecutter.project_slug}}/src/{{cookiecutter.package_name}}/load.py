@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import ProjectError
+from . import ProjectError, write_whole
 from .contract import read_contract
 from .operations import Load
 from .problem import read_data
@@ -96,9 +96,8 @@ def draw(sent: Sequence[Sent], wanted: Load) -> None:
 def report(sent: Sequence[Sent], judged: Sequence[Budget], wanted: Load) -> None:
     """Print what was measured, and keep it as a file and as a picture."""
     found = summary(sent)
-    REPORT.parent.mkdir(exist_ok=True)
     said = found | {"load": wanted.model_dump(), "budgets": [asdict(budget) for budget in judged]}
-    REPORT.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+    write_whole(REPORT, json.dumps(said, indent=2) + "\n")
     draw(sent, wanted)
     print(f"{found['requests']:,} requests, {found['per_second']:,.0f} a second", end=": ")
     print(", ".join(f"p{share} {found[f'p{share}_ms']:.2f} ms" for share in (50, 95, 99)))

@@ -9,7 +9,7 @@ a ticket where 10 % is gone within three days (1); a window of a twelfth says th
 import argparse
 from pathlib import Path
 
-from . import ProjectError
+from . import ProjectError, write_whole
 from .improvement import Objectives
 from .operations import OURS
 from .serving.instruments import SECONDS
@@ -106,5 +106,5 @@ def main(arguments: list[str]) -> None:
             raise ProjectError(f"{RULES}: not those of improvement.toml; run: make objectives")
         print(f"{RULES}: as improvement.toml says")
         return
-    RULES.write_text(text, encoding="utf-8")
+    write_whole(RULES, text)
     print(f"Wrote {RULES}.  Next: make alerts")

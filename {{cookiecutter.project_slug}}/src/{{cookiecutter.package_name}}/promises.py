@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from . import ProjectError
+from . import ProjectError, write_whole
 from .contract import Section
 
 FOLDER = Path("contracts")
@@ -116,6 +116,4 @@ def accept(promise: Promise, by: str) -> None:
     """Write down that somebody has read these terms and goes by them."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     known = accepted() | {promise.source: {"by": by, "time": now, "terms": terms(promise)}}
-    unfinished = ACCEPTED.with_name(f"{ACCEPTED.name}.part")
-    unfinished.write_text(json.dumps(known, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    unfinished.replace(ACCEPTED)
+    write_whole(ACCEPTED, json.dumps(known, indent=2, ensure_ascii=False) + "\n")

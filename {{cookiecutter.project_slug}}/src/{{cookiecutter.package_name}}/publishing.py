@@ -5,14 +5,13 @@ one is served.  Both are replaced as a whole, so the service never sees half of 
 """
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import ProjectError, observers, tracking
+from . import ProjectError, observers, tracking, write_whole
 from .contract import Contract, read_contract
 from .history import Entry
 from .serving.runtime import BUNDLE, FILES, load
@@ -110,9 +109,7 @@ def publish(entry: Entry) -> None:
         POINTER.unlink(missing_ok=True)
         return
     fetch(of(entry), entry.bundle)
-    unfinished = POINTER.with_suffix(".part")
-    unfinished.write_text(named(entry), encoding="utf-8")
-    os.replace(unfinished, POINTER)
+    write_whole(POINTER, named(entry))
     for path in SERVING.iterdir():
         if path.is_dir() and path.name not in (entry.version, entry.previous):
             shutil.rmtree(path)

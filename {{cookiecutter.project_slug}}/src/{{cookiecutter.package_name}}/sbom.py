@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from . import ProjectError, history, publishing, sources, tracking, versions
+from . import ProjectError, history, publishing, sources, tracking, versions, write_whole
 from .history import Entry
 from .reading import files
 from .settings import Settings, load
@@ -184,10 +184,7 @@ def main(arguments: list[str]) -> None:
         raise ProjectError("no version is champion yet; run `make pipeline`")
     publishing.fetch(versions.of(entry), entry.bundle)  # it is what it was, or this is refused
     found = bill(entry, load())
-    OUT.parent.mkdir(exist_ok=True)
-    unfinished = OUT.with_suffix(".part")
-    unfinished.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    unfinished.replace(OUT)
+    write_whole(OUT, json.dumps(found, indent=1) + "\n")
     kinds = [it["type"] for it in found["components"]]
     told = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
     print(f"{OUT}: of champion v{entry.version}: {told}")

@@ -8,7 +8,16 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from . import ProjectError, approval, publishing, registry, signatures, tracking, versions
+from . import (
+    ProjectError,
+    approval,
+    publishing,
+    registry,
+    signatures,
+    tracking,
+    versions,
+    write_whole,
+)
 from .history import Entry
 from .improvement import Signing
 from .promotion import Verdict
@@ -44,14 +53,14 @@ def sign(version: Version, wanted: Signing) -> str:
     signature = signatures.sign(content, key_of(wanted), KIND)
     by = signatures.signer(content, signature, KIND, Path(wanted.signers))
     versions.client().set_model_version_tag(versions.NAME, version.number, TAG, signature)
-    (place / FILE).write_text(signature, encoding="utf-8")
+    write_whole(place / FILE, signature)
     return by
 
 
 def bring(version: Version, place: Path) -> None:
     """Put the signature of a version beside its bundle, which was brought here."""
     if signature := held(version):
-        (place / FILE).write_text(signature, encoding="utf-8")
+        write_whole(place / FILE, signature)
 
 
 def waits(version: Version, _verdict: dict[str, Any]) -> list[str]:

@@ -8,19 +8,21 @@ import argparse
 import hashlib
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import tomlkit
 
-from . import ProjectError, observers
+from . import ProjectError, observers, write_whole
 from .reading import files
 from .settings import Settings, load
 from .sources import SOURCES, declare
 from .tracking import git
 
 CACHE = Path(".dvc/cache/files/md5")
+POINTED = re.compile(r"md5: ([0-9a-f]{32})$", re.M)
 RESTORE = "{{ cookiecutter.project_slug }} snapshot --restore"
 
 
@@ -70,7 +72,7 @@ def content(path: Path) -> str:
 
 def named(name: str) -> str:
     """The md5 that the pointer of a data file names.  ProjectError where it names none."""
-    found = re.search(r"md5: ([0-9a-f]{32})$", Path(pointer(name)).read_text("utf-8"), re.M)
+    found = POINTED.search(Path(pointer(name)).read_text("utf-8"))
     if not found:
         raise ProjectError(f"{pointer(name)}: no md5 in it; git checkout it, or `make snapshot`")
     return found[1]
@@ -122,15 +124,32 @@ def snapshot(settings: Settings) -> list[str]:
     own = sorted(set(names) - tracked(*names))
     if own:
         print(f"Storing {', '.join(own)} ...", flush=True)
-        dvc("add", *own)
+        for path in filter(Path.exists, map(Path, map(pointer, own))):
+            if not POINTED.search(path.read_text("utf-8", errors="replace")):
+                path.unlink()  # DVC was killed while it wrote this
+        dvc("add", "--no-commit", *own)
+        store(own)
         dvc("push", *map(pointer, own))
         declare(settings)
         document = tomlkit.parse(SOURCES.read_text(encoding="utf-8"))
         for source in document.values():
             if set(own) & set(source["files"]):
                 source.setdefault("restore", RESTORE)
-        SOURCES.write_text(tomlkit.dumps(document), encoding="utf-8")
+        write_whole(SOURCES, tomlkit.dumps(document))
     return own
+
+
+def store(names: list[str]) -> None:
+    """Copy these files to DVC's cache.  DVC would move them there: a kill then takes them away."""
+    cache = Path(dvc("cache", "dir").strip()) / "files" / "md5"
+    for name in names:
+        copy = cache / cached(name).relative_to(CACHE)
+        if not copy.exists() or content(copy) != named(name):
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            part = copy.with_name(f"{copy.name}.part")
+            shutil.copyfile(name, part)
+            part.chmod(0o444)
+            part.replace(copy)
 
 
 def restore() -> list[str]:
@@ -153,8 +172,8 @@ def restore() -> list[str]:
     return names
 
 
-def dvc(command: str, *names: str) -> None:
-    """Run DVC.  Raises ProjectError with what it says."""
+def dvc(command: str, *names: str) -> str:
+    """What DVC prints.  Raises ProjectError with what it says where it fails."""
     done = subprocess.run(
         [sys.executable, "-m", "dvc", command, *names],
         check=False,
@@ -168,6 +187,7 @@ def dvc(command: str, *names: str) -> None:
         if "unsaved files" in said:
             said += "\n  Give them a version first (`make snapshot`), or delete them"
         raise ProjectError(f"dvc {command}: {said}")
+    return done.stdout
 
 
 def commit_of(*names: str) -> str:

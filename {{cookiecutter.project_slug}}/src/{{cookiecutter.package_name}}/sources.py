@@ -16,7 +16,7 @@ from urllib.request import urlopen
 import pandas as pd
 import tomlkit
 
-from . import ProjectError
+from . import ProjectError, write_whole
 from .reading import files, read_file
 from .settings import Settings, load
 
@@ -106,10 +106,11 @@ def declare(settings: Settings, frame: pd.DataFrame | None = None) -> None:
         rows = 0 if frame is None else len(frame)
         if frame is None or str(path) != settings.data.path:
             rows = sum(map(len, read_file(path, settings.data)))
-        source["files"][str(path)] = {"sha256": checksum(path), "rows": rows}
+        known_file = source["files"].setdefault(str(path), {})  # changed in place: comments stay
+        known_file.update({"sha256": checksum(path), "rows": rows})
         if source["origin"] == UNKNOWN:
             print(f"{path}: say its origin, licence and owner in {SOURCES}")
-    SOURCES.write_text(tomlkit.dumps(document), encoding="utf-8")
+    write_whole(SOURCES, tomlkit.dumps(document))
 
 
 def unknown_source() -> dict[str, Any]:

@@ -14,7 +14,9 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
+
+from filelock import FileLock
 
 from .. import ProjectError
 
@@ -53,6 +55,8 @@ def start() -> Callable[[], None]:
         return lambda: None
     log, port = Path(os.environ["PREFECT_HOME"]) / LOG, free_port()
     log.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(log.with_name("starting.lock"))  # two that make its database break each other
+    lock.acquire(timeout=PATIENCE)
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
     with log.open("wb") as file:
         server = subprocess.Popen(  # pylint: disable=consider-using-with  # it outlives this block
@@ -63,7 +67,7 @@ def start() -> Callable[[], None]:
             start_new_session=True,  # Ctrl-C is for the flow, which then tells the server
         )
     atexit.register(stop, server)  # after Prefect's own farewells: the last that comes goes first
-    return lambda: wait(server, log)
+    return lambda: wait(server, log, lock)
 
 
 def free_port() -> int:
@@ -73,12 +77,13 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait(server: "subprocess.Popen[bytes]", log: Path) -> None:
+def wait(server: "subprocess.Popen[bytes]", log: Path, lock: FileLock) -> None:
     """Return when the server answers.  ProjectError with its last words where it does not."""
-    deadline = time.monotonic() + PATIENCE
+    deadline, direct = time.monotonic() + PATIENCE, build_opener(ProxyHandler({}))
     while server.poll() is None and time.monotonic() < deadline:
         try:
-            with urlopen(f"{os.environ['PREFECT_API_URL']}/health", timeout=5):
+            with direct.open(f"{os.environ['PREFECT_API_URL']}/health", timeout=5):
+                lock.release()
                 return
         except OSError:
             time.sleep(0.05)

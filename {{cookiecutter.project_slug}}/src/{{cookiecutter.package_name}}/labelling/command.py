@@ -7,7 +7,7 @@ from typing import Any
 
 import tomlkit
 
-from .. import ProjectError
+from .. import ProjectError, write_whole
 from ..contract import Contract, read_contract
 from ..datafile import destination
 from ..monitoring.archive import Archive
@@ -111,10 +111,10 @@ def merged(settings: Settings, contract: Contract) -> None:
     like = merging.originals(settings.data.path)[0]
     sources = provenance.declared(new, unfinished, len(found.settled), like)
     unfinished.replace(new)
-    queue.write(SOURCES, sources)
+    write_whole(SOURCES, sources)
     if wide != settings.data.path:
         config["data"]["path"] = wide
-        queue.write(CONFIG, tomlkit.dumps(config))
+        write_whole(CONFIG, tomlkit.dumps(config))
     same = " (as it was)" if checksum(new) == before else ""
     print(f"{new}: {len(found.settled)} labelled rows{same}; {wide} names it")
     if found.disputed:

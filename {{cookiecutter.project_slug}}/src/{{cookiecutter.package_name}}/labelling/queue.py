@@ -13,7 +13,7 @@ from random import Random
 from typing import Any
 
 
-from .. import ProjectError
+from .. import ProjectError, write_whole
 from ..contract import Contract
 from ..monitoring.archive import Archive
 from ..monitoring.lines import pairs
@@ -101,35 +101,27 @@ def forget(names: set[str]) -> None:
             kept = [it for it in csv.reader(file) if not it or it[0] not in gone]
         text = io.StringIO(newline="")
         csv.writer(text).writerows(kept)
-        write(path, f"\ufeff{text.getvalue()}")
+        write_whole(path, f"\ufeff{text.getvalue()}")
 
 
 def enqueue(drawn: list[Inputs], anew: bool = False) -> None:
     """Keep these rows: the log may forget them before anybody has labelled them."""
     before = ROWS.read_text(encoding="utf-8") if ROWS.exists() and not anew else ""
     lines = [json.dumps(it, ensure_ascii=False) for it in drawn]
-    write(ROWS, before + "".join(f"{line}\n" for line in lines))
-
-
-def write(path: Path, text: str) -> None:
-    """Write a file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.part")
-    unfinished.write_text(text, encoding="utf-8", newline="")
-    unfinished.replace(path)
+    write_whole(ROWS, before + "".join(f"{line}\n" for line in lines))
 
 
 def sheet(path: Path, names: list[str], seed: int, said: dict[str, str] | None = None) -> None:
     """Write a table to label in, in an order that tells nothing; `said` are labels in dispute."""
     known, told = rows(), said or {}
     columns = list(dict.fromkeys(column for name in names for column in known[name]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["row", *columns, *(["labels given"] if told else []), "label", "note"])
-        for name in Random(seed).sample(names, len(names)):
-            cells = [name, *(known[name].get(column) for column in columns)]
-            table.writerow([*map(harmless, cells), *([told[name]] if told else []), "", ""])
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(["row", *columns, *(["labels given"] if told else []), "label", "note"])
+    for name in Random(seed).sample(names, len(names)):
+        cells = [name, *(known[name].get(column) for column in columns)]
+        table.writerow([*map(harmless, cells), *([told[name]] if told else []), "", ""])
+    write_whole(path, f"\ufeff{text.getvalue()}")
 
 
 def harmless(value: Any) -> str:

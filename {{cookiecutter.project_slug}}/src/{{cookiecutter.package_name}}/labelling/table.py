@@ -5,8 +5,8 @@ import io
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from .. import ProjectError
-from .queue import FOLDER, ROWS, write
+from .. import ProjectError, write_whole
+from .queue import FOLDER, ROWS
 
 TABLE = FOLDER / "labels.csv"
 QUEUED, DECIDED = "queue", "adjudication"
@@ -44,7 +44,7 @@ def add(new: list[Label]) -> None:
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerows([FIELDS, *map(astuple, [*labels(), *new])])
-    write(TABLE, text.getvalue())
+    write_whole(TABLE, text.getvalue())
 
 
 def files() -> list[Path]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sql
 
-from .. import ProjectError
+from .. import ProjectError, write_whole
 from ..settings import Settings, load
 from .joining import Joined, joined, pairs
 from .losses import Loss, losses
@@ -118,10 +118,7 @@ def look(settings: Settings, now: datetime, promised: Promise | None = None) -> 
 
 def write(report: Report, before: list[dict[str, Any]], settings: Settings) -> None:
     """Write the page."""
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = REPORT.with_suffix(".part")
-    unfinished.write_text(page(report, before, settings), encoding="utf-8")
-    unfinished.replace(REPORT)
+    write_whole(REPORT, page(report, before, settings))
 
 
 def told(report: Report) -> str:

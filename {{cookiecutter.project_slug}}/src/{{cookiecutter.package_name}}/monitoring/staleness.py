@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .. import ProjectError, mapped
+from .. import ProjectError, mapped, write_whole
 from ..contract import Contract, read_contract
 from ..evaluation import intervals
 from ..figures import empty_figure
@@ -159,8 +159,7 @@ def picture(found: Decay) -> Figure:
 
 def write(found: Decay) -> None:
     """Write the report and its picture."""
-    REPORT.parent.mkdir(parents=True, exist_ok=True)
-    REPORT.write_text(json.dumps(asdict(found), indent=2) + "\n", encoding="utf-8")
+    write_whole(REPORT, json.dumps(asdict(found), indent=2) + "\n")
     picture(found).savefig(PICTURE, dpi=120)
 
 

@@ -2,7 +2,6 @@
 
 import argparse
 import html
-import os
 from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -12,7 +11,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .. import ProjectError
+from .. import ProjectError, write_whole
 from ..settings import Settings, load
 from . import drift, plots, reference
 from .archive import Archive
@@ -134,9 +133,5 @@ def main(arguments: list[str]) -> None:
         asked = traffic(archive, now - timedelta(hours=settings.drift.hours))
         drawn = pictures(archive, asked, settings)
         verdicts = listed(archive.verdicts(now - timedelta(days=365)))
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = PAGE.with_suffix(".part")
-    text = page(figures(asked), drawn, verdicts, settings.drift.hours)
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, PAGE)
+    write_whole(PAGE, page(figures(asked), drawn, verdicts, settings.drift.hours))
     print(f"{len(asked):,} requests.  Next: open {PAGE}")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import tomlkit
 
-from .. import ProjectError, observers
+from .. import ProjectError, observers, write_synced, write_whole
 from ..decisions import who
 from ..monitoring.archive import Archive, Change
 from ..sources import SOURCES, checksum
@@ -64,10 +64,9 @@ def prepare(parts: dict[Path, Part], entry: Entry) -> None:
     parts_at = [part_of(path.resolve()) for path in parts]
     try:
         for place, (path, part) in zip(parts_at, parts.items(), strict=True):
-            place.write_bytes(part.content)
+            write_synced(place, part.content)
             shutil.copymode(path, place)
-        part_of(BEGUN).write_text(json.dumps(entry, ensure_ascii=False), encoding="utf-8")
-        part_of(BEGUN).replace(BEGUN)
+        write_whole(BEGUN, json.dumps(entry, ensure_ascii=False))
     except OSError as error:
         for place in filter(Path.is_file, parts_at):
             place.unlink()
@@ -111,4 +110,4 @@ def declare(entry: Entry) -> None:
                     source["files"][name] |= {"sha256": known["after"], "rows": known["left"]}
                 else:
                     del source["files"][name]
-        SOURCES.write_text(tomlkit.dumps(document), encoding="utf-8")
+        write_whole(SOURCES, tomlkit.dumps(document))

@@ -19,7 +19,7 @@ from unicodedata import normalize
 import numpy as np
 import pandas as pd
 
-from .. import ProjectError
+from .. import ProjectError, sync_folder, write_synced
 from ..contract import Breach, Column, Contract
 from ..prediction import broken
 from .rules import read_rules
@@ -84,8 +84,17 @@ def made() -> bytes:
     if RECORD.exists():
         told = f"bring it back, or set {VARIABLE}: with a new one nobody is known again"
         raise ProjectError(f"{KEY}: not here, and {RECORD} was made with it; {told}")
-    with os.fdopen(os.open(KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_hex(32))
+    part = KEY.with_name(f"{os.getpid()}.part{KEY.suffix}")  # .gitignore covers it, as the key
+    try:
+        write_synced(part, secrets.token_hex(32).encode(), 0o600)
+        if KEY.exists() and not KEY.read_text("ascii").strip():
+            KEY.unlink()  # empty, as a full disk leaves it
+        os.link(part, KEY)  # refuses one that was made meanwhile, with which others may be marked
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(KEY)) from error
+    finally:
+        part.unlink(missing_ok=True)
+    sync_folder(KEY.resolve().parent)
     print(f"Made {KEY}.  Keep it where the team keeps its secrets; git does not hold it")
     return bytes.fromhex(KEY.read_text("ascii"))
 

@@ -4,7 +4,6 @@ What the last line says is so, or is made so by the next command: after a kill t
 """
 
 import json
-import os
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .. import ProjectError, history, observers, publishing, registry, versions
+from .. import ProjectError, history, observers, publishing, registry, versions, write_whole
 from ..decisions import alone as alone_with_registry
 from ..decisions import recover, who
 from ..history import Entry
@@ -111,9 +110,7 @@ def carry_out(decision: Decision) -> None:
         if publishing.damage(publishing.SERVING / plan.version, plan.sha256):
             publishing.fetch(versions.versions()[plan.version], plan.sha256)
         tell(decision)
-        unfinished = POINTER.with_suffix(".part")
-        unfinished.write_text(plan.model_dump_json(), encoding="utf-8")
-        os.replace(unfinished, POINTER)
+        write_whole(POINTER, plan.model_dump_json())
         return
     if decision.action == "promote" and not promoted(decision):
         begun = next(it for it in logged() if it.rollout == decision.rollout)

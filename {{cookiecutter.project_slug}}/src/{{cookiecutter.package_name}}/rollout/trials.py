@@ -20,7 +20,7 @@ import tomlkit
 from pydantic import Field, ValidationError
 from scipy import stats
 
-from .. import ProjectError
+from .. import ProjectError, write_whole
 from ..contract import Section
 from ..serving.assignment import CANDIDATE, CHAMPION
 
@@ -90,7 +90,7 @@ def note(name: str, **changes: str) -> None:
     path = place(name)
     document = tomlkit.parse(path.read_text(encoding="utf-8"))
     document.update(changes)
-    path.write_text(tomlkit.dumps(document), encoding="utf-8")
+    write_whole(path, tomlkit.dumps(document))
 
 
 @dataclass(frozen=True)

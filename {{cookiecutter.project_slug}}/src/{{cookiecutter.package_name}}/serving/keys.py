@@ -16,7 +16,7 @@ from time import monotonic
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from .. import ProjectError
+from .. import ProjectError, write_whole
 from ..contract import Section
 from ..settings import load
 
@@ -55,10 +55,8 @@ def read(path: Path) -> list[Key]:
 
 def write(path: Path, keys: Sequence[Key]) -> None:
     """Keep these keys, whole or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(KEYS.dump_json(list(keys), indent=2, exclude_none=True) + b"\n")
-    part.chmod(0o644)  # a service in a container is another user, and hashes give nothing away
-    part.replace(path)
+    write_whole(path, KEYS.dump_json(list(keys), indent=2, exclude_none=True) + b"\n")
+    path.chmod(0o644)  # a service in a container is another user, and hashes give nothing away
 
 
 def lock_of(path: Path) -> Path:

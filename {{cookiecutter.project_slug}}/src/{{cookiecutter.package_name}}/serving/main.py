@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from .. import observers
+from .. import observers, write_whole
 from ..contract import Contract, read_contract
 from ..settings import Settings, load
 from .app import create_app
@@ -88,8 +88,7 @@ def document(contract: Contract, settings: Settings) -> dict[str, Any]:
 def snapshot(settings: Settings, _frame: object = None) -> None:
     """Write the OpenAPI document to the file that is kept, so that a change of the API is seen."""
     text = orjson.dumps(document(read_contract(), settings), option=orjson.OPT_INDENT_2)
-    SNAPSHOT.parent.mkdir(exist_ok=True)
-    SNAPSHOT.write_bytes(text + b"\n")
+    write_whole(SNAPSHOT, text + b"\n")
     print(f"Wrote {SNAPSHOT}")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import joblib
 
-from .. import ProjectError
+from .. import ProjectError, write_whole
 from ..contract import read_contract
 from ..settings import load
 from .folder import STORY, WORLD, environment, prepare, scenario_place
@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> None:
         base.mkdir()
         prepare(base, load(), read_contract(), asked.seed)
         stories = lived(base, names)
-        written(page(stories, about(base, asked.seed)))
+        write_whole(PAGE, page(stories, about(base, asked.seed)))
     wrong = [f"{it.name}: {line}" for it in stories for line in it.wrong]
     seconds = time.perf_counter() - started
     if wrong:
@@ -97,10 +97,3 @@ def about(base: Path, seed: int) -> str:
         f" are made up where something changes.  {joblib.load(base / WORLD).axis} is what shifts. "
         " The parts that ran are those that run in production; the days are simulated."
     )
-
-
-def written(text: str) -> None:
-    """Write the page, whole or not at all."""
-    PAGE.parent.mkdir(parents=True, exist_ok=True)
-    PAGE.with_suffix(".part").write_text(text, encoding="utf-8")
-    os.replace(PAGE.with_suffix(".part"), PAGE)

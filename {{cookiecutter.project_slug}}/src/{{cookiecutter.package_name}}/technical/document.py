@@ -8,7 +8,7 @@ import argparse
 from difflib import ndiff
 from pathlib import Path
 
-from .. import ProjectError, tracking
+from .. import ProjectError, tracking, write_whole
 from ..settings import load
 from . import development, evidence, operation
 from .statements import NOTHING, Section, faults
@@ -59,7 +59,7 @@ def write() -> str:
     if wrong := list(faults(text)):
         told = "\n  ".join([*wrong, "it comes from the file that the line cites: change it there"])
         raise ProjectError(f"{DOCUMENT}: not written\n  {told}")
-    DOCUMENT.write_text(text, encoding="utf-8")
+    write_whole(DOCUMENT, text)
     lacking = sum(line.startswith(NOTHING) for line in text.splitlines())
     count = sum(line.startswith("- ") for line in text.splitlines())
     return f"Wrote {DOCUMENT}: {count} statements; {lacking} points without evidence"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from .. import ProjectError, doors, tracking, versions
+from .. import ProjectError, doors, tracking, versions, write_whole
 from ..history import Entry, moves, promoted
 from ..promotion import plain
 from ..settings import Settings
@@ -85,9 +85,8 @@ def text(facts: Facts) -> str:
 
 def keep(found: dict[str, Facts]) -> None:
     """Have these files of evidence in the folder, and no older ones."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
     for name, facts in found.items():
-        (FOLDER / f"{name}.json").write_text(text(facts), encoding="utf-8")
+        write_whole(FOLDER / f"{name}.json", text(facts))
     for path in FOLDER.glob("*.json"):
         if path.stem not in found:
             path.unlink()

@@ -1,0 +1,354 @@
+"""A project runs its own code on its own runs wherever it lies, and writes whole or not at all."""
+
+import ast
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+from conftest import Generate, commit, fails, ok, plant, run
+
+pytestmark = [pytest.mark.slow]
+
+# Kills, or fails as a full disk does, at the n-th change of the file system.
+HARNESS = """
+import errno, os, signal, sys
+
+CHANGES = {"os.rename", "os.remove", "os.link", "os.mkdir", "os.chmod", "os.truncate"}
+
+def arm(number, kill):
+    left = [number]
+    def hook(event, given):
+        writes = event == "open" and isinstance(given[2], int) and given[2] & 3
+        if (event in CHANGES or writes) and isinstance(given[0], (str, bytes, os.PathLike)):
+            if not os.path.abspath(os.fsdecode(given[0])).startswith(os.getcwd() + os.sep):
+                return
+            left[0] -= 1
+            if left[0] == 0 and kill:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if left[0] == 0:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    sys.addaudithook(hook)
+
+def tried(action, number, kill=True):
+    child = os.fork()
+    if not child:
+        arm(number, kill)
+        try:
+            action()
+            os._exit(0)
+        except OSError:
+            os._exit(3)
+        except BaseException as error:
+            print(repr(error), file=sys.stderr, flush=True)
+            os._exit(4)
+    return os.waitpid(child, 0)[1]
+"""
+
+
+def package(project: Path) -> str:
+    """The name of the package of a project."""
+    return next((project / "src").iterdir()).name
+
+
+@pytest.fixture(scope="module", name="project")
+def _project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project of level 1, committed, with an environment of its own."""
+    made = tmp_path_factory.mktemp("first") / "project"
+    shutil.copytree(generate(maturity_level="1", project_name="Any Thing"), made)
+    commit(made)
+    ok("make", "setup", at=made)
+    return made
+
+
+def own_code(project: Path) -> str:
+    """The file of the package that the environment of a project imports."""
+    script = f"import {package(project)} as it; print(it.__file__)"
+    return ok(".venv/bin/python", "-c", script, at=project).strip()
+
+
+@pytest.mark.parametrize("how", ["copied", "moved", "renamed"])
+def test_a_copied_or_moved_project_runs_its_own_code(
+    project: Path, tmp_path: Path, how: str
+) -> None:
+    """`make setup` makes the environment anew; a command without make refuses to run other code."""
+    there = tmp_path / "an other (place) #1"
+    shutil.copytree(project, tmp_path / "start", symlinks=True)
+    if how == "copied":
+        shutil.copytree(project, there, symlinks=True)
+    else:
+        start = tmp_path / "start"
+        ok("make", "setup", at=start)
+        start.rename(there)
+    if how == "copied":
+        told = fails(".venv/bin/any-thing", "--help", at=there)
+        assert f"this would run {project}/src/{package(project)}, not {there}/src/" in told
+    ok("make", "setup", at=there)
+    assert own_code(there) == f"{there}/src/{package(there)}/__init__.py"
+    assert "Usage: any-thing" in ok(".venv/bin/any-thing", "--help", at=there)
+    assert "Installing" not in ok("make", "setup", at=there)
+    assert ok("git", "status", "--porcelain", at=there) == ""
+    assert own_code(project) == f"{project}/src/{package(project)}/__init__.py"
+
+
+def places(project: Path) -> set[str]:
+    """Where the store of a project says that its artifacts are, without the project's folder."""
+    found = set()
+    with sqlite3.connect(project / "mlflow.db") as store:
+        for table, column in (
+            ("experiments", "artifact_location"),
+            ("runs", "artifact_uri"),
+            ("logged_models", "artifact_location"),
+            ("model_versions", "source"),
+            ("model_versions", "storage_location"),
+        ):
+            for (place,) in store.execute(f"select {column} from {table}"):
+                found |= {str(place).replace(str(project), "HERE").split("mlruns")[0]}
+    return found
+
+
+RECORD = """
+import sys
+from {0}.tracking import connect
+mlflow = connect()
+mlflow.set_experiment("trial")
+client = mlflow.MlflowClient()
+with mlflow.start_run() as run:
+    mlflow.log_text(sys.argv[1], "words.txt")
+client.create_registered_model("m")
+client.create_model_version("m", run.info.artifact_uri + "/words", run.info.run_id)
+if not client.get_experiment_by_name("elsewhere"):
+    client.create_experiment("elsewhere", "s3://bucket/elsewhere")
+print(run.info.run_id)
+"""
+READ = """
+import sys
+from {0}.tracking import connect
+print(connect().artifacts.load_text(f"runs:/{{sys.argv[1]}}/words.txt"))
+"""
+
+
+def test_the_store_of_a_moved_project_is_its_own(project: Path, tmp_path: Path) -> None:
+    """Runs, experiments and versions are found here; what lay elsewhere stays there."""
+    name, there = package(project), tmp_path / "moved"
+    python = str(project / ".venv/bin/python")
+    first, script = tmp_path / "first", RECORD.format(name)
+    shutil.copytree(project, first, ignore=shutil.ignore_patterns(".venv"))
+    more = {"PYTHONPATH": "src"}
+    run_id = ok(python, "-c", script, "what was written", at=first, **more).split()[-1]
+    assert places(first) == {"HERE/", "s3://bucket/elsewhere"}
+    first.rename(there)
+    assert ok(python, "-c", READ.format(name), run_id, at=there, **more).split("\n")[-2] == (
+        "what was written"
+    )
+    assert places(there) == {"HERE/", "s3://bucket/elsewhere"}
+    assert not first.exists()
+
+
+def test_two_first_runs_at_once_make_one_store(project: Path, tmp_path: Path) -> None:
+    """Neither of them dies of a schema that is half made."""
+    shutil.copytree(project, tmp_path / "p", ignore=shutil.ignore_patterns(".venv"))
+    script = f"from {package(project)}.tracking import connect; connect()"
+    command = [str(project / ".venv/bin/python"), "-c", script + ".search_experiments()"]
+    both = [
+        subprocess.Popen(command, cwd=tmp_path / "p", env=os.environ | {"PYTHONPATH": "src"})
+        for _ in range(2)
+    ]
+    assert [one.wait(300) for one in both] == [0, 0]
+
+
+def test_a_mirror_of_the_index_leaves_the_lock_as_it_is(project: Path, tmp_path: Path) -> None:
+    """No address of a mirror gets into uv.lock; a lock that does not fit is still found."""
+    place = tmp_path / "p"
+    shutil.copytree(project, place, symlinks=True)
+    before = (place / "uv.lock").read_bytes()
+    mirror = {"UV_DEFAULT_INDEX": "https://pypi.org/simple/"}  # another spelling, same packages
+    ok("make", "setup", at=place, **mirror)
+    assert (place / "uv.lock").read_bytes() == before
+    assert "any-thing" in ok(".venv/bin/any-thing", "--help", at=place)
+    plant(place / "pyproject.toml", '"pandas>', '"no-such-package-here>=1",\n    "pandas>')
+    assert "no-such-package-here" in fails("make", "setup", at=place, UV_OFFLINE="1")
+
+
+def test_make_uses_the_environment_that_uv_is_told_to_use(project: Path, tmp_path: Path) -> None:
+    """`UV_PROJECT_ENVIRONMENT` is where `make setup` installs; no .venv is made beside it."""
+    place, other = tmp_path / "p", tmp_path / "env"
+    shutil.copytree(project, place, ignore=shutil.ignore_patterns(".venv"))
+    ok("make", "setup", at=place, UV_PROJECT_ENVIRONMENT=str(other))
+    assert (other / "bin/any-thing").exists()
+    assert not (place / ".venv").exists()
+
+
+def test_the_hooks_check_a_project_inside_a_larger_repository(
+    project: Path, tmp_path: Path
+) -> None:
+    """They look at its files only, and find what is wrong in them."""
+    place = tmp_path / "large/team/p"
+    shutil.copytree(project, place, ignore=shutil.ignore_patterns(".venv", ".git"))
+    (tmp_path / "large/other.py").write_text("not   = 'ours'\n", encoding="utf-8")
+    commit(tmp_path / "large")
+    skip = {"SKIP": "pylint"}  # minutes
+    done = run("make", "check", at=place, **skip)
+    assert "black....." in done.stdout and "Failed" not in done.stdout, done.stdout + done.stderr
+    assert "team/p/ of a larger repository" in ok("make", "help", at=place)
+    wrong = place / f"src/{package(place)}/wrong.py"
+    wrong.write_text("a   = 1\n", encoding="utf-8")
+    commit(tmp_path / "large")
+    assert "reformatted team/p/src" in fails("make", "check", at=place, **skip)
+    assert (tmp_path / "large/other.py").read_text("utf-8") == "not   = 'ours'\n"
+
+
+FORKED = HARNESS + dedent("""
+    import json
+    from pathlib import Path
+    from {0} import write_whole
+
+    note = Path("notes/words.md")
+    note.parent.mkdir()
+    note.write_text("what a person wrote\\n")
+    ends = []
+    for number in range(1, 40):
+        for kill in (True, False):
+            status = tried(lambda: write_whole(note, "new\\n" * 5000), number, kill)
+            known = note.read_text()
+            assert known in ("what a person wrote\\n", "new\\n" * 5000), (number, kill, known[:20])
+            ends.append(status)
+            note.write_text("what a person wrote\\n")
+        if status == 0:
+            break
+    print(json.dumps([number, sorted(set(ends)), sorted(map(str, note.parent.iterdir()))]))
+    """)
+
+
+def test_a_document_is_written_whole_or_not_at_all(project: Path, tmp_path: Path) -> None:
+    """Whichever change of the file system kills the writer or finds the disk full."""
+    script = FORKED.replace("{0}", package(project))
+    python = str(project / ".venv/bin/python")
+    said = ok(python, "-c", script, at=tmp_path, PYTHONPATH=str(project / "src"))
+    number, ends, left = json.loads(said)
+    assert number > 2
+    assert ends == [0, 9, 3 << 8]
+    assert left == ["notes/words.md"]
+
+
+FULL_DISK = """
+import resource, signal, sys
+import {0}, {0}.sources  # what is imported may write its bytecode
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # as on a full disk, no file gets longer
+sys.exit({0}.main())
+"""
+
+
+def test_a_full_disk_is_told_in_a_line_and_changes_nothing(project: Path, tmp_path: Path) -> None:
+    """`make data DECLARE=yes` keeps the words of the file of sources."""
+    place = tmp_path / "p"
+    shutil.copytree(project, place, ignore=shutil.ignore_patterns(".venv"))
+    sources = place / "data/sources.toml"
+    words = f"\n# Ada wrote this {'.' * 2000}\n"
+    sources.write_text(sources.read_text("utf-8") + words, "utf-8")
+    plant(sources, 'sha256 = "', 'sha256 = "0')
+    before = sources.read_bytes()
+    python = str(project / ".venv/bin/python")
+    command = [python, "-c", FULL_DISK.format(package(project)), "data", "--declare"]
+    done = run(*command, at=place, PYTHONPATH="src", PYTHONDONTWRITEBYTECODE="1")
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "Error: data/sources.toml: File too large; make room, then run this again;"
+        " what was there is as it was"
+    ]
+    assert sources.read_bytes() == before
+    assert not (place / "data/sources.toml.part").exists()
+    ok(str(project / ".venv/bin/any-thing"), "data", "--declare", at=place, PYTHONPATH="src")
+    assert words in sources.read_text("utf-8")
+
+
+IN_PLACE = {  # writes into a folder that is thrown away or moved when it is whole, or a log
+    ("signatures.py", "write_text"),
+    ("export.py", "write_bytes"),
+    ("export.py", "write_text"),
+    ("simulation/days.py", "write_bytes"),
+    ("simulation/folder.py", "write_text"),
+}
+
+
+def test_no_module_writes_a_document_in_place(generate: Generate) -> None:
+    """All that holds words or a state goes through `write_whole`."""
+    root = next((generate(maturity_level="4") / "src").iterdir())
+    found = {
+        (path.relative_to(root).as_posix(), node.func.attr)
+        for path in root.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("write_text", "write_bytes")
+    }
+    assert found == IN_PLACE
+
+
+def test_a_reader_that_goes_away_leaves_no_traceback(project: Path) -> None:
+    """As of `| head`."""
+    said = ok("sh", "-c", ".venv/bin/any-thing --help | true; exec 2>&1", at=project)
+    assert said == ""
+    done = run("sh", "-c", "{ .venv/bin/any-thing --help; echo $? >&2; } | sleep 0", at=project)
+    assert done.stderr in ("141\n", "0\n")
+
+
+SNAPSHOTS = HARNESS + """
+import contextlib, io, json, pathlib, shutil, subprocess
+import dvc.repo, dvc.commands.add, dvc.commands.data_sync, dvc.commands.cache  # once, for all forks
+from dvc.cli import main as dvc_main
+from {0} import snapshots
+from {0}.settings import load
+
+def dvc_here(command, *names):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        assert not dvc_main([command, *names]), command
+    return said.getvalue()
+
+snapshots.dvc = dvc_here
+settings = load()
+settings = settings.model_copy(
+    update={"data": settings.data.model_copy(update={"path": "data/own.csv"})}
+)
+arm(int(sys.argv[1]), True)
+snapshots.snapshot(settings)
+assert not snapshots.damaged("data/own.csv") and snapshots.cached("data/own.csv").exists()
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+def test_a_killed_snapshot_loses_no_data_and_the_next_one_finishes(
+    generate: Generate, tmp_path: Path
+) -> None:
+    """Whichever change of the file system the kill comes at."""
+    made, place = tmp_path / "made", tmp_path / "work"
+    shutil.copytree(generate(maturity_level="2"), made)
+    ok("make", "setup", at=made)
+    shutil.copytree(made, place, ignore=shutil.ignore_patterns(".venv"))
+    sample = sorted((place / "data/sample").glob("*.csv*"))[0]
+    shutil.copy(sample, place / "data/own.csv")
+    store = f"['remote \"storage\"']\n    url = {tmp_path}/store\n"
+    (place / ".dvc/config.local").write_text(store, encoding="utf-8")
+    commit(place)
+    script = SNAPSHOTS.replace("{0}", package(made))
+    more = {"PYTHONPATH": "src", "DVC_SITE_CACHE_DIR": str(tmp_path / "site")}
+    python, content = str(made / ".venv/bin/python"), (place / "data/own.csv").read_bytes()
+    ends = []
+    for number in range(2, 400, 6):  # each is seconds: these places, and not those between
+        copy = tmp_path / f"copy-{number}"
+        shutil.copytree(place, copy)
+        ends.append(run(python, "-c", script, str(number), at=copy, **more).returncode)
+        assert (copy / "data/own.csv").read_bytes() == content, number
+        ok(python, "-c", script, "100000", at=copy, **more)
+        assert (copy / "data/own.csv").read_bytes() == content, number
+        if ends[-1] == 0:
+            break
+    assert len(ends) > 2
+    assert set(ends) == {-9, 0}
