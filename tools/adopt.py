@@ -34,8 +34,8 @@ REVISIONS = ".git-blame-ignore-revs"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What the command line asks for."""
+class Asked:  # pylint: disable=too-many-instance-attributes
+    """What the command line asks for: an attribute an option."""
 
     folder: Path
     capabilities: str

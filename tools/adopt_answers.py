@@ -129,7 +129,7 @@ def tested(facts: Facts) -> dict[str, str]:
 
 
 def outermost(files: list[str]) -> list[str]:
-    """The folders that hold the files with tests, none inside another; the file itself at the top."""
+    """The folders that hold files with tests, none inside another; at the top the file."""
     folders = {name.rpartition("/")[0] or name for name in files}
     return sorted(it for it in folders if not any(it.startswith(f"{other}/") for other in folders))
 

@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -81,7 +82,7 @@ def rule(text: str, target: str) -> str:
 def tasks(facts: Facts) -> dict[str, str]:
     """Return the tasks of pixi, poe, hatch, pdm and rye: the command of each by its name."""
     try:
-        pixi = facts.read_toml("pixi.toml")
+        pixi = tomllib.loads(facts.text("pixi.toml"))
     except ValueError:
         pixi = {}
     found: dict[str, str] = {}

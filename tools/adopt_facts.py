@@ -28,7 +28,8 @@ SIGNATURE = re.compile(r"^(?:async )?def test\w*\(([^)]*)\)", re.MULTILINE)
 FIXTURES = set(
     "tmp_path tmp_path_factory tmpdir tmpdir_factory capsys capsysbinary capfd capfdbinary caplog"
     " monkeypatch request recwarn pytestconfig cache record_property testdir pytester mocker"
-    " benchmark httpserver requests_mock datadir shared_datadir snapshot freezer faker httpx_mock".split()
+    " benchmark httpserver requests_mock datadir shared_datadir snapshot freezer faker"
+    " httpx_mock".split()
 )
 
 
@@ -66,13 +67,9 @@ class Facts:
     def pyproject(self) -> Table:
         """What pyproject.toml says; nothing where it cannot be read."""
         try:
-            return self.read_toml("pyproject.toml")
+            return tomllib.loads(self.text("pyproject.toml"))
         except tomllib.TOMLDecodeError:
             return {}
-
-    def read_toml(self, name: str) -> Table:
-        """What a TOML file of the folder says.  Raise ValueError if it cannot be read."""
-        return tomllib.loads(self.text(name))
 
     @cached_property
     def tools(self) -> Table:
@@ -175,7 +172,7 @@ class Facts:
 
     @cached_property
     def uncallable(self) -> list[str]:
-        """The files named as tests whose functions need arguments that no fixture gives: scripts."""
+        """The scripts named as tests: their functions need arguments that no fixture gives."""
         texts = {name: self.text(name) for name in self.named_tests}
         plain = {name: text for name, text in texts.items() if not PYTESTS.search(text)}
         if any(name.endswith("conftest.py") for name in self.files):

@@ -3,7 +3,6 @@
 Hooks run in the copy, from a configuration of ours alone: hooks of theirs are not asked again.
 """
 
-import os
 import re
 import subprocess
 import sys
@@ -114,7 +113,7 @@ def named(copy: Copy, printed: str) -> list[str]:
 
 
 def pattern(name: str) -> str:
-    """Return a pattern for a path, in which no sign ends the quotes of YAML or is our templates'."""
+    """Return a pattern for a path, without signs of YAML or of our templates."""
     return re.escape(re.sub(r"['\"\[\]%#\s]", "\0", name)).replace("\\\0", ".").replace("\0", ".")
 
 

@@ -78,7 +78,8 @@ def render(answers: Answers, source: Origin, prefix: str) -> Files:
     return found | {prefix + RECORD: text.encode()}
 
 
-# What our templates take for code.  In an answer it would be run: answers are read from files of theirs.
+# What our templates take for code.  In an answer it would be run, and answers come from files of
+# theirs.
 CODE = re.compile(r"\[\[|\]\]|\[%|%\]|\[#|[\r\n\0]")
 SHAPES = {
     "project_slug": r"[A-Za-z0-9-]+",
