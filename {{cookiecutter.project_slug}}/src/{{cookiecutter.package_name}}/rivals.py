@@ -8,7 +8,7 @@ import pandas as pd
 
 from . import ProjectError, history, publishing, tracking, training, versions
 from .contract import Contract
-from .export import as_rows
+from .serving.runtime import as_rows
 from .history import Entry
 from .prediction import conform
 from .promotion import FEW_ROWS, Answer, excused

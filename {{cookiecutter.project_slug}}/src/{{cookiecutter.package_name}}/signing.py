@@ -22,7 +22,7 @@ from .history import Entry
 from .improvement import Signing
 from .promotion import Verdict
 from .settings import load
-from .signed import FILE, KIND, verified
+from .signed import BUNDLE, FILE, KIND, verified
 from .versions import Version
 
 TAG = "signature"
@@ -49,7 +49,7 @@ def sign(version: Version, wanted: Signing) -> str:
     """
     publishing.fetch(version)
     place = publishing.SERVING / version.number
-    content = (place / publishing.BUNDLE).read_bytes()
+    content = (place / BUNDLE).read_bytes()
     signature = signatures.sign(content, key_of(wanted), KIND)
     by = signatures.signer(content, signature, KIND, Path(wanted.signers))
     versions.client().set_model_version_tag(versions.NAME, version.number, TAG, signature)

@@ -81,7 +81,7 @@ def test_the_service_loads_nothing_unsigned(
     monkeypatch.setenv(f"{PREFIX}SIGNING__KEY", "own")
     registry.promote(version, accepted())
     place = publishing.SERVING / version.number
-    files = [place / publishing.BUNDLE, place / signed.FILE, Path(".signers")]
+    files = [place / signed.BUNDLE, place / signed.FILE, Path(".signers")]
     before = {path: path.read_bytes() for path in files}
     for change in CHANGES.values():
         signed.loaded(place)

@@ -8,6 +8,7 @@ import orjson
 import pandas as pd
 
 from {{ cookiecutter.package_name }} import export
+from {{ cookiecutter.package_name }}.serving.runtime import as_rows
 from {{ cookiecutter.package_name }}.serving.runtime import load
 from {{ cookiecutter.package_name }}.serving.store import Store
 from {{ cookiecutter.package_name }}.training import Trained
@@ -27,7 +28,7 @@ def publish(trained: Trained, run_id: str = "run") -> None:
 def log(trained: Trained, rows: pd.DataFrame, time: datetime = NOW) -> pd.DataFrame:
     """Ask for these rows, 20 a request, and log it; their outcomes as a file has them."""
     model, target = load(Path("models/serving/1")), trained.contract.target
-    asked = export.as_rows(rows[trained.contract.inputs()])
+    asked = as_rows(rows[trained.contract.inputs()])
     for row in asked:
         row |= {k: v.to_pydatetime() for k, v in row.items() if isinstance(v, pd.Timestamp)}
     starts = range(0, len(asked), PART)

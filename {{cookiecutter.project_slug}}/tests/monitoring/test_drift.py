@@ -20,6 +20,7 @@ from {{ cookiecutter.package_name }}.monitoring.lines import pairs as pairs_of
 from {{ cookiecutter.package_name }}.monitoring.push import gauges
 from {{ cookiecutter.package_name }}.monitoring.reference import read
 from {{ cookiecutter.package_name }}.operations import Drift
+from {{ cookiecutter.package_name }}.serving.runtime import as_rows
 from {{ cookiecutter.package_name }}.serving.runtime import load
 from {{ cookiecutter.package_name }}.serving.store import Store
 from {{ cookiecutter.package_name }}.settings import Settings
@@ -170,7 +171,7 @@ def log(trained: Trained, count: int) -> None:
     """Have the champion asked for training rows, and logged."""
     model = load(Path("models/serving/1"))
     inputs = trained.train[trained.contract.inputs()]
-    asked = export.as_rows(inputs.sample(count, replace=True, random_state=0))
+    asked = as_rows(inputs.sample(count, replace=True, random_state=0))
     for row in asked:
         row |= {k: v.to_pydatetime() for k, v in row.items() if isinstance(v, pd.Timestamp)}
     store = Store("sqlite:///predictions.db")

@@ -16,6 +16,7 @@ from {{ cookiecutter.package_name }}.monitoring import plots
 from {{ cookiecutter.package_name }}.monitoring.archive import Archive
 from {{ cookiecutter.package_name }}.monitoring.watch import PAGE
 from {{ cookiecutter.package_name }}.monitoring.window import Extent, window
+from {{ cookiecutter.package_name }}.serving.runtime import as_rows
 from {{ cookiecutter.package_name }}.serving.runtime import load
 from {{ cookiecutter.package_name }}.serving.store import Store
 from {{ cookiecutter.package_name }}.training import Trained
@@ -28,7 +29,7 @@ def log(trained: Trained, times: list[datetime], version: str = "", **flags: Any
     """Log a request of two rows at each of these times."""
     export.export(trained, Path("models/serving/1"))
     model, store = load(Path("models/serving/1")), Store(URL)
-    asked = export.as_rows(trained.train[trained.contract.inputs()].head(2))
+    asked = as_rows(trained.train[trained.contract.inputs()].head(2))
     for row in asked:
         for name in trained.contract.inputs("time"):
             row[name] = row[name].to_pydatetime() if row[name] else None

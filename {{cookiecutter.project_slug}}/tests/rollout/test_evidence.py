@@ -62,7 +62,7 @@ def factors(one: np.ndarray, other: np.ndarray) -> Any:
 def tails(one: np.ndarray, other: np.ndarray) -> Any:
     """Is the slowest twentieth, or the slowest hundredth, slower by half again?"""
     slow = [evidence.beyond(one, other, 1.5, share) for share in (0.05, 0.01)]
-    return np.minimum(*(evidence.shares(*arms, 0) for arms in slow))
+    return np.minimum(*(evidence.shares(first, second, 0) for first, second in slow))
 
 
 def stalling(share: float, seconds: float = 50) -> Draw:

@@ -47,7 +47,7 @@ def test_what_is_not_expected_is_named_by_row_and_column() -> None:
         "y": TARGET,
     }
     expected = Types.of(Contract(columns=columns), [False, True], MOST).expected
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"n": 1, "c": " a ", "e": 9},
         {"n": 1.1, "c": "c", "e": 0},
         {"n": None, "c": None, "e": 0},
