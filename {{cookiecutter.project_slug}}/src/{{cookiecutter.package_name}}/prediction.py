@@ -113,8 +113,10 @@ def score(problem: str, truth: pd.Series, found: pd.DataFrame) -> dict[str, floa
 
 def roc_auc(truth: pd.Series, shares: pd.DataFrame) -> float:
     """The area under the ROC curve of the second of two classes; NaN where it is not defined."""
-    positive = truth.astype(str) == shares.columns[-1].removeprefix("probability_")
-    if shares.shape[1] != 2 or positive.nunique() != 2:
+    if shares.shape[1] != 2:  # none, where a classifier only decides
+        return float("nan")
+    positive = truth.astype(str) == shares.columns[1].removeprefix("probability_")
+    if positive.nunique() != 2:
         return float("nan")
     return float(metrics.roc_auc_score(positive, shares.iloc[:, -1]))
 
