@@ -91,7 +91,16 @@ def peeked(one: np.ndarray, other: np.ndarray) -> Any:
         (slow(1), slow(1.5), tails),
         (stalling(0.03), stalling(0.03), tails),
     ],
-    ids=["failures", "more failures", "a mean up", "a mean down", "a skewed mean", "latency", "tails", "stalls"],
+    ids=[
+        "failures",
+        "more failures",
+        "a mean up",
+        "a mean down",
+        "a skewed mean",
+        "latency",
+        "tails",
+        "stalls",
+    ],
 )
 def test_at_the_margin_itself_few_harmless_candidates_are_aborted(
     champion: Draw, candidate: Draw, test: Test

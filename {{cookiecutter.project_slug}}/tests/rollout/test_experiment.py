@@ -98,7 +98,9 @@ def _begun(folder: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     return units
 
 
-def test_units_whose_metric_is_unknown_do_not_count(begun: pd.DataFrame, settings: Settings) -> None:
+def test_units_whose_metric_is_unknown_do_not_count(
+    begun: pd.DataFrame, settings: Settings
+) -> None:
     """Three labelled units of 1,000 win nothing, however much better they are."""
     told = experiment.shown("one", settings)
     assert "{'champion': 3, 'candidate': 3} of 1000 units know loss" in told

@@ -101,7 +101,9 @@ def end(name: str, decision: str, settings: Settings) -> str:
     if decision == "candidate" and (not told or p < trials.UNEVEN):
         why = f"uneven split, p {p:.2g}" if told else short(units, record)
         raise ProjectError(f"{name}: {why}: no ground to promote; DECIDE=champion ends it")
-    made = stepping.stop(f"experiment {name}: {told or 'ended early'}", promote=decision == "candidate")
+    made = stepping.stop(
+        f"experiment {name}: {told or 'ended early'}", promote=decision == "candidate"
+    )
     trials.note(name, end=trials.day(datetime.now(UTC)), decision=decision)
     return f"{made}\nNext: git add {trials.place(name)}"
 
