@@ -24,10 +24,7 @@ def project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Ite
     )
     plant(made / "config.toml", "[model]\n", "[model]\nmax_iter = 20\n")
     plant(made / "pipeline.toml", "trials = 8", "trials = 2")
-    for month in range(4, 13):
-        (made / f"data/sample/flights-2013-{month:02}.csv").unlink()
     ok("make", "setup", at=made)
-    ok(".venv/bin/flight-delays", "data", "--declare", at=made)
     ok(".venv/bin/flight-delays", "pipeline", at=made, **PIPELINE)
     return made
 
@@ -63,12 +60,12 @@ def test_a_batch_has_the_answers_of_the_service_whatever_was_trained_since(proje
     (project / "config.toml").write_text(config, encoding="utf-8")
     assert weak != config and "only its champion predicts" in said
     assert predicted(project) == before
-    assert {row["prediction"] for row in before} == {"True", "False"}
+    assert len({row["probability_True"] for row in before}) > 100
 
 
 def test_without_a_sound_champion_nothing_is_predicted(project: Path, tmp_path: Path) -> None:
     """No pointer, or a bundle that was changed: it is named, with the way out."""
-    serving = project / "models/serving"
+    before, serving = predicted(project), project / "models/serving"
     kept = shutil.copytree(serving, tmp_path / "kept")
     (serving / "champion.json").unlink()
     said = fails(".venv/bin/flight-delays", "predict", "--out", "none.csv", at=project)
@@ -81,7 +78,7 @@ def test_without_a_sound_champion_nothing_is_predicted(project: Path, tmp_path: 
     said = fails(".venv/bin/flight-delays", "predict", "--out", "none.csv", at=project)
     assert f"{model.relative_to(project)}: changed" in said and "make publish" in said
     ok(".venv/bin/flight-delays", "publish", at=project)
-    assert len(predicted(project)) == 3000
+    assert predicted(project) == before
 
 
 def test_rows_outside_are_marked_and_rows_that_break_the_contract_are_rejected(
@@ -118,10 +115,10 @@ def test_a_share_of_missing_values_is_judged_over_the_whole_file(project: Path) 
     for more, status in ((rows[21:], 0), (rows[21:201], 1)):
         table = "\n".join(map(",".join, [rows[0], *few, *more]))
         (project / "share.csv").write_text(table, encoding="utf-8")
-        for command in ((".venv/bin/flight-delays", "predict"), (".venv/bin/python", "-c", code)):
-            done = run(*command, "--data", "share.csv", "--out", "share.out.csv", at=project)
-            assert ("are missing; the contract allows 6.0%" in done.stderr) == bool(status)
-            assert bool(done.returncode) == bool(status)
+        words = ("--data", "share.csv", "--out", "share.out.csv")
+        done = run(".venv/bin/python", "-c", code, *words, at=project)
+        assert ("are missing; the contract allows 6.0%" in done.stderr) == bool(status)
+        assert bool(done.returncode) == bool(status)
 
 
 DECIDE = """
@@ -290,8 +287,8 @@ def test_a_saved_model_answers_the_same_after_any_code_that_it_uses_was_edited(
     (package / "deeper.py").write_text("MORE = 0.25\n", encoding="utf-8")
     problem.write_text(before.partition("def build_model(")[0] + "import numpy as np\n" + USES)
     edits = {
-        problem: ("FACTOR = 2.0", "POWER = 3.0", "rows * FACTOR", "np.nan_to_num(rows)"),
-        package / "helpers.py": ("SHIFT = 1.5", "values + SHIFT"),
+        problem: ("FACTOR = 2.0", "POWER = 3.0", "np.nan_to_num(rows)"),
+        package / "helpers.py": ("SHIFT = 1.5",),
         package / "deeper.py": ("MORE = 0.25",),
     }
     try:
