@@ -113,8 +113,9 @@ def approve(entry: Entry, review: str = "") -> Approved:
     Raises ProjectError where that approval would not count; the registry then holds none.
     """
     wanted, version, path = rule(), versions.of(entry), request(entry)
-    by, evidence = reviews.reviewed(review, path) if review else (Person.of(versions.author()), "")
-    made = authors(version)
+    by, evidence, made = Person.of(versions.author()), "", authors(version)
+    if review:
+        (by, *_), evidence = reviews.reviewed(review, version.number, entry.proof)
     said = Approved(
         version=version.number,
         model_version=version.model_version,
