@@ -297,7 +297,9 @@ def test_a_review_of_the_report_approves_and_that_of_its_author_does_not(
         withdrawn = [old, old | {"state": "CHANGES_REQUESTED"}]
         others = [review | {"user": None}, review | {"user": {"login": "eve"}} | STRANGER]
         wrote = {"name": "Dan", "email": "dan@example.com"}
-        made = [{"author": None, "committer": None, "commit": {"author": wrote, "committer": wrote}}]
+        made = [
+            {"author": None, "committer": None, "commit": {"author": wrote, "committer": wrote}}
+        ]
         return {
             place: {"user": None, "html_url": "https://x/5", "commits": 101},
             f"{place}/reviews": [*withdrawn, *others, review],
@@ -322,6 +324,7 @@ def test_a_review_of_the_report_approves_and_that_of_its_author_does_not(
         versions.client().set_model_version_tag(versions.NAME, "1", approval.TAG, text)
         told = approval.waits(version, asdict(accepted()))
         assert told and f"review {change.get('evidence', 'https://x/5')}: " in told[0]
+        assert lineage.approver(judged("1")).found == "none"
     text = said.model_dump_json()
     versions.client().set_model_version_tag(versions.NAME, "1", approval.TAG, text)
     assert approval.waits(version, asdict(accepted())) == []

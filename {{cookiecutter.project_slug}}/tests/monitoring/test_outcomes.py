@@ -17,7 +17,14 @@ from {{ cookiecutter.package_name }}.serving.arms import ARMS
 from {{ cookiecutter.package_name }}.serving.store import Store
 from {{ cookiecutter.package_name }}.training import Trained
 
-DRIFTED = {"model_version": "1", "rows": 1, "column": "x", "p": 1.0, "effect": 0.0, "drifted": False}
+DRIFTED = {
+    "model_version": "1",
+    "rows": 1,
+    "column": "x",
+    "p": 1.0,
+    "effect": 0.0,
+    "drifted": False,
+}
 
 
 @pytest.fixture(name="outcomes")
@@ -159,7 +166,10 @@ def test_every_table_of_the_log_loses_what_is_old_or_forgotten(
         else:
             archive.change([Change(found.id, "request-0", [], [], [])])
     with sqlite3.connect("predictions.db") as log_of:
-        tables = {name for (name,) in log_of.execute("select name from sqlite_master where type = 'table'")}
+        tables = {
+            name
+            for (name,) in log_of.execute("select name from sqlite_master where type = 'table'")
+        }
     assert tables == {"predictions", "outcomes", "arms", "drift"}  # drift is of no request
     left = {"request-20", "request-40"}
     wanted = {"predictions": left, "outcomes": left, "arms": {"request-20", "failed"}}
