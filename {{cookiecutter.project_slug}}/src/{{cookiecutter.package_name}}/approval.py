@@ -36,9 +36,7 @@ def waits(version: Version, verdict: dict[str, Any]) -> list[str]:
 
 def lacks(version: Version, verdict: dict[str, Any]) -> list[str]:
     """Why nobody else has approved this report of the gate; nothing where somebody has."""
-    wanted = rule()
-    proof, made = history.digest(verdict), authors(version)
-    found = [(it, unsound(it, proof, made, wanted)) for it in held(version)]
+    made, found = authors(version), heard(version, verdict)
     if any(not faults for _, faults in found):
         return []
     told = f"somebody other than {' and '.join(map(str, made))} has to approve it"
@@ -46,6 +44,12 @@ def lacks(version: Version, verdict: dict[str, Any]) -> list[str]:
         *(f"by {it.approver}: {why}" for it, faults in found for why in faults),
         f"{told}: make approve VERSION={version.number}",
     ]
+
+
+def heard(version: Version, verdict: dict[str, Any]) -> list[tuple[Approved, list[str]]]:
+    """Each approval in the registry, with why it does not count."""
+    proof, made, wanted = history.digest(verdict), authors(version), rule()
+    return [(it, unsound(it, proof, made, wanted)) for it in held(version)]
 
 
 def authors(version: Version) -> list[Person]:
@@ -112,8 +116,9 @@ def approve(entry: Entry, review: str = "") -> Approved:
     Raises ProjectError where that approval would not count; the registry then holds none.
     """
     wanted, version, path = rule(), versions.of(entry), request(entry)
-    by, evidence = reviews.reviewed(review, path) if review else (Person.of(versions.author()), "")
-    made = authors(version)
+    by, evidence, made = Person.of(versions.author()), "", authors(version)
+    if review:
+        (by, *_), evidence = reviews.reviewed(review, version.number, entry.proof)
     said = Approved(
         version=version.number,
         model_version=version.model_version,

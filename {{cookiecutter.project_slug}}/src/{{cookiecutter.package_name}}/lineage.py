@@ -76,13 +76,13 @@ def judged(entry: Entry) -> Link:
 
 def approver(entry: Entry) -> Link:
     """Who else has said yes to the report of the gate."""
-    version = versions.of(entry)
-    known = [it for it in approval.held(version) if it.proof == entry.proof]
+    version, verdict = versions.of(entry), entry.verdict or {}
+    known = [it for it, faults in approval.heard(version, verdict) if not faults]
     said = [f"{it.approver}, {it.way}, {it.time:%Y-%m-%d %H:%M} UTC" for it in known]
     if not consent.needed(consent.rule()):
         said.append("none is needed here")
         return Link("approver", said[0])
-    wrong = "; ".join(approval.waits(version, entry.verdict or {}))
+    wrong = "" if said else "; ".join(approval.waits(version, verdict))
     return Link("approver", said[0] if said else "none", wrong)
 
 

@@ -5,15 +5,18 @@ import re
 import subprocess
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from . import ProjectError, tracking
+from . import ProjectError, history, tracking
 from .operations import Approval
 
 GITLAB = Path(".gitlab-ci.yml")
+WRITERS = ("OWNER", "MEMBER", "COLLABORATOR")  # of whom GitHub counts a review
+MAKERS = ("author", "committer")  # of a commit
 MINUTE = 60  # seconds in which a forge answers
 
 
@@ -87,9 +90,11 @@ def wrong(it: Approved, proof: str, made: list[Person], wanted: Approval) -> lis
 
 
 def unsound(it: Approved, proof: str, made: list[Person], wanted: Approval) -> list[str]:
-    """The same, and whether the commit of a signed one says so."""
-    fault = unsigned(it.evidence, it.approver, it.proof) if it.way == "signed" else ""
-    return wrong(it, proof, made, wanted) + ([fault] if fault else [])
+    """The same; then what the commit of a signed one says, or the forge of a reviewed one."""
+    if (found := wrong(it, proof, made, wanted)) or it.way == "named":
+        return found
+    fault = unsigned(it.evidence, it.approver, proof) if it.way == "signed" else unreviewed(it)
+    return [fault] if fault else []
 
 
 def signed(path: Path, message: str) -> str:
@@ -116,58 +121,106 @@ def unsigned(commit: str, by: str, proof: str) -> str:
     return "" if held else f"commit {commit[:12]}: of another report"
 
 
-def reviewed(number: str, path: Path) -> tuple[Person, str]:
+def unreviewed(it: Approved) -> str:
+    """Why the forge, asked now, knows no such review; empty where it does."""
+    try:
+        found, address = reviewed(it.evidence.rpartition("/")[2], it.version, it.proof)
+    except ProjectError as error:
+        way_out = "sign in with gh or glab (GH_TOKEN, GITLAB_TOKEN); see docs/approval.md"
+        return f"review {it.evidence}: not confirmed by the forge: {error}; {way_out}"
+    if address != it.evidence or it.approver not in map(str, found):
+        named = ", ".join(map(str, found))
+        return f"review {it.evidence}: the forge knows {address}, approved by {named}"
+    return ""
+
+
+def reviewed(number: str, version: str, proof: str) -> tuple[list[Person], str]:
     """Who has approved, on the forge, a commit with this report; and the address of the review.
 
     Raises ProjectError where nobody has but those who made the request or its commits.
     """
+    if not re.fullmatch("[0-9]+", number):
+        raise ProjectError(f"REVIEW={number}: is no number of a pull or merge request")
     asked = gitlab if GITLAB.exists() else github
     authors, address, found = asked(number)
-    for login, who, commit in found:
-        held = tracking.git("show", f"{commit}:{path.as_posix()}")
-        if login not in authors and held and reported(held) == reported(path.read_text("utf-8")):
-            return who, address
-    whom, named = ", ".join(sorted(authors)), ", ".join(login for login, *_ in found) or "nobody"
+    fits = [
+        who
+        for who, names, commit in found
+        if not any(same(name, author) for name in names for author in authors)
+        and holds(commit, version, proof)
+    ]
+    if fits:
+        return fits, address
+    whom = ", ".join(sorted({str(it) for it in authors}))
+    named = ", ".join(str(names[0]) for _, names, _ in found) or "nobody"
     raise ProjectError(
         f"REVIEW={number}: approved by {named}; wanted is somebody other than {whom}, and a commit"
-        f" that holds {path} as it is here (git fetch brings it)"
+        f" that holds approvals/v{version}.json as it is here; to have the commit: git fetch origin"
+        f" {'merge-requests' if GITLAB.exists() else 'pull'}/{number}/head"
     )
 
 
-def reported(text: str) -> str:
-    """The sha256 that a file of a report names."""
-    return str(json.loads(text).get("proof"))
+def holds(commit: str, version: str, proof: str) -> bool:
+    """Does the commit hold this report of the gate, whole?"""
+    text = tracking.git("show", f"{commit}:approvals/v{version}.json")
+    try:
+        return bool(text) and history.digest(json.loads(str(text))["report"]) == proof
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
-Found = tuple[set[str], str, list[tuple[str, Person, str]]]
+Found = tuple[list[Person], str, list[tuple[Person, list[Person], str]]]
 
 
 def github(number: str) -> Found:
-    """Who made a pull request, where it is, and who has approved which commit of it."""
+    """Who made a pull request, where it is, and who has approved which commit of it.
+
+    Raises ProjectError where not all of its commits can be seen: GitHub lists no more than 250.
+    """
     place = "repos/{owner}/{repo}/pulls/" + number
-    pull, reviews = ask("gh", place), ask("gh", f"{place}/reviews?per_page=100")
-    commits = ask("gh", f"{place}/commits?per_page=100")
-    authors = {pull["user"]["login"]} | {
-        it[role]["login"] for it in commits for role in ("author", "committer") if it[role]
+    pull, commits = ask("gh", place), every("gh", f"{place}/commits")
+    if len(commits) < pull["commits"]:
+        told = f"GitHub lists {len(commits)} of its {pull['commits']} commits; make it smaller"
+        raise ProjectError(f"REVIEW={number}: not all of its authors can be seen: {told}")
+    logins = [it[role] for it in commits for role in MAKERS]
+    authors = [Person(it["login"]) for it in (pull["user"], *logins) if it]
+    written = [it["commit"][role] for it in commits for role in MAKERS]
+    authors += [Person(it["name"], it["email"]) for it in written if it]
+    last = {
+        it["user"]["login"]: it
+        for it in every("gh", f"{place}/reviews")
+        if it["user"] and it["state"] not in ("COMMENTED", "PENDING")
     }
-    last = {it["user"]["login"]: it for it in reviews if it["state"] != "COMMENTED"}
-    approved = {login: it for login, it in last.items() if it["state"] == "APPROVED"}
-    found = [(login, person(login), it["commit_id"]) for login, it in approved.items()]
+    found = []
+    for login, it in last.items():
+        if it["state"] == "APPROVED" and it["author_association"] in WRITERS:
+            known = Person(ask("gh", f"users/{login}").get("name") or login)
+            found.append((known, [Person(login), known], it["commit_id"]))
     return authors, pull["html_url"], found
-
-
-def person(login: str) -> Person:
-    """Somebody on GitHub by name, or by login where they give none."""
-    return Person(ask("gh", f"users/{login}").get("name") or login)
 
 
 def gitlab(number: str) -> Found:
     """Who made a merge request, where it is, and who has approved it as it is now."""
     place = f"projects/:fullpath/merge_requests/{number}"
     asked, said = ask("glab", place), ask("glab", f"{place}/approvals")
-    people = [it["user"] for it in said["approved_by"]]
-    found = [(it["username"], Person(it["name"]), asked["sha"]) for it in people]
-    return {asked["author"]["username"]}, asked["web_url"], found
+    authors = [Person(asked["author"]["username"]), Person(asked["author"]["name"])]
+    for it in every("glab", f"{place}/commits"):
+        authors += [Person(it[f"{role}_name"], it[f"{role}_email"]) for role in MAKERS]
+    found = []
+    for it in (it["user"] for it in said["approved_by"] if it["user"]):
+        known = Person(it["name"])
+        found.append((known, [Person(it["username"]), known], asked["sha"]))
+    return authors, asked["web_url"], found
+
+
+def every(program: str, path: str) -> list[Any]:
+    """What the forge lists, all pages of it."""
+    found: list[Any] = []
+    for page in count(1):
+        if not (part := ask(program, f"{path}?per_page=100&page={page}")):
+            break
+        found += part
+    return found
 
 
 def ask(program: str, path: str) -> Any:

@@ -19,6 +19,7 @@ from {{ cookiecutter.package_name }}.settings import PREFIX, load
 from {{ cookiecutter.package_name }}.versions import Version
 
 Become = Callable[[str, str], None]
+STRANGER = {"author_association": "CONTRIBUTOR"}
 
 
 @pytest.fixture(name="become", autouse=True)
@@ -253,7 +254,10 @@ def forge(folder: Path, monkeypatch: pytest.MonkeyPatch, answers: dict[str, obje
         program.parent.mkdir(exist_ok=True)
         program.write_text(
             "#!/usr/bin/env python3\nimport json, sys\n"
-            f"print(json.dumps(json.load(open({str(folder / 'answers.json')!r}))[sys.argv[2]]))\n"
+            f"known = json.load(open({str(folder / 'answers.json')!r}))\n"
+            "path, _, page = sys.argv[2].partition('?per_page=100&page=')\n"
+            "first = 100 * (int(page or 1) - 1)\n"
+            "print(json.dumps(known[path][first:first + 100] if page else known[path]))\n"
         )
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
@@ -280,22 +284,33 @@ def test_a_review_of_the_report_approves_and_that_of_its_author_does_not(
             Path(".gitlab-ci.yml").touch()
             place = "projects/:fullpath/merge_requests/5"
             user = {"username": login, "name": login.title()}
-            asked = {"author": {"username": "ada"}, "sha": commit, "web_url": "https://x/5"}
-            return {place: asked, f"{place}/approvals": {"approved_by": [{"user": user}]}}
+            author = {"username": "ada", "name": "Ada"}
+            asked = {"author": author, "sha": commit, "web_url": "https://x/5"}
+            given = {"approved_by": [{"user": user}]}
+            names = dict.fromkeys(("author_name", "committer_name"), "Dan")
+            mails = dict.fromkeys(("author_email", "committer_email"), "dan@example.com")
+            return {place: asked, f"{place}/approvals": given, f"{place}/commits": [names | mails]}
         place = "repos/{owner}/{repo}/pulls/5"
         review = {"user": {"login": login}, "state": "APPROVED", "commit_id": commit}
+        review |= {"author_association": "MEMBER"}
         old = review | {"user": {"login": "cleo"}}
         withdrawn = [old, old | {"state": "CHANGES_REQUESTED"}]
+        others = [review | {"user": None}, review | {"user": {"login": "eve"}} | STRANGER]
+        wrote = {"name": "Dan", "email": "dan@example.com"}
+        made = [
+            {"author": None, "committer": None, "commit": {"author": wrote, "committer": wrote}}
+        ]
         return {
-            place: {"user": {"login": "ada"}, "html_url": "https://x/5"},
-            f"{place}/reviews?per_page=100": [*withdrawn, review],
-            f"{place}/commits?per_page=100": [{"author": {"login": "ada"}, "committer": None}],
+            place: {"user": None, "html_url": "https://x/5", "commits": 101},
+            f"{place}/reviews": [*withdrawn, *others, review],
+            f"{place}/commits": made * 100 + [made[0] | {"author": {"login": "ada"}}],
             f"users/{login}": {"name": login.title()},
         }
 
-    forge(folder, monkeypatch, answers("ada", commit))
-    with pytest.raises(ProjectError, match="approved by ada; wanted is somebody other than ada"):
-        approve(judged("1"), "5")
+    for login in ("ada", "dan"):  # of the request, or of a commit; the last one is the 101st
+        forge(folder, monkeypatch, answers(login, commit))
+        with pytest.raises(ProjectError, match=f"approved by {login}; wanted is somebody other"):
+            approve(judged("1"), "5")
     forge(folder, monkeypatch, answers("bob", "0" * 40))
     with pytest.raises(ProjectError, match="a commit that holds approvals/v1.json as it is here"):
         approve(judged("1"), "5")
@@ -303,6 +318,26 @@ def test_a_review_of_the_report_approves_and_that_of_its_author_does_not(
     said = approve(judged("1"), "5")
     assert (said.approver, said.way, said.evidence) == ("Bob", "reviewed", "https://x/5")
     assert approval.waits(version, asdict(accepted())) == []
+    assert lineage.approver(judged("1")).broken == ""
+    for change in ({"approver": "Cleo"}, {"evidence": "https://y/5"}, {"evidence": "none"}):
+        text = said.model_copy(update=change).model_dump_json()
+        versions.client().set_model_version_tag(versions.NAME, "1", approval.TAG, text)
+        told = approval.waits(version, asdict(accepted()))
+        assert told and f"review {change.get('evidence', 'https://x/5')}: " in told[0]
+        assert lineage.approver(judged("1")).found == "none"
+    text = said.model_dump_json()
+    versions.client().set_model_version_tag(versions.NAME, "1", approval.TAG, text)
+    assert approval.waits(version, asdict(accepted())) == []
+    forge(folder, monkeypatch, answers("cleo", commit))  # Bob's approval was withdrawn
+    assert "approved by" in approval.waits(version, asdict(accepted()))[0]
+    if kind == "github":
+        pull = "repos/{owner}/{repo}/pulls/5"
+        known = answers("bob", commit)
+        forge(folder, monkeypatch, known | {pull: {**known[pull], "commits": 102}})  # type: ignore
+        assert "lists 101 of its 102 commits" in approval.waits(version, asdict(accepted()))[0]
+    (folder / "answers.json").unlink()
+    told = approval.waits(version, asdict(accepted()))
+    assert "not confirmed by the forge" in told[0] and "sign in with gh or glab" in told[0]
 
 
 @pytest.mark.parametrize(

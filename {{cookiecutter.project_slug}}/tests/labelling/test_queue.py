@@ -1,7 +1,7 @@
 """The queue: the least certain rows and some at random, without what nobody needs to see."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from {{ cookiecutter.package_name }}.labelling.table import Label
 from {{ cookiecutter.package_name }}.labelling.taking import answers
 from {{ cookiecutter.package_name }}.monitoring.archive import Archive
 from {{ cookiecutter.package_name }}.operations import Labels
+from {{ cookiecutter.package_name }}.privacy.command import retained
 from {{ cookiecutter.package_name }}.settings import Settings
 
 from .conftest import log
@@ -113,3 +114,25 @@ def test_a_row_that_was_forgotten_is_neither_asked_nor_merged_and_no_other_chang
     table.add([Label(row, given, table.QUEUED, by, now) for row in before for by in ("ada", "bo")])
     assert command.judged(project, contract).settled.keys() == set(others)
     assert gone not in command.waiting(project, command.judged(project, contract))
+
+
+def test_what_waits_for_a_label_is_kept_no_longer_than_the_log(
+    project: Settings, contract: Contract, two: tuple[str, str]
+) -> None:
+    """Old rows lose their inputs, in the sheet too; but one whose label is settled is data."""
+    command.fill(project, contract)
+    retained(project)
+    assert all(queue.rows().values())
+    lines = list(map(json.loads, queue.ROWS.read_text(encoding="utf-8").splitlines()))
+    old = (datetime.now(UTC) - timedelta(days=40_000)).isoformat()
+    first, second, third, *others = [it["row"] for it in lines]
+    changed = [it | {"time": old} if it["row"] in (first, second) else it for it in lines]
+    changed = [{k: v for k, v in it.items() if it["row"] != third or k != "time"} for it in changed]
+    queue.enqueue(changed, anew=True)
+    now = datetime.now(UTC).isoformat()
+    table.add([Label(second, two[0], table.QUEUED, name, now) for name in ("Ada", "Bob")])
+    retained(project)
+    assert [row for row, inputs in queue.rows().items() if not inputs] == [first]
+    assert first not in queue.QUEUE.read_text(encoding="utf-8-sig")
+    assert json.loads(queue.ROWS.read_text(encoding="utf-8").splitlines()[2])["time"] >= now
+    assert list(queue.rows()) == [first, second, third, *others]

@@ -10,9 +10,21 @@ import pandas as pd
 import pytest
 from known import NOW, URL, log, publish
 from {{ cookiecutter.package_name }} import ProjectError
+from {{ cookiecutter.package_name }}.monitoring.archive import Archive, Change
 from {{ cookiecutter.package_name }}.monitoring.outcomes import OUTCOMES, Outcomes, Taken
 from {{ cookiecutter.package_name }}.monitoring.taking import take
+from {{ cookiecutter.package_name }}.serving.arms import ARMS
+from {{ cookiecutter.package_name }}.serving.store import Store
 from {{ cookiecutter.package_name }}.training import Trained
+
+DRIFTED = {
+    "model_version": "1",
+    "rows": 1,
+    "column": "x",
+    "p": 1.0,
+    "effect": 0.0,
+    "drifted": False,
+}
 
 
 @pytest.fixture(name="outcomes")
@@ -128,6 +140,47 @@ def test_what_is_deleted_from_the_log_takes_its_outcomes_along(
         store.execute("delete from predictions where request_id = 'request-0'")
     with Outcomes(URL) as archive:
         assert len(archive.known(outcomes["request_id"])) == 40
+
+
+@pytest.mark.parametrize("way", ["retain", "forget"])
+def test_every_table_of_the_log_loses_what_is_old_or_forgotten(
+    outcomes: pd.DataFrame, trained: Trained, way: str
+) -> None:
+    """Both arms and outcomes too, at once; of a failed request, that is only among the arms too."""
+    taken(outcomes, trained)
+    names = ["request-0", "request-20", "failed"]
+    known = {"rollout": "r", "step": 1, "unit": "u", "arm": "champion", "shadow": False}
+    known |= {"failed": False, "output": "[]", "rows": 20, "latency_ms": 1.0}
+    ages = [timedelta(0), timedelta(0), timedelta(days=3)]
+    store = Store(URL, ARMS)
+    pairs = zip(names, ages, strict=True)
+    store.write([known | {"request_id": name, "time": NOW - age} for name, age in pairs])
+    store.close()
+    with Archive(URL) as archive:
+        found = archive.request("request-0")
+        archive.add([DRIFTED | {"time": NOW}])
+        if way == "retain":
+            assert archive.expire(NOW - timedelta(days=1)) == (0, 3)
+            assert requests("arms") == {"request-0", "request-20"}
+            assert archive.expire(NOW + timedelta(days=1)) == (3, 0)
+        else:
+            archive.change([Change(found.id, "request-0", [], [], [])])
+    with sqlite3.connect("predictions.db") as log_of:
+        tables = {
+            name
+            for (name,) in log_of.execute("select name from sqlite_master where type = 'table'")
+        }
+    assert tables == {"predictions", "outcomes", "arms", "drift"}  # drift is of no request
+    left = {"request-20", "request-40"}
+    wanted = {"predictions": left, "outcomes": left, "arms": {"request-20", "failed"}}
+    for name in tables - {"drift"}:
+        assert requests(name) == (set() if way == "retain" else wanted[name])
+
+
+def requests(table: str) -> set[str]:
+    """The requests that a table of the log names."""
+    with sqlite3.connect("predictions.db") as store:
+        return {name for (name,) in store.execute(f"select request_id from {table}")}
 
 
 def test_a_file_is_taken_by_the_command(

@@ -2,6 +2,7 @@
 
 import argparse
 from collections import Counter
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,12 @@ def merged(settings: Settings, contract: Contract) -> None:
     if found.disputed:
         print(f"{len(found.disputed)} rows in dispute are not among them; see {queue.DISPUTED}")
     print("Next: make datasheet snapshot, commit: that is the new version; then make pipeline")
+
+
+def expire(settings: Settings, before: datetime) -> None:
+    """Have the inputs of queued rows from before that time gone, but those with a settled label."""
+    if old := queue.older(before):
+        queue.forget(old - judged(settings, read_contract()).settled.keys())
 
 
 def check(settings: Settings, contract: Contract) -> None:

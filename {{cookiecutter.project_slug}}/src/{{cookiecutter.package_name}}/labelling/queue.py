@@ -27,12 +27,13 @@ MOST = 50_000  # rows of the log that are looked at
 Inputs = dict[str, Any]
 
 
-def logged(archive: Archive, numbers: list[int]) -> Iterator[tuple[str, Inputs, Inputs]]:
-    """The name, inputs and answer of each row of these requests that a model has answered."""
-    for name, _, inputs, output in archive.requests(numbers):
+def logged(archive: Archive, numbers: list[int]) -> Iterator[tuple[str, str, Inputs, Inputs]]:
+    """The name, time, inputs and answer of each row of these requests that a model has answered."""
+    for name, time, inputs, output in archive.requests(numbers):
         for place, (row, answer) in enumerate(pairs(name, inputs, output), start=1):
             if not answer.get("fallback"):
-                yield f"{name}/{place}", row, answer
+                when = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+                yield f"{name}/{place}", when.isoformat(), row, answer
 
 
 def doubt(answer: Inputs) -> float:
@@ -63,15 +64,16 @@ def draw(
     since, known = datetime.now(UTC) - timedelta(hours=settings.hours), rows()
     numbers = archive.newest("", since, MOST)[:, 0].tolist()
     doubts: dict[str, float] = {}
-    for name, _, answer in logged(archive, numbers):
+    for name, _, _, answer in logged(archive, numbers):
         if name not in known:
             doubts.setdefault(name, doubt(answer))
     chosen = choose(doubts, count, settings.uncertain, seed)
     found: dict[str, Inputs] = {}
-    for name, row, _ in logged(archive, numbers):
+    for name, time, row, _ in logged(archive, numbers):
         if name in chosen:
             inputs = {column: row.get(column) for column in contract.inputs()}
-            found.setdefault(name, {"row": name, "why": chosen[name], "inputs": inputs})
+            kept = {"row": name, "why": chosen[name], "time": time, "inputs": inputs}
+            found.setdefault(name, kept)
     return [found[name] for name in chosen]
 
 
@@ -85,6 +87,16 @@ def rows() -> dict[str, Inputs]:
         return {it["row"]: it["inputs"] for it in map(json.loads, text.splitlines())}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ProjectError(f"{ROWS}: cannot be read: {error!r}; `make restore` it") from error
+
+
+def older(before: datetime) -> set[str]:
+    """The queued rows of requests from before that time; one without a time is from now on."""
+    now = datetime.now(UTC).isoformat()
+    text = ROWS.read_text(encoding="utf-8") if rows() else ""
+    lines = [{"time": now} | json.loads(line) for line in text.splitlines()]
+    if any(it["time"] == now for it in lines):
+        enqueue(lines, anew=True)
+    return {it["row"] for it in lines if it["inputs"] and it["time"] < before.isoformat()}
 
 
 def forget(names: set[str]) -> None:

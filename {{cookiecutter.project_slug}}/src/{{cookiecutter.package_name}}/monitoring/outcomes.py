@@ -33,6 +33,11 @@ Asked = Mapping[str, tuple[int, int]]
 NONE = (0, 0)  # of a request that is not logged
 
 
+def deletion(*_: Any) -> sql.Delete:
+    """Deletes the outcomes of what the log does not hold any more."""
+    return sql.delete(OUTCOMES).where(~sql.exists().where(SAME))
+
+
 class Outcome(NamedTuple):
     """What became of a row of a request, which counts from 1, and of which logged prediction.
 
@@ -69,7 +74,7 @@ class Outcomes(Archive):
             connection.execute(CreateTable(OUTCOMES, if_not_exists=True))
             for index in (*OUTCOMES.indexes, INDEX):
                 index.create(connection, checkfirst=True)
-            connection.execute(sql.delete(OUTCOMES).where(~sql.exists().where(SAME)))
+            connection.execute(deletion())
 
     def asked(self, names: Iterable[str]) -> dict[str, tuple[int, int]]:
         """The newest logged request of each of these ids: its number in the log, and its rows."""

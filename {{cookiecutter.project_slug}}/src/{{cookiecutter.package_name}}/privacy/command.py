@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
-from .. import ProjectError
+from .. import ProjectError, observers
 from ..contract import Breach, Contract, read_contract
 from ..monitoring.archive import Archive, NoLog
 from ..problem import read_data
@@ -48,11 +48,14 @@ def main(arguments: list[str]) -> None:
 
 
 def retained(settings: Settings) -> tuple[int, str]:
-    """Delete what is older than the retention from the prediction log: how much, and in words."""
+    """Delete what is older than the retention, also where copies are: how much, and in words."""
     days = read_rules(read_contract()).retention.log_days
+    before = datetime.now(UTC) - timedelta(days=days)
+    for expire in observers("expired"):
+        expire(settings, before)
     try:
         with Archive(settings.serving.log) as archive:
-            gone, left = archive.expire(datetime.now(UTC) - timedelta(days=days))
+            gone, left = archive.expire(before)
     except NoLog as nothing:
         return 0, f"nothing to delete: {nothing}"
     return gone, f"{gone:,} requests older than {days:g} days deleted, {left:,} left"

@@ -5,6 +5,7 @@ Beside `store.py` and the archive, the only file that imports SQLAlchemy.
 """
 
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,11 @@ ARMS = sql.Table(
     sql.Column("latency_ms", sql.Float, nullable=False),
 )
 BATCH = 5_000
+
+
+def deletion(before: datetime, names: list[str]) -> sql.Delete:
+    """Deletes what is from before that time, and these requests; failed ones stand only here."""
+    return sql.delete(ARMS).where((ARMS.c.time < before) | ARMS.c.request_id.in_(names))
 
 
 def arms(url: str, rollout: str, step: int | None = None) -> Iterator[dict[str, Any]]:
