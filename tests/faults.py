@@ -220,7 +220,7 @@ RECORDS = [
 
 def broken(path: str, old: str, new: str) -> Callable[[Path], object]:
     """Break a file of the project; a path without a folder is one of the package."""
-    inside = "" if path.startswith((".", "make/", "data/", "pyproject")) else "src/flight_delays/"
+    inside = "" if path.startswith((".", "make/", "data/", "pyproject", "tools/")) else "src/flight_delays/"
     return lambda project: plant(project / f"{inside}{path}", old, new)
 
 
@@ -617,14 +617,14 @@ MACHINES = [
         (
             "a stored version is not renewed",
             "data.version",
-            "snapshots.py",
+            "tools/snapshot.py",
             "if keeper in changed or keeper not in held:",
             "if keeper not in held:",
         ),
         (
             "versions stay on this machine",
             "data.version",
-            "snapshots.py",
+            "tools/snapshot.py",
             '        dvc("push", *map(pointer, own))\n',
             "",
         ),
@@ -680,7 +680,7 @@ MACHINES = [
         (
             "two trainings are always alike",
             "model.repro",
-            "repro.py",
+            "tools/repro.py",
             "return sorted(name for name in seeds if found[name] is None)",
             "return []",
         ),

@@ -235,16 +235,17 @@ def test_data_come_to_a_clone_a_worktree_and_a_subfolder(tree: Path, tmp_path: P
     shutil.copytree(tmp_path / "clone", tmp_path / "mono/part", ignore=lambda *_: {".git"})
     commit(tmp_path / "mono")
     command, store = str(tree / ".venv/bin/my-problem"), tree.parent / "store"
+    tool = str(tree / ".venv/bin/python"), "tools/snapshot.py"
     for place in ("worktree", "clone", "mono/part"):
         stored_in(store, tmp_path / place)
         ok(command, "data", at=tmp_path / place)
         assert sha256(tmp_path / place / OWN) == wanted
-        ok(command, "snapshot", "--check", at=tmp_path / place)
+        ok(*tool, "--check", at=tmp_path / place)
     ok("git", "worktree", "remove", "--force", str(tmp_path / "worktree"), at=tree)
     spoil(store)
     shutil.rmtree(tmp_path / "clone/.dvc/cache")
     (tmp_path / "clone" / OWN).unlink()
-    printed = fails(command, "snapshot", "--restore", at=tmp_path / "clone")
+    printed = fails(*tool, "--restore", at=tmp_path / "clone")
     assert f"{OWN}: not the content that {OWN}.dvc names" in printed
 
 
@@ -261,8 +262,8 @@ def spoil(store: Path) -> None:
 def test_before_the_first_commit_the_way_to_it_is_told(project: Path, tmp_path: Path) -> None:
     """Without a repository nothing is stored, and the error says how to begin."""
     shutil.copytree(project, tmp_path / "bare", ignore=lambda *_: {".git", ".venv", "mlflow.db"})
-    command = str(project / ".venv/bin/my-problem")
+    tool = str(project / ".venv/bin/python"), "tools/snapshot.py"
     wanted = "run: git init && git add . && git commit -m Start"
-    assert wanted in fails(command, "snapshot", at=tmp_path / "bare")
+    assert wanted in fails(*tool, at=tmp_path / "bare")
     ok("git", "init", "--quiet", at=tmp_path / "bare")
-    assert wanted in fails(command, "snapshot", at=tmp_path / "bare")
+    assert wanted in fails(*tool, at=tmp_path / "bare")

@@ -139,8 +139,14 @@ def test_own_data_are_served_as_onnx(
     rows = [OWN[name](i) for i in range(400)]
     lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
     (project / "rows.csv").write_text("\n".join(lines), encoding="utf-8")
-    infer = "import sys; from flight_delays import onboarding; onboarding.main(sys.argv[1:])"
-    command = (str(python(framework)), "-c", infer, "--data", "rows.csv", "--target", "ziel")
+    command = (
+        str(python(framework)),
+        "tools/contract.py",
+        "--data",
+        "rows.csv",
+        "--target",
+        "ziel",
+    )
     done = run(*command, at=project, PYTHONPATH=str(project / "src"))
     assert done.returncode == 0, done.stderr
     found = exported(python(framework), project)

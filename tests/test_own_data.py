@@ -45,9 +45,14 @@ def here(installed: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ask(installed: Path, here: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`ask("train")` runs a command of the project in the folder."""
-    command = str(installed / ".venv" / "bin" / "flight-delays")
-    return lambda *words: run(command, *words, at=here, OMP_NUM_THREADS="1")
+    """`ask("train")` runs a command of the project in the folder, also one that is a tool."""
+    bin_, tool = installed / ".venv" / "bin", installed / "tools" / "contract.py"
+
+    def asked(name: str, *words: str) -> subprocess.CompletedProcess[str]:
+        own = [bin_ / "python", tool] if name == tool.stem else [bin_ / "flight-delays", name]
+        return run(*map(str, own), *words, at=here, OMP_NUM_THREADS="1")
+
+    return asked
 
 
 @pytest.fixture

@@ -304,7 +304,8 @@ SNAPSHOTS = HARNESS + """
 import contextlib, io, json, pathlib, shutil, subprocess
 import dvc.repo, dvc.commands.add, dvc.commands.data_sync, dvc.commands.cache  # once, for all forks
 from dvc.cli import main as dvc_main
-from {0} import snapshots
+sys.path.insert(0, "tools")
+import snapshot as snapshots
 from {0}.settings import load
 
 def dvc_here(command, *names):

@@ -1,4 +1,4 @@
 .PHONY: repro
 
 repro: setup ## train twice in new processes, compare all predictions
-	@$(RUN) repro
+	@$(BIN)/python tools/repro.py

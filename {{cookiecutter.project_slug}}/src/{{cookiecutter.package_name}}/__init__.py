@@ -177,19 +177,28 @@ def refuse_other_folder() -> None:
 
 
 def main() -> int:
-    """Run the command that is named first; its status where its user has something to put right."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # busy waiting is slow on a busy machine
-    name, *rest = sys.argv[1:] or ["--help"]
-    commands = doors("commands")
+    """Run the command that is named first."""
+    return run(started, sys.argv[1:] or ["--help"])
+
+
+def started(words: list[str]) -> None:
+    """Run the command that is named first, with the other words as its arguments."""
+    (name, *rest), commands = words, doors("commands")
     known = ", ".join(commands) or "none are installed; run `make setup`"
+    if name in ("-h", "--help"):
+        print(f"Usage: {{ cookiecutter.project_slug }} COMMAND [--help]\nCommands: {known}")
+    elif name in commands:
+        commands[name].load()(rest)
+    else:
+        raise ProjectError(f"{name}: no such command; commands: {known}")
+
+
+def run(command: Callable[[list[str]], None], words: list[str]) -> int:
+    """Run a command; its status where its user has something to put right, told in a line."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # busy waiting is slow on a busy machine
     try:
         refuse_other_folder()
-        if name in ("-h", "--help"):
-            print(f"Usage: {{ cookiecutter.project_slug }} COMMAND [--help]\nCommands: {known}")
-        elif name in commands:
-            commands[name].load()(rest)
-        else:
-            raise ProjectError(f"{name}: no such command; commands: {known}")
+        command(words)
         sys.stdout.flush()
     except BrokenPipeError:  # such as of `| head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -203,7 +212,7 @@ def main() -> int:
         way = "make room, then run this again; what was there is as it was"
         if isinstance(error, BLOCKED):
             way = "it is in the way, or not yours to change"
-        print(f"Error: {error.filename or name}: {error.strerror or error}; {way}", file=sys.stderr)
+        print(f"Error: {error.filename or words}: {error.strerror or error}; {way}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted", file=sys.stderr)

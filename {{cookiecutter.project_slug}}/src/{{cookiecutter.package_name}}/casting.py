@@ -1,7 +1,6 @@
 """Casting: the values of a column as its kind, from text or from any type of Parquet."""
 
 import re
-from zoneinfo import available_timezones
 
 import numpy as np
 import pandas as pd
@@ -21,13 +20,6 @@ AMOUNT = re.compile(
 SPACES = "\u00a0\u202f\u2009"  # each stands for a blank between thousands
 ADDRESS = r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}"  # IP; groups of thousands look alike
 OFFSET = r"[T ]\d.*(?:[Zz]|[+-]\d\d(?::?\d\d)?)$"
-DAYS = (
-    "%d.%m.%Y|%d/%m/%Y|%m/%d/%Y|%d-%m-%Y|%m-%d-%Y|%Y/%m/%d|%d.%m.%y|%d/%m/%y|%m/%d/%y|%d-%b-%Y"
-    "|%d-%b-%y|%d %b %Y|%d %B %Y|%b %d, %Y|%B %d, %Y"
-).split("|")
-CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-TIMES = (ISO, *(day + clock for day in DAYS for clock in CLOCKS))
-MOMENT = re.compile(r"(?i)time|date|stamp|epoch|unix|zeit|datum|fecha|created|updated|(?:_at|ts)$")
 
 
 def bare(text: str) -> str:
@@ -123,43 +115,8 @@ def times(values: pd.Series, form: str) -> pd.Series:
     return found.dt.tz_localize(None).astype("datetime64[us]")
 
 
-def time_format(words: pd.Series) -> str | None:
-    """The format in which all of these different texts are times, or None.
-
-    Of two that fit it is the one by which all are the same day of a month, or stand in order; else
-    the first of `TIMES`, which has the day before the month.
-    """
-    if words.empty or not words.str.contains(r"\d.*\d").all():
-        return None
-    parts = (words.head(1), words.head(100), words)
-    fitting = [form for form in TIMES if all(times(part, form).notna().all() for part in parts)]
-    read = {form: times(words, form) for form in fitting if len(fitting) > 1}
-    same_day = [form for form, found in read.items() if found.dt.day.nunique() == 1]
-    in_order = [form for form, found in read.items() if found.is_monotonic_increasing]
-    return next(iter([*same_day, *in_order, *fitting]), None)
-
-
 def has_offset(values: pd.Series, form: str) -> pd.Series:
     """Which times say how far they are from UTC?"""
     if isinstance(values.dtype, pd.DatetimeTZDtype) or form in EPOCHS or "%z" in form:
         return values.notna()
     return values.astype("str").str.contains(OFFSET)
-
-
-def moment_format(unique: pd.Series, found: pd.Series) -> str | None:
-    """The format in which these whole numbers are times: 20240131, or seconds since 1970."""
-    named = bool(MOMENT.search(str(unique.name)))
-    if found.between(19000101, 21001231).all() and (named or len(unique) >= 10):
-        return ISO if times(as_text(unique), ISO).notna().all() else None
-    for form, steps in EPOCHS.items():
-        if named and found.between(1e8 * steps, 4e9 * steps).all():
-            return form
-    return None
-
-
-def zone_of(unique: pd.Series, form: str | None) -> str | None:
-    """The clock of times: that of their type, UTC if some have an offset, else it is not known."""
-    if not has_offset(unique, form or ISO).any():
-        return None
-    named = str(getattr(unique.dtype, "tz", ""))
-    return named if named in available_timezones() else "UTC"

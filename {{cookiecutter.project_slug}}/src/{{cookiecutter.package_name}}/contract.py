@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
-import tomlkit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from . import ProjectError
@@ -19,11 +18,6 @@ ISO = "ISO8601"
 EPOCHS = {"epoch seconds": 1, "epoch milliseconds": 1000}  # steps in a second, since 1970 in UTC
 Kind = Literal["number", "integer", "boolean", "category", "text", "time"]
 Role = Literal["feature", "target", "id", "time", "group", "personal", "ignored"]
-HEADER = """\
-What the data hold, column by column; training, prediction and checks read it.
-Made by `make contract DATA=file TARGET=column`.  Read it, correct it, then set reviewed = true.
-kind: number integer boolean category text time
-role: feature target id time group personal ignored"""
 
 
 class Section(BaseModel):
@@ -196,13 +190,3 @@ def read_contract(path: Path = CONTRACT) -> Contract:
             f"{path}: {found}; exactly one target and at least one feature are needed"
         )
     return contract
-
-
-def written(contract: Contract) -> str:
-    """The text of `contract.toml`."""
-    text = tomlkit.document()
-    for line in HEADER.splitlines():
-        text.add(tomlkit.comment(line))
-    text.add("reviewed", contract.reviewed)
-    text.add("columns", contract.model_dump(exclude_defaults=True)["columns"])
-    return tomlkit.dumps(text)

@@ -1,7 +1,6 @@
 """Reading: a CSV or Parquet file as rows, also one that nobody has described yet."""
 
 import csv
-import re
 from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
@@ -14,7 +13,7 @@ import pyarrow.parquet as pq
 from pandas.api import types
 
 from . import ProjectError
-from .casting import ADDRESS, SPACES, bare, numbers, pattern_of
+from .casting import numbers
 from .contract import Contract
 from .settings import Data
 
@@ -22,16 +21,6 @@ NUMERIC = ("number", "integer", "boolean")
 # What pandas takes for missing but "None", which is as often a class.
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "null", "NaN", "nan", "-nan"]
 MISSING += ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"]  # errors of Excel
-MARKS = [  # of the decimals and of the thousands, the plainest first
-    (".", ""),
-    (".", ","),
-    (",", "."),
-    (",", ""),
-    (",", " "),
-    (".", "'"),
-    (".", " "),
-    (",", "'"),
-]
 
 
 def read_table(pattern: str, data: Data, contract: Contract | None = None) -> pd.DataFrame:
@@ -161,31 +150,3 @@ def check_widths(path: Path, data: Data) -> None:
                     f"line {before + rows.line_num} has {len(row)} fields, the header {width};"
                     " put that line right"
                 )
-
-
-def marks_of(columns: list[pd.Series], separator: str) -> dict[str, str | None]:
-    """`decimal` and `thousands` mark under which most of these columns are numbers.
-
-    A column whose values look the same under several marks, or under none, does not decide.
-    """
-    others = [unique for unique in columns if not unique.str.fullmatch(ADDRESS).all()]
-    samples = [[bare(value) for value in sample(unique)] for unique in others]
-
-    def fit(marks: tuple[str, str]) -> int:
-        number = re.compile(pattern_of(*marks)).fullmatch
-        hits = [(sum(map(bool, map(number, values))), len(values)) for values in samples]
-        return sum(hit >= 0.8 * total > 0 for hit, total in hits)
-
-    order = [MARKS[0], MARKS[2], MARKS[3], *MARKS] if separator != "," else MARKS
-    decimal, thousands = max(order, key=fit)
-    group = re.compile(rf"[^{decimal}]*\d[{thousands or ','}]\d\d\d.*").fullmatch
-    number = re.compile(pattern_of(decimal, thousands)).fullmatch
-    grouped = any(group(value) and number(value) for values in samples for value in values)
-    return {"decimal": decimal, "thousands": thousands if thousands and grouped else None}
-
-
-def sample(unique: pd.Series) -> list[str]:
-    """Some of these texts, those with marks between digits first."""
-    between = (f",'’ {SPACES}", ".")
-    marked = [unique[unique.str.contains(rf"\d[{marks}]\d")] for marks in between]
-    return [*marked[0].head(100), *marked[1].head(100), *unique.head(50)]

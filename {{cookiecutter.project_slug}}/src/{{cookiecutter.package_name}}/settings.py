@@ -6,7 +6,6 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-import tomlkit
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import TomlConfigSettingsSource
@@ -174,24 +173,3 @@ def load(**arguments: Any) -> Settings:
     if unknown:
         raise ProjectError(f"environment: {', '.join(unknown)}: no such setting")
     return settings
-
-
-def configured(data: Data, target: str, problem: Problem, classes: int) -> str:
-    """The text of `config.toml` for these data; comments and all else stay as they are.
-
-    Raises ProjectError where the file, so changed, would not be valid.
-    """
-    load(problem=problem, data=data.model_dump())
-    config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
-    about = config.setdefault("about", {})
-    fresh = config["data"].get("path") != data.path or config["problem"] != problem
-    if fresh or str(about.get("question", "")).startswith("What is "):
-        about["question"] = f"What is {target.rstrip('?')}?"
-    if fresh:
-        about.update({"intended_use": "", "limits": []})
-        metric = "roc_auc" if classes == 2 else "balanced_accuracy"
-        config["metric"] = metric if problem == "classification" else "mae"
-    config["problem"] = problem
-    config["data"].pop("thousands", None)
-    config["data"].update(data.model_dump(exclude_none=True))
-    return tomlkit.dumps(config)

@@ -1,19 +1,32 @@
 """Snapshots: a commit names the bytes of the data, and they come back."""
 
+import importlib
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, snapshots, sources
+from {{ cookiecutter.package_name }} import ProjectError, sources
 from {{ cookiecutter.package_name }}.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = "data/own rows.csv"
 POINTER = f"{OWN}.dvc"
+
+
+@pytest.fixture(name="snapshots", scope="module")
+def _snapshots() -> Any:
+    """tools/snapshot.py: it is a script, so it is looked for beside the others."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        return importlib.import_module("snapshot")
+    finally:
+        sys.path.remove(str(ROOT / "tools"))
 
 
 def commit(folder: Path) -> None:
@@ -32,7 +45,9 @@ def _own(settings: Settings) -> Settings:
 
 
 @pytest.fixture(name="made", scope="module")
-def _made(own: Settings, frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _made(
+    snapshots: Any, own: Settings, frame: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A repository with a data file that git ignores and DVC has stored, all committed."""
     folder = tmp_path_factory.mktemp("snapshots") / "project"
     (folder / ".dvc").mkdir(parents=True)
@@ -69,7 +84,7 @@ def flip(path: Path) -> None:
     os.chmod(path, mode)
 
 
-def test_a_commit_names_the_bytes_of_the_data(project: Path, own: Settings) -> None:
+def test_a_commit_names_the_bytes_of_the_data(snapshots: Any, project: Path, own: Settings) -> None:
     """Git holds the pointer and not the data, whose sha256 and way back are declared."""
     assert not snapshots.breaches(own)
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=project, capture_output=True, check=True)
@@ -81,14 +96,14 @@ def test_a_commit_names_the_bytes_of_the_data(project: Path, own: Settings) -> N
 
 
 @pytest.mark.parametrize("place", ["file", "cache"])
-def test_one_flipped_byte_is_told(project: Path, own: Settings, place: str) -> None:
+def test_one_flipped_byte_is_told(snapshots: Any, project: Path, own: Settings, place: str) -> None:
     """A flipped byte in the file, or in the copy that would bring it back, is told."""
     path = snapshots.cached(OWN) if place == "cache" else Path(OWN)
     flip(project / path)
     assert [line.split(":")[0] for line in snapshots.breaches(own)] == [str(path)]
 
 
-def test_lost_bytes_come_back_from_the_store(project: Path) -> None:
+def test_lost_bytes_come_back_from_the_store(snapshots: Any, project: Path) -> None:
     """With the file lost and its copy damaged, the store gives the same bytes again."""
     before = (project / OWN).read_bytes()
     (project / OWN).unlink()
@@ -97,7 +112,9 @@ def test_lost_bytes_come_back_from_the_store(project: Path) -> None:
     assert (project / OWN).read_bytes() == before
 
 
-def test_a_pointer_that_is_not_committed_is_told(project: Path, own: Settings) -> None:
+def test_a_pointer_that_is_not_committed_is_told(
+    snapshots: Any, project: Path, own: Settings
+) -> None:
     """A version that no commit names yet is told, with the command that commits it."""
     pointer = project / POINTER
     pointer.write_text(f"{pointer.read_text(encoding='utf-8')}desc: changed\n", encoding="utf-8")
@@ -105,14 +122,16 @@ def test_a_pointer_that_is_not_committed_is_told(project: Path, own: Settings) -
     assert snapshots.breaches(own) == [wanted]
 
 
-def test_data_without_a_version_are_told(project: Path, own: Settings) -> None:
+def test_data_without_a_version_are_told(snapshots: Any, project: Path, own: Settings) -> None:
     """A file that neither git nor DVC holds is told, with what to run."""
     (project / POINTER).unlink()
     commit(project)
     assert snapshots.breaches(own) == [f"{OWN}: has no version; run `make snapshot`"]
 
 
-def test_git_holds_the_version_of_what_it_tracks(project: Path, own: Settings) -> None:
+def test_git_holds_the_version_of_what_it_tracks(
+    snapshots: Any, project: Path, own: Settings
+) -> None:
     """A file in git needs no DVC; a change that is not committed is told."""
     (project / POINTER).unlink()
     subprocess.run(["git", "add", "--force", OWN], cwd=project, check=True)
@@ -122,7 +141,9 @@ def test_git_holds_the_version_of_what_it_tracks(project: Path, own: Settings) -
     assert [line.split(":")[0] for line in snapshots.breaches(own)] == [OWN]
 
 
-def test_without_a_repository_the_way_out_is_told(folder: Path, own: Settings) -> None:
+def test_without_a_repository_the_way_out_is_told(
+    snapshots: Any, folder: Path, own: Settings
+) -> None:
     """A version is what a commit names: without git, it is told how to begin."""
     (folder / "data").mkdir()
     (folder / OWN).write_text("x\n1\n", encoding="utf-8")
@@ -131,7 +152,7 @@ def test_without_a_repository_the_way_out_is_told(folder: Path, own: Settings) -
 
 
 def test_data_outside_of_the_project_are_refused(
-    folder: Path, own: Settings, tmp_path_factory: pytest.TempPathFactory
+    snapshots: Any, folder: Path, own: Settings, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """No commit names what lies elsewhere: the file is named, and where to put it."""
     assert folder.exists()

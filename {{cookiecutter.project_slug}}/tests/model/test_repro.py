@@ -1,25 +1,44 @@
 """A training repeats; where it does not, that is said."""
 
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.tree import DecisionTreeRegressor
 
-from {{ cookiecutter.package_name }} import repro, training
+from {{ cookiecutter.package_name }} import training
 from {{ cookiecutter.package_name }}.contract import Contract
 from {{ cookiecutter.package_name }}.settings import Settings
 from {{ cookiecutter.package_name }}.training import Trained
 
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(name="repro", scope="module")
+def _repro() -> Any:
+    """tools/repro.py: it is a script, so it is looked for beside the others."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        return importlib.import_module("repro")
+    finally:
+        sys.path.remove(str(ROOT / "tools"))
+
 
 def test_two_trainings_agree(
-    frame: pd.DataFrame, trained: Trained, contract: Contract, settings: Settings
+    repro: Any, frame: pd.DataFrame, trained: Trained, contract: Contract, settings: Settings
 ) -> None:
     """The same rows and settings give the same predictions, within the declared epsilon."""
     again = training.train(frame, contract, settings)
     assert repro.apart(again.predictions, trained.predictions) <= settings.repro.epsilon
 
 
-def test_predictions_read_from_a_file_are_those_that_were_written(trained: Trained) -> None:
+def test_predictions_read_from_a_file_are_those_that_were_written(
+    repro: Any, trained: Trained
+) -> None:
     """No digit is lost on the way to the run and back."""
     found = repro.read(trained.predictions.to_csv(index=False))
     numbers = trained.predictions.select_dtypes("number").filter(regex="^probability_")
@@ -27,7 +46,7 @@ def test_predictions_read_from_a_file_are_those_that_were_written(trained: Train
     assert np.array_equal(found[list(numbers)], numbers)
 
 
-def test_the_smallest_difference_is_seen(trained: Trained) -> None:
+def test_the_smallest_difference_is_seen(repro: Any, trained: Trained) -> None:
     """One number that is off in its last digit is a difference, and so is a row too few."""
     name = str(trained.predictions.columns[-1])
     values = trained.predictions[name].to_numpy(dtype="float64", copy=True)
@@ -37,7 +56,7 @@ def test_the_smallest_difference_is_seen(trained: Trained) -> None:
     assert repro.apart(trained.predictions, changed.iloc[1:]) == np.inf
 
 
-def test_a_model_without_a_seed_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_without_a_seed_is_reported(repro: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A parameter that should be a seed and is not set is named; the project has none."""
     assert repro.unseeded() == []
     monkeypatch.setattr(repro, "build_model", lambda *_given: DecisionTreeRegressor())

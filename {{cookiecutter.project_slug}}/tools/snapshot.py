@@ -15,15 +15,15 @@ from pathlib import Path
 
 import tomlkit
 
-from . import ProjectError, observers, write_whole
-from .reading import files
-from .settings import Settings, load
-from .sources import SOURCES, declare
-from .tracking import git
+from {{ cookiecutter.package_name }} import ProjectError, observers, run, write_whole
+from {{ cookiecutter.package_name }}.reading import files
+from {{ cookiecutter.package_name }}.settings import Settings, load
+from {{ cookiecutter.package_name }}.sources import SOURCES, declare
+from {{ cookiecutter.package_name }}.tracking import git
 
 CACHE = Path(".dvc/cache/files/md5")
 POINTED = re.compile(r"md5: ([0-9a-f]{32})$", re.M)
-RESTORE = "{{ cookiecutter.project_slug }} snapshot --restore"
+RESTORE = "python tools/snapshot.py --restore"
 
 
 def asked(*arguments: str) -> list[str]:
@@ -212,3 +212,7 @@ def main(arguments: list[str]) -> None:
         print(f"Next: {commit_of(*map(pointer, own), str(SOURCES))}")
     else:
         print("Every data file is in git, which holds its versions; nothing is left to do")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, sys.argv[1:]))

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from . import ProjectError, history, tracking, versions
-from .contract import read_contract
-from .problem import build_model, read_data
-from .settings import PREFIX, load
-from .training import train
+from {{ cookiecutter.package_name }} import ProjectError, history, run, tracking, versions
+from {{ cookiecutter.package_name }}.contract import read_contract
+from {{ cookiecutter.package_name }}.problem import build_model, read_data
+from {{ cookiecutter.package_name }}.settings import PREFIX, load
+from {{ cookiecutter.package_name }}.training import train
 
 HASH_SEEDS = ("1", "2")  # the order of Python's sets follows from it
 SAME = ("git.commit", "data.sha256", "env.lock_sha256", "seed")
@@ -31,7 +31,11 @@ def main(arguments: list[str]) -> None:
     data, lock and seed.  Raises ProjectError that lists what does not repeat.
     """
     about = "Train twice in new processes, and compare all predictions."
-    argparse.ArgumentParser(prog="repro", description=about).parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="repro", description=about)
+    parser.add_argument("--write", type=Path, metavar="FILE", help="train once, and write them")
+    if place := parser.parse_args(arguments).write:
+        write(place)
+        return
     settings = load()
     champion, params = champion_of({name: tracking.origin(settings)[name] for name in SAME})
     print("Training twice, each in a process of its own ...", flush=True)
@@ -73,7 +77,7 @@ def trainings(params: dict[str, object]) -> list[pd.DataFrame]:
 def elsewhere(params: dict[str, object], place: Path) -> pd.DataFrame:
     """What a training in a new process predicts; the name of the place is its hash seed."""
     given = {"PYTHONHASHSEED": place.stem, f"{PREFIX}MODEL": json.dumps(params)}
-    command = [sys.executable, "-m", __name__, str(place)]
+    command = [sys.executable, __file__, "--write", str(place)]
     done = subprocess.run(
         command, env=os.environ | given, capture_output=True, text=True, check=False
     )
@@ -123,4 +127,4 @@ def write(place: Path) -> None:
 
 
 if __name__ == "__main__":
-    write(Path(sys.argv[1]))
+    sys.exit(run(main, sys.argv[1:]))

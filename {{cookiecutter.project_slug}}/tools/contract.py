@@ -1,0 +1,506 @@
+"""Own data: a file that nobody has described becomes a contract and settings to read it by."""
+
+import argparse
+import csv
+import re
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+from typing import Any, get_args
+from unicodedata import normalize
+from zoneinfo import available_timezones
+
+import numpy as np
+import pandas as pd
+import tomlkit
+from charset_normalizer import from_bytes
+from pandas.api import types
+
+from {{ cookiecutter.package_name }} import ProjectError, observers, replace, run
+from {{ cookiecutter.package_name }}.casting import ADDRESS, SPACES, as_text, as_time, bare
+from {{ cookiecutter.package_name }}.casting import has_offset, numbers, pattern_of, times
+from {{ cookiecutter.package_name }}.contract import CONTRACT, EPOCHS, ISO, Column, Contract, Kind, Role
+from {{ cookiecutter.package_name }}.reading import files, is_parquet, read_table
+from {{ cookiecutter.package_name }}.settings import CONFIG, Data, Problem, load
+
+HEADER = """\
+What the data hold, column by column; training, prediction and checks read it.
+Made by `make contract DATA=file TARGET=column`.  Read it, correct it, then set reviewed = true.
+kind: number integer boolean category text time
+role: feature target id time group personal ignored"""
+SEPARATORS = (",", ";", "\t", "|")
+BYTE_ORDER = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+SHOWN = 50
+OTHERS = {
+    b"PK\x03\x04": "an Excel workbook or a ZIP archive",
+    b"\x1f\x8b": "compressed by gzip",
+    b"ARROW1": "a Feather file",
+    b"{": "JSON",
+    b"[": "JSON",
+}
+UNKNOWN = {"?", "-", "--", "–", "—", ".", "none", "n.a.", "k.a.", "unknown", "missing"}
+MARKS = [  # of the decimals and of the thousands, the plainest first
+    (".", ""),
+    (".", ","),
+    (",", "."),
+    (",", ""),
+    (",", " "),
+    (".", "'"),
+    (".", " "),
+    (",", "'"),
+]
+DAYS = (
+    "%d.%m.%Y|%d/%m/%Y|%m/%d/%Y|%d-%m-%Y|%m-%d-%Y|%Y/%m/%d|%d.%m.%y|%d/%m/%y|%m/%d/%y|%d-%b-%Y"
+    "|%d-%b-%y|%d %b %Y|%d %B %Y|%b %d, %Y|%B %d, %Y"
+).split("|")
+CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
+TIMES = (ISO, *(day + clock for day in DAYS for clock in CLOCKS))
+MOMENT = re.compile(r"(?i)time|date|stamp|epoch|unix|zeit|datum|fecha|created|updated|(?:_at|ts)$")
+WHO = (  # or what has a number, in some languages
+    r"kunden?|kd|clients?|clientes?|klanten?|klient\w*|customer|patient\w*|user|account|konto|member"
+    r"|mitglieds?|employee|personal|mitarbeiter|order|bestell|auftrags?|rechnungs?|invoice|ticket"
+    r"|policy|vertrags?|contract|articles?|artikel|serial|serien|receipt|facture|factura|pedido"
+)
+NUMBER = r"nr|no|nro|num|nummer|number|numer\w*|numero|numéro|número|code|codice|c[oó]digo|kod"
+ID_NAME = re.compile(
+    r"(?i:(?:^|[\W_])(?:ids?|uuid|guid)$)|[a-z](?:Id|ID)$|^Unnamed: \d+$|(?i:^ids?[\W_])|^[iI][dD][A-Z]"
+    rf"|(?i:(?:^|[\W_])(?:{WHO})[\W_]*(?:{NUMBER})\.?$|^(?:n|{NUMBER})[\W_]+(?:de[\W_]+)?(?:{WHO})$)"
+    r"|(?i:^(?:identifiant|identificador|identificativo|identyfikator|kennung|matricule|matricola)$)"
+)
+COUNTED = re.compile(
+    rf"(?i:(?:^|[\W_])(?:key|index|idx|ref|n°|nº|{NUMBER})\.?$|(?:number|nummer|[a-zäöü]nr\.?)$)"
+    r"|[a-z](?:Key|No|Num)$"
+)
+CODE = r"0\d+|\d{16,}|\+\d{7,}"  # zip codes, what is too long for a float, phone numbers
+LISTED = 200
+CLASSES = 100
+COUNTER = "numbers the rows"
+
+TYPED: dict[Kind, Callable[[Any], bool]] = {
+    "boolean": types.is_bool_dtype,
+    "time": types.is_datetime64_any_dtype,
+}
+
+
+def encoding_of(path: Path) -> str:
+    """The encoding of a text file: its mark, UTF-8 where that fits, else the likeliest.
+
+    Raises ValueError where it is no text.
+    """
+    raw = path.read_bytes()
+    if kind := next((kind for start, kind in OTHERS.items() if raw.lstrip().startswith(start)), ""):
+        raise ValueError(f"{kind}; only CSV and Parquet are read: save it as one of them")
+    if mark := next(filter(raw.startswith, BYTE_ORDER), None):
+        return BYTE_ORDER[mark]
+    if b"\0" in raw:
+        raise ValueError("not text but binary; save it as CSV (in Excel: Save as, CSV UTF-8)")
+    if decodes(raw, "utf-8"):
+        return "utf-8"
+    values = np.frombuffer(raw, dtype="uint8")
+    latin = np.isin(values | 32, np.arange(ord("a"), ord("z") + 1)).sum()
+    best = from_bytes(raw[: 1 << 18]).best() if (values > 127).sum() > latin else None
+    likely = best.encoding if best else "cp1252"
+    return likely if decodes(raw, likely) else "latin-1"
+
+
+def decodes(raw: bytes, encoding: str) -> bool:
+    """Are these bytes text in this encoding?"""
+    try:
+        raw.decode(encoding)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def separator_of(path: Path, encoding: str) -> str:
+    """The separator that gives most of the first rows the header's fields, and the most of them."""
+    with path.open(encoding=encoding, newline="") as file:
+        head = list(islice(file, 200))
+
+    def fit(separator: str) -> tuple[float, int]:
+        rows = csv.reader(head, delimiter=separator, skipinitialspace=True)
+        header, *widths = [len(row) for row in rows if row] or [1]
+        return (widths.count(header) if header > 1 else 0), header
+
+    return max(SEPARATORS, key=fit)
+
+
+def look(pattern: str, encoding: str | None) -> tuple[Data, pd.DataFrame]:
+    """Encoding and separator of a file, and its rows; the columns of a CSV as text."""
+    first = files(pattern)[0]
+    data = Data(path=pattern)
+    try:
+        if not is_parquet(first):
+            found = encoding or encoding_of(first)
+            data = Data(path=pattern, encoding=found, separator=separator_of(first, found))
+    except (OSError, ValueError, LookupError, csv.Error) as error:
+        raise ProjectError(f"{first}: cannot be read: {error}") from error
+    return data, read_table(pattern, data)
+
+
+def resolve(target: str, names: list[str]) -> str:
+    """The column that is meant: as written, else the one alike but for case, blanks, accents."""
+
+    def plain(name: str) -> str:
+        return " ".join(normalize("NFKC", name).casefold().split())
+
+    alike = [name for name in names if plain(name) == plain(target)]
+    if target in names or len(alike) == 1:
+        return target if target in names else alike[0]
+    near = get_close_matches(target, names, n=3)
+    shown = list(dict.fromkeys([*near, *names]))[:20]
+    more = f", and {len(names) - 20} more" if len(names) > 20 else ""
+    raise ProjectError(f"TARGET {target!r}: no such column; there are: {', '.join(shown)}{more}")
+
+
+def missing_of(columns: dict[str, pd.Series], data: Data, target: str) -> list[str]:
+    """Words that stand for a missing value: '?', the few among numbers, the known among times."""
+    words: set[str] = set()
+    classes: set[str] = set()
+    for name, unique in columns.items():
+        odd = unique[numbers(unique, data).isna()]
+        known = odd[odd.str.strip().str.lower().isin(UNKNOWN)]
+        strange, others = odd.drop(known.index), len(unique) - len(odd)
+        rare = others > 10 and len(strange) <= 3 and not strange.str.contains(r"\d").any()
+        dated = len(known) > 0 and len(strange) > 0 and time_format(strange) is not None
+        if (others and (rare or strange.empty)) or dated:
+            words.update(odd if others else known)
+        elif name == target:
+            classes = set(unique)
+        words.update({"?"} & set(known))
+    return sorted(words - (classes - {"?"}))
+
+
+def interpreted(data: Data, frame: pd.DataFrame, target: str) -> tuple[Data, pd.DataFrame]:
+    """With the marks of numbers and the words for missing values, which are missing in the rows."""
+    texts = {
+        str(name): values.dropna().drop_duplicates()
+        for name, values in frame.items()
+        if types.is_string_dtype(values)
+    }
+    data = data.model_copy(update=marks_of(list(texts.values()), data.separator))
+    data = data.model_copy(update={"missing": missing_of(texts, data, target)})
+    holes = {name: frame[name].mask(frame[name].isin(data.missing)) for name in texts}
+    return data, frame.assign(**holes) if data.missing else frame
+
+
+def described(data: Data) -> str:
+    """How the file is read, in words."""
+    if is_parquet(files(data.path)[0]):
+        return "as Parquet"
+    known = data.model_dump(exclude={"path"}, exclude_none=True)
+    return "with " + ", ".join(f"{name} {value!r}" for name, value in known.items() if value)
+
+
+def summary(frame: pd.DataFrame, contract: Contract, remarks: dict[str, str]) -> str:
+    """A line for each of the first columns: name, kind, role, what is missing, what it holds."""
+    width = min(40, max(map(len, contract.columns)))
+    lines = []
+    for name, column in list(contract.columns.items())[:SHOWN]:
+        lost = f"{frame[name].isna().mean():.1%} missing" if column.nullable else ""
+        held = " ".join(remarks[name].split())
+        shown = " ".join(name.split())[:width]
+        line = f"  {shown:{width}} {column.kind:9} {column.role:8} {lost:14} {held[:70]}"
+        lines.append(line.rstrip())
+    if (more := len(contract.columns) - SHOWN) > 0:
+        lines.append(f"  ... and {more:,} more columns: see {CONTRACT}")
+    return "\n".join(lines)
+
+
+def told(contract: Contract, problem: Problem, answers: pd.Series, asked: str | None) -> str:
+    """What will be learned, how many rows cannot help, and what to do where it is wrong."""
+    empty = int(answers.isna().sum())
+    rest = f"; {empty:,} rows without one are left out of training" if empty else ""
+    text = f"\n{problem.capitalize()} of {contract.target}{rest}."
+    if asked or contract.columns[contract.target].kind != "integer" or answers.nunique() < 3:
+        return text
+    held, other = {
+        "regression": ("classes", "classification"),
+        "classification": ("amounts", "regression"),
+    }[problem]
+    return f"{text}\nAre its whole numbers {held}?  Then add PROBLEM={other}."
+
+
+def marks_of(columns: list[pd.Series], separator: str) -> dict[str, str | None]:
+    """`decimal` and `thousands` mark under which most of these columns are numbers.
+
+    A column whose values look the same under several marks, or under none, does not decide.
+    """
+    others = [unique for unique in columns if not unique.str.fullmatch(ADDRESS).all()]
+    samples = [[bare(value) for value in sample(unique)] for unique in others]
+
+    def fit(marks: tuple[str, str]) -> int:
+        number = re.compile(pattern_of(*marks)).fullmatch
+        hits = [(sum(map(bool, map(number, values))), len(values)) for values in samples]
+        return sum(hit >= 0.8 * total > 0 for hit, total in hits)
+
+    order = [MARKS[0], MARKS[2], MARKS[3], *MARKS] if separator != "," else MARKS
+    decimal, thousands = max(order, key=fit)
+    group = re.compile(rf"[^{decimal}]*\d[{thousands or ','}]\d\d\d.*").fullmatch
+    number = re.compile(pattern_of(decimal, thousands)).fullmatch
+    grouped = any(group(value) and number(value) for values in samples for value in values)
+    return {"decimal": decimal, "thousands": thousands if thousands and grouped else None}
+
+
+def sample(unique: pd.Series) -> list[str]:
+    """Some of these texts, those with marks between digits first."""
+    between = (f",'’ {SPACES}", ".")
+    marked = [unique[unique.str.contains(rf"\d[{marks}]\d")] for marks in between]
+    return [*marked[0].head(100), *marked[1].head(100), *unique.head(50)]
+
+
+def time_format(words: pd.Series) -> str | None:
+    """The format in which all of these different texts are times, or None.
+
+    Of two that fit it is the one by which all are the same day of a month, or stand in order; else
+    the first of `TIMES`, which has the day before the month.
+    """
+    if words.empty or not words.str.contains(r"\d.*\d").all():
+        return None
+    parts = (words.head(1), words.head(100), words)
+    fitting = [form for form in TIMES if all(times(part, form).notna().all() for part in parts)]
+    read = {form: times(words, form) for form in fitting if len(fitting) > 1}
+    same_day = [form for form, found in read.items() if found.dt.day.nunique() == 1]
+    in_order = [form for form, found in read.items() if found.is_monotonic_increasing]
+    return next(iter([*same_day, *in_order, *fitting]), None)
+
+
+def moment_format(unique: pd.Series, found: pd.Series) -> str | None:
+    """The format in which these whole numbers are times: 20240131, or seconds since 1970."""
+    named = bool(MOMENT.search(str(unique.name)))
+    if found.between(19000101, 21001231).all() and (named or len(unique) >= 10):
+        return ISO if times(as_text(unique), ISO).notna().all() else None
+    for form, steps in EPOCHS.items():
+        if named and found.between(1e8 * steps, 4e9 * steps).all():
+            return form
+    return None
+
+
+def zone_of(unique: pd.Series, form: str | None) -> str | None:
+    """The clock of times: that of their type, UTC if some have an offset, else it is not known."""
+    if not has_offset(unique, form or ISO).any():
+        return None
+    named = str(getattr(unique.dtype, "tz", ""))
+    return named if named in available_timezones() else "UTC"
+
+
+def kind_of(unique: pd.Series, rows: int, data: Data) -> tuple[Kind, str | None]:
+    """The kind of these different values of so many rows, and the format of times in text."""
+    for kind, holds in TYPED.items():
+        if holds(unique):
+            return kind, None
+    found, text = numbers(unique, data), not types.is_numeric_dtype(unique)
+    coded = text and bool(unique.str.fullmatch(CODE).any() or unique.str.fullmatch(ADDRESS).all())
+    if len(unique) and found.notna().all() and not coded:
+        whole = (found % 1 == 0).all() and found.abs().max() < 2**53
+        if form := moment_format(unique, found) if whole else None:
+            return "time", form
+        return "integer" if whole else "number", None
+    return kind_of_words(unique.astype("str"), rows, coded)
+
+
+def kind_of_words(words: pd.Series, rows: int, coded: bool) -> tuple[Kind, str | None]:
+    """The kind of words that are no numbers; codes such as 01067 are no times either."""
+    if len(words) and set(words.str.lower()) <= {"true", "false"}:
+        return "boolean", None
+    if form := None if coded else time_format(words):
+        return "time", form
+    return ("category" if 0 < len(words) <= max(20, rows / 2) else "text"), None
+
+
+def role_of(name: str, values: pd.Series, kind: Kind) -> tuple[Role, str]:
+    """What a column that is not the target is used for, and why where that is not plain."""
+    rows, distinct = len(values), values.nunique()
+    if distinct < 2:
+        return "ignored", "the same in all rows" if distinct else "empty"
+    if kind in ("time", "number", "boolean"):
+        return "feature", ""
+    every, named = distinct == rows, bool(ID_NAME.search(name))
+    if every and (named or COUNTED.search(name)):
+        return "id", "different in every row"
+    if counts(values, kind):
+        return "id", COUNTER
+    if named and distinct > max(20, rows / 20):
+        return "group", f"an id of {distinct:,} that repeats: rows of one stay together"
+    useless = kind == "text" or (kind == "category" and every and rows >= 20)
+    return ("ignored", f"text, {distinct:,} different") if useless else ("feature", "")
+
+
+def counts(values: pd.Series, kind: Kind) -> bool:
+    """Does the column number the rows, from 0 or 1?"""
+    if kind != "integer" or len(values) < 20 or values.index[-1] != len(values) - 1:
+        return False
+    found = pd.to_numeric(values, errors="coerce")
+    return bool(found.iloc[0] in (0, 1) and (found.diff().iloc[1:] == 1).all())
+
+
+def problem_of(target: str, values: pd.Series, column: Column, asked: Problem | None) -> Problem:
+    """Classes or a number?  Whole numbers are classes where few of them come again and again.
+
+    Raises ProjectError where the values are neither, or not what was asked for.
+    """
+    distinct, rows, numeric = values.nunique(), len(values), column.kind in ("number", "integer")
+    if distinct < 2:
+        only = f"only {str(values.iloc[0])!r}" if distinct else "no value"
+        raise ProjectError(f"{target}: {only} in all rows; two different ones are needed")
+    if asked == "regression" and not numeric:
+        raise ProjectError(f"{target}: a {column.kind}, so PROBLEM must be classification")
+    if asked == "regression" or (numeric and not asked and not few(distinct, rows, column)):
+        return "regression"
+    if column.kind == "time" or distinct > max(2, rows / 2) or (distinct > CLASSES and not asked):
+        raise ProjectError(
+            f"{target}: {distinct:,} different values in {rows:,} rows, of kind {column.kind}:"
+            f" neither a number nor at most {CLASSES} classes; choose another TARGET"
+        )
+    return "classification"
+
+
+def few(distinct: int, rows: int, column: Column) -> bool:
+    """Are these whole numbers classes: up to five, or up to 20 close together, all repeated?"""
+    if column.kind != "integer" or column.range is None:
+        return False
+    close = column.range[1] - column.range[0] < 2 * distinct
+    return distinct == 2 or (rows >= 3 * distinct and (distinct <= 5 or (distinct <= 20 and close)))
+
+
+def column_of(values: pd.Series, data: Data, role: Role | None) -> tuple[Column, str]:
+    """The column in the contract, and a remark: why its role, or what it holds."""
+    known = values.dropna()
+    unique = known.drop_duplicates()
+    kind, form = kind_of(unique, len(known), data)
+    found, remark = (role, "") if role else role_of(str(values.name), known, kind)
+    zone = zone_of(unique, form) if kind == "time" else None
+    nullable = len(known) < len(values)
+    column = Column(kind=kind, role=found, nullable=nullable, format=form, timezone=zone)
+    limits, held = held_by(unique, column, data)
+    if column.nullable:  # twice of what is missing now, and five in a hundred, are still normal
+        limits["missing"] = round(min(1, 2 - 2 * len(known) / len(values) + 0.05), 2)
+    used = found in ("feature", "target")
+    return column.model_copy(update=limits if used else {}), remark or held
+
+
+def held_by(unique: pd.Series, column: Column, data: Data) -> tuple[dict[str, Any], str]:
+    """The range or the categories of these different values, and what they hold in words."""
+    if column.kind in ("number", "integer"):
+        low, high = numbers(unique, data).agg(["min", "max"])
+        whole = column.kind == "integer"
+        return {"range": (int(low), int(high)) if whole else (low, high)}, f"{low:g} to {high:g}"
+    if column.kind == "category":
+        words = sorted(as_text(unique).unique())
+        listed = words if len(words) <= LISTED else None
+        return {"categories": listed}, f"{len(words):,}: {', '.join(words[:4])}"
+    if column.kind == "time":
+        when = as_time(unique, column)
+        first = {"%d": "day first, ", "%m": "month first, "}.get((column.format or "")[:2], "")
+        return {}, f"{first}{when.min():%Y-%m-%d} to {when.max():%Y-%m-%d}"
+    return {}, ""
+
+
+def infer(
+    frame: pd.DataFrame, data: Data, target: str, asked: Problem | None = None
+) -> tuple[Contract, Problem, dict[str, str]]:
+    """The contract of these rows, the problem, and remarks by column.
+
+    Raises ProjectError where the target cannot be learned, or no feature is left.
+    """
+    names = list(map(str, frame))
+    answers = frame[target]
+    found = {n: column_of(frame[n], data, "target" if n == target else None) for n in names}
+    found |= {
+        n: as_copy(found[n][0], target) for n in names if n != target and same(frame[n], answers)
+    }
+    columns = {name: column for name, (column, _) in found.items()}
+    remarks = {name: remark for name, (_, remark) in found.items()}
+    problem = problem_of(target, frame[target].dropna(), columns[target], asked)
+    if problem == "classification" and columns[target].kind == "number":
+        labels = {"kind": "category", "range": None}
+        columns[target] = columns[target].model_copy(update=labels)
+    clocks = (
+        n for n, column in columns.items() if (column.kind, column.role) == ("time", "feature")
+    )
+    if first := next(clocks, None):
+        columns[first] = columns[first].model_copy(update={"role": "time"})
+        remarks[first] += "; orders the rows: the latest are held out"
+    contract = Contract(columns=columns)
+    for name in [] if contract.inputs() else [n for n in names if remarks[n] == COUNTER]:
+        contract.columns[name], remarks[name] = column_of(frame[name], data, "feature")
+    if not contract.inputs():
+        raise ProjectError(f"{data.path}: no column can serve as a feature beside {target!r}")
+    return contract, problem, remarks
+
+
+def same(values: pd.Series, answers: pd.Series) -> bool:
+    """Does a column repeat the target in every row, of rows enough to tell?"""
+    return len(values) >= 20 and comparable(values).equals(comparable(answers))
+
+
+def comparable(values: pd.Series) -> pd.Series:
+    """Values as text, whatever their case; a missing one is empty."""
+    return as_text(values).fillna("").astype("str").str.casefold().rename(None)
+
+
+def as_copy(column: Column, target: str) -> tuple[Column, str]:
+    """The column of a copy of the target, which no model may see."""
+    plain = {"role": "ignored", "range": None, "categories": None}
+    return column.model_copy(update=plain), f"a copy of the target {target}"
+
+
+def configured(data: Data, target: str, problem: Problem, classes: int) -> str:
+    """The text of `config.toml` for these data; comments and all else stay as they are.
+
+    Raises ProjectError where the file, so changed, would not be valid.
+    """
+    load(problem=problem, data=data.model_dump())
+    config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
+    about = config.setdefault("about", {})
+    fresh = config["data"].get("path") != data.path or config["problem"] != problem
+    if fresh or str(about.get("question", "")).startswith("What is "):
+        about["question"] = f"What is {target.rstrip('?')}?"
+    if fresh:
+        about.update({"intended_use": "", "limits": []})
+        metric = "roc_auc" if classes == 2 else "balanced_accuracy"
+        config["metric"] = metric if problem == "classification" else "mae"
+    config["problem"] = problem
+    config["data"].pop("thousands", None)
+    config["data"].update(data.model_dump(exclude_none=True))
+    return tomlkit.dumps(config)
+
+
+def written(contract: Contract) -> str:
+    """The text of `contract.toml`."""
+    text = tomlkit.document()
+    for line in HEADER.splitlines():
+        text.add(tomlkit.comment(line))
+    text.add("reviewed", contract.reviewed)
+    text.add("columns", contract.model_dump(exclude_defaults=True)["columns"])
+    return tomlkit.dumps(text)
+
+
+def main(arguments: list[str]) -> None:
+    """Infer the contract of a file, write it and what changes in `config.toml`, keep the old."""
+    parser = argparse.ArgumentParser(prog="contract", description="Make contract.toml from a file.")
+    parser.add_argument("--data", required=True, help="CSV or Parquet file, or a pattern")
+    parser.add_argument("--target", required=True, help="the column to predict")
+    parser.add_argument("--problem", choices=get_args(Problem), help="if inferred wrong")
+    parser.add_argument("--encoding", help="of a CSV, if found wrong")
+    options = parser.parse_args(arguments)
+    if not (options.data and options.target):
+        raise ProjectError("DATA and TARGET are needed: make contract DATA=file TARGET=column")
+    data, frame = look(options.data, options.encoding)
+    target = resolve(options.target, list(frame.columns))
+    data, frame = interpreted(data, frame, target)
+    contract, problem, remarks = infer(frame, data, target, options.problem)
+    config = configured(data, target, problem, frame[target].nunique())
+    replace({CONFIG: config, CONTRACT: written(contract)})
+    for observer in observers("contracted"):
+        observer(load(), frame)
+    print(f"\n{len(frame):,} rows of {data.path}, read {described(data)}")
+    print(summary(frame, contract, remarks))
+    print(told(contract, problem, frame[target], options.problem))
+    print(f"Next: read {CONTRACT} and set reviewed = true; then `make train`.")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, sys.argv[1:]))
