@@ -16,9 +16,10 @@ from pydantic import ValidationError
 from . import ProjectError, history, registry, reviews, tracking, versions, write_whole
 from .consent import needed, rule
 from .decisions import alone, recover
+from .forge import Person, same
 from .history import Entry
 from .promotion import Verdict
-from .reviews import Approved, Person, same, unsound, wrong
+from .reviews import Approved, unsound, wrong
 from .versions import Version
 
 FOLDER = Path("approvals")
@@ -163,12 +164,11 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--request", action="store_true", help="only write the report to review")
     options = parser.parse_args(arguments)
     entry = judged(options.version)
-    path = path_of(options.version)
     if options.request:
         print(f"{request(entry)}: the report of the gate.  Next: commit it, and have it reviewed")
         return
     said, version = approve(entry, options.review), versions.of(entry)
-    print(f"v{said.version}: approved by {said.approver}, {said.way}; in {path}, to be committed")
+    print(f"v{said.version}: approved by {said.approver}, {said.way}; commit {path_of(said.version)}")
     last = versions.held().champion
     if entry.action == "accept" and not (last and last.version == version.number):
         verdict = Verdict(**entry.verdict)

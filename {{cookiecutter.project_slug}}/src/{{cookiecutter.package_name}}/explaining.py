@@ -18,7 +18,7 @@ from .breakdown import Explanation, bars, table
 from .export import TOLERANCE
 from .history import Entry
 from .monitoring.archive import Archive
-from .monitoring.lines import pairs
+from .serving.store import pairs
 from .monitoring.reference import Reference, bundled, read
 from .monitoring.skew import apart, trained
 from .monitoring.window import framed, logged

@@ -14,7 +14,7 @@ from candidates import accepted, candidate
 from {{ cookiecutter.package_name }} import ProjectError, approval, consent, history, integrity
 from {{ cookiecutter.package_name }} import lineage, registry, reviews, tracking, versions
 from {{ cookiecutter.package_name }}.approval import approve, judged, path_of
-from {{ cookiecutter.package_name }}.reviews import Person, same
+from {{ cookiecutter.package_name }}.forge import Person, same
 from {{ cookiecutter.package_name }}.settings import PREFIX, load
 from {{ cookiecutter.package_name }}.versions import Version
 

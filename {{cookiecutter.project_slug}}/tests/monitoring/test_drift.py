@@ -16,7 +16,7 @@ from {{ cookiecutter.package_name }} import ProjectError, export
 from {{ cookiecutter.package_name }}.monitoring import drift
 from {{ cookiecutter.package_name }}.monitoring.comparison import Pair, pairs, thresholds, verdicts
 from {{ cookiecutter.package_name }}.monitoring.differences import numbers, words
-from {{ cookiecutter.package_name }}.monitoring.lines import pairs as pairs_of
+from {{ cookiecutter.package_name }}.serving.store import pairs as pairs_of
 from {{ cookiecutter.package_name }}.monitoring.push import gauges
 from {{ cookiecutter.package_name }}.monitoring.reference import read
 from {{ cookiecutter.package_name }}.operations import Drift

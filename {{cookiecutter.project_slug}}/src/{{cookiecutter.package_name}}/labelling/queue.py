@@ -16,7 +16,7 @@ from typing import Any
 from .. import ProjectError, write_whole
 from ..contract import Contract
 from ..monitoring.archive import Archive
-from ..monitoring.lines import pairs
+from ..serving.store import pairs
 from ..operations import Labels
 
 FOLDER = Path("data/labelling")
@@ -61,8 +61,8 @@ def draw(
 
     Personal columns are never among them.
     """
-    since, known = datetime.now(UTC) - timedelta(hours=settings.hours), rows()
-    numbers = archive.newest("", since, MOST)[:, 0].tolist()
+    known, age = rows(), timedelta(hours=settings.hours)
+    numbers = archive.newest("", datetime.now(UTC) - age, MOST)[:, 0].tolist()
     doubts: dict[str, float] = {}
     for name, _, _, answer in logged(archive, numbers):
         if name not in known:
@@ -70,10 +70,9 @@ def draw(
     chosen = choose(doubts, count, settings.uncertain, seed)
     found: dict[str, Inputs] = {}
     for name, time, row, _ in logged(archive, numbers):
-        if name in chosen:
-            inputs = {column: row.get(column) for column in contract.inputs()}
-            kept = {"row": name, "why": chosen[name], "time": time, "inputs": inputs}
-            found.setdefault(name, kept)
+        if name in chosen and name not in found:
+            found[name] = {"row": name, "why": chosen[name], "time": time}
+            found[name]["inputs"] = {column: row.get(column) for column in contract.inputs()}
     return [found[name] for name in chosen]
 
 

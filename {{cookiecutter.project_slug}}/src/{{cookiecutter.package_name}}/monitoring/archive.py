@@ -6,7 +6,7 @@ Beside `serving/store.py`, which writes the log, the only file that imports SQLA
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -15,14 +15,12 @@ import numpy as np
 import orjson
 import sqlalchemy as sql
 
-from .. import ProjectError, observers
-from ..serving.store import TABLE
+from .. import ProjectError
+from ..serving.store import TABLE, clear_linked, pairs
 from ..settings import PREFIX
-from .lines import pairs
 
 BATCH = 5_000  # rows that are in memory at a time
 IDS = 1_000  # in one query: every database takes as many parameters
-NEVER = datetime.min.replace(tzinfo=UTC)
 DRIFT = sql.Table(
     "drift",
     sql.MetaData(),
@@ -35,8 +33,6 @@ DRIFT = sql.Table(
     sql.Column("effect", sql.Float, nullable=False),
     sql.Column("drifted", sql.Boolean, nullable=False),
 )
-
-
 Belongs = Callable[[dict[str, Any]], bool]
 
 
@@ -170,13 +166,13 @@ class Archive:
                 connection.execute(changed if it.inputs else sql.delete(TABLE).where(this))
             names = [it.request_id for it in changes]
             for first in range(0, len(names), IDS):
-                clear_linked(connection, NEVER, names[first : first + IDS])
+                clear_linked(connection, names=names[first : first + IDS])
 
     def expire(self, before: datetime) -> tuple[int, int]:
         """Delete the requests from before that time; how many, and how many are left."""
         with self._cleared() as connection:
             gone = connection.execute(sql.delete(TABLE).where(TABLE.c.time < before)).rowcount
-            clear_linked(connection, before, [])
+            clear_linked(connection, before)
             left = connection.scalar(sql.select(sql.func.count()).select_from(TABLE))
         return gone, int(left or 0)
 
@@ -202,11 +198,3 @@ class Archive:
     def _read(self, query: Any) -> Iterator[Any]:
         with self._engine.connect() as connection:
             yield from connection.execution_options(yield_per=BATCH).execute(query)
-
-
-def clear_linked(connection: sql.Connection, before: datetime, names: list[str]) -> None:
-    """Delete from the tables beside the log what belongs to these requests, or is from before."""
-    present = sql.inspect(connection).get_table_names()
-    for deletion in observers("linked"):
-        if (delete := deletion(before, names)).table.name in present:
-            connection.execute(delete)

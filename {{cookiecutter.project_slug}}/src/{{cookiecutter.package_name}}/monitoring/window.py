@@ -13,7 +13,7 @@ from .. import ProjectError
 from ..contract import Contract
 from ..prediction import conform
 from .archive import Archive, NoLog
-from .lines import pairs
+from ..serving.store import pairs
 
 CHUNK = 20_000  # rows that become a data frame at a time: plain Python objects take ten times more
 

@@ -4,7 +4,7 @@ It holds no inputs, and answers in the shadow stand here alone: nobody takes the
 Beside `store.py` and the archive, the only file that imports SQLAlchemy.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ ARMS = sql.Table(
 BATCH = 5_000
 
 
-def deletion(before: datetime, names: list[str]) -> sql.Delete:
+def deletion(before: datetime, names: Sequence[str]) -> sql.Delete:
     """Deletes what is from before that time, and these requests; failed ones stand only here."""
     return sql.delete(ARMS).where((ARMS.c.time < before) | ARMS.c.request_id.in_(names))
 

@@ -1,13 +1,16 @@
-"""The table of predictions.  The only file of the service that imports SQLAlchemy."""
+"""The table of predictions, and its rows.  The only file of the service that imports SQLAlchemy."""
 
 import logging
 import os
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 import sqlalchemy as sql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from .. import ProjectError, observers
 from .events import Record
 
 LOG = logging.getLogger(__name__)
@@ -23,6 +26,7 @@ TABLE = sql.Table(
     sql.Column("rows", sql.Integer, nullable=False),
     sql.Column("latency_ms", sql.Float, nullable=False),
 )
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class Store:
@@ -83,3 +87,23 @@ def shared(connection: Any, _: Any) -> None:
     """Let readers and other writers of a SQLite file wait for each other, not fail."""
     for setting in ("busy_timeout = 10000", "journal_mode = wal", "synchronous = normal"):
         connection.execute(f"pragma {setting}")
+
+
+def pairs(request_id: str, inputs: str, output: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Each row and what was answered, in their order.  ProjectError where they are damaged."""
+    try:
+        return list(zip(orjson.loads(inputs), orjson.loads(output), strict=True))
+    except (ValueError, TypeError) as error:
+        told = f"request {request_id} is damaged ({error})"
+        way_out = "to delete it: docs/runbooks/deletion.md, A request"
+        raise ProjectError(f"the prediction log: {told}; {way_out}") from error
+
+
+def clear_linked(
+    connection: sql.Connection, before: datetime = NEVER, names: Sequence[str] = ()
+) -> None:
+    """Delete from the tables beside the log what belongs to these requests, or is from before."""
+    present = sql.inspect(connection).get_table_names()
+    for deletion in observers("linked"):
+        if (delete := deletion(before, names)).table.name in present:
+            connection.execute(delete)
