@@ -3,10 +3,11 @@
 import argparse
 import csv
 import re
+import shutil
 import sys
 from collections.abc import Callable
 from difflib import get_close_matches
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from typing import Any, get_args
 from unicodedata import normalize
@@ -18,11 +19,10 @@ import tomlkit
 from charset_normalizer import from_bytes
 from pandas.api import types
 
-from {{ cookiecutter.package_name }} import ProjectError, observers, replace, run
-from {{ cookiecutter.package_name }}.casting import ADDRESS, SPACES, as_text, as_time, bare
-from {{ cookiecutter.package_name }}.casting import has_offset, numbers, pattern_of, times
+from {{ cookiecutter.package_name }} import ProjectError, observers, run, write_synced
 from {{ cookiecutter.package_name }}.contract import CONTRACT, EPOCHS, ISO, Column, Contract, Kind, Role
-from {{ cookiecutter.package_name }}.reading import files, is_parquet, read_table
+from {{ cookiecutter.package_name }}.prediction import as_text, as_time, has_offset, times
+from {{ cookiecutter.package_name }}.reading import SPACES, bare, files, is_parquet, numbers, pattern_of, read_table
 from {{ cookiecutter.package_name }}.settings import CONFIG, Data, Problem, load
 
 HEADER = """\
@@ -41,6 +41,7 @@ OTHERS = {
     b"[": "JSON",
 }
 UNKNOWN = {"?", "-", "--", "–", "—", ".", "none", "n.a.", "k.a.", "unknown", "missing"}
+ADDRESS = r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}"  # IP; groups of thousands look alike
 MARKS = [  # of the decimals and of the thousands, the plainest first
     (".", ""),
     (".", ","),
@@ -478,6 +479,46 @@ def written(contract: Contract) -> str:
     return tomlkit.dumps(text)
 
 
+def replace(texts: dict[Path, str]) -> None:
+    """Write these files, all or none; one that changes is first copied under a name that is free.
+
+    Raises ProjectError where that cannot be done.
+    """
+    changed = {
+        path: text.encode() for path, text in texts.items() if content(path) != text.encode()
+    }
+    parts = {path: path.with_name(f"{path.name}.part") for path in changed}
+    olds: dict[Path, Path] = {}
+    try:
+        for path, text in changed.items():
+            write_synced(parts[path], text)
+        for path in filter(Path.exists, changed):
+            olds[path] = set_aside(path)
+        for path, part in parts.items():
+            part.replace(path)
+    except OSError as error:
+        for path, old in olds.items():
+            old.replace(path)
+        for part in filter(Path.is_file, parts.values()):
+            part.unlink()
+        said = f"{error.filename}: cannot be written: {error.strerror}; nothing is changed"
+        raise ProjectError(said) from error
+    for path in texts:
+        kept = f" (the old one is {olds[path]})" if path in olds else ""
+        print(f"Wrote {path}{kept}" if path in changed else f"{path} is as it was")
+
+
+def content(path: Path) -> bytes | None:
+    """What the file holds; None where there is none."""
+    return path.read_bytes() if path.exists() else None
+
+
+def set_aside(path: Path) -> Path:
+    """A copy of the file under a name that is free."""
+    names = (Path(f"{path}.old-{number}") for number in count(1))
+    return Path(shutil.copy2(path, next(name for name in names if not name.exists())))
+
+
 def main(arguments: list[str]) -> None:
     """Infer the contract of a file, write it and what changes in `config.toml`, keep the old."""
     parser = argparse.ArgumentParser(prog="contract", description="Make contract.toml from a file.")
@@ -495,7 +536,7 @@ def main(arguments: list[str]) -> None:
     config = configured(data, target, problem, frame[target].nunique())
     replace({CONFIG: config, CONTRACT: written(contract)})
     for observer in observers("contracted"):
-        observer(load(), frame)
+        replace(observer(load(), frame) or {})
     print(f"\n{len(frame):,} rows of {data.path}, read {described(data)}")
     print(summary(frame, contract, remarks))
     print(told(contract, problem, frame[target], options.problem))

@@ -1,18 +1,18 @@
 """The package: its error, its doors, how it writes files and models, and its command line.
 
-A door is an entry point in `pyproject.toml`, through which further files join in: as a command, or
-as an observer that is told when something is done.
+A door is an entry point in `pyproject.toml`: it adds a command, or an observer of what is done.
 """
 
 import errno
+import inspect
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from importlib.metadata import EntryPoint, entry_points
-from itertools import count
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
 BLOCKED = FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError
@@ -40,22 +40,6 @@ def observers(door: str) -> list[Any]:
         return [point.load() for point in doors(door).values()]
     except ImportError as error:
         raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
-
-
-class Here:  # pylint: disable=too-few-public-methods  # a place to work at does one thing
-    """How a function is put on many items: one after the other, in this process."""
-
-    at_once = 1  # trials of a search that are chosen before the first of them is scored
-
-    def each(self, function: Callable[..., Any], items: Iterable[Any], *more: Any) -> Iterator[Any]:
-        """What the function says of each item, in their order; `more` are further arguments."""
-        return (function(item, *more) for item in items)
-
-
-def mapped(settings: Any) -> Any:
-    """A context that holds something with the methods of `Here`: it, or what is registered."""
-    opened = observers("mapped")
-    return opened[0](settings) if opened else nullcontext(Here())
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
@@ -95,46 +79,6 @@ def sync_folder(folder: Path) -> None:
         os.close(opened)
 
 
-def replace(texts: dict[Path, str]) -> None:
-    """Write these files, all or none; one that changes is first copied under a name that is free.
-
-    Raises ProjectError where that cannot be done.
-    """
-    changed = {
-        path: text.encode() for path, text in texts.items() if content(path) != text.encode()
-    }
-    parts = {path: path.with_name(f"{path.name}.part") for path in changed}
-    olds: dict[Path, Path] = {}
-    try:
-        for path, text in changed.items():
-            write_synced(parts[path], text)
-        for path in filter(Path.exists, changed):
-            olds[path] = set_aside(path)
-        for path, part in parts.items():
-            part.replace(path)
-    except OSError as error:
-        for path, old in olds.items():
-            old.replace(path)
-        for part in filter(Path.is_file, parts.values()):
-            part.unlink()
-        said = f"{error.filename}: cannot be written: {error.strerror}; nothing is changed"
-        raise ProjectError(said) from error
-    for path in texts:
-        kept = f" (the old one is {olds[path]})" if path in olds else ""
-        print(f"Wrote {path}{kept}" if path in changed else f"{path} is as it was")
-
-
-def content(path: Path) -> bytes | None:
-    """What the file holds; None where there is none."""
-    return path.read_bytes() if path.exists() else None
-
-
-def set_aside(path: Path) -> Path:
-    """A copy of the file under a name that is free."""
-    names = (Path(f"{path}.old-{number}") for number in count(1))
-    return Path(shutil.copy2(path, next(name for name in names if not name.exists())))
-
-
 def own_modules() -> set[str]:
     """The modules that are this project's: the package, and any other whose file lies here."""
     files = {name: str(vars(it).get("__file__")) for name, it in list(sys.modules.items()) if it}
@@ -166,6 +110,42 @@ def code_pickled() -> Iterator[None]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
+def digest(thing: Any) -> str:
+    """A name for what something holds and does: equal values with equal code have the same one."""
+    from joblib.hashing import NumpyHasher  # pylint: disable=import-outside-toplevel  # heavy
+
+    own, seen = own_modules(), set[Any]()
+
+    class Hasher(NumpyHasher):
+        """Takes the project's own functions and classes by what they are made of."""
+
+        def reducer_override(self, obj: Any) -> Any:
+            """What pickle asks of everything."""
+            if isinstance(obj, ModuleType):
+                return str, (obj.__name__,)
+            if hasattr(obj, "best_estimator_"):  # of a search; it remembers its trials too
+                return list, ([obj.best_estimator_],)
+            code = isinstance(obj, FunctionType | type)
+            if not code or str(obj.__module__).partition(".")[0] not in own:
+                return NotImplemented
+            parts = [] if obj in seen else made_of(obj)
+            seen.add(obj)
+            return list, ([obj.__qualname__, *parts],)
+
+    return str(Hasher("sha1").hash(thing))
+
+
+def made_of(code: Any) -> list[Any]:
+    """The text of a function or a class, and the values, functions and classes that it names."""
+    with suppress(OSError, TypeError):  # of what was typed in there is no text
+        text = inspect.getsource(code)
+        if isinstance(code, type):
+            return [text, *code.__bases__, *filter(inspect.isfunction, vars(code).values())]
+        named = inspect.getclosurevars(code)
+        return [text, code.__code__.co_code, code.__defaults__, named.globals, named.nonlocals]
+    return [code.__code__.co_code] if inspect.isfunction(code) else []
+
+
 def refuse_other_folder() -> None:
     """Raise ProjectError if this is the code of another folder than the one we are in.
 
@@ -193,12 +173,12 @@ def started(words: list[str]) -> None:
         raise ProjectError(f"{name}: no such command; commands: {known}")
 
 
-def run(command: Callable[[list[str]], None], words: list[str]) -> int:
+def run(command: Callable[[list[str]], None], args: list[str]) -> int:
     """Run a command; its status where its user has something to put right, told in a line."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # busy waiting is slow on a busy machine
     try:
         refuse_other_folder()
-        command(words)
+        command(args)
         sys.stdout.flush()
     except BrokenPipeError:  # such as of `| head`: nobody reads on
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -212,7 +192,7 @@ def run(command: Callable[[list[str]], None], words: list[str]) -> int:
         way = "make room, then run this again; what was there is as it was"
         if isinstance(error, BLOCKED):
             way = "it is in the way, or not yours to change"
-        print(f"Error: {error.filename or words}: {error.strerror or error}; {way}", file=sys.stderr)
+        print(f"Error: {error.filename or args}: {error.strerror or error}; {way}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("Interrupted", file=sys.stderr)

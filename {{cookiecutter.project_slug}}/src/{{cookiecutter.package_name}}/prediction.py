@@ -1,21 +1,17 @@
 """Predictions of a model, how good they are, and the model itself: saved with its code."""
 
 from collections.abc import Callable, Iterable
-from io import BytesIO
 from pathlib import Path
-from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
 
-import cloudpickle
 import joblib
 import numpy as np
 import pandas as pd
-from joblib.hashing import NumpyHasher
+from pandas.api import types
 from sklearn import metrics
 
-from . import ProjectError, code_pickled, own_modules, pickled
-from .casting import as_boolean, as_number, as_text, as_time
-from .contract import Breach, Column, Contract, Kind, refuse
+from . import ProjectError, pickled, write_whole
+from .contract import EPOCHS, ISO, Breach, Column, Contract, Kind, refuse
 
 MODEL = Path("models/model.joblib")
 METRICS = {
@@ -23,8 +19,77 @@ METRICS = {
     "regression": ("mae", "rmse", "r2"),
 }
 LOWER_IS_BETTER = ("mae", "rmse")
-
 Check = Callable[[pd.DataFrame, Contract], list[Breach]]
+WORDS = {1.0: ("true", "yes", "1", "1.0"), 0.0: ("false", "no", "0", "0.0")}
+TRUTH = {word: truth for truth, words in WORDS.items() for word in words}
+OFFSET = r"[T ]\d.*(?:[Zz]|[+-]\d\d(?::?\d\d)?)$"
+
+
+def as_number(values: pd.Series, column: Column) -> pd.Series:
+    """float64; int64 for an integer column in which nothing may be missing."""
+    found = pd.to_numeric(values, errors="coerce").astype("float64")
+    sure = column.role == "target" or not column.nullable
+    whole = column.kind == "integer" and sure and (found % 1 == 0).all()
+    return found.astype("int64") if whole else found
+
+
+def as_boolean(values: pd.Series, column: Column) -> pd.Series:
+    """bool; float64 (1, 0, NaN) where values may be missing."""
+    truth = values.astype("str").str.strip().str.lower().map(TRUTH)
+    sure = column.role == "target" or not column.nullable
+    return truth.astype("bool") if sure and truth.notna().all() else truth
+
+
+def as_text(values: pd.Series, column: Column | None = None) -> pd.Series:
+    """str, without blanks around it; whole numbers without a decimal point.
+
+    A class of the target is spelled as the contract lists it, whatever its case.
+    """
+    if types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
+        values = values.astype("Int64")
+    words = values.astype("string").str.strip().astype("object").where(values.notna(), np.nan)
+    listed = (column.categories or []) if column and column.role == "target" else []
+    spelled = {word.casefold(): word for word in listed}
+    if not listed or len(spelled) < len(listed):
+        return words
+    return words.map(lambda it: spelled.get(it.casefold(), it), na_action="ignore")
+
+
+def as_time(values: pd.Series, column: Column) -> pd.Series:
+    """datetime64[us] without a zone: what the column's clock shows, see `Column`.
+
+    NaT where a value is no time of its format, or has an offset though its clock is not known.
+    """
+    found, exact = times(values, column.format or ISO), has_offset(values, column.format or ISO)
+    if column.timezone is None:
+        return found.mask(exact)
+    moved = found.dt.tz_localize("UTC").dt.tz_convert(column.timezone).dt.tz_localize(None)
+    shown = found.mask(exact, moved)
+    once = np.ones(len(shown), dtype="bool")
+    zoned = shown.dt.tz_localize(column.timezone, ambiguous=once, nonexistent="NaT")
+    skipped = zoned.isna() & shown.notna()
+    shown[skipped] = [column.clock(it.to_pydatetime()) for it in shown[skipped]]
+    return shown
+
+
+def times(values: pd.Series, form: str) -> pd.Series:
+    """datetime64[us], in UTC where a value has an offset; NaT where it is not of this format."""
+    if form in EPOCHS:
+        seconds = pd.to_numeric(values, errors="coerce") / EPOCHS[form]
+        found = pd.to_datetime(seconds, unit="s", errors="coerce", utc=True)
+    else:
+        text = as_text(values) if types.is_numeric_dtype(values) else values
+        found = pd.to_datetime(text, format=form, errors="coerce", utc=True)
+    return found.dt.tz_localize(None).astype("datetime64[us]")
+
+
+def has_offset(values: pd.Series, form: str) -> pd.Series:
+    """Which times say how far they are from UTC?"""
+    if isinstance(values.dtype, pd.DatetimeTZDtype) or form in EPOCHS or "%z" in form:
+        return values.notna()
+    return values.astype("str").str.contains(OFFSET)
+
+
 CONVERSIONS: dict[Kind, Callable[[pd.Series, Column], pd.Series]] = {
     "number": as_number,
     "integer": as_number,
@@ -123,11 +188,8 @@ def roc_auc(truth: pd.Series, shares: pd.DataFrame) -> float:
 
 def save_model(model: Any, contract: Contract, version: str, path: Path = MODEL) -> None:
     """Write a model with its code, its contract and its version; whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.part")
     saved = {"model": model, "contract": contract.model_dump(), "version": version}
-    unfinished.write_bytes(pickled(saved))
-    unfinished.replace(path)
+    write_whole(path, pickled(saved))
 
 
 def load_model(path: Path = MODEL) -> dict[str, Any]:
@@ -136,57 +198,3 @@ def load_model(path: Path = MODEL) -> dict[str, Any]:
         raise ProjectError(f"{path}: no model is trained yet; run `make train`")
     saved: dict[str, Any] = joblib.load(path)
     return saved | {"contract": Contract.model_validate(saved["contract"])}
-
-
-def digest(thing: Any) -> str:
-    """A name for what something holds and does: equal values with equal code have the same one."""
-    own, codes = own_modules(), list[Any]()
-
-    def is_own(it: Any) -> bool:
-        code = isinstance(it, FunctionType | type)
-        return code and str(it.__module__).partition(".")[0] in own
-
-    class Reader(cloudpickle.Pickler):
-        """Reads the project's own code on its way into a pickle."""
-
-        def reducer_override(self, obj: Any) -> Any:
-            """What pickle asks of each function and class."""
-            codes.extend([code_of(obj)] if is_own(obj) else [])
-            return super().reducer_override(obj)
-
-    class Hasher(NumpyHasher):
-        """Takes the project's own functions and classes by their names."""
-
-        def reducer_override(self, obj: Any) -> Any:
-            """What pickle asks of everything."""
-            return (str, (obj.__qualname__,)) if is_own(obj) else NotImplemented
-
-    with code_pickled():
-        Reader(BytesIO()).dump(thing)
-    return str(Hasher("sha1").hash((thing, sorted(codes, key=repr))))
-
-
-def code_of(it: Any) -> list[Any]:
-    """What a function does, or what a class holds: its code, and the values that it names."""
-    if isinstance(it, type):
-        return [it.__qualname__, values(vars(it).items())]
-    codes = [it.__code__]
-    for code in codes:
-        codes += [part for part in code.co_consts if isinstance(part, CodeType)]
-    named = {name: it.__globals__.get(name) for code in codes for name in code.co_names}
-    cells = [cell.cell_contents for cell in it.__closure__ or ()]
-    constants = [part for code in codes for part in code.co_consts]
-    unnamed = [*constants, *cells, *(it.__defaults__ or ())]
-    steps = [(code.co_code, code.co_names) for code in codes]
-    return [it.__qualname__, steps, values([*named.items(), *enumerate(unnamed)])]
-
-
-def values(named: Iterable[tuple[Any, Any]]) -> list[tuple[str, Any]]:
-    """Those that are no code, by their names in order."""
-    code = (CodeType, FunctionType, ModuleType, type, property, classmethod, staticmethod)
-    hidden = (MemberDescriptorType, GetSetDescriptorType)
-    return [
-        (str(name), it)
-        for name, it in named
-        if not isinstance(it, code + hidden) and not str(name).startswith(("__", "_abc_"))
-    ]

@@ -1,6 +1,7 @@
 """Reading: a CSV or Parquet file as rows, also one that nobody has described yet."""
 
 import csv
+import re
 from collections.abc import Iterator
 from glob import glob
 from pathlib import Path
@@ -13,11 +14,17 @@ import pyarrow.parquet as pq
 from pandas.api import types
 
 from . import ProjectError
-from .casting import numbers
 from .contract import Contract
 from .settings import Data
 
 NUMERIC = ("number", "integer", "boolean")
+SIGNS = r"(?:[A-Z]{0,2}[$]|[€£¥₹%]|EUR|USD|GBP|CHF|PLN|CZK|SEK|NOK|DKK|JPY|kr\.?|zł|Kč|Fr\.?)"
+# Minus, sign and digits in any order, or the digits of a negative number in brackets or before it
+AMOUNT = re.compile(
+    rf"(?P<open>\()?(?P<minus>[-+−]?)\s*(?:{SIGNS}\s*)?(?P<inner>[-+−]?)(?P<digits>[\d.,'’].*?|)"
+    rf"\s*(?:{SIGNS}\s*)?(?P<after>[-−]?)(?:\s*{SIGNS})?(?(open)\))"
+)
+SPACES = "\u00a0\u202f\u2009"  # each stands for a blank between thousands
 # What pandas takes for missing but "None", which is as often a class.
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "null", "NaN", "nan", "-nan"]
 MISSING += ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"]  # errors of Excel
@@ -150,3 +157,38 @@ def check_widths(path: Path, data: Data) -> None:
                     f"line {before + rows.line_num} has {len(row)} fields, the header {width};"
                     " put that line right"
                 )
+
+
+def bare(text: str) -> str:
+    """A number without signs of currency and percent, its minus in front; other text as it is."""
+    text = text.strip().translate(dict.fromkeys(map(ord, SPACES), " ") | {ord("’"): "'"})
+    parts = AMOUNT.fullmatch(text)
+    if not parts or not parts["digits"]:
+        return text
+    signs = [parts["minus"], parts["inner"], parts["after"], "-" if parts["open"] else ""]
+    minus = any(sign in ("-", "−") for sign in signs)
+    return ("-" if minus else "") + parts["digits"]
+
+
+def pattern_of(decimal: str, thousands: str) -> str:
+    """The regular expression of a bare number that is written with these marks."""
+    groups = rf"|[1-9]\d?\d?(?:{re.escape(thousands)}\d\d\d)+" if thousands else ""
+    decimals = re.escape(decimal)
+    return rf"[+-]?(?:(?:\d+{groups})(?:{decimals}\d*)?|{decimals}\d+)(?:[eE][+-]?\d+)?"
+
+
+def numbers(values: pd.Series, data: Data) -> pd.Series:
+    """float64, NaN where a value is no number that is written with the marks of the data.
+
+    Signs of currency and percent are left out; a number in brackets is negative.
+    """
+    if types.is_numeric_dtype(values):
+        return values.astype("float64").replace([np.inf, -np.inf], np.nan)
+    thousands = data.thousands or ""
+    text = values.astype("object").map(lambda it: bare(str(it)), na_action="ignore").astype("str")
+    known = text.str.fullmatch(pattern_of(data.decimal, thousands), na=False)
+    plain = text.str.replace(thousands, "", regex=False) if thousands else text
+    plain = plain.str.replace(data.decimal, ".", regex=False)
+    loose = text.where(~text.str.contains(thousands, regex=False, na=False)) if thousands else text
+    found = pd.to_numeric(plain.where(known, loose), errors="coerce").astype("float64")
+    return found.replace([np.inf, -np.inf], np.nan)

@@ -1,8 +1,10 @@
 """The study of a search: which parameters are tried next.  The only file that imports optuna."""
 
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
-from . import ProjectError
+from . import ProjectError, observers
 from .contract import Contract
 from .prediction import LOWER_IS_BETTER
 from .problem import build_model
@@ -10,6 +12,22 @@ from .sections import Space
 from .settings import Settings
 
 FEWEST_RANDOM = 3  # trials that only look around before the sampler draws on what it has seen
+
+
+class Here:  # pylint: disable=too-few-public-methods  # a place to work at does one thing
+    """How a function is put on many items: one after the other, in this process."""
+
+    at_once = 1  # trials of a search that are chosen before the first of them is scored
+
+    def each(self, function: Callable[..., Any], items: Iterable[Any], *more: Any) -> Iterator[Any]:
+        """What the function says of each item, in their order; `more` are further arguments."""
+        return (function(item, *more) for item in items)
+
+
+def mapped(settings: Any) -> Any:
+    """A context that holds something with the methods of `Here`: it, or what is registered."""
+    opened = observers("mapped")
+    return opened[0](settings) if opened else nullcontext(Here())
 
 
 def parameters(model: Any) -> dict[str, Any]:

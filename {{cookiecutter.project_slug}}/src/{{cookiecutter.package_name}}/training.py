@@ -9,12 +9,11 @@ from typing import Any
 
 import pandas as pd
 from sklearn.dummy import DummyClassifier, DummyRegressor
-from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
-from . import ProjectError, doors, observers
+from . import ProjectError, digest, doors, observers
 from .contract import Contract, read_contract
-from .prediction import METRICS, MODEL, Check, conform, digest, predict, save_model, score
+from .prediction import METRICS, MODEL, Check, conform, predict, save_model, score
 from .problem import build_model, read_data
 from .settings import Settings, load
 
@@ -28,8 +27,7 @@ class Trained:
     """A trained model and what is known about it.
 
     `train` and `holdout` hold the columns of the contract; `predictions` and `baseline` what the
-    model and one that ignores the features say of each row of `holdout`; the fit took `seconds`
-    and ended `at`, in seconds since 1970.
+    model and one without features say of `holdout`; the fit took `seconds`, until Unix time `at`.
     """
 
     settings: Settings
@@ -60,18 +58,8 @@ class Trained:
     @property
     def version(self) -> str:
         """A name for what was learned, and by which code: equal models have the same one."""
-        contract = self.contract.model_copy(update={"reviewed": True})  # says nothing of an answer
-        return digest((learned(self.model), contract))[:12]
-
-
-Observer = Callable[[Trained], None]
-
-
-def learned(model: Any) -> Any:
-    """What a model has learned, without the trials that a search within it remembers."""
-    if hasattr(model, "best_estimator_"):
-        return learned(model.best_estimator_)
-    return [learned(step) for _, step in model.steps] if isinstance(model, Pipeline) else model
+        contract = self.contract.model_dump(exclude={"reviewed"})  # says nothing of an answer
+        return digest((self.model, contract))[:12]
 
 
 def keys(frame: pd.DataFrame, contract: Contract, by_order: bool | None = None) -> pd.Series:
@@ -129,32 +117,20 @@ def learnable(
     Raises ProjectError where they are too few, break the contract, or cannot be learned from.
     """
     target = contract.target
-    if target in frame.columns:
-        frame = frame[frame[target].notna()]
-    if len(frame) < FEWEST_ROWS:
-        few = f"{len(frame)} rows have one; at least {FEWEST_ROWS} are needed"
-        raise ProjectError(f"{target}: {few}")
+    frame = frame[frame[target].notna()] if target in frame else frame
+    if (count := len(frame)) < FEWEST_ROWS:
+        raise ProjectError(f"{target}: {count} rows have one; at least {FEWEST_ROWS} are needed")
     names = contract.names("feature", "target", "time", "id", "group")
     rows = conform(frame, contract, names, checks)
     for name in contract.names("group"):  # without one, a row is a group of its own
         alone = "without a group, row " + rows.index.astype("str").to_series(rows.index)
         rows[name] = rows[name].astype("object").fillna(alone)
-    problem, known = settings.problem, METRICS[settings.problem]
-    if settings.metric not in known:
-        words = f"for {problem} there are {', '.join(known)}"
-        raise ProjectError(f"metric = {settings.metric!r}: {words}")
-    if problem == "regression" and not pd.api.types.is_numeric_dtype(rows[target]):
-        kind = contract.columns[target].kind
-        raise ProjectError(f"{target}: a {kind}, so problem must be 'classification' (config.toml)")
+    if settings.metric not in METRICS[settings.problem]:
+        known = f"for {settings.problem} there are {', '.join(METRICS[settings.problem])}"
+        raise ProjectError(f"metric = {settings.metric!r}: {known}")
+    if settings.problem == "regression" and not pd.api.types.is_numeric_dtype(rows[target]):
+        raise ProjectError(f"{target}: no number; set problem = 'classification' (config.toml)")
     return rows
-
-
-def various(answers: pd.Series) -> pd.Series:
-    """The answers, of which there must be two different ones, else ProjectError."""
-    if answers.nunique() < 2:
-        only = f"{answers.iloc[0]!r} in all {len(answers)} rows to train on"
-        raise ProjectError(f"{answers.name}: {only}; two different values are needed")
-    return answers
 
 
 def build_baseline(settings: Settings) -> Any:
@@ -164,11 +140,11 @@ def build_baseline(settings: Settings) -> Any:
 
 
 def fit(kept: pd.DataFrame, held: pd.DataFrame, contract: Contract, settings: Settings) -> Trained:
-    """A model and a baseline that have learned from the rows kept, and what they say of those held.
-
-    Raises ProjectError where the rows cannot be learned from.
-    """
-    inputs, answers = contract.inputs(), various(kept[contract.target])
+    """A model and a baseline of the rows kept, and what they say of those held, or ProjectError."""
+    inputs, answers = contract.inputs(), kept[contract.target]
+    if answers.nunique() < 2:
+        only = f"{answers.iloc[0]!r} in all {len(answers)} rows to train on"
+        raise ProjectError(f"{answers.name}: {only}; two different values are needed")
     dummy = build_baseline(settings).fit(kept[inputs], answers)
     with threadpool_limits(1 if len(kept) < MANY_ROWS else None):
         started = time.perf_counter()
@@ -182,16 +158,15 @@ def train(
     frame: pd.DataFrame,
     contract: Contract,
     settings: Settings,
-    told: Iterable[Observer] = (),
+    told: Iterable[Callable[[Trained], None]] = (),
     checks: Iterable[Check] = (),
 ) -> Trained:
     """Fit the model on one part of the rows, score it on the other, and tell the observers.
 
-    Rows without a target are left out.  Raises ProjectError where the rows break the contract, or
-    a further check, or cannot be learned from.
+    Rows without a target are left out.  ProjectError where the others cannot be learned from.
     """
-    kept, held = split(learnable(frame, contract, settings, checks), contract, settings)
-    trained = fit(kept, held, contract, settings)
+    parts = split(learnable(frame, contract, settings, checks), contract, settings)
+    trained = fit(*parts, contract, settings)
     for observer in told:
         observer(trained)
     return trained

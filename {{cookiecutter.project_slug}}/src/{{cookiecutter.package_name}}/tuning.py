@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Self
 
-from . import mapped, tracking
+from . import tracking
 from .contract import Contract
 from .prediction import LOWER_IS_BETTER
 from .settings import Settings
 from .split import Parts
-from .study import Study
+from .study import Study, mapped
 from .training import fit
 
 

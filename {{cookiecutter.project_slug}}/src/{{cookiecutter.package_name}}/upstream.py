@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from . import ProjectError
-from .casting import times
 from .flows.schedule import tell
+from .prediction import times
 from .promises import ACCEPTED, FOLDER, Promise, accept, accepted, promises, unaccepted
 from .reading import files, read_file
 from .settings import Data, Settings, load

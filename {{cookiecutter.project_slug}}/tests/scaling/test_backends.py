@@ -11,13 +11,14 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, mapped, tuning
+from {{ cookiecutter.package_name }} import ProjectError, tuning
 from {{ cookiecutter.package_name }}.contract import Contract
 from {{ cookiecutter.package_name }}.monitoring.staleness import backtest
 from {{ cookiecutter.package_name }}.scaling import backends, batch
 from {{ cookiecutter.package_name }}.scaling.alike import CODE, asked, differences, facts
 from {{ cookiecutter.package_name }}.sections import Tuning
 from {{ cookiecutter.package_name }}.settings import Settings
+from {{ cookiecutter.package_name }}.study import mapped
 from {{ cookiecutter.package_name }}.split import parts
 from {{ cookiecutter.package_name }}.training import Trained, learnable
 

@@ -8,8 +8,8 @@ import pytest
 from published import CLASSES, MOST
 from pydantic import ValidationError
 
-from {{ cookiecutter.package_name }}.casting import as_time
 from {{ cookiecutter.package_name }}.contract import Column, Contract
+from {{ cookiecutter.package_name }}.prediction import as_time
 from {{ cookiecutter.package_name }}.serving.schema import Row, Types, spell
 
 TARGET = Column(kind="boolean", role="target")

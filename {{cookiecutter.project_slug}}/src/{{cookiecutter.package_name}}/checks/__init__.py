@@ -17,7 +17,7 @@ import pandas as pd
 import tomlkit
 from pydantic import ValidationError
 
-from .. import ProjectError, replace
+from .. import ProjectError
 from ..contract import Contract, Section, read_contract
 from ..questions import Question
 from ..settings import Settings
@@ -91,8 +91,8 @@ def declared(name: str, module: ModuleType, contract: Contract) -> Declared:
     return settings
 
 
-def renew(_settings: Settings, _frame: pd.DataFrame) -> None:
-    """After `make contract`: take out what names columns that the new contract lacks."""
+def renew(_settings: Settings, _frame: pd.DataFrame) -> dict[Path, str]:
+    """The files after `make contract`: without what names columns that the new contract lacks."""
     contract, texts = read_contract(), {}
     for path in (Path(f"{name}.toml") for name in modules()):
         if path.exists():
@@ -102,7 +102,7 @@ def renew(_settings: Settings, _frame: pd.DataFrame) -> None:
                 keep_known(file, key, contract)
             if tomlkit.dumps(file) != before:
                 texts[path] = tomlkit.dumps(file)
-    replace(texts)
+    return texts
 
 
 def keep_known(file: Any, key: str, contract: Contract) -> None:

@@ -16,13 +16,14 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .. import ProjectError, mapped, write_whole
+from .. import ProjectError, write_whole
 from ..contract import Contract, read_contract
 from ..evaluation import intervals
 from ..figures import empty_figure
 from ..prediction import LOWER_IS_BETTER, predict, score
 from ..problem import read_data
 from ..settings import Settings, load
+from ..study import mapped
 from ..training import Trained, fit, learnable, split
 from . import reference
 

@@ -14,9 +14,10 @@ from contextvars import ContextVar
 from importlib import import_module
 from typing import Any
 
-from .. import Here, ProjectError
+from .. import ProjectError
 from ..improvement import Scale
 from ..settings import Settings
+from ..study import Here
 from .alike import asked, facts, itself
 
 AHEAD = 2  # items for each worker: one that is worked on, one that waits
