@@ -23,7 +23,9 @@ HEADER = """\
 What the data hold, column by column; training, prediction and checks read it.
 Made by `make contract DATA=file TARGET=column`.  Read it, correct it, then set reviewed = true.
 kind: number integer boolean category text time
-role: feature target id time group personal ignored"""
+role: feature target id time group personal ignored
+timezone: the clock of a time, such as Europe/Berlin; without it, times have no offset
+enforce: true refuses a row outside of range or categories; else it is answered and marked"""
 
 
 class Section(BaseModel):

@@ -8,7 +8,8 @@ import pandas as pd
 from pandas.api import types
 
 from . import ProjectError
-from .casting import ADDRESS, as_text, as_time, moment_format, numbers, time_format, zone_of
+from .casting import ADDRESS, TIMES, as_text, as_time, moment_format, numbers, time_format, times
+from .casting import zone_of
 from .contract import Column, Contract, Kind, Role
 from .settings import Data, Problem
 
@@ -55,7 +56,7 @@ def kind_of(unique: pd.Series, rows: int, data: Data) -> tuple[Kind, str | None]
 
 def kind_of_words(words: pd.Series, rows: int, coded: bool) -> tuple[Kind, str | None]:
     """The kind of words that are no numbers; codes such as 01067 are no times either."""
-    if len(words) and set(words.str.lower()) <= {"true", "false"}:
+    if len(words) and set(words.str.strip().str.lower()) <= {"true", "false"}:
         return "boolean", None
     if form := None if coded else time_format(words):
         return "time", form
@@ -140,14 +141,38 @@ def held_by(unique: pd.Series, column: Column, data: Data) -> tuple[dict[str, An
         whole = column.kind == "integer"
         return {"range": (int(low), int(high)) if whole else (low, high)}, f"{low:g} to {high:g}"
     if column.kind == "category":
-        words = sorted(as_text(unique).unique())
+        words, alike = words_of(as_text(unique), column.role)
         listed = words if len(words) <= LISTED else None
-        return {"categories": listed}, f"{len(words):,}: {', '.join(words[:4])}"
+        return {"categories": listed}, f"{len(words):,}: {', '.join(words[:4])}{alike}"
     if column.kind == "time":
         when = as_time(unique, column)
-        first = {"%d": "day first, ", "%m": "month first, "}.get((column.format or "")[:2], "")
-        return {}, f"{first}{when.min():%Y-%m-%d} to {when.max():%Y-%m-%d}"
+        order = order_of_days(unique, column.format or "")
+        return {}, f"{order}{when.min():%Y-%m-%d} to {when.max():%Y-%m-%d}"
     return {}, ""
+
+
+def words_of(texts: pd.Series, role: Role) -> tuple[list[str], str]:
+    """The different words, and a remark if classes of a target differ by case alone.
+
+    Those are one class, spelled as it first occurs, unless only one class would be left.
+    """
+    words = list(dict.fromkeys(texts))
+    classes = {word.casefold(): word for word in reversed(words)}
+    if role != "target" or not 1 < len(classes) < len(words):
+        return sorted(words), ""
+    others = ", ".join(word for word in words if word not in classes.values())
+    remark = f"; {others}: the same but for case (two classes?  List both in contract.toml)"
+    return sorted(classes.values()), remark
+
+
+def order_of_days(unique: pd.Series, form: str) -> str:
+    """What comes first, the day or the month; and the other format if that fits as well."""
+    first = {"%d": "day first", "%m": "month first"}.get(form[:2])
+    if not first:
+        return ""
+    other = form.translate(str.maketrans("dm", "md"))
+    fits = other in TIMES and times(unique, other).notna().all()
+    return f'{first} (if not: format = "{other}" in contract.toml), ' if fits else f"{first}, "
 
 
 def infer(

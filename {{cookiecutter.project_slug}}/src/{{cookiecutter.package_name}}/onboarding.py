@@ -14,10 +14,10 @@ from charset_normalizer import from_bytes
 from pandas.api import types
 
 from . import ProjectError, observers, replace
-from .casting import numbers, time_format
+from .casting import as_boolean, as_text, numbers, time_format
 from .contract import CONTRACT, Contract, written
 from .inference import infer
-from .reading import files, is_parquet, marks_of, read_table
+from .reading import doubtful_number, files, is_parquet, marks_of, read_table
 from .settings import CONFIG, Data, Problem, configured, load
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -64,14 +64,15 @@ def decodes(raw: bytes, encoding: str) -> bool:
 
 
 def separator_of(path: Path, encoding: str) -> str:
-    """The separator that gives most of the first rows the header's fields, and the most of them."""
+    """The separator that gives most of the first rows equally many fields, and the most of them."""
     with path.open(encoding=encoding, newline="") as file:
         head = list(islice(file, 200))
 
     def fit(separator: str) -> tuple[float, int]:
         rows = csv.reader(head, delimiter=separator, skipinitialspace=True)
-        header, *widths = [len(row) for row in rows if row] or [1]
-        return (widths.count(header) if header > 1 else 0), header
+        widths = [len(row) for row in rows if row] or [1]
+        usual = max(widths, key=widths.count)
+        return (widths.count(usual) if usual > 1 else 0), usual
 
     return max(SEPARATORS, key=fit)
 
@@ -104,6 +105,19 @@ def resolve(target: str, names: list[str]) -> str:
     raise ProjectError(f"TARGET {target!r}: no such column; there are: {', '.join(shown)}{more}")
 
 
+def check_names(names: list[str], path: str) -> None:
+    """Raise ProjectError if the first line of a CSV holds values and no names.
+
+    Numbers can be names, such as years, if they stand in order.
+    """
+    found = pd.to_numeric(pd.Series(names).str.replace(",", "."), errors="coerce").dropna()
+    falling = found.is_monotonic_decreasing and (found % 1 == 0).all()
+    if not (found.is_unique and (found.is_monotonic_increasing or falling)):
+        shown = ", ".join(names[:5])
+        way_out = "put a line above it that names each column"
+        raise ProjectError(f"{path}: line 1 holds values, no names ({shown}); {way_out}")
+
+
 def missing_of(columns: dict[str, pd.Series], data: Data, target: str) -> list[str]:
     """Words that stand for a missing value: '?', the few among numbers, the known among times."""
     words: set[str] = set()
@@ -122,14 +136,23 @@ def missing_of(columns: dict[str, pd.Series], data: Data, target: str) -> list[s
     return sorted(words - (classes - {"?"}))
 
 
-def interpreted(data: Data, frame: pd.DataFrame, target: str) -> tuple[Data, pd.DataFrame]:
-    """With the marks of numbers and the words for missing values, which are missing in the rows."""
+def interpreted(
+    data: Data, frame: pd.DataFrame, target: str, decimal: str | None = None
+) -> tuple[Data, pd.DataFrame]:
+    """With the marks of numbers and the words for missing values, which are missing in the rows.
+
+    If a number can be read with either mark, that is printed.
+    """
     texts = {
         str(name): values.dropna().drop_duplicates()
         for name, values in frame.items()
         if types.is_string_dtype(values)
     }
-    data = data.model_copy(update=marks_of(list(texts.values()), data.separator))
+    columns = list(texts.values())
+    data = data.model_copy(update=marks_of(columns, data.separator, decimal))
+    if (number := doubtful_number(columns, data)) and not decimal:
+        other = "." if data.decimal == "," else ","
+        print(f"{number}: {data.decimal!r} is read as its decimal mark; if not, add DECIMAL={other}")
     data = data.model_copy(update={"missing": missing_of(texts, data, target)})
     holes = {name: frame[name].mask(frame[name].isin(data.missing)) for name in texts}
     return data, frame.assign(**holes) if data.missing else frame
@@ -151,7 +174,7 @@ def summary(frame: pd.DataFrame, contract: Contract, remarks: dict[str, str]) ->
         lost = f"{frame[name].isna().mean():.1%} missing" if column.nullable else ""
         held = " ".join(remarks[name].split())
         shown = " ".join(name.split())[:width]
-        line = f"  {shown:{width}} {column.kind:9} {column.role:8} {lost:14} {held[:70]}"
+        line = f"  {shown:{width}} {column.kind:9} {column.role:8} {lost:14} {held[:120]}"
         lines.append(line.rstrip())
     if (more := len(contract.columns) - SHOWN) > 0:
         lines.append(f"  ... and {more:,} more columns: see {CONTRACT}")
@@ -179,14 +202,19 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--target", required=True, help="the column to predict")
     parser.add_argument("--problem", choices=get_args(Problem), help="if inferred wrong")
     parser.add_argument("--encoding", help="of a CSV, if found wrong")
+    parser.add_argument("--decimal", choices=(".", ","), help="mark of decimals, if found wrong")
     options = parser.parse_args(arguments)
     if not (options.data and options.target):
         raise ProjectError("DATA and TARGET are needed: make contract DATA=file TARGET=column")
     data, frame = look(options.data, options.encoding)
+    if not is_parquet(files(data.path)[0]):
+        check_names(list(frame.columns), data.path)
     target = resolve(options.target, list(frame.columns))
-    data, frame = interpreted(data, frame, target)
+    data, frame = interpreted(data, frame, target, options.decimal)
     contract, problem, remarks = infer(frame, data, target, options.problem)
-    config = configured(data, target, problem, frame[target].nunique())
+    column = contract.columns[target]
+    answers = (as_boolean if column.kind == "boolean" else as_text)(frame[target], column)
+    config = configured(data, target, problem, answers.nunique())
     replace({CONFIG: config, CONTRACT: written(contract)})
     for observer in observers("contracted"):
         observer(load(), frame)

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,10 @@ MARKS = [  # of the decimals and of the thousands, the plainest first
     (".", " "),
     (",", "'"),
 ]
+
+DOUBTFUL = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
+RAGGED = "put that line right"
+TITLE = "line 1 has to name every column: delete a title above it, or name an index column"
 
 
 def read_table(pattern: str, data: Data, contract: Contract | None = None) -> pd.DataFrame:
@@ -145,39 +149,74 @@ def read_csv(path: Path, data: Data, text: Any, size: int | None) -> Iterator[pd
             iterator=True,
             chunksize=size,
         )
-        for frame in reader if size else [reader.read()]:
+        for frame in up_to_last_value(reader if size else [reader.read()]):
             yield frame.rename(columns=lambda name: normalize("NFC", name.strip()))
 
 
+def up_to_last_value(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Yield these rows without the blank ones at their end, as spreadsheets write them."""
+    blank = pd.DataFrame()
+    for frame in frames:
+        rows = pd.concat([blank, frame]) if len(blank) else frame
+        end = np.flatnonzero(rows.notna().any(axis=1)).max(initial=-1) + 1
+        blank = rows[end:]
+        yield rows[:end]
+
+
 def check_widths(path: Path, data: Data) -> None:
-    """Raises ValueError that names the first line with more or fewer fields than the header."""
+    """Raise ValueError that names the first line with more or fewer fields than the header.
+
+    Also if a title stands where the names of the columns have to be.
+    """
     with path.open(encoding=data.encoding, newline="") as file:
         rows = csv.reader(file, delimiter=data.separator, skipinitialspace=True)
-        width = len(next(rows, []))
-        for row in rows:
-            if row and len(row) != width and (len(row) < width or any(row[width:])):
-                before = getattr(path, "before", 0)  # lines, of a part of a file
-                raise ValueError(
-                    f"line {before + rows.line_num} has {len(row)} fields, the header {width};"
-                    " put that line right"
-                )
+        header = next(filter(any, rows), [])
+        width, way_out = len(header), TITLE
+        titled = width > 1 and any(header[:1]) and not any(header[1:])
+        for row in filter(None, rows):
+            ragged = len(row) != width and (len(row) < width or any(row[width:]))
+            if ragged or (titled and sum(map(bool, row)) > 1):
+                line = getattr(path, "before", 0) + rows.line_num  # of a part of a file
+                names = 1 if titled else width
+                way_out = way_out if titled or len(row) > width else RAGGED
+                raise ValueError(f"line {line} has {len(row)} fields, the header {names}; {way_out}")
+            titled, way_out = False, RAGGED
 
 
-def marks_of(columns: list[pd.Series], separator: str) -> dict[str, str | None]:
+def fit_of(marks: tuple[str, str], samples: list[list[str]]) -> int:
+    """How many columns are numbers, as these samples of them say, if written with these marks."""
+    number = re.compile(pattern_of(*marks)).fullmatch
+    hits = [(sum(map(bool, map(number, values))), len(values)) for values in samples]
+    return sum(hit >= 0.8 * total > 0 for hit, total in hits)
+
+
+def samples_of(columns: list[pd.Series]) -> list[list[str]]:
+    """Some bare values of each of these columns, but not of addresses."""
+    others = [unique for unique in columns if not unique.str.fullmatch(ADDRESS).all()]
+    return [[bare(value) for value in sample(unique)] for unique in others]
+
+
+def doubtful_number(columns: list[pd.Series], data: Data) -> str | None:
+    """Return a number such as 1.234 if no column tells whether its mark is that of decimals."""
+    samples, other = samples_of(columns), {".": (",", "."), ",": (".", ",")}[data.decimal]
+    if fit_of(other, samples) < fit_of((data.decimal, data.thousands or ""), samples):
+        return None
+    found = (value for values in samples for value in values if DOUBTFUL.fullmatch(value))
+    return next(found, None)
+
+
+def marks_of(
+    columns: list[pd.Series], separator: str, asked: str | None = None
+) -> dict[str, str | None]:
     """`decimal` and `thousands` mark under which most of these columns are numbers.
 
-    A column whose values look the same under several marks, or under none, does not decide.
+    A column whose values look the same under several marks, or under none, does not decide.  A
+    decimal mark that is `asked` for is taken.
     """
-    others = [unique for unique in columns if not unique.str.fullmatch(ADDRESS).all()]
-    samples = [[bare(value) for value in sample(unique)] for unique in others]
-
-    def fit(marks: tuple[str, str]) -> int:
-        number = re.compile(pattern_of(*marks)).fullmatch
-        hits = [(sum(map(bool, map(number, values))), len(values)) for values in samples]
-        return sum(hit >= 0.8 * total > 0 for hit, total in hits)
-
+    samples = samples_of(columns)
     order = [MARKS[0], MARKS[2], MARKS[3], *MARKS] if separator != "," else MARKS
-    decimal, thousands = max(order, key=fit)
+    wanted = [marks for marks in order if asked in (None, marks[0])]
+    decimal, thousands = max(wanted, key=lambda marks: fit_of(marks, samples))
     group = re.compile(rf"[^{decimal}]*\d[{thousands or ','}]\d\d\d.*").fullmatch
     number = re.compile(pattern_of(decimal, thousands)).fullmatch
     grouped = any(group(value) and number(value) for values in samples for value in values)
