@@ -152,7 +152,9 @@ def interpreted(
     data = data.model_copy(update=marks_of(columns, data.separator, decimal))
     if (number := doubtful_number(columns, data)) and not decimal:
         other = "." if data.decimal == "," else ","
-        print(f"{number}: {data.decimal!r} is read as its decimal mark; if not, add DECIMAL={other}")
+        print(
+            f"{number}: {data.decimal!r} is read as its decimal mark; if not, add DECIMAL={other}"
+        )
     data = data.model_copy(update={"missing": missing_of(texts, data, target)})
     holes = {name: frame[name].mask(frame[name].isin(data.missing)) for name in texts}
     return data, frame.assign(**holes) if data.missing else frame

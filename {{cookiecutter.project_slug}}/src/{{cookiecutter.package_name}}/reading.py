@@ -179,7 +179,9 @@ def check_widths(path: Path, data: Data) -> None:
                 line = getattr(path, "before", 0) + rows.line_num  # of a part of a file
                 names = 1 if titled else width
                 way_out = way_out if titled or len(row) > width else RAGGED
-                raise ValueError(f"line {line} has {len(row)} fields, the header {names}; {way_out}")
+                raise ValueError(
+                    f"line {line} has {len(row)} fields, the header {names}; {way_out}"
+                )
             titled, way_out = False, RAGGED
 
 

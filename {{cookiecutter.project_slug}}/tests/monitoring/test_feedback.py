@@ -152,15 +152,16 @@ def test_rows_are_written_as_the_data_are(tmp_path: Path, settings: Settings, ki
         read_again(to, found.assign(ziel="ja"), data, KINDS)
 
 
-@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
 @pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
 def test_times_of_parquet_are_written_as_the_data_have_them(
     tmp_path: Path, settings: Settings, unit: str, zone: str | None
 ) -> None:
     """In their unit and with their zone; each is the same time when it is read again."""
     like, to = tmp_path / "mine.parquet", tmp_path / "new.parquet"
-    kind, hours = pa.timestamp(unit, zone), pd.date_range("2024-03-30 22:00", periods=5, freq="h")
-    times = pa.array(hours.tz_localize(zone), kind)
+    kind = pa.timestamp(unit, zone)
+    hours = pd.date_range("2024-03-30 22:00", periods=5, freq="h", tz="UTC")
+    times = pa.array(hours.tz_convert(zone), kind)
     pq.write_table(pa.table({"an": times, "ziel": ["ja"] * 5}), like)
     column = Column(kind="time", role="time", timezone=zone)
     contract = Contract(columns={"an": column, "ziel": Column(kind="category", role="target")})

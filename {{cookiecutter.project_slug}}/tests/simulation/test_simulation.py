@@ -139,10 +139,10 @@ def test_what_feedback_refuses_is_said(
 
     scenario = replace(SCENARIOS["concept_drift"], causes=())
     with monkeypatch.context() as patch, Clock() as clock:
-        patch.setattr(days.feedback, "feed", refuse)
+        patch.setattr(f"{days.__name__}.feedback.feed", refuse)
         patch.setattr(days, "Outcomes", lambda _: nullcontext())
-        patch.setattr(days.drift, "compare", lambda *_: None)
-        patch.setattr(days.quality, "look", lambda *_: None)
+        patch.setattr(f"{days.__name__}.drift.compare", lambda *_: None)
+        patch.setattr(f"{days.__name__}.quality.look", lambda *_: None)
         lived = days.Days(scenario, world, cast(Service, None), clock)
         lived.look(8)
     assert lived.refused == [(8.9, "when: are not read as they were logged")]
