@@ -112,7 +112,7 @@ BASE: Table = {"x": [7 * n % 60 + 0.5 for n in range(60)], "y": repeated("no", "
         ("utf-8", ",", ".", ",", "$1,{n:03}.25"),
         ("cp1252", ";", ",", ".", "1.{n:03},25"),
         ("utf-8", ";", ",", ".", "1.{n:03},25 €"),
-        ("utf-8", ";", ",", "\u202f", "1\u202f{n:03},25"),
+        ("utf-8", ";", ",", " ", "1\u202f{n:03},25"),
         ("utf-8", ";", ".", "'", "1'{n:03}.25"),
         ("utf-8-sig", "\t", ",", None, "{n},25"),
         ("utf-16", "\t", ".", None, "{n}.25"),
@@ -347,7 +347,7 @@ def test_rows_of_one_group_cannot_be_split(
     done = ask("train")
     assert (done.returncode, done.stderr) == (
         1,
-        "Error: g: one group in all 60 rows; two are needed\n",
+        "Error: g: the same in all 60 rows; two different are needed\n",
     )
 
 
@@ -438,6 +438,30 @@ REFUSED: dict[str, tuple[bytes | None, str, list[str], str]] = {
         "y",
         [],
         "own.csv: cannot be read (encoding utf-8, separator ','): No columns to parse from file",
+    ),
+    "a title": (
+        b"Sales of 2024\n\nx;y\n1;2\n3;4\n",
+        "y",
+        [],
+        "own.csv: cannot be read (encoding utf-8, separator ';'): line 3 has 2 fields, the header 1; line 1 has to name every column: delete a title above it, or name an index column",
+    ),
+    "a title of a spreadsheet": (
+        b"Sales of 2024,,\na,x,y\n1,2,3\n",
+        "y",
+        [],
+        "own.csv: cannot be read (encoding utf-8, separator ','): line 2 has 3 fields, the header 1; line 1 has to name every column: delete a title above it, or name an index column",
+    ),
+    "an index without a name": (
+        b"x,y\n0,1,2\n1,3,4\n",
+        "y",
+        [],
+        "own.csv: cannot be read (encoding utf-8, separator ','): line 2 has 3 fields, the header 2; line 1 has to name every column: delete a title above it, or name an index column",
+    ),
+    "no header": (
+        b"5.1,3.5,1.4,0.2,setosa\n4.9,3.0,1.4,0.2,virginica\n",
+        "setosa",
+        [],
+        "own.csv: line 1 holds values, no names (5.1, 3.5, 1.4, 0.2, setosa); put a line above it that names each column",
     ),
     "header only": (
         b"x,y\n",
@@ -609,7 +633,7 @@ def test_comments_and_choices_in_the_settings_survive(
     [
         ("z\n1\n", "x: column is missing; there are z"),
         ("x\n1,5\n", "line 2 has 2 fields, the header 1"),
-        ("x\n1.5\nviel\n", "x: 1 of 2 rows hold no number: 'viel' (rows 2)"),
+        ("x\nmehr\nviel\n", "x: 2 of 2 rows hold no number: 'mehr' (rows 1, 2)"),
     ],
 )
 def test_rows_that_cannot_be_predicted_are_named(
@@ -689,3 +713,118 @@ def test_first_days_of_months_are_read_month_first(
     days = [f"{n % 12 + 1}/1/{2015 + n // 12}" for n in COUNT]
     (here / "own.csv").write_text(text({"month": days} | BASE))
     assert contract("own.csv", "y")["month"]["format"] == "%m/%d/%Y"
+
+
+def test_an_index_column_without_a_name_is_an_id(here: Path, contract: Callable[..., Any]) -> None:
+    """As pandas writes it in front of the others."""
+    rows = text({"": [n + 7 for n in COUNT]} | BASE)
+    (here / "own.csv").write_text(rows)
+    columns = contract("own.csv", "y")
+    assert [column["role"] for column in columns.values()] == ["id", "feature", "target"]
+
+
+def test_years_can_be_names(here: Path, contract: Callable[..., Any]) -> None:
+    """Numbers in order are names of columns."""
+    years = {year: BASE["x"] for year in ("2019", "2020", "2021")}
+    (here / "own.csv").write_text(text(years | BASE))
+    assert list(contract("own.csv", "y")) == ["2019", "2020", "2021", "x", "y"]
+
+
+def test_a_class_is_one_whatever_its_case_and_blanks(
+    here: Path, ask: Callable[..., Any], predicted: Callable[[], list[str]]
+) -> None:
+    """`Yes`, `yes ` and `YES` are one class, which is said; the metric is that of two classes."""
+    labels = repeated("Yes", "no", "yes ", " NO", "YES", "No")
+    (here / "own.csv").write_text(text({"x": AMOUNTS, "y": labels}))
+    done = ask("contract", "--data", "own.csv", "--target", "y")
+    target = tomllib.loads((here / "contract.toml").read_text())["columns"]["y"]
+    assert target == {"kind": "category", "role": "target", "categories": ["Yes", "no"]}
+    assert "yes, NO, YES, No: the same but for case" in done.stdout
+    assert config(here)["metric"] == "roc_auc"
+    assert set(predicted()) == {"Yes", "no"}
+
+
+def test_classes_that_differ_by_case_can_be_kept(
+    here: Path, contract: Callable[..., Any], predicted: Callable[[], list[str]]
+) -> None:
+    """If only case tells two classes apart, or a person lists both, they are two."""
+    (here / "own.csv").write_text(text({"x": AMOUNTS, "y": repeated("m", "M")}))
+    assert contract("own.csv", "y")["y"]["categories"] == ["M", "m"]
+    assert set(predicted()) == {"M", "m"}
+
+
+@pytest.mark.parametrize("end", [",,\n" * 3, "\n\n", " , ,\n,,\n\n"])
+def test_blank_rows_at_the_end_are_no_rows(
+    here: Path, contract: Callable[..., Any], predicted: Callable[[], list[str]], end: str
+) -> None:
+    """No column is nullable because of them, and they get no prediction."""
+    (here / "own.csv").write_text(text({"n": AMOUNTS} | BASE) + end)
+    columns = contract("own.csv", "y")
+    assert not any("nullable" in column for column in columns.values())
+    assert len(predicted()) == 60
+
+
+GAPS: dict[str, dict[str, list[Any]]] = {
+    "id": {"order_id": ["", *(f"A{n}" for n in COUNT[1:-1]), ""]},
+    "time": {"day": repeated("", *(f"2024-01-{n:02}" for n in range(1, 31)))},
+    "group": {"patient_id": repeated("", *(f"P{n}" for n in range(30)))},
+    "target": {"y": repeated("no", "yes", "")},
+}
+
+
+@pytest.mark.parametrize("role", GAPS)
+def test_a_column_with_gaps_can_have_any_role(
+    here: Path, contract: Callable[..., Any], predicted: Callable[[], list[str]], role: str
+) -> None:
+    """Rows without an id, a time, a group or a target are read, and get a prediction."""
+    (here / "own.csv").write_text(text(BASE | GAPS[role]))
+    name = next(iter(GAPS[role]))
+    column = contract("own.csv", "y")[name]
+    assert (column["role"], column["nullable"]) == (role, True)
+    found = predicted()
+    assert len(found) == 60 and set(found) <= {"no", "yes"}
+
+
+@pytest.mark.parametrize(
+    "days, remark",
+    [
+        (
+            ["01/02/2024", "03/01/2024"],
+            'month first (if not: format = "%d/%m/%Y" in contract.toml)',
+        ),
+        (["02/01/2024", "01/03/2024"], 'day first (if not: format = "%m/%d/%Y" in contract.toml)'),
+        (["01/13/2024", "01/02/2024"], "month first, 2024-01-02 to 2024-01-13"),
+        (["13/01/2024", "01/02/2024"], "day first, 2024-01-13 to 2024-02-01"),
+    ],
+)
+def test_it_is_said_whether_the_day_or_the_month_comes_first(
+    here: Path, ask: Callable[..., Any], days: list[str], remark: str
+) -> None:
+    """With the other format, if that fits as well."""
+    (here / "own.csv").write_text(text({"day": repeated(*days)} | BASE))
+    assert remark in ask("contract", "--data", "own.csv", "--target", "y").stdout
+
+
+@pytest.mark.parametrize(
+    "values, words, said, ends",
+    [
+        (["1.234", "2.500"], [], "1.234: '.' is read as its decimal mark", [1.234, 2.5]),
+        (["1.234", "2.500"], ["--decimal", ","], "", [1234, 2500]),
+        (["1.234", "2.5"], [], "", [1.234, 2.5]),
+        (["1.234,5", "2.500"], [], "", [1234.5, 2500.0]),
+    ],
+)
+def test_a_mark_that_can_be_read_in_two_ways_is_said(
+    here: Path,
+    ask: Callable[..., Any],
+    values: list[str],
+    words: list[str],
+    said: str,
+    ends: list[float],
+) -> None:
+    """With the option that reads it in the other way."""
+    (here / "own.csv").write_text(text({"amount": repeated(*values), "y": BASE["y"]}, ";"))
+    done = ask("contract", "--data", "own.csv", "--target", "y", *words)
+    assert (said in done.stdout, "DECIMAL=" in done.stdout) == (True, bool(said))
+    columns = tomllib.loads((here / "contract.toml").read_text())["columns"]
+    assert columns["amount"]["range"] == ends

@@ -21,7 +21,13 @@ from pandas.api import types
 
 from {{ cookiecutter.package_name }} import ProjectError, observers, run, write_synced
 from {{ cookiecutter.package_name }}.contract import CONTRACT, EPOCHS, ISO, Column, Contract, Kind, Role
-from {{ cookiecutter.package_name }}.prediction import as_text, as_time, has_offset, times
+from {{ cookiecutter.package_name }}.prediction import (
+    as_boolean,
+    as_text,
+    as_time,
+    has_offset,
+    times,
+)
 from {{ cookiecutter.package_name }}.reading import SPACES, bare, files, is_parquet, numbers, pattern_of, read_table
 from {{ cookiecutter.package_name }}.settings import CONFIG, Data, Problem, load
 
@@ -29,7 +35,9 @@ HEADER = """\
 What the data hold, column by column; training, prediction and checks read it.
 Made by `make contract DATA=file TARGET=column`.  Read it, correct it, then set reviewed = true.
 kind: number integer boolean category text time
-role: feature target id time group personal ignored"""
+role: feature target id time group personal ignored
+timezone: the clock of a time, such as Europe/Berlin; without it, times have no offset
+enforce: true refuses a row outside of range or categories; else it is answered and marked"""
 SEPARATORS = (",", ";", "\t", "|")
 BYTE_ORDER = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 SHOWN = 50
@@ -74,6 +82,7 @@ COUNTED = re.compile(
     rf"(?i:(?:^|[\W_])(?:key|index|idx|ref|n°|nº|{NUMBER})\.?$|(?:number|nummer|[a-zäöü]nr\.?)$)"
     r"|[a-z](?:Key|No|Num)$"
 )
+DOUBTFUL = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
 CODE = r"0\d+|\d{16,}|\+\d{7,}"  # zip codes, what is too long for a float, phone numbers
 LISTED = 200
 CLASSES = 100
@@ -116,14 +125,15 @@ def decodes(raw: bytes, encoding: str) -> bool:
 
 
 def separator_of(path: Path, encoding: str) -> str:
-    """The separator that gives most of the first rows the header's fields, and the most of them."""
+    """The separator that gives most of the first rows equally many fields, and the most of them."""
     with path.open(encoding=encoding, newline="") as file:
         head = list(islice(file, 200))
 
     def fit(separator: str) -> tuple[float, int]:
         rows = csv.reader(head, delimiter=separator, skipinitialspace=True)
-        header, *widths = [len(row) for row in rows if row] or [1]
-        return (widths.count(header) if header > 1 else 0), header
+        widths = [len(row) for row in rows if row] or [1]
+        usual = max(widths, key=widths.count)
+        return (widths.count(usual) if usual > 1 else 0), usual
 
     return max(SEPARATORS, key=fit)
 
@@ -156,6 +166,19 @@ def resolve(target: str, names: list[str]) -> str:
     raise ProjectError(f"TARGET {target!r}: no such column; there are: {', '.join(shown)}{more}")
 
 
+def check_names(names: list[str], path: str) -> None:
+    """Raise ProjectError if the first line of a CSV holds values and no names.
+
+    Numbers can be names, such as years, if they stand in order.
+    """
+    found = pd.to_numeric(pd.Series(names).str.replace(",", "."), errors="coerce").dropna()
+    falling = found.is_monotonic_decreasing and (found % 1 == 0).all()
+    if not (found.is_unique and (found.is_monotonic_increasing or falling)):
+        shown = ", ".join(names[:5])
+        way_out = "put a line above it that names each column"
+        raise ProjectError(f"{path}: line 1 holds values, no names ({shown}); {way_out}")
+
+
 def missing_of(columns: dict[str, pd.Series], data: Data, target: str) -> list[str]:
     """Words that stand for a missing value: '?', the few among numbers, the known among times."""
     words: set[str] = set()
@@ -174,14 +197,25 @@ def missing_of(columns: dict[str, pd.Series], data: Data, target: str) -> list[s
     return sorted(words - (classes - {"?"}))
 
 
-def interpreted(data: Data, frame: pd.DataFrame, target: str) -> tuple[Data, pd.DataFrame]:
-    """With the marks of numbers and the words for missing values, which are missing in the rows."""
+def interpreted(
+    data: Data, frame: pd.DataFrame, target: str, decimal: str | None = None
+) -> tuple[Data, pd.DataFrame]:
+    """With the marks of numbers and the words for missing values, which are missing in the rows.
+
+    If a number can be read with either mark, that is printed.
+    """
     texts = {
         str(name): values.dropna().drop_duplicates()
         for name, values in frame.items()
         if types.is_string_dtype(values)
     }
-    data = data.model_copy(update=marks_of(list(texts.values()), data.separator))
+    columns = list(texts.values())
+    data = data.model_copy(update=marks_of(columns, data.separator, decimal))
+    if (number := doubtful_number(columns, data)) and not decimal:
+        other = "." if data.decimal == "," else ","
+        print(
+            f"{number}: {data.decimal!r} is read as its decimal mark; if not, add DECIMAL={other}"
+        )
     data = data.model_copy(update={"missing": missing_of(texts, data, target)})
     holes = {name: frame[name].mask(frame[name].isin(data.missing)) for name in texts}
     return data, frame.assign(**holes) if data.missing else frame
@@ -203,7 +237,7 @@ def summary(frame: pd.DataFrame, contract: Contract, remarks: dict[str, str]) ->
         lost = f"{frame[name].isna().mean():.1%} missing" if column.nullable else ""
         held = " ".join(remarks[name].split())
         shown = " ".join(name.split())[:width]
-        line = f"  {shown:{width}} {column.kind:9} {column.role:8} {lost:14} {held[:70]}"
+        line = f"  {shown:{width}} {column.kind:9} {column.role:8} {lost:14} {held[:120]}"
         lines.append(line.rstrip())
     if (more := len(contract.columns) - SHOWN) > 0:
         lines.append(f"  ... and {more:,} more columns: see {CONTRACT}")
@@ -224,21 +258,40 @@ def told(contract: Contract, problem: Problem, answers: pd.Series, asked: str | 
     return f"{text}\nAre its whole numbers {held}?  Then add PROBLEM={other}."
 
 
-def marks_of(columns: list[pd.Series], separator: str) -> dict[str, str | None]:
+def fit_of(marks: tuple[str, str], samples: list[list[str]]) -> int:
+    """How many columns are numbers, as these samples of them say, if written with these marks."""
+    number = re.compile(pattern_of(*marks)).fullmatch
+    hits = [(sum(map(bool, map(number, values))), len(values)) for values in samples]
+    return sum(hit >= 0.8 * total > 0 for hit, total in hits)
+
+
+def samples_of(columns: list[pd.Series]) -> list[list[str]]:
+    """Some bare values of each of these columns, but not of addresses."""
+    others = [unique for unique in columns if not unique.str.fullmatch(ADDRESS).all()]
+    return [[bare(value) for value in sample(unique)] for unique in others]
+
+
+def doubtful_number(columns: list[pd.Series], data: Data) -> str | None:
+    """Return a number such as 1.234 if no column tells whether its mark is that of decimals."""
+    samples, other = samples_of(columns), {".": (",", "."), ",": (".", ",")}[data.decimal]
+    if fit_of(other, samples) < fit_of((data.decimal, data.thousands or ""), samples):
+        return None
+    found = (value for values in samples for value in values if DOUBTFUL.fullmatch(value))
+    return next(found, None)
+
+
+def marks_of(
+    columns: list[pd.Series], separator: str, asked: str | None = None
+) -> dict[str, str | None]:
     """`decimal` and `thousands` mark under which most of these columns are numbers.
 
-    A column whose values look the same under several marks, or under none, does not decide.
+    A column whose values look the same under several marks, or under none, does not decide.  A
+    decimal mark that is `asked` for is taken.
     """
-    others = [unique for unique in columns if not unique.str.fullmatch(ADDRESS).all()]
-    samples = [[bare(value) for value in sample(unique)] for unique in others]
-
-    def fit(marks: tuple[str, str]) -> int:
-        number = re.compile(pattern_of(*marks)).fullmatch
-        hits = [(sum(map(bool, map(number, values))), len(values)) for values in samples]
-        return sum(hit >= 0.8 * total > 0 for hit, total in hits)
-
+    samples = samples_of(columns)
     order = [MARKS[0], MARKS[2], MARKS[3], *MARKS] if separator != "," else MARKS
-    decimal, thousands = max(order, key=fit)
+    wanted = [marks for marks in order if asked in (None, marks[0])]
+    decimal, thousands = max(wanted, key=lambda marks: fit_of(marks, samples))
     group = re.compile(rf"[^{decimal}]*\d[{thousands or ','}]\d\d\d.*").fullmatch
     number = re.compile(pattern_of(decimal, thousands)).fullmatch
     grouped = any(group(value) and number(value) for values in samples for value in values)
@@ -304,7 +357,7 @@ def kind_of(unique: pd.Series, rows: int, data: Data) -> tuple[Kind, str | None]
 
 def kind_of_words(words: pd.Series, rows: int, coded: bool) -> tuple[Kind, str | None]:
     """The kind of words that are no numbers; codes such as 01067 are no times either."""
-    if len(words) and set(words.str.lower()) <= {"true", "false"}:
+    if len(words) and set(words.str.strip().str.lower()) <= {"true", "false"}:
         return "boolean", None
     if form := None if coded else time_format(words):
         return "time", form
@@ -389,14 +442,38 @@ def held_by(unique: pd.Series, column: Column, data: Data) -> tuple[dict[str, An
         whole = column.kind == "integer"
         return {"range": (int(low), int(high)) if whole else (low, high)}, f"{low:g} to {high:g}"
     if column.kind == "category":
-        words = sorted(as_text(unique).unique())
+        words, alike = words_of(as_text(unique), column.role)
         listed = words if len(words) <= LISTED else None
-        return {"categories": listed}, f"{len(words):,}: {', '.join(words[:4])}"
+        return {"categories": listed}, f"{len(words):,}: {', '.join(words[:4])}{alike}"
     if column.kind == "time":
         when = as_time(unique, column)
-        first = {"%d": "day first, ", "%m": "month first, "}.get((column.format or "")[:2], "")
-        return {}, f"{first}{when.min():%Y-%m-%d} to {when.max():%Y-%m-%d}"
+        order = order_of_days(unique, column.format or "")
+        return {}, f"{order}{when.min():%Y-%m-%d} to {when.max():%Y-%m-%d}"
     return {}, ""
+
+
+def words_of(texts: pd.Series, role: Role) -> tuple[list[str], str]:
+    """The different words, and a remark if classes of a target differ by case alone.
+
+    Those are one class, spelled as it first occurs, unless only one class would be left.
+    """
+    words = list(dict.fromkeys(texts))
+    classes = {word.casefold(): word for word in reversed(words)}
+    if role != "target" or not 1 < len(classes) < len(words):
+        return sorted(words), ""
+    others = ", ".join(word for word in words if word not in classes.values())
+    remark = f"; {others}: the same but for case (two classes?  List both in contract.toml)"
+    return sorted(classes.values()), remark
+
+
+def order_of_days(unique: pd.Series, form: str) -> str:
+    """What comes first, the day or the month; and the other format if that fits as well."""
+    first = {"%d": "day first", "%m": "month first"}.get(form[:2])
+    if not first:
+        return ""
+    other = form.translate(str.maketrans("dm", "md"))
+    fits = other in TIMES and times(unique, other).notna().all()
+    return f'{first} (if not: format = "{other}" in contract.toml), ' if fits else f"{first}, "
 
 
 def infer(
@@ -526,14 +603,19 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--target", required=True, help="the column to predict")
     parser.add_argument("--problem", choices=get_args(Problem), help="if inferred wrong")
     parser.add_argument("--encoding", help="of a CSV, if found wrong")
+    parser.add_argument("--decimal", choices=(".", ","), help="mark of decimals, if found wrong")
     options = parser.parse_args(arguments)
     if not (options.data and options.target):
         raise ProjectError("DATA and TARGET are needed: make contract DATA=file TARGET=column")
     data, frame = look(options.data, options.encoding)
+    if not is_parquet(files(data.path)[0]):
+        check_names(list(frame.columns), data.path)
     target = resolve(options.target, list(frame.columns))
-    data, frame = interpreted(data, frame, target)
+    data, frame = interpreted(data, frame, target, options.decimal)
     contract, problem, remarks = infer(frame, data, target, options.problem)
-    config = configured(data, target, problem, frame[target].nunique())
+    column = contract.columns[target]
+    answers = (as_boolean if column.kind == "boolean" else as_text)(frame[target], column)
+    config = configured(data, target, problem, answers.nunique())
     replace({CONFIG: config, CONTRACT: written(contract)})
     for observer in observers("contracted"):
         replace(observer(load(), frame) or {})

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from glob import glob
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ SPACES = "\u00a0\u202f\u2009"  # each stands for a blank between thousands
 # What pandas takes for missing but "None", which is as often a class.
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "null", "NaN", "nan", "-nan"]
 MISSING += ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"]  # errors of Excel
+
+RAGGED = "put that line right"
+TITLE = "line 1 has to name every column: delete a title above it, or name an index column"
 
 
 def read_table(pattern: str, data: Data, contract: Contract | None = None) -> pd.DataFrame:
@@ -141,22 +144,40 @@ def read_csv(path: Path, data: Data, text: Any, size: int | None) -> Iterator[pd
             iterator=True,
             chunksize=size,
         )
-        for frame in reader if size else [reader.read()]:
+        for frame in up_to_last_value(reader if size else [reader.read()]):
             yield frame.rename(columns=lambda name: normalize("NFC", name.strip()))
 
 
+def up_to_last_value(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Yield these rows without the blank ones at their end, as spreadsheets write them."""
+    blank = pd.DataFrame()
+    for frame in frames:
+        rows = pd.concat([blank, frame]) if len(blank) else frame
+        end = np.flatnonzero(rows.notna().any(axis=1)).max(initial=-1) + 1
+        blank = rows[end:]
+        yield rows[:end]
+
+
 def check_widths(path: Path, data: Data) -> None:
-    """Raises ValueError that names the first line with more or fewer fields than the header."""
+    """Raise ValueError that names the first line with more or fewer fields than the header.
+
+    Also if a title stands where the names of the columns have to be.
+    """
     with path.open(encoding=data.encoding, newline="") as file:
         rows = csv.reader(file, delimiter=data.separator, skipinitialspace=True)
-        width = len(next(rows, []))
-        for row in rows:
-            if row and len(row) != width and (len(row) < width or any(row[width:])):
-                before = getattr(path, "before", 0)  # lines, of a part of a file
+        header = next(filter(any, rows), [])
+        width, way_out = len(header), TITLE
+        titled = width > 1 and any(header[:1]) and not any(header[1:])
+        for row in filter(None, rows):
+            ragged = len(row) != width and (len(row) < width or any(row[width:]))
+            if ragged or (titled and sum(map(bool, row)) > 1):
+                line = getattr(path, "before", 0) + rows.line_num  # of a part of a file
+                names = 1 if titled else width
+                way_out = way_out if titled or len(row) > width else RAGGED
                 raise ValueError(
-                    f"line {before + rows.line_num} has {len(row)} fields, the header {width};"
-                    " put that line right"
+                    f"line {line} has {len(row)} fields, the header {names}; {way_out}"
                 )
+            titled, way_out = False, RAGGED
 
 
 def bare(text: str) -> str:

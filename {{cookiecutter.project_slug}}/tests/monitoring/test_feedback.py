@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from known import NOW, URL, log, publish
 from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.contract import Contract
+from {{ cookiecutter.package_name }}.contract import Column, Contract
 from {{ cookiecutter.package_name }}.datafile import destination, read_again, written
 from {{ cookiecutter.package_name }}.feedback import feed
 from {{ cookiecutter.package_name }}.monitoring.outcomes import OUTCOMES, Outcomes
@@ -148,6 +150,53 @@ def test_rows_are_written_as_the_data_are(tmp_path: Path, settings: Settings, ki
         ]
     with pytest.raises(ProjectError, match="ziel: are not read as they were logged"):
         read_again(to, found.assign(ziel="ja"), data, KINDS)
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "Europe/Berlin"])
+def test_times_of_parquet_are_written_as_the_data_have_them(
+    tmp_path: Path, settings: Settings, unit: str, zone: str | None
+) -> None:
+    """In their unit and with their zone; each is the same time when it is read again."""
+    like, to = tmp_path / "mine.parquet", tmp_path / "new.parquet"
+    kind = pa.timestamp(unit, zone)
+    hours = pd.date_range("2024-03-30 22:00", periods=5, freq="h", tz="UTC")
+    times = pa.array(hours.tz_convert(zone), kind)
+    pq.write_table(pa.table({"an": times, "ziel": ["ja"] * 5}), like)
+    column = Column(kind="time", role="time", timezone=zone)
+    contract = Contract(columns={"an": column, "ziel": Column(kind="category", role="target")})
+    rows = conform(read_table(str(like), settings.data, contract), contract, ["an", "ziel"])
+    texts = rows.assign(an=[when.isoformat() for when in rows["an"]])
+    found = conform(texts, logged(contract), ["an", "ziel"])
+    written(found, like, to, settings.data, contract)
+    read_again(to, found, settings.data, contract)
+    assert pq.read_table(to).column("an").combine_chunks() == times
+    assert pq.read_schema(to).field("an").type == kind
+
+
+@pytest.mark.parametrize("unit", ["ms", "ns"])
+def test_feedback_adds_rows_to_parquet(own: Settings, trained: Trained, unit: str) -> None:
+    """A data file of Parquet gets its rows too, whatever the unit of its times."""
+    contract, first = trained.contract, Path(own.data.path)
+    columns = {
+        name: column.model_copy(update={"format": None})
+        for name, column in contract.columns.items()
+        if column.role in ("feature", "time", "target", "id", "group")
+    }
+    stored = contract.model_copy(update={"columns": columns})
+    frame = conform(read_table(str(first), own.data, contract), contract, columns)
+    for name in contract.names("time"):
+        frame[name] = frame[name].dt.tz_localize(columns[name].timezone).dt.as_unit(unit)
+    first.unlink()
+    frame.to_parquet(place := first.with_suffix(".parquet"), index=False)
+    data = own.data.model_copy(update={"path": str(place)})
+    with Outcomes(URL) as archive:
+        made, rows = feed(own.model_copy(update={"data": data}), stored, archive)
+    assert made and rows == ROWS and is_parquet(made)
+    names = [*contract.inputs(), contract.target]
+    found = conform(read_table(str(made), data, stored), stored, names)
+    asked = trained.holdout[names].head(ROWS).reset_index(drop=True)
+    pd.testing.assert_frame_equal(found, asked, check_dtype=False)
 
 
 def test_a_pattern_that_names_others_too_is_refused(folder: Path) -> None:

@@ -1,9 +1,11 @@
 """The simulation: its world is of the configured rows, its clock is the project's, it can fail."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -13,10 +15,13 @@ from {{ cookiecutter.package_name }} import ProjectError, settings as loaded
 from {{ cookiecutter.package_name }}.contract import Column, Contract
 from {{ cookiecutter.package_name }}.rollout import stepping
 from {{ cookiecutter.package_name }}.settings import PREFIX, Settings
+from {{ cookiecutter.package_name }}.simulation import days
 from {{ cookiecutter.package_name }}.simulation import folder as folders
 from {{ cookiecutter.package_name }}.simulation import world as worlds
 from {{ cookiecutter.package_name }}.simulation.clock import DAY, START, Clock
 from {{ cookiecutter.package_name }}.simulation.scenarios import SCENARIOS, differences
+from {{ cookiecutter.package_name }}.simulation.seen import fed
+from {{ cookiecutter.package_name }}.simulation.service import Service
 from {{ cookiecutter.package_name }}.simulation.world import MIDDLE, NEW, World
 from {{ cookiecutter.package_name }}.training import learnable
 
@@ -121,6 +126,29 @@ def test_what_is_not_as_expected_is_named(name: str) -> None:
             f"{key}: something else, expected {scenario.expected[key]}"
         ]
     assert differences(replace(scenario, either=()), {}) != []
+
+
+def test_what_feedback_refuses_is_said(
+    folder: Path, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reason why logged rows became no data ends a scenario that needs them."""
+    assert folder.exists()
+
+    def refuse(*_: object) -> None:
+        raise ProjectError("when: are not read\n  as they were logged")
+
+    scenario = replace(SCENARIOS["concept_drift"], causes=())
+    with monkeypatch.context() as patch, Clock() as clock:
+        patch.setattr(f"{days.__name__}.feedback.feed", refuse)
+        patch.setattr(days, "Outcomes", lambda _: nullcontext())
+        patch.setattr(f"{days.__name__}.drift.compare", lambda *_: None)
+        patch.setattr(f"{days.__name__}.quality.look", lambda *_: None)
+        lived = days.Days(scenario, world, cast(Service, None), clock)
+        lived.look(8)
+    assert lived.refused == [(8.9, "when: are not read as they were logged")]
+    assert differences(scenario, scenario.expected | {"feedback": fed(lived.refused)}) == [
+        "feedback: refused: when: are not read as they were logged, expected taken"
+    ]
 
 
 def test_a_wrong_name_is_refused(

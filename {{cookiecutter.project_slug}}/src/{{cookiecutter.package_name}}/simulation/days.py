@@ -32,13 +32,17 @@ BY = "simulation"
 
 
 class Days:
-    """A scenario in this folder, day by day; `rows` are those that were asked, by day."""
+    """A scenario in this folder, day by day.
+
+    `rows` are those that were asked, by day; `refused` says when feedback made no data, and why.
+    """
 
     def __init__(self, scenario: Scenario, world: World, service: Service, clock: Clock) -> None:
         self.scenario, self.world, self.service, self.clock = scenario, world, service, clock
         self.contract: Contract = read_contract()
         self.random = np.random.default_rng([load().seed, 1])
         self.rows: dict[int, pd.DataFrame] = {}
+        self.refused: list[tuple[float, str]] = []
 
     def run(self) -> int:
         """Live through the days until a day after all is decided; the number of the last one."""
@@ -101,7 +105,7 @@ class Days:
             with Outcomes(load().serving.log) as archive:
                 feedback.feed(load(), self.contract, archive)
         except ProjectError as error:  # rows that break the contract do not become data
-            print(error)
+            self.refused.append((day + EVENING, " ".join(str(error).split())))
         settings = load()
         drift.compare(settings.drift, settings.serving.log, settings.seed)
         report = quality.look(settings, self.clock.now)

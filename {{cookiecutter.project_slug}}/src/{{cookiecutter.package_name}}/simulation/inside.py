@@ -48,8 +48,9 @@ def lived(name: str, base: Path, clock: Clock) -> Story:
         address, texts = opened.enter_context(told(lambda: day(clock.now)))
         change(Path("operations.toml"), {"schedule": {"webhook": address}})
         service = opened.enter_context(Service(load()))
-        Days(SCENARIOS[name], joblib.load(WORLD), service, clock).run()
-        return story(name, SCENARIOS[name], service, texts)
+        days = Days(SCENARIOS[name], joblib.load(WORLD), service, clock)
+        days.run()
+        return story(name, SCENARIOS[name], service, texts, days.refused)
 
 
 def timeline(found: Story) -> str:

@@ -16,6 +16,7 @@ CALM: Expected = {
     "rollout": "none",
     "serves": "v1",
     "told": "nobody",
+    "feedback": "taken",
     "failed requests": "0",
 }
 RENEWED: Expected = {
@@ -66,7 +67,7 @@ SCENARIOS = {
         "A column is lost: nothing is learned from it, and somebody is told",
         CALM | {"drift found": "yes", "training": "veto", "told": "of broken data"},
         broken=True,
-        either=("loss found",),
+        either=("loss found", "feedback"),
     ),
     "worse_candidate": Scenario(
         "Outcomes get mixed up: what learns from them is worse, and the gate refuses it",

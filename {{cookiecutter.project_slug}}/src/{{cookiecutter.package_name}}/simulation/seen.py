@@ -37,23 +37,33 @@ class Story:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def story(name: str, scenario: Scenario, service: Service, texts: list[tuple[float, str]]) -> Story:
-    """What the log, the ledger, the registry and the service say of this folder."""
+def story(
+    name: str,
+    scenario: Scenario,
+    service: Service,
+    texts: list[tuple[float, str]],
+    refused: list[tuple[float, str]],
+) -> Story:
+    """What the log, the ledger, the registry and the service say of this folder.
+
+    `texts` were sent to people; `refused` says when feedback made no data, and why.
+    """
     settings = service.settings
     with History(settings.serving.log) as archive:
         verdicts, reports = archive.verdicts(START), archive.reports(START)
         asked = pd.DataFrame(archive.traffic(START), columns=["time", "model", "rows", "ms"])
         live = lived(archive, settings, list(asked["model"].unique()))
-    seen = facts(verdicts, reports, service, texts)
+    seen = facts(verdicts, reports, service, texts) | {"feedback": fed(refused)}
     about = {"requests": service.asked, "failed": service.failed, "metric": settings.metric}
     about |= {"promised": promised(reports, settings.metric), "effect": settings.drift.effect}
-    events = sorted([*found(verdicts, reports), *decided(), *texts], key=lambda it: it[0])
+    events = [*found(verdicts, reports), *decided(), *texts]
+    events += [(when, f"feedback: refused: {why}") for when, why in refused]
     return Story(
         name,
         scenario,
         seen,
         differences(scenario, seen),
-        events,
+        sorted(events, key=lambda it: it[0]),
         asked.assign(day=asked["time"].map(day).astype(int), model=numbered(asked["model"])),
         live.assign(model=numbered(live["model"])),
         pd.DataFrame(verdicts),
@@ -92,6 +102,11 @@ def facts(
         "told": people(texts),
         "failed requests": str(len(service.failed)),
     }
+
+
+def fed(refused: list[tuple[float, str]]) -> str:
+    """Whether logged rows became data, or why not."""
+    return f"refused: {refused[0][1]}" if refused else "taken"
 
 
 def training() -> str:
