@@ -666,9 +666,9 @@ MACHINES = [
         (
             "predictions name no model",
             "serving.batch",
-            "prediction.py",
-            '.assign(model_version=saved["version"])',
-            "",
+            "batch.py",
+            ', model_version=saved["version"])',
+            ")",
         ),
         (
             "every export is like its model",
@@ -731,8 +731,8 @@ MACHINES = [
             "a bad payload is answered with 200",
             "serving.api",
             "serving/app.py",
-            'Reply(orjson.dumps({"detail": detail}), 422)',
-            'Reply(orjson.dumps({"detail": detail}), 200)',
+            "Reply(orjson.dumps(detail), 422)",
+            "Reply(orjson.dumps(detail), 200)",
         ),
         (
             "ready without a model",

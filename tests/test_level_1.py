@@ -282,8 +282,12 @@ def test_outputs_of_notebooks_are_stripped(tree: Path) -> None:
 
 
 MUTANTS = {
-    "probabilities reversed": ("prediction.py", "shares[:, i]", "1 - shares[:, i]"),
-    "a row lost": ("prediction.py", "frame.to_csv(unf", "frame.iloc[1:].to_csv(unf"),
+    "probabilities reversed": (
+        "prediction.py",
+        "= model.predict_proba(rows)",
+        "= 1 - model.predict_proba(rows)",
+    ),
+    "a row lost": ("batch.py", "frame.to_csv(unf", "frame.iloc[1:].to_csv(unf"),
     "unknown keys welcome": (
         "settings.py",
         'extra="forbid", frozen=True, toml',

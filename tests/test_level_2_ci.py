@@ -428,9 +428,10 @@ def test_a_level_that_fell_turns_the_job_red(
 MUTANTS = {
     "a feature negated": (
         "prediction.py",
-        "    shares = model.predict_proba(rows)\n",
-        '    name = rows.select_dtypes("number").columns[0]\n'
-        "    shares = model.predict_proba(rows.assign(**{name: -rows[name]}))\n",
+        '    if hasattr(model, "predict_proba"):\n',
+        '    if hasattr(model, "predict_proba"):\n'
+        '        name = rows.select_dtypes("number").columns[0]\n'
+        "        rows = rows.assign(**{name: -rows[name]})\n",
         "FAILED tests/code/test_prediction.py::test_a_prediction_is_what_the_fitted_model_says",
     ),
     "fit emptied": (

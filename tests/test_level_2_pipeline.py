@@ -125,8 +125,8 @@ def test_the_pipeline_makes_a_champion_and_the_same_rows_no_second_one(project: 
     [
         (
             "steps.py",
-            "    found, further = rivals",
-            "    raise RuntimeError('planted')\n    found, further = rivals",
+            "    trained, found, further = rivals",
+            "    raise RuntimeError('planted')\n    trained, found, further = rivals",
             "gate",
         ),
         (

@@ -160,8 +160,8 @@ MUTANTS = {
     "the verdict ignored": ("registry.py", "if not verdict.accepted:", "if False:"),
     "an alias before the log": (
         "decisions.py",
-        "    history.append(entry)\n    carry",
-        "    carry",
+        "    versions.write(entry)\n    history.append(entry)\n",
+        "    versions.write(entry)\n",
     ),
     "aliases not compared": ("integrity.py", "if names != right:", "if False:"),
     "evidence not compared": ("history.py", "sound and entry.short", "entry.short"),

@@ -269,7 +269,9 @@ def test_each_answer_is_a_row_in_postgresql(tree: Path, server: Postgres) -> Non
     server.start()
     began = datetime.now(UTC) - timedelta(milliseconds=1)
     with serving(tree, **logging_to(server.url())) as service:
-        inputs = example(service) | {"scheduled": "2024-01-01T07:00:00"}  # of New York, as validated
+        inputs = example(service) | {
+            "scheduled": "2024-01-01T07:00:00"
+        }  # of New York, as validated
         answered = predicted(service, 2000)
     rows = server.rows("predictions")
     assert len(rows) == len(answered) == 2000 and not missing(server, answered)
@@ -350,7 +352,7 @@ def whispered(project: Path, url: str, told: Path) -> str:
 
 def test_a_password_is_in_no_line_of_the_log(tree: Path, server: Postgres, tmp_path: Path) -> None:
     """Whether the database is down, refuses the password, or its URL cannot be read."""
-    plant(tree / SOURCE / "log.py", "PATIENCE = 10", "PATIENCE = 0.1")
+    plant(tree / SOURCE / "log.py", "PATIENCE = 5", "PATIENCE = 0.1")
     down = server.url()
     server.start()
     urls = [
@@ -370,7 +372,7 @@ def test_a_password_is_in_no_line_of_the_log(tree: Path, server: Postgres, tmp_p
 
 def test_a_database_that_says_nothing_does_not_hold_up_the_end(tree: Path) -> None:
     """It takes a connection and never answers: SIGTERM ends the process all the same."""
-    plant(tree / SOURCE / "log.py", "PATIENCE = 10", "PATIENCE = 0.5")
+    plant(tree / SOURCE / "log.py", "PATIENCE = 5", "PATIENCE = 0.5")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql+psycopg://log@127.0.0.1:{silent.getsockname()[1]}/postgres"
         with serving(tree, **logging_to(url)) as service:
@@ -423,7 +425,7 @@ def test_schemathesis_finds_a_planted_fault(tree: Path, file: str, old: str, new
         ("schema.py", "strict=True", "strict=False"),
         ("following.py", 'if found != pointer["sha256"]', "if not found"),
         ("following.py", "        model.answers(rows)  #", "        (rows)  #"),
-        ("app.py", 'Reply(orjson.dumps({"detail": detail}), 422)', 'Reply(b"{}", 422)'),
+        ("app.py", "Reply(orjson.dumps(detail), 422)", 'Reply(b"{}", 422)'),
         ("app.py", "            await asked\n", "            pass\n"),
         ("log.py", "self._dropped += 1", "self._dropped += 0"),
         ("log.py", UNFINISHED, "        return\n" + UNFINISHED),

@@ -47,8 +47,7 @@ def decide(
     Raises ProjectError, and nothing is written, where a version has no sound bundle to serve, or
     another machine has decided meanwhile.
     """
-    copies = (before := versions.held()).copies
-    entries = before.entries
+    entries = (before := versions.held()).entries
     bundle = brought(version, entries) if version and action not in history.STILL else ""
     entry = Entry(
         number=entries[-1].number + 1 if entries else 1,
@@ -64,14 +63,19 @@ def decide(
         verdict=verdict,
         **versions.origin(version),
     )
-    if versions.held().copies != copies:
-        raise ProjectError("another machine has decided meanwhile; run the command again")
-    versions.write(entry)
-    history.append(entry)
+    write_down(entry, before)
     carry_out(entry)
     for tell in observers("decided"):
         tell(entry)
     return entry
+
+
+def write_down(entry: Entry, before: Held) -> None:
+    """Have registry and log hold a decision.  ProjectError where they hold another one by now."""
+    if versions.held().copies != before.copies:
+        raise ProjectError("another machine has decided meanwhile; run the command again")
+    versions.write(entry)
+    history.append(entry)
 
 
 def brought(version: Version, entries: list[Entry]) -> str:
