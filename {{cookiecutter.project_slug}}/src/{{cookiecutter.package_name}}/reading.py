@@ -28,7 +28,6 @@ SPACES = "\u00a0\u202f\u2009"  # each stands for a blank between thousands
 # What pandas takes for missing but "None", which is as often a class.
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "null", "NaN", "nan", "-nan"]
 MISSING += ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"]  # errors of Excel
-
 RAGGED = "put that line right"
 TITLE = "line 1 has to name every column: delete a title above it, or name an index column"
 
