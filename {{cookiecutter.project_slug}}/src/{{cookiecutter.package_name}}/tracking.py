@@ -64,7 +64,8 @@ def connect() -> Any:
         import mlflow  # pylint: disable=import-outside-toplevel  # 1.6 s that `--help` need not pay
     except ImportError as error:
         raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
-    logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
+    for name in ("mlflow.utils.environment", "mlflow.sklearn"):  # the latter warns of each pickle
+        logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", message=".*Inferred schema contains integer column")
     if os.environ["MLFLOW_TRACKING_URI"] == DEFAULT:
         prepare_store(mlflow, Path.cwd())

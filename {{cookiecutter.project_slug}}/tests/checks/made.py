@@ -35,6 +35,10 @@ class Classes(Number):
 
     classes_ = np.array(["nein", "vielleicht", "ja"])
 
+    def predict(self, rows: pd.DataFrame) -> np.ndarray:
+        """The class that is most probable."""
+        return self.classes_[self.predict_proba(rows).argmax(axis=1)]
+
     def predict_proba(self, rows: pd.DataFrame) -> np.ndarray:
         """The probabilities of each row, (rows, 3)."""
         yes = Number.predict(self, rows)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from {{ cookiecutter.package_name }} import history, registry, tracking, versions
+from {{ cookiecutter.package_name }}.contract import read_contract
 from {{ cookiecutter.package_name }}.promotion import Verdict
 from {{ cookiecutter.package_name }}.sources import checksum
 from {{ cookiecutter.package_name }}.versions import Version
@@ -43,7 +44,8 @@ def bundle(name: str, beside: tuple[str, ...] = ()) -> Path:
     for file in ("model.joblib", *beside):
         (folder / file).write_bytes(name.encode())
     files = {file: checksum(folder / file) for file in ("model.joblib", *beside)}
-    said = {"model_version": name, "files": files}
+    contract = read_contract().model_dump(mode="json")
+    said = {"model_version": name, "contract": contract, "files": files}
     (folder / "bundle.json").write_text(json.dumps(said), encoding="utf-8")
     return folder
 

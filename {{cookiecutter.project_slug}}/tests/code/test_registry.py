@@ -369,7 +369,8 @@ def test_two_machines_on_one_registry_both_decide(
     for place in (here, there):
         shutil.copytree(publishing.SERVING, place / publishing.SERVING)
         shutil.copy(history.LOG, place)
-        shutil.copy("contract.toml", place)
+        for name in ("config.toml", "contract.toml"):
+            shutil.copy(name, place)
     for place, decide, champion in (
         (here, lambda: promoted(run, "b"), "2"),
         (there, lambda: promoted(run, "c"), "3"),
