@@ -197,7 +197,7 @@ def test_what_was_interrupted_is_ended_by_the_next_run(
     assert forgotten.entries() == [entry] and not carrying.BEGUN.exists()
 
 
-@pytest.mark.parametrize("name", ["data/1.csv.part", "forgotten.part.part"])
+@pytest.mark.parametrize("name", ["data/1.csv.part", "forgotten.part"])
 def test_where_a_file_cannot_be_prepared_nothing_changes(
     made: Settings, folder: Path, name: str
 ) -> None:
