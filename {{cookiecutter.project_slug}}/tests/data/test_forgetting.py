@@ -197,15 +197,18 @@ def test_what_was_interrupted_is_ended_by_the_next_run(
     assert forgotten.entries() == [entry] and not carrying.BEGUN.exists()
 
 
-@pytest.mark.parametrize("name", ["data/1.csv.part", "forgotten.part"])
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [("data/1.csv.part", "data/1.csv.part"), ("forgotten.part.part", "forgotten.part")],
+)
 def test_where_a_file_cannot_be_prepared_nothing_changes(
-    made: Settings, folder: Path, name: str
+    made: Settings, folder: Path, name: str, named: str
 ) -> None:
     """The error names it; no part of a file is left."""
     (folder / name).mkdir()
     forgotten.made()
     before = all_bytes(folder)
-    with pytest.raises(ProjectError, match=f"{name}: .*; nothing is changed"):
+    with pytest.raises(ProjectError, match=f"{named}: .*; nothing is changed"):
         forgotten_id(made)
     assert all_bytes(folder) == before
 
