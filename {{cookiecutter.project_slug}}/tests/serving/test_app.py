@@ -311,14 +311,14 @@ def test_a_native_model_computes_beside_the_event_loop(
     assert following.current
     model, places = following.current.model, list[bool]()
 
-    def scores(rows: list[Row]) -> np.ndarray:
+    def scores(rows: list[Row]) -> tuple[list[str], np.ndarray]:
         try:
             asyncio.get_running_loop()
         except RuntimeError:
             places.append(True)
         else:
             places.append(False)
-        return np.array([[0.0, 1.0, 0.0]] * len(rows))
+        return ["first"] * len(rows), np.array([[0.0, 1.0, 0.0]] * len(rows))
 
     vars(model)["scores"] = scores
     model.bundle["runtime"] = runtime
@@ -345,7 +345,7 @@ def test_truths_are_spelled_as_json_spells_them(
     following.look()
     assert following.current
     following.current.model.bundle.update(classes=[False, True], names=["False", "True"])
-    vars(following.current.model)["scores"] = lambda rows: np.array([[0.25, 0.75]] * len(rows))
+    vars(following.current.model)["scores"] = lambda _: ([True], np.array([[0.25, 0.75]]))
     vars(following.current)["types"] = Types.of(contract, [False, True], MOST)
     with TestClient(create_app(settings, following)) as client:
         answer = client.post("/predict", json=following.types.example).json()
