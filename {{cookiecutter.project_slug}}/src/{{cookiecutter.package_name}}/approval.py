@@ -146,8 +146,7 @@ def approve(entry: Entry, review: str = "") -> Approved:
 def refuse(said: Approved, faults: list[str]) -> None:
     """Raises ProjectError that lists the faults, where there are any."""
     if faults:
-        told = f"v{said.version}: not approved by {said.approver}"
-        raise ProjectError("\n  ".join([told, *faults]))
+        raise ProjectError("\n  ".join([f"v{said.version}: not approved by {said.approver}", *faults]))
 
 
 def write(path: Path, said: Approved) -> None:
@@ -171,7 +170,8 @@ def main(arguments: list[str]) -> None:
         print(f"{request(entry)}: the report of the gate.  Next: commit it, and have it reviewed")
         return
     said, version = approve(entry, options.review), versions.of(entry)
-    print(f"v{said.version}: approved by {said.approver}, {said.way}; commit {path_of(said.version)}")
+    path = path_of(said.version)
+    print(f"v{said.version}: approved by {said.approver}, {said.way}; in {path}, to be committed")
     last = versions.held().champion
     if entry.action == "accept" and not (last and last.version == version.number):
         verdict = Verdict(**entry.verdict)
