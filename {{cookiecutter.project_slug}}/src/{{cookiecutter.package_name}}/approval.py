@@ -146,7 +146,8 @@ def approve(entry: Entry, review: str = "") -> Approved:
 def refuse(said: Approved, faults: list[str]) -> None:
     """Raises ProjectError that lists the faults, where there are any."""
     if faults:
-        raise ProjectError("\n  ".join([f"v{said.version}: not approved by {said.approver}", *faults]))
+        told = f"v{said.version}: not approved by {said.approver}"
+        raise ProjectError("\n  ".join([told, *faults]))
 
 
 def write(path: Path, said: Approved) -> None:
