@@ -168,9 +168,8 @@ def main(arguments: list[str]) -> None:
         print(f"{request(entry)}: the report of the gate.  Next: commit it, and have it reviewed")
         return
     said, version = approve(entry, options.review), versions.of(entry)
-    print(
-        f"v{said.version}: approved by {said.approver}, {said.way}; commit {path_of(said.version)}"
-    )
+    path = path_of(said.version)
+    print(f"v{said.version}: approved by {said.approver}, {said.way}; in {path}, to be committed")
     last = versions.held().champion
     if entry.action == "accept" and not (last and last.version == version.number):
         verdict = Verdict(**entry.verdict)
