@@ -20,9 +20,12 @@ WHO = (  # or what has a number, in some languages
 )
 NUMBER = r"nr|no|nro|num|nummer|number|numer\w*|numero|numéro|número|code|codice|c[oó]digo|kod"
 ID_NAME = re.compile(
-    r"(?i:(?:^|[\W_])(?:ids?|uuid|guid)$)|[a-z](?:Id|ID)$|^Unnamed: \d+$|(?i:^ids?[\W_])|^[iI][dD][A-Z]"
-    rf"|(?i:(?:^|[\W_])(?:{WHO})[\W_]*(?:{NUMBER})\.?$|^(?:n|{NUMBER})[\W_]+(?:de[\W_]+)?(?:{WHO})$)"
-    r"|(?i:^(?:identifiant|identificador|identificativo|identyfikator|kennung|matricule|matricola)$)"
+    r"(?i:(?:^|[\W_])(?:ids?|uuid|guid)$)|[a-z](?:Id|ID)$|^Unnamed: \d+$"
+    r"|(?i:^ids?[\W_])|^[iI][dD][A-Z]"
+    rf"|(?i:(?:^|[\W_])(?:{WHO})[\W_]*(?:{NUMBER})\.?$)"
+    rf"|(?i:^(?:n|{NUMBER})[\W_]+(?:de[\W_]+)?(?:{WHO})$)"
+    r"|(?i:^(?:identifiant|identificador|identificativo|identyfikator|kennung)$)"
+    r"|(?i:^(?:matricule|matricola)$)"
 )
 COUNTED = re.compile(
     rf"(?i:(?:^|[\W_])(?:key|index|idx|ref|n°|nº|{NUMBER})\.?$|(?:number|nummer|[a-zäöü]nr\.?)$)"
