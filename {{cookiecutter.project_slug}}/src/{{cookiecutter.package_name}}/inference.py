@@ -14,8 +14,8 @@ from .contract import Column, Contract, Kind, Role
 from .settings import Data, Problem
 
 WHO = (  # or what has a number, in some languages
-    r"kunden?|kd|clients?|clientes?|klanten?|klient\w*|customer|patient\w*|user|account|konto|member"
-    r"|mitglieds?|employee|personal|mitarbeiter|order|bestell|auftrags?|rechnungs?|invoice|ticket"
+    r"kunden?|kd|clients?|clientes?|klanten?|klient\w*|customer|patient\w*|user|account|konto"
+    r"|member|mitglieds?|employee|personal|mitarbeiter|order|bestell|auftrags?|rechnungs?|invoice|ticket"
     r"|policy|vertrags?|contract|articles?|artikel|serial|serien|receipt|facture|factura|pedido"
 )
 NUMBER = r"nr|no|nro|num|nummer|number|numer\w*|numero|numéro|número|code|codice|c[oó]digo|kod"
