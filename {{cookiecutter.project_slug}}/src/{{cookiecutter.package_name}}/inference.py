@@ -15,8 +15,9 @@ from .settings import Data, Problem
 
 WHO = (  # or what has a number, in some languages
     r"kunden?|kd|clients?|clientes?|klanten?|klient\w*|customer|patient\w*|user|account|konto"
-    r"|member|mitglieds?|employee|personal|mitarbeiter|order|bestell|auftrags?|rechnungs?|invoice|ticket"
-    r"|policy|vertrags?|contract|articles?|artikel|serial|serien|receipt|facture|factura|pedido"
+    r"|member|mitglieds?|employee|personal|mitarbeiter|order|bestell|auftrags?|rechnungs?|invoice"
+    r"|ticket|policy|vertrags?|contract|articles?|artikel|serial|serien|receipt|facture|factura"
+    r"|pedido"
 )
 NUMBER = r"nr|no|nro|num|nummer|number|numer\w*|numero|numéro|número|code|codice|c[oó]digo|kod"
 ID_NAME = re.compile(
