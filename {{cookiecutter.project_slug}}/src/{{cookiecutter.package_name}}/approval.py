@@ -136,9 +136,8 @@ def approve(entry: Entry, review: str = "") -> Approved:
         commit = reviews.signed(path, f"Approve v{said.version}")
         said = said.model_copy(update={"evidence": commit})
         refuse(said, unsound(said, entry.proof, made, wanted))
-    versions.client().set_model_version_tag(
-        versions.NAME, said.version, TAG, said.model_dump_json()
-    )
+    text = said.model_dump_json()
+    versions.client().set_model_version_tag(versions.NAME, said.version, TAG, text)
     return said
 
 
@@ -151,9 +150,9 @@ def refuse(said: Approved, faults: list[str]) -> None:
 
 def write(path: Path, said: Approved) -> None:
     """Put the approval beside the report that it is of."""
-    known = json.loads(path.read_text(encoding="utf-8"))
-    known["approval"] = said.model_dump(mode="json")
-    write_whole(path, json.dumps(known, indent=2) + "\n")
+    known = json.loads(path.read_text("utf-8")) | {"approval": said.model_dump(mode="json")}
+    write_whole(path, json.dumps(known, indent=2) + "
+")
 
 
 def main(arguments: list[str]) -> None:
