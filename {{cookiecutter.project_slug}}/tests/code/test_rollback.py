@@ -73,8 +73,8 @@ def test_a_champion_with_another_contract_is_told(
     ours = read_contract()
     first = ours.inputs()[0]
     columns = {"another" if it == first else it: of for it, of in ours.columns.items()}
-    changed = ours.model_copy(update={"columns": columns})
-    text = tomlkit.dumps(changed.model_dump(mode="json", exclude_none=True))
+    other = ours.model_copy(update={"columns": columns})
+    text = tomlkit.dumps(other.model_dump(mode="json", exclude_none=True))
     CONTRACT.write_text(text, encoding="utf-8")
     assert command("rollback") == 0
     names = ", ".join(sorted(["another", first]))
