@@ -220,7 +220,11 @@ RECORDS = [
 
 def broken(path: str, old: str, new: str) -> Callable[[Path], object]:
     """Break a file of the project; a path without a folder is one of the package."""
-    inside = "" if path.startswith((".", "make/", "data/", "pyproject", "tools/")) else "src/flight_delays/"
+    inside = (
+        ""
+        if path.startswith((".", "make/", "data/", "pyproject", "tools/"))
+        else "src/flight_delays/"
+    )
     return lambda project: plant(project / f"{inside}{path}", old, new)
 
 

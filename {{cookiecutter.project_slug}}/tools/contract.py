@@ -69,13 +69,14 @@ TIMES = (ISO, *(day + clock for day in DAYS for clock in CLOCKS))
 MOMENT = re.compile(r"(?i)time|date|stamp|epoch|unix|zeit|datum|fecha|created|updated|(?:_at|ts)$")
 WHO = (  # or what has a number, in some languages
     r"kunden?|kd|clients?|clientes?|klanten?|klient\w*|customer|patient\w*|user|account|konto"
-    r"|member|mitglieds?|employee|personal|mitarbeiter|order|bestell|auftrags?|rechnungs?|invoice|ticket"
-    r"|policy|vertrags?|contract|articles?|artikel|serial|serien|receipt|facture|factura|pedido"
+    r"|member|mitglieds?|employee|personal|mitarbeiter|order|bestell|auftrags?|rechnungs?|invoice"
+    r"|ticket|policy|vertrags?|contract|articles?|artikel|serial|serien|receipt|facture|factura"
+    r"|pedido"
 )
 NUMBER = r"nr|no|nro|num|nummer|number|numer\w*|numero|numéro|número|code|codice|c[oó]digo|kod"
 ID_NAME = re.compile(
-    r"(?i:(?:^|[\W_])(?:ids?|uuid|guid)$)|[a-z](?:Id|ID)$|^Unnamed: \d+$|(?i:^ids?[\W_])"
-    r"|^[iI][dD][A-Z]"
+    r"(?i:(?:^|[\W_])(?:ids?|uuid|guid)$)|[a-z](?:Id|ID)$|^Unnamed: \d+$"
+    r"|(?i:^ids?[\W_])|^[iI][dD][A-Z]"
     rf"|(?i:(?:^|[\W_])(?:{WHO})[\W_]*(?:{NUMBER})\.?$)"
     rf"|(?i:^(?:n|{NUMBER})[\W_]+(?:de[\W_]+)?(?:{WHO})$)"
     r"|(?i:^(?:identifiant|identificador|identificativo|identyfikator|kennung)$)"

@@ -136,9 +136,8 @@ def approve(entry: Entry, review: str = "") -> Approved:
         commit = reviews.signed(path, f"Approve v{said.version}")
         said = said.model_copy(update={"evidence": commit})
         refuse(said, unsound(said, entry.proof, made, wanted))
-    versions.client().set_model_version_tag(
-        versions.NAME, said.version, TAG, said.model_dump_json()
-    )
+    text = said.model_dump_json()
+    versions.client().set_model_version_tag(versions.NAME, said.version, TAG, text)
     return said
 
 
@@ -151,8 +150,7 @@ def refuse(said: Approved, faults: list[str]) -> None:
 
 def write(path: Path, said: Approved) -> None:
     """Put the approval beside the report that it is of."""
-    known = json.loads(path.read_text(encoding="utf-8"))
-    known["approval"] = said.model_dump(mode="json")
+    known = json.loads(path.read_text("utf-8")) | {"approval": said.model_dump(mode="json")}
     write_whole(path, json.dumps(known, indent=2) + "\n")
 
 
@@ -168,9 +166,8 @@ def main(arguments: list[str]) -> None:
         print(f"{request(entry)}: the report of the gate.  Next: commit it, and have it reviewed")
         return
     said, version = approve(entry, options.review), versions.of(entry)
-    print(
-        f"v{said.version}: approved by {said.approver}, {said.way}; commit {path_of(said.version)}"
-    )
+    path = path_of(said.version)
+    print(f"v{said.version}: approved by {said.approver}, {said.way}; in {path}, to be committed")
     last = versions.held().champion
     if entry.action == "accept" and not (last and last.version == version.number):
         verdict = Verdict(**entry.verdict)

@@ -177,21 +177,20 @@ def test_times_of_parquet_are_written_as_the_data_have_them(
 @pytest.mark.parametrize("unit", ["ms", "ns"])
 def test_feedback_adds_rows_to_parquet(own: Settings, trained: Trained, unit: str) -> None:
     """A data file of Parquet gets its rows too, whatever the unit of its times."""
-    contract, first = trained.contract, Path(own.data.path)
+    contract = trained.contract
     columns = {
         name: column.model_copy(update={"format": None})
         for name, column in contract.columns.items()
         if column.role in ("feature", "time", "target", "id", "group")
     }
     stored = contract.model_copy(update={"columns": columns})
-    frame = conform(read_table(str(first), own.data, contract), contract, columns)
+    frame = conform(read_table(own.data.path, own.data, contract), contract, columns)
     for name in contract.names("time"):
         frame[name] = frame[name].dt.tz_localize(columns[name].timezone).dt.as_unit(unit)
-    first.unlink()
-    frame.to_parquet(place := first.with_suffix(".parquet"), index=False)
-    data = own.data.model_copy(update={"path": str(place)})
-    with Outcomes(URL) as archive:
-        made, rows = feed(own.model_copy(update={"data": data}), stored, archive)
+    Path(own.data.path).unlink()
+    frame.to_parquet("data/mine.parquet", index=False)
+    data = own.data.model_copy(update={"path": "data/mine.parquet"})
+    made, rows = fed(own.model_copy(update={"data": data}), stored)
     assert made and rows == ROWS and is_parquet(made)
     names = [*contract.inputs(), contract.target]
     found = conform(read_table(str(made), data, stored), stored, names)
