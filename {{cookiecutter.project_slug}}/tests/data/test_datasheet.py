@@ -30,7 +30,7 @@ def _datasheet() -> Any:
 @pytest.fixture(name="text", scope="module")
 def _text(datasheet: Any, contract: Contract, settings: Settings) -> str:
     """The sheet of the configured data, with words of the user's own."""
-    return datasheet.render(read_data(settings), contract, settings) + "\nMy own words.\n"
+    return f"{datasheet.render(read_data(settings), contract, settings)}\nMy own words.\n"
 
 
 def test_a_fresh_sheet_says_what_the_data_hold(
