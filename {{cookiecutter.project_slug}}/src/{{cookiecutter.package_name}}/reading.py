@@ -19,8 +19,8 @@ from .settings import Data, bare
 
 NUMERIC = ("number", "integer", "boolean")
 # What pandas takes for missing but "None", which is as often a class.
-MISSING = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "null", "NaN", "nan", "-nan"]
-MISSING += ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"]  # errors of Excel
+ERRORS = ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"]  # of Excel
+MISSING = ["", *"NA N/A n/a #N/A #NA <NA> NULL null NaN nan -nan".split(), *ERRORS]
 RAGGED = "put that line right"
 TITLE = "line 1 has to name every column: delete a title above it, or name an index column"
 
