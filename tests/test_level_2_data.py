@@ -238,14 +238,16 @@ def test_data_come_to_a_clone_a_worktree_and_a_subfolder(tree: Path, tmp_path: P
     tool = str(tree / ".venv/bin/python"), "tools/snapshot.py"
     for place in ("worktree", "clone", "mono/part"):
         stored_in(store, tmp_path / place)
-        ok(command, "data", at=tmp_path / place)
+        own = {"PYTHONPATH": str(tmp_path / place / "src")}
+        ok(command, "data", at=tmp_path / place, **own)
         assert sha256(tmp_path / place / OWN) == wanted
-        ok(*tool, "--check", at=tmp_path / place)
+        ok(*tool, "--check", at=tmp_path / place, **own)
     ok("git", "worktree", "remove", "--force", str(tmp_path / "worktree"), at=tree)
     spoil(store)
     shutil.rmtree(tmp_path / "clone/.dvc/cache")
     (tmp_path / "clone" / OWN).unlink()
-    printed = fails(*tool, "--restore", at=tmp_path / "clone")
+    own = {"PYTHONPATH": str(tmp_path / "clone/src")}
+    printed = fails(*tool, "--restore", at=tmp_path / "clone", **own)
     assert f"{OWN}: not the content that {OWN}.dvc names" in printed
 
 
@@ -263,7 +265,8 @@ def test_before_the_first_commit_the_way_to_it_is_told(project: Path, tmp_path: 
     """Without a repository nothing is stored, and the error says how to begin."""
     shutil.copytree(project, tmp_path / "bare", ignore=lambda *_: {".git", ".venv", "mlflow.db"})
     tool = str(project / ".venv/bin/python"), "tools/snapshot.py"
+    own = {"PYTHONPATH": str(tmp_path / "bare/src")}
     wanted = "run: git init && git add . && git commit -m Start"
-    assert wanted in fails(*tool, at=tmp_path / "bare")
+    assert wanted in fails(*tool, at=tmp_path / "bare", **own)
     ok("git", "init", "--quiet", at=tmp_path / "bare")
-    assert wanted in fails(*tool, at=tmp_path / "bare")
+    assert wanted in fails(*tool, at=tmp_path / "bare", **own)

@@ -135,9 +135,8 @@ def test_own_data_get_answers_to_every_question(project: Path, tmp_path: Path, k
     shutil.copytree(project, here, ignore=shutil.ignore_patterns(".venv", "mlruns", "models"))
     (here / "own.csv").write_text(own(kind), encoding="utf-8")
     python = str(project / ".venv/bin/python")
-    made = "from flight_delays import main; import sys; sys.argv = ['x', 'contract', '--data',"
-    made += " 'own.csv', '--target', 'ziel']; sys.exit(main())"
-    assert "fairness.toml" in ok(python, "-c", made, at=here)
+    words = (python, "tools/contract.py", "--data", "own.csv", "--target", "ziel")
+    assert "fairness.toml" in ok(*words, at=here, PYTHONPATH=str(here / "src"))
     assert "groups = []" in (here / "fairness.toml").read_text(encoding="utf-8")
     plant(here / "fairness.toml", "groups = []", 'groups = ["farbe"]')
     found = json.loads(ok(python, "-c", ASK, at=here).splitlines()[-1])

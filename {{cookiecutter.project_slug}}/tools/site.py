@@ -56,7 +56,7 @@ def main() -> None:
         shutil.copy(path, PAGES / path)
     (PAGES / "maturity.md").write_text(maturity() + "\n", encoding="utf-8")
     (PAGES / "reports.md").write_text(reports() + "\n", encoding="utf-8")
-    program = Path(sys.executable).with_name("mkdocs")
+    program = str(Path(sys.executable).with_name("mkdocs"))
     command = [program, "build", "--strict"]  # with --quiet it would count no warning
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:

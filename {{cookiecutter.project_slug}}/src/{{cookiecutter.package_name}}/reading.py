@@ -19,8 +19,8 @@ from .settings import Data, bare
 
 NUMERIC = ("number", "integer", "boolean")
 # What pandas takes for missing but "None", which is as often a class.
-MISSING = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "null", "NaN", "nan", "-nan"]
-MISSING += ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"]  # errors of Excel
+ERRORS = ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"]  # of Excel
+MISSING = ["", *"NA N/A n/a #N/A #NA <NA> NULL null NaN nan -nan".split(), *ERRORS]
 RAGGED = "put that line right"
 TITLE = "line 1 has to name every column: delete a title above it, or name an index column"
 
@@ -189,8 +189,8 @@ def numbers(values: pd.Series, data: Data) -> pd.Series:
     thousands = data.thousands or ""
     text = values.astype("object").map(lambda it: bare(str(it)), na_action="ignore").astype("str")
     known = text.str.fullmatch(pattern_of(data.decimal, thousands), na=False)
-    plain = text.str.replace(thousands, "", regex=False) if thousands else text
-    plain = plain.str.replace(data.decimal, ".", regex=False)
+    digits = text.str.replace(thousands, "", regex=False) if thousands else text
+    digits = digits.str.replace(data.decimal, ".", regex=False)
     loose = text.where(~text.str.contains(thousands, regex=False, na=False)) if thousands else text
-    found = pd.to_numeric(plain.where(known, loose), errors="coerce").astype("float64")
+    found = pd.to_numeric(digits.where(known, loose), errors="coerce").astype("float64")
     return found.replace([np.inf, -np.inf], np.nan)

@@ -74,7 +74,7 @@ def test_a_champion_with_another_contract_is_told(
     first = ours.inputs()[0]
     columns = {"another" if it == first else it: of for it, of in ours.columns.items()}
     other = ours.model_copy(update={"columns": columns})
-    text = tomlkit.dumps(other.model_dump(mode="json", exclude_none=True))
+    text = tomlkit.dumps(other.model_dump(exclude_defaults=True))
     CONTRACT.write_text(text, encoding="utf-8")
     assert command("rollback") == 0
     names = ", ".join(sorted(["another", first]))

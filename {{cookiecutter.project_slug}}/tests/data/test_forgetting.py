@@ -46,8 +46,8 @@ def _made(folder: Path) -> Settings:
     (folder / "data").mkdir()
     (folder / "data/1.csv").write_text("".join([HEAD, *ROWS]), encoding="utf-8", newline="")
     (folder / "data/2.csv").write_text(HEAD + "C;z;1;0\n", encoding="utf-8", newline="")
-    columns = tomlkit.dumps(contract().model_dump(mode="json", exclude_none=True))
-    (folder / "contract.toml").write_text(columns, encoding="utf-8")
+    text = tomlkit.dumps(contract().model_dump(exclude_defaults=True))
+    (folder / "contract.toml").write_text(text, encoding="utf-8")
     marks = {"encoding": "utf-8", "separator": ";", "decimal": ","}
     settings = load(data={"path": "data/*.csv"} | marks)
     declare(settings)

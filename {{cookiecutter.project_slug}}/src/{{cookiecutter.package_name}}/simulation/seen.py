@@ -58,17 +58,11 @@ def story(
     about |= {"promised": promised(reports, settings.metric), "effect": settings.drift.effect}
     events = [*found(verdicts, reports), *decided(), *texts]
     events += [(when, f"feedback: refused: {why}") for when, why in refused]
-    return Story(
-        name,
-        scenario,
-        seen,
-        differences(scenario, seen),
-        sorted(events, key=lambda it: it[0]),
-        asked.assign(day=asked["time"].map(day).astype(int), model=numbered(asked["model"])),
-        live.assign(model=numbered(live["model"])),
-        pd.DataFrame(verdicts),
-        about,
-    )
+    events.sort(key=lambda it: it[0])
+    asked = asked.assign(day=asked["time"].map(day).astype(int), model=numbered(asked["model"]))
+    live, checked = live.assign(model=numbered(live["model"])), pd.DataFrame(verdicts)
+    wrong = differences(scenario, seen)
+    return Story(name, scenario, seen, wrong, events, asked, live, checked, about)
 
 
 def day(time: Any) -> float:
