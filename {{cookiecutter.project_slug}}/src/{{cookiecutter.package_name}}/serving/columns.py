@@ -77,17 +77,23 @@ def spell(column: Column, when: datetime) -> str:
     return when.isoformat() if form == ISO else exact.strftime(form)
 
 
+def whole(value: float) -> float:
+    """The value.  ValueError where it is not whole, which pydantic's `multiple_of` says roughly."""
+    if value % 1:
+        raise ValueError("not a whole number")
+    return value
+
+
 def number(column: Column) -> Any:
     """A finite number, in the range that is enforced; 3.0 is an integer too, as JSON has it."""
     low, high = column.range if column.range and column.enforce else (None, None)
-    whole = column.kind == "integer"
-    shown: dict[str, Any] = {"type": "integer" if whole else "number"}
+    shown: dict[str, Any] = {"type": "integer" if column.kind == "integer" else "number"}
     if column.range and column.enforce:
         shown |= {"minimum": low, "maximum": high}
     elif column.range:
         shown["description"] = f"expected: {column.range[0]} to {column.range[1]}"
-    bounds = Field(ge=low, le=high, multiple_of=1 if whole else None)
-    return Annotated[float, bounds, WithJsonSchema(shown)]
+    kind = Annotated[float, Field(ge=low, le=high), WithJsonSchema(shown)]
+    return Annotated[kind, AfterValidator(whole)] if column.kind == "integer" else kind
 
 
 def word(column: Column) -> Any:
@@ -103,10 +109,10 @@ def identity(column: Column) -> Any:
     """Text; of a column of numbers also a whole number, which stays as it is."""
     if column.kind not in ("number", "integer"):
         return str
-    bounds = Field(ge=-(2**63), lt=2**63, multiple_of=1)
-    whole = Annotated[int, bounds] | Annotated[float, bounds]
+    bounds = Field(ge=-(2**63), lt=2**63)
+    whole_number = Annotated[int, bounds] | Annotated[float, bounds, AfterValidator(whole)]
     shown = {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}
-    return str | Annotated[whole, WithJsonSchema(shown)]
+    return str | Annotated[whole_number, WithJsonSchema(shown)]
 
 
 def value(column: Column) -> Any:
