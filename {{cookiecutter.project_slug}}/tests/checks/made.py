@@ -37,7 +37,8 @@ class Classes(Number):
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """The class that is most probable."""
-        return self.classes_[self.predict_proba(rows).argmax(axis=1)]
+        found: np.ndarray = self.classes_[self.predict_proba(rows).argmax(axis=1)]
+        return found
 
     def predict_proba(self, rows: pd.DataFrame) -> np.ndarray:
         """The probabilities of each row, (rows, 3)."""
