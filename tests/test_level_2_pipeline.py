@@ -151,7 +151,7 @@ def test_a_failing_task_fails_the_flow_and_registers_nothing(
 
 def test_an_error_of_the_user_is_one_error_without_a_traceback(project: Path) -> None:
     """A contract that the rows break is told in its own words, once, and ends with status 1."""
-    plant(project / "contract.toml", "range = [80, 4983]", "range = [800, 4983]")
+    plant(project / "contract.toml", "range = [80, 4983]", "range = [800, 4983]\nenforce = true")
     said = run("make", "pipeline", at=project, **SMALL)
     assert said.returncode != 0
     assert said.stderr.count("Error: the data break the contract") == 1
