@@ -151,8 +151,7 @@ def refuse(said: Approved, faults: list[str]) -> None:
 def write(path: Path, said: Approved) -> None:
     """Put the approval beside the report that it is of."""
     known = json.loads(path.read_text("utf-8")) | {"approval": said.model_dump(mode="json")}
-    write_whole(path, json.dumps(known, indent=2) + "
-")
+    write_whole(path, json.dumps(known, indent=2) + "\n")
 
 
 def main(arguments: list[str]) -> None:
