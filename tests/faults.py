@@ -755,7 +755,7 @@ MACHINES = [
         (
             "what the contract lacks is kept",
             "monitor.predlog",
-            "serving/schema.py",
+            "serving/columns.py",
             'extra="forbid"',
             'extra="allow"',
         ),

@@ -1,9 +1,9 @@
 .PHONY: datasheet datasheet-checked
 
 datasheet: setup ## [CHECK=yes]: write DATASHEET.md from the data, or only check it
-	@$(RUN) datasheet $(if $(CHECK),--check)
+	@$(BIN)/python tools/datasheet.py $(if $(CHECK),--check)
 
 check: datasheet-checked # the recipe of `check` is in checks.mk
 
 datasheet-checked: setup
-	@$(RUN) datasheet --check
+	@$(BIN)/python tools/datasheet.py --check

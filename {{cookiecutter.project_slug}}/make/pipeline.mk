@@ -1,4 +1,7 @@
-.PHONY: pipeline
+.PHONY: pipeline repro
 
 pipeline: setup ## search, train, judge, register: the flow from the rows to a champion
 	@$(RUN) pipeline
+
+repro: setup ## train twice in new processes, compare all predictions
+	@$(BIN)/python tools/repro.py

@@ -1,5 +1,8 @@
-.PHONY: ui
+.PHONY: ui card
 
 ui: setup ## open MLflow on the recorded runs: http://127.0.0.1:5000
 	@$(BIN)/python -c 'from {{ cookiecutter.package_name }}.tracking import connect; connect()'
 	@MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --backend-store-uri sqlite:///mlflow.db
+
+card: setup ## [CHECK=yes]: write MODEL_CARD.md from the champion's run, or only check it
+	@$(RUN) card $(if $(CHECK),--check)

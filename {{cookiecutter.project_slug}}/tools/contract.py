@@ -28,8 +28,8 @@ from {{ cookiecutter.package_name }}.prediction import (
     has_offset,
     times,
 )
-from {{ cookiecutter.package_name }}.reading import SPACES, bare, files, is_parquet, numbers, pattern_of, read_table
-from {{ cookiecutter.package_name }}.settings import CONFIG, Data, Problem, load
+from {{ cookiecutter.package_name }}.reading import files, is_parquet, numbers, pattern_of, read_table
+from {{ cookiecutter.package_name }}.settings import CONFIG, SPACES, Data, Problem, bare, load
 
 HEADER = """\
 What the data hold, column by column; training, prediction and checks read it.

@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline
 from .contract import Contract
 from .converters import CONVERTERS, ML, parsed, wide
 from .forest import LEAF, Forest, Tree, forest_of, require, require_library
-from .serving.runtime import TENSORS
+from .serving.columns import TENSORS
 
 OPSETS = {"": 18, ML: 3}
 TREES = {"": 18, ML: 5}  # the first of ai.onnx.ml with TreeEnsemble

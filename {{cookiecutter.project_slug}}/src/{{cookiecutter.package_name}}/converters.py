@@ -10,7 +10,7 @@ from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, String
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
 from .forest import require
-from .serving.runtime import DAY, NO_WORD
+from .serving.columns import DAY, NO_WORD
 
 ML = "ai.onnx.ml"
 WEEK = 7 * DAY

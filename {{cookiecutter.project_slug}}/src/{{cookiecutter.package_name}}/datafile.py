@@ -15,7 +15,7 @@ from . import ProjectError
 from .contract import Contract
 from .prediction import conform
 from .reading import files, is_parquet, read_file, read_table
-from .serving.schema import spell
+from .serving.columns import spell
 from .settings import Data
 
 

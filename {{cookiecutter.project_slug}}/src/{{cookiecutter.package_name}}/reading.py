@@ -15,16 +15,9 @@ from pandas.api import types
 
 from . import ProjectError
 from .contract import Contract
-from .settings import Data
+from .settings import Data, bare
 
 NUMERIC = ("number", "integer", "boolean")
-SIGNS = r"(?:[A-Z]{0,2}[$]|[€£¥₹%]|EUR|USD|GBP|CHF|PLN|CZK|SEK|NOK|DKK|JPY|kr\.?|zł|Kč|Fr\.?)"
-# Minus, sign and digits in any order, or the digits of a negative number in brackets or before it
-AMOUNT = re.compile(
-    rf"(?P<open>\()?(?P<minus>[-+−]?)\s*(?:{SIGNS}\s*)?(?P<inner>[-+−]?)(?P<digits>[\d.,'’].*?|)"
-    rf"\s*(?:{SIGNS}\s*)?(?P<after>[-−]?)(?:\s*{SIGNS})?(?(open)\))"
-)
-SPACES = "\u00a0\u202f\u2009"  # each stands for a blank between thousands
 # What pandas takes for missing but "None", which is as often a class.
 MISSING = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "null", "NaN", "nan", "-nan"]
 MISSING += ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"]  # errors of Excel
@@ -177,17 +170,6 @@ def check_widths(path: Path, data: Data) -> None:
                     f"line {line} has {len(row)} fields, the header {names}; {way_out}"
                 )
             titled, way_out = False, RAGGED
-
-
-def bare(text: str) -> str:
-    """A number without signs of currency and percent, its minus in front; other text as it is."""
-    text = text.strip().translate(dict.fromkeys(map(ord, SPACES), " ") | {ord("’"): "'"})
-    parts = AMOUNT.fullmatch(text)
-    if not parts or not parts["digits"]:
-        return text
-    signs = [parts["minus"], parts["inner"], parts["after"], "-" if parts["open"] else ""]
-    minus = any(sign in ("-", "−") for sign in signs)
-    return ("-" if minus else "") + parts["digits"]
 
 
 def pattern_of(decimal: str, thousands: str) -> str:

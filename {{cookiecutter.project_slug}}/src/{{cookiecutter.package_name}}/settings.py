@@ -38,6 +38,13 @@ PREFIX = f"{__package__}_".upper()
 KUBERNETES = re.compile(
     r"(\w+_)?(SERVICE_(HOST|PORT\w*)=.*|PORT(=\w+:.*|_\d+_(TCP|UDP|SCTP)\w*=.*))"
 )
+SIGNS = r"(?:[A-Z]{0,2}[$]|[€£¥₹%]|EUR|USD|GBP|CHF|PLN|CZK|SEK|NOK|DKK|JPY|kr\.?|zł|Kč|Fr\.?)"
+# Minus, sign and digits in any order, or the digits of a negative number in brackets or before it
+AMOUNT = re.compile(
+    rf"(?P<open>\()?(?P<minus>[-+−]?)\s*(?:{SIGNS}\s*)?(?P<inner>[-+−]?)(?P<digits>[\d.,'’].*?|)"
+    rf"\s*(?:{SIGNS}\s*)?(?P<after>[-−]?)(?:\s*{SIGNS})?(?(open)\))"
+)
+SPACES = "\u00a0\u202f\u2009"  # each stands for a blank between thousands
 Problem = Literal["classification", "regression"]
 
 
@@ -58,6 +65,17 @@ class Data(Section):
     decimal: str = Field(default=".", min_length=1, max_length=1)
     thousands: str | None = None
     missing: list[str] = []
+
+
+def bare(text: str) -> str:
+    """A number without signs of currency and percent, its minus in front; other text as it is."""
+    text = text.strip().translate(dict.fromkeys(map(ord, SPACES), " ") | {ord("’"): "'"})
+    parts = AMOUNT.fullmatch(text)
+    if not parts or not parts["digits"]:
+        return text
+    signs = [parts["minus"], parts["inner"], parts["after"], "-" if parts["open"] else ""]
+    minus = any(sign in ("-", "−") for sign in signs)
+    return ("-" if minus else "") + parts["digits"]
 
 
 class Settings(BaseSettings):

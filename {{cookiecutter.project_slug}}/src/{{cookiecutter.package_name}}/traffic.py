@@ -24,7 +24,7 @@ from . import ProjectError
 from .contract import Contract
 from .operations import Load
 from .prediction import conform
-from .serving.schema import spell
+from .serving.columns import spell
 from .settings import PREFIX
 
 BODIES = 500  # different requests, sent again and again

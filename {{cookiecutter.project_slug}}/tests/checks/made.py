@@ -37,7 +37,7 @@ class Classes(Number):
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """The class that is most probable."""
-        return self.classes_[self.predict_proba(rows).argmax(axis=1)]
+        return np.asarray(self.classes_[self.predict_proba(rows).argmax(axis=1)])
 
     def predict_proba(self, rows: pd.DataFrame) -> np.ndarray:
         """The probabilities of each row, (rows, 3)."""

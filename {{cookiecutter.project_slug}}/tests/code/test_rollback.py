@@ -6,11 +6,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+import tomlkit
 from candidates import accepted, candidate, promoted
 
 from {{ cookiecutter.package_name }} import ProjectError, decisions, history, integrity
 from {{ cookiecutter.package_name }} import publishing, registry, rivals, tracking, versions
-from {{ cookiecutter.package_name }}.contract import CONTRACT, read_contract, written
+from {{ cookiecutter.package_name }}.contract import CONTRACT, read_contract
 from {{ cookiecutter.package_name }}.training import Trained
 
 
@@ -72,7 +73,8 @@ def test_a_champion_with_another_contract_is_told(
     ours = read_contract()
     first = ours.inputs()[0]
     columns = {"another" if it == first else it: of for it, of in ours.columns.items()}
-    text = written(ours.model_copy(update={"columns": columns}))
+    other = ours.model_copy(update={"columns": columns})
+    text = tomlkit.dumps(other.model_dump(mode="json", exclude_none=True))
     CONTRACT.write_text(text, encoding="utf-8")
     assert command("rollback") == 0
     names = ", ".join(sorted(["another", first]))

@@ -1,26 +1,40 @@
 """The datasheet: every count and range is that of the data, and no value of a person is shown."""
 
-from collections.abc import Callable
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, datasheet
+from {{ cookiecutter.package_name }} import ProjectError
 from {{ cookiecutter.package_name }}.contract import Contract
 from {{ cookiecutter.package_name }}.problem import read_data
 from {{ cookiecutter.package_name }}.settings import Settings
 
+ROOT = Path(__file__).resolve().parents[2]
 TIMES = "2023-01-31 08:00:00 to 2024-05-01 10:30:00"
 
 
+@pytest.fixture(name="datasheet", scope="module")
+def _datasheet() -> Any:
+    """tools/datasheet.py: it is a script, so it is looked for beside the others."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        return importlib.import_module("datasheet")
+    finally:
+        sys.path.remove(str(ROOT / "tools"))
+
+
 @pytest.fixture(name="text", scope="module")
-def _text(contract: Contract, settings: Settings) -> str:
+def _text(datasheet: Any, contract: Contract, settings: Settings) -> str:
     """The sheet of the configured data, with words of the user's own."""
-    return datasheet.render(read_data(settings), contract, settings) + "\nMy own words.\n"
+    return f"{datasheet.render(read_data(settings), contract, settings)}\nMy own words.\n"
 
 
 def test_a_fresh_sheet_says_what_the_data_hold(
-    text: str, contract: Contract, settings: Settings
+    datasheet: Any, text: str, contract: Contract, settings: Settings
 ) -> None:
     """Each column has its line, with its role; the number of rows is there."""
     for name, column in contract.columns.items():
@@ -29,7 +43,7 @@ def test_a_fresh_sheet_says_what_the_data_hold(
     assert datasheet.split_sheet(text)[1] == "\nMy own words.\n"
 
 
-def test_names_and_values_are_text_in_the_sheet(contract: Contract) -> None:
+def test_names_and_values_are_text_in_the_sheet(datasheet: Any, contract: Contract) -> None:
     """A category or a column that holds markup is shown as it is written, in one cell."""
     column = contract.columns[contract.target].model_copy(update={"kind": "category"})
     name, value = "a|`b`", "<script>alert(1)</script>\n|"
@@ -40,7 +54,7 @@ def test_names_and_values_are_text_in_the_sheet(contract: Contract) -> None:
     )
 
 
-def test_an_edited_count_is_found(text: str, contract: Contract, settings: Settings) -> None:
+def test_an_edited_count_is_found(datasheet: Any, text: str, contract: Contract, settings: Settings) -> None:
     """A number that is not that of the data fails, and both lines are shown."""
     frame = read_data(settings)
     rows, wanted = f"{len(frame):,} rows", datasheet.render(frame, contract, settings)
@@ -50,7 +64,7 @@ def test_an_edited_count_is_found(text: str, contract: Contract, settings: Setti
     assert "1 rows" in str(found.value) and rows in str(found.value)
 
 
-def test_other_data_make_the_sheet_stale(text: str, contract: Contract, settings: Settings) -> None:
+def test_other_data_make_the_sheet_stale(datasheet: Any, text: str, contract: Contract, settings: Settings) -> None:
     """A row less is another sheet."""
     wanted = datasheet.render(read_data(settings).iloc[1:], contract, settings)
     with pytest.raises(ProjectError, match="run `make datasheet`"):
@@ -69,13 +83,13 @@ def test_other_data_make_the_sheet_stale(text: str, contract: Contract, settings
     ],
     ids=["numbers", "words", "many words", "truths", "times", "nothing"],
 )
-def test_a_column_is_told_by_its_values(values: list[object], said: str) -> None:
+def test_a_column_is_told_by_its_values(datasheet: Any, values: list[object], said: str) -> None:
     """Numbers by their range, times by the first and the last, words by how frequent they are."""
     assert datasheet.holds(pd.Series(values)) == said
 
 
 @pytest.mark.parametrize("role", ["personal", "id", "ignored"])
-def test_no_value_of_a_person_is_shown(contract: Contract, role: str) -> None:
+def test_no_value_of_a_person_is_shown(datasheet: Any, contract: Contract, role: str) -> None:
     """Of such a column only the number of different values is told."""
     name = contract.inputs()[0]
     columns = contract.columns | {name: contract.columns[name].model_copy(update={"role": role})}
@@ -84,8 +98,11 @@ def test_no_value_of_a_person_is_shown(contract: Contract, role: str) -> None:
     assert "2 different values" in line and "Ada" not in line
 
 
-def test_make_datasheet_writes_and_keeps_own_words(command: Callable[..., int]) -> None:
+def test_make_datasheet_writes_and_keeps_own_words(
+    datasheet: Any, capsys: pytest.CaptureFixture[str],
+) -> None:
     """Without the line between, nothing is overwritten."""
     with pytest.raises(ProjectError, match="put it back above your own words"):
         datasheet.split_sheet("All mine.")
-    assert command("datasheet", "--check") == 0
+    datasheet.main(["--check"])
+    assert capsys.readouterr().out.startswith("DATASHEET.md: ")

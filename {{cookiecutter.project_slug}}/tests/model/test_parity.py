@@ -15,7 +15,8 @@ from {{ cookiecutter.package_name }}.contract import Kind
 from {{ cookiecutter.package_name }}.converters import WEEK, tabulated
 from {{ cookiecutter.package_name }}.export import TOLERANCE, export, parity
 from {{ cookiecutter.package_name }}.forest import Unconvertible
-from {{ cookiecutter.package_name }}.serving.runtime import Row, Scores, as_rows, load
+from {{ cookiecutter.package_name }}.serving.columns import Row
+from {{ cookiecutter.package_name }}.serving.runtime import Scores, as_rows, load
 from {{ cookiecutter.package_name }}.training import Trained, build_baseline
 
 OTHER_UNITS: dict[Kind, Callable[[Any], Any]] = {

@@ -24,7 +24,8 @@ from {{ cookiecutter.package_name }}.serving.app import Authenticate, create_app
 from {{ cookiecutter.package_name }}.serving.events import Served
 from {{ cookiecutter.package_name }}.serving.following import Follower
 from {{ cookiecutter.package_name }}.serving.main import OPTIONS
-from {{ cookiecutter.package_name }}.serving.schema import Row, Types
+from {{ cookiecutter.package_name }}.serving.columns import Row
+from {{ cookiecutter.package_name }}.serving.schema import Types
 from {{ cookiecutter.package_name }}.settings import Settings
 
 

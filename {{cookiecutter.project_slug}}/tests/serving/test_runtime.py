@@ -12,7 +12,7 @@ import pytest
 
 from {{ cookiecutter.package_name }} import ProjectError
 from {{ cookiecutter.package_name }}.export import export
-from {{ cookiecutter.package_name }}.serving import runtime
+from {{ cookiecutter.package_name }}.serving import columns, runtime
 from {{ cookiecutter.package_name }}.serving.runtime import BUNDLE, Loaded, as_rows, load
 from {{ cookiecutter.package_name }}.training import Trained
 
@@ -100,10 +100,10 @@ def test_a_bundle_says_its_version(trained: Trained, exported: Path) -> None:
 def test_a_time_is_a_minute_of_its_clock() -> None:
     """Seconds do not count, a missing time is -1."""
     noon = datetime(2024, 2, 29, 12, 30)
-    found = runtime.minutes([datetime(1, 1, 1, 0, 1), noon, noon.replace(second=59), None])
+    found = columns.minutes([datetime(1, 1, 1, 0, 1), noon, noon.replace(second=59), None])
     assert (found[0], found[1] - found[2], found[3]) == (1, 0, -1)
 
 
 def test_a_word_is_read_without_blanks_around_it() -> None:
     """As training reads it; a missing one is what the export was told to take for missing."""
-    assert runtime.words([" a b ", None]) == ["a b", "nan"]
+    assert columns.words([" a b ", None]) == ["a b", "nan"]

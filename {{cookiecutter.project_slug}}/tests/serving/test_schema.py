@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from {{ cookiecutter.package_name }}.contract import Column, Contract
 from {{ cookiecutter.package_name }}.prediction import as_time
-from {{ cookiecutter.package_name }}.serving.schema import Row, Types, spell
+from {{ cookiecutter.package_name }}.serving.columns import Row, spell
+from {{ cookiecutter.package_name }}.serving.schema import Types
 
 TARGET = Column(kind="boolean", role="target")
 

@@ -1,5 +1,6 @@
 """Workers: one that is killed under load is replaced, and no request fails."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from {{ cookiecutter.package_name }} import ProjectError
 from {{ cookiecutter.package_name }}.contract import Contract, read_contract
 from {{ cookiecutter.package_name }}.operations import Load
 from {{ cookiecutter.package_name }}.serving.app import create_app
+from {{ cookiecutter.package_name }}.serving.main import OPTIONS
 from {{ cookiecutter.package_name }}.settings import load
 from {{ cookiecutter.package_name }}.survival import Attack, attacked, judged
 from {{ cookiecutter.package_name }}.traffic import bodies, measured
@@ -43,6 +45,11 @@ def test_a_worker_is_killed_and_no_request_fails(
     assert attack.killed and attack.again
     assert "none failed" in judged(attack)
     assert {status for *_, status in attack.sent} == {200}
+
+
+def test_a_new_worker_imports_the_service_once_it_can_say_that_it_lives() -> None:
+    """Its options are plain; else a slow start looks like a death, and it is replaced for ever."""
+    assert json.loads(json.dumps(OPTIONS)) == OPTIONS
 
 
 @pytest.mark.parametrize(

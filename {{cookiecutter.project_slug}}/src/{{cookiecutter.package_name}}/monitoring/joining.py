@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..contract import Contract
 from ..prediction import CONVERSIONS, conform
-from ..serving.schema import row as typed
+from ..serving.columns import row as typed
 from .outcomes import Key, Outcome, Outcomes
 from .window import logged
 

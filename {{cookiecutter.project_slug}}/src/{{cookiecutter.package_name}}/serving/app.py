@@ -22,7 +22,8 @@ from ..settings import Settings
 from .events import Observer, Served, request_id
 from .following import Champion, Follower
 from .openapi import Failure, Health, Ready, Version, described
-from .schema import Answer, Row
+from .columns import Row
+from .schema import Answer
 
 LOG = logging.getLogger(__name__)
 LONG = 100_000  # bytes of a body that is answered in a thread, as all of a native model are

@@ -16,7 +16,8 @@ from fastapi import FastAPI, Request
 from ..settings import Settings
 from .assignment import CANDIDATE, CHAMPION, PLAN, Candidate, Plan, drawn, unit
 from .following import FOLDER, Champion
-from .runtime import Loaded, Row, load
+from .columns import Row
+from .runtime import Loaded, load
 from .shadow import Notes
 
 LOG = logging.getLogger(__name__)

@@ -19,7 +19,8 @@ from .events import Served
 from .following import FOLDER, Champion, Follower
 from .reference import Reference, reference
 from .runtime import BUNDLE, Loaded, read_bundle
-from .schema import FLAGS, Row, Types
+from .columns import Row
+from .schema import FLAGS, Types
 
 LOG = logging.getLogger(__name__)
 OFF = "the model is switched off, and nothing is known to answer instead; to end that: make on"

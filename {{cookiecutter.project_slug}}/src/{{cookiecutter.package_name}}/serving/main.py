@@ -51,7 +51,7 @@ class Impatient(HttpToolsProtocol):
 
 OPTIONS: dict[str, Any] = {
     "factory": True,
-    "http": Impatient,
+    "http": f"{__name__}:Impatient",  # by name: a worker has to live before it imports this
     "access_log": False,
     "proxy_headers": False,  # anybody can write them
     "server_header": False,

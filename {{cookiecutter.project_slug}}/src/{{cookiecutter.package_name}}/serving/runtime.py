@@ -5,7 +5,6 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -14,31 +13,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import ProjectError, observers
-from ..contract import Contract, Kind
+from ..contract import Contract
+from .columns import Row, layout
 
 if TYPE_CHECKING:
     import pandas as pd
 
 BUNDLE = "bundle.json"
 FILES = {"onnx": "model.onnx", "native": "model.joblib"}
-TENSORS: dict[str, tuple[Kind, ...]] = {
-    "numbers": ("number", "integer", "boolean"),
-    "words": ("category", "text"),
-    "times": ("time",),
-}
 TYPES: dict[str, type] = {
     "tensor(double)": np.float64,
     "tensor(float)": np.float32,
     "tensor(int64)": np.int64,
     "tensor(string)": object,
 }
-NO_WORD = "nan"  # a missing word, as scikit-learn's converters say it
-NO_TIME = -1
-DAY = 24 * 60  # minutes
 
-Row = dict[str, Any]
 Scores = Callable[[list[Row]], tuple[list[Any], np.ndarray | None]]
-Reading = Callable[[list[Any]], list[Any]]
 
 
 @dataclass(frozen=True)
@@ -193,37 +183,6 @@ def compiled(model: bytes, contract: Contract, classes: list[Any] | None) -> Sco
         return [classes[place] for place in found.argmax(axis=1).tolist()], found
 
     return scores
-
-
-def layout(contract: Contract) -> dict[str, Callable[..., np.ndarray]]:
-    """How rows become the tensors of a graph, (rows, columns) each, by its name.
-
-    One for the columns of a kind: each tensor costs a microsecond.
-    """
-    columns = {name: contract.inputs(*kinds) for name, kinds in TENSORS.items()}
-    read: dict[str, Reading] = {"numbers": list, "words": words, "times": minutes}
-    return {name: partial(tensor, names, read[name]) for name, names in columns.items() if names}
-
-
-def tensor(names: list[str], read: Reading, rows: list[Row], dtype: type) -> np.ndarray:
-    """What is read from these columns, (rows, columns); from one list: nested ones cost more."""
-    values = read([row[name] for row in rows for name in names])
-    return np.array(values, dtype).reshape(len(rows), -1)
-
-
-def words(values: list[Any]) -> list[str]:
-    """Words without blanks around them, or what stands for a missing one."""
-    return [NO_WORD if value is None else str(value).strip() for value in values]
-
-
-def minutes(values: list[datetime | None]) -> list[int]:
-    """Minutes since Monday, 1 January of the year 1, on its clock; -1 where a time is missing."""
-    return [NO_TIME if value is None else minute(value) for value in values]
-
-
-def minute(value: datetime) -> int:
-    """The minute of a time of its column's clock."""
-    return (value.toordinal() - 1) * DAY + value.hour * 60 + value.minute
 
 
 def native(model: bytes, contract: Contract) -> Scores:

@@ -2,21 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import partial
 from typing import Annotated, Any, Literal, NotRequired, Self
-from zoneinfo import ZoneInfo
 
 import orjson
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError, WithJsonSchema
-from typing_extensions import TypedDict
+from pydantic import Field, TypeAdapter, ValidationError
 
-from ..contract import EPOCHS, ISO, Column, Contract
+from ..contract import Contract
+from .columns import Row, example, record, row
 
-NOON = datetime(2024, 1, 1, 12)
-STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-# Of a row with 100,000 unknown fields pydantic makes as many errors: they are counted apart.
-LOOSE = STRICT | ConfigDict(extra="allow", json_schema_extra={"additionalProperties": False})
 SHOWN = 20  # faults of a request
 LONGEST = 100  # characters of the name of an unknown field
 BRIEF: dict[str, Any] = {"include_url": False, "include_context": False, "include_input": False}
@@ -33,56 +26,7 @@ FLAGS: dict[str, Any] = {
 }
 Range = tuple[str, float, float]
 Known = tuple[str, frozenset[Any]]
-Row = dict[str, Any]
 Answer = dict[str, Any]
-
-
-def record(name: str, fields: dict[str, Any], config: ConfigDict = STRICT) -> Any:
-    """An object of exactly these fields, whatever their names; no value is turned into another."""
-    made = TypedDict(name, fields)  # type: ignore[misc]  # fields known at run time only
-    # Where pydantic looks for the settings of a TypedDict; mypy knows no attribute of one.
-    made.__pydantic_config__ = config  # type: ignore[attr-defined]
-    return made
-
-
-def instant(column: Column, text: str) -> datetime:
-    """The time on the column's clock.  Raises ValueError where it is not of the column's format."""
-    form = column.format or ISO
-    try:
-        if form in EPOCHS:
-            when = datetime.fromtimestamp(float(text) / EPOCHS[form], UTC)
-        else:
-            when = datetime.fromisoformat(text) if form == ISO else datetime.strptime(text, form)
-        known = column.clock(when) if column.timezone else when
-    except (ValueError, OverflowError, OSError) as error:
-        raise ValueError(f"not a time of the format {form}") from error
-    return column.clock(known)
-
-
-def time(column: Column) -> Any:
-    """Text that is a time of the column's format; to the model, a datetime."""
-    form, zone = column.format or ISO, column.timezone
-    shown: dict[str, Any] = {"type": "string", "examples": [moment(column)]}
-    if form == ISO and zone:
-        shown["format"] = "date-time"
-    words = "a time" if form == ISO else f"a time of the format {form}"
-    clock = f"without an offset it is of {zone}" if zone else "without an offset from UTC"
-    shown["description"] = f"{words}; {clock}" if zone else f"{words} {clock}"
-    return Annotated[str, AfterValidator(partial(instant, column)), WithJsonSchema(shown)]
-
-
-def moment(column: Column) -> str:
-    """A time of this column."""
-    known = column.format in (None, ISO) and column.timezone
-    return f"{NOON.isoformat()}Z" if known else spell(column, NOON)
-
-
-def spell(column: Column, when: datetime) -> str:
-    """A time of the column's clock as text in the column's format."""
-    form, exact = column.format or ISO, when.replace(tzinfo=ZoneInfo(column.timezone or "UTC"))
-    if form in EPOCHS:
-        return str(round(exact.timestamp() * EPOCHS[form]))
-    return when.isoformat() if form == ISO else exact.strftime(form)
 
 
 @dataclass(frozen=True)
@@ -115,60 +59,6 @@ class Expected:
                     if not isinstance(value, str) or value.strip() not in known:
                         found.append((place, name))
         return found
-
-
-def number(column: Column) -> Any:
-    """A finite number, in the range that is enforced; 3.0 is an integer too, as JSON has it."""
-    low, high = column.range if column.range and column.enforce else (None, None)
-    whole = column.kind == "integer"
-    shown: dict[str, Any] = {"type": "integer" if whole else "number"}
-    if column.range and column.enforce:
-        shown |= {"minimum": low, "maximum": high}
-    elif column.range:
-        shown["description"] = f"expected: {column.range[0]} to {column.range[1]}"
-    bounds = Field(ge=low, le=high, multiple_of=1 if whole else None)
-    return Annotated[float, bounds, WithJsonSchema(shown)]
-
-
-def word(column: Column) -> Any:
-    """Text, one of the categories that are enforced."""
-    if not column.categories:
-        return str
-    if column.enforce:
-        return Literal[tuple(column.categories)]
-    return Annotated[str, Field(description=f"expected: {', '.join(column.categories)}")]
-
-
-def identity(column: Column) -> Any:
-    """Text; of a column of numbers also a whole number, which stays as it is."""
-    if column.kind not in ("number", "integer"):
-        return str
-    bounds = Field(ge=-(2**63), lt=2**63, multiple_of=1)
-    whole = Annotated[int, bounds] | Annotated[float, bounds]
-    shown = {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}
-    return str | Annotated[whole, WithJsonSchema(shown)]
-
-
-def value(column: Column) -> Any:
-    """The type of one value of a column."""
-    if column.role == "id":
-        kind: Any = identity(column)
-    elif column.kind in ("number", "integer"):
-        kind = number(column)
-    elif column.kind == "time":
-        kind = time(column)
-    elif column.kind == "boolean":
-        kind = bool
-    else:
-        kind = word(column)
-    return kind | None if column.nullable else kind
-
-
-def row(contract: Contract) -> Any:
-    """One row: every input of the contract; an id may be given, and nothing else."""
-    fields = {name: value(contract.columns[name]) for name in contract.inputs()}
-    ids = {name: NotRequired[value(contract.columns[name])] for name in contract.names("id")}
-    return record("Row", ids | fields, LOOSE)
 
 
 def prediction(contract: Contract, classes: Sequence[Any]) -> dict[str, Any]:
@@ -288,19 +178,3 @@ def given(body: bytes) -> list[tuple[tuple[int, ...], Any]]:
         if isinstance(rows, list)
         else [((), rows)]
     )
-
-
-def example(contract: Contract) -> Row:
-    """A row that the contract accepts."""
-    made: Row = {}
-    for name in contract.inputs():
-        column = contract.columns[name]
-        if column.kind in ("number", "integer"):
-            made[name] = column.range[0] if column.range else 0
-        elif column.kind == "boolean":
-            made[name] = True
-        elif column.kind == "time":
-            made[name] = moment(column)
-        else:
-            made[name] = (column.categories or ["text"])[0]
-    return made

@@ -23,7 +23,7 @@ def reaches(name: str) -> Any:
     # pylint: disable-next=import-outside-toplevel  # of the project: the tool has none
     from pydantic import TypeAdapter, ValidationError
 
-    contract, schema = part("contract").read_contract(), part("serving.schema")
+    contract, schema = part("contract").read_contract(), part("serving.columns")
     row = TypeAdapter(schema.row(contract))
     row.validate_python(schema.example(contract))
     try:

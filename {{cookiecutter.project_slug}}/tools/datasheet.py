@@ -5,20 +5,21 @@ stands below a line, and is yours.
 """
 
 import argparse
+import sys
 from difflib import ndiff
 from pathlib import Path
 
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from . import ProjectError, write_whole
-from .card import as_code, as_words
-from .contract import Contract, read_contract
-from .prediction import conform
-from .problem import read_data
-from .reading import files
-from .settings import Settings, load
-from .sources import checksum, read_sources
+from {{ cookiecutter.package_name }} import ProjectError, run, write_whole
+from {{ cookiecutter.package_name }}.card import as_code, as_words
+from {{ cookiecutter.package_name }}.contract import Contract, read_contract
+from {{ cookiecutter.package_name }}.prediction import conform
+from {{ cookiecutter.package_name }}.problem import read_data
+from {{ cookiecutter.package_name }}.reading import files
+from {{ cookiecutter.package_name }}.settings import Settings, load
+from {{ cookiecutter.package_name }}.sources import checksum, read_sources
 
 SHEET = Path("DATASHEET.md")
 YOURS = "<!-- What stands below this line is yours; `make datasheet` keeps it. -->"
@@ -146,3 +147,7 @@ def main(arguments: list[str]) -> None:
         return
     write_whole(SHEET, wanted + below)
     print(f"Wrote {SHEET}.  Read it, answer what stands below the line, then commit it.")
+
+
+if __name__ == "__main__":
+    sys.exit(run(main, sys.argv[1:]))
