@@ -189,8 +189,8 @@ def numbers(values: pd.Series, data: Data) -> pd.Series:
     thousands = data.thousands or ""
     text = values.astype("object").map(lambda it: bare(str(it)), na_action="ignore").astype("str")
     known = text.str.fullmatch(pattern_of(data.decimal, thousands), na=False)
-    plain = text.str.replace(thousands, "", regex=False) if thousands else text
-    plain = plain.str.replace(data.decimal, ".", regex=False)
+    digits = text.str.replace(thousands, "", regex=False) if thousands else text
+    digits = digits.str.replace(data.decimal, ".", regex=False)
     loose = text.where(~text.str.contains(thousands, regex=False, na=False)) if thousands else text
-    found = pd.to_numeric(plain.where(known, loose), errors="coerce").astype("float64")
+    found = pd.to_numeric(digits.where(known, loose), errors="coerce").astype("float64")
     return found.replace([np.inf, -np.inf], np.nan)

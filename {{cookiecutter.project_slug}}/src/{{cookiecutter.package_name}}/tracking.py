@@ -144,10 +144,7 @@ def record_baseline(mlflow: Any, place: str, trained: Trained, tags: dict[str, s
 
 
 def record_model(mlflow: Any, trained: Trained) -> None:
-    """The model as an MLflow Model, with the project's code in it: an edit changes no version.
-
-    It is a pickle, which runs code of its own when it is loaded: load only models that you trust.
-    """
+    """The model with the project's code, as a pickle: load only models that you trust."""
     rows = trained.holdout[trained.contract.inputs()]
     with code_pickled():
         mlflow.sklearn.log_model(

@@ -54,7 +54,9 @@ def test_names_and_values_are_text_in_the_sheet(datasheet: Any, contract: Contra
     )
 
 
-def test_an_edited_count_is_found(datasheet: Any, text: str, contract: Contract, settings: Settings) -> None:
+def test_an_edited_count_is_found(
+    datasheet: Any, text: str, contract: Contract, settings: Settings
+) -> None:
     """A number that is not that of the data fails, and both lines are shown."""
     frame = read_data(settings)
     rows, wanted = f"{len(frame):,} rows", datasheet.render(frame, contract, settings)
@@ -64,7 +66,9 @@ def test_an_edited_count_is_found(datasheet: Any, text: str, contract: Contract,
     assert "1 rows" in str(found.value) and rows in str(found.value)
 
 
-def test_other_data_make_the_sheet_stale(datasheet: Any, text: str, contract: Contract, settings: Settings) -> None:
+def test_other_data_make_the_sheet_stale(
+    datasheet: Any, text: str, contract: Contract, settings: Settings
+) -> None:
     """A row less is another sheet."""
     wanted = datasheet.render(read_data(settings).iloc[1:], contract, settings)
     with pytest.raises(ProjectError, match="run `make datasheet`"):
@@ -99,7 +103,8 @@ def test_no_value_of_a_person_is_shown(datasheet: Any, contract: Contract, role:
 
 
 def test_make_datasheet_writes_and_keeps_own_words(
-    datasheet: Any, capsys: pytest.CaptureFixture[str],
+    datasheet: Any,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Without the line between, nothing is overwritten."""
     with pytest.raises(ProjectError, match="put it back above your own words"):

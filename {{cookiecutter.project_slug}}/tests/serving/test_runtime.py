@@ -12,7 +12,7 @@ import pytest
 
 from {{ cookiecutter.package_name }} import ProjectError
 from {{ cookiecutter.package_name }}.export import export
-from {{ cookiecutter.package_name }}.serving import columns, runtime
+from {{ cookiecutter.package_name }}.serving import columns
 from {{ cookiecutter.package_name }}.serving.runtime import BUNDLE, Loaded, as_rows, load
 from {{ cookiecutter.package_name }}.training import Trained
 

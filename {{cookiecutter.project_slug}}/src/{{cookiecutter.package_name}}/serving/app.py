@@ -19,11 +19,10 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from ..settings import Settings
+from .columns import Answer, Row
 from .events import Observer, Served, request_id
 from .following import Champion, Follower
 from .openapi import Failure, Health, Ready, Version, described
-from .columns import Row
-from .schema import Answer
 
 LOG = logging.getLogger(__name__)
 LONG = 100_000  # bytes of a body that is answered in a thread, as all of a native model are
@@ -51,10 +50,8 @@ class Predictor:
         authenticate: Authenticate | None,
         choices: Sequence[Choose],
     ) -> None:
-        self.follower = follower
-        self.observers = observers
-        self.authenticate = authenticate
-        self.choices = choices
+        self.follower, self.observers = follower, observers
+        self.authenticate, self.choices = authenticate, choices
 
     async def predict(self, request: Request) -> Response:
         """Answer a row or a list of rows; the observers know of it before the client does."""
@@ -121,8 +118,8 @@ def replied(champion: Champion, body: bytes, number: str) -> Reply:
         answers[place].setdefault("outside", []).append(name)
     known = {"model_version": champion.model.version, "request_id": number}
     shown = champion.types.spelled(answers)
-    said = {"predictions": shown} if many else shown[0]
-    return Reply(orjson.dumps(said | known), 200, rows, answers)
+    said = ({"predictions": shown} if many else shown[0]) | known
+    return Reply(orjson.dumps(said), 200, rows, answers)
 
 
 def create_app(

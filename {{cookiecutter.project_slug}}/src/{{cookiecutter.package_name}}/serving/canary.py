@@ -15,8 +15,8 @@ from fastapi import FastAPI, Request
 
 from ..settings import Settings
 from .assignment import CANDIDATE, CHAMPION, PLAN, Candidate, Plan, drawn, unit
-from .following import FOLDER, Champion
 from .columns import Row
+from .following import FOLDER, Champion
 from .runtime import Loaded, load
 from .shadow import Notes
 

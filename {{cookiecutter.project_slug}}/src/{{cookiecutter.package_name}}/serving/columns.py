@@ -25,6 +25,7 @@ NO_WORD = "nan"  # a missing word, as scikit-learn's converters say it
 NO_TIME = -1
 DAY = 24 * 60  # minutes
 Row = dict[str, Any]
+Answer = dict[str, Any]
 Reading = Callable[[list[Any]], list[Any]]
 
 
@@ -56,9 +57,9 @@ def time(column: Column) -> Any:
     shown: dict[str, Any] = {"type": "string", "examples": [moment(column)]}
     if form == ISO and zone:
         shown["format"] = "date-time"
-    words = "a time" if form == ISO else f"a time of the format {form}"
+    what = "a time" if form == ISO else f"a time of the format {form}"
     clock = f"without an offset it is of {zone}" if zone else "without an offset from UTC"
-    shown["description"] = f"{words}; {clock}" if zone else f"{words} {clock}"
+    shown["description"] = f"{what}; {clock}" if zone else f"{what} {clock}"
     return Annotated[str, AfterValidator(partial(instant, column)), WithJsonSchema(shown)]
 
 
@@ -172,6 +173,6 @@ def minutes(values: list[datetime | None]) -> list[int]:
     return [NO_TIME if value is None else minute(value) for value in values]
 
 
-def minute(value: datetime) -> int:
+def minute(when: datetime) -> int:
     """The minute of a time of its column's clock."""
-    return (value.toordinal() - 1) * DAY + value.hour * 60 + value.minute
+    return (when.toordinal() - 1) * DAY + when.hour * 60 + when.minute

@@ -15,11 +15,11 @@ from fastapi import FastAPI, HTTPException, Request
 from .. import ProjectError
 from ..contract import Contract
 from ..settings import Settings
+from .columns import Row
 from .events import Served
 from .following import FOLDER, Champion, Follower
 from .reference import Reference, reference
 from .runtime import BUNDLE, Loaded, read_bundle
-from .columns import Row
 from .schema import FLAGS, Types
 
 LOG = logging.getLogger(__name__)

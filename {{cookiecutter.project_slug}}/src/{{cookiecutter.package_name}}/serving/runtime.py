@@ -65,10 +65,7 @@ class Loaded:
         ]
 
     def answer_frame(self, frame: "pd.DataFrame") -> "pd.DataFrame":
-        """The same answers for the rows of a frame, as `prediction.predict` gives them.
-
-        The frame has the inputs of the contract, each as its kind.
-        """
+        """The same answers for rows of a frame, each input as its kind, as `predict` gives them."""
         import pandas as pd  # pylint: disable=import-outside-toplevel  # a service does without
 
         found, shares = self.scores(as_rows(frame[self.contract.inputs()]))
