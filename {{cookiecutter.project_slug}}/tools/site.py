@@ -57,7 +57,7 @@ def main() -> None:
     (PAGES / "maturity.md").write_text(maturity() + "\n", encoding="utf-8")
     (PAGES / "reports.md").write_text(reports() + "\n", encoding="utf-8")
     program = Path(sys.executable).with_name("mkdocs")
-    command = [program, "build", "--strict"]  # with --quiet it would count no warning
+    command = [str(program), "build", "--strict"]  # with --quiet it would count no warning
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{done.stderr.strip()}\n{SITE}: not built")
