@@ -19,8 +19,8 @@ from .settings import Data, bare
 
 NUMERIC = ("number", "integer", "boolean")
 # What pandas takes for missing but "None", which is as often a class.
-MISSING = ["", "NA", "N/A", "n/a", "#N/A", "#NA", "<NA>", "NULL", "null", "NaN", "nan", "-nan"]
-MISSING += ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"]  # errors of Excel
+MISSING = ["", *"NA N/A n/a #N/A #NA <NA> NULL null NaN nan -nan".split()]
+EXCEL = ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"]  # its errors
 RAGGED = "put that line right"
 TITLE = "line 1 has to name every column: delete a title above it, or name an index column"
 
@@ -127,7 +127,7 @@ def read_csv(path: Path, data: Data, text: Any, size: int | None) -> Iterator[pd
             file,
             sep=data.separator,
             decimal=data.decimal,
-            na_values=MISSING + data.missing,
+            na_values=[*MISSING, *EXCEL, *data.missing],
             keep_default_na=False,
             dtype=text,
             index_col=False,

@@ -34,7 +34,7 @@ FILES.append(Path("operations.toml"))
 FILES.append(Path("improvement.toml"))
 # {% endif %}
 PREFIX = f"{__package__}_".upper()
-# Kubernetes tells each pod the addresses of services, by their names: `MODEL_PORT=tcp://10.0.0.7:80`.
+# Kubernetes tells each pod the addresses of services, by name: `MODEL_PORT=tcp://10.0.0.7:80`.
 KUBERNETES = re.compile(
     r"(\w+_)?(SERVICE_(HOST|PORT\w*)=.*|PORT(=\w+:.*|_\d+_(TCP|UDP|SCTP)\w*=.*))"
 )

@@ -42,7 +42,8 @@ def relocate(here: Path) -> None:
 
     Only what lay in the `mlruns` of that folder is changed; other addresses stay.
     """
-    with closing(sqlite3.connect(STORE, PATIENCE)) as store, store:
+    store = sqlite3.connect(STORE, PATIENCE)
+    with closing(store), store:
         tables = store.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
         if not {("experiments",), *((table,) for table, _ in PLACES)} <= set(tables):
             return

@@ -29,11 +29,11 @@ Answer = dict[str, Any]
 Reading = Callable[[list[Any]], list[Any]]
 
 
-def record(name: str, fields: dict[str, Any], config: ConfigDict = STRICT) -> Any:
+def record(name: str, fields: dict[str, Any], config: ConfigDict | None = None) -> Any:
     """An object of exactly these fields, whatever their names; no value is turned into another."""
     made = TypedDict(name, fields)  # type: ignore[misc]  # fields known at run time only
     # Where pydantic looks for the settings of a TypedDict; mypy knows no attribute of one.
-    made.__pydantic_config__ = config  # type: ignore[attr-defined]
+    made.__pydantic_config__ = config or STRICT  # type: ignore[attr-defined]
     return made
 
 

@@ -38,9 +38,7 @@ class Story:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def story(
-    name: str, scenario: Scenario, service: Service, texts: Events, refused: Events
-) -> Story:
+def story(name: str, scenario: Scenario, service: Service, texts: Events, refused: Events) -> Story:
     """What the log, the ledger, the registry and the service say of this folder.
 
     `texts` were sent to people; `refused` says when feedback made no data, and why.
