@@ -37,5 +37,5 @@ print("  make train")
 if INSIDE:
     print(f"This folder is part of the repository {INSIDE}:")
     print("  - skip `git init`; commit there.")
-    print("  - CI reads workflows only at the top: copy .github/ or .gitlab-ci.yml there, with this folder")
-    print("    as the working directory.")
+    print("  - CI reads workflows only at the top: copy .github/ or .gitlab-ci.yml there, with")
+    print("    this folder as the working directory.")

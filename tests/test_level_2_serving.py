@@ -404,14 +404,14 @@ def test_schemathesis_finds_nothing(tree: Path) -> None:
     ("file", "old", "new"),
     [
         ("openapi.py", '    answers["422"] =', '    answers["418"] ='),
-        ("schema.py", 'extra="forbid"', 'extra="allow"'),
+        ("columns.py", 'extra="forbid"', 'extra="allow"'),
     ],
     ids=["an answer that is not documented", "a column that is not refused"],
 )
 def test_schemathesis_finds_a_planted_fault(tree: Path, file: str, old: str, new: str) -> None:
     """An undocumented answer, or a request against the contract that is taken, is found."""
     plant(tree / SOURCE / file, old, new)
-    if file == "schema.py":  # what is taken, not what is said, is what the fault changes
+    if file == "columns.py":  # what is taken, not what is said, is what the fault changes
         plant(tree / SOURCE / "openapi.py", 'document["components"]["schemas"] |=', FORBIDDEN)
     done = conforms(tree)
     assert done.returncode == 1, done.stdout
@@ -421,8 +421,8 @@ def test_schemathesis_finds_a_planted_fault(tree: Path, file: str, old: str, new
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("schema.py", 'extra="forbid"', 'extra="ignore"'),
-        ("schema.py", "strict=True", "strict=False"),
+        ("columns.py", 'extra="forbid"', 'extra="ignore"'),
+        ("columns.py", "strict=True", "strict=False"),
         ("following.py", 'if found != pointer["sha256"]', "if not found"),
         ("following.py", "        model.answers(rows)  #", "        (rows)  #"),
         ("app.py", "Reply(orjson.dumps(detail), 422)", 'Reply(b"{}", 422)'),

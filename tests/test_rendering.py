@@ -34,7 +34,7 @@ FOREIGN |= {"tools/on_compose.py", "tools/on_kubernetes.py"}
 FOREIGN |= {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("monitoring/**/*.*")}
 
 
-TAG = re.compile(r"\{%(?!s\})")  # a brace before a placeholder of Python is none
+TAG = re.compile(r"\{%(?!s[},])")  # a brace before a placeholder of Python is none
 
 
 def named(answers: dict[str, str]) -> str:

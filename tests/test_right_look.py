@@ -6,14 +6,12 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 from checks import Unknown, grading, page, report, syntax
-from checks.code import without_library
 from checks.database import mlflow_records
 from checks.forge import Forge
 from checks.repo import fences, leaks

@@ -109,12 +109,12 @@ def score_frame(saved: dict[str, Any], frame: pd.DataFrame, checks: list[Check])
     answers, rejected = rows.iloc[:0], reasons[reasons != ""]
     if not lacking and len(rows := rows[reasons[rows.index] == ""]):
         marks = {"outside": outside[rows.index]} if checks else {}
-        ids = frame.loc[rows.index, [it for it in contract.names("id", "time") if it in frame]]
-        answers = pd.concat([ids, predict(saved["model"], rows)], axis=1)
+        answers = frame.loc[rows.index, [it for it in contract.names("id", "time") if it in frame]]
+        answers = pd.concat([answers, predict(saved["model"], rows)], axis=1)
         answers = answers.assign(**marks, model_version=saved["version"])
-    known = frame.reindex(columns=inputs).notna().sum()
     told = pd.DataFrame({"row": rejected.index + 1, "reason": rejected.to_numpy()})
-    return Scored(len(frame), known, [*breaches, *found], answers, told)
+    breaches += found
+    return Scored(len(frame), frame.reindex(columns=inputs).notna().sum(), breaches, answers, told)
 
 
 def note(
@@ -163,6 +163,14 @@ def write(frames: Iterable[pd.DataFrame], path: Path) -> tuple[int, pd.DataFrame
     return rows, first
 
 
+def refuse_overwriting(pattern: str, *paths: Path) -> None:
+    """Raise ProjectError if one of these paths is a file that the pattern names to be read."""
+    read = {path.resolve() for path in files(pattern)}
+    for path in paths:
+        if path.exists() and path.resolve() in read:
+            raise ProjectError(f"{path}: the file that is read; write to another: OUT=file")
+
+
 def main(arguments: list[str]) -> None:
     """Predict for each row of a file, of any length.
 
@@ -175,10 +183,7 @@ def main(arguments: list[str]) -> None:
     settings, saved = load(), (observers("answering") or [load_model])[0]()
     pattern, out = options.data or settings.data.path, Path(options.out or OUTPUT)
     beside, batch = out.with_name(f"{out.stem}.rejected.csv"), Batch()
-    read = {path.resolve() for path in files(pattern)}
-    for path in (out, beside):
-        if path.exists() and path.resolve() in read:
-            raise ProjectError(f"{path}: the file that is read; write to another: OUT=file")
+    refuse_overwriting(pattern, out, beside)
     frames = read_chunks(pattern, settings.data, saved["contract"], ROWS)
     scored = score_file(saved, frames, observers("checked"))
     for way in observers("scored"):  # in place of it
@@ -190,5 +195,5 @@ def main(arguments: list[str]) -> None:
     if batch.rejected:
         write(batch.rejected, beside)
         told = f"{batch.refused:,} of {batch.rows:,} rows break the contract and are not answered"
-        reasons = [str(breach) for breach in batch.breaches if breach.refuses]
-        raise Rejected("\n  ".join([f"{told}; {beside} says which and why", *reasons]))
+        told += f"; {beside} says which and why"
+        raise Rejected("\n  ".join([told, *(str(it) for it in batch.breaches if it.refuses)]))

@@ -99,9 +99,9 @@ class Contract(Section):
 class Breach:
     """A rule that some values of a column break: how many of how many rows, and the first of them.
 
-    `rows` counts from 1.  Without a `total` it is the column as a whole that is wrong.  `wrong` says
-    of each row of the frame that was judged whether it breaks the rule.  What is only `expected` is
-    reported, and a share up to `most` is normal.
+    `rows` counts from 1.  Without a `total` it is the column as a whole that is wrong.  `wrong`
+    says of each row of the frame that was judged whether it breaks the rule.  What is only
+    `expected` is reported, and a share up to `most` is normal.
     """
 
     column: str
@@ -158,7 +158,7 @@ def merged(breaches: Iterable[Breach]) -> list[Breach]:
 
 
 def refuse(breaches: list[Breach]) -> None:
-    """Report values outside of what is expected.  Raises ProjectError that lists what is refused."""
+    """Report values outside of what is expected.  ProjectError that lists what is refused."""
     for breach in breaches:
         if breach.expected:
             print(f"outside, not refused: {breach}")

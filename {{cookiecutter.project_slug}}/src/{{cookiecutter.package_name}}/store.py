@@ -42,20 +42,19 @@ def relocate(here: Path) -> None:
 
     Only what lay in the `mlruns` of that folder is changed; other addresses stay.
     """
-    with closing(sqlite3.connect(STORE, PATIENCE)) as store:
-        with store:
-            tables = store.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-            if not {("experiments",), *((table,) for table, _ in PLACES)} <= set(tables):
-                return
-            first = "SELECT artifact_location FROM experiments WHERE experiment_id = 0"
-            old = next((row[0].removesuffix("0") for row in store.execute(first)), "")
-            new = f"{here}/mlruns/"
-            if old != new and old.startswith("/") and old.endswith("/mlruns/"):
-                for table, column in PLACES:
-                    store.execute(
-                        f"UPDATE {table} SET {column} = ? || substr({column}, ?)"
-                        f" WHERE substr({column}, 1, ?) = ?",
-                        (new, len(old) + 1, len(old), old),
-                    )
-                said = f"{STORE}: moved from {old}; its runs are now those in {new}"
-                print(said, file=sys.stderr)
+    store = sqlite3.connect(STORE, PATIENCE)
+    with closing(store), store:
+        tables = store.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        if not {("experiments",), *((table,) for table, _ in PLACES)} <= set(tables):
+            return
+        first = "SELECT artifact_location FROM experiments WHERE experiment_id = 0"
+        old = next((row[0].removesuffix("0") for row in store.execute(first)), "")
+        new = f"{here}/mlruns/"
+        if old != new and old.startswith("/") and old.endswith("/mlruns/"):
+            for table, column in PLACES:
+                store.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?)"
+                    f" WHERE substr({column}, 1, ?) = ?",
+                    (new, len(old) + 1, len(old), old),
+                )
+            print(f"{STORE}: moved from {old}; its runs are now those in {new}", file=sys.stderr)

@@ -76,8 +76,9 @@ def test_a_missing_column_is_named_and_nothing_is_written(
     assert f"{lost}: column is missing" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("trained")
 def test_a_value_of_the_wrong_kind_rejects_its_row_and_no_other(
-    rows: Path, contract: Contract, command: Callable[..., int], trained: Trained
+    rows: Path, contract: Contract, command: Callable[..., int]
 ) -> None:
     """A word in a column of numbers or times: the row goes to a file with its reason; status 3."""
     names = contract.inputs("number", "integer", "boolean", "time")

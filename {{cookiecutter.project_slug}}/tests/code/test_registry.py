@@ -412,7 +412,8 @@ def test_a_lost_line_comes_back_from_the_registry(
     run: tracking.Run, command: Callable[..., int]
 ) -> None:
     """The log is an export: what it lacks is no fault, and is written again."""
-    promoted(run, "a"), promoted(run, "b")
+    promoted(run, "a")
+    promoted(run, "b")
     lines = history.lines()
     history.LOG.write_text(lines[0], encoding="utf-8")
     assert (command("registry"), history.lines()) == (0, lines)

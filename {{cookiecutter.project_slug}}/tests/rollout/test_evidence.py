@@ -61,8 +61,8 @@ def factors(one: np.ndarray, other: np.ndarray) -> Any:
 
 def tails(one: np.ndarray, other: np.ndarray) -> Any:
     """Is the slowest twentieth, or the slowest hundredth, slower by half again?"""
-    slow = [evidence.beyond(one, other, 1.5, share) for share in (0.05, 0.01)]
-    return np.minimum(*(evidence.shares(first, second, 0) for first, second in slow))
+    counts = [evidence.beyond(one, other, 1.5, share) for share in (0.05, 0.01)]
+    return np.minimum(*(evidence.shares(first, second, 0) for first, second in counts))
 
 
 def stalling(share: float, seconds: float = 50) -> Draw:
@@ -139,10 +139,10 @@ def test_a_tail_that_the_mean_does_not_see_is_found_at_the_level_of_a_rollout() 
     champion, candidate, other = (stalling(share)(random, 200) for share in (0, 0.08, 0))
     assert np.quantile(champion, 0.95) < 8.1 and np.quantile(candidate, 0.95) > 40
     looks = range(30, UNITS + 1, 10)
-    found = [tails(champion[:, :it], candidate[:, :it]) <= 0.002 for it in looks]
+    worse = [tails(champion[:, :it], candidate[:, :it]) <= 0.002 for it in looks]
     alike = [tails(champion[:, :it], other[:, :it]) <= 0.002 for it in looks]
     means = [factors(champion[:, :it], candidate[:, :it]) <= 0.002 for it in looks]
-    assert np.any(found, axis=0).mean() > 0.95 > 0.01 > np.any(means, axis=0).mean()
+    assert np.any(worse, axis=0).mean() > 0.95 > 0.01 > np.any(means, axis=0).mean()
     assert np.any(alike, axis=0).mean() <= 0.01
 
 

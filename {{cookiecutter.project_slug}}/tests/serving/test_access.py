@@ -296,14 +296,14 @@ def test_the_command_adds_lists_and_revokes(
 def test_keys_that_are_added_at_once_are_all_kept(
     made: Made, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Eight at the same time, and one that is taken away meanwhile: nothing is lost or comes back."""
+    """Eight at the same time, and one taken away meanwhile: nothing is lost or comes back."""
     key(path, "old")
     monkeypatch.setattr(keys, "load", made)
-    added = keys.added
+    add = keys.added
 
     def slowly(*given: Any) -> Any:
         sleep(0.05)
-        return added(*given)
+        return add(*given)
 
     monkeypatch.setattr(keys, "added", slowly)
     asked = [["--revoke=old"], *([f"--name={number}"] for number in range(8))]

@@ -92,7 +92,7 @@ def test_a_list_is_answered_by_a_list(client: TestClient, following: Follower) -
 def test_a_row_that_is_not_expected_is_answered_marked_and_told(
     settings: Settings, tmp_path: Path, witness: Witness
 ) -> None:
-    """Its answer names the columns; the row beside it has no mark, and the observers see the same."""
+    """Its answer names the columns; the row beside it has no mark; the observers see the same."""
     columns = {
         "amount": Column(kind="number", role="feature", range=(0, 10)),
         "colour": Column(kind="category", role="feature", categories=["red", "blue"]),
@@ -367,7 +367,8 @@ def test_openapi_names_the_columns(client: TestClient, contract: Contract) -> No
             assert (options[0]["minimum"], options[0]["maximum"]) == column.range
         elif column.range:
             assert "minimum" not in options[0]
-            assert options[0]["description"] == "expected: {} to {}".format(*column.range)
+            low, high = column.range
+            assert options[0]["description"] == f"expected: {low} to {high}"
         if column.categories and column.enforce:
             assert options[0]["enum"] == column.categories
         elif column.categories:

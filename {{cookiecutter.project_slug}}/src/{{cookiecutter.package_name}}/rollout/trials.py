@@ -73,8 +73,8 @@ def read(name: str) -> Record:
     """The record of an experiment.  ProjectError that lists what is wrong with it."""
     path = place(name)
     if not path.exists():
-        known = ", ".join(sorted(it.stem for it in FOLDER.glob("*.toml"))) or "none"
-        told = f"no such experiment; there are: {known}; copy experiments/example.toml"
+        names = ", ".join(sorted(it.stem for it in FOLDER.glob("*.toml"))) or "none"
+        told = f"no such experiment; there are: {names}; copy experiments/example.toml"
         raise ProjectError(f"{path}: {told}")
     try:
         return Record(**tomllib.loads(path.read_text(encoding="utf-8")))

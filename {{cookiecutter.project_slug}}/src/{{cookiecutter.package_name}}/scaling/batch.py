@@ -5,8 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from .. import observers
 from ..batch import ROWS, Scored, score_file
 from ..contract import Breach

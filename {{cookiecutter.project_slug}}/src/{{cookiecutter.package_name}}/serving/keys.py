@@ -101,8 +101,8 @@ class Ring:
     """The keys of a file, looked at again as often as `seconds` say.
 
     `locked` from the first key on: when the last one is taken away, or the file is lost, nobody is
-    let in, after a start either, for its lock is still there.  A file that cannot be read any more changes nothing until
-    it can.  Raises ProjectError where it cannot at the start.
+    let in, after a start either, for its lock is still there.  A file that cannot be read any more
+    changes nothing until it can.  Raises ProjectError where it cannot at the start.
     """
 
     def __init__(self, path: Path, seconds: float) -> None:

@@ -23,7 +23,7 @@ SLOW = 30  # seconds that a request may take to arrive, with its body
 
 
 class Impatient(HttpToolsProtocol):
-    """A connection that is closed where a request does not arrive: half of one is held by nobody."""
+    """A connection that is closed where a request does not arrive: nobody holds half of one."""
 
     _late: TimerHandle | None = None
 

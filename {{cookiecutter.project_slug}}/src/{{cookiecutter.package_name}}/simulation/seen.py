@@ -20,6 +20,7 @@ from .scenarios import Expected, Scenario, differences
 from .service import Service
 
 UTC_START = START.replace(tzinfo=None)
+Events = list[tuple[float, str]]  # each with its day
 
 
 @dataclass(frozen=True)
@@ -30,20 +31,14 @@ class Story:
     scenario: Scenario
     seen: Expected
     wrong: list[str]
-    events: list[tuple[float, str]]
+    events: Events
     traffic: pd.DataFrame
     live: pd.DataFrame
     verdicts: pd.DataFrame
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def story(
-    name: str,
-    scenario: Scenario,
-    service: Service,
-    texts: list[tuple[float, str]],
-    refused: list[tuple[float, str]],
-) -> Story:
+def story(name: str, scenario: Scenario, service: Service, texts: Events, refused: Events) -> Story:
     """What the log, the ledger, the registry and the service say of this folder.
 
     `texts` were sent to people; `refused` says when feedback made no data, and why.
@@ -80,7 +75,7 @@ def facts(
     verdicts: list[dict[str, Any]],
     reports: list[dict[str, Any]],
     service: Service,
-    texts: list[tuple[float, str]],
+    texts: Events,
 ) -> Expected:
     """What came of it, in the words in which it is expected."""
     judged = [it for it in history.logged().values() if it.number > 1]
@@ -98,7 +93,7 @@ def facts(
     }
 
 
-def fed(refused: list[tuple[float, str]]) -> str:
+def fed(refused: Events) -> str:
     """Whether logged rows became data, or why not."""
     return f"refused: {refused[0][1]}" if refused else "taken"
 
@@ -114,7 +109,7 @@ def training() -> str:
     return ", ".join(dict.fromkeys(it.decision for it in entries)) or "none"
 
 
-def people(texts: list[tuple[float, str]]) -> str:
+def people(texts: Events) -> str:
     """What people were told."""
     if not texts:
         return "nobody"
@@ -122,7 +117,7 @@ def people(texts: list[tuple[float, str]]) -> str:
     return "of broken data" if broken else "; ".join(text for _, text in texts)
 
 
-def found(verdicts: list[dict[str, Any]], reports: list[dict[str, Any]]) -> list[tuple[float, str]]:
+def found(verdicts: list[dict[str, Any]], reports: list[dict[str, Any]]) -> Events:
     """What each look at drift and at the quality has found."""
     events = []
     for time in dict.fromkeys(it["time"] for it in verdicts):
@@ -141,7 +136,7 @@ def shown(names: list[str]) -> str:
     return f"worse than promised: {', '.join(names[:3])}{more}" if names else ""
 
 
-def decided() -> list[tuple[float, str]]:
+def decided() -> Events:
     """What the triggers, the gate and the rollout have decided."""
     events = [
         (day(it.time), f"trigger: {it.decision}: {it.event.cause}: {it.reason}")

@@ -122,7 +122,8 @@ def same(copy: Copy) -> Iterator[str]:
     for batch, served, row in found["first"]:
         yield (
             f"{found['mismatches']} of {found['rows']} rows are answered otherwise when served:"
-            f" {served}, by the registered model {batch}: {json.dumps(row, ensure_ascii=False)[:200]}"
+            f" {served}, by the registered model {batch}:"
+            f" {json.dumps(row, ensure_ascii=False)[:200]}"
         )
 
 
