@@ -139,6 +139,17 @@ def test_rows_that_the_champion_has_learned_from_are_left_out(
     assert told in [it.reason for it in answers]
 
 
+def test_a_candidate_that_has_learned_from_a_row_twice_is_compared(
+    run: tracking.Run, trained: Trained
+) -> None:
+    """Rows that are drawn more than once for training change nothing for those held out."""
+    name = f"champion v{served_model(run, trained).number}"
+    twice = replace(trained, train=pd.concat([trained.train, trained.train]))
+    judged, found, answers = rivals.rivals(twice, pd.concat([trained.train, trained.holdout]))
+    assert_equal(found[name], trained.predictions)
+    assert (len(judged.truth), len(answers)) == (len(trained.truth), 1)
+
+
 def test_a_champion_that_has_learned_from_all_rows_refuses(
     run: tracking.Run, trained: Trained
 ) -> None:
