@@ -139,12 +139,10 @@ def test_rows_that_the_champion_has_learned_from_are_left_out(
     assert told in [it.reason for it in answers]
 
 
-def test_a_candidate_that_has_learned_from_a_row_twice_is_compared(
-    run: tracking.Run, trained: Trained
-) -> None:
-    """Rows that are drawn more than once for training change nothing for those held out."""
+def test_a_champion_is_asked_about_each_row_once(run: tracking.Run, trained: Trained) -> None:
+    """Also if the candidate has learned from held-out rows, and from some of them twice."""
     name = f"champion v{served_model(run, trained).number}"
-    twice = replace(trained, train=pd.concat([trained.train, trained.train]))
+    twice = replace(trained, train=pd.concat([trained.train, trained.holdout, trained.holdout]))
     judged, found, answers = rivals.rivals(twice, pd.concat([trained.train, trained.holdout]))
     assert_equal(found[name], trained.predictions)
     assert (len(judged.truth), len(answers)) == (len(trained.truth), 1)
