@@ -132,11 +132,13 @@ def own(kind: str) -> str:
 def test_own_data_get_answers_to_every_question(project: Path, tmp_path: Path, kind: str) -> None:
     """Three classes, a regression, ten rows: verdicts without an edit; of ten rows none is a judgement."""
     here = tmp_path / "own"
-    shutil.copytree(project, here, ignore=shutil.ignore_patterns(".venv", "mlruns", "models"))
+    shutil.copytree(
+        project, here, ignore=shutil.ignore_patterns(".venv", "mlruns", "models", "src")
+    )
     (here / "own.csv").write_text(own(kind), encoding="utf-8")
     python = str(project / ".venv/bin/python")
-    words = (python, "tools/contract.py", "--data", "own.csv", "--target", "ziel")
-    assert "fairness.toml" in ok(*words, at=here, PYTHONPATH=str(here / "src"))
+    made = ("tools/contract.py", "--data", "own.csv", "--target", "ziel")
+    assert "fairness.toml" in ok(python, *made, at=here)
     assert "groups = []" in (here / "fairness.toml").read_text(encoding="utf-8")
     plant(here / "fairness.toml", "groups = []", 'groups = ["farbe"]')
     found = json.loads(ok(python, "-c", ASK, at=here).splitlines()[-1])

@@ -75,6 +75,7 @@ def asked(
     if theirs != (ours := question(trained.settings.problem, trained.contract)):
         raise ProjectError(f"it answers {theirs}, not {ours}")
     rows = pd.concat([trained.train, trained.holdout]).sort_index()
+    rows = rows[~rows.index.duplicated()]  # one may be learned from twice
     rows = rows if frame is None else frame.loc[rows.index]
     new = unseen(last, champion.contract, rows)[trained.holdout.index].to_numpy()
     if new.sum() < min(FEW_ROWS, len(new) / 2):

@@ -139,6 +139,15 @@ def test_rows_that_the_champion_has_learned_from_are_left_out(
     assert told in [it.reason for it in answers]
 
 
+def test_a_champion_is_asked_about_each_row_once(run: tracking.Run, trained: Trained) -> None:
+    """Also if the candidate has learned from held-out rows, and from some of them twice."""
+    name = f"champion v{served_model(run, trained).number}"
+    twice = replace(trained, train=pd.concat([trained.train, trained.holdout, trained.holdout]))
+    judged, found, answers = rivals.rivals(twice, pd.concat([trained.train, trained.holdout]))
+    assert_equal(found[name], trained.predictions)
+    assert (len(judged.truth), len(answers)) == (len(trained.truth), 1)
+
+
 def test_a_champion_that_has_learned_from_all_rows_refuses(
     run: tracking.Run, trained: Trained
 ) -> None:
