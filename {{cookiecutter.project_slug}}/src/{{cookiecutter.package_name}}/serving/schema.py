@@ -157,14 +157,10 @@ class Types:
         """The answers as JSON spells them: the keys of probabilities as the prediction."""
         if not self.truths:
             return answers
-        return [
-            (
-                answer | {"probability": {SPELLED[k]: v for k, v in answer["probability"].items()}}
-                if "probability" in answer
-                else answer
-            )
-            for answer in answers
-        ]
+        for answer in (shown := [answer.copy() for answer in answers]):
+            if shares := answer.get("probability"):
+                answer["probability"] = {SPELLED[name]: share for name, share in shares.items()}
+        return shown
 
 
 def given(body: bytes) -> list[tuple[tuple[int, ...], Any]]:
