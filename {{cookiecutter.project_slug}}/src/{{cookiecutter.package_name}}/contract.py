@@ -70,6 +70,9 @@ class Column(Section):
                 raise ValueError("it has an offset; contract.toml sets no timezone for its column")
             return when
         zone = ZoneInfo(self.timezone)
+        other = when.replace(fold=1 - when.fold)
+        if not when.tzinfo and zone.utcoffset(when) == zone.utcoffset(other):
+            return when  # as nearly all: it is shown once
         known = when if when.tzinfo else when.replace(tzinfo=zone)
         return known.astimezone(UTC).astimezone(zone).replace(tzinfo=None)
 

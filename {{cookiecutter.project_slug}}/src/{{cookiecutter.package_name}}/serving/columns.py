@@ -45,10 +45,11 @@ def instant(column: Column, text: str) -> datetime:
             when = datetime.fromtimestamp(float(text) / EPOCHS[form], UTC)
         else:
             when = datetime.fromisoformat(text) if form == ISO else datetime.strptime(text, form)
-        known = column.clock(when) if column.timezone else when
+        if column.timezone:
+            return column.clock(when)
     except (ValueError, OverflowError, OSError) as error:
         raise ValueError(f"not a time of the format {form}") from error
-    return column.clock(known)
+    return column.clock(when)
 
 
 def time(column: Column) -> Any:

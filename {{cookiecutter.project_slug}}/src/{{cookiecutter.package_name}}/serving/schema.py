@@ -8,7 +8,7 @@ import orjson
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ..contract import Contract
-from .columns import Answer, Row, example, record, row as typed
+from .columns import Row, example, record, row
 
 SHOWN = 20  # faults of a request
 LONGEST = 100  # characters of the name of an unknown field
@@ -26,6 +26,7 @@ FLAGS: dict[str, Any] = {
 }
 Range = tuple[str, float, float]
 Known = tuple[str, frozenset[Any]]
+Answer = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class Types:
         At most `limit` rows are taken in a request.
         """
         # Types that are made while the program runs are no types to mypy.
-        one, said = typed(contract), prediction(contract, classes)
+        one, said = row(contract), prediction(contract, classes)
         lengths = Field(min_length=1, max_length=limit, fail_fast=True)
         many = Annotated[list[one], lengths]  # type: ignore[valid-type]
         known = {"model_version": str, "request_id": str}
@@ -156,9 +157,10 @@ class Types:
         """The answers as JSON spells them: the keys of probabilities as the prediction."""
         if not self.truths:
             return answers
-        named = [{SPELLED[k]: v for k, v in it.get("probability", {}).items()} for it in answers]
-        shares = [{"probability": it} if it else {} for it in named]
-        return [answer | share for answer, share in zip(answers, shares, strict=True)]
+        for answer in (shown := [answer.copy() for answer in answers]):
+            if shares := answer.get("probability"):
+                answer["probability"] = {SPELLED[name]: share for name, share in shares.items()}
+        return shown
 
 
 def given(body: bytes) -> list[tuple[tuple[int, ...], Any]]:
@@ -167,5 +169,8 @@ def given(body: bytes) -> list[tuple[tuple[int, ...], Any]]:
         rows = orjson.loads(body)
     except orjson.JSONDecodeError:
         return []
-    listed = isinstance(rows, list)
-    return [((place,), row) for place, row in enumerate(rows)] if listed else [((), rows)]
+    return (
+        [((place,), row) for place, row in enumerate(rows)]
+        if isinstance(rows, list)
+        else [((), rows)]
+    )
