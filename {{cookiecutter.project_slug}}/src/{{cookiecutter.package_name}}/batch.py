@@ -88,8 +88,7 @@ def score_file(
     With checks, `outside` names the inputs of a row that lie outside of what the contract expects.
     """
     checks = list(checks)
-    for frame in frames:
-        yield score_frame(saved, frame, checks)
+    yield from (score_frame(saved, frame, checks) for frame in frames)
 
 
 def score_frame(saved: dict[str, Any], frame: pd.DataFrame, checks: list[Check]) -> Scored:

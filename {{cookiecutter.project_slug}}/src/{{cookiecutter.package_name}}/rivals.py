@@ -8,9 +8,8 @@ import pandas as pd
 
 from . import ProjectError, history, publishing, tracking, training, versions
 from .contract import Contract
-from .serving.runtime import as_rows
 from .history import Entry
-from .prediction import conform
+from .prediction import conform, predict
 from .promotion import FEW_ROWS, Answer, excused
 from .serving.runtime import Loaded, load
 from .training import Trained
@@ -84,9 +83,8 @@ def asked(
     names = "holdout", "predictions", "baseline"
     trained = replace(trained, **{name: getattr(trained, name)[new] for name in names})
     inputs = champion.contract.inputs()
-    return trained, predictions(
-        champion, conform(rows.loc[trained.holdout.index], champion.contract, inputs)
-    )
+    rows = conform(rows.loc[trained.holdout.index], champion.contract, inputs)
+    return trained, predictions(champion, rows)
 
 
 def unseen(last: Entry, contract: Contract, rows: pd.DataFrame) -> pd.Series:
@@ -103,10 +101,7 @@ def unseen(last: Entry, contract: Contract, rows: pd.DataFrame) -> pd.Series:
 
 def predictions(champion: Loaded, rows: pd.DataFrame) -> pd.DataFrame:
     """What a bundle says of rows, as `prediction.predict` gives it."""
-    said = pd.DataFrame(champion.answers(as_rows(rows)), index=rows.index)
-    shares = said.pop("probability") if "probability" in said else None
-    if shares is not None:
-        said = said.join(pd.DataFrame(list(shares), rows.index).add_prefix("probability_"))
+    said = predict(champion, rows)
     if empty := int(said.isna().any(axis=1).sum()):
         raise ProjectError(f"it gives no answer for {empty} of {len(said)} rows")
     return said

@@ -99,11 +99,9 @@ def pairs(request_id: str, inputs: str, output: str) -> list[tuple[dict[str, Any
         raise ProjectError(f"the prediction log: {told}; {way_out}") from error
 
 
-def clear_linked(
-    connection: sql.Connection, before: datetime = NEVER, names: Sequence[str] = ()
-) -> None:
+def clear_linked(db: sql.Connection, before: datetime = NEVER, names: Sequence[str] = ()) -> None:
     """Delete from the tables beside the log what belongs to these requests, or is from before."""
-    present = sql.inspect(connection).get_table_names()
+    present = sql.inspect(db).get_table_names()
     for deletion in observers("linked"):
         if (delete := deletion(before, names)).table.name in present:
-            connection.execute(delete)
+            db.execute(delete)
