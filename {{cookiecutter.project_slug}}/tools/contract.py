@@ -20,7 +20,15 @@ from charset_normalizer import from_bytes
 from pandas.api import types
 
 from {{ cookiecutter.package_name }} import ProjectError, observers, run, write_synced
-from {{ cookiecutter.package_name }}.contract import CONTRACT, EPOCHS, ISO, Column, Contract, Kind, Role
+from {{ cookiecutter.package_name }}.contract import (
+    CONTRACT,
+    EPOCHS,
+    ISO,
+    Column,
+    Contract,
+    Kind,
+    Role,
+)
 from {{ cookiecutter.package_name }}.prediction import (
     as_boolean,
     as_text,
@@ -28,7 +36,13 @@ from {{ cookiecutter.package_name }}.prediction import (
     has_offset,
     times,
 )
-from {{ cookiecutter.package_name }}.reading import files, is_parquet, numbers, pattern_of, read_table
+from {{ cookiecutter.package_name }}.reading import (
+    files,
+    is_parquet,
+    numbers,
+    pattern_of,
+    read_table,
+)
 from {{ cookiecutter.package_name }}.settings import CONFIG, SPACES, Data, Problem, bare, load
 
 HEADER = """\

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from .. import ProjectError
+from .. import ProjectError, write_whole
 from ..operations import Drift
 from ..settings import load
 from . import differences, reference
@@ -50,9 +50,7 @@ def write(compared: list[Pair], found: list[Verdict], settings: Drift, path: Pat
         Dataset.from_pandas(frame({it.label: it.found for it in shown}), definition),
         Dataset.from_pandas(frame({it.label: it.reference for it in shown}), definition),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    report.save_html(str(path))
-    path.write_text(path.read_text("utf-8").replace(r"\ue03c", r"\u003c"), "utf-8")
+    write_whole(path, report.get_html_str(as_iframe=False).replace(r"\ue03c", r"\u003c"))
     return report.dict()
 
 

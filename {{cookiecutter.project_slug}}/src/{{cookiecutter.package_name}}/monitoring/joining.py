@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from ..contract import Contract
 from ..prediction import CONVERSIONS, conform
-from ..serving.columns import row as typed
+from ..serving.columns import row_type
 from .outcomes import Key, Outcome, Outcomes
 from .window import logged
 
@@ -58,7 +58,7 @@ def joined(them: Iterator[Pair], contract: Contract, answered: bool = True) -> J
 
 def allowed(them: list[Pair], contract: Contract) -> Iterator[bool]:
     """Would the service take each of these rows by this contract?"""
-    known, inputs = TypeAdapter(typed(logged(contract))), contract.inputs()
+    known, inputs = TypeAdapter(row_type(logged(contract))), contract.inputs()
     for _, asked, _ in them:
         try:
             known.validate_json(orjson.dumps({it: asked[it] for it in inputs if it in asked}))

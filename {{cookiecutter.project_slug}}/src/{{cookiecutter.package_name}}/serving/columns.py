@@ -116,7 +116,7 @@ def identity(column: Column) -> Any:
     return str | Annotated[whole_number, WithJsonSchema(shown)]
 
 
-def value(column: Column) -> Any:
+def value_type(column: Column) -> Any:
     """The type of one value of a column."""
     if column.role == "id":
         kind: Any = identity(column)
@@ -131,10 +131,10 @@ def value(column: Column) -> Any:
     return kind | None if column.nullable else kind
 
 
-def row(contract: Contract) -> Any:
+def row_type(contract: Contract) -> Any:
     """One row: every input of the contract; an id may be given, and nothing else."""
-    fields = {name: value(contract.columns[name]) for name in contract.inputs()}
-    ids = {name: NotRequired[value(contract.columns[name])] for name in contract.names("id")}
+    fields = {name: value_type(contract.columns[name]) for name in contract.inputs()}
+    ids = {name: NotRequired[value_type(contract.columns[name])] for name in contract.names("id")}
     return record("Row", ids | fields, LOOSE)
 
 

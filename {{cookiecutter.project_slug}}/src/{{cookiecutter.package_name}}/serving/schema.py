@@ -8,7 +8,7 @@ import orjson
 from pydantic import Field, TypeAdapter, ValidationError
 
 from ..contract import Contract
-from .columns import Row, example, record, row
+from .columns import Row, example, record, row_type
 
 SHOWN = 20  # faults of a request
 LONGEST = 100  # characters of the name of an unknown field
@@ -96,7 +96,7 @@ class Types:
         At most `limit` rows are taken in a request.
         """
         # Types that are made while the program runs are no types to mypy.
-        one, said = row(contract), prediction(contract, classes)
+        one, said = row_type(contract), prediction(contract, classes)
         lengths = Field(min_length=1, max_length=limit, fail_fast=True)
         many = Annotated[list[one], lengths]  # type: ignore[valid-type]
         known = {"model_version": str, "request_id": str}

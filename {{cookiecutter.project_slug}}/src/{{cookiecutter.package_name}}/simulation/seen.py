@@ -55,9 +55,9 @@ def story(name: str, scenario: Scenario, service: Service, texts: Events, refuse
     events += [(when, f"feedback: refused: {why}") for when, why in refused]
     events.sort(key=lambda it: it[0])
     asked = asked.assign(day=asked["time"].map(day).astype(int), model=numbered(asked["model"]))
-    live, checked = live.assign(model=numbered(live["model"])), pd.DataFrame(verdicts)
+    live = live.assign(model=numbered(live["model"]))
     wrong = differences(scenario, seen)
-    return Story(name, scenario, seen, wrong, events, asked, live, checked, about)
+    return Story(name, scenario, seen, wrong, events, asked, live, pd.DataFrame(verdicts), about)
 
 
 def day(time: Any) -> float:

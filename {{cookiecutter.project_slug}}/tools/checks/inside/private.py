@@ -1,5 +1,6 @@
 """Of privacy: rows with an id and words of the trial's own, and what reaches the service."""
 
+import json
 from typing import Any
 
 from . import given, part
@@ -21,13 +22,14 @@ def made(path: str, ids: str, words: str, odd: str) -> Any:
 def reaches(name: str) -> Any:
     """What a column reaches: the features, and the requests that the service takes, and so logs."""
     # pylint: disable-next=import-outside-toplevel  # of the project: the tool has none
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
-    contract, schema = part("contract").read_contract(), part("serving.columns")
-    row = TypeAdapter(schema.row(contract))
-    row.validate_python(schema.example(contract))
+    contract = part("contract").read_contract()
+    types = part("serving.schema").Types.of(contract, (), 1)
+    row = part("serving.columns").example(contract)
+    types.read(json.dumps(row).encode())
     try:
-        row.validate_python(schema.example(contract) | {name: "somebody"})
+        types.read(json.dumps(row | {name: "somebody"}).encode())
         taken = ["the log"]
     except ValidationError:
         taken = []

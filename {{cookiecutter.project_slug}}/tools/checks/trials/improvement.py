@@ -119,7 +119,7 @@ def leaking(copy: Copy) -> Iterator[str]:
     if broken := promtool(copy, "test", "rules", BUDGET_TESTS):
         raise Unknown(f"the rules break their tests as they are: {broken}")
     text = (copy.root / BUDGETS).read_text(encoding="utf-8")
-    blunt = re.sub(r'(slo:burn:3d\{slo=~"availability[^}]*\}) > 1\b', r"\1 > 10", text)
+    blunt = re.sub(r'(slo:burn:3d\{[^}]*slo=~"availability[^}]*\}) > 1\b', r"\1 > 10", text)
     if blunt == text:
         raise Unknown(f"{BUDGETS}: no alert on slo:burn:3d, so it cannot be blunted")
     (copy.root / BUDGETS).write_text(blunt, encoding="utf-8")
