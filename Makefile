@@ -8,7 +8,7 @@ OUT ?= ..
 # Tools of a project that name its package: they are no Python before they are rendered.  The project checks them.
 RENDERED := contract.py,datasheet.py,repro.py,snapshot.py
 
-.PHONY: help setup demo new adopt maturity test test-all test-fast check locks docs
+.PHONY: help setup wheel demo new adopt maturity test test-all test-fast check locks docs
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -47,6 +47,9 @@ check: setup ## black, pylint and mypy on the template's own code
 	@$(BIN)/black --check --quiet . && $(BIN)/pylint --disable=R0801 local_extensions.py tools \
 	&& $(BIN)/pylint --disable=R0801,R0902,E0401 --ignore=$(RENDERED) benchmarks '{{cookiecutter.project_slug}}/tools' \
 	&& $(BIN)/pylint --disable=C,R,W0613,W0621 tests && $(BIN)/mypy
+
+wheel: setup ## build the library into the wheel that projects bring
+	@rm -rf build/wheel && $(UV) build --quiet --wheel --out-dir build/wheel src && cp build/wheel/*.whl "{{cookiecutter.project_slug}}/wheels/"
 
 locks: setup ## [UPGRADE=yes]: renew the locks that projects get
 	@UV=$(UV) $(BIN)/python tools/lock.py $(if $(UPGRADE),--upgrade)

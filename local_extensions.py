@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from jinja2.runtime import Context
 TEMPLATE = Path(__file__).resolve().parent
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 LOCKED_NAME = "the-name-of-the-project"
+WHEELS = TEMPLATE / "{{cookiecutter.project_slug}}" / "wheels"
 
 Answers = dict[str, Any]
 Manifest = dict[str, Any]
@@ -114,7 +116,16 @@ def lock(ladder: Manifest, answers: Answers) -> str:
     path = TEMPLATE / "templates" / "locks" / lock_file(ladder, answers)
     text = path.read_text(encoding="utf-8")
     name = re.sub(r"[-_.]+", "-", answers["project_slug"])  # as uv writes it
+    ours = r'(filename = "mlops_ladder-[^"]*", hash = "sha256:)[0-9a-f]*'
+    text = re.sub(ours, rf"\g<1>{wheel_hash()}", text)
     return text.replace(LOCKED_NAME, name).rstrip("\n")
+
+
+@cache
+def wheel_hash() -> str:
+    """The SHA-256 of the library's wheel, which every project brings."""
+    (wheel,) = WHEELS.glob("*.whl")
+    return sha256(wheel.read_bytes()).hexdigest()
 
 
 def escaped(text: str) -> str:

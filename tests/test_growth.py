@@ -5,7 +5,7 @@ from conftest import LEVELS, Generate, files
 
 SEAMS = {"README.md", "pyproject.toml", "src/flight_delays/settings.py"}
 RECORDS = {".cruft.json", "uv.lock"}
-CLAIM = b"[tool.maturity]\nlevel = %b\n"
+CLAIM = b"[tool.mlops-ladder]\nlevel = %b\n"
 STEPS = list(zip(LEVELS, LEVELS[1:]))
 
 

@@ -328,7 +328,7 @@ def test_the_forge_says_when_ci_passed_and_when_a_review_was_asked(
 # ---- Claims and waivers
 
 WAIVER = """
-[[tool.maturity.waivers]]
+[[tool.mlops-ladder.waivers]]
 id = "registry.gate"
 reason = "A committee decides on every model"
 by = "ada@example.com"
@@ -345,7 +345,7 @@ def test_a_claim_that_is_not_upheld_fails(fresh: Path) -> None:
         (fresh / name).unlink()
     done = tool(fresh)
     assert done.returncode == 1 and done.stdout.startswith("claimed 2 | equipped 1 |")
-    plant(fresh / "pyproject.toml", "[tool.maturity]\nlevel = 2", "[tool.maturity]\nlevel = 1")
+    plant(fresh / "pyproject.toml", "[tool.mlops-ladder]\nlevel = 2", "[tool.mlops-ladder]\nlevel = 1")
     assert tool(fresh).returncode == 0
 
 

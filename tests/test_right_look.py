@@ -244,7 +244,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_judged(tmp_path: Pa
     [
         "tool = 3",
         "[tool]\nmaturity = [1]",
-        "[tool.maturity]\nwaivers = 3",
+        "[tool.mlops-ladder]\nwaivers = 3",
         "project = []",
         "[project]\nscripts = 'x'",
         "[dependency-groups]\na = 3\n[[project.entry-points]]\nx = 1",

@@ -65,7 +65,7 @@ make maturity-deep                              # minutes; ARGS="--only registry
 uvx --from path/to/mlops-ladder mlops-maturity path/to/a/repository/of/others
 ```
 
-Exit codes of the tool: 0 the claim of `[tool.maturity]` in `pyproject.toml` is upheld or nothing is claimed, 1
+Exit codes of the tool: 0 the claim of `[tool.mlops-ladder]` in `pyproject.toml` is upheld or nothing is claimed, 1
 the claim is not upheld, 2 that cannot be known, 3 the repository cannot be judged. From level 2 on CI fails on
 1, and puts the report on the pull or merge request.
 
@@ -85,7 +85,7 @@ of that repository, as a forge does. A workflow there counts if it names the fol
 A file that cannot be read is named in a note, and the rest is judged. A waiver:
 
 ```toml
-[[tool.maturity.waivers]]
+[[tool.mlops-ladder.waivers]]
 id = "cd.deploy"
 reason = "Another team deploys the image"
 by = "ada@example.com"

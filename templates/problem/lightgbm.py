@@ -10,9 +10,9 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
-from .contract import Contract, read_contract
-from .reading import read_table
-from .settings import Settings
+from mlops_ladder.contract import Contract, read_contract
+from mlops_ladder.reading import read_table
+from mlops_ladder.settings import Settings
 
 
 # {% include "problem/shared.py" %}

@@ -14,9 +14,9 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 from xgboost import XGBClassifier, XGBRegressor
 
-from .contract import Contract, read_contract
-from .reading import read_table
-from .settings import Settings
+from mlops_ladder.contract import Contract, read_contract
+from mlops_ladder.reading import read_table
+from mlops_ladder.settings import Settings
 
 
 # {% include "problem/shared.py" %}

@@ -1,5 +1,5 @@
 # What both environments have alike.
 project = "{{ cookiecutter.package_name | replace('_', '-') | trim('-') }}"
 package = "{{ cookiecutter.package_name }}"
-command = "{{ cookiecutter.project_slug }}"
+command = "ladder"
 forge   = "{{ cookiecutter.ci }}"

@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import main, tracking, training
-from {{ cookiecutter.package_name }}.contract import Contract, read_contract
-from {{ cookiecutter.package_name }}.problem import read_data
-from {{ cookiecutter.package_name }}.settings import Settings, load
+from mlops_ladder import main, tracking, training
+from mlops_ladder.contract import Contract, read_contract
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import Settings, load
 
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = 5000

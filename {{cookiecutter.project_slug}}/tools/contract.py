@@ -19,8 +19,8 @@ import tomlkit
 from charset_normalizer import from_bytes
 from pandas.api import types
 
-from {{ cookiecutter.package_name }} import ProjectError, observers, run, write_synced
-from {{ cookiecutter.package_name }}.contract import (
+from mlops_ladder import ProjectError, observers, run, write_synced
+from mlops_ladder.contract import (
     CONTRACT,
     EPOCHS,
     ISO,
@@ -29,21 +29,21 @@ from {{ cookiecutter.package_name }}.contract import (
     Kind,
     Role,
 )
-from {{ cookiecutter.package_name }}.prediction import (
+from mlops_ladder.prediction import (
     as_boolean,
     as_text,
     as_time,
     has_offset,
     times,
 )
-from {{ cookiecutter.package_name }}.reading import (
+from mlops_ladder.reading import (
     files,
     is_parquet,
     numbers,
     pattern_of,
     read_table,
 )
-from {{ cookiecutter.package_name }}.settings import CONFIG, SPACES, Data, Problem, bare, load
+from mlops_ladder.settings import CONFIG, SPACES, Data, Problem, bare, load
 
 HEADER = """\
 What the data hold, column by column; training, prediction and checks read it.

@@ -12,14 +12,14 @@ from pathlib import Path
 import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from {{ cookiecutter.package_name }} import ProjectError, run, write_whole
-from {{ cookiecutter.package_name }}.card import as_code, as_words
-from {{ cookiecutter.package_name }}.contract import Contract, read_contract
-from {{ cookiecutter.package_name }}.prediction import conform
-from {{ cookiecutter.package_name }}.problem import read_data
-from {{ cookiecutter.package_name }}.reading import files
-from {{ cookiecutter.package_name }}.settings import Settings, load
-from {{ cookiecutter.package_name }}.sources import checksum, read_sources
+from mlops_ladder import ProjectError, run, write_whole
+from mlops_ladder.card import as_code, as_words
+from mlops_ladder.contract import Contract, read_contract
+from mlops_ladder.prediction import conform
+from mlops_ladder.problem import read_data
+from mlops_ladder.reading import files
+from mlops_ladder.settings import Settings, load
+from mlops_ladder.sources import checksum, read_sources
 
 SHEET = Path("DATASHEET.md")
 YOURS = "<!-- What stands below this line is yours; `make datasheet` keeps it. -->"

@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from {{ cookiecutter.package_name }} import ProjectError, history, run, tracking, versions
-from {{ cookiecutter.package_name }}.contract import read_contract
-from {{ cookiecutter.package_name }}.problem import build_model, read_data
-from {{ cookiecutter.package_name }}.settings import PREFIX, load
-from {{ cookiecutter.package_name }}.training import train
+from mlops_ladder import ProjectError, history, run, tracking, versions
+from mlops_ladder.contract import read_contract
+from mlops_ladder.problem import build_model, read_data
+from mlops_ladder.settings import PREFIX, load
+from mlops_ladder.training import train
 
 HASH_SEEDS = ("1", "2")  # the order of Python's sets follows from it
 SAME = ("git.commit", "data.sha256", "env.lock_sha256", "seed")

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import tomlkit
 
-from {{ cookiecutter.package_name }} import ProjectError, observers, run, write_whole
-from {{ cookiecutter.package_name }}.reading import files
-from {{ cookiecutter.package_name }}.settings import Settings, load
-from {{ cookiecutter.package_name }}.sources import SOURCES, declare
-from {{ cookiecutter.package_name }}.tracking import git
+from mlops_ladder import ProjectError, observers, run, write_whole
+from mlops_ladder.reading import files
+from mlops_ladder.settings import Settings, load
+from mlops_ladder.sources import SOURCES, declare
+from mlops_ladder.tracking import git
 
 CACHE = Path(".dvc/cache/files/md5")
 POINTED = re.compile(r"md5: ([0-9a-f]{32})$", re.M)

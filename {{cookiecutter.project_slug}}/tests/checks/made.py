@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from {{ cookiecutter.package_name }}.contract import Column, Contract
-from {{ cookiecutter.package_name }}.prediction import predict
-from {{ cookiecutter.package_name }}.questions import Asked
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder.contract import Column, Contract
+from mlops_ladder.prediction import predict
+from mlops_ladder.questions import Asked
+from mlops_ladder.settings import Settings
+from mlops_ladder.training import Trained
 
 PLACES = ["Köln", "Łódź", "東京"]
 

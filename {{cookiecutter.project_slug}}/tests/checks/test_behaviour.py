@@ -6,13 +6,13 @@ from functools import partial
 import pytest
 from made import made, other
 
-from {{ cookiecutter.package_name }} import questions
-from {{ cookiecutter.package_name }}.checks import behaviour
-from {{ cookiecutter.package_name }}.checks.behaviour import Direction, Invariance
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.questions import Asked
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder import questions
+from mlops_ladder.checks import behaviour
+from mlops_ladder.checks.behaviour import Direction, Invariance
+from mlops_ladder.contract import Contract
+from mlops_ladder.questions import Asked
+from mlops_ladder.settings import Settings
+from mlops_ladder.training import Trained
 
 UP = behaviour.Settings(direction=[Direction(column="größe", effect="up")])
 

@@ -7,15 +7,15 @@ import pytest
 from made import made, other
 from pydantic import ValidationError
 
-from {{ cookiecutter.package_name }}.checks import fairness
-from {{ cookiecutter.package_name }}.checks.decided import Accepted
-from {{ cookiecutter.package_name }}.questions import Asked
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder.checks import fairness
+from mlops_ladder.checks.decided import Accepted
+from mlops_ladder.questions import Asked
+from mlops_ladder.settings import Settings
 
 TODAY = datetime.now(UTC).date()
 PLACES = fairness.Settings(groups=["place"])
 WAIVER = """\
-[[tool.maturity.waivers]]
+[[tool.mlops-ladder.waivers]]
 id = "model.fairness"
 reason = "it predicts nothing about people"
 by = "Ada"

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, checks, questions, tracking
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.questions import Asked, Question, Reply
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder import ProjectError, checks, questions, tracking
+from mlops_ladder.contract import Contract
+from mlops_ladder.questions import Asked, Question, Reply
+from mlops_ladder.settings import Settings
+from mlops_ladder.training import Trained
 
 FILE = '''
-from {{ cookiecutter.package_name }}.questions import Reply
+from mlops_ladder.questions import Reply
 
 
 def ask(asked, settings):

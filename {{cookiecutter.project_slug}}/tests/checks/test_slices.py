@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from made import PLACES, made, other
 
-from {{ cookiecutter.package_name }}.checks import slices, sure
-from {{ cookiecutter.package_name }}.prediction import score
-from {{ cookiecutter.package_name }}.questions import Asked
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder.checks import slices, sure
+from mlops_ladder.prediction import score
+from mlops_ladder.questions import Asked
+from mlops_ladder.settings import Settings
+from mlops_ladder.training import Trained
 
 KINDS = ("classification", "regression")
 

@@ -4,11 +4,11 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from {{ cookiecutter.package_name }} import history, registry, tracking, versions
-from {{ cookiecutter.package_name }}.contract import read_contract
-from {{ cookiecutter.package_name }}.promotion import Verdict
-from {{ cookiecutter.package_name }}.sources import checksum
-from {{ cookiecutter.package_name }}.versions import Version
+from mlops_ladder import history, registry, tracking, versions
+from mlops_ladder.contract import read_contract
+from mlops_ladder.promotion import Verdict
+from mlops_ladder.sources import checksum
+from mlops_ladder.versions import Version
 
 MADE: dict[str, str] = {}  # for all tests: a run does not change
 

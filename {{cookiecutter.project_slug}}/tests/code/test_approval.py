@@ -11,12 +11,12 @@ from uuid import uuid4
 import pytest
 from candidates import accepted, candidate
 
-from {{ cookiecutter.package_name }} import ProjectError, approval, consent, history, integrity
-from {{ cookiecutter.package_name }} import lineage, registry, reviews, tracking, versions
-from {{ cookiecutter.package_name }}.approval import approve, judged, path_of
-from {{ cookiecutter.package_name }}.forge import Person, same
-from {{ cookiecutter.package_name }}.settings import PREFIX, load
-from {{ cookiecutter.package_name }}.versions import Version
+from mlops_ladder import ProjectError, approval, consent, history, integrity
+from mlops_ladder import lineage, registry, reviews, tracking, versions
+from mlops_ladder.approval import approve, judged, path_of
+from mlops_ladder.forge import Person, same
+from mlops_ladder.settings import PREFIX, load
+from mlops_ladder.versions import Version
 
 Become = Callable[[str, str], None]
 STRANGER = {"author_association": "CONTRIBUTOR"}

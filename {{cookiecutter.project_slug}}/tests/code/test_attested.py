@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from test_promote import Places
 
-from {{ cookiecutter.package_name }}.settings import PREFIX
+from mlops_ladder.settings import PREFIX
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGNER = "ada@example.com"

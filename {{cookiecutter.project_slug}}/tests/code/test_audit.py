@@ -9,10 +9,10 @@ from uuid import uuid4
 import pytest
 from candidates import promoted
 
-from {{ cookiecutter.package_name }} import ProjectError, registry, tracking, versions
-from {{ cookiecutter.package_name }}.audit import chain, noting
-from {{ cookiecutter.package_name }}.audit.chain import LOG, REF
-from {{ cookiecutter.package_name }}.audit.facts import digest
+from mlops_ladder import ProjectError, registry, tracking, versions
+from mlops_ladder.audit import chain, noting
+from mlops_ladder.audit.chain import LOG, REF
+from mlops_ladder.audit.facts import digest
 
 Change = Callable[[list[str]], list[str]]
 

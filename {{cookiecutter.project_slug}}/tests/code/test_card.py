@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, card, tracking
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.prediction import METRICS
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder import ProjectError, card, tracking
+from mlops_ladder.contract import Contract
+from mlops_ladder.prediction import METRICS
+from mlops_ladder.settings import Settings
 
 
 @pytest.fixture(name="text")

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, changes, delivery
-from {{ cookiecutter.package_name }}.changes import Change, aborted, blamed
-from {{ cookiecutter.package_name }}.delivery import Measure, measures
-from {{ cookiecutter.package_name }}.history import Entry
-from {{ cookiecutter.package_name }}.incidents import Incident
+from mlops_ladder import ProjectError, changes, delivery
+from mlops_ladder.changes import Change, aborted, blamed
+from mlops_ladder.delivery import Measure, measures
+from mlops_ladder.history import Entry
+from mlops_ladder.incidents import Incident
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 WEEK = timedelta(weeks=1)

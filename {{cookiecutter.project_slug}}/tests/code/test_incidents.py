@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, incidents, versions
-from {{ cookiecutter.package_name }}.incidents import Incident, opened, read, restored, slug
+from mlops_ladder import ProjectError, incidents, versions
+from mlops_ladder.incidents import Incident, opened, read, restored, slug
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 TEMPLATE = Path(__file__).resolve().parents[2] / incidents.TEMPLATE

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import batch, observers
-from {{ cookiecutter.package_name }}.batch import Rejected, score_file
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.prediction import MODEL, load_model, predict, save_model
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder import batch, observers
+from mlops_ladder.batch import Rejected, score_file
+from mlops_ladder.contract import Contract
+from mlops_ladder.prediction import MODEL, load_model, predict, save_model
+from mlops_ladder.training import Trained
 
 
 @pytest.fixture(name="alone", autouse=True)

@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 from candidates import accepted, candidate, made, promoted, refused
 
-from {{ cookiecutter.package_name }} import ProjectError, history, integrity
-from {{ cookiecutter.package_name }} import publishing, registry, rivals, tracking, training
-from {{ cookiecutter.package_name }} import versions
-from {{ cookiecutter.package_name }}.export import TOLERANCE, export
-from {{ cookiecutter.package_name }}.split import Parts, ids
-from {{ cookiecutter.package_name }}.training import Trained
-from {{ cookiecutter.package_name }}.versions import Version
+from mlops_ladder import ProjectError, history, integrity
+from mlops_ladder import publishing, registry, rivals, tracking, training
+from mlops_ladder import versions
+from mlops_ladder.export import TOLERANCE, export
+from mlops_ladder.split import Parts, ids
+from mlops_ladder.training import Trained
+from mlops_ladder.versions import Version
 
 
 @pytest.fixture(name="empty", autouse=True)
@@ -432,6 +432,6 @@ def test_a_second_promotion_waits_for_the_first(
     run: tracking.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While one process promotes another waits, and says so when it has waited long enough."""
-    monkeypatch.setattr("{{ cookiecutter.package_name }}.decisions.PATIENCE", 0.1)
+    monkeypatch.setattr("mlops_ladder.decisions.PATIENCE", 0.1)
     with registry.steady(), pytest.raises(ProjectError, match="another decision has held it"):
         registry.register(run.run_id, "a", accepted())

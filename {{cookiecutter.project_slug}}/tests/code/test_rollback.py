@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 from candidates import accepted, candidate, promoted
 
-from {{ cookiecutter.package_name }} import ProjectError, decisions, history, integrity
-from {{ cookiecutter.package_name }} import publishing, registry, rivals, tracking, versions
-from {{ cookiecutter.package_name }}.contract import read_contract
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder import ProjectError, decisions, history, integrity
+from mlops_ladder import publishing, registry, rivals, tracking, versions
+from mlops_ladder.contract import read_contract
+from mlops_ladder.training import Trained
 
 
 class Killed(BaseException):

@@ -12,15 +12,15 @@ import orjson
 import pytest
 from candidates import accepted, candidate, promoted, refused
 
-from {{ cookiecutter.package_name }} import ProjectError, history, integrity, publishing, registry
-from {{ cookiecutter.package_name }} import tracking, versions
-from {{ cookiecutter.package_name }}.improvement import Rollout
-from {{ cookiecutter.package_name }}.monitoring.outcomes import Outcome, Outcomes
-from {{ cookiecutter.package_name }}.rollout import deciding, decisions, stepping
-from {{ cookiecutter.package_name }}.serving.arms import ARMS
-from {{ cookiecutter.package_name }}.serving.store import Store
-from {{ cookiecutter.package_name }}.settings import PREFIX, Settings
-from {{ cookiecutter.package_name }}.versions import Version
+from mlops_ladder import ProjectError, history, integrity, publishing, registry
+from mlops_ladder import tracking, versions
+from mlops_ladder.improvement import Rollout
+from mlops_ladder.monitoring.outcomes import Outcome, Outcomes
+from mlops_ladder.rollout import deciding, decisions, stepping
+from mlops_ladder.serving.arms import ARMS
+from mlops_ladder.serving.store import Store
+from mlops_ladder.settings import PREFIX, Settings
+from mlops_ladder.versions import Version
 
 WANTED = Rollout(units=100, minutes=0)
 

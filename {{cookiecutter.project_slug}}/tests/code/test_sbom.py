@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 from candidates import promoted
 
-from {{ cookiecutter.package_name }} import ProjectError, sbom, tracking, versions
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.sources import SOURCES
+from mlops_ladder import ProjectError, sbom, tracking, versions
+from mlops_ladder.settings import Settings
+from mlops_ladder.sources import SOURCES
 
 LOCK = """
 [[package]]

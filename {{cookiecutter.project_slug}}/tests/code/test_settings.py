@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.settings import CONFIG, FILES, PREFIX, Settings, load
+from mlops_ladder import ProjectError
+from mlops_ladder.settings import CONFIG, FILES, PREFIX, Settings, load
 
 NO_NUMBER = "Input should be a valid integer, unable to parse string as an integer"
 KNOWN = f"known are {', '.join(Settings.model_fields)}"

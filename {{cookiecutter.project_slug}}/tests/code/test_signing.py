@@ -8,11 +8,11 @@ from uuid import uuid4
 import pytest
 from candidates import accepted, candidate
 
-from {{ cookiecutter.package_name }} import ProjectError, publishing, registry, signatures, signed
-from {{ cookiecutter.package_name }} import signing, tracking, versions
-from {{ cookiecutter.package_name }}.serving import runtime
-from {{ cookiecutter.package_name }}.settings import PREFIX
-from {{ cookiecutter.package_name }}.versions import Version
+from mlops_ladder import ProjectError, publishing, registry, signatures, signed
+from mlops_ladder import signing, tracking, versions
+from mlops_ladder.serving import runtime
+from mlops_ladder.settings import PREFIX
+from mlops_ladder.versions import Version
 
 SIGNER = "ada@example.com"
 

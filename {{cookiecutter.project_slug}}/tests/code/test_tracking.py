@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import tracking
-from {{ cookiecutter.package_name }}.prediction import METRICS
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.sources import checksum
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder import tracking
+from mlops_ladder.prediction import METRICS
+from mlops_ladder.settings import Settings
+from mlops_ladder.sources import checksum
+from mlops_ladder.training import Trained
 
 ROOT = Path(__file__).resolve().parents[2]
 

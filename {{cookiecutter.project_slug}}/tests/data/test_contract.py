@@ -3,9 +3,9 @@
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.prediction import conform
+from mlops_ladder import ProjectError
+from mlops_ladder.contract import Contract
+from mlops_ladder.prediction import conform
 
 
 def test_the_data_hold_every_declared_column(frame: pd.DataFrame, contract: Contract) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.problem import read_data
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder import ProjectError
+from mlops_ladder.contract import Contract
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMES = "2023-01-31 08:00:00 to 2024-05-01 10:30:00"

@@ -12,15 +12,15 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import tomlkit
-from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.contract import Column, Contract
-from {{ cookiecutter.package_name }}.privacy import carrying, forgetting, forgotten
-from {{ cookiecutter.package_name }}.privacy.command import retained
-from {{ cookiecutter.package_name }}.privacy.forgetting import asked_for, forget
-from {{ cookiecutter.package_name }}.privacy.remains import places
-from {{ cookiecutter.package_name }}.serving.store import Store
-from {{ cookiecutter.package_name }}.settings import Settings, load
-from {{ cookiecutter.package_name }}.sources import checksum, declare
+from mlops_ladder import ProjectError
+from mlops_ladder.contract import Column, Contract
+from mlops_ladder.privacy import carrying, forgetting, forgotten
+from mlops_ladder.privacy.command import retained
+from mlops_ladder.privacy.forgetting import asked_for, forget
+from mlops_ladder.privacy.remains import places
+from mlops_ladder.serving.store import Store
+from mlops_ladder.settings import Settings, load
+from mlops_ladder.sources import checksum, declare
 
 ID = "Zoë 7"
 COLUMNS: dict[str, Any] = {

@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from {{ cookiecutter.package_name }} import ProjectError, training
-from {{ cookiecutter.package_name }}.contract import Column, Contract
-from {{ cookiecutter.package_name }}.privacy import command as shown
-from {{ cookiecutter.package_name }}.privacy import forgotten, looks
-from {{ cookiecutter.package_name }}.privacy.rules import Banned, Rules, read_rules
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder import ProjectError, training
+from mlops_ladder.contract import Column, Contract
+from mlops_ladder.privacy import command as shown
+from mlops_ladder.privacy import forgotten, looks
+from mlops_ladder.privacy.rules import Banned, Rules, read_rules
+from mlops_ladder.settings import Settings
 
 BANNED = Banned(
     names=["name", "*email", "*姓名*"], words=["first name", "ssn", "prenom", "passport*"]

@@ -11,8 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, sources
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder import ProjectError, sources
+from mlops_ladder.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN = "data/own rows.csv"

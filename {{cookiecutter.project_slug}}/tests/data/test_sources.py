@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, sources
-from {{ cookiecutter.package_name }}.reading import files
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder import ProjectError, sources
+from mlops_ladder.reading import files
+from mlops_ladder.settings import Settings
 
 
 @pytest.fixture(name="declared")

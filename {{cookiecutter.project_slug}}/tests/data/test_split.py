@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, training
-from {{ cookiecutter.package_name }}.contract import Column, Contract
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.split import FEWEST_ROWS, Parts, ids, leaks, overlaps
-from {{ cookiecutter.package_name }}.split import parts, twins
+from mlops_ladder import ProjectError, training
+from mlops_ladder.contract import Column, Contract
+from mlops_ladder.settings import Settings
+from mlops_ladder.split import FEWEST_ROWS, Parts, ids, leaks, overlaps
+from mlops_ladder.split import parts, twins
 
 LEAK, NAME, TIME, GROUP = "a leaked copy", "an id", "a time", "a group"
 

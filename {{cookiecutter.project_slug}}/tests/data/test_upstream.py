@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 import tomlkit
 from posted import receiver
-from {{ cookiecutter.package_name }} import ProjectError, promises, upstream
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.sources import SOURCES, declare
+from mlops_ladder import ProjectError, promises, upstream
+from mlops_ladder.settings import Settings
+from mlops_ladder.sources import SOURCES, declare
 
 NOW = pd.Timestamp("2024-06-30", tz="UTC").to_pydatetime()
 TERMS: dict[str, Any] = {

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.contract import Contract, merged, refuse
-from {{ cookiecutter.package_name }}.prediction import conform
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.training import learnable
-from {{ cookiecutter.package_name }}.validation import breaches, schema
+from mlops_ladder import ProjectError
+from mlops_ladder.contract import Contract, merged, refuse
+from mlops_ladder.prediction import conform
+from mlops_ladder.settings import Settings
+from mlops_ladder.training import learnable
+from mlops_ladder.validation import breaches, schema
 
 
 @pytest.fixture(name="rows")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from {{ cookiecutter.package_name }}.flows import server
+from mlops_ladder.flows import server
 
 ROOT = Path(__file__).resolve().parents[2]
 

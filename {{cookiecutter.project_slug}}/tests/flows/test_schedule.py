@@ -14,12 +14,12 @@ import pytest
 from filelock import FileLock
 from posted import receiver
 
-from {{ cookiecutter.package_name }} import ProjectError, tracking, versions
-from {{ cookiecutter.package_name }}.flows import schedule, steps
-from {{ cookiecutter.package_name }}.operations import Schedule
-from {{ cookiecutter.package_name }}.promotion import Verdict
-from {{ cookiecutter.package_name }}.settings import PREFIX, Settings
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder import ProjectError, tracking, versions
+from mlops_ladder.flows import schedule, steps
+from mlops_ladder.operations import Schedule
+from mlops_ladder.promotion import Verdict
+from mlops_ladder.settings import PREFIX, Settings
+from mlops_ladder.training import Trained
 
 
 @pytest.fixture(name="heard")

@@ -12,12 +12,12 @@ from uuid import UUID, uuid4
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, tracking, versions
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.flows import steps
-from {{ cookiecutter.package_name }}.flows.training import told
-from {{ cookiecutter.package_name }}.promotion import Verdict
-from {{ cookiecutter.package_name }}.settings import PREFIX, Settings
+from mlops_ladder import ProjectError, tracking, versions
+from mlops_ladder.contract import Contract
+from mlops_ladder.flows import steps
+from mlops_ladder.flows.training import told
+from mlops_ladder.promotion import Verdict
+from mlops_ladder.settings import PREFIX, Settings
 
 STEPS = ["ingest", "check", "split", "tune", "train", "evaluate", "gate", "register"]
 PATIENCE = 60  # seconds; the server writes down what it has heard every second

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 import pytest
 import tomlkit
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.labelling.queue import QUEUE
-from {{ cookiecutter.package_name }}.prediction import conform
-from {{ cookiecutter.package_name }}.serving.store import Store
-from {{ cookiecutter.package_name }}.settings import CONFIG, Settings, load
-from {{ cookiecutter.package_name }}.sources import SOURCES, declare
+from mlops_ladder.contract import Contract
+from mlops_ladder.labelling.queue import QUEUE
+from mlops_ladder.prediction import conform
+from mlops_ladder.serving.store import Store
+from mlops_ladder.settings import CONFIG, Settings, load
+from mlops_ladder.sources import SOURCES, declare
 
 ROWS, ASKED = 200, 12
 LABELS = '\n["rows".labels]\nannotator = "Ada"\ntime = 2024-01-01\n'

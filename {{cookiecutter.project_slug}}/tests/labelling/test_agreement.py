@@ -3,9 +3,9 @@
 import math
 
 import pytest
-from {{ cookiecutter.package_name }}.labelling.agreement import alpha, judge, kappa
-from {{ cookiecutter.package_name }}.labelling.table import DECIDED, QUEUED, Label
-from {{ cookiecutter.package_name }}.operations import Labels
+from mlops_ladder.labelling.agreement import alpha, judge, kappa
+from mlops_ladder.labelling.table import DECIDED, QUEUED, Label
+from mlops_ladder.operations import Labels
 
 TWO = Labels(annotators=2, agreement=0.6)
 

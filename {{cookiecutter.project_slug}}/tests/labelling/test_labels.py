@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.labelling import command, queue, table, taking
-from {{ cookiecutter.package_name }}.prediction import conform
-from {{ cookiecutter.package_name }}.problem import read_data
-from {{ cookiecutter.package_name }}.reading import files
-from {{ cookiecutter.package_name }}.settings import CONFIG, Settings, load
-from {{ cookiecutter.package_name }}.sources import SOURCES, breaches, checksum, read_sources
-from {{ cookiecutter.package_name }}.validation import breaches as rules
+from mlops_ladder import ProjectError
+from mlops_ladder.contract import Contract
+from mlops_ladder.labelling import command, queue, table, taking
+from mlops_ladder.prediction import conform
+from mlops_ladder.problem import read_data
+from mlops_ladder.reading import files
+from mlops_ladder.settings import CONFIG, Settings, load
+from mlops_ladder.sources import SOURCES, breaches, checksum, read_sources
+from mlops_ladder.validation import breaches as rules
 
 MERGED = Path("data/rows_labelled.csv")
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.contract import Column, Contract
-from {{ cookiecutter.package_name }}.labelling import command, queue, table
-from {{ cookiecutter.package_name }}.labelling.table import Label
-from {{ cookiecutter.package_name }}.labelling.taking import answers
-from {{ cookiecutter.package_name }}.monitoring.archive import Archive
-from {{ cookiecutter.package_name }}.operations import Labels
-from {{ cookiecutter.package_name }}.privacy.command import retained
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder import ProjectError
+from mlops_ladder.contract import Column, Contract
+from mlops_ladder.labelling import command, queue, table
+from mlops_ladder.labelling.table import Label
+from mlops_ladder.labelling.taking import answers
+from mlops_ladder.monitoring.archive import Archive
+from mlops_ladder.operations import Labels
+from mlops_ladder.privacy.command import retained
+from mlops_ladder.settings import Settings
 
 from .conftest import log
 

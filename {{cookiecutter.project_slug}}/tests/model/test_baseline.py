@@ -2,9 +2,9 @@
 
 import pytest
 
-from {{ cookiecutter.package_name }}.evaluation import intervals
-from {{ cookiecutter.package_name }}.prediction import LOWER_IS_BETTER
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder.evaluation import intervals
+from mlops_ladder.prediction import LOWER_IS_BETTER
+from mlops_ladder.training import Trained
 
 TOO_FEW = 30
 

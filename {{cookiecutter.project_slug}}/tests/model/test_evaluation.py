@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import figures, tracking, training
-from {{ cookiecutter.package_name }}.contract import Column, Contract
-from {{ cookiecutter.package_name }}.evaluation import beats, intervals
-from {{ cookiecutter.package_name }}.prediction import LOWER_IS_BETTER, METRICS, score
-from {{ cookiecutter.package_name }}.resampling import resampled
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder import figures, tracking, training
+from mlops_ladder.contract import Column, Contract
+from mlops_ladder.evaluation import beats, intervals
+from mlops_ladder.prediction import LOWER_IS_BETTER, METRICS, score
+from mlops_ladder.resampling import resampled
+from mlops_ladder.settings import Settings
 
 TOO_FEW = 30
 

@@ -12,12 +12,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from {{ cookiecutter.package_name }} import ablation, features, training
-from {{ cookiecutter.package_name }}.ablation import Worth, lost, review, too_slow
-from {{ cookiecutter.package_name }}.contract import Column, Contract
-from {{ cookiecutter.package_name }}.resampling import Draws, Measured
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.training import Trained, fit
+from mlops_ladder import ablation, features, training
+from mlops_ladder.ablation import Worth, lost, review, too_slow
+from mlops_ladder.contract import Column, Contract
+from mlops_ladder.resampling import Draws, Measured
+from mlops_ladder.settings import Settings
+from mlops_ladder.training import Trained, fit
 
 CONTRACT = Contract(
     columns={

@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import FunctionTransformer
 
-from {{ cookiecutter.package_name }}.contract import Kind
-from {{ cookiecutter.package_name }}.converters import WEEK, tabulated
-from {{ cookiecutter.package_name }}.export import TOLERANCE, export, parity
-from {{ cookiecutter.package_name }}.forest import Unconvertible
-from {{ cookiecutter.package_name }}.serving.columns import Row
-from {{ cookiecutter.package_name }}.serving.runtime import Scores, as_rows, load
-from {{ cookiecutter.package_name }}.training import Trained, build_baseline
+from mlops_ladder.contract import Kind
+from mlops_ladder.converters import WEEK, tabulated
+from mlops_ladder.export import TOLERANCE, export, parity
+from mlops_ladder.forest import Unconvertible
+from mlops_ladder.serving.columns import Row
+from mlops_ladder.serving.runtime import Scores, as_rows, load
+from mlops_ladder.training import Trained, build_baseline
 
 OTHER_UNITS: dict[Kind, Callable[[Any], Any]] = {
     "number": lambda value: value * 1.01,

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import resampling, training
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.prediction import LOWER_IS_BETTER, METRICS, score
-from {{ cookiecutter.package_name }}.promotion import Answer, judge
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder import resampling, training
+from mlops_ladder.contract import Contract
+from mlops_ladder.prediction import LOWER_IS_BETTER, METRICS, score
+from mlops_ladder.promotion import Answer, judge
+from mlops_ladder.settings import Settings
+from mlops_ladder.training import Trained
 
 CASES = [(problem, metric) for problem, names in METRICS.items() for metric in names]
 

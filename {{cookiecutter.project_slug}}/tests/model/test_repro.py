@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from sklearn.tree import DecisionTreeRegressor
 
-from {{ cookiecutter.package_name }} import training
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder import training
+from mlops_ladder.contract import Contract
+from mlops_ladder.settings import Settings
+from mlops_ladder.training import Trained
 
 ROOT = Path(__file__).resolve().parents[2]
 

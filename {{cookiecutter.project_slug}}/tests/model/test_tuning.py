@@ -5,14 +5,14 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, study, tracking, tuning
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.prediction import LOWER_IS_BETTER
-from {{ cookiecutter.package_name }}.problem import build_model
-from {{ cookiecutter.package_name }}.sections import Space, Tuning
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.split import Parts, parts
-from {{ cookiecutter.package_name }}.training import learnable
+from mlops_ladder import ProjectError, study, tracking, tuning
+from mlops_ladder.contract import Contract
+from mlops_ladder.prediction import LOWER_IS_BETTER
+from mlops_ladder.problem import build_model
+from mlops_ladder.sections import Space, Tuning
+from mlops_ladder.settings import Settings
+from mlops_ladder.split import Parts, parts
+from mlops_ladder.training import learnable
 
 TRIALS, ROWS = 4, 1000
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import orjson
 import pandas as pd
 
-from {{ cookiecutter.package_name }} import export
-from {{ cookiecutter.package_name }}.serving.runtime import as_rows
-from {{ cookiecutter.package_name }}.serving.runtime import load
-from {{ cookiecutter.package_name }}.serving.store import Store
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder import export
+from mlops_ladder.serving.runtime import as_rows
+from mlops_ladder.serving.runtime import load
+from mlops_ladder.serving.store import Store
+from mlops_ladder.training import Trained
 
 URL = "sqlite:///predictions.db"
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)

@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.monitoring.reference import Reference
-from {{ cookiecutter.package_name }}.monitoring.window import Window
+from mlops_ladder.contract import Contract
+from mlops_ladder.monitoring.reference import Reference
+from mlops_ladder.monitoring.window import Window
 
 KINDS = {
     "größe": "number",

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "monitoring"

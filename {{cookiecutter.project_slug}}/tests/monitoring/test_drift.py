@@ -12,19 +12,19 @@ import orjson
 import pandas as pd
 import pytest
 from logged import KINDS, reference, rows, window
-from {{ cookiecutter.package_name }} import ProjectError, export
-from {{ cookiecutter.package_name }}.monitoring import drift
-from {{ cookiecutter.package_name }}.monitoring.comparison import Pair, pairs, thresholds, verdicts
-from {{ cookiecutter.package_name }}.monitoring.differences import numbers, words
-from {{ cookiecutter.package_name }}.serving.store import pairs as pairs_of
-from {{ cookiecutter.package_name }}.monitoring.push import gauges
-from {{ cookiecutter.package_name }}.monitoring.reference import read
-from {{ cookiecutter.package_name }}.operations import Drift
-from {{ cookiecutter.package_name }}.serving.runtime import as_rows
-from {{ cookiecutter.package_name }}.serving.runtime import load
-from {{ cookiecutter.package_name }}.serving.store import Store
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder import ProjectError, export
+from mlops_ladder.monitoring import drift
+from mlops_ladder.monitoring.comparison import Pair, pairs, thresholds, verdicts
+from mlops_ladder.monitoring.differences import numbers, words
+from mlops_ladder.serving.store import pairs as pairs_of
+from mlops_ladder.monitoring.push import gauges
+from mlops_ladder.monitoring.reference import read
+from mlops_ladder.operations import Drift
+from mlops_ladder.serving.runtime import as_rows
+from mlops_ladder.serving.runtime import load
+from mlops_ladder.serving.store import Store
+from mlops_ladder.settings import Settings
+from mlops_ladder.training import Trained
 
 LIKE_NEW = rows(1_000, 1)
 SHIFTS: dict[str, Any] = {

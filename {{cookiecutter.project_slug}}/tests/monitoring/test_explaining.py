@@ -5,12 +5,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from {{ cookiecutter.package_name }} import ProjectError, breakdown, explaining, versions
-from {{ cookiecutter.package_name }}.breakdown import Explanation
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.monitoring.reference import Reference
-from {{ cookiecutter.package_name }}.prediction import predict
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder import ProjectError, breakdown, explaining, versions
+from mlops_ladder.breakdown import Explanation
+from mlops_ladder.contract import Contract
+from mlops_ladder.monitoring.reference import Reference
+from mlops_ladder.prediction import predict
+from mlops_ladder.training import Trained
 
 
 @pytest.fixture(name="champion", scope="module")

@@ -8,10 +8,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from {{ cookiecutter.package_name }} import history, lineage, tracking
-from {{ cookiecutter.package_name }}.history import Entry
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.tracking import Run
+from mlops_ladder import history, lineage, tracking
+from mlops_ladder.history import Entry
+from mlops_ladder.settings import Settings
+from mlops_ladder.tracking import Run
 
 
 @pytest.fixture(name="entry")

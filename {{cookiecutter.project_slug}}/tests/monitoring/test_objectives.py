@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.costs import Served, told
-from {{ cookiecutter.package_name }}.improvement import Costs, Objectives
-from {{ cookiecutter.package_name }}.objectives import LONG, RULES, SHORT, checked, rules
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder import ProjectError
+from mlops_ladder.costs import Served, told
+from mlops_ladder.improvement import Costs, Objectives
+from mlops_ladder.objectives import LONG, RULES, SHORT, checked, rules
+from mlops_ladder.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

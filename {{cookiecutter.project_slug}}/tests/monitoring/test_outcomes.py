@@ -9,13 +9,13 @@ from typing import Any
 import pandas as pd
 import pytest
 from known import NOW, URL, log, publish
-from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.monitoring.archive import Archive, Change
-from {{ cookiecutter.package_name }}.monitoring.outcomes import OUTCOMES, Outcomes, Taken
-from {{ cookiecutter.package_name }}.monitoring.taking import take
-from {{ cookiecutter.package_name }}.serving.arms import ARMS
-from {{ cookiecutter.package_name }}.serving.store import Store
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder import ProjectError
+from mlops_ladder.monitoring.archive import Archive, Change
+from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes, Taken
+from mlops_ladder.monitoring.taking import take
+from mlops_ladder.serving.arms import ARMS
+from mlops_ladder.serving.store import Store
+from mlops_ladder.training import Trained
 
 DRIFTED = {
     "model_version": "1",

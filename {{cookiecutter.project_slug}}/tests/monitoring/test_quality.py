@@ -10,18 +10,18 @@ import pandas as pd
 import pytest
 from known import NOW, URL, log, publish
 from logged import reference
-from {{ cookiecutter.package_name }} import ProjectError, tracking
-from {{ cookiecutter.package_name }}.contract import Column, Contract
-from {{ cookiecutter.package_name }}.improvement import Quality
-from {{ cookiecutter.package_name }}.monitoring import quality
-from {{ cookiecutter.package_name }}.monitoring.joining import Joined
-from {{ cookiecutter.package_name }}.monitoring.losses import ALL, Loss, judged, losses
-from {{ cookiecutter.package_name }}.monitoring.outcomes import Outcomes
-from {{ cookiecutter.package_name }}.monitoring.taking import take
-from {{ cookiecutter.package_name }}.monitoring.promise import Promise
-from {{ cookiecutter.package_name }}.monitoring.quality_gauges import gauges
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder import ProjectError, tracking
+from mlops_ladder.contract import Column, Contract
+from mlops_ladder.improvement import Quality
+from mlops_ladder.monitoring import quality
+from mlops_ladder.monitoring.joining import Joined
+from mlops_ladder.monitoring.losses import ALL, Loss, judged, losses
+from mlops_ladder.monitoring.outcomes import Outcomes
+from mlops_ladder.monitoring.taking import take
+from mlops_ladder.monitoring.promise import Promise
+from mlops_ladder.monitoring.quality_gauges import gauges
+from mlops_ladder.settings import Settings
+from mlops_ladder.training import Trained
 
 CLASSES = ["ja", "nein", "größer"]
 

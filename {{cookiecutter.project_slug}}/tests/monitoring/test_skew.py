@@ -4,13 +4,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.export import TOLERANCE
-from {{ cookiecutter.package_name }}.monitoring.skew import apart, skew
-from {{ cookiecutter.package_name }}.monitoring.window import Window
-from {{ cookiecutter.package_name }}.prediction import predict
-from {{ cookiecutter.package_name }}.serving.runtime import as_rows
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder.contract import Contract
+from mlops_ladder.export import TOLERANCE
+from mlops_ladder.monitoring.skew import apart, skew
+from mlops_ladder.monitoring.window import Window
+from mlops_ladder.prediction import predict
+from mlops_ladder.serving.runtime import as_rows
+from mlops_ladder.training import Trained
 
 
 def answers(found: pd.DataFrame) -> list[dict[str, Any]]:

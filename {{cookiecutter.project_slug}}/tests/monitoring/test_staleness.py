@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from {{ cookiecutter.package_name }} import export
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.monitoring.staleness import Point, backtest
-from {{ cookiecutter.package_name }}.monitoring.staleness import decay, limit, slope
-from {{ cookiecutter.package_name }}.prediction import LOWER_IS_BETTER
-from {{ cookiecutter.package_name }}.settings import PREFIX, Settings
-from {{ cookiecutter.package_name }}.training import Trained, learnable
+from mlops_ladder import export
+from mlops_ladder.contract import Contract
+from mlops_ladder.monitoring.staleness import Point, backtest
+from mlops_ladder.monitoring.staleness import decay, limit, slope
+from mlops_ladder.prediction import LOWER_IS_BETTER
+from mlops_ladder.settings import PREFIX, Settings
+from mlops_ladder.training import Trained, learnable
 
 
 def aged(per_day: float) -> list[Point]:

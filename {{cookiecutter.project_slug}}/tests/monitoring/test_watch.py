@@ -11,15 +11,15 @@ import orjson
 import numpy as np
 import pandas as pd
 import pytest
-from {{ cookiecutter.package_name }} import export
-from {{ cookiecutter.package_name }}.monitoring import plots
-from {{ cookiecutter.package_name }}.monitoring.archive import Archive
-from {{ cookiecutter.package_name }}.monitoring.watch import PAGE
-from {{ cookiecutter.package_name }}.monitoring.window import Extent, window
-from {{ cookiecutter.package_name }}.serving.runtime import as_rows
-from {{ cookiecutter.package_name }}.serving.runtime import load
-from {{ cookiecutter.package_name }}.serving.store import Store
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder import export
+from mlops_ladder.monitoring import plots
+from mlops_ladder.monitoring.archive import Archive
+from mlops_ladder.monitoring.watch import PAGE
+from mlops_ladder.monitoring.window import Extent, window
+from mlops_ladder.serving.runtime import as_rows
+from mlops_ladder.serving.runtime import load
+from mlops_ladder.serving.store import Store
+from mlops_ladder.training import Trained
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 URL = "sqlite:///predictions.db"

@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from {{ cookiecutter.package_name }}.improvement import Rollout
-from {{ cookiecutter.package_name }}.rollout.analysis import Analysis, analyse
+from mlops_ladder.improvement import Rollout
+from mlops_ladder.rollout.analysis import Analysis, analyse
 
 CLASSES = ["nein", "ja"]
 WANTED = Rollout()

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, publishing
-from {{ cookiecutter.package_name }}.improvement import Rollout
-from {{ cookiecutter.package_name }}.rollout import cluster, decisions
-from {{ cookiecutter.package_name }}.rollout.decisions import Decision
-from {{ cookiecutter.package_name }}.serving.assignment import Plan
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder import ProjectError, publishing
+from mlops_ladder.improvement import Rollout
+from mlops_ladder.rollout import cluster, decisions
+from mlops_ladder.rollout.decisions import Decision
+from mlops_ladder.serving.assignment import Plan
+from mlops_ladder.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE, OTHER = "a" * 64, "b" * 64

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.rollout import decisions, experiment, trials
-from {{ cookiecutter.package_name }}.rollout.trials import Record
-from {{ cookiecutter.package_name }}.serving.assignment import CANDIDATE, CHAMPION, drawn, unit
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder import ProjectError
+from mlops_ladder.rollout import decisions, experiment, trials
+from mlops_ladder.rollout.trials import Record
+from mlops_ladder.serving.assignment import CANDIDATE, CHAMPION, drawn, unit
+from mlops_ladder.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = Record(

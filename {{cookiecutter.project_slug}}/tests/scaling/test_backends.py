@@ -11,16 +11,16 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, tuning
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.monitoring.staleness import backtest
-from {{ cookiecutter.package_name }}.scaling import backends, batch
-from {{ cookiecutter.package_name }}.scaling.alike import CODE, asked, differences, facts
-from {{ cookiecutter.package_name }}.sections import Tuning
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.study import mapped
-from {{ cookiecutter.package_name }}.split import parts
-from {{ cookiecutter.package_name }}.training import Trained, learnable
+from mlops_ladder import ProjectError, tuning
+from mlops_ladder.contract import Contract
+from mlops_ladder.monitoring.staleness import backtest
+from mlops_ladder.scaling import backends, batch
+from mlops_ladder.scaling.alike import CODE, asked, differences, facts
+from mlops_ladder.sections import Tuning
+from mlops_ladder.settings import Settings
+from mlops_ladder.study import mapped
+from mlops_ladder.split import parts
+from mlops_ladder.training import Trained, learnable
 
 ROWS, TRIALS = 800, 4
 

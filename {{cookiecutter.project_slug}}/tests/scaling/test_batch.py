@@ -6,14 +6,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import batch as whole_batch, observers
-from {{ cookiecutter.package_name }}.batch import score_file
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.prediction import MODEL, save_model
-from {{ cookiecutter.package_name }}.reading import read_chunks
-from {{ cookiecutter.package_name }}.scaling import batch, parts
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.training import Trained
+from mlops_ladder import batch as whole_batch, observers
+from mlops_ladder.batch import score_file
+from mlops_ladder.contract import Contract
+from mlops_ladder.prediction import MODEL, save_model
+from mlops_ladder.reading import read_chunks
+from mlops_ladder.scaling import batch, parts
+from mlops_ladder.settings import Settings
+from mlops_ladder.training import Trained
 
 SIZE = 40
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.reading import read_chunks, read_table
-from {{ cookiecutter.package_name }}.scaling import parts
-from {{ cookiecutter.package_name }}.settings import Data
+from mlops_ladder import ProjectError
+from mlops_ladder.reading import read_chunks, read_table
+from mlops_ladder.scaling import parts
+from mlops_ladder.settings import Data
 
 MANY = 1000
 LINES = [

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.serving.following import POINTER, Follower
-from {{ cookiecutter.package_name }}.serving.runtime import BUNDLE, Loaded, read_bundle
-from {{ cookiecutter.package_name }}.serving.schema import Types
+from mlops_ladder.contract import Contract
+from mlops_ladder.serving.following import POINTER, Follower
+from mlops_ladder.serving.runtime import BUNDLE, Loaded, read_bundle
+from mlops_ladder.serving.schema import Types
 
 CLASSES = ["none", "first", "second"]
 MOST = 5

@@ -7,10 +7,10 @@ from typing import Any
 
 from published import publish
 
-from {{ cookiecutter.package_name }}.contract import Column, Contract
-from {{ cookiecutter.package_name }}.serving.following import POINTER
-from {{ cookiecutter.package_name }}.serving.reference import NAME
-from {{ cookiecutter.package_name }}.serving.runtime import BUNDLE
+from mlops_ladder.contract import Column, Contract
+from mlops_ladder.serving.following import POINTER
+from mlops_ladder.serving.reference import NAME
+from mlops_ladder.serving.runtime import BUNDLE
 
 KINDS = Contract(
     columns={

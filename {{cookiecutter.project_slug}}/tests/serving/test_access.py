@@ -15,13 +15,13 @@ from httpx import Response
 from published import follower
 from referenced import KINDS, REFERENCE, ROW, refer
 
-from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.serving import keys
-from {{ cookiecutter.package_name }}.serving.access import Buckets, extend, opened
-from {{ cookiecutter.package_name }}.serving.app import create_app
-from {{ cookiecutter.package_name }}.serving.keys import added, read, revoked, write
-from {{ cookiecutter.package_name }}.serving.main import document
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder import ProjectError
+from mlops_ladder.serving import keys
+from mlops_ladder.serving.access import Buckets, extend, opened
+from mlops_ladder.serving.app import create_app
+from mlops_ladder.serving.keys import added, read, revoked, write
+from mlops_ladder.serving.main import document
+from mlops_ladder.settings import Settings
 
 Made = Callable[..., Settings]
 LIMIT = 2000

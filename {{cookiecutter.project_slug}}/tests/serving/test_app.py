@@ -18,15 +18,15 @@ from fastapi import HTTPException, Request
 from fastapi.testclient import TestClient
 from published import CLASSES, MOST, follower, publish
 
-from {{ cookiecutter.package_name }}.contract import Column, Contract
-from {{ cookiecutter.package_name }}.serving import main
-from {{ cookiecutter.package_name }}.serving.app import Authenticate, create_app
-from {{ cookiecutter.package_name }}.serving.events import Served
-from {{ cookiecutter.package_name }}.serving.following import Follower
-from {{ cookiecutter.package_name }}.serving.main import OPTIONS
-from {{ cookiecutter.package_name }}.serving.columns import Row
-from {{ cookiecutter.package_name }}.serving.schema import Types
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder.contract import Column, Contract
+from mlops_ladder.serving import main
+from mlops_ladder.serving.app import Authenticate, create_app
+from mlops_ladder.serving.events import Served
+from mlops_ladder.serving.following import Follower
+from mlops_ladder.serving.main import OPTIONS
+from mlops_ladder.serving.columns import Row
+from mlops_ladder.serving.schema import Types
+from mlops_ladder.settings import Settings
 
 
 class Witness:

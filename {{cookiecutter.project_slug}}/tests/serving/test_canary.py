@@ -15,13 +15,13 @@ from fastapi.testclient import TestClient
 from published import follower, loaded
 from referenced import KINDS, REFERENCE, ROW, refer
 
-from {{ cookiecutter.package_name }}.serving import fallback, metrics
-from {{ cookiecutter.package_name }}.serving.app import create_app
-from {{ cookiecutter.package_name }}.serving.assignment import PLAN, Plan, drawn, unit
-from {{ cookiecutter.package_name }}.serving.canary import Router, extend
-from {{ cookiecutter.package_name }}.serving.log import opened
-from {{ cookiecutter.package_name }}.serving.runtime import BUNDLE, Loaded
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder.serving import fallback, metrics
+from mlops_ladder.serving.app import create_app
+from mlops_ladder.serving.assignment import PLAN, Plan, drawn, unit
+from mlops_ladder.serving.canary import Router, extend
+from mlops_ladder.serving.log import opened
+from mlops_ladder.serving.runtime import BUNDLE, Loaded
+from mlops_ladder.settings import Settings
 
 DRAWS = 10_000
 ARMS = "select arm, shadow, failed, unit, step, output from arms order by id"

@@ -12,14 +12,14 @@ from fastapi.testclient import TestClient
 from published import follower
 from referenced import KINDS, REFERENCE, ROW, refer
 
-from {{ cookiecutter.package_name }}.operations import Fallback
-from {{ cookiecutter.package_name }}.serving import metrics
-from {{ cookiecutter.package_name }}.serving.app import create_app
-from {{ cookiecutter.package_name }}.serving.events import Observer
-from {{ cookiecutter.package_name }}.serving.fallback import Choice, extend
-from {{ cookiecutter.package_name }}.serving.following import POINTER
-from {{ cookiecutter.package_name }}.serving.log import opened
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder.operations import Fallback
+from mlops_ladder.serving import metrics
+from mlops_ladder.serving.app import create_app
+from mlops_ladder.serving.events import Observer
+from mlops_ladder.serving.fallback import Choice, extend
+from mlops_ladder.serving.following import POINTER
+from mlops_ladder.serving.log import opened
+from mlops_ladder.settings import Settings
 
 INSTEAD = REFERENCE["fallback"] | {"fallback": True}
 

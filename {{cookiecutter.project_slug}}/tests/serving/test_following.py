@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from published import follower, publish
 
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.serving.following import POINTER, Champion, Follower
-from {{ cookiecutter.package_name }}.serving.runtime import BUNDLE
+from mlops_ladder.contract import Contract
+from mlops_ladder.serving.following import POINTER, Champion, Follower
+from mlops_ladder.serving.runtime import BUNDLE
 
 
 @pytest.fixture(name="following")

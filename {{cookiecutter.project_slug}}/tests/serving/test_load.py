@@ -15,13 +15,13 @@ import uvicorn
 from fastapi import HTTPException, Request
 from published import follower, publish
 
-from {{ cookiecutter.package_name }} import ProjectError, load
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.operations import Load
-from {{ cookiecutter.package_name }}.serving.app import create_app
-from {{ cookiecutter.package_name }}.serving.schema import Types
-from {{ cookiecutter.package_name }}.settings import PREFIX, Settings
-from {{ cookiecutter.package_name }}.traffic import bodies, measured
+from mlops_ladder import ProjectError, load
+from mlops_ladder.contract import Contract
+from mlops_ladder.operations import Load
+from mlops_ladder.serving.app import create_app
+from mlops_ladder.serving.schema import Types
+from mlops_ladder.settings import PREFIX, Settings
+from mlops_ladder.traffic import bodies, measured
 
 WANTED = Load(seconds=0.4, connections=2, p95_ms=300)
 DELAY = 0.31  # seconds: a little more than the budget

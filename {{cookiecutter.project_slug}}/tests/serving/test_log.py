@@ -15,14 +15,14 @@ import pytest
 from fastapi.testclient import TestClient
 from published import follower
 
-from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.contract import Column, Contract
-from {{ cookiecutter.package_name }}.serving.app import create_app
-from {{ cookiecutter.package_name }}.serving.events import Served
-from {{ cookiecutter.package_name }}.serving.log import PATIENCE, START, PredictionLog
-from {{ cookiecutter.package_name }}.serving.main import DRAIN
-from {{ cookiecutter.package_name }}.serving.store import Store
-from {{ cookiecutter.package_name }}.settings import PREFIX, Settings, load
+from mlops_ladder import ProjectError
+from mlops_ladder.contract import Column, Contract
+from mlops_ladder.serving.app import create_app
+from mlops_ladder.serving.events import Served
+from mlops_ladder.serving.log import PATIENCE, START, PredictionLog
+from mlops_ladder.serving.main import DRAIN
+from mlops_ladder.serving.store import Store
+from mlops_ladder.settings import PREFIX, Settings, load
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = Column(kind="boolean", role="target")

@@ -17,13 +17,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from published import follower
 from referenced import KINDS, REFERENCE, ROW, refer
 
-from {{ cookiecutter.package_name }}.serving import metrics
-from {{ cookiecutter.package_name }}.serving.app import create_app
-from {{ cookiecutter.package_name }}.serving.events import Served
-from {{ cookiecutter.package_name }}.serving.instruments import SHARED, Instruments, observe_all
-from {{ cookiecutter.package_name }}.serving.metrics import extend, opened
-from {{ cookiecutter.package_name }}.serving.noted import Noted
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder.serving import metrics
+from mlops_ladder.serving.app import create_app
+from mlops_ladder.serving.events import Served
+from mlops_ladder.serving.instruments import SHARED, Instruments, observe_all
+from mlops_ladder.serving.metrics import extend, opened
+from mlops_ladder.serving.noted import Noted
+from mlops_ladder.settings import Settings
 
 Samples = dict[str, float]
 NAMES = {
@@ -304,7 +304,7 @@ def test_requests_are_counted_where_nobody_asks(
 WORKER = """
 import os, sys
 from types import SimpleNamespace
-from {{ cookiecutter.package_name }}.serving.instruments import Instruments
+from mlops_ladder.serving.instruments import Instruments
 made = Instruments()
 made.requests[200].inc(); made.ready.set(1); made.waiting.set(4)
 if sys.argv[1] == "shows":

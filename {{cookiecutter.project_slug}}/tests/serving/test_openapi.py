@@ -2,9 +2,9 @@
 
 import json
 
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.serving.main import SNAPSHOT, document
-from {{ cookiecutter.package_name }}.settings import Settings
+from mlops_ladder.contract import Contract
+from mlops_ladder.serving.main import SNAPSHOT, document
+from mlops_ladder.settings import Settings
 
 
 def test_the_kept_description_is_that_of_the_contract(

@@ -8,10 +8,10 @@ import pytest
 from published import CLASSES, MOST
 from pydantic import ValidationError
 
-from {{ cookiecutter.package_name }}.contract import Column, Contract
-from {{ cookiecutter.package_name }}.prediction import as_time
-from {{ cookiecutter.package_name }}.serving.columns import Row, spell
-from {{ cookiecutter.package_name }}.serving.schema import Types
+from mlops_ladder.contract import Column, Contract
+from mlops_ladder.prediction import as_time
+from mlops_ladder.serving.columns import Row, spell
+from mlops_ladder.serving.schema import Types
 
 TARGET = Column(kind="boolean", role="target")
 

@@ -15,14 +15,14 @@ import pytest
 from fastapi import FastAPI
 from published import follower, publish
 
-from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.contract import Contract, read_contract
-from {{ cookiecutter.package_name }}.operations import Load
-from {{ cookiecutter.package_name }}.serving.app import create_app
-from {{ cookiecutter.package_name }}.serving.main import OPTIONS
-from {{ cookiecutter.package_name }}.settings import load
-from {{ cookiecutter.package_name }}.survival import Attack, attacked, judged
-from {{ cookiecutter.package_name }}.traffic import bodies, measured
+from mlops_ladder import ProjectError
+from mlops_ladder.contract import Contract, read_contract
+from mlops_ladder.operations import Load
+from mlops_ladder.serving.app import create_app
+from mlops_ladder.serving.main import OPTIONS
+from mlops_ladder.settings import load
+from mlops_ladder.survival import Attack, attacked, judged
+from mlops_ladder.traffic import bodies, measured
 
 FOLDER = "PUBLISHED_FOR_WORKERS"
 

@@ -11,19 +11,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, settings as loaded
-from {{ cookiecutter.package_name }}.contract import Column, Contract
-from {{ cookiecutter.package_name }}.rollout import stepping
-from {{ cookiecutter.package_name }}.settings import PREFIX, Settings
-from {{ cookiecutter.package_name }}.simulation import days
-from {{ cookiecutter.package_name }}.simulation import folder as folders
-from {{ cookiecutter.package_name }}.simulation import world as worlds
-from {{ cookiecutter.package_name }}.simulation.clock import DAY, START, Clock
-from {{ cookiecutter.package_name }}.simulation.scenarios import SCENARIOS, differences
-from {{ cookiecutter.package_name }}.simulation.seen import fed
-from {{ cookiecutter.package_name }}.simulation.service import Service
-from {{ cookiecutter.package_name }}.simulation.world import MIDDLE, NEW, World
-from {{ cookiecutter.package_name }}.training import learnable
+from mlops_ladder import ProjectError, settings as loaded
+from mlops_ladder.contract import Column, Contract
+from mlops_ladder.rollout import stepping
+from mlops_ladder.settings import PREFIX, Settings
+from mlops_ladder.simulation import days
+from mlops_ladder.simulation import folder as folders
+from mlops_ladder.simulation import world as worlds
+from mlops_ladder.simulation.clock import DAY, START, Clock
+from mlops_ladder.simulation.scenarios import SCENARIOS, differences
+from mlops_ladder.simulation.seen import fed
+from mlops_ladder.simulation.service import Service
+from mlops_ladder.simulation.world import MIDDLE, NEW, World
+from mlops_ladder.training import learnable
 
 
 @pytest.fixture(name="world", scope="module")

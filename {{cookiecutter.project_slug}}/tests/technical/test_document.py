@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from {{ cookiecutter.package_name }} import ProjectError, tracking, versions
-from {{ cookiecutter.package_name }}.technical import document, evidence
-from {{ cookiecutter.package_name }}.technical.statements import CITED, NOTHING, faults, named, said
+from mlops_ladder import ProjectError, tracking, versions
+from mlops_ladder.technical import document, evidence
+from mlops_ladder.technical.statements import CITED, NOTHING, faults, named, said
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("risk.toml", "operations.toml", "improvement.toml", "pipeline.toml", "pyproject.toml")

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.serving.keys import added, write
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.triggers import causes, ledger, receiver, veto
-from {{ cookiecutter.package_name }}.triggers.decision import event
+from mlops_ladder import ProjectError
+from mlops_ladder.serving.keys import added, write
+from mlops_ladder.settings import Settings
+from mlops_ladder.triggers import causes, ledger, receiver, veto
+from mlops_ladder.triggers.decision import event
 
 CAUSE = event("drift", "temp drifted", "model-1", "temp")
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from filelock import FileLock
 
-from {{ cookiecutter.package_name }} import ProjectError
-from {{ cookiecutter.package_name }}.flows import TAGS, given_tags, training
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.triggers import causes, command, ledger, starting, veto
-from {{ cookiecutter.package_name }}.triggers.decision import Entry, event
+from mlops_ladder import ProjectError
+from mlops_ladder.flows import TAGS, given_tags, training
+from mlops_ladder.settings import Settings
+from mlops_ladder.triggers import causes, command, ledger, starting, veto
+from mlops_ladder.triggers.decision import Entry, event
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 CAUSE = event("drift", "temp drifted", "model-1", "temp")

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }}.contract import Contract
-from {{ cookiecutter.package_name }}.settings import Settings
-from {{ cookiecutter.package_name }}.triggers import veto
+from mlops_ladder.contract import Contract
+from mlops_ladder.settings import Settings
+from mlops_ladder.triggers import veto
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 RANDOM = np.random.default_rng(0)

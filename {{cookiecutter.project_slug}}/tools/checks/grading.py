@@ -169,8 +169,8 @@ def applies(repository: Repository, entry: dict[str, Any]) -> bool:
 
 
 def claim(repository: Repository) -> int | None:
-    """The level that `[tool.maturity]` of pyproject.toml claims; where it is silent, the record."""
-    said = repository.table("pyproject.toml", "tool", "maturity").get("level")
+    """The level that `[tool.mlops-ladder]` of pyproject.toml claims; where it is silent, the record."""
+    said = repository.table("pyproject.toml", "tool", "mlops-ladder").get("level")
     said = repository.answers.get("maturity_level") if said is None else said
     return int(str(said)) if str(said) in ("0", "1", "2", "3", "4") else None
 

@@ -11,12 +11,12 @@ LONGEST = timedelta(days=366)  # a waiver holds no longer
 
 
 def waived(repository: Repository, today: date) -> tuple[dict[str, str], list[str]]:
-    """The capabilities that `[[tool.maturity.waivers]]` answers for, and the waivers that do not.
+    """The capabilities that `[[tool.mlops-ladder.waivers]]` answers for, and the waivers that do not.
 
     One needs `id`, `reason`, `by`, `approved_by` (another person) and `until`, within a year.
     """
     good, bad = {}, []
-    listed = repository.table("pyproject.toml", "tool", "maturity").get("waivers", [])
+    listed = repository.table("pyproject.toml", "tool", "mlops-ladder").get("waivers", [])
     for waiver in listed if isinstance(listed, list) else ():
         if not isinstance(waiver, dict):
             continue

@@ -1,0 +1,223 @@
+"""mlops-ladder: its doors, how it writes files and models, and its command line.
+
+A door adds a command, or an observer of what is done.  The library's own are in `doors.toml`, each
+from its level on; a project's are entry points in its `pyproject.toml`.
+"""
+
+import errno
+import inspect
+import os
+import shutil
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
+from types import FunctionType, ModuleType
+from typing import Any
+
+from . import project
+from .errors import ProjectError
+
+__all__ = ["ProjectError"]
+
+BLOCKED = FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError
+FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
+
+
+def doors(name: str) -> dict[str, EntryPoint]:
+    """What is registered under this door, by name; nothing is imported yet.
+
+    Of the library what the project's level brings; of the project its entry points of the group
+    `PACKAGE.NAME`, which also replace the library's of the same name.
+    """
+    here, found = project.current(), dict[str, EntryPoint]()
+    for section, table in own_doors().items():
+        kind, _, level = section.partition("-")
+        if kind in ("level", here.deploy) and int(level) <= here.level:
+            for key, target in table.get(name, {}).items():
+                found[key] = EntryPoint(key, f"{__name__}.{target}", f"{__name__}.{name}")
+    found |= {point.name: point for point in entry_points(group=f"{here.package}.{name}")}
+    return dict(sorted(found.items()))
+
+
+@cache
+def own_doors() -> dict[str, dict[str, dict[str, str]]]:
+    """The library's doors: section, door, name, and the function behind it."""
+    text = (Path(__file__).parent / "doors.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+def observers(door: str) -> list[Any]:
+    """The functions that want to be told of what happens, in the order of their names.
+
+    Raises ProjectError where one cannot be imported.
+    """
+    try:
+        return [point.load() for point in doors(door).values()]
+    except ImportError as error:
+        raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
+
+
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all, with its folder, also if the disk is full or power fails.
+
+    A link stays a link, and a file keeps its permissions.  Raises OSError that names the file.
+    """
+    place = path.resolve()
+    part = place.with_name(f"{place.name}.part")
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        write_synced(part, content.encode() if isinstance(content, str) else content)
+        if place.exists():
+            shutil.copymode(place, part)
+        part.replace(place)
+    except OSError as error:
+        if part.is_file():
+            part.unlink()
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    sync_folder(place.parent)
+
+
+def write_synced(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Write a file, and return when the disk holds it; `mode` is for a new one."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the disk holds the names in a folder."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def own_modules() -> set[str]:
+    """The modules that are ours: the library, the project's package, any other whose file lies here."""
+    files = {name: str(vars(it).get("__file__")) for name, it in list(sys.modules.items()) if it}
+    here = f"{Path.cwd()}{os.sep}"
+    own = {name for name, at in files.items() if at.startswith(here) and "site-packages" not in at}
+    ours = {__name__, project.current().package, "__main__"}
+    return ours | {name.partition(".")[0] for name in own}
+
+
+def pickled(model: Any) -> bytes:
+    """The model as cloudpickle writes it, with the project's own code instead of its name."""
+    import cloudpickle  # pylint: disable=import-outside-toplevel  # a service does without
+
+    with code_pickled():
+        return bytes(cloudpickle.dumps(model))
+
+
+@contextmanager
+def code_pickled() -> Iterator[None]:
+    """Within this, cloudpickle writes the project's own code into a pickle, not its name."""
+    import cloudpickle  # pylint: disable=import-outside-toplevel  # as above
+
+    modules = [it for name in own_modules() - {"__main__"} if (it := sys.modules.get(name))]
+    for module in modules:
+        cloudpickle.register_pickle_by_value(module)
+    try:
+        yield
+    finally:
+        for module in modules:
+            cloudpickle.unregister_pickle_by_value(module)
+
+
+def digest(thing: Any) -> str:
+    """A name for what something holds and does: equal values with equal code have the same one."""
+    from joblib.hashing import NumpyHasher  # pylint: disable=import-outside-toplevel  # heavy
+
+    own, seen = own_modules(), set[Any]()
+
+    class Hasher(NumpyHasher):
+        """Takes the project's own functions and classes by what they are made of."""
+
+        def reducer_override(self, obj: Any) -> Any:
+            """What pickle asks of everything."""
+            if isinstance(obj, ModuleType):
+                return str, (obj.__name__,)
+            if hasattr(obj, "best_estimator_"):  # of a search; it remembers its trials too
+                return list, ([obj.best_estimator_],)
+            code = isinstance(obj, FunctionType | type)
+            if not code or str(obj.__module__).partition(".")[0] not in own:
+                return NotImplemented
+            parts = [] if obj in seen else made_of(obj)
+            seen.add(obj)
+            return list, ([obj.__qualname__, *parts],)
+
+    return str(Hasher("sha1").hash(thing))
+
+
+def made_of(code: Any) -> list[Any]:
+    """The text of a function or a class, and the values, functions and classes that it names."""
+    with suppress(OSError, TypeError):  # of what was typed in there is no text
+        text = inspect.getsource(code)
+        if isinstance(code, type):
+            return [text, *code.__bases__, *filter(inspect.isfunction, vars(code).values())]
+        named = inspect.getclosurevars(code)
+        return [text, code.__code__.co_code, code.__defaults__, named.globals, named.nonlocals]
+    return [code.__code__.co_code] if inspect.isfunction(code) else []
+
+
+def refuse_other_folder() -> None:
+    """Raise ProjectError if this is the code of another folder than the one we are in.
+
+    A copied `.venv` still names the folder that it was made in.
+    """
+    package = project.current().package
+    here, spec = (Path("src") / package).resolve(), find_spec(package)
+    if here.is_dir() and not (spec and spec.origin and here.samefile(Path(spec.origin).parent)):
+        code = Path(spec.origin).parent if spec and spec.origin else "nothing"
+        raise ProjectError(f"this would run {code}, not {here}: .venv is a copy; run `make setup`")
+
+
+def main() -> int:
+    """Run the command that is named first."""
+    return run(started, sys.argv[1:] or ["--help"])
+
+
+def started(words: list[str]) -> None:
+    """Run the command that is named first, with the other words as its arguments."""
+    (name, *rest), commands = words, doors("commands")
+    known = ", ".join(commands) or "none are installed; run `make setup`"
+    if name in ("-h", "--help"):
+        print(f"Usage: ladder COMMAND [--help]\nCommands: {known}")
+    elif name in commands:
+        commands[name].load()(rest)
+    else:
+        raise ProjectError(f"{name}: no such command; commands: {known}")
+
+
+def run(command: Callable[[list[str]], None], args: list[str]) -> int:
+    """Run a command; its status where its user has something to put right, told in a line."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # busy waiting is slow on a busy machine
+    try:
+        refuse_other_folder()
+        command(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # such as of `| head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except ProjectError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.status
+    except OSError as error:
+        if not isinstance(error, BLOCKED) and error.errno not in FULL:
+            raise
+        way = "make room, then run this again; what was there is as it was"
+        if isinstance(error, BLOCKED):
+            way = "it is in the way, or not yours to change"
+        print(f"Error: {error.filename or args}: {error.strerror or error}; {way}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("Interrupted", file=sys.stderr)
+        return 130
+    return 0

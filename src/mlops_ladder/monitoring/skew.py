@@ -1,0 +1,104 @@
+"""Skew: does the service answer what the training code would, from the same inputs?
+
+It finds what goes wrong between a request that is taken and its answer: a unit, a rounding, an
+order of columns.  What goes wrong before that is in the inputs, and is drift.
+"""
+
+import argparse
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .. import ProjectError, tracking, versions
+from ..export import TOLERANCE
+from ..prediction import predict
+from ..settings import load
+from . import reference
+from .archive import Archive
+from .window import Extent, Window, window
+
+ROWS = 1_000
+SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Skew:
+    """How many of the rows are answered otherwise, by how much at most, and which requests."""
+
+    rows: int
+    different: int
+    largest: float
+    requests: list[str]
+
+
+def skew(model: Any, newest: Window, epsilon: float) -> Skew:
+    """What the model itself says of these rows, beside what was answered."""
+    found = predict(model, newest.rows)
+    off = apart(found, newest.said["answer"])
+    wrong = off > epsilon
+    named = newest.said["request_id"][wrong].drop_duplicates().tail(SHOWN)
+    return Skew(len(off), int(wrong.sum()), float(off.max()), named.tolist())
+
+
+def apart(found: pd.DataFrame, answers: pd.Series) -> np.ndarray:
+    """How far each answer is off: by a probability, or by a share of the size of a number.
+
+    Infinite where another class is answered that is not tied, or where a probability is missing.
+    """
+    names = [str(name).removeprefix("probability_") for name in found.columns[1:]]
+    if not names:
+        return differing(found["prediction"], [answer["prediction"] for answer in answers])
+    nothing: dict[str, float] = {}
+    told = pd.DataFrame([answer.get("probability", nothing) for answer in answers])
+    said = told.reindex(columns=names).to_numpy("float64")
+    shares = found.iloc[:, 1:].to_numpy("float64")
+    off = np.nan_to_num(np.abs(said - shares).max(axis=1), nan=np.inf)
+    classes = {str(answer["prediction"]): None for answer in answers} | dict.fromkeys(names)
+    place = {name: names.index(name) if name in names else -1 for name in classes}
+    best = np.array([place[str(answer["prediction"])] for answer in answers])
+    ours = np.array([names.index(str(label)) for label in found["prediction"]])
+    row = np.arange(len(shares))
+    other = np.abs(shares[row, ours] - shares[row, best]) > TOLERANCE
+    return np.where((best < 0) | other, np.inf, off)
+
+
+def differing(found: pd.Series, said: list[Any]) -> np.ndarray:
+    """How far answers without probabilities are off; other words are infinitely far."""
+    if pd.api.types.is_bool_dtype(found) or not pd.api.types.is_numeric_dtype(found):
+        same = [str(ours) == str(theirs) for ours, theirs in zip(found, said, strict=True)]
+        return np.where(same, 0.0, np.inf)
+    expected = found.to_numpy("float64")
+    off = np.abs(np.array(said, "float64") - expected) / np.maximum(np.abs(expected), 1)
+    return np.asarray(off)
+
+
+def trained(number: str) -> Any:
+    """The model of a version as the registry holds it.  ProjectError where it cannot be had."""
+    mlflow = tracking.connect()
+    try:
+        return mlflow.sklearn.load_model(f"models:/{versions.model_name()}/{number}")
+    except (mlflow.exceptions.MlflowException, OSError) as error:
+        raise ProjectError(f"v{number}: the registry has no model of it: {error}") from error
+
+
+def main(arguments: list[str]) -> None:
+    """Answer logged rows again by the training code.  ProjectError where it says something else."""
+    parser = argparse.ArgumentParser(prog="skew", description="Does the service answer as trained?")
+    parser.add_argument("--rows", type=int, default=ROWS, help=f"newest rows (default: {ROWS})")
+    options, settings = parser.parse_args(arguments), load()
+    if options.rows < 1:
+        raise ProjectError(f"ROWS={options.rows}: at least one row has to be looked at")
+    champion = reference.read()
+    extent = Extent(settings.drift.hours, options.rows, options.rows, settings.seed)
+    with Archive(settings.serving.log) as archive:
+        newest = window(archive, champion.version, champion.contract, extent)
+    found = skew(trained(champion.number), newest, TOLERANCE)
+    told = f"{found.rows:,} logged rows of v{champion.number} answered again by the training code"
+    if found.different:
+        first = f"{found.different:,} of them otherwise, by {found.largest:.3g} at most"
+        where = f"requests {', '.join(found.requests)}"
+        way_out = "Compare what the service and the training do with the inputs; or `make rollback`"
+        raise ProjectError(f"{told}: {first} ({where})\n  {way_out}")
+    print(f"{told}: apart by {found.largest:.2g} at most ({TOLERANCE:g} allowed)")

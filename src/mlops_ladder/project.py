@@ -1,0 +1,63 @@
+"""Whose project this is: what `[tool.mlops-ladder]` of its pyproject.toml says."""
+
+import tomllib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from .errors import ProjectError
+
+PYPROJECT = Path("pyproject.toml")
+
+
+@dataclass(frozen=True)
+class Project:
+    """The names of a project, and how much of the ladder it has climbed.
+
+    `package` is the folder in `src` with the project's own code; its name begins settings in the
+    environment and names the registered model.  `deploy` is where the service runs; `people`: predictions are about
+    persons.
+    """
+
+    package: str
+    level: int
+    deploy: str = "compose"
+    people: bool = False
+
+    @property
+    def prefix(self) -> str:
+        """What the names of settings in the environment begin with."""
+        return f"{self.package}_".upper()
+
+    @property
+    def namespace(self) -> str:
+        """What the names of its namespaces begin with."""
+        return self.package.replace("_", "-").strip("-")
+
+
+def current() -> Project:
+    """The project whose folder we are in.  Raises ProjectError where there is none."""
+    return read(Path.cwd())
+
+
+@lru_cache(maxsize=16)
+def read(folder: Path) -> Project:
+    """The project in a folder.
+
+    Raises ProjectError where there is no pyproject.toml, or `[tool.mlops-ladder]` is not as it should be.
+    """
+    path = folder / PYPROJECT
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))["tool"]["mlops-ladder"]
+        deploy, people = str(table.get("deploy", "")), bool(table.get("people"))
+        return Project(str(table["package"]), int(table["level"]), deploy, people)
+    except FileNotFoundError as error:
+        raise ProjectError(
+            f"{PYPROJECT}: not in {folder}; run this in the project's folder"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProjectError(f"{PYPROJECT}: not valid TOML: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProjectError(
+            f"{PYPROJECT}: [tool.mlops-ladder] needs package = the folder in src, and level = 0 to 4"
+        ) from error

@@ -1,0 +1,126 @@
+"""The throw-away folder: the project's settings and rows, and nothing that leads back to it."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+import tomlkit
+
+from .. import ProjectError, project, sources
+from ..contract import CONTRACT, Contract
+from ..datafile import written
+from ..problem import read_data
+from ..reading import files
+from ..settings import CONFIG, FILES, Settings
+from ..training import learnable
+from .clock import START
+from .world import World, world
+
+WORLD, STORY = Path("world.joblib"), Path("story.joblib")
+HISTORY = 1_000  # rows that the first champion learns from
+WEEKS = 26  # in which they have happened
+FOREIGN = ("MLFLOW_", "PREFECT_", "PIPELINE_")  # variables that lead somewhere else
+# So few rows, requests and days need other numbers than a service; which answers are right has
+# changed by intent, so a candidate may differ from the champion, and floors are of another world.
+CHANGED: dict[str, dict[str, dict[str, Any]]] = {
+    "pipeline.toml": {
+        "tuning": {"trials": 1},
+        "gate": {"floors": {}},
+        "serving": {"log": "sqlite:///predictions.db", "poll_seconds": 0.05},
+    },
+    "operations.toml": {
+        "drift": {"hours": 168, "rows": 50_000, "fewest": 200, "pushgateway": ""},
+        "access": {"key_file": "models/serving/keys.json", "requests_per_minute": 0},
+        "approval": {"needed": "never"},
+    },
+    "improvement.toml": {
+        "rollout": {"enabled": True, "shares": [0.3, 0.6], "units": 30, "minutes": 2_000}
+        | {"shift": 1e12, "latency": 1_000.0},
+        "quality": {"hours": 720, "rows": 50_000, "fewest": 200},
+    },
+}
+
+
+def prepare(place: Path, settings: Settings, contract: Contract, seed: int) -> None:
+    """Fill a folder in which the project can be run, with rows of its own.
+
+    Raises ProjectError where the rows are in no file, or cannot be shifted.
+    """
+    like = files(settings.data.path)[0].resolve()
+    found = world(learnable(read_data(settings), contract, settings), contract, settings)
+    for path in filter(Path.exists, [*FILES, CONTRACT, Path("privacy.toml"), project.PYPROJECT]):
+        shutil.copy(path, place / path.name)
+    history = place / "data" / f"history{like.suffix}"
+    history.parent.mkdir()
+    written(first_rows(found, seed), like, history, settings.data, contract)
+    joblib.dump(found, place / WORLD)
+    own: dict[str, dict[str, Any]] = {"": {"seed": seed}}
+    own["data"] = {"path": f"data/{history.name}"}
+    for name, sections in (CHANGED | {CONFIG.name: own}).items():
+        change(place / name, sections)
+    allow_more_missing(place / CONTRACT)
+
+
+def first_rows(found: World, seed: int) -> pd.DataFrame:
+    """The rows before the first day, each with an id of its own."""
+    random = np.random.default_rng([seed, 0])
+    rows = found.drawn(HISTORY, 0, None, random)
+    weeks = pd.to_timedelta(7 * random.integers(0, WEEKS, HISTORY), unit="D")
+    ends = pd.Series(pd.Timestamp(START).tz_localize(None) - weeks)
+    rows = found.dated(rows, ends)
+    for name in found.contract.names("id"):
+        numbers = found.contract.columns[name].kind in ("number", "integer")
+        rows[name] = [at if numbers else f"history-{at}" for at in range(1, HISTORY + 1)]
+    return rows
+
+
+def change(path: Path, sections: dict[str, dict[str, Any]]) -> None:
+    """Set these keys of a TOML file; "" names those outside of a section."""
+    document: Any = tomlkit.parse(path.read_text(encoding="utf-8") if path.exists() else "")
+    for section, keys in sections.items():
+        table = document if not section else document.setdefault(section, {})
+        for key, value in keys.items():
+            table[key] = value
+    path.write_text(tomlkit.dumps(document), encoding="utf-8")
+
+
+def allow_more_missing(path: Path) -> None:
+    """Rows that are drawn have now and then more missing values than all of them have."""
+    document: Any = tomlkit.parse(path.read_text(encoding="utf-8"))
+    for column in document["columns"].values():
+        if "missing" in column:
+            column["missing"] = min(1.0, 0.05 + 1.5 * column["missing"])
+    path.write_text(tomlkit.dumps(document), encoding="utf-8")
+
+
+def declared(settings: Settings) -> None:
+    """Say in the folder what its data are.
+
+    Raises ProjectError where the project reads its rows from elsewhere.
+    """
+    if len(read_data(settings)) != HISTORY:
+        told = "read_data() does not read the files of [data] path, so it would read the real rows"
+        raise ProjectError(f"make simulate: problem.py: {told}")
+    sources.declare(settings)
+
+
+def environment() -> dict[str, str]:
+    """The variables without those that lead to the registry, the log or the settings of a user."""
+    foreign = (project.current().prefix, *FOREIGN)
+    return {name: it for name, it in os.environ.items() if not name.startswith(foreign)}
+
+
+def scenario_place(base: Path, name: str) -> Path:
+    """Where a scenario is lived through."""
+    return base.parent / name
+
+
+def scenario_folder(base: Path, name: str) -> Path:
+    """A copy of the folder as the first champion has left it; what that recorded stays there."""
+    place = scenario_place(base, name)
+    shutil.copytree(base, place, ignore=shutil.ignore_patterns("mlruns", "mlartifacts", ".prefect"))
+    return place
