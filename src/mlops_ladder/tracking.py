@@ -4,27 +4,28 @@ import logging
 import os
 import shutil
 import subprocess
+import tomllib
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import distributions, version
+from importlib.metadata import distributions, requires, version
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from packaging.requirements import Requirement
 
-from . import ProjectError, code_pickled, doors
+from . import ProjectError, code_pickled
 from .evaluation import figures, measured
+from .project import PYPROJECT, current
 from .reading import files
 from .settings import Settings
 from .sources import checksum
 from .store import STORE, prepare_store
 from .training import Trained
 
-EXPERIMENT = __package__
-LOCK = Path("uv.lock")
+LIBRARY, LOCK = "mlops-ladder", Path("uv.lock")
 DEFAULT = f"sqlite:///{STORE}"
 UNKNOWN = "unknown"
 
@@ -38,6 +39,11 @@ class Run:
     params: dict[str, str]
     metrics: dict[str, float]
     tags: dict[str, str]
+
+
+def experiment_name() -> str:
+    """The name of the experiment: that of the project's package."""
+    return current().package
 
 
 def connect() -> Any:
@@ -107,7 +113,7 @@ def record(
     mlflow = connect()
     tags = origin(trained.settings) | {"model_version": trained.version} | dict(more_tags or {})
     record_baseline(mlflow, experiment(mlflow), trained, tags)
-    name, tags = f"model-{trained.version}", tags | {"role": "model", "package": EXPERIMENT}
+    name, tags = f"model-{trained.version}", tags | {"role": "model", "package": experiment_name()}
     with mlflow.start_run(run_name=name, tags=tags) as run:
         mlflow.log_params(parameters(trained))
         mlflow.log_metrics(measured(trained))
@@ -130,7 +136,7 @@ def experiment(mlflow: Any) -> str:
     """The id of the project's experiment, or of that in which `mlflow run` has opened a run."""
     if opened := os.environ.get("MLFLOW_RUN_ID"):
         return str(mlflow.get_run(opened).info.experiment_id)
-    return str(mlflow.set_experiment(EXPERIMENT).experiment_id)
+    return str(mlflow.set_experiment(experiment_name()).experiment_id)
 
 
 def record_baseline(mlflow: Any, place: str, trained: Trained, tags: dict[str, str]) -> None:
@@ -158,10 +164,14 @@ def record_model(mlflow: Any, trained: Trained) -> None:
 
 
 def needed() -> list[str]:
-    """The packages that this project names, each with the version that is installed."""
-    project = doors("commands")["train"].dist
-    names = [Requirement(line).name for line in project.requires or []] if project else []
-    return [f"{name}=={version(name)}" for name in names]
+    """The packages that this project and the library name, each with the version that is installed.
+
+    Without the library: what a model needs of it is saved with the model.
+    """
+    named = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]
+    found = [Requirement(line) for line in [*(requires(LIBRARY) or []), *named]]
+    names = {it.name for it in found if not it.marker or it.marker.evaluate({"extra": ""})}
+    return [f"{name}=={version(name)}" for name in sorted(names - {LIBRARY})]
 
 
 def installed() -> list[str]:
@@ -174,7 +184,7 @@ def newest() -> Run | None:
     if os.environ.get("MLFLOW_TRACKING_URI", DEFAULT) == DEFAULT and not Path(STORE).exists():
         return None
     mlflow = connect()
-    ours = f"tags.package = '{EXPERIMENT}' and tags.role = 'model'"  # others share the server
+    ours = f"tags.package = '{experiment_name()}' and tags.role = 'model'"  # others share the server
     found = mlflow.MlflowClient().search_runs(
         [found.experiment_id for found in mlflow.search_experiments()],
         filter_string=f"{ours} and attributes.status = 'FINISHED'",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mlops_ladder import main, tracking, training
+from mlops_ladder import main, project, tracking, training
 from mlops_ladder.contract import Contract, read_contract
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import Settings, load
@@ -51,6 +51,15 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _project() -> Iterator[None]:
+    """A folder of the tests' own counts as this project."""
+    read = project.read
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(project, "read", lambda at: read(at if (at / "pyproject.toml").exists() else ROOT))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A tracking store of the tests' own: no test writes into the project's."""
     place = tmp_path_factory.mktemp("tracking")
@@ -58,7 +67,7 @@ def _store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'mlflow.db'}")
         patch.delenv("MLFLOW_RUN_ID", raising=False)
         artifacts = (place / "artifacts").as_uri()
-        tracking.connect().create_experiment(tracking.EXPERIMENT, artifact_location=artifacts)
+        tracking.connect().create_experiment(tracking.experiment_name(), artifact_location=artifacts)
         yield
 
 

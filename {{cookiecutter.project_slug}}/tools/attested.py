@@ -18,10 +18,11 @@ from typing import Any
 
 import promote
 
-PACKAGE = next(Path(__file__).resolve().parents[1].glob("src/*/signatures.py")).parent
-sys.path.insert(0, str(PACKAGE.parent))
-signatures = importlib.import_module(f"{PACKAGE.name}.signatures")
-ProjectError: Any = importlib.import_module(PACKAGE.name).ProjectError
+# What it needs of the library is in the wheel, from which Python imports as it stands.
+sys.path.insert(0, str(next(Path(__file__).resolve().parents[1].glob("wheels/mlops_ladder-*.whl"))))
+signatures = importlib.import_module("mlops_ladder.signatures")
+project = importlib.import_module("mlops_ladder.project")
+ProjectError: Any = importlib.import_module("mlops_ladder").ProjectError
 
 SETTINGS = Path("improvement.toml")
 POINTER, SBOM = Path("models/serving/champion.json"), Path("reports/sbom.json")
@@ -34,7 +35,7 @@ def settings() -> dict[str, Any]:
     """The section [signing], and what the environment says instead."""
     text = SETTINGS.read_text(encoding="utf-8") if SETTINGS.exists() else ""
     known: dict[str, Any] = tomllib.loads(text).get("signing", {})
-    own = f"{PACKAGE.name}_signing__".upper()
+    own = f"{project.current().prefix}SIGNING__"
     told = {key[len(own) :].lower(): it for key, it in os.environ.items() if key.startswith(own)}
     known |= told
     known["required"] = str(known.get("required", False)).lower() in (
@@ -73,7 +74,7 @@ def stated(image: str, commit: str) -> str:
         {
             "_type": STATEMENT,
             "subject": [{"name": image, "digest": {"sha256": digest_of(image)}}],
-            "predicateType": f"urn:{PACKAGE.name}:image:v1",
+            "predicateType": f"urn:{project.current().package}:image:v1",
             "predicate": {
                 "commit": git("rev-parse", f"{commit}^0"),
                 "files": held,

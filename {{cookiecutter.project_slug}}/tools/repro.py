@@ -17,7 +17,8 @@ import pandas as pd
 from mlops_ladder import ProjectError, history, run, tracking, versions
 from mlops_ladder.contract import read_contract
 from mlops_ladder.problem import build_model, read_data
-from mlops_ladder.settings import PREFIX, load
+from mlops_ladder.project import current
+from mlops_ladder.settings import load
 from mlops_ladder.training import train
 
 HASH_SEEDS = ("1", "2")  # the order of Python's sets follows from it
@@ -76,7 +77,7 @@ def trainings(params: dict[str, object]) -> list[pd.DataFrame]:
 
 def elsewhere(params: dict[str, object], place: Path) -> pd.DataFrame:
     """What a training in a new process predicts; the name of the place is its hash seed."""
-    given = {"PYTHONHASHSEED": place.stem, f"{PREFIX}MODEL": json.dumps(params)}
+    given = {"PYTHONHASHSEED": place.stem, f"{current().prefix}MODEL": json.dumps(params)}
     command = [sys.executable, __file__, "--write", str(place)]
     done = subprocess.run(
         command, env=os.environ | given, capture_output=True, text=True, check=False

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
+from .. import project
+
 START = datetime(2030, 1, 7, tzinfo=UTC)
 DAY = timedelta(days=1)
 
@@ -56,7 +58,7 @@ class Clock:
 
     def hold(self) -> None:
         """Tell the modules that are imported by now."""
-        own = f"{__package__.partition('.')[0]}."
+        own = f"{__package__.partition('.')[0]}.", f"{project.current().package}."
         for name, module in list(sys.modules.items()):
             known = getattr(module, "datetime", None)
             if name.startswith(own) and name != __name__ and known is datetime:

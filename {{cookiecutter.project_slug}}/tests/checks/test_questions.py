@@ -3,14 +3,16 @@
 import json
 import sys
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mlops_ladder import ProjectError, checks, questions, tracking
+from mlops_ladder import ProjectError, questions, tracking
 from mlops_ladder.contract import Contract
+from mlops_ladder.project import current
 from mlops_ladder.questions import Asked, Question, Reply
 from mlops_ladder.settings import Settings
 from mlops_ladder.training import Trained
@@ -28,11 +30,15 @@ def ask(asked, settings):
 @pytest.fixture(name="added")
 def _added(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A question that is one file more, `added.py`, in a folder without TOML files."""
-    (folder / "more").mkdir()
-    (folder / "more" / "added.py").write_text(FILE, encoding="utf-8")
-    monkeypatch.setattr(checks, "__path__", [*checks.__path__, str(folder / "more")])
+    own = folder / "own" / current().package
+    (own / "checks").mkdir(parents=True)
+    (own / "checks" / "__init__.py").touch()
+    (own / "checks" / "added.py").write_text(FILE, encoding="utf-8")
+    package = import_module(current().package)
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(own)])
     yield folder
-    sys.modules.pop(f"{checks.__name__}.added", None)
+    for name in ("", ".added"):
+        sys.modules.pop(f"{current().package}.checks{name}", None)
 
 
 def by_name(contract: Contract) -> dict[str, Question]:

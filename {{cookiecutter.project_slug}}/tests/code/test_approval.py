@@ -15,7 +15,8 @@ from mlops_ladder import ProjectError, approval, consent, history, integrity
 from mlops_ladder import lineage, registry, reviews, tracking, versions
 from mlops_ladder.approval import approve, judged, path_of
 from mlops_ladder.forge import Person, same
-from mlops_ladder.settings import PREFIX, load
+from mlops_ladder.project import current
+from mlops_ladder.settings import load
 from mlops_ladder.versions import Version
 
 Become = Callable[[str, str], None]
@@ -26,8 +27,8 @@ STRANGER = {"author_association": "CONTRIBUTOR"}
 def _become(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Become:
     """A repository where approval is needed; `become(name, address)` is who works there."""
     monkeypatch.setattr(versions, "NAME", f"model-{uuid4().hex[:8]}")
-    monkeypatch.setenv(f"{PREFIX}APPROVAL__NEEDED", "always")
-    monkeypatch.setenv(f"{PREFIX}APPROVAL__WAY", "named")
+    monkeypatch.setenv(f"{current().prefix}APPROVAL__NEEDED", "always")
+    monkeypatch.setenv(f"{current().prefix}APPROVAL__WAY", "named")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
 
     def become(name: str, email: str) -> None:
@@ -106,9 +107,9 @@ def test_an_approval_of_another_report_does_not_count(version: Version, become: 
     assert told[0] == "by Bob <bob@example.com>: it is of another report of the gate"
     client = versions.client()
     forged = next(approval.held(version)).model_copy(update={"approver": "ada@example.com"})
-    client.set_model_version_tag(versions.NAME, "1", approval.TAG, forged.model_dump_json())
+    client.set_model_version_tag(versions.model_name(), "1", approval.TAG, forged.model_dump_json())
     assert "nobody approves what they made" in approval.waits(version, asdict(accepted()))[0]
-    client.set_model_version_tag(versions.NAME, "1", approval.TAG, "nonsense")
+    client.set_model_version_tag(versions.model_name(), "1", approval.TAG, "nonsense")
     assert "somebody other than Ada" in approval.waits(version, asdict(accepted()))[0]
 
 
@@ -116,7 +117,7 @@ def test_only_those_who_may_approve(
     version: Version, become: Become, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the settings name approvers, others are refused."""
-    monkeypatch.setenv(f"{PREFIX}APPROVAL__APPROVERS", '["cleo@example.com"]')
+    monkeypatch.setenv(f"{current().prefix}APPROVAL__APPROVERS", '["cleo@example.com"]')
     become("Bob", "bob@example.com")
     with pytest.raises(ProjectError, match="Bob .*\n  is not among the approvers"):
         approve(judged(version.number))
@@ -134,7 +135,7 @@ def test_alone_on_an_own_registry_nobody_waits(
     version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`shared` asks where the registry has an address that others reach, or production is here."""
-    monkeypatch.setenv(f"{PREFIX}APPROVAL__NEEDED", "shared")
+    monkeypatch.setenv(f"{current().prefix}APPROVAL__NEEDED", "shared")
     assert approval.waits(version, asdict(accepted())) == []
     shared = load().approval
     for address, wanted in [("https://mlflow.example.com", True), ("sqlite:///a.db", False)]:
@@ -155,11 +156,11 @@ def test_the_environment_asks_for_no_less_than_the_file(monkeypatch: pytest.Monk
     consent.OPERATIONS.write_text(f"[approval]\n{told}", encoding="utf-8")
     variables = {"NEEDED": "never", "WAY": "named", "APPROVERS": '["ada@example.com"]'}
     for name, value in variables.items():
-        monkeypatch.setenv(f"{PREFIX}APPROVAL__{name}", value)
+        monkeypatch.setenv(f"{current().prefix}APPROVAL__{name}", value)
     found = consent.rule()
     assert (found.needed, found.way, found.approvers) == ("always", "signed", ["cleo@example.com"])
     consent.OPERATIONS.write_text('[approval]\nneeded = "never"\n', encoding="utf-8")
-    monkeypatch.setenv(f"{PREFIX}APPROVAL__NEEDED", "always")
+    monkeypatch.setenv(f"{current().prefix}APPROVAL__NEEDED", "always")
     assert consent.rule().needed == "always"
 
 
@@ -201,7 +202,7 @@ def test_production_and_a_trace_know_who_approved_also_after_a_rollback(
     assert lineage.judged(gate).broken == "" and command("approved") == 0
     link = lineage.approver(gate)
     assert (link.found.split(",")[0], link.broken) == ("Bob <bob@example.com>", "")
-    versions.client().delete_model_version_tag(versions.NAME, "1", approval.TAG)
+    versions.client().delete_model_version_tag(versions.model_name(), "1", approval.TAG)
     assert "somebody other than Ada" in lineage.approver(gate).broken
     assert command("approved") == 1
 
@@ -228,7 +229,7 @@ def test_a_signed_commit_approves_and_another_key_does_not(
     version: Version, become: Become, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The commit holds the report, and the signature is of who approves."""
-    monkeypatch.setenv(f"{PREFIX}APPROVAL__WAY", "signed")
+    monkeypatch.setenv(f"{current().prefix}APPROVAL__WAY", "signed")
     become("Bob", "bob@example.com")
     with pytest.raises(ProjectError, match="not signed: "):
         approve(judged("1"))
@@ -275,7 +276,7 @@ def test_a_review_of_the_report_approves_and_that_of_its_author_does_not(
     version: Version, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Who reviewed is not who asked, and the commit that they saw holds this report."""
-    monkeypatch.setenv(f"{PREFIX}APPROVAL__WAY", "reviewed")
+    monkeypatch.setenv(f"{current().prefix}APPROVAL__WAY", "reviewed")
     path = approval.request(judged(version.number))
     commit = committed(path)
 
@@ -321,12 +322,12 @@ def test_a_review_of_the_report_approves_and_that_of_its_author_does_not(
     assert lineage.approver(judged("1")).broken == ""
     for change in ({"approver": "Cleo"}, {"evidence": "https://y/5"}, {"evidence": "none"}):
         text = said.model_copy(update=change).model_dump_json()
-        versions.client().set_model_version_tag(versions.NAME, "1", approval.TAG, text)
+        versions.client().set_model_version_tag(versions.model_name(), "1", approval.TAG, text)
         told = approval.waits(version, asdict(accepted()))
         assert told and f"review {change.get('evidence', 'https://x/5')}: " in told[0]
         assert lineage.approver(judged("1")).found == "none"
     text = said.model_dump_json()
-    versions.client().set_model_version_tag(versions.NAME, "1", approval.TAG, text)
+    versions.client().set_model_version_tag(versions.model_name(), "1", approval.TAG, text)
     assert approval.waits(version, asdict(accepted())) == []
     forge(folder, monkeypatch, answers("cleo", commit))  # Bob's approval was withdrawn
     assert "approved by" in approval.waits(version, asdict(accepted()))[0]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from test_promote import Places
 
-from mlops_ladder.settings import PREFIX
+from mlops_ladder.project import current
 
 ROOT = Path(__file__).resolve().parents[2]
 SIGNER = "ada@example.com"
@@ -42,8 +42,8 @@ def _tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """tools/attested.py in a repository where everything has to be signed, by the key `own`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
-    monkeypatch.setenv(f"{PREFIX}SIGNING__REQUIRED", "true")
-    monkeypatch.setenv(f"{PREFIX}SIGNING__KEY", "own")
+    monkeypatch.setenv(f"{current().prefix}SIGNING__REQUIRED", "true")
+    monkeypatch.setenv(f"{current().prefix}SIGNING__KEY", "own")
     known = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
     for name in ("own", "stranger"):
         asked = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", name]
@@ -85,7 +85,7 @@ def test_an_unsigned_image_is_refused(tool: Any) -> None:
 
 def test_what_need_not_be_signed_is_brought(tool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """And it is said that nobody has signed it."""
-    monkeypatch.setenv(f"{PREFIX}SIGNING__REQUIRED", "false")
+    monkeypatch.setenv(f"{current().prefix}SIGNING__REQUIRED", "false")
     places = Pinned()
     tool.main(places, "stage", "tried", head())
     assert places.runs == {"staging": places.pinned("tried")}
@@ -98,7 +98,7 @@ def test_a_signature_of_something_else_does_not_count(
     """Of another image, of another commit, or by somebody whom nobody has named."""
     places = Pinned()
     if name == "a stranger":
-        monkeypatch.setenv(f"{PREFIX}SIGNING__KEY", "stranger")
+        monkeypatch.setenv(f"{current().prefix}SIGNING__KEY", "stranger")
         with pytest.raises(SystemExit, match="its signer is not in .signers"):
             tool.main(places, "sign", "tried", "HEAD")
         return

@@ -32,7 +32,7 @@ def _decided(folder: Path, run: tracking.Run, monkeypatch: pytest.MonkeyPatch) -
     git("add", "config.toml", "contract.toml")
     git("commit", "--quiet", "--message", "Start")
     for name in ("first", "second"):
-        promoted(run, f"{name}-{versions.NAME}")
+        promoted(run, f"{name}-{versions.model_name()}")
     return folder
 
 
@@ -101,9 +101,9 @@ def test_a_changed_log_is_found_and_the_line_named(command: Callable[..., int]) 
 def test_what_the_registry_lost_is_found_and_comes_back() -> None:
     """A decision that was taken out of the registry, and the lines that were."""
     client = versions.client()
-    client.delete_registered_model_tag(versions.NAME, versions.key(1))
+    client.delete_registered_model_tag(versions.model_name(), versions.key(1))
     assert f"{LOG}:3: the registry holds no decision 1" in noting.verify()
-    client.set_registered_model_tag(versions.NAME, f"{chain.KEY}000002", "another line")
+    client.set_registered_model_tag(versions.model_name(), f"{chain.KEY}000002", "another line")
     assert any(f"{LOG}:2: is not what the registry holds" in it for it in noting.verify())
     noting.repair()
     assert noting.verify() == []
@@ -114,7 +114,7 @@ def test_what_both_have_lost_is_known_to_git() -> None:
     """The end of the log is cut off in the file and in the registry."""
     lines = chain.written()
     LOG.write_text("".join(f"{it}\n" for it in lines[:-1]), encoding="utf-8")
-    versions.client().delete_registered_model_tag(versions.NAME, f"{chain.KEY}000004")
+    versions.client().delete_registered_model_tag(versions.model_name(), f"{chain.KEY}000004")
     assert f"{LOG}: lines 4 to 4 are missing; {REF} holds them" in noting.verify()
     noting.repair()
     assert chain.written()[:4] == lines
@@ -124,7 +124,7 @@ def test_a_kill_while_a_line_is_written_is_made_good() -> None:
     """The piece of a line goes, and so does what only the file holds."""
     text = LOG.read_text(encoding="utf-8")
     LOG.write_text(text + '{"number": 5, "ti', encoding="utf-8")
-    versions.client().delete_registered_model_tag(versions.NAME, f"{chain.KEY}000004")
+    versions.client().delete_registered_model_tag(versions.model_name(), f"{chain.KEY}000004")
     assert any("is a piece of a line" in it for it in noting.verify())
     noting.note()
     registry.rollback()

@@ -69,8 +69,8 @@ def test_the_champion_leads_to_its_run_and_scores(run: tracking.Run, trained: Tr
     """Champion, run, commit, data, parameters, lock and signature hang together; it predicts."""
     promoted(run, "a")
     mlflow = tracking.connect()
-    address = f"models:/{versions.NAME}@champion"
-    version = versions.client().get_model_version_by_alias(versions.NAME, "champion")
+    address = f"models:/{versions.model_name()}@champion"
+    version = versions.client().get_model_version_by_alias(versions.model_name(), "champion")
     data = versions.client().get_run(version.run_id).data
     rows = trained.holdout[trained.contract.inputs()].head(5)
     found = mlflow.sklearn.load_model(address).predict(rows)
@@ -275,22 +275,22 @@ def test_a_run_without_a_sound_bundle_is_not_promoted(run: tracking.Run) -> None
 
 def alias_moved(first: str, _second: str) -> None:
     """The champion is changed in MLflow, by hand."""
-    versions.client().set_registered_model_alias(versions.NAME, "champion", first)
+    versions.client().set_registered_model_alias(versions.model_name(), "champion", first)
 
 
 def alias_removed(_first: str, _second: str) -> None:
     """The previous champion is taken away in MLflow, by hand."""
-    versions.client().delete_registered_model_alias(versions.NAME, "previous")
+    versions.client().delete_registered_model_alias(versions.model_name(), "previous")
 
 
 def version_renamed(_first: str, second: str) -> None:
     """The champion is said to be of another model."""
-    versions.client().set_model_version_tag(versions.NAME, second, "model_version", "x")
+    versions.client().set_model_version_tag(versions.model_name(), second, "model_version", "x")
 
 
 def version_deleted(_first: str, second: str) -> None:
     """The champion is deleted in MLflow."""
-    versions.client().delete_model_version(versions.NAME, second)
+    versions.client().delete_model_version(versions.model_name(), second)
 
 
 def line_edited(_first: str, _second: str) -> None:

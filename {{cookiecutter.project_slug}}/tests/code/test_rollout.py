@@ -16,10 +16,11 @@ from mlops_ladder import ProjectError, history, integrity, publishing, registry
 from mlops_ladder import tracking, versions
 from mlops_ladder.improvement import Rollout
 from mlops_ladder.monitoring.outcomes import Outcome, Outcomes
+from mlops_ladder.project import current
 from mlops_ladder.rollout import deciding, decisions, stepping
 from mlops_ladder.serving.arms import ARMS
 from mlops_ladder.serving.store import Store
-from mlops_ladder.settings import PREFIX, Settings
+from mlops_ladder.settings import Settings
 from mlops_ladder.versions import Version
 
 WANTED = Rollout(units=100, minutes=0)
@@ -245,7 +246,7 @@ def test_the_pipeline_begins_a_rollout_where_that_is_wanted(
 ) -> None:
     """Not for the first champion, once at a time, and not again for what was aborted."""
     first = registry.register(candidate(run, "a"), "a", accepted())
-    monkeypatch.setenv(f"{PREFIX}ROLLOUT__ENABLED", "true")
+    monkeypatch.setenv(f"{current().prefix}ROLLOUT__ENABLED", "true")
     assert deciding.accepted(first, accepted()) == ""
     registry.promote(first, accepted())
     second = registry.register(candidate(run, "b"), "b", accepted())
@@ -256,7 +257,7 @@ def test_the_pipeline_begins_a_rollout_where_that_is_wanted(
     assert deciding.accepted(third, accepted()) == waits
     stepping.stop("by hand")
     assert "was aborted: by hand" in deciding.accepted(second, accepted())
-    monkeypatch.setenv(f"{PREFIX}ROLLOUT__ENABLED", "false")
+    monkeypatch.setenv(f"{current().prefix}ROLLOUT__ENABLED", "false")
     assert deciding.accepted(third, accepted()) == ""
 
 
@@ -264,7 +265,7 @@ def test_the_command_tells_where_it_stands(
     second: Version, wanted: Settings, command: Callable[..., int], capsys: Any
 ) -> None:
     """Numbers of both arms, what it waits for, and what comes next."""
-    name = f"{PREFIX}SERVING__LOG"
+    name = f"{current().prefix}SERVING__LOG"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(name, wanted.serving.log)
         assert command("rollout") == 0

@@ -56,7 +56,7 @@ def _made(folder: Path, run: tracking.Run, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.setattr(
         versions, "origin", lambda _: {"commit": str(commit), "data_sha256": "3" * 64}
     )
-    promoted(run, f"model-{versions.NAME}")
+    promoted(run, f"model-{versions.model_name()}")
     return folder
 
 

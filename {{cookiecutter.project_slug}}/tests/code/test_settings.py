@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from mlops_ladder import ProjectError
-from mlops_ladder.settings import CONFIG, FILES, PREFIX, Settings, load
+from mlops_ladder.project import current
+from mlops_ladder.settings import CONFIG, FILES, Settings, load
 
 NO_NUMBER = "Input should be a valid integer, unable to parse string as an integer"
 KNOWN = f"known are {', '.join(Settings.model_fields)}"
@@ -20,7 +21,7 @@ def test_arguments_win_over_the_environment_and_the_environment_over_the_file(
     lines = [line for line in text.splitlines() if not line.startswith("seed")]
     (folder / CONFIG).write_text("\n".join(["seed = 1", *lines]), encoding="utf-8")
     seeds = [load().seed]
-    monkeypatch.setenv(f"{PREFIX}SEED", "2")
+    monkeypatch.setenv(f"{current().prefix}SEED", "2")
     seeds += [load().seed, load(seed=3).seed]
     assert seeds == [1, 2, 3]
 
@@ -38,8 +39,8 @@ def test_an_unknown_variable_is_refused_by_name(
 ) -> None:
     """A mistyped variable of the environment is refused rather than ignored."""
     assert (folder / CONFIG).exists()
-    monkeypatch.setenv(f"{PREFIX}SEDE", "1")
-    with pytest.raises(ProjectError, match=f"{PREFIX}SEDE: no such setting"):
+    monkeypatch.setenv(f"{current().prefix}SEDE", "1")
+    with pytest.raises(ProjectError, match=f"{current().prefix}SEDE: no such setting"):
         load()
 
 
@@ -60,26 +61,26 @@ def test_what_kubernetes_tells_a_pod_is_no_setting(
     """The addresses of services whose names begin as the project's; a port that is set is one."""
     assert (folder / CONFIG).exists()
     for name, given in KUBERNETES.items():
-        monkeypatch.setenv(PREFIX + name, given)
+        monkeypatch.setenv(current().prefix + name, given)
     load()
     for name in ("PORT", "SERVING_PORT"):
-        monkeypatch.setenv(PREFIX + name, "9000")
-        with pytest.raises(ProjectError, match=f"{PREFIX}{name}: no such setting"):
+        monkeypatch.setenv(current().prefix + name, "9000")
+        with pytest.raises(ProjectError, match=f"{current().prefix}{name}: no such setting"):
             load()
-        monkeypatch.delenv(PREFIX + name)
+        monkeypatch.delenv(current().prefix + name)
 
 
 def test_a_wrong_value_is_blamed_on_what_holds_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file that has the section, or the variable of the environment."""
-    monkeypatch.setenv(f"{PREFIX}SEED", "x")
+    monkeypatch.setenv(f"{current().prefix}SEED", "x")
     with (folder / FILES[-1]).open("a", encoding="utf-8") as file:
         file.write("\n[nonsense]\n")
     with pytest.raises(ProjectError) as refused:
         load()
     assert sorted(str(refused.value).split("\n  ")) == sorted(
-        [f"{PREFIX}SEED: seed = 'x': {NO_NUMBER}", f"{FILES[-1]}: nonsense: unknown key; {KNOWN}"]
+        [f"{current().prefix}SEED: seed = 'x': {NO_NUMBER}", f"{FILES[-1]}: nonsense: unknown key; {KNOWN}"]
     )
     with (folder / FILES[-1]).open("a", encoding="utf-8") as file:
         file.write("[broken\n")

@@ -10,8 +10,9 @@ from candidates import accepted, candidate
 
 from mlops_ladder import ProjectError, publishing, registry, signatures, signed
 from mlops_ladder import signing, tracking, versions
+from mlops_ladder.project import current
 from mlops_ladder.serving import runtime
-from mlops_ladder.settings import PREFIX
+
 from mlops_ladder.versions import Version
 
 SIGNER = "ada@example.com"
@@ -28,10 +29,10 @@ def key(name: str) -> str:
 def _version(folder: Path, run: tracking.Run, monkeypatch: pytest.MonkeyPatch) -> Version:
     """An accepted version where everything has to be signed, by one signer."""
     monkeypatch.setattr(versions, "NAME", f"model-{uuid4().hex[:8]}")
-    monkeypatch.setenv(f"{PREFIX}SIGNING__REQUIRED", "true")
+    monkeypatch.setenv(f"{current().prefix}SIGNING__REQUIRED", "true")
     public = Path(f"{key('own')}.pub").read_text(encoding="utf-8")
     (folder / ".signers").write_text(f"{SIGNER} {public}", encoding="utf-8")
-    name = f"signed-{versions.NAME}"
+    name = f"signed-{versions.model_name()}"
     return registry.register(candidate(run, name), name, accepted())
 
 
@@ -53,7 +54,7 @@ def test_the_pipeline_signs_where_a_key_is_set(
     version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in CI, which holds the key; the signature comes along wherever the bundle is brought."""
-    monkeypatch.setenv(f"{PREFIX}SIGNING__KEY", "own")
+    monkeypatch.setenv(f"{current().prefix}SIGNING__KEY", "own")
     registry.promote(version, accepted())
     place = publishing.SERVING / version.number
     (place / signed.FILE).unlink()
@@ -78,7 +79,7 @@ def test_the_service_loads_nothing_unsigned(
     version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is signed gets past; what is not is refused, unless nothing has to be signed."""
-    monkeypatch.setenv(f"{PREFIX}SIGNING__KEY", "own")
+    monkeypatch.setenv(f"{current().prefix}SIGNING__KEY", "own")
     registry.promote(version, accepted())
     place = publishing.SERVING / version.number
     files = [place / signed.BUNDLE, place / signed.FILE, Path(".signers")]
@@ -91,5 +92,5 @@ def test_the_service_loads_nothing_unsigned(
         for path, content in before.items():
             path.write_bytes(content)
     (place / signed.FILE).unlink()
-    monkeypatch.setenv(f"{PREFIX}SIGNING__REQUIRED", "false")
+    monkeypatch.setenv(f"{current().prefix}SIGNING__REQUIRED", "false")
     signed.loaded(place)

@@ -17,8 +17,9 @@ from posted import receiver
 from mlops_ladder import ProjectError, tracking, versions
 from mlops_ladder.flows import schedule, steps
 from mlops_ladder.operations import Schedule
+from mlops_ladder.project import current
 from mlops_ladder.promotion import Verdict
-from mlops_ladder.settings import PREFIX, Settings
+from mlops_ladder.settings import Settings
 from mlops_ladder.training import Trained
 
 
@@ -26,7 +27,7 @@ from mlops_ladder.training import Trained
 def _heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """What is posted to the address that the environment names."""
     with receiver() as (address, found):
-        monkeypatch.setenv(schedule.WEBHOOK, address)
+        monkeypatch.setenv(f"{current().prefix}SCHEDULE__WEBHOOK", address)
         yield found
 
 
@@ -106,7 +107,7 @@ def test_a_run_that_fails_is_tried_as_often_as_the_settings_say(
 
     monkeypatch.setattr(deployment, "step", step)
     monkeypatch.setattr(deployment, "observers", {"scheduled": [test_every_bad_end_is_told]}.get)
-    monkeypatch.setenv(f"{PREFIX}SCHEDULE__RETRIES", "2")
+    monkeypatch.setenv(f"{current().prefix}SCHEDULE__RETRIES", "2")
     with pytest.raises(ProjectError, match="break the contract"):
         deployment.scheduled_training.fn()
     pauses = (settings.schedule.retry_seconds,) * 2

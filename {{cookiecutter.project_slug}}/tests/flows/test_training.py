@@ -16,8 +16,9 @@ from mlops_ladder import ProjectError, tracking, versions
 from mlops_ladder.contract import Contract
 from mlops_ladder.flows import steps
 from mlops_ladder.flows.training import told
+from mlops_ladder.project import current
 from mlops_ladder.promotion import Verdict
-from mlops_ladder.settings import PREFIX, Settings
+from mlops_ladder.settings import Settings
 
 STEPS = ["ingest", "check", "split", "tune", "train", "evaluate", "gate", "register"]
 PATIENCE = 60  # seconds; the server writes down what it has heard every second
@@ -30,7 +31,7 @@ def _rows(
     """The rows that the flow reads, with one trial, and a model of its own in the registry."""
     monkeypatch.setattr(versions, "NAME", f"model-{uuid4().hex[:8]}")
     monkeypatch.setattr(steps, "read_data", lambda settings: frame)
-    monkeypatch.setenv(f"{PREFIX}TUNING__TRIALS", "1")
+    monkeypatch.setenv(f"{current().prefix}TUNING__TRIALS", "1")
     assert folder == Path.cwd()
     yield frame
 

@@ -11,7 +11,8 @@ from mlops_ladder.contract import Contract
 from mlops_ladder.monitoring.staleness import Point, backtest
 from mlops_ladder.monitoring.staleness import decay, limit, slope
 from mlops_ladder.prediction import LOWER_IS_BETTER
-from mlops_ladder.settings import PREFIX, Settings
+from mlops_ladder.project import current
+from mlops_ladder.settings import Settings
 from mlops_ladder.training import Trained, learnable
 
 
@@ -66,6 +67,6 @@ def test_a_champion_that_is_too_old_fails(
     (folder / "models/serving/champion.json").write_text(json.dumps({"version": "1"}), "utf-8")
     assert command("staleness", "--fail") == 0
     assert "cannot be judged" in capsys.readouterr().out
-    monkeypatch.setenv(f"{PREFIX}STALENESS__MAX_AGE_DAYS", "1e-9")
+    monkeypatch.setenv(f"{current().prefix}STALENESS__MAX_AGE_DAYS", "1e-9")
     assert command("staleness", "--fail") == 1
     assert "train again" in capsys.readouterr().err

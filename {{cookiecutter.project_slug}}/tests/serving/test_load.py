@@ -18,9 +18,10 @@ from published import follower, publish
 from mlops_ladder import ProjectError, load
 from mlops_ladder.contract import Contract
 from mlops_ladder.operations import Load
+from mlops_ladder.project import current
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.schema import Types
-from mlops_ladder.settings import PREFIX, Settings
+from mlops_ladder.settings import Settings
 from mlops_ladder.traffic import bodies, measured
 
 WANTED = Load(seconds=0.4, connections=2, p95_ms=300)
@@ -121,7 +122,7 @@ def test_a_process_that_holds_more_breaks_the_budget() -> None:
 def _short(folder: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder in which load takes less than a second."""
     monkeypatch.setattr(load, "read_data", lambda _: frame)
-    monkeypatch.setenv(f"{PREFIX}LOAD__SECONDS", "0.4")
+    monkeypatch.setenv(f"{current().prefix}LOAD__SECONDS", "0.4")
     return folder
 
 
@@ -133,10 +134,10 @@ def test_the_command_reports_and_fails_over_a_budget(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A table, a picture and a file; and an exit status that CI can use."""
-    monkeypatch.setenv(f"{PREFIX}LOAD__P95_MS", "60000")  # however busy this machine is
+    monkeypatch.setenv(f"{current().prefix}LOAD__P95_MS", "60000")  # however busy this machine is
     with serve() as url:
         assert command("load", "--url", url) == 0
-        monkeypatch.setenv(f"{PREFIX}LOAD__P95_MS", "0.001")
+        monkeypatch.setenv(f"{current().prefix}LOAD__P95_MS", "0.001")
         assert command("load", "--url", url) == 1
     told = capsys.readouterr()
     assert "BROKEN" in told.out and "over budget: p95" in told.err

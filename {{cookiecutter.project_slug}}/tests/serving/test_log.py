@@ -17,12 +17,13 @@ from published import follower
 
 from mlops_ladder import ProjectError
 from mlops_ladder.contract import Column, Contract
+from mlops_ladder.project import current
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.events import Served
 from mlops_ladder.serving.log import PATIENCE, START, PredictionLog
 from mlops_ladder.serving.main import DRAIN
 from mlops_ladder.serving.store import Store
-from mlops_ladder.settings import PREFIX, Settings, load
+from mlops_ladder.settings import Settings, load
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = Column(kind="boolean", role="target")
@@ -212,11 +213,11 @@ def test_a_log_that_is_no_address_is_refused_before_anything_is_served(
 ) -> None:
     """By the name of what holds it; of one with a password nothing is shown."""
     for log in ("predictions.db", "postgresql:me:secret@host/log"):
-        monkeypatch.setenv(f"{PREFIX}SERVING__LOG", log)
+        monkeypatch.setenv(f"{current().prefix}SERVING__LOG", log)
         with pytest.raises(ProjectError, match="serving.log.*no address of a database") as refused:
             load()
-        assert f"{PREFIX}SERVING__LOG: " in str(refused.value) and folder.exists()
+        assert f"{current().prefix}SERVING__LOG: " in str(refused.value) and folder.exists()
         assert ("predictions.db'" in str(refused.value)) == (log == "predictions.db")
         assert "secret" not in str(refused.value)
-    monkeypatch.setenv(f"{PREFIX}SERVING__LOG", "postgresql+psycopg://me:secret@host/log")
+    monkeypatch.setenv(f"{current().prefix}SERVING__LOG", "postgresql+psycopg://me:secret@host/log")
     assert load().serving.log.endswith("@host/log")

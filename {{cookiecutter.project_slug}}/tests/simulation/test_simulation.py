@@ -13,8 +13,9 @@ import pytest
 
 from mlops_ladder import ProjectError, settings as loaded
 from mlops_ladder.contract import Column, Contract
+from mlops_ladder.project import current
 from mlops_ladder.rollout import stepping
-from mlops_ladder.settings import PREFIX, Settings
+from mlops_ladder.settings import Settings
 from mlops_ladder.simulation import days
 from mlops_ladder.simulation import folder as folders
 from mlops_ladder.simulation import world as worlds
@@ -102,11 +103,11 @@ def test_the_folder_has_rows_of_its_own_and_leads_nowhere(
     root = Path(__file__).resolve().parents[2]
     monkeypatch.chdir(root)
     folders.prepare(folder, settings, contract, 7)
-    monkeypatch.setenv(f"{PREFIX}SERVING__LOG", "postgresql://somewhere")
+    monkeypatch.setenv(f"{current().prefix}SERVING__LOG", "postgresql://somewhere")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere")
     kept = folders.environment()
     assert "somewhere" not in "".join(kept.values())
-    monkeypatch.delenv(f"{PREFIX}SERVING__LOG")
+    monkeypatch.delenv(f"{current().prefix}SERVING__LOG")
     monkeypatch.chdir(folder)
     own = loaded.load()
     assert Path(own.data.path).parent == Path("data") and own.seed == 7
