@@ -3,7 +3,7 @@
 import pytest
 from conftest import LEVELS, Generate, files
 
-SEAMS = {"README.md", "pyproject.toml", "src/flight_delays/settings.py"}
+SEAMS = {"README.md", "pyproject.toml"}
 RECORDS = {".cruft.json", "uv.lock"}
 CLAIM = b"[tool.mlops-ladder]\nlevel = %b\n"
 STEPS = list(zip(LEVELS, LEVELS[1:]))

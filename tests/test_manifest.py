@@ -19,7 +19,7 @@ def test_every_entry_is_complete(name: str) -> None:
     assert entry["level"] in range(5) and entry["title"] and entry["if"] in APPLIES
     assert bool(entry.get("paths")) != bool(entry.get("planned"))
     known = {"level", "title", "if", "paths", "planned", "docs"}
-    assert entry.keys() <= known | {"do", "file", "takes", "elsewhere", "imports"}
+    assert entry.keys() <= known | {"do", "file", "takes", "elsewhere", "imports", "library"}
     assert {"do", "file", "takes"} <= entry.keys() or entry.get("planned")
 
 
@@ -28,6 +28,8 @@ def test_every_path_exists(name: str) -> None:
     """Each glob of the manifest finds something in the template."""
     patterns = CAPABILITIES[name].get("paths", [])
     assert [pattern for pattern in patterns if not list(PROJECT.glob(pattern))] == []
+    modules, library = CAPABILITIES[name].get("library", []), ROOT / "src" / "mlops_ladder"
+    assert [pattern for pattern in modules if not list(library.glob(pattern))] == []
 
 
 def test_every_level_has_capabilities_in_order() -> None:

@@ -37,6 +37,11 @@ FOREIGN |= {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("monit
 TAG = re.compile(r"\{%(?!s[},])")  # a brace before a placeholder of Python is none
 
 
+def texts(project: Path) -> dict[str, bytes]:
+    """The files that are text: all but the wheel."""
+    return {name: it for name, it in files(project).items() if not name.endswith(".whl")}
+
+
 def named(answers: dict[str, str]) -> str:
     """A name for these answers in the report."""
     return "-".join(answers.values()).replace(" ", "_")
@@ -45,7 +50,7 @@ def named(answers: dict[str, str]) -> str:
 @pytest.mark.parametrize("answers", FEW_OR_ALL, ids=named)
 def test_every_file_parses_and_no_tag_is_left(generate: Generate, answers: dict[str, str]) -> None:
     """Each file is well-formed, holds no template code, and ends in one newline."""
-    for name, content in files(generate(**answers)).items():
+    for name, content in texts(generate(**answers)).items():
         text = content.decode("utf-8")
         PARSERS.get(Path(name).suffix, str)(text)
         if name not in FOREIGN:
@@ -72,7 +77,7 @@ def test_black_would_change_nothing(generate: Generate, answers: dict[str, str])
 @pytest.mark.parametrize("answers", FEW_OR_ALL, ids=named)
 def test_blanks_are_tidy(generate: Generate, answers: dict[str, str]) -> None:
     """No line of text ends in a blank, and no branch leaves a hole of blank lines behind."""
-    for name, content in files(generate(**answers)).items():
+    for name, content in texts(generate(**answers)).items():
         text = content.decode("utf-8")
         assert not [line for line in text.splitlines() if line != line.rstrip()], name
         assert "\n\n\n\n" not in text, name
@@ -86,12 +91,12 @@ def test_every_pair_of_braces_is_meant_for_the_template() -> None:
         r"\{\{ (?:cookiecutter\.\w+(?: \| [^}]*)?|'[^'}]*' if cookiecutter\.\w+ == '\w+' else ''"
         r"|record\(\)|lock\(\)|capability_list\(\)) \}\}"
     )
-    texts = {
+    found = {
         path.relative_to(PROJECT).as_posix(): meant.sub("", path.read_text(encoding="utf-8"))
         for path in PROJECT.rglob("*.*")
-        if path.is_file() and "data" not in path.parts and path.suffix != ".pyc"
+        if path.is_file() and "data" not in path.parts and path.suffix not in (".pyc", ".whl")
     }
-    assert [name for name, text in texts.items() if "{{" in text and name not in FOREIGN] == []
+    assert [name for name, text in found.items() if "{{" in text and name not in FOREIGN] == []
 
 
 def test_generating_twice_gives_the_same_bytes(
@@ -140,7 +145,7 @@ def test_nothing_but_the_sample_knows_of_flights(generate: Generate) -> None:
     words = (b"flight", b"airport", b"carrier", b"nycflights")
     told = {
         name
-        for name, content in files(project).items()
+        for name, content in texts(project).items()
         if not name.startswith("data/sample/") and any(word in content.lower() for word in words)
     }
     assert told <= known

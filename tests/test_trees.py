@@ -1,6 +1,5 @@
 """Golden trees: these files at each level, which need no other.  `make docs` renews them."""
 
-import ast
 from pathlib import Path
 
 import pytest
@@ -36,17 +35,3 @@ def test_an_option_that_adds_no_file_keeps_the_tree(
     """These answers change what files hold, not which there are."""
     plain, flipped = (generate(maturity_level="1", **more) for more in ({}, answers))
     assert sorted(files(flipped)) == sorted(files(plain))
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_a_module_imports_none_of_a_level_above(generate: Generate, level: str) -> None:
-    """What the package imports of itself is there."""
-    package = next(generate(maturity_level=level).glob("src/*"))
-    missing = []
-    for path in package.rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.level and node.module:
-                found = path.parents[node.level - 1].joinpath(*node.module.split("."))
-                if not found.with_suffix(".py").is_file() and not found.is_dir():
-                    missing.append(f"{path.relative_to(package)}: {node.module}")
-    assert not missing

@@ -1,12 +1,9 @@
 """Which capabilities a repository that we did not make can have, and what the others lack there."""
 
-import ast
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatch
-from functools import cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -21,15 +18,6 @@ MANIFEST = next(
     for path in (HERE.parent / "capabilities.yml", HERE / "checks/manifest.yml")
     if path.exists()
 )
-CORE = next(
-    path
-    for path in (
-        HERE.parent / "{{cookiecutter.project_slug}}/src/{{cookiecutter.package_name}}",
-        HERE / "adopt_core",
-    )
-    if path.exists()
-)
-FIRST = ("contract.py", "problem.py", "settings.py", "training.py")  # what level 0 stands on
 
 
 @dataclass(frozen=True)
@@ -56,13 +44,11 @@ def offer(facts: Facts, forge: str, name: str, entry: dict[str, Any]) -> Offer:
     if name in ADOPTED:
         check, words = ADOPTED[name]
         return Offer(name, entry["level"], words, check(facts, forge), here)
-    lacking = sorted(needs(entry, facts))
-    missing = "needs the core of a generated project: " + ", ".join(lacking[:3])
-    missing += f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
-    if not any(modules(glob) for glob in entry["paths"]):
-        missing = ALONE.get(name, "comes with a generated project only: " + ", ".join(lacking[:2]))
-    if not lacking:
-        missing = "its core is here: bring back .cruft.json (git log -- .cruft.json), then climb"
+    missing = ALONE.get(name, "comes with a generated project only")
+    if entry.get("library"):
+        missing = "needs a generated project and its library, mlops-ladder: cookiecutter, then climb"
+    if "package" in facts.tools.get("mlops-ladder", {}):
+        missing = "its library is here: bring back .cruft.json (git log -- .cruft.json), then climb"
     return Offer(name, entry["level"], entry["title"], missing, here)
 
 
@@ -110,70 +96,13 @@ ADOPTED = {
     "ci.tests": (tests, "CI: your tests, and the hooks where they are adopted"),
     "ci.review": (a_forge, "a form for changes, branch rules as code, dependency updates"),
 }
-# What needs no core, and no adoption either.
+# What needs no library, and no adoption either.
 ALONE = {
     "repo.entrypoint": "yours to write: a README with the commands that start it",
     "env.lock": "one command of your own: uv lock, or poetry lock",
     "gov.ownership": "yours to write: CODEOWNERS",
     "doc.site": "yours to write: mkdocs.yml and its pages",
 }
-
-
-def needs(entry: dict[str, Any], facts: Facts) -> Iterator[str]:
-    """The files, with a name, that a capability builds on and that this repository has not."""
-    wanted: dict[str, set[str]] = {}
-    own = [path for glob in entry["paths"] for path in modules(glob)]
-    for path in own:
-        for file, defined in imported(path).items():
-            if CORE / file not in own:
-                wanted.setdefault(file, set()).update(defined)
-    for file in () if own else FIRST:
-        wanted[file] = {"read_data", "build_model"} if file == "problem.py" else set()
-    for file, defined in wanted.items():
-        there = defines(facts.text(f"{facts.package}/{file}")) if facts.package else None
-        if there is None or defined - there:
-            example = min(defined - (there or set()), default="")
-            yield f"{file} ({example})" if example else file
-
-
-def modules(glob: str) -> list[Path]:
-    """The modules of the core that a glob of the list of capabilities stands for."""
-    parts = PurePosixPath(glob).parts
-    if parts[0] != "src" or len(parts) < 3:
-        return []
-    found = sorted(CORE.glob("/".join(parts[2:])))
-    return [it for path in found for it in (path.rglob("*.py") if path.is_dir() else [path])]
-
-
-@cache
-def imported(path: Path) -> dict[str, set[str]]:
-    """What a module of the core takes from others of it: files, and the names from each."""
-    found: dict[str, set[str]] = {}
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            folder = path.parents[node.level - 1]
-            for alias in node.names:
-                inner = folder / (node.module or "").replace(".", "/") / f"{alias.name}.py"
-                file = inner if inner.exists() else inner.parent.with_suffix(".py")
-                if file.exists():
-                    names = set() if file == inner else {alias.name}
-                    found.setdefault(file.relative_to(CORE).as_posix(), set()).update(names)
-    return found
-
-
-def defines(text: str) -> set[str] | None:
-    """The names at the top of a module; None where it is not there, or no Python."""
-    try:
-        body = ast.parse(text).body if text.strip() else None
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    if body is None:
-        return None
-    names = {getattr(node, "name", "") for node in body}
-    for node in body:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        names |= {it.id for it in targets if isinstance(it, ast.Name)}
-    return names
 
 
 def chosen(found: dict[str, Offer], asked: str, level: int | None) -> list[str]:

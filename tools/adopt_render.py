@@ -43,7 +43,7 @@ def origin() -> Origin:
     if ADOPTED.parent != HERE:
         return Origin(**template_version())
     try:
-        text = distribution("mlops-ladder").read_text("direct_url.json")
+        text = distribution("mlops-ladder-template").read_text("direct_url.json")
     except PackageNotFoundError:
         text = None
     told: dict[str, Any] = json.loads(text or "{}")

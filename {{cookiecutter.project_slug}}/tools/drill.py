@@ -31,8 +31,8 @@ from checks.trials.deploy import consent, place
 PAGES, LOG = Path("docs/runbooks"), Path("docs/runbooks/drills.jsonl")
 PATIENCE = 900  # seconds that a block may take
 LAST = 15  # lines of what a block said that are shown where it fails
-SCENE = """from {0} import history, registry, versions
-from {0}.promotion import Verdict
+SCENE = """from mlops_ladder import history, registry, versions
+from mlops_ladder.promotion import Verdict
 last = versions.held().champion
 again = versions.create(last.run_id, last.model_version)
 why = ("there is a way back to drill: yes",)
@@ -99,7 +99,7 @@ def staged(repository: Repository, docker: bool) -> Iterator[Copy]:
             f"{package.upper()}_DRIFT__PUSHGATEWAY": "",
         }
         copy.must("make", "pipeline")
-        copy.must(".venv/bin/python", "-c", SCENE.format(package))
+        copy.must(".venv/bin/python", "-c", SCENE)
         if docker:
             if why := consent(copy):
                 raise Unknown(f"nobody can approve the champion of the copy: {why}")

@@ -26,7 +26,8 @@ STRANGER = {"author_association": "CONTRIBUTOR"}
 @pytest.fixture(name="become", autouse=True)
 def _become(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Become:
     """A repository where approval is needed; `become(name, address)` is who works there."""
-    monkeypatch.setattr(versions, "NAME", f"model-{uuid4().hex[:8]}")
+    registered = f"model-{uuid4().hex[:8]}"
+    monkeypatch.setattr(versions, "model_name", lambda: registered)
     monkeypatch.setenv(f"{current().prefix}APPROVAL__NEEDED", "always")
     monkeypatch.setenv(f"{current().prefix}APPROVAL__WAY", "named")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)

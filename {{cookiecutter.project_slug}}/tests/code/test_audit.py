@@ -27,7 +27,8 @@ def git(*arguments: str) -> str:
 @pytest.fixture(name="decided", autouse=True)
 def _decided(folder: Path, run: tracking.Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository in which two versions were promoted, with a registry of its own."""
-    monkeypatch.setattr(versions, "NAME", f"model-{uuid4().hex[:8]}")
+    registered = f"model-{uuid4().hex[:8]}"
+    monkeypatch.setattr(versions, "model_name", lambda: registered)
     git("init", "--quiet")
     git("add", "config.toml", "contract.toml")
     git("commit", "--quiet", "--message", "Start")

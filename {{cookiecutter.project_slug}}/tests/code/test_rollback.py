@@ -21,7 +21,8 @@ class Killed(BaseException):
 @pytest.fixture(name="empty", autouse=True)
 def _empty(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which nothing is promoted, and a model of its own in the registry."""
-    monkeypatch.setattr(versions, "NAME", f"model-{uuid4().hex[:8]}")
+    registered = f"model-{uuid4().hex[:8]}"
+    monkeypatch.setattr(versions, "model_name", lambda: registered)
     return folder
 
 

@@ -33,7 +33,8 @@ class Killed(BaseException):
 @pytest.fixture(autouse=True)
 def _empty(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which nothing is promoted, and a model of its own in the registry."""
-    monkeypatch.setattr(versions, "NAME", f"model-{uuid4().hex[:8]}")
+    registered = f"model-{uuid4().hex[:8]}"
+    monkeypatch.setattr(versions, "model_name", lambda: registered)
     monkeypatch.setattr(publishing, "warn_of_inputs", lambda entry: None)  # there is no model in it
     return folder
 

@@ -45,7 +45,8 @@ files = { "rows/a.csv" = { sha256 = "%s", rows = 3 } }
 @pytest.fixture(name="made", autouse=True)
 def _made(folder: Path, run: tracking.Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A commit with a lock and declared data, and a champion that says it was made from it."""
-    monkeypatch.setattr(versions, "NAME", f"model-{uuid4().hex[:8]}")
+    registered = f"model-{uuid4().hex[:8]}"
+    monkeypatch.setattr(versions, "model_name", lambda: registered)
     (folder / sbom.LOCK).write_text(LOCK, encoding="utf-8")
     (folder / SOURCES).parent.mkdir()
     (folder / SOURCES).write_text(DECLARED, encoding="utf-8")

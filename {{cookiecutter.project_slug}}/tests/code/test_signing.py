@@ -28,7 +28,8 @@ def key(name: str) -> str:
 @pytest.fixture(name="version", autouse=True)
 def _version(folder: Path, run: tracking.Run, monkeypatch: pytest.MonkeyPatch) -> Version:
     """An accepted version where everything has to be signed, by one signer."""
-    monkeypatch.setattr(versions, "NAME", f"model-{uuid4().hex[:8]}")
+    registered = f"model-{uuid4().hex[:8]}"
+    monkeypatch.setattr(versions, "model_name", lambda: registered)
     monkeypatch.setenv(f"{current().prefix}SIGNING__REQUIRED", "true")
     public = Path(f"{key('own')}.pub").read_text(encoding="utf-8")
     (folder / ".signers").write_text(f"{SIGNER} {public}", encoding="utf-8")

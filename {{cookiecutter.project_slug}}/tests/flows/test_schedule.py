@@ -147,7 +147,8 @@ def test_the_same_model_again_is_no_second_version(
 ) -> None:
     """What is registered twice has one version."""
     assert folder == Path.cwd()
-    monkeypatch.setattr(versions, "NAME", "registered-twice")
+    registered = "registered-twice"
+    monkeypatch.setattr(versions, "model_name", lambda: registered)
     refused = Verdict(False, ("too poor: no",), {"champion": None})
     made = [steps.register(trained, run.run_id, refused)[0].version.number for _ in range(2)]
     assert made == ["1", "1"]

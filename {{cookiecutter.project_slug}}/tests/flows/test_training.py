@@ -29,7 +29,8 @@ def _rows(
     folder: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[pd.DataFrame]:
     """The rows that the flow reads, with one trial, and a model of its own in the registry."""
-    monkeypatch.setattr(versions, "NAME", f"model-{uuid4().hex[:8]}")
+    registered = f"model-{uuid4().hex[:8]}"
+    monkeypatch.setattr(versions, "model_name", lambda: registered)
     monkeypatch.setattr(steps, "read_data", lambda settings: frame)
     monkeypatch.setenv(f"{current().prefix}TUNING__TRIALS", "1")
     assert folder == Path.cwd()

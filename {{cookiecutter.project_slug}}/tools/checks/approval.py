@@ -21,10 +21,8 @@ def asked(repository: Repository) -> Iterator[str]:
         yield f"{OPERATIONS}: approval.needed is {settings.get('needed')}: nobody has to approve"
     if settings.get("way", "named") not in WAYS:
         yield f"{OPERATIONS}: approval.way is {settings.get('way')}; may be {', '.join(WAYS)}"
-    project = repository.parsed("pyproject.toml") or {}
-    doors = project.get("project", {}).get("entry-points", {})
-    if not any(name.endswith(".approved") and door for name, door in doors.items()):
-        yield "pyproject.toml: no door `approved`: the registry asks nobody"
+    if "\napproved.approval = " not in repository.library.get("doors.toml", ""):
+        yield "doors.toml of the library: no door `approved`: the registry asks nobody"
     promotes = repository.text("tools/promote.py").partition("def promote(")[2]
     if promotes and "approved(" not in promotes.partition("\ndef ")[0]:
         yield "tools/promote.py: brings to production what nobody has approved"

@@ -13,7 +13,6 @@ from .monitoring import without
 from .repository import Repository, read_text
 
 LOG, REF = "audit.jsonl", "refs/audit/log"
-DOOR = r'^"[^"]+\.decided"\.\w+ = "[^"]+audit\.\w+:\w+"'
 
 Facts = dict[str, Any]
 
@@ -25,10 +24,10 @@ def chained(repository: Repository) -> Iterator[str]:
     yield from without(repository, "audit/noting.py", "chain.faults", "contradicted", "unnoted")
     if not repository.ours:
         return
-    if not re.search(DOOR, repository.text("pyproject.toml"), re.M):
-        yield "pyproject.toml: nobody tells the audit log of a decision"
+    if 'decided.audit = "audit.noting:' not in repository.library.get("doors.toml", ""):
+        yield "doors.toml of the library: nobody tells the audit log of a decision"
     for module in ("decisions.py", "rollout/decisions.py"):
-        if 'observers("decided")' not in repository.text(f"{repository.package}/{module}"):
+        if 'observers("decided")' not in repository.library.get(module, ""):
             yield f"{module}: tells nobody of a decision"
     if not re.search("^audit:", repository.text("make/audit.mk"), re.MULTILINE):
         yield "make/audit.mk: lacks the target audit"

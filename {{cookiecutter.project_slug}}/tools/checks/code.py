@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import PurePosixPath
 
-from .repository import Repository
-from .syntax import defined, idle, nodes, tests, tree
+from .capabilities import within
+from .repository import WHEEL, Repository
+from .syntax import defined, idle, imported, nodes, tests, tree
 
 DOCUMENT = 15  # words that a document has at least
 TARGET = re.compile(r"^[\w.()$/-]+:[^=].*\n(?:\t.+|\n)|^[A-Z_]+ *[?:+]?= *\S", re.MULTILINE)
@@ -85,10 +86,14 @@ def missing(repository: Repository, capability: str) -> Iterator[str]:
         if given.get(question) != choice
         for path in paths
     ]
-    for pattern in repository.capabilities[capability]["paths"]:
+    entry = repository.capabilities[capability]
+    for pattern in entry.get("paths", []):
         if pattern.startswith(("src/", "tools/")) and pattern not in others:
             if not repository.glob(pattern):
                 yield f"{pattern}: is missing"
+    for pattern in entry.get("library", []):
+        if not any(within(name, pattern) for name in repository.library):
+            yield f"{WHEEL}: lacks mlops_ladder/{pattern}"
 
 
 def substance(repository: Repository, capability: str) -> Iterator[str]:
@@ -112,7 +117,12 @@ def without_library(repository: Repository, capability: str) -> Iterator[str]:
     """Says so where no code of a capability imports one of the libraries that its entry names."""
     wanted = repository.capabilities[capability]["imports"]
     names = [name for name in repository.own(capability) if name.endswith((".py", ".ipynb"))]
-    if not any(set(wanted) & repository.imports(name) for name in names):
+    named = repository.capabilities[capability].get("library", [])
+    found = {it for name in names for it in repository.imports(name)}
+    for name, text in repository.library.items():
+        if any(within(name, pattern) for pattern in named):
+            found |= set(imported(text))
+    if not set(wanted) & found:
         yield f"no code imports one of {', '.join(wanted)}"
 
 

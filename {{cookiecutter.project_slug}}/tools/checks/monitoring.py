@@ -109,7 +109,7 @@ def staleness(repository: Repository) -> Iterator[str]:
 
 def without(repository: Repository, module: str, *calls: str) -> Iterator[str]:
     """Where a module of the package calls none of these."""
-    text = repository.text(f"{repository.package}/{module}") if repository.ours else ""
+    text = repository.library.get(module, "")
     for call in calls if repository.ours else ():
         if f"{call}(" not in text:
             yield f"{module}: calls no {call}"

@@ -9,6 +9,7 @@ from functools import cached_property
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 import yaml
 
@@ -25,6 +26,7 @@ WHOLE = 50_000_000  # bytes of a notebook with its pictures, of a lock, or of a 
 ENDLESS = 50_000_000_000  # bytes of a file of data
 PARTS, DEEP = 200_000, 200  # values in a file of settings, and how deep they are nested
 SAMPLE = "data/sample/"
+WHEEL = "wheels/mlops_ladder-*.whl"
 FORGE = (".github", ".gitlab", ".gitlab-ci.yml", ".circleci", "azure-pipelines.yml", "CODEOWNERS")
 WORKFLOWS = (".github/workflows", ".gitlab-ci.yml", ".circleci", "azure-pipelines.yml")
 LEADING = ("GIT_DIR", "GIT_WORK_TREE")  # variables that lead to another repository
@@ -221,6 +223,22 @@ class Repository:
     def ours(self) -> bool:
         """Was it made by the template?"""
         return "maturity_level" in self.answers
+
+    @cached_property
+    def library(self) -> dict[str, str]:
+        """The files of the library in a wheel of ours, by their paths in it, as text."""
+        found = {}
+        for wheel in self.glob(WHEEL) if self.ours else []:
+            try:
+                with ZipFile(self.path(wheel)) as archive:
+                    names = [it for it in archive.infolist() if it.filename.endswith((".py", ".toml"))]
+                    for it in names:
+                        if it.file_size < LARGE:
+                            text = archive.read(it).decode("utf-8", "replace")
+                            found[it.filename.partition("/")[2]] = text
+            except (BadZipFile, OSError, ValueError, NotImplementedError) as error:
+                self.unreadable[wheel] = str(error)
+        return found
 
     @cached_property
     def pyproject(self) -> Facts:

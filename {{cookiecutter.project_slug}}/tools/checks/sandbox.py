@@ -12,10 +12,11 @@ from functools import cached_property
 from pathlib import Path
 from random import Random
 from typing import Any
+from zipfile import ZipFile
 
 from . import Unknown
 from .command import Done, ended, place
-from .repository import Repository
+from .repository import WHEEL, Repository
 
 PATIENCE = 240  # seconds that a command may take
 PRIVATE = ("MLFLOW_", "PREFECT_", "DVC_", "GIT_", "PYTEST_", "MAKE", "MFLAGS", "VIRTUAL_ENV")
@@ -128,8 +129,7 @@ class Copy:
 
     def cli(self, *arguments: str, **more: Any) -> Done:
         """How a command of the project ended: `cli("train")`."""
-        name = str(self.original.answers.get("project_slug"))
-        return self.run(str(self.root / ".venv/bin" / name), *arguments, **more)
+        return self.run(str(self.root / ".venv/bin/ladder"), *arguments, **more)
 
     def python(self, script: str, *arguments: str, **more: Any) -> Done:
         """How a script ended, in the environment of the project."""
@@ -169,8 +169,21 @@ class Copy:
             (saved / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(self.root / name, saved / name)
 
+    def library(self) -> Path:
+        """The library as files that may be spoilt; until `reset` commands in the copy use them."""
+        place, wheels = self.root.parent / "library", sorted(self.root.glob(WHEEL))
+        if not wheels:
+            raise Unknown(f"{WHEEL}: not there")
+        if not place.exists():
+            with ZipFile(wheels[0]) as wheel:
+                wheel.extractall(place)
+        self.environment["PYTHONPATH"] = str(place)
+        return place / "mlops_ladder"
+
     def reset(self) -> None:
         """Bring everything back to what it was, but for the environment."""
+        if self.environment.pop("PYTHONPATH", ""):
+            shutil.rmtree(self.root.parent / "library")
         self.must("git", "reset", "--quiet", "--hard", self._start)
         self.run("git", "update-ref", "-d", "refs/audit/log")
         self.must("git", "clean", "-ffdxq", *(f"--exclude={name}" for name in KEPT))
@@ -178,10 +191,19 @@ class Copy:
 
     def plant(self, name: str, old: str, new: str) -> None:
         """Put a fault into a file.  Unknown where the file does not hold what it replaces."""
-        text = (self.root / name).read_text(encoding="utf-8")
-        if old not in text:
-            raise Unknown(f"{name} does not hold {old!r}: the fault cannot be planted")
-        (self.root / name).write_text(text.replace(old, new), encoding="utf-8")
+        replace(self.root / name, old, new)
+
+    def spoil(self, module: str, old: str, new: str) -> None:
+        """Put a fault into a module of the library.  Unknown as of `plant`."""
+        replace(self.library() / module, old, new)
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    """Replace text in a file.  Unknown where it is not there."""
+    text = path.read_text(encoding="utf-8")
+    if old not in text:
+        raise Unknown(f"{path.name} does not hold {old!r}: the fault cannot be planted")
+    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def last(done: Done) -> str:

@@ -23,10 +23,10 @@ def scaled_out(repository: Repository) -> Iterator[str]:
     backend = section(repository, "scale").get("backend")
     if backend not in BACKENDS:
         yield f"{SETTINGS}: scale.backend is {backend}, none of {', '.join(BACKENDS)}"
-    registered = repository.text("pyproject.toml")
+    registered = repository.library.get("doors.toml", "")
     for door in DOORS:
-        if not re.search(rf'^"\w+\.{door}"\.\w+ = "\w+\.scaling\.', registered, re.MULTILINE):
-            yield f"pyproject.toml: {door} is not registered, so nothing is handed out"
+        if not re.search(rf'^{door}\.\w+ = "scaling\.', registered, re.MULTILINE):
+            yield f"doors.toml of the library: {door} is not registered, so nothing is handed out"
     for module in ("tuning.py", "monitoring/staleness.py"):
         yield from without(repository, module, "mapped", "places.each")
     yield from without(repository, "scaling/batch.py", "places.each")

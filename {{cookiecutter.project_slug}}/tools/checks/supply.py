@@ -34,9 +34,9 @@ def supplied(repository: Repository) -> Iterator[str]:
     yield from without(repository, "signing.py", "signatures.sign", "signatures.signer")
     yield from without(repository, "signed.py", "signatures.signer")
     for door, why in DOORS.items():
-        door_line = rf'^"[^"]+\.{door}"\.signing = "[^"]+\.sign(?:ed|ing):\w+"'
-        if not re.search(door_line, repository.text("pyproject.toml"), re.MULTILINE):
-            yield f"pyproject.toml: no door {door} for signing: {why}"
+        line = rf'^{door}\.signing = "sign(?:ed|ing):\w+"'
+        if not re.search(line, repository.library.get("doors.toml", ""), re.MULTILINE):
+            yield f"doors.toml of the library: no door {door} for signing: {why}"
     if "required" not in (repository.parsed("improvement.toml") or {}).get("signing", {}):
         yield "improvement.toml: [signing] does not say whether it is required"
     yield from delivered(repository)

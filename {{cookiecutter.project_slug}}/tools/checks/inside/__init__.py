@@ -9,8 +9,8 @@ from typing import Any
 
 
 def part(name: str) -> Any:
-    """A module of the package."""
-    return import_module(f"{sys.argv[1]}.{name}")
+    """A module of the library."""
+    return import_module(f"mlops_ladder.{name}")
 
 
 def given() -> tuple[Any, Any, Any]:

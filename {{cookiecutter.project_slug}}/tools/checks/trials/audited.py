@@ -45,9 +45,8 @@ def altered(copy: Copy) -> Iterator[str]:
 def unregistered(copy: Copy) -> Iterator[str]:
     """Delete the last decision with MLflow's client."""
     copy.need("rehearse")
-    name = str(copy.original.answers["package_name"])
     script = (
-        f"from {name} import versions; known = versions.held().copies;"
+        "from mlops_ladder import versions; known = versions.held().copies;"
         " versions.erase(max(known))"
     )
     if (done := copy.python(script)).returncode:

@@ -58,12 +58,11 @@ def unfitted(copy: Copy) -> Iterator[str]:
 
 def survived(copy: Copy, words: str, module: str, old: str, new: str) -> Iterator[str]:
     """What a fault in a module means where every test passes all the same."""
-    name = f"{copy.original.package}/{module}"
-    copy.plant(name, old, new)
+    copy.spoil(module, old, new)
     few = [it for it in FEW if (copy.root / it).exists()] or ["tests"]
     program = str(copy.root / ".venv/bin/pytest")
     done = copy.run(program, "-q", "-x", "--no-header", "-p", "no:cacheprovider", *few)
     if done.returncode not in (0, 1):
         raise Unknown(f"pytest {' '.join(few)}: {last(done)}")
     if not done.returncode:
-        yield f"{name}: with {words} there, no test of {', '.join(few)} fails"
+        yield f"{module}: with {words} there, no test of {', '.join(few)} fails"

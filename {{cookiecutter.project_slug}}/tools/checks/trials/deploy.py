@@ -17,7 +17,6 @@ from .approval import OTHER, champion, worker
 
 PATIENCE = 900  # seconds in which an image is built, or does not become ready
 PRODUCTION = "overlays/production/kustomization.yaml"
-BLIND = "\n\nFollower.look = lambda self: None\n"  # it never finds a model
 
 
 class Place:
@@ -90,8 +89,7 @@ def switched(copy: Copy) -> Iterator[str]:
         if done.returncode or there.commit != commit:
             yield f"make deploy: {last(done)}; /version names {there.commit}, not {commit[:12]}"
             return
-        with (copy.package / "serving" / "following.py").open("a", encoding="utf-8") as file:
-            file.write(BLIND)
+        copy.plant("Dockerfile", 'CMD ["ladder", "serve"]', 'CMD ["sleep", "3600"]')
         copy.must("git", "commit", "--all", "--quiet", "--no-verify", "-m", "Never ready")
         if there.make("deploy").returncode == 0:
             yield "make deploy: ends with 0, though the image never becomes ready"

@@ -17,8 +17,8 @@ LOGGED = """
 import json, sys
 from datetime import UTC, datetime
 from importlib import import_module
-store = import_module(f"{sys.argv[1]}.serving.store").Store(f"sqlite:///{sys.argv[2]}")
-rows = [{sys.argv[3]: name} for name in sys.argv[4:]]
+store = import_module("mlops_ladder.serving.store").Store(f"sqlite:///{sys.argv[1]}")
+rows = [{sys.argv[2]: name} for name in sys.argv[3:]]
 record = {"request_id": "trial", "model_version": "trial", "latency_ms": 1, "rows": len(rows)}
 record |= {"time": datetime.now(UTC), "inputs": json.dumps(rows)}
 store.write([record | {"output": json.dumps([{"prediction": 0}] * len(rows))}])
@@ -69,7 +69,7 @@ def unreached(copy: Copy) -> Iterator[str]:
 def forgotten(copy: Copy) -> Iterator[str]:
     """Log a request with two ids, and forget one of them; then forget it again."""
     path, name, where = made(copy)
-    copy.python(LOGGED, copy.package.name, DATABASE, IDS, name, "another-id-of-the-trial")
+    copy.python(LOGGED, DATABASE, IDS, name, "another-id-of-the-trial")
     if not holding(copy, name, path) or not holding(copy, name, f"{DATABASE}*"):
         raise Unknown("the id of the trial got into no file: what is gone cannot be told")
     before = sha256((copy.root / path).read_bytes()).hexdigest()

@@ -1,6 +1,7 @@
 """What the project's own code answers in a copy."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ def answer(copy: Copy, module: str, question: str, *arguments: str) -> Any:
     """The answer to a question of `checks/inside`.  Unknown, in its last words, where it fails."""
     python, words = str(copy.root / ".venv/bin/python"), (module, question, *arguments)
     command = (python, "-P", "-m", "checks.inside", copy.package.name, *words)
-    return json.loads(copy.must(*command, PYTHONPATH=TOOLS).splitlines()[-1])
+    path = os.pathsep.join(filter(None, (TOOLS, copy.environment.get("PYTHONPATH"))))
+    return json.loads(copy.must(*command, PYTHONPATH=path).splitlines()[-1])
 
 
 def scores(copy: Copy, uri: str) -> Iterator[str]:
