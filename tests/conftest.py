@@ -11,9 +11,11 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import yaml
@@ -127,6 +129,49 @@ def plant(path: Path, old: str, new: str, count: int = -1) -> None:
     text = path.read_text(encoding="utf-8")
     assert old in text, f"{path} does not hold {old!r} any more"
     path.write_text(text.replace(old, new, count), encoding="utf-8")
+
+
+SPOILT: list[tuple[Path, bytes]] = []  # files of installed libraries, and what they held
+
+
+def spoil(project: Path, module: str, old: str, new: str, count: int = -1) -> None:
+    """Put a fault into the library that a project has installed, until the end of the test."""
+    (path,) = project.glob(f".venv/lib/python*/site-packages/mlops_ladder/{module}")
+    text = path.read_text(encoding="utf-8")
+    assert old in text, f"{module} does not hold {old!r} any more"
+    SPOILT.append((path, path.read_bytes()))
+    rewrite(path, text.replace(old, new, count).encode())
+
+
+def rewrite(path: Path, content: bytes) -> None:
+    """Write a file of an environment anew: uv's cache may hold the same one, and Python its own."""
+    for compiled in path.parent.glob(f"__pycache__/{path.stem}.*.pyc"):
+        compiled.unlink()
+    path.unlink()
+    path.write_bytes(content)
+
+
+@pytest.fixture(autouse=True)
+def _unspoilt() -> Iterator[None]:
+    """What a test has spoilt in an environment is as it was."""
+    yield
+    while SPOILT:
+        rewrite(*SPOILT.pop())
+
+
+def rewheel(project: Path, module: str, old: str, new: str) -> None:
+    """Put a fault into the wheel that a project brings, and name its sha256 in the lock."""
+    (path,) = project.glob("wheels/*.whl")
+    before = sha256(path.read_bytes()).hexdigest()
+    with ZipFile(path) as wheel:
+        parts = {entry: wheel.read(entry) for entry in wheel.infolist()}
+    with ZipFile(path, "w") as wheel:
+        for entry, content in parts.items():
+            if entry.filename == f"mlops_ladder/{module}":
+                assert old.encode() in content, f"{module} does not hold {old!r} any more"
+                content = content.replace(old.encode(), new.encode())
+            wheel.writestr(entry, content)
+    plant(project / "uv.lock", before, sha256(path.read_bytes()).hexdigest())
 
 
 def commands(readme: Path) -> list[str]:

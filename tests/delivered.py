@@ -8,7 +8,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
-from conftest import commit, fails, ok
+from conftest import commit, fails, ok, rewheel
 from engines import Engine
 
 PORT = 18610
@@ -18,11 +18,11 @@ PUBLISH = """
 import json, sys
 from hashlib import sha256
 from pathlib import Path
-from my_problem import export
-from my_problem.contract import read_contract
-from my_problem.problem import read_data
-from my_problem.settings import load
-from my_problem.training import train
+from mlops_ladder import export
+from mlops_ladder.contract import read_contract
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import load
+from mlops_ladder.training import train
 
 folder, number = Path("models/serving"), sys.argv[1]
 settings, contract = load(seed=int(number)), read_contract()
@@ -67,6 +67,11 @@ class Delivered:
         with (self.folder / path).open("a", encoding="utf-8") as file:
             file.write(more)
         commit(self.folder, f"Change {path}")
+
+    def spoil(self, module: str, old: str, new: str) -> None:
+        """Commit a fault in the library's wheel."""
+        rewheel(self.folder, module, old, new)
+        commit(self.folder, f"Spoil {module}")
 
     def publish(self, number: int, *how: str) -> None:
         """Train and export a model, and make it the champion, past the gate; `native`: no ONNX."""

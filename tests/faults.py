@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from conftest import ok, plant
+from conftest import ok, plant, rewheel
 
 MLFLOW = "import mlflow; mlflow.set_tracking_uri('sqlite:///mlflow.db'); c = mlflow.MlflowClient();"
 NEWEST = (
@@ -219,13 +219,12 @@ RECORDS = [
 
 
 def broken(path: str, old: str, new: str) -> Callable[[Path], object]:
-    """Break a file of the project; a path without a folder is one of the package."""
-    inside = (
-        ""
-        if path.startswith((".", "make/", "data/", "pyproject", "tools/"))
-        else "src/flight_delays/"
-    )
-    return lambda project: plant(project / f"{inside}{path}", old, new)
+    """Break a file of the project; any other one is of the library in its wheel."""
+    if path.startswith(
+        (".", "make/", "data/", "pyproject", "tools/", "improvement", "experiments/")
+    ):
+        return lambda project: plant(project / path, old, new)
+    return lambda project: rewheel(project, path, old, new)
 
 
 STAGED = (
@@ -264,28 +263,28 @@ PROMOTED = [
 
 # Of a project of level 4 for Kubernetes, with a cloud.
 OPTIMIZED = [
-    Fault(name, lowers, lambda project, it=(path, old, new): plant(project / it[0], *it[1:]))
+    Fault(name, lowers, broken(path, old, new))
     for name, lowers, path, old, new in [
         (
             "nobody tells the audit log",
             "gov.audit",
-            "src/flight_delays/decisions.py",
+            "decisions.py",
             'observers("decided")',
             'observers("told")',
         ),
         (
             "the audit log is not compared with its copies",
             "gov.audit",
-            "src/flight_delays/audit/noting.py",
+            "audit/noting.py",
             "chain.faults(",
             "chain.breaks(",
         ),
         (
             "no door to the audit log",
             "gov.audit",
-            "pyproject.toml",
-            '.decided".audit',
-            '.decide".audit',
+            "doors.toml",
+            "decided.audit",
+            "decide.audit",
         ),
         (
             "the service asks for no signature",
@@ -339,7 +338,7 @@ OPTIMIZED = [
         (
             "a candidate that nobody covers",
             "serving.canary",
-            "src/flight_delays/serving/canary.py",
+            "serving/canary.py",
             "covered = Covered(",
             "covered = Loaded(",
         ),
@@ -353,7 +352,7 @@ OPTIMIZED = [
         (
             "features that are not left out",
             "feature.review",
-            "src/flight_delays/ablation.py",
+            "ablation.py",
             "value = lost(",
             "value = max(",
         ),
@@ -451,14 +450,14 @@ OPTIMIZED = [
         (
             "a search that stays in one process",
             "pipeline.scaleout",
-            "src/flight_delays/tuning.py",
+            "tuning.py",
             "places.each(tried,",
             "map(tried,",
         ),
         (
             "a worker of any version",
             "pipeline.scaleout",
-            "src/flight_delays/scaling/alike.py",
+            "scaling/alike.py",
             "if found := differences(wanted, facts()):",
             "if found := []:",
         ),

@@ -62,7 +62,7 @@ def serving(
     around.pop("PYTHONDONTWRITEBYTECODE", None)  # else every start compiles all that it imports
     with told.open("ab") as log:
         process = subprocess.Popen(
-            command or [".venv/bin/flight-delays", "serve"],
+            command or [".venv/bin/ladder", "serve"],
             cwd=project,
             env=around | settings | environment,
             stderr=log,

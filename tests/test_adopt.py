@@ -311,7 +311,9 @@ def test_what_a_capability_lacks_is_said_and_nothing_is_changed(tmp_path: Path) 
     repository = made(tmp_path / "notes", SHAPES["notebooks"])
     said = refused(repository, "repo.hygiene", "ci.tests")
     assert "needs a test that pytest finds" in said and 'CAPABILITIES="repo.hygiene"' in said
-    assert "serving.api: needs a generated project and its library" in refused(repository, "serving.api")
+    assert "serving.api: needs a generated project and its library" in refused(
+        repository, "serving.api"
+    )
     assert "ci.tets: no such capability" in refused(repository, "ci.tets")
     other = made(tmp_path / "other", SHAPES["poetry"], remote="https://codeberg.org/ada/calc.git")
     assert "CI=github, CI=gitlab" in refused(other, "ci.tests")
@@ -337,7 +339,9 @@ def test_without_a_capability_it_lists_what_can_be_had(tmp_path: Path) -> None:
     said = adopt(repository).stdout
     assert (state(repository), refs(repository)) == (before, old)
     assert re.search(r"^ci\.tests +offered: CI: your tests", said, re.MULTILINE)
-    assert re.search(r"^serving\.api +needs a generated project and its library", said, re.MULTILINE)
+    assert re.search(
+        r"^serving\.api +needs a generated project and its library", said, re.MULTILINE
+    )
     assert re.search(r"^tracking\.runs .*\(here: calc/fit\.py\)$", said, re.MULTILINE)
 
 

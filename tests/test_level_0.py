@@ -62,7 +62,7 @@ def test_without_uv_the_project_gets_one_of_its_own(generate: Generate, tmp_path
         (tools / name).symlink_to(found)
     done = run("make", "setup", at=copy, PATH=str(tools))
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (copy / ".venv/bin/uv").exists() and (copy / ".venv/bin/flight-delays").exists()
+    assert (copy / ".venv/bin/uv").exists() and (copy / ".venv/bin/ladder").exists()
 
 
 def test_no_secret_and_no_large_file_is_in_the_history(generate: Generate, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from conftest import Generate, commands, commit, fails, ok, run
+from conftest import Generate, commands, commit, fails, ok, run, spoil
 
 pytestmark = [pytest.mark.slow]
 
@@ -316,10 +316,7 @@ MUTANTS = {
 def test_the_tests_of_the_project_catch_a_fault_in_its_code(tree: Path, name: str) -> None:
     """A fault planted in the package turns the project's own tests red."""
     module, old, new = MUTANTS[name]
-    path = tree / "src/my_problem" / module
-    text = path.read_text(encoding="utf-8")
-    assert old in text, f"the fault does not fit the code any more: {old}"
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    spoil(tree, module, old, new, 1)
     fails(".venv/bin/pytest", "-q", "-x", "--deselect", "tests/code/test_notebooks.py", at=tree)
 
 

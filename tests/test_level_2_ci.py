@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Generate, commit, files, plant, run
+from conftest import Generate, commit, files, plant, rewheel, run
 from engines import Engine, stocked_engine
 from forges import PINNED, TAGGED, WORKFLOW, github, gitlab, tool
 from pydantic import TypeAdapter, ValidationError
@@ -420,7 +420,7 @@ def test_a_level_that_fell_turns_the_job_red(
 
     results, printed = judged()
     assert results == {"maturity": "success"} and "claimed 2 | equipped 2" in printed
-    added(project, "src/my_problem/promotion.py", '"""Nothing."""\n')
+    added(project, "tests/model/test_promotion.py", '"""Nothing."""\n')
     results, printed = judged()
     assert results == {"maturity": "failure"} and "claimed 2 | equipped 1" in printed
 
@@ -452,7 +452,7 @@ def test_a_mutant_dies_in_the_job_that_tests(
     """A feature with the wrong sign where rows are predicted, and a model that never learns."""
     project = copied("github")
     path, old, new, told = MUTANTS[name]
-    plant(project / f"src/my_problem/{path}", old, new)
+    rewheel(project, path, old, new)
     commit(project, "A mutant")
     few = "-x --ignore=tests/code/test_notebooks.py"
     found = github(project, tmp_path / "act", "--job", "test", PYTEST_ADDOPTS=few)

@@ -133,7 +133,7 @@ def test_each_fault_in_the_data_is_refused_before_training(
     """A fault is named with its column, rows and value; nothing is trained or saved."""
     shutil.rmtree(tree / "models", ignore_errors=True)
     changed(tree, months, change)
-    assert told in fails(".venv/bin/my-problem", "train", at=tree)
+    assert told in fails(".venv/bin/ladder", "train", at=tree)
     assert not list((tree / "models").glob("*"))
 
 
@@ -142,15 +142,15 @@ def test_faults_are_told_together(tree: Path) -> None:
     for name in ("a value out of range", "a new category", "the same id again"):
         months, change, _ = FAULTS[name]
         changed(tree, months, change)
-    printed = fails(".venv/bin/my-problem", "train", at=tree)
+    printed = fails(".venv/bin/ladder", "train", at=tree)
     assert {"flight_id", "origin", "humid"} <= set(re.findall(r"^  (\w+): ", printed, re.M))
 
 
 MILLION = """
 import time
 import numpy as np, pandas as pd
-from my_problem.contract import Column, Contract
-from my_problem.validation import breaches
+from mlops_ladder.contract import Column, Contract
+from mlops_ladder.validation import breaches
 n, rng = 1_000_000, np.random.default_rng(0)
 words = [f"k{i}" for i in range(100)]
 rows = pd.DataFrame(
@@ -234,7 +234,7 @@ def test_data_come_to_a_clone_a_worktree_and_a_subfolder(tree: Path, tmp_path: P
     ok("git", "clone", "--quiet", str(tree), str(tmp_path / "clone"), at=tmp_path)
     shutil.copytree(tmp_path / "clone", tmp_path / "mono/part", ignore=lambda *_: {".git"})
     commit(tmp_path / "mono")
-    command, store = str(tree / ".venv/bin/my-problem"), tree.parent / "store"
+    command, store = str(tree / ".venv/bin/ladder"), tree.parent / "store"
     tool = str(tree / ".venv/bin/python"), "tools/snapshot.py"
     for place in ("worktree", "clone", "mono/part"):
         stored_in(store, tmp_path / place)

@@ -25,12 +25,10 @@ SERVICE = f"http://127.0.0.1:{PORT}"
 NOT_SERVED = (
     "dvc evidently joblib mlflow optuna pandas pandera prefect pyarrow pytest scikit-learn uv"
 )
-UNREADY = """
-
-def load(folder: Path) -> Loaded:
-    raise ProjectError("a planted fault")
-"""
-CRASH = '\nraise RuntimeError("a planted crash")\n'
+UNREADY = (
+    'def load(folder: Path) -> Loaded:\n    raise ProjectError("a planted fault")\n\n\ndef loaded('
+)
+CRASH = 'raise RuntimeError("a planted crash")\n\n\ndef main('
 
 
 @pytest.fixture(scope="module", name="engine")
@@ -146,14 +144,14 @@ def test_an_image_is_built_once_and_from_the_commit(project: Delivered, image: s
     """Another `make image` builds nothing, even where files have changed: and it says so."""
     form = "{{.Id}} {{.Created}}"
     before = project.engine.docker("image", "inspect", "--format", form, image)
-    path = project.folder / "src/my_problem/prediction.py"
+    path = project.folder / "src/my_problem/problem.py"
     text = path.read_text(encoding="utf-8")
     path.write_text(text + "\n# changed\n", encoding="utf-8")
     try:
         said = project.ok("make", "image")
     finally:
         path.write_text(text, encoding="utf-8")
-    assert "Not in the image, for it is not committed:  M src/my_problem/prediction.py" in said
+    assert "Not in the image, for it is not committed:  M src/my_problem/problem.py" in said
     assert project.engine.docker("image", "inspect", "--format", form, image) == before
 
 
@@ -227,20 +225,20 @@ def test_an_earlier_commit_comes_back(project: Delivered, served: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "fault", "told"),
+    ("module", "old", "fault", "told"),
     [
-        ("src/my_problem/serving/runtime.py", UNREADY, "a planted fault"),
-        ("src/my_problem/serving/main.py", CRASH, "a planted crash"),
+        ("serving/runtime.py", "def load(", UNREADY, "a planted fault"),
+        ("serving/main.py", "def main(", CRASH, "a planted crash"),
     ],
     ids=["unready", "crash"],
 )
 def test_an_image_that_is_not_ready_is_not_switched_to(
-    project: Delivered, served: str, path: str, fault: str, told: str
+    project: Delivered, served: str, module: str, old: str, fault: str, told: str
 ) -> None:
     """It is refused with the end of its log; the old one serves all the time."""
     assert served
     before, good = ask("/version")[1], project.commit
-    project.change(path, fault)
+    project.spoil(module, old, fault)
     with asked() as answers:
         said = project.fails("make", "deploy")
     project.ok("git", "reset", "--quiet", "--hard", good)

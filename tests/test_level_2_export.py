@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow]
 EXPORT = """
 import json, pathlib, sys, warnings
 from flight_delays import contract, export, problem, settings, training
-from flight_delays.serving import runtime
+from mlops_ladder.serving import runtime
 warnings.simplefilter("ignore")
 folder = pathlib.Path("bundle")
 chosen = settings.load()

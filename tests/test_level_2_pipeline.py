@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Generate, commit, fails, ok, plant, run
+from conftest import Generate, commit, fails, ok, plant, run, spoil
 
 pytestmark = [pytest.mark.slow]
 
@@ -141,7 +141,7 @@ def test_a_failing_task_fails_the_flow_and_registers_nothing(
     project: Path, file: str, old: str, new: str, failed: str
 ) -> None:
     """A step that raises, and a submitted task that nobody waits for: both fail all of it."""
-    plant(project / SRC / "flows" / file, old, new)
+    spoil(project, f"flows/{file}", old, new)
     fails("make", "pipeline", at=project, **SMALL)
     assert flow_runs(project)[0][1] == "FAILED"
     assert task_runs(project)[failed] == "FAILED"
@@ -174,7 +174,7 @@ def test_a_search_that_cheats_is_caught_by_the_tests_of_the_project(
     project: Path, file: str, old: str, new: str
 ) -> None:
     """Choosing by the held-out rows, taking a worse trial, and searching without a seed."""
-    plant(project / SRC / file, old, new)
+    spoil(project, file, old, new)
     fails(".venv/bin/pytest", "-q", "tests/model/test_tuning.py", at=project)
 
 
@@ -198,7 +198,7 @@ def killed(project: Path, chance: random.Random, **environment: str) -> float:
     with (
         words.open("wb") as out,
         subprocess.Popen(
-            [".venv/bin/my-problem", "pipeline"],
+            [".venv/bin/ladder", "pipeline"],
             cwd=project,
             env=os.environ | SMALL | environment,
             stdout=out,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Generate, commit, fails, ok, plant, run
+from conftest import Generate, commit, fails, ok, plant, run, spoil
 
 pytestmark = [pytest.mark.slow]
 
@@ -180,9 +180,6 @@ MUTANTS = {
 def test_the_tests_of_the_project_catch_a_fault_in_the_gate(project: Path, name: str) -> None:
     """A fault planted in gate or registry turns the project's own tests red."""
     module, old, new = MUTANTS[name]
-    path = project / "src/my_problem" / module
-    text = path.read_text(encoding="utf-8")
-    assert old in text, f"the fault does not fit the code any more: {old}"
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    spoil(project, module, old, new, 1)
     tests = ["tests/model/test_promotion.py", "tests/code/test_registry.py"]
     fails(".venv/bin/pytest", "-q", "-x", *tests, "tests/code/test_rollback.py", at=project)

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Generate, commit, fails, plant, run
+from conftest import Generate, commit, fails, run, spoil
 from databases import PASSWORD, Postgres, postgres
 from services import Service, asked, example, serving
 
 pytestmark = [pytest.mark.slow]
 
 SCHEMATHESIS = "schemathesis==4.32.5"
-SOURCE = Path("src/flight_delays/serving")
 WRITTEN = """\
                 store.write(batch)
                 self._written.add(batch)
@@ -37,11 +36,11 @@ FORBIDDEN = """shared["$defs"]["Row"]["additionalProperties"] = False
 PUBLISH = """
 import hashlib, json, sys
 from pathlib import Path
-from flight_delays.contract import read_contract
-from flight_delays.export import export
-from flight_delays.problem import read_data
-from flight_delays.settings import load
-from flight_delays.training import train
+from mlops_ladder.contract import read_contract
+from mlops_ladder.export import export
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import load
+from mlops_ladder.training import train
 folder = Path("models/serving")
 for number, rate in (("1", 0.02), ("2", 0.3)):
     settings, contract = load(model={"learning_rate": rate}), read_contract()
@@ -163,8 +162,9 @@ def test_no_request_fails_while_models_change(tree: Path) -> None:
 
 def test_a_swap_in_two_steps_is_found(tree: Path) -> None:
     """A follower that gives the old model the new one's name for a moment does not go unnoticed."""
-    plant(
-        tree / SOURCE / "following.py",
+    spoil(
+        tree,
+        "serving/following.py",
         "self.current = self.champion(pointer)",
         "new = self.champion(pointer)\n"
         "                if self.current:\n"
@@ -222,8 +222,8 @@ def test_sigterm_loses_no_answered_request(tree: Path) -> None:
 
 def test_a_log_that_does_not_finish_is_found(tree: Path) -> None:
     """A log that leaves what waits loses requests, and the proof above sees it."""
-    plant(tree / SOURCE / "log.py", UNFINISHED, "        return\n" + UNFINISHED)
-    plant(tree / SOURCE / "log.py", "PAUSE = 0.2", "PAUSE = 60")
+    spoil(tree, "serving/log.py", UNFINISHED, "        return\n" + UNFINISHED)
+    spoil(tree, "serving/log.py", "PAUSE = 0.2", "PAUSE = 60")
     assert unlogged(tree)[1]
 
 
@@ -336,7 +336,7 @@ def test_a_restart_of_the_database_loses_nothing(tree: Path, server: Postgres, m
 
 def test_a_batch_that_is_dropped_on_an_error_is_found(tree: Path, server: Postgres) -> None:
     """A log that takes requests from the queue before they are written loses some."""
-    plant(tree / SOURCE / "log.py", WRITTEN + POPPED, POPPED + WRITTEN)
+    spoil(tree, "serving/log.py", WRITTEN + POPPED, POPPED + WRITTEN)
     assert restarted(tree, server, "fast")
 
 
@@ -353,7 +353,7 @@ def whispered(project: Path, url: str, told: Path) -> str:
 
 def test_a_password_is_in_no_line_of_the_log(tree: Path, server: Postgres, tmp_path: Path) -> None:
     """Whether the database is down, refuses the password, or its URL cannot be read."""
-    plant(tree / SOURCE / "log.py", "PATIENCE = 5", "PATIENCE = 0.1")
+    spoil(tree, "serving/log.py", "PATIENCE = 5", "PATIENCE = 0.1")
     down = server.url()
     server.start()
     urls = [
@@ -365,7 +365,7 @@ def test_a_password_is_in_no_line_of_the_log(tree: Path, server: Postgres, tmp_p
     server.stop()
     said.append(whispered(tree, down, tmp_path / "down.txt"))
     no_url = logging_to(down.replace("://", "//"))
-    said.append(fails(".venv/bin/flight-delays", "serve", at=tree, **no_url))
+    said.append(fails(".venv/bin/ladder", "serve", at=tree, **no_url))
     assert "serving.log: no address of a database" in said[-1]
     assert not [word for word in ("s3cr3t", "word@", "another") if word in "".join(said)]
     assert "write one in a password as %40" in said[1]
@@ -373,7 +373,7 @@ def test_a_password_is_in_no_line_of_the_log(tree: Path, server: Postgres, tmp_p
 
 def test_a_database_that_says_nothing_does_not_hold_up_the_end(tree: Path) -> None:
     """It takes a connection and never answers: SIGTERM ends the process all the same."""
-    plant(tree / SOURCE / "log.py", "PATIENCE = 5", "PATIENCE = 0.5")
+    spoil(tree, "serving/log.py", "PATIENCE = 5", "PATIENCE = 0.5")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql+psycopg://log@127.0.0.1:{silent.getsockname()[1]}/postgres"
         with serving(tree, **logging_to(url)) as service:
@@ -411,9 +411,9 @@ def test_schemathesis_finds_nothing(tree: Path) -> None:
 )
 def test_schemathesis_finds_a_planted_fault(tree: Path, file: str, old: str, new: str) -> None:
     """An undocumented answer, or a request against the contract that is taken, is found."""
-    plant(tree / SOURCE / file, old, new)
+    spoil(tree, f"serving/{file}", old, new)
     if file == "columns.py":  # what is taken, not what is said, is what the fault changes
-        plant(tree / SOURCE / "openapi.py", 'document["components"]["schemas"] |=', FORBIDDEN)
+        spoil(tree, "serving/openapi.py", 'document["components"]["schemas"] |=', FORBIDDEN)
     done = conforms(tree)
     assert done.returncode == 1, done.stdout
 
@@ -435,7 +435,7 @@ def test_schemathesis_finds_a_planted_fault(tree: Path, file: str, old: str, new
 )
 def test_the_tests_of_the_project_catch_a_fault(tree: Path, file: str, old: str, new: str) -> None:
     """Each of these faults in the service's code fails the project's own tests."""
-    plant(tree / SOURCE / file, old, new)
+    spoil(tree, f"serving/{file}", old, new)
     done = run(".venv/bin/pytest", "-q", "-x", "tests/serving", at=tree)
     assert done.returncode == 1, done.stdout
 
@@ -443,7 +443,7 @@ def test_the_tests_of_the_project_catch_a_fault(tree: Path, file: str, old: str,
 def test_the_service_starts_without_heavy_libraries(project: Path) -> None:
     """Serving an ONNX model imports neither pandas nor scikit-learn, MLflow or Prefect."""
     code = (
-        "import sys, flight_delays.serving.main as service; service.build()\n"
+        "import sys, mlops_ladder.serving.main as service; service.build()\n"
         "found = {'pandas', 'sklearn', 'scipy', 'mlflow', 'prefect'} & sys.modules.keys()\n"
         "sys.exit(str(found) if found else 0)"
     )

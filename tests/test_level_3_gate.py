@@ -19,10 +19,10 @@ SIGNS = [
 ]
 ASK = """
 from flight_delays import questions, training
-from flight_delays.contract import read_contract
-from flight_delays.problem import read_data
-from flight_delays.questions import Asked, reply
-from flight_delays.settings import load
+from mlops_ladder.contract import read_contract
+from mlops_ladder.problem import read_data
+from mlops_ladder.questions import Asked, reply
+from mlops_ladder.settings import load
 
 settings, contract = load(), read_contract()
 frame = read_data(settings)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import PROJECT, Generate, commit, fails, ok, plant
+from conftest import PROJECT, ROOT, Generate, commit, fails, ok, plant
 from databases import postgres
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
@@ -138,7 +138,7 @@ def asking(service: Service, body: Any) -> Iterator[None]:
 def later_rows(project: Path) -> list[dict[str, Any]]:
     """Rows of the last month of the sample, as a client would send them."""
     script = (
-        "import json, pandas as pd; from flight_delays.contract import read_contract;"
+        "import json, pandas as pd; from mlops_ladder.contract import read_contract;"
         "names = read_contract().inputs();"
         "rows = pd.read_csv('data/sample/flights-2013-12.csv')[names];"
         "print(json.dumps(json.loads(rows.to_json(orient='records'))))"
@@ -388,7 +388,7 @@ def test_no_alert_is_forgotten() -> None:
 
 def test_what_is_asked_for_is_known() -> None:
     """Rules and dashboards ask for no metric of which the code does not speak."""
-    text = "".join(path.read_text(encoding="utf-8") for path in PROJECT.glob("src/**/*.py"))
+    text = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").glob("**/*.py"))
     asked = metrics((PROJECT / "monitoring/alerts.yml").read_text(encoding="utf-8"))
     for _, _, query in panels(PROJECT):
         asked |= metrics(query)

@@ -37,16 +37,16 @@ BANNED = [
 ]
 ASKED = """
 import json, sys
-from flight_delays.contract import read_contract
-from flight_delays.privacy.rules import read_rules
+from mlops_ladder.contract import read_contract
+from mlops_ladder.privacy.rules import read_rules
 banned = read_rules(read_contract()).banned
 print(json.dumps([name for name in json.loads(sys.argv[1]) if banned.by(name)]))
 """
 LOGGED = """
 import sys
 from datetime import UTC, datetime
-from flight_delays.settings import load
-from flight_delays.serving.store import Store
+from mlops_ladder.settings import load
+from mlops_ladder.serving.store import Store
 store, line = Store(load().serving.log), {"time": datetime.now(UTC), "model_version": "1", "latency_ms": 1}
 inputs = ['[{"kunden_id": "Zoë 7"}, {"größe": 1}]', '[{"kunden_id": "Zoë 7"}]', '[{"größe": 2}]']
 store.write([line | {"request_id": f"r{n}", "inputs": it, "rows": it.count("}"),

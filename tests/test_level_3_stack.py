@@ -30,9 +30,9 @@ from watchers import free_port, until
 ASK = """
 import json, sys, urllib.request
 from flight_delays import traffic, training
-from flight_delays.contract import read_contract
-from flight_delays.problem import read_data
-from flight_delays.settings import load
+from mlops_ladder.contract import read_contract
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import load
 settings, contract = load(), read_contract()
 seen = training.train(read_data(settings), contract, settings).train.sample(600, random_state=1)
 address, column, widths = sys.argv[1:]
@@ -447,7 +447,7 @@ def test_a_run_begins_by_itself_at_its_time(generate: Generate, tmp_path: Path) 
     said = tmp_path / "said.txt"
     with said.open("wb") as file:
         process = subprocess.Popen(
-            [".venv/bin/flight-delays", "schedule"],
+            [".venv/bin/ladder", "schedule"],
             cwd=project,
             env=outside_make() | wanted,
             stdout=file,

@@ -353,9 +353,9 @@ def test_rows_of_one_group_cannot_be_split(
 
 SEARCH = """
 from flight_delays import training
-from flight_delays.contract import read_contract
-from flight_delays.problem import read_data
-from flight_delays.settings import load
+from mlops_ladder.contract import read_contract
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import load
 from sklearn.model_selection import GridSearchCV
 
 build = training.build_model

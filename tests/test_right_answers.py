@@ -25,13 +25,13 @@ def project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Ite
     plant(made / "config.toml", "[model]\n", "[model]\nmax_iter = 20\n")
     plant(made / "pipeline.toml", "trials = 8", "trials = 2")
     ok("make", "setup", at=made)
-    ok(".venv/bin/flight-delays", "pipeline", at=made, **PIPELINE)
+    ok(".venv/bin/ladder", "pipeline", at=made, **PIPELINE)
     return made
 
 
 def predicted(project: Path, *words: str) -> list[dict[str, str]]:
     """The rows of a batch."""
-    ok(".venv/bin/flight-delays", "predict", *words, at=project)
+    ok(".venv/bin/ladder", "predict", *words, at=project)
     with (project / "predictions.csv").open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
@@ -39,7 +39,7 @@ def predicted(project: Path, *words: str) -> list[dict[str, str]]:
 SERVED = """
 import json
 from flight_delays import contract, prediction, problem, settings
-from flight_delays.serving import following, runtime
+from mlops_ladder.serving import following, runtime
 pointer = json.loads((following.FOLDER / following.POINTER).read_text())
 model = runtime.load(following.FOLDER / pointer["version"])
 frame = problem.read_data(settings.load())
@@ -56,7 +56,7 @@ def test_a_batch_has_the_answers_of_the_service_whatever_was_trained_since(proje
     config = (project / "config.toml").read_text(encoding="utf-8")
     weak = re.sub("learning_rate = .*", "learning_rate = 0.0000001", config)
     (project / "config.toml").write_text(weak, encoding="utf-8")
-    said = ok(".venv/bin/flight-delays", "train", at=project)
+    said = ok(".venv/bin/ladder", "train", at=project)
     (project / "config.toml").write_text(config, encoding="utf-8")
     assert weak != config and "only its champion predicts" in said
     assert predicted(project) == before
@@ -68,16 +68,16 @@ def test_without_a_sound_champion_nothing_is_predicted(project: Path, tmp_path: 
     before, serving = predicted(project), project / "models/serving"
     kept = shutil.copytree(serving, tmp_path / "kept")
     (serving / "champion.json").unlink()
-    said = fails(".venv/bin/flight-delays", "predict", "--out", "none.csv", at=project)
+    said = fails(".venv/bin/ladder", "predict", "--out", "none.csv", at=project)
     assert "models/serving/champion.json: no champion is published here" in said
     assert "make publish" in said and not (project / "none.csv").exists()
     shutil.rmtree(serving)
     shutil.copytree(kept, serving)
     (model,) = serving.glob("*/model.*")
     model.write_bytes(model.read_bytes()[:-1] + b"\0")
-    said = fails(".venv/bin/flight-delays", "predict", "--out", "none.csv", at=project)
+    said = fails(".venv/bin/ladder", "predict", "--out", "none.csv", at=project)
     assert f"{model.relative_to(project)}: changed" in said and "make publish" in said
-    ok(".venv/bin/flight-delays", "publish", at=project)
+    ok(".venv/bin/ladder", "publish", at=project)
     assert predicted(project) == before
 
 
@@ -91,9 +91,7 @@ def test_rows_outside_are_marked_and_rows_that_break_the_contract_are_rejected(
     rows[3][rows[0].index("distance")] = "far"
     path, out = project / "ten.csv", project / "ten.out.csv"
     path.write_text("\n".join(map(",".join, rows)), encoding="utf-8")
-    done = run(
-        ".venv/bin/flight-delays", "predict", "--data", path.name, "--out", out.name, at=project
-    )
+    done = run(".venv/bin/ladder", "predict", "--data", path.name, "--out", out.name, at=project)
     assert (done.returncode, "Traceback" in done.stderr) == (3, False)
     assert "1 of 10 rows break the contract and are not answered" in done.stderr
     assert "distance: 1 of 10 rows break 80 ≤ distance ≤ 4983: 99999 (rows 2)" in done.stdout
@@ -132,7 +130,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from flight_delays import contract, export, prediction, settings, training
-from flight_delays.serving import runtime
+from mlops_ladder.serving import runtime
 warnings.simplefilter("ignore")
 
 class Strict(HistGradientBoostingClassifier):
@@ -256,7 +254,7 @@ def build_model(contract: Contract, settings: Settings) -> Pipeline:
 SAVE = """
 import hashlib, json, pathlib, sys, warnings
 from flight_delays import contract, export, prediction, problem, settings, tracking, training
-from flight_delays.serving import runtime
+from mlops_ladder.serving import runtime
 warnings.simplefilter("ignore")
 place, known, chosen = pathlib.Path(sys.argv[1]), contract.read_contract(), settings.load()
 frame = problem.read_data(chosen).head(1000)

@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from conftest import Generate, commit, fails, ok, plant, run
+from conftest import ROOT, Generate, commit, fails, ok, plant, run
 
 pytestmark = [pytest.mark.slow]
 
@@ -86,11 +86,11 @@ def test_a_copied_or_moved_project_runs_its_own_code(
         ok("make", "setup", at=start)
         start.rename(there)
     if how == "copied":
-        told = fails(".venv/bin/any-thing", "--help", at=there)
+        told = fails(".venv/bin/ladder", "--help", at=there)
         assert f"this would run {project}/src/{package(project)}, not {there}/src/" in told
     ok("make", "setup", at=there)
     assert own_code(there) == f"{there}/src/{package(there)}/__init__.py"
-    assert "Usage: any-thing" in ok(".venv/bin/any-thing", "--help", at=there)
+    assert "Usage: ladder" in ok(".venv/bin/ladder", "--help", at=there)
     assert "Installing" not in ok("make", "setup", at=there)
     assert ok("git", "status", "--porcelain", at=there) == ""
     assert own_code(project) == f"{project}/src/{package(project)}/__init__.py"
@@ -114,7 +114,7 @@ def places(project: Path) -> set[str]:
 
 RECORD = """
 import sys
-from {0}.tracking import connect
+from mlops_ladder.tracking import connect
 mlflow = connect()
 mlflow.set_experiment("trial")
 client = mlflow.MlflowClient()
@@ -128,24 +128,22 @@ print(run.info.run_id)
 """
 READ = """
 import sys
-from {0}.tracking import connect
-print(connect().artifacts.load_text(f"runs:/{{sys.argv[1]}}/words.txt"))
+from mlops_ladder.tracking import connect
+print(connect().artifacts.load_text(f"runs:/{sys.argv[1]}/words.txt"))
 """
 
 
 def test_the_store_of_a_moved_project_is_its_own(project: Path, tmp_path: Path) -> None:
     """Runs, experiments and versions are found here; what lay elsewhere stays there."""
-    name, there = package(project), tmp_path / "moved"
+    there = tmp_path / "moved"
     python = str(project / ".venv/bin/python")
-    first, script = tmp_path / "first", RECORD.format(name)
+    first, script = tmp_path / "first", RECORD
     shutil.copytree(project, first, ignore=shutil.ignore_patterns(".venv"))
     more = {"PYTHONPATH": "src"}
     run_id = ok(python, "-c", script, "what was written", at=first, **more).split()[-1]
     assert places(first) == {"HERE/", "s3://bucket/elsewhere"}
     first.rename(there)
-    assert ok(python, "-c", READ.format(name), run_id, at=there, **more).split("\n")[-2] == (
-        "what was written"
-    )
+    assert ok(python, "-c", READ, run_id, at=there, **more).split("\n")[-2] == ("what was written")
     assert places(there) == {"HERE/", "s3://bucket/elsewhere"}
     assert not first.exists()
 
@@ -153,7 +151,7 @@ def test_the_store_of_a_moved_project_is_its_own(project: Path, tmp_path: Path) 
 def test_two_first_runs_at_once_make_one_store(project: Path, tmp_path: Path) -> None:
     """Neither of them dies of a schema that is half made."""
     shutil.copytree(project, tmp_path / "p", ignore=shutil.ignore_patterns(".venv"))
-    script = f"from {package(project)}.tracking import connect; connect()"
+    script = "from mlops_ladder.tracking import connect; connect()"
     command = [str(project / ".venv/bin/python"), "-c", script + ".search_experiments()"]
     both = [
         subprocess.Popen(command, cwd=tmp_path / "p", env=os.environ | {"PYTHONPATH": "src"})
@@ -172,8 +170,8 @@ def test_a_mirror_of_the_index_leaves_the_lock_as_it_is(project: Path, tmp_path:
     mirror = {"UV_DEFAULT_INDEX": f"{index[1]}/"}  # another spelling, same packages
     ok("make", "setup", at=place, **mirror)
     assert (place / "uv.lock").read_bytes() == before
-    assert "any-thing" in ok(".venv/bin/any-thing", "--help", at=place)
-    plant(place / "pyproject.toml", '"pandas>=3.0,<3.1"', '"pandas>=3.0,<3.0"')
+    assert "Usage: ladder" in ok(".venv/bin/ladder", "--help", at=place)
+    plant(place / "pyproject.toml", '"scikit-learn>=1.7,<1.10"', '"scikit-learn>=1.7,<1.7"')
     told = fails("make", "check", at=place, UV_LOCKED="1", **mirror)
     assert "No solution found" in told or "needs to be updated" in told
     assert (place / "uv.lock").read_bytes() == before
@@ -184,7 +182,7 @@ def test_make_uses_the_environment_that_uv_is_told_to_use(project: Path, tmp_pat
     place, other = tmp_path / "p", tmp_path / "env"
     shutil.copytree(project, place, ignore=shutil.ignore_patterns(".venv"))
     ok("make", "setup", at=place, UV_PROJECT_ENVIRONMENT=str(other))
-    assert (other / "bin/any-thing").exists()
+    assert (other / "bin/ladder").exists()
     assert not (place / ".venv").exists()
 
 
@@ -210,7 +208,7 @@ def test_the_hooks_check_a_project_inside_a_larger_repository(
 FORKED = HARNESS + dedent("""
     import json
     from pathlib import Path
-    from {0} import write_whole
+    from mlops_ladder import write_whole
 
     note = Path("notes/words.md")
     note.parent.mkdir()
@@ -231,7 +229,7 @@ FORKED = HARNESS + dedent("""
 
 def test_a_document_is_written_whole_or_not_at_all(project: Path, tmp_path: Path) -> None:
     """Whichever change of the file system kills the writer or finds the disk full."""
-    script = FORKED.replace("{0}", package(project))
+    script = FORKED
     python = str(project / ".venv/bin/python")
     said = ok(python, "-c", script, at=tmp_path, PYTHONPATH=str(project / "src"))
     number, ends, left = json.loads(said)
@@ -242,10 +240,10 @@ def test_a_document_is_written_whole_or_not_at_all(project: Path, tmp_path: Path
 
 FULL_DISK = """
 import resource, signal, sys
-import {0}, {0}.sources  # what is imported may write its bytecode
+import mlops_ladder, mlops_ladder.sources  # what is imported may write its bytecode
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # as on a full disk, no file gets longer
-sys.exit({0}.main())
+sys.exit(mlops_ladder.main())
 """
 
 
@@ -259,7 +257,7 @@ def test_a_full_disk_is_told_in_a_line_and_changes_nothing(project: Path, tmp_pa
     plant(sources, 'sha256 = "', 'sha256 = "0')
     before = sources.read_bytes()
     python = str(project / ".venv/bin/python")
-    command = [python, "-c", FULL_DISK.format(package(project)), "data", "--declare"]
+    command = [python, "-c", FULL_DISK, "data", "--declare"]
     done = run(*command, at=place, PYTHONPATH="src", PYTHONDONTWRITEBYTECODE="1")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
@@ -268,7 +266,7 @@ def test_a_full_disk_is_told_in_a_line_and_changes_nothing(project: Path, tmp_pa
     ]
     assert sources.read_bytes() == before
     assert not (place / "data/sources.toml.part").exists()
-    ok(str(project / ".venv/bin/any-thing"), "data", "--declare", at=place, PYTHONPATH="src")
+    ok(str(project / ".venv/bin/ladder"), "data", "--declare", at=place, PYTHONPATH="src")
     assert words in sources.read_text("utf-8")
 
 
@@ -281,9 +279,9 @@ IN_PLACE = {  # writes into a folder that is thrown away or moved when it is who
 }
 
 
-def test_no_module_writes_a_document_in_place(generate: Generate) -> None:
+def test_no_module_writes_a_document_in_place() -> None:
     """All that holds words or a state goes through `write_whole`."""
-    root = next((generate(maturity_level="4") / "src").iterdir())
+    root = ROOT / "src" / "mlops_ladder"
     found = {
         (path.relative_to(root).as_posix(), node.func.attr)
         for path in root.rglob("*.py")
@@ -297,9 +295,9 @@ def test_no_module_writes_a_document_in_place(generate: Generate) -> None:
 
 def test_a_reader_that_goes_away_leaves_no_traceback(project: Path) -> None:
     """As of `| head`."""
-    said = ok("sh", "-c", ".venv/bin/any-thing --help | true; exec 2>&1", at=project)
+    said = ok("sh", "-c", ".venv/bin/ladder --help | true; exec 2>&1", at=project)
     assert said == ""
-    done = run("sh", "-c", "{ .venv/bin/any-thing --help; echo $? >&2; } | sleep 0", at=project)
+    done = run("sh", "-c", "{ .venv/bin/ladder --help; echo $? >&2; } | sleep 0", at=project)
     assert done.stderr in ("141\n", "0\n")
 
 
@@ -309,7 +307,7 @@ import dvc.repo, dvc.commands.add, dvc.commands.data_sync, dvc.commands.cache  #
 from dvc.cli import main as dvc_main
 sys.path.insert(0, "tools")
 import snapshot as snapshots
-from {0}.settings import load
+from mlops_ladder.settings import load
 
 def dvc_here(command, *names):
     said = io.StringIO()
@@ -343,7 +341,7 @@ def test_a_killed_snapshot_loses_no_data_and_the_next_one_finishes(
     store = f"['remote \"storage\"']\n    url = {tmp_path}/store\n"
     (place / ".dvc/config.local").write_text(store, encoding="utf-8")
     commit(place)
-    script = SNAPSHOTS.replace("{0}", package(made))
+    script = SNAPSHOTS
     more = {"PYTHONPATH": "src", "DVC_SITE_CACHE_DIR": str(tmp_path / "site")}
     python, content = str(made / ".venv/bin/python"), (place / "data/own.csv").read_bytes()
     ends = []

@@ -46,7 +46,9 @@ def offer(facts: Facts, forge: str, name: str, entry: dict[str, Any]) -> Offer:
         return Offer(name, entry["level"], words, check(facts, forge), here)
     missing = ALONE.get(name, "comes with a generated project only")
     if entry.get("library"):
-        missing = "needs a generated project and its library, mlops-ladder: cookiecutter, then climb"
+        missing = (
+            "needs a generated project and its library, mlops-ladder: cookiecutter, then climb"
+        )
     if "package" in facts.tools.get("mlops-ladder", {}):
         missing = "its library is here: bring back .cruft.json (git log -- .cruft.json), then climb"
     return Offer(name, entry["level"], entry["title"], missing, here)

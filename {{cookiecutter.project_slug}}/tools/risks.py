@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
+from zipfile import ZipFile
 
 REGISTER = Path("risk.toml")
 CLASSES = ("minimal", "limited", "high", "unacceptable")
@@ -47,8 +48,16 @@ def there(kind: str, name: str) -> bool:
     section, _, key = name.partition(".")
     if section == "questions":
         told = Path(f"{key}.toml")
-        return any(Path("src").glob(f"*/checks/{key}.py")) and told.is_file() and bool(toml(told))
+        return question(key) and told.is_file() and bool(toml(told))
     return any(key in toml(Path(file)).get(section, {}) for file in SETTINGS)
+
+
+def question(name: str) -> bool:
+    """Is it one of the library's, which is in the wheel, or of the project's own?"""
+    if any(Path("src").glob(f"*/checks/{name}.py")):
+        return True
+    wheels = [ZipFile(path) for path in Path("wheels").glob("mlops_ladder-*.whl")]
+    return any(f"mlops_ladder/checks/{name}.py" in wheel.namelist() for wheel in wheels)
 
 
 def passed() -> set[str]:
