@@ -170,7 +170,7 @@ RECORDS = [
         "a requirement that the lock lacks",
         "env.lock",
         lambda project: plant(
-            project / "pyproject.toml", '    "joblib', '    "left-pad",\n    "joblib'
+            project / "pyproject.toml", '    "mlops-ladder', '    "left-pad",\n    "mlops-ladder'
         ),
     ),
     Fault(
@@ -289,9 +289,9 @@ OPTIMIZED = [
         (
             "the service asks for no signature",
             "gov.supply",
-            "pyproject.toml",
-            '.loaded".signing',
-            '.load".signing',
+            "doors.toml",
+            "loaded.signing",
+            "load.signing",
         ),
         (
             "an image is brought unverified",
@@ -559,7 +559,7 @@ MACHINES = [
             "repo.vcs",
             "pyproject.toml",
             "[tool.uv.build-backend]\n",
-            '[tool.uv.build-backend]\nwheel-exclude = ["card.py"]\n',
+            '[tool.uv.build-backend]\nwheel-exclude = ["problem.py"]\n',
         ),
         (
             "a lock that was edited passes in a fresh clone",

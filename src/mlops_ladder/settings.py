@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     serving: Serving = Serving()
     access: Access = Access()
     approval: Approval = Approval()
-    drift: Drift = Drift()
+    drift: Drift = Field(default_factory=Drift)  # a namespace is that of the project
     fallback: Fallback = Fallback()
     labels: Labels = Labels()
     load: Load = Load()
@@ -181,9 +181,6 @@ def load(**arguments: Any) -> Settings:
 def refuse_unknown(settings: Settings) -> None:
     """Raise ProjectError where a file or the environment sets what this project cannot set."""
     prefix, known = project.current().prefix, known_keys()
-    if later := sorted(settings.model_fields_set - set(known)):
-        error = {"loc": (later[0],), "type": "extra_forbidden"}
-        raise ProjectError(f"{place(error)}: {breach(error)}")
     given = {name.removeprefix(prefix): name for name in os.environ if name.startswith(prefix)}
     unknown = [
         name
@@ -193,3 +190,6 @@ def refuse_unknown(settings: Settings) -> None:
     ]
     if unknown:
         raise ProjectError(f"environment: {', '.join(unknown)}: no such setting")
+    if later := sorted(settings.model_fields_set - set(known)):
+        error = {"loc": (later[0],), "type": "extra_forbidden"}
+        raise ProjectError(f"{place(error)}: {breach(error)}")

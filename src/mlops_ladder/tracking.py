@@ -184,7 +184,9 @@ def newest() -> Run | None:
     if os.environ.get("MLFLOW_TRACKING_URI", DEFAULT) == DEFAULT and not Path(STORE).exists():
         return None
     mlflow = connect()
-    ours = f"tags.package = '{experiment_name()}' and tags.role = 'model'"  # others share the server
+    ours = (
+        f"tags.package = '{experiment_name()}' and tags.role = 'model'"  # others share the server
+    )
     found = mlflow.MlflowClient().search_runs(
         [found.experiment_id for found in mlflow.search_experiments()],
         filter_string=f"{ours} and attributes.status = 'FINISHED'",

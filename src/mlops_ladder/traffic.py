@@ -134,7 +134,9 @@ def apart() -> Iterator[tuple[Path, dict[str, str]]]:
             "ACCESS__KEY_FILE": f"{place}/keys.json",
             "ACCESS__REQUESTS_PER_MINUTE": "0",
         }
-        yield Path(place), {project.current().prefix + name: value for name, value in changed.items()}
+        yield Path(place), {
+            project.current().prefix + name: value for name, value in changed.items()
+        }
 
 
 @contextmanager

@@ -58,7 +58,9 @@ class Line(BaseModel):
             number=len(before) + 1,
             time=datetime.now(UTC),
             who=versions.author(),
-            environment=sorted(name for name in environ if name.startswith(project.current().prefix)),
+            environment=sorted(
+                name for name in environ if name.startswith(project.current().prefix)
+            ),
             before=digest(before[-1]) if before else FIRST,
         )
 

@@ -66,4 +66,6 @@ def undeclared() -> Reply:
             return Reply("passed", told, {"waiver": waiver.model_dump(mode="json")})
         wrong = [f"until {waiver.until}: past, or more than a year ahead"]
     told = "no groups are declared in fairness.toml; without them a waiver is needed, in"
-    return Reply("refused", f"{told} [[tool.mlops-ladder.waivers]] of {PROJECT}: {'; '.join(wrong)}")
+    return Reply(
+        "refused", f"{told} [[tool.mlops-ladder.waivers]] of {PROJECT}: {'; '.join(wrong)}"
+    )

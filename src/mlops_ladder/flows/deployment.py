@@ -120,7 +120,9 @@ def lost(client: SyncPrefectClient) -> None:
     running = filters.FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])
     runs = client.read_flow_runs(
         flow_run_filter=filters.FlowRunFilter(state=filters.FlowRunFilterState(type=running)),
-        deployment_filter=filters.DeploymentFilter(name=filters.DeploymentFilterName(any_=[project.current().package])),
+        deployment_filter=filters.DeploymentFilter(
+            name=filters.DeploymentFilterName(any_=[project.current().package])
+        ),
         sort=FlowRunSort.START_TIME_DESC,
         limit=MOST,
     )

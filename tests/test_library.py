@@ -1,0 +1,153 @@
+"""The library: its wheel is its source, it knows its place, and a level brings its own commands."""
+
+import ast
+import shutil
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT, ROOT, fails, ok, plant
+
+from mlops_ladder import ProjectError, doors, project
+from mlops_ladder.settings import load
+
+LIBRARY = ROOT / "src" / "mlops_ladder"
+TABLE = '[tool.mlops-ladder]\npackage = "churn"\nlevel = {}\n'
+CONFIG = 'problem = "regression"\nmetric = "r2"\n[data]\npath = "rows.csv"\n'
+
+
+def built(source: Path, folder: Path) -> bytes:
+    """The wheel of the library in a folder of sources."""
+    ok("uv", "build", "--quiet", "--wheel", "--out-dir", str(folder), str(source), at=ROOT)
+    (wheel,) = folder.glob("*.whl")
+    return wheel.read_bytes()
+
+
+def test_the_wheel_is_the_source(tmp_path: Path) -> None:
+    """`make wheel` would change nothing, and a changed source gives another wheel."""
+    (kept,) = (PROJECT / "wheels").glob("*.whl")
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    assert built(tmp_path / "src", tmp_path / "first") == kept.read_bytes(), "run `make wheel`"
+    plant(tmp_path / "src/mlops_ladder/errors.py", "status = 1", "status = 2")
+    assert built(tmp_path / "src", tmp_path / "second") != kept.read_bytes()
+
+
+def imports(path: Path) -> set[Path]:
+    """The modules of the library that one of them imports where it begins."""
+    found = set()
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            folder = path.parents[node.level - 1]
+            for alias in node.names:
+                inner = folder / (node.module or "").replace(".", "/") / f"{alias.name}.py"
+                outer = inner.parent.with_suffix(".py")
+                found |= {it for it in (inner, outer, inner.parent / "__init__.py") if it.exists()}
+    return found - {path}
+
+
+def test_no_module_imports_itself_by_others() -> None:
+    """The imports of the library have no circle."""
+    graph = {path: imports(path) for path in LIBRARY.rglob("*.py")}
+    packages = {it for it in graph if it.name == "__init__.py"}
+    graph = {path: named - packages for path, named in graph.items()}
+    while free := [path for path, named in graph.items() if not named]:
+        graph = {path: named - set(free) for path, named in graph.items() if path not in free}
+    assert {it.relative_to(LIBRARY).as_posix() for it in graph} == set()
+
+
+@pytest.fixture(name="folder")
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of a project of level 1."""
+    (tmp_path / "pyproject.toml").write_text(TABLE.format(1), encoding="utf-8")
+    (tmp_path / "config.toml").write_text(CONFIG, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    project.read.cache_clear()
+    return tmp_path
+
+
+def test_a_project_is_named_by_its_table(folder: Path) -> None:
+    """The names of settings and namespaces follow from the package."""
+    known = project.current()
+    assert (known.package, known.level, known.prefix) == ("churn", 1, "CHURN_")
+    assert known.namespace == "churn" and not known.people and folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", r"needs package"),
+        ("[tool.mlops-ladder]\nlevel = 1\n", r"needs package"),
+        ('[tool.mlops-ladder]\npackage = "churn"\nlevel = "high"\n', r"level = 0 to 4"),
+        ("[tool", "not valid TOML"),
+    ],
+)
+def test_a_table_that_says_too_little_is_refused(folder: Path, text: str, told: str) -> None:
+    """The error names the file and what it needs."""
+    (folder / "pyproject.toml").write_text(text, encoding="utf-8")
+    project.read.cache_clear()
+    with pytest.raises(ProjectError, match=f"pyproject.toml: .*{told}"):
+        project.current()
+
+
+def test_outside_of_a_project_the_folder_is_named(tmp_path: Path) -> None:
+    """Without pyproject.toml nothing is guessed."""
+    with pytest.raises(ProjectError, match=f"pyproject.toml: not in {tmp_path}/none"):
+        project.read(tmp_path / "none")
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_level_has_the_commands_of_its_own_and_those_below() -> None:
+    """What a higher level brings is not there."""
+    assert {"train", "predict", "card"} <= doors("commands").keys()
+    assert not {"pipeline", "drift", "rollout"} & doors("commands").keys()
+
+
+def test_a_climb_brings_commands_without_an_installation(folder: Path) -> None:
+    """The table is all that has to change."""
+    (folder / "pyproject.toml").write_text(TABLE.format(4), encoding="utf-8")
+    project.read.cache_clear()
+    assert {"train", "pipeline", "drift", "rollout"} <= doors("commands").keys()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[drift]\nrows = 5\n", "drift: unknown key"),
+        ("[tuning]\ntrials = 1\n", "tuning: unknown key"),
+    ],
+)
+def test_a_section_of_a_higher_level_is_refused(folder: Path, text: str, told: str) -> None:
+    """It would have no effect; the sections that have one are named."""
+    (folder / "config.toml").write_text(CONFIG + text, encoding="utf-8")
+    with pytest.raises(ProjectError, match=f"config.toml: {told}; known are problem, metric"):
+        load()
+
+
+def test_a_variable_of_a_higher_level_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that there never was."""
+    monkeypatch.setenv("CHURN_DRIFT__ROWS", "5")
+    with pytest.raises(ProjectError, match="CHURN_DRIFT__ROWS: "):
+        load()
+    assert folder.exists()
+
+
+def test_every_door_leads_to_a_function() -> None:
+    """Each line of doors.toml names a function that its module defines."""
+    lost = []
+    for line in (LIBRARY / "doors.toml").read_text(encoding="utf-8").splitlines():
+        name, _, target = line.partition(" = ")
+        if target:
+            module, _, function = target.strip('"').partition(":")
+            path = LIBRARY / f"{module.replace('.', '/')}.py"
+            path = path if path.exists() else path.with_suffix("") / "__init__.py"
+            body = ast.parse(path.read_text(encoding="utf-8")).body
+            if function not in {getattr(node, "name", "") for node in body}:
+                lost.append(name)
+    assert lost == []
+
+
+def test_outside_of_a_project_the_command_says_so(tmp_path: Path) -> None:
+    """In a line, with the file that is not there."""
+    told = fails("python", "-m", "mlops_ladder", at=tmp_path)
+    assert told.startswith("Error: pyproject.toml: not in") and "Traceback" not in told
