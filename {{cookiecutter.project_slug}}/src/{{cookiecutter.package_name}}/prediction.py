@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.api import types
 from sklearn import metrics
 
-from . import ProjectError, pickled, write_whole
+from . import ProjectError, code_pickled, write_whole
 from .contract import EPOCHS, ISO, Breach, Column, Contract, Kind, refuse
 
 MODEL = Path("models/model.joblib")
@@ -147,8 +147,7 @@ def predict(model: Any, rows: pd.DataFrame) -> pd.DataFrame:
     The model is a fitted one, or the bundle of one.
     """
     if hasattr(model, "answer_frame"):
-        bundled: pd.DataFrame = model.answer_frame(rows)
-        return bundled
+        return pd.DataFrame(model.answer_frame(rows))
     found = pd.DataFrame({"prediction": np.ravel(model.predict(rows))}, index=rows.index)
     if hasattr(model, "predict_proba"):
         found[[f"probability_{label}" for label in model.classes_]] = model.predict_proba(rows)
@@ -189,12 +188,13 @@ def roc_auc(truth: pd.Series, shares: pd.DataFrame) -> float:
 def save_model(model: Any, contract: Contract, version: str, path: Path = MODEL) -> None:
     """Write a model with its code, its contract and its version; whole or not at all."""
     saved = {"model": model, "contract": contract.model_dump(), "version": version}
-    write_whole(path, pickled(saved))
+    with code_pickled() as cloudpickle:
+        write_whole(path, cloudpickle.dumps(saved))
 
 
 def load_model(path: Path = MODEL) -> dict[str, Any]:
     """What training saved: `model`, `contract`, `version`.  ProjectError where nothing is."""
     if not path.exists():
         raise ProjectError(f"{path}: no model is trained yet; run `make train`")
-    saved: dict[str, Any] = joblib.load(path)
-    return saved | {"contract": Contract.model_validate(saved["contract"])}
+    saved = joblib.load(path)
+    return {**saved, "contract": Contract.model_validate(saved["contract"])}

@@ -73,6 +73,9 @@ def asked(
     theirs = question(champion.bundle["problem"], champion.contract)
     if theirs != (ours := question(trained.settings.problem, trained.contract)):
         raise ProjectError(f"it answers {theirs}, not {ours}")
+    old, now = set(champion.bundle["classes"] or ()), set(trained.train[trained.contract.target])
+    if old - now and now - old:
+        raise ProjectError(f"it says {old - now}, where the data say {now - old}")
     rows = pd.concat([trained.train, trained.holdout]).sort_index()
     rows = rows[~rows.index.duplicated()]  # one may be learned from twice
     rows = rows if frame is None else frame.loc[rows.index]

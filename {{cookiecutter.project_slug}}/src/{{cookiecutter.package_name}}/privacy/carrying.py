@@ -93,8 +93,8 @@ def carry_out(
         known["after"] = checksum(Path(name)) if known["left"] else None
     declare(entry)
     if entry["time"] not in [it["time"] for it in entries() if it["ids"] == entry["ids"]]:
-        with RECORD.open("a", encoding="utf-8") as record:
-            record.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        before = RECORD.read_text(encoding="utf-8") if RECORD.exists() else ""
+        write_whole(RECORD, f"{before}{json.dumps(entry, ensure_ascii=False)}\n")
     BEGUN.unlink()
     return entry
 

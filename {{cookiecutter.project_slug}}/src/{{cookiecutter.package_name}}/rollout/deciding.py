@@ -11,12 +11,13 @@ from ..history import Entry
 from ..improvement import Rollout
 from ..promotion import Verdict
 from ..serving.assignment import Plan
+from ..serving.runtime import read_bundle
 from ..settings import load
 from ..versions import Version
 from . import decisions
 from .decisions import Decision, decide
 
-INPUTS = ("kind", "format")
+INPUTS = ("kind", "format", "timezone")
 
 
 def accepted(version: Version, verdict: Verdict) -> str:
@@ -127,7 +128,7 @@ def first_step(name: str, version: Version, champion: str, sha256: str, wanted: 
 
 def refuse_other_inputs(version: str, champion: str) -> None:
     """Raises ProjectError where two bundles do not take the same inputs of the same kinds."""
-    mine, theirs = (inputs(publishing.read(publishing.SERVING / it)) for it in (version, champion))
+    mine, theirs = (inputs(read_bundle(publishing.SERVING / it)) for it in (version, champion))
     if mine != theirs:
         differing = sorted(name for name in mine | theirs if mine.get(name) != theirs.get(name))
         raise ProjectError(

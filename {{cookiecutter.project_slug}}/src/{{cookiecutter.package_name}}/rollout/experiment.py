@@ -7,7 +7,7 @@ import pandas as pd
 
 from .. import ProjectError, publishing
 from ..serving.arms import arms
-from ..serving.runtime import BUNDLE
+from ..serving.runtime import BUNDLE, read_bundle
 from ..settings import Settings, load
 from . import decisions, deciding, stepping, trials
 from .analysis import by_unit
@@ -50,7 +50,7 @@ def observed(name: str, settings: Settings) -> pd.DataFrame:
         raise ProjectError(f"{name}: it has not begun; make experiment NAME={name} START=yes")
     begun = next(it for it in decisions.logged() if it.rollout == name)
     sides = [publishing.SERVING / it for it in (begun.champion, begun.version)]
-    bundle = next((publishing.read(it) for it in sides if (it / BUNDLE).exists()), {})
+    bundle = next((read_bundle(it) for it in sides if (it / BUNDLE).exists()), {})
     rows = arms(settings.serving.log, name)
     return by_unit(rows, bundle.get("classes"), stepping.truths(settings, now))
 
