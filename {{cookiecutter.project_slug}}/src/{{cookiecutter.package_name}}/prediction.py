@@ -61,12 +61,12 @@ def as_time(values: pd.Series, column: Column) -> pd.Series:
     NaT where a value is no time of its format, or has an offset though its clock is not known.
     """
     found, exact = times(values, column.format or ISO), has_offset(values, column.format or ISO)
-    if column.timezone is None:
+    if (zone := column.timezone) is None:
         return found.mask(exact)
-    moved = found.dt.tz_localize("UTC").dt.tz_convert(column.timezone).dt.tz_localize(None)
+    sure = found.dt.year.between(2, 9998)  # in the first and the last year a clock may show none
+    moved = found.where(sure).dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
     shown = found.mask(exact, moved)
-    once = np.ones(len(shown), dtype="bool")
-    zoned = shown.dt.tz_localize(column.timezone, ambiguous=once, nonexistent="NaT")
+    zoned = shown.where(sure).dt.tz_localize(zone, ambiguous=sure.to_numpy(), nonexistent="NaT")
     skipped = zoned.isna() & shown.notna()
     shown[skipped] = [column.clock(it.to_pydatetime()) for it in shown[skipped]]
     return shown

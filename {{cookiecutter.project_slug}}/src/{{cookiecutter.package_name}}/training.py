@@ -4,6 +4,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import ceil, isnan
 from typing import Any
 
@@ -55,11 +56,10 @@ class Trained:
         """Each metric of the baseline."""
         return score(self.settings.problem, self.truth, self.baseline)
 
-    @property
+    @cached_property  # once: where a copy is read back, cloudpickle changes the classes that it has
     def version(self) -> str:
         """A name for what was learned, and by which code: equal models have the same one."""
-        contract = self.contract.model_dump(exclude={"reviewed"})  # says nothing of an answer
-        return digest((self.model, contract))[:12]
+        return digest((self.model, self.contract.model_dump(exclude={"reviewed"})))[:12]
 
 
 def keys(frame: pd.DataFrame, contract: Contract, by_order: bool | None = None) -> pd.Series:
