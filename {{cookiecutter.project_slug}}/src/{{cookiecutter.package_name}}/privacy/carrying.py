@@ -70,7 +70,8 @@ def prepare(parts: dict[Path, Part], entry: Entry) -> None:
     except OSError as error:
         for place in filter(Path.is_file, parts_at):
             place.unlink()
-        raise ProjectError(f"{error.filename}: {error.strerror}; nothing is changed") from error
+        name = error.filename or " and ".join(map(str, parts))
+        raise ProjectError(f"{name}: {error.strerror}; nothing is changed") from error
 
 
 def carry_out(

@@ -37,7 +37,7 @@ def start(name: str, settings: Settings) -> str:
         raise ProjectError(f"{trials.place(name)}: it began {record.start}; name another one")
     changed = {"shares": [record.share], "shadow": False, "units": record.horizon}
     begun = deciding.start(
-        record.candidate, settings.rollout.model_copy(update=changed), experiment=name
+        record.candidate, settings.rollout.model_copy(update=changed), name, record.question
     )
     trials.note(name, start=trials.day(begun.time))
     return f"{begun}\nNext: make serve, make experiment NAME={name}"
@@ -71,10 +71,13 @@ def shown(name: str, settings: Settings) -> str:
 
 
 def planned(name: str) -> trials.Record:
-    """The record of an experiment.  ProjectError where its horizon is not that of the start."""
+    """The record of an experiment.  ProjectError where it asks otherwise than at the start."""
     record, now = trials.read(name), decisions.last(name)
     if now and now.wanted.units != record.horizon:
         told = f"horizon = {record.horizon}, and it began with {now.wanted.units}: put that back"
+        raise ProjectError(f"{trials.place(name)}: {told}")
+    if now and now.question not in ("", record.question):
+        told = f"{record.question}, and it began with {now.question}: put that back"
         raise ProjectError(f"{trials.place(name)}: {told}")
     return record
 
