@@ -97,7 +97,7 @@ def unseen(last: Entry, contract: Contract, rows: pd.DataFrame) -> pd.Series:
     if "key" not in known:
         raise ProjectError(f"{file}: does not say which rows it has learned from (no column key)")
     learned = known.loc[known["part"] != "holdout", "key"]
-    names = contract.names("feature", "time", "id", "group")
+    names = contract.names("feature", "target", "time", "id", "group")
     keys = training.keys(conform(rows, contract, names), contract, "." in learned.iloc[0])
     return ~keys.isin(learned)
 
