@@ -61,7 +61,7 @@ def make_secrets() -> None:
 
 
 def write_secrets(text: str) -> None:
-    """Have this text in stack/.env, whole or not at all.  Refused where the disk does not take it."""
+    """Have this text in stack/.env, whole or not at all.  Refused where the disk is full."""
     place = ENV.resolve()
     part = place.with_name(".env.part")
     try:

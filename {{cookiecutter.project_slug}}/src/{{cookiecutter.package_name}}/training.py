@@ -162,7 +162,7 @@ def train(
     told: Iterable[Callable[[Trained], None]] = (),
     checks: Iterable[Check] = (),
 ) -> Trained:
-    """Fit on a part of the rows with a target, score on the rest, tell observers; or ProjectError."""
+    """Fit on a part of rows with a target, score on the rest, tell observers; or ProjectError."""
     parts = split(learnable(frame, contract, settings, checks), contract, settings)
     trained = fit(*parts, contract, settings)
     for observer in told:

@@ -31,7 +31,7 @@ class Decision(BaseModel):
 
     `plan` is how the service goes on, None where the rollout ends; `wanted` are the settings that
     held when it began, to its end, and so is the `question` of an experiment.  A start holds the
-    `verdict` of the gate, what comes after it the `evidence`: what both arms did in the step that ends.
+    `verdict` of the gate, what comes after it the `evidence`: what both arms did in the last step.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
