@@ -267,7 +267,13 @@ def test_a_full_disk_is_told_in_a_line_and_changes_nothing(project: Path, tmp_pa
         " what was there is as it was"
     ]
     assert sources.read_bytes() == before
-    assert not (place / "data/sources.toml.part").exists()
+    full = FULL_DISK.format(package(project)).replace("sys.exit", "import runpy; runpy.run_path")
+    full = full.replace(f"{package(project)}.main()", "'tools/contract.py', run_name='__main__'")
+    data = ["--data", "data/sample/flights-2013-01.csv", "--target", "late"]
+    python_of = [python, "-c", full.replace("(1000, 1000)", "(100, 100)"), *data]
+    said = fails(*python_of, at=place, PYTHONPATH="src", PYTHONDONTWRITEBYTECODE="1")
+    assert "Error: config.toml and contract.toml: cannot be written: File too large" in said
+    assert not list(place.glob("**/*.part"))
     ok(str(project / ".venv/bin/any-thing"), "data", "--declare", at=place, PYTHONPATH="src")
     assert words in sources.read_text("utf-8")
 

@@ -596,7 +596,8 @@ def replace(texts: dict[Path, str]) -> None:
             old.replace(path)
         for part in filter(Path.is_file, parts.values()):
             part.unlink()
-        said = f"{error.filename}: cannot be written: {error.strerror}; nothing is changed"
+        name = error.filename or " and ".join(map(str, changed))
+        said = f"{name}: cannot be written: {error.strerror}; nothing is changed"
         raise ProjectError(said) from error
     for path in texts:
         kept = f" (the old one is {olds[path]})" if path in olds else ""

@@ -194,6 +194,22 @@ def test_another_question_refuses(run: tracking.Run, trained: Trained) -> None:
     assert not answers[-1].passed and f"it answers {trained.settings.problem}" in answers[-1].reason
 
 
+def test_a_champion_whose_classes_have_other_names_is_not_compared(
+    run: tracking.Run, trained: Trained
+) -> None:
+    """All that it says would count as wrong, and any candidate would beat it."""
+    if trained.settings.problem == "regression":
+        return
+    first, target = served_model(run, trained), trained.contract.target
+    parts = trained.train, trained.holdout
+    train, holdout = (it.assign(**{target: it[target].astype("str") + "!"}) for it in parts)
+    found, answers = rivals.rivals(replace(trained, train=train, holdout=holdout))[1:]
+    assert found[f"champion v{first.number}"] is None
+    assert not answers[-1].passed and "where the data say" in answers[-1].reason
+    fewer = replace(trained, train=trained.train[trained.train[target] == trained.truth.iloc[0]])
+    assert rivals.rivals(fewer)[1][f"champion v{first.number}"] is not None
+
+
 def test_the_log_says_who_promoted_what_when_and_why(run: tracking.Run) -> None:
     """A promotion is a line with its author, commit, data and the evidence of the verdict."""
     first, second = promoted(run, "a"), promoted(run, "b")
