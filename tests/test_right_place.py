@@ -88,6 +88,7 @@ def test_a_copied_or_moved_project_runs_its_own_code(
     if how == "copied":
         told = fails(".venv/bin/any-thing", "--help", at=there)
         assert f"this would run {project}/src/{package(project)}, not {there}/src/" in told
+        assert "this would run" in fails(".venv/bin/pytest", "tests/data", at=there)
     ok("make", "setup", at=there)
     assert own_code(there) == f"{there}/src/{package(there)}/__init__.py"
     assert "Usage: any-thing" in ok(".venv/bin/any-thing", "--help", at=there)

@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from {{ cookiecutter.package_name }} import main, tracking, training
+from {{ cookiecutter.package_name }} import main, refuse_other_folder, tracking, training
 from {{ cookiecutter.package_name }}.contract import Contract, read_contract
 from {{ cookiecutter.package_name }}.problem import read_data
 from {{ cookiecutter.package_name }}.settings import Settings, load
 
+refuse_other_folder()  # a copied .venv would test the code of another folder
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = 5000
 
