@@ -83,8 +83,8 @@ MARKS = [  # of the decimals and of the thousands, the plainest first
     (",", "'"),
 ]
 DAYS = (
-    "%d.%m.%Y|%d/%m/%Y|%m/%d/%Y|%d-%m-%Y|%m-%d-%Y|%Y/%m/%d|%Y.%m.%d|%d.%m.%y|%d/%m/%y|%m/%d/%y|%d-%b-%Y"
-    "|%d-%b-%y|%d %b %Y|%d %B %Y|%b %d, %Y|%B %d, %Y|%b-%y|%b-%Y|%b %Y|%B %Y|%Y. %m. %d."
+    "%d.%m.%Y|%d/%m/%Y|%m/%d/%Y|%d-%m-%Y|%m-%d-%Y|%Y/%m/%d|%Y.%m.%d|%d.%m.%y|%d/%m/%y|%m/%d/%y"
+    "|%d-%b-%Y|%d-%b-%y|%d %b %Y|%d %B %Y|%b %d, %Y|%B %d, %Y|%b-%y|%b-%Y|%b %Y|%B %Y|%Y. %m. %d."
     "|%Y年%m月%d日|%Y-%m"
 ).split("|")
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
@@ -93,8 +93,8 @@ DIGITS = {12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # times without a mark, by thei
 MOMENT = re.compile(r"(?i)time|date|stamp|epoch|unix|zeit|datum|fecha|created|updated|(?:_at|ts)$")
 WHO = (  # or what has a number, in some languages
     r"kunden?|kd|clients?|clientes?|klanten?|klient\w*|cust(?:omer)?|patient\w*|user|account"
-    r"|konto|member|mitglieds?|employee|personal|mitarbeiter|order|bestell|auftrags?|rechnungs?|invoice"
-    r"|ticket|policy|vertrags?|contract|articles?|artikel|serial|serien|receipt|facture|factura"
+    r"|konto|member|mitglieds?|employee|personal|mitarbeiter|order|bestell|auftrags?|rechnungs?"
+    r"|invoice|ticket|policy|vertrags?|contract|articles?|artikel|serial|serien|receipt|facture|factura"
     r"|pedido|session|row|record|txn|trans(?:action)?|tracking|student|subject|person|passenger"
     r"|booking|device|machine|product|loan|claim|case|visitor|utente|usuario|fiscale?|zakaznika"
     r"|zákazníka|objednávky|objednavky|заказа|клиента|пациента"
