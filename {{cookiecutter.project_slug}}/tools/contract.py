@@ -95,8 +95,8 @@ WHO = (  # or what has a number, in some languages
     r"kunden?|kd|clients?|clientes?|klanten?|klient\w*|cust(?:omer)?|patient\w*|user|account"
     r"|konto|member|mitglieds?|employee|personal|mitarbeiter|order|bestell|auftrags?|rechnungs?"
     r"|invoice|ticket|policy|vertrags?|contract|articles?|artikel|serial|serien|receipt|facture"
-    r"|factura|pedido|session|row|record|txn|trans(?:action)?|tracking|student|subject|person|passenger"
-    r"|booking|device|machine|product|loan|claim|case|visitor|utente|usuario|fiscale?|zakaznika"
+    r"|factura|pedido|session|row|record|txn|trans(?:action)?|tracking|student|subject|person"
+    r"|passenger|booking|device|machine|product|loan|claim|case|visitor|utente|usuario|fiscale?|zakaznika"
     r"|zákazníka|objednávky|objednavky|заказа|клиента|пациента"
 )
 NUMBER = (
