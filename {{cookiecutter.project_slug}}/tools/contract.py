@@ -96,8 +96,8 @@ WHO = (  # or what has a number, in some languages
     r"|konto|member|mitglieds?|employee|personal|mitarbeiter|order|bestell|auftrags?|rechnungs?"
     r"|invoice|ticket|policy|vertrags?|contract|articles?|artikel|serial|serien|receipt|facture"
     r"|factura|pedido|session|row|record|txn|trans(?:action)?|tracking|student|subject|person"
-    r"|passenger|booking|device|machine|product|loan|claim|case|visitor|utente|usuario|fiscale?|zakaznika"
-    r"|zákazníka|objednávky|objednavky|заказа|клиента|пациента"
+    r"|passenger|booking|device|machine|product|loan|claim|case|visitor|utente|usuario|fiscale?"
+    r"|zakaznika|zákazníka|objednávky|objednavky|заказа|клиента|пациента"
 )
 NUMBER = (
     r"nr|no|nº|n°|nro|num|nummer|number|numer\w*|numero|numéro|número|code|codice|c[oó]digo|kod"
