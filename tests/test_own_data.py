@@ -302,6 +302,15 @@ def test_a_target_is_found_by_the_name_that_a_person_types(
     assert list(columns) == [unicodedata.normalize("NFC", name).strip() for name in columns]
 
 
+@pytest.mark.parametrize("name", ["[Order ID]", "<b>", "{x}"])
+def test_a_name_in_brackets_is_no_other_format(
+    here: Path, contract: Callable[..., Any], name: str
+) -> None:
+    """A database writes names so; JSON and HTML begin otherwise."""
+    (here / "own.csv").write_text(text({name: AMOUNTS} | BASE))
+    assert list(contract("own.csv", "y")) == [name, "x", "y"]
+
+
 def test_a_counter_is_a_feature_where_there_is_no_other(
     here: Path, contract: Callable[..., Any]
 ) -> None:

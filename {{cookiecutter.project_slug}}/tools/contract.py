@@ -63,7 +63,7 @@ OTHERS = {
     rb"BZh\d|\xfd7zXZ|\x28\xb5\x2f\xfd|7z\xbc\xaf": "compressed",
     rb"ARROW1|FEA1": "a Feather file",
     rb"SQLite format 3": "a database of SQLite",
-    rb"\s*<": "HTML or XML",
+    rb"\s*<(?i:[!?]|html|table|body)": "HTML or XML",
     rb'\s*(?:\{\s*["}]|\[\s*[\[{"\d])': "JSON",
 }
 UNKNOWN = re.compile(  # a word for a missing value, an error of a spreadsheet, a date that is none
@@ -83,8 +83,8 @@ MARKS = [  # of the decimals and of the thousands, the plainest first
     (",", "'"),
 ]
 DAYS = (
-    "%d.%m.%Y|%d/%m/%Y|%m/%d/%Y|%d-%m-%Y|%m-%d-%Y|%Y/%m/%d|%Y.%m.%d|%d.%m.%y|%d/%m/%y|%m/%d/%y|%d-%b-%Y"
-    "|%d-%b-%y|%d %b %Y|%d %B %Y|%b %d, %Y|%B %d, %Y|%b-%y|%b-%Y|%b %Y|%B %Y|%Y. %m. %d."
+    "%d.%m.%Y|%d/%m/%Y|%m/%d/%Y|%d-%m-%Y|%m-%d-%Y|%Y/%m/%d|%Y.%m.%d|%d.%m.%y|%d/%m/%y|%m/%d/%y"
+    "|%d-%b-%Y|%d-%b-%y|%d %b %Y|%d %B %Y|%b %d, %Y|%B %d, %Y|%b-%y|%b-%Y|%b %Y|%B %Y|%Y. %m. %d."
     "|%Y年%m月%d日|%Y-%m"
 ).split("|")
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
@@ -92,12 +92,12 @@ TIMES = (ISO, *(day + clock for day in DAYS for clock in CLOCKS))
 DIGITS = {12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # times without a mark, by their length
 MOMENT = re.compile(r"(?i)time|date|stamp|epoch|unix|zeit|datum|fecha|created|updated|(?:_at|ts)$")
 WHO = (  # or what has a number, in some languages
-    r"kunden?|kd|clients?|clientes?|klanten?|klient\w*|cust(?:omer)?|patient\w*|user|account|konto"
-    r"|member|mitglieds?|employee|personal|mitarbeiter|order|bestell|auftrags?|rechnungs?|invoice"
-    r"|ticket|policy|vertrags?|contract|articles?|artikel|serial|serien|receipt|facture|factura"
-    r"|pedido|session|row|record|txn|trans(?:action)?|tracking|student|subject|person|passenger"
-    r"|booking|device|machine|product|loan|claim|case|visitor|utente|usuario|fiscale?|zakaznika"
-    r"|zákazníka|objednávky|objednavky|заказа|клиента|пациента"
+    r"kunden?|kd|clients?|clientes?|klanten?|klient\w*|cust(?:omer)?|patient\w*|user|account"
+    r"|konto|member|mitglieds?|employee|personal|mitarbeiter|order|bestell|auftrags?|rechnungs?"
+    r"|invoice|ticket|policy|vertrags?|contract|articles?|artikel|serial|serien|receipt|facture"
+    r"|factura|pedido|session|row|record|txn|trans(?:action)?|tracking|student|subject|person"
+    r"|passenger|booking|device|machine|product|loan|claim|case|visitor|utente|usuario|fiscale?"
+    r"|zakaznika|zákazníka|objednávky|objednavky|заказа|клиента|пациента"
 )
 NUMBER = (
     r"nr|no|nº|n°|nro|num|nummer|number|numer\w*|numero|numéro|número|code|codice|c[oó]digo|kod"
@@ -201,8 +201,8 @@ def resolve(target: str, names: list[str], why: str = "") -> str:
     near = get_close_matches(target, names, n=3)
     shown = list(dict.fromkeys([*near, *names]))[:20]
     more = f", and {len(names) - 20} more" if len(names) > 20 else ""
-    told = f"TARGET {target!r}: no such column; there are: {', '.join(shown)}{more}{why}"
-    raise ProjectError(told)
+    known = ", ".join(shown) + more
+    raise ProjectError(f"TARGET {target!r}: no such column; there are: {known}{why}")
 
 
 def above(frame: pd.DataFrame, target: str, separator: str) -> str:
@@ -366,7 +366,7 @@ def doubtful_number(columns: list[pd.Series], data: Data) -> str | None:
 def other_marks(values: pd.Series, data: Data) -> str:
     """A remark if texts are numbers with another decimal mark than that of the file."""
     known = values.dropna().drop_duplicates().astype("str")
-    if not len(known) or known.str.fullmatch(CODE).any() or known.str.fullmatch(ADDRESS).all():
+    if known.empty or known.str.fullmatch(CODE).any() or known.str.fullmatch(ADDRESS).all():
         return ""
     for decimal, thousands in MARKS:
         other = data.model_copy(update={"decimal": decimal, "thousands": thousands or None})
@@ -724,6 +724,20 @@ def set_aside(path: Path) -> Path:
     return Path(shutil.copy2(path, next(name for name in names if not name.exists())))
 
 
+def understood(options: argparse.Namespace) -> tuple[Data, pd.DataFrame, str]:
+    """How the file is read, its rows, and the target.  ProjectError if the names are not right."""
+    data, raw = look(options.data, options.encoding)
+    why, text = "", not is_parquet(files(data.path)[0])
+    if text:
+        check_names(raw, data.path)
+        why = above(raw, options.target, data.separator)
+    target = resolve(options.target, list(raw.columns), why)
+    data, frame = interpreted(data, raw, target, options.decimal)
+    if text:
+        check_units(raw, data.path, data)
+    return data, frame, target
+
+
 def main(arguments: list[str]) -> None:
     """Infer the contract of a file, write it and what changes in `config.toml`, keep the old."""
     parser = argparse.ArgumentParser(prog="contract", description="Make contract.toml from a file.")
@@ -735,16 +749,7 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     if not (options.data and options.target):
         raise ProjectError("DATA and TARGET are needed: make contract DATA=file TARGET=column")
-    data, frame = look(options.data, options.encoding)
-    text = not is_parquet(files(data.path)[0])
-    if text:
-        check_names(frame, options.data)
-    why = above(frame, options.target, data.separator) if text else ""
-    target = resolve(options.target, list(frame.columns), why)
-    raw = frame
-    data, frame = interpreted(data, raw, target, options.decimal)
-    if text:
-        check_units(raw, data.path, data)
+    data, frame, target = understood(options)
     contract, problem, remarks = infer(frame, data, target, options.problem)
     for name, column in contract.columns.items():
         if column.kind in ("text", "category"):
