@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import tomlkit
@@ -188,9 +189,8 @@ def remove_cut() -> None:
         path, copy = Path(name), cached(name)
         if path.exists() and copy.exists():
             with path.open("rb") as file, copy.open("rb") as whole:
-                begins = all(
-                    said == whole.read(len(said)) for said in iter(lambda: file.read(BLOCK), b"")
-                )
+                blocks = iter(partial(file.read, BLOCK), b"")
+                begins = all(block == whole.read(len(block)) for block in blocks)
             if begins and path.stat().st_size < copy.stat().st_size:
                 path.unlink()
 
