@@ -79,9 +79,7 @@ def begin(
     refuse_unfit(version, verdict, champion)
     sha256 = publishing.fetch(version)
     refuse_other_inputs(version.number, str(champion.version))
-    name = experiment or f"v{version.number}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
-    if any(it.rollout == name for it in decisions.logged()):
-        raise ProjectError(f"{name}: it was begun before; an experiment is made once: name another")
+    name = unused(experiment or f"v{version.number}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
     begun = Decision(
         time=datetime.now(UTC),
         action="start",
@@ -99,6 +97,13 @@ def begin(
     for refuse in observers("begun"):
         refuse(begun, load())
     return decide(begun)
+
+
+def unused(name: str) -> str:
+    """The name of a rollout.  ProjectError where one was begun by it."""
+    if any(it.rollout == name for it in decisions.logged()):
+        raise ProjectError(f"{name}: it was begun before; an experiment is made once: name another")
+    return name
 
 
 def refuse_unfit(version: Version, verdict: Verdict, champion: Entry) -> None:
