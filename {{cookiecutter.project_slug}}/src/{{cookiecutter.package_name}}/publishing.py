@@ -67,11 +67,12 @@ def download(run_id: str, folder: str) -> Path:
 def lacking(entry: Entry, run_id: str) -> list[str]:
     """What goes with the model in the bundle of a run and not in the bundle of this entry's run.
 
-    As after a climb to a level whose bundles hold more.
+    As after a climb to a level whose bundles hold more, or where the contract enforces otherwise.
     """
     text = tracking.connect().artifacts.load_text
     new, old = (json.loads(text(f"runs:/{it}/serving/{BUNDLE}")) for it in (run_id, entry.run_id))
-    return sorted(set(new["files"]) - set(old["files"]) - set(FILES.values()))
+    more = sorted(set(new["files"]) - set(old["files"]) - set(FILES.values()))
+    return more + ["contract.toml"] * (new["contract"]["columns"] != old["contract"]["columns"])
 
 
 def damage(folder: Path, sha256: str | None = None) -> list[str]:
@@ -90,8 +91,7 @@ def damage(folder: Path, sha256: str | None = None) -> list[str]:
 
 def named(entry: Entry) -> str:
     """What `champion.json` says where this entry made the champion."""
-    said = {"version": entry.version, "run_id": entry.run_id, "sha256": entry.bundle}
-    return json.dumps(said)
+    return json.dumps({"version": entry.version, "run_id": entry.run_id, "sha256": entry.bundle})
 
 
 def publish(entry: Entry) -> None:

@@ -248,6 +248,20 @@ def test_the_same_model_with_more_beside_it_renews_the_champion(run: tracking.Ru
     assert registry.rollback().version == third.number
 
 
+def test_the_same_model_with_a_contract_that_enforces_renews_the_champion(
+    run: tracking.Run, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a person enforces is answered by as soon as the pipeline has run."""
+    promoted(run, "a")
+    name = contract.inputs()[0]
+    changed = contract.columns[name].model_copy(update={"enforce": True})
+    stricter = contract.model_copy(update={"columns": contract.columns | {name: changed}})
+    monkeypatch.setattr("candidates.read_contract", lambda: stricter)
+    run_id, entry = made(run, "a"), versions.held().champion
+    assert entry and publishing.lacking(entry, run_id) == ["contract.toml"]
+    assert registry.renew(run_id).number == served() == "2"
+
+
 def test_another_model_renews_nothing(run: tracking.Run) -> None:
     """What is brought beside a model must be of that model."""
     promoted(run, "a")
