@@ -67,7 +67,7 @@ def download(run_id: str, folder: str) -> Path:
 def lacking(entry: Entry, run_id: str) -> list[str]:
     """What goes with the model in the bundle of a run and not in the bundle of this entry's run.
 
-    As after a climb to a level whose bundles hold more, or where the contract enforces otherwise.
+    As after a climb to a level whose bundles hold more, or where the contract expects other values.
     """
     text = tracking.connect().artifacts.load_text
     new, old = (json.loads(text(f"runs:/{it}/serving/{BUNDLE}")) for it in (run_id, entry.run_id))

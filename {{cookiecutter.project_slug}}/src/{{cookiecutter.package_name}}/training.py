@@ -59,8 +59,9 @@ class Trained:
     @cached_property  # once: where a copy is read back, cloudpickle changes the classes that it has
     def version(self) -> str:
         """A name for what was learned, and by which code: equal models have the same one."""
-        unlearned = {"reviewed": True, "columns": {"__all__": {"enforce"}}}  # what no model learns
-        return digest((self.model, self.contract.model_dump(exclude=unlearned)))[:12]
+        # A person may change what is expected of rows; what is answered stays the same.
+        free = {"reviewed": True, "columns": {"__all__": {"categories", "enforce", "missing", "range"}}}
+        return digest((self.model, self.contract.model_dump(exclude=free)))[:12]
 
 
 def keys(frame: pd.DataFrame, contract: Contract, by_order: bool | None = None) -> pd.Series:

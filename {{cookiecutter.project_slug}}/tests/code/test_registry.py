@@ -15,6 +15,7 @@ from candidates import accepted, candidate, made, promoted, refused
 from {{ cookiecutter.package_name }} import ProjectError, history, integrity
 from {{ cookiecutter.package_name }} import publishing, registry, rivals, tracking, training
 from {{ cookiecutter.package_name }} import versions
+from {{ cookiecutter.package_name }}.contract import Contract
 from {{ cookiecutter.package_name }}.export import TOLERANCE, export
 from {{ cookiecutter.package_name }}.split import Parts, ids
 from {{ cookiecutter.package_name }}.training import Trained
@@ -248,7 +249,7 @@ def test_the_same_model_with_more_beside_it_renews_the_champion(run: tracking.Ru
     assert registry.rollback().version == third.number
 
 
-def test_the_same_model_with_a_contract_that_enforces_renews_the_champion(
+def test_the_same_model_with_another_contract_renews_the_champion(
     run: tracking.Run, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What a person enforces is answered by as soon as the pipeline has run."""
