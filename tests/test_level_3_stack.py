@@ -150,7 +150,16 @@ def test_secrets_are_made_once_and_guessable_ones_are_refused(
     assert (project / "stack/.env").read_text(encoding="utf-8") == first
     (project / "stack/.env").write_text("ALERT_WEBHOOK=http://127.0.0.1:1/a", encoding="utf-8")
     ok(*run, "secrets", at=project)  # whoever wrote that line did not end it
-    lines = (project / "stack/.env").read_text(encoding="utf-8").splitlines()
+    full = "import resource, runpy, signal, sys; sys.argv = ['stack', 'secrets']\n"
+    full += "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    full += "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # as on a full disk\n"
+    full += "runpy.run_path('tools/stack.py', run_name='__main__')"
+    text = (project / "stack/.env").read_text(encoding="utf-8")
+    said = fails(sys.executable, "-B", "-c", full, at=project)
+    assert "stack/.env: File too large; what was there is as it was" in said
+    assert (project / "stack/.env").read_text(encoding="utf-8") == text
+    assert not (project / "stack/.env.part").exists()
+    lines = text.splitlines()
     assert lines[0] == "ALERT_WEBHOOK=http://127.0.0.1:1/a" and len(lines) > 4
     assert all(line.count("=") == 1 for line in lines)
     there = {"ALERT_WEBHOOK": "http://127.0.0.1:1/"}

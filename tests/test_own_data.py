@@ -302,6 +302,15 @@ def test_a_target_is_found_by_the_name_that_a_person_types(
     assert list(columns) == [unicodedata.normalize("NFC", name).strip() for name in columns]
 
 
+@pytest.mark.parametrize("name", ["[Order ID]", "<b>", "{x}"])
+def test_a_name_in_brackets_is_no_other_format(
+    here: Path, contract: Callable[..., Any], name: str
+) -> None:
+    """A database writes names so; JSON and HTML begin otherwise."""
+    (here / "own.csv").write_text(text({name: AMOUNTS} | BASE))
+    assert list(contract("own.csv", "y")) == [name, "x", "y"]
+
+
 def test_a_counter_is_a_feature_where_there_is_no_other(
     here: Path, contract: Callable[..., Any]
 ) -> None:
@@ -462,6 +471,42 @@ REFUSED: dict[str, tuple[bytes | None, str, list[str], str]] = {
         "setosa",
         [],
         "own.csv: line 1 holds values, no names (5.1, 3.5, 1.4, 0.2, setosa); put a line above it that names each column",
+    ),
+    "no header, words": (
+        b"red,0.5,yes\n" + b"blue,1.5,no\nred,2.5,yes\n" * 9,
+        "yes",
+        [],
+        "own.csv: line 1 holds values, no names (red, 0.5, yes); put a line above it that names each column",
+    ),
+    "names again": (
+        b"x,y\n1,a\n2,b\nx,y\n3,a\n",
+        "y",
+        [],
+        "own.csv: row 3 below the names repeats them; delete it",
+    ),
+    "units": (
+        b"x,z,y\n[kg],[m],-\n" + b"1,2.5,a\n2,3.5,b\n" * 9,
+        "y",
+        [],
+        "own.csv: row 1 holds units or words ([kg], [m]), no numbers; delete it",
+    ),
+    "a title of two fields": (
+        b"Sales,2024\nx,y\n1,a\n2,b\n",
+        "y",
+        [],
+        "TARGET 'y': no such column; there are: Sales, 2024; row 1 below them names it: delete all lines above that row",
+    ),
+    "another separator": (
+        b"x y\n1 a\n2 b\n",
+        "y",
+        [],
+        "TARGET 'y': no such column; there are: x y; no ',' stands in it: separate columns by a comma, semicolon, tab or |",
+    ),
+    "HTML": (
+        b"<table><tr><th>x</th></tr></table>",
+        "y",
+        [],
+        "own.csv: cannot be read: HTML or XML; only CSV and Parquet are read: save it as one of them",
     ),
     "header only": (
         b"x,y\n",
@@ -670,7 +715,56 @@ WRITTEN: list[tuple[list[str], list[float]]] = [
     (["$-5.50", "-$7", "($8.25)", "US$ 9"], [-8.25, 9.0]),
     (["2’200.25", "1'005.50", "7"], [7.0, 2200.25]),
     (["5 %", "7.5%", "-2%"], [-2.0, 7.5]),
+    (["₺1.5", "₽ 2.5", "3.5 руб.", "₩7"], [1.5, 7.0]),
+    (["12,34,567.50", "1,000.25", "7"], [7.0, 1234567.5]),
+    (["1.5", "2.5", "Err:502", "#N/D", "########", "\\N", "inf"], [1.5, 2.5]),
 ]
+
+
+MIXED: list[tuple[dict[str, list[Any]], dict[str, list[float]]]] = [
+    (
+        {
+            "v": repeated("1.2", "1.10", "3.0"),
+            "w": repeated("2.1"),
+            "betrag": repeated("1,5", "2,25"),
+        },
+        {"betrag": [1.5, 2.25], "v": [1.1, 3.0]},
+    ),
+    (
+        {
+            "v": repeated("1.2", "3.1"),
+            "w": repeated("2.1", "2.2"),
+            "betrag": repeated("1.234,56", "7,5"),
+        },
+        {"betrag": [7.5, 1234.56]},
+    ),
+    (
+        {"uhrzeit": repeated("12.30", "7.15"), "betrag": repeated("1.234,56", "9,5")},
+        {"betrag": [9.5, 1234.56]},
+    ),
+    (
+        {"en": repeated("1.5", "2.75"), "de": repeated("1,5", "2,75")},
+        {"en": [1.5, 2.75], "de": [1.5, 2.75]},
+    ),
+]
+
+
+@pytest.mark.parametrize("table, ends", MIXED)
+def test_versions_and_clocks_do_not_outvote_the_decimal_comma(
+    here: Path, contract: Callable[..., Any], table: Table, ends: dict[str, list[float]]
+) -> None:
+    """A value with both marks is nothing but a number; 1.5 is one too where 1,5 is."""
+    (here / "own.csv").write_text(text(table | {"y": BASE["y"]}, ";"))
+    columns = contract("own.csv", "y")
+    assert {name: columns[name]["range"] for name in ends} == ends
+
+
+def test_a_number_with_the_other_mark_is_named(here: Path, ask: Callable[..., Any]) -> None:
+    """A file has one decimal mark; the column that is lost by it says so."""
+    table = {"a": repeated("1,234.56", "7.5"), "b": [f"1.{n:03},56" for n in COUNT], "y": BASE["y"]}
+    (here / "own.csv").write_text(text(table, ";"))
+    done = ask("contract", "--data", "own.csv", "--target", "y")
+    assert "numbers if '.' is the decimal mark: add DECIMAL=." in done.stdout
 
 
 @pytest.mark.parametrize("values, ends", WRITTEN)
@@ -686,7 +780,13 @@ def test_an_amount_of_a_spreadsheet_is_a_number(
 @pytest.mark.parametrize(
     "name, role",
     [("kundennr", "id"), ("OrderNo", "id"), ("numero_cliente", "id"), ("IDCliente", "id")]
-    + [("anno", "feature"), ("casino", "feature"), ("solid", "feature")],
+    + [("customerid", "id"), ("código cliente", "id"), ("номер_заказа", "id"), ("客户编号", "id")]
+    + [
+        ("anno", "feature"),
+        ("casino", "feature"),
+        ("solid", "feature"),
+        ("order_amount", "feature"),
+    ],
 )
 def test_an_id_is_known_by_its_name_in_other_languages(
     here: Path, contract: Callable[..., Any], name: str, role: str
@@ -706,6 +806,27 @@ def test_a_second_copy_of_the_target_is_no_feature(
     assert contract("own.csv", "y")["y.1"]["role"] == "ignored"
 
 
+COPIES: list[list[Any]] = [
+    [f"{n}.0" for n in (0, 1, 1)] * 20,  # with a decimal point
+    repeated("no", "yes", "yes"),  # in other words
+    ["", *repeated(0, 1, 1)[1:]],  # with gaps
+]
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_the_target_in_other_words_is_no_feature(
+    here: Path, ask: Callable[..., Any], copy: list[Any]
+) -> None:
+    """1.0 for 1, yes for 1, or with gaps: it would tell the answer, which is said."""
+    table = {"x": BASE["x"], "part": repeated("a", "b"), "y_flag": copy, "y": repeated(0, 1, 1)}
+    (here / "own.csv").write_text(text(table))
+    done = ask("contract", "--data", "own.csv", "--target", "y")
+    columns = tomllib.loads((here / "contract.toml").read_text())["columns"]
+    roles = {name: column["role"] for name, column in columns.items()}
+    assert roles == {"x": "feature", "part": "feature", "y_flag": "ignored", "y": "target"}
+    assert "a copy of the target y" in done.stdout
+
+
 def test_first_days_of_months_are_read_month_first(
     here: Path, contract: Callable[..., Any]
 ) -> None:
@@ -713,6 +834,31 @@ def test_first_days_of_months_are_read_month_first(
     days = [f"{n % 12 + 1}/1/{2015 + n // 12}" for n in COUNT]
     (here / "own.csv").write_text(text({"month": days} | BASE))
     assert contract("own.csv", "y")["month"]["format"] == "%m/%d/%Y"
+
+
+MOMENTS = {
+    "%Y%m%d%H%M": lambda n: f"202401{n % 28 + 1:02}1230",
+    "%Y%m%d%H%M%S": lambda n: f"202401{n % 28 + 1:02}123015",
+    "epoch seconds": lambda n: f"{1_700_000_000 + n}.25",
+    "epoch microseconds": lambda n: (1_700_000_000 + n) * 10**6,
+    "epoch nanoseconds": lambda n: (1_700_000_000 + n) * 10**9,
+    "%Y-%m": lambda n: f"{2019 + n // 12}-{n % 12 + 1:02}",
+    "%Y/%m/%d": lambda n: f"2024/1/{n % 28 + 1}",
+    "%b-%y": lambda n: f"{('Jan', 'Feb', 'Mar')[n % 3]}-{10 + n % 12}",
+    "%Y. %m. %d.": lambda n: f"2024. 1. {n % 28 + 1}.",
+    "%Y年%m月%d日": lambda n: f"2024年1月{n % 28 + 1}日",
+    "%d.%m.%Y": lambda n: "00.00.0000" if n % 5 == 0 else f"{n % 28 + 1:02}.01.2024",
+}
+
+
+@pytest.mark.parametrize("form", MOMENTS)
+def test_a_time_is_one_as_the_service_reads_it(
+    here: Path, contract: Callable[..., Any], form: str
+) -> None:
+    """Digits without a mark are no milliseconds; ISO 8601 is what Python's reader takes for it."""
+    (here / "own.csv").write_text(text({"stamp": [MOMENTS[form](n) for n in COUNT]} | BASE))
+    column = contract("own.csv", "y")["stamp"]
+    assert (column["role"], column["format"]) == ("time", form)
 
 
 def test_an_index_column_without_a_name_is_an_id(here: Path, contract: Callable[..., Any]) -> None:

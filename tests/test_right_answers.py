@@ -208,6 +208,7 @@ HELPERS = """
 import numpy as np
 from . import deeper
 SHIFT = 1.5
+LAST = 1.0
 def shifted(values):
     return values + SHIFT + deeper.MORE
 """
@@ -233,6 +234,11 @@ def super_scaled(rows):
     return rows * FACTOR
 
 
+class Last(LogisticRegression):
+    def predict_proba(self, rows):
+        return super().predict_proba(rows) ** helpers.LAST
+
+
 def build_model(contract: Contract, settings: Settings) -> Pipeline:
     steps = [
         ("numbers", "passthrough"),
@@ -247,7 +253,7 @@ def build_model(contract: Contract, settings: Settings) -> Pipeline:
             ("shift", FunctionTransformer(shifted)),
             ("module", FunctionTransformer(lambda rows: helpers.shifted(rows) / 100)),
             ("scale", Scaled()),
-            ("model", LogisticRegression()),
+            ("model", Last()),
         ]
     )
 """
@@ -286,7 +292,7 @@ def test_a_saved_model_answers_the_same_after_any_code_that_it_uses_was_edited(
     problem.write_text(before.partition("def build_model(")[0] + "import numpy as np\n" + USES)
     edits = {
         problem: ("FACTOR = 2.0", "POWER = 3.0", "np.nan_to_num(rows)"),
-        package / "helpers.py": ("SHIFT = 1.5",),
+        package / "helpers.py": ("SHIFT = 1.5", "LAST = 1.0"),  # the last is not fitted with
         package / "deeper.py": ("MORE = 0.25",),
     }
     try:
@@ -309,6 +315,33 @@ def test_a_saved_model_answers_the_same_after_any_code_that_it_uses_was_edited(
         assert asked(project, tmp_path)["version"] == first["version"]
     finally:
         problem.write_text(before, encoding="utf-8")
+
+
+def test_a_model_that_would_not_keep_its_code_is_not_saved(project: Path) -> None:
+    """Code that is imported when it is called, and a module that no file can hold."""
+    package = project / "src/flight_delays"
+    problem, model = package / "problem.py", project / "models/model.joblib"
+    before, saved = problem.read_text(encoding="utf-8"), model.read_bytes() if model.exists() else b""
+    (package / "helpers.py").write_text("import threading\nLOCK, SHIFT = threading.Lock(), 0.0\n")
+    late = before.replace("    parts = {}\n", "    from .helpers import SHIFT\n    parts = {}\n")
+    whole = before.replace("from .contract", "from . import helpers\nfrom .contract", 1)
+    kinds = {
+        late.replace("/ 60", "/ 60 + SHIFT"): "calendar: it imports code of this project",
+        whole.replace("/ 60", "/ 60 + helpers.SHIFT"): "cannot pickle '_thread.lock' object; if a",
+    }
+    few = {"FLIGHT_DELAYS_DATA__PATH": "data/sample/flights-2013-01.csv"}
+    try:
+        for text, told in kinds.items():
+            problem.write_text(text, encoding="utf-8")
+            said = fails(".venv/bin/flight-delays", "train", at=project, **few)
+            assert told in said and "Traceback" not in said
+            assert (model.read_bytes() if model.exists() else b"") == saved
+        names = whole.replace("from . import helpers", "from .helpers import SHIFT")
+        problem.write_text(names.replace("/ 60", "/ 60 + SHIFT"), encoding="utf-8")
+        ok(".venv/bin/flight-delays", "train", at=project, **few)
+    finally:
+        problem.write_text(before, encoding="utf-8")
+        (package / "helpers.py").unlink()
 
 
 def asked(project: Path, place: Path, *words: str) -> Any:

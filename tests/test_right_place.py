@@ -88,6 +88,7 @@ def test_a_copied_or_moved_project_runs_its_own_code(
     if how == "copied":
         told = fails(".venv/bin/ladder", "--help", at=there)
         assert f"this would run {project}/src/{package(project)}, not {there}/src/" in told
+        assert "this would run" in fails(".venv/bin/pytest", "tests/data", at=there)
     ok("make", "setup", at=there)
     assert own_code(there) == f"{there}/src/{package(there)}/__init__.py"
     assert "Usage: ladder" in ok(".venv/bin/ladder", "--help", at=there)
@@ -265,7 +266,13 @@ def test_a_full_disk_is_told_in_a_line_and_changes_nothing(project: Path, tmp_pa
         " what was there is as it was"
     ]
     assert sources.read_bytes() == before
-    assert not (place / "data/sources.toml.part").exists()
+    full = FULL_DISK.replace("sys.exit", "import runpy; runpy.run_path")
+    full = full.replace("mlops_ladder.main()", "'tools/contract.py', run_name='__main__'")
+    data = ["--data", "data/sample/flights-2013-01.csv", "--target", "late"]
+    python_of = [python, "-c", full.replace("(1000, 1000)", "(100, 100)"), *data]
+    said = fails(*python_of, at=place, PYTHONPATH="src", PYTHONDONTWRITEBYTECODE="1")
+    assert "Error: config.toml and contract.toml: cannot be written: File too large" in said
+    assert not list(place.glob("**/*.part"))
     ok(str(project / ".venv/bin/ladder"), "data", "--declare", at=place, PYTHONPATH="src")
     assert words in sources.read_text("utf-8")
 

@@ -7,6 +7,7 @@ from its level on; a project's are entry points in its `pyproject.toml`.
 import errno
 import inspect
 import os
+import re
 import shutil
 import sys
 import tomllib
@@ -16,6 +17,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from pickle import PicklingError
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -108,24 +110,19 @@ def own_modules() -> set[str]:
     return ours | {name.partition(".")[0] for name in own}
 
 
-def pickled(model: Any) -> bytes:
-    """The model as cloudpickle writes it, with the project's own code instead of its name."""
-    import cloudpickle  # pylint: disable=import-outside-toplevel  # a service does without
-
-    with code_pickled():
-        return bytes(cloudpickle.dumps(model))
-
-
 @contextmanager
-def code_pickled() -> Iterator[None]:
-    """Within this, cloudpickle writes the project's own code into a pickle, not its name."""
-    import cloudpickle  # pylint: disable=import-outside-toplevel  # as above
+def code_pickled() -> Iterator[Any]:
+    """Give cloudpickle, which writes the project's own code here, not its name; or ProjectError."""
+    import cloudpickle  # pylint: disable=import-outside-toplevel  # a service does without
 
     modules = [it for name in own_modules() - {"__main__"} if (it := sys.modules.get(name))]
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     try:
-        yield
+        yield cloudpickle
+    except (TypeError, PicklingError) as error:
+        way_out = "if a module that the model uses holds it, import names from it, not all of it"
+        raise ProjectError(f"the model cannot be saved: {error}; {way_out}") from error
     finally:
         for module in modules:
             cloudpickle.unregister_pickle_by_value(module)
@@ -142,36 +139,37 @@ def digest(thing: Any) -> str:
 
         def reducer_override(self, obj: Any) -> Any:
             """What pickle asks of everything."""
-            if isinstance(obj, ModuleType):
-                return str, (obj.__name__,)
             if hasattr(obj, "best_estimator_"):  # of a search; it remembers its trials too
                 return list, ([obj.best_estimator_],)
-            code = isinstance(obj, FunctionType | type)
-            if not code or str(obj.__module__).partition(".")[0] not in own:
+            if not isinstance(obj, FunctionType | type | ModuleType):
                 return NotImplemented
+            module = obj.__name__ if isinstance(obj, ModuleType) else str(obj.__module__)
+            if module.partition(".")[0] not in own:
+                return (str, (module,)) if isinstance(obj, ModuleType) else NotImplemented
             parts = [] if obj in seen else made_of(obj)
             seen.add(obj)
-            return list, ([obj.__qualname__, *parts],)
+            return list, ([getattr(obj, "__qualname__", module), *parts],)
 
     return str(Hasher("sha1").hash(thing))
 
 
 def made_of(code: Any) -> list[Any]:
-    """The text of a function or a class, and the values, functions and classes that it names."""
+    """The text of code and what it names.  ProjectError where it imports more when it is called."""
     with suppress(OSError, TypeError):  # of what was typed in there is no text
         text = inspect.getsource(code)
-        if isinstance(code, type):
-            return [text, *code.__bases__, *filter(inspect.isfunction, vars(code).values())]
+        if not inspect.isfunction(code):
+            bases = getattr(code, "__bases__", ())
+            return [text, *bases, *filter(inspect.isfunction, vars(code).values())]
+        if {".", *own_modules()} & set(re.findall(r"^\s+(?:from|import)\s+(\.|\w+)", text, re.M)):
+            why = "it imports code of this project, with which a saved model would change"
+            raise ProjectError(f"{code.__qualname__}: {why}; import it at the top of its file")
         named = inspect.getclosurevars(code)
         return [text, code.__code__.co_code, code.__defaults__, named.globals, named.nonlocals]
     return [code.__code__.co_code] if inspect.isfunction(code) else []
 
 
 def refuse_other_folder() -> None:
-    """Raise ProjectError if this is the code of another folder than the one we are in.
-
-    A copied `.venv` still names the folder that it was made in.
-    """
+    """Raise ProjectError if this is the code of another folder, which a copied `.venv` names."""
     package = project.current().package
     here, spec = (Path("src") / package).resolve(), find_spec(package)
     if here.is_dir() and not (spec and spec.origin and here.samefile(Path(spec.origin).parent)):

@@ -15,7 +15,8 @@ from . import ProjectError
 CONTRACT = Path("contract.toml")
 FEWEST_ROWS = 100  # a share of missing values says little about fewer
 ISO = "ISO8601"
-EPOCHS = {"epoch seconds": 1, "epoch milliseconds": 1000}  # steps in a second, since 1970 in UTC
+# Steps in a second, since 1970 in UTC
+EPOCHS = {f"epoch {it}seconds": 1e3**n for n, it in enumerate(["", "milli", "micro", "nano"])}
 Kind = Literal["number", "integer", "boolean", "category", "text", "time"]
 Role = Literal["feature", "target", "id", "time", "group", "personal", "ignored"]
 

@@ -5,7 +5,6 @@ aliases move, the pointer of the service moves, the registry learns that it is d
 killed in between, `recover` carries out what was written down.
 """
 
-import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -86,10 +85,7 @@ def brought(version: Version, entries: list[Entry]) -> str:
 
 def who() -> str:
     """Who decides: git's user, else the user of the system."""
-    try:
-        return tracking.git("config", "user.name") or getpass.getuser()
-    except (OSError, KeyError):  # in a container the user may have no name
-        return tracking.UNKNOWN
+    return tracking.git("config", "user.name") or versions.user()
 
 
 def carry_out(entry: Entry) -> None:

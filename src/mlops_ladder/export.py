@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from . import observers, pickled
+from . import code_pickled, observers
 from .contract import Column, Contract
 from .prediction import predict
 from .serving.runtime import BUNDLE, FILES, Scores, as_rows, compiled
@@ -69,8 +69,10 @@ def export(trained: Trained, folder: Path, run_id: str | None = None) -> Bundle:
     """
     content, found, why = compared(trained)
     beside = {name: text for make in observers("bundled") for name, text in make(trained).items()}
-    content = pickled(trained.model) if why else content
     runtime = "native" if why else "onnx"
+    if why:
+        with code_pickled() as cloudpickle:
+            content = cloudpickle.dumps(trained.model)
     contents = {FILES[runtime]: content, **beside}
     bundle = Bundle(
         model_version=trained.version,

@@ -10,7 +10,7 @@ import pandas as pd
 from pandas.api import types
 from sklearn import metrics
 
-from . import ProjectError, pickled, write_whole
+from . import ProjectError, code_pickled, write_whole
 from .contract import EPOCHS, ISO, Breach, Column, Contract, Kind, refuse
 
 MODEL = Path("models/model.joblib")
@@ -61,12 +61,12 @@ def as_time(values: pd.Series, column: Column) -> pd.Series:
     NaT where a value is no time of its format, or has an offset though its clock is not known.
     """
     found, exact = times(values, column.format or ISO), has_offset(values, column.format or ISO)
-    if column.timezone is None:
+    if (zone := column.timezone) is None:
         return found.mask(exact)
-    moved = found.dt.tz_localize("UTC").dt.tz_convert(column.timezone).dt.tz_localize(None)
+    sure = found.dt.year.between(2, 9998)  # in the first and the last year a clock may show none
+    moved = found.where(sure).dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
     shown = found.mask(exact, moved)
-    once = np.ones(len(shown), dtype="bool")
-    zoned = shown.dt.tz_localize(column.timezone, ambiguous=once, nonexistent="NaT")
+    zoned = shown.where(sure).dt.tz_localize(zone, ambiguous=sure.to_numpy(), nonexistent="NaT")
     skipped = zoned.isna() & shown.notna()
     shown[skipped] = [column.clock(it.to_pydatetime()) for it in shown[skipped]]
     return shown
@@ -147,8 +147,7 @@ def predict(model: Any, rows: pd.DataFrame) -> pd.DataFrame:
     The model is a fitted one, or the bundle of one.
     """
     if hasattr(model, "answer_frame"):
-        bundled: pd.DataFrame = model.answer_frame(rows)
-        return bundled
+        return pd.DataFrame(model.answer_frame(rows))
     found = pd.DataFrame({"prediction": np.ravel(model.predict(rows))}, index=rows.index)
     if hasattr(model, "predict_proba"):
         found[[f"probability_{label}" for label in model.classes_]] = model.predict_proba(rows)
@@ -189,12 +188,13 @@ def roc_auc(truth: pd.Series, shares: pd.DataFrame) -> float:
 def save_model(model: Any, contract: Contract, version: str, path: Path = MODEL) -> None:
     """Write a model with its code, its contract and its version; whole or not at all."""
     saved = {"model": model, "contract": contract.model_dump(), "version": version}
-    write_whole(path, pickled(saved))
+    with code_pickled() as cloudpickle:
+        write_whole(path, cloudpickle.dumps(saved))
 
 
 def load_model(path: Path = MODEL) -> dict[str, Any]:
     """What training saved: `model`, `contract`, `version`.  ProjectError where nothing is."""
     if not path.exists():
         raise ProjectError(f"{path}: no model is trained yet; run `make train`")
-    saved: dict[str, Any] = joblib.load(path)
-    return saved | {"contract": Contract.model_validate(saved["contract"])}
+    saved = joblib.load(path)
+    return {**saved, "contract": Contract.model_validate(saved["contract"])}

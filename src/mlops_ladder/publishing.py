@@ -14,7 +14,7 @@ from typing import Any
 from . import ProjectError, observers, tracking, write_whole
 from .contract import Contract, read_contract
 from .history import Entry
-from .serving.runtime import BUNDLE, FILES, load
+from .serving.runtime import BUNDLE, FILES, load, read_bundle
 from .sources import checksum
 from .versions import Version, of
 
@@ -41,7 +41,7 @@ def bring(version: Version, place: Path, sha256: str | None) -> None:
     with tempfile.TemporaryDirectory(prefix=".part-", dir=SERVING) as unfinished:
         found = download(version.run_id, unfinished)
         wrong = damage(found, sha256)
-        if not wrong and (model := read(found)["model_version"]) != version.model_version:
+        if not wrong and (model := read_bundle(found)["model_version"]) != version.model_version:
             wrong = [f"{BUNDLE}: it is of model {model}, not of {version.model_version}"]
         if wrong:
             told = "\n  ".join(wrong)
@@ -67,17 +67,12 @@ def download(run_id: str, folder: str) -> Path:
 def lacking(entry: Entry, run_id: str) -> list[str]:
     """What goes with the model in the bundle of a run and not in the bundle of this entry's run.
 
-    As after a climb to a level whose bundles hold more.
+    As after a climb to a level whose bundles hold more, or where the contract expects other values.
     """
     text = tracking.connect().artifacts.load_text
     new, old = (json.loads(text(f"runs:/{it}/serving/{BUNDLE}")) for it in (run_id, entry.run_id))
-    return sorted(set(new["files"]) - set(old["files"]) - set(FILES.values()))
-
-
-def read(folder: Path) -> dict[str, Any]:
-    """What `bundle.json` in this folder says."""
-    said: dict[str, Any] = json.loads((folder / BUNDLE).read_text(encoding="utf-8"))
-    return said
+    more = sorted(set(new["files"]) - set(old["files"]) - set(FILES.values()))
+    return more + ["contract.toml"] * (new["contract"]["columns"] != old["contract"]["columns"])
 
 
 def damage(folder: Path, sha256: str | None = None) -> list[str]:
@@ -86,7 +81,7 @@ def damage(folder: Path, sha256: str | None = None) -> list[str]:
         return [f"{folder / BUNDLE}: not here"]
     wanted = {BUNDLE: sha256} if sha256 else {}
     if not sha256 or checksum(folder / BUNDLE) == sha256:
-        wanted |= read(folder)["files"]
+        wanted |= read_bundle(folder)["files"]
     return [
         f"{folder / name}: changed, or not here; sha256 {digest} is wanted"
         for name, digest in wanted.items()
@@ -96,8 +91,7 @@ def damage(folder: Path, sha256: str | None = None) -> list[str]:
 
 def named(entry: Entry) -> str:
     """What `champion.json` says where this entry made the champion."""
-    said = {"version": entry.version, "run_id": entry.run_id, "sha256": entry.bundle}
-    return json.dumps(said)
+    return json.dumps({"version": entry.version, "run_id": entry.run_id, "sha256": entry.bundle})
 
 
 def publish(entry: Entry) -> None:
@@ -137,7 +131,7 @@ def champion() -> dict[str, Any]:
 
 def warn_of_inputs(entry: Entry) -> None:
     """Say where the champion wants other inputs than contract.toml has, as after a rollback."""
-    contract = Contract(**read(SERVING / str(entry.version))["contract"])
+    contract = Contract(**read_bundle(SERVING / str(entry.version))["contract"])
     if names := apart(contract, read_contract()):
         told = f"v{entry.version} wants these inputs otherwise than contract.toml says"
         print(f"Tell those who ask the service: {told}: {', '.join(names)}")

@@ -174,7 +174,8 @@ def check_widths(path: Path, data: Data) -> None:
 
 def pattern_of(decimal: str, thousands: str) -> str:
     """The regular expression of a bare number that is written with these marks."""
-    groups = rf"|[1-9]\d?\d?(?:{re.escape(thousands)}\d\d\d)+" if thousands else ""
+    pair = r"(?:,\d\d)*" if thousands == "," else ""  # of India: 12,34,567
+    groups = rf"|[1-9]\d?\d?{pair}(?:{re.escape(thousands)}\d\d\d)+" if thousands else ""
     decimals = re.escape(decimal)
     return rf"[+-]?(?:(?:\d+{groups})(?:{decimals}\d*)?|{decimals}\d+)(?:[eE][+-]?\d+)?"
 
@@ -189,8 +190,7 @@ def numbers(values: pd.Series, data: Data) -> pd.Series:
     thousands = data.thousands or ""
     text = values.astype("object").map(lambda it: bare(str(it)), na_action="ignore").astype("str")
     known = text.str.fullmatch(pattern_of(data.decimal, thousands), na=False)
-    digits = text.str.replace(thousands, "", regex=False) if thousands else text
-    digits = digits.str.replace(data.decimal, ".", regex=False)
+    digits = text.str.translate(str.maketrans(data.decimal, ".", thousands))
     loose = text.where(~text.str.contains(thousands, regex=False, na=False)) if thousands else text
     found = pd.to_numeric(digits.where(known, loose), errors="coerce").astype("float64")
     return found.replace([np.inf, -np.inf], np.nan)

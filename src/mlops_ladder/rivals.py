@@ -73,6 +73,9 @@ def asked(
     theirs = question(champion.bundle["problem"], champion.contract)
     if theirs != (ours := question(trained.settings.problem, trained.contract)):
         raise ProjectError(f"it answers {theirs}, not {ours}")
+    old, now = set(champion.bundle["classes"] or ()), set(trained.train[trained.contract.target])
+    if old - now and now - old:
+        raise ProjectError(f"it says {old - now}, where the data say {now - old}")
     rows = pd.concat([trained.train, trained.holdout]).sort_index()
     rows = rows[~rows.index.duplicated()]  # one may be learned from twice
     rows = rows if frame is None else frame.loc[rows.index]
@@ -94,7 +97,7 @@ def unseen(last: Entry, contract: Contract, rows: pd.DataFrame) -> pd.Series:
     if "key" not in known:
         raise ProjectError(f"{file}: does not say which rows it has learned from (no column key)")
     learned = known.loc[known["part"] != "holdout", "key"]
-    names = contract.names("feature", "time", "id", "group")
+    names = contract.names("feature", "target", "time", "id", "group")
     keys = training.keys(conform(rows, contract, names), contract, "." in learned.iloc[0])
     return ~keys.isin(learned)
 

@@ -28,7 +28,8 @@ BROUGHT = {
 KUBERNETES = re.compile(
     r"(\w+_)?(SERVICE_(HOST|PORT\w*)=.*|PORT(=\w+:.*|_\d+_(TCP|UDP|SCTP)\w*=.*))"
 )
-SIGNS = r"(?:[A-Z]{0,2}[$]|[€£¥₹%]|EUR|USD|GBP|CHF|PLN|CZK|SEK|NOK|DKK|JPY|kr\.?|zł|Kč|Fr\.?)"
+CODES = "EUR|USD|GBP|CHF|PLN|CZK|SEK|NOK|DKK|JPY|TRY|RUB|INR|BRL|CAD|AUD|HUF|kr|zł|Kč|Fr|Ft|руб|Rs"
+SIGNS = rf"(?:[A-Z]?[A-Z]?[$]|[¢-¥฿₠-⃀%円元]|(?:{CODES})\.?)"
 # Minus, sign and digits in any order, or the digits of a negative number in brackets or before it
 AMOUNT = re.compile(
     rf"(?P<open>\()?(?P<minus>[-+−]?)\s*(?:{SIGNS}\s*)?(?P<inner>[-+−]?)(?P<digits>[\d.,'’].*?|)"
@@ -63,9 +64,8 @@ def bare(text: str) -> str:
     parts = AMOUNT.fullmatch(text)
     if not parts or not parts["digits"]:
         return text
-    signs = [parts["minus"], parts["inner"], parts["after"], "-" if parts["open"] else ""]
-    minus = any(sign in ("-", "−") for sign in signs)
-    return ("-" if minus else "") + parts["digits"]
+    signs = {parts["minus"], parts["inner"], parts["after"], "-" if parts["open"] else ""}
+    return ("-" if signs & {"-", "−"} else "") + parts["digits"]
 
 
 class Settings(BaseSettings):

@@ -59,8 +59,7 @@ def ids(split: Parts, contract: Contract) -> pd.DataFrame:
     names = contract.names("id")
     rows = pd.concat([part.assign(part=name) for name, part in split.items()])
     known = rows[names] if names else pd.DataFrame({"row": rows.index + 1}, rows.index)
-    keys = training.keys(rows.sort_index(), contract)
-    return known.assign(key=keys, part=rows["part"])
+    return known.assign(key=training.keys(rows.sort_index(), contract), part=rows["part"])
 
 
 def overlaps(split: Parts, contract: Contract) -> list[str]:

@@ -4,6 +4,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import ceil, isnan
 from typing import Any
 
@@ -55,18 +56,19 @@ class Trained:
         """Each metric of the baseline."""
         return score(self.settings.problem, self.truth, self.baseline)
 
-    @property
+    @cached_property  # once: where a copy is read back, cloudpickle changes the classes that it has
     def version(self) -> str:
         """A name for what was learned, and by which code: equal models have the same one."""
-        contract = self.contract.model_dump(exclude={"reviewed"})  # says nothing of an answer
-        return digest((self.model, contract))[:12]
+        # A person may change what is expected of rows; what is answered stays the same.
+        free = {"reviewed": True, "columns": {"__all__": {"categories", "enforce", "missing", "range"}}}
+        return digest((self.model, self.contract.model_dump(exclude=free)))[:12]
 
 
 def keys(frame: pd.DataFrame, contract: Contract, by_order: bool | None = None) -> pd.Series:
     """What tells a row from others, as text that depends on this row alone: a hash.
 
     Of its group, unless a time decides; else of its id, else of its inputs.  If most rows repeat
-    others, equal ones are told apart by their order, or as `by_order` says.
+    others, or `by_order` says so, also of its target, and equal ones are numbered.
     """
     names = [] if contract.names("time") else contract.names("group")[:1]
     names = names or contract.names("id")
@@ -74,6 +76,7 @@ def keys(frame: pd.DataFrame, contract: Contract, by_order: bool | None = None) 
     found = pd.util.hash_pandas_object(columns, index=False).map(lambda it: f"{it:016x}")
     repeat = not names and found.duplicated().mean() > MOST_REPEATED
     if repeat if by_order is None else by_order:
+        found += "." + plain_values(frame[contract.target]).astype("str")
         found += "." + frame.groupby(found).cumcount().astype("str")
     return found
 
@@ -161,10 +164,7 @@ def train(
     told: Iterable[Callable[[Trained], None]] = (),
     checks: Iterable[Check] = (),
 ) -> Trained:
-    """Fit the model on one part of the rows, score it on the other, and tell the observers.
-
-    Rows without a target are left out.  ProjectError where the others cannot be learned from.
-    """
+    """Fit on a part of rows with a target, score on the rest, tell observers; or ProjectError."""
     parts = split(learnable(frame, contract, settings, checks), contract, settings)
     trained = fit(*parts, contract, settings)
     for observer in told:

@@ -97,8 +97,13 @@ def numbered(number: str) -> Version:
 def author() -> str:
     """Who makes a version: `Name <address>`, as git would sign; else the user of the system."""
     said = tracking.git("var", "GIT_AUTHOR_IDENT")
+    return f"{said.rpartition('>')[0]}>" if said else user()
+
+
+def user() -> str:
+    """The user of the system."""
     try:
-        return f"{said.rpartition('>')[0]}>" if said else getpass.getuser()
+        return getpass.getuser()
     except (OSError, KeyError):  # in a container the user may have no name
         return tracking.UNKNOWN
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mlops_ladder import main, project, tracking, training
+from mlops_ladder import main, project, refuse_other_folder, tracking, training
 from mlops_ladder.contract import Contract, read_contract
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import Settings, load
 
+refuse_other_folder()  # a copied .venv would test the code of another folder
 ROOT = Path(__file__).resolve().parents[1]
 ROWS = 5000
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from difflib import get_close_matches
 from itertools import count, islice
 from pathlib import Path
@@ -51,18 +52,25 @@ Made by `make contract DATA=file TARGET=column`.  Read it, correct it, then set 
 kind: number integer boolean category text time
 role: feature target id time group personal ignored
 timezone: the clock of a time, such as Europe/Berlin; without it, times have no offset
-enforce: true refuses a row outside of range or categories; else it is answered and marked"""
+enforce: from level 2 on, true refuses a row outside of range or categories; else it is marked"""
 SEPARATORS = (",", ";", "\t", "|")
 BYTE_ORDER = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 SHOWN = 50
 OTHERS = {
-    b"PK\x03\x04": "an Excel workbook or a ZIP archive",
-    b"\x1f\x8b": "compressed by gzip",
-    b"ARROW1": "a Feather file",
-    b"{": "JSON",
-    b"[": "JSON",
+    rb"PK\x03\x04": "an Excel workbook or a ZIP archive",
+    rb"\xd0\xcf\x11\xe0": "an Excel workbook",
+    rb"\x1f\x8b": "compressed by gzip",
+    rb"BZh\d|\xfd7zXZ|\x28\xb5\x2f\xfd|7z\xbc\xaf": "compressed",
+    rb"ARROW1|FEA1": "a Feather file",
+    rb"SQLite format 3": "a database of SQLite",
+    rb"\s*<(?i:[!?]|html|table|body)": "HTML or XML",
+    rb'\s*(?:\{\s*["}]|\[\s*[\[{"\d])': "JSON",
 }
-UNKNOWN = {"?", "-", "--", "–", "—", ".", "none", "n.a.", "k.a.", "unknown", "missing"}
+UNKNOWN = re.compile(  # a word for a missing value, an error of a spreadsheet, a date that is none
+    r"(?i)[?.]|[-–—]+|none|n\.a\.|k\. ?a\.|unknown|missing|keine angabe|\\n|[+-]?inf(?:inity)?"
+    r"|#+|#[^\W\d_/¡¿][\w/¡¿]*[!?]?|#[¡¿][\w/]+[!?]|err:\d+"
+    r"|0{4}-00-00(?:[ T]00:00(?::00)?)?|00[./-]00[./-]0{4}(?: 00:00(?::00)?)?"
+)
 ADDRESS = r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}"  # IP; groups of thousands look alike
 MARKS = [  # of the decimals and of the thousands, the plainest first
     (".", ""),
@@ -75,29 +83,38 @@ MARKS = [  # of the decimals and of the thousands, the plainest first
     (",", "'"),
 ]
 DAYS = (
-    "%d.%m.%Y|%d/%m/%Y|%m/%d/%Y|%d-%m-%Y|%m-%d-%Y|%Y/%m/%d|%d.%m.%y|%d/%m/%y|%m/%d/%y|%d-%b-%Y"
-    "|%d-%b-%y|%d %b %Y|%d %B %Y|%b %d, %Y|%B %d, %Y"
+    "%d.%m.%Y|%d/%m/%Y|%m/%d/%Y|%d-%m-%Y|%m-%d-%Y|%Y/%m/%d|%Y.%m.%d|%d.%m.%y|%d/%m/%y|%m/%d/%y"
+    "|%d-%b-%Y|%d-%b-%y|%d %b %Y|%d %B %Y|%b %d, %Y|%B %d, %Y|%b-%y|%b-%Y|%b %Y|%B %Y|%Y. %m. %d."
+    "|%Y年%m月%d日|%Y-%m"
 ).split("|")
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 TIMES = (ISO, *(day + clock for day in DAYS for clock in CLOCKS))
+DIGITS = {12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}  # times without a mark, by their length
 MOMENT = re.compile(r"(?i)time|date|stamp|epoch|unix|zeit|datum|fecha|created|updated|(?:_at|ts)$")
 WHO = (  # or what has a number, in some languages
-    r"kunden?|kd|clients?|clientes?|klanten?|klient\w*|customer|patient\w*|user|account|konto"
-    r"|member|mitglieds?|employee|personal|mitarbeiter|order|bestell|auftrags?|rechnungs?|invoice"
-    r"|ticket|policy|vertrags?|contract|articles?|artikel|serial|serien|receipt|facture|factura"
-    r"|pedido"
+    r"kunden?|kd|clients?|clientes?|klanten?|klient\w*|cust(?:omer)?|patient\w*|user|account"
+    r"|konto|member|mitglieds?|employee|personal|mitarbeiter|order|bestell|auftrags?|rechnungs?"
+    r"|invoice|ticket|policy|vertrags?|contract|articles?|artikel|serial|serien|receipt|facture"
+    r"|factura|pedido|session|row|record|txn|trans(?:action)?|tracking|student|subject|person"
+    r"|passenger|booking|device|machine|product|loan|claim|case|visitor|utente|usuario|fiscale?"
+    r"|zakaznika|zákazníka|objednávky|objednavky|заказа|клиента|пациента"
 )
-NUMBER = r"nr|no|nro|num|nummer|number|numer\w*|numero|numéro|número|code|codice|c[oó]digo|kod"
+NUMBER = (
+    r"nr|no|nº|n°|nro|num|nummer|number|numer\w*|numero|numéro|número|code|codice|c[oó]digo|kod"
+    r"|[cč][ií]slo|номер|код"
+)
 ID_NAME = re.compile(
     r"(?i:(?:^|[\W_])(?:ids?|uuid|guid)$)|[a-z](?:Id|ID)$|^Unnamed: \d+$"
     r"|(?i:^ids?[\W_])|^[iI][dD][A-Z]"
-    rf"|(?i:(?:^|[\W_])(?:{WHO})[\W_]*(?:{NUMBER})\.?$)"
-    rf"|(?i:^(?:n|{NUMBER})[\W_]+(?:de[\W_]+)?(?:{WHO})$)"
+    rf"|(?i:(?:^|[\W_])(?:{WHO})[\W_]*(?:ids?|{NUMBER})\.?$)"
+    rf"|(?i:^(?:n|id|{NUMBER})[\W_]*(?:de[\W_]+)?(?:{WHO})$)"
+    r"|(?:号|番号|编号|編號|號)$"
     r"|(?i:^(?:identifiant|identificador|identificativo|identyfikator|kennung)$)"
     r"|(?i:^(?:matricule|matricola)$)"
 )
 COUNTED = re.compile(
-    rf"(?i:(?:^|[\W_])(?:key|index|idx|ref|n°|nº|{NUMBER})\.?$|(?:number|nummer|[a-zäöü]nr\.?)$)"
+    rf"(?i:(?:^|[\W_])(?:[pu]?key|pk|index|idx|ref|{NUMBER})\.?$)"
+    r"|(?i:(?:number|nummer|numero|号码|[a-zäöü]nr\.?)$)"
     r"|[a-z](?:Key|No|Num)$"
 )
 DOUBTFUL = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
@@ -118,7 +135,7 @@ def encoding_of(path: Path) -> str:
     Raises ValueError where it is no text.
     """
     raw = path.read_bytes()
-    if kind := next((kind for start, kind in OTHERS.items() if raw.lstrip().startswith(start)), ""):
+    if kind := next((kind for start, kind in OTHERS.items() if re.match(start, raw)), ""):
         raise ValueError(f"{kind}; only CSV and Parquet are read: save it as one of them")
     if mark := next(filter(raw.startswith, BYTE_ORDER), None):
         return BYTE_ORDER[mark]
@@ -169,8 +186,11 @@ def look(pattern: str, encoding: str | None) -> tuple[Data, pd.DataFrame]:
     return data, read_table(pattern, data)
 
 
-def resolve(target: str, names: list[str]) -> str:
-    """The column that is meant: as written, else the one alike but for case, blanks, accents."""
+def resolve(target: str, names: list[str], why: str = "") -> str:
+    """The column that is meant: as written, else the one alike but for case, blanks, accents.
+
+    Raises ProjectError if there is none; `why` says what may be the reason.
+    """
 
     def plain(name: str) -> str:
         return " ".join(normalize("NFKC", name).casefold().split())
@@ -181,20 +201,55 @@ def resolve(target: str, names: list[str]) -> str:
     near = get_close_matches(target, names, n=3)
     shown = list(dict.fromkeys([*near, *names]))[:20]
     more = f", and {len(names) - 20} more" if len(names) > 20 else ""
-    raise ProjectError(f"TARGET {target!r}: no such column; there are: {', '.join(shown)}{more}")
+    known = ", ".join(shown) + more
+    raise ProjectError(f"TARGET {target!r}: no such column; there are: {known}{why}")
 
 
-def check_names(names: list[str], path: str) -> None:
+def above(frame: pd.DataFrame, target: str, separator: str) -> str:
+    """Why a CSV has no column of this name: lines above the names, or another separator."""
+    for place, row in enumerate(frame.head(20).itertuples(index=False)):
+        if target in [str(value).strip() for value in row]:
+            return f"; row {place + 1} below them names it: delete all lines above that row"
+    if len(frame.columns) == 1:
+        return f"; no {separator!r} stands in it: separate columns by a comma, semicolon, tab or |"
+    return ""
+
+
+def check_names(frame: pd.DataFrame, path: str) -> None:
     """Raise ProjectError if the first line of a CSV holds values and no names.
 
-    Numbers can be names, such as years, if they stand in order.
+    Numbers can be names, such as years, if they stand in order.  Names that stand once more
+    further down are refused too.
     """
+    names = list(frame.columns)
     found = pd.to_numeric(pd.Series(names).str.replace(",", "."), errors="coerce").dropna()
-    falling = found.is_monotonic_decreasing and (found % 1 == 0).all()
-    if not (found.is_unique and (found.is_monotonic_increasing or falling)):
+    falling, whole = found.is_monotonic_decreasing, (found % 1 == 0).all()
+    again = frame.eq(names)
+    whole_row = again.all(axis=1)
+    if whole_row.any() and whole_row.equals(again.any(axis=1)):
+        place = np.flatnonzero(whole_row)[0] + 1
+        raise ProjectError(f"{path}: row {place} below the names repeats them; delete it")
+    values = again.any().sum() * 2 >= len(names) or (len(found) == 1 and not whole)
+    if values or not (found.is_unique and (found.is_monotonic_increasing or falling and whole)):
         shown = ", ".join(names[:5])
         way_out = "put a line above it that names each column"
         raise ProjectError(f"{path}: line 1 holds values, no names ({shown}); {way_out}")
+
+
+def check_units(frame: pd.DataFrame, path: str, data: Data) -> None:
+    """Raise ProjectError if the line below the names of a CSV holds units and no values."""
+    rest = [(values.iloc[0], values.iloc[1:].dropna()) for _, values in frame.items()]
+    numeric = [first for first, others in rest if len(others) and all_numbers(others, data)]
+    units = [first for first in numeric if pd.notna(first) and not UNKNOWN.fullmatch(first.strip())]
+    words = numbers(pd.Series(units, dtype="str"), data).isna()
+    if len(frame) > 10 and len(units) > 1 and len(units) == len(numeric) and words.all():
+        shown = ", ".join(units[:5])
+        raise ProjectError(f"{path}: row 1 holds units or words ({shown}), no numbers; delete it")
+
+
+def all_numbers(values: pd.Series, data: Data) -> bool:
+    """Are these texts numbers, as far as a look at some of them tells?"""
+    return bool(numbers(values.head(200), data).notna().all())
 
 
 def missing_of(columns: dict[str, pd.Series], data: Data, target: str) -> list[str]:
@@ -203,7 +258,7 @@ def missing_of(columns: dict[str, pd.Series], data: Data, target: str) -> list[s
     classes: set[str] = set()
     for name, unique in columns.items():
         odd = unique[numbers(unique, data).isna()]
-        known = odd[odd.str.strip().str.lower().isin(UNKNOWN)]
+        known = odd[odd.str.strip().str.fullmatch(UNKNOWN)]
         strange, others = odd.drop(known.index), len(unique) - len(odd)
         rare = others > 10 and len(strange) <= 3 and not strange.str.contains(r"\d").any()
         dated = len(known) > 0 and len(strange) > 0 and time_format(strange) is not None
@@ -276,11 +331,21 @@ def told(contract: Contract, problem: Problem, answers: pd.Series, asked: str | 
     return f"{text}\nAre its whole numbers {held}?  Then add PROBLEM={other}."
 
 
-def fit_of(marks: tuple[str, str], samples: list[list[str]]) -> int:
-    """How many columns are numbers, as these samples of them say, if written with these marks."""
-    number = re.compile(pattern_of(*marks)).fullmatch
-    hits = [(sum(map(bool, map(number, values))), len(values)) for values in samples]
-    return sum(hit >= 0.8 * total > 0 for hit, total in hits)
+def fit_of(marks: tuple[str, str], samples: list[list[str]]) -> tuple[int, int]:
+    """How many columns are numbers, as these samples of them say, if written with these marks.
+
+    First those of which a value holds both marks, such as 1.234,56: that is nothing else.  A
+    number with a point is also read where the decimal mark is a comma, if no point parts thousands.
+    """
+    decimal, thousands = marks
+    loose = r"|[+-]?\d*\.\d+" if decimal == "," and thousands != "." else ""
+    number = re.compile(pattern_of(*marks) + loose).fullmatch
+    both = re.compile(rf"[+-]?\d.*{re.escape(thousands)}\d+{re.escape(decimal)}\d*").fullmatch
+    fitting = [
+        values for values in samples if 0 < 0.8 * len(values) <= sum(map(bool, map(number, values)))
+    ]
+    sure = [values for values in fitting if thousands and any(map(both, values))]
+    return len(sure), len(fitting)
 
 
 def samples_of(columns: list[pd.Series]) -> list[list[str]]:
@@ -296,6 +361,18 @@ def doubtful_number(columns: list[pd.Series], data: Data) -> str | None:
         return None
     found = (value for values in samples for value in values if DOUBTFUL.fullmatch(value))
     return next(found, None)
+
+
+def other_marks(values: pd.Series, data: Data) -> str:
+    """A remark if texts are numbers with another decimal mark than that of the file."""
+    known = values.dropna().drop_duplicates().astype("str")
+    if known.empty or known.str.fullmatch(CODE).any() or known.str.fullmatch(ADDRESS).all():
+        return ""
+    for decimal, thousands in MARKS:
+        other = data.model_copy(update={"decimal": decimal, "thousands": thousands or None})
+        if decimal != data.decimal and numbers(known, other).notna().all():
+            return f"; numbers if {decimal!r} is the decimal mark: add DECIMAL={decimal}"
+    return ""
 
 
 def marks_of(
@@ -332,18 +409,31 @@ def time_format(words: pd.Series) -> str | None:
     if words.empty or not words.str.contains(r"\d.*\d").all():
         return None
     parts = (words.head(1), words.head(100), words)
-    fitting = [form for form in TIMES if all(times(part, form).notna().all() for part in parts)]
+    known = TIMES if words.head(100).map(is_iso).all() else TIMES[1:]
+    fitting = [form for form in known if all(times(part, form).notna().all() for part in parts)]
     read = {form: times(words, form) for form in fitting if len(fitting) > 1}
     same_day = [form for form, found in read.items() if found.dt.day.nunique() == 1]
     in_order = [form for form, found in read.items() if found.is_monotonic_increasing]
     return next(iter([*same_day, *in_order, *fitting]), None)
 
 
+def is_iso(word: str) -> bool:
+    """Does the service read this time as ISO 8601?  pandas also takes 2024/1/5 and 2024-01."""
+    try:
+        datetime.fromisoformat(word.strip())
+    except ValueError:
+        return False
+    return True
+
+
 def moment_format(unique: pd.Series, found: pd.Series) -> str | None:
-    """The format in which these whole numbers are times: 20240131, or seconds since 1970."""
-    named = bool(MOMENT.search(str(unique.name)))
+    """The format in which these numbers are times: 20240131, or seconds since 1970."""
+    named, words = bool(MOMENT.search(str(unique.name))), as_text(unique)
     if found.between(19000101, 21001231).all() and (named or len(unique) >= 10):
-        return ISO if times(as_text(unique), ISO).notna().all() else None
+        return ISO if times(words, ISO).notna().all() else None
+    form = DIGITS.get(len(str(words.iloc[0])), "")
+    if form and words.str.fullmatch("(?:19|20).*").all() and times(words, form).notna().all():
+        return form
     for form, steps in EPOCHS.items():
         if named and found.between(1e8 * steps, 4e9 * steps).all():
             return form
@@ -365,11 +455,12 @@ def kind_of(unique: pd.Series, rows: int, data: Data) -> tuple[Kind, str | None]
             return kind, None
     found, text = numbers(unique, data), not types.is_numeric_dtype(unique)
     coded = text and bool(unique.str.fullmatch(CODE).any() or unique.str.fullmatch(ADDRESS).all())
-    if len(unique) and found.notna().all() and not coded:
-        whole = (found % 1 == 0).all() and found.abs().max() < 2**53
-        if form := moment_format(unique, found) if whole else None:
+    if len(unique) and found.notna().all():
+        if form := moment_format(unique, found):
             return "time", form
-        return "integer" if whole else "number", None
+        whole = (found % 1 == 0).all() and found.abs().max() < 2**53
+        if not coded:
+            return "integer" if whole else "number", None
     return kind_of_words(unique.astype("str"), rows, coded)
 
 
@@ -505,7 +596,9 @@ def infer(
     answers = frame[target]
     found = {n: column_of(frame[n], data, "target" if n == target else None) for n in names}
     found |= {
-        n: as_copy(found[n][0], target) for n in names if n != target and same(frame[n], answers)
+        n: as_copy(found[n][0], target)
+        for n in names
+        if n != target and same(frame[n], answers, data, found[target][0].kind)
     }
     columns = {name: column for name, (column, _) in found.items()}
     remarks = {name: remark for name, (_, remark) in found.items()}
@@ -527,14 +620,30 @@ def infer(
     return contract, problem, remarks
 
 
-def same(values: pd.Series, answers: pd.Series) -> bool:
-    """Does a column repeat the target in every row, of rows enough to tell?"""
-    return len(values) >= 20 and comparable(values).equals(comparable(answers))
+def same(values: pd.Series, answers: pd.Series, data: Data, kind: Kind) -> bool:
+    """Does a column repeat the target, of rows enough to tell?
+
+    In the same words or numbers, whatever their case and zeros; or, if its name has the target's
+    as a part, in others that stand one for one for the classes, as 1 and 0 for yes and no.  Some
+    of its values may be missing.
+    """
+    both = values.notna() & answers.notna()
+    if both.sum() < max(20, len(values) / 2):
+        return False
+    mine, theirs = comparable(values[both], data), comparable(answers[both], data)
+    if mine.equals(theirs):
+        return True
+    distinct, part = theirs.nunique(), rf"(?i)(^|[\W_]){re.escape(str(answers.name))}($|[\W_])"
+    if kind in ("number", "time") or distinct > CLASSES or not re.search(part, str(values.name)):
+        return False
+    return mine.nunique() == distinct == len(set(zip(mine, theirs, strict=True)))
 
 
-def comparable(values: pd.Series) -> pd.Series:
-    """Values as text, whatever their case; a missing one is empty."""
-    return as_text(values).fillna("").astype("str").str.casefold().rename(None)
+def comparable(values: pd.Series, data: Data) -> pd.Series:
+    """Numbers if all are, else text whatever its case."""
+    found = numbers(values, data)
+    words = found if found.notna().all() else as_text(values).astype("str").str.casefold()
+    return words.rename(None)
 
 
 def as_copy(column: Column, target: str) -> tuple[Column, str]:
@@ -596,7 +705,8 @@ def replace(texts: dict[Path, str]) -> None:
             old.replace(path)
         for part in filter(Path.is_file, parts.values()):
             part.unlink()
-        said = f"{error.filename}: cannot be written: {error.strerror}; nothing is changed"
+        name = error.filename or " and ".join(map(str, changed))
+        said = f"{name}: cannot be written: {error.strerror}; nothing is changed"
         raise ProjectError(said) from error
     for path in texts:
         kept = f" (the old one is {olds[path]})" if path in olds else ""
@@ -614,6 +724,20 @@ def set_aside(path: Path) -> Path:
     return Path(shutil.copy2(path, next(name for name in names if not name.exists())))
 
 
+def understood(options: argparse.Namespace) -> tuple[Data, pd.DataFrame, str]:
+    """How the file is read, its rows, and the target.  ProjectError if the names are not right."""
+    data, raw = look(options.data, options.encoding)
+    why, text = "", not is_parquet(files(data.path)[0])
+    if text:
+        check_names(raw, data.path)
+        why = above(raw, options.target, data.separator)
+    target = resolve(options.target, list(raw.columns), why)
+    data, frame = interpreted(data, raw, target, options.decimal)
+    if text:
+        check_units(raw, data.path, data)
+    return data, frame, target
+
+
 def main(arguments: list[str]) -> None:
     """Infer the contract of a file, write it and what changes in `config.toml`, keep the old."""
     parser = argparse.ArgumentParser(prog="contract", description="Make contract.toml from a file.")
@@ -625,12 +749,11 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     if not (options.data and options.target):
         raise ProjectError("DATA and TARGET are needed: make contract DATA=file TARGET=column")
-    data, frame = look(options.data, options.encoding)
-    if not is_parquet(files(data.path)[0]):
-        check_names(list(frame.columns), data.path)
-    target = resolve(options.target, list(frame.columns))
-    data, frame = interpreted(data, frame, target, options.decimal)
+    data, frame, target = understood(options)
     contract, problem, remarks = infer(frame, data, target, options.problem)
+    for name, column in contract.columns.items():
+        if column.kind in ("text", "category"):
+            remarks[name] += other_marks(frame[name], data)
     column = contract.columns[target]
     answers = (as_boolean if column.kind == "boolean" else as_text)(frame[target], column)
     config = configured(data, target, problem, answers.nunique())

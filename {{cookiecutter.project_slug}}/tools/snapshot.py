@@ -11,6 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import tomlkit
@@ -22,7 +23,9 @@ from mlops_ladder.sources import SOURCES, declare
 from mlops_ladder.tracking import git
 
 CACHE = Path(".dvc/cache/files/md5")
+BEGUN = Path(".dvc/tmp/restore.part")  # while files come back: the names of those that were gone
 POINTED = re.compile(r"md5: ([0-9a-f]{32})$", re.M)
+BLOCK = 1 << 20
 RESTORE = "python tools/snapshot.py --restore"
 
 
@@ -120,6 +123,8 @@ def snapshot(settings: Settings) -> list[str]:
 
     Declares them in data/sources.toml too, from where `make data` brings missing ones back.
     """
+    if BEGUN.exists():
+        raise ProjectError("a restore was interrupted, files may be cut; run `make restore` first")
     names = configured(settings)
     own = sorted(set(names) - tracked(*names))
     if own:
@@ -165,11 +170,29 @@ def restore() -> list[str]:
             if content(copy) != copy.parent.name + copy.name:
                 copy.unlink()
         lost = not all(cached(name).exists() for name in names)
-        dvc("pull" if lost else "checkout", *map(pointer, names))
+        remove_cut()
+        write_whole(BEGUN, "\n".join(name for name in names if not Path(name).exists()))
+        try:
+            dvc("pull" if lost else "checkout", *map(pointer, names))
+        finally:
+            BEGUN.unlink()
     if found := [line for name in names for line in damaged(name)]:
         said = "\n  ".join(found)
         raise ProjectError(f"not all came back\n  {said}\n  Delete what is wrong, and run it again")
     return names
+
+
+def remove_cut() -> None:
+    """Remove files that a killed restore has cut: they hold only the begin of their copy."""
+    begun = BEGUN.read_text("utf-8").splitlines() if BEGUN.exists() else []
+    for name in [name for name in begun if Path(pointer(name)).exists()]:
+        path, copy = Path(name), cached(name)
+        if path.exists() and copy.exists():
+            with path.open("rb") as file, copy.open("rb") as whole:
+                blocks = iter(partial(file.read, BLOCK), b"")
+                begins = all(block == whole.read(len(block)) for block in blocks)
+            if begins and path.stat().st_size < copy.stat().st_size:
+                path.unlink()
 
 
 def dvc(command: str, *names: str) -> str:

@@ -53,13 +53,27 @@ def make_secrets() -> None:
     missing = [name for name in wanted() if not re.search(f"^{name}=", text, re.MULTILINE)]
     for name in missing:
         text += f"{name}={secrets.token_urlsafe(32) if SECRET.search(name) else ''}\n"
-    with open(os.open(ENV, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    ENV.chmod(0o600)
+    write_secrets(text)
     empty = [name for name in wanted() if not settings().get(name)]
     print(f"{ENV}: {', '.join(missing) or 'nothing'} added")
     if empty:
         print(f"To be set by you: {', '.join(empty)}")
+
+
+def write_secrets(text: str) -> None:
+    """Have this text in stack/.env, whole or not at all.  Refused where the disk is full."""
+    place = ENV.resolve()
+    part = place.with_name(".env.part")
+    try:
+        part.unlink(missing_ok=True)
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(place)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise Refused(f"{ENV}: {error.strerror}; what was there is as it was") from error
 
 
 def faults(found: dict[str, str]) -> list[str]:

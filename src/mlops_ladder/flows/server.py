@@ -25,15 +25,9 @@ LOG = "server.log"
 PATIENCE = 300  # seconds; the first start makes the database: 8 alone, 110 where ten others compute
 FAREWELL = 10  # seconds in which it writes down what it was told last
 UNNEEDED = (
-    "CANCELLATION_CLEANUP",
-    "DB_VACUUM",
-    "FOREMAN",
-    "LATE_RUNS",
-    "PAUSE_EXPIRATIONS",
-    "REPOSSESSOR",
-    "SCHEDULER",
-    "TRIGGERS",
-)
+    "CANCELLATION_CLEANUP DB_VACUUM FOREMAN LATE_RUNS PAUSE_EXPIRATIONS REPOSSESSOR SCHEDULER"
+    " TRIGGERS"
+).split()
 SETTINGS = {
     "DO_NOT_TRACK": "1",
     "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",  # the rest of its log is in its database

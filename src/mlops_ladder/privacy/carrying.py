@@ -70,7 +70,8 @@ def prepare(parts: dict[Path, Part], entry: Entry) -> None:
     except OSError as error:
         for place in filter(Path.is_file, parts_at):
             place.unlink()
-        raise ProjectError(f"{error.filename}: {error.strerror}; nothing is changed") from error
+        name = error.filename or " and ".join(map(str, parts))
+        raise ProjectError(f"{name}: {error.strerror}; nothing is changed") from error
 
 
 def carry_out(
@@ -93,8 +94,8 @@ def carry_out(
         known["after"] = checksum(Path(name)) if known["left"] else None
     declare(entry)
     if entry["time"] not in [it["time"] for it in entries() if it["ids"] == entry["ids"]]:
-        with RECORD.open("a", encoding="utf-8") as record:
-            record.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        before = RECORD.read_text(encoding="utf-8") if RECORD.exists() else ""
+        write_whole(RECORD, f"{before}{json.dumps(entry, ensure_ascii=False)}\n")
     BEGUN.unlink()
     return entry
 

@@ -11,12 +11,13 @@ from ..history import Entry
 from ..improvement import Rollout
 from ..promotion import Verdict
 from ..serving.assignment import Plan
+from ..serving.runtime import read_bundle
 from ..settings import load
 from ..versions import Version
 from . import decisions
 from .decisions import Decision, decide
 
-INPUTS = ("kind", "format")
+INPUTS = ("kind", "format", "timezone")
 
 
 def accepted(version: Version, verdict: Verdict) -> str:
@@ -45,7 +46,7 @@ def is_end(decision: Decision, version: Version) -> bool:
     return decision.action == "abort" and decision.version == version.number
 
 
-def start(number: str, wanted: Rollout, experiment: str = "") -> Decision:
+def start(number: str, wanted: Rollout, experiment: str = "", question: str = "") -> Decision:
     """Begin the rollout of a version.
 
     Raises ProjectError where another one goes on, where the gate has not accepted the version
@@ -57,7 +58,7 @@ def start(number: str, wanted: Rollout, experiment: str = "") -> Decision:
             told = f"the rollout of v{now.version} goes on; to end it: make rollout ABORT=yes"
             raise ProjectError(told)
         version = versions.numbered(number)
-        return begin(version, judged(version.run_id), wanted, experiment)
+        return begin(version, judged(version.run_id), wanted, experiment, question)
 
 
 def judged(run_id: str) -> Verdict:
@@ -70,15 +71,15 @@ def judged(run_id: str) -> Verdict:
     return Verdict(said["accepted"], tuple(said["reasons"]), said["evidence"])
 
 
-def begin(version: Version, verdict: Verdict, wanted: Rollout, experiment: str = "") -> Decision:
+def begin(
+    version: Version, verdict: Verdict, wanted: Rollout, experiment: str = "", question: str = ""
+) -> Decision:
     """Write down that a rollout begins, and have the service begin it."""
     champion = decisions.present()
     refuse_unfit(version, verdict, champion)
     sha256 = publishing.fetch(version)
     refuse_other_inputs(version.number, str(champion.version))
-    name = experiment or f"v{version.number}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
-    if any(it.rollout == name for it in decisions.logged()):
-        raise ProjectError(f"{name}: it was begun before; an experiment is made once: name another")
+    name = unused(experiment or f"v{version.number}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
     begun = Decision(
         time=datetime.now(UTC),
         action="start",
@@ -90,11 +91,19 @@ def begin(version: Version, verdict: Verdict, wanted: Rollout, experiment: str =
         plan=first_step(name, version, str(champion.version), sha256, wanted),
         wanted=wanted,
         experiment=experiment,
+        question=question,
         verdict={"accepted": True, "reasons": [*verdict.reasons], "evidence": verdict.evidence},
     )
     for refuse in observers("begun"):
         refuse(begun, load())
     return decide(begun)
+
+
+def unused(name: str) -> str:
+    """The name of a rollout.  ProjectError where one was begun by it."""
+    if any(it.rollout == name for it in decisions.logged()):
+        raise ProjectError(f"{name}: it was begun before; an experiment is made once: name another")
+    return name
 
 
 def refuse_unfit(version: Version, verdict: Verdict, champion: Entry) -> None:
@@ -127,7 +136,7 @@ def first_step(name: str, version: Version, champion: str, sha256: str, wanted: 
 
 def refuse_other_inputs(version: str, champion: str) -> None:
     """Raises ProjectError where two bundles do not take the same inputs of the same kinds."""
-    mine, theirs = (inputs(publishing.read(publishing.SERVING / it)) for it in (version, champion))
+    mine, theirs = (inputs(read_bundle(publishing.SERVING / it)) for it in (version, champion))
     if mine != theirs:
         differing = sorted(name for name in mine | theirs if mine.get(name) != theirs.get(name))
         raise ProjectError(

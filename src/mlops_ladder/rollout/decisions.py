@@ -30,8 +30,8 @@ class Decision(BaseModel):
     """One decision on a rollout: what is done, why, and the numbers that it rests on.
 
     `plan` is how the service goes on, None where the rollout ends; `wanted` are the settings that
-    held when it began, to its end.  A start holds the `verdict`
-    of the gate, what comes after it the `evidence`: what both arms did in the step that ends.
+    held when it began, to its end, and so is the `question` of an experiment.  A start holds the
+    `verdict` of the gate, what comes after it the `evidence`: what both arms did in the last step.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,6 +46,7 @@ class Decision(BaseModel):
     plan: Plan | None = None
     wanted: Rollout
     experiment: str = ""
+    question: str = ""
     verdict: Any = None
     evidence: Any = None
 

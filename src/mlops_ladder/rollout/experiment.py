@@ -7,7 +7,7 @@ import pandas as pd
 
 from .. import ProjectError, publishing
 from ..serving.arms import arms
-from ..serving.runtime import BUNDLE
+from ..serving.runtime import BUNDLE, read_bundle
 from ..settings import Settings, load
 from . import decisions, deciding, stepping, trials
 from .analysis import by_unit
@@ -37,7 +37,7 @@ def start(name: str, settings: Settings) -> str:
         raise ProjectError(f"{trials.place(name)}: it began {record.start}; name another one")
     changed = {"shares": [record.share], "shadow": False, "units": record.horizon}
     begun = deciding.start(
-        record.candidate, settings.rollout.model_copy(update=changed), experiment=name
+        record.candidate, settings.rollout.model_copy(update=changed), name, record.question
     )
     trials.note(name, start=trials.day(begun.time))
     return f"{begun}\nNext: make serve, make experiment NAME={name}"
@@ -50,7 +50,7 @@ def observed(name: str, settings: Settings) -> pd.DataFrame:
         raise ProjectError(f"{name}: it has not begun; make experiment NAME={name} START=yes")
     begun = next(it for it in decisions.logged() if it.rollout == name)
     sides = [publishing.SERVING / it for it in (begun.champion, begun.version)]
-    bundle = next((publishing.read(it) for it in sides if (it / BUNDLE).exists()), {})
+    bundle = next((read_bundle(it) for it in sides if (it / BUNDLE).exists()), {})
     rows = arms(settings.serving.log, name)
     return by_unit(rows, bundle.get("classes"), stepping.truths(settings, now))
 
@@ -71,10 +71,13 @@ def shown(name: str, settings: Settings) -> str:
 
 
 def planned(name: str) -> trials.Record:
-    """The record of an experiment.  ProjectError where its horizon is not that of the start."""
+    """The record of an experiment.  ProjectError where it asks otherwise than at the start."""
     record, now = trials.read(name), decisions.last(name)
     if now and now.wanted.units != record.horizon:
         told = f"horizon = {record.horizon}, and it began with {now.wanted.units}: put that back"
+        raise ProjectError(f"{trials.place(name)}: {told}")
+    if now and now.question not in ("", record.question):
+        told = f"{record.question}, and it began with {now.question}: put that back"
         raise ProjectError(f"{trials.place(name)}: {told}")
     return record
 

@@ -7,6 +7,7 @@ from typing import Any
 from .. import ProjectError, observers, publishing
 from ..serving.arms import arms
 from ..serving.assignment import CANDIDATE
+from ..serving.runtime import read_bundle
 from ..settings import Settings
 from . import decisions
 from .analysis import Analysis, Truths, analyse
@@ -25,7 +26,7 @@ class Standing:
 def standing(now: Decision, settings: Settings) -> Standing:
     """What the service has noted since this decision, and what the step waits for."""
     assert now.plan
-    bundle = publishing.read(publishing.SERVING / now.champion)
+    bundle = read_bundle(publishing.SERVING / now.champion)
     rows = arms(settings.serving.log, now.rollout, now.plan.step)
     found = analyse(rows, bundle.get("classes"), now.wanted, steps(now), truths(settings, now))
     waits, wanted = [], now.wanted

@@ -61,6 +61,11 @@ class Record(Section):
         """What the analysis calls the metric."""
         return " ".join(filter(None, [self.metric, self.of_class]))
 
+    @property
+    def question(self) -> str:
+        """What is asked, as it is written down when the experiment begins."""
+        return f"{self.column}, {self.better} is better by {self.smallest_effect:g}"
+
 
 def place(name: str) -> Path:
     """The file of an experiment.  ProjectError where the name is none."""

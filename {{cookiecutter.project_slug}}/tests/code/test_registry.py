@@ -15,6 +15,7 @@ from candidates import accepted, candidate, made, promoted, refused
 from mlops_ladder import ProjectError, history, integrity
 from mlops_ladder import publishing, registry, rivals, tracking, training
 from mlops_ladder import versions
+from mlops_ladder.contract import Contract
 from mlops_ladder.export import TOLERANCE, export
 from mlops_ladder.split import Parts, ids
 from mlops_ladder.training import Trained
@@ -195,6 +196,22 @@ def test_another_question_refuses(run: tracking.Run, trained: Trained) -> None:
     assert not answers[-1].passed and f"it answers {trained.settings.problem}" in answers[-1].reason
 
 
+def test_a_champion_whose_classes_have_other_names_is_not_compared(
+    run: tracking.Run, trained: Trained
+) -> None:
+    """All that it says would count as wrong, and any candidate would beat it."""
+    if trained.settings.problem == "regression":
+        return
+    first, target = served_model(run, trained), trained.contract.target
+    parts = trained.train, trained.holdout
+    train, holdout = (it.assign(**{target: it[target].astype("str") + "!"}) for it in parts)
+    found, answers = rivals.rivals(replace(trained, train=train, holdout=holdout))[1:]
+    assert found[f"champion v{first.number}"] is None
+    assert not answers[-1].passed and "where the data say" in answers[-1].reason
+    fewer = replace(trained, train=trained.train[trained.train[target] == trained.truth.iloc[0]])
+    assert rivals.rivals(fewer)[1][f"champion v{first.number}"] is not None
+
+
 def test_the_log_says_who_promoted_what_when_and_why(run: tracking.Run) -> None:
     """A promotion is a line with its author, commit, data and the evidence of the verdict."""
     first, second = promoted(run, "a"), promoted(run, "b")
@@ -231,6 +248,20 @@ def test_the_same_model_with_more_beside_it_renews_the_champion(run: tracking.Ru
     assert integrity.verify(versions.held()) == publishing.lacking(entry, run_id) == []
     assert registry.rollback().version == first.number
     assert registry.rollback().version == third.number
+
+
+def test_the_same_model_with_another_contract_renews_the_champion(
+    run: tracking.Run, contract: Contract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a person enforces is answered by as soon as the pipeline has run."""
+    promoted(run, "a")
+    name = contract.inputs()[0]
+    changed = contract.columns[name].model_copy(update={"enforce": True})
+    stricter = contract.model_copy(update={"columns": contract.columns | {name: changed}})
+    monkeypatch.setattr("candidates.read_contract", lambda: stricter)
+    run_id, entry = made(run, "a"), versions.held().champion
+    assert entry and publishing.lacking(entry, run_id) == ["contract.toml"]
+    assert registry.renew(run_id).number == served() == "2"
 
 
 def test_another_model_renews_nothing(run: tracking.Run) -> None:

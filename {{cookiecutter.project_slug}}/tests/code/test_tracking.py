@@ -95,11 +95,13 @@ def test_without_git_the_run_says_unknown(folder: Path, settings: Settings) -> N
 
 
 def test_the_version_of_a_model_names_what_changes_answers(trained: Trained) -> None:
-    """That a person has read the contract makes no other model; another range of a column does."""
+    """What a person has read, or expects of a column, makes no other model; another kind does."""
     contract = trained.contract
     read = contract.model_copy(update={"reviewed": not contract.reviewed})
     assert replace(trained, contract=read).version == trained.version
     name = contract.inputs()[0]
-    column = contract.columns[name].model_copy(update={"range": (0, 123456)})
-    other = contract.model_copy(update={"columns": contract.columns | {name: column}})
-    assert replace(trained, contract=other).version != trained.version
+    gaps = not contract.columns[name].nullable
+    for same, change in ((True, {"range": (0, 99), "enforce": True}), (False, {"nullable": gaps})):
+        column = contract.columns[name].model_copy(update=change)
+        other = contract.model_copy(update={"columns": contract.columns | {name: column}})
+        assert (replace(trained, contract=other).version == trained.version) == same

@@ -12,7 +12,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import tomlkit
-from mlops_ladder import ProjectError
+from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.contract import Column, Contract
 from mlops_ladder.privacy import carrying, forgetting, forgotten
 from mlops_ladder.privacy.command import retained
@@ -196,6 +196,26 @@ def test_what_was_interrupted_is_ended_by_the_next_run(
     assert Path("data/1.csv").read_text(encoding="utf-8") == "".join(KEPT) and logged() == []
     assert entry["files"]["data/1.csv"]["rows"] == 2 and entry["log"]["rows"] == 1
     assert forgotten.entries() == [entry] and not carrying.BEGUN.exists()
+
+
+def test_a_full_disk_tears_no_line_of_the_record(
+    made: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who was forgotten before stays known, and the same command once more ends it."""
+    first = forgotten_id(made, "A 1")
+
+    def full(path: Path, content: str | bytes) -> None:
+        if path == forgotten.RECORD:
+            raise OSError(28, "No space left on device", str(path))
+        write_whole(path, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"{carrying.__name__}.write_whole", full)
+        with pytest.raises(OSError, match="No space left"):
+            forgotten_id(made)
+    assert forgotten.entries() == [first]
+    second = forgotten_id(made)
+    assert forgotten.entries() == [first, second] and not carrying.BEGUN.exists()
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,28 @@ def test_lost_bytes_come_back_from_the_store(snapshots: Any, project: Path) -> N
     assert (project / OWN).read_bytes() == before
 
 
+def test_what_a_killed_restore_has_cut_comes_back(
+    snapshots: Any, project: Path, own: Settings
+) -> None:
+    """The next one ends it, and until then a cut file gets no version; other rows stay."""
+    path, begun = project / OWN, project / snapshots.BEGUN
+    whole = path.read_bytes()
+    path.unlink()
+    path.write_bytes(whole[:20])
+    begun.parent.mkdir(parents=True, exist_ok=True)
+    begun.write_text(OWN, encoding="utf-8")
+    with pytest.raises(ProjectError, match="a restore was interrupted"):
+        snapshots.snapshot(own)
+    assert snapshots.restore() == [OWN] and not begun.exists()
+    assert path.read_bytes() == whole
+    path.unlink()
+    path.write_bytes(whole + b"more")
+    begun.write_text(OWN, encoding="utf-8")
+    with pytest.raises(ProjectError, match="unsaved files"):
+        snapshots.restore()
+    assert path.read_bytes() == whole + b"more" and not begun.exists()
+
+
 def test_a_pointer_that_is_not_committed_is_told(
     snapshots: Any, project: Path, own: Settings
 ) -> None:

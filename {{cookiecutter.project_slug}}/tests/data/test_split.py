@@ -122,6 +122,9 @@ def test_rows_of_few_kinds_are_still_split_at_random(settings: Settings) -> None
     assert abs(held[YES].mean() - 0.5) < 0.06
     again = training.split(pd.concat([rows, rows], ignore_index=True), PLAIN, settings)[1]
     assert list(again.index[again.index < len(rows)]) == list(held.index)
+    mixed = training.split(rows.sample(frac=1, random_state=1, ignore_index=True), PLAIN, settings)
+    counts = [it[[WHERE, YES]].value_counts().to_dict() for it in (held, mixed[1])]
+    assert counts[0] == counts[1]  # another order of the same rows holds out the same ones
 
 
 def test_a_row_in_two_parts_is_found(whole: Parts, contract: Contract) -> None:

@@ -91,7 +91,9 @@ def _begun(folder: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     (folder / "experiments/one.toml").write_text(text, encoding="utf-8")
     units = made(-3.0)
     units.loc[(units.index % 1000) >= 3, "loss"] = np.nan
-    now = SimpleNamespace(experiment="one", wanted=SimpleNamespace(units=1000))
+    now = SimpleNamespace(
+        experiment="one", question=trials.read("one").question, wanted=SimpleNamespace(units=1000)
+    )
     monkeypatch.setattr(decisions, "last", lambda _: now)
     monkeypatch.setattr(decisions, "running", lambda: now)
     monkeypatch.setattr(experiment, "observed", lambda *_: units)
@@ -109,6 +111,28 @@ def test_units_whose_metric_is_unknown_do_not_count(
         experiment.end("one", "candidate", settings)
     begun.rename(columns={"loss": "failures"}, inplace=True)
     assert "0} of 1000 units know loss (known is failures)" in experiment.shown("one", settings)
+
+
+@pytest.mark.parametrize(
+    ("line", "other"),
+    [
+        ('metric = "loss"', 'metric = "failures"'),
+        ('better = "lower"', 'better = "higher"'),
+        ("smallest_effect = 0.02", "smallest_effect = 0.5"),
+    ],
+)
+def test_another_question_than_at_the_start_is_not_answered(
+    begun: pd.DataFrame, settings: Settings, line: str, other: str
+) -> None:
+    """Who changes what is asked after a look finds something; neither is it told nor decided."""
+    begun["failures"], path = 0.0, Path("experiments/one.toml")
+    text = path.read_text(encoding="utf-8")
+    assert line in text
+    path.write_text(text.replace(line, other), encoding="utf-8")
+    with pytest.raises(ProjectError, match="it began with loss, lower is better by 0.02: put that"):
+        experiment.shown("one", settings)
+    with pytest.raises(ProjectError, match="it began with loss"):
+        experiment.end("one", "candidate", settings)
 
 
 def test_an_outcome_is_written_down_and_not_worked_out_again(

@@ -176,6 +176,7 @@ CLOCK = {
     "2024-10-27T00:30:00Z": "2024-10-27T02:30:00",  # the clock shows this hour twice
     "2024-10-27T01:30:00Z": "2024-10-27T02:30:00",
     "2024-10-27T02:30:00": "2024-10-27T02:30:00",
+    "9999-12-31T23:59:59": "9999-12-31T23:59:59",  # some write this for "never"
 }
 
 
@@ -187,6 +188,14 @@ def test_a_time_is_what_the_clock_of_its_column_shows(text: str) -> None:
     known = as_time(pd.Series([text, None]), column)
     assert rows[0]["at"].isoformat() == CLOCK[text] == known[0].isoformat()
     assert known.dtype == "datetime64[us]" and known[1:].isna().all()
+
+
+def test_a_time_that_no_clock_shows_is_refused_and_the_others_are_read() -> None:
+    """In Berlin it is the year 10,000 by then."""
+    column, texts = Column(kind="time", role="time", timezone="Europe/Berlin"), [*CLOCK]
+    assert refused(one("at", column), b'{"at": "9999-12-31T23:59:59Z"}') is not None
+    known = as_time(pd.Series(["9999-12-31T23:59:59Z", *texts]), column)
+    assert known.isna().tolist() == [True, *[False] * len(texts)]
 
 
 def test_a_time_with_an_offset_needs_a_clock() -> None:

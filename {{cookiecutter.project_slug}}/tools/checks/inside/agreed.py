@@ -39,7 +39,7 @@ def age(source: str) -> Any:
     fresh = promise.freshness
     frames = {path: kept_in(path) for path in part("upstream").here(promise)}
     when = {
-        path: part("reading").times(frame[fresh.column].astype(str), fresh.format)
+        path: part("prediction").times(frame[fresh.column].astype(str), fresh.format)
         for path, frame in frames.items()
     }
     newest = max(it.max() for it in when.values())

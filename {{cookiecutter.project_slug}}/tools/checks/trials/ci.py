@@ -10,17 +10,14 @@ from ..sandbox import Copy, last
 
 LONG = 560  # seconds for all tests
 FEW = ("tests/code/test_prediction.py", "tests/model")  # where a fault in the model shows first
+ASKED = '    found = pd.DataFrame({"prediction": np.ravel(model.predict(rows))}, index=rows.index)'
 NEGATED = (
     "prediction.py",
-    '    if not hasattr(model, "predict_proba"):',
+    ASKED,
     '    rows = rows.assign(**{name: -rows[name] for name in rows.select_dtypes("number")})\n'
-    '    if not hasattr(model, "predict_proba"):',
+    + ASKED,
 )
-SWAPPED = (
-    "prediction.py",
-    '    if not hasattr(model, "predict_proba"):',
-    '    rows = rows.iloc[::-1].set_axis(rows.index)\n    if not hasattr(model, "predict_proba"):',
-)
+SWAPPED = ("prediction.py", ASKED, f"    rows = rows.iloc[::-1].set_axis(rows.index)\n{ASKED}")
 UNFITTED = ("training.py", ".fit(kept[inputs], answers)\n        seconds", "\n        seconds")
 
 

@@ -5,6 +5,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from typing import Any
 
 from .. import Unknown, fault, trial
@@ -20,17 +21,18 @@ ROLES = {"model", "baseline", "tuning", "trial"}
 Facts = dict[str, Any]
 
 
-def flow_run(copy: Copy) -> tuple[str, str, dict[str, str]]:
-    """The id and state of the newest run of the flow, and the state of each of its tasks."""
+def flow_run(copy: Copy) -> tuple[str, str, float, dict[str, str]]:
+    """Of the newest run of the flow: id, state, when it began, and the state of each task."""
     database = copy.root / ".prefect" / "prefect.db"
     if not database.exists():
         raise Unknown("no Prefect database in .prefect")
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store:
-        newest = "select id, state_type from flow_run order by created desc limit 1"
-        number, state = store.execute(newest).fetchone() or ("", "none")
+        newest = "select id, state_type, start_time from flow_run order by created desc limit 1"
+        number, state, began = store.execute(newest).fetchone() or ("", "none", "1970-01-01")
         tasks = "select name, state_type from task_run where flow_run_id = ?"
         found = dict(store.execute(tasks, (number,)).fetchall())
-    return str(number), str(state), found
+    when = datetime.fromisoformat(began or "1970-01-01").replace(tzinfo=UTC).timestamp()
+    return str(number), str(state), when, found
 
 
 @trial("pipeline.flow", "every task is completed, and all that it leaves carries the run")
@@ -43,7 +45,7 @@ def completed(copy: Copy) -> Iterator[str]:
             raise
         yield str(reason)
         return
-    number, state, tasks = flow_run(copy)
+    number, state, began, tasks = flow_run(copy)
     for name, said in {"the flow": state, **tasks}.items():
         if said != "COMPLETED":
             yield f"{name}: {said} after make pipeline"
@@ -51,6 +53,8 @@ def completed(copy: Copy) -> Iterator[str]:
         yield "no task is recorded of the flow"
     for run in found.records["all"]:
         role, said = run["tags"].get("role"), run["tags"].get("prefect.flow_run_id", "none")
+        if run["started"] < began:  # by a training before it
+            continue
         if role in ROLES and said.replace("-", "") != number.replace("-", ""):
             yield f"{short(run)} ({role}): carries the run {said} of the flow, {number} is right"
     yield from carried(found, number)
