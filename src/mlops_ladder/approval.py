@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from . import ProjectError, history, registry, reviews, tracking, versions, write_whole
+from . import ProjectError, history, provenance, registry, reviews, versions, write_whole
 from .consent import needed, rule
 from .decisions import alone, recover
 from .forge import Person, same
@@ -60,8 +60,8 @@ def authors(version: Version) -> list[Person]:
     """
     tags = versions.client().get_model_version(versions.model_name(), version.number).tags
     commit = versions.origin(version)["commit"]
-    by = tracking.git("show", "--no-patch", "--format=%aN <%aE>%n%cN <%cE>", commit) or ""
-    by += "\n" + (tracking.git("log", "--no-merges", MADE, f"{commit}^..{commit}") or "")
+    by = provenance.git("show", "--no-patch", "--format=%aN <%aE>%n%cN <%cE>", commit) or ""
+    by += "\n" + (provenance.git("log", "--no-merges", MADE, f"{commit}^..{commit}") or "")
     found = [Person.of(it) for it in (tags.get("author", ""), *by.splitlines()) if it]
     return [it for place, it in enumerate(found) if not any(same(it, of) for of in found[:place])]
 

@@ -16,7 +16,7 @@ from .incidents import Incident, incidents
 from .lineage import DEPLOYMENTS
 from .rollout import decisions
 from .rollout.decisions import Decision
-from .tracking import UNKNOWN
+from .provenance import UNKNOWN
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from . import ProjectError, history, observers, publishing, tracking, versions
+from . import ProjectError, history, observers, provenance, publishing, versions
 from .history import Action, Entry
 from .versions import Held, Version
 
@@ -85,7 +85,7 @@ def brought(version: Version, entries: list[Entry]) -> str:
 
 def who() -> str:
     """Who decides: git's user, else the user of the system."""
-    return tracking.git("config", "user.name") or versions.user()
+    return provenance.git("config", "user.name") or versions.user()
 
 
 def carry_out(entry: Entry) -> None:

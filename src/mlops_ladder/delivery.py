@@ -15,7 +15,7 @@ from . import ProjectError
 from .changes import Change, happened
 from .incidents import CHANGES, Incident, incidents
 from .settings import Settings
-from .tracking import UNKNOWN, git
+from .provenance import UNKNOWN, git
 
 DAYS = 90
 FEWEST = 3  # of fewer, a median or a share says more about chance than about the team

@@ -13,14 +13,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from . import ProjectError, approval, consent, history, tracking, versions
+from . import ProjectError, approval, consent, history, provenance, tracking, versions
 from .explaining import decided
 from .history import Entry
 from .monitoring.archive import Archive
 from .reading import files
 from .settings import Settings, load
 from .sources import checksum
-from .tracking import LOCK, Run, git
+from .provenance import LOCK, git
+from .tracking import Run
 
 DEPLOYMENTS = Path("deployments.jsonl")
 
@@ -106,7 +107,7 @@ def differing(entry: Entry, run: Run) -> str:
 
 def committed(run: Run) -> Link:
     """The commit, which must be in this repository."""
-    commit = run.tags.get("git.commit", tracking.UNKNOWN)
+    commit = run.tags.get("git.commit", provenance.UNKNOWN)
     about = git("show", "--no-patch", "--format=%h %cs %an: %s", commit)
     if about is None:
         return Link("commit", commit, "this repository does not hold it")
@@ -116,7 +117,7 @@ def committed(run: Run) -> Link:
 
 def data(run: Run, settings: Settings) -> Link:
     """The data: those that are here, or a commit that says where they come from."""
-    wanted = run.tags.get("data.sha256", tracking.UNKNOWN)
+    wanted = run.tags.get("data.sha256", provenance.UNKNOWN)
     try:
         now = checksum(*files(settings.data.path))
     except ProjectError:
@@ -124,7 +125,7 @@ def data(run: Run, settings: Settings) -> Link:
     said = f"{wanted[:12]}, {run.metrics.get('rows.train', 0):,.0f} rows to learn from"
     if now == wanted:
         return Link("data", f"{said}, {settings.data.path}")
-    commit = run.tags.get("git.commit", tracking.UNKNOWN)
+    commit = run.tags.get("git.commit", provenance.UNKNOWN)
     if git("cat-file", "-e", f"{commit}:data/sources.toml") is None:
         return Link("data", said, "other data are here, and no commit says where these come from")
     return Link("data", f"{said}; not here now: git checkout {commit[:12]}, make data restore")

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from . import ProjectError, history, tracking
+from . import ProjectError, history, provenance
 from .forge import GITLAB, Person, github, gitlab, same
 from .operations import Approval
 
@@ -62,19 +62,21 @@ def signed(path: Path, message: str) -> str:
         if done.returncode:
             told = (done.stderr or done.stdout).strip()
             raise ProjectError(f"{path}: not signed: {told}\nSee docs/approval.md: to sign")
-    return str(tracking.git("rev-parse", "HEAD"))
+    return str(provenance.git("rev-parse", "HEAD"))
 
 
 def unsigned(commit: str, by: str, proof: str) -> str:
     """Why a commit is no approval of a report by somebody; empty where it is."""
-    if not commit or tracking.git("cat-file", "-e", commit) is None:
+    if not commit or provenance.git("cat-file", "-e", commit) is None:
         return f"commit {commit[:12] or 'none'} is not in this repository; git fetch"
-    if tracking.git("verify-commit", commit) is None:
+    if provenance.git("verify-commit", commit) is None:
         return f"commit {commit[:12]}: its signature does not verify (git verify-commit says why)"
-    signer = Person.of(str(tracking.git("show", "--no-patch", "--format=%GS", commit)))
+    signer = Person.of(str(provenance.git("show", "--no-patch", "--format=%GS", commit)))
     if not same(signer, Person.of(by)):
         return f"commit {commit[:12]}: signed by {signer}, not by {by}"
-    held = tracking.git("grep", "--fixed-strings", f'"proof": "{proof}"', commit, "--", "approvals")
+    held = provenance.git(
+        "grep", "--fixed-strings", f'"proof": "{proof}"', commit, "--", "approvals"
+    )
     return "" if held else f"commit {commit[:12]}: of another report"
 
 
@@ -119,7 +121,7 @@ def reviewed(number: str, version: str, proof: str) -> tuple[list[Person], str]:
 
 def holds(commit: str, version: str, proof: str) -> bool:
     """Does the commit hold this report of the gate, whole?"""
-    text = tracking.git("show", f"{commit}:approvals/v{version}.json")
+    text = provenance.git("show", f"{commit}:approvals/v{version}.json")
     try:
         return bool(text) and history.digest(json.loads(str(text))["report"]) == proof
     except (ValueError, KeyError, TypeError):

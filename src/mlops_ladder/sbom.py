@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from . import ProjectError, history, publishing, sources, tracking, versions, write_whole
+from . import ProjectError, history, provenance, publishing, sources, versions, write_whole
 from .history import Entry
 from .reading import files
 from .settings import Settings, load
@@ -22,7 +22,7 @@ from .signing import held
 from .sources import SOURCES, checksum
 
 OUT = Path("reports/sbom.json")
-LOCK = tracking.LOCK
+LOCK = provenance.LOCK
 
 Facts = dict[str, Any]
 

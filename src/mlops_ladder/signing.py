@@ -36,7 +36,7 @@ def held(version: Version) -> str:
 
 def key_of(wanted: Signing) -> str:
     """The key to sign with: that of the settings, else git's.  ProjectError where there is none."""
-    key = wanted.key or tracking.git("config", "--type=path", "user.signingkey")
+    key = wanted.key or provenance.git("config", "--type=path", "user.signingkey")
     if not key:
         raise ProjectError("no key to sign with; KEY=~/.ssh/id_ed25519 names one: docs/supply.md")
     return key

@@ -3,31 +3,23 @@
 import logging
 import os
 import shutil
-import subprocess
-import tomllib
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import distributions, requires, version
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from packaging.requirements import Requirement
-
 from . import ProjectError, code_pickled
 from .evaluation import figures, measured
-from .project import PYPROJECT, current
-from .reading import files
+from .project import current
+from .provenance import UNKNOWN, installed, needed, origin
 from .settings import Settings
-from .sources import checksum
 from .store import STORE, prepare_store
 from .training import Trained
 
-LIBRARY, LOCK = "mlops-ladder", Path("uv.lock")
 DEFAULT = f"sqlite:///{STORE}"
-UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -64,33 +56,6 @@ def connect() -> Any:
     if os.environ["MLFLOW_TRACKING_URI"] == DEFAULT:
         prepare_store(mlflow, Path.cwd())
     return mlflow
-
-
-def git(*arguments: str) -> str | None:
-    """What git answers, or None where there is no repository, no commit or no git."""
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return done.stdout.strip()
-
-
-def origin(settings: Settings) -> dict[str, str]:
-    """The five tags that say what a run was made from: commit, tree, data, lock, seed."""
-    commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain")
-    if commit is None and (built := os.environ.get("SOURCE_COMMIT")):
-        commit, changes = built, ""  # an image holds a commit, and no repository
-    try:
-        data = checksum(*files(settings.data.path))
-    except ProjectError:  # read_data() reads from elsewhere
-        data = UNKNOWN
-    return {
-        "git.commit": commit or UNKNOWN,
-        "git.dirty": UNKNOWN if changes is None else str(bool(changes)).lower(),
-        "data.sha256": data,
-        "env.lock_sha256": checksum(LOCK) if LOCK.exists() else UNKNOWN,
-        "seed": str(settings.seed),
-    }
 
 
 def parameters(trained: Trained) -> dict[str, Any]:
@@ -161,22 +126,6 @@ def record_model(mlflow: Any, trained: Trained) -> None:
             pip_requirements=needed(),
             serialization_format="cloudpickle",
         )
-
-
-def needed() -> list[str]:
-    """The packages that this project and the library name, each with the version that is installed.
-
-    Without the library: what a model needs of it is saved with the model.
-    """
-    named = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]
-    found = [Requirement(line) for line in [*(requires(LIBRARY) or []), *named]]
-    names = {it.name for it in found if not it.marker or it.marker.evaluate({"extra": ""})}
-    return [f"{name}=={version(name)}" for name in sorted(names - {LIBRARY})]
-
-
-def installed() -> list[str]:
-    """Every installed package with its version, sorted."""
-    return sorted({f"{found.name.lower()}=={found.version}" for found in distributions()})
 
 
 def newest() -> Run | None:

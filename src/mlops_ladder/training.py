@@ -60,7 +60,10 @@ class Trained:
     def version(self) -> str:
         """A name for what was learned, and by which code: equal models have the same one."""
         # A person may change what is expected of rows; what is answered stays the same.
-        free = {"reviewed": True, "columns": {"__all__": {"categories", "enforce", "missing", "range"}}}
+        free = {
+            "reviewed": True,
+            "columns": {"__all__": {"categories", "enforce", "missing", "range"}},
+        }
         return digest((self.model, self.contract.model_dump(exclude=free)))[:12]
 
 

@@ -14,7 +14,7 @@ from .promises import ACCEPTED, FOLDER, Promise, accept, accepted, promises, una
 from .reading import files, read_file
 from .settings import Data, Settings, load
 from .sources import SOURCES, read_sources
-from .tracking import git
+from .provenance import git
 
 PROJECT = __name__.partition(".")[0]
 ROWS = 50_000  # of which the times are read at once

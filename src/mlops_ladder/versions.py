@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from . import ProjectError, history, project, tracking
+from . import ProjectError, history, project, provenance, tracking
 from .history import Entry
 from .tracking import Run
 
@@ -96,7 +96,7 @@ def numbered(number: str) -> Version:
 
 def author() -> str:
     """Who makes a version: `Name <address>`, as git would sign; else the user of the system."""
-    said = tracking.git("var", "GIT_AUTHOR_IDENT")
+    said = provenance.git("var", "GIT_AUTHOR_IDENT")
     return f"{said.rpartition('>')[0]}>" if said else user()
 
 
@@ -105,7 +105,7 @@ def user() -> str:
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # in a container the user may have no name
-        return tracking.UNKNOWN
+        return provenance.UNKNOWN
 
 
 def logged(run_id: str) -> str:
@@ -145,7 +145,7 @@ def origin(version: Version | None) -> dict[str, str]:
     """The commit and the data that a version was made from, by the names of an entry."""
     tags = client().get_run(version.run_id).data.tags if version else {}
     known = {"commit": "git.commit", "data_sha256": "data.sha256"}
-    return {name: tags.get(tag, tracking.UNKNOWN) for name, tag in known.items()}
+    return {name: tags.get(tag, provenance.UNKNOWN) for name, tag in known.items()}
 
 
 def key(number: int) -> str:

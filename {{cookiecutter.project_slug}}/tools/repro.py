@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mlops_ladder import ProjectError, history, run, tracking, versions
+from mlops_ladder import ProjectError, history, provenance, run, tracking, versions
 from mlops_ladder.contract import read_contract
 from mlops_ladder.problem import build_model, read_data
 from mlops_ladder.project import current
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> None:
         write(place)
         return
     settings = load()
-    champion, params = champion_of({name: tracking.origin(settings)[name] for name in SAME})
+    champion, params = champion_of({name: provenance.origin(settings)[name] for name in SAME})
     print("Training twice, each in a process of its own ...", flush=True)
     first, second = trainings(params or settings.model)
     differences = {"the second training": apart(first, second)}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from .. import project, tracking, versions
+from .. import project, provenance, versions
 from .facts import Fact, digest
 
 LOG = Path("audit.jsonl")
@@ -105,7 +105,7 @@ def registered() -> list[str]:
 
 def anchored() -> list[str]:
     """The lines that git holds."""
-    return (tracking.git("cat-file", "blob", REF) or "").splitlines()
+    return (provenance.git("cat-file", "blob", REF) or "").splitlines()
 
 
 def keep(lines: list[str]) -> None:
@@ -118,8 +118,8 @@ def keep(lines: list[str]) -> None:
             if held[number - 1 : number] != [text]:
                 key = f"{KEY}{number:06}"
                 versions.client().set_registered_model_tag(versions.model_name(), key, text)
-    if lines != anchored() and (blob := tracking.git("hash-object", "-w", str(LOG))):
-        tracking.git("update-ref", REF, blob)
+    if lines != anchored() and (blob := provenance.git("hash-object", "-w", str(LOG))):
+        provenance.git("update-ref", REF, blob)
 
 
 def breaks(lines: list[str]) -> Iterator[str]:

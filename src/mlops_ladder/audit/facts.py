@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import history, tracking, versions
+from .. import history, provenance, versions
 
 JOURNALS = (Path("rollouts.jsonl"), Path("deployments.jsonl"))
 WORDS = {"rollouts": ("action", "version"), "deployments": ("result", "image")}
@@ -78,15 +78,15 @@ def configured(known: Mapping[str, str], last: str) -> Iterator[Fact]:
     `known` says what each file held there.
     """
     asked = ("log", "--reverse", "--format=%H", f"{last}..HEAD", "--", CONFIGURATION)
-    listed = tracking.git(*asked) if last else None
+    listed = provenance.git(*asked) if last else None
     if listed is None:  # nothing was noted yet, or that commit is not here
-        listed = tracking.git("rev-parse", "--verify", "HEAD") or ""
+        listed = provenance.git("rev-parse", "--verify", "HEAD") or ""
     held = dict(known)
     for commit in listed.split():
         now = contents(commit)
         for path in sorted(now.keys() | held.keys()):
             if now.get(path, GONE) != held.get(path, GONE):
-                said = tracking.git("show", "--no-patch", "--format=%h %s, by %an", commit)
+                said = provenance.git("show", "--no-patch", "--format=%h %s, by %an", commit)
                 digested = now.get(path, GONE)
                 yield Fact("configuration", path, digested, f"{path}: {said}", commit)
         held = now
@@ -94,7 +94,7 @@ def configured(known: Mapping[str, str], last: str) -> Iterator[Fact]:
 
 def contents(commit: str) -> dict[str, str]:
     """What git calls the content of each file of configuration in a commit."""
-    listed = tracking.git("-c", "core.quotepath=off", "ls-tree", commit) or ""
+    listed = provenance.git("-c", "core.quotepath=off", "ls-tree", commit) or ""
     rows = (row.partition("\t") for row in listed.splitlines())
     return {name: about.split()[2] for about, _, name in rows if name.endswith(".toml")}
 

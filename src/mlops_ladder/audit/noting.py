@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .. import ProjectError, tracking
+from .. import ProjectError, provenance
 from ..decisions import alone
 from ..journal import append
 from . import chain
@@ -32,7 +32,7 @@ def unnoted(noted: list[Line]) -> tuple[list[Fact], list[Fact]]:
 def contradicted(noted: list[Line]) -> Iterator[str]:
     """Where the log says what neither the registry nor git does, in words."""
     held = {it.about: it.digest for it in decided()}
-    repository = tracking.git("rev-parse", "--verify", "HEAD")
+    repository = provenance.git("rev-parse", "--verify", "HEAD")
     for line in chain.standing(noted):
         where = f"{LOG}:{line.number}"
         if line.kind == "decision" and line.about not in held:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ..reading import is_parquet
-from ..tracking import git
+from ..provenance import git
 
 SKIPPED = {".git", ".venv", "__pycache__", ".mypy_cache", ".pytest_cache", "node_modules"}
 CLOSED = {".gz", ".zip", ".zst", ".bz2", ".xz", ".7z", ".tgz"}

@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import ProjectError, project
 from ..sources import checksum
-from ..tracking import needed
+from ..provenance import needed
 
 PACKAGE = Path(__file__).resolve().parents[1]
 CODE, SETTINGS = "code of the project", "settings (*.toml of its folder)"

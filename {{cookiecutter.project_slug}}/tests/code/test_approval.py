@@ -12,7 +12,7 @@ import pytest
 from candidates import accepted, candidate
 
 from mlops_ladder import ProjectError, approval, consent, history, integrity
-from mlops_ladder import lineage, registry, reviews, tracking, versions
+from mlops_ladder import lineage, provenance, registry, reviews, tracking, versions
 from mlops_ladder.approval import approve, judged, path_of
 from mlops_ladder.forge import Person, same
 from mlops_ladder.project import current
@@ -181,7 +181,7 @@ def test_of_a_merge_who_wrote_what_it_brought_is_an_author(
     git("checkout", "trunk")
     become("Cleo", "cleo@example.com")
     git("merge", "--no-ff", "-m", "Third", "other")
-    commit = tracking.git("rev-parse", "HEAD")
+    commit = provenance.git("rev-parse", "HEAD")
     monkeypatch.setattr(versions, "origin", lambda _: {"commit": commit})
     found = [it.name for it in approval.authors(version)]
     assert found == ["Ada", "Cleo", "Bob", "Dan"]
@@ -269,7 +269,7 @@ def committed(path: Path) -> str:
     """The commit of this file."""
     subprocess.run(["git", "add", str(path)], check=True)
     subprocess.run(["git", "commit", "--quiet", "-m", "The report"], check=True)
-    return str(tracking.git("rev-parse", "HEAD"))
+    return str(provenance.git("rev-parse", "HEAD"))
 
 
 @pytest.mark.parametrize("kind", ["github", "gitlab"])

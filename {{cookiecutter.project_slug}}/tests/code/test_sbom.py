@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from candidates import promoted
 
-from mlops_ladder import ProjectError, sbom, tracking, versions
+from mlops_ladder import ProjectError, provenance, sbom, tracking, versions
 from mlops_ladder.settings import Settings
 from mlops_ladder.sources import SOURCES
 
@@ -53,7 +53,7 @@ def _made(folder: Path, run: tracking.Run, monkeypatch: pytest.MonkeyPatch) -> P
     known = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
     for asked in (["init"], ["add", "."], [*known, "commit", "--message", "Start"]):
         subprocess.run(["git", *asked], check=True, capture_output=True)
-    commit = tracking.git("rev-parse", "HEAD")
+    commit = provenance.git("rev-parse", "HEAD")
     monkeypatch.setattr(
         versions, "origin", lambda _: {"commit": str(commit), "data_sha256": "3" * 64}
     )

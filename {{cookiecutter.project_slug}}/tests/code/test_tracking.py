@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_ladder import tracking
+from mlops_ladder import provenance, tracking
 from mlops_ladder.prediction import METRICS
 from mlops_ladder.settings import Settings
 from mlops_ladder.sources import checksum
@@ -80,9 +80,9 @@ def test_a_changed_tree_makes_a_dirty_run(
     who = ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]
     for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "-m", "all"]):
         subprocess.run([*who, *arguments], check=True)
-    clean = tracking.origin(here)
+    clean = provenance.origin(here)
     (folder / "config.toml").write_text("# changed", encoding="utf-8")
-    assert (clean["git.dirty"], tracking.origin(here)["git.dirty"]) == ("false", "true")
+    assert (clean["git.dirty"], provenance.origin(here)["git.dirty"]) == ("false", "true")
     assert len(clean["git.commit"]) == 40
 
 
@@ -90,7 +90,7 @@ def test_without_git_the_run_says_unknown(folder: Path, settings: Settings) -> N
     """Where there is no repository, commit and tree are unknown rather than clean."""
     if any((parent / ".git").exists() for parent in folder.parents):
         pytest.skip("the folder for temporary files lies in a repository")
-    tags = tracking.origin(settings)
+    tags = provenance.origin(settings)
     assert (tags["git.commit"], tags["git.dirty"]) == ("unknown", "unknown")
 
 

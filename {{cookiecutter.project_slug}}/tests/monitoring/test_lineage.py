@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mlops_ladder import history, lineage, tracking
+from mlops_ladder import history, lineage, provenance, tracking
 from mlops_ladder.history import Entry
 from mlops_ladder.settings import Settings
 from mlops_ladder.tracking import Run
@@ -73,7 +73,7 @@ def test_a_commit_that_is_not_here_and_a_changed_tree_are_named(run: Run) -> Non
     unknown = replace(run, tags=run.tags | {"git.commit": "0" * 40})
     assert "does not hold it" in lineage.committed(unknown).broken
     assert "holds another one, or none" in lineage.locked(unknown).broken
-    here = tracking.git("rev-parse", "HEAD")
+    here = provenance.git("rev-parse", "HEAD")
     if here is None:
         pytest.skip("no commit is here to look up")
     clean = replace(run, tags=run.tags | {"git.commit": here, "git.dirty": "false"})
