@@ -175,7 +175,7 @@ MUTANTS = {
 }
 
 
-@pytest.mark.drawn(3)
+@pytest.mark.drawn(2)
 @pytest.mark.parametrize("name", MUTANTS)
 def test_the_tests_of_the_project_catch_a_fault_in_the_gate(project: Path, name: str) -> None:
     """A fault planted in gate or registry turns the project's own tests red."""

@@ -414,7 +414,7 @@ def test_schemathesis_finds_a_planted_fault(tree: Path, file: str, old: str, new
     assert done.returncode == 1, done.stdout
 
 
-@pytest.mark.drawn(3)
+@pytest.mark.drawn(2)
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [

@@ -159,7 +159,7 @@ def broken_promises(copy: Copy, name: str) -> list[str]:
     return wrong
 
 
-@pytest.mark.drawn(6)
+@pytest.mark.drawn(4)
 @pytest.mark.parametrize("fault", MACHINES, ids=lambda it: it.name)
 def test_a_machine_that_catches_nothing_is_found_out(
     copy: Copy, tmp_path: Path, fault: Fault

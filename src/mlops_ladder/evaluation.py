@@ -153,5 +153,4 @@ def draw_calibration(axes: Axes, trained: Trained) -> None:
 def positive(trained: Trained) -> tuple[pd.Series, pd.Series]:
     """Is a row of the second class, and how probable the model finds it."""
     shares = trained.predictions.iloc[:, -1]
-    label = str(shares.name).removeprefix("probability_")
-    return trained.truth.astype(str) == label, shares
+    return trained.truth.astype(str) == str(shares.name).removeprefix("probability_"), shares

@@ -11,10 +11,10 @@ from typing import Any
 from . import (
     ProjectError,
     approval,
+    provenance,
     publishing,
     registry,
     signatures,
-    tracking,
     versions,
     write_whole,
 )

@@ -21,6 +21,8 @@ from .settings import Settings, load
 FEWEST_ROWS = 5
 MOST_REPEATED = 0.5  # more equal rows: few inputs, so all rows of a kind would be on one side
 MANY_ROWS = 100_000  # on fewer, threads cost more than they bring where others compute too
+# What a contract expects of a value: a person may change it, and no answer changes with it.
+EXPECTED = {"categories", "enforce", "missing", "range"}
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,8 @@ class Trained:
     @cached_property  # once: where a copy is read back, cloudpickle changes the classes that it has
     def version(self) -> str:
         """A name for what was learned, and by which code: equal models have the same one."""
-        # A person may change what is expected of rows; what is answered stays the same.
-        free = {
-            "reviewed": True,
-            "columns": {"__all__": {"categories", "enforce", "missing", "range"}},
-        }
-        return digest((self.model, self.contract.model_dump(exclude=free)))[:12]
+        apart: Any = {"reviewed": True, "columns": {"__all__": EXPECTED}}
+        return digest((self.model, self.contract.model_dump(exclude=apart)))[:12]
 
 
 def keys(frame: pd.DataFrame, contract: Contract, by_order: bool | None = None) -> pd.Series:

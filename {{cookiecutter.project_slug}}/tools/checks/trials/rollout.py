@@ -164,7 +164,7 @@ def early(copy: Copy) -> Iterator[str]:
         done = copy.run("make", "experiment", "NAME=trial", "DECIDE=candidate")
     finally:
         restore(copy)
-    if "No outcome before" not in said:
+    if "No outcome yet" not in said:
         yield "make experiment: tells an outcome before the horizon"
     if done.returncode == 0 or served(copy) != before:
         yield f"make experiment: promotes before the horizon: {last(done)}"
