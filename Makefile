@@ -5,8 +5,6 @@ UV ?= $(shell command -v uv || echo $(BIN)/uv)
 export PATH := $(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE # where an image sets it, each start compiles all libraries anew
 OUT ?= ..
-# Tools of a project that name its package: they are no Python before they are rendered.  The project checks them.
-RENDERED := contract.py,datasheet.py,repro.py,snapshot.py
 
 .PHONY: help setup wheel demo new adopt maturity test test-all test-fast check locks docs
 
@@ -44,8 +42,8 @@ test-fast: setup ## the tests of the inner loop, a minute or so
 	@$(BIN)/pytest -n 2 -m "not slow"
 
 check: setup ## black, pylint and mypy on the template's own code
-	@$(BIN)/black --check --quiet . && $(BIN)/pylint --disable=R0801 local_extensions.py tools \
-	&& $(BIN)/pylint --disable=R0801,R0902,E0401 --ignore=$(RENDERED) benchmarks '{{cookiecutter.project_slug}}/tools' \
+	@$(BIN)/black --check --quiet . && $(BIN)/pylint --disable=R0801 local_extensions.py tools src/mlops_ladder \
+	&& $(BIN)/pylint --disable=R0801,R0902,E0401 benchmarks '{{cookiecutter.project_slug}}/tools' \
 	&& $(BIN)/pylint --disable=C,R,W0613,W0621 tests && $(BIN)/mypy
 
 wheel: setup ## build the library into the wheel that projects bring

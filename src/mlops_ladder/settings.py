@@ -166,7 +166,7 @@ def load(**arguments: Any) -> Settings:
     if not CONFIG.exists():
         raise ProjectError(f"{CONFIG}: not in {Path.cwd()}; run this in the project's folder")
     try:
-        settings = Settings(**{"_env_prefix": project.current().prefix}, **arguments)
+        settings = Settings(**arguments | {"_env_prefix": project.current().prefix})
     except tomllib.TOMLDecodeError:
         for path in filter(Path.exists, FILES):
             read(path)
