@@ -21,8 +21,7 @@ from .settings import Settings, load
 FEWEST_ROWS = 5
 MOST_REPEATED = 0.5  # more equal rows: few inputs, so all rows of a kind would be on one side
 MANY_ROWS = 100_000  # on fewer, threads cost more than they bring where others compute too
-# What a contract expects of a value: a person may change it, and no answer changes with it.
-EXPECTED = {"categories", "enforce", "missing", "range"}
+EXPECTED = {"categories", "enforce", "missing", "range"}  # of a value; no answer changes with it
 
 
 @dataclass(frozen=True)

@@ -139,12 +139,12 @@ def row_type(contract: Contract) -> Any:
 
 
 def example(contract: Contract) -> Row:
-    """A row that the contract accepts."""
+    """A row that the contract accepts, its numbers in the middle of what it expects."""
     made: Row = {}
     for name in contract.inputs():
         column = contract.columns[name]
         if column.kind in ("number", "integer"):
-            made[name] = column.range[0] if column.range else 0
+            made[name] = (int if column.kind == "integer" else float)(np.mean(column.range or 0))
         elif column.kind == "boolean":
             made[name] = True
         elif column.kind == "time":
