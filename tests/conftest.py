@@ -124,6 +124,20 @@ def fails(*command: str, at: Path, **environment: str) -> str:
     return done.stdout + done.stderr
 
 
+def on_full_disk(line: str, limit: int, imported: str = "sys") -> str:
+    """A script that runs a line of Python while no file may get longer than `limit` bytes.
+
+    What it imports before that may write its bytecode.
+    """
+    return f"""
+import resource, signal, sys
+import {imported}
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+{line}
+"""
+
+
 def plant(path: Path, old: str, new: str, count: int = -1) -> None:
     """Put a fault into a file; the text that it replaces must be there."""
     text = path.read_text(encoding="utf-8")

@@ -22,7 +22,7 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from conftest import Generate, commit, fails, ok, outside_make
+from conftest import Generate, commit, fails, ok, on_full_disk, outside_make
 from engines import PYTHON_IMAGE, Engine, beside, stocked_engine
 from moto.server import ThreadedMotoServer
 from watchers import free_port, until
@@ -150,10 +150,9 @@ def test_secrets_are_made_once_and_guessable_ones_are_refused(
     assert (project / "stack/.env").read_text(encoding="utf-8") == first
     (project / "stack/.env").write_text("ALERT_WEBHOOK=http://127.0.0.1:1/a", encoding="utf-8")
     ok(*run, "secrets", at=project)  # whoever wrote that line did not end it
-    full = "import resource, runpy, signal, sys; sys.argv = ['stack', 'secrets']\n"
-    full += "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-    full += "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))  # as on a full disk\n"
-    full += "runpy.run_path('tools/stack.py', run_name='__main__')"
+    run_tool = "import runpy; sys.argv = ['stack', 'secrets'];"
+    run_tool += " runpy.run_path('tools/stack.py', run_name='__main__')"
+    full = on_full_disk(run_tool, 100)
     text = (project / "stack/.env").read_text(encoding="utf-8")
     said = fails(sys.executable, "-B", "-c", full, at=project)
     assert "stack/.env: File too large; what was there is as it was" in said

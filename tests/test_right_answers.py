@@ -321,9 +321,8 @@ def test_a_model_that_would_not_keep_its_code_is_not_saved(project: Path) -> Non
     """Code that is imported when it is called, and a module that no file can hold."""
     package = project / "src/flight_delays"
     problem, model = package / "problem.py", project / "models/model.joblib"
-    before, saved = problem.read_text(encoding="utf-8"), (
-        model.read_bytes() if model.exists() else b""
-    )
+    before = problem.read_text(encoding="utf-8")
+    saved = model.read_bytes() if model.exists() else b""
     (package / "helpers.py").write_text("import threading\nLOCK, SHIFT = threading.Lock(), 0.0\n")
     late = before.replace("    parts = {}\n", "    from .helpers import SHIFT\n    parts = {}\n")
     whole = before.replace("from .contract", "from . import helpers\nfrom .contract", 1)

@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from conftest import ROOT, Generate, commit, fails, ok, plant, run
+from conftest import ROOT, Generate, commit, fails, ok, on_full_disk, plant, run
 
 pytestmark = [pytest.mark.slow]
 
@@ -239,15 +239,6 @@ def test_a_document_is_written_whole_or_not_at_all(project: Path, tmp_path: Path
     assert left == ["notes/words.md"]
 
 
-FULL_DISK = """
-import resource, signal, sys
-import mlops_ladder, mlops_ladder.sources  # what is imported may write its bytecode
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # as on a full disk, no file gets longer
-sys.exit(mlops_ladder.main())
-"""
-
-
 def test_a_full_disk_is_told_in_a_line_and_changes_nothing(project: Path, tmp_path: Path) -> None:
     """`make data DECLARE=yes` keeps the words of the file of sources."""
     place = tmp_path / "p"
@@ -258,7 +249,10 @@ def test_a_full_disk_is_told_in_a_line_and_changes_nothing(project: Path, tmp_pa
     plant(sources, 'sha256 = "', 'sha256 = "0')
     before = sources.read_bytes()
     python = str(project / ".venv/bin/python")
-    command = [python, "-c", FULL_DISK, "data", "--declare"]
+    script = on_full_disk(
+        "sys.exit(mlops_ladder.main())", 1000, "mlops_ladder, mlops_ladder.sources"
+    )
+    command = [python, "-c", script, "data", "--declare"]
     done = run(*command, at=place, PYTHONPATH="src", PYTHONDONTWRITEBYTECODE="1")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
@@ -266,10 +260,14 @@ def test_a_full_disk_is_told_in_a_line_and_changes_nothing(project: Path, tmp_pa
         " what was there is as it was"
     ]
     assert sources.read_bytes() == before
-    full = FULL_DISK.replace("sys.exit", "import runpy; runpy.run_path")
-    full = full.replace("mlops_ladder.main()", "'tools/contract.py', run_name='__main__'")
     data = ["--data", "data/sample/flights-2013-01.csv", "--target", "late"]
-    python_of = [python, "-c", full.replace("(1000, 1000)", "(100, 100)"), *data]
+    run_tool = "import runpy; runpy.run_path('tools/contract.py', run_name='__main__')"
+    python_of = [
+        python,
+        "-c",
+        on_full_disk(run_tool, 100, "mlops_ladder, mlops_ladder.sources"),
+        *data,
+    ]
     said = fails(*python_of, at=place, PYTHONPATH="src", PYTHONDONTWRITEBYTECODE="1")
     assert "Error: config.toml and contract.toml: cannot be written: File too large" in said
     assert not list(place.glob("**/*.part"))

@@ -26,7 +26,7 @@ def own_modules() -> set[str]:
 
 @contextmanager
 def code_pickled() -> Iterator[Any]:
-    """Give cloudpickle, which writes the project's own code here, not its name; or ProjectError."""
+    """Give cloudpickle, set to save project code.  ProjectError if a model cannot be saved."""
     import cloudpickle  # pylint: disable=import-outside-toplevel  # a service does without
 
     modules = [it for name in own_modules() - {"__main__"} if (it := sys.modules.get(name))]
@@ -68,7 +68,7 @@ def digest(thing: Any) -> str:
 
 
 def made_of(code: Any) -> list[Any]:
-    """The text of code and what it names.  ProjectError where it imports more when it is called."""
+    """The source of code, and the values it uses.  ProjectError for a late import of own code."""
     with suppress(OSError, TypeError):  # of what was typed in there is no text
         text = inspect.getsource(code)
         if not inspect.isfunction(code):

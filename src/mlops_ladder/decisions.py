@@ -85,7 +85,7 @@ def brought(version: Version, entries: list[Entry]) -> str:
 
 def who() -> str:
     """Who decides: git's user, else the user of the system."""
-    return provenance.git("config", "user.name") or versions.user()
+    return provenance.git("config", "user.name") or versions.system_user()
 
 
 def carry_out(entry: Entry) -> None:

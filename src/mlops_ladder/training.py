@@ -60,8 +60,8 @@ class Trained:
     @cached_property  # once: where a copy is read back, cloudpickle changes the classes that it has
     def version(self) -> str:
         """A name for what was learned, and by which code: equal models have the same one."""
-        apart: Any = {"reviewed": True, "columns": {"__all__": EXPECTED}}
-        return digest((self.model, self.contract.model_dump(exclude=apart)))[:12]
+        expectations: Any = {"reviewed": True, "columns": {"__all__": EXPECTED}}
+        return digest((self.model, self.contract.model_dump(exclude=expectations)))[:12]
 
 
 def keys(frame: pd.DataFrame, contract: Contract, by_order: bool | None = None) -> pd.Series:
@@ -164,7 +164,7 @@ def train(
     told: Iterable[Callable[[Trained], None]] = (),
     checks: Iterable[Check] = (),
 ) -> Trained:
-    """Fit on a part of rows with a target, score on the rest, tell observers; or ProjectError."""
+    """Train on one part of the rows, score the rest.  ProjectError if nothing can be learned."""
     parts = split(learnable(frame, contract, settings, checks), contract, settings)
     trained = fit(*parts, contract, settings)
     for observer in told:

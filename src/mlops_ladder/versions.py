@@ -97,10 +97,10 @@ def numbered(number: str) -> Version:
 def author() -> str:
     """Who makes a version: `Name <address>`, as git would sign; else the user of the system."""
     said = provenance.git("var", "GIT_AUTHOR_IDENT")
-    return f"{said.rpartition('>')[0]}>" if said else user()
+    return f"{said.rpartition('>')[0]}>" if said else system_user()
 
 
-def user() -> str:
+def system_user() -> str:
     """The user of the system."""
     try:
         return getpass.getuser()

@@ -205,7 +205,7 @@ def resolve(target: str, names: list[str], why: str = "") -> str:
     raise ProjectError(f"TARGET {target!r}: no such column; there are: {known}{why}")
 
 
-def above(frame: pd.DataFrame, target: str, separator: str) -> str:
+def explain_missing(frame: pd.DataFrame, target: str, separator: str) -> str:
     """Why a CSV has no column of this name: lines above the names, or another separator."""
     for place, row in enumerate(frame.head(20).itertuples(index=False)):
         if target in [str(value).strip() for value in row]:
@@ -730,7 +730,7 @@ def understood(options: argparse.Namespace) -> tuple[Data, pd.DataFrame, str]:
     why, text = "", not is_parquet(files(data.path)[0])
     if text:
         check_names(raw, data.path)
-        why = above(raw, options.target, data.separator)
+        why = explain_missing(raw, options.target, data.separator)
     target = resolve(options.target, list(raw.columns), why)
     data, frame = interpreted(data, raw, target, options.decimal)
     if text:

@@ -79,7 +79,7 @@ def begin(
     refuse_unfit(version, verdict, champion)
     sha256 = publishing.fetch(version)
     refuse_other_inputs(version.number, str(champion.version))
-    name = unused(experiment or f"v{version.number}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+    name = new_name(experiment or f"v{version.number}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
     begun = Decision(
         time=datetime.now(UTC),
         action="start",
@@ -99,8 +99,8 @@ def begin(
     return decide(begun)
 
 
-def unused(name: str) -> str:
-    """The name of a rollout.  ProjectError where one was begun by it."""
+def new_name(name: str) -> str:
+    """The name of a new rollout.  Raises ProjectError if an earlier rollout has it."""
     if any(it.rollout == name for it in decisions.logged()):
         raise ProjectError(f"{name}: it was begun before; an experiment is made once: name another")
     return name

@@ -253,7 +253,7 @@ def test_the_same_model_with_more_beside_it_renews_the_champion(run: tracking.Ru
 def test_the_same_model_with_another_contract_renews_the_champion(
     run: tracking.Run, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a person enforces is answered by as soon as the pipeline has run."""
+    """A changed `enforce` reaches the service with the next pipeline run."""
     promoted(run, "a")
     name = contract.inputs()[0]
     changed = contract.columns[name].model_copy(update={"enforce": True})

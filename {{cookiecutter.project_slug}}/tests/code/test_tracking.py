@@ -95,7 +95,7 @@ def test_without_git_the_run_says_unknown(folder: Path, settings: Settings) -> N
 
 
 def test_the_version_of_a_model_names_what_changes_answers(trained: Trained) -> None:
-    """What a person has read, or expects of a column, makes no other model; another kind does."""
+    """Review and expectations keep the version; a column that may have gaps changes it."""
     contract = trained.contract
     read = contract.model_copy(update={"reviewed": not contract.reviewed})
     assert replace(trained, contract=read).version == trained.version

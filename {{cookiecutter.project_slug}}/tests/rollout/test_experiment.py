@@ -124,7 +124,7 @@ def test_units_whose_metric_is_unknown_do_not_count(
 def test_another_question_than_at_the_start_is_not_answered(
     begun: pd.DataFrame, settings: Settings, line: str, other: str
 ) -> None:
-    """Who changes what is asked after a look finds something; neither is it told nor decided."""
+    """A metric, direction or effect that is edited after the start gets no outcome, no decision."""
     begun["failures"], path = 0.0, Path("experiments/one.toml")
     text = path.read_text(encoding="utf-8")
     assert line in text

@@ -28,7 +28,7 @@ def flow_run(copy: Copy) -> tuple[str, str, float, dict[str, str]]:
         raise Unknown("no Prefect database in .prefect")
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as store:
         newest = "select id, state_type, start_time from flow_run order by created desc limit 1"
-        number, state, began = store.execute(newest).fetchone() or ("", "none", "1970-01-01")
+        number, state, began = store.execute(newest).fetchone() or ("", "none", None)
         tasks = "select name, state_type from task_run where flow_run_id = ?"
         found = dict(store.execute(tasks, (number,)).fetchall())
     when = datetime.fromisoformat(began or "1970-01-01").replace(tzinfo=UTC).timestamp()
