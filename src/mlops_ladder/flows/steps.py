@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from .. import ProjectError, history, observers, promotion, publishing, registry, tracking
+from .. import ProjectError, history, observers, publishing, registry, tracking
 from .. import training, tuning, versions
 from ..contract import Contract
 from ..export import export
 from ..problem import read_data
-from ..promotion import NO_CHAMPION, Verdict
+from ..promotion import NO_CHAMPION, Verdict, judge
 from ..questions import answers, questions
 from ..rivals import rivals
 from ..settings import Settings
@@ -107,7 +107,7 @@ def gate(
     trained, found, further = rivals(trained, frame)
     champion = next((rows for name, rows in found.items() if name not in NO_CHAMPION), None)
     further += answers(trained, run_id, champion, frame)
-    verdict = promotion.judge(trained.truth, found, trained.settings, further)
+    verdict = judge(trained.truth, found, trained.settings, further)
     report = json.dumps({"run_id": run_id, **tags, **asdict(verdict)}, indent=2)
     tracking.connect().MlflowClient().log_text(run_id, report, "gate.json")
     said = [f"{name} {it['verdict']}" for name, it in verdict.evidence["questions"].items()]

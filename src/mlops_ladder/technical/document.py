@@ -48,8 +48,8 @@ def check(text: str) -> str:
         lines = "\n  ".join(wrong[:20])
         raise ProjectError(f"{DOCUMENT}: run `make techdoc`, read it, commit it\n  {lines}")
     count = sum(line.startswith("- ") for line in text.splitlines())
-    runs = "" if here else "; no run is here to compare them with"
-    return f"{DOCUMENT}: {count} statements, each with its source, which is as it was{runs}"
+    compared = "" if here else "; no run is here to compare them with"
+    return f"{DOCUMENT}: {count} statements, each with its source, which is as it was{compared}"
 
 
 def write() -> str:

@@ -78,8 +78,8 @@ def push(settings: Settings, entry: Entry) -> None:
 def begin(entry: Entry, **options: Any) -> "subprocess.Popen[bytes]":
     """The process that runs the pipeline for a decision."""
     script = COMMAND.format(package=__name__.partition(".")[0])
-    command = [sys.executable, "-c", script, "trigger", "--run", entry.id]
-    return subprocess.Popen(command, stdin=subprocess.DEVNULL, **options)
+    words = [sys.executable, "-c", script, "trigger", "--run", entry.id]
+    return subprocess.Popen(words, stdin=subprocess.DEVNULL, **options)
 
 
 def run(name: str, settings: Settings, clock: Clock = now) -> None:

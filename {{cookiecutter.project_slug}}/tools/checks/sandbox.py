@@ -183,7 +183,7 @@ class Copy:
     def reset(self) -> None:
         """Bring everything back to what it was, but for the environment."""
         if self.environment.pop("PYTHONPATH", ""):
-            shutil.rmtree(self.root.parent / "library")
+            shutil.rmtree(self.root.parent / "library", ignore_errors=True)
         self.must("git", "reset", "--quiet", "--hard", self._start)
         self.run("git", "update-ref", "-d", "refs/audit/log")
         self.must("git", "clean", "-ffdxq", *(f"--exclude={name}" for name in KEPT))
