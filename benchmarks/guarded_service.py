@@ -5,11 +5,11 @@ from hmac import compare_digest
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request
-from flight_delays import observers
-from flight_delays.contract import read_contract
-from flight_delays.serving.app import create_app
-from flight_delays.serving.main import follower
-from flight_delays.settings import load
+from mlops_ladder import observers
+from mlops_ladder.data.contract import read_contract
+from mlops_ladder.serving.app import create_app
+from mlops_ladder.serving.command import follower
+from mlops_ladder.settings import load
 
 KNOWN = sha256(b"").digest()  # the load sends no key, which is as much work as a right one
 

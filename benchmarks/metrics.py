@@ -29,8 +29,8 @@ PAIRS = ((0, 1), (2, 1))
 SERVE = """
 import sys
 import uvicorn
-from flight_delays.serving import main
-from flight_delays.settings import load
+from mlops_ladder.serving import command
+from mlops_ladder.settings import load
 found = main.observers
 if sys.argv[1] != "with":
     main.observers = lambda door: [it for it in found(door) if "metrics" not in it.__module__]

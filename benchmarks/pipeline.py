@@ -21,7 +21,7 @@ from paired import Party, by_turns, table
 from peers import HERE, environment, project_of, run
 
 KEPT = (".venv", ".prefect")
-IMPORTS = ("prefect", "mlflow", "flight_delays.flows.steps", "optuna", "pandera.pandas")
+IMPORTS = ("prefect", "mlflow", "mlops_ladder.pipeline.steps", "optuna", "pandera.pandas")
 
 
 def fresh(project: Path) -> Callable[[Path], object]:

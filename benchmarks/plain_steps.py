@@ -2,9 +2,9 @@
 # pylint: disable=import-error  # the project's environment has it
 """The peer that does the same work: the project's own steps as plain calls, without Prefect."""
 
-from flight_delays.contract import read_contract
-from flight_delays.flows import steps
-from flight_delays.settings import load
+from mlops_ladder.data.contract import read_contract
+from mlops_ladder.pipeline import steps
+from mlops_ladder.settings import load
 
 if __name__ == "__main__":
     SETTINGS, CONTRACT, TAGS = load(), read_contract(), {"prefect.flow_run_id": "none"}

@@ -20,8 +20,8 @@ from peers import HERE, environment, project_of, run
 REPEATED = """
 import sys
 import pandas as pd, pyarrow as pa, pyarrow.parquet as pq
-from flight_delays.problem import read_data
-from flight_delays.settings import load
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import load
 rows = read_data(load())
 table = pa.Table.from_pandas(rows.astype({it: "string" for it in rows.select_dtypes("object")}))
 left = int(sys.argv[2])

@@ -32,14 +32,14 @@ CONNECTIONS = ((1, 1), (1, 8), (100, 8))  # rows in a request, and connections
 PREPARE = """
 import hashlib, json
 from pathlib import Path
-from flight_delays import tracking, training
-from flight_delays.contract import read_contract
-from flight_delays.export import export
-from flight_delays.problem import read_data
-from flight_delays.settings import load
+from mlops_ladder.model import training; from mlops_ladder.tracking import runs
+from mlops_ladder.data.contract import read_contract
+from mlops_ladder.export.bundle import export
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import load
 settings, contract = load(), read_contract()
 trained = training.train(read_data(settings), contract, settings)
-run_id, folder = tracking.record(trained), Path("models/serving")
+run_id, folder = runs.record(trained), Path("models/serving")
 made = export(trained, folder / "1", run_id)
 sha256 = hashlib.sha256((folder / "1/bundle.json").read_bytes()).hexdigest()
 pointer = {"version": "1", "run_id": run_id, "sha256": sha256}
@@ -186,8 +186,8 @@ def measure(project: Path, rounds: int, seconds: float) -> list[Party]:
 
 EXAMPLE = """
 import json
-from flight_delays.contract import read_contract
-from flight_delays.serving.schema import example
+from mlops_ladder.data.contract import read_contract
+from mlops_ladder.serving.schemas import example
 contract = read_contract()
 row = example(contract)
 row |= {name: row[name].removesuffix("Z") for name in contract.inputs("time")}  # as MLflow wants it

@@ -284,30 +284,34 @@ def test_outputs_of_notebooks_are_stripped(tree: Path) -> None:
 
 MUTANTS = {
     "probabilities reversed": (
-        "prediction.py",
+        "model/prediction.py",
         "= model.predict_proba(rows)",
         "= 1 - model.predict_proba(rows)",
     ),
-    "a row lost": ("batch.py", "frame.to_csv(unf", "frame.iloc[1:].to_csv(unf"),
+    "a row lost": ("batch/scoring.py", "frame.to_csv(unf", "frame.iloc[1:].to_csv(unf"),
     "unknown keys welcome": (
-        "settings.py",
+        "settings/__init__.py",
         'extra="forbid", frozen=True, toml',
         'extra="ignore", frozen=True, toml',
     ),
     "scored on training rows": (
-        "training.py",
+        "model/training.py",
         "found = predict(model, held[inputs])",
         "found = predict(model, kept[inputs])",
     ),
-    "a clean tree whatever happens": ("tracking.py", "str(bool(changes)).lower()", '"false"'),
-    "no seed in the tags": ("tracking.py", '"seed": str(settings.seed)', '"seed": "7"'),
+    "a clean tree whatever happens": ("tracking/runs.py", "str(bool(changes)).lower()", '"false"'),
+    "no seed in the tags": ("tracking/runs.py", '"seed": str(settings.seed)', '"seed": "7"'),
     "a wrong metric logged": (
-        "evaluation.py",
+        "model/evaluation.py",
         '    found |= {"fit_seconds"',
         '    found = {n: v + 0.01 for n, v in found.items()}\n    found |= {"fit_seconds"',
     ),
-    "a checksum that reads nothing": ("sources.py", "digest.update(block)", "digest.update(b'')"),
-    "a card that is never compared": ("card.py", "    if differing:", "    if False:"),
+    "a checksum that reads nothing": (
+        "data/sources.py",
+        "digest.update(block)",
+        "digest.update(b'')",
+    ),
+    "a card that is never compared": ("tracking/card.py", "    if differing:", "    if False:"),
 }
 
 

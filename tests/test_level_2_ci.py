@@ -427,7 +427,7 @@ def test_a_level_that_fell_turns_the_job_red(
 
 MUTANTS = {
     "a feature negated": (
-        "prediction.py",
+        "model/prediction.py",
         '    if hasattr(model, "predict_proba"):\n',
         '    if hasattr(model, "predict_proba"):\n'
         '        name = rows.select_dtypes("number").columns[0]\n'
@@ -435,7 +435,7 @@ MUTANTS = {
         "FAILED tests/code/test_prediction.py::test_a_prediction_is_what_the_fitted_model_says",
     ),
     "fit emptied": (
-        "training.py",
+        "model/training.py",
         "settings).fit(kept[inputs], answers)\n        seconds",
         "settings)\n        seconds",
         "NotFittedError",

@@ -149,8 +149,8 @@ def test_faults_are_told_together(tree: Path) -> None:
 MILLION = """
 import time
 import numpy as np, pandas as pd
-from mlops_ladder.contract import Column, Contract
-from mlops_ladder.validation import breaches
+from mlops_ladder.data.contract import Column, Contract
+from mlops_ladder.data.validation import breaches
 n, rng = 1_000_000, np.random.default_rng(0)
 words = [f"k{i}" for i in range(100)]
 rows = pd.DataFrame(

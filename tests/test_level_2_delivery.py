@@ -227,8 +227,8 @@ def test_an_earlier_commit_comes_back(project: Delivered, served: str) -> None:
 @pytest.mark.parametrize(
     ("module", "old", "fault", "told"),
     [
-        ("serving/runtime.py", "def load(", UNREADY, "a planted fault"),
-        ("serving/main.py", "def main(", CRASH, "a planted crash"),
+        ("export/runtime.py", "def load(", UNREADY, "a planted fault"),
+        ("serving/command.py", "def main(", CRASH, "a planted crash"),
     ],
     ids=["unready", "crash"],
 )

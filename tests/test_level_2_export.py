@@ -13,15 +13,15 @@ pytestmark = [pytest.mark.slow]
 
 EXPORT = """
 import json, pathlib, sys, warnings
-from flight_delays import contract, export, problem, settings, training
-from mlops_ladder.serving import runtime
+from mlops_ladder import problem, settings; from mlops_ladder.data import contract; from mlops_ladder.export import bundle; from mlops_ladder.model import training
+from mlops_ladder.export import runtime
 warnings.simplefilter("ignore")
 folder = pathlib.Path("bundle")
 chosen = settings.load()
 trained = training.train(problem.read_data(chosen), contract.read_contract(), chosen)
-export.export(trained, folder)
+bundle.export(trained, folder)
 loaded = runtime.load(folder)
-rows = export.as_rows(trained.holdout[trained.contract.inputs()])
+rows = bundle.as_rows(trained.holdout[trained.contract.inputs()])
 pairs = zip(loaded.answers(rows), trained.predictions["prediction"].tolist(), strict=True)
 near = lambda a, b: a == b or abs(a - b) <= 1e-6 * max(abs(b), 1)
 fault = sys.argv[1:]
@@ -29,7 +29,7 @@ broken = lambda rows: loaded.scores([row | {fault[0]: row[fault[0]] * 1.01} for 
 print(json.dumps({
     "bundle": loaded.bundle,
     "predictions": all(near(answer["prediction"], value) for answer, value in pairs),
-    "parity": export.parity(trained, broken).holds if fault else True,
+    "parity": bundle.parity(trained, broken).holds if fault else True,
 }))
 """
 

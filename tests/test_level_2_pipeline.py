@@ -162,12 +162,12 @@ def test_an_error_of_the_user_is_one_error_without_a_traceback(project: Path) ->
     ("file", "old", "new"),
     [
         (
-            "tuning.py",
+            "pipeline/tuning.py",
             "given = parts.train, parts.validation,",
             "given = parts.train, parts.holdout,",
         ),
-        ("tuning.py", "return max(defined,", "return min(defined,"),
-        ("study.py", "seed=settings.seed, ", ""),
+        ("pipeline/tuning.py", "return max(defined,", "return min(defined,"),
+        ("model/study.py", "seed=settings.seed, ", ""),
     ],
 )
 def test_a_search_that_cheats_is_caught_by_the_tests_of_the_project(

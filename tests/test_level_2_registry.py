@@ -155,20 +155,24 @@ def test_another_machine_serves_what_the_registry_says(project: Path) -> None:
 
 
 MUTANTS = {
-    "equal models welcome": ("promotion.py", "gain.value > least", "gain.value >= least"),
-    "errors welcome": ("promotion.py", "value <= floor if lower", "value >= floor if lower"),
-    "the verdict ignored": ("registry.py", "if not verdict.accepted:", "if False:"),
+    "equal models welcome": ("registry/gate.py", "gain.value > least", "gain.value >= least"),
+    "errors welcome": ("registry/gate.py", "value <= floor if lower", "value >= floor if lower"),
+    "the verdict ignored": ("registry/promotion.py", "if not verdict.accepted:", "if False:"),
     "an alias before the log": (
-        "decisions.py",
+        "registry/decisions.py",
         "    versions.write(entry)\n    history.append(entry)\n",
         "    versions.write(entry)\n",
     ),
-    "aliases not compared": ("integrity.py", "if names != right:", "if False:"),
-    "evidence not compared": ("history.py", "sound and entry.short", "entry.short"),
-    "a bundle not verified": ("publishing.py", "checksum(folder / name) != digest", "False"),
-    "a rollback forgotten": ("rivals.py", "in filter(None, (", "in filter(None, () and ("),
+    "aliases not compared": ("registry/integrity.py", "if names != right:", "if False:"),
+    "evidence not compared": ("registry/history.py", "sound and entry.short", "entry.short"),
+    "a bundle not verified": (
+        "registry/publishing.py",
+        "checksum(folder / name) != digest",
+        "False",
+    ),
+    "a rollback forgotten": ("registry/rivals.py", "in filter(None, (", "in filter(None, () and ("),
     "an unpaired draw": (
-        "resampling.py",
+        "model/resampling.py",
         "times = np.bincount(random",
         "times = np.ones(rows) + 0 * np.bincount(random",
     ),

@@ -34,11 +34,11 @@ UNFINISHED = "        until = time.monotonic() + PATIENCE\n"
 PUBLISH = """
 import hashlib, json, sys
 from pathlib import Path
-from mlops_ladder.contract import read_contract
-from mlops_ladder.export import export
+from mlops_ladder.data.contract import read_contract
+from mlops_ladder.export.bundle import export
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import load
-from mlops_ladder.training import train
+from mlops_ladder.model.training import train
 folder = Path("models/serving")
 for number, rate in (("1", 0.02), ("2", 0.3)):
     settings, contract = load(model={"learning_rate": rate}), read_contract()
@@ -162,7 +162,7 @@ def test_a_swap_in_two_steps_is_found(tree: Path) -> None:
     """A follower that gives the old model the new one's name for a moment does not go unnoticed."""
     spoil(
         tree,
-        "serving/following.py",
+        "serving/model_reloader.py",
         "self.current = self.champion(pointer)",
         "new = self.champion(pointer)\n"
         "                if self.current:\n"
@@ -220,8 +220,8 @@ def test_sigterm_loses_no_answered_request(tree: Path) -> None:
 
 def test_a_log_that_does_not_finish_is_found(tree: Path) -> None:
     """A log that leaves what waits loses requests, and the proof above sees it."""
-    spoil(tree, "serving/log.py", UNFINISHED, "        return\n" + UNFINISHED)
-    spoil(tree, "serving/log.py", "PAUSE = 0.2", "PAUSE = 60")
+    spoil(tree, "serving/prediction_log.py", UNFINISHED, "        return\n" + UNFINISHED)
+    spoil(tree, "serving/prediction_log.py", "PAUSE = 0.2", "PAUSE = 60")
     assert unlogged(tree)[1]
 
 
@@ -334,7 +334,7 @@ def test_a_restart_of_the_database_loses_nothing(tree: Path, server: Postgres, m
 
 def test_a_batch_that_is_dropped_on_an_error_is_found(tree: Path, server: Postgres) -> None:
     """A log that takes requests from the queue before they are written loses some."""
-    spoil(tree, "serving/log.py", WRITTEN + POPPED, POPPED + WRITTEN)
+    spoil(tree, "serving/prediction_log.py", WRITTEN + POPPED, POPPED + WRITTEN)
     assert restarted(tree, server, "fast")
 
 
@@ -351,7 +351,7 @@ def whispered(project: Path, url: str, told: Path) -> str:
 
 def test_a_password_is_in_no_line_of_the_log(tree: Path, server: Postgres, tmp_path: Path) -> None:
     """Whether the database is down, refuses the password, or its URL cannot be read."""
-    spoil(tree, "serving/log.py", "PATIENCE = 5", "PATIENCE = 0.1")
+    spoil(tree, "serving/prediction_log.py", "PATIENCE = 5", "PATIENCE = 0.1")
     down = server.url()
     server.start()
     urls = [
@@ -371,7 +371,7 @@ def test_a_password_is_in_no_line_of_the_log(tree: Path, server: Postgres, tmp_p
 
 def test_a_database_that_says_nothing_does_not_hold_up_the_end(tree: Path) -> None:
     """It takes a connection and never answers: SIGTERM ends the process all the same."""
-    spoil(tree, "serving/log.py", "PATIENCE = 5", "PATIENCE = 0.5")
+    spoil(tree, "serving/prediction_log.py", "PATIENCE = 5", "PATIENCE = 0.5")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql+psycopg://log@127.0.0.1:{silent.getsockname()[1]}/postgres"
         with serving(tree, **logging_to(url)) as service:
@@ -439,7 +439,7 @@ def test_the_tests_of_the_project_catch_a_fault(tree: Path, file: str, old: str,
 def test_the_service_starts_without_heavy_libraries(project: Path) -> None:
     """Serving an ONNX model imports neither pandas nor scikit-learn, MLflow or Prefect."""
     code = (
-        "import sys, mlops_ladder.serving.main as service; service.build()\n"
+        "import sys, mlops_ladder.serving.command as service; service.build()\n"
         "found = {'pandas', 'sklearn', 'scipy', 'mlflow', 'prefect'} & sys.modules.keys()\n"
         "sys.exit(str(found) if found else 0)"
     )

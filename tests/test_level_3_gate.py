@@ -18,10 +18,10 @@ SIGNS = [
     ("fairness.toml", 'groups = ["origin"]', "groups = []", "model.fairness"),
 ]
 ASK = """
-from flight_delays import questions, training
-from mlops_ladder.contract import read_contract
+from mlops_ladder.model import training; from mlops_ladder.registry import questions
+from mlops_ladder.data.contract import read_contract
 from mlops_ladder.problem import read_data
-from mlops_ladder.questions import Asked, reply
+from mlops_ladder.registry.questions import Asked, reply
 from mlops_ladder.settings import load
 
 settings, contract = load(), read_contract()

@@ -138,7 +138,7 @@ def asking(service: Service, body: Any) -> Iterator[None]:
 def later_rows(project: Path) -> list[dict[str, Any]]:
     """Rows of the last month of the sample, as a client would send them."""
     script = (
-        "import json, pandas as pd; from mlops_ladder.contract import read_contract;"
+        "import json, pandas as pd; from mlops_ladder.data.contract import read_contract;"
         "names = read_contract().inputs();"
         "rows = pd.read_csv('data/sample/flights-2013-12.csv')[names];"
         "print(json.dumps(json.loads(rows.to_json(orient='records'))))"

@@ -29,8 +29,8 @@ from watchers import free_port, until
 
 ASK = """
 import json, sys, urllib.request
-from flight_delays import traffic, training
-from mlops_ladder.contract import read_contract
+from mlops_ladder.model import training; from mlops_ladder.serving import traffic
+from mlops_ladder.data.contract import read_contract
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import load
 settings, contract = load(), read_contract()

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from conftest import PROJECT, ROOT, fails, ok, plant
 
-from mlops_ladder import ProjectError, doors, project
+from mlops_ladder import doors, project, ProjectError
 from mlops_ladder.settings import load
 
 LIBRARY = ROOT / "src" / "mlops_ladder"

@@ -46,7 +46,7 @@ def here(installed: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def ask(installed: Path, here: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """`ask("train")` runs a command of the project in the folder, also one that is a tool."""
-    bin_, tool = installed / ".venv" / "bin", installed / "tools" / "contract.py"
+    bin_, tool = installed / ".venv" / "bin", installed / "tools" / "data/contract.py"
 
     def asked(name: str, *words: str) -> subprocess.CompletedProcess[str]:
         own = [bin_ / "python", tool] if name == tool.stem else [bin_ / "flight-delays", name]
@@ -361,8 +361,8 @@ def test_rows_of_one_group_cannot_be_split(
 
 
 SEARCH = """
-from flight_delays import training
-from mlops_ladder.contract import read_contract
+from mlops_ladder.model import training
+from mlops_ladder.data.contract import read_contract
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import load
 from sklearn.model_selection import GridSearchCV

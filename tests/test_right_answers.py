@@ -38,8 +38,8 @@ def predicted(project: Path, *words: str) -> list[dict[str, str]]:
 
 SERVED = """
 import json
-from flight_delays import contract, prediction, problem, settings
-from mlops_ladder.serving import following, runtime
+from mlops_ladder import problem, settings; from mlops_ladder.data import contract; from mlops_ladder.model import prediction
+from mlops_ladder.export import runtime; from mlops_ladder.serving import model_reloader
 pointer = json.loads((following.FOLDER / following.POINTER).read_text())
 model = runtime.load(following.FOLDER / pointer["version"])
 frame = problem.read_data(settings.load())
@@ -109,7 +109,7 @@ def test_a_share_of_missing_values_is_judged_over_the_whole_file(project: Path) 
     rows = list(csv.reader(lines[:401]))
     place = rows[0].index("humid")
     few = [row[:place] + [""] + row[place + 1 :] for row in rows[1:21]]  # 5 % of 400, 6 % allowed
-    code = "import sys; from flight_delays import batch; batch.ROWS = 100; batch.main(sys.argv[1:])"
+    code = "import sys; from mlops_ladder.batch import scoring; scoring.ROWS = 100; scoring.main(sys.argv[1:])"
     for more, status in ((rows[21:], 0), (rows[21:201], 1)):
         table = "\n".join(map(",".join, [rows[0], *few, *more]))
         (project / "share.csv").write_text(table, encoding="utf-8")
@@ -129,8 +129,8 @@ from sklearn.model_selection import FixedThresholdClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
-from flight_delays import contract, export, prediction, settings, training
-from mlops_ladder.serving import runtime
+from mlops_ladder import settings; from mlops_ladder.data import contract; from mlops_ladder.export import bundle; from mlops_ladder.model import prediction, training
+from mlops_ladder.export import runtime
 warnings.simplefilter("ignore")
 
 class Strict(HistGradientBoostingClassifier):
@@ -177,12 +177,12 @@ for kind, labels in LABELS.items():
         said = prediction.predict(model, held[["a", "b"]])
         trained = training.Trained(chosen, known, model, kept, held, said, said, 0)
         with tempfile.TemporaryDirectory() as name_of:
-            bundle = export.export(trained, pathlib.Path(name_of))
+            saved = bundle.export(trained, pathlib.Path(name_of))
             loaded = runtime.load(pathlib.Path(name_of))
         wanted = model.predict(held[["a", "b"]]).tolist()
         answers = loaded.answers(runtime.as_rows(held[["a", "b"]]))
         found[f"{kind}: {name}"] = {
-            "runtime": bundle.runtime,
+            "runtime": saved.runtime,
             "trained": said["prediction"].tolist() == wanted,
             "served": [it["prediction"] for it in answers] == wanted,
             "batch": prediction.predict(loaded, held[["a", "b"]])["prediction"].tolist() == wanted,
@@ -259,21 +259,21 @@ def build_model(contract: Contract, settings: Settings) -> Pipeline:
 """
 SAVE = """
 import hashlib, json, pathlib, sys, warnings
-from flight_delays import contract, export, prediction, problem, settings, tracking, training
-from mlops_ladder.serving import runtime
+from mlops_ladder import problem, settings; from mlops_ladder.data import contract; from mlops_ladder.export import bundle; from mlops_ladder.model import prediction, training; from mlops_ladder.tracking import runs
+from mlops_ladder.export import runtime
 warnings.simplefilter("ignore")
 place, known, chosen = pathlib.Path(sys.argv[1]), contract.read_contract(), settings.load()
 frame = problem.read_data(chosen).head(1000)
 trained = training.train(frame, known, chosen)
 rows = trained.holdout[known.inputs()]
 if sys.argv[2:] == ["save"]:
-    export.export(trained, place / "bundle")
+    bundle.export(trained, place / "bundle")
     prediction.save_model(trained.model, known, trained.version, place / "model.joblib")
-    (place / "run").write_text(tracking.record(trained))
+    (place / "run").write_text(runs.record(trained))
 models = {
     "file": prediction.load_model(place / "model.joblib")["model"],
     "bundle": runtime.load(place / "bundle"),
-    "mlflow": tracking.connect().sklearn.load_model(f"runs:/{(place / 'run').read_text()}/model"),
+    "mlflow": runs.connect().sklearn.load_model(f"runs:/{(place / 'run').read_text()}/model"),
 }
 said = {name: prediction.predict(it, rows).to_csv() for name, it in models.items()}
 print(json.dumps({"version": trained.version, "now": trained.predictions.to_csv()} | said))

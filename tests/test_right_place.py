@@ -115,7 +115,7 @@ def places(project: Path) -> set[str]:
 
 RECORD = """
 import sys
-from mlops_ladder.tracking import connect
+from mlops_ladder.tracking.runs import connect
 mlflow = connect()
 mlflow.set_experiment("trial")
 client = mlflow.MlflowClient()
@@ -129,7 +129,7 @@ print(run.info.run_id)
 """
 READ = """
 import sys
-from mlops_ladder.tracking import connect
+from mlops_ladder.tracking.runs import connect
 print(connect().artifacts.load_text(f"runs:/{sys.argv[1]}/words.txt"))
 """
 
@@ -152,7 +152,7 @@ def test_the_store_of_a_moved_project_is_its_own(project: Path, tmp_path: Path) 
 def test_two_first_runs_at_once_make_one_store(project: Path, tmp_path: Path) -> None:
     """Neither of them dies of a schema that is half made."""
     shutil.copytree(project, tmp_path / "p", ignore=shutil.ignore_patterns(".venv"))
-    script = "from mlops_ladder.tracking import connect; connect()"
+    script = "from mlops_ladder.tracking.runs import connect; connect()"
     command = [str(project / ".venv/bin/python"), "-c", script + ".search_experiments()"]
     both = [
         subprocess.Popen(command, cwd=tmp_path / "p", env=os.environ | {"PYTHONPATH": "src"})
@@ -250,7 +250,7 @@ def test_a_full_disk_is_told_in_a_line_and_changes_nothing(project: Path, tmp_pa
     before = sources.read_bytes()
     python = str(project / ".venv/bin/python")
     script = on_full_disk(
-        "sys.exit(mlops_ladder.main())", 1000, "mlops_ladder, mlops_ladder.sources"
+        "sys.exit(mlops_ladder.main())", 1000, "mlops_ladder, mlops_ladder.data.sources"
     )
     command = [python, "-c", script, "data", "--declare"]
     done = run(*command, at=place, PYTHONPATH="src", PYTHONDONTWRITEBYTECODE="1")
@@ -265,7 +265,7 @@ def test_a_full_disk_is_told_in_a_line_and_changes_nothing(project: Path, tmp_pa
     python_of = [
         python,
         "-c",
-        on_full_disk(run_tool, 100, "mlops_ladder, mlops_ladder.sources"),
+        on_full_disk(run_tool, 100, "mlops_ladder, mlops_ladder.data.sources"),
         *data,
     ]
     said = fails(*python_of, at=place, PYTHONPATH="src", PYTHONDONTWRITEBYTECODE="1")
@@ -276,10 +276,10 @@ def test_a_full_disk_is_told_in_a_line_and_changes_nothing(project: Path, tmp_pa
 
 
 IN_PLACE = {  # writes into a folder that is thrown away or moved when it is whole, or a log
-    ("signatures.py", "write_text"),
-    ("export.py", "write_bytes"),
-    ("export.py", "write_text"),
-    ("simulation/days.py", "write_bytes"),
+    ("registry/signatures.py", "write_text"),
+    ("export/bundle.py", "write_bytes"),
+    ("export/bundle.py", "write_text"),
+    ("simulation/timeline.py", "write_bytes"),
     ("simulation/folder.py", "write_text"),
 }
 

@@ -1,10 +1,10 @@
 """mlops-ladder: the machinery of a machine-learning project, from its level on."""
 
-from .artifacts import code_pickled, digest
-from .cli import main, refuse_other_folder, run
-from .doors import doors, observers
-from .errors import ProjectError
-from .files import sync_folder, write_synced, write_whole
+from mlops_ladder.model.artifacts import code_pickled, digest
+from mlops_ladder.cli import main, refuse_other_folder, run
+from mlops_ladder.doors import doors, observers
+from mlops_ladder.errors import ProjectError
+from mlops_ladder.files import sync_folder, write_synced, write_whole
 
 __all__ = ["ProjectError", "code_pickled", "digest", "doors", "main", "observers"]
 __all__ += ["refuse_other_folder", "run", "sync_folder", "write_synced", "write_whole"]

@@ -2,6 +2,6 @@
 
 import sys
 
-from . import main
+from mlops_ladder import main
 
 sys.exit(main())

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
-from . import project
-from .doors import doors
-from .errors import ProjectError
+from mlops_ladder import project
+from mlops_ladder.doors import doors
+from mlops_ladder.errors import ProjectError
 
 BLOCKED = FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError
 FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG

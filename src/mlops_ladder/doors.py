@@ -10,8 +10,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from . import project
-from .errors import ProjectError
+from mlops_ladder import project
+from mlops_ladder.errors import ProjectError
 
 
 def doors(name: str) -> dict[str, EntryPoint]:

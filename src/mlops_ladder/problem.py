@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from . import project
+from mlops_ladder import project
 
 
 def own() -> Any:

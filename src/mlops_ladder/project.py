@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from .errors import ProjectError
+from mlops_ladder.errors import ProjectError
 
 PYPROJECT = Path("pyproject.toml")
 

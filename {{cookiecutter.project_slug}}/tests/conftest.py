@@ -7,10 +7,12 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mlops_ladder import main, project, refuse_other_folder, tracking, training
-from mlops_ladder.contract import Contract, read_contract
+from mlops_ladder import main, project, refuse_other_folder
+from mlops_ladder.model import training as training
+from mlops_ladder.tracking import runs
+from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import Settings, load
+from mlops_ladder.settings import load, Settings
 
 refuse_other_folder()  # a copied .venv would test the code of another folder
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,15 +70,15 @@ def _store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{place / 'mlflow.db'}")
         patch.delenv("MLFLOW_RUN_ID", raising=False)
         artifacts = (place / "artifacts").as_uri()
-        tracking.connect().create_experiment(tracking.experiment_name(), artifact_location=artifacts)
+        runs.connect().create_experiment(runs.experiment_name(), artifact_location=artifacts)
         yield
 
 
 @pytest.fixture(scope="session")
-def run(trained: training.Trained) -> tracking.Run:
+def run(trained: training.Trained) -> runs.Run:
     """The recorded run of `trained`."""
-    tracking.record(trained)
-    newest = tracking.newest()
+    runs.record(trained)
+    newest = runs.newest()
     assert newest is not None
     return newest
 

@@ -20,7 +20,7 @@ import promote
 
 # What it needs of the library is in the wheel, from which Python imports as it stands.
 sys.path.insert(0, str(next(Path(__file__).resolve().parents[1].glob("wheels/mlops_ladder-*.whl"))))
-signatures = importlib.import_module("mlops_ladder.signatures")
+signatures = importlib.import_module("mlops_ladder.registry.signatures")
 project = importlib.import_module("mlops_ladder.project")
 ProjectError: Any = importlib.import_module("mlops_ladder").ProjectError
 

@@ -20,31 +20,11 @@ import tomlkit
 from charset_normalizer import from_bytes
 from pandas.api import types
 
-from mlops_ladder import ProjectError, observers, run, write_synced
-from mlops_ladder.contract import (
-    CONTRACT,
-    EPOCHS,
-    ISO,
-    Column,
-    Contract,
-    Kind,
-    Role,
-)
-from mlops_ladder.prediction import (
-    as_boolean,
-    as_text,
-    as_time,
-    has_offset,
-    times,
-)
-from mlops_ladder.reading import (
-    files,
-    is_parquet,
-    numbers,
-    pattern_of,
-    read_table,
-)
-from mlops_ladder.settings import CONFIG, SPACES, Data, Problem, bare, load
+from mlops_ladder import observers, ProjectError, run, write_synced
+from mlops_ladder.data.contract import Column, CONTRACT, Contract, EPOCHS, ISO, Kind, Role
+from mlops_ladder.model.prediction import as_boolean, as_text, as_time, has_offset, times
+from mlops_ladder.data.reading import files, is_parquet, numbers, pattern_of, read_table
+from mlops_ladder.settings import bare, CONFIG, Data, load, Problem, SPACES
 
 HEADER = """\
 What the data hold, column by column; training, prediction and checks read it.

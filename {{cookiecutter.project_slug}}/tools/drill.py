@@ -31,12 +31,12 @@ from checks.trials.deploy import consent, place
 PAGES, LOG = Path("docs/runbooks"), Path("docs/runbooks/drills.jsonl")
 PATIENCE = 900  # seconds that a block may take
 LAST = 15  # lines of what a block said that are shown where it fails
-SCENE = """from mlops_ladder import history, registry, versions
-from mlops_ladder.promotion import Verdict
+SCENE = """from mlops_ladder.registry import history, promotion, versions
+from mlops_ladder.registry.gate import Verdict
 last = versions.held().champion
 again = versions.create(last.run_id, last.model_version)
 why = ("there is a way back to drill: yes",)
-registry.promote(again, Verdict(True, why, dict(champion=history.title(last))))
+promotion.promote(again, Verdict(True, why, dict(champion=history.title(last))))
 """
 
 

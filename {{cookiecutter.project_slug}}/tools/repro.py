@@ -14,12 +14,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mlops_ladder import ProjectError, history, provenance, run, tracking, versions
-from mlops_ladder.contract import read_contract
+from mlops_ladder import ProjectError, run
+from mlops_ladder.data import provenance
+from mlops_ladder.registry import history, versions
+from mlops_ladder.tracking import runs
+from mlops_ladder.data.contract import read_contract
 from mlops_ladder.problem import build_model, read_data
 from mlops_ladder.project import current
 from mlops_ladder.settings import load
-from mlops_ladder.training import train
+from mlops_ladder.model.training import train
 
 HASH_SEEDS = ("1", "2")  # the order of Python's sets follows from it
 SAME = ("git.commit", "data.sha256", "env.lock_sha256", "seed")
@@ -59,7 +62,7 @@ def champion_of(now: dict[str, str]) -> tuple[pd.DataFrame | None, dict[str, obj
     last = history.champion(versions.held().entries)
     if not last:
         return None, {}
-    mlflow, name = tracking.connect(), history.title(last)
+    mlflow, name = runs.connect(), history.title(last)
     tags = mlflow.get_run(last.run_id).data.tags
     if others := [key for key in SAME if tags.get(key) != now[key]]:
         print(f"Not compared with {name}: its {', '.join(others)} differ")

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import tomlkit
 
-from mlops_ladder import ProjectError, observers, run, write_whole
-from mlops_ladder.reading import files
-from mlops_ladder.settings import Settings, load
-from mlops_ladder.sources import SOURCES, declare
-from mlops_ladder.provenance import git
+from mlops_ladder import observers, ProjectError, run, write_whole
+from mlops_ladder.data.reading import files
+from mlops_ladder.settings import load, Settings
+from mlops_ladder.data.sources import declare, SOURCES
+from mlops_ladder.data.provenance import git
 
 CACHE = Path(".dvc/cache/files/md5")
 BEGUN = Path(".dvc/tmp/restore.part")  # while files come back: the names of those that were gone

@@ -9,9 +9,9 @@ from typing import Any
 
 import tomlkit
 
-from ..reading import files
-from ..sources import SOURCES, UNKNOWN, checksum, read_sources
-from .table import TABLE
+from mlops_ladder.data.reading import files
+from mlops_ladder.data.sources import checksum, read_sources, SOURCES, UNKNOWN
+from mlops_ladder.labelling.table import TABLE
 
 SAID = ("annotator", "time")
 GUIDE = Path("docs/labelling.md")

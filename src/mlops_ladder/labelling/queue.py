@@ -13,11 +13,11 @@ from random import Random
 from typing import Any
 
 
-from .. import ProjectError, write_whole
-from ..contract import Contract
-from ..monitoring.archive import Archive
-from ..serving.store import pairs
-from ..operations import Labels
+from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.monitoring.archive import Archive
+from mlops_ladder.serving.store import pairs
+from mlops_ladder.settings.operations import Labels
 
 FOLDER = Path("data/labelling")
 QUEUE, ROWS, DISPUTED = (FOLDER / name for name in ("queue.csv", "rows.jsonl", "disputed.csv"))

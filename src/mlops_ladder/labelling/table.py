@@ -5,8 +5,8 @@ import io
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from .. import ProjectError, write_whole
-from .queue import FOLDER, ROWS
+from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.labelling.queue import FOLDER, ROWS
 
 TABLE = FOLDER / "labels.csv"
 QUEUED, DECIDED = "queue", "adjudication"

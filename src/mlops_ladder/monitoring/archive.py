@@ -15,8 +15,8 @@ import numpy as np
 import orjson
 import sqlalchemy as sql
 
-from .. import ProjectError, project
-from ..serving.store import TABLE, clear_linked, pairs
+from mlops_ladder import project, ProjectError
+from mlops_ladder.serving.store import clear_linked, pairs, TABLE
 
 BATCH = 5_000  # rows that are in memory at a time
 IDS = 1_000  # in one query: every database takes as many parameters

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from .. import ProjectError
-from ..contract import Column
-from ..operations import Drift
-from .differences import FEW, Difference, numbers, words
-from .reference import Reference
-from .window import Window
+from mlops_ladder import ProjectError
+from mlops_ladder.data.contract import Column
+from mlops_ladder.settings.operations import Drift
+from mlops_ladder.monitoring.two_sample_tests import Difference, FEW, numbers, words
+from mlops_ladder.monitoring.training_reference import Reference
+from mlops_ladder.monitoring.window import Window
 
 PREDICTION = "prediction"
 MISSING, THERE = "missing", "there"

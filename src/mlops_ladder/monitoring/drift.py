@@ -10,17 +10,19 @@ from typing import Any
 
 import pandas as pd
 
-from .. import ProjectError, write_whole
-from ..operations import Drift
-from ..settings import load
-from . import differences, reference
-from .archive import Archive
-from .comparison import MISSING, THERE, Pair, Verdict, pairs, verdicts
-from .window import Extent, Window, window
+from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.settings.operations import Drift
+from mlops_ladder.settings import load
+from mlops_ladder.monitoring import training_reference, two_sample_tests
+from mlops_ladder.monitoring.archive import Archive
+from mlops_ladder.monitoring.comparison import MISSING, Pair, pairs, THERE, Verdict, verdicts
+from mlops_ladder.monitoring.window import Extent, Window, window
 
 REPORT = Path("reports/drift.html")
 LESS = "\ue03c"  # stands for `<` in the data that Evidently gets
-MOST = 10 * reference.SAMPLE  # rows that are compared: more would find little that these do not
+MOST = (
+    10 * training_reference.SAMPLE
+)  # rows that are compared: more would find little that these do not
 
 
 def write(compared: list[Pair], found: list[Verdict], settings: Drift, path: Path = REPORT) -> Any:
@@ -70,8 +72,8 @@ def register(settings: Drift) -> None:
     from evidently.legacy.core import ColumnType
 
     tests = {
-        "ks_two_samples": (differences.numbers, "Kolmogorov-Smirnov, two samples: p"),
-        "counts_two_samples": (differences.words, "homogeneity of counts, two samples: p"),
+        "ks_two_samples": (two_sample_tests.numbers, "Kolmogorov-Smirnov, two samples: p"),
+        "counts_two_samples": (two_sample_tests.words, "homogeneity of counts, two samples: p"),
     }
     for name, (test, title) in tests.items():
 
@@ -131,7 +133,7 @@ def compare(settings: Drift, url: str, seed: int) -> tuple[Window, list[Verdict]
 
     Writes the report and keeps the verdicts.
     """
-    now, champion = datetime.now(UTC), reference.read()
+    now, champion = datetime.now(UTC), training_reference.read()
     extent = Extent(settings.hours, settings.rows, MOST, seed)
     with Archive(url) as archive:
         newest = window(archive, champion.version, champion.contract, extent, now)
@@ -151,7 +153,10 @@ def main(arguments: list[str]) -> None:
     options, settings = parser.parse_args(arguments), load()
     newest, found = compare(settings.drift, settings.serving.log, settings.seed)
     if settings.drift.pushgateway:
-        from .push import gauges, push  # pylint: disable=import-outside-toplevel  # seldom needed
+        from mlops_ladder.monitoring.push import (
+            gauges,
+            push,
+        )  # pylint: disable=import-outside-toplevel  # seldom needed
 
         push(settings.drift, gauges(found, newest.total, bool(found)))
     if not found:

@@ -10,11 +10,11 @@ import orjson
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from ..contract import Contract
-from ..prediction import CONVERSIONS, conform
-from ..serving.columns import row_type
-from .outcomes import Key, Outcome, Outcomes
-from .window import logged
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.model.prediction import conform, CONVERSIONS
+from mlops_ladder.data.columns import row_type
+from mlops_ladder.monitoring.outcomes import Key, Outcome, Outcomes
+from mlops_ladder.monitoring.window import logged
 
 Pair = tuple[Outcome, dict[str, Any], dict[str, Any]]
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import sqlalchemy as sql
 from sqlalchemy.schema import CreateTable
 
-from .. import ProjectError
-from ..serving.store import TABLE
-from .archive import IDS, Archive
+from mlops_ladder import ProjectError
+from mlops_ladder.serving.store import TABLE
+from mlops_ladder.monitoring.archive import Archive, IDS
 
 REQUEST, ROW, KNOWN, INFLUENCED = "request_id", "row", "known_at", "influenced"
 OUTCOMES = sql.Table(

@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from ..figures import empty_figure
-from .comparison import texts
-from .reference import Reference
-from .window import Window
+from mlops_ladder.model.figures import empty_figure
+from mlops_ladder.monitoring.comparison import texts
+from mlops_ladder.monitoring.training_reference import Reference
+from mlops_ladder.monitoring.window import Window
 
 STEPS = 60  # points in time of a curve
 MANY = 8  # classes or versions that have a colour of their own

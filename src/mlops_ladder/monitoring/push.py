@@ -5,9 +5,9 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
 
-from .. import ProjectError
-from ..operations import Drift
-from .comparison import Verdict
+from mlops_ladder import ProjectError
+from mlops_ladder.settings.operations import Drift
+from mlops_ladder.monitoring.comparison import Verdict
 
 JOB = "drift"
 

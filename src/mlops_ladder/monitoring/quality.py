@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 import sqlalchemy as sql
 
-from .. import ProjectError, write_whole
-from ..settings import Settings, load
-from .joining import Joined, joined, pairs
-from .losses import Loss, losses
-from .outcomes import OUTCOMES, Outcomes
-from .promise import Promise, promise
-from .quality_page import page, words
+from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.settings import load, Settings
+from mlops_ladder.monitoring.joining import Joined, joined, pairs
+from mlops_ladder.monitoring.quality_tests import Loss, losses
+from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes
+from mlops_ladder.monitoring.offline_scores import Promise, promise
+from mlops_ladder.monitoring.quality_page import page, words
 
 REPORT = Path("reports/quality.html")
 TABLE = sql.Table(
@@ -139,8 +139,13 @@ def main(arguments: list[str]) -> None:
     asked, settings = parser.parse_args(arguments), load()
     report = look(settings, datetime.now(UTC))
     if settings.drift.pushgateway:
-        from .push import push  # pylint: disable=import-outside-toplevel  # seldom needed
-        from .quality_gauges import JOB, gauges  # pylint: disable=import-outside-toplevel  # too
+        from mlops_ladder.monitoring.push import (
+            push,
+        )  # pylint: disable=import-outside-toplevel  # seldom needed
+        from mlops_ladder.monitoring.quality_gauges import (
+            gauges,
+            JOB,
+        )  # pylint: disable=import-outside-toplevel  # too
 
         push(settings.drift, gauges(report.found, report.labels, time.time()), JOB)
     if report.verdict == "not enough labels":

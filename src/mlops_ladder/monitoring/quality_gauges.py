@@ -4,7 +4,7 @@ from math import isfinite
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from .losses import ALL, Loss
+from mlops_ladder.monitoring.quality_tests import ALL, Loss
 
 JOB = "quality"
 

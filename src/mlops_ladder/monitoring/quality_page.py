@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from ..checks.picture import Line, picture
-from ..figures import empty_figure
-from ..settings import Settings
-from .losses import ALL, Loss
-from .watch import STYLE, embedded
+from mlops_ladder.registry.checks.picture import Line, picture
+from mlops_ladder.model.figures import empty_figure
+from mlops_ladder.settings import Settings
+from mlops_ladder.monitoring.quality_tests import ALL, Loss
+from mlops_ladder.monitoring.watch import embedded, STYLE
 
 if TYPE_CHECKING:
-    from .quality import Report
+    from mlops_ladder.monitoring.quality import Report
 
 
 def page(report: "Report", before: list[dict[str, Any]], settings: Settings) -> str:

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import ProjectError, tracking, versions
-from ..export import TOLERANCE
-from ..prediction import predict
-from ..settings import load
-from . import reference
-from .archive import Archive
-from .window import Extent, Window, window
+from mlops_ladder import ProjectError
+from mlops_ladder.registry import versions
+from mlops_ladder.tracking import runs
+from mlops_ladder.export.bundle import TOLERANCE
+from mlops_ladder.model.prediction import predict
+from mlops_ladder.settings import load
+from mlops_ladder.monitoring import training_reference
+from mlops_ladder.monitoring.archive import Archive
+from mlops_ladder.monitoring.window import Extent, Window, window
 
 ROWS = 1_000
 SHOWN = 3
@@ -76,7 +78,7 @@ def differing(found: pd.Series, said: list[Any]) -> np.ndarray:
 
 def trained(number: str) -> Any:
     """The model of a version as the registry holds it.  ProjectError where it cannot be had."""
-    mlflow = tracking.connect()
+    mlflow = runs.connect()
     try:
         return mlflow.sklearn.load_model(f"models:/{versions.model_name()}/{number}")
     except (mlflow.exceptions.MlflowException, OSError) as error:
@@ -90,7 +92,7 @@ def main(arguments: list[str]) -> None:
     options, settings = parser.parse_args(arguments), load()
     if options.rows < 1:
         raise ProjectError(f"ROWS={options.rows}: at least one row has to be looked at")
-    champion = reference.read()
+    champion = training_reference.read()
     extent = Extent(settings.drift.hours, options.rows, options.rows, settings.seed)
     with Archive(settings.serving.log) as archive:
         newest = window(archive, champion.version, champion.contract, extent)

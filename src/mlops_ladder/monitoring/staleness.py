@@ -16,16 +16,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .. import ProjectError, write_whole
-from ..contract import Contract, read_contract
-from ..evaluation import intervals
-from ..figures import empty_figure
-from ..prediction import LOWER_IS_BETTER, predict, score
-from ..problem import read_data
-from ..settings import Settings, load
-from ..study import mapped
-from ..training import Trained, fit, learnable, split
-from . import reference
+from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.data.contract import Contract, read_contract
+from mlops_ladder.model.evaluation import intervals
+from mlops_ladder.model.figures import empty_figure
+from mlops_ladder.model.prediction import LOWER_IS_BETTER, predict, score
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import load, Settings
+from mlops_ladder.model.study import mapped
+from mlops_ladder.model.training import fit, learnable, split, Trained
+from mlops_ladder.monitoring import training_reference
 
 REPORT, PICTURE = Path("reports/staleness.json"), Path("reports/staleness.png")
 SLICES = 8  # of time, of as many rows each; the first three are learned from by every model
@@ -194,7 +194,7 @@ def main(arguments: list[str]) -> None:
     else:
         print("No column says the time, so how the model ages cannot be judged from the data")
     most = settings.staleness.max_age_days
-    age = (time.time() - reference.champion_facts()["trained_at"]) / 86400
+    age = (time.time() - training_reference.champion_facts()["trained_at"]) / 86400
     print(f"The champion is {age:.1f} days old; staleness.max_age_days = {most:g}")
     if age > most and options.fail:
         raise ProjectError(f"the champion is {age:.1f} days old, more than {most:g}: train again")

@@ -11,11 +11,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .. import ProjectError, write_whole
-from ..settings import Settings, load
-from . import drift, plots, reference
-from .archive import Archive
-from .window import Extent, window
+from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.settings import load, Settings
+from mlops_ladder.monitoring import drift, plots, training_reference
+from mlops_ladder.monitoring.archive import Archive
+from mlops_ladder.monitoring.window import Extent, window
 
 PAGE = Path("reports/watch.html")
 ROWS = 20_000  # of the champion, that are looked into: more change no picture
@@ -45,7 +45,7 @@ def traffic(archive: Archive, since: datetime) -> pd.DataFrame:
 
 def pictures(archive: Archive, asked: pd.DataFrame, settings: Settings) -> dict[str, Figure]:
     """Each plot by its title."""
-    champion, hours = reference.read(), settings.drift.hours
+    champion, hours = training_reference.read(), settings.drift.hours
     now = datetime.now(UTC)
     newest = window(archive, champion.version, champion.contract, Extent(hours, ROWS, ROWS), now)
     verdicts = pd.DataFrame(archive.verdicts(now - timedelta(days=365)))

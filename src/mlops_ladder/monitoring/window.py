@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import ProjectError
-from ..contract import Contract
-from ..prediction import conform
-from .archive import Archive, NoLog
-from ..serving.store import pairs
+from mlops_ladder import ProjectError
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.model.prediction import conform
+from mlops_ladder.monitoring.archive import Archive, NoLog
+from mlops_ladder.serving.store import pairs
 
 CHUNK = 20_000  # rows that become a data frame at a time: plain Python objects take ten times more
 

@@ -5,19 +5,19 @@ from datetime import UTC, datetime, timedelta
 
 import pandas as pd
 
-from .. import ProjectError, observers
-from ..contract import Breach, Contract, read_contract
-from ..monitoring.archive import Archive, NoLog
-from ..problem import read_data
-from ..settings import Settings, load
-from . import forgotten, looks
-from .rules import RULES, Rules, reaching, read_rules
+from mlops_ladder import observers, ProjectError
+from mlops_ladder.data.contract import Breach, Contract, read_contract
+from mlops_ladder.monitoring.archive import Archive, NoLog
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import load, Settings
+from mlops_ladder.privacy import erasure_log, pii_patterns
+from mlops_ladder.privacy.rules import reaching, read_rules, RULES, Rules
 
 
 def breaches(frame: pd.DataFrame, contract: Contract, rules: Rules) -> list[Breach]:
     """All that is against the rules: in the contract, in values, and who is back."""
-    found = forgotten.breaches(frame, contract)
-    return found + list(looks.personal(frame, contract, rules.allowed))
+    found = erasure_log.breaches(frame, contract)
+    return found + list(pii_patterns.personal(frame, contract, rules.allowed))
 
 
 def table(contract: Contract, rules: Rules) -> str:
@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> None:
         print(table(contract, rules) + "\n")
     if found := breaches(read_data(load()), contract, rules):
         raise ProjectError("against the rules of privacy\n  " + "\n  ".join(map(str, found)))
-    known = f"{len(contract.columns)} columns, {len(forgotten.entries())} ids forgotten"
+    known = f"{len(contract.columns)} columns, {len(erasure_log.entries())} ids forgotten"
     print(f"{RULES}: {known}; no banned column or value reaches model or log")
 
 

@@ -10,8 +10,9 @@ from unicodedata import combining, normalize
 
 from pydantic import Field, ValidationError
 
-from .. import ProjectError
-from ..contract import Breach, Column, Contract, Section
+from mlops_ladder import ProjectError
+from mlops_ladder.data.contract import Breach, Column, Contract
+from mlops_ladder.settings.section import Section
 
 RULES = Path("privacy.toml")
 LONGEST = 4  # words of a name that are read as one: "credit card number" has three

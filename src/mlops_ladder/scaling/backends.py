@@ -14,11 +14,11 @@ from contextvars import ContextVar
 from importlib import import_module
 from typing import Any
 
-from .. import ProjectError
-from ..improvement import Scale
-from ..settings import Settings
-from ..study import Here
-from .alike import asked, facts, itself
+from mlops_ladder import ProjectError
+from mlops_ladder.settings.improvement import Scale
+from mlops_ladder.settings import Settings
+from mlops_ladder.model.study import Here
+from mlops_ladder.scaling.worker_environment import asked, facts, itself
 
 AHEAD = 2  # items for each worker: one that is worked on, one that waits
 PATIENCE = 60  # seconds in which a scheduler answers

@@ -5,14 +5,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from .. import observers
-from ..batch import ROWS, Scored, score_file
-from ..contract import Breach
-from ..prediction import Check
-from ..reading import read_chunks
-from ..settings import Data, Settings
-from .backends import opened
-from .parts import Part, parts
+from mlops_ladder import observers
+from mlops_ladder.batch.scoring import ROWS, score_file, Scored
+from mlops_ladder.data.contract import Breach
+from mlops_ladder.model.prediction import Check
+from mlops_ladder.data.reading import read_chunks
+from mlops_ladder.settings import Data, Settings
+from mlops_ladder.scaling.backends import opened
+from mlops_ladder.scaling.row_groups import Part, parts
 
 
 def scored(saved: dict[str, Any], pattern: str, settings: Settings) -> Iterator[Scored]:

@@ -18,12 +18,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
-from .. import project
-from ..settings import Settings
-from .columns import Answer, Row
-from .events import Observer, Served, request_id
-from .following import Champion, Follower
-from .openapi import Failure, Health, Ready, Version, described
+from mlops_ladder import project
+from mlops_ladder.settings import Settings
+from mlops_ladder.data.columns import Answer, Row
+from mlops_ladder.serving.events import Observer, request_id, Served
+from mlops_ladder.serving.model_reloader import Champion, Follower
+from mlops_ladder.serving.openapi import described, Failure, Health, Ready, Version
 
 LOG = logging.getLogger(__name__)
 LONG = 100_000  # bytes of a body that is answered in a thread, as all of a native model are

@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from .following import Follower
-from .runtime import Loaded
-from .schema import Types
+from mlops_ladder.serving.model_reloader import Follower
+from mlops_ladder.export.runtime import Loaded
+from mlops_ladder.serving.schemas import Types
 
 PLAN = "rollout.json"
 CHAMPION, CANDIDATE = "champion", "candidate"

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 from starlette.requests import Request
 
-from .columns import Answer, Row
+from mlops_ladder.data.columns import Answer, Row
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 Record = dict[str, Any]  # a row of the prediction log, by the names of its columns

@@ -16,9 +16,9 @@ from time import monotonic
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from .. import ProjectError, write_whole
-from ..contract import Section
-from ..settings import load
+from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.settings.section import Section
+from mlops_ladder.settings import load
 
 LOG = logging.getLogger(__name__)
 LONGEST = 36_500

@@ -16,12 +16,12 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from starlette.routing import Route
 
-from ..settings import Settings
-from .events import Observer, Served
-from .following import Champion, Follower
-from .instruments import KIND, Instruments, leave
-from .noted import Noted
-from .reference import Reference, cuts, reference
+from mlops_ladder.settings import Settings
+from mlops_ladder.serving.events import Observer, Served
+from mlops_ladder.serving.model_reloader import Champion, Follower
+from mlops_ladder.serving.instruments import Instruments, KIND, leave
+from mlops_ladder.serving.metrics_buffer import Noted
+from mlops_ladder.serving.reference_loader import cuts, Reference, reference
 
 LOG = logging.getLogger(__name__)
 REFRESH = 0.2  # seconds between two counts: of more at once a request would wait for them

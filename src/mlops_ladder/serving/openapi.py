@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, Field, TypeAdapter
 
-from .schema import Types
+from mlops_ladder.serving.schemas import Types
 
 SCHEMAS = "#/components/schemas/{model}"
 PREDICT = """Predict for one row, or for a list of rows; the answer has the form of the question.

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from ..settings import Settings
-from .assignment import CANDIDATE, CHAMPION, Candidate
-from .events import Record, Served
-from .following import Champion
-from .log import PredictionLog, Store
+from mlops_ladder.settings import Settings
+from mlops_ladder.serving.assignment import CANDIDATE, Candidate, CHAMPION
+from mlops_ladder.serving.events import Record, Served
+from mlops_ladder.serving.model_reloader import Champion
+from mlops_ladder.serving.prediction_log import PredictionLog, Store
 
 if TYPE_CHECKING:
-    from .canary import Asked
+    from mlops_ladder.serving.canary import Asked
 
 LOG = logging.getLogger(__name__)
 REFUSED = 422  # by the contract of a model, which may refuse more than that of the other
@@ -129,8 +129,8 @@ def opened_log(settings: Settings) -> PredictionLog:
 
     def store() -> Store:
         # pylint: disable=import-outside-toplevel  # 0.3 s that nobody need wait for
-        from .arms import ARMS
-        from .store import Store as Database
+        from mlops_ladder.serving.variant_log import ARMS
+        from mlops_ladder.serving.store import Store as Database
 
         return Database(settings.serving.log, ARMS)
 

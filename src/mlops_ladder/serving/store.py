@@ -10,8 +10,8 @@ import orjson
 import sqlalchemy as sql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from .. import ProjectError, observers
-from .events import Record
+from mlops_ladder import observers, ProjectError
+from mlops_ladder.serving.events import Record
 
 LOG = logging.getLogger(__name__)
 TABLE = sql.Table(

@@ -16,11 +16,11 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import SIGNALS
 
-from ..settings import load
-from .instruments import SHARED
-from .main import OPTIONS
+from mlops_ladder.settings import load
+from mlops_ladder.serving.instruments import SHARED
+from mlops_ladder.serving.command import OPTIONS
 
-APP = f"{__package__}.main:build"
+APP = f"{__package__}.command:build"
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from types import ModuleType, TracebackType
 from typing import Any, Self
 
-from .. import project
+from mlops_ladder import project
 
 START = datetime(2030, 1, 7, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import joblib
 
-from .. import ProjectError, write_whole
-from ..contract import read_contract
-from ..settings import load
-from .folder import STORY, WORLD, environment, prepare, scenario_place
-from .page import page
-from .scenarios import SCENARIOS
-from .seen import Story
+from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.data.contract import read_contract
+from mlops_ladder.settings import load
+from mlops_ladder.simulation.folder import environment, prepare, scenario_place, STORY, WORLD
+from mlops_ladder.simulation.page import page
+from mlops_ladder.simulation.scenarios import SCENARIOS
+from mlops_ladder.simulation.observations import Story
 
 PAGE = Path("reports/simulation.html")
 MOST = 3  # processes at once: each takes a processor, and up to a gigabyte with its service
-COMMAND = f"from {__package__}.inside import main; main()"
+COMMAND = f"from {__package__}.runner import main; main()"
 
 
 def main(arguments: list[str]) -> None:

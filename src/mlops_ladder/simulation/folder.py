@@ -10,15 +10,16 @@ import numpy as np
 import pandas as pd
 import tomlkit
 
-from .. import ProjectError, project, sources
-from ..contract import CONTRACT, Contract
-from ..datafile import written
-from ..problem import read_data
-from ..reading import files
-from ..settings import CONFIG, FILES, Settings
-from ..training import learnable
-from .clock import START
-from .world import World, world
+from mlops_ladder import project, ProjectError
+from mlops_ladder.data import sources
+from mlops_ladder.data.contract import CONTRACT, Contract
+from mlops_ladder.data.datafile import written
+from mlops_ladder.problem import read_data
+from mlops_ladder.data.reading import files
+from mlops_ladder.settings import CONFIG, FILES, Settings
+from mlops_ladder.model.training import learnable
+from mlops_ladder.simulation.clock import START
+from mlops_ladder.simulation.world import World, world
 
 WORLD, STORY = Path("world.joblib"), Path("story.joblib")
 HISTORY = 1_000  # rows that the first champion learns from

@@ -5,9 +5,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ..figures import empty_figure
-from .days import CHANGE, DELAY
-from .seen import Story, day
+from mlops_ladder.model.figures import empty_figure
+from mlops_ladder.simulation.timeline import CHANGE, DELAY
+from mlops_ladder.simulation.observations import day, Story
 
 COLORS = {"v1": "tab:blue", "v2": "tab:orange"}
 BAD = "#b3261e"

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from ..triggers.decision import Kind
-from .world import DRIFTED, MIDDLE
+from mlops_ladder.pipeline.retraining.decision import Kind
+from mlops_ladder.simulation.world import DRIFTED, MIDDLE
 
 Outcomes = Literal["right", "shuffled"]
 Expected = dict[str, str]

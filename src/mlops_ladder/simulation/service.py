@@ -12,13 +12,14 @@ from typing import Any, NamedTuple
 
 import uvicorn
 
-from .. import ProjectError, publishing
-from ..rollout import decisions
-from ..serving.arms import arms
-from ..serving.main import build
-from ..settings import Settings
-from ..traffic import connected, unready
-from .clock import Clock
+from mlops_ladder import ProjectError
+from mlops_ladder.registry import publishing
+from mlops_ladder.serving.rollout import decisions
+from mlops_ladder.serving.variant_log import arms
+from mlops_ladder.serving.command import build
+from mlops_ladder.settings import Settings
+from mlops_ladder.serving.traffic import connected, unready
+from mlops_ladder.simulation.clock import Clock
 
 PATIENCE = 60  # seconds in which the service has to follow what was decided
 NOON, HOURS = 0.3, 0.5  # when on a day the first request comes, and for how long they do

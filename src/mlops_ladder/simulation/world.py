@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .. import ProjectError
-from ..contract import Contract
-from ..settings import Settings
-from ..split import answers_of, codes, told
+from mlops_ladder import ProjectError
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.settings import Settings
+from mlops_ladder.model.split import answers_of, codes, told
 
 LOW, MIDDLE, NEW = 0, 1, 2
 EDGES = (0.35, 0.7)  # shares of the rows below the middle part, and below the new one

@@ -7,9 +7,9 @@ import pytest
 from made import made, other
 from pydantic import ValidationError
 
-from mlops_ladder.checks import fairness
-from mlops_ladder.checks.decided import Accepted
-from mlops_ladder.questions import Asked
+from mlops_ladder.registry.checks import fairness
+from mlops_ladder.registry.checks.decided import Accepted
+from mlops_ladder.registry.questions import Asked
 from mlops_ladder.settings import Settings
 
 TODAY = datetime.now(UTC).date()

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mlops_ladder import ProjectError, questions, tracking
-from mlops_ladder.contract import Contract
+from mlops_ladder import ProjectError
+from mlops_ladder.registry import questions
+from mlops_ladder.tracking import runs
+from mlops_ladder.data.contract import Contract
 from mlops_ladder.project import current
-from mlops_ladder.questions import Asked, Question, Reply
+from mlops_ladder.registry.questions import Asked, Question, Reply
 from mlops_ladder.settings import Settings
-from mlops_ladder.training import Trained
+from mlops_ladder.model.training import Trained
 
 FILE = '''
-from mlops_ladder.questions import Reply
+from mlops_ladder.registry.questions import Reply
 
 
 def ask(asked, settings):
@@ -88,7 +90,7 @@ def test_another_contract_takes_out_what_is_about_other_columns(
 
 
 def test_the_answers_are_about_the_artifact_and_stand_in_its_run(
-    run: tracking.Run, trained: Trained, monkeypatch: pytest.MonkeyPatch
+    run: runs.Run, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The model is the one that MLflow gives back, and says there what it said when trained."""
     seen: list[Asked] = []
@@ -107,7 +109,7 @@ def test_the_answers_are_about_the_artifact_and_stand_in_its_run(
     )
     first, second = questions.answers(trained, run.run_id, None, None)
     report = json.loads(
-        tracking.connect().artifacts.load_text(f"runs:/{run.run_id}/questions.json")
+        runs.connect().artifacts.load_text(f"runs:/{run.run_id}/questions.json")
     )
     assert seen[0].trained.model is not trained.model
     wanted, found = trained.predictions, seen[0].trained.predictions

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 from made import PLACES, made, other
 
-from mlops_ladder.checks import slices, sure
-from mlops_ladder.prediction import score
-from mlops_ladder.questions import Asked
+from mlops_ladder.registry.checks import slices, sure
+from mlops_ladder.model.prediction import score
+from mlops_ladder.registry.questions import Asked
 from mlops_ladder.settings import Settings
-from mlops_ladder.training import Trained
+from mlops_ladder.model.training import Trained
 
 KINDS = ("classification", "regression")
 

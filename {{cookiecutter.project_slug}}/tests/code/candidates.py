@@ -4,25 +4,26 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from mlops_ladder import history, registry, tracking, versions
-from mlops_ladder.contract import read_contract
-from mlops_ladder.promotion import Verdict
-from mlops_ladder.sources import checksum
-from mlops_ladder.versions import Version
+from mlops_ladder.registry import history, promotion, versions
+from mlops_ladder.tracking import runs
+from mlops_ladder.data.contract import read_contract
+from mlops_ladder.registry.gate import Verdict
+from mlops_ladder.data.sources import checksum
+from mlops_ladder.registry.versions import Version
 
 MADE: dict[str, str] = {}  # for all tests: a run does not change
 
 
-def candidate(run: tracking.Run, name: str) -> str:
+def candidate(run: runs.Run, name: str) -> str:
     """A run that has logged the model of `run`, and a bundle that says it is of model `name`."""
     if name not in MADE:
         MADE[name] = made(run, name)
     return MADE[name]
 
 
-def made(run: tracking.Run, name: str, beside: tuple[str, ...] = ()) -> str:
+def made(run: runs.Run, name: str, beside: tuple[str, ...] = ()) -> str:
     """Such a run, made anew; `beside` names what its bundle holds beside the model."""
-    mlflow = tracking.connect()
+    mlflow = runs.connect()
     client = mlflow.MlflowClient()
     known = client.get_run(run.run_id)
     tags = {key: value for key, value in run.tags.items() if "." in key and "mlflow" not in key}
@@ -61,8 +62,8 @@ def refused() -> Verdict:
     return replace(accepted(), accepted=False, reasons=("worse: no",))
 
 
-def promoted(run: tracking.Run, name: str) -> Version:
+def promoted(run: runs.Run, name: str) -> Version:
     """A new version that is champion."""
-    version = registry.register(candidate(run, name), name, accepted())
-    registry.promote(version, accepted())
+    version = promotion.register(candidate(run, name), name, accepted())
+    promotion.promote(version, accepted())
     return version

@@ -11,13 +11,17 @@ from uuid import uuid4
 import pytest
 from candidates import accepted, candidate
 
-from mlops_ladder import ProjectError, approval, consent, history, integrity
-from mlops_ladder import lineage, provenance, registry, reviews, tracking, versions
-from mlops_ladder.approval import approve, judged, path_of
-from mlops_ladder.forge import Person, same
+from mlops_ladder import ProjectError
+from mlops_ladder.registry import approval, approval_policy, history, integrity
+from mlops_ladder.data import provenance
+from mlops_ladder.governance import lineage
+from mlops_ladder.registry import forge_reviews, promotion, versions
+from mlops_ladder.tracking import runs
+from mlops_ladder.registry.approval import approve, judged, path_of
+from mlops_ladder.registry.forge import Person, same
 from mlops_ladder.project import current
 from mlops_ladder.settings import load
-from mlops_ladder.versions import Version
+from mlops_ladder.registry.versions import Version
 
 Become = Callable[[str, str], None]
 STRANGER = {"author_association": "CONTRIBUTOR"}
@@ -43,9 +47,9 @@ def _become(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Become:
 
 
 @pytest.fixture(name="version")
-def _version(run: tracking.Run) -> Version:
+def _version(run: runs.Run) -> Version:
     """A version by Ada that the gate has accepted."""
-    return registry.register(candidate(run, "a"), "a", accepted())
+    return promotion.register(candidate(run, "a"), "a", accepted())
 
 
 def champion() -> str | None:
@@ -55,10 +59,10 @@ def champion() -> str | None:
 
 def test_an_accepted_version_waits_and_is_promoted_by_nobody(version: Version) -> None:
     """The decision is logged once, however often; the champion is who it was."""
-    registry.register(version.run_id, "a", accepted())
+    promotion.register(version.run_id, "a", accepted())
     assert [it.action for it in versions.held().entries] == ["accept"]
     with pytest.raises(ProjectError, match="v1: not approved\n  somebody other than Ada <ada@"):
-        registry.promote(version, accepted())
+        promotion.promote(version, accepted())
     assert (champion(), integrity.verify(versions.held())) == (None, [])
 
 
@@ -141,28 +145,28 @@ def test_alone_on_an_own_registry_nobody_waits(
     shared = load().approval
     for address, wanted in [("https://mlflow.example.com", True), ("sqlite:///a.db", False)]:
         mlflow = type("MLflow", (), {"get_registry_uri": lambda address=address: address})
-        monkeypatch.setattr(tracking, "connect", lambda mlflow=mlflow: mlflow)
-        assert consent.needed(shared) == wanted
+        monkeypatch.setattr(runs, "connect", lambda mlflow=mlflow: mlflow)
+        assert approval_policy.needed(shared) == wanted
     deployed = {"environment": "production", "image": "sha256:1", "result": "deployed"}
     staged = deployed | {"environment": "staging"}
     refused = deployed | {"result": "refused"}
     for line, wanted in [(staged, False), (refused, False), (deployed, True)]:
-        consent.DEPLOYMENTS.write_text(json.dumps(line) + "\n", encoding="utf-8")
-        assert consent.needed(shared) == wanted
+        approval_policy.DEPLOYMENTS.write_text(json.dumps(line) + "\n", encoding="utf-8")
+        assert approval_policy.needed(shared) == wanted
 
 
 def test_the_environment_asks_for_no_less_than_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable may put a second person in, and not take one out, nor accept a weaker word."""
     told = 'needed = "always"\nway = "signed"\napprovers = ["cleo@example.com"]\n'
-    consent.OPERATIONS.write_text(f"[approval]\n{told}", encoding="utf-8")
+    approval_policy.OPERATIONS.write_text(f"[approval]\n{told}", encoding="utf-8")
     variables = {"NEEDED": "never", "WAY": "named", "APPROVERS": '["ada@example.com"]'}
     for name, value in variables.items():
         monkeypatch.setenv(f"{current().prefix}APPROVAL__{name}", value)
-    found = consent.rule()
+    found = approval_policy.rule()
     assert (found.needed, found.way, found.approvers) == ("always", "signed", ["cleo@example.com"])
-    consent.OPERATIONS.write_text('[approval]\nneeded = "never"\n', encoding="utf-8")
+    approval_policy.OPERATIONS.write_text('[approval]\nneeded = "never"\n', encoding="utf-8")
     monkeypatch.setenv(f"{current().prefix}APPROVAL__NEEDED", "always")
-    assert consent.rule().needed == "always"
+    assert approval_policy.rule().needed == "always"
 
 
 def test_of_a_merge_who_wrote_what_it_brought_is_an_author(
@@ -188,16 +192,16 @@ def test_of_a_merge_who_wrote_what_it_brought_is_an_author(
 
 
 def test_production_and_a_trace_know_who_approved_also_after_a_rollback(
-    run: tracking.Run, version: Version, become: Become, command: Callable[..., int]
+    run: runs.Run, version: Version, become: Become, command: Callable[..., int]
 ) -> None:
     """A rollback has no report of its own: it goes back to one that was approved."""
     assert command("approved") == 1  # no champion yet
     become("Bob", "bob@example.com")
     assert command("approve", "--version", version.number) == 0
-    registry.register(candidate(run, "b"), "b", accepted())
+    promotion.register(candidate(run, "b"), "b", accepted())
     become("Cleo", "cleo@example.com")
     assert (command("approve", "--version", "2"), command("approved")) == (0, 0)
-    entry = registry.rollback()
+    entry = promotion.rollback()
     gate = versions.accepting(entry)
     assert (entry.action, entry.version, champion()) == ("rollback", "1", "1")
     assert lineage.judged(gate).broken == "" and command("approved") == 0
@@ -242,10 +246,10 @@ def test_a_signed_commit_approves_and_another_key_does_not(
     signer(folder, monkeypatch, "bob@example.com")
     said = approve(judged("1"))
     assert approval.waits(version, asdict(accepted())) == []
-    assert reviews.unsigned(said.evidence, said.approver, "0" * 64).endswith("of another report")
+    assert forge_reviews.unsigned(said.evidence, said.approver, "0" * 64).endswith("of another report")
     for name in ("COUNT", "KEY_0"):  # git knows no signer any more
         monkeypatch.delenv(f"GIT_CONFIG_{name}")
-    assert "does not verify" in reviews.unsigned(said.evidence, said.approver, said.proof)
+    assert "does not verify" in forge_reviews.unsigned(said.evidence, said.approver, said.proof)
 
 
 def forge(folder: Path, monkeypatch: pytest.MonkeyPatch, answers: dict[str, object]) -> None:

@@ -9,10 +9,12 @@ from uuid import uuid4
 import pytest
 from candidates import promoted
 
-from mlops_ladder import ProjectError, registry, tracking, versions
-from mlops_ladder.audit import chain, noting
-from mlops_ladder.audit.chain import LOG, REF
-from mlops_ladder.audit.facts import digest
+from mlops_ladder import ProjectError
+from mlops_ladder.registry import promotion, versions
+from mlops_ladder.tracking import runs
+from mlops_ladder.governance.audit import chain, noting
+from mlops_ladder.governance.audit.chain import LOG, REF
+from mlops_ladder.governance.audit.facts import digest
 
 Change = Callable[[list[str]], list[str]]
 
@@ -25,7 +27,7 @@ def git(*arguments: str) -> str:
 
 
 @pytest.fixture(name="decided", autouse=True)
-def _decided(folder: Path, run: tracking.Run, monkeypatch: pytest.MonkeyPatch) -> Path:
+def _decided(folder: Path, run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A repository in which two versions were promoted, with a registry of its own."""
     registered = f"model-{uuid4().hex[:8]}"
     monkeypatch.setattr(versions, "model_name", lambda: registered)
@@ -57,7 +59,7 @@ def test_a_change_of_configuration_is_noted_with_its_commit() -> None:
     git("commit", "--all", "--quiet", "--message", "Another one")
     missing = "configuration config.toml: not noted; to do so: make audit NOTE=yes"
     assert noting.verify() == [missing]
-    registry.rollback()
+    promotion.rollback()
     assert kinds()[4:] == ["configuration config.toml", "decision 3"]
     line = chain.said(chain.written())[4]
     assert (line.commit, line.digest) == tuple(git("rev-parse", "HEAD", "HEAD:config.toml").split())
@@ -128,7 +130,7 @@ def test_a_kill_while_a_line_is_written_is_made_good() -> None:
     versions.client().delete_registered_model_tag(versions.model_name(), f"{chain.KEY}000004")
     assert any("is a piece of a line" in it for it in noting.verify())
     noting.note()
-    registry.rollback()
+    promotion.rollback()
     assert LOG.read_text(encoding="utf-8").startswith(text)
     assert kinds()[-1] == "decision 3" and noting.verify() == []
 

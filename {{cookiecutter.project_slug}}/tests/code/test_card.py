@@ -5,20 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from mlops_ladder import ProjectError, card, tracking
-from mlops_ladder.contract import Contract
-from mlops_ladder.prediction import METRICS
+from mlops_ladder import ProjectError
+from mlops_ladder.tracking import card, runs
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.model.prediction import METRICS
 from mlops_ladder.settings import Settings
 
 
 @pytest.fixture(name="text")
-def _text(run: tracking.Run, settings: Settings, contract: Contract) -> str:
+def _text(run: runs.Run, settings: Settings, contract: Contract) -> str:
     """The card of the run, with words of the user's own."""
     return card.render(run, settings, contract) + "\nMy own words.\n"
 
 
 def test_a_fresh_card_says_what_its_run_says(
-    text: str, run: tracking.Run, settings: Settings, contract: Contract
+    text: str, run: runs.Run, settings: Settings, contract: Contract
 ) -> None:
     """A card passes its check as it was written, and holds the score of the run."""
     assert run.run_id in card.check(text, run, settings, contract)
@@ -31,7 +32,7 @@ AS_WORDS = "a&#124;&#96;&#60;script&#62;alert(1)&#60;/script&#62;&#96; &#93;(jav
 
 
 def test_names_and_values_are_text_in_the_card(
-    run: tracking.Run, settings: Settings, contract: Contract, monkeypatch: pytest.MonkeyPatch
+    run: runs.Run, settings: Settings, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A column, a file and a licence that hold markup are shown as they are written."""
     assert card.as_words(MARKUP) == AS_WORDS == card.as_words(AS_WORDS)
@@ -49,7 +50,7 @@ def test_names_and_values_are_text_in_the_card(
 
 
 def test_an_edited_number_is_found(
-    text: str, run: tracking.Run, settings: Settings, contract: Contract
+    text: str, run: runs.Run, settings: Settings, contract: Contract
 ) -> None:
     """A number that is not the run's fails the check, and both lines are shown."""
     rows = f"{run.metrics['rows.holdout']:,.0f} rows"
@@ -59,7 +60,7 @@ def test_an_edited_number_is_found(
 
 
 def test_a_card_of_another_run_is_stale(
-    text: str, run: tracking.Run, settings: Settings, contract: Contract
+    text: str, run: runs.Run, settings: Settings, contract: Contract
 ) -> None:
     """A card of another run fails the check, and the right one is named."""
     older = text.replace(run.run_id, "0" * 32)
@@ -70,27 +71,27 @@ def test_a_card_of_another_run_is_stale(
 
 
 def test_the_card_describes_the_champion(
-    run: tracking.Run, monkeypatch: pytest.MonkeyPatch
+    run: runs.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A newer run, as of a refused candidate, leaves the card as it is; without a champion not."""
     other = replace(run, run_id="1" * 32)
-    for champion, wanted in ((other, other), (None, tracking.newest())):
+    for champion, wanted in ((other, other), (None, runs.newest())):
         monkeypatch.setattr(card, "observers", lambda _, found=champion: [lambda: found])
         assert card.subject() == wanted
 
 
-def test_a_run_of_another_project_is_not_the_newest(run: tracking.Run) -> None:
+def test_a_run_of_another_project_is_not_the_newest(run: runs.Run) -> None:
     """Others record on the same server: their newer runs are not described as this project's."""
-    client = tracking.connect().MlflowClient()
-    newest = tracking.newest()
+    client = runs.connect().MlflowClient()
+    newest = runs.newest()
     place = client.create_experiment(f"another-{run.run_id}")
     other = client.create_run(place, tags={"role": "model", "package": "another"})
     client.set_terminated(other.info.run_id)
-    assert tracking.newest() == newest
+    assert runs.newest() == newest
 
 
 def test_a_card_of_no_run_is_stale_once_there_is_one(
-    run: tracking.Run, settings: Settings, contract: Contract
+    run: runs.Run, settings: Settings, contract: Contract
 ) -> None:
     """The card that comes with the project fails the check after the first training."""
     with pytest.raises(ProjectError, match="describes no run"):

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from mlops_ladder import ProjectError, changes, delivery
-from mlops_ladder.changes import Change, aborted, blamed
-from mlops_ladder.delivery import Measure, measures
-from mlops_ladder.history import Entry
-from mlops_ladder.incidents import Incident
+from mlops_ladder import ProjectError
+from mlops_ladder.governance import delivery_metrics, git_history
+from mlops_ladder.governance.git_history import aborted, blamed, Change
+from mlops_ladder.governance.delivery_metrics import Measure, measures
+from mlops_ladder.registry.history import Entry
+from mlops_ladder.governance.incidents import Incident
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 WEEK = timedelta(weeks=1)
@@ -103,7 +104,7 @@ def test_a_change_without_a_new_commit_has_no_lead_time(commit: Commit) -> None:
         Change("model", "v4", NOW - 2 * HOUR, late),
         Change("image", "i", NOW, first),
     ]
-    hours, without = delivery.lead_times(made, NOW - 4 * WEEK)
+    hours, without = delivery_metrics.lead_times(made, NOW - 4 * WEEK)
     assert (hours, without) == ([1, 3 * 7 * 24], 3)
 
 
@@ -116,12 +117,12 @@ def test_a_promotion_fails_that_a_rollback_keeps_down() -> None:
         entry(3, "refuse", "3", "2", days[2]),
         entry(4, "rollback", "1", "2", days[3]),
     ]
-    assert [(it.name, it.failed) for it in changes.promotions(log)] == [
+    assert [(it.name, it.failed) for it in git_history.promotions(log)] == [
         ("v1", ""),
         ("v2", "rolled back on 2026-03-04"),
     ]
     back = [*log, entry(5, "rollback", "2", "1", days[4])]
-    assert not any(it.failed for it in changes.promotions(back) if it.name == "v2")
+    assert not any(it.failed for it in git_history.promotions(back) if it.name == "v2")
 
 
 def test_a_rollout_is_a_change_once_clients_got_it() -> None:
@@ -172,10 +173,10 @@ def test_deployments_are_read_and_a_broken_line_is_named(folder: Path) -> None:
     ]
     log = folder / "deployments.jsonl"
     log.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    assert changes.deployments(log) == [Change("image", "i", NOW, "c")]
+    assert git_history.deployments(log) == [Change("image", "i", NOW, "c")]
     log.write_text(json.dumps(line | {"time": "yesterday"}), encoding="utf-8")
     with pytest.raises(ProjectError, match="deployments.jsonl: line 1 is no deployment"):
-        changes.deployments(log)
+        git_history.deployments(log)
 
 
 def test_the_command_tells_the_source_and_refuses_no_days(

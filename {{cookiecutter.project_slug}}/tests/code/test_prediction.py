@@ -8,18 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_ladder import batch, observers
-from mlops_ladder.batch import Rejected, score_file
-from mlops_ladder.contract import Contract
-from mlops_ladder.prediction import MODEL, load_model, predict, save_model
-from mlops_ladder.training import Trained
+from mlops_ladder import observers
+from mlops_ladder.batch import scoring
+from mlops_ladder.batch.scoring import Rejected, score_file
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.model.prediction import load_model, MODEL, predict, save_model
+from mlops_ladder.model.training import Trained
 
 
 @pytest.fixture(name="alone", autouse=True)
 def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The model of the last training answers, whatever a higher level answers with."""
     doors = ("answering", "scored")
-    monkeypatch.setattr(batch, "observers", lambda door: [] if door in doors else observers(door))
+    monkeypatch.setattr(scoring, "observers", lambda door: [] if door in doors else observers(door))
 
 
 @pytest.fixture(name="rows")

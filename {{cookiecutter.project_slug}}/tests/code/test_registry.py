@@ -12,14 +12,17 @@ import pandas as pd
 import pytest
 from candidates import accepted, candidate, made, promoted, refused
 
-from mlops_ladder import ProjectError, history, integrity
-from mlops_ladder import publishing, registry, rivals, tracking, training
-from mlops_ladder import versions
-from mlops_ladder.contract import Contract
-from mlops_ladder.export import TOLERANCE, export
-from mlops_ladder.split import Parts, ids
-from mlops_ladder.training import Trained
-from mlops_ladder.versions import Version
+from mlops_ladder import ProjectError
+from mlops_ladder.registry import history, integrity
+from mlops_ladder.model import training as training
+from mlops_ladder.registry import promotion, publishing, rivals
+from mlops_ladder.tracking import runs
+from mlops_ladder.registry import versions
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.export.bundle import export, TOLERANCE
+from mlops_ladder.model.split import ids, Parts
+from mlops_ladder.model.training import Trained
+from mlops_ladder.registry.versions import Version
 
 
 @pytest.fixture(name="empty", autouse=True)
@@ -30,7 +33,7 @@ def _empty(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def served_model(run: tracking.Run, trained: Trained) -> Version:
+def served_model(run: runs.Run, trained: Trained) -> Version:
     """A champion with the real bundle of the trained model, and a record of its rows."""
     run_id = made(run, trained.version)
     export(trained, Path("real"), run_id)
@@ -38,8 +41,8 @@ def served_model(run: tracking.Run, trained: Trained) -> Version:
     parted = Parts(trained.train, trained.train.head(0), trained.holdout)
     text = ids(parted, trained.contract).to_csv(index=False)
     versions.client().log_text(run_id, text, f"split/{run_id}.csv")
-    version = registry.register(run_id, trained.version, accepted())
-    registry.promote(version, accepted())
+    version = promotion.register(run_id, trained.version, accepted())
+    promotion.promote(version, accepted())
     return version
 
 
@@ -59,7 +62,7 @@ def served() -> str:
     return str(json.loads(publishing.POINTER.read_text(encoding="utf-8"))["version"])
 
 
-def test_the_first_accepted_version_is_champion_and_served(run: tracking.Run) -> None:
+def test_the_first_accepted_version_is_champion_and_served(run: runs.Run) -> None:
     """Without a champion the first accepted version becomes one, and its bundle is published."""
     version = promoted(run, "a")
     assert aliases() == {"candidate": version.number, "champion": version.number}
@@ -67,10 +70,10 @@ def test_the_first_accepted_version_is_champion_and_served(run: tracking.Run) ->
     assert (publishing.SERVING / version.number / "model.joblib").read_bytes() == b"a"
 
 
-def test_the_champion_leads_to_its_run_and_scores(run: tracking.Run, trained: Trained) -> None:
+def test_the_champion_leads_to_its_run_and_scores(run: runs.Run, trained: Trained) -> None:
     """Champion, run, commit, data, parameters, lock and signature hang together; it predicts."""
     promoted(run, "a")
-    mlflow = tracking.connect()
+    mlflow = runs.connect()
     address = f"models:/{versions.model_name()}@champion"
     version = versions.client().get_model_version_by_alias(versions.model_name(), "champion")
     data = versions.client().get_run(version.run_id).data
@@ -83,7 +86,7 @@ def test_the_champion_leads_to_its_run_and_scores(run: tracking.Run, trained: Tr
 
 
 def test_the_champion_is_asked_about_the_rows_of_the_candidate(
-    run: tracking.Run, trained: Trained
+    run: runs.Run, trained: Trained
 ) -> None:
     """The champion's predictions for the held-out rows stand beside those of the candidate."""
     name = f"champion v{served_model(run, trained).number}"
@@ -95,7 +98,7 @@ def test_the_champion_is_asked_about_the_rows_of_the_candidate(
 
 
 def test_a_champion_whose_code_is_gone_is_asked_by_its_bundle(
-    run: tracking.Run, trained: Trained, monkeypatch: pytest.MonkeyPatch
+    run: runs.Run, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """MLflow's copy needs the project's code as it was; what is served does not."""
     name = f"champion v{served_model(run, trained).number}"
@@ -103,7 +106,7 @@ def test_a_champion_whose_code_is_gone_is_asked_by_its_bundle(
     def gone(*_: object) -> None:
         raise AttributeError("module 'problem' has no attribute 'calendar'")
 
-    monkeypatch.setattr(tracking.connect().sklearn, "load_model", gone)
+    monkeypatch.setattr(runs.connect().sklearn, "load_model", gone)
     found, answers = rivals.rivals(trained)[1:]
     assert_equal(found[name], trained.predictions)
     assert len(answers) == 1
@@ -111,7 +114,7 @@ def test_a_champion_whose_code_is_gone_is_asked_by_its_bundle(
 
 @pytest.mark.parametrize("fault", ["serving/bundle.json", "split"])
 def test_a_champion_that_cannot_be_asked_refuses(
-    run: tracking.Run, trained: Trained, fault: str
+    run: runs.Run, trained: Trained, fault: str
 ) -> None:
     """A damaged bundle, or no record of what it has learned from: no, and the reason is said."""
     version = served_model(run, trained)
@@ -125,7 +128,7 @@ def test_a_champion_that_cannot_be_asked_refuses(
 
 
 def test_rows_that_the_champion_has_learned_from_are_left_out(
-    run: tracking.Run, trained: Trained
+    run: runs.Run, trained: Trained
 ) -> None:
     """A candidate that is held out other rows is compared on those that are new to both."""
     version, count = served_model(run, trained), len(trained.holdout)
@@ -141,7 +144,7 @@ def test_rows_that_the_champion_has_learned_from_are_left_out(
     assert told in [it.reason for it in answers]
 
 
-def test_a_champion_is_asked_about_each_row_once(run: tracking.Run, trained: Trained) -> None:
+def test_a_champion_is_asked_about_each_row_once(run: runs.Run, trained: Trained) -> None:
     """Also if the candidate has learned from held-out rows, and from some of them twice."""
     name = f"champion v{served_model(run, trained).number}"
     twice = replace(trained, train=pd.concat([trained.train, trained.holdout, trained.holdout]))
@@ -151,7 +154,7 @@ def test_a_champion_is_asked_about_each_row_once(run: tracking.Run, trained: Tra
 
 
 def test_a_champion_that_has_learned_from_all_rows_refuses(
-    run: tracking.Run, trained: Trained
+    run: runs.Run, trained: Trained
 ) -> None:
     """No score is compared on rows that one of the two knows: the answer is no."""
     version = served_model(run, trained)
@@ -162,7 +165,7 @@ def test_a_champion_that_has_learned_from_all_rows_refuses(
 
 
 def test_a_champion_is_asked_with_a_column_that_the_candidate_ignores(
-    run: tracking.Run, trained: Trained
+    run: runs.Run, trained: Trained
 ) -> None:
     """Whoever leaves out a column does not get rid of the champion that uses it."""
     first = served_model(run, trained)
@@ -175,7 +178,7 @@ def test_a_champion_is_asked_with_a_column_that_the_candidate_ignores(
 
 
 def test_a_champion_of_another_contract_is_told_and_not_asked(
-    run: tracking.Run, trained: Trained
+    run: runs.Run, trained: Trained
 ) -> None:
     """If the rows lack what the champion needs, the answer is no, and the reason is said."""
     first = served_model(run, trained)
@@ -187,7 +190,7 @@ def test_a_champion_of_another_contract_is_told_and_not_asked(
     assert f"{lost}: column is missing" in answers[1].reason
 
 
-def test_another_question_refuses(run: tracking.Run, trained: Trained) -> None:
+def test_another_question_refuses(run: runs.Run, trained: Trained) -> None:
     """A champion that answers another question is not replaced without a word of a person."""
     served_model(run, trained)
     other = "regression" if trained.settings.problem == "classification" else "classification"
@@ -197,7 +200,7 @@ def test_another_question_refuses(run: tracking.Run, trained: Trained) -> None:
 
 
 def test_a_champion_whose_classes_have_other_names_is_not_compared(
-    run: tracking.Run, trained: Trained
+    run: runs.Run, trained: Trained
 ) -> None:
     """All that it says would count as wrong, and any candidate would beat it."""
     if trained.settings.problem == "regression":
@@ -212,7 +215,7 @@ def test_a_champion_whose_classes_have_other_names_is_not_compared(
     assert rivals.rivals(fewer)[1][f"champion v{first.number}"] is not None
 
 
-def test_the_log_says_who_promoted_what_when_and_why(run: tracking.Run) -> None:
+def test_the_log_says_who_promoted_what_when_and_why(run: runs.Run) -> None:
     """A promotion is a line with its author, commit, data and the evidence of the verdict."""
     first, second = promoted(run, "a"), promoted(run, "b")
     entry = json.loads(history.LOG.read_text(encoding="utf-8").splitlines()[1])
@@ -226,32 +229,32 @@ def test_the_log_says_who_promoted_what_when_and_why(run: tracking.Run) -> None:
     assert entry["who"] and entry["time"].endswith("Z")
 
 
-def test_an_equal_model_gets_no_second_version(run: tracking.Run) -> None:
+def test_an_equal_model_gets_no_second_version(run: runs.Run) -> None:
     """The same model from another run is the version that is there, and is not promoted again."""
     first = promoted(run, "a")
-    again = registry.register(candidate(run, "a"), "a", accepted())
-    registry.promote(again, accepted())
+    again = promotion.register(candidate(run, "a"), "a", accepted())
+    promotion.promote(again, accepted())
     assert (again, len(versions.versions()), len(history.lines())) == (first, 1, 1)
 
 
-def test_the_same_model_with_more_beside_it_renews_the_champion(run: tracking.Run) -> None:
+def test_the_same_model_with_more_beside_it_renews_the_champion(run: runs.Run) -> None:
     """A version with the verdict of the one before it; a rollback leads to another model."""
     first, second = promoted(run, "a"), promoted(run, "b")
     run_id, verdict = made(run, "b", ("reference.json",)), history.logged()[2].verdict
     entry = versions.held().champion
     assert entry and publishing.lacking(entry, run_id) == ["reference.json"]
-    third = registry.renew(run_id)
+    third = promotion.renew(run_id)
     assert aliases() == {"candidate": "3", "champion": "3", "previous": first.number}
     assert (third.number, third.model_version, served()) == ("3", second.model_version, "3")
     entry = history.logged()[3]
     assert (entry.action, entry.verdict) == ("renew", verdict)
     assert integrity.verify(versions.held()) == publishing.lacking(entry, run_id) == []
-    assert registry.rollback().version == first.number
-    assert registry.rollback().version == third.number
+    assert promotion.rollback().version == first.number
+    assert promotion.rollback().version == third.number
 
 
 def test_the_same_model_with_another_contract_renews_the_champion(
-    run: tracking.Run, contract: Contract, monkeypatch: pytest.MonkeyPatch
+    run: runs.Run, contract: Contract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A changed `enforce` reaches the service with the next pipeline run."""
     promoted(run, "a")
@@ -261,47 +264,47 @@ def test_the_same_model_with_another_contract_renews_the_champion(
     monkeypatch.setattr("candidates.read_contract", lambda: stricter)
     run_id, entry = made(run, "a"), versions.held().champion
     assert entry and publishing.lacking(entry, run_id) == ["contract.toml"]
-    assert registry.renew(run_id).number == served() == "2"
+    assert promotion.renew(run_id).number == served() == "2"
 
 
-def test_another_model_renews_nothing(run: tracking.Run) -> None:
+def test_another_model_renews_nothing(run: runs.Run) -> None:
     """What is brought beside a model must be of that model."""
     promoted(run, "a")
     with pytest.raises(ProjectError, match="it made model b; there is a"):
-        registry.renew(candidate(run, "b"))
+        promotion.renew(candidate(run, "b"))
     assert (len(versions.versions()), len(history.lines())) == (1, 1)
 
 
-def test_a_refused_candidate_is_logged_and_changes_nothing(run: tracking.Run) -> None:
+def test_a_refused_candidate_is_logged_and_changes_nothing(run: runs.Run) -> None:
     """A refusal leaves champion and service as they are, and says why in the log."""
     first = promoted(run, "a")
-    worse = registry.register(candidate(run, "b"), "b", refused())
+    worse = promotion.register(candidate(run, "b"), "b", refused())
     assert aliases() == {"candidate": worse.number, "champion": first.number}
     entry = history.logged()[2]
     assert (entry.action, entry.verdict["reasons"]) == ("refuse", ["worse: no"])
     with pytest.raises(ProjectError, match="the gate has refused it\n  worse: no"):
-        registry.promote(worse, refused())
+        promotion.promote(worse, refused())
     assert (served(), integrity.verify(versions.held())) == (first.number, [])
 
 
-def test_a_verdict_about_another_champion_is_refused(run: tracking.Run) -> None:
+def test_a_verdict_about_another_champion_is_refused(run: runs.Run) -> None:
     """Where another run has promoted meanwhile, the comparison no longer holds."""
     verdict = accepted()
-    late = registry.register(candidate(run, "a"), "a", verdict)
+    late = promotion.register(candidate(run, "a"), "a", verdict)
     promoted(run, "b")
     with pytest.raises(ProjectError, match="compared with no champion; by now there is champion"):
-        registry.promote(late, verdict)
+        promotion.promote(late, verdict)
 
 
-def test_a_run_without_a_sound_bundle_is_not_promoted(run: tracking.Run) -> None:
+def test_a_run_without_a_sound_bundle_is_not_promoted(run: runs.Run) -> None:
     """No bundle, a damaged one or one of another model: refused, and nothing is written."""
-    without = registry.register(run.run_id, "none", accepted())
-    other = registry.register(candidate(run, "a"), "b", accepted())
-    damaged = registry.register(candidate(run, "damaged"), "damaged", accepted())
+    without = promotion.register(run.run_id, "none", accepted())
+    other = promotion.register(candidate(run, "a"), "b", accepted())
+    damaged = promotion.register(candidate(run, "damaged"), "damaged", accepted())
     versions.client().log_text(damaged.run_id, "changed", "serving/model.joblib")
     for version, told in ((without, "no bundle"), (other, "of model a"), (damaged, "joblib: chan")):
         with pytest.raises(ProjectError, match=told):
-            registry.promote(version, accepted())
+            promotion.promote(version, accepted())
     assert ("champion" not in aliases(), history.lines()) == (True, [])
 
 
@@ -369,7 +372,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_what_the_gate_did_not_do_is_found_refused_and_put_back(
-    run: tracking.Run,
+    run: runs.Run,
     fault: Callable[[str, str], None],
     command: Callable[..., int],
     capsys: pytest.CaptureFixture[str],
@@ -380,7 +383,7 @@ def test_what_the_gate_did_not_do_is_found_refused_and_put_back(
     assert command("registry") == 1
     assert FAULTS[fault] in capsys.readouterr().err
     with pytest.raises(ProjectError, match="REPAIR=yes"):
-        registry.register(run.run_id, "c", accepted())
+        promotion.register(run.run_id, "c", accepted())
     assert command("registry", "--repair") == 0
     sound = fault not in (version_renamed, version_deleted)
     champion = second.number if sound else first.number
@@ -389,20 +392,20 @@ def test_what_the_gate_did_not_do_is_found_refused_and_put_back(
     assert (integrity.verify(versions.held()), actions[-1]) == ([], "repair")
 
 
-def test_the_log_comes_back_on_a_machine_that_has_none(run: tracking.Run) -> None:
+def test_the_log_comes_back_on_a_machine_that_has_none(run: runs.Run) -> None:
     """Where only the registry is known, the log and what is served come from there, unchanged."""
     promoted(run, "a")
     second = promoted(run, "b")
     log = history.LOG.read_bytes()
     history.LOG.unlink()
     shutil.rmtree(publishing.SERVING)
-    registry.publish()
+    promotion.publish()
     assert (history.LOG.read_bytes(), served()) == (log, second.number)
     assert integrity.verify(versions.held()) == []
 
 
 def test_two_machines_on_one_registry_both_decide(
-    run: tracking.Run, command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+    run: runs.Run, command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After each decision of the other every command works, and both know the same decisions."""
     here, there = Path("here").resolve(), Path("there").resolve()
@@ -415,8 +418,8 @@ def test_two_machines_on_one_registry_both_decide(
     for place, decide, champion in (
         (here, lambda: promoted(run, "b"), "2"),
         (there, lambda: promoted(run, "c"), "3"),
-        (here, registry.rollback, "2"),
-        (there, registry.rollback, "3"),
+        (here, promotion.rollback, "2"),
+        (there, promotion.rollback, "3"),
     ):
         monkeypatch.chdir(place)
         decide()
@@ -431,7 +434,7 @@ def test_two_machines_on_one_registry_both_decide(
 
 
 def test_two_decisions_at_the_same_moment_are_one(
-    run: tracking.Run, monkeypatch: pytest.MonkeyPatch
+    run: runs.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """If another machine decides while this one does, this one stops before it writes."""
     first, late = promoted(run, "a"), candidate(run, "b")
@@ -442,15 +445,15 @@ def test_two_decisions_at_the_same_moment_are_one(
         versions.conclude(2)
         return {"commit": version.number, "data_sha256": ""}
 
-    version = registry.register(late, "b", accepted())
+    version = promotion.register(late, "b", accepted())
     monkeypatch.setattr(versions, "origin", meanwhile)
     with pytest.raises(ProjectError, match="another machine has decided meanwhile"):
-        registry.promote(version, accepted())
+        promotion.promote(version, accepted())
     assert (aliases()["champion"], len(history.lines())) == (first.number, 1)
 
 
 def test_a_lost_line_comes_back_from_the_registry(
-    run: tracking.Run, command: Callable[..., int]
+    run: runs.Run, command: Callable[..., int]
 ) -> None:
     """The log is an export: what it lacks is no fault, and is written again."""
     promoted(run, "a")
@@ -461,9 +464,9 @@ def test_a_lost_line_comes_back_from_the_registry(
 
 
 def test_a_second_promotion_waits_for_the_first(
-    run: tracking.Run, monkeypatch: pytest.MonkeyPatch
+    run: runs.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While one process promotes another waits, and says so when it has waited long enough."""
-    monkeypatch.setattr("mlops_ladder.decisions.PATIENCE", 0.1)
-    with registry.steady(), pytest.raises(ProjectError, match="another decision has held it"):
-        registry.register(run.run_id, "a", accepted())
+    monkeypatch.setattr("mlops_ladder.registry.decisions.PATIENCE", 0.1)
+    with promotion.steady(), pytest.raises(ProjectError, match="another decision has held it"):
+        promotion.register(run.run_id, "a", accepted())

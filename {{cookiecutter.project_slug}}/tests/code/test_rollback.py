@@ -8,10 +8,12 @@ from uuid import uuid4
 import pytest
 from candidates import accepted, candidate, promoted
 
-from mlops_ladder import ProjectError, decisions, history, integrity
-from mlops_ladder import publishing, registry, rivals, tracking, versions
-from mlops_ladder.contract import read_contract
-from mlops_ladder.training import Trained
+from mlops_ladder import ProjectError
+from mlops_ladder.registry import decisions, history, integrity
+from mlops_ladder.registry import promotion, publishing, rivals, versions
+from mlops_ladder.tracking import runs
+from mlops_ladder.data.contract import read_contract
+from mlops_ladder.model.training import Trained
 
 
 class Killed(BaseException):
@@ -34,7 +36,7 @@ def state() -> tuple[str | None, str | None, str]:
 
 
 def test_a_rollback_brings_the_previous_champion_back_and_a_second_takes_it_back(
-    run: tracking.Run, command: Callable[..., int]
+    run: runs.Run, command: Callable[..., int]
 ) -> None:
     """Champion and previous change places, in the registry, the log and the service."""
     first, second = promoted(run, "a").number, promoted(run, "b").number
@@ -47,7 +49,7 @@ def test_a_rollback_brings_the_previous_champion_back_and_a_second_takes_it_back
 
 @pytest.mark.parametrize("name", ["rollback", "publish"])
 def test_a_model_that_cannot_be_loaded_here_is_served_all_the_same(
-    run: tracking.Run,
+    run: runs.Run,
     command: Callable[..., int],
     monkeypatch: pytest.MonkeyPatch,
     name: str,
@@ -58,14 +60,14 @@ def test_a_model_that_cannot_be_loaded_here_is_served_all_the_same(
     def gone(*_: object) -> None:
         raise AttributeError("module 'problem' has no attribute 'calendar'")
 
-    monkeypatch.setattr(tracking.connect().sklearn, "load_model", gone)
+    monkeypatch.setattr(runs.connect().sklearn, "load_model", gone)
     wanted = (first, second, first) if name == "rollback" else (second, first, second)
     assert (command(name), state()) == (0, wanted)
     assert integrity.verify(versions.held()) == []
 
 
 def test_a_champion_with_another_contract_is_told(
-    run: tracking.Run,
+    run: runs.Run,
     command: Callable[..., int],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -85,46 +87,46 @@ def test_a_champion_with_another_contract_is_told(
     )
 
 
-def test_any_former_champion_can_come_back(run: tracking.Run) -> None:
+def test_any_former_champion_can_come_back(run: runs.Run) -> None:
     """A version that was champion long ago comes back by its number, with its bundle."""
     first, _, third = (promoted(run, name).number for name in "abc")
     assert not (publishing.SERVING / first).exists()
-    registry.rollback(first)
+    promotion.rollback(first)
     assert (state(), integrity.verify(versions.held())) == ((first, third, first), [])
 
 
 @pytest.mark.parametrize("names", ["", "a"], ids=["none", "one"])
 def test_where_nothing_was_champion_before_a_rollback_is_refused(
-    run: tracking.Run, names: str
+    run: runs.Run, names: str
 ) -> None:
     """Without a former champion nothing changes, and the versions to choose from are told."""
     for name in names:
         promoted(run, name)
     with pytest.raises(ProjectError, match="no version was champion before; .* choose: none"):
-        registry.rollback()
+        promotion.rollback()
     assert len(history.lines()) == len(names)
 
 
-def test_a_version_that_never_was_champion_is_no_way_back(run: tracking.Run) -> None:
+def test_a_version_that_never_was_champion_is_no_way_back(run: runs.Run) -> None:
     """A candidate that the gate has not promoted cannot become champion by a rollback."""
     first, _ = promoted(run, "a"), promoted(run, "b")
-    other = registry.register(candidate(run, "c"), "c", accepted())
+    other = promotion.register(candidate(run, "c"), "c", accepted())
     with pytest.raises(ProjectError, match=f"v{other.number} is no .* choose: v{first.number}"):
-        registry.rollback(other.number)
+        promotion.rollback(other.number)
 
 
 def test_what_was_rolled_back_does_not_come_back_by_itself(
-    run: tracking.Run, trained: Trained
+    run: runs.Run, trained: Trained
 ) -> None:
     """The same model from a second training is objected to, and the way back is told."""
     promoted(run, "a")
     second = promoted(run, trained.version)
     itself = f"it is champion v{second.number} itself, so there is nothing to gain"
     assert rivals.objections(trained.version, versions.held().entries) == [itself]
-    registry.rollback()
+    promotion.rollback()
     told = "\n".join(rivals.objections(trained.version, versions.held().entries))
     assert f"`make rollback TO={second.number}` brings it back" in told
-    registry.rollback()
+    promotion.rollback()
     assert rivals.objections(trained.version, versions.held().entries) == [itself]
 
 
@@ -158,47 +160,47 @@ def killed_before(step: int, patch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.mark.parametrize("step", range(8))
 def test_a_kill_between_two_steps_leaves_the_old_champion_or_the_new_one(
-    run: tracking.Run, step: int
+    run: runs.Run, step: int
 ) -> None:
     """Killed before any step, no champion is unlogged, and the next command finishes it."""
     first = promoted(run, "a").number
-    second = registry.register(candidate(run, "b"), "b", accepted())
+    second = promotion.register(candidate(run, "b"), "b", accepted())
     with pytest.MonkeyPatch.context() as patch:
         passed = killed_before(step, patch)
         with pytest.raises(Killed):
-            registry.promote(second, accepted())
+            promotion.promote(second, accepted())
     known = {entry.version for entry in history.logged().values()}
     assert versions.held().aliases["champion"] in known
-    registry.settle()
+    promotion.settle()
     done = "write" in passed
     assert state() == ((second.number, first, second.number) if done else (first, None, first))
-    registry.promote(second, accepted())
+    promotion.promote(second, accepted())
     assert state() == (second.number, first, second.number)
     assert len(history.lines()) == 2
 
 
 def test_every_step_of_a_promotion_is_killed_in_these_tests(
-    run: tracking.Run, monkeypatch: pytest.MonkeyPatch
+    run: runs.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A promotion has eight steps, in the order in which a kill can be made good."""
     promoted(run, "a")
-    second = registry.register(candidate(run, "b"), "b", accepted())
+    second = promotion.register(candidate(run, "b"), "b", accepted())
     passed = killed_before(100, monkeypatch)
-    registry.promote(second, accepted())
+    promotion.promote(second, accepted())
     assert passed == ["fetch", "write", "append", "alias", "alias", "publish", "fetch", "conclude"]
 
 
-def test_a_line_that_a_kill_has_torn_is_completed(run: tracking.Run) -> None:
+def test_a_line_that_a_kill_has_torn_is_completed(run: runs.Run) -> None:
     """A promotion killed while it wrote its line is finished, and the log is whole."""
     promoted(run, "a")
-    second = registry.register(candidate(run, "b"), "b", accepted())
+    second = promotion.register(candidate(run, "b"), "b", accepted())
     with pytest.MonkeyPatch.context() as patch:
         killed_before(3, patch)
         with pytest.raises(Killed):
-            registry.promote(second, accepted())
+            promotion.promote(second, accepted())
     log = history.LOG.read_bytes()
     history.LOG.write_bytes(log[:-40])
-    registry.settle()
+    promotion.settle()
     assert (history.LOG.read_bytes(), state()[0]) == (log, second.number)
 
 
@@ -210,6 +212,6 @@ def test_the_author_is_known_where_the_system_has_no_name_for_its_user(
     def nobody() -> str:
         raise KeyError("getpwuid(): uid not found")
 
-    monkeypatch.setattr(tracking, "git", lambda *_: None)
+    monkeypatch.setattr(runs, "git", lambda *_: None)
     monkeypatch.setattr("getpass.getuser", nobody)
     assert decisions.who() == "unknown"

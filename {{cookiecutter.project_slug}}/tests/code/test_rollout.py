@@ -12,16 +12,18 @@ import orjson
 import pytest
 from candidates import accepted, candidate, promoted, refused
 
-from mlops_ladder import ProjectError, history, integrity, publishing, registry
-from mlops_ladder import tracking, versions
-from mlops_ladder.improvement import Rollout
+from mlops_ladder import ProjectError
+from mlops_ladder.registry import history, integrity, promotion, publishing
+from mlops_ladder.registry import versions
+from mlops_ladder.tracking import runs
+from mlops_ladder.settings.improvement import Rollout
 from mlops_ladder.monitoring.outcomes import Outcome, Outcomes
 from mlops_ladder.project import current
-from mlops_ladder.rollout import deciding, decisions, stepping
-from mlops_ladder.serving.arms import ARMS
+from mlops_ladder.serving.rollout import deciding, decisions, stepping
+from mlops_ladder.serving.variant_log import ARMS
 from mlops_ladder.serving.store import Store
 from mlops_ladder.settings import Settings
-from mlops_ladder.versions import Version
+from mlops_ladder.registry.versions import Version
 
 WANTED = Rollout(units=100, minutes=0)
 
@@ -47,10 +49,10 @@ def _wanted(settings: Settings, folder: Path) -> Settings:
 
 
 @pytest.fixture(name="second")
-def _second(run: tracking.Run) -> Version:
+def _second(run: runs.Run) -> Version:
     """An accepted version beside champion `a`."""
     promoted(run, "a")
-    return registry.register(candidate(run, "b"), "b", accepted())
+    return promotion.register(candidate(run, "b"), "b", accepted())
 
 
 def begun(version: Version) -> decisions.Decision:
@@ -138,7 +140,7 @@ def test_labels_that_came_back_decide_too(second: Version, wanted: Settings) -> 
 
 
 def test_a_version_without_a_yes_of_the_gate_is_not_rolled_out(
-    second: Version, run: tracking.Run
+    second: Version, run: runs.Run
 ) -> None:
     """Refused, unknown, or compared with another champion: nothing is written."""
     with pytest.raises(ProjectError, match="the gate has refused it\n  worse: no"):
@@ -168,7 +170,7 @@ def test_there_is_one_rollout_at_a_time(second: Version) -> None:
 
 
 def test_a_rollback_meanwhile_ends_the_rollout(
-    second: Version, run: tracking.Run, wanted: Settings
+    second: Version, run: runs.Run, wanted: Settings
 ) -> None:
     """Where the champion is another one by now there is nothing to compare with."""
     begun(second)
@@ -182,7 +184,7 @@ def test_a_rollback_meanwhile_ends_the_rollout(
     ("module", "name"),
     [
         (os, "fsync"),
-        (registry, "promote"),
+        (promotion, "promote"),
         (versions, "write"),
         (history, "append"),
         (versions, "alias"),
@@ -226,7 +228,7 @@ def test_a_rollback_after_the_promotion_stands(second: Version, wanted: Settings
     last = begun(second)
     plan = decisions.POINTER.read_text(encoding="utf-8")
     decisions.decide(decisions.following(last, "promote", ["enough"]))
-    registry.rollback()
+    promotion.rollback()
     decisions.POINTER.write_text(plan, encoding="utf-8")
     assert stepping.step(wanted) is None
     assert state() == ("1", ["start", "promote"], False)
@@ -243,15 +245,15 @@ def test_a_bundle_and_a_plan_that_are_gone_come_back(second: Version, wanted: Se
 
 
 def test_the_pipeline_begins_a_rollout_where_that_is_wanted(
-    run: tracking.Run, monkeypatch: pytest.MonkeyPatch
+    run: runs.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not for the first champion, once at a time, and not again for what was aborted."""
-    first = registry.register(candidate(run, "a"), "a", accepted())
+    first = promotion.register(candidate(run, "a"), "a", accepted())
     monkeypatch.setenv(f"{current().prefix}ROLLOUT__ENABLED", "true")
     assert deciding.accepted(first, accepted()) == ""
-    registry.promote(first, accepted())
-    second = registry.register(candidate(run, "b"), "b", accepted())
-    third = registry.register(candidate(run, "c"), "c", accepted())
+    promotion.promote(first, accepted())
+    second = promotion.register(candidate(run, "b"), "b", accepted())
+    third = promotion.register(candidate(run, "c"), "c", accepted())
     assert deciding.accepted(second, accepted()).endswith("Next: make serve, make rollout")
     assert "goes on" in deciding.accepted(second, accepted())
     waits = "The rollout of v2 goes on; then: make rollout VERSION=3"

@@ -8,9 +8,13 @@ from uuid import uuid4
 import pytest
 from candidates import promoted
 
-from mlops_ladder import ProjectError, provenance, sbom, tracking, versions
+from mlops_ladder import ProjectError
+from mlops_ladder.data import provenance
+from mlops_ladder.governance import sbom
+from mlops_ladder.registry import versions
+from mlops_ladder.tracking import runs
 from mlops_ladder.settings import Settings
-from mlops_ladder.sources import SOURCES
+from mlops_ladder.data.sources import SOURCES
 
 LOCK = """
 [[package]]
@@ -43,7 +47,7 @@ files = { "rows/a.csv" = { sha256 = "%s", rows = 3 } }
 
 
 @pytest.fixture(name="made", autouse=True)
-def _made(folder: Path, run: tracking.Run, monkeypatch: pytest.MonkeyPatch) -> Path:
+def _made(folder: Path, run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A commit with a lock and declared data, and a champion that says it was made from it."""
     registered = f"model-{uuid4().hex[:8]}"
     monkeypatch.setattr(versions, "model_name", lambda: registered)

@@ -7,7 +7,7 @@ import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.project import current
-from mlops_ladder.settings import CONFIG, FILES, Settings, load
+from mlops_ladder.settings import CONFIG, FILES, load, Settings
 
 NO_NUMBER = "Input should be a valid integer, unable to parse string as an integer"
 KNOWN = f"known are {', '.join(Settings.model_fields)}"

@@ -8,12 +8,14 @@ from uuid import uuid4
 import pytest
 from candidates import accepted, candidate
 
-from mlops_ladder import ProjectError, publishing, registry, signatures, signed
-from mlops_ladder import signing, tracking, versions
+from mlops_ladder import ProjectError
+from mlops_ladder.registry import promotion, publishing, signatures, signed
+from mlops_ladder.registry import signing, versions
+from mlops_ladder.tracking import runs
 from mlops_ladder.project import current
-from mlops_ladder.serving import runtime
+from mlops_ladder.export import runtime
 
-from mlops_ladder.versions import Version
+from mlops_ladder.registry.versions import Version
 
 SIGNER = "ada@example.com"
 
@@ -26,7 +28,7 @@ def key(name: str) -> str:
 
 
 @pytest.fixture(name="version", autouse=True)
-def _version(folder: Path, run: tracking.Run, monkeypatch: pytest.MonkeyPatch) -> Version:
+def _version(folder: Path, run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> Version:
     """An accepted version where everything has to be signed, by one signer."""
     registered = f"model-{uuid4().hex[:8]}"
     monkeypatch.setattr(versions, "model_name", lambda: registered)
@@ -34,7 +36,7 @@ def _version(folder: Path, run: tracking.Run, monkeypatch: pytest.MonkeyPatch) -
     public = Path(f"{key('own')}.pub").read_text(encoding="utf-8")
     (folder / ".signers").write_text(f"{SIGNER} {public}", encoding="utf-8")
     name = f"signed-{versions.model_name()}"
-    return registry.register(candidate(run, name), name, accepted())
+    return promotion.register(candidate(run, name), name, accepted())
 
 
 def test_an_unsigned_version_waits_until_it_is_signed(
@@ -43,7 +45,7 @@ def test_an_unsigned_version_waits_until_it_is_signed(
     """It is no champion, a stranger's key does not help, and `make sign` makes it champion."""
     assert versions.held().champion is None
     with pytest.raises(ProjectError, match="not signed: there is no signature"):
-        registry.promote(version, accepted())
+        promotion.promote(version, accepted())
     assert command("sign", "--version", version.number, "--key", key("stranger")) == 1
     assert versions.held().champion is None and signing.held(version) == ""
     assert command("sign", "--version", version.number, "--key", "own") == 0
@@ -56,10 +58,10 @@ def test_the_pipeline_signs_where_a_key_is_set(
 ) -> None:
     """As in CI, which holds the key; the signature comes along wherever the bundle is brought."""
     monkeypatch.setenv(f"{current().prefix}SIGNING__KEY", "own")
-    registry.promote(version, accepted())
+    promotion.promote(version, accepted())
     place = publishing.SERVING / version.number
     (place / signed.FILE).unlink()
-    registry.publish()
+    promotion.publish()
     assert (place / signed.FILE).read_text(encoding="utf-8") == signing.held(version)
 
 
@@ -81,7 +83,7 @@ def test_the_service_loads_nothing_unsigned(
 ) -> None:
     """What is signed gets past; what is not is refused, unless nothing has to be signed."""
     monkeypatch.setenv(f"{current().prefix}SIGNING__KEY", "own")
-    registry.promote(version, accepted())
+    promotion.promote(version, accepted())
     place = publishing.SERVING / version.number
     files = [place / signed.BUNDLE, place / signed.FILE, Path(".signers")]
     before = {path: path.read_bytes() for path in files}

@@ -9,17 +9,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_ladder import provenance, tracking
-from mlops_ladder.prediction import METRICS
+from mlops_ladder.data import provenance
+from mlops_ladder.tracking import runs
+from mlops_ladder.model.prediction import METRICS
 from mlops_ladder.settings import Settings
-from mlops_ladder.sources import checksum
-from mlops_ladder.training import Trained
+from mlops_ladder.data.sources import checksum
+from mlops_ladder.model.training import Trained
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_run_holds_parameters_metrics_and_the_tags_that_say_what_it_was_made_from(
-    run: tracking.Run, settings: Settings
+    run: runs.Run, settings: Settings
 ) -> None:
     """The newest run is finished, and says which commit, data, lock and seed it is of."""
     assert {"problem", "metric", "seed", "holdout", "data.path"} <= run.params.keys()
@@ -30,10 +31,10 @@ def test_a_run_holds_parameters_metrics_and_the_tags_that_say_what_it_was_made_f
 
 
 def test_the_model_loads_by_its_address_and_scores_its_input_example(
-    run: tracking.Run, trained: Trained
+    run: runs.Run, trained: Trained
 ) -> None:
     """The logged model has a signature, and gives for its example what the trained one gives."""
-    mlflow = tracking.connect()
+    mlflow = runs.connect()
     model = mlflow.pyfunc.load_model(f"runs:/{run.run_id}/model")
     example = trained.holdout[trained.contract.inputs()].head(5)
     assert model.metadata.signature.inputs.input_names() == list(example)
@@ -41,26 +42,26 @@ def test_the_model_loads_by_its_address_and_scores_its_input_example(
     assert np.array_equal(model.predict(example), trained.model.predict(example))
 
 
-def test_the_plots_are_pictures(run: tracking.Run, tmp_path: Path) -> None:
+def test_the_plots_are_pictures(run: runs.Run, tmp_path: Path) -> None:
     """A run holds plots, each a PNG with something on it, and keeps them when they are copied."""
-    pictures = tracking.plots(run, tmp_path)
-    assert tracking.plots(run, tmp_path) == pictures
+    pictures = runs.plots(run, tmp_path)
+    assert runs.plots(run, tmp_path) == pictures
     assert len(pictures) >= 2
     assert {path.read_bytes()[:8] for path in pictures} == {b"\x89PNG\r\n\x1a\n"}
     assert min(path.stat().st_size for path in pictures) > 5000
 
 
-def test_the_baseline_is_a_run_of_the_same_data(run: tracking.Run) -> None:
+def test_the_baseline_is_a_run_of_the_same_data(run: runs.Run) -> None:
     """The baseline stands in the same experiment, with the same data hash."""
-    mlflow = tracking.connect()
+    mlflow = runs.connect()
     experiment = mlflow.get_run(run.run_id).info.experiment_id
     found = mlflow.search_runs([experiment], "tags.role = 'baseline'")
     assert set(found["tags.data.sha256"]) == {run.tags["data.sha256"]}
 
 
-def test_the_versions_of_the_run_are_those_of_the_lock(run: tracking.Run) -> None:
+def test_the_versions_of_the_run_are_those_of_the_lock(run: runs.Run) -> None:
     """Every package that the run lists and the lock knows has the version of the lock."""
-    text = tracking.connect().artifacts.load_text(f"runs:/{run.run_id}/environment.txt")
+    text = runs.connect().artifacts.load_text(f"runs:/{run.run_id}/environment.txt")
     installed = dict(line.split("==") for line in text.splitlines())
     locked: dict[str, set[str]] = {}
     for package in tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from mlops_ladder import ProjectError
-from mlops_ladder.contract import Contract
+from mlops_ladder.data.contract import Contract
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import Settings
 

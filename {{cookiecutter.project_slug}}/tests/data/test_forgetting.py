@@ -13,14 +13,14 @@ import pyarrow.parquet as pq
 import pytest
 import tomlkit
 from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.contract import Column, Contract
-from mlops_ladder.privacy import carrying, forgetting, forgotten
+from mlops_ladder.data.contract import Column, Contract
+from mlops_ladder.privacy import erase, erasure, erasure_log
 from mlops_ladder.privacy.command import retained
-from mlops_ladder.privacy.forgetting import asked_for, forget
-from mlops_ladder.privacy.remains import places
+from mlops_ladder.privacy.erasure import asked_for, forget
+from mlops_ladder.privacy.residual_search import places
 from mlops_ladder.serving.store import Store
-from mlops_ladder.settings import Settings, load
-from mlops_ladder.sources import checksum, declare
+from mlops_ladder.settings import load, Settings
+from mlops_ladder.data.sources import checksum, declare
 
 ID = "Zoë 7"
 COLUMNS: dict[str, Any] = {
@@ -125,10 +125,10 @@ def test_only_the_files_that_hold_the_id_change_and_nobody_is_named(made: Settin
     assert paths[0].read_text(encoding="utf-8") == "".join(KEPT)
     sources = tomlkit.parse(Path("data/sources.toml").read_text("utf-8")).unwrap()
     assert sources["1"]["files"]["data/1.csv"] == {"sha256": checksum(paths[0]), "rows": 2}
-    text = forgotten.RECORD.read_text(encoding="utf-8")
+    text = erasure_log.RECORD.read_text(encoding="utf-8")
     assert json.loads(text) == entry and "Zo" not in text
     assert entry["files"]["data/1.csv"]["after"] == checksum(paths[0])
-    assert forgotten.KEY.stat().st_mode & 0o77 == 0
+    assert erasure_log.KEY.stat().st_mode & 0o77 == 0
 
 
 def test_in_the_log_only_its_rows_go(made: Settings, folder: Path) -> None:
@@ -152,7 +152,7 @@ def test_logged_rows_that_became_data_go_too(
 ) -> None:
     """Where rows were labelled, or came as feedback; who else keeps logged rows is told of them."""
     told: list[set[str]] = []
-    monkeypatch.setattr(carrying, "observers", lambda _: [told.append])
+    monkeypatch.setattr(erase, "observers", lambda _: [told.append])
     path = Path("data/2.csv")
     rows = ["r0-2;z;1;0\n", "r0/2;z;1;0\n", "r0-1;z;1;0\n"]
     path.write_text("".join([HEAD, *rows]), encoding="utf-8")
@@ -176,7 +176,7 @@ def test_by_a_group_all_of_its_rows_go(made: Settings) -> None:
     assert logged()[0][1] == [{"Nummer": "C"}]
 
 
-@pytest.mark.parametrize(("module", "place"), [(forgetting, "carry_out"), (carrying, "declare")])
+@pytest.mark.parametrize(("module", "place"), [(erasure, "carry_out"), (erase, "declare")])
 def test_what_was_interrupted_is_ended_by_the_next_run(
     made: Settings, monkeypatch: pytest.MonkeyPatch, module: Any, place: str
 ) -> None:
@@ -195,7 +195,7 @@ def test_what_was_interrupted_is_ended_by_the_next_run(
     entry = forgotten_id(made)
     assert Path("data/1.csv").read_text(encoding="utf-8") == "".join(KEPT) and logged() == []
     assert entry["files"]["data/1.csv"]["rows"] == 2 and entry["log"]["rows"] == 1
-    assert forgotten.entries() == [entry] and not carrying.BEGUN.exists()
+    assert erasure_log.entries() == [entry] and not erase.BEGUN.exists()
 
 
 def test_a_full_disk_tears_no_line_of_the_record(
@@ -205,17 +205,17 @@ def test_a_full_disk_tears_no_line_of_the_record(
     first = forgotten_id(made, "A 1")
 
     def full(path: Path, content: str | bytes) -> None:
-        if path == forgotten.RECORD:
+        if path == erasure_log.RECORD:
             raise OSError(28, "No space left on device", str(path))
         write_whole(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"{carrying.__name__}.write_whole", full)
+        patch.setattr(f"{erase.__name__}.write_whole", full)
         with pytest.raises(OSError, match="No space left"):
             forgotten_id(made)
-    assert forgotten.entries() == [first]
+    assert erasure_log.entries() == [first]
     second = forgotten_id(made)
-    assert forgotten.entries() == [first, second] and not carrying.BEGUN.exists()
+    assert erasure_log.entries() == [first, second] and not erase.BEGUN.exists()
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,7 @@ def test_where_a_file_cannot_be_prepared_nothing_changes(
 ) -> None:
     """The error names it; no part of a file is left."""
     (folder / name).mkdir()
-    forgotten.made()
+    erasure_log.made()
     before = all_bytes(folder)
     with pytest.raises(ProjectError, match=f"{named}: .*; nothing is changed"):
         forgotten_id(made)
@@ -279,18 +279,18 @@ def test_whoever_is_back_is_told_by_row_and_not_by_name(
     """Another writing of the id too.  Without the key that is not known, and said."""
     forgotten_id(made)
     frame = pd.DataFrame({"Nummer": ["A 1", " Zoe\u0308 7 ", None], "größe": 1.0})
-    (found,) = forgotten.breaches(frame, contract())
+    (found,) = erasure_log.breaches(frame, contract())
     assert str(found).startswith("Nummer: 1 of 3 rows hold an id that was forgotten")
     assert "(rows 2)" in str(found) and "7" not in str(found)
-    assert forgotten.breaches(frame.iloc[:1], contract()) == []
-    key = forgotten.KEY.read_text(encoding="ascii")
-    forgotten.KEY.unlink()
-    assert forgotten.breaches(frame, contract()) == []
+    assert erasure_log.breaches(frame.iloc[:1], contract()) == []
+    key = erasure_log.KEY.read_text(encoding="ascii")
+    erasure_log.KEY.unlink()
+    assert erasure_log.breaches(frame, contract()) == []
     assert "whether one is back is not known" in capsys.readouterr().err
     with pytest.raises(ProjectError, match="bring it back, or set FORGOTTEN_KEY"):
-        forgotten.made()
+        erasure_log.made()
     monkeypatch.setenv("FORGOTTEN_KEY", key)
-    assert len(forgotten.breaches(frame, contract())) == 1
+    assert len(erasure_log.breaches(frame, contract())) == 1
 
 
 def test_what_still_holds_it_is_found(folder: Path) -> None:

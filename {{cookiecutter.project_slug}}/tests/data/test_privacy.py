@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from mlops_ladder import ProjectError, training
-from mlops_ladder.contract import Column, Contract
+from mlops_ladder import ProjectError
+from mlops_ladder.model import training as training
+from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.privacy import command as shown
-from mlops_ladder.privacy import forgotten, looks
-from mlops_ladder.privacy.rules import Banned, Rules, read_rules
+from mlops_ladder.privacy import erasure_log, pii_patterns
+from mlops_ladder.privacy.rules import Banned, read_rules, Rules
 from mlops_ladder.settings import Settings
 
 BANNED = Banned(
@@ -122,7 +123,7 @@ def test_nothing_is_learned_from_a_banned_column(
     rules = f"[classes]\n{name!r} = 'personal'\n"
     (folder / "privacy.toml").write_text(rules, encoding="utf-8")
     with pytest.raises(ProjectError, match="is personal, and its role is"):
-        training.learnable(frame, contract, settings, [forgotten.breaches])
+        training.learnable(frame, contract, settings, [erasure_log.breaches])
 
 
 PERSONAL = {
@@ -142,11 +143,11 @@ def test_a_value_that_looks_personal_is_found(what: str) -> None:
     """By column and row, and not shown."""
     for value in PERSONAL[what]:
         frame = pd.DataFrame({"größe": ["a", value, None, value], "answer": 1.0})
-        (found,) = looks.personal(frame, columned(**{"größe": {}}), ())
+        (found,) = pii_patterns.personal(frame, columned(**{"größe": {}}), ())
         assert str(found).startswith(f"größe: 2 of 4 rows hold {what}")
         assert "rows 2, 4" in str(found) and value not in str(found)
-        assert not list(looks.personal(frame, columned(**{"größe": {}}), ("größe",)))
-        assert not list(looks.personal(frame, columned(**{"größe": {"role": "personal"}}), ()))
+        assert not list(pii_patterns.personal(frame, columned(**{"größe": {}}), ("größe",)))
+        assert not list(pii_patterns.personal(frame, columned(**{"größe": {"role": "personal"}}), ()))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_a_value_that_looks_personal_is_found(what: str) -> None:
 )
 def test_an_ordinary_value_is_none(value: str) -> None:
     """Times, versions, numbers of orders, and accounts whose check digits are wrong."""
-    assert not list(looks.personal(pd.DataFrame({"x": [value]}), columned(x={}), ()))
+    assert not list(pii_patterns.personal(pd.DataFrame({"x": [value]}), columned(x={}), ()))
 
 
 def test_the_table_says_what_each_column_reaches() -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mlops_ladder import ProjectError, sources
+from mlops_ladder import ProjectError
+from mlops_ladder.data import sources
 from mlops_ladder.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

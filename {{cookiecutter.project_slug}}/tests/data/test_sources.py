@@ -5,8 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mlops_ladder import ProjectError, sources
-from mlops_ladder.reading import files
+from mlops_ladder import ProjectError
+from mlops_ladder.data import sources
+from mlops_ladder.data.reading import files
 from mlops_ladder.settings import Settings
 
 

@@ -8,9 +8,11 @@ import pandas as pd
 import pytest
 import tomlkit
 from posted import receiver
-from mlops_ladder import ProjectError, promises, upstream
+from mlops_ladder import ProjectError
+from mlops_ladder.data import agreements
+from mlops_ladder.governance import data_agreements
 from mlops_ladder.settings import Settings
-from mlops_ladder.sources import SOURCES, declare
+from mlops_ladder.data.sources import declare, SOURCES
 
 NOW = pd.Timestamp("2024-06-30", tz="UTC").to_pydatetime()
 TERMS: dict[str, Any] = {
@@ -27,8 +29,8 @@ TERMS: dict[str, Any] = {
 def write(**changed: Any) -> None:
     """Write the contract, with some of its terms changed; None leaves one out."""
     terms = {key: it for key, it in (TERMS | changed).items() if it is not None}
-    promises.FOLDER.mkdir(exist_ok=True)
-    (promises.FOLDER / "rows.toml").write_text(tomlkit.dumps(terms), encoding="utf-8")
+    agreements.FOLDER.mkdir(exist_ok=True)
+    (agreements.FOLDER / "rows.toml").write_text(tomlkit.dumps(terms), encoding="utf-8")
 
 
 @pytest.fixture(name="rows")
@@ -42,7 +44,7 @@ def _rows(folder: Path, settings: Settings) -> Settings:
     here = settings.model_copy(update={"data": settings.data.model_copy(update=data)})
     declare(here)
     write()
-    promises.accept(promises.promises()["rows"], "Ada")
+    agreements.accept(agreements.promises()["rows"], "Ada")
     return here
 
 
@@ -55,13 +57,13 @@ def _heard() -> Iterator[tuple[str, list[Any]]]:
 
 def told(rows: Settings, fresh: bool = True) -> str:
     """What does not hold."""
-    return "\n".join(upstream.breaches(rows, fresh).get("rows", []))
+    return "\n".join(data_agreements.breaches(rows, fresh).get("rows", []))
 
 
 def test_what_is_accepted_and_fresh_is_quiet(rows: Settings) -> None:
     """Two days old, seven may be."""
-    promise = promises.promises()["rows"]
-    assert told(rows, fresh=False) == "" and not list(upstream.aged(promise, rows.data, NOW))
+    promise = agreements.promises()["rows"]
+    assert told(rows, fresh=False) == "" and not list(data_agreements.aged(promise, rows.data, NOW))
 
 
 def test_aged_data_and_a_bumped_version_each_notify(rows: Settings, heard: Any) -> None:
@@ -69,16 +71,16 @@ def test_aged_data_and_a_bumped_version_each_notify(rows: Settings, heard: Any) 
     address, found = heard
     schedule = rows.schedule.model_copy(update={"webhook": address})
     named = rows.model_copy(update={"schedule": schedule})
-    upstream.notify(named)
+    data_agreements.notify(named)
     assert len(found) == 1 and found[0]["contract"] == "rows"
     assert "the newest is of 2024-06-28" in found[0]["text"]
     assert "7 may be; ask groesse@example.com" in found[0]["text"]
     write(version="1.1", freshness={"column": "am", "format": "%d.%m.%Y", "max_age_days": 1e6})
-    upstream.notify(named)
+    data_agreements.notify(named)
     assert "version 1.0 was accepted, now it is 1.1, which changes freshness" in found[1]["text"]
-    upstream.agree("rows", "Ben")
-    upstream.notify(named)
-    assert len(found) == 2 and promises.accepted()["rows"]["by"] == "Ben"
+    data_agreements.agree("rows", "Ben")
+    data_agreements.notify(named)
+    assert len(found) == 2 and agreements.accepted()["rows"]["by"] == "Ben"
 
 
 def test_a_source_that_has_ended_does_not_age(rows: Settings) -> None:
@@ -87,7 +89,7 @@ def test_a_source_that_has_ended_does_not_age(rows: Settings) -> None:
     lines = {}
     for until in ("2024-07-01", "2024-07-20"):
         write(freshness=TERMS["freshness"] | {"until": until})
-        lines[until] = "".join(upstream.aged(promises.promises()["rows"], rows.data, late))
+        lines[until] = "".join(data_agreements.aged(agreements.promises()["rows"], rows.data, late))
     assert lines["2024-07-01"] == ""
     assert "22.0 days old on 2024-07-20, 7 may be" in lines["2024-07-20"]
 
@@ -125,8 +127,8 @@ def test_a_contract_that_cannot_be_read_names_its_keys(rows: Settings) -> None:
         told(rows)
     assert "owner" in str(refused.value) and "notice_days = -1" in str(refused.value)
     write()
-    text = (promises.FOLDER / "rows.toml").read_text(encoding="utf-8")
-    (promises.FOLDER / "too.toml").write_text(text, encoding="utf-8")
+    text = (agreements.FOLDER / "rows.toml").read_text(encoding="utf-8")
+    (agreements.FOLDER / "too.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ProjectError, match="has another contract; keep one"):
         told(rows)
 
@@ -135,7 +137,7 @@ def test_a_source_without_a_contract_is_named_unless_it_is_our_own(
     rows: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With the way out; nothing fails."""
-    (promises.FOLDER / "rows.toml").unlink()
+    (agreements.FOLDER / "rows.toml").unlink()
     assert told(rows) == "" and "no file of contracts is about it" in capsys.readouterr().out
     text = SOURCES.read_text(encoding="utf-8")
     SOURCES.write_text(text.replace('owner = "', 'upstream = false\nowner = "'), encoding="utf-8")
@@ -146,4 +148,4 @@ def test_only_a_contract_that_is_there_can_be_accepted(rows: Settings) -> None:
     """The error names those that are."""
     assert rows
     with pytest.raises(ProjectError, match="no such contract; there are: rows"):
-        upstream.agree("others", "Ada")
+        data_agreements.agree("others", "Ada")

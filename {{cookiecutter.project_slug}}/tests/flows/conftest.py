@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mlops_ladder.flows import server
+from mlops_ladder.pipeline import server
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -14,13 +14,15 @@ import pytest
 from filelock import FileLock
 from posted import receiver
 
-from mlops_ladder import ProjectError, tracking, versions
-from mlops_ladder.flows import schedule, steps
-from mlops_ladder.operations import Schedule
+from mlops_ladder import ProjectError
+from mlops_ladder.registry import versions
+from mlops_ladder.tracking import runs
+from mlops_ladder.pipeline import schedule, steps
+from mlops_ladder.settings.operations import Schedule
 from mlops_ladder.project import current
-from mlops_ladder.promotion import Verdict
+from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.settings import Settings
-from mlops_ladder.training import Trained
+from mlops_ladder.model.training import Trained
 
 
 @pytest.fixture(name="heard")
@@ -143,7 +145,7 @@ def drifted(_: Settings) -> tuple[bool, str]:
 
 
 def test_the_same_model_again_is_no_second_version(
-    folder: Path, trained: Trained, run: tracking.Run, monkeypatch: pytest.MonkeyPatch
+    folder: Path, trained: Trained, run: runs.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is registered twice has one version."""
     assert folder == Path.cwd()

@@ -12,12 +12,14 @@ from uuid import UUID, uuid4
 import pandas as pd
 import pytest
 
-from mlops_ladder import ProjectError, tracking, versions
-from mlops_ladder.contract import Contract
-from mlops_ladder.flows import steps
-from mlops_ladder.flows.training import told
+from mlops_ladder import ProjectError
+from mlops_ladder.registry import versions
+from mlops_ladder.tracking import runs as tracking
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.pipeline import steps
+from mlops_ladder.pipeline.command import told
 from mlops_ladder.project import current
-from mlops_ladder.promotion import Verdict
+from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.settings import Settings
 
 STEPS = ["ingest", "check", "split", "tune", "train", "evaluate", "gate", "register"]

@@ -9,12 +9,12 @@ from typing import Any
 import pandas as pd
 import pytest
 import tomlkit
-from mlops_ladder.contract import Contract
+from mlops_ladder.data.contract import Contract
 from mlops_ladder.labelling.queue import QUEUE
-from mlops_ladder.prediction import conform
+from mlops_ladder.model.prediction import conform
 from mlops_ladder.serving.store import Store
-from mlops_ladder.settings import CONFIG, Settings, load
-from mlops_ladder.sources import SOURCES, declare
+from mlops_ladder.settings import CONFIG, load, Settings
+from mlops_ladder.data.sources import declare, SOURCES
 
 ROWS, ASKED = 200, 12
 LABELS = '\n["rows".labels]\nannotator = "Ada"\ntime = 2024-01-01\n'

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 from mlops_ladder import ProjectError
-from mlops_ladder.contract import Contract
-from mlops_ladder.labelling import command, queue, table, taking
-from mlops_ladder.prediction import conform
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.labelling import command, label_import, queue, table
+from mlops_ladder.model.prediction import conform
 from mlops_ladder.problem import read_data
-from mlops_ladder.reading import files
-from mlops_ladder.settings import CONFIG, Settings, load
-from mlops_ladder.sources import SOURCES, breaches, checksum, read_sources
-from mlops_ladder.validation import breaches as rules
+from mlops_ladder.data.reading import files
+from mlops_ladder.settings import CONFIG, load, Settings
+from mlops_ladder.data.sources import breaches, checksum, read_sources, SOURCES
+from mlops_ladder.data.validation import breaches as rules
 
 MERGED = Path("data/rows_labelled.csv")
 
@@ -21,10 +21,10 @@ MERGED = Path("data/rows_labelled.csv")
 def _take(project: Settings, contract: Contract) -> Any:
     """`take(path, "ada")` takes a sheet in; the queue is filled."""
     command.fill(project, contract)
-    asked = taking.answers(project, contract)
+    asked = label_import.answers(project, contract)
 
     def taken(path: Path, who: str, source: str = table.QUEUED, **options: bool) -> int:
-        return len(taking.take(path, taking.person(who), source, asked, **options))
+        return len(label_import.take(path, label_import.person(who), source, asked, **options))
 
     return taken
 
@@ -72,7 +72,7 @@ def test_what_is_wrong_is_told_all_at_once_and_nothing_is_taken(
 def test_somebody_has_to_answer_for_a_label(who: str, told: str) -> None:
     """No name, and one that is none."""
     with pytest.raises(ProjectError, match=told):
-        taking.person(who)
+        label_import.person(who)
 
 
 def test_a_sheet_without_labels_is_refused(take: Any, fill: Any, folder: Path) -> None:

@@ -8,12 +8,12 @@ from typing import Any
 import pandas as pd
 import pytest
 from mlops_ladder import ProjectError
-from mlops_ladder.contract import Column, Contract
+from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.labelling import command, queue, table
 from mlops_ladder.labelling.table import Label
-from mlops_ladder.labelling.taking import answers
+from mlops_ladder.labelling.label_import import answers
 from mlops_ladder.monitoring.archive import Archive
-from mlops_ladder.operations import Labels
+from mlops_ladder.settings.operations import Labels
 from mlops_ladder.privacy.command import retained
 from mlops_ladder.settings import Settings
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from mlops_ladder.evaluation import intervals
-from mlops_ladder.prediction import LOWER_IS_BETTER
-from mlops_ladder.training import Trained
+from mlops_ladder.model.evaluation import intervals
+from mlops_ladder.model.prediction import LOWER_IS_BETTER
+from mlops_ladder.model.training import Trained
 
 TOO_FEW = 30
 

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_ladder import figures, tracking, training
-from mlops_ladder.contract import Column, Contract
-from mlops_ladder.evaluation import beats, intervals
-from mlops_ladder.prediction import LOWER_IS_BETTER, METRICS, score
-from mlops_ladder.resampling import resampled
+from mlops_ladder.model import figures, training
+from mlops_ladder.tracking import runs
+from mlops_ladder.data.contract import Column, Contract
+from mlops_ladder.model.evaluation import beats, intervals
+from mlops_ladder.model.prediction import LOWER_IS_BETTER, METRICS, score
+from mlops_ladder.model.resampling import resampled
 from mlops_ladder.settings import Settings
 
 TOO_FEW = 30
@@ -29,10 +30,10 @@ def test_a_dollar_in_a_name_begins_no_formula() -> None:
 
 
 def test_the_metric_of_the_stored_predictions_is_the_logged_one(
-    run: tracking.Run, trained: training.Trained, settings: Settings
+    run: runs.Run, trained: training.Trained, settings: Settings
 ) -> None:
     """Computed again from the run's own predictions.csv, each metric is what the run says."""
-    text = tracking.connect().artifacts.load_text(f"runs:/{run.run_id}/predictions.csv")
+    text = runs.connect().artifacts.load_text(f"runs:/{run.run_id}/predictions.csv")
     words = {name: str for name in ("truth", "prediction") if settings.problem == "classification"}
     stored = pd.read_csv(io.StringIO(text), dtype=words)
     again = score(settings.problem, stored["truth"], stored)

@@ -12,12 +12,13 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from mlops_ladder import ablation, features, training
-from mlops_ladder.ablation import Worth, lost, review, too_slow
-from mlops_ladder.contract import Column, Contract
-from mlops_ladder.resampling import Draws, Measured
+from mlops_ladder.governance import ablation, feature_review
+from mlops_ladder.model import training
+from mlops_ladder.governance.ablation import lost, review, too_slow, Worth
+from mlops_ladder.data.contract import Column, Contract
+from mlops_ladder.model.resampling import Draws, Measured
 from mlops_ladder.settings import Settings
-from mlops_ladder.training import Trained, fit
+from mlops_ladder.model.training import fit, Trained
 
 CONTRACT = Contract(
     columns={
@@ -120,7 +121,7 @@ def test_a_report_names_what_is_worth_nothing_and_who_owns_it(
     trained: Trained, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The most valuable first; a name that would end a cell of the table does not."""
-    monkeypatch.setattr(features, "owners", lambda _: {"": "Ada", "a|b": "Bob"})
+    monkeypatch.setattr(feature_review, "owners", lambda _: {"": "Ada", "a|b": "Bob"})
     values = {"a|b": (0.2, 0.1, 0.3), "c": (0.0, -0.1, 0.1), "d": (-0.2, -0.3, -0.1)}
     found = [
         Worth(name, Measured(*value), Measured(1, 0, 2), 12.4, 0.25)
@@ -128,12 +129,12 @@ def test_a_report_names_what_is_worth_nothing_and_who_owns_it(
     ]
     entry: Any = type("Entry", (), {"version": "3", "run_id": "r", "data_sha256": "d"})()
     entry.model_version = trained.version
-    report = features.reported(entry, trained, found, ablated=True)
-    page = features.page(report)
+    report = feature_review.reported(entry, trained, found, ablated=True)
+    page = feature_review.page(report)
     line = "| a&#124;b | valuable | 0.2000 (0.1000 to 0.3000) | 1.00 (0.00 to 2.00) | 12 | 25.0% |"
     assert f"{line} Bob |" in page and "| c | no value shown" in page
     assert "Not to be told from nothing: `c`.\nBetter without: `d`." in page
     assert "another model" not in page and page.index("a&#124;b") < page.index("| d |")
     entry.model_version = "other"
-    assert "another model" in features.page(features.reported(entry, trained, found, True))
+    assert "another model" in feature_review.page(feature_review.reported(entry, trained, found, True))
     assert not list(folder.glob("reports/*")), "nothing is written yet"

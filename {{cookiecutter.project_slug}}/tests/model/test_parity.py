@@ -11,13 +11,13 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import FunctionTransformer
 
-from mlops_ladder.contract import Kind
-from mlops_ladder.converters import WEEK, tabulated
-from mlops_ladder.export import TOLERANCE, export, parity
-from mlops_ladder.forest import Unconvertible
-from mlops_ladder.serving.columns import Row
-from mlops_ladder.serving.runtime import Scores, as_rows, load
-from mlops_ladder.training import Trained, build_baseline
+from mlops_ladder.data.contract import Kind
+from mlops_ladder.export.onnx.converters import tabulated, WEEK
+from mlops_ladder.export.bundle import export, parity, TOLERANCE
+from mlops_ladder.export.onnx.forest import Unconvertible
+from mlops_ladder.data.columns import Row
+from mlops_ladder.export.runtime import as_rows, load, Scores
+from mlops_ladder.model.training import build_baseline, Trained
 
 OTHER_UNITS: dict[Kind, Callable[[Any], Any]] = {
     "number": lambda value: value * 1.01,

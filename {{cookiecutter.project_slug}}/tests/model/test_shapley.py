@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from mlops_ladder.shapley import ALL, contributions
+from mlops_ladder.model.shapley import ALL, contributions
 
 
 def frame(count: int, columns: int, seed: int = 0) -> pd.DataFrame:

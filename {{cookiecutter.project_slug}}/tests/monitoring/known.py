@@ -7,11 +7,11 @@ from pathlib import Path
 import orjson
 import pandas as pd
 
-from mlops_ladder import export
-from mlops_ladder.serving.runtime import as_rows
-from mlops_ladder.serving.runtime import load
+from mlops_ladder.export import bundle
+from mlops_ladder.export.runtime import as_rows
+from mlops_ladder.export.runtime import load
 from mlops_ladder.serving.store import Store
-from mlops_ladder.training import Trained
+from mlops_ladder.model.training import Trained
 
 URL = "sqlite:///predictions.db"
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
@@ -20,7 +20,7 @@ PART = 20  # rows of a request
 
 def publish(trained: Trained, run_id: str = "run") -> None:
     """Have `trained` served from this folder, as the model of a run."""
-    export.export(trained, Path("models/serving/1"))
+    bundle.export(trained, Path("models/serving/1"))
     pointer = {"version": "1", "run_id": run_id, "sha256": ""}
     Path("models/serving/champion.json").write_text(json.dumps(pointer), encoding="utf-8")
 

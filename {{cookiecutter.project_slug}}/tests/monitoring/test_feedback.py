@@ -8,17 +8,17 @@ import pyarrow.parquet as pq
 import pytest
 from known import NOW, URL, log, publish
 from mlops_ladder import ProjectError
-from mlops_ladder.contract import Column, Contract
-from mlops_ladder.datafile import destination, read_again, written
-from mlops_ladder.feedback import feed
+from mlops_ladder.data.contract import Column, Contract
+from mlops_ladder.data.datafile import destination, read_again, written
+from mlops_ladder.monitoring.feedback import feed
 from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes
-from mlops_ladder.monitoring.taking import take
+from mlops_ladder.monitoring.outcome_import import take
 from mlops_ladder.monitoring.window import logged
-from mlops_ladder.prediction import conform
-from mlops_ladder.reading import files, is_parquet, read_table
+from mlops_ladder.model.prediction import conform
+from mlops_ladder.data.reading import files, is_parquet, read_table
 from mlops_ladder.settings import Settings
-from mlops_ladder.sources import SOURCES, breaches, declare, read_sources
-from mlops_ladder.training import Trained
+from mlops_ladder.data.sources import breaches, declare, read_sources, SOURCES
+from mlops_ladder.model.training import Trained
 
 ROWS = 60
 
@@ -105,7 +105,7 @@ def test_what_cannot_be_written_changes_nothing(
 ) -> None:
     """Rows that are not read back as they were are an error, and wait for the next time."""
     with monkeypatch.context() as patch:
-        patch.setattr("mlops_ladder.feedback.written", lambda *_: None)
+        patch.setattr("mlops_ladder.monitoring.feedback.written", lambda *_: None)
         with pytest.raises(ProjectError):
             fed(own, trained.contract)
     with Outcomes(URL) as archive:

@@ -8,10 +8,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from mlops_ladder import history, lineage, provenance, tracking
-from mlops_ladder.history import Entry
+from mlops_ladder.data import provenance
+from mlops_ladder.governance import lineage
+from mlops_ladder.registry import history
+from mlops_ladder.tracking import runs
+from mlops_ladder.registry.history import Entry
 from mlops_ladder.settings import Settings
-from mlops_ladder.tracking import Run
+from mlops_ladder.tracking.runs import Run
 
 
 @pytest.fixture(name="entry")

@@ -6,9 +6,9 @@ import pytest
 import yaml
 
 from mlops_ladder import ProjectError
-from mlops_ladder.costs import Served, told
-from mlops_ladder.improvement import Costs, Objectives
-from mlops_ladder.objectives import LONG, RULES, SHORT, checked, rules
+from mlops_ladder.monitoring.costs import Served, told
+from mlops_ladder.settings.improvement import Costs, Objectives
+from mlops_ladder.monitoring.objectives import checked, LONG, RULES, rules, SHORT
 from mlops_ladder.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

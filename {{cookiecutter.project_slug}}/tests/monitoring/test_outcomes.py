@@ -12,10 +12,10 @@ from known import NOW, URL, log, publish
 from mlops_ladder import ProjectError
 from mlops_ladder.monitoring.archive import Archive, Change
 from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes, Taken
-from mlops_ladder.monitoring.taking import take
-from mlops_ladder.serving.arms import ARMS
+from mlops_ladder.monitoring.outcome_import import take
+from mlops_ladder.serving.variant_log import ARMS
 from mlops_ladder.serving.store import Store
-from mlops_ladder.training import Trained
+from mlops_ladder.model.training import Trained
 
 DRIFTED = {
     "model_version": "1",

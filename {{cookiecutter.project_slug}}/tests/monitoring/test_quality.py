@@ -10,18 +10,19 @@ import pandas as pd
 import pytest
 from known import NOW, URL, log, publish
 from logged import reference
-from mlops_ladder import ProjectError, tracking
-from mlops_ladder.contract import Column, Contract
-from mlops_ladder.improvement import Quality
+from mlops_ladder import ProjectError
+from mlops_ladder.tracking import runs
+from mlops_ladder.data.contract import Column, Contract
+from mlops_ladder.settings.improvement import Quality
 from mlops_ladder.monitoring import quality
 from mlops_ladder.monitoring.joining import Joined
-from mlops_ladder.monitoring.losses import ALL, Loss, judged, losses
+from mlops_ladder.monitoring.quality_tests import ALL, judged, Loss, losses
 from mlops_ladder.monitoring.outcomes import Outcomes
-from mlops_ladder.monitoring.taking import take
-from mlops_ladder.monitoring.promise import Promise
+from mlops_ladder.monitoring.outcome_import import take
+from mlops_ladder.monitoring.offline_scores import Promise
 from mlops_ladder.monitoring.quality_gauges import gauges
 from mlops_ladder.settings import Settings
-from mlops_ladder.training import Trained
+from mlops_ladder.model.training import Trained
 
 CLASSES = ["ja", "nein", "größer"]
 
@@ -110,7 +111,7 @@ def test_a_loss_that_is_allowed_is_none(settings: Settings) -> None:
 
 
 @pytest.fixture(name="served")
-def _served(folder: Path, trained: Trained, run: tracking.Run) -> pd.DataFrame:
+def _served(folder: Path, trained: Trained, run: runs.Run) -> pd.DataFrame:
     """What became of the rows held out, which the published champion of a run was asked."""
     assert folder == Path.cwd()
     publish(trained, run.run_id)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from mlops_ladder import export
-from mlops_ladder.contract import Contract
-from mlops_ladder.monitoring.staleness import Point, backtest
+from mlops_ladder.export import bundle
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.monitoring.staleness import backtest, Point
 from mlops_ladder.monitoring.staleness import decay, limit, slope
-from mlops_ladder.prediction import LOWER_IS_BETTER
+from mlops_ladder.model.prediction import LOWER_IS_BETTER
 from mlops_ladder.project import current
 from mlops_ladder.settings import Settings
-from mlops_ladder.training import Trained, learnable
+from mlops_ladder.model.training import learnable, Trained
 
 
 def aged(per_day: float) -> list[Point]:
@@ -63,7 +63,7 @@ def test_a_champion_that_is_too_old_fails(
     text = (folder / "contract.toml").read_text(encoding="utf-8")
     text = text.replace('role = "time"', 'role = "ignored"')
     (folder / "contract.toml").write_text(text, encoding="utf-8")
-    export.export(trained, folder / "models/serving/1")
+    bundle.export(trained, folder / "models/serving/1")
     (folder / "models/serving/champion.json").write_text(json.dumps({"version": "1"}), "utf-8")
     assert command("staleness", "--fail") == 0
     assert "cannot be judged" in capsys.readouterr().out

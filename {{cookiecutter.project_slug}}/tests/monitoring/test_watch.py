@@ -11,15 +11,15 @@ import orjson
 import numpy as np
 import pandas as pd
 import pytest
-from mlops_ladder import export
+from mlops_ladder.export import bundle
 from mlops_ladder.monitoring import plots
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.monitoring.watch import PAGE
 from mlops_ladder.monitoring.window import Extent, window
-from mlops_ladder.serving.runtime import as_rows
-from mlops_ladder.serving.runtime import load
+from mlops_ladder.export.runtime import as_rows
+from mlops_ladder.export.runtime import load
 from mlops_ladder.serving.store import Store
-from mlops_ladder.training import Trained
+from mlops_ladder.model.training import Trained
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 URL = "sqlite:///predictions.db"
@@ -27,7 +27,7 @@ URL = "sqlite:///predictions.db"
 
 def log(trained: Trained, times: list[datetime], version: str = "", **flags: Any) -> None:
     """Log a request of two rows at each of these times."""
-    export.export(trained, Path("models/serving/1"))
+    bundle.export(trained, Path("models/serving/1"))
     model, store = load(Path("models/serving/1")), Store(URL)
     asked = as_rows(trained.train[trained.contract.inputs()].head(2))
     for row in asked:

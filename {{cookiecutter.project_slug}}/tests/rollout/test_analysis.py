@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from mlops_ladder.improvement import Rollout
-from mlops_ladder.rollout.analysis import Analysis, analyse
+from mlops_ladder.settings.improvement import Rollout
+from mlops_ladder.serving.rollout.analysis import analyse, Analysis
 
 CLASSES = ["nein", "ja"]
 WANTED = Rollout()

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from mlops_ladder import ProjectError, publishing
-from mlops_ladder.improvement import Rollout
-from mlops_ladder.rollout import cluster, decisions
-from mlops_ladder.rollout.decisions import Decision
+from mlops_ladder import ProjectError
+from mlops_ladder.registry import publishing
+from mlops_ladder.settings.improvement import Rollout
+from mlops_ladder.serving.rollout import cluster, decisions
+from mlops_ladder.serving.rollout.decisions import Decision
 from mlops_ladder.serving.assignment import Plan
 from mlops_ladder.settings import Settings
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mlops_ladder.rollout import evidence
+from mlops_ladder.serving.rollout import evidence
 
 ALPHA = 0.05
 UNITS = 500

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from mlops_ladder import ProjectError
-from mlops_ladder.rollout import decisions, experiment, trials
-from mlops_ladder.rollout.trials import Record
+from mlops_ladder.serving.rollout import decisions, experiment, trials
+from mlops_ladder.serving.rollout.trials import Record
 from mlops_ladder.serving.assignment import CANDIDATE, CHAMPION, drawn, unit
 from mlops_ladder.settings import Settings
 

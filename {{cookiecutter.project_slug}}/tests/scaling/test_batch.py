@@ -6,14 +6,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mlops_ladder import batch as whole_batch, observers
-from mlops_ladder.batch import score_file
-from mlops_ladder.contract import Contract
-from mlops_ladder.prediction import MODEL, save_model
-from mlops_ladder.reading import read_chunks
-from mlops_ladder.scaling import batch, parts
+from mlops_ladder import observers
+from mlops_ladder.batch import scoring as whole_batch
+from mlops_ladder.batch.scoring import score_file
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.model.prediction import MODEL, save_model
+from mlops_ladder.data.reading import read_chunks
+from mlops_ladder.scaling import batch, row_groups
 from mlops_ladder.settings import Settings
-from mlops_ladder.training import Trained
+from mlops_ladder.model.training import Trained
 
 SIZE = 40
 
@@ -23,7 +24,7 @@ def _pattern(
     folder: Path, frame: pd.DataFrame, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> str:
     """Two files of several parts, beside a model."""
-    monkeypatch.setattr(parts, "ROWS", SIZE)
+    monkeypatch.setattr(row_groups, "ROWS", SIZE)
     save_model(trained.model, trained.contract, trained.version, folder / MODEL)
     monkeypatch.setattr(
         whole_batch, "observers", lambda door: [] if door == "answering" else observers(door)

@@ -20,7 +20,7 @@ from mlops_ladder.serving import keys
 from mlops_ladder.serving.access import Buckets, extend, opened
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.keys import added, read, revoked, write
-from mlops_ladder.serving.main import document
+from mlops_ladder.serving.command import document
 from mlops_ladder.settings import Settings
 
 Made = Callable[..., Settings]

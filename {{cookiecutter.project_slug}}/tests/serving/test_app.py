@@ -18,14 +18,14 @@ from fastapi import HTTPException, Request
 from fastapi.testclient import TestClient
 from published import CLASSES, MOST, follower, publish
 
-from mlops_ladder.contract import Column, Contract
-from mlops_ladder.serving import main
+from mlops_ladder.data.contract import Column, Contract
+from mlops_ladder.serving import command
 from mlops_ladder.serving.app import Authenticate, create_app
 from mlops_ladder.serving.events import Served
-from mlops_ladder.serving.following import Follower
-from mlops_ladder.serving.main import OPTIONS
-from mlops_ladder.serving.columns import Row
-from mlops_ladder.serving.schema import Types
+from mlops_ladder.serving.model_reloader import Follower
+from mlops_ladder.serving.command import OPTIONS
+from mlops_ladder.data.columns import Row
+from mlops_ladder.serving.schemas import Types
 from mlops_ladder.settings import Settings
 
 
@@ -380,7 +380,7 @@ def _address(
     settings: Settings, following: Follower, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[str, int]]:
     """Where a service listens, below a prefix, that waits a moment for a request to arrive."""
-    monkeypatch.setattr(main, "SLOW", 0.3)
+    monkeypatch.setattr(command, "SLOW", 0.3)
     app = create_app(settings, following)
     options = OPTIONS | {"factory": False, "root_path": "/late", "log_level": "error"}
     server = uvicorn.Server(uvicorn.Config(app, **options))

@@ -17,10 +17,10 @@ from referenced import KINDS, REFERENCE, ROW, refer
 
 from mlops_ladder.serving import fallback, metrics
 from mlops_ladder.serving.app import create_app
-from mlops_ladder.serving.assignment import PLAN, Plan, drawn, unit
-from mlops_ladder.serving.canary import Router, extend
-from mlops_ladder.serving.log import opened
-from mlops_ladder.serving.runtime import BUNDLE, Loaded
+from mlops_ladder.serving.assignment import drawn, PLAN, Plan, unit
+from mlops_ladder.serving.canary import extend, Router
+from mlops_ladder.serving.prediction_log import opened
+from mlops_ladder.export.runtime import BUNDLE, Loaded
 from mlops_ladder.settings import Settings
 
 DRAWS = 10_000

@@ -12,13 +12,13 @@ from fastapi.testclient import TestClient
 from published import follower
 from referenced import KINDS, REFERENCE, ROW, refer
 
-from mlops_ladder.operations import Fallback
+from mlops_ladder.settings.operations import Fallback
 from mlops_ladder.serving import metrics
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.events import Observer
 from mlops_ladder.serving.fallback import Choice, extend
-from mlops_ladder.serving.following import POINTER
-from mlops_ladder.serving.log import opened
+from mlops_ladder.serving.model_reloader import POINTER
+from mlops_ladder.serving.prediction_log import opened
 from mlops_ladder.settings import Settings
 
 INSTEAD = REFERENCE["fallback"] | {"fallback": True}

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from published import follower, publish
 
-from mlops_ladder.contract import Contract
-from mlops_ladder.serving.following import POINTER, Champion, Follower
-from mlops_ladder.serving.runtime import BUNDLE
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.serving.model_reloader import Champion, Follower, POINTER
+from mlops_ladder.export.runtime import BUNDLE
 
 
 @pytest.fixture(name="following")

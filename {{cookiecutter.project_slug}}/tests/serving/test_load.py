@@ -15,14 +15,15 @@ import uvicorn
 from fastapi import HTTPException, Request
 from published import follower, publish
 
-from mlops_ladder import ProjectError, load
-from mlops_ladder.contract import Contract
-from mlops_ladder.operations import Load
+from mlops_ladder import ProjectError
+from mlops_ladder.serving import load_test
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.settings.operations import Load
 from mlops_ladder.project import current
 from mlops_ladder.serving.app import create_app
-from mlops_ladder.serving.schema import Types
+from mlops_ladder.serving.schemas import Types
 from mlops_ladder.settings import Settings
-from mlops_ladder.traffic import bodies, measured
+from mlops_ladder.serving.traffic import bodies, measured
 
 WANTED = Load(seconds=0.4, connections=2, p95_ms=300)
 DELAY = 0.31  # seconds: a little more than the budget
@@ -73,7 +74,7 @@ def _requests(frame: pd.DataFrame, contract: Contract) -> list[bytes]:
 
 def broken(url: str, requests: list[bytes], key: str = "") -> list[str]:
     """The budgets that the service breaks."""
-    judged = load.budgets(measured(url, requests, WANTED, key), None, WANTED)
+    judged = load_test.budgets(measured(url, requests, WANTED, key), None, WANTED)
     return [budget.name for budget in judged if budget.broken]
 
 
@@ -113,15 +114,15 @@ def test_requests_are_rows_that_the_service_takes(
 def test_a_process_that_holds_more_breaks_the_budget() -> None:
     """Memory is judged where it is measured."""
     sent = [(0.0, 0.001, 200)]
-    assert [budget.broken for budget in load.budgets(sent, 401, Load())] == [False, False, True]
-    assert [budget.broken for budget in load.budgets(sent, None, Load())] == [False] * 3
-    assert load.memory(2**30) is None
+    assert [budget.broken for budget in load_test.budgets(sent, 401, Load())] == [False, False, True]
+    assert [budget.broken for budget in load_test.budgets(sent, None, Load())] == [False] * 3
+    assert load_test.memory(2**30) is None
 
 
 @pytest.fixture(name="short")
 def _short(folder: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder in which load takes less than a second."""
-    monkeypatch.setattr(load, "read_data", lambda _: frame)
+    monkeypatch.setattr(load_test, "read_data", lambda _: frame)
     monkeypatch.setenv(f"{current().prefix}LOAD__SECONDS", "0.4")
     return folder
 
@@ -141,8 +142,8 @@ def test_the_command_reports_and_fails_over_a_budget(
         assert command("load", "--url", url) == 1
     told = capsys.readouterr()
     assert "BROKEN" in told.out and "over budget: p95" in told.err
-    assert json.loads((short / load.REPORT).read_text(encoding="utf-8"))["requests"] > 0
-    assert (short / load.PICTURE).read_bytes().startswith(b"\x89PNG")
+    assert json.loads((short / load_test.REPORT).read_text(encoding="utf-8"))["requests"] > 0
+    assert (short / load_test.PICTURE).read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_service_that_is_not_there_is_named(
@@ -153,7 +154,7 @@ def test_a_service_that_is_not_there_is_named(
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     assert command("load", "--url", url) == 1
     assert f"Error: URL {url}: no service answers: " in capsys.readouterr().err
-    assert not (short / load.REPORT).exists()
+    assert not (short / load_test.REPORT).exists()
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://a", "http://a:b"])

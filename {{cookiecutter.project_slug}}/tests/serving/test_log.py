@@ -16,14 +16,14 @@ from fastapi.testclient import TestClient
 from published import follower
 
 from mlops_ladder import ProjectError
-from mlops_ladder.contract import Column, Contract
+from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.project import current
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.events import Served
-from mlops_ladder.serving.log import PATIENCE, START, PredictionLog
-from mlops_ladder.serving.main import DRAIN
+from mlops_ladder.serving.prediction_log import PATIENCE, PredictionLog, START
+from mlops_ladder.serving.command import DRAIN
 from mlops_ladder.serving.store import Store
-from mlops_ladder.settings import Settings, load
+from mlops_ladder.settings import load, Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGET = Column(kind="boolean", role="target")

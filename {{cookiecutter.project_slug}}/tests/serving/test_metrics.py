@@ -20,9 +20,9 @@ from referenced import KINDS, REFERENCE, ROW, refer
 from mlops_ladder.serving import metrics
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.events import Served
-from mlops_ladder.serving.instruments import SHARED, Instruments, observe_all
+from mlops_ladder.serving.instruments import Instruments, observe_all, SHARED
 from mlops_ladder.serving.metrics import extend, opened
-from mlops_ladder.serving.noted import Noted
+from mlops_ladder.serving.metrics_buffer import Noted
 from mlops_ladder.settings import Settings
 
 Samples = dict[str, float]

@@ -2,8 +2,8 @@
 
 import json
 
-from mlops_ladder.contract import Contract
-from mlops_ladder.serving.main import SNAPSHOT, document
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.serving.command import document, SNAPSHOT
 from mlops_ladder.settings import Settings
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from mlops_ladder import ProjectError
-from mlops_ladder.export import export
-from mlops_ladder.serving import columns
-from mlops_ladder.serving.runtime import BUNDLE, Loaded, as_rows, load
-from mlops_ladder.training import Trained
+from mlops_ladder.export.bundle import export
+from mlops_ladder.data import columns
+from mlops_ladder.export.runtime import as_rows, BUNDLE, load, Loaded
+from mlops_ladder.model.training import Trained
 
 HEAVY = {"joblib", "mlflow", "pandas", "scipy", "sklearn"}
 
@@ -82,7 +82,7 @@ def test_a_service_starts_without_the_libraries_of_training(exported: Path) -> N
     if load(exported).bundle["runtime"] == "native":
         pytest.skip("this model is served natively")
     code = (
-        "import pathlib, sys; from mlops_ladder.serving import runtime;"
+        "import pathlib, sys; from mlops_ladder.export import runtime;"
         " runtime.load(pathlib.Path(sys.argv[1])); print(*sys.modules)"
     )
     command = [sys.executable, "-c", code, str(exported)]

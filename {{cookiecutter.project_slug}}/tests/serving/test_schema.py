@@ -8,10 +8,10 @@ import pytest
 from published import CLASSES, MOST
 from pydantic import ValidationError
 
-from mlops_ladder.contract import Column, Contract
-from mlops_ladder.prediction import as_time
-from mlops_ladder.serving.columns import Row, spell
-from mlops_ladder.serving.schema import Types
+from mlops_ladder.data.contract import Column, Contract
+from mlops_ladder.model.prediction import as_time
+from mlops_ladder.data.columns import Row, spell
+from mlops_ladder.serving.schemas import Types
 
 TARGET = Column(kind="boolean", role="target")
 

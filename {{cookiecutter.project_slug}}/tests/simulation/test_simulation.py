@@ -12,19 +12,19 @@ import pandas as pd
 import pytest
 
 from mlops_ladder import ProjectError, settings as loaded
-from mlops_ladder.contract import Column, Contract
+from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.project import current
-from mlops_ladder.rollout import stepping
+from mlops_ladder.serving.rollout import stepping
 from mlops_ladder.settings import Settings
-from mlops_ladder.simulation import days
+from mlops_ladder.simulation import timeline
 from mlops_ladder.simulation import folder as folders
 from mlops_ladder.simulation import world as worlds
-from mlops_ladder.simulation.clock import DAY, START, Clock
-from mlops_ladder.simulation.scenarios import SCENARIOS, differences
-from mlops_ladder.simulation.seen import fed
+from mlops_ladder.simulation.clock import Clock, DAY, START
+from mlops_ladder.simulation.scenarios import differences, SCENARIOS
+from mlops_ladder.simulation.observations import fed
 from mlops_ladder.simulation.service import Service
 from mlops_ladder.simulation.world import MIDDLE, NEW, World
-from mlops_ladder.training import learnable
+from mlops_ladder.model.training import learnable
 
 
 @pytest.fixture(name="world", scope="module")
@@ -140,11 +140,11 @@ def test_what_feedback_refuses_is_said(
 
     scenario = replace(SCENARIOS["concept_drift"], causes=())
     with monkeypatch.context() as patch, Clock() as clock:
-        patch.setattr(f"{days.__name__}.feedback.feed", refuse)
-        patch.setattr(days, "Outcomes", lambda _: nullcontext())
-        patch.setattr(f"{days.__name__}.drift.compare", lambda *_: None)
-        patch.setattr(f"{days.__name__}.quality.look", lambda *_: None)
-        lived = days.Days(scenario, world, cast(Service, None), clock)
+        patch.setattr(f"{timeline.__name__}.feedback.feed", refuse)
+        patch.setattr(timeline, "Outcomes", lambda _: nullcontext())
+        patch.setattr(f"{timeline.__name__}.drift.compare", lambda *_: None)
+        patch.setattr(f"{timeline.__name__}.quality.look", lambda *_: None)
+        lived = timeline.Days(scenario, world, cast(Service, None), clock)
         lived.look(8)
     assert lived.refused == [(8.9, "when: are not read as they were logged")]
     assert differences(scenario, scenario.expected | {"feedback": fed(lived.refused)}) == [

@@ -7,23 +7,25 @@ from pathlib import Path
 
 import pytest
 
-from mlops_ladder import ProjectError, tracking, versions
-from mlops_ladder.technical import document, evidence
-from mlops_ladder.technical.statements import CITED, NOTHING, faults, named, said
+from mlops_ladder import ProjectError
+from mlops_ladder.registry import versions
+from mlops_ladder.tracking import runs
+from mlops_ladder.governance.documents import document, evidence
+from mlops_ladder.governance.documents.statements import CITED, faults, named, NOTHING, said
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("risk.toml", "operations.toml", "improvement.toml", "pipeline.toml", "pyproject.toml")
 
 
 @pytest.fixture(name="here")
-def _here(folder: Path, run: tracking.Run, monkeypatch: pytest.MonkeyPatch) -> Path:
+def _here(folder: Path, run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project in which nothing is served, with the settings of this one."""
     for name in (*FILES, "data/sources.toml", "monitoring/alerts.yml"):
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     monkeypatch.setattr(versions, "held", lambda: versions.Held({}, {}, 0))
-    monkeypatch.setattr(tracking, "newest", lambda: run)  # other tests have recorded runs too
+    monkeypatch.setattr(runs, "newest", lambda: run)  # other tests have recorded runs too
     return folder
 
 
@@ -33,7 +35,7 @@ def statements(text: str) -> list[str]:
 
 
 @pytest.mark.usefixtures("here")
-def test_every_statement_cites_and_the_numbers_are_those_of_the_run(run: tracking.Run) -> None:
+def test_every_statement_cites_and_the_numbers_are_those_of_the_run(run: runs.Run) -> None:
     """Also where nothing is served: the run is there, the points without evidence say so."""
     told = document.write()
     text = document.DOCUMENT.read_text(encoding="utf-8")
@@ -70,7 +72,7 @@ def test_a_changed_source_an_edit_and_a_statement_without_source_are_named() -> 
 
 
 @pytest.mark.usefixtures("here")
-def test_evidence_that_is_not_what_the_run_says_is_named(run: tracking.Run) -> None:
+def test_evidence_that_is_not_what_the_run_says_is_named(run: runs.Run) -> None:
     """A file of evidence is forged, and the document with it."""
     document.write()
     path = evidence.FOLDER / "run.json"
@@ -123,7 +125,7 @@ def test_a_statement_is_one_line_whatever_it_is_told(folder: Path) -> None:
 
 @pytest.mark.usefixtures("here")
 def test_the_command_writes_and_checks(
-    command: Callable[..., int], capsys: pytest.CaptureFixture[str], run: tracking.Run
+    command: Callable[..., int], capsys: pytest.CaptureFixture[str], run: runs.Run
 ) -> None:
     """A document of nothing passes; once it is written it is checked."""
     assert run.run_id and command("techdoc", "--check") == 0

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 from mlops_ladder import ProjectError
 from mlops_ladder.serving.keys import added, write
 from mlops_ladder.settings import Settings
-from mlops_ladder.triggers import causes, ledger, receiver, veto
-from mlops_ladder.triggers.decision import event
+from mlops_ladder.pipeline.retraining import causes, data_guard, ledger, receiver
+from mlops_ladder.pipeline.retraining.decision import event
 
 CAUSE = event("drift", "temp drifted", "model-1", "temp")
 
@@ -29,7 +29,7 @@ def _client(
     """A client with a key, of a receiver to which drift is a cause."""
     key, keys = added([], "alertmanager", None, 0)
     write(folder / settings.receiver.key_file, keys)
-    monkeypatch.setattr(veto, "faults", lambda *_: [])
+    monkeypatch.setattr(data_guard, "faults", lambda *_: [])
     monkeypatch.setattr(causes, "drift", lambda *_: CAUSE)
     monkeypatch.setattr(causes, "data", lambda *_: None)
     app = receiver.create_app(settings, started.append)

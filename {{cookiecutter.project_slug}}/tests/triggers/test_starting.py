@@ -11,10 +11,10 @@ import pytest
 from filelock import FileLock
 
 from mlops_ladder import ProjectError
-from mlops_ladder.flows import TAGS, given_tags, training
+from mlops_ladder.pipeline import command, given_tags, TAGS
 from mlops_ladder.settings import Settings
-from mlops_ladder.triggers import causes, command, ledger, starting, veto
-from mlops_ladder.triggers.decision import Entry, event
+from mlops_ladder.pipeline.retraining import causes, command, data_guard, ledger, starting
+from mlops_ladder.pipeline.retraining.decision import Entry, event
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 CAUSE = event("drift", "temp drifted", "model-1", "temp")
@@ -24,7 +24,7 @@ OTHER = event("quality", "worse than promised", "model-1")
 @pytest.fixture(name="sound", autouse=True)
 def _sound(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder, in which the data are in order."""
-    monkeypatch.setattr(veto, "faults", lambda *_: [])
+    monkeypatch.setattr(data_guard, "faults", lambda *_: [])
     monkeypatch.delenv(TAGS, raising=False)
     return folder
 
@@ -39,7 +39,7 @@ def test_drift_gives_one_run_and_its_cause_is_on_it(
 ) -> None:
     """The pipeline runs once, with tags; the ledger holds both ends and knows the same cause."""
     seen: list[dict[str, str]] = []
-    monkeypatch.setattr(training, "main", lambda _: seen.append(given_tags()))
+    monkeypatch.setattr(command, "main", lambda _: seen.append(given_tags()))
     entry = judged(settings)
     starting.run(entry.id, settings, lambda: NOW + timedelta(hours=1))
     monkeypatch.delenv(TAGS)
@@ -70,7 +70,7 @@ def test_broken_data_start_nothing_and_somebody_is_told(
 ) -> None:
     """The veto names what is wrong, to whom the settings name."""
     told: list[Any] = []
-    monkeypatch.setattr(veto, "faults", lambda *_: ["temp: 90% missing"])
+    monkeypatch.setattr(data_guard, "faults", lambda *_: ["temp: 90% missing"])
     monkeypatch.setattr(starting, "tell", lambda address, words: told.append(words))
     entry = judged(settings)
     assert (entry.decision, entry.reason) == ("veto", "temp: 90% missing")
@@ -82,7 +82,7 @@ def test_two_who_are_told_at_once_start_one_run(
 ) -> None:
     """Both replicas of Alertmanager, two receivers: a lock of the file lets one decide at once."""
     pause = threading.Event()  # reading the data takes a while, in which the others come
-    monkeypatch.setattr(veto, "faults", lambda *_: [] if not pause.wait(0.05) else ["never"])
+    monkeypatch.setattr(data_guard, "faults", lambda *_: [] if not pause.wait(0.05) else ["never"])
     threads = [threading.Thread(target=judged, args=(settings,)) for _ in range(6)]
     for thread in threads:
         thread.start()
@@ -111,7 +111,7 @@ def test_a_run_that_fails_is_in_the_ledger_and_may_be_tried_again(
     def fails(_: Any) -> None:
         raise ProjectError("no disk")
 
-    monkeypatch.setattr(training, "main", fails)
+    monkeypatch.setattr(command, "main", fails)
     entry = judged(settings)
     with pytest.raises(ProjectError, match="no disk"):
         starting.run(entry.id, settings, lambda: NOW + timedelta(hours=1))

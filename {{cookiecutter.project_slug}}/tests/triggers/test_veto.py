@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_ladder.contract import Contract
+from mlops_ladder.data.contract import Contract
 from mlops_ladder.settings import Settings
-from mlops_ladder.triggers import veto
+from mlops_ladder.pipeline.retraining import data_guard
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 RANDOM = np.random.default_rng(0)
@@ -45,7 +45,7 @@ CONTRACT = Contract.model_validate(
 )
 def test_what_looks_broken_is_named(column: str, change: Any, told: str) -> None:
     """Another unit, gaps, a value that stands for all; and no other column."""
-    found = [*veto.broken(KNOWN, KNOWN.assign(**{column: change(KNOWN[column])}), CONTRACT)]
+    found = [*data_guard.broken(KNOWN, KNOWN.assign(**{column: change(KNOWN[column])}), CONTRACT)]
     assert len(found) == 1 and found[0].startswith(told)
 
 
@@ -61,7 +61,7 @@ def test_what_looks_broken_is_named(column: str, change: Any, told: str) -> None
 )
 def test_what_has_only_drifted_is_no_fault(change: dict[str, Any]) -> None:
     """A warmer season, a new colour: that is what is to be learned."""
-    assert [*veto.broken(KNOWN, KNOWN.assign(**change), CONTRACT)] == []
+    assert [*data_guard.broken(KNOWN, KNOWN.assign(**change), CONTRACT)] == []
 
 
 def test_data_that_break_the_contract_are_no_data_to_learn_from(
@@ -73,9 +73,9 @@ def test_data_that_break_the_contract_are_no_data_to_learn_from(
 ) -> None:
     """The column and the rule are named, as the pipeline would."""
     assert folder == Path.cwd()
-    monkeypatch.setattr(veto, "read_data", lambda _: frame)
-    assert veto.faults(settings, "data", NOW) == []
+    monkeypatch.setattr(data_guard, "read_data", lambda _: frame)
+    assert data_guard.faults(settings, "data", NOW) == []
     gone = contract.inputs()[0]
-    monkeypatch.setattr(veto, "read_data", lambda _: frame.drop(columns=gone))
-    (fault,) = veto.faults(settings, "data", NOW)
+    monkeypatch.setattr(data_guard, "read_data", lambda _: frame.drop(columns=gone))
+    (fault,) = data_guard.faults(settings, "data", NOW)
     assert f"{gone}: column is missing" in fault

@@ -61,7 +61,7 @@ def promised(repository: Repository) -> Iterator[str]:
         terms = (accepted if isinstance(accepted, dict) else {}).get(it.get("source"), {})
         if isinstance(terms, dict) and terms.get("terms", {}).get("version") != it.get("version"):
             yield f"{file}: nobody has accepted version {it.get('version')}: make contracts"
-    yield from without(repository, "upstream.py", "tell", "aged", "unaccepted")
+    yield from without(repository, "governance/data_agreements.py", "tell", "aged", "unaccepted")
 
 
 def unsaid(contract: Facts) -> Iterator[str]:

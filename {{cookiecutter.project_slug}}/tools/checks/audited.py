@@ -20,13 +20,13 @@ Facts = dict[str, Any]
 @sign("gov.audit", "each decision is noted in a chain that is compared with registry and git")
 def chained(repository: Repository) -> Iterator[str]:
     """A line holds the digest of the one before; what decides tells it; a target verifies."""
-    yield from without(repository, "audit/chain.py", "digest", "differences", "registered")
-    yield from without(repository, "audit/noting.py", "chain.faults", "contradicted", "unnoted")
+    yield from without(repository, "governance/audit/chain.py", "digest", "differences", "registered")
+    yield from without(repository, "governance/audit/noting.py", "chain.faults", "contradicted", "unnoted")
     if not repository.ours:
         return
     if 'decided.audit = "audit.noting:' not in repository.library.get("doors.toml", ""):
         yield "doors.toml of the library: nobody tells the audit log of a decision"
-    for module in ("decisions.py", "rollout/decisions.py"):
+    for module in ("registry/decisions.py", "serving/rollout/decisions.py"):
         if 'observers("decided")' not in repository.library.get(module, ""):
             yield f"{module}: tells nobody of a decision"
     if not re.search("^audit:", repository.text("make/audit.mk"), re.MULTILINE):

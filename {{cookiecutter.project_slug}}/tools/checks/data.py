@@ -175,8 +175,8 @@ def private(repository: Repository) -> Iterator[str]:
         elif bare(name) in known and name not in rules.get("allowed", {}):
             if columns(repository)[name].get("kind") not in ("boolean", "number"):
                 yield f"contract.toml: {name} is banned by privacy.toml, and reaches the model"
-    yield from without(repository, "privacy/forgetting.py", "without", "changes", "carry_out")
-    yield from without(repository, "privacy/forgotten.py", "mark", "back", "breaches")
+    yield from without(repository, "privacy/erasure.py", "without", "changes", "carry_out")
+    yield from without(repository, "privacy/erasure_log.py", "mark", "back", "breaches")
 
 
 def bare(name: str) -> str:

@@ -247,7 +247,7 @@ def scheduled(repository: Repository) -> Iterator[str]:
         return
     if not (repository.parsed("operations.toml") or {}).get("schedule", {}).get("cron"):
         yield "operations.toml: [schedule] names no cron"
-    text = repository.library.get("flows/deployment.py", "")
+    text = repository.library.get("pipeline/deployment.py", "")
     for end in ("on_failure", "on_crashed", "on_cancellation"):
         if not re.search(rf"{end}=\[\w", text):
             yield f"flows/deployment.py: nobody is told {end.replace('_', ' ')}"

@@ -77,7 +77,7 @@ def there(repository: Repository, kind: str, name: str) -> bool:
 @sign("gov.lineage", "a logged prediction can be followed back to run, commit, data and lock")
 def lineage(repository: Repository) -> Iterator[str]:
     """It asks the log, the registry, MLflow and git."""
-    yield from without(repository, "lineage.py", "Archive", "decided", "get_run", "git", "checksum")
+    yield from without(repository, "governance/lineage.py", "Archive", "decided", "get_run", "git", "checksum")
 
 
 @use("gov.ownership")

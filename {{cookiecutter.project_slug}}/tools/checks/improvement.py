@@ -29,7 +29,7 @@ def section(repository: Repository, name: str) -> Facts:
 def quality(repository: Repository) -> Iterator[str]:
     """Outcomes are joined and judged; an alert asks for the verdict; rows go back into the data."""
     yield from without(repository, "monitoring/quality.py", "joined", "losses", "write")
-    yield from without(repository, "feedback.py", "rows_of", "written", "declare")
+    yield from without(repository, "monitoring/feedback.py", "rows_of", "written", "declare")
     if not (repository.parsed("improvement.toml") or {}).get("quality"):
         yield "improvement.toml: [quality] does not say how much worse is too much"
     yield from faulty(repository, QUALITY)
@@ -40,8 +40,8 @@ def quality(repository: Repository) -> Iterator[str]:
 @sign("pipeline.triggers", "a cause is judged before it starts a training, and written down")
 def triggers(repository: Repository) -> Iterator[str]:
     """Cooldown and budget are set; the decision, the ledger and the veto are asked."""
-    yield from without(repository, "triggers/starting.py", "decide", "ledger.add", "veto.faults")
-    yield from without(repository, "triggers/receiver.py", "Guard", "judge")
+    yield from without(repository, "pipeline/retraining/starting.py", "decide", "ledger.add", "veto.faults")
+    yield from without(repository, "pipeline/retraining/receiver.py", "Guard", "judge")
     yield from faulty(repository, TRIGGERS)
     for key in ("cooldown_hours", "runs_per_week", "minutes_per_week"):
         if repository.ours and key not in section(repository, "triggers"):
@@ -52,7 +52,7 @@ def triggers(repository: Repository) -> Iterator[str]:
 def objectives(repository: Repository) -> Iterator[str]:
     """Each objective has a burn rate in each window, by its own budget."""
     yield from faulty(repository, BUDGETS)
-    yield from without(repository, "costs.py", "busy_cost", "trainings")
+    yield from without(repository, "monitoring/costs.py", "busy_cost", "trainings")
     wanted = {k: it for k, it in section(repository, "objectives").items() if k != "latency_ms"}
     if repository.ours and not wanted:
         yield f"{SETTINGS}: [objectives] promises nothing"

@@ -95,8 +95,8 @@ def explained(repository: Repository) -> Iterator[str]:
     """Something imports a library that explains; at home the values add up by themselves."""
     if not repository.ours:
         yield from without_library(repository, "model.explain")
-    yield from without(repository, "explaining.py", "Archive", "contributions", "predict")
-    yield from without(repository, "shapley.py", "def contributions", "output")
+    yield from without(repository, "governance/explaining.py", "Archive", "contributions", "predict")
+    yield from without(repository, "model/shapley.py", "def contributions", "output")
 
 
 @sign("monitor.staleness", "how old the champion may get is derived, and an alert watches over it")

@@ -19,14 +19,14 @@ def only_reports(repository: Repository, name: str) -> Iterator[str]:
 def slices(repository: Repository) -> Iterator[str]:
     """It is enforced, and compares slices beyond chance."""
     yield from only_reports(repository, "slices")
-    yield from without(repository, "checks/slices.py", "resampled", "sure")
+    yield from without(repository, "registry/checks/slices.py", "resampled", "sure")
 
 
 @sign("model.behaviour", "a model that fails where the answer is known without a truth is refused")
 def behaviour(repository: Repository) -> Iterator[str]:
     """It is enforced, and asks the model about changed rows."""
     yield from only_reports(repository, "behaviour")
-    yield from without(repository, "checks/behaviour.py", "predict", "put")
+    yield from without(repository, "registry/checks/behaviour.py", "predict", "put")
 
 
 @sign(

@@ -27,9 +27,9 @@ def scaled_out(repository: Repository) -> Iterator[str]:
     for door in DOORS:
         if not re.search(rf'^{door}\.\w+ = "scaling\.', registered, re.MULTILINE):
             yield f"doors.toml of the library: {door} is not registered, so nothing is handed out"
-    for module in ("tuning.py", "monitoring/staleness.py"):
+    for module in ("pipeline/tuning.py", "monitoring/staleness.py"):
         yield from without(repository, module, "mapped", "places.each")
     yield from without(repository, "scaling/batch.py", "places.each")
-    yield from without(repository, "scaling/alike.py", "found := differences")
+    yield from without(repository, "scaling/worker_environment.py", "found := differences")
     if "measured" not in repository.text(PAPER):
         yield f"{PAPER}: does not say which of its numbers are measured"

@@ -30,9 +30,9 @@ def supplied(repository: Repository) -> Iterator[str]:
                 yield f"{name}: {used}: a tag may be other code tomorrow; pin a full commit"
     if not repository.ours:
         return
-    yield from without(repository, "sbom.py", "locked", "model", "data")
-    yield from without(repository, "signing.py", "signatures.sign", "signatures.signer")
-    yield from without(repository, "signed.py", "signatures.signer")
+    yield from without(repository, "governance/sbom.py", "locked", "model", "data")
+    yield from without(repository, "registry/signing.py", "signatures.sign", "signatures.signer")
+    yield from without(repository, "registry/signed.py", "signatures.signer")
     for door, why in DOORS.items():
         line = rf'^{door}\.signing = "sign(?:ed|ing):\w+"'
         if not re.search(line, repository.library.get("doors.toml", ""), re.MULTILINE):

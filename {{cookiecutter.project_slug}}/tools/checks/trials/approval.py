@@ -71,7 +71,7 @@ def another(copy: Copy) -> Iterator[str]:
     """Change the report that is in the registry, and approve it."""
     number, name = waiting(copy), str(copy.original.answers["package_name"])
     script = (
-        "from mlops_ladder import versions; client = versions.client();"
+        "from mlops_ladder.registry import versions; client = versions.client();"
         f" tags = client.get_model_version({name!r}, {number!r}).tags;"
         " key = next(it for it in tags if it.startswith('verdict.'));"
         f" client.set_model_version_tag({name!r}, {number!r}, key,"

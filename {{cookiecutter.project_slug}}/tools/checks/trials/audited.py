@@ -46,7 +46,7 @@ def unregistered(copy: Copy) -> Iterator[str]:
     """Delete the last decision with MLflow's client."""
     copy.need("rehearse")
     script = (
-        "from mlops_ladder import versions; known = versions.held().copies;"
+        "from mlops_ladder.registry import versions; known = versions.held().copies;"
         " versions.erase(max(known))"
     )
     if (done := copy.python(script)).returncode:

@@ -12,13 +12,13 @@ LONG = 560  # seconds for all tests
 FEW = ("tests/code/test_prediction.py", "tests/model")  # where a fault in the model shows first
 ASKED = '    found = pd.DataFrame({"prediction": np.ravel(model.predict(rows))}, index=rows.index)'
 NEGATED = (
-    "prediction.py",
+    "model/prediction.py",
     ASKED,
     '    rows = rows.assign(**{name: -rows[name] for name in rows.select_dtypes("number")})\n'
     + ASKED,
 )
-SWAPPED = ("prediction.py", ASKED, f"    rows = rows.iloc[::-1].set_axis(rows.index)\n{ASKED}")
-UNFITTED = ("training.py", ".fit(kept[inputs], answers)\n        seconds", "\n        seconds")
+SWAPPED = ("model/prediction.py", ASKED, f"    rows = rows.iloc[::-1].set_axis(rows.index)\n{ASKED}")
+UNFITTED = ("model/training.py", ".fit(kept[inputs], answers)\n        seconds", "\n        seconds")
 
 
 @trial("ci.tests", "the tests pass, and some did in each group")

@@ -140,7 +140,7 @@ def alike(copy: Copy) -> Iterator[str]:
 def unlike(copy: Copy) -> Iterator[str]:
     """Have the service read numbers in another unit."""
     copy.need("rehearse")
-    copy.spoil("serving/columns.py", READ, OTHER)
+    copy.spoil("data/columns.py", READ, OTHER)
     ask(copy, 0)
     if copy.run("make", "skew").returncode == 0:
         yield "make skew: the service reads numbers in another unit, and nobody sees it"

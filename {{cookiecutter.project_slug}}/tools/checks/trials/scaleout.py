@@ -44,7 +44,7 @@ def killed(copy: Copy) -> Iterator[str]:
 @fault("pipeline.scaleout", "workers that come to something else are found")
 def otherwise(copy: Copy) -> Iterator[str]:
     """Have a model that is fitted on a worker learn from half of the rows."""
-    with (copy.library() / "training.py").open("a", encoding="utf-8") as file:
+    with (copy.library() / "model/training.py").open("a", encoding="utf-8") as file:
         file.write(WORKER_ONLY)
     done = copy.run("make", "scaleout", "WORKERS=2", f"ROWS={ROWS}")
     if done.returncode == 0:

@@ -1,0 +1,198 @@
+"""A batch: a file in, a file out, one row for each row that keeps the contract."""
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mlops_ladder import observers, ProjectError
+from mlops_ladder.data.contract import Breach, Contract, FEWEST_ROWS, merged, refuse
+from mlops_ladder.model.prediction import Check, converted, load_model, predict
+from mlops_ladder.data.reading import files, read_chunks
+from mlops_ladder.settings import load
+
+OUTPUT = "predictions.csv"
+ROWS = 50_000  # at a time: a file may be larger than memory
+VERBS = {"are": "is", "break": "breaks", "hold": "holds"}
+
+
+class Rejected(ProjectError):
+    """Some rows break the contract; the others are answered."""
+
+    status = 3
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What comes of `rows` rows: answers, rejected rows with their reasons, and all breaches.
+
+    `known` counts the values of each input that are not missing.
+    """
+
+    rows: int
+    known: pd.Series
+    breaches: list[Breach]
+    answers: pd.DataFrame
+    rejected: pd.DataFrame
+
+
+class Batch:
+    """All rows of a batch, part by part: how many, and which of them are rejected."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.rejected: list[pd.DataFrame] = []
+        self.breaches: list[Breach] = []
+        self._known: pd.Series | None = None
+
+    @property
+    def refused(self) -> int:
+        """How many rows are rejected."""
+        return sum(map(len, self.rejected))
+
+    def answers(self, parts: Iterable[Scored]) -> Iterator[pd.DataFrame]:
+        """The answers of the parts.
+
+        Raises ProjectError at the end if it is not single rows that are wrong: a column is missing
+        or wrong as a whole, too many values are missing, or no row is left.
+        """
+        for part in parts:
+            self.rows += part.rows
+            self._known = part.known if self._known is None else self._known + part.known
+            self.breaches = merged([*self.breaches, *part.breaches])
+            self.rejected += [part.rejected] if len(part.rejected) else []
+            if len(part.answers):
+                yield part.answers
+        self.breaches = [breach.of(self.rows) for breach in self.breaches]
+        none_left = self.rows and self.refused == self.rows
+        refuse([it for it in self.breaches if none_left or it.expected or self._is_whole(it)])
+
+    def _is_whole(self, breach: Breach) -> bool:
+        """Is this about the column, and not about some of its rows?"""
+        if not breach.total or breach.most is not None:
+            return True
+        known = 0 if self._known is None else self._known.get(breach.column, 0)
+        return breach.count >= max(known, FEWEST_ROWS)
+
+
+def score_file(
+    saved: dict[str, Any], frames: Iterable[pd.DataFrame], checks: Iterable[Check] = ()
+) -> Iterator[Scored]:
+    """What comes of the rows, frame by frame: ids, times, predictions and the model's version.
+
+    With checks, `outside` names the inputs of a row that lie outside of what the contract expects.
+    """
+    checks = list(checks)
+    yield from (score_frame(saved, frame, checks) for frame in frames)
+
+
+def score_frame(saved: dict[str, Any], frame: pd.DataFrame, checks: list[Check]) -> Scored:
+    """What comes of the rows of a frame, which are numbered in its index from 0."""
+    contract: Contract = saved["contract"]
+    inputs, reasons = contract.inputs(), pd.Series("", frame.index, dtype="str")
+    rows, breaches = converted(frame, contract, inputs)
+    note(reasons, frame, breaches, reason)
+    if lacking := not all(breach.total for breach in breaches):  # a column is not there
+        rows = rows.iloc[:0]
+    elif breaches:
+        rows, _ = converted(frame[reasons == ""], contract, inputs)
+    found = [breach for check in checks for breach in check(rows, contract)] if len(rows) else []
+    note(reasons, rows, [it for it in found if it.refuses and it.most is None], reason)
+    outside = pd.Series("", rows.index, dtype="str")
+    note(outside, rows, [it for it in found if it.expected], lambda it, _: it.column)
+    answers, rejected = rows.iloc[:0], reasons[reasons != ""]
+    if not lacking and len(rows := rows[reasons[rows.index] == ""]):
+        marks = {"outside": outside[rows.index]} if checks else {}
+        answers = frame.loc[rows.index, [it for it in contract.names("id", "time") if it in frame]]
+        answers = pd.concat([answers, predict(saved["model"], rows)], axis=1)
+        answers = answers.assign(**marks, model_version=saved["version"])
+    told = pd.DataFrame({"row": rejected.index + 1, "reason": rejected.to_numpy()})
+    breaches += found
+    return Scored(len(frame), frame.reindex(columns=inputs).notna().sum(), breaches, answers, told)
+
+
+def note(
+    words: pd.Series,
+    frame: pd.DataFrame,
+    breaches: Iterable[Breach],
+    say: Callable[[Breach, Any], str],
+) -> None:
+    """Add a word about each breach to the rows that it names."""
+    for breach in breaches:
+        if breach.wrong is not None:
+            values = frame.loc[breach.wrong, breach.column]
+            more = [say(breach, value) for value in values]
+            before = words[values.index]
+            words[values.index] = before.where(before == "", before + "; ") + more
+
+
+def reason(breach: Breach, value: Any) -> str:
+    """Why a row is rejected, with its value."""
+    verb, _, rest = breach.rule.partition(" ")
+    shown = f": {getattr(value, 'item', lambda: value)()!r}" if breach.example else ""
+    return f"{breach.column} {VERBS.get(verb, verb)} {rest}{shown}"
+
+
+def write(frames: Iterable[pd.DataFrame], path: Path) -> tuple[int, pd.DataFrame]:
+    """Write a CSV, or Parquet where the name says so; whole or not at all.  Rows, first frame."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.part")
+    rows, first, into = 0, pd.DataFrame(), None
+    try:
+        for frame in frames:
+            if path.suffix == ".parquet":
+                table = pa.Table.from_pandas(
+                    frame, into.schema if into else None, preserve_index=False
+                )
+                into = into or pq.ParquetWriter(unfinished, table.schema)
+                into.write_table(table)
+            else:
+                frame.to_csv(unfinished, index=False, header=not rows, mode="a" if rows else "w")
+            rows, first = rows + len(frame), first if rows else frame
+        if into:
+            into.close()
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return rows, first
+
+
+def refuse_overwriting(pattern: str, *paths: Path) -> None:
+    """Raise ProjectError if one of these paths is a file that the pattern names to be read."""
+    read = {path.resolve() for path in files(pattern)}
+    for path in paths:
+        if path.exists() and path.resolve() in read:
+            raise ProjectError(f"{path}: the file that is read; write to another: OUT=file")
+
+
+def main(arguments: list[str]) -> None:
+    """Predict for each row of a file, of any length.
+
+    Raises Rejected, with the answers of the others written, if some rows break the contract.
+    """
+    parser = argparse.ArgumentParser(prog="predict", description="Predict for each row of a file.")
+    parser.add_argument("--data", help="CSV or Parquet file, or a pattern (default: config.toml)")
+    parser.add_argument("--out", help=f"CSV or Parquet file to write (default: {OUTPUT})")
+    options = parser.parse_args(arguments)
+    settings, saved = load(), (observers("answering") or [load_model])[0]()
+    pattern, out = options.data or settings.data.path, Path(options.out or OUTPUT)
+    beside, batch = out.with_name(f"{out.stem}.rejected.csv"), Batch()
+    refuse_overwriting(pattern, out, beside)
+    frames = read_chunks(pattern, settings.data, saved["contract"], ROWS)
+    scored = score_file(saved, frames, observers("checked"))
+    for way in observers("scored"):  # in place of it
+        scored = way(saved, pattern, settings)
+    rows, first = write(batch.answers(scored), out)
+    print(f"{rows:,} predictions by model {saved['version']} written to {out}")
+    print(first.head(3).to_string(index=False))
+    beside.unlink(missing_ok=True)  # of a batch before
+    if batch.rejected:
+        write(batch.rejected, beside)
+        told = f"{batch.refused:,} of {batch.rows:,} rows break the contract and are not answered"
+        told += f"; {beside} says which and why"
+        raise Rejected("\n  ".join([told, *(str(it) for it in batch.breaches if it.refuses)]))

@@ -1,0 +1,119 @@
+"""Promises: what the owners of the data have agreed to, and which version of it is accepted here.
+
+`contracts/` has a file for each source that is not our own; `contracts/accepted.json` says which
+version of each somebody here has read and accepted, with all of its terms.
+"""
+
+import json
+import tomllib
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.settings.section import Section
+
+FOLDER = Path("contracts")
+ACCEPTED = FOLDER / "accepted.json"
+
+Accepted = dict[str, dict[str, Any]]
+
+
+class Freshness(Section):
+    """The newest time in `column`, or the last change of a file, is at most so many days old.
+
+    `until`: the source has ended then, and nothing newer is promised; else today.  `format` of the
+    column: as in contract.toml.
+    """
+
+    max_age_days: float = Field(gt=0)
+    column: str = ""
+    format: str = "ISO8601"
+    until: date | None = None
+
+
+class Change(Section):
+    """A change that its owner has announced."""
+
+    version: str = Field(min_length=1)
+    on: date
+    announced: date
+    what: str = Field(min_length=1)
+
+
+class Promise(Section):
+    """What one owner has promised about one source of data/sources.toml."""
+
+    source: str = Field(min_length=1)
+    owner: str = Field(min_length=1)
+    contact: str = Field(min_length=1)
+    version: str = Field(min_length=1)
+    notice_days: int = Field(ge=0)
+    columns: list[str] = []
+    freshness: Freshness
+    change: Change | None = None
+
+
+def promises() -> dict[str, Promise]:
+    """Every contract, by its source.  ProjectError that names each key that is wrong."""
+    found: dict[str, Promise] = {}
+    wrong = []
+    for path in sorted(FOLDER.glob("*.toml")):
+        try:
+            promise = Promise(**tomllib.loads(path.read_text(encoding="utf-8")))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            wrong.append(f"{path}: not valid TOML: {error}")
+        except ValidationError as error:
+            wrong += [
+                f"{path}: {'.'.join(map(str, it['loc']))} = {it['input']!r}: {it['msg']}"
+                for it in error.errors()
+            ]
+        else:
+            if found.setdefault(promise.source, promise) is not promise:
+                wrong.append(f"{path}: source = {promise.source!r} has another contract; keep one")
+    if wrong:
+        raise ProjectError("\n  ".join(wrong))
+    return found
+
+
+def accepted() -> Accepted:
+    """The terms that were accepted last, by source.  ProjectError where they cannot be read."""
+    try:
+        found: Accepted = json.loads(ACCEPTED.read_text("utf-8")) if ACCEPTED.exists() else {}
+        return {name: {**it, "terms": dict(it["terms"])} for name, it in found.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ProjectError(f"{ACCEPTED}: cannot be read: {error!r}; git checkout it") from error
+
+
+def terms(promise: Promise) -> dict[str, Any]:
+    """What is promised, as it is kept in JSON."""
+    return promise.model_dump(mode="json", exclude_none=True)
+
+
+def unaccepted(promise: Promise, known: Accepted) -> Iterator[str]:
+    """What of a contract nobody has accepted: all of it, a new version, a change without one."""
+    name, way_out = promise.source, f"read it, then: make contracts ACCEPT={promise.source}"
+    if name not in known:
+        yield f"{name}: version {promise.version}: nobody has accepted it; {way_out}"
+        return
+    before, now = known[name]["terms"], terms(promise)
+    keys = [key for key in (*before, *(now.keys() - before)) if before.get(key) != now.get(key)]
+    if "version" in keys:
+        rest = ", ".join(key for key in keys if key != "version") or "no other term"
+        was = f"version {before['version']} was accepted, now it is {promise.version}"
+        yield f"{name}: {was}, which changes {rest}; {way_out}"
+    elif keys:
+        yield f"{name}: {', '.join(keys)} changed, and still version {promise.version}; {way_out}"
+    if (it := promise.change) and (it.on - it.announced).days < promise.notice_days:
+        days = f"{(it.on - it.announced).days} days before, {promise.notice_days} are agreed on"
+        yield f"{name}: {it.version} on {it.on} was announced {days}; ask {promise.contact}"
+
+
+def accept(promise: Promise, by: str) -> None:
+    """Write down that somebody has read these terms and goes by them."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    known = accepted() | {promise.source: {"by": by, "time": now, "terms": terms(promise)}}
+    write_whole(ACCEPTED, json.dumps(known, indent=2, ensure_ascii=False) + "\n")

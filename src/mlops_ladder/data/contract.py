@@ -1,0 +1,191 @@
+"""The data contract: what `contract.toml` promises about each column."""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, ValidationError, field_validator
+
+from mlops_ladder import ProjectError
+from mlops_ladder.settings.section import Section
+
+CONTRACT = Path("contract.toml")
+FEWEST_ROWS = 100  # a share of missing values says little about fewer
+ISO = "ISO8601"
+# Steps in a second, since 1970 in UTC
+EPOCHS = {f"epoch {it}seconds": 1e3**n for n, it in enumerate(["", "milli", "micro", "nano"])}
+Kind = Literal["number", "integer", "boolean", "category", "text", "time"]
+Role = Literal["feature", "target", "id", "time", "group", "personal", "ignored"]
+
+
+class Column(Section):
+    """What one column holds, and what it is used for.
+
+    A `time` orders the rows, and the model sees its weekday and hour.  A `group`
+    (one patient, one machine) keeps its rows together and is no feature.  `missing` is the largest
+    share of missing values that is still normal.  `range` and `categories` are expectations: a
+    value outside of them is answered, marked and counted.  With `enforce`, and for a class of the
+    target, its row is refused.
+
+    `timezone` is the clock of a time, such as Europe/Berlin, and the model sees what it shows.  A
+    time with an offset is turned to this clock; one without is read from it as it stands.  If
+    there is no `timezone`, the clock is not known, and a time with an offset is refused.
+    """
+
+    kind: Kind
+    role: Role
+    nullable: bool = False
+    missing: float | None = Field(default=None, ge=0, le=1)
+    range: tuple[int | float, int | float] | None = None
+    categories: list[str] | None = None
+    enforce: bool = False
+    format: str | None = None
+    timezone: str | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def known(cls, name: str | None) -> str | None:
+        """The name of a time zone.  Raises ValueError if there is no such zone."""
+        try:
+            return name and ZoneInfo(name).key
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError("no time zone; write one such as Europe/Berlin or UTC") from error
+
+    def clock(self, when: datetime) -> datetime:
+        """What the column's clock shows at this time, without a zone.
+
+        A time that the clock skips in spring moves ahead with it; one that it shows twice in autumn
+        is one time.  Raises ValueError if the time has an offset and the clock is not known.
+        """
+        if self.timezone is None:
+            if when.tzinfo:
+                raise ValueError("it has an offset; contract.toml sets no timezone for its column")
+            return when
+        zone = ZoneInfo(self.timezone)
+        other = when.replace(fold=1 - when.fold)
+        if not when.tzinfo and zone.utcoffset(when) == zone.utcoffset(other):
+            return when  # as nearly all: it is shown once
+        known = when if when.tzinfo else when.replace(tzinfo=zone)
+        return known.astimezone(UTC).astimezone(zone).replace(tzinfo=None)
+
+
+class Contract(Section):
+    """Every column by its name, in the order of the file.  `reviewed`: a person has read it."""
+
+    reviewed: bool = False
+    columns: dict[str, Column]
+
+    def names(self, *roles: Role) -> list[str]:
+        """The columns of these roles."""
+        return [name for name, column in self.columns.items() if column.role in roles]
+
+    @property
+    def target(self) -> str:
+        """The column to predict."""
+        return self.names("target")[0]
+
+    def inputs(self, *kinds: Kind) -> list[str]:
+        """The columns that the model sees: of these kinds, or all."""
+        wanted = kinds or get_args(Kind)
+        return [name for name in self.names("feature", "time") if self.columns[name].kind in wanted]
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A rule that some values of a column break: how many of how many rows, and the first of them.
+
+    `rows` counts from 1.  Without a `total` it is the column as a whole that is wrong.  `wrong`
+    says of each row of the frame that was judged whether it breaks the rule.  What is only
+    `expected` is reported, and a share up to `most` is normal.
+    """
+
+    column: str
+    rule: str
+    count: int = 0
+    total: int = 0
+    rows: tuple[int, ...] = ()
+    example: str = ""
+    wrong: Any = field(default=None, compare=False, repr=False)
+    expected: bool = False
+    most: float | None = None
+
+    @property
+    def refuses(self) -> bool:
+        """Are these values refused?  A share is judged of 100 rows or more."""
+        if self.most is None:
+            return not self.expected
+        return self.total >= FEWEST_ROWS and self.count > self.most * self.total
+
+    def __add__(self, later: "Breach") -> "Breach":
+        rows = (self.rows + later.rows)[:3]
+        return replace(self, count=self.count + later.count, rows=rows, wrong=None)
+
+    def of(self, total: int) -> "Breach":
+        """The same breach, of so many rows."""
+        return replace(self, total=total) if self.total else self
+
+    def __str__(self) -> str:
+        if not self.total:
+            return f"{self.column}: {self.rule}"
+        where = f" (rows {', '.join(map(str, self.rows))})" if self.rows else ""
+        shown = f": {self.example}" if self.example else ""
+        return f"{self.column}: {self.count:,} of {self.total:,} rows {self.rule}{shown}{where}"
+
+
+class Refused(ProjectError):
+    """Rows that break the contract, and how."""
+
+    def __init__(self, words: str, breaches: list[Breach]) -> None:
+        super().__init__(words, breaches)
+        self.breaches = breaches
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+def merged(breaches: Iterable[Breach]) -> list[Breach]:
+    """One for each column and rule, of those from several parts of the same rows."""
+    found: dict[tuple[str, str], Breach] = {}
+    for breach in breaches:
+        first = found.get((breach.column, breach.rule))
+        found[breach.column, breach.rule] = first + breach if first else breach
+    return list(found.values())
+
+
+def refuse(breaches: list[Breach]) -> None:
+    """Report values outside of what is expected.  ProjectError that lists what is refused."""
+    for breach in breaches:
+        if breach.expected:
+            print(f"outside, not refused: {breach}")
+    if wrong := [breach for breach in breaches if breach.refuses]:
+        lines = "\n  ".join(map(str, wrong))
+        way_out = "Correct the data; where they are right, widen contract.toml, or make contract"
+        raise Refused(f"the data break the contract\n  {lines}\n  {way_out}", wrong)
+
+
+def read_contract(path: Path = CONTRACT) -> Contract:
+    """The contract in this file.  Raises ProjectError naming each column and key that is wrong."""
+    try:
+        contract = Contract(**tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise ProjectError(
+            f"{path}: not here; make it: `make contract DATA=file TARGET=column`"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ProjectError(f"{path}: not valid TOML: {error}") from error
+    except ValidationError as error:
+        lines = [
+            f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors()
+        ]
+        raise ProjectError(f"{path}: " + "\n  ".join(lines)) from error
+    targets, inputs = contract.names("target"), contract.inputs()
+    if len(targets) != 1 or not inputs:
+        found = f"{len(targets)} columns of role target and {len(inputs)} of role feature or time"
+        raise ProjectError(
+            f"{path}: {found}; exactly one target and at least one feature are needed"
+        )
+    return contract

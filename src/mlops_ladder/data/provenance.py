@@ -1,0 +1,61 @@
+"""Provenance: the commit, data, lock and packages that a model comes from."""
+
+import os
+import subprocess
+import tomllib
+from importlib.metadata import distributions, requires, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from mlops_ladder import ProjectError
+from mlops_ladder.project import PYPROJECT
+from mlops_ladder.data.reading import files
+from mlops_ladder.settings import Settings
+from mlops_ladder.data.sources import checksum
+
+LIBRARY, LOCK = "mlops-ladder", Path("uv.lock")
+UNKNOWN = "unknown"
+
+
+def git(*arguments: str) -> str | None:
+    """What git answers, or None where there is no repository, no commit or no git."""
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def origin(settings: Settings) -> dict[str, str]:
+    """The five tags that say what a run was made from: commit, tree, data, lock, seed."""
+    commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain")
+    if commit is None and (built := os.environ.get("SOURCE_COMMIT")):
+        commit, changes = built, ""  # an image holds a commit, and no repository
+    try:
+        data = checksum(*files(settings.data.path))
+    except ProjectError:  # read_data() reads from elsewhere
+        data = UNKNOWN
+    return {
+        "git.commit": commit or UNKNOWN,
+        "git.dirty": UNKNOWN if changes is None else str(bool(changes)).lower(),
+        "data.sha256": data,
+        "env.lock_sha256": checksum(LOCK) if LOCK.exists() else UNKNOWN,
+        "seed": str(settings.seed),
+    }
+
+
+def needed() -> list[str]:
+    """The packages that this project and the library name, each with the version that is installed.
+
+    Without the library: what a model needs of it is saved with the model.
+    """
+    named = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]
+    found = [Requirement(line) for line in [*(requires(LIBRARY) or []), *named]]
+    names = {it.name for it in found if not it.marker or it.marker.evaluate({"extra": ""})}
+    return [f"{name}=={version(name)}" for name in sorted(names - {LIBRARY})]
+
+
+def installed() -> list[str]:
+    """Every installed package with its version, sorted."""
+    return sorted({f"{found.name.lower()}=={found.version}" for found in distributions()})

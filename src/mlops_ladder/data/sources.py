@@ -1,0 +1,143 @@
+"""Sources: where every data file comes from, and whether it still is what it was."""
+
+import argparse
+import hashlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pandas as pd
+import tomlkit
+
+from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.data.reading import files, read_file
+from mlops_ladder.settings import load, Settings
+
+SOURCES = Path("data/sources.toml")
+UNKNOWN = "unknown"
+
+
+def checksum(*paths: Path) -> str:
+    """The sha256 of these files, one after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def read_sources() -> dict[str, Any]:
+    """What data/sources.toml declares, by source.  Raises ProjectError where it cannot be read."""
+    try:
+        return tomllib.loads(SOURCES.read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ProjectError(f"{SOURCES}: cannot be read: {error}") from error
+
+
+def restore(name: str, source: dict[str, Any]) -> None:
+    """Bring the files of a source back: by its command, or from its origin."""
+    if command := source.get("restore"):
+        print(f"{name}: {command}", flush=True)
+        search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        done = subprocess.run(shlex.split(command), check=False, env=os.environ | {"PATH": search})
+        if done.returncode:
+            raise ProjectError(f"{name}: {command!r} failed; see above")
+        return
+    for path in map(Path, source["files"]):
+        fetch(source.get("origin", UNKNOWN), path)
+
+
+def fetch(origin: str, path: Path) -> None:
+    """Copy one file from an address or a path.  ProjectError where that cannot be done."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.part")
+    try:
+        if "://" in origin:
+            with urlopen(origin) as answer, unfinished.open("wb") as file:
+                shutil.copyfileobj(answer, file)
+        else:
+            shutil.copyfile(origin, unfinished)
+    except (OSError, URLError, ValueError) as error:
+        raise ProjectError(
+            f"{path}: missing, and its origin {origin!r} cannot be read: {error};"
+            f" put the file back, or say in {SOURCES} where it comes from"
+        ) from error
+    unfinished.replace(path)
+
+
+def breaches(sources: dict[str, Any]) -> list[str]:
+    """A line for each file that is missing or is not what data/sources.toml says."""
+    found = []
+    for source in sources.values():
+        for name, declared in source["files"].items():
+            path = Path(name)
+            if not path.exists():
+                found.append(f"{name}: missing")
+            elif (now := checksum(path)) != declared["sha256"]:
+                found.append(f"{name}: sha256 {now[:12]}…, declared {declared['sha256'][:12]}…")
+    return found
+
+
+def undeclared(settings: Settings, sources: dict[str, Any]) -> list[str]:
+    """The files that training reads and no source declares."""
+    declared = {name for source in sources.values() for name in source["files"]}
+    return [str(path) for path in files(settings.data.path) if str(path) not in declared]
+
+
+def declare(settings: Settings, frame: pd.DataFrame | None = None) -> None:
+    """Write the sha256 and rows of the files of `config.toml` into data/sources.toml.
+
+    A file that no source names becomes a source of its own; a person has to say its origin.
+    `frame` spares reading again where there is one file, and these are its rows.
+    """
+    text = SOURCES.read_text(encoding="utf-8") if SOURCES.exists() else ""
+    document = tomlkit.parse(text)
+    for path in files(settings.data.path):
+        known = [source for source in document.values() if str(path) in source["files"]]
+        source = known[0] if known else document.setdefault(path.stem, unknown_source())
+        rows = 0 if frame is None else len(frame)
+        if frame is None or str(path) != settings.data.path:
+            rows = sum(map(len, read_file(path, settings.data)))
+        known_file = source["files"].setdefault(str(path), {})  # changed in place: comments stay
+        known_file.update({"sha256": checksum(path), "rows": rows})
+        if source["origin"] == UNKNOWN:
+            print(f"{path}: say its origin, licence and owner in {SOURCES}")
+    write_whole(SOURCES, tomlkit.dumps(document))
+
+
+def unknown_source() -> dict[str, Any]:
+    """A source of which only the files are known."""
+    return {"origin": UNKNOWN, "licence": UNKNOWN, "owner": UNKNOWN, "files": {}}
+
+
+def main(arguments: list[str]) -> None:
+    """Bring missing files back and compare every file with its sha256."""
+    parser = argparse.ArgumentParser(prog="data", description="Restore and verify the data files.")
+    parser.add_argument(
+        "--declare", action="store_true", help="the files are meant to be as they are"
+    )
+    if parser.parse_args(arguments).declare:
+        declare(load())
+    sources = read_sources()
+    for name, source in sources.items():
+        if not all(Path(file).exists() for file in source["files"]):
+            restore(name, source)
+    found = breaches(sources) + [f"{name}: in no source" for name in undeclared(load(), sources)]
+    if found:
+        raise ProjectError(
+            f"the data are not what {SOURCES} says\n  "
+            + "\n  ".join(found)
+            + "\n  Put the right files back, or, where the change is meant: make data DECLARE=yes"
+        )
+    for name, source in sources.items():
+        rows = sum(file["rows"] for file in source["files"].values())
+        held = f"{len(source['files'])} files, {rows:,} rows, licence {source['licence']}"
+        print(f"{name}: {held}; every sha256 as declared")

@@ -1,0 +1,96 @@
+"""Validation: the rows against the contract.  The only file that imports pandera."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlops_ladder.data.contract import Breach, Column, Contract
+from mlops_ladder.model.prediction import broken
+
+EXPECTATIONS = ("in_range", "isin")  # pandera's names; a column may enforce them
+SHARE = "share"
+SHOWN = 3  # pandera copies every failure without a limit: minutes for a million of them
+
+
+def breaches(frame: pd.DataFrame, contract: Contract) -> list[Breach]:
+    """Every rule that rows, each column as its kind, break: a breach for each column and rule.
+
+    The rules are the contract's: range, categories, whole numbers, what may be missing and how
+    much of it, and that an id names one row.  A column that the frame lacks is not asked about.
+    Each breach says which rows break its rule, and whether that `refuses` them.  A share is judged
+    of all rows of a stream: add the breaches of its frames with `merged`, then ask `of` all rows.
+    """
+    from pandera.errors import SchemaErrors  # pylint: disable=import-outside-toplevel  # 1 s
+
+    names = [name for name in contract.columns if name in frame.columns]
+    try:
+        schema(contract, names).validate(frame.reset_index(drop=True), lazy=True)
+    except SchemaErrors as found:
+        return [breach(frame, error, contract) for error in found.schema_errors]
+    return []
+
+
+def schema(contract: Contract, names: list[str]) -> Any:
+    """The contract of these columns as a pandera schema; each check carries its rule in words."""
+    # Commands that check nothing do not wait the second that pandera takes to load.
+    # pylint: disable-next=import-outside-toplevel
+    from pandera.pandas import Column as Checked, DataFrameSchema
+
+    rules = {name: checks(name, contract.columns[name]) for name in names}
+    return DataFrameSchema(
+        {name: Checked(checks=found, nullable=True) for name, found in rules.items()}
+    )
+
+
+def checks(name: str, column: Column) -> list[Any]:
+    """The rules of a column; what is missing breaks only those about missing values."""
+    from pandera.pandas import Check  # pylint: disable=import-outside-toplevel  # 1 s
+
+    found = []
+    if not column.nullable:
+        rule = "are missing, and the contract says nullable = false"
+        found.append(Check(pd.Series.notna, error=rule, ignore_na=False, n_failure_cases=SHOWN))
+    elif column.missing is not None:
+        rule = f"are missing; the contract allows {column.missing:.1%}"
+        found.append(
+            Check(pd.Series.notna, name=SHARE, error=rule, ignore_na=False, n_failure_cases=SHOWN)
+        )
+    if column.role == "id":
+        rule = "hold an id that another row has too"
+        found.append(Check(once, error=rule, n_failure_cases=SHOWN))
+    if column.kind == "integer" and column.role != "id":
+        found.append(Check(whole, error="hold no whole number", n_failure_cases=SHOWN))
+    if column.range and column.kind in ("integer", "number"):
+        low, high = column.range
+        rule = f"break {low} ≤ {name} ≤ {high}"
+        found.append(Check.in_range(low, high, error=rule, n_failure_cases=SHOWN))
+    if column.categories and column.kind in ("category", "text"):
+        rule = f"hold none of the {len(column.categories)} categories"
+        found.append(Check.isin(column.categories, error=rule, n_failure_cases=SHOWN))
+    return found
+
+
+def once(values: pd.Series) -> pd.Series:
+    """Does each value stand in no other row?"""
+    return ~values.duplicated(keep=False)
+
+
+def whole(values: pd.Series) -> pd.Series:
+    """Is each a whole number?"""
+    return values % 1 == 0
+
+
+def breach(frame: pd.DataFrame, error: Any, contract: Contract) -> Breach:
+    """What pandera found, in the rows of the frame; it leaves missing values out of most checks."""
+    wrong = np.zeros(len(frame), dtype=bool)
+    kept = error.check_output
+    wrong[kept.index[~kept.to_numpy(dtype=bool)]] = True
+    column, name = contract.columns[error.schema.name], error.check.name
+    enforced = column.enforce or (column.role == "target" and name == "isin")  # a class is no guess
+    return replace(
+        broken(frame[error.schema.name], wrong, error.check.error),
+        expected=name in EXPECTATIONS and not enforced,
+        most=column.missing if name == SHARE else None,
+    )

@@ -1,0 +1,172 @@
+"""The export: a trained model as a bundle that the service runs, compared with the model itself."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from operator import ne
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from threadpoolctl import threadpool_limits
+
+from mlops_ladder import code_pickled, observers
+from mlops_ladder.data.contract import Column, Contract
+from mlops_ladder.model.prediction import predict
+from mlops_ladder.export.runtime import as_rows, BUNDLE, compiled, FILES, Scores
+from mlops_ladder.model.training import Trained
+
+TOLERANCE = 1e-5  # of a probability, or of a number's size: XGBoost adds up in float32
+EDGE_ROWS = 5  # rows in which each edge is tried
+UNSEEN = "a word that no training has seen"
+MOMENTS = ("1969-12-31 23:59:59", "2000-02-29 12:30:30", "2024-12-31 23:59:59", "2199-07-04 00:00")
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far the exported model's answers are from the model's, over so many rows.
+
+    `largest` is the largest difference of a probability, or of a number in proportion to its size;
+    `mismatched` counts the rows of which the classes differ.
+    """
+
+    rows: int
+    largest: float
+    mismatched: int
+
+    @property
+    def holds(self) -> bool:
+        """Are all differences within the tolerance, and all classes the same?"""
+        return self.largest <= TOLERANCE and not self.mismatched
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What `bundle.json` holds.  `runtime` is onnx, or native for the reason in `why`.
+
+    `files` has the sha256 of each file by its name; `classes` is None where there are no
+    probabilities.
+    """
+
+    model_version: str
+    problem: str
+    runtime: str
+    why: str
+    classes: list[Any] | None
+    contract: dict[str, Any]
+    files: dict[str, str]
+    parity: Parity | None
+    run_id: str | None
+
+
+def export(trained: Trained, folder: Path, run_id: str | None = None) -> Bundle:
+    """Write the bundle of a model into the folder, `bundle.json` last; and what is registered
+    to go with it, as bytes by the name of a file.
+
+    As ONNX where the model converts and its answers hold over the held-out rows and the edges of
+    the contract; else the model itself, to be served natively.
+    """
+    content, found, why = compared(trained)
+    beside = {name: text for make in observers("bundled") for name, text in make(trained).items()}
+    runtime = "native" if why else "onnx"
+    if why:
+        with code_pickled() as cloudpickle:
+            content = cloudpickle.dumps(trained.model)
+    contents = {FILES[runtime]: content, **beside}
+    bundle = Bundle(
+        model_version=trained.version,
+        problem=trained.settings.problem,
+        runtime=runtime,
+        why=why,
+        classes=classes(trained.model),
+        contract=trained.contract.model_dump(mode="json", exclude_defaults=True),
+        files={name: hashlib.sha256(text).hexdigest() for name, text in contents.items()},
+        parity=found,
+        run_id=run_id,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in contents.items():
+        (folder / name).write_bytes(text)
+    text = json.dumps(asdict(bundle), indent=2, ensure_ascii=False)
+    (folder / BUNDLE).write_text(text + "\n", encoding="utf-8")
+    return bundle
+
+
+def compared(trained: Trained) -> tuple[bytes, Parity | None, str]:
+    """The model as ONNX, how near it is to the model, and why it is not to be used, if so."""
+    found = None
+    try:
+        from mlops_ladder.export.onnx.conversion import (
+            convert,
+        )  # pylint: disable=import-outside-toplevel  # 1 s
+
+        content = convert(trained.model, trained.contract)
+        scores = compiled(content, trained.contract, classes(trained.model))
+        found = parity(trained, scores)
+    except Exception as error:  # pylint: disable=broad-exception-caught  # native serves any model
+        first = str(error).strip().partition("\n")[0][:200]  # some print the whole model
+        return b"", None, f"{type(error).__name__}: {first}"
+    return content, found, "" if found.holds else f"its answers are not the model's: {found}"
+
+
+def classes(model: Any) -> list[Any] | None:
+    """The classes of which a model gives probabilities, as JSON has them, or None."""
+    if not hasattr(model, "predict_proba"):
+        return None
+    labels: list[Any] = np.asarray(model.classes_).tolist()
+    return labels
+
+
+def parity(trained: Trained, scores: Scores) -> Parity:
+    """The exported model's answers beside the model's, over the held-out rows and the edges."""
+    rows = trained.holdout[trained.contract.inputs()]
+    rows = pd.concat([rows, *edges(rows, trained.contract)], ignore_index=True)
+    with threadpool_limits(1):  # on few rows threads cost more than they bring
+        truth = predict(trained.model, rows)
+    found, shares = scores(as_rows(rows))
+    if shares is None:
+        expected = truth["prediction"].to_numpy("float64")
+        off, mismatched = np.abs(found - expected) / np.maximum(np.abs(expected), 1), 0
+    else:
+        off = np.abs(shares - truth.drop(columns="prediction").to_numpy("float64"))
+        mismatched = sum(map(ne, found, truth["prediction"].tolist()))
+    return Parity(len(rows), float(np.nan_to_num(off, nan=np.inf).max()), mismatched)
+
+
+def edges(rows: pd.DataFrame, contract: Contract) -> list[pd.DataFrame]:
+    """Copies of some rows with one column at an edge of the contract, or beyond it.
+
+    And with all that may be missing missing at once.
+    """
+    some = rows.head(EDGE_ROWS)
+    found = [
+        with_value(some, str(name), value)
+        for name in rows
+        for value in extremes(rows[name], contract.columns[str(name)])
+    ]
+    for name in rows:
+        if contract.columns[str(name)].nullable:
+            some = with_value(some, str(name), None)
+    return [*found, some]
+
+
+def with_value(rows: pd.DataFrame, name: str, value: Any) -> pd.DataFrame:
+    """The rows with one value in a column, which keeps its type."""
+    missing = pd.NaT if rows[name].dtype.kind == "M" else np.nan
+    column = pd.Series(missing if value is None else value, rows.index, rows[name].dtype)
+    return rows.assign(**{name: column})
+
+
+def extremes(values: pd.Series, column: Column) -> list[Any]:
+    """Values at the edges of what a column may hold, and beyond."""
+    found: list[Any] = [None] if column.nullable else []
+    if column.kind in ("category", "text"):
+        return [*found, UNSEEN, *(column.categories or [])]
+    if column.kind == "time":
+        return [*found, *map(pd.Timestamp, MOMENTS)]
+    if column.kind == "boolean":
+        return [*found, True, False]
+    low, high = column.range or (values.min(), values.max())
+    span = max(high - low, 1)
+    return [*found, 0, *(at + step * span for at in (low, high) for step in (-100, -1, 0, 1, 100))]

@@ -1,0 +1,1 @@
+"""ONNX: a fitted scikit-learn model as a graph."""

@@ -1,0 +1,165 @@
+"""A fitted model as ONNX: raw columns in, probabilities or numbers out, the features inside."""
+
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import (
+    DoubleTensorType,
+    FloatTensorType,
+    Int64TensorType,
+    StringTensorType,
+)
+from sklearn.base import is_regressor
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.export.onnx.converters import CONVERTERS, ML, parsed, wide
+from mlops_ladder.export.onnx.forest import Forest, forest_of, LEAF, require, require_library, Tree
+from mlops_ladder.data.columns import TENSORS
+
+OPSETS = {"": 18, ML: 3}
+TREES = {"": 18, ML: 5}  # the first of ai.onnx.ml with TreeEnsemble
+
+
+def convert(model: Any, contract: Contract) -> bytes:
+    """The model as an ONNX file: tensors `numbers`, `words` and `times`, each (rows, columns).
+
+    Its last output has (rows, classes) probabilities, or (rows, 1) numbers.  Before that stands
+    the class that a model decides for, unless that is always the most probable one.  Equal models
+    give equal bytes.  Raises Unconvertible, or what a converter raises, where there is none.
+    """
+    graph = converted(arranged(model, contract), contract)
+    onnx.checker.check_model(graph)
+    return bytes(graph.SerializeToString(deterministic=True))
+
+
+def converted(model: Any, contract: Contract) -> onnx.ModelProto:
+    """The features by the converters, trees as one operator; another estimator by its converter."""
+    forest = forest_of(model[-1]) if isinstance(model, Pipeline) and len(model) > 1 else None
+    require_library(model)
+    classes = not forest and hasattr(model, "predict_proba")
+    real = DoubleTensorType if forest else FloatTensorType  # most other operators know no float64
+    require(bool(forest) or classes or is_regressor(model), "it gives no probabilities")
+    graph = convert_sklearn(
+        model[:-1] if forest else model,
+        name="model",
+        initial_types=inputs(contract, real),
+        target_opset=OPSETS,
+        options={id(model): {"zipmap": False}} if classes else None,
+        custom_parsers=dict.fromkeys(CONVERTERS, partial(parsed, real)),
+        custom_shape_calculators=dict.fromkeys(CONVERTERS, partial(wide, real)),
+        custom_conversion_functions=CONVERTERS,
+    )
+    if forest:
+        add_forest(graph, forest)
+    return graph
+
+
+def inputs(contract: Contract, real: Any) -> list[tuple[str, Any]]:
+    """The tensors of the graph with their types; one without columns is left out."""
+    kinds = {"numbers": real, "words": StringTensorType, "times": Int64TensorType}
+    widths = {name: len(contract.inputs(*of)) for name, of in TENSORS.items()}
+    return [(name, kinds[name]([None, width])) for name, width in widths.items() if width]
+
+
+def arranged(model: Any, contract: Contract) -> Any:
+    """A copy of the model that knows its columns by their places in the tensors, not by name."""
+    model = deepcopy(model)
+    step = model[0] if isinstance(model, Pipeline) else model
+    if isinstance(step, ColumnTransformer):
+        ordered = [name for of in TENSORS.values() for name in contract.inputs(*of)]
+        place = {name: i for i, name in enumerate(ordered)}
+        # The only place that says which columns a step was given, however they were named.
+        chosen = step._transformer_to_input_indices  # pylint: disable=protected-access
+        step.transformers_ = [
+            (
+                name,
+                "passthrough" if getattr(part, "func", part) is None else part,
+                [place[step.feature_names_in_[i]] for i in chosen[name]],
+            )
+            for name, part, _ in step.transformers_
+        ]
+    return model
+
+
+def add_forest(model: onnx.ModelProto, forest: Forest) -> None:
+    """Put the trees behind the features of the graph, and softmax behind those of classes."""
+    graph = model.graph
+    (features,) = graph.output
+    require(features.type.tensor_type.elem_type == TensorProto.DOUBLE, "features are not float64")
+    kind, last = helper.np_dtype_to_tensor_dtype(np.dtype(forest.precision)), features.name
+    steps: list[tuple[str, list[str], dict[str, Any]]] = []
+    if kind != TensorProto.DOUBLE:
+        steps.append(("Cast", [], {"to": kind}))
+    steps.append(("TreeEnsemble", [], attributes(forest) | {"domain": ML}))
+    if forest.classes and len(forest.base) == 1:
+        second: np.ndarray = np.array([[0, 1]], forest.precision)  # the sum of the first class is 0
+        graph.initializer.append(numpy_helper.from_array(second, "second"))
+        steps.append(("MatMul", ["second"], {}))
+    if forest.classes:
+        steps.append(("Softmax", [], {"axis": 1}))
+    for name, more, given in steps:
+        graph.node.append(helper.make_node(name, [last, *more], [name], name, **given))
+        last = name
+    del graph.output[:], model.opset_import[:]
+    graph.output.append(helper.make_tensor_value_info(last, kind, [None, None]))
+    model.opset_import.extend(helper.make_opsetid(*pair) for pair in TREES.items())
+
+
+def constant(target: int, value: float) -> Tree:
+    """A tree that is a single leaf."""
+    return Tree(target, [0], [value], [LEAF], [LEAF], [False])
+
+
+def attributes(forest: Forest) -> dict[str, Any]:
+    """The attributes of the operator TreeEnsemble, the base as the first trees."""
+    nodes: list[tuple[Any, ...]] = []
+    leaves: list[tuple[int, float]] = []
+    roots = []
+    for tree in [*(constant(*pair) for pair in enumerate(forest.base)), *forest.trees]:
+        roots.append(len(nodes))
+        append(tree, nodes, leaves)
+    columns = list(zip(*nodes, strict=True))
+    names = ("featureids", "truenodeids", "trueleafs", "falsenodeids", "falseleafs")
+    found: dict[str, Any] = {
+        f"nodes_{name}": list(values) for name, values in zip(names, columns, strict=False)
+    }
+    return found | {
+        "nodes_missing_value_tracks_true": list(columns[5]),
+        "nodes_splits": numpy_helper.from_array(np.array(columns[6], dtype=forest.precision)),
+        "nodes_modes": numpy_helper.from_array(np.full(len(nodes), forest.mode, dtype=np.uint8)),
+        "leaf_targetids": [target for target, _ in leaves],
+        "leaf_weights": numpy_helper.from_array(
+            np.array([value for _, value in leaves], dtype=forest.precision)
+        ),
+        "tree_roots": roots,
+        "n_targets": len(forest.base),
+    }
+
+
+def append(tree: Tree, nodes: list[tuple[Any, ...]], leaves: list[tuple[int, float]]) -> None:
+    """Add the nodes and leaves of a tree to those of the operator, which counts each on its own.
+
+    A tree of one leaf becomes a node of which both sides are that leaf.
+    """
+    inner = [place for place, left in enumerate(tree.left) if left != LEAF]
+    outer = [place for place, left in enumerate(tree.left) if left == LEAF]
+    number = {place: len(nodes) + i for i, place in enumerate(inner)}
+    number |= {place: len(leaves) + i for i, place in enumerate(outer)}
+    leaves += [(tree.target, float(tree.value[place])) for place in outer]
+
+    def side(child: int) -> tuple[int, int]:
+        return number[child], int(tree.left[child] == LEAF)
+
+    for place in inner:
+        ends = *side(int(tree.left[place])), *side(int(tree.right[place]))
+        missing, split = int(tree.missing_left[place]), float(tree.value[place])
+        nodes.append((int(tree.feature[place]), *ends, missing, split))
+    if not inner:
+        nodes.append((0, *side(0), *side(0), 0, 0.0))

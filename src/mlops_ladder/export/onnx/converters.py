@@ -1,0 +1,120 @@
+"""How the steps of `problem.features` become operators of ONNX: words and times as numbers."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from onnx import TensorProto
+from skl2onnx import get_model_alias
+from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
+from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
+
+from mlops_ladder.export.onnx.forest import require
+from mlops_ladder.data.columns import DAY, NO_WORD
+
+ML = "ai.onnx.ml"
+WEEK = 7 * DAY
+MONDAY = pd.Timestamp(1970, 1, 5)
+PROBES = 40_000  # days: from 1970 to 2079
+
+
+def parsed(real: Any, scope: Any, step: Any, tensors: Any, custom_parsers: Any = None) -> Any:
+    """An operator of the graph for a step whose output is real numbers, whatever it reads."""
+    del custom_parsers
+    operator = scope.declare_local_operator(get_model_alias(type(step)), step)
+    operator.inputs = tensors
+    operator.outputs.append(scope.declare_local_variable("features", real()))
+    return operator.outputs
+
+
+def wide(real: Any, operator: Any) -> None:
+    """The shape of an operator's output: as many rows as it gets."""
+    operator.outputs[0].type = real([operator.inputs[0].get_first_dimension(), None])
+
+
+def convert_encoder(scope: Any, operator: Any, container: Any) -> None:
+    """Words to the numbers of their categories, each column by a table of its own."""
+    encoder, (words,) = operator.raw_operator, operator.inputs
+    require(isinstance(words.type, StringTensorType), "it encodes what are no words")
+    require(encoder.handle_unknown == "use_encoded_value", "an unknown category is an error in it")
+    require(encoder.max_categories is None and encoder.min_frequency is None, "rare categories")
+    columns = [scope.get_unique_variable_name("word") for _ in encoder.categories_]
+    codes = [scope.get_unique_variable_name("code") for _ in columns]
+    together = scope.get_unique_variable_name("codes")
+    split = {"op_version": 18, "axis": 1, "num_outputs": len(columns)}
+    container.add_node("Split", [words.full_name], columns, **split)
+    for column, code, categories in zip(columns, codes, encoder.categories_, strict=True):
+        table = table_of(encoder, categories)
+        container.add_node("LabelEncoder", [column], [code], op_domain=ML, op_version=2, **table)
+    container.add_node("Concat", codes, [together], op_version=13, axis=1)
+    cast = {"op_version": 13, "to": precision(operator)}
+    container.add_node("Cast", [together], operator.output_full_names, **cast)
+
+
+def table_of(encoder: OrdinalEncoder, categories: Any) -> dict[str, Any]:
+    """The number of each word of a column, of a missing one, and of any other."""
+    codes = {str(word): float(number) for number, word in enumerate(categories)}
+    words = [word for word in categories if isinstance(word, str)]
+    require(len(words) >= len(categories) - 1, "its categories are no words")
+    require(len(codes) == len(categories), f"{NO_WORD!r} is one of its categories")
+    if len(words) < len(categories):
+        codes[NO_WORD] = float(encoder.encoded_missing_value)
+    return {
+        "keys_strings": list(codes),
+        "values_floats": list(codes.values()),
+        "default_float": float(encoder.unknown_value),
+    }
+
+
+def convert_times(scope: Any, operator: Any, container: Any) -> None:
+    """Times by a table of what the function says of each minute of the week."""
+    times, step = operator.inputs[0], operator.raw_operator
+    require(isinstance(times.type, Int64TensorType), "it calls a function on other than times")
+    table = tabulated(step)
+    constants = {
+        "week": np.array(WEEK),
+        "table": table,
+        "flat": np.array([-1, table.shape[1] * step.n_features_in_]),
+    }
+    names = [scope.get_unique_variable_name(name) for name in (*constants, "minute", "found")]
+    for name, constant in zip(names, constants.values(), strict=False):
+        kind = precision(operator) if constant is table else TensorProto.INT64
+        container.add_initializer(name, kind, constant.shape, constant.ravel().tolist())
+    week, known, flat, *made = names
+    # fmod keeps the sign: -1, a missing time, stays -1, which is the last row of the table
+    container.add_node("Mod", [times.full_name, week], made[:1], op_version=13, fmod=1)
+    container.add_node("Gather", [known, made[0]], made[1:], op_version=13, axis=0)
+    container.add_node("Reshape", [made[1], flat], operator.output_full_names, op_version=14)
+
+
+def precision(operator: Any) -> int:
+    """The type of the numbers that an operator gives, as ONNX numbers it."""
+    double = isinstance(operator.outputs[0].type, DoubleTensorType)
+    return int(TensorProto.DOUBLE if double else TensorProto.FLOAT)
+
+
+def tabulated(transformer: FunctionTransformer) -> np.ndarray:
+    """What it says of a time in each minute of the week, and last of a missing one.
+
+    Raises Unconvertible where it looks at more than that: it is tried on each day from 1970 to
+    2079, at any microsecond.
+    """
+    names = list(transformer.feature_names_in_)
+    week = MONDAY + pd.to_timedelta(np.arange(WEEK), unit="min")
+    every = week.append(pd.DatetimeIndex([pd.NaT]))
+    table = transformer.transform(pd.DataFrame({name: every for name in names}))
+    table = np.asarray(table, dtype="float64")[:, : table.shape[1] // len(names)]
+    random = np.random.default_rng(0)
+    days = np.stack([random.permutation(PROBES) for _ in names], axis=1)
+    instants = days * 86_400_000_000 + random.integers(0, 86_400_000_000, days.shape)
+    minutes = (instants // 60_000_000 - 4 * DAY) % WEEK
+    instants[:100, 0], minutes[:100, 0] = np.iinfo("int64").min, WEEK
+    frame = pd.DataFrame(instants.astype("datetime64[us]"), columns=names)
+    found = np.asarray(transformer.transform(frame), dtype="float64")
+    same = np.array_equal(found, table[minutes].reshape(PROBES, -1), equal_nan=True)
+    name = getattr(transformer.func, "__name__", "its function")
+    require(same, f"{name} looks at more of a time than its minute in the week")
+    return table
+
+
+CONVERTERS = {OrdinalEncoder: convert_encoder, FunctionTransformer: convert_times}

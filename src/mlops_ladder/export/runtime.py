@@ -1,0 +1,200 @@
+"""The model as the service runs it: a bundle in, answers out.  The only user of onnxruntime."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlops_ladder import observers, ProjectError
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.data.columns import layout, Row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BUNDLE = "bundle.json"
+FILES = {"onnx": "model.onnx", "native": "model.joblib"}
+TYPES: dict[str, type] = {
+    "tensor(double)": np.float64,
+    "tensor(float)": np.float32,
+    "tensor(int64)": np.int64,
+    "tensor(string)": object,
+}
+
+Scores = Callable[[list[Row]], tuple[list[Any], np.ndarray | None]]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model that is ready to answer, and the bundle that it came from.
+
+    `scores` gives what the model decides of each row, and of a classifier the probabilities
+    (rows, classes), else None.  `content` is the file of the model, from which it is made again
+    in another process.
+    """
+
+    bundle: dict[str, Any]
+    contract: Contract
+    scores: Scores
+    content: bytes = field(default=b"", kw_only=True, repr=False)
+
+    @property
+    def version(self) -> str:
+        """The name of what was learned, as every prediction carries it."""
+        return str(self.bundle["model_version"])
+
+    def answers(self, rows: list[Row]) -> list[dict[str, Any]]:
+        """`{"prediction": …}` for each row, and `"probability"` of each class of a classifier.
+
+        A row has a value for each input of the contract, None where it is missing; a time is a
+        datetime of its column's clock, without a zone.  At least one row.
+        """
+        found, shares = self.scores(rows)
+        if shares is None:
+            return [{"prediction": value} for value in found]
+        return [
+            {"prediction": value, "probability": share}
+            for value, share in zip(found, named(self.bundle["names"], shares), strict=True)
+        ]
+
+    def answer_frame(self, frame: "pd.DataFrame") -> "pd.DataFrame":
+        """The same answers for rows of a frame, each input as its kind, as `predict` gives them."""
+        import pandas as pd  # pylint: disable=import-outside-toplevel  # a service does without
+
+        found, shares = self.scores(as_rows(frame[self.contract.inputs()]))
+        answers = pd.DataFrame({"prediction": found}, index=frame.index)
+        if shares is not None:
+            columns = [f"probability_{name}" for name in self.bundle["names"]]
+            answers[columns] = shares.astype("float64")
+        return answers
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return made, (self.bundle, self.content)
+
+
+def as_rows(frame: "pd.DataFrame") -> list[Row]:
+    """Rows as the service gets them: plain values, None where one is missing."""
+    plain = frame.astype("object").where(frame.notna(), None)
+    return [{str(name): row[name] for name in row} for row in plain.to_dict("records")]
+
+
+def named(names: list[str], shares: np.ndarray) -> list[dict[str, float]]:
+    """Shares (rows, classes) by the names of the classes; a `dict(zip(…))` a row takes longer."""
+    rows: list[dict[str, float]] = [{} for _ in shares]
+    for name, column in zip(names, shares.T.tolist(), strict=True):
+        for row, share in zip(rows, column, strict=True):
+            row[name] = share
+    return rows
+
+
+def load(folder: Path) -> Loaded:
+    """The model of a bundle.
+
+    Raises ProjectError where a file is missing, is not the one that was exported, cannot be run, or
+    is refused by what has joined.
+    """
+    for refuse in observers("loaded"):
+        refuse(folder)
+    bundle = read_bundle(folder)
+    try:
+        bundle["names"] = [str(label) for label in bundle["classes"] or []]
+        name = FILES[str(bundle["runtime"])]
+        Contract(**bundle["contract"])
+        content = verified(folder / name, bundle["files"][name])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ProjectError(f"{folder / BUNDLE}: not a bundle of this service: {error!r}") from error
+    try:
+        return made(bundle, content)
+    except ImportError as error:
+        way_out = "an image that has it: `make image NATIVE=yes`"
+        raise ProjectError(f"{folder / name}: {error}; {way_out}") from error
+    except Exception as error:  # pylint: disable=broad-exception-caught  # libraries raise anything
+        raise ProjectError(f"{folder / name}: cannot be run: {error}") from error
+
+
+def made(bundle: dict[str, Any], content: bytes) -> Loaded:
+    """The model of a bundle, from the content of its file."""
+    contract = Contract(**bundle["contract"])
+    if bundle["runtime"] == "onnx":
+        scores = compiled(content, contract, bundle["classes"])
+    else:
+        scores = native(content, contract)
+    return Loaded(bundle, contract, scores, content=content)
+
+
+def read_bundle(folder: Path) -> dict[str, Any]:
+    """What `bundle.json` says.  Raises ProjectError where it is not there, or not JSON."""
+    path = folder / BUNDLE
+    try:
+        return dict(json.loads(path.read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise ProjectError(f"{path}: cannot be read: {error}") from error
+
+
+def verified(path: Path, sha256: str) -> bytes:
+    """The bytes of a file.  Raises ProjectError where they are not those that the bundle names."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ProjectError(f"{path}: cannot be read: {error}") from error
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        wrong = f"sha256 is {found[:12]}…, {BUNDLE} says {sha256[:12]}…"
+        raise ProjectError(f"{path}: {wrong}: changed after the export; publish the version again")
+    return content
+
+
+def compiled(model: bytes, contract: Contract, classes: list[Any] | None) -> Scores:
+    """Scores by ONNX Runtime: on one thread, as a call takes microseconds and workers are many.
+
+    A classifier decides by the first of two outputs; one that has only probabilities, by the
+    largest of them.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime  # pylint: disable=import-outside-toplevel  # not for a native model
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False  # 5 % of the time of a row, and memory
+    options.log_severity_level = 4  # what goes wrong is raised
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    wanted = {tensor.name: TYPES[tensor.type] for tensor in session.get_inputs()}
+    make = layout(contract)
+    tensors = {name: partial(make[name], dtype=dtype) for name, dtype in wanted.items()}
+    outputs, run = [output.name for output in session.get_outputs()], session.run
+    known = {label: label for label in classes or ()}  # a graph has 0 and 1 for False and True
+
+    def scores(rows: list[Row]) -> tuple[list[Any], np.ndarray | None]:
+        *labels, found = run(outputs, {name: make(rows) for name, make in tensors.items()})
+        if classes is None:
+            return found.ravel().tolist(), None
+        if labels:
+            return [known[label] for label in labels[0].tolist()], found
+        return [classes[place] for place in found.argmax(axis=1).tolist()], found
+
+    return scores
+
+
+def native(model: bytes, contract: Contract) -> Scores:
+    """Scores by the model itself, on a data frame."""
+    # pylint: disable=import-outside-toplevel  # heavy, and most services do without
+    import joblib
+    import pandas as pd
+
+    from mlops_ladder.model.prediction import conform, predict
+
+    estimator, names = joblib.load(BytesIO(model)), contract.inputs()
+
+    def scores(rows: list[Row]) -> tuple[list[Any], np.ndarray | None]:
+        found = predict(estimator, conform(pd.DataFrame(rows, columns=names), contract, names))
+        shares = found.drop(columns="prediction").to_numpy() if found.shape[1] > 1 else None
+        return found["prediction"].tolist(), shares
+
+    return scores

@@ -1,0 +1,1 @@
+"""Governance: lineage, audit, documents, incidents and what features are worth."""

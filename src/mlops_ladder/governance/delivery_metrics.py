@@ -1,0 +1,119 @@
+"""Delivery: the four key metrics of DORA, from what git and the logs have written down.
+
+Lead time for changes, deployment frequency, change failure rate, and time to restore service:
+Forsgren, Humble and Kim, Accelerate, 2018, chapter 2, and https://dora.dev.
+"""
+
+import argparse
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from statistics import median
+from typing import Any
+
+from mlops_ladder import ProjectError
+from mlops_ladder.governance.git_history import Change, happened
+from mlops_ladder.governance.incidents import CHANGES, Incident, incidents
+from mlops_ladder.settings import Settings
+from mlops_ladder.data.provenance import git, UNKNOWN
+
+DAYS = 90
+FEWEST = 3  # of fewer, a median or a share says more about chance than about the team
+SOURCE = "DORA's four key metrics: Forsgren, Humble, Kim, Accelerate (2018); https://dora.dev"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One of the four: its value in a unit, from `n` observations of `what`; None from too few."""
+
+    name: str
+    value: float | None
+    unit: str
+    n: int
+    what: str
+
+    def __str__(self) -> str:
+        few = f"not enough data ({FEWEST} are needed)"
+        said = few if self.value is None else f"{self.value:.3g} {self.unit}"
+        return f"{self.name:22}  {said:32}  n = {self.n} {self.what}"
+
+
+def lead_times(changes: Iterable[Change], since: datetime) -> tuple[list[float], int]:
+    """Hours from each commit to the change that brought it to clients; how many changes have none.
+
+    Commits that an earlier change of the same kind has brought are not new: a model that was only
+    trained again has no lead time, nor has a change of a commit that git does not hold here, or
+    that is older than its commit, as somebody's clock is wrong.
+    """
+    hours: list[float] = []
+    before: dict[str, str] = {}
+    without = 0
+    for it in changes:
+        new = [f"^{before[it.kind]}"] if it.kind in before else ["--max-count=1"]
+        asked = ("log", "--format=%cI", it.commit, *new, "--")
+        said = None if it.commit == UNKNOWN else git(*asked)
+        times = [datetime.fromisoformat(line) for line in (said or "").splitlines()]
+        waited = [(it.time - time) / timedelta(hours=1) for time in times if time <= it.time]
+        if it.time >= since:
+            hours += waited
+            without += not waited
+        if said is not None:
+            before[it.kind] = it.commit
+    return hours, without
+
+
+def measures(
+    changes: list[Change], known: Iterable[Incident], now: datetime, days: int = DAYS
+) -> list[Measure]:
+    """The four, over so many days up to now; the rate since the first change, or for a week."""
+    since = now - timedelta(days=days)
+    recent = [it for it in changes if since <= it.time <= now]
+    failed = sum(bool(it.failed) for it in recent)
+    hours = [it.hours for it in known if it.hours is not None and since <= it.started <= now]
+    waits, without = lead_times(changes, since)
+    begun = max(since, min((it.time for it in changes), default=since))
+    weeks, n = max((now - begun) / timedelta(weeks=1), 1), len(recent)
+    rate, share = (n / weeks, failed / n) if n >= FEWEST else (None, None)
+    return [
+        Measure(
+            "lead time",
+            middle(waits),
+            "hours (median)",
+            len(waits),
+            f"commits; {without} changes brought none",
+        ),
+        Measure("deployment frequency", rate, "a week", n, f"changes in {weeks:.1f} weeks"),
+        Measure("change failure rate", share, "of changes", n, f"changes, {failed} failed"),
+        Measure("time to restore", middle(hours), "hours (median)", len(hours), "incidents over"),
+    ]
+
+
+def middle(values: list[float]) -> float | None:
+    """Their median; None of too few."""
+    return median(values) if len(values) >= FEWEST else None
+
+
+def evidence(_: Settings) -> dict[str, Any] | None:
+    """The four, as of now; None where no change has reached clients yet."""
+    changes, now = happened(), datetime.now(UTC)
+    found = measures(changes, incidents().values(), now)
+    told = {"days": DAYS, "until": now.isoformat(timespec="seconds")}
+    return told | {"measures": list(map(asdict, found))} if changes else None
+
+
+def main(arguments: list[str]) -> None:
+    """Compute DORA's four key metrics from git, the logs and the incidents."""
+    parser = argparse.ArgumentParser(prog="delivery", description=main.__doc__)
+    parser.add_argument("--days", type=int, default=DAYS, help=f"over so many days ({DAYS})")
+    days = parser.parse_args(arguments).days
+    if days < 1:
+        raise ProjectError(f"DAYS={days}: at least one day is needed")
+    changes, known = happened(), incidents()
+    print("\n".join(map(str, changes)) or "No change has reached clients yet: make pipeline")
+    told = measures(changes, known.values(), datetime.now(UTC), days)
+    print("\n" + "\n".join(map(str, told)))
+    blames = {it.failed for it in changes}
+    for path, it in known.items():
+        if it.cause in CHANGES and f"incident {path.stem}" not in blames:
+            print(f"{path}: cause = {it.cause!r}: no such change is known before it started")
+    print(f"\nThe last {days} days.  {SOURCE}")

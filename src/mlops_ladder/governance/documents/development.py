@@ -1,0 +1,147 @@
+"""Points 1 and 2 of the annex: what the system is, and how it was made and tried."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from mlops_ladder.governance.documents.statements import named, of, said, Section, toml
+
+CARD, SHEET, LOCK, API = (
+    Path(name) for name in ("MODEL_CARD.md", "DATASHEET.md", "uv.lock", "docs/openapi.json")
+)
+
+
+def sections() -> Iterator[Section]:
+    """Each with what it finds, and where that is nothing how to make evidence."""
+    about = "say it in `[about]` of `config.toml`"
+    yield Section("1 General description: purpose", purpose(), about)
+    yield Section("1 General description: version and form", version(), "`make pipeline`")
+    yield Section("2 Elements and development: data", data(), "`make contract train`")
+    yield Section("2 Elements and development: design", design(), "`make train`")
+    yield Section("2 Elements and development: validation", validation(), "`make pipeline test`")
+    yield Section("2 Elements and development: human oversight", oversight(), "`make approve`")
+    yield Section("2 Elements and development: security", security(), "`make key`")
+
+
+def purpose() -> Iterator[str]:
+    """What the model is for, and what it must not be used for."""
+    about, risk = toml("config.toml").get("about", {}), toml("risk.toml")
+    for key, words in (("question", "It answers"), ("intended_use", "Intended use")):
+        if about.get(key):
+            yield said(f"{words}: {about[key]}", "config.toml")
+    for limit in about.get("limits", []):
+        yield said(f"Limit: {limit}", "config.toml")
+    for misuse in risk.get("misuse", []):
+        yield said(f"It must not be used for: {misuse}", "risk.toml")
+
+
+def version() -> Iterator[str]:
+    """Which model it is, who answers for the project, and how it is asked."""
+    found, cited = of("gate")
+    if found:
+        model = f"Version {found['version']}, model `{found['model_version']}`"
+        yield said(f"{model}, accepted on {found['time'][:10]}", *cited)
+    project = toml("pyproject.toml").get("project", {})
+    for author in project.get("authors", []):
+        yield said(f"Author: {author.get('name', author.get('email'))}", "pyproject.toml")
+    if LOCK.exists():
+        count = len(toml(str(LOCK)).get("package", []))
+        yield said(f"{count} packages, each of one locked version", LOCK)
+    if API.exists():
+        paths = json.loads(API.read_text(encoding="utf-8")).get("paths", {})
+        yield said(f"It is asked over HTTP: {named(paths)}", API)
+
+
+def data() -> Iterator[str]:
+    """Where the rows come from, how many there are, and what each column is used for."""
+    for name, source in toml("data/sources.toml").items():
+        told = f"Source `{name}`: {source.get('origin')}. Licence {source.get('licence')}."
+        yield said(f"{told} Owner: {source.get('owner')}", "data/sources.toml")
+    run, cited = of("run")
+    if "rows.train" in run.get("metrics", {}):
+        rows = f"{run['metrics']['rows.train']:,.0f} rows to learn from, "
+        rows += f"{run['metrics']['rows.holdout']:,.0f} held out"
+        yield said(f"{rows}; data sha256 `{run['tags'].get('data.sha256')}`", *cited)
+    contract = toml("contract.toml")
+    roles: dict[str, list[str]] = {}
+    for name, column in contract.get("columns", {}).items():
+        roles.setdefault(column.get("role"), []).append(name)
+    for role, names in roles.items():
+        yield said(f"Columns of role {role}: {named(names)}", "contract.toml")
+    if SHEET.exists() and "sha256 `" in SHEET.read_text(encoding="utf-8"):
+        yield said("What each column holds is counted in the datasheet", SHEET)
+
+
+def design() -> Iterator[str]:
+    """How the model was made."""
+    run, cited = of("run")
+    if not run:
+        return
+    params, tags = run["params"], run["tags"]
+    dirty = ", with changes that were not committed" if tags.get("git.dirty") == "true" else ""
+    yield said(f"Trained from commit `{tags.get('git.commit')}`{dirty}", *cited)
+    chosen = sorted(k for k in params if k.startswith("model.") and params[k] != "None")
+    listed = ", ".join(f"`{k.removeprefix('model.')}` = `{params[k]}`" for k in chosen)
+    yield said(f"Problem: {params.get('problem')}; seed {params.get('seed')}; {listed}", *cited)
+    review, sources = of("features")
+    for verdict in ("valuable", "harmful", "no value shown"):
+        names = [it["name"] for it in review.get("features", []) if it["verdict"] == verdict]
+        if names:
+            yield said(f"Features, by {review['method']}: {verdict}: {named(names)}", *sources)
+
+
+def validation() -> Iterator[str]:
+    """How good it is on rows that it has not seen, and what the gate and the tests said."""
+    yield from scores()
+    gate, sources = of("gate")
+    for reason in (gate.get("verdict") or {}).get("reasons", []):
+        yield said(f"The gate: {reason}", *sources)
+    tests, sources = of("tests")
+    if tests:
+        bad = tests["failures"] + tests["errors"]
+        counts = f"{tests['tests']} tests ran, {bad} failed, {tests['skipped']} were left out"
+        yield said(f"{counts}, on {tests['time'][:10]}", *sources)
+    if CARD.exists() and (told := re.search(r"run `(\w{32})`", CARD.read_text("utf-8"))):
+        same = "of this model" if told[1] == of("run")[0].get("run_id") else "of another run"
+        yield said(f"There is a model card {same}", CARD)
+
+
+def scores() -> Iterator[str]:
+    """Each metric with its interval, and the one of a model without features."""
+    run, cited = of("run")
+    found = run.get("metrics", {})
+    for name in sorted(it.removeprefix("baseline.") for it in found if it.startswith("baseline.")):
+        if name in found:
+            low, high = (found.get(f"{name}.{end}") for end in ("low", "high"))
+            span = f" ({low:.4g} to {high:.4g})" if None not in (low, high) else ""
+            told = f"{name} {found[name]:.4g}{span} on rows held out"
+            yield said(f"{told}; a model without features {found[f'baseline.{name}']:.4g}", *cited)
+
+
+def oversight() -> Iterator[str]:
+    """What people decide, and how they stop it."""
+    for path in sorted(Path("approvals").glob("*.json")):
+        it = json.loads(path.read_text(encoding="utf-8")).get("approval")
+        if it:
+            when = f"{it['time'][:10]}, {it['way']}"
+            yield said(f"Version {it['version']} was approved by {it['approver']}, {when}", path)
+    settings = toml("operations.toml")
+    if approval := settings.get("approval"):
+        yield said(f"Approval by a second person: {approval.get('needed')}", "operations.toml")
+    if fallback := settings.get("fallback"):
+        how = "a stand-in does" if fallback.get("enabled") else "the request is refused"
+        told = f"No model answers while the file `{fallback.get('switch')}` is there: {how}"
+        yield said(told, "operations.toml")
+        if fallback.get("abstain"):
+            yield said("Rows with an input that training did not see are marked", "operations.toml")
+
+
+def security() -> Iterator[str]:
+    """Who may ask, and what is kept of it."""
+    if access := toml("operations.toml").get("access"):
+        limit = access.get("requests_per_minute") or "any number of"
+        told = f"At most {access.get('body_bytes'):,} bytes a request; {limit} requests a minute"
+        yield said(told, "operations.toml")
+    if days := toml("privacy.toml").get("retention", {}).get("log_days"):
+        yield said(f"Logged requests are kept for {days} days", "privacy.toml")

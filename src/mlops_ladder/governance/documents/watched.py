@@ -1,0 +1,34 @@
+"""Evidence of what is watched: the newest reports on drift and on the live quality."""
+
+from datetime import UTC, datetime, timedelta
+
+from mlops_ladder.monitoring.archive import Archive, NoLog
+from mlops_ladder.monitoring.quality import History
+from mlops_ladder.settings import Settings
+from mlops_ladder.governance.documents.evidence import Facts
+
+YEAR = timedelta(days=365)
+
+
+def drift(settings: Settings) -> Facts | None:
+    """The newest report on drift; None where there is none, or nothing was served."""
+    try:
+        with Archive(settings.serving.log) as archive:
+            return newest(archive.verdicts(datetime.now(UTC) - YEAR))
+    except NoLog:
+        return None
+
+
+def quality(settings: Settings) -> Facts | None:
+    """The newest report on the live quality; None where there is none, or nothing was served."""
+    try:
+        with History(settings.serving.log) as archive:
+            return newest(archive.reports(datetime.now(UTC) - YEAR))
+    except NoLog:
+        return None
+
+
+def newest(found: list[Facts]) -> Facts | None:
+    """Those of the last time that somebody looked."""
+    last = [it for it in found if it["time"] == found[-1]["time"]]
+    return {"found": last} if last else None

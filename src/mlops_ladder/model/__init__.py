@@ -1,0 +1,1 @@
+"""The model: training, its scores, and what moves its predictions."""

@@ -1,0 +1,50 @@
+"""A breakdown: the parts of one answer, as a table and as a picture."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from mlops_ladder.model.figures import empty_figure
+
+SHOWN = 20  # columns in a picture
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The parts of one output: `base` and the values of `parts`, by column, add up to `output`.
+
+    `what` names the output, `values` holds the inputs as text by column.
+    """
+
+    what: str
+    base: float
+    output: float
+    parts: pd.Series
+    values: dict[str, str]
+
+
+def table(found: Explanation) -> str:
+    """Each input with its value and what it adds, the largest first; then the sum."""
+    order = found.parts.abs().sort_values(ascending=False, kind="stable").index
+    width = max(map(len, map(str, [*order, "the average answer"])))
+    lines = [f"{'the average answer':{width}}  {'':24}  {found.base:+10.4f}"]
+    lines += [
+        f"{name!s:{width}}  {found.values[str(name)][:24]:24}  {found.parts[name]:+10.4f}"
+        for name in order
+    ]
+    return "\n".join([*lines, f"{found.what:{width}}  {'':24}  {found.output:10.4f}"])
+
+
+def bars(parts: pd.Series, title: str, path: Path) -> None:
+    """Write a picture of what each column adds, the largest on top."""
+    order = parts.abs().sort_values(ascending=False, kind="stable").index[:SHOWN][::-1]
+    figure = empty_figure(7.4, 1.2 + 0.3 * len(order))
+    axes = figure.add_subplot()
+    colours = ["tab:orange" if value < 0 else "tab:blue" for value in parts[order]]
+    axes.barh([str(name) for name in order], parts[order], color=colours)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set(title=title, xlabel="what it adds")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)

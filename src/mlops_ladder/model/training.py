@@ -1,0 +1,200 @@
+"""Training: rows in, a model out, with its score on rows that it has not seen."""
+
+import argparse
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import ceil, isnan
+from typing import Any
+
+import pandas as pd
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from threadpoolctl import threadpool_limits
+
+from mlops_ladder import digest, doors, observers, ProjectError
+from mlops_ladder.data.contract import Contract, read_contract
+from mlops_ladder.model.prediction import Check, conform, METRICS, MODEL, predict, save_model, score
+from mlops_ladder.problem import build_model, read_data
+from mlops_ladder.settings import load, Settings
+
+FEWEST_ROWS = 5
+MOST_REPEATED = 0.5  # more equal rows: few inputs, so all rows of a kind would be on one side
+MANY_ROWS = 100_000  # on fewer, threads cost more than they bring where others compute too
+EXPECTED = {"categories", "enforce", "missing", "range"}  # of a value; no answer changes with it
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model and what is known about it.
+
+    `train` and `holdout` hold the columns of the contract; `predictions` and `baseline` what the
+    model and one without features say of `holdout`; the fit took `seconds`, until Unix time `at`.
+    """
+
+    settings: Settings
+    contract: Contract
+    model: Any
+    train: pd.DataFrame
+    holdout: pd.DataFrame
+    predictions: pd.DataFrame
+    baseline: pd.DataFrame
+    seconds: float
+    at: float = field(default_factory=time.time)
+
+    @property
+    def truth(self) -> pd.Series:
+        """The target of each held-out row."""
+        return self.holdout[self.contract.target]
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Each metric of the model."""
+        return score(self.settings.problem, self.truth, self.predictions)
+
+    @property
+    def baseline_scores(self) -> dict[str, float]:
+        """Each metric of the baseline."""
+        return score(self.settings.problem, self.truth, self.baseline)
+
+    @cached_property  # once: where a copy is read back, cloudpickle changes the classes that it has
+    def version(self) -> str:
+        """A name for what was learned, and by which code: equal models have the same one."""
+        expectations: Any = {"reviewed": True, "columns": {"__all__": EXPECTED}}
+        return digest((self.model, self.contract.model_dump(exclude=expectations)))[:12]
+
+
+def keys(frame: pd.DataFrame, contract: Contract, by_order: bool | None = None) -> pd.Series:
+    """What tells a row from others, as text that depends on this row alone: a hash.
+
+    Of its group, unless a time decides; else of its id, else of its inputs.  If most rows repeat
+    others, or `by_order` says so, also of its target, and equal ones are numbered.
+    """
+    names = [] if contract.names("time") else contract.names("group")[:1]
+    names = names or contract.names("id")
+    columns = frame[names or contract.inputs()].apply(plain_values)
+    found = pd.util.hash_pandas_object(columns, index=False).map(lambda it: f"{it:016x}")
+    repeat = not names and found.duplicated().mean() > MOST_REPEATED
+    if repeat if by_order is None else by_order:
+        found += "." + plain_values(frame[contract.target]).astype("str")
+        found += "." + frame.groupby(found).cumcount().astype("str")
+    return found
+
+
+def plain_values(values: pd.Series) -> pd.Series:
+    """Numbers as float64, all else as text: a value never depends on those in other rows."""
+    if pd.api.types.is_datetime64_any_dtype(values):
+        values = values.dt.as_unit("ns").astype("int64")
+    if pd.api.types.is_numeric_dtype(values):
+        return values.astype("float64")
+    return values.astype("str").str.removesuffix(".0").astype("object")
+
+
+def split(
+    frame: pd.DataFrame, contract: Contract, settings: Settings, salt: str = "holdout"
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows to train on and rows held out: the latest ones if a column says the time.
+
+    Else those whose hash is small, so further rows move none to the other side: equal rows and the
+    rows of a group stay together.  Raises ProjectError if all rows have the same hash.
+    """
+    if times := contract.names("time"):
+        held_out = ceil(len(frame) * settings.holdout)
+        ordered = frame.sort_values(times[0], kind="stable", na_position="first")
+        return ordered.iloc[:-held_out], ordered.iloc[-held_out:]
+    words = keys(frame, contract).to_numpy(dtype="object")
+    places = pd.util.hash_array(words, hash_key=salt.rjust(16), categorize=False) / 2**64
+    low, high = places.min(), places.max()
+    if low == high:
+        what = ", ".join(contract.names("group")[:1] or contract.names("id")) or "inputs"
+        raise ProjectError(f"{what}: the same in all {len(frame)} rows; two different are needed")
+    held = (places < settings.holdout) & (places < high) | (places == low)
+    return frame[~held], frame[held]
+
+
+def learnable(
+    frame: pd.DataFrame, contract: Contract, settings: Settings, checks: Iterable[Check] = ()
+) -> pd.DataFrame:
+    """The rows that have a target, each column as its kind.
+
+    Raises ProjectError where they are too few, break the contract, or cannot be learned from.
+    """
+    target = contract.target
+    frame = frame[frame[target].notna()] if target in frame else frame
+    if (count := len(frame)) < FEWEST_ROWS:
+        raise ProjectError(f"{target}: {count} rows have one; at least {FEWEST_ROWS} are needed")
+    names = contract.names("feature", "target", "time", "id", "group")
+    rows = conform(frame, contract, names, checks)
+    for name in contract.names("group"):  # without one, a row is a group of its own
+        alone = "without a group, row " + rows.index.astype("str").to_series(rows.index)
+        rows[name] = rows[name].astype("object").fillna(alone)
+    if settings.metric not in METRICS[settings.problem]:
+        known = f"for {settings.problem} there are {', '.join(METRICS[settings.problem])}"
+        raise ProjectError(f"metric = {settings.metric!r}: {known}")
+    if settings.problem == "regression" and not pd.api.types.is_numeric_dtype(rows[target]):
+        raise ProjectError(f"{target}: no number; set problem = 'classification' (config.toml)")
+    return rows
+
+
+def build_baseline(settings: Settings) -> Any:
+    """An unfitted model that ignores the features: the classes' shares, or the median."""
+    classifies = settings.problem == "classification"
+    return DummyClassifier() if classifies else DummyRegressor(strategy="median")
+
+
+def fit(kept: pd.DataFrame, held: pd.DataFrame, contract: Contract, settings: Settings) -> Trained:
+    """A model and a baseline of the rows kept, and what they say of those held, or ProjectError."""
+    inputs, answers = contract.inputs(), kept[contract.target]
+    if answers.nunique() < 2:
+        only = f"{answers.iloc[0]!r} in all {len(answers)} rows to train on"
+        raise ProjectError(f"{answers.name}: {only}; two different values are needed")
+    dummy = build_baseline(settings).fit(kept[inputs], answers)
+    with threadpool_limits(1 if len(kept) < MANY_ROWS else None):
+        started = time.perf_counter()
+        model = build_model(contract, settings).fit(kept[inputs], answers)
+        seconds = time.perf_counter() - started
+        found = predict(model, held[inputs]), predict(dummy, held[inputs])
+    return Trained(settings, contract, model, kept, held, *found, seconds)
+
+
+def train(
+    frame: pd.DataFrame,
+    contract: Contract,
+    settings: Settings,
+    told: Iterable[Callable[[Trained], None]] = (),
+    checks: Iterable[Check] = (),
+) -> Trained:
+    """Train on one part of the rows, score the rest.  ProjectError if nothing can be learned."""
+    parts = split(learnable(frame, contract, settings, checks), contract, settings)
+    trained = fit(*parts, contract, settings)
+    for observer in told:
+        observer(trained)
+    return trained
+
+
+def summary(trained: Trained) -> str:
+    """The scores beside the baseline's: those that are defined, and the chosen one, marked."""
+    model, baseline = trained.scores, trained.baseline_scores
+    lines = [f"{'':18} {'model':>10} {'baseline':>10}"]
+    for name in model:
+        mark = "  <- config.toml: metric" if name == trained.settings.metric else ""
+        if mark or not isnan(model[name]):
+            lines.append(f"{name:18} {model[name]:10.4g} {baseline[name]:10.4g}{mark}")
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> None:
+    """Train on the data of `config.toml`, print the held-out scores and save the model."""
+    argparse.ArgumentParser(prog="train", description="Train, score, save.").parse_args(arguments)
+    settings, contract = load(), read_contract()
+    print(settings.about.question or f"Predicting {contract.target}")
+    frame = read_data(settings)
+    print(f"Read {len(frame):,} rows from {settings.data.path}; training ...", flush=True)
+    trained = train(frame, contract, settings, observers("trained"), observers("checked"))
+    save_model(trained.model, contract, trained.version)
+    times = contract.names("time")
+    chosen = f"the latest by {times[0]}" if times else "by a hash that further rows do not change"
+    print(f"Trained on {len(trained.train):,} rows in {trained.seconds:.1f} s")
+    print(f"Held out {len(trained.holdout):,} rows, {chosen}\n{summary(trained)}")
+    after = "make pipeline; only its champion predicts" if doors("answering") else "make predict"
+    print(f"Saved {MODEL}, version {trained.version}.  Next: {after}")

@@ -1,0 +1,93 @@
+"""The command `pipeline`: from the rows to a champion, step by step."""
+
+import argparse
+from contextlib import suppress
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from mlops_ladder import ProjectError
+from mlops_ladder.registry import versions
+from mlops_ladder.data.contract import read_contract
+from mlops_ladder.settings import load
+from mlops_ladder.pipeline import given_tags
+from mlops_ladder.pipeline.server import start
+
+if TYPE_CHECKING:
+    from mlops_ladder.pipeline.steps import Outcome
+
+HEAVY = ("mlflow.sklearn", "optuna", "pandera.pandas", "skl2onnx")
+
+
+def main(arguments: list[str]) -> None:
+    """Run the training pipeline; ProjectError, and nothing registered, where a step fails."""
+    about = "Search, train, judge, register: from the rows to a champion."
+    argparse.ArgumentParser(prog="pipeline", description=about).parse_args(arguments)
+    settings, contract = load(), read_contract()
+    print(settings.about.question or f"Predicting {contract.target}", flush=True)
+    ready = start()
+    try:
+        training = flow()
+        prepare()
+        ready()
+        outcome = tagged(training)
+    except KeyboardInterrupt as error:
+        raise ProjectError("interrupted; run `make pipeline` again") from error
+    print(told(outcome))
+
+
+def tagged(training: Any) -> "Outcome":
+    """The flow, with tags that say who or what has started it."""
+    from prefect import tags  # pylint: disable=import-outside-toplevel  # as `flow` does
+
+    with tags(*(f"{name}: {it}" for name, it in given_tags().items())):
+        outcome: Outcome = training()
+    return outcome
+
+
+def flow() -> Any:
+    """The flow; its imports take seconds, in which the server starts."""
+    try:
+        # Prefect reads its settings when it is imported: the server's address must stand by then.
+        from mlops_ladder.pipeline.flow import training  # pylint: disable=import-outside-toplevel
+    except ImportError as error:
+        raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
+    return training
+
+
+def prepare() -> None:
+    """Do now what the steps would spend seconds on: open MLflow's store, import what they use.
+
+    The first start of a server takes longer still, and the steps need it.  What fails here fails
+    again in the step that needs it, which says so.
+    """
+    with suppress(Exception):
+        versions.held()
+        for name in HEAVY:
+            import_module(name)
+
+
+def told(outcome: "Outcome") -> str:
+    """The verdict, its reasons, the version, and what comes next.
+
+    Raises ProjectError where the first model is refused.
+    """
+    version = f"version {outcome.version.number}, model {outcome.version.model_version}"
+    if outcome.brought:
+        files = ", ".join(outcome.brought)
+        said = f"Renewed: the champion is this model already, and has {files} now."
+        return f"{said}\nChampion: {version}.  Next: make serve"
+    if outcome.unchanged:
+        return f"Unchanged: the champion is this model already, {version}.  Next: make serve"
+    reasons = "\n  ".join(outcome.verdict.reasons)
+    if outcome.waits:
+        waits = "\n  ".join(outcome.waits)
+        return f"Accepted:\n  {reasons}\nWaits: {version}\n  {waits}"
+    if outcome.verdict.accepted:
+        return f"Accepted:\n  {reasons}\nChampion: {version}.  Next: make serve"
+    if outcome.verdict.evidence["champion"]:
+        stays = "The champion stays.  Candidate"
+        return f"Refused:\n  {reasons}\n{stays}: {version}.  Next: make serve"
+    raise ProjectError(
+        f"refused, and no version is champion: nothing can be served\n  {reasons}\n"
+        "Bring better data or another model, or change what the gate asks for in pipeline.toml"
+    )

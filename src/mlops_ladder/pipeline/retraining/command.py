@@ -1,0 +1,71 @@
+"""The command `trigger`: has something happened that starts a training?  Without HTTP."""
+
+import argparse
+from datetime import UTC, datetime
+
+from mlops_ladder import ProjectError
+from mlops_ladder.registry.decisions import who
+from mlops_ladder.settings import load, Settings
+from mlops_ladder.pipeline.retraining import causes, ledger
+from mlops_ladder.pipeline.retraining.decision import Entry, Event, Kind
+from mlops_ladder.pipeline.retraining.starting import begin, judge, run
+
+SHOWN = 10
+
+
+def main(arguments: list[str]) -> None:
+    """Judge what has happened, and run the pipeline where it is decided; or list the decisions."""
+    parser = argparse.ArgumentParser(prog="trigger", description=main.__doc__)
+    parser.add_argument("--cause", choices=["drift", "quality", "data"], help="what to look at")
+    parser.add_argument("--alert", metavar="NAME", help="as if this alert fired")
+    parser.add_argument("--approve", metavar="CAUSE", help="let a training begin that waits")
+    parser.add_argument("--run", metavar="ID", help=argparse.SUPPRESS)
+    asked, settings, now = parser.parse_args(arguments), load(), datetime.now(UTC)
+    if asked.run:
+        run(asked.run, settings)
+    elif asked.approve:
+        finish(judge(waiting(asked.approve), settings, now, who(), approved=True))
+    elif asked.cause or asked.alert:
+        happened = seen(settings, now, asked.cause, asked.alert)
+        if happened is None:
+            print(f"Nothing has happened: {asked.cause or asked.alert}")
+        else:
+            finish(judge(happened, settings, now, who()))
+    else:
+        listing()
+
+
+def seen(settings: Settings, now: datetime, cause: Kind, alert: str | None) -> Event | None:
+    """The event of a cause, or of an alert.  ProjectError where the alert starts nothing."""
+    if alert is None:
+        return causes.of(settings, now, cause)
+    if alert not in settings.triggers.alerts:
+        known = ", ".join(settings.triggers.alerts) or "none"
+        raise ProjectError(f"ALERT {alert!r}: starts nothing by triggers.alerts; those do: {known}")
+    return causes.alert(settings, now, {"labels": {"alertname": alert}, "status": "firing"})
+
+
+def waiting(fingerprint: str) -> Event:
+    """The event of a training that waits.  ProjectError where none of this name does."""
+    waits = [it.event for it in ledger.entries() if it.decision == "approval"]
+    for it in reversed(waits):
+        if it.fingerprint == fingerprint:
+            return it
+    known = ", ".join(sorted({it.fingerprint for it in waits})) or "none"
+    raise ProjectError(f"APPROVE {fingerprint!r}: nothing of this name waits; there are: {known}")
+
+
+def finish(entry: Entry) -> None:
+    """Say what was decided; where that is a run, wait for it.  ProjectError where it fails."""
+    print(f"{entry.decision}: {entry.event.cause}\n  {entry.reason}", flush=True)
+    if entry.decision == "run" and begin(entry).wait():
+        raise ProjectError(f"run {entry.id} failed; see above, and {ledger.LEDGER}")
+
+
+def listing() -> None:
+    """The last decisions, the newest last."""
+    for it in ledger.entries()[-SHOWN:]:
+        end = f", {it.result or 'under way'}" if it.decision == "run" else ""
+        told = f"{it.event.kind:8} {it.decision}{end}"
+        print(f"{it.time:%F %R}  {it.id}  {told}: {it.event.cause} ({it.reason})")
+    print("To look whether something has happened: make trigger CAUSE=drift, quality or data")

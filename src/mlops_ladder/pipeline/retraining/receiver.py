@@ -1,0 +1,156 @@
+"""The receiver: a small service that is told of alerts, reports and outcomes, by who has a key.
+
+A process of its own: it is not asked for predictions, and where it ends the service goes on.
+"""
+
+import argparse
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import orjson
+import pandas as pd
+import uvicorn
+from fastapi import Depends, FastAPI, HTTPException, Request
+from pydantic import BaseModel
+
+from mlops_ladder import ProjectError
+from mlops_ladder.data.contract import read_contract
+from mlops_ladder.monitoring.outcomes import Outcomes
+from mlops_ladder.monitoring.outcome_import import take
+from mlops_ladder.serving.access import Guard, Shield
+from mlops_ladder.serving.keys import Ring
+from mlops_ladder.settings import load, Settings
+from mlops_ladder.pipeline.retraining import causes, ledger
+from mlops_ladder.pipeline.retraining.decision import Entry, Event
+from mlops_ladder.pipeline.retraining.starting import begin, judge, now
+
+LOG = logging.getLogger(__name__)
+Look = Callable[[Settings, datetime, Any], Event | None]
+BY = "receiver"
+SECONDS = 1.0  # after which another file of keys is seen
+
+
+class Told(BaseModel):
+    """What is to be looked at."""
+
+    cause: Literal["drift", "quality", "data"]
+
+
+class Alerts(BaseModel):
+    """What Alertmanager posts, as far as it matters here."""
+
+    alerts: list[dict[str, Any]]
+
+
+def create_app(settings: Settings, start: Callable[[Entry], object] = begin) -> FastAPI:
+    """The receiver of these settings; `start` runs what was decided.
+
+    Raises ProjectError where nobody has a key: then anybody could start a training.
+    """
+    guard, contract = guarded(settings), read_contract()
+    app = FastAPI(title="Receiver", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Shield, most=settings.receiver.body_bytes)
+    keyed = [Depends(guard)]
+
+    async def heard(look: Look, about: Any) -> dict[str, str]:
+        return await asyncio.to_thread(
+            decided, partial(look, settings, now(), about), settings, start
+        )
+
+    @app.get("/health")
+    def health() -> dict[str, str]:
+        return {"status": "alive"}
+
+    @app.post("/events", dependencies=keyed)
+    async def events(told: Told) -> dict[str, str]:
+        return await heard(causes.of, told.cause)
+
+    @app.post("/alerts", dependencies=keyed)
+    async def alerts(told: Alerts) -> list[dict[str, str]]:
+        return [await heard(causes.alert, it) for it in told.alerts]
+
+    @app.post("/outcomes", dependencies=keyed)
+    async def outcomes(request: Request) -> dict[str, int]:
+        rows = listed(await request.body())
+        return await asyncio.to_thread(taken, rows, settings, contract)
+
+    return app
+
+
+def guarded(settings: Settings) -> Guard:
+    """Who lets in those with a key of the receiver, and nobody else.  ProjectError without one."""
+    receiver = settings.receiver
+    ring = Ring(Path(receiver.key_file), SECONDS)
+    if not ring.locked:
+        told = "holds no key, so anybody could start a training; make receiver-key NAME=…"
+        raise ProjectError(f"receiver.key_file: {receiver.key_file} {told}")
+    limit = {"requests_per_minute": receiver.requests_per_minute}
+    access = settings.access.model_copy(update=limit)
+    return Guard(settings.model_copy(update={"access": access}), ring)
+
+
+def decided(
+    look: Callable[[], Event | None], settings: Settings, start: Callable[[Entry], object]
+) -> dict[str, str]:
+    """What came of an event.  HTTPException 409 where it cannot be judged, with the way out."""
+    try:
+        happened = look()
+        if happened is None:
+            return {"decision": "nothing", "reason": "nothing has happened that starts a training"}
+        entry = judge(happened, settings, now(), BY)
+    except ProjectError as error:
+        raise HTTPException(409, str(error)) from error
+    if entry.decision == "run":
+        start(entry)
+    LOG.warning("%s: %s: %s", entry.decision, entry.event.cause, entry.reason)
+    return {"decision": entry.decision, "reason": entry.reason, "id": entry.id}
+
+
+def listed(body: bytes) -> list[dict[str, Any]]:
+    """The outcomes of a body.  HTTPException 422 where it is no list of objects."""
+    try:
+        found = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise HTTPException(422, f"no JSON: {error}") from error
+    if not isinstance(found, list) or not found or not all(isinstance(it, dict) for it in found):
+        raise HTTPException(
+            422, "a list of objects is needed: request_id, the target; row, known_at"
+        )
+    return found
+
+
+def taken(rows: list[dict[str, Any]], settings: Settings, contract: Any) -> dict[str, int]:
+    """Keep outcomes.  HTTPException 422 that lists what is wrong with them."""
+    try:
+        with Outcomes(settings.serving.log) as archive:
+            found = take(pd.DataFrame(rows), archive, contract, now())
+    except ProjectError as error:
+        raise HTTPException(422, str(error)) from error
+    return {"new": found.new, "known": found.known}
+
+
+def build() -> FastAPI:
+    """The receiver of this folder."""
+    return create_app(load())
+
+
+def main(arguments: list[str]) -> None:
+    """Listen until SIGTERM or Ctrl-C; a run that has begun goes on."""
+    parser = argparse.ArgumentParser(prog="receive", description=main.__doc__)
+    parser.parse_args(arguments)
+    settings = load()
+    guarded(settings)  # told now, without a traceback
+    ledger.entries()
+    uvicorn.run(
+        f"{__name__}:build",
+        factory=True,
+        host=settings.receiver.host,
+        port=settings.receiver.port,
+        access_log=False,
+        server_header=False,
+    )

@@ -1,0 +1,1 @@
+"""The registry: versions, the gate, the champion, approval and signatures."""

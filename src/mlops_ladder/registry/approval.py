@@ -1,0 +1,199 @@
+"""Approval: a second person has read the report of the gate, and says that a version may serve.
+
+What is approved is the report, by its sha256: another report, or a changed one, is not approved.
+The approval is a tag of the version in the registry, and a file of `approvals/` to commit.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.data import provenance
+from mlops_ladder.registry import forge_reviews, history, promotion, versions
+from mlops_ladder.registry.approval_policy import needed, rule
+from mlops_ladder.registry.decisions import alone, recover
+from mlops_ladder.registry.forge import Person, same
+from mlops_ladder.registry.history import Entry
+from mlops_ladder.registry.gate import Verdict
+from mlops_ladder.registry.forge_reviews import Approved, unsound, wrong
+from mlops_ladder.registry.versions import Version
+
+FOLDER = Path("approvals")
+TAG = "approval"
+MADE = "--format=%aN <%aE>%n%(trailers:key=Co-authored-by,valueonly)"
+
+
+def waits(version: Version, verdict: dict[str, Any]) -> list[str]:
+    """Why a version may not become champion yet: nobody else has approved this report of the gate.
+
+    Nothing where the settings ask for no approval.
+    """
+    return lacks(version, verdict) if needed(rule()) else []
+
+
+def lacks(version: Version, verdict: dict[str, Any]) -> list[str]:
+    """Why nobody else has approved this report of the gate; nothing where somebody has."""
+    made, found = authors(version), heard(version, verdict)
+    if any(not faults for _, faults in found):
+        return []
+    told = f"somebody other than {' and '.join(map(str, made))} has to approve it"
+    return [
+        *(f"by {it.approver}: {why}" for it, faults in found for why in faults),
+        f"{told}: make approve VERSION={version.number}",
+    ]
+
+
+def heard(version: Version, verdict: dict[str, Any]) -> list[tuple[Approved, list[str]]]:
+    """Each approval in the registry, with why it does not count."""
+    proof, made, wanted = history.digest(verdict), authors(version), rule()
+    return [(it, unsound(it, proof, made, wanted)) for it in held(version)]
+
+
+def authors(version: Version) -> list[Person]:
+    """Who made a version: who registered it, and whose commit it was made from.
+
+    Of a merge, that is who wrote what it brought; co-authors are authors.
+    """
+    tags = versions.client().get_model_version(versions.model_name(), version.number).tags
+    commit = versions.origin(version)["commit"]
+    by = provenance.git("show", "--no-patch", "--format=%aN <%aE>%n%cN <%cE>", commit) or ""
+    by += "\n" + (provenance.git("log", "--no-merges", MADE, f"{commit}^..{commit}") or "")
+    found = [Person.of(it) for it in (tags.get("author", ""), *by.splitlines()) if it]
+    return [it for place, it in enumerate(found) if not any(same(it, of) for of in found[:place])]
+
+
+def held(version: Version) -> Iterator[Approved]:
+    """The approvals in the registry, of this version and of others that are the same model."""
+    query = f"name = '{versions.model_name()}'"
+    for it in versions.client().search_model_versions(query, max_results=10_000):
+        if it.tags.get("model_version") == version.model_version and TAG in it.tags:
+            try:
+                yield Approved.model_validate_json(it.tags[TAG])
+            except ValidationError:
+                continue
+
+
+def path_of(number: str) -> Path:
+    """The file that holds the report of a version, and its approval."""
+    return FOLDER / f"v{number}.json"
+
+
+def judged(number: str) -> Entry:
+    """What the gate said of a version when it accepted it, with the whole verdict.
+
+    Raises ProjectError where it did not, or where the report is not what it was.
+    """
+    with alone():
+        entries = recover().entries
+    found = [it for it in entries if it.version == number and it.action in ("accept", "promote")]
+    if not found:
+        numbers = {str(it.version) for it in entries if it.action in ("accept", "promote")}
+        known = ", ".join(sorted(numbers, key=int)) or "none"
+        raise ProjectError(f"VERSION={number}: the gate has accepted no such version; {known}")
+    entry = versions.whole(found[-1])
+    if entry.verdict is None or history.digest(entry.verdict) != entry.proof:
+        raise ProjectError(f"v{number}: the report of the gate is not there, or was changed")
+    return entry
+
+
+def request(entry: Entry) -> Path:
+    """The file with the report that is to be approved: written where it is not there yet."""
+    path = path_of(str(entry.version))
+    about = entry.model_dump(mode="json", include={"version", "run_id", "model_version", "proof"})
+    made = [str(it) for it in authors(versions.of(entry))]
+    text = json.dumps(about | {"authors": made, "report": entry.verdict}, indent=2) + "\n"
+    if not path.exists() or json.loads(path.read_text("utf-8")).get("proof") != entry.proof:
+        write_whole(path, text)
+    return path
+
+
+def approve(entry: Entry, review: str = "") -> Approved:
+    """Write down that whoever works here, or has reviewed, approves what the gate said.
+
+    Raises ProjectError where that approval would not count; the registry then holds none.
+    """
+    wanted, version, path = rule(), versions.of(entry), request(entry)
+    by, evidence, made = Person.of(versions.author()), "", authors(version)
+    if review:
+        (by, *_), evidence = forge_reviews.reviewed(review, version.number, entry.proof)
+    said = Approved(
+        version=version.number,
+        model_version=version.model_version,
+        proof=entry.proof,
+        approver=str(by),
+        authors=[str(it) for it in made],
+        way="reviewed" if review else "signed" if wanted.way == "signed" else "named",
+        evidence=evidence,
+        time=datetime.now(UTC),
+    )
+    refuse(said, wrong(said, entry.proof, made, wanted))
+    write(path, said)
+    if said.way == "signed":
+        commit = forge_reviews.signed(path, f"Approve v{said.version}")
+        said = said.model_copy(update={"evidence": commit})
+        refuse(said, unsound(said, entry.proof, made, wanted))
+    text = said.model_dump_json()
+    versions.client().set_model_version_tag(versions.model_name(), said.version, TAG, text)
+    return said
+
+
+def refuse(said: Approved, faults: list[str]) -> None:
+    """Raises ProjectError that lists the faults, where there are any."""
+    if faults:
+        told = f"v{said.version}: not approved by {said.approver}"
+        raise ProjectError("\n  ".join([told, *faults]))
+
+
+def write(path: Path, said: Approved) -> None:
+    """Put the approval beside the report that it is of."""
+    known = json.loads(path.read_text("utf-8")) | {"approval": said.model_dump(mode="json")}
+    write_whole(path, json.dumps(known, indent=2) + "\n")
+
+
+def main(arguments: list[str]) -> None:
+    """Approve a version that the gate has accepted; where it waited, it is champion then."""
+    parser = argparse.ArgumentParser(prog="approve", description="Approve an accepted version.")
+    parser.add_argument("--version", required=True, help="which version")
+    parser.add_argument("--review", default="", metavar="N", help="as pull request N was reviewed")
+    parser.add_argument("--request", action="store_true", help="only write the report to review")
+    options = parser.parse_args(arguments)
+    entry = judged(options.version)
+    if options.request:
+        print(f"{request(entry)}: the report of the gate.  Next: commit it, and have it reviewed")
+        return
+    said, version = approve(entry, options.review), versions.of(entry)
+    path = path_of(said.version)
+    print(f"v{said.version}: approved by {said.approver}, {said.way}; in {path}, to be committed")
+    last = versions.held().champion
+    if entry.action == "accept" and not (last and last.version == version.number):
+        verdict = Verdict(**entry.verdict)
+        if elsewhere := promotion.diverted(version, verdict):
+            print("\n".join(elsewhere))
+            return
+        promotion.promote(version, verdict)
+        print(f"v{version.number} is champion; the service follows.  Next: make publish")
+
+
+def approved_main(arguments: list[str]) -> None:
+    """Say whether somebody else has approved the champion, as production has to know.
+
+    ProjectError that says why not, where the settings ask for it anywhere.
+    """
+    parser = argparse.ArgumentParser(prog="approved", description="May the champion serve others?")
+    parser.parse_args(arguments)
+    entry = versions.held().champion
+    if rule().needed == "never":
+        print("operations.toml asks for no approval")
+        return
+    if entry is None:
+        raise ProjectError("no version is champion yet; run `make pipeline`")
+    version, verdict = versions.of(entry), versions.accepting(entry).verdict or {}
+    if why := lacks(version, verdict):
+        raise ProjectError("\n  ".join([f"v{version.number}: not approved", *why]))
+    print(f"v{version.number}: approved")

@@ -1,0 +1,122 @@
+"""Decisions: each is written down before it is carried out, so that a kill leaves nothing open.
+
+In this order: the bundle is brought here, the registry and the log learn of the decision, the
+aliases move, the pointer of the service moves, the registry learns that it is done.  Whatever is
+killed in between, `recover` carries out what was written down.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from mlops_ladder import observers, ProjectError
+from mlops_ladder.data import provenance
+from mlops_ladder.registry import history, publishing, versions
+from mlops_ladder.registry.history import Action, Entry
+from mlops_ladder.registry.versions import Held, Version
+
+LOCK = Path("models/registry.lock")
+PATIENCE = 60  # seconds; a promotion takes a few
+
+
+@contextmanager
+def alone(lock: Path | None = None, patience: float | None = None) -> Iterator[None]:
+    """Nobody else on this machine decides meanwhile.  ProjectError where it lasts too long.
+
+    About promotions, or what another lock is for.  The system frees the lock of a process that
+    ends, however it ends.
+    """
+    lock, patience = lock or LOCK, PATIENCE if patience is None else patience
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(lock, timeout=patience):
+            yield
+    except Timeout as error:
+        told = f"{lock}: another decision has held it for {patience:g} s; wait for it, or end it"
+        raise ProjectError(told) from error
+
+
+def decide(
+    action: Action, version: Version | None, previous: str | None, verdict: Any = None
+) -> Entry:
+    """Write a decision down, in the registry and in the log, and then carry it out.
+
+    Raises ProjectError, and nothing is written, where a version has no sound bundle to serve, or
+    another machine has decided meanwhile.
+    """
+    entries = (before := versions.held()).entries
+    bundle = brought(version, entries) if version and action not in history.STILL else ""
+    entry = Entry(
+        number=entries[-1].number + 1 if entries else 1,
+        time=datetime.now(UTC),
+        action=action,
+        version=version.number if version else None,
+        run_id=version.run_id if version else "",
+        model_version=version.model_version if version else "",
+        previous=previous,
+        who=who(),
+        bundle=bundle,
+        proof=history.digest(verdict),
+        verdict=verdict,
+        **versions.origin(version),
+    )
+    write_down(entry, before)
+    carry_out(entry)
+    for tell in observers("decided"):
+        tell(entry)
+    return entry
+
+
+def write_down(entry: Entry, before: Held) -> None:
+    """Have registry and log hold a decision.  ProjectError where they hold another one by now."""
+    if versions.held().copies != before.copies:
+        raise ProjectError("another machine has decided meanwhile; run the command again")
+    versions.write(entry)
+    history.append(entry)
+
+
+def brought(version: Version, entries: list[Entry]) -> str:
+    """The sha256 of the version's bundle, which is here then, and is what it was if it ever was."""
+    known = [it.bundle for it in entries if it.version == version.number and it.bundle]
+    return publishing.fetch(version, known[0] if known else None)
+
+
+def who() -> str:
+    """Who decides: git's user, else the user of the system."""
+    return provenance.git("config", "user.name") or versions.system_user()
+
+
+def carry_out(entry: Entry) -> None:
+    """Move the aliases, then have the champion served, then say that it is done."""
+    if entry.action not in history.STILL:
+        versions.alias("previous", entry.previous)
+        versions.alias("champion", entry.version)
+        publishing.publish(entry)
+    versions.conclude(entry.number)
+
+
+def recover() -> Held:
+    """What the registry holds, once what a kill has interrupted is finished.
+
+    The log learns of the decisions that it lacks, as another machine made them.
+    """
+    now, known = versions.held(), history.logged()
+    lacking = [entry for entry in now.entries if entry.number not in known]
+    for entry in lacking:
+        history.append(versions.whole(entry))
+    if lacking:
+        print(f"{history.LOG}: brought from the registry, {len(lacking)} decisions")
+    if not now.entries or now.entries[-1].number <= now.concluded:
+        return now
+    entry = versions.whole(now.entries[-1])
+    print(f"Finishing what was interrupted: {entry}")
+    history.append(entry)
+    if entry.version and versions.versions().get(entry.version) != versions.of(entry):
+        versions.conclude(entry.number)  # deleted meanwhile: `verify` tells
+    else:
+        carry_out(entry)
+    return versions.held()

@@ -1,0 +1,199 @@
+"""The registry: versions of the model, and the only way to become champion.
+
+The alias `candidate` names the version that the gate judged last, `champion` the one that is
+served, `previous` the champion before it.
+"""
+
+import argparse
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from mlops_ladder import observers, ProjectError
+from mlops_ladder.registry import history, publishing, versions
+from mlops_ladder.registry.decisions import alone, decide, recover
+from mlops_ladder.registry.history import Entry
+from mlops_ladder.registry.integrity import refuse, repair, undecided, verify
+from mlops_ladder.registry.gate import Verdict
+from mlops_ladder.registry.versions import Held, Version
+
+
+@contextmanager
+def steady() -> Iterator[Held]:
+    """Alone with a registry that is as the gate left it, and what it holds.
+
+    What a kill interrupted is finished first.  Raises ProjectError that lists what is not as it
+    was, and the way out.
+    """
+    with alone():
+        now = recover()
+        refuse(verify(now))
+        yield now
+
+
+def settle() -> None:
+    """Finish what a kill has interrupted.  A pipeline starts with it.
+
+    Raises ProjectError where the registry is not as the gate left it, and would refuse a promotion.
+    """
+    with alone():
+        refuse(verify(recover()))
+
+
+def register(run_id: str, model_version: str, verdict: Verdict) -> Version:
+    """The version of this model, as `candidate`: the one it has, or a new one of the run.
+
+    A refusal is logged, and so is that an accepted one waits.  Raises ProjectError where the
+    registry is not as the gate left it.
+    """
+    with steady() as now:
+        equal = [it for it in versions.versions().values() if it.model_version == model_version]
+        version = equal[0] if equal else versions.create(run_id, model_version)
+        versions.alias("candidate", version.number)
+        last = now.champion.version if now.champion else None
+        if not verdict.accepted:
+            decide("refuse", version, last, asdict(verdict))
+        elif last != version.number and objections(version, verdict):
+            known, proof = now.entries[-1:], history.digest(asdict(verdict))
+            if [(it.action, it.version, it.proof) for it in known] != [
+                ("accept", version.number, proof)
+            ]:
+                decide("accept", version, last, asdict(verdict))
+    return version
+
+
+def objections(version: Version, verdict: Verdict) -> list[str]:
+    """Why an accepted version may not become champion yet, as all say that have joined."""
+    return [why for ask in observers("approved") for why in ask(version, asdict(verdict))]
+
+
+def waits(version: Version, verdict: Verdict) -> list[str]:
+    """Why an accepted version does not become champion now: objections, or it goes another way."""
+    return objections(version, verdict) or diverted(version, verdict)
+
+
+def diverted(version: Version, verdict: Verdict) -> list[str]:
+    """The other way that an accepted version goes, where one has joined that takes it."""
+    return [told for take in observers("accepted") if (told := take(version, verdict))]
+
+
+def promote(version: Version, verdict: Verdict) -> None:
+    """Make the version champion, have it served, and log who did it and why.
+
+    A kill at any moment is made good by the next command.  Raises ProjectError, and changes
+    nothing, where the verdict refuses or is about another champion, where somebody has to approve
+    it first, where the registry is not as the gate left it, or the run has no sound bundle.
+    """
+    if not verdict.accepted:
+        told = "\n  ".join(verdict.reasons)
+        raise ProjectError(f"v{version.number}: the gate has refused it\n  {told}")
+    with steady() as now:
+        last = now.champion.version if now.champion else None
+        if last == version.number:
+            return
+        if against := objections(version, verdict):
+            raise ProjectError("\n  ".join([f"v{version.number}: not approved", *against]))
+        compared, there = verdict.evidence["champion"], history.title(now.champion)
+        if compared != there:
+            told = f"compared with {compared or 'no champion'}; by now there is {there}"
+            raise ProjectError(f"v{version.number}: {told}; run `make pipeline` again")
+        decide("promote", version, last, asdict(verdict))
+
+
+def renew(run_id: str) -> Version:
+    """The version of a run that made the champion's model again, champion in its place.
+
+    The verdict stays, and so does what a rollback leads to.  Raises ProjectError where the registry
+    is not as the gate left it, or the run has another model or no sound bundle.
+    """
+    with steady() as now:
+        last = now.champion
+        found = versions.client().get_run(run_id).data.tags.get("model_version")
+        if not last or last.model_version != found:
+            there = last.model_version if last else "no champion"
+            raise ProjectError(f"run {run_id}: it made model {found}; there is {there}")
+        judged = [it for it in history.promoted(now.entries) if it.version == last.version][-1]
+        version = versions.create(run_id, last.model_version)
+        versions.alias("candidate", version.number)
+        decide("renew", version, last.previous, versions.whole(judged).verdict)
+    return version
+
+
+def rollback(number: str | None = None) -> Entry:
+    """Make `previous`, or another version that was champion, champion again: the log's new entry.
+
+    A second rollback takes the first one back.  Raises ProjectError where there is nothing to roll
+    back to, or the registry is not as the gate left it.
+    """
+    with steady() as now:
+        last, known = now.champion, versions.versions()
+        once = [versions.of(it) for it in history.promoted(now.entries)]
+        others = {it.number: it for it in once if last and it.number != last.version}
+        target = others.get(number or str(last and last.previous))
+        if not last or not target or known.get(target.number) != target:
+            told = (
+                f"v{number} is no champion of old" if number else "no version was champion before"
+            )
+            choice = ", ".join(f"v{it}" for it in others if it in known) or "none"
+            raise ProjectError(f"nothing to roll back to: {told}; versions to choose: {choice}")
+        return decide("rollback", target, last.version)
+
+
+def publish() -> Entry | None:
+    """Have the champion served on this machine, and give the decision that made it champion.
+
+    Raises ProjectError where the registry is not as the gate left it.
+    """
+    with alone():
+        now = recover()
+        refuse(undecided(now))
+        if now.champion:
+            publishing.publish(now.champion)
+    return now.champion
+
+
+def listing(now: Held) -> str:
+    """Every version with its aliases, its run and the last decision about it, a line each."""
+    about = {entry.version: str(entry) for entry in now.entries}
+    rows = []
+    for number, version in sorted(versions.versions().items(), key=lambda it: int(it[0])):
+        names = " ".join(name for name, named in sorted(now.aliases.items()) if named == number)
+        run = f"run {version.run_id[:8]}  model {version.model_version}"
+        rows.append(f"v{number:4} {names:19} {run}  {about.get(number, 'not decided')}")
+    return "\n".join(rows) or "No version is registered yet.  Next: make pipeline"
+
+
+def main(arguments: list[str]) -> None:
+    """List the versions, and say whether all is as the gate left it."""
+    parser = argparse.ArgumentParser(prog="registry", description="Are versions as the gate left?")
+    parser.add_argument("--repair", action="store_true", help="put back what the gate decided")
+    if parser.parse_args(arguments).repair:
+        print(
+            "\n  ".join(["Put back what the gate decided.  Wrong were:", *(repair() or ["none"])])
+        )
+    with alone():
+        now = recover()
+        print(listing(now))
+        refuse(verify(now))
+    print(publishing.behind(now.champion) or "All is as the gate left it.")
+
+
+def rollback_main(arguments: list[str]) -> None:
+    """Make the previous champion, or another one, champion again."""
+    parser = argparse.ArgumentParser(prog="rollback", description="Bring a former champion back.")
+    parser.add_argument("--to", metavar="VERSION", help="which (default: the previous champion)")
+    entry = rollback(parser.parse_args(arguments).to)
+    print(f"{entry}\n{listing(versions.held())}")
+    publishing.warn_of_inputs(entry)
+    print("The service follows by itself.  To take it back: make rollback")
+
+
+def publish_main(arguments: list[str]) -> None:
+    """Bring the champion of the registry to this machine, and have it served."""
+    parser = argparse.ArgumentParser(prog="publish", description="Have the champion served here.")
+    parser.parse_args(arguments)
+    last = publish()
+    if last is None:
+        raise ProjectError("no version is champion yet; run `make pipeline`")
+    publishing.warn_of_inputs(last)
+    print(f"{publishing.POINTER}: names v{last.version}.  Next: make serve")

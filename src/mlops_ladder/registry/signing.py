@@ -1,0 +1,100 @@
+"""Signed models: what is served was signed by somebody whom `.signers` names.
+
+Signed is `bundle.json`, which holds the sha256 of every file of the bundle.  The signature is a tag
+of the version in the registry, and a file beside the bundle wherever that is brought.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.data import provenance
+from mlops_ladder.registry import approval, promotion, publishing, signatures, versions
+from mlops_ladder.registry.history import Entry
+from mlops_ladder.settings.improvement import Signing
+from mlops_ladder.registry.gate import Verdict
+from mlops_ladder.settings import load
+from mlops_ladder.registry.signed import BUNDLE, FILE, KIND, verified
+from mlops_ladder.registry.versions import Version
+
+TAG = "signature"
+
+
+def held(version: Version) -> str:
+    """The signature that the registry holds of a version; empty where there is none."""
+    tags = versions.client().get_model_version(versions.model_name(), version.number).tags
+    return str(tags.get(TAG, ""))
+
+
+def key_of(wanted: Signing) -> str:
+    """The key to sign with: that of the settings, else git's.  ProjectError where there is none."""
+    key = wanted.key or provenance.git("config", "--type=path", "user.signingkey")
+    if not key:
+        raise ProjectError("no key to sign with; KEY=~/.ssh/id_ed25519 names one: docs/supply.md")
+    return key
+
+
+def sign(version: Version, wanted: Signing) -> str:
+    """Sign the bundle of a version: who has signed.
+
+    Raises ProjectError where that signature would not count; the registry then holds none.
+    """
+    publishing.fetch(version)
+    place = publishing.SERVING / version.number
+    content = (place / BUNDLE).read_bytes()
+    signature = signatures.sign(content, key_of(wanted), KIND)
+    by = signatures.signer(content, signature, KIND, Path(wanted.signers))
+    versions.client().set_model_version_tag(versions.model_name(), version.number, TAG, signature)
+    write_whole(place / FILE, signature)
+    return by
+
+
+def bring(version: Version, place: Path) -> None:
+    """Put the signature of a version beside its bundle, which was brought here."""
+    if signature := held(version):
+        write_whole(place / FILE, signature)
+
+
+def waits(version: Version, _verdict: dict[str, Any]) -> list[str]:
+    """Why a version may not become champion yet: it has to be signed, and is not.
+
+    It is signed where the settings name a key, as those of CI do.
+    """
+    wanted = load().signing
+    if not wanted.required:
+        return []
+    try:
+        if wanted.key and not held(version):
+            sign(version, wanted)
+        publishing.fetch(version)
+        verified(publishing.SERVING / version.number, wanted)
+    except ProjectError as error:
+        return [str(error), f"to sign it: make sign VERSION={version.number}"]
+    return []
+
+
+def proceed(entry: Entry) -> None:
+    """Have a version that waited become champion, or say for what else it waits."""
+    version, last = versions.of(entry), versions.held().champion
+    if entry.action != "accept" or last and last.version == version.number:
+        return
+    verdict = Verdict(**entry.verdict)
+    if why := promotion.waits(version, verdict):
+        print("\n  ".join([f"v{version.number} still waits", *why]))
+        return
+    promotion.promote(version, verdict)
+    print(f"v{version.number} is champion; the service follows.  Next: make publish")
+
+
+def main(arguments: list[str]) -> None:
+    """Sign a version that the gate has accepted; where it waited for that, it is champion then."""
+    parser = argparse.ArgumentParser(prog="sign", description="Sign the model of a version.")
+    parser.add_argument("--version", required=True, help="which version")
+    parser.add_argument("--key", default="", help="the private key (default: that of git)")
+    options, wanted = parser.parse_args(arguments), load().signing
+    entry = approval.judged(options.version)
+    if options.key:
+        wanted = wanted.model_copy(update={"key": options.key})
+    print(f"v{options.version}: signed by {sign(versions.of(entry), wanted)}")
+    proceed(entry)

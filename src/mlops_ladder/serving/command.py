@@ -1,0 +1,109 @@
+"""The command that serves, and the description of the service that is kept in the repository."""
+
+import argparse
+from asyncio import TimerHandle, Transport
+from pathlib import Path
+from typing import Any
+
+import orjson
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from mlops_ladder import observers, write_whole
+from mlops_ladder.data.contract import Contract, read_contract
+from mlops_ladder.settings import load, Settings
+from mlops_ladder.serving.app import create_app
+from mlops_ladder.serving.model_reloader import FOLDER, Follower
+from mlops_ladder.serving.schemas import Types
+
+SNAPSHOT = Path("docs/openapi.json")
+DRAIN = 15  # seconds that requests under way get after SIGTERM; then the log is closed
+SLOW = 30  # seconds that a request may take to arrive, with its body
+
+
+class Impatient(HttpToolsProtocol):
+    """A connection that is closed where a request does not arrive: nobody holds half of one."""
+
+    _late: TimerHandle | None = None
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Wait for the first request."""
+        super().connection_made(transport)
+        self._late = self.loop.call_later(SLOW, transport.close)
+
+    def data_received(self, data: bytes) -> None:
+        """Wait for the rest of a request, or no longer."""
+        super().data_received(data)
+        arrived = self.cycle and not (self.cycle.response_complete or self.cycle.more_body)
+        if self._late and arrived:
+            self._late.cancel()
+            self._late = None
+        elif not (self._late or arrived):
+            self._late = self.loop.call_later(SLOW, self.transport.close)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing."""
+        super().connection_lost(exc)
+        if self._late:
+            self._late.cancel()
+
+
+OPTIONS: dict[str, Any] = {
+    "factory": True,
+    "http": f"{__name__}:Impatient",  # by name: a worker has to live before it imports this
+    "access_log": False,
+    "proxy_headers": False,  # anybody can write them
+    "server_header": False,
+    "timeout_graceful_shutdown": DRAIN,
+}
+
+
+def follower(contract: Contract, settings: Settings) -> Follower:
+    """Follows the published champion; before the first, the contract says what may be asked."""
+    target = contract.columns[contract.target]
+    classes = [False, True] if target.kind == "boolean" else target.categories or []
+    most = settings.serving.most_rows
+    known = classes if settings.problem == "classification" else []
+    return Follower(FOLDER, Types.of(contract, known, most))
+
+
+def build() -> FastAPI:
+    """The service of this folder, with all that is registered for it: run by each worker."""
+    settings = load()
+    told = [opened(settings) for opened in observers("served")]
+    guard = next((opened(settings) for opened in observers("authenticated")), None)
+    choices = [opened(settings) for opened in observers("chosen")]
+    app = create_app(settings, follower(read_contract(), settings), told, guard, choices)
+    for extend in observers("extended"):
+        extend(app, settings)
+    return app
+
+
+def document(contract: Contract, settings: Settings) -> dict[str, Any]:
+    """The OpenAPI document of the service that this contract gives, before a champion is there."""
+    return create_app(settings, follower(contract, settings)).openapi()
+
+
+def snapshot(settings: Settings, _frame: object = None) -> None:
+    """Write the OpenAPI document to the file that is kept, so that a change of the API is seen."""
+    text = orjson.dumps(document(read_contract(), settings), option=orjson.OPT_INDENT_2)
+    write_whole(SNAPSHOT, text + b"\n")
+    print(f"Wrote {SNAPSHOT}")
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until SIGTERM or Ctrl-C; requests under way are then answered, and logged."""
+    parser = argparse.ArgumentParser(prog="serve", description="Serve the champion over HTTP.")
+    parser.add_argument("--openapi", action="store_true", help=f"only write {SNAPSHOT}")
+    if parser.parse_args(arguments).openapi:
+        snapshot(load())
+        return
+    serving = load().serving
+    uvicorn.run(
+        f"{__name__}:build",
+        host=serving.host,
+        port=serving.port,
+        root_path=serving.root_path,
+        **OPTIONS,
+    )

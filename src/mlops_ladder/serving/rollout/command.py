@@ -1,0 +1,72 @@
+"""The command `rollout`: begin it, see where it stands, have it decide, end it."""
+
+import argparse
+import time
+
+from mlops_ladder import ProjectError
+from mlops_ladder.registry import publishing, versions
+from mlops_ladder.settings import load, Settings
+from mlops_ladder.serving.rollout import deciding, decisions, stepping
+from mlops_ladder.serving.rollout.stepping import Standing
+
+HEAD = f"{'':22} {'champion':>12} {'candidate':>12}"
+
+
+def main(arguments: list[str]) -> None:
+    """Show the rollout, or do with it what is asked."""
+    parser = argparse.ArgumentParser(prog="rollout", description="Bring a version into use slowly.")
+    parser.add_argument("--version", metavar="N", help="begin the rollout of this version")
+    parser.add_argument("--step", action="store_true", help="go on, wait or abort, by evidence")
+    parser.add_argument("--watch", type=float, metavar="SECONDS", help="do so until it has ended")
+    parser.add_argument("--fetch", metavar="N", help="only have the bundle of this version here")
+    parser.add_argument("--abort", action="store_true", help="end it: the champion stays")
+    asked, settings = parser.parse_args(arguments), load()
+    if asked.fetch:
+        publishing.fetch(versions.numbered(asked.fetch))
+    elif asked.version:
+        print(deciding.start(asked.version, settings.rollout))
+        print("Next: make serve, make rollout STEP=yes")
+    elif asked.abort:
+        print(stepping.stop("by hand"))
+    elif asked.watch:
+        watch(settings, asked.watch)
+    else:
+        print(shown(stepping.step(settings) if asked.step else look(settings)))
+
+
+def look(settings: Settings) -> Standing | None:
+    """Where the rollout stands; nothing is decided, but what a kill has interrupted is finished."""
+    with decisions.alone():
+        now = decisions.settle()
+    return stepping.standing(now, settings) if now else None
+
+
+def shown(found: Standing | None) -> str:
+    """Where it stands, for a person: the numbers of both arms, and what comes next."""
+    if not found:
+        ended = decisions.last()
+        before = f"  The last one: {ended}" if ended else ""
+        return f"No rollout goes on.{before}\nNext: make rollout VERSION=n"
+    arms, decision = found.analysis, found.decision
+    lines = [str(decision), HEAD, f"{'units':22} {arms.champion:12} {arms.candidate:12}"]
+    lines += map(str, arms.findings)
+    if not decision.running:
+        return "\n".join([*lines, "It has ended.  Next: make registry"])
+    waits = f"Waits: {found.waits}." if found.waits else "The step has seen enough."
+    return "\n".join([*lines, f"{waits}  Next: make rollout STEP=yes"])
+
+
+def watch(settings: Settings, seconds: float) -> None:
+    """Step again and again until the rollout has ended.  ProjectError where it was aborted."""
+    known = None
+    while found := stepping.step(settings):
+        if found.decision != known:
+            print(shown(found), flush=True)
+        known = found.decision
+        if not known.running or known.experiment and not found.waits:
+            break
+        time.sleep(seconds)
+    ended = decisions.last()
+    if not ended or ended.action == "abort":
+        reasons = "; ".join(ended.reasons) if ended else "no rollout goes on"
+        raise ProjectError(f"no new champion: {reasons}")

@@ -1,0 +1,155 @@
+"""Deciding that a rollout begins: by a person, or by the pipeline once the gate has accepted."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from mlops_ladder import observers, ProjectError
+from mlops_ladder.registry import history, promotion, publishing, versions
+from mlops_ladder.tracking import runs
+from mlops_ladder.registry.decisions import who
+from mlops_ladder.registry.history import Entry
+from mlops_ladder.settings.improvement import Rollout
+from mlops_ladder.registry.gate import Verdict
+from mlops_ladder.serving.assignment import Plan
+from mlops_ladder.export.runtime import read_bundle
+from mlops_ladder.settings import load
+from mlops_ladder.registry.versions import Version
+from mlops_ladder.serving.rollout import decisions
+from mlops_ladder.serving.rollout.decisions import decide, Decision
+
+INPUTS = ("kind", "format", "timezone")
+
+
+def accepted(version: Version, verdict: Verdict) -> str:
+    """Begin a rollout of a version that the gate has accepted, where `rollout.enabled` says so.
+
+    Says what it waits for; nothing where the version may be promoted at once: it is the first.
+    """
+    settings = load()
+    if not settings.rollout.enabled or not versions.held().champion:
+        return ""
+    again = f"make rollout VERSION={version.number}"
+    with decisions.alone():
+        now = decisions.settle()
+        if now and now.version != version.number:
+            return f"The rollout of v{now.version} goes on; then: {again}"
+        if now:
+            return f"Its rollout goes on: {decisions.told(now)}.  Next: make rollout"
+        if aborted := [it for it in decisions.logged() if is_end(it, version)]:
+            why = "; ".join(aborted[-1].reasons)
+            return f"Its rollout was aborted: {why}.  Again: {again}"
+        return f"{begin(version, verdict, settings.rollout)}.  Next: make serve, make rollout"
+
+
+def is_end(decision: Decision, version: Version) -> bool:
+    """Was the rollout of this version aborted here?"""
+    return decision.action == "abort" and decision.version == version.number
+
+
+def start(number: str, wanted: Rollout, experiment: str = "", question: str = "") -> Decision:
+    """Begin the rollout of a version.
+
+    Raises ProjectError where another one goes on, where the gate has not accepted the version
+    against the present champion, where somebody has to approve it first, and where both do not
+    take the same inputs.
+    """
+    with decisions.alone():
+        if now := decisions.settle():
+            told = f"the rollout of v{now.version} goes on; to end it: make rollout ABORT=yes"
+            raise ProjectError(told)
+        version = versions.numbered(number)
+        return begin(version, judged(version.run_id), wanted, experiment, question)
+
+
+def judged(run_id: str) -> Verdict:
+    """What the gate said of the model of a run.  ProjectError where it said nothing."""
+    mlflow = runs.connect()
+    try:
+        said = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/gate.json"))
+    except mlflow.exceptions.MlflowException as error:
+        raise ProjectError(f"run {run_id}: no gate has judged it; run: make pipeline") from error
+    return Verdict(said["accepted"], tuple(said["reasons"]), said["evidence"])
+
+
+def begin(
+    version: Version, verdict: Verdict, wanted: Rollout, experiment: str = "", question: str = ""
+) -> Decision:
+    """Write down that a rollout begins, and have the service begin it."""
+    champion = decisions.present()
+    refuse_unfit(version, verdict, champion)
+    sha256 = publishing.fetch(version)
+    refuse_other_inputs(version.number, str(champion.version))
+    name = new_name(experiment or f"v{version.number}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+    begun = Decision(
+        time=datetime.now(UTC),
+        action="start",
+        rollout=name,
+        version=version.number,
+        champion=str(champion.version),
+        who=who(),
+        reasons=["the gate has accepted it"],
+        plan=first_step(name, version, str(champion.version), sha256, wanted),
+        wanted=wanted,
+        experiment=experiment,
+        question=question,
+        verdict={"accepted": True, "reasons": [*verdict.reasons], "evidence": verdict.evidence},
+    )
+    for refuse in observers("begun"):
+        refuse(begun, load())
+    return decide(begun)
+
+
+def new_name(name: str) -> str:
+    """The name of a new rollout.  Raises ProjectError if an earlier rollout has it."""
+    if any(it.rollout == name for it in decisions.logged()):
+        raise ProjectError(f"{name}: it was begun before; an experiment is made once: name another")
+    return name
+
+
+def refuse_unfit(version: Version, verdict: Verdict, champion: Entry) -> None:
+    """Raises ProjectError where a version may not become champion in the place of this one."""
+    about = f"v{version.number}"
+    if not verdict.accepted:
+        raise ProjectError("\n  ".join([f"{about}: the gate has refused it", *verdict.reasons]))
+    if objections := promotion.objections(version, verdict):
+        raise ProjectError("\n  ".join([f"{about}: no client meets it yet", *objections]))
+    compared, there = verdict.evidence["champion"], history.title(champion)
+    if champion.version == version.number or compared != there:
+        told = f"it was compared with {compared or 'no champion'}; by now there is {there}"
+        raise ProjectError(f"{about}: {told}; run `make pipeline` again")
+
+
+def first_step(name: str, version: Version, champion: str, sha256: str, wanted: Rollout) -> Plan:
+    """With what a rollout begins: in the shadow, or with the first share of the clients."""
+    return Plan(
+        rollout=name,
+        step=0,
+        share=0 if wanted.shadow else wanted.shares[0],
+        shadow=wanted.shadow,
+        champion=champion,
+        version=version.number,
+        run_id=version.run_id,
+        sha256=sha256,
+        key_header=wanted.key_header,
+    )
+
+
+def refuse_other_inputs(version: str, champion: str) -> None:
+    """Raises ProjectError where two bundles do not take the same inputs of the same kinds."""
+    mine, theirs = (inputs(read_bundle(publishing.SERVING / it)) for it in (version, champion))
+    if mine != theirs:
+        differing = sorted(name for name in mine | theirs if mine.get(name) != theirs.get(name))
+        raise ProjectError(
+            f"v{version}: its inputs differ from those of champion v{champion}: "
+            f"{', '.join(differing)}; no client can ask both: set rollout.enabled = false, and"
+            " promote it at once: make pipeline"
+        )
+
+
+def inputs(bundle: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """What the model of a bundle is asked: the kind and the format of each column."""
+    columns = bundle.get("contract", {}).get("columns", {})
+    asked = {name: it for name, it in columns.items() if it["role"] in ("feature", "time")}
+    return {name: tuple(it.get(key) for key in INPUTS) for name, it in asked.items()}

@@ -1,0 +1,197 @@
+"""The settings: arguments over the environment over `config.toml`, read once and frozen."""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import TomlConfigSettingsSource
+
+from mlops_ladder import project, ProjectError
+from mlops_ladder.settings.section import Section
+from mlops_ladder.settings.operations import Access, Approval, Drift, Fallback
+from mlops_ladder.settings.operations import Labels, Load, Schedule, Staleness
+from mlops_ladder.settings.improvement import Costs, Objectives, Quality, Receiver
+from mlops_ladder.settings.improvement import Rollout, Scale, Signing, Triggers
+from mlops_ladder.settings.pipeline import Gate, Leaks, Repro, Serving, Tuning
+
+CONFIG = Path("config.toml")
+FILES = [CONFIG, Path("pipeline.toml"), Path("operations.toml"), Path("improvement.toml")]
+# The sections that a level brings; each stands in the file of its level.
+BROUGHT = {
+    2: {"gate", "leaks", "repro", "serving", "tuning"},
+    3: {"access", "approval", "drift", "fallback", "labels", "load", "schedule", "staleness"},
+    4: {"costs", "objectives", "quality", "receiver", "rollout", "scale", "signing", "triggers"},
+}
+# Kubernetes tells each pod where services are, by their names: `MODEL_PORT=tcp://10.0.0.7:80`.
+KUBERNETES = re.compile(
+    r"(\w+_)?(SERVICE_(HOST|PORT\w*)=.*|PORT(=\w+:.*|_\d+_(TCP|UDP|SCTP)\w*=.*))"
+)
+CODES = "EUR|USD|GBP|CHF|PLN|CZK|SEK|NOK|DKK|JPY|TRY|RUB|INR|BRL|CAD|AUD|HUF|kr|zł|Kč|Fr|Ft|руб|Rs"
+SIGNS = rf"(?:[A-Z]?[A-Z]?[$]|[¢-¥฿₠-⃀%円元]|(?:{CODES})\.?)"
+# Minus, sign and digits in any order, or the digits of a negative number in brackets or before it
+AMOUNT = re.compile(
+    rf"(?P<open>\()?(?P<minus>[-+−]?)\s*(?:{SIGNS}\s*)?(?P<inner>[-+−]?)(?P<digits>[\d.,'’].*?|)"
+    rf"\s*(?:{SIGNS}\s*)?(?P<after>[-−]?)(?:\s*{SIGNS})?(?(open)\))"
+)
+SPACES = "\u00a0\u202f\u2009"  # each stands for a blank between thousands
+Problem = Literal["classification", "regression"]
+
+
+class About(Section):
+    """What the model is for, in words."""
+
+    question: str = ""
+    intended_use: str = ""
+    limits: list[str] = []
+
+
+class Data(Section):
+    """Where the rows are, and how a CSV is to be read."""
+
+    path: str
+    encoding: str = "utf-8"
+    separator: str = Field(default=",", min_length=1)
+    decimal: str = Field(default=".", min_length=1, max_length=1)
+    thousands: str | None = None
+    missing: list[str] = []
+
+
+def bare(text: str) -> str:
+    """A number without signs of currency and percent, its minus in front; other text as it is."""
+    text = text.strip().translate(dict.fromkeys(map(ord, SPACES), " ") | {ord("’"): "'"})
+    parts = AMOUNT.fullmatch(text)
+    if not parts or not parts["digits"]:
+        return text
+    signs = {parts["minus"], parts["inner"], parts["after"], "-" if parts["open"] else ""}
+    return ("-" if signs & {"-", "−"} else "") + parts["digits"]
+
+
+class Settings(BaseSettings):
+    """All that can be set.  In the environment: PACKAGE_SEED=1, PACKAGE_DATA__PATH=rows.csv."""
+
+    model_config = SettingsConfigDict(
+        env_nested_delimiter="__", extra="forbid", frozen=True, toml_file=FILES
+    )
+
+    problem: Problem
+    metric: str
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    holdout: float = Field(default=0.25, gt=0, lt=1)
+    data: Data
+    model: dict[str, Any] = {}
+    about: About = About()
+    tuning: Tuning = Tuning()
+    gate: Gate = Gate()
+    leaks: Leaks = Leaks()
+    repro: Repro = Repro()
+    serving: Serving = Serving()
+    access: Access = Access()
+    approval: Approval = Approval()
+    drift: Drift = Field(default_factory=Drift)  # a namespace is that of the project
+    fallback: Fallback = Fallback()
+    labels: Labels = Labels()
+    load: Load = Load()
+    schedule: Schedule = Schedule()
+    staleness: Staleness = Staleness()
+    costs: Costs = Costs()
+    objectives: Objectives = Objectives()
+    quality: Quality = Quality()
+    receiver: Receiver = Receiver()
+    rollout: Rollout = Rollout()
+    scale: Scale = Scale()
+    signing: Signing = Signing()
+    triggers: Triggers = Triggers()
+
+    @classmethod
+    def settings_customise_sources(  # pylint: disable=too-many-arguments  # as the base class has it
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments, then the environment, then the file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def known_keys() -> list[str]:
+    """The keys that this project may set: those of its level, and of the levels below."""
+    level = project.current().level
+    later = {name for brought, names in BROUGHT.items() if brought > level for name in names}
+    return [name for name in Settings.model_fields if name not in later]
+
+
+def breach(error: Any) -> str:
+    """One breach in words: the key, the value, what it may be."""
+    key = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        field = Settings.model_fields.get(str(error["loc"][0]))
+        section: Any = field.annotation if field and len(error["loc"]) > 1 else None
+        known = section.model_fields if section else known_keys()
+        return f"{key}: unknown key; known are {', '.join(known)}"
+    if error["type"] == "missing":
+        return f"{key}: not set; add it to {CONFIG}"
+    given = str(error["input"])
+    shown = "" if "@" in given else f" = {error['input']!r}"  # what may hold a password is not told
+    return f"{key}{shown}: {error['msg'].removeprefix('Value error, ')}"
+
+
+def place(error: Any) -> Path | str:
+    """Where the value of a breach comes from: the environment, or the file that has its section."""
+    words = [str(it).upper() for it in error["loc"]]
+    prefix = project.current().prefix
+    names = {prefix + "__".join(words[:count]) for count in range(1, len(words) + 1)}
+    if found := names & set(os.environ):
+        return max(found, key=len)
+    here = [path for path in FILES if path.exists()]
+    return next((path for path in here if error["loc"][0] in read(path)), CONFIG)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What a file of settings says.  ProjectError where it is not valid TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise ProjectError(f"{path}: not valid TOML: {error}") from error
+
+
+def load(**arguments: Any) -> Settings:
+    """The settings; arguments win over the environment, which wins over `config.toml`.
+
+    Raises ProjectError that lists every breach: an unknown key, a missing one, a wrong value.
+    """
+    if not CONFIG.exists():
+        raise ProjectError(f"{CONFIG}: not in {Path.cwd()}; run this in the project's folder")
+    try:
+        settings = Settings(**arguments | {"_env_prefix": project.current().prefix})
+    except tomllib.TOMLDecodeError:
+        for path in filter(Path.exists, FILES):
+            read(path)
+        raise
+    except ValidationError as error:
+        lines = [f"{place(it)}: {breach(it)}" for it in error.errors()]
+        raise ProjectError("\n  ".join(lines)) from error
+    refuse_unknown(settings)
+    return settings
+
+
+def refuse_unknown(settings: Settings) -> None:
+    """Raise ProjectError where a file or the environment sets what this project cannot set."""
+    prefix, known = project.current().prefix, known_keys()
+    given = {name.removeprefix(prefix): name for name in os.environ if name.startswith(prefix)}
+    unknown = [
+        name
+        for key, name in given.items()
+        if key.split("__")[0].lower() not in known
+        and not KUBERNETES.fullmatch(f"{key}={os.environ[name]}")
+    ]
+    if unknown:
+        raise ProjectError(f"environment: {', '.join(unknown)}: no such setting")
+    if later := sorted(settings.model_fields_set - set(known)):
+        error = {"loc": (later[0],), "type": "extra_forbidden"}
+        raise ProjectError(f"{place(error)}: {breach(error)}")

@@ -1,0 +1,138 @@
+"""The days of a scenario: requests, outcomes, looks, trainings, steps, by the project's parts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mlops_ladder import ProjectError
+from mlops_ladder.monitoring import feedback
+from mlops_ladder.data.contract import Contract, read_contract
+from mlops_ladder.monitoring import drift, quality
+from mlops_ladder.monitoring.outcomes import Outcomes
+from mlops_ladder.monitoring.outcomes import REQUEST, ROW
+from mlops_ladder.monitoring.outcome_import import take
+from mlops_ladder.registry.publishing import SERVING
+from mlops_ladder.serving.rollout import decisions, stepping
+from mlops_ladder.settings import load
+from mlops_ladder.serving.traffic import requests_of
+from mlops_ladder.pipeline.retraining import causes, starting
+from mlops_ladder.pipeline.retraining.decision import Kind
+from mlops_ladder.simulation.clock import Clock
+from mlops_ladder.simulation.scenarios import Scenario
+from mlops_ladder.simulation.service import Request, Service
+from mlops_ladder.simulation.world import broken, World
+
+REQUESTS, ROWS = 120, 5  # requests on a day, and rows of each
+CHANGE, LAST = 2, 18  # the day on which something changes, and the last one
+LOOK = 8  # the day in whose evening drift and quality are looked at
+EVENING = 0.9
+DELAY = 1  # days until it is known what became of a row
+BY = "simulation"
+
+
+class Days:
+    """A scenario in this folder, day by day.
+
+    `rows` are those that were asked, by day; `refused` says when feedback made no data, and why.
+    """
+
+    def __init__(self, scenario: Scenario, world: World, service: Service, clock: Clock) -> None:
+        self.scenario, self.world, self.service, self.clock = scenario, world, service, clock
+        self.contract: Contract = read_contract()
+        self.random = np.random.default_rng([load().seed, 1])
+        self.rows: dict[int, pd.DataFrame] = {}
+        self.refused: list[tuple[float, str]] = []
+
+    def run(self) -> int:
+        """Live through the days until a day after all is decided; the number of the last one."""
+        for day in range(1, LAST + 1):
+            rolling = decisions.running() is not None
+            self.traffic(day)
+            self.evening(day)
+            if day > LOOK and not rolling:
+                break
+        return day
+
+    def traffic(self, day: int) -> None:
+        """The requests of a day, from as many clients, and their answers."""
+        self.clock.at(day)
+        self.clock.hold()
+        self.rows[day] = rows = self.drawn(day)
+        bodies = requests_of(rows, self.contract, ROWS)
+        names = [f"day-{day}-{at}" for at in range(REQUESTS)]
+        asked = [
+            Request(name, f"client of {name}", body)
+            for name, body in zip(names, bodies, strict=True)
+        ]
+        self.service.follows()
+        self.service.written(self.service.ask(asked, day, self.clock))
+
+    def drawn(self, day: int) -> pd.DataFrame:
+        """The rows of a day, with what will become of them."""
+        it, later = self.scenario, day >= CHANGE
+        new, changed = (it.new, it.changed) if later else (0, None)
+        rows = self.world.drawn(REQUESTS * ROWS, new, changed, self.random)
+        rows = self.world.dated(rows, pd.Series(self.clock.now.replace(tzinfo=None), rows.index))
+        return broken(rows, self.world) if it.broken and later else rows
+
+    def evening(self, day: int) -> None:
+        """Outcomes come back, a rollout steps, and once a week somebody looks."""
+        self.clock.at(day + EVENING)
+        self.clock.hold()
+        if day > DELAY:
+            self.outcomes(day - DELAY)
+        if decisions.running():
+            stepping.step(load())
+        if day == LOOK or day in self.scenario.before:
+            self.look(day)
+
+    def outcomes(self, day: int) -> None:
+        """What became of the rows of a day; mixed up, where the scenario says so."""
+        target = self.contract.target
+        values = self.rows[day][target]
+        if self.scenario.outcomes == "shuffled" and day >= CHANGE:
+            values = pd.Series(self.random.permutation(values.to_numpy()), name=target)
+        names = [f"day-{day}-{at // ROWS}" for at in range(len(values))]
+        places = [1 + at % ROWS for at in range(len(values))]
+        frame = pd.DataFrame({REQUEST: names, ROW: places, target: values})
+        with Outcomes(load().serving.log) as archive:
+            take(frame, archive, self.contract, self.clock.now)
+
+    def look(self, day: int) -> None:
+        """Have outcomes become data, look for drift and for a loss, and judge what was found."""
+        try:
+            with Outcomes(load().serving.log) as archive:
+                feedback.feed(load(), self.contract, archive)
+        except ProjectError as error:  # rows that break the contract do not become data
+            self.refused.append((day + EVENING, " ".join(str(error).split())))
+        settings = load()
+        drift.compare(settings.drift, settings.serving.log, settings.seed)
+        report = quality.look(settings, self.clock.now)
+        for kind in self.scenario.causes if day == LOOK else ():
+            if kind != "quality" or report.found:
+                self.judge(kind)
+
+    def judge(self, kind: Kind) -> None:
+        """Have it decided whether something starts a training, and run it where it does."""
+        settings = load()
+        happened = causes.of(settings, self.clock.now, kind)
+        if happened is None:
+            return
+        entry = starting.judge(happened, settings, self.clock.now, BY)
+        if entry.decision != "run":
+            return
+        try:
+            starting.run(entry.id, settings, lambda: self.clock.now)
+        except ProjectError as error:  # its end is in the ledger
+            print(error)
+        if self.scenario.damaged and (now := decisions.running()):
+            damage(SERVING / now.version, self.service.restart)
+
+
+def damage(bundle: Path, restart: Callable[[], None]) -> None:
+    """Break the files of a model where it serves; a service that starts cannot load it."""
+    for path in bundle.glob("model.*"):
+        path.write_bytes(b"no model")
+    restart()

@@ -1,0 +1,165 @@
+"""The model card: rendered from a run and from `[about]` of `config.toml`, never by hand."""
+
+import argparse
+import re
+from difflib import ndiff
+from pathlib import Path
+
+from mlops_ladder import observers, ProjectError, write_whole
+from mlops_ladder.tracking import runs
+from mlops_ladder.data.contract import Contract, read_contract
+from mlops_ladder.model.evaluation import beats
+from mlops_ladder.model.prediction import METRICS
+from mlops_ladder.settings import load, Settings
+from mlops_ladder.data.sources import read_sources
+from mlops_ladder.tracking.runs import Run
+
+CARD = Path("MODEL_CARD.md")
+PLOTS = Path("docs/model_card")
+YOURS = "<!-- What stands below this line is yours; `make card` keeps it. -->"
+NAMED = re.compile(r"run `([0-9a-f]{32})`")
+UNSAID = "Not stated yet: write it into `[about]` of `config.toml`."
+HEAD = """\
+# Model card
+
+For everyone who uses or judges the predictions of this model. `make card` writes it from the run of
+the champion, or if there is none from the newest, and from `config.toml`; do not edit it by hand.
+"""
+
+
+def as_words(value: object) -> str:
+    """A value as words on one line of Markdown: nothing in it is markup, HTML, a cell or a link."""
+    words = re.sub(r"\s+", " ", str(value))
+    return re.sub(r"&(?!#\d+;)|[<>|`\[\]*~\\]", lambda sign: f"&#{ord(sign[0])};", words)
+
+
+def as_code(name: object) -> str:
+    """A name as code; as words if it holds what would end the code, or the cell of a table."""
+    plain = as_words(name)
+    return f"`{name}`" if plain == name else plain
+
+
+def render(run: Run, settings: Settings, contract: Contract) -> str:
+    """The card of this run, without what stands below the line."""
+    about = settings.about
+    limits = "\n".join(f"- {limit}" for limit in about.limits)
+    parts = [
+        HEAD,
+        f"**Question.** {about.question or UNSAID}\n",
+        f"## Intended use\n\n{about.intended_use or UNSAID}\n",
+        f"## Limits\n\n{limits or UNSAID}\n",
+        f"## How good it is\n\n{scores(run, settings)}\n",
+        f"## What it learns from\n\n{data(run, settings, contract)}\n",
+        f"## How it was made\n\n{making(run)}\n",
+    ]
+    return "\n".join(parts).replace("<", "&lt;") + f"\n{YOURS}"
+
+
+def scores(run: Run, settings: Settings) -> str:
+    """The metrics of the run with intervals and the baseline's, and which one decides."""
+    found, chosen = run.metrics, settings.metric
+    lines = ["| metric | held-out score | 95 % interval | baseline |", "|---|---|---|---|"]
+    for name in METRICS[settings.problem]:
+        if name in found:
+            span = f"{found[f'{name}.low']:.4g} to {found[f'{name}.high']:.4g}"
+            lines.append(
+                f"| {name} | {found[name]:.4g} | {span} | {found[f'baseline.{name}']:.4g} |"
+            )
+    if chosen in found:
+        better = beats(chosen, found[chosen], found[f"baseline.{chosen}"])
+        lines.append(
+            f"\nBy `{chosen}` the model {'beats' if better else 'does not beat'} the baseline."
+        )
+    rows = f"{found['rows.holdout']:,.0f} rows that training has not seen"
+    pictures = "\n".join(
+        f"![{path.stem}]({path.as_posix()})" for path in sorted(PLOTS.glob("*.png"))
+    )
+    return "\n".join(lines) + f" All scores are of {rows}.\n\n{pictures}".rstrip()
+
+
+def data(run: Run, settings: Settings, contract: Contract) -> str:
+    """Where the rows come from, how many there are, and what each column is used for."""
+    path = settings.data.path
+    lines = [
+        f"{run.metrics['rows.train']:,.0f} rows of {as_code(path)},"
+        f" sha256 `{run.tags['data.sha256']}`.\n"
+    ]
+    for name, source in read_sources().items():
+        if any(Path(file).match(path) for file in source["files"]):
+            told = as_words(f"{source['origin']}. Licence {source['licence']}.")
+            lines.append(f"Source {as_code(name)}: {told}\n")
+    for role in ("target", "time", "feature", "group", "id", "personal", "ignored"):
+        if names := contract.names(role):
+            lines.append(f"- {role}: {', '.join(map(as_code, names))}")
+    return "\n".join(lines)
+
+
+def making(run: Run) -> str:
+    """What it takes to make the model again."""
+    tags = run.tags
+    changed = {"true": ", with uncommitted changes", "false": ""}.get(tags["git.dirty"], "")
+    return "\n".join(
+        [
+            f"- model version `{tags['model_version']}`",
+            f"- run `{run.run_id}` of {run.started:%Y-%m-%d %H:%M} UTC",
+            f"- commit `{tags['git.commit']}`{changed}",
+            f"- lock `{tags['env.lock_sha256']}`",
+            f"- seed {tags['seed']}",
+        ]
+    )
+
+
+def split_card(text: str) -> tuple[str, str]:
+    """What `make card` writes, and what stands below the line.  ProjectError without the line."""
+    above, line, below = text.partition(YOURS)
+    if not line:
+        raise ProjectError(f"{CARD}: the line {YOURS!r} is gone; put it back above your own words")
+    return above + line, below
+
+
+def subject() -> Run | None:
+    """The run that the card describes: the champion's, else the newest; None if there is none."""
+    newest = runs.newest()
+    champions = [run for find in observers("described") if newest and (run := find())]
+    return champions[0] if champions else newest
+
+
+def check(text: str, run: Run | None, settings: Settings, contract: Contract) -> str:
+    """Does the card say what this run says, which it has to describe?  In words where it does.
+
+    Raises ProjectError that shows the lines that differ.
+    """
+    named = NAMED.search(text)
+    if run is None:
+        return f"{CARD}: there is no run here to compare it with"
+    if named is None or named[1] != run.run_id:
+        about = f"describes run {named[1]}" if named else "describes no run"
+        raise ProjectError(f"{CARD}: {about}; it has to describe {run.run_id}; run `make card`")
+    wanted, found = render(run, settings, contract), split_card(text)[0]
+    differing = [line for line in ndiff(found.splitlines(), wanted.splitlines()) if line[0] in "+-"]
+    if differing:
+        shown = "\n  ".join(differing[:6])
+        raise ProjectError(
+            f"{CARD}: differs from its run (- card, + run); run `make card`\n  {shown}"
+        )
+    return f"{CARD}: every number is that of run {run.run_id}"
+
+
+def main(arguments: list[str]) -> None:
+    """Write the card of the champion, or with --check say whether it is still true."""
+    parser = argparse.ArgumentParser(prog="card", description="Render MODEL_CARD.md from the run.")
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if it is stale")
+    options = parser.parse_args(arguments)
+    settings, contract, run = load(), read_contract(), subject()
+    text = CARD.read_text(encoding="utf-8") if CARD.exists() else f"{HEAD}\n{YOURS}\n"
+    if options.check:
+        print(check(text, run, settings, contract))
+        return
+    if run is None:
+        raise ProjectError("no run is recorded yet; run `make train`")
+    below = split_card(text)[1]
+    runs.plots(run, PLOTS)
+    write_whole(CARD, render(run, settings, contract) + below)
+    print(f"Wrote {CARD} and {PLOTS}/ from run {run.run_id}.  Read it, then commit it.")
+    if not (settings.about.intended_use and settings.about.limits):
+        print("It lacks intended use or limits: write them into [about] of config.toml.")

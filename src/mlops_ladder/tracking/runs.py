@@ -1,0 +1,161 @@
+"""Tracking: every training as an MLflow run.  The only file that imports mlflow."""
+
+import logging
+import os
+import shutil
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from mlops_ladder import code_pickled, ProjectError
+from mlops_ladder.model.evaluation import figures, measured
+from mlops_ladder.project import current
+from mlops_ladder.data.provenance import installed, needed, origin, UNKNOWN
+from mlops_ladder.settings import Settings
+from mlops_ladder.tracking.store import prepare_store, STORE
+from mlops_ladder.model.training import Trained
+
+DEFAULT = f"sqlite:///{STORE}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run: what MLflow holds about it."""
+
+    run_id: str
+    started: datetime
+    params: dict[str, str]
+    metrics: dict[str, float]
+    tags: dict[str, str]
+
+
+def experiment_name() -> str:
+    """The name of the experiment: that of the project's package."""
+    return current().package
+
+
+def connect() -> Any:
+    """mlflow, speaking to MLFLOW_TRACKING_URI; without one, to mlflow.db in this folder."""
+    os.environ.setdefault("MLFLOW_TRACKING_URI", DEFAULT)
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    try:
+        import mlflow  # pylint: disable=import-outside-toplevel  # 1.6 s that `--help` need not pay
+    except ImportError as error:
+        raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
+    for name in ("mlflow.utils.environment", "mlflow.sklearn"):  # the latter warns of each pickle
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", message=".*Inferred schema contains integer column")
+    if os.environ["MLFLOW_TRACKING_URI"] == DEFAULT:
+        prepare_store(mlflow, Path.cwd())
+    return mlflow
+
+
+def parameters(trained: Trained) -> dict[str, Any]:
+    """The settings and the parameters of the estimator, one level deep."""
+    settings = trained.settings.model_dump(include={"problem", "metric", "seed", "holdout"})
+    last = getattr(trained.model, "steps", [("", trained.model)])[-1][1]
+    inside = {f"model.{name}": value for name, value in last.get_params(deep=False).items()}
+    return settings | {"data.path": trained.settings.data.path} | inside
+
+
+def record(
+    trained: Trained, folders: Iterable[Path] = (), more_tags: Mapping[str, str] | None = None
+) -> str:
+    """Record a training: the baseline as one run, the model as the next; gives the latter's id.
+
+    The model's run holds parameters, metrics with intervals, five tags and more, plots, held-out
+    predictions, installed versions, these folders, the model with signature and input example.
+    """
+    print("Recording the run ...", flush=True)
+    mlflow = connect()
+    tags = origin(trained.settings) | {"model_version": trained.version} | dict(more_tags or {})
+    record_baseline(mlflow, experiment(mlflow), trained, tags)
+    name, tags = f"model-{trained.version}", tags | {"role": "model", "package": experiment_name()}
+    with mlflow.start_run(run_name=name, tags=tags) as run:
+        mlflow.log_params(parameters(trained))
+        mlflow.log_metrics(measured(trained))
+        for name, figure in figures(trained).items():
+            mlflow.log_figure(figure, f"plots/{name}")
+        known = trained.holdout[trained.contract.names("id", "time")]
+        rows = known.assign(truth=trained.truth, **trained.predictions)
+        mlflow.log_text(rows.to_csv(index=False), "predictions.csv")
+        mlflow.log_text("\n".join(installed()), "environment.txt")
+        for name in ("config.toml", "contract.toml"):
+            mlflow.log_artifact(name)
+        for folder in folders:
+            mlflow.log_artifacts(str(folder), folder.name)
+        record_model(mlflow, trained)
+    print(f"Recorded run {run.info.run_id}; to see it: make ui")
+    return str(run.info.run_id)
+
+
+def experiment(mlflow: Any) -> str:
+    """The id of the project's experiment, or of that in which `mlflow run` has opened a run."""
+    if opened := os.environ.get("MLFLOW_RUN_ID"):
+        return str(mlflow.get_run(opened).info.experiment_id)
+    return str(mlflow.set_experiment(experiment_name()).experiment_id)
+
+
+def record_baseline(mlflow: Any, place: str, trained: Trained, tags: dict[str, str]) -> None:
+    """A finished run of the same experiment that holds the baseline's metrics."""
+    client = mlflow.MlflowClient()
+    run = client.create_run(place, tags=tags | {"role": "baseline"}, run_name="baseline")
+    for name, value in trained.baseline_scores.items():
+        if isfinite(value):
+            client.log_metric(run.info.run_id, name, value)
+    client.set_terminated(run.info.run_id)
+
+
+def record_model(mlflow: Any, trained: Trained) -> None:
+    """The model with the project's code, as a pickle: load only models that you trust."""
+    rows = trained.holdout[trained.contract.inputs()]
+    with code_pickled():
+        mlflow.sklearn.log_model(
+            trained.model,
+            name="model",
+            signature=mlflow.models.infer_signature(rows, trained.predictions["prediction"]),
+            input_example=rows.head(5),
+            pip_requirements=needed(),
+            serialization_format="cloudpickle",
+        )
+
+
+def newest() -> Run | None:
+    """The newest finished run of a model of this project, or None where there is none."""
+    if os.environ.get("MLFLOW_TRACKING_URI", DEFAULT) == DEFAULT and not Path(STORE).exists():
+        return None
+    mlflow = connect()
+    ours = (
+        f"tags.package = '{experiment_name()}' and tags.role = 'model'"  # others share the server
+    )
+    found = mlflow.MlflowClient().search_runs(
+        [found.experiment_id for found in mlflow.search_experiments()],
+        filter_string=f"{ours} and attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    return as_run(found[0]) if found else None
+
+
+def as_run(found: Any) -> Run:
+    """MLflow's run as ours."""
+    info, data = found.info, found.data
+    started = datetime.fromtimestamp(info.start_time / 1000, tz=UTC)
+    return Run(info.run_id, started, dict(data.params), dict(data.metrics), dict(data.tags))
+
+
+def plots(run: Run, folder: Path) -> list[Path]:
+    """Copy the run's plots into the folder, in place of those of another run; where they are."""
+    found = connect().artifacts.download_artifacts(run_id=run.run_id, artifact_path="plots")
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.png"):
+        old.unlink()
+    return [Path(shutil.copy(path, folder)) for path in sorted(Path(found).iterdir())]

@@ -1,0 +1,60 @@
+"""The store of the runs in this folder: made once, and moved with the project."""
+
+import sqlite3
+import sys
+from contextlib import closing
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mlops_ladder import ProjectError
+
+STORE = "mlflow.db"
+PATIENCE = 300  # seconds in which another process may make or move the store
+PLACES = (  # the columns of MLflow's tables that hold absolute places
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("logged_models", "artifact_location"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+)
+
+
+@cache
+def prepare_store(mlflow: Any, here: Path) -> None:
+    """Make the store of this folder, or say in it that the project has moved here.
+
+    One process at a time: two that make its tables at once break each other.
+    """
+    if "%" in mlflow.__file__:  # its migrations take it for a placeholder
+        raise ProjectError(
+            f"{mlflow.__file__}: MLflow fails if a folder has `%`; rename the folder"
+        )
+    with closing(sqlite3.connect("mlflow-lock.db", PATIENCE)) as lock:
+        lock.execute("BEGIN EXCLUSIVE")
+        if Path(STORE).exists():
+            relocate(here)
+        mlflow.MlflowClient().search_experiments(max_results=1)
+
+
+def relocate(here: Path) -> None:
+    """Have the store name its artifacts here, where it named them in the folder it comes from.
+
+    Only what lay in the `mlruns` of that folder is changed; other addresses stay.
+    """
+    store = sqlite3.connect(STORE, PATIENCE)
+    with closing(store), store:
+        tables = store.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        if not {("experiments",), *((table,) for table, _ in PLACES)} <= set(tables):
+            return
+        first = "SELECT artifact_location FROM experiments WHERE experiment_id = 0"
+        old = next((row[0].removesuffix("0") for row in store.execute(first)), "")
+        new = f"{here}/mlruns/"
+        if old != new and old.startswith("/") and old.endswith("/mlruns/"):
+            for table, column in PLACES:
+                store.execute(
+                    f"UPDATE {table} SET {column} = ? || substr({column}, ?)"
+                    f" WHERE substr({column}, 1, ?) = ?",
+                    (new, len(old) + 1, len(old), old),
+                )
+            print(f"{STORE}: moved from {old}; its runs are now those in {new}", file=sys.stderr)
