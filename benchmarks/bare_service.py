@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import uvicorn
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, create_model, Field
 
 KINDS = {"number": float, "integer": int, "boolean": bool, "time": datetime}
 

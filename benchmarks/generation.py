@@ -19,8 +19,8 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from paired import Party, by_turns, table
-from peers import HERE, committed, environment, installed, named, plain_template, run, snapshot
+from paired import by_turns, Party, table
+from peers import committed, environment, HERE, installed, named, plain_template, run, snapshot
 
 Group = tuple[str, int, list[Party]]
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -5,6 +5,7 @@ from hmac import compare_digest
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request
+
 from mlops_ladder import observers
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.serving.app import create_app

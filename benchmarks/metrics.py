@@ -19,7 +19,7 @@ from random import Random
 from statistics import quantiles
 
 import uvloop
-from load import Load, alternated
+from load import alternated, Load
 from peers import project_of, run
 from serving import EXAMPLE, Party, plain, start, wait
 

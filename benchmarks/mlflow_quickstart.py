@@ -11,7 +11,7 @@ from pathlib import Path
 
 import mlflow
 from mlflow.models import infer_signature
-from scikit_learn_quickstart import PARAMETERS, TARGET, learned, rows, score
+from scikit_learn_quickstart import learned, PARAMETERS, rows, score, TARGET
 
 if __name__ == "__main__":
     TRAIN, HOLDOUT = rows(Path(sys.argv[1]))

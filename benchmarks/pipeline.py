@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
-from paired import Party, by_turns, table
-from peers import HERE, environment, project_of, run
+from paired import by_turns, Party, table
+from peers import environment, HERE, project_of, run
 
 KEPT = (".venv", ".prefect")
 IMPORTS = ("prefect", "mlflow", "mlops_ladder.pipeline.steps", "optuna", "pandera.pandas")

@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from paired import Party, by_turns, table
-from peers import HERE, environment, project_of, run
+from paired import by_turns, Party, table
+from peers import environment, HERE, project_of, run
 
 # The rows of the sample over and over, in row groups as a warehouse would write them.
 REPEATED = """

@@ -25,7 +25,7 @@ from typing import Any
 
 import uvloop
 from load import Load, loaded, posted
-from peers import HERE, environment, run, snapshot
+from peers import environment, HERE, run, snapshot
 
 COOKIECUTTER = f"{shlex.quote(sys.executable)} -m cookiecutter --no-input --default-config"
 CONNECTIONS = ((1, 1), (1, 8), (100, 8))  # rows in a request, and connections

@@ -13,7 +13,7 @@ import mlflow
 import optuna
 import pandas as pd
 from mlflow.models import infer_signature
-from scikit_learn_quickstart import PARAMETERS, TARGET, rows, score
+from scikit_learn_quickstart import PARAMETERS, rows, score, TARGET
 from sklearn.base import clone
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier

@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, commit, ok, plant, python, run
+from conftest import commit, ok, plant, python, ROOT, run
 from forges import github, gitlab
-from test_adopt import BRANCH, CODE, SHAPES, adopt, adopted, answers, blob, changes, made, only_adds
+from test_adopt import adopt, adopted, answers, blob, BRANCH, changes, CODE, made, only_adds, SHAPES
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from conftest import FIXED, LEVELS, QUESTIONS, Generate, python, run
+from conftest import FIXED, Generate, LEVELS, python, QUESTIONS, run
 
 BAD = {
     "project_slug=Flight Delays": "project_slug: 'Flight Delays' will not do",

@@ -6,7 +6,7 @@ import re
 import tokenize
 
 import pytest
-from conftest import LEVELS, PROJECT, ROOT, Generate, files
+from conftest import files, Generate, LEVELS, PROJECT, ROOT
 
 SEAMS = {"README.md", "pyproject.toml"}
 LIBRARY = ROOT / "src" / "mlops_ladder"

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import LEVELS, files
+from conftest import files, LEVELS
 
 pytestmark = pytest.mark.slow
 

@@ -1,7 +1,7 @@
 """A level adds rooms; it does not move walls."""
 
 import pytest
-from conftest import LEVELS, Generate, files
+from conftest import files, Generate, LEVELS
 
 SEAMS = {"README.md", "pyproject.toml"}
 RECORDS = {".cruft.json", "uv.lock"}

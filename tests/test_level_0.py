@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import CHOICES, Generate, commit, commands, run
+from conftest import CHOICES, commands, commit, Generate, run
 
 pytestmark = pytest.mark.slow
 MARGINS = {"classification": ("roc_auc", 0.64, 0.75), "regression": ("mae", 7.0, 9.0)}

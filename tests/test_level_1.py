@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from conftest import Generate, commands, commit, fails, ok, run, spoil
+from conftest import commands, commit, fails, Generate, ok, run, spoil
 
 pytestmark = [pytest.mark.slow]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Generate, commit, files, plant, rewheel, run
+from conftest import commit, files, Generate, plant, rewheel, run
 from engines import Engine, stocked_engine
-from forges import PINNED, TAGGED, WORKFLOW, github, gitlab, tool
+from forges import github, gitlab, PINNED, TAGGED, tool, WORKFLOW
 from pydantic import TypeAdapter, ValidationError
 
 FORGES = ("github", "gitlab")

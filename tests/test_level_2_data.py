@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Generate, commit, run
+from conftest import commit, Generate, run
 from test_level_1 import clone_of, fails, ok, ran
 
 pytestmark = [pytest.mark.slow]

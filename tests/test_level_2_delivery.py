@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import Generate, commit, fails, ok
-from delivered import POD_PORT, PORT, VERSION, Delivered, ask, example, within
-from engines import Engine, beside, podman, running_engine, stocked_engine
+from conftest import commit, fails, Generate, ok
+from delivered import ask, Delivered, example, POD_PORT, PORT, VERSION, within
+from engines import beside, Engine, podman, running_engine, stocked_engine
 
 pytestmark = [pytest.mark.slow]
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Generate, commit, fails, ok, plant, run, spoil
+from conftest import commit, fails, Generate, ok, plant, run, spoil
 
 pytestmark = [pytest.mark.slow]
 

@@ -10,14 +10,14 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Generate, commit, fails, run, spoil
+from conftest import commit, fails, Generate, run, spoil
 from databases import PASSWORD, Postgres, postgres
-from services import Service, asked, example, serving
+from services import asked, example, Service, serving
 
 pytestmark = [pytest.mark.slow]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from checks import grading
 from checks.repository import Repository
-from conftest import Generate, commit, fails, ok, plant
+from conftest import commit, fails, Generate, ok, plant
 from faults import AGREED, Fault
 
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Generate, commit, fails, files, ok
+from conftest import commit, fails, files, Generate, ok
 
 LOG = "docs/runbooks/drills.jsonl"
 PAGES = "data deletion deploy incident model retrain rollback service".split()

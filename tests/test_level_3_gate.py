@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from checks import grading
 from checks.repository import Repository
-from conftest import Generate, commit, ok, plant
+from conftest import commit, Generate, ok, plant
 
 QUESTIONS = ("behaviour", "fairness", "slices")
 SIGNS = [

@@ -16,10 +16,10 @@ import yaml
 from checks import grading
 from checks.repository import Repository
 from clusters import kubectl, registry
-from conftest import Generate, commit, fails, ok, plant
-from delivered import POD_PORT, PORT, VERSION, Delivered, ask, example, within
-from engines import Engine, beside, podman, stocked_engine
-from faults import PROMOTED, STAGED, Fault
+from conftest import commit, fails, Generate, ok, plant
+from delivered import ask, Delivered, example, POD_PORT, PORT, VERSION, within
+from engines import beside, Engine, podman, stocked_engine
+from faults import Fault, PROMOTED, STAGED
 
 pytestmark = [pytest.mark.slow]
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 import yaml
-from conftest import PROJECT, ROOT, Generate, commit, fails, ok, plant
+from conftest import commit, fails, Generate, ok, plant, PROJECT, ROOT
 from databases import postgres
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from services import Service, serving
-from watchers import REPOSITORY, SPOILT, Watchers, free_port, needed, spoil, until, watching
+from watchers import free_port, needed, REPOSITORY, spoil, SPOILT, until, Watchers, watching
 
 ALERTS = [
     rule["alert"]

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import Generate, commit, fails, ok, plant, python
+from conftest import commit, fails, Generate, ok, plant, python
 
 
 @pytest.fixture(name="project")

@@ -10,9 +10,9 @@ import pytest
 from checks import CHECKS, grading
 from checks.repository import Repository
 from checks.sandbox import Copy
-from conftest import Generate, commit, fails, ok, plant
+from conftest import commit, fails, Generate, ok, plant
 from databases import Postgres, postgres
-from faults import FORGETTERS, PRIVATE, Fault
+from faults import Fault, FORGETTERS, PRIVATE
 
 pytestmark = pytest.mark.slow
 ID = "Zoë 7"

@@ -22,8 +22,8 @@ from typing import Any
 import boto3
 import pytest
 import yaml
-from conftest import Generate, commit, fails, ok, on_full_disk, outside_make
-from engines import PYTHON_IMAGE, Engine, beside, stocked_engine
+from conftest import commit, fails, Generate, ok, on_full_disk, outside_make
+from engines import beside, Engine, PYTHON_IMAGE, stocked_engine
 from moto.server import ThreadedMotoServer
 from watchers import free_port, until
 

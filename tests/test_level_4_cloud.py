@@ -17,9 +17,9 @@ from pathlib import Path
 import pytest
 from checks import grading
 from checks.repository import Repository
-from conftest import Generate, commit, ok, plant, run
+from conftest import commit, Generate, ok, plant, run
 from engines import beside
-from faults import OPTIMIZED, Fault
+from faults import Fault, OPTIMIZED
 
 pytestmark = [pytest.mark.slow]
 

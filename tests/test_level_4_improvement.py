@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from conftest import PROJECT, Generate, fails, ok, plant
-from watchers import SPOILT, needed, spoil
+from conftest import fails, Generate, ok, plant, PROJECT
+from watchers import needed, spoil, SPOILT
 
 FILES = ("quality_alerts", "triggers_alerts")
 ALERTS = [

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 from clusters import kubectl, registry
-from conftest import Generate, commit, plant
-from delivered import VERSION, Delivered, ask, example, within
+from conftest import commit, Generate, plant
+from delivered import ask, Delivered, example, VERSION, within
 from engines import import_python, podman, running_engine
 
 pytestmark = pytest.mark.slow

@@ -5,7 +5,7 @@ from importlib.resources import files as packaged
 from pathlib import Path
 
 import pytest
-from conftest import Generate, commit, fails, files, ok, plant, run
+from conftest import commit, fails, files, Generate, ok, plant, run
 from engines import beside
 
 pytestmark = pytest.mark.slow

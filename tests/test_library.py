@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT, ROOT, fails, ok, plant
+from conftest import fails, ok, plant, PROJECT, ROOT
 
 from mlops_ladder import doors, project, ProjectError
 from mlops_ladder.settings import load

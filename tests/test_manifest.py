@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import MANIFEST, PROJECT, ROOT, Generate, files, module
+from conftest import files, Generate, MANIFEST, module, PROJECT, ROOT
 
 LADDER = module("local_extensions.py")
 CAPABILITIES = MANIFEST["capabilities"]

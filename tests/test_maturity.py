@@ -4,30 +4,30 @@ import json
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta, UTC
 from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from checks import Unknown, grading, page, report
+from checks import grading, page, report, Unknown
 from checks.database import mlflow_records
 from checks.forge import Forge
 from checks.repository import Repository
 from checks.sandbox import Copy
 from conftest import (
     BUILT,
-    MANIFEST,
-    PROJECT,
-    Generate,
     commit,
     files,
+    Generate,
+    MANIFEST,
     ok,
     plant,
+    PROJECT,
     run,
 )
-from faults import LEANING, RECORDS, Fault
+from faults import Fault, LEANING, RECORDS
 from services import serving
 
 JUDGED = {name: it for name, it in MANIFEST["capabilities"].items() if not it.get("planned")}

@@ -11,12 +11,12 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from checks import CHECKS, Unknown, grading
+from checks import CHECKS, grading, Unknown
 from checks.repository import Repository
 from checks.sandbox import Copy
-from conftest import DRAW, MANIFEST, Generate, commit, files, ok, outside_make, run
-from engines import VERSION, stocked_engine
-from faults import MACHINES, Fault
+from conftest import commit, DRAW, files, Generate, MANIFEST, ok, outside_make, run
+from engines import stocked_engine, VERSION
+from faults import Fault, MACHINES
 
 # pylint: disable=protected-access  # a copy is used for many machines; what they share is kept
 TRAINING = set(

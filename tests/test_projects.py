@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT, Generate, commit, fails, ok, plant, run
+from conftest import commit, fails, Generate, ok, plant, ROOT, run
 from services import serving
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from allpairspy import AllPairs
-from conftest import CHOICES, PROJECT, Generate, files, run, python
+from conftest import CHOICES, files, Generate, PROJECT, python, run
 
 NAMES = {"project_name": ["Flight Delays", "A rather long name of a project"]}
 QUESTIONS = CHOICES | NAMES | {"python_version": ["3.11", "3.12", "3.13", "3.14"]}

@@ -10,12 +10,12 @@ from adopt_answers import styled
 from adopt_answers import tested as pytest_call
 from adopt_ci import find_statuses, find_test_runners, find_unready_hooks
 from adopt_git import passed
-from adopt_hooks import Finding, excuses
+from adopt_hooks import excuses, Finding
 from adopt_install import install
 from adopt_join import HOOKS
 from adopt_render import Origin, render
-from conftest import ROOT, ok
-from test_adopt import SETUP, SHAPES, Shape, adopt, adopted, blob, facts_of, made, refused
+from conftest import ok, ROOT
+from test_adopt import adopt, adopted, blob, facts_of, made, refused, SETUP, Shape, SHAPES
 
 DEFAULTS = {
     name: value[0] if isinstance(value, list) else value

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Generate, fails, ok, plant, run
+from conftest import fails, Generate, ok, plant, run
 
 pytestmark = [pytest.mark.slow]
 
@@ -38,12 +38,12 @@ def predicted(project: Path, *words: str) -> list[dict[str, str]]:
 
 SERVED = """
 import json
-from mlops_ladder import problem, settings; from mlops_ladder.data import contract; from mlops_ladder.model import prediction
+from mlops_ladder import problem, settings; from mlops_ladder.data import casting
 from mlops_ladder.export import runtime; from mlops_ladder.serving import model_reloader
-pointer = json.loads((following.FOLDER / following.POINTER).read_text())
-model = runtime.load(following.FOLDER / pointer["version"])
+pointer = json.loads((model_reloader.FOLDER / model_reloader.POINTER).read_text())
+model = runtime.load(model_reloader.FOLDER / pointer["version"])
 frame = problem.read_data(settings.load())
-rows = prediction.conform(frame, model.contract, model.contract.inputs())
+rows = casting.conform(frame, model.contract, model.contract.inputs())
 print(json.dumps([it["probability"]["True"] for it in model.answers(runtime.as_rows(rows))]))
 """
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checks import Unknown, grading, page, report, syntax
+from checks import grading, page, report, syntax, Unknown
 from checks.database import mlflow_records
 from checks.forge import Forge
 from checks.repo import fences, leaks
 from checks.repository import Repository
-from conftest import PROJECT, commit, ok, plant, run
+from conftest import commit, ok, plant, PROJECT, run
 from test_maturity import foreign
 
 TOOL = str(PROJECT / "tools/maturity.py")

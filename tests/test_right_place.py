@@ -11,7 +11,7 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
-from conftest import ROOT, Generate, commit, fails, ok, on_full_disk, plant, run
+from conftest import commit, fails, Generate, ok, on_full_disk, plant, ROOT, run
 
 pytestmark = [pytest.mark.slow]
 

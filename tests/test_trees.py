@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from conftest import LEVELS, Generate, files
+from conftest import files, Generate, LEVELS
 
 TREES = Path(__file__).parent / "trees"
 

@@ -6,7 +6,7 @@ The library's own are in `doors.toml`, each from its level on; a project's are e
 
 import tomllib
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points, EntryPoint
 from pathlib import Path
 from typing import Any
 

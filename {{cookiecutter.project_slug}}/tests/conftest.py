@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 from mlops_ladder import main, project, refuse_other_folder
-from mlops_ladder.model import training as training
-from mlops_ladder.tracking import runs
 from mlops_ladder.data.contract import Contract, read_contract
+from mlops_ladder.model import training as training
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import load, Settings
+from mlops_ladder.tracking import runs
 
 refuse_other_folder()  # a copied .venv would test the code of another folder
 ROOT = Path(__file__).resolve().parents[1]

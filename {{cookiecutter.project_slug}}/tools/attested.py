@@ -11,7 +11,7 @@ import os
 import subprocess
 import sys
 import tomllib
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from hashlib import sha256
 from pathlib import Path
 from typing import Any

@@ -10,14 +10,14 @@ import sys
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from hashlib import file_digest
 from pathlib import Path
 from subprocess import PIPE
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from stack import ENV, Refused, compose, settings
+from stack import compose, ENV, Refused, settings
 
 BACKUPS, MANIFEST = Path("backups"), "manifest.json"
 DATABASE, FILES, ARTIFACTS = Path("mlflow.db"), "files.tar", "artifacts.tar"

@@ -21,8 +21,8 @@ from charset_normalizer import from_bytes
 from pandas.api import types
 
 from mlops_ladder import observers, ProjectError, run, write_synced
+from mlops_ladder.data.casting import as_boolean, as_text, as_time, has_offset, times
 from mlops_ladder.data.contract import Column, CONTRACT, Contract, EPOCHS, ISO, Kind, Role
-from mlops_ladder.model.prediction import as_boolean, as_text, as_time, has_offset, times
 from mlops_ladder.data.reading import files, is_parquet, numbers, pattern_of, read_table
 from mlops_ladder.settings import bare, CONFIG, Data, load, Problem, SPACES
 

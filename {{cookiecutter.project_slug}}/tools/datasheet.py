@@ -13,13 +13,13 @@ import pandas as pd
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
 from mlops_ladder import ProjectError, run, write_whole
-from mlops_ladder.tracking.card import as_code, as_words
+from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.model.prediction import conform
-from mlops_ladder.problem import read_data
 from mlops_ladder.data.reading import files
-from mlops_ladder.settings import load, Settings
 from mlops_ladder.data.sources import checksum, read_sources
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import load, Settings
+from mlops_ladder.tracking.card import as_code, as_words
 
 SHEET = Path("DATASHEET.md")
 YOURS = "<!-- What stands below this line is yours; `make datasheet` keeps it. -->"

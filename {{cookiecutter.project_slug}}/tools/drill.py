@@ -13,15 +13,15 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from datetime import UTC, datetime
+from contextlib import contextmanager, ExitStack
+from datetime import datetime, UTC
 from pathlib import Path
 from shutil import which
 from tempfile import TemporaryDirectory
 from textwrap import indent
 from typing import Any
 
-from checks import Unknown, deep
+from checks import deep, Unknown
 from checks.repository import Repository
 from checks.runbook import Block, blocks
 from checks.sandbox import Copy

@@ -15,7 +15,7 @@ import secrets
 import sys
 from pathlib import Path
 
-from checks import Unknown, deep, evidence, grading, page, report
+from checks import deep, evidence, grading, page, report, Unknown
 from checks.repository import Repository
 
 FORMATS = {

@@ -13,7 +13,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import deploy
-from deploy import Refused, compose, docker
+from deploy import compose, docker, Refused
 
 ADDRESS = os.environ.get("STAGING_ADDRESS") or "127.0.0.1:8001"
 SETTINGS = Path("operations.toml")

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-
 from on_kubernetes import place
 
 VARIABLES = Path("overlays/variables.txt")

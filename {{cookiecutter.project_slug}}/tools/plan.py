@@ -7,7 +7,7 @@ ENVIRONMENT STEP` gives them the plan of standard input, and an empty one takes 
 import json
 import sys
 
-from on_kubernetes import DIGEST, Overlay, Refused, image_of
+from on_kubernetes import DIGEST, image_of, Overlay, Refused
 
 BUNDLE = "models/serving/{}/bundle.json"
 

@@ -16,13 +16,13 @@ import pandas as pd
 
 from mlops_ladder import ProjectError, run
 from mlops_ladder.data import provenance
-from mlops_ladder.registry import history, versions
-from mlops_ladder.tracking import runs
 from mlops_ladder.data.contract import read_contract
+from mlops_ladder.model.training import train
 from mlops_ladder.problem import build_model, read_data
 from mlops_ladder.project import current
+from mlops_ladder.registry import history, versions
 from mlops_ladder.settings import load
-from mlops_ladder.model.training import train
+from mlops_ladder.tracking import runs
 
 HASH_SEEDS = ("1", "2")  # the order of Python's sets follows from it
 SAME = ("git.commit", "data.sha256", "env.lock_sha256", "seed")

@@ -17,10 +17,10 @@ from pathlib import Path
 import tomlkit
 
 from mlops_ladder import observers, ProjectError, run, write_whole
-from mlops_ladder.data.reading import files
-from mlops_ladder.settings import load, Settings
-from mlops_ladder.data.sources import declare, SOURCES
 from mlops_ladder.data.provenance import git
+from mlops_ladder.data.reading import files
+from mlops_ladder.data.sources import declare, SOURCES
+from mlops_ladder.settings import load, Settings
 
 CACHE = Path(".dvc/cache/files/md5")
 BEGUN = Path(".dvc/tmp/restore.part")  # while files come back: the names of those that were gone

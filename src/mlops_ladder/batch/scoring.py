@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_ladder import observers, ProjectError
+from mlops_ladder.data.casting import Check, converted
 from mlops_ladder.data.contract import Breach, Contract, FEWEST_ROWS, merged, refuse
-from mlops_ladder.model.prediction import Check, converted, load_model, predict
 from mlops_ladder.data.reading import files, read_chunks
+from mlops_ladder.model.prediction import load_model, predict
 from mlops_ladder.settings import load
 
 OUTPUT = "predictions.csv"

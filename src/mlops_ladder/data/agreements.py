@@ -7,7 +7,7 @@ version of each somebody here has read and accepted, with all of its terms.
 import json
 import tomllib
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from datetime import date, datetime, UTC
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,7 @@
 """The columns of a row: their types in a request, and the tensors that they become for a graph."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from functools import partial
 from typing import Annotated, Any, Literal, NotRequired
 from zoneinfo import ZoneInfo

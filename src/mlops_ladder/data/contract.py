@@ -3,12 +3,12 @@
 import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, field_validator, ValidationError
 
 from mlops_ladder import ProjectError
 from mlops_ladder.settings.section import Section

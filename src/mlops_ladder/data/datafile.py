@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.contract import Contract
-from mlops_ladder.model.prediction import conform
-from mlops_ladder.data.reading import files, is_parquet, read_file, read_table
+from mlops_ladder.data.casting import conform
 from mlops_ladder.data.columns import spell
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.data.reading import files, is_parquet, read_file, read_table
 from mlops_ladder.settings import Data
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from mlops_ladder import ProjectError
-from mlops_ladder.project import PYPROJECT
 from mlops_ladder.data.reading import files
-from mlops_ladder.settings import Settings
 from mlops_ladder.data.sources import checksum
+from mlops_ladder.project import PYPROJECT
+from mlops_ladder.settings import Settings
 
 LIBRARY, LOCK = "mlops-ladder", Path("uv.lock")
 UNKNOWN = "unknown"

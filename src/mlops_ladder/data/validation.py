@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlops_ladder.data.casting import broken
 from mlops_ladder.data.contract import Breach, Column, Contract
-from mlops_ladder.model.prediction import broken
 
 EXPECTATIONS = ("in_range", "isin")  # pandera's names; a column may enforce them
 SHARE = "share"
@@ -36,7 +36,8 @@ def schema(contract: Contract, names: list[str]) -> Any:
     """The contract of these columns as a pandera schema; each check carries its rule in words."""
     # Commands that check nothing do not wait the second that pandera takes to load.
     # pylint: disable-next=import-outside-toplevel
-    from pandera.pandas import Column as Checked, DataFrameSchema
+    from pandera.pandas import Column as Checked
+    from pandera.pandas import DataFrameSchema
 
     rules = {name: checks(name, contract.columns[name]) for name in names}
     return DataFrameSchema(

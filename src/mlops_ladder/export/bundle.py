@@ -11,10 +11,11 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from mlops_ladder import code_pickled, observers
+from mlops_ladder import observers
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.model.prediction import predict
 from mlops_ladder.export.runtime import as_rows, BUNDLE, compiled, FILES, Scores
+from mlops_ladder.model.artifacts import code_pickled
+from mlops_ladder.model.prediction import predict
 from mlops_ladder.model.training import Trained
 
 TOLERANCE = 1e-5  # of a probability, or of a number's size: XGBoost adds up in float32
@@ -97,9 +98,9 @@ def compared(trained: Trained) -> tuple[bytes, Parity | None, str]:
     """The model as ONNX, how near it is to the model, and why it is not to be used, if so."""
     found = None
     try:
-        from mlops_ladder.export.onnx.conversion import (
+        from mlops_ladder.export.onnx.conversion import (  # pylint: disable=import-outside-toplevel  # 1 s
             convert,
-        )  # pylint: disable=import-outside-toplevel  # 1 s
+        )
 
         content = convert(trained.model, trained.contract)
         scores = compiled(content, trained.contract, classes(trained.model))

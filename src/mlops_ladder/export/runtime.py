@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
 from mlops_ladder import observers, ProjectError
-from mlops_ladder.data.contract import Contract
 from mlops_ladder.data.columns import layout, Row
+from mlops_ladder.data.contract import Contract
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -188,7 +188,8 @@ def native(model: bytes, contract: Contract) -> Scores:
     import joblib
     import pandas as pd
 
-    from mlops_ladder.model.prediction import conform, predict
+    from mlops_ladder.data.casting import conform
+    from mlops_ladder.model.prediction import predict
 
     estimator, names = joblib.load(BytesIO(model)), contract.inputs()
 

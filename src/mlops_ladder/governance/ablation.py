@@ -21,8 +21,8 @@ from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.runtime import as_rows
 from mlops_ladder.model.prediction import LOWER_IS_BETTER, predict
 from mlops_ladder.model.resampling import Draws, Measured, resampled
-from mlops_ladder.settings import Settings
 from mlops_ladder.model.training import build_baseline, fit, Trained
+from mlops_ladder.settings import Settings
 
 REPEATS = 5  # pairs of models: how much the score hangs on the rows that were there to learn from
 PASSES, PLACES = 20, (5, 14)  # the 6th and 15th of 20 in order hold their median with 96 %

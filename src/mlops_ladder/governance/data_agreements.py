@@ -2,20 +2,27 @@
 
 import argparse
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from pathlib import Path
 
 import pandas as pd
 
 from mlops_ladder import ProjectError
-from mlops_ladder.pipeline.schedule import tell
-from mlops_ladder.model.prediction import times
-from mlops_ladder.data.agreements import accept, ACCEPTED, accepted
-from mlops_ladder.data.agreements import FOLDER, Promise, promises, unaccepted
-from mlops_ladder.data.reading import files, read_file
-from mlops_ladder.settings import Data, load, Settings
-from mlops_ladder.data.sources import read_sources, SOURCES
+from mlops_ladder.data.agreements import (
+    accept,
+    ACCEPTED,
+    accepted,
+    FOLDER,
+    Promise,
+    promises,
+    unaccepted,
+)
+from mlops_ladder.data.casting import times
 from mlops_ladder.data.provenance import git
+from mlops_ladder.data.reading import files, read_file
+from mlops_ladder.data.sources import read_sources, SOURCES
+from mlops_ladder.pipeline.schedule import tell
+from mlops_ladder.settings import Data, load, Settings
 
 PROJECT = __name__.partition(".")[0]
 ROWS = 50_000  # of which the times are read at once

@@ -7,15 +7,15 @@ Forsgren, Humble and Kim, Accelerate, 2018, chapter 2, and https://dora.dev.
 import argparse
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from statistics import median
 from typing import Any
 
 from mlops_ladder import ProjectError
+from mlops_ladder.data.provenance import git, UNKNOWN
 from mlops_ladder.governance.git_history import Change, happened
 from mlops_ladder.governance.incidents import CHANGES, Incident, incidents
 from mlops_ladder.settings import Settings
-from mlops_ladder.data.provenance import git, UNKNOWN
 
 DAYS = 90
 FEWEST = 3  # of fewer, a median or a share says more about chance than about the team

@@ -14,18 +14,18 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from mlops_ladder import ProjectError
-from mlops_ladder.registry import history, publishing, versions
-from mlops_ladder.model.breakdown import bars, Explanation, table
 from mlops_ladder.export.bundle import TOLERANCE
-from mlops_ladder.registry.history import Entry
-from mlops_ladder.monitoring.archive import Archive
-from mlops_ladder.serving.store import pairs
-from mlops_ladder.monitoring.training_reference import bundled, read, Reference
-from mlops_ladder.monitoring.skew import apart, trained
-from mlops_ladder.monitoring.window import framed, logged
+from mlops_ladder.model.breakdown import bars, Explanation, table
 from mlops_ladder.model.prediction import predict
-from mlops_ladder.settings import load, Settings
 from mlops_ladder.model.shapley import contributions, Output
+from mlops_ladder.monitoring.archive import Archive
+from mlops_ladder.monitoring.skew import apart, trained
+from mlops_ladder.monitoring.training_reference import bundled, read, Reference
+from mlops_ladder.monitoring.window import framed, logged
+from mlops_ladder.registry import history, publishing, versions
+from mlops_ladder.registry.history import Entry
+from mlops_ladder.serving.store import pairs
+from mlops_ladder.settings import load, Settings
 
 BACKGROUND = 50  # rows of the training that stand for "not known"
 ROWS, ORDERS = 30, 4  # rows over which importance is averaged; for each a rough estimate will do

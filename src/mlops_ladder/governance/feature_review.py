@@ -15,20 +15,20 @@ from typing import Any
 import pandas as pd
 
 from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.registry import versions
-from mlops_ladder.tracking import runs
+from mlops_ladder.data.agreements import promises
+from mlops_ladder.data.contract import read_contract
+from mlops_ladder.data.reading import files
+from mlops_ladder.data.sources import read_sources
 from mlops_ladder.governance.ablation import REPEATS, review, too_slow, Worth
 from mlops_ladder.model.breakdown import bars
-from mlops_ladder.data.contract import read_contract
-from mlops_ladder.registry.history import Entry
-from mlops_ladder.monitoring.offline_scores import artifact
-from mlops_ladder.problem import read_data
-from mlops_ladder.data.agreements import promises
-from mlops_ladder.data.reading import files
-from mlops_ladder.settings import load, Settings
-from mlops_ladder.data.sources import read_sources
 from mlops_ladder.model.training import fit, learnable, split, Trained
+from mlops_ladder.monitoring.offline_scores import artifact
 from mlops_ladder.pipeline.tuning import changed
+from mlops_ladder.problem import read_data
+from mlops_ladder.registry import versions
+from mlops_ladder.registry.history import Entry
+from mlops_ladder.settings import load, Settings
+from mlops_ladder.tracking import runs
 
 FOLDER = Path("reports/features")
 ARTIFACT = "features/report.json"

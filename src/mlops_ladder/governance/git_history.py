@@ -6,18 +6,18 @@ A change is a model that was promoted, or got a share of the clients, or an imag
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any
 
 from mlops_ladder import ProjectError
-from mlops_ladder.registry import history
-from mlops_ladder.registry.history import Entry
+from mlops_ladder.data.provenance import UNKNOWN
 from mlops_ladder.governance.incidents import Incident, incidents
 from mlops_ladder.governance.lineage import DEPLOYMENTS
+from mlops_ladder.registry import history
+from mlops_ladder.registry.history import Entry
 from mlops_ladder.serving.rollout import decisions
 from mlops_ladder.serving.rollout.decisions import Decision
-from mlops_ladder.data.provenance import UNKNOWN
 
 
 @dataclass(frozen=True)

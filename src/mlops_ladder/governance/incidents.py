@@ -7,18 +7,18 @@ are those of Site Reliability Engineering (Beyer et al., 2016), chapter 15 and a
 import argparse
 import re
 import tomllib
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, get_args, Literal, Self
 from unicodedata import normalize
 
 import tomlkit
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator, ValidationError
 
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.registry import versions
-from mlops_ladder.tracking.card import as_words
 from mlops_ladder.settings.section import Section
+from mlops_ladder.tracking.card import as_words
 
 FOLDER = Path("incidents")
 TEMPLATE = FOLDER / "template.md"

@@ -9,21 +9,21 @@ import json
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data import provenance
-from mlops_ladder.registry import approval, approval_policy, history, versions
-from mlops_ladder.tracking import runs
-from mlops_ladder.governance.explaining import decided
-from mlops_ladder.registry.history import Entry
-from mlops_ladder.monitoring.archive import Archive
-from mlops_ladder.data.reading import files
-from mlops_ladder.settings import load, Settings
-from mlops_ladder.data.sources import checksum
 from mlops_ladder.data.provenance import git, LOCK
+from mlops_ladder.data.reading import files
+from mlops_ladder.data.sources import checksum
+from mlops_ladder.governance.explaining import decided
+from mlops_ladder.monitoring.archive import Archive
+from mlops_ladder.registry import approval, approval_policy, history, versions
+from mlops_ladder.registry.history import Entry
+from mlops_ladder.settings import load, Settings
+from mlops_ladder.tracking import runs
 from mlops_ladder.tracking.runs import Run
 
 DEPLOYMENTS = Path("deployments.jsonl")

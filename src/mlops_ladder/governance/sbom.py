@@ -9,19 +9,19 @@ import json
 import subprocess
 import tomllib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data import provenance, sources
+from mlops_ladder.data.reading import files
+from mlops_ladder.data.sources import checksum, SOURCES
 from mlops_ladder.registry import history, publishing, versions
 from mlops_ladder.registry.history import Entry
-from mlops_ladder.data.reading import files
-from mlops_ladder.settings import load, Settings
 from mlops_ladder.registry.signing import held
-from mlops_ladder.data.sources import checksum, SOURCES
+from mlops_ladder.settings import load, Settings
 
 OUT = Path("reports/sbom.json")
 LOCK = provenance.LOCK

@@ -9,16 +9,16 @@ from typing import Any
 import tomlkit
 
 from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.datafile import destination
-from mlops_ladder.monitoring.archive import Archive
-from mlops_ladder.model.prediction import conform
-from mlops_ladder.problem import read_data
-from mlops_ladder.settings import CONFIG, load, Settings
 from mlops_ladder.data.sources import checksum, SOURCES
 from mlops_ladder.labelling import merging, provenance, queue, table
 from mlops_ladder.labelling.agreement import judge, Judged
 from mlops_ladder.labelling.label_import import answers, classes, person, take
+from mlops_ladder.monitoring.archive import Archive
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import CONFIG, load, Settings
 
 
 def judged(settings: Settings, contract: Contract) -> Judged:

@@ -4,16 +4,16 @@ import csv
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 
 from mlops_ladder import ProjectError
+from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.model.prediction import conform
-from mlops_ladder.problem import read_data
-from mlops_ladder.settings import Settings
 from mlops_ladder.labelling.queue import rows
 from mlops_ladder.labelling.table import add, DECIDED, decisions, Label, labels, votes
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import Settings
 
 LONGEST = 80  # characters of a name
 

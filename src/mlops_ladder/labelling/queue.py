@@ -7,11 +7,10 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from random import Random
 from typing import Any
-
 
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data.contract import Contract

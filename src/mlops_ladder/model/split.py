@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import GroupKFold, KFold, cross_val_predict
+from sklearn.model_selection import cross_val_predict, GroupKFold, KFold
 from sklearn.tree import DecisionTreeRegressor
 
 from mlops_ladder import ProjectError
-from mlops_ladder.model import training
 from mlops_ladder.data.contract import Contract
+from mlops_ladder.model import training
 from mlops_ladder.settings import Settings
 
 FOLDS = 5

@@ -8,8 +8,8 @@ from mlops_ladder import observers, ProjectError
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
 from mlops_ladder.problem import build_model
-from mlops_ladder.settings.pipeline import Space
 from mlops_ladder.settings import Settings
+from mlops_ladder.settings.pipeline import Space
 
 FEWEST_RANDOM = 3  # trials that only look around before the sampler draws on what it has seen
 

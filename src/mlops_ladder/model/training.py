@@ -12,9 +12,11 @@ import pandas as pd
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from threadpoolctl import threadpool_limits
 
-from mlops_ladder import digest, doors, observers, ProjectError
+from mlops_ladder import doors, observers, ProjectError
+from mlops_ladder.data.casting import Check, conform
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.model.prediction import Check, conform, METRICS, MODEL, predict, save_model, score
+from mlops_ladder.model.artifacts import digest
+from mlops_ladder.model.prediction import METRICS, MODEL, predict, save_model, score
 from mlops_ladder.problem import build_model, read_data
 from mlops_ladder.settings import load, Settings
 

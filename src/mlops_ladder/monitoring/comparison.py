@@ -7,10 +7,10 @@ import pandas as pd
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Column
-from mlops_ladder.settings.operations import Drift
-from mlops_ladder.monitoring.two_sample_tests import Difference, FEW, numbers, words
 from mlops_ladder.monitoring.training_reference import Reference
+from mlops_ladder.monitoring.two_sample_tests import Difference, FEW, numbers, words
 from mlops_ladder.monitoring.window import Window
+from mlops_ladder.settings.operations import Drift
 
 PREDICTION = "prediction"
 MISSING, THERE = "missing", "there"

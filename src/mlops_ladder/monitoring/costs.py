@@ -7,14 +7,14 @@ processors that kept busy, and what a machine does beside it; so each cost is an
 
 import argparse
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from statistics import median
 
 from mlops_ladder import ProjectError
-from mlops_ladder.tracking import runs
-from mlops_ladder.settings.improvement import Costs
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings.improvement import Costs
+from mlops_ladder.tracking import runs
 
 DAYS = 30
 HOUR = 3600

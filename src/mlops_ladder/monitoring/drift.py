@@ -4,19 +4,19 @@ import argparse
 import os
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.settings.operations import Drift
-from mlops_ladder.settings import load
 from mlops_ladder.monitoring import training_reference, two_sample_tests
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.monitoring.comparison import MISSING, Pair, pairs, THERE, Verdict, verdicts
 from mlops_ladder.monitoring.window import Extent, Window, window
+from mlops_ladder.settings import load
+from mlops_ladder.settings.operations import Drift
 
 REPORT = Path("reports/drift.html")
 LESS = "\ue03c"  # stands for `<` in the data that Evidently gets
@@ -68,7 +68,7 @@ def frame(columns: dict[str, pd.Series]) -> pd.DataFrame:
 def register(settings: Drift) -> None:
     """Have Evidently know our tests, for which both samples are samples."""
     # pylint: disable=import-outside-toplevel  # Evidently takes 5 s
-    from evidently.legacy.calculations.stattests import StatTest, register_stattest
+    from evidently.legacy.calculations.stattests import register_stattest, StatTest
     from evidently.legacy.core import ColumnType
 
     tests = {
@@ -153,10 +153,10 @@ def main(arguments: list[str]) -> None:
     options, settings = parser.parse_args(arguments), load()
     newest, found = compare(settings.drift, settings.serving.log, settings.seed)
     if settings.drift.pushgateway:
-        from mlops_ladder.monitoring.push import (
+        from mlops_ladder.monitoring.push import (  # pylint: disable=import-outside-toplevel  # seldom needed
             gauges,
             push,
-        )  # pylint: disable=import-outside-toplevel  # seldom needed
+        )
 
         push(settings.drift, gauges(found, newest.total, bool(found)))
     if not found:

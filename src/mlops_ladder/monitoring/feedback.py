@@ -15,16 +15,16 @@ import pandas as pd
 import tomlkit
 
 from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.datafile import destination, read_again, written
+from mlops_ladder.data.reading import files, read_table
+from mlops_ladder.data.sources import checksum, SOURCES, UNKNOWN
+from mlops_ladder.data.validation import breaches
 from mlops_ladder.monitoring.joining import Joined, joined, pairs
 from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes
 from mlops_ladder.monitoring.window import logged
-from mlops_ladder.model.prediction import conform
-from mlops_ladder.data.reading import files, read_table
 from mlops_ladder.settings import CONFIG, Data, load, Settings
-from mlops_ladder.data.sources import checksum, SOURCES, UNKNOWN
-from mlops_ladder.data.validation import breaches
 
 MARK = "feedback"
 NUMBER = re.compile(rf"{MARK}-(\d+)")

@@ -10,9 +10,9 @@ import orjson
 import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
-from mlops_ladder.data.contract import Contract
-from mlops_ladder.model.prediction import conform, CONVERSIONS
+from mlops_ladder.data.casting import conform, CONVERSIONS
 from mlops_ladder.data.columns import row_type
+from mlops_ladder.data.contract import Contract
 from mlops_ladder.monitoring.outcomes import Key, Outcome, Outcomes
 from mlops_ladder.monitoring.window import logged
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from mlops_ladder.registry import promotion, versions
-from mlops_ladder.settings import Settings
 from mlops_ladder.monitoring import drift, skew
 from mlops_ladder.monitoring.archive import NoLog
+from mlops_ladder.registry import promotion, versions
+from mlops_ladder.settings import Settings
 
 
 def looked(command: Callable[[list[str]], None], arguments: list[str]) -> tuple[bool, str]:

@@ -10,9 +10,9 @@ import argparse
 from pathlib import Path
 
 from mlops_ladder import project, ProjectError, write_whole
-from mlops_ladder.settings.improvement import Objectives
 from mlops_ladder.serving.instruments import SECONDS
 from mlops_ladder.settings import load
+from mlops_ladder.settings.improvement import Objectives
 
 RULES = Path("monitoring/slo_rules.yml")
 SHORT, LONG = ("5m", "30m", "1h"), ("6h", "3d", "30d")

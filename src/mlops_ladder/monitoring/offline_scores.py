@@ -9,11 +9,11 @@ from typing import Any
 import pandas as pd
 
 from mlops_ladder import ProjectError
-from mlops_ladder.tracking import runs
+from mlops_ladder.data.casting import CONVERSIONS
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.model.prediction import CONVERSIONS
-from mlops_ladder.serving.model_reloader import FOLDER, POINTER
 from mlops_ladder.monitoring.training_reference import read, Reference
+from mlops_ladder.serving.model_reloader import FOLDER, POINTER
+from mlops_ladder.tracking import runs
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,23 @@ import numpy as np
 import pandas as pd
 
 from mlops_ladder import ProjectError
+from mlops_ladder.data.casting import broken, converted
 from mlops_ladder.data.contract import Breach, Column, Contract, read_contract
-from mlops_ladder.model.prediction import broken, converted
 from mlops_ladder.data.reading import read_table
-from mlops_ladder.settings import load
 from mlops_ladder.data.validation import breaches
-from mlops_ladder.monitoring.outcomes import Asked, INFLUENCED, Key, KNOWN, NONE
-from mlops_ladder.monitoring.outcomes import Outcome, Outcomes, REQUEST, ROW, Taken
+from mlops_ladder.monitoring.outcomes import (
+    Asked,
+    INFLUENCED,
+    Key,
+    KNOWN,
+    NONE,
+    Outcome,
+    Outcomes,
+    REQUEST,
+    ROW,
+    Taken,
+)
+from mlops_ladder.settings import load
 
 
 def described(contract: Contract) -> Contract:

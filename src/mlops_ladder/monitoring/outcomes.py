@@ -9,8 +9,8 @@ import sqlalchemy as sql
 from sqlalchemy.schema import CreateTable
 
 from mlops_ladder import ProjectError
-from mlops_ladder.serving.store import TABLE
 from mlops_ladder.monitoring.archive import Archive, IDS
+from mlops_ladder.serving.store import TABLE
 
 REQUEST, ROW, KNOWN, INFLUENCED = "request_id", "row", "known_at", "influenced"
 OUTCOMES = sql.Table(

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
 
 from mlops_ladder import ProjectError
-from mlops_ladder.settings.operations import Drift
 from mlops_ladder.monitoring.comparison import Verdict
+from mlops_ladder.settings.operations import Drift
 
 JOB = "drift"
 

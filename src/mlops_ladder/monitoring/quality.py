@@ -3,7 +3,7 @@
 import argparse
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +11,12 @@ from typing import Any, Literal
 import sqlalchemy as sql
 
 from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.settings import load, Settings
 from mlops_ladder.monitoring.joining import Joined, joined, pairs
-from mlops_ladder.monitoring.quality_tests import Loss, losses
-from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes
 from mlops_ladder.monitoring.offline_scores import Promise, promise
+from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes
 from mlops_ladder.monitoring.quality_page import page, words
+from mlops_ladder.monitoring.quality_tests import Loss, losses
+from mlops_ladder.settings import load, Settings
 
 REPORT = Path("reports/quality.html")
 TABLE = sql.Table(
@@ -139,13 +139,13 @@ def main(arguments: list[str]) -> None:
     asked, settings = parser.parse_args(arguments), load()
     report = look(settings, datetime.now(UTC))
     if settings.drift.pushgateway:
-        from mlops_ladder.monitoring.push import (
+        from mlops_ladder.monitoring.push import (  # pylint: disable=import-outside-toplevel  # seldom needed
             push,
-        )  # pylint: disable=import-outside-toplevel  # seldom needed
-        from mlops_ladder.monitoring.quality_gauges import (
+        )
+        from mlops_ladder.monitoring.quality_gauges import (  # pylint: disable=import-outside-toplevel  # too
             gauges,
             JOB,
-        )  # pylint: disable=import-outside-toplevel  # too
+        )
 
         push(settings.drift, gauges(report.found, report.labels, time.time()), JOB)
     if report.verdict == "not enough labels":

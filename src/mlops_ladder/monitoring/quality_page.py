@@ -2,16 +2,16 @@
 
 import html
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any, TYPE_CHECKING
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from mlops_ladder.registry.checks.picture import Line, picture
 from mlops_ladder.model.figures import empty_figure
-from mlops_ladder.settings import Settings
 from mlops_ladder.monitoring.quality_tests import ALL, Loss
 from mlops_ladder.monitoring.watch import embedded, STYLE
+from mlops_ladder.registry.checks.picture import Line, picture
+from mlops_ladder.settings import Settings
 
 if TYPE_CHECKING:
     from mlops_ladder.monitoring.quality import Report

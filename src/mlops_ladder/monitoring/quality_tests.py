@@ -18,16 +18,16 @@ from statistics import NormalDist
 import numpy as np
 import pandas as pd
 
-from mlops_ladder.registry.checks import declared, slices, sure
-from mlops_ladder.registry.checks.score_differences import spread
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
-from mlops_ladder.registry.questions import Asked
 from mlops_ladder.model.resampling import Draws, resampled
-from mlops_ladder.settings import Settings
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring.joining import Joined
 from mlops_ladder.monitoring.offline_scores import Promise
+from mlops_ladder.registry.checks import declared, slices, sure
+from mlops_ladder.registry.checks.score_differences import spread
+from mlops_ladder.registry.questions import Asked
+from mlops_ladder.settings import Settings
 
 RESAMPLES = 200  # enough for a standard error, says chapter 6
 SURE = NormalDist().inv_cdf(0.975)  # standard errors to the end of a 95 % interval

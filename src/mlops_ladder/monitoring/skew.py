@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 
 from mlops_ladder import ProjectError
-from mlops_ladder.registry import versions
-from mlops_ladder.tracking import runs
 from mlops_ladder.export.bundle import TOLERANCE
 from mlops_ladder.model.prediction import predict
-from mlops_ladder.settings import load
 from mlops_ladder.monitoring import training_reference
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.monitoring.window import Extent, Window, window
+from mlops_ladder.registry import versions
+from mlops_ladder.settings import load
+from mlops_ladder.tracking import runs
 
 ROWS = 1_000
 SHOWN = 3

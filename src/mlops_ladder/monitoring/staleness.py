@@ -21,11 +21,11 @@ from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.model.evaluation import intervals
 from mlops_ladder.model.figures import empty_figure
 from mlops_ladder.model.prediction import LOWER_IS_BETTER, predict, score
-from mlops_ladder.problem import read_data
-from mlops_ladder.settings import load, Settings
 from mlops_ladder.model.study import mapped
 from mlops_ladder.model.training import fit, learnable, split, Trained
 from mlops_ladder.monitoring import training_reference
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import load, Settings
 
 REPORT, PICTURE = Path("reports/staleness.json"), Path("reports/staleness.png")
 SLICES = 8  # of time, of as many rows each; the first three are learned from by every model

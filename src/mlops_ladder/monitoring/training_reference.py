@@ -11,9 +11,9 @@ import pandas as pd
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.serving.model_reloader import FOLDER, POINTER
 from mlops_ladder.export.runtime import read_bundle, verified
 from mlops_ladder.model.training import Trained
+from mlops_ladder.serving.model_reloader import FOLDER, POINTER
 
 ROWS, SAID, FACTS = "reference.parquet", "reference_predictions.parquet", "reference.json"
 SAMPLE = 10_000  # rows: enough to tell shares that are 0.02 apart, and a small file

@@ -3,7 +3,7 @@
 import argparse
 import html
 from base64 import b64encode
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.settings import load, Settings
 from mlops_ladder.monitoring import drift, plots, training_reference
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.monitoring.window import Extent, window
+from mlops_ladder.settings import load, Settings
 
 PAGE = Path("reports/watch.html")
 ROWS = 20_000  # of the champion, that are looked into: more change no picture

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from itertools import islice
 from typing import Any
 
@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from mlops_ladder import ProjectError
+from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.model.prediction import conform
 from mlops_ladder.monitoring.archive import Archive, NoLog
 from mlops_ladder.serving.store import pairs
 

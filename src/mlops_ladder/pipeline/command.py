@@ -3,14 +3,14 @@
 import argparse
 from contextlib import suppress
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any, TYPE_CHECKING
 
 from mlops_ladder import ProjectError
-from mlops_ladder.registry import versions
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.settings import load
 from mlops_ladder.pipeline import given_tags
 from mlops_ladder.pipeline.server import start
+from mlops_ladder.registry import versions
+from mlops_ladder.settings import load
 
 if TYPE_CHECKING:
     from mlops_ladder.pipeline.steps import Outcome

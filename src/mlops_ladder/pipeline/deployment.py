@@ -8,7 +8,7 @@ import asyncio
 from typing import Any
 
 import prefect
-from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.orchestration import get_client, SyncPrefectClient
 from prefect.client.schemas import filters
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.schedules import CronSchedule
@@ -19,12 +19,12 @@ from prefect.states import Crashed
 from prefect.types.entrypoint import EntrypointType
 
 from mlops_ladder import observers, project, ProjectError
-from mlops_ladder.settings.operations import Schedule
-from mlops_ladder.settings import load
+from mlops_ladder.pipeline.command import told
 from mlops_ladder.pipeline.flow import RUNNER, step, training
 from mlops_ladder.pipeline.schedule import tell
 from mlops_ladder.pipeline.steps import Outcome
-from mlops_ladder.pipeline.command import told
+from mlops_ladder.settings import load
+from mlops_ladder.settings.operations import Schedule
 
 MOST = 200  # as many as a server gives
 

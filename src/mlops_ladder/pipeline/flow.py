@@ -16,9 +16,9 @@ from prefect.task_runners import ThreadPoolTaskRunner
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.settings import load
 from mlops_ladder.pipeline import given_tags, show, steps
 from mlops_ladder.pipeline.steps import Outcome
+from mlops_ladder.settings import load
 
 PAUSES = (1, 10)  # seconds before rows are read again, where another machine has not answered
 Result = TypeVar("Result")

@@ -16,8 +16,8 @@ from urllib.request import Request, urlopen
 from filelock import FileLock, Timeout
 
 from mlops_ladder import project, ProjectError
-from mlops_ladder.settings import load
 from mlops_ladder.pipeline.server import start
+from mlops_ladder.settings import load
 
 LOCK = Path("models/schedule.lock")
 TRIES = 3  # to tell somebody

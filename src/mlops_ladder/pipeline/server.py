@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from urllib.request import ProxyHandler, build_opener
+from urllib.request import build_opener, ProxyHandler
 
 from filelock import FileLock
 

@@ -9,23 +9,21 @@ from pathlib import Path
 import pandas as pd
 
 from mlops_ladder import observers, ProjectError
-from mlops_ladder.registry import history, promotion, publishing
-from mlops_ladder.tracking import runs
-from mlops_ladder.model import training
-from mlops_ladder.pipeline import tuning
-from mlops_ladder.registry import versions
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.bundle import export
+from mlops_ladder.model import training
+from mlops_ladder.model.split import ids, leaks, overlaps, Parts, parts, twins
+from mlops_ladder.model.training import learnable, Trained
+from mlops_ladder.pipeline import show, tuning
+from mlops_ladder.pipeline.tuning import Best, changed
 from mlops_ladder.problem import read_data
+from mlops_ladder.registry import history, promotion, publishing, versions
 from mlops_ladder.registry.gate import judge, NO_CHAMPION, Verdict
 from mlops_ladder.registry.questions import answers, questions
 from mlops_ladder.registry.rivals import rivals
-from mlops_ladder.settings import Settings
-from mlops_ladder.model.split import ids, leaks, overlaps, Parts, parts, twins
-from mlops_ladder.model.training import learnable, Trained
-from mlops_ladder.pipeline.tuning import Best, changed
 from mlops_ladder.registry.versions import Version
-from mlops_ladder.pipeline import show
+from mlops_ladder.settings import Settings
+from mlops_ladder.tracking import runs
 
 Tags = dict[str, str]
 

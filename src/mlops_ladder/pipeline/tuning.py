@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Self
 
-from mlops_ladder.tracking import runs
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
-from mlops_ladder.settings import Settings
 from mlops_ladder.model.split import Parts
 from mlops_ladder.model.study import mapped, Study
 from mlops_ladder.model.training import fit
+from mlops_ladder.settings import Settings
+from mlops_ladder.tracking import runs
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,17 @@
 """The commands `privacy`, which holds the project to its rules, and `retain`."""
 
 import argparse
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 
 import pandas as pd
 
 from mlops_ladder import observers, ProjectError
 from mlops_ladder.data.contract import Breach, Contract, read_contract
 from mlops_ladder.monitoring.archive import Archive, NoLog
-from mlops_ladder.problem import read_data
-from mlops_ladder.settings import load, Settings
 from mlops_ladder.privacy import erasure_log, pii_patterns
 from mlops_ladder.privacy.rules import reaching, read_rules, RULES, Rules
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import load, Settings
 
 
 def breaches(frame: pd.DataFrame, contract: Contract, rules: Rules) -> list[Breach]:

@@ -5,17 +5,17 @@ A run that is killed after that leaves `forgotten.part`; the same command once m
 
 import json
 import shutil
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 
 import tomlkit
 
 from mlops_ladder import observers, ProjectError, write_synced, write_whole
-from mlops_ladder.registry.decisions import who
-from mlops_ladder.monitoring.archive import Archive, Change
 from mlops_ladder.data.sources import checksum, SOURCES
+from mlops_ladder.monitoring.archive import Archive, Change
 from mlops_ladder.privacy.erasure_log import entries, Entry, RECORD
 from mlops_ladder.privacy.row_removal import Asked, Part
+from mlops_ladder.registry.decisions import who
 
 BEGUN = Path("forgotten.part")
 

@@ -8,15 +8,15 @@ from pathlib import Path
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract, read_contract, Role
-from mlops_ladder.registry.decisions import alone
-from mlops_ladder.monitoring.archive import Archive, Change, NoLog
 from mlops_ladder.data.reading import files, MISSING
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.monitoring.archive import Archive, Change, NoLog
 from mlops_ladder.privacy import erasure_log
 from mlops_ladder.privacy.erase import BEGUN, begun, carry_out, planned, prepare
 from mlops_ladder.privacy.erasure_log import Entry, RECORD
-from mlops_ladder.privacy.row_removal import Asked, Part, without
 from mlops_ladder.privacy.residual_search import places
+from mlops_ladder.privacy.row_removal import Asked, Part, without
+from mlops_ladder.registry.decisions import alone
+from mlops_ladder.settings import load, Settings
 
 LOCK = Path("models/forget.lock")
 ROLES: tuple[Role, ...] = ("id", "group", "personal")

@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 
 from mlops_ladder import ProjectError, sync_folder, write_synced
+from mlops_ladder.data.casting import broken
 from mlops_ladder.data.contract import Breach, Column, Contract
-from mlops_ladder.model.prediction import broken
 from mlops_ladder.privacy.rules import read_rules
 
 RECORD, KEY = Path("forgotten.jsonl"), Path("forgotten.key")

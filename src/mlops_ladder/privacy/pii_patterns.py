@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pandas as pd
 
+from mlops_ladder.data.casting import broken
 from mlops_ladder.data.contract import Breach, Contract
-from mlops_ladder.model.prediction import broken
 from mlops_ladder.privacy.rules import reaching
 
 EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,}")

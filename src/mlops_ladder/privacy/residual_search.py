@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlops_ladder.data.reading import is_parquet
 from mlops_ladder.data.provenance import git
+from mlops_ladder.data.reading import is_parquet
 
 SKIPPED = {".git", ".venv", "__pycache__", ".mypy_cache", ".pytest_cache", "node_modules"}
 CLOSED = {".gz", ".zip", ".zst", ".bz2", ".xz", ".7z", ".tgz"}

@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Column
 from mlops_ladder.data.reading import is_parquet
-from mlops_ladder.settings import Data
 from mlops_ladder.privacy.erasure_log import canonical
+from mlops_ladder.settings import Data
 
 Cells = dict[str, str]
 MARK = "\ufeff"  # begins a file, and belongs to no name

@@ -7,7 +7,7 @@ The approval is a tag of the version in the registry, and a file of `approvals/`
 import argparse
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from mlops_ladder.registry import forge_reviews, history, promotion, versions
 from mlops_ladder.registry.approval_policy import needed, rule
 from mlops_ladder.registry.decisions import alone, recover
 from mlops_ladder.registry.forge import Person, same
-from mlops_ladder.registry.history import Entry
-from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.registry.forge_reviews import Approved, unsound, wrong
+from mlops_ladder.registry.gate import Verdict
+from mlops_ladder.registry.history import Entry
 from mlops_ladder.registry.versions import Version
 
 FOLDER = Path("approvals")

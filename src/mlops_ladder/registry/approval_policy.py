@@ -4,9 +4,9 @@ import re
 import tomllib
 from pathlib import Path
 
-from mlops_ladder.tracking import runs
-from mlops_ladder.settings.operations import Approval
 from mlops_ladder.settings import load
+from mlops_ladder.settings.operations import Approval
+from mlops_ladder.tracking import runs
 
 OPERATIONS, DEPLOYMENTS = Path("operations.toml"), Path("deployments.jsonl")
 NEEDED = ("never", "shared", "always")

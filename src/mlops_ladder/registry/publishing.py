@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from mlops_ladder import observers, ProjectError, write_whole
-from mlops_ladder.tracking import runs
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.registry.history import Entry
-from mlops_ladder.export.runtime import BUNDLE, FILES, load, read_bundle
 from mlops_ladder.data.sources import checksum
+from mlops_ladder.export.runtime import BUNDLE, FILES, load, read_bundle
+from mlops_ladder.registry.history import Entry
 from mlops_ladder.registry.versions import of, Version
+from mlops_ladder.tracking import runs
 
 SERVING = Path("models/serving")
 POINTER = SERVING / "champion.json"

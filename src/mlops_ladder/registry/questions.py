@@ -13,12 +13,13 @@ from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
 from mlops_ladder import observers
-from mlops_ladder.registry import versions
-from mlops_ladder.tracking import runs
+from mlops_ladder.data.casting import converted
 from mlops_ladder.data.contract import Contract, refuse
-from mlops_ladder.model.prediction import converted, predict
-from mlops_ladder.registry.gate import Answer, plain
+from mlops_ladder.model.prediction import predict
 from mlops_ladder.model.training import Trained
+from mlops_ladder.registry import versions
+from mlops_ladder.registry.gate import Answer, plain
+from mlops_ladder.tracking import runs
 
 
 @dataclass(frozen=True)

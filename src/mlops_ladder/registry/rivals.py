@@ -7,15 +7,16 @@ from io import StringIO
 import pandas as pd
 
 from mlops_ladder import ProjectError
-from mlops_ladder.model import training
-from mlops_ladder.registry import history, publishing, versions
-from mlops_ladder.tracking import runs
+from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.registry.history import Entry
-from mlops_ladder.model.prediction import conform, predict
-from mlops_ladder.registry.gate import Answer, excused, FEW_ROWS
 from mlops_ladder.export.runtime import load, Loaded
+from mlops_ladder.model import training
+from mlops_ladder.model.prediction import predict
 from mlops_ladder.model.training import Trained
+from mlops_ladder.registry import history, publishing, versions
+from mlops_ladder.registry.gate import Answer, excused, FEW_ROWS
+from mlops_ladder.registry.history import Entry
+from mlops_ladder.tracking import runs
 
 Rivals = dict[str, pd.DataFrame | None]
 

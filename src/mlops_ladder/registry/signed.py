@@ -7,8 +7,8 @@ from pathlib import Path
 
 from mlops_ladder import ProjectError
 from mlops_ladder.registry import signatures
-from mlops_ladder.settings.improvement import Signing
 from mlops_ladder.settings import load
+from mlops_ladder.settings.improvement import Signing
 
 BUNDLE, FILE = "bundle.json", "bundle.json.sig"
 KIND = "model"

@@ -11,12 +11,12 @@ from typing import Any
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import approval, promotion, publishing, signatures, versions
-from mlops_ladder.registry.history import Entry
-from mlops_ladder.settings.improvement import Signing
 from mlops_ladder.registry.gate import Verdict
-from mlops_ladder.settings import load
+from mlops_ladder.registry.history import Entry
 from mlops_ladder.registry.signed import BUNDLE, FILE, KIND, verified
 from mlops_ladder.registry.versions import Version
+from mlops_ladder.settings import load
+from mlops_ladder.settings.improvement import Signing
 
 TAG = "signature"
 

@@ -9,8 +9,8 @@ from typing import Any
 from mlops_ladder import project, ProjectError
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import history
-from mlops_ladder.tracking import runs
 from mlops_ladder.registry.history import Entry
+from mlops_ladder.tracking import runs
 from mlops_ladder.tracking.runs import Run
 
 DECISION = re.compile(r"promotion\.\d{6}")

@@ -15,10 +15,10 @@ from importlib import import_module
 from typing import Any
 
 from mlops_ladder import ProjectError
-from mlops_ladder.settings.improvement import Scale
-from mlops_ladder.settings import Settings
 from mlops_ladder.model.study import Here
 from mlops_ladder.scaling.worker_environment import asked, facts, itself
+from mlops_ladder.settings import Settings
+from mlops_ladder.settings.improvement import Scale
 
 AHEAD = 2  # items for each worker: one that is worked on, one that waits
 PATIENCE = 60  # seconds in which a scheduler answers

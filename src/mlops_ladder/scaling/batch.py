@@ -7,12 +7,12 @@ from typing import Any
 
 from mlops_ladder import observers
 from mlops_ladder.batch.scoring import ROWS, score_file, Scored
+from mlops_ladder.data.casting import Check
 from mlops_ladder.data.contract import Breach
-from mlops_ladder.model.prediction import Check
 from mlops_ladder.data.reading import read_chunks
-from mlops_ladder.settings import Data, Settings
 from mlops_ladder.scaling.backends import opened
 from mlops_ladder.scaling.row_groups import Part, parts
+from mlops_ladder.settings import Data, Settings
 
 
 def scored(saved: dict[str, Any], pattern: str, settings: Settings) -> Iterator[Scored]:

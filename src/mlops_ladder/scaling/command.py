@@ -13,15 +13,15 @@ import pandas as pd
 from mlops_ladder import ProjectError
 from mlops_ladder.batch.scoring import Batch, ROWS, write
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.monitoring.staleness import backtest
-from mlops_ladder.problem import read_data
-from mlops_ladder.settings import load, Settings
 from mlops_ladder.model.split import parts
 from mlops_ladder.model.study import Study
 from mlops_ladder.model.training import fit, learnable, split
+from mlops_ladder.monitoring.staleness import backtest
 from mlops_ladder.pipeline.tuning import tried
+from mlops_ladder.problem import read_data
 from mlops_ladder.scaling.backends import opened
 from mlops_ladder.scaling.batch import scored
+from mlops_ladder.settings import load, Settings
 
 FEW, KEPT = 1000, "rows.parquet"
 MANY = 200_000  # rows of the batch

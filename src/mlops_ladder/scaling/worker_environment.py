@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mlops_ladder import project, ProjectError
-from mlops_ladder.data.sources import checksum
 from mlops_ladder.data.provenance import needed
+from mlops_ladder.data.sources import checksum
 
 PACKAGE = Path(__file__).resolve().parents[1]
 CODE, SETTINGS = "code of the project", "settings (*.toml of its folder)"

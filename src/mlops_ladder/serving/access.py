@@ -17,8 +17,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlops_ladder import ProjectError
-from mlops_ladder.settings import Settings
 from mlops_ladder.serving.keys import Ring
+from mlops_ladder.settings import Settings
 
 LOG = logging.getLogger(__name__)
 MOST = 10_000  # callers that are remembered; the one that has been quiet longest is forgotten

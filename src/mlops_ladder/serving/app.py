@@ -5,7 +5,7 @@ import logging
 import platform
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from inspect import isawaitable
 from time import perf_counter
 from typing import NamedTuple
@@ -19,11 +19,11 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
 from mlops_ladder import project
-from mlops_ladder.settings import Settings
 from mlops_ladder.data.columns import Answer, Row
 from mlops_ladder.serving.events import Observer, request_id, Served
 from mlops_ladder.serving.model_reloader import Champion, Follower
 from mlops_ladder.serving.openapi import described, Failure, Health, Ready, Version
+from mlops_ladder.settings import Settings
 
 LOG = logging.getLogger(__name__)
 LONG = 100_000  # bytes of a body that is answered in a thread, as all of a native model are

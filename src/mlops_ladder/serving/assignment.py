@@ -11,8 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from mlops_ladder.serving.model_reloader import Follower
 from mlops_ladder.export.runtime import Loaded
+from mlops_ladder.serving.model_reloader import Follower
 from mlops_ladder.serving.schemas import Types
 
 PLAN = "rollout.json"

@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
 
-from mlops_ladder.settings import Settings
-from mlops_ladder.serving.assignment import CANDIDATE, Candidate, CHAMPION, drawn, PLAN, Plan, unit
 from mlops_ladder.data.columns import Row
-from mlops_ladder.serving.model_reloader import Champion, FOLDER
 from mlops_ladder.export.runtime import load, Loaded
+from mlops_ladder.serving.assignment import CANDIDATE, Candidate, CHAMPION, drawn, PLAN, Plan, unit
+from mlops_ladder.serving.model_reloader import Champion, FOLDER
 from mlops_ladder.serving.shadow import Notes
+from mlops_ladder.settings import Settings
 
 LOG = logging.getLogger(__name__)
 MOST = 10_000  # requests under way that are remembered

@@ -12,10 +12,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from mlops_ladder import observers, write_whole
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.settings import load, Settings
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.model_reloader import FOLDER, Follower
 from mlops_ladder.serving.schemas import Types
+from mlops_ladder.settings import load, Settings
 
 SNAPSHOT = Path("docs/openapi.json")
 DRAIN = 15  # seconds that requests under way get after SIGTERM; then the log is closed

@@ -13,14 +13,14 @@ from typing import Any, NamedTuple, NoReturn
 from fastapi import FastAPI, HTTPException, Request
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.contract import Contract
-from mlops_ladder.settings import Settings
 from mlops_ladder.data.columns import Row
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.export.runtime import BUNDLE, Loaded, read_bundle
 from mlops_ladder.serving.events import Served
 from mlops_ladder.serving.model_reloader import Champion, FOLDER, Follower
 from mlops_ladder.serving.reference_loader import Reference, reference
-from mlops_ladder.export.runtime import BUNDLE, Loaded, read_bundle
 from mlops_ladder.serving.schemas import FLAGS, Types
+from mlops_ladder.settings import Settings
 
 LOG = logging.getLogger(__name__)
 OFF = "the model is switched off, and nothing is known to answer instead; to end that: make on"

@@ -6,11 +6,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client import disable_created_metrics, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    disable_created_metrics,
+    Gauge,
+    generate_latest,
+    Histogram,
+)
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.multiprocess import mark_process_dead, MultiProcessCollector
 from prometheus_client.registry import Collector
 
 KIND = CONTENT_TYPE_LATEST

@@ -8,7 +8,7 @@ import argparse
 import logging
 import secrets
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from hashlib import sha256
 from hmac import compare_digest
 from pathlib import Path
@@ -17,8 +17,8 @@ from time import monotonic
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.settings.section import Section
 from mlops_ladder.settings import load
+from mlops_ladder.settings.section import Section
 
 LOG = logging.getLogger(__name__)
 LONGEST = 36_500

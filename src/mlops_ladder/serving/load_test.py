@@ -13,10 +13,10 @@ import numpy as np
 
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.settings.operations import Load
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import load
 from mlops_ladder.serving.traffic import bodies, measured, readiness, Sent, service
+from mlops_ladder.settings import load
+from mlops_ladder.settings.operations import Load
 
 REPORT, PICTURE = Path("reports/load.json"), Path("reports/load.png")
 

@@ -16,12 +16,12 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from starlette.routing import Route
 
-from mlops_ladder.settings import Settings
 from mlops_ladder.serving.events import Observer, Served
-from mlops_ladder.serving.model_reloader import Champion, Follower
 from mlops_ladder.serving.instruments import Instruments, KIND, leave
 from mlops_ladder.serving.metrics_buffer import Noted
+from mlops_ladder.serving.model_reloader import Champion, Follower
 from mlops_ladder.serving.reference_loader import cuts, Reference, reference
+from mlops_ladder.settings import Settings
 
 LOG = logging.getLogger(__name__)
 REFRESH = 0.2  # seconds between two counts: of more at once a request would wait for them

@@ -14,8 +14,8 @@ from typing import Protocol
 
 import orjson
 
-from mlops_ladder.settings import Settings
 from mlops_ladder.serving.events import Record, Served
+from mlops_ladder.settings import Settings
 
 LOG = logging.getLogger(__name__)
 PAUSE = 0.2  # seconds between two writes: a process that is killed loses no more than this

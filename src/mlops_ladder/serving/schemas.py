@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, NotRequired, Self
 import orjson
 from pydantic import Field, TypeAdapter, ValidationError
 
-from mlops_ladder.data.contract import Contract
 from mlops_ladder.data.columns import example, record, Row, row_type
+from mlops_ladder.data.contract import Contract
 
 SHOWN = 20  # faults of a request
 LONGEST = 100  # characters of the name of an unknown field

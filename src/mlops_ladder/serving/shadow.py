@@ -9,15 +9,15 @@ from collections.abc import Callable
 from queue import Full, Queue
 from threading import Event, Lock
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any, TYPE_CHECKING
 
 import orjson
 
-from mlops_ladder.settings import Settings
 from mlops_ladder.serving.assignment import CANDIDATE, Candidate, CHAMPION
 from mlops_ladder.serving.events import Record, Served
 from mlops_ladder.serving.model_reloader import Champion
 from mlops_ladder.serving.prediction_log import PredictionLog, Store
+from mlops_ladder.settings import Settings
 
 if TYPE_CHECKING:
     from mlops_ladder.serving.canary import Asked
@@ -129,8 +129,8 @@ def opened_log(settings: Settings) -> PredictionLog:
 
     def store() -> Store:
         # pylint: disable=import-outside-toplevel  # 0.3 s that nobody need wait for
-        from mlops_ladder.serving.variant_log import ARMS
         from mlops_ladder.serving.store import Store as Database
+        from mlops_ladder.serving.variant_log import ARMS
 
         return Database(settings.serving.log, ARMS)
 

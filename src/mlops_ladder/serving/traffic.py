@@ -14,17 +14,17 @@ from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL
 from itertools import cycle
 from pathlib import Path
-from typing import Any
 from threading import Thread
+from typing import Any
 from urllib.parse import urlsplit
 
 import pandas as pd
 
 from mlops_ladder import project, ProjectError
+from mlops_ladder.data.casting import conform
+from mlops_ladder.data.columns import spell
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.settings.operations import Load
-from mlops_ladder.model.prediction import conform
-from mlops_ladder.data.columns import spell
 
 BODIES = 500  # different requests, sent again and again
 START = 60  # seconds that a service gets to become ready

@@ -14,11 +14,11 @@ from uvicorn.supervisors import Multiprocess
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.settings.operations import Load
 from mlops_ladder.problem import read_data
+from mlops_ladder.serving.traffic import apart, bodies, measured, Sent, unready
 from mlops_ladder.serving.workers import APP, supervised
 from mlops_ladder.settings import load
-from mlops_ladder.serving.traffic import apart, bodies, measured, Sent, unready
+from mlops_ladder.settings.operations import Load
 
 KILLED = 0.3  # of the time of the load, after which a worker is killed
 NOTICED = 0.3  # seconds in which its clients see it

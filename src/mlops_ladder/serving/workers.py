@@ -16,9 +16,9 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import SIGNALS
 
-from mlops_ladder.settings import load
-from mlops_ladder.serving.instruments import SHARED
 from mlops_ladder.serving.command import OPTIONS
+from mlops_ladder.serving.instruments import SHARED
+from mlops_ladder.settings import load
 
 APP = f"{__package__}.command:build"
 

@@ -7,16 +7,36 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
-from pydantic_settings import TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 
 from mlops_ladder import project, ProjectError
-from mlops_ladder.settings.section import Section
-from mlops_ladder.settings.operations import Access, Approval, Drift, Fallback
-from mlops_ladder.settings.operations import Labels, Load, Schedule, Staleness
-from mlops_ladder.settings.improvement import Costs, Objectives, Quality, Receiver
-from mlops_ladder.settings.improvement import Rollout, Scale, Signing, Triggers
+from mlops_ladder.settings.improvement import (
+    Costs,
+    Objectives,
+    Quality,
+    Receiver,
+    Rollout,
+    Scale,
+    Signing,
+    Triggers,
+)
+from mlops_ladder.settings.operations import (
+    Access,
+    Approval,
+    Drift,
+    Fallback,
+    Labels,
+    Load,
+    Schedule,
+    Staleness,
+)
 from mlops_ladder.settings.pipeline import Gate, Leaks, Repro, Serving, Tuning
+from mlops_ladder.settings.section import Section
 
 CONFIG = Path("config.toml")
 FILES = [CONFIG, Path("pipeline.toml"), Path("operations.toml"), Path("improvement.toml")]

@@ -1,7 +1,7 @@
 """The clock: within it, the modules of this package are told the time of the simulation."""
 
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from types import ModuleType, TracebackType
 from typing import Any, Self
 

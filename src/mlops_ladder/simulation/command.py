@@ -15,9 +15,9 @@ from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.settings import load
 from mlops_ladder.simulation.folder import environment, prepare, scenario_place, STORY, WORLD
+from mlops_ladder.simulation.observations import Story
 from mlops_ladder.simulation.page import page
 from mlops_ladder.simulation.scenarios import SCENARIOS
-from mlops_ladder.simulation.observations import Story
 
 PAGE = Path("reports/simulation.html")
 MOST = 3  # processes at once: each takes a processor, and up to a gigabyte with its service

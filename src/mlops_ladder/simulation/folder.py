@@ -14,10 +14,10 @@ from mlops_ladder import project, ProjectError
 from mlops_ladder.data import sources
 from mlops_ladder.data.contract import CONTRACT, Contract
 from mlops_ladder.data.datafile import written
-from mlops_ladder.problem import read_data
 from mlops_ladder.data.reading import files
-from mlops_ladder.settings import CONFIG, FILES, Settings
 from mlops_ladder.model.training import learnable
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import CONFIG, FILES, Settings
 from mlops_ladder.simulation.clock import START
 from mlops_ladder.simulation.world import World, world
 

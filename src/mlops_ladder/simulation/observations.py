@@ -5,16 +5,16 @@ from typing import Any
 
 import pandas as pd
 
-from mlops_ladder.registry import history, versions
+from mlops_ladder.model.prediction import score
 from mlops_ladder.monitoring.joining import joined, pairs
 from mlops_ladder.monitoring.outcomes import OUTCOMES
 from mlops_ladder.monitoring.quality import History
 from mlops_ladder.monitoring.training_reference import read
-from mlops_ladder.model.prediction import score
+from mlops_ladder.pipeline.retraining import ledger
+from mlops_ladder.registry import history, versions
 from mlops_ladder.serving.rollout import decisions
 from mlops_ladder.serving.rollout.decisions import told
 from mlops_ladder.settings import Settings
-from mlops_ladder.pipeline.retraining import ledger
 from mlops_ladder.simulation.clock import DAY, START
 from mlops_ladder.simulation.scenarios import differences, Expected, Scenario
 from mlops_ladder.simulation.service import Service

@@ -3,8 +3,8 @@
 import html
 
 from mlops_ladder.monitoring.watch import embedded, STYLE
-from mlops_ladder.simulation.plots import picture
 from mlops_ladder.simulation.observations import Story
+from mlops_ladder.simulation.plots import picture
 
 MORE = "pre { white-space: pre-wrap } section { border-top: 2px solid #d8dde5; margin-top: 2.4rem }"
 

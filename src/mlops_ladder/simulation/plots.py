@@ -6,8 +6,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mlops_ladder.model.figures import empty_figure
-from mlops_ladder.simulation.timeline import CHANGE, DELAY
 from mlops_ladder.simulation.observations import day, Story
+from mlops_ladder.simulation.timeline import CHANGE, DELAY
 
 COLORS = {"v1": "tab:blue", "v2": "tab:orange"}
 BAD = "#b3261e"

@@ -11,11 +11,11 @@ from mlops_ladder import observers
 from mlops_ladder.pipeline import command
 from mlops_ladder.settings import load
 from mlops_ladder.simulation.clock import Clock
-from mlops_ladder.simulation.timeline import Days
 from mlops_ladder.simulation.folder import change, declared, scenario_folder, STORY, WORLD
-from mlops_ladder.simulation.scenarios import SCENARIOS
 from mlops_ladder.simulation.observations import day, Story, story
+from mlops_ladder.simulation.scenarios import SCENARIOS
 from mlops_ladder.simulation.service import Service, told
+from mlops_ladder.simulation.timeline import Days
 
 STORE = "MLFLOW_TRACKING_URI"  # by its whole path: each folder has one of its own
 

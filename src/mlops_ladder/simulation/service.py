@@ -14,11 +14,11 @@ import uvicorn
 
 from mlops_ladder import ProjectError
 from mlops_ladder.registry import publishing
-from mlops_ladder.serving.rollout import decisions
-from mlops_ladder.serving.variant_log import arms
 from mlops_ladder.serving.command import build
-from mlops_ladder.settings import Settings
+from mlops_ladder.serving.rollout import decisions
 from mlops_ladder.serving.traffic import connected, unready
+from mlops_ladder.serving.variant_log import arms
+from mlops_ladder.settings import Settings
 from mlops_ladder.simulation.clock import Clock
 
 PATIENCE = 60  # seconds in which the service has to follow what was decided

@@ -7,18 +7,16 @@ import numpy as np
 import pandas as pd
 
 from mlops_ladder import ProjectError
-from mlops_ladder.monitoring import feedback
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.monitoring import drift, quality
-from mlops_ladder.monitoring.outcomes import Outcomes
-from mlops_ladder.monitoring.outcomes import REQUEST, ROW
+from mlops_ladder.monitoring import drift, feedback, quality
 from mlops_ladder.monitoring.outcome_import import take
-from mlops_ladder.registry.publishing import SERVING
-from mlops_ladder.serving.rollout import decisions, stepping
-from mlops_ladder.settings import load
-from mlops_ladder.serving.traffic import requests_of
+from mlops_ladder.monitoring.outcomes import Outcomes, REQUEST, ROW
 from mlops_ladder.pipeline.retraining import causes, starting
 from mlops_ladder.pipeline.retraining.decision import Kind
+from mlops_ladder.registry.publishing import SERVING
+from mlops_ladder.serving.rollout import decisions, stepping
+from mlops_ladder.serving.traffic import requests_of
+from mlops_ladder.settings import load
 from mlops_ladder.simulation.clock import Clock
 from mlops_ladder.simulation.scenarios import Scenario
 from mlops_ladder.simulation.service import Request, Service

@@ -13,8 +13,8 @@ import pandas as pd
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.settings import Settings
 from mlops_ladder.model.split import answers_of, codes, told
+from mlops_ladder.settings import Settings
 
 LOW, MIDDLE, NEW = 0, 1, 2
 EDGES = (0.35, 0.7)  # shares of the rows below the middle part, and below the new one

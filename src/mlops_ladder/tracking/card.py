@@ -6,12 +6,12 @@ from difflib import ndiff
 from pathlib import Path
 
 from mlops_ladder import observers, ProjectError, write_whole
-from mlops_ladder.tracking import runs
 from mlops_ladder.data.contract import Contract, read_contract
+from mlops_ladder.data.sources import read_sources
 from mlops_ladder.model.evaluation import beats
 from mlops_ladder.model.prediction import METRICS
 from mlops_ladder.settings import load, Settings
-from mlops_ladder.data.sources import read_sources
+from mlops_ladder.tracking import runs
 from mlops_ladder.tracking.runs import Run
 
 CARD = Path("MODEL_CARD.md")

@@ -6,18 +6,18 @@ import shutil
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from mlops_ladder import code_pickled, ProjectError
+from mlops_ladder import ProjectError
+from mlops_ladder.data.provenance import installed, needed, origin
+from mlops_ladder.model.artifacts import code_pickled
 from mlops_ladder.model.evaluation import figures, measured
-from mlops_ladder.project import current
-from mlops_ladder.data.provenance import installed, needed, origin, UNKNOWN
-from mlops_ladder.settings import Settings
-from mlops_ladder.tracking.store import prepare_store, STORE
 from mlops_ladder.model.training import Trained
+from mlops_ladder.project import current
+from mlops_ladder.tracking.store import prepare_store, STORE
 
 DEFAULT = f"sqlite:///{STORE}"
 

@@ -8,9 +8,9 @@ import pandas as pd
 
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.model.prediction import predict
+from mlops_ladder.model.training import Trained
 from mlops_ladder.registry.questions import Asked
 from mlops_ladder.settings import Settings
-from mlops_ladder.model.training import Trained
 
 PLACES = ["Köln", "Łódź", "東京"]
 

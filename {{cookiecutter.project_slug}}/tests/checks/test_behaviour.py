@@ -6,13 +6,13 @@ from functools import partial
 import pytest
 from made import made, other
 
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.model.training import Trained
 from mlops_ladder.registry import questions
 from mlops_ladder.registry.checks import behaviour
 from mlops_ladder.registry.checks.behaviour import Direction, Invariance
-from mlops_ladder.data.contract import Contract
 from mlops_ladder.registry.questions import Asked
 from mlops_ladder.settings import Settings
-from mlops_ladder.model.training import Trained
 
 UP = behaviour.Settings(direction=[Direction(column="größe", effect="up")])
 

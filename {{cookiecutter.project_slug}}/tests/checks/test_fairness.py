@@ -1,6 +1,6 @@
 """Fairness: a biased model is refused, and without groups only a waiver lets one pass."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from pathlib import Path
 
 import pytest

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from mlops_ladder import ProjectError
-from mlops_ladder.registry import questions
-from mlops_ladder.tracking import runs
 from mlops_ladder.data.contract import Contract
+from mlops_ladder.model.training import Trained
 from mlops_ladder.project import current
+from mlops_ladder.registry import checks, questions
 from mlops_ladder.registry.questions import Asked, Question, Reply
 from mlops_ladder.settings import Settings
-from mlops_ladder.model.training import Trained
+from mlops_ladder.tracking import runs
 
 FILE = '''
 from mlops_ladder.registry.questions import Reply

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from made import PLACES, made, other
+from made import made, other, PLACES
 
-from mlops_ladder.registry.checks import slices, sure
 from mlops_ladder.model.prediction import score
+from mlops_ladder.model.training import Trained
+from mlops_ladder.registry.checks import slices, sure
 from mlops_ladder.registry.questions import Asked
 from mlops_ladder.settings import Settings
-from mlops_ladder.model.training import Trained
 
 KINDS = ("classification", "regression")
 

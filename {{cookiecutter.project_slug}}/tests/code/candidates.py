@@ -4,12 +4,12 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from mlops_ladder.registry import history, promotion, versions
-from mlops_ladder.tracking import runs
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.data.sources import checksum
+from mlops_ladder.registry import history, promotion, versions
+from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.registry.versions import Version
+from mlops_ladder.tracking import runs
 
 MADE: dict[str, str] = {}  # for all tests: a run does not change
 

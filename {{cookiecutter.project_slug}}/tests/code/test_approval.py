@@ -12,16 +12,23 @@ import pytest
 from candidates import accepted, candidate
 
 from mlops_ladder import ProjectError
-from mlops_ladder.registry import approval, approval_policy, history, integrity
 from mlops_ladder.data import provenance
 from mlops_ladder.governance import lineage
-from mlops_ladder.registry import forge_reviews, promotion, versions
-from mlops_ladder.tracking import runs
+from mlops_ladder.project import current
+from mlops_ladder.registry import (
+    approval,
+    approval_policy,
+    forge_reviews,
+    history,
+    integrity,
+    promotion,
+    versions,
+)
 from mlops_ladder.registry.approval import approve, judged, path_of
 from mlops_ladder.registry.forge import Person, same
-from mlops_ladder.project import current
-from mlops_ladder.settings import load
 from mlops_ladder.registry.versions import Version
+from mlops_ladder.settings import load
+from mlops_ladder.tracking import runs
 
 Become = Callable[[str, str], None]
 STRANGER = {"author_association": "CONTRIBUTOR"}

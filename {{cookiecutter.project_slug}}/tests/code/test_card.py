@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from mlops_ladder import ProjectError
-from mlops_ladder.tracking import card, runs
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.prediction import METRICS
 from mlops_ladder.settings import Settings
+from mlops_ladder.tracking import card, runs
 
 
 @pytest.fixture(name="text")

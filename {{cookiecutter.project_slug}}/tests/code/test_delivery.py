@@ -3,7 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.governance import delivery_metrics, git_history
-from mlops_ladder.governance.git_history import aborted, blamed, Change
 from mlops_ladder.governance.delivery_metrics import Measure, measures
-from mlops_ladder.registry.history import Entry
+from mlops_ladder.governance.git_history import aborted, blamed, Change
 from mlops_ladder.governance.incidents import Incident
+from mlops_ladder.registry.history import Entry
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 WEEK = timedelta(weeks=1)

@@ -2,15 +2,15 @@
 
 import shutil
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 
 import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.governance import incidents
-from mlops_ladder.registry import versions
 from mlops_ladder.governance.incidents import Incident, opened, read, restored, slug
+from mlops_ladder.registry import versions
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 TEMPLATE = Path(__file__).resolve().parents[2] / incidents.TEMPLATE

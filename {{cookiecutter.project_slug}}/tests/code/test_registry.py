@@ -13,16 +13,14 @@ import pytest
 from candidates import accepted, candidate, made, promoted, refused
 
 from mlops_ladder import ProjectError
-from mlops_ladder.registry import history, integrity
-from mlops_ladder.model import training as training
-from mlops_ladder.registry import promotion, publishing, rivals
-from mlops_ladder.tracking import runs
-from mlops_ladder.registry import versions
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.bundle import export, TOLERANCE
+from mlops_ladder.model import training as training
 from mlops_ladder.model.split import ids, Parts
 from mlops_ladder.model.training import Trained
+from mlops_ladder.registry import history, integrity, promotion, publishing, rivals, versions
 from mlops_ladder.registry.versions import Version
+from mlops_ladder.tracking import runs
 
 
 @pytest.fixture(name="empty", autouse=True)

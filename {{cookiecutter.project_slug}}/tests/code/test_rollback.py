@@ -9,11 +9,18 @@ import pytest
 from candidates import accepted, candidate, promoted
 
 from mlops_ladder import ProjectError
-from mlops_ladder.registry import decisions, history, integrity
-from mlops_ladder.registry import promotion, publishing, rivals, versions
-from mlops_ladder.tracking import runs
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.model.training import Trained
+from mlops_ladder.registry import (
+    decisions,
+    history,
+    integrity,
+    promotion,
+    publishing,
+    rivals,
+    versions,
+)
+from mlops_ladder.tracking import runs
 
 
 class Killed(BaseException):

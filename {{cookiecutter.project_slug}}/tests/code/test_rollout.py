@@ -13,17 +13,16 @@ import pytest
 from candidates import accepted, candidate, promoted, refused
 
 from mlops_ladder import ProjectError
-from mlops_ladder.registry import history, integrity, promotion, publishing
-from mlops_ladder.registry import versions
-from mlops_ladder.tracking import runs
-from mlops_ladder.settings.improvement import Rollout
 from mlops_ladder.monitoring.outcomes import Outcome, Outcomes
 from mlops_ladder.project import current
-from mlops_ladder.serving.rollout import deciding, decisions, stepping
-from mlops_ladder.serving.variant_log import ARMS
-from mlops_ladder.serving.store import Store
-from mlops_ladder.settings import Settings
+from mlops_ladder.registry import history, integrity, promotion, publishing, versions
 from mlops_ladder.registry.versions import Version
+from mlops_ladder.serving.rollout import deciding, decisions, stepping
+from mlops_ladder.serving.store import Store
+from mlops_ladder.serving.variant_log import ARMS
+from mlops_ladder.settings import Settings
+from mlops_ladder.settings.improvement import Rollout
+from mlops_ladder.tracking import runs
 
 WANTED = Rollout(units=100, minutes=0)
 

@@ -10,11 +10,11 @@ from candidates import promoted
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data import provenance
+from mlops_ladder.data.sources import SOURCES
 from mlops_ladder.governance import sbom
 from mlops_ladder.registry import versions
-from mlops_ladder.tracking import runs
 from mlops_ladder.settings import Settings
-from mlops_ladder.data.sources import SOURCES
+from mlops_ladder.tracking import runs
 
 LOCK = """
 [[package]]

@@ -9,13 +9,11 @@ import pytest
 from candidates import accepted, candidate
 
 from mlops_ladder import ProjectError
-from mlops_ladder.registry import promotion, publishing, signatures, signed
-from mlops_ladder.registry import signing, versions
-from mlops_ladder.tracking import runs
-from mlops_ladder.project import current
 from mlops_ladder.export import runtime
-
+from mlops_ladder.project import current
+from mlops_ladder.registry import promotion, publishing, signatures, signed, signing, versions
 from mlops_ladder.registry.versions import Version
+from mlops_ladder.tracking import runs
 
 SIGNER = "ada@example.com"
 

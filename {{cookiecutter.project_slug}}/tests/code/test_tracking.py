@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 
 from mlops_ladder.data import provenance
-from mlops_ladder.tracking import runs
-from mlops_ladder.model.prediction import METRICS
-from mlops_ladder.settings import Settings
 from mlops_ladder.data.sources import checksum
+from mlops_ladder.model.prediction import METRICS
 from mlops_ladder.model.training import Trained
+from mlops_ladder.settings import Settings
+from mlops_ladder.tracking import runs
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -4,8 +4,8 @@ import pandas as pd
 import pytest
 
 from mlops_ladder import ProjectError
+from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.model.prediction import conform
 
 
 def test_the_data_hold_every_declared_column(frame: pd.DataFrame, contract: Contract) -> None:

@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,16 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import tomlkit
+
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data.contract import Column, Contract
+from mlops_ladder.data.sources import checksum, declare
 from mlops_ladder.privacy import erase, erasure, erasure_log
 from mlops_ladder.privacy.command import retained
 from mlops_ladder.privacy.erasure import asked_for, forget
 from mlops_ladder.privacy.residual_search import places
 from mlops_ladder.serving.store import Store
 from mlops_ladder.settings import load, Settings
-from mlops_ladder.data.sources import checksum, declare
 
 ID = "Zoë 7"
 COLUMNS: dict[str, Any] = {

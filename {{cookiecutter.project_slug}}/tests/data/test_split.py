@@ -7,11 +7,10 @@ import pandas as pd
 import pytest
 
 from mlops_ladder import ProjectError
-from mlops_ladder.model import training
 from mlops_ladder.data.contract import Column, Contract
+from mlops_ladder.model import training
+from mlops_ladder.model.split import FEWEST_ROWS, ids, leaks, overlaps, Parts, parts, twins
 from mlops_ladder.settings import Settings
-from mlops_ladder.model.split import FEWEST_ROWS, ids, leaks, overlaps, Parts
-from mlops_ladder.model.split import parts, twins
 
 LEAK, NAME, TIME, GROUP = "a leaked copy", "an id", "a time", "a group"
 

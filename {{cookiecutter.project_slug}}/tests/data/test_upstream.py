@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 import tomlkit
 from posted import receiver
+
 from mlops_ladder import ProjectError
 from mlops_ladder.data import agreements
+from mlops_ladder.data.sources import declare, SOURCES
 from mlops_ladder.governance import data_agreements
 from mlops_ladder.settings import Settings
-from mlops_ladder.data.sources import declare, SOURCES
 
 NOW = pd.Timestamp("2024-06-30", tz="UTC").to_pydatetime()
 TERMS: dict[str, Any] = {

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from mlops_ladder import ProjectError
+from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Contract, merged, refuse
-from mlops_ladder.model.prediction import conform
-from mlops_ladder.settings import Settings
-from mlops_ladder.model.training import learnable
 from mlops_ladder.data.validation import breaches, schema
+from mlops_ladder.model.training import learnable
+from mlops_ladder.settings import Settings
 
 
 @pytest.fixture(name="rows")

@@ -15,14 +15,14 @@ from filelock import FileLock
 from posted import receiver
 
 from mlops_ladder import ProjectError
-from mlops_ladder.registry import versions
-from mlops_ladder.tracking import runs
+from mlops_ladder.model.training import Trained
 from mlops_ladder.pipeline import schedule, steps
-from mlops_ladder.settings.operations import Schedule
 from mlops_ladder.project import current
+from mlops_ladder.registry import versions
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.settings import Settings
-from mlops_ladder.model.training import Trained
+from mlops_ladder.settings.operations import Schedule
+from mlops_ladder.tracking import runs
 
 
 @pytest.fixture(name="heard")

@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 
 from mlops_ladder import ProjectError
-from mlops_ladder.registry import versions
-from mlops_ladder.tracking import runs as tracking
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.pipeline import steps
 from mlops_ladder.pipeline.command import told
 from mlops_ladder.project import current
+from mlops_ladder.registry import versions
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.settings import Settings
+from mlops_ladder.tracking import runs as tracking
 
 STEPS = ["ingest", "check", "split", "tune", "train", "evaluate", "gate", "register"]
 PATIENCE = 60  # seconds; the server writes down what it has heard every second

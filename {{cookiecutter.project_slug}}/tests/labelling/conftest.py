@@ -2,19 +2,20 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import tomlkit
+
+from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Contract
+from mlops_ladder.data.sources import declare, SOURCES
 from mlops_ladder.labelling.queue import QUEUE
-from mlops_ladder.model.prediction import conform
 from mlops_ladder.serving.store import Store
 from mlops_ladder.settings import CONFIG, load, Settings
-from mlops_ladder.data.sources import declare, SOURCES
 
 ROWS, ASKED = 200, 12
 LABELS = '\n["rows".labels]\nannotator = "Ada"\ntime = 2024-01-01\n'

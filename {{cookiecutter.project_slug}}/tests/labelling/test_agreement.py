@@ -3,6 +3,7 @@
 import math
 
 import pytest
+
 from mlops_ladder.labelling.agreement import alpha, judge, kappa
 from mlops_ladder.labelling.table import DECIDED, Label, QUEUED
 from mlops_ladder.settings.operations import Labels

@@ -4,15 +4,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from mlops_ladder import ProjectError
+from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.labelling import command, label_import, queue, table
-from mlops_ladder.model.prediction import conform
-from mlops_ladder.problem import read_data
 from mlops_ladder.data.reading import files
-from mlops_ladder.settings import CONFIG, load, Settings
 from mlops_ladder.data.sources import breaches, checksum, read_sources, SOURCES
 from mlops_ladder.data.validation import breaches as rules
+from mlops_ladder.labelling import command, label_import, queue, table
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import CONFIG, load, Settings
 
 MERGED = Path("data/rows_labelled.csv")
 

@@ -1,21 +1,22 @@
 """The queue: the least certain rows and some at random, without what nobody needs to see."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.labelling import command, queue, table
-from mlops_ladder.labelling.table import Label
 from mlops_ladder.labelling.label_import import answers
+from mlops_ladder.labelling.table import Label
 from mlops_ladder.monitoring.archive import Archive
-from mlops_ladder.settings.operations import Labels
 from mlops_ladder.privacy.command import retained
 from mlops_ladder.settings import Settings
+from mlops_ladder.settings.operations import Labels
 
 from .conftest import log
 

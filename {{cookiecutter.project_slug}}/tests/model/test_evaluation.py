@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_ladder.model import figures, training
-from mlops_ladder.tracking import runs
 from mlops_ladder.data.contract import Column, Contract
+from mlops_ladder.model import figures, training
 from mlops_ladder.model.evaluation import beats, intervals
 from mlops_ladder.model.prediction import LOWER_IS_BETTER, METRICS, score
 from mlops_ladder.model.resampling import resampled
 from mlops_ladder.settings import Settings
+from mlops_ladder.tracking import runs
 
 TOO_FEW = 30
 

@@ -7,18 +7,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline, Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from mlops_ladder.governance import ablation, feature_review
-from mlops_ladder.model import training
-from mlops_ladder.governance.ablation import lost, review, too_slow, Worth
 from mlops_ladder.data.contract import Column, Contract
+from mlops_ladder.governance import ablation, feature_review
+from mlops_ladder.governance.ablation import lost, review, too_slow, Worth
+from mlops_ladder.model import training
 from mlops_ladder.model.resampling import Draws, Measured
-from mlops_ladder.settings import Settings
 from mlops_ladder.model.training import fit, Trained
+from mlops_ladder.settings import Settings
 
 CONTRACT = Contract(
     columns={

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import FunctionTransformer
 
-from mlops_ladder.data.contract import Kind
-from mlops_ladder.export.onnx.converters import tabulated, WEEK
-from mlops_ladder.export.bundle import export, parity, TOLERANCE
-from mlops_ladder.export.onnx.forest import Unconvertible
 from mlops_ladder.data.columns import Row
+from mlops_ladder.data.contract import Kind
+from mlops_ladder.export.bundle import export, parity, TOLERANCE
+from mlops_ladder.export.onnx.converters import tabulated, WEEK
+from mlops_ladder.export.onnx.forest import Unconvertible
 from mlops_ladder.export.runtime import as_rows, load, Scores
 from mlops_ladder.model.training import build_baseline, Trained
 

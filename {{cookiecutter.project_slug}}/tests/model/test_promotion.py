@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_ladder.model import resampling, training
 from mlops_ladder.data.contract import Contract
+from mlops_ladder.model import resampling, training
 from mlops_ladder.model.prediction import LOWER_IS_BETTER, METRICS, score
+from mlops_ladder.model.training import Trained
 from mlops_ladder.registry.gate import Answer, judge
 from mlops_ladder.settings import Settings
-from mlops_ladder.model.training import Trained
 
 CASES = [(problem, metric) for problem, names in METRICS.items() for metric in names]
 

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from sklearn.tree import DecisionTreeRegressor
 
-from mlops_ladder.model import training
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.settings import Settings
+from mlops_ladder.model import training
 from mlops_ladder.model.training import Trained
+from mlops_ladder.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

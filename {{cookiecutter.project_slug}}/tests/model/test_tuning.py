@@ -6,16 +6,16 @@ import pandas as pd
 import pytest
 
 from mlops_ladder import ProjectError
-from mlops_ladder.model import study
-from mlops_ladder.pipeline import tuning
-from mlops_ladder.tracking import runs as tracking
 from mlops_ladder.data.contract import Contract
+from mlops_ladder.model import study
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
-from mlops_ladder.problem import build_model
-from mlops_ladder.settings.pipeline import Space, Tuning
-from mlops_ladder.settings import Settings
 from mlops_ladder.model.split import Parts, parts
 from mlops_ladder.model.training import learnable
+from mlops_ladder.pipeline import tuning
+from mlops_ladder.problem import build_model
+from mlops_ladder.settings import Settings
+from mlops_ladder.settings.pipeline import Space, Tuning
+from mlops_ladder.tracking import runs as tracking
 
 TRIALS, ROWS = 4, 1000
 

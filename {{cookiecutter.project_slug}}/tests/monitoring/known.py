@@ -1,17 +1,16 @@
 """Logged predictions of a published champion and what became of them, of any problem."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 
 import orjson
 import pandas as pd
 
 from mlops_ladder.export import bundle
-from mlops_ladder.export.runtime import as_rows
-from mlops_ladder.export.runtime import load
-from mlops_ladder.serving.store import Store
+from mlops_ladder.export.runtime import as_rows, load
 from mlops_ladder.model.training import Trained
+from mlops_ladder.serving.store import Store
 
 URL = "sqlite:///predictions.db"
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)

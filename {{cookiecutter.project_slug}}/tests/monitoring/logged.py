@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.monitoring.training_reference import Reference
 from mlops_ladder.monitoring.window import Window

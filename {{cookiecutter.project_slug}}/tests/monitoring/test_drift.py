@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,20 @@ import orjson
 import pandas as pd
 import pytest
 from logged import KINDS, reference, rows, window
+
 from mlops_ladder import ProjectError
 from mlops_ladder.export import bundle as export
+from mlops_ladder.export.runtime import as_rows, load
+from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring import drift
 from mlops_ladder.monitoring.comparison import Pair, pairs, thresholds, verdicts
-from mlops_ladder.monitoring.two_sample_tests import numbers, words
-from mlops_ladder.serving.store import pairs as pairs_of
 from mlops_ladder.monitoring.push import gauges
 from mlops_ladder.monitoring.training_reference import read
-from mlops_ladder.settings.operations import Drift
-from mlops_ladder.export.runtime import as_rows
-from mlops_ladder.export.runtime import load
+from mlops_ladder.monitoring.two_sample_tests import numbers, words
+from mlops_ladder.serving.store import pairs as pairs_of
 from mlops_ladder.serving.store import Store
 from mlops_ladder.settings import Settings
-from mlops_ladder.model.training import Trained
+from mlops_ladder.settings.operations import Drift
 
 LIKE_NEW = rows(1_000, 1)
 SHIFTS: dict[str, Any] = {

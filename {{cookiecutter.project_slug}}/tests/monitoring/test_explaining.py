@@ -5,15 +5,16 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
 from mlops_ladder import ProjectError
+from mlops_ladder.data.contract import Contract
 from mlops_ladder.governance import explaining
 from mlops_ladder.model import breakdown
-from mlops_ladder.registry import versions
 from mlops_ladder.model.breakdown import Explanation
-from mlops_ladder.data.contract import Contract
-from mlops_ladder.monitoring.training_reference import Reference
 from mlops_ladder.model.prediction import predict
 from mlops_ladder.model.training import Trained
+from mlops_ladder.monitoring.training_reference import Reference
+from mlops_ladder.registry import versions
 
 
 @pytest.fixture(name="champion", scope="module")

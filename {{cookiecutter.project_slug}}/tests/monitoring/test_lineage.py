@@ -2,16 +2,16 @@
 
 import json
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
 from mlops_ladder.data import provenance
 from mlops_ladder.governance import lineage
 from mlops_ladder.registry import history
-from mlops_ladder.tracking import runs
 from mlops_ladder.registry.history import Entry
 from mlops_ladder.settings import Settings
 from mlops_ladder.tracking.runs import Run

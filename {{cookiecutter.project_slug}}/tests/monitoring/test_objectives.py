@@ -7,9 +7,9 @@ import yaml
 
 from mlops_ladder import ProjectError
 from mlops_ladder.monitoring.costs import Served, told
-from mlops_ladder.settings.improvement import Costs, Objectives
 from mlops_ladder.monitoring.objectives import checked, LONG, RULES, rules, SHORT
 from mlops_ladder.settings import Settings
+from mlops_ladder.settings.improvement import Costs, Objectives
 
 ROOT = Path(__file__).resolve().parents[2]
 

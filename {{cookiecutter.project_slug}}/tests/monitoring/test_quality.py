@@ -8,21 +8,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from known import NOW, URL, log, publish
+from known import log, NOW, publish, URL
 from logged import reference
+
 from mlops_ladder import ProjectError
-from mlops_ladder.tracking import runs
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.settings.improvement import Quality
+from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring import quality
 from mlops_ladder.monitoring.joining import Joined
-from mlops_ladder.monitoring.quality_tests import ALL, judged, Loss, losses
-from mlops_ladder.monitoring.outcomes import Outcomes
-from mlops_ladder.monitoring.outcome_import import take
 from mlops_ladder.monitoring.offline_scores import Promise
+from mlops_ladder.monitoring.outcome_import import take
+from mlops_ladder.monitoring.outcomes import Outcomes
 from mlops_ladder.monitoring.quality_gauges import gauges
+from mlops_ladder.monitoring.quality_tests import ALL, judged, Loss, losses
 from mlops_ladder.settings import Settings
-from mlops_ladder.model.training import Trained
+from mlops_ladder.settings.improvement import Quality
+from mlops_ladder.tracking import runs
 
 CLASSES = ["ja", "nein", "größer"]
 

@@ -5,10 +5,10 @@ from io import BytesIO
 
 import numpy as np
 import pandas as pd
+
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.monitoring.training_reference import FACTS, ROWS, SAID
-from mlops_ladder.monitoring.training_reference import edges, files, SAMPLE
 from mlops_ladder.model.training import Trained
+from mlops_ladder.monitoring.training_reference import edges, FACTS, files, ROWS, SAID, SAMPLE
 
 
 def test_it_holds_inputs_only(trained: Trained, contract: Contract) -> None:

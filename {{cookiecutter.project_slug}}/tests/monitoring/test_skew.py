@@ -4,13 +4,14 @@ from typing import Any
 
 import pandas as pd
 import pytest
+
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.bundle import TOLERANCE
+from mlops_ladder.export.runtime import as_rows
+from mlops_ladder.model.prediction import predict
+from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring.skew import apart, skew
 from mlops_ladder.monitoring.window import Window
-from mlops_ladder.model.prediction import predict
-from mlops_ladder.export.runtime import as_rows
-from mlops_ladder.model.training import Trained
 
 
 def answers(found: pd.DataFrame) -> list[dict[str, Any]]:

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from mlops_ladder.export import bundle
+
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.monitoring.staleness import backtest, Point
-from mlops_ladder.monitoring.staleness import decay, limit, slope
+from mlops_ladder.export import bundle
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
+from mlops_ladder.model.training import learnable, Trained
+from mlops_ladder.monitoring.staleness import backtest, decay, limit, Point, slope
 from mlops_ladder.project import current
 from mlops_ladder.settings import Settings
-from mlops_ladder.model.training import learnable, Trained
 
 
 def aged(per_day: float) -> list[Point]:

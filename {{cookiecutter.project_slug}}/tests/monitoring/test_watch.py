@@ -3,23 +3,23 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any
 
-import orjson
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
+
 from mlops_ladder.export import bundle
+from mlops_ladder.export.runtime import as_rows, load
+from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring import plots
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.monitoring.watch import PAGE
 from mlops_ladder.monitoring.window import Extent, window
-from mlops_ladder.export.runtime import as_rows
-from mlops_ladder.export.runtime import load
 from mlops_ladder.serving.store import Store
-from mlops_ladder.model.training import Trained
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 URL = "sqlite:///predictions.db"

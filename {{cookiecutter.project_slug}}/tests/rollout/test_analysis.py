@@ -5,8 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from mlops_ladder.settings.improvement import Rollout
 from mlops_ladder.serving.rollout.analysis import analyse, Analysis
+from mlops_ladder.settings.improvement import Rollout
 
 CLASSES = ["nein", "ja"]
 WANTED = Rollout()

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,11 @@ import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.registry import publishing
-from mlops_ladder.settings.improvement import Rollout
+from mlops_ladder.serving.assignment import Plan
 from mlops_ladder.serving.rollout import cluster, decisions
 from mlops_ladder.serving.rollout.decisions import Decision
-from mlops_ladder.serving.assignment import Plan
 from mlops_ladder.settings import Settings
+from mlops_ladder.settings.improvement import Rollout
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE, OTHER = "a" * 64, "b" * 64

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 
 from mlops_ladder import ProjectError
+from mlops_ladder.serving.assignment import CANDIDATE, CHAMPION, drawn, unit
 from mlops_ladder.serving.rollout import decisions, experiment, trials
 from mlops_ladder.serving.rollout.trials import Record
-from mlops_ladder.serving.assignment import CANDIDATE, CHAMPION, drawn, unit
 from mlops_ladder.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,16 +12,16 @@ import pandas as pd
 import pytest
 
 from mlops_ladder import ProjectError
-from mlops_ladder.pipeline import tuning
 from mlops_ladder.data.contract import Contract
+from mlops_ladder.model.split import parts
+from mlops_ladder.model.study import mapped
+from mlops_ladder.model.training import learnable, Trained
 from mlops_ladder.monitoring.staleness import backtest
+from mlops_ladder.pipeline import tuning
 from mlops_ladder.scaling import backends, batch
 from mlops_ladder.scaling.worker_environment import asked, CODE, differences, facts
-from mlops_ladder.settings.pipeline import Tuning
 from mlops_ladder.settings import Settings
-from mlops_ladder.model.study import mapped
-from mlops_ladder.model.split import parts
-from mlops_ladder.model.training import learnable, Trained
+from mlops_ladder.settings.pipeline import Tuning
 
 ROWS, TRIALS = 800, 4
 

@@ -10,11 +10,11 @@ from mlops_ladder import observers
 from mlops_ladder.batch import scoring as whole_batch
 from mlops_ladder.batch.scoring import score_file
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.model.prediction import MODEL, save_model
 from mlops_ladder.data.reading import read_chunks
+from mlops_ladder.model.prediction import MODEL, save_model
+from mlops_ladder.model.training import Trained
 from mlops_ladder.scaling import batch, row_groups
 from mlops_ladder.settings import Settings
-from mlops_ladder.model.training import Trained
 
 SIZE = 40
 

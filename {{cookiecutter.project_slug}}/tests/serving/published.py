@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.serving.model_reloader import Follower, POINTER
 from mlops_ladder.export.runtime import BUNDLE, Loaded, read_bundle
+from mlops_ladder.serving.model_reloader import Follower, POINTER
 from mlops_ladder.serving.schemas import Types
 
 CLASSES = ["none", "first", "second"]

@@ -8,9 +8,9 @@ from typing import Any
 from published import publish
 
 from mlops_ladder.data.contract import Column, Contract
+from mlops_ladder.export.runtime import BUNDLE
 from mlops_ladder.serving.model_reloader import POINTER
 from mlops_ladder.serving.reference_loader import NAME
-from mlops_ladder.export.runtime import BUNDLE
 
 KINDS = Contract(
     columns={

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from time import sleep
 from typing import Any
@@ -13,14 +13,14 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx import Response
 from published import follower
-from referenced import KINDS, REFERENCE, ROW, refer
+from referenced import KINDS, refer, REFERENCE, ROW
 
 from mlops_ladder import ProjectError
 from mlops_ladder.serving import keys
 from mlops_ladder.serving.access import Buckets, extend, opened
 from mlops_ladder.serving.app import create_app
-from mlops_ladder.serving.keys import added, read, revoked, write
 from mlops_ladder.serving.command import document
+from mlops_ladder.serving.keys import added, read, revoked, write
 from mlops_ladder.settings import Settings
 
 Made = Callable[..., Settings]

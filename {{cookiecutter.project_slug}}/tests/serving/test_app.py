@@ -16,15 +16,15 @@ import pytest
 import uvicorn
 from fastapi import HTTPException, Request
 from fastapi.testclient import TestClient
-from published import CLASSES, MOST, follower, publish
+from published import CLASSES, follower, MOST, publish
 
+from mlops_ladder.data.columns import Row
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.serving import command
 from mlops_ladder.serving.app import Authenticate, create_app
+from mlops_ladder.serving.command import OPTIONS
 from mlops_ladder.serving.events import Served
 from mlops_ladder.serving.model_reloader import Follower
-from mlops_ladder.serving.command import OPTIONS
-from mlops_ladder.data.columns import Row
 from mlops_ladder.serving.schemas import Types
 from mlops_ladder.settings import Settings
 

@@ -13,14 +13,14 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from published import follower, loaded
-from referenced import KINDS, REFERENCE, ROW, refer
+from referenced import KINDS, refer, REFERENCE, ROW
 
+from mlops_ladder.export.runtime import BUNDLE, Loaded
 from mlops_ladder.serving import fallback, metrics
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.assignment import drawn, PLAN, Plan, unit
 from mlops_ladder.serving.canary import extend, Router
 from mlops_ladder.serving.prediction_log import opened
-from mlops_ladder.export.runtime import BUNDLE, Loaded
 from mlops_ladder.settings import Settings
 
 DRAWS = 10_000

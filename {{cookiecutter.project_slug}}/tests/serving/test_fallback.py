@@ -10,9 +10,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from published import follower
-from referenced import KINDS, REFERENCE, ROW, refer
+from referenced import KINDS, refer, REFERENCE, ROW
 
-from mlops_ladder.settings.operations import Fallback
 from mlops_ladder.serving import metrics
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.events import Observer
@@ -20,6 +19,7 @@ from mlops_ladder.serving.fallback import Choice, extend
 from mlops_ladder.serving.model_reloader import POINTER
 from mlops_ladder.serving.prediction_log import opened
 from mlops_ladder.settings import Settings
+from mlops_ladder.settings.operations import Fallback
 
 INSTEAD = REFERENCE["fallback"] | {"fallback": True}
 

@@ -9,8 +9,8 @@ import pytest
 from published import follower, publish
 
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.serving.model_reloader import Champion, Follower, POINTER
 from mlops_ladder.export.runtime import BUNDLE
+from mlops_ladder.serving.model_reloader import Champion, Follower, POINTER
 
 
 @pytest.fixture(name="following")

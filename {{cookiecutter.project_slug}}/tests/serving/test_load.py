@@ -16,14 +16,14 @@ from fastapi import HTTPException, Request
 from published import follower, publish
 
 from mlops_ladder import ProjectError
-from mlops_ladder.serving import load_test
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.settings.operations import Load
 from mlops_ladder.project import current
+from mlops_ladder.serving import load_test
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.schemas import Types
-from mlops_ladder.settings import Settings
 from mlops_ladder.serving.traffic import bodies, measured
+from mlops_ladder.settings import Settings
+from mlops_ladder.settings.operations import Load
 
 WANTED = Load(seconds=0.4, connections=2, p95_ms=300)
 DELAY = 0.31  # seconds: a little more than the budget

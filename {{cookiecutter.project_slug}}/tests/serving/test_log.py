@@ -5,7 +5,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from functools import partial
 from pathlib import Path
 from threading import Barrier
@@ -19,9 +19,9 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.project import current
 from mlops_ladder.serving.app import create_app
+from mlops_ladder.serving.command import DRAIN
 from mlops_ladder.serving.events import Served
 from mlops_ladder.serving.prediction_log import PATIENCE, PredictionLog, START
-from mlops_ladder.serving.command import DRAIN
 from mlops_ladder.serving.store import Store
 from mlops_ladder.settings import load, Settings
 

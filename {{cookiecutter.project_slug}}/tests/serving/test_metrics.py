@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.parser import text_string_to_metric_families
 from published import follower
-from referenced import KINDS, REFERENCE, ROW, refer
+from referenced import KINDS, refer, REFERENCE, ROW
 
 from mlops_ladder.serving import metrics
 from mlops_ladder.serving.app import create_app

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from mlops_ladder import ProjectError
-from mlops_ladder.export.bundle import export
 from mlops_ladder.data import columns
+from mlops_ladder.export.bundle import export
 from mlops_ladder.export.runtime import as_rows, BUNDLE, load, Loaded
 from mlops_ladder.model.training import Trained
 

@@ -8,9 +8,9 @@ import pytest
 from published import CLASSES, MOST
 from pydantic import ValidationError
 
-from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.model.prediction import as_time
+from mlops_ladder.data.casting import as_time
 from mlops_ladder.data.columns import Row, spell
+from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.serving.schemas import Types
 
 TARGET = Column(kind="boolean", role="target")

@@ -17,12 +17,12 @@ from published import follower, publish
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.settings.operations import Load
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.command import OPTIONS
-from mlops_ladder.settings import load
-from mlops_ladder.serving.worker_kill_test import Attack, attacked, judged
 from mlops_ladder.serving.traffic import bodies, measured
+from mlops_ladder.serving.worker_kill_test import Attack, attacked, judged
+from mlops_ladder.settings import load
+from mlops_ladder.settings.operations import Load
 
 FOLDER = "PUBLISHED_FOR_WORKERS"
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 from typing import cast
 
@@ -11,20 +11,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_ladder import ProjectError, settings as loaded
+from mlops_ladder import ProjectError
+from mlops_ladder import settings as loaded
 from mlops_ladder.data.contract import Column, Contract
+from mlops_ladder.model.training import learnable
 from mlops_ladder.project import current
 from mlops_ladder.serving.rollout import stepping
 from mlops_ladder.settings import Settings
-from mlops_ladder.simulation import timeline
 from mlops_ladder.simulation import folder as folders
+from mlops_ladder.simulation import timeline
 from mlops_ladder.simulation import world as worlds
 from mlops_ladder.simulation.clock import Clock, DAY, START
-from mlops_ladder.simulation.scenarios import differences, SCENARIOS
 from mlops_ladder.simulation.observations import fed
+from mlops_ladder.simulation.scenarios import differences, SCENARIOS
 from mlops_ladder.simulation.service import Service
 from mlops_ladder.simulation.world import MIDDLE, NEW, World
-from mlops_ladder.model.training import learnable
 
 
 @pytest.fixture(name="world", scope="module")

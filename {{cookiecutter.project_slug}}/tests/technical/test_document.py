@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from mlops_ladder import ProjectError
-from mlops_ladder.registry import versions
-from mlops_ladder.tracking import runs
 from mlops_ladder.governance.documents import document, evidence
 from mlops_ladder.governance.documents.statements import CITED, faults, named, NOTHING, said
+from mlops_ladder.registry import versions
+from mlops_ladder.tracking import runs
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = ("risk.toml", "operations.toml", "improvement.toml", "pipeline.toml", "pyproject.toml")

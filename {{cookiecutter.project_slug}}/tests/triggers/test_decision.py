@@ -1,12 +1,12 @@
 """The decision: one run for a cause, none too soon, none too many, none on broken data."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from typing import Any
 
 import pytest
 
-from mlops_ladder.settings.improvement import Triggers
 from mlops_ladder.pipeline.retraining.decision import decide, Entry, Event, event
+from mlops_ladder.settings.improvement import Triggers
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 CAUSE = event("drift", "temp drifted", "model-1", "temp", "data-1")

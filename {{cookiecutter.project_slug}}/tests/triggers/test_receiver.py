@@ -8,10 +8,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from mlops_ladder import ProjectError
-from mlops_ladder.serving.keys import added, write
-from mlops_ladder.settings import Settings
 from mlops_ladder.pipeline.retraining import causes, data_guard, ledger, receiver
 from mlops_ladder.pipeline.retraining.decision import event
+from mlops_ladder.serving.keys import added, write
+from mlops_ladder.settings import Settings
 
 CAUSE = event("drift", "temp drifted", "model-1", "temp")
 

@@ -3,7 +3,7 @@
 import json
 import os
 import threading
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ from filelock import FileLock
 
 from mlops_ladder import ProjectError
 from mlops_ladder.pipeline import command, given_tags, TAGS
-from mlops_ladder.settings import Settings
 from mlops_ladder.pipeline.retraining import causes, command, data_guard, ledger, starting
 from mlops_ladder.pipeline.retraining.decision import Entry, event
+from mlops_ladder.settings import Settings
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 CAUSE = event("drift", "temp drifted", "model-1", "temp")

@@ -1,6 +1,6 @@
 """The veto: columns that look broken are named, and those of another season are not."""
 
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.settings import Settings
 from mlops_ladder.pipeline.retraining import data_guard
+from mlops_ladder.settings import Settings
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 RANDOM = np.random.default_rng(0)

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from typing import Any
 
-from . import Unknown, record, sign, use
+from . import record, sign, Unknown, use
 from .monitoring import without
 from .repo import changes, targets
-from .repository import Repository, digest
+from .repository import digest, Repository
 from .runbook import blocks
 
 DOCUMENT = "TECHNICAL.md"

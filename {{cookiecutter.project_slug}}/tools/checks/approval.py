@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from typing import Any
 
 from . import record, sign, use

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from . import Unknown, record, sign, use
+from . import record, sign, Unknown, use
 from .delivery import registered
 from .monitoring import without
-from .repository import Repository, read_text
+from .repository import read_text, Repository
 
 LOG, REF = "audit.jsonl", "refs/audit/log"
 

@@ -7,7 +7,7 @@ from functools import cache
 from pathlib import PurePosixPath
 
 from .capabilities import within
-from .repository import WHEEL, Repository
+from .repository import Repository, WHEEL
 from .syntax import defined, idle, imported, nodes, tests, tree
 
 DOCUMENT = 15  # words that a document has at least

@@ -3,16 +3,16 @@
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any
 
-from . import Unknown, record, sign, use
+from . import record, sign, Unknown, use
 from .code import without_library
 from .grading import own_data
 from .monitoring import without
 from .repo import changes
-from .repository import Repository, digest, hint, read_text
+from .repository import digest, hint, read_text, Repository
 
 ROLES = {"feature", "target", "id", "time", "group", "personal", "ignored"}
 SAID = ("origin", "licence", "owner", "files")

@@ -6,7 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import CHECKS, Check, Unknown
+from . import Check, CHECKS, Unknown
 from .grading import Assessed, Assessment
 from .repository import Repository
 from .sandbox import Copy

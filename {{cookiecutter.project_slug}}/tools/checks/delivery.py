@@ -3,13 +3,13 @@
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from typing import Any
 
-from . import Unknown, record, sign, use
+from . import record, sign, Unknown, use
 from .code import without_library
 from .grading import own_data
-from .repository import Repository, read_text
+from .repository import read_text, Repository
 
 LOG = "promotions.jsonl"
 DEPLOYED = "deployments.jsonl"

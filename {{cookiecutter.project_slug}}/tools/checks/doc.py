@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from . import Unknown, record, sign, use
+from . import record, sign, Unknown, use
 from .repo import changes, fences, targets
-from .repository import Repository, digest
+from .repository import digest, Repository
 from .runbook import blocks
 
 DRILLS = "docs/runbooks/drills.jsonl"

@@ -5,12 +5,12 @@ was found.  It never raises a level: it spares the reader another deep run.
 """
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from typing import Any
 
 from . import Unknown
 from .grading import Assessment
-from .repository import Repository, read_text
+from .repository import read_text, Repository
 
 FILE = ".maturity/evidence.json"
 VALID = timedelta(days=30)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import build_opener, HTTPRedirectHandler, Request
 
 from . import Unknown
 from .repository import Repository

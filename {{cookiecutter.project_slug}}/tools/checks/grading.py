@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from importlib import import_module
 from typing import Any
 
-from . import CHECKS, DOMAINS, TRIALS, USES, Check, Unknown
+from . import Check, CHECKS, DOMAINS, TRIALS, Unknown, USES
 from .code import substance
-from .repository import SAMPLE, Repository
+from .repository import Repository, SAMPLE
 from .waivers import waived
 
 RECENT = timedelta(days=90)  # the last use of what is practised is not older

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from . import Unknown, sign
+from . import sign, Unknown
 from .repository import Repository
 
 SECRET = re.compile(r'^\s*(?:\w*password|\w*secret_key|token)\s*=\s*"[^"$]+"', re.MULTILINE)

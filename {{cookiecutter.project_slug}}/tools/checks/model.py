@@ -8,7 +8,7 @@ from datetime import datetime
 from io import StringIO
 from typing import Any
 
-from . import Unknown, record, sign, use
+from . import record, sign, Unknown, use
 from .code import without_library
 from .data import artifact, own_runs
 from .repository import Repository

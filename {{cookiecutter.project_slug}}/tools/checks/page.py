@@ -4,7 +4,7 @@ from html import escape
 from string import Template
 
 from .grading import Assessed, Assessment
-from .report import DONE, NAMES, actions, by_domain, headline, reasons, scores, state, way
+from .report import actions, by_domain, DONE, headline, NAMES, reasons, scores, state, way
 
 COLOURS = {
     "unknown": "#ffffff",

@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any
 
-from . import Unknown, sign, use
+from . import sign, Unknown, use
 from .repository import Repository
 from .syntax import examples, tests
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from . import CHECKS
-from .grading import DAYS, RECENT, REPEATED, Assessed, Assessment
+from .grading import Assessed, Assessment, DAYS, RECENT, REPEATED
 from .score import SECTIONS, sums
 
 NAMES = ("Ad hoc", "Initial", "Managed", "Defined", "Optimized")

@@ -14,7 +14,7 @@ from zipfile import BadZipFile, ZipFile
 import yaml
 
 from . import Unknown
-from .capabilities import LOADER, capability_list, within
+from .capabilities import capability_list, LOADER, within
 from .database import mlflow_records
 from .safe_git import SafeGit
 from .syntax import imported, notebook_code

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import record, sign, use
 from .monitoring import without
-from .repository import Repository, read_text
+from .repository import read_text, Repository
 from .serving import components
 
 SETTINGS = "improvement.toml"

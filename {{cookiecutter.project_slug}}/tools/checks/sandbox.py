@@ -16,7 +16,7 @@ from zipfile import ZipFile
 
 from . import Unknown
 from .command import Done, ended, place
-from .repository import WHEEL, Repository
+from .repository import Repository, WHEEL
 
 PATIENCE = 240  # seconds that a command may take
 PRIVATE = ("MLFLOW_", "PREFECT_", "DVC_", "GIT_", "PYTEST_", "MAKE", "MFLAGS", "VIRTUAL_ENV")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from . import sign
 from .code import without_library
-from .improvement import SETTINGS, section
+from .improvement import section, SETTINGS
 from .monitoring import without
 from .repository import Repository
 

@@ -3,14 +3,14 @@
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from typing import Any
 
-from . import Unknown, record, sign, use
+from . import record, sign, Unknown, use
 from .code import without_library
 from .data import by_role
 from .database import opened
-from .repository import Repository, hint
+from .repository import hint, Repository
 
 PATHS = ("/predict", "/health", "/ready", "/version")
 DATABASE = "predictions.db"

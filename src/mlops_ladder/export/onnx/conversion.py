@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper, numpy_helper, TensorProto
 from skl2onnx import convert_sklearn
 from skl2onnx.common.data_types import (
     DoubleTensorType,
@@ -18,10 +18,10 @@ from sklearn.base import is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
+from mlops_ladder.data.columns import TENSORS
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.onnx.converters import CONVERTERS, ML, parsed, wide
 from mlops_ladder.export.onnx.forest import Forest, forest_of, LEAF, require, require_library, Tree
-from mlops_ladder.data.columns import TENSORS
 
 OPSETS = {"": 18, ML: 3}
 TREES = {"": 18, ML: 5}  # the first of ai.onnx.ml with TreeEnsemble

@@ -9,8 +9,8 @@ from skl2onnx import get_model_alias
 from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
-from mlops_ladder.export.onnx.forest import require
 from mlops_ladder.data.columns import DAY, NO_WORD
+from mlops_ladder.export.onnx.forest import require
 
 ML = "ai.onnx.ml"
 WEEK = 7 * DAY

@@ -6,7 +6,7 @@ change all lines after it, in all three places.
 
 import json
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from os import environ
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mlops_ladder import project
 from mlops_ladder.data import provenance
-from mlops_ladder.registry import versions
 from mlops_ladder.governance.audit.facts import digest, Fact
+from mlops_ladder.registry import versions
 
 LOG = Path("audit.jsonl")
 REF = "refs/audit/log"

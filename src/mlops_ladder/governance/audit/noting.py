@@ -2,16 +2,16 @@
 
 import sys
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data import provenance
-from mlops_ladder.registry.decisions import alone
 from mlops_ladder.append_only_log import append
+from mlops_ladder.data import provenance
 from mlops_ladder.governance.audit import chain
 from mlops_ladder.governance.audit.chain import Line, LOG, REF
 from mlops_ladder.governance.audit.facts import contents, decided, digest, Fact, facts, GONE, STEADY
+from mlops_ladder.registry.decisions import alone
 
 LOCK = Path("models/audit.lock")
 NOTE, REPAIR = "make audit NOTE=yes", "make audit REPAIR=yes"

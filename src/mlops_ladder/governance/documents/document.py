@@ -9,10 +9,10 @@ from difflib import ndiff
 from pathlib import Path
 
 from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.tracking import runs
-from mlops_ladder.settings import load
 from mlops_ladder.governance.documents import development, evidence, operation
 from mlops_ladder.governance.documents.statements import faults, NOTHING, Section
+from mlops_ladder.settings import load
+from mlops_ladder.tracking import runs
 
 DOCUMENT = Path("TECHNICAL.md")
 HEAD = """\

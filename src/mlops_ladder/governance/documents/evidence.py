@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 
 from mlops_ladder import doors, ProjectError, write_whole
 from mlops_ladder.registry import versions
-from mlops_ladder.tracking import runs
-from mlops_ladder.registry.history import Entry, moves, promoted
 from mlops_ladder.registry.gate import plain
+from mlops_ladder.registry.history import Entry, moves, promoted
 from mlops_ladder.settings import Settings
+from mlops_ladder.tracking import runs
 
 FOLDER = Path("docs/evidence")
 TESTS = Path("reports/tests.xml")

@@ -1,11 +1,11 @@
 """Evidence of what is watched: the newest reports on drift and on the live quality."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 
+from mlops_ladder.governance.documents.evidence import Facts
 from mlops_ladder.monitoring.archive import Archive, NoLog
 from mlops_ladder.monitoring.quality import History
 from mlops_ladder.settings import Settings
-from mlops_ladder.governance.documents.evidence import Facts
 
 YEAR = timedelta(days=365)
 

@@ -8,14 +8,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mlops_ladder import ProjectError
-from mlops_ladder.registry import versions
+from mlops_ladder.data.reading import files
+from mlops_ladder.data.sources import checksum, UNKNOWN
 from mlops_ladder.monitoring import training_reference
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.monitoring.quality import History
-from mlops_ladder.data.reading import files
-from mlops_ladder.settings import Settings
-from mlops_ladder.data.sources import checksum, UNKNOWN
 from mlops_ladder.pipeline.retraining.decision import Event, event, Kind
+from mlops_ladder.registry import versions
+from mlops_ladder.settings import Settings
 
 FRESH = timedelta(days=2)  # older reports say nothing of now
 

@@ -1,14 +1,14 @@
 """The command `trigger`: has something happened that starts a training?  Without HTTP."""
 
 import argparse
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 
 from mlops_ladder import ProjectError
-from mlops_ladder.registry.decisions import who
-from mlops_ladder.settings import load, Settings
 from mlops_ladder.pipeline.retraining import causes, ledger
 from mlops_ladder.pipeline.retraining.decision import Entry, Event, Kind
 from mlops_ladder.pipeline.retraining.starting import begin, judge, run
+from mlops_ladder.registry.decisions import who
+from mlops_ladder.settings import load, Settings
 
 SHOWN = 10
 

@@ -8,15 +8,15 @@ import pandas as pd
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.pipeline import steps
+from mlops_ladder.data.reading import files
+from mlops_ladder.data.sources import breaches, read_sources, SOURCES, undeclared
 from mlops_ladder.monitoring import training_reference
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.monitoring.window import Extent, window
-from mlops_ladder.problem import read_data
-from mlops_ladder.data.reading import files
-from mlops_ladder.settings import Settings
-from mlops_ladder.data.sources import breaches, read_sources, SOURCES, undeclared
+from mlops_ladder.pipeline import steps
 from mlops_ladder.pipeline.retraining.decision import Kind
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import Settings
 
 MISSING = 0.3  # more of a column than in training: nobody is asked about it any more
 STUCK = 0.9  # of the rows with one value, where training had it in a third as many

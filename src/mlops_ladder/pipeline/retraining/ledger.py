@@ -10,9 +10,9 @@ from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from mlops_ladder import ProjectError
-from mlops_ladder.registry import decisions
 from mlops_ladder.append_only_log import append
 from mlops_ladder.pipeline.retraining.decision import Entry, Result
+from mlops_ladder.registry import decisions
 
 LEDGER = Path("triggers.jsonl")
 LOCK, RUNNING = Path("models/triggers.lock"), Path("models/triggers-run.lock")

@@ -20,14 +20,14 @@ from pydantic import BaseModel
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.monitoring.outcomes import Outcomes
 from mlops_ladder.monitoring.outcome_import import take
-from mlops_ladder.serving.access import Guard, Shield
-from mlops_ladder.serving.keys import Ring
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.monitoring.outcomes import Outcomes
 from mlops_ladder.pipeline.retraining import causes, ledger
 from mlops_ladder.pipeline.retraining.decision import Entry, Event
 from mlops_ladder.pipeline.retraining.starting import begin, judge, now
+from mlops_ladder.serving.access import Guard, Shield
+from mlops_ladder.serving.keys import Ring
+from mlops_ladder.settings import load, Settings
 
 LOG = logging.getLogger(__name__)
 Look = Callable[[Settings, datetime, Any], Event | None]

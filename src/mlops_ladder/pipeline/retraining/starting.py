@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from typing import Any
 from uuid import uuid4
 
@@ -17,10 +17,10 @@ from filelock import Timeout
 
 from mlops_ladder import ProjectError
 from mlops_ladder.pipeline import command, TAGS
-from mlops_ladder.pipeline.schedule import tell
-from mlops_ladder.settings import Settings
 from mlops_ladder.pipeline.retraining import data_guard, ledger
 from mlops_ladder.pipeline.retraining.decision import decide, Entry, Event
+from mlops_ladder.pipeline.schedule import tell
+from mlops_ladder.settings import Settings
 
 COMMAND = "import sys; from {package} import main; sys.exit(main())"
 

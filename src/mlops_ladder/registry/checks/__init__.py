@@ -21,9 +21,9 @@ from pydantic import ValidationError
 
 from mlops_ladder import project, ProjectError
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.settings.section import Section
 from mlops_ladder.registry.questions import Question
 from mlops_ladder.settings import Settings
+from mlops_ladder.settings.section import Section
 
 FALSE_ALARMS = 0.05  # how often one question may refuse a model of which nothing is wrong
 

@@ -16,14 +16,23 @@ from matplotlib.figure import Figure
 from pydantic import Field
 
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.settings.section import Section
 from mlops_ladder.model.prediction import predict
-from mlops_ladder.registry.questions import Asked, Reply
 from mlops_ladder.model.training import Trained
 from mlops_ladder.registry.checks import Declared
-from mlops_ladder.registry.checks.perturbations import allowed, answers, apart, extremes
-from mlops_ladder.registry.checks.perturbations import more, NUMBERS, put, some, unit
+from mlops_ladder.registry.checks.perturbations import (
+    allowed,
+    answers,
+    apart,
+    extremes,
+    more,
+    NUMBERS,
+    put,
+    some,
+    unit,
+)
 from mlops_ladder.registry.checks.picture import Line, picture
+from mlops_ladder.registry.questions import Asked, Reply
+from mlops_ladder.settings.section import Section
 
 EDGE_ROWS = 20  # rows in which each edge is tried
 TRIES = 5  # other values of an input that must not matter, for each row

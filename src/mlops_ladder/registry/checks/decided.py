@@ -1,14 +1,14 @@
 """Decided: what two people answer for, and until when."""
 
 import tomllib
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta, UTC
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import ConfigDict, Field, model_validator, ValidationError
 
-from mlops_ladder.settings.section import Section
 from mlops_ladder.registry.questions import Reply
+from mlops_ladder.settings.section import Section
 
 PROJECT = Path("pyproject.toml")
 LONGEST = timedelta(days=366)  # longer, nobody remembers why

@@ -7,7 +7,7 @@ error of the difference is that of independent groups, its p-value that of the n
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from itertools import combinations
 from math import sqrt
 from statistics import NormalDist
@@ -18,11 +18,11 @@ from matplotlib.figure import Figure
 from pydantic import Field
 
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.registry.questions import Asked, Reply
 from mlops_ladder.registry.checks import Declared, sure, unknown
 from mlops_ladder.registry.checks.decided import Accepted, undeclared
 from mlops_ladder.registry.checks.groups import table, words
 from mlops_ladder.registry.checks.picture import Line, picture
+from mlops_ladder.registry.questions import Asked, Reply
 
 THRESHOLDS = {
     "difference": 0.1,  # what AI Fairness 360 calls fair (Bellamy et al., 2018)

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from mlops_ladder import ProjectError
+from mlops_ladder.data.casting import converted
 from mlops_ladder.data.contract import Contract, Kind
-from mlops_ladder.model.prediction import converted
 from mlops_ladder.model.training import Trained
 
 NUMBERS: tuple[Kind, ...] = ("number", "integer")

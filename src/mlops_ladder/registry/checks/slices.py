@@ -17,13 +17,13 @@ from matplotlib.figure import Figure
 from pydantic import Field
 
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.settings.section import Section
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
-from mlops_ladder.registry.questions import Asked, Reply
 from mlops_ladder.model.resampling import Draws, resampled
 from mlops_ladder.registry.checks import Declared, sure, unknown
-from mlops_ladder.registry.checks.score_differences import compare, spread
 from mlops_ladder.registry.checks.picture import Line, picture
+from mlops_ladder.registry.checks.score_differences import compare, spread
+from mlops_ladder.registry.questions import Asked, Reply
+from mlops_ladder.settings.section import Section
 
 RESAMPLES = 200  # enough for a standard error, says chapter 6
 

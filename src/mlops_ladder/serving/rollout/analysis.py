@@ -8,10 +8,10 @@ import numpy as np
 import orjson
 import pandas as pd
 
-from mlops_ladder.settings.improvement import Rollout
 from mlops_ladder.serving.assignment import CANDIDATE, CHAMPION
 from mlops_ladder.serving.rollout import evidence
 from mlops_ladder.serving.rollout.evidence import FEWEST
+from mlops_ladder.settings.improvement import Rollout
 
 TAILS = {"slowest 5 %": 0.05, "slowest 1 %": 0.01}
 FURTHER = 3 + len(TAILS)  # findings beside those on predictions: failures, latency, loss

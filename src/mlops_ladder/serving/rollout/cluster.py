@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 from mlops_ladder import ProjectError
-from mlops_ladder.settings import Settings
 from mlops_ladder.serving.rollout.decisions import Decision
+from mlops_ladder.settings import Settings
 
 TOOL = "tools/plan.py"
 

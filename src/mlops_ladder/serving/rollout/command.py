@@ -5,9 +5,9 @@ import time
 
 from mlops_ladder import ProjectError
 from mlops_ladder.registry import publishing, versions
-from mlops_ladder.settings import load, Settings
 from mlops_ladder.serving.rollout import deciding, decisions, stepping
 from mlops_ladder.serving.rollout.stepping import Standing
+from mlops_ladder.settings import load, Settings
 
 HEAD = f"{'':22} {'champion':>12} {'candidate':>12}"
 

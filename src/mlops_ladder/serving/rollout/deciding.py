@@ -2,22 +2,22 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from typing import Any
 
 from mlops_ladder import observers, ProjectError
-from mlops_ladder.registry import history, promotion, publishing, versions
-from mlops_ladder.tracking import runs
-from mlops_ladder.registry.decisions import who
-from mlops_ladder.registry.history import Entry
-from mlops_ladder.settings.improvement import Rollout
-from mlops_ladder.registry.gate import Verdict
-from mlops_ladder.serving.assignment import Plan
 from mlops_ladder.export.runtime import read_bundle
-from mlops_ladder.settings import load
+from mlops_ladder.registry import history, promotion, publishing, versions
+from mlops_ladder.registry.decisions import who
+from mlops_ladder.registry.gate import Verdict
+from mlops_ladder.registry.history import Entry
 from mlops_ladder.registry.versions import Version
+from mlops_ladder.serving.assignment import Plan
 from mlops_ladder.serving.rollout import decisions
 from mlops_ladder.serving.rollout.decisions import decide, Decision
+from mlops_ladder.settings import load
+from mlops_ladder.settings.improvement import Rollout
+from mlops_ladder.tracking import runs
 
 INPUTS = ("kind", "format", "timezone")
 

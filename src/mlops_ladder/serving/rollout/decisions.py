@@ -5,21 +5,21 @@ What the last line says is so, or is made so by the next command: after a kill t
 
 import json
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mlops_ladder import observers, ProjectError, write_whole
+from mlops_ladder.append_only_log import append
 from mlops_ladder.registry import history, promotion, publishing, versions
 from mlops_ladder.registry.decisions import alone as alone_with_registry
 from mlops_ladder.registry.decisions import recover, who
-from mlops_ladder.registry.history import Entry
-from mlops_ladder.settings.improvement import Rollout
-from mlops_ladder.append_only_log import append
 from mlops_ladder.registry.gate import Verdict
+from mlops_ladder.registry.history import Entry
 from mlops_ladder.serving.assignment import PLAN, Plan
+from mlops_ladder.settings.improvement import Rollout
 
 LOG = Path("rollouts.jsonl")
 LOCK = Path("models/rollout.lock")

@@ -1,17 +1,17 @@
 """The command `experiment`: begin one, see how it stands, decide it; and all releases, compared."""
 
 import argparse
-from datetime import UTC, datetime
+from datetime import datetime, UTC
 
 import pandas as pd
 
 from mlops_ladder import ProjectError
-from mlops_ladder.registry import publishing
-from mlops_ladder.serving.variant_log import arms
 from mlops_ladder.export.runtime import BUNDLE, read_bundle
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.registry import publishing
 from mlops_ladder.serving.rollout import deciding, decisions, stepping, trials
 from mlops_ladder.serving.rollout.analysis import by_unit
+from mlops_ladder.serving.variant_log import arms
+from mlops_ladder.settings import load, Settings
 
 
 def main(arguments: list[str]) -> None:

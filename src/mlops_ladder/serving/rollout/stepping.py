@@ -1,18 +1,18 @@
 """Stepping: a rollout waits, goes on or ends, by what was noted since its step began."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from typing import Any
 
 from mlops_ladder import observers, ProjectError
-from mlops_ladder.registry import publishing
-from mlops_ladder.serving.variant_log import arms
-from mlops_ladder.serving.assignment import CANDIDATE
 from mlops_ladder.export.runtime import read_bundle
-from mlops_ladder.settings import Settings
+from mlops_ladder.registry import publishing
+from mlops_ladder.serving.assignment import CANDIDATE
 from mlops_ladder.serving.rollout import decisions
 from mlops_ladder.serving.rollout.analysis import analyse, Analysis, Truths
 from mlops_ladder.serving.rollout.decisions import decide, Decision, following
+from mlops_ladder.serving.variant_log import arms
+from mlops_ladder.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -21,8 +21,8 @@ from pydantic import Field, ValidationError
 from scipy import stats
 
 from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.settings.section import Section
 from mlops_ladder.serving.assignment import CANDIDATE, CHAMPION
+from mlops_ladder.settings.section import Section
 
 FOLDER = Path("experiments")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")

@@ -1,7 +1,7 @@
 """Of what became of predictions: log rows that were held out, and say what became of them."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any
 

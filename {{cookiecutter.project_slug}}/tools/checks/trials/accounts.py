@@ -3,10 +3,10 @@
 import json
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, UTC
 from pathlib import Path
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..accounts import DOCUMENT, sourced, unchanged
 from ..sandbox import Copy, last
 from .project import answer

@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from .. import Unknown, fault, trial
-from ..agreed import GUIDE, TABLE, contracts
+from .. import fault, trial, Unknown
+from ..agreed import contracts, GUIDE, TABLE
 from ..command import Done
 from ..sandbox import Copy, last
 from ..service import serving

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..delivery import registered
 from ..sandbox import Copy, last
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..audited import LOG, unbroken
 from ..sandbox import Copy, last
 

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..data import columns
 from ..repo import targets
 from ..sandbox import Copy, last

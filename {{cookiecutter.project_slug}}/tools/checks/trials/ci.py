@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..ci import GROUPS
 from ..data import columns
 from ..sandbox import Copy, last

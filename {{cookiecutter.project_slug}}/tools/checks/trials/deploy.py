@@ -9,11 +9,11 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..command import Done
 from ..sandbox import Copy, last, reached
 from ..service import asked, free_port
-from .approval import OTHER, champion, worker
+from .approval import champion, OTHER, worker
 
 PATIENCE = 900  # seconds in which an image is built, or does not become ready
 PRODUCTION = "overlays/production/kustomization.yaml"

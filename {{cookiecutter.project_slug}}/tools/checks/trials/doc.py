@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from .. import Unknown, fault, trial
-from ..doc import ROW, card_numbers
+from .. import fault, trial, Unknown
+from ..doc import card_numbers, ROW
 from ..sandbox import Copy, Failed, last
 from .project import answer
 

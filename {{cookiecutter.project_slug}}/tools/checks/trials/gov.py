@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..gov import split, there
 from ..sandbox import Copy, last
 

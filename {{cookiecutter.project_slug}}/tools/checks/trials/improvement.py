@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..improvement import BUDGETS
 from ..sandbox import Copy, last
 from .monitoring import opened, promtool

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..command import Done
 from ..sandbox import Copy, last, reached
 

@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Iterator
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..model import again, best, better, complete, newest, short
 from ..repository import Repository
 from ..sandbox import Copy, Failed, last

@@ -8,9 +8,9 @@ from contextlib import closing, contextmanager
 from shutil import which
 from statistics import stdev
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..command import Done
-from ..monitoring import RULES, alerts, wanted
+from ..monitoring import alerts, RULES, wanted
 from ..sandbox import Copy, last
 from ..service import Service, serving
 from .project import answer

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..sandbox import Copy
-from ..service import Service, asked, serving
+from ..service import asked, Service, serving
 
 BEARER = "Authorization"
 SLOW = "        found, shares = self.scores(rows)"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from hashlib import sha256
 from typing import Any
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..sandbox import Copy, last
 from .data import data_path
 from .project import answer

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..data import artifact
 from ..model import short
 from ..sandbox import Copy

@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import Any
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..command import Done
 from ..delivery import agreed, chain
 from ..sandbox import Copy, last
-from ..service import Service, asked, serving
+from ..service import asked, Service, serving
 from .project import answer, scores
 
 PATIENCE = 20  # seconds in which the service follows

@@ -7,7 +7,7 @@ import tomllib
 from collections.abc import Iterator
 from zipfile import ZipFile
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..data import artifact
 from ..repo import hooks_of, secrets
 from ..sandbox import Copy, Failed, last, reached

@@ -5,10 +5,10 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..rollout import decisions
 from ..sandbox import Copy, last
-from ..service import Service, asked, serving
+from ..service import asked, Service, serving
 from .project import answer
 
 TRIES = 15

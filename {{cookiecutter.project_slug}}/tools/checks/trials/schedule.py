@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..delivery import registered
 from ..sandbox import Copy, last
 from ..service import running, told

@@ -7,7 +7,7 @@ from math import ceil
 from sqlite3 import connect
 from typing import Any
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..data import artifact, by_role, columns, disjoint
 from ..sandbox import Copy, last
 from .data import data_path

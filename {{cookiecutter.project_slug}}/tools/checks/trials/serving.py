@@ -8,9 +8,9 @@ from functools import partial
 from threading import Event
 from typing import Any
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..sandbox import Copy
-from ..service import Service, asked, serving
+from ..service import asked, Service, serving
 from ..serving import DATABASE, logged, predicted
 
 CONNECTIONS = 8

@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 
-from .. import Unknown, fault, trial
+from .. import fault, trial, Unknown
 from ..delivery import registered, services, words
 from ..sandbox import Copy, last
-from ..service import UNREACHABLE, asked, free_port, running
+from ..service import asked, free_port, running, UNREACHABLE
 
 PATIENCE = 120  # seconds in which a server answers, or a run starts
 MADE = "/api/2.0/mlflow/experiments/create"
