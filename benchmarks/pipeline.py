@@ -41,7 +41,7 @@ def by_step(project: Path, rounds: int) -> list[tuple[str, float]]:
     for _ in range(rounds):
         run("git", "clean", "--quiet", "-fdx", *(f"--exclude={name}" for name in KEPT), at=project)
         started = time.perf_counter()
-        said = run(project / ".venv/bin/flight-delays", "pipeline", at=project)
+        said = run(project / ".venv/bin/ladder", "pipeline", at=project)
         total = time.perf_counter() - started
         steps = dict(re.findall(r"^(\w+) .* ([\d.]+) s$", said, re.MULTILINE))
         for name, seconds in steps.items():
@@ -76,7 +76,7 @@ def main() -> None:
         project = project_of(scratch, 2, "pipeline")
         python, ready = ".venv/bin/python", fresh(project)
         parties = [
-            Party("mlops-ladder, the pipeline", ".venv/bin/flight-delays pipeline", ready),
+            Party("mlops-ladder, the pipeline", ".venv/bin/ladder pipeline", ready),
             Party("the same steps, without Prefect", f"{python} {HERE / 'plain_steps.py'}", ready),
             Party(
                 "a script by hand: no checks, plots, gate, export",

@@ -53,7 +53,7 @@ def main() -> None:
     asked = parser.parse_args()
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
     print(f"{cores} cores, load {load:.1f} at the start, {asked.rounds} rounds", flush=True)
-    predict = ".venv/bin/flight-delays predict --data rows.parquet --out out.parquet"
+    predict = ".venv/bin/ladder predict --data rows.parquet --out out.parquet"
     there = f"FLIGHT_DELAYS_SCALE__BACKEND=dask FLIGHT_DELAYS_SCALE__WORKERS={asked.workers}"
     by_hand = f".venv/bin/python {HERE / 'batch_script.py'} rows.parquet out.parquet"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:

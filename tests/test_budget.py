@@ -71,11 +71,11 @@ def test_a_function_fits_in_a_glance(generate: Generate, framework: str) -> None
     assert long == []
 
 
-def test_a_module_stays_under_200_lines(generate: Generate) -> None:
-    """Every module can be read in one go."""
+def test_a_module_stays_under_400_lines(generate: Generate) -> None:
+    """Every module is one subject, and can be read in one go."""
     paths = [*generate(maturity_level="4").glob("src/**/*.py"), *LIBRARY.rglob("*.py")]
     counts = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in paths}
-    assert {name: count for name, count in counts.items() if count > 200} == {}
+    assert {name: count for name, count in counts.items() if count > 400} == {}
 
 
 def test_branches_live_only_in_seams_and_stay_few() -> None:

@@ -31,27 +31,69 @@ def test_the_wheel_is_the_source(tmp_path: Path) -> None:
     assert built(tmp_path / "src", tmp_path / "second") != kept.read_bytes()
 
 
-def imports(path: Path) -> set[Path]:
-    """The modules of the library that one of them imports where it begins."""
-    found = set()
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.ImportFrom) and node.level:
-            folder = path.parents[node.level - 1]
-            for alias in node.names:
-                inner = folder / (node.module or "").replace(".", "/") / f"{alias.name}.py"
-                outer = inner.parent.with_suffix(".py")
-                found |= {it for it in (inner, outer, inner.parent / "__init__.py") if it.exists()}
-    return found - {path}
+# What a domain may import: itself and what stands before it.
+ORDER = """
+errors project files doors cli append_only_log problem settings data model tracking export registry pipeline serving
+batch monitoring serving.rollout pipeline.retraining labelling privacy governance scaling simulation
+""".split()
+
+
+def module_name(path: Path) -> str:
+    """The name of a module of the library, without the library's own."""
+    name = path.relative_to(LIBRARY).with_suffix("").as_posix().replace("/", ".")
+    return name.removesuffix("__init__").rstrip(".")
+
+
+MODULES = {module_name(path): path for path in LIBRARY.rglob("*.py") if path.stem != "__main__"}
+
+
+def imports(path: Path, late: bool = False) -> set[str]:
+    """The modules of the library that one of them imports: when it is imported, or also later."""
+    found: set[str] = set()
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree) if late else tree.body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mlops_ladder"):
+            base = (node.module or "").removeprefix("mlops_ladder").lstrip(".")
+            names = {f"{base}.{alias.name}".lstrip(".") for alias in node.names}
+            found |= (names & MODULES.keys()) or {base}
+    return found - {module_name(path)}
+
+
+def domain(name: str) -> str:
+    """The part of the library that a module belongs to."""
+    first, _, rest = name.partition(".")
+    inner = f"{first}.{rest.partition('.')[0]}"
+    return inner if inner in ORDER else first
 
 
 def test_no_module_imports_itself_by_others() -> None:
     """The imports of the library have no circle."""
-    graph = {path: imports(path) for path in LIBRARY.rglob("*.py")}
-    packages = {it for it in graph if it.name == "__init__.py"}
-    graph = {path: named - packages for path, named in graph.items()}
-    while free := [path for path, named in graph.items() if not named]:
-        graph = {path: named - set(free) for path, named in graph.items() if path not in free}
-    assert {it.relative_to(LIBRARY).as_posix() for it in graph} == set()
+    graph = {name: imports(path) - {""} for name, path in MODULES.items() if name}
+    while free := {name for name, named in graph.items() if not named}:
+        graph = {name: named - free for name, named in graph.items() if name not in free}
+    assert graph == {}
+
+
+def test_every_import_names_the_whole_path() -> None:
+    """A search for a module finds who uses it."""
+    relative = {
+        name
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.level
+    }
+    assert relative == set()
+
+
+def test_the_parts_of_the_library_import_inward() -> None:
+    """A part imports only those before it in the order of the design."""
+    wrong = {
+        (name, other)
+        for name, path in MODULES.items()
+        for other in imports(path, late=True) - {""}
+        if name and ORDER.index(domain(other)) > ORDER.index(domain(name))
+    }
+    assert wrong == set()
 
 
 @pytest.fixture(name="folder")
@@ -139,9 +181,7 @@ def test_every_door_leads_to_a_function() -> None:
         name, _, target = line.partition(" = ")
         if target:
             module, _, function = target.strip('"').partition(":")
-            path = LIBRARY / f"{module.replace('.', '/')}.py"
-            path = path if path.exists() else path.with_suffix("") / "__init__.py"
-            body = ast.parse(path.read_text(encoding="utf-8")).body
+            body = ast.parse(MODULES[module].read_text(encoding="utf-8")).body
             if function not in {getattr(node, "name", "") for node in body}:
                 lost.append(name)
     assert lost == []

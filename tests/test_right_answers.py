@@ -334,12 +334,12 @@ def test_a_model_that_would_not_keep_its_code_is_not_saved(project: Path) -> Non
     try:
         for text, told in kinds.items():
             problem.write_text(text, encoding="utf-8")
-            said = fails(".venv/bin/flight-delays", "train", at=project, **few)
+            said = fails(".venv/bin/ladder", "train", at=project, **few)
             assert told in said and "Traceback" not in said
             assert (model.read_bytes() if model.exists() else b"") == saved
         names = whole.replace("from . import helpers", "from .helpers import SHIFT")
         problem.write_text(names.replace("/ 60", "/ 60 + SHIFT"), encoding="utf-8")
-        ok(".venv/bin/flight-delays", "train", at=project, **few)
+        ok(".venv/bin/ladder", "train", at=project, **few)
     finally:
         problem.write_text(before, encoding="utf-8")
         (package / "helpers.py").unlink()

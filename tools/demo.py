@@ -77,7 +77,7 @@ def serving(project: Path) -> Iterator[str]:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
-    command = [".venv/bin/flight-delays", "serve"]  # what `make serve` runs
+    command = [".venv/bin/ladder", "serve"]  # what `make serve` runs
     print(f"\n$ {PREFIX}SERVING__PORT={port} {' '.join(command)} &", flush=True)
     environment = os.environ | {f"{PREFIX}SERVING__PORT": str(port)}
     with subprocess.Popen(command, cwd=project, env=environment) as process:
