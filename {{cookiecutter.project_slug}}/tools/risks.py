@@ -57,7 +57,7 @@ def question(name: str) -> bool:
     if any(Path("src").glob(f"*/checks/{name}.py")):
         return True
     wheels = [ZipFile(path) for path in Path("wheels").glob("mlops_ladder-*.whl")]
-    return any(f"mlops_ladder/checks/{name}.py" in wheel.namelist() for wheel in wheels)
+    return any(f"mlops_ladder/registry/checks/{name}.py" in wheel.namelist() for wheel in wheels)
 
 
 def passed() -> set[str]:

@@ -98,7 +98,7 @@ def compared(trained: Trained) -> tuple[bytes, Parity | None, str]:
     """The model as ONNX, how near it is to the model, and why it is not to be used, if so."""
     found = None
     try:
-        from mlops_ladder.export.onnx.conversion import (  # pylint: disable=import-outside-toplevel  # 1 s
+        from mlops_ladder.export.onnx.conversion import (  # pylint: disable=C0415  # 1 s
             convert,
         )
 

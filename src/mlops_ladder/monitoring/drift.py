@@ -153,7 +153,7 @@ def main(arguments: list[str]) -> None:
     options, settings = parser.parse_args(arguments), load()
     newest, found = compare(settings.drift, settings.serving.log, settings.seed)
     if settings.drift.pushgateway:
-        from mlops_ladder.monitoring.push import (  # pylint: disable=import-outside-toplevel  # seldom needed
+        from mlops_ladder.monitoring.push import (  # pylint: disable=C0415  # seldom
             gauges,
             push,
         )

@@ -139,13 +139,9 @@ def main(arguments: list[str]) -> None:
     asked, settings = parser.parse_args(arguments), load()
     report = look(settings, datetime.now(UTC))
     if settings.drift.pushgateway:
-        from mlops_ladder.monitoring.push import (  # pylint: disable=import-outside-toplevel  # seldom needed
-            push,
-        )
-        from mlops_ladder.monitoring.quality_gauges import (  # pylint: disable=import-outside-toplevel  # too
-            gauges,
-            JOB,
-        )
+        # pylint: disable=import-outside-toplevel  # seldom needed
+        from mlops_ladder.monitoring.push import push
+        from mlops_ladder.monitoring.quality_gauges import JOB, gauges
 
         push(settings.drift, gauges(report.found, report.labels, time.time()), JOB)
     if report.verdict == "not enough labels":

@@ -24,7 +24,7 @@ def chained(repository: Repository) -> Iterator[str]:
     yield from without(repository, "governance/audit/noting.py", "chain.faults", "contradicted", "unnoted")
     if not repository.ours:
         return
-    if 'decided.audit = "audit.noting:' not in repository.library.get("doors.toml", ""):
+    if 'decided.audit = "governance.audit.noting:' not in repository.library.get("doors.toml", ""):
         yield "doors.toml of the library: nobody tells the audit log of a decision"
     for module in ("registry/decisions.py", "serving/rollout/decisions.py"):
         if 'observers("decided")' not in repository.library.get(module, ""):

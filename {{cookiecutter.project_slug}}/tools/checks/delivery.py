@@ -250,6 +250,6 @@ def scheduled(repository: Repository) -> Iterator[str]:
     text = repository.library.get("pipeline/deployment.py", "")
     for end in ("on_failure", "on_crashed", "on_cancellation"):
         if not re.search(rf"{end}=\[\w", text):
-            yield f"flows/deployment.py: nobody is told {end.replace('_', ' ')}"
+            yield f"pipeline/deployment.py: nobody is told {end.replace('_', ' ')}"
     if "cron=" not in text:
-        yield "flows/deployment.py: no schedule"
+        yield "pipeline/deployment.py: no schedule"

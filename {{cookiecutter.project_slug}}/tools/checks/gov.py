@@ -68,7 +68,7 @@ def there(repository: Repository, kind: str, name: str) -> bool:
     section, _, key = name.partition(".")
     if section == "questions":
         told = repository.parsed(f"{key}.toml")
-        here = repository.glob(f"src/*/checks/{key}.py") or f"checks/{key}.py" in repository.library
+        here = repository.glob(f"src/*/checks/{key}.py") or f"registry/checks/{key}.py" in repository.library
         return bool(here and told)
     settings: list[Facts] = [repository.parsed(file) or {} for file in SETTINGS]
     return kind == "gate" and any(key in it.get(section, {}) for it in settings)

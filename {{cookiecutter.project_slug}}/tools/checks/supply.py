@@ -34,7 +34,7 @@ def supplied(repository: Repository) -> Iterator[str]:
     yield from without(repository, "registry/signing.py", "signatures.sign", "signatures.signer")
     yield from without(repository, "registry/signed.py", "signatures.signer")
     for door, why in DOORS.items():
-        line = rf'^{door}\.signing = "sign(?:ed|ing):\w+"'
+        line = rf'^{door}\.signing = "registry\.sign(?:ed|ing):\w+"'
         if not re.search(line, repository.library.get("doors.toml", ""), re.MULTILINE):
             yield f"doors.toml of the library: no door {door} for signing: {why}"
     if "required" not in (repository.parsed("improvement.toml") or {}).get("signing", {}):

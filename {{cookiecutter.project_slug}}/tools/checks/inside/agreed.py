@@ -13,9 +13,9 @@ from .rows import parquet
 def labels() -> Any:
     """Two different labels, as a person writes them."""
     frame, contract, settings = given()
-    found = part("labelling.taking").classes(settings, contract)
+    found = part("labelling.label_import").classes(settings, contract)
     if not found:
-        values = part("prediction").conform(frame, contract, [contract.target])[contract.target]
+        values = part("data.casting").conform(frame, contract, [contract.target])[contract.target]
         found = [values.min(), values.max()]
     return [str(found[0]), str(found[-1])]
 
@@ -23,23 +23,23 @@ def labels() -> Any:
 def digest() -> Any:
     """The sha256 of all data, and how many rows they have."""
     frame, _, settings = given()
-    found = part("sources").checksum(*part("reading").files(settings.data.path))
+    found = part("data.sources").checksum(*part("data.reading").files(settings.data.path))
     return [found, len(frame)]
 
 
 def upstream() -> Any:
     """The sources of others that training reads, whose rows say how old they are."""
     settings = part("settings").load()
-    return [it.source for it in part("upstream").used(settings) if it.freshness.column]
+    return [it.source for it in part("governance.data_agreements").used(settings) if it.freshness.column]
 
 
 def age(source: str) -> Any:
     """Take away the newest rows of a source, so that it is older than was promised."""
-    promise = part("promises").promises()[source]
+    promise = part("data.agreements").promises()[source]
     fresh = promise.freshness
-    frames = {path: kept_in(path) for path in part("upstream").here(promise)}
+    frames = {path: kept_in(path) for path in part("governance.data_agreements").here(promise)}
     when = {
-        path: part("prediction").times(frame[fresh.column].astype(str), fresh.format)
+        path: part("data.casting").times(frame[fresh.column].astype(str), fresh.format)
         for path, frame in frames.items()
     }
     newest = max(it.max() for it in when.values())

@@ -17,10 +17,10 @@ SHARE = 0.15  # of the rows; with many more, the model would be worse on the who
 def honest() -> tuple[Any, Any]:
     """An ordinary model, as a question is asked about it, and the parts of its rows."""
     frame, contract, settings = given()
-    training = part("training")
+    training = part("model.training")
     rows = training.learnable(frame, contract, settings)
     found = training.fit(*training.split(rows, contract, settings), contract, settings)
-    return part("questions").Asked(found, None, frame), part("split").parts(
+    return part("registry.questions").Asked(found, None, frame), part("model.split").parts(
         rows, contract, settings
     )
 
@@ -28,16 +28,16 @@ def honest() -> tuple[Any, Any]:
 def declared(name: str, contract: Any) -> Any:
     """What a question is told by its file."""
     module = part(f"checks.{name}")
-    return part("checks").declared(name, module, contract)
+    return part("registry.checks").declared(name, module, contract)
 
 
 def some_rows(name: str, asked: Any) -> dict[str, Any]:
     """The held-out rows of each slice, or group, that has rows enough."""
     settings = declared(name, asked.trained.contract)
     if name == "slices":
-        found = part("checks.slices").parts(asked, settings)
+        found = part("registry.checks.slices").parts(asked, settings)
         return {it.name: it.rows for it in found if it.rows.sum() >= it.min_n}
-    words, rows = part("checks.groups").words, {}
+    words, rows = part("registry.checks.groups").words, {}
     for column in settings.groups:
         values = words(asked.column(column), settings.edges.get(column))
         for group, count in values.value_counts().items():
@@ -65,13 +65,13 @@ def spoiled(name: str) -> Any:
     target, held = trained.contract.target, trained.holdout
     lies = wrong(held[target], settings.problem == "classification")
     learned = held.assign(**{target: held[target].where(~rows[chosen], lies)})
-    found = part("training").fit(pd.concat([learned] * 3), held, trained.contract, settings)
+    found = part("model.training").fit(pd.concat([learned] * 3), held, trained.contract, settings)
     return put_forward(found, parts) | {"spoilt": chosen}
 
 
 def without_groups() -> Any:
     """What the fairness question says, and whether that decides, with no waiver in sight."""
-    module = part("checks.decided")
+    module = part("registry.checks.decided")
     module.PROJECT = Path("no such file")
     asked, _ = honest()
     return said("fairness", asked)[:2]
@@ -79,8 +79,8 @@ def without_groups() -> Any:
 
 def said(name: str, asked: Any) -> list[Any]:
     """The word of a question, whether it decides, and its reason."""
-    questions = {it.name: it for it in part("questions").questions(asked.trained.contract)}
-    reply = part("questions").reply(questions[name], asked)
+    questions = {it.name: it for it in part("registry.questions").questions(asked.trained.contract)}
+    reply = part("registry.questions").reply(questions[name], asked)
     return [reply.verdict, questions[name].decides, reply.reason]
 
 
@@ -103,7 +103,7 @@ class Turned:
 
 def directions(trained: Any) -> dict[tuple[str, str], Any]:
     """How often each input of numbers moves the answer up, and down, where it should not."""
-    module = part("checks.behaviour")
+    module = part("registry.checks.behaviour")
     return {
         (name, effect): module.direction(module.Direction(column=name, effect=effect), trained, 200)
         for name in trained.contract.inputs("number", "integer")

@@ -12,7 +12,7 @@ OWN = 2  # inputs of the project that are kept beside
 def planted() -> Any:
     """The verdict on each of the two, beside some inputs of the project."""
     frame, contract, settings = given()
-    training = part("training")
+    training = part("model.training")
     rows = training.learnable(frame, contract, settings).tail(ROWS).reset_index(drop=True)
     answers = rows[contract.target]
     codes = answers if settings.problem == "regression" else answers.factorize(sort=True)[0]
@@ -22,13 +22,13 @@ def planted() -> Any:
     rows = rows.assign(**{CONSTANT: 1.0, TELLING: swapped})
     parts = training.split(rows, contract, settings)
     whole = training.fit(*parts, wider(contract), settings)
-    verdicts = {it.name: it.verdict for it in part("ablation").review(whole, ablated=True)}
+    verdicts = {it.name: it.verdict for it in part("governance.ablation").review(whole, ablated=True)}
     return {"constant": verdicts[CONSTANT], "telling": verdicts[TELLING]}
 
 
 def wider(contract: Any) -> Any:
     """The contract with both columns, and fewer inputs of its own."""
-    column = part("contract").Column(kind="number", role="feature")
+    column = part("data.contract").Column(kind="number", role="feature")
     unseen = contract.inputs()[OWN:]
     known = {
         name: it.model_copy(update={"role": "ignored"}) if name in unseen else it

@@ -19,7 +19,7 @@ def logged(wrong: str, most: str) -> Any:
     With `wrong` the outcomes are others than those that happened.
     """
     frame, contract, settings = given()
-    training = part("training")
+    training = part("model.training")
     held = training.split(training.learnable(frame, contract, settings), contract, settings)[1]
     held = held.tail(int(most))
     answer(requests(frame.loc[held.index], contract), contract, settings)
@@ -39,7 +39,7 @@ def answer(asked: list[dict[str, Any]], contract: Any, settings: Any) -> None:
     """Have the champion answer these rows, PART in a request, and log it as the service does."""
     model = champion()
     classes = model.bundle["classes"] or ()
-    types = part("serving.schema").Types.of(contract, classes, len(asked))
+    types = part("serving.schemas").Types.of(contract, classes, len(asked))
     store = part("serving.store").Store(settings.serving.log)
     for start in range(0, len(asked), PART):
         read = types.read(json.dumps(asked[start : start + PART]).encode())[0]
@@ -52,7 +52,7 @@ def record(name: str, asked: list[dict[str, Any]], model: Any) -> dict[str, Any]
     served = part("serving.events").Served(
         name, datetime.now(UTC), 200, 0.001, model.version, asked, model.answers(asked)
     )
-    return dict(part("serving.log").recorded(served))
+    return dict(part("serving.prediction_log").recorded(served))
 
 
 def rows() -> int:
@@ -62,12 +62,12 @@ def rows() -> int:
 
 def first_file() -> str:
     """The first file of the data."""
-    return str(part("reading").files(part("settings").load().data.path)[0])
+    return str(part("data.reading").files(part("settings").load().data.path)[0])
 
 
 def just_begun() -> str:
     """Write into the ledger that a run of another cause began, and ended, a minute ago."""
-    decision, ledger = part("triggers.decision"), part("triggers.ledger")
+    decision, ledger = part("pipeline.retraining.decision"), part("pipeline.retraining.ledger")
     began = datetime.now(UTC) - timedelta(minutes=1)
     told: dict[str, Any] = {"event": decision.event("alert", "planted", "planted"), "by": "trial"}
     told |= {"decision": "run", "reason": "planted"}

@@ -24,9 +24,9 @@ def reaches(name: str) -> Any:
     # pylint: disable-next=import-outside-toplevel  # of the project: the tool has none
     from pydantic import ValidationError
 
-    contract = part("contract").read_contract()
-    types = part("serving.schema").Types.of(contract, (), 1)
-    row = part("serving.columns").example(contract)
+    contract = part("data.contract").read_contract()
+    types = part("serving.schemas").Types.of(contract, (), 1)
+    row = part("data.columns").example(contract)
     types.read(json.dumps(row).encode())
     try:
         types.read(json.dumps(row | {name: "somebody"}).encode())

@@ -15,12 +15,12 @@ MOST = 5000  # rows that are spoiled: enough for every rule, and read in a secon
 
 def parquet(settings: Any) -> bool:
     """Are the files Parquet?"""
-    return bool(part("reading").is_parquet(part("reading").files(settings.data.path)[0]))
+    return bool(part("data.reading").is_parquet(part("data.reading").files(settings.data.path)[0]))
 
 
 def raw(settings: Any) -> pd.DataFrame:
     """The rows of all files; those of a CSV as text, cell by cell."""
-    data, found = settings.data, part("reading").files(settings.data.path)
+    data, found = settings.data, part("data.reading").files(settings.data.path)
     if parquet(settings):
         return pd.concat(map(pd.read_parquet, found), ignore_index=True)
     options: Any = {"sep": data.separator, "encoding": data.encoding, "skipinitialspace": True}
@@ -87,8 +87,8 @@ def spoil(path: str, plan: str) -> Any:
 
 def order(path: str) -> Any:
     """Of each part of a saved split its times, and what it lacks or has that it should not."""
-    settings, contract = part("settings").load(), part("contract").read_contract()
-    rows = part("training").learnable(part("problem").read_data(settings), contract, settings)
+    settings, contract = part("settings").load(), part("data.contract").read_contract()
+    rows = part("model.training").learnable(part("problem").read_data(settings), contract, settings)
     names, times = contract.names("id") or ["row"], contract.names("time")[:1]
     known = rows.assign(row=rows.index + 1)[[*dict.fromkeys([*names, *times])]]
     known[names] = known[names].astype("str").where(known[names].notna(), "")

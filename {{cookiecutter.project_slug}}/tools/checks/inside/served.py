@@ -34,15 +34,15 @@ def plain(value: Any, column: Any) -> Any:
 
 def champion() -> Any:
     """The champion as the service loads it."""
-    following = part("serving.following")
+    following = part("serving.model_reloader")
     pointer = json.loads((following.FOLDER / following.POINTER).read_text(encoding="utf-8"))
-    return part("serving.runtime").load(following.FOLDER / str(pointer["version"]))
+    return part("export.runtime").load(following.FOLDER / str(pointer["version"]))
 
 
 def requests(frame: pd.DataFrame, contract: Any) -> list[dict[str, Any]]:
     """Rows of the data as a client would send them."""
     columns = {name: contract.columns[name] for name in contract.inputs()}
-    rows, _ = part("prediction").converted(frame, contract, columns)
+    rows, _ = part("data.casting").converted(frame, contract, columns)
     return [
         {name: plain(row[name], column) for name, column in columns.items()}
         for row in rows.to_dict("records")
@@ -54,10 +54,10 @@ def parity(seed: str, most: str) -> Any:
     frame, model = given()[0], champion()
     frame = frame.sample(min(len(frame), int(most)), random_state=int(seed))
     asked, classes = requests(frame, model.contract), model.bundle["classes"] or ()
-    types = part("serving.schema").Types.of(model.contract, classes, len(asked))
+    types = part("serving.schemas").Types.of(model.contract, classes, len(asked))
     answers = model.answers(types.read(json.dumps(asked).encode())[0])
-    rows, _ = part("prediction").converted(frame, model.contract, model.contract.inputs())
-    known = part("prediction").predict(registered(), rows).to_dict("records")
+    rows, _ = part("data.casting").converted(frame, model.contract, model.contract.inputs())
+    known = part("model.prediction").predict(registered(), rows).to_dict("records")
     pairs = zip(known, answers, asked, strict=True)
     wrong = [
         (str(one["prediction"]), other["prediction"], row)
@@ -69,9 +69,9 @@ def parity(seed: str, most: str) -> Any:
 
 def registered() -> Any:
     """The champion's model as the registry holds it."""
-    number = part("versions").held().champion.version
+    number = part("registry.versions").held().champion.version
     address = f"models:/{part('versions').NAME}/{number}"
-    return part("tracking").connect().sklearn.load_model(address)
+    return part("tracking.runs").connect().sklearn.load_model(address)
 
 
 def apart(batch: dict[str, Any], served: dict[str, Any]) -> bool:
@@ -96,7 +96,7 @@ def apart(batch: dict[str, Any], served: dict[str, Any]) -> bool:
 def units(seed: str) -> Any:
     """The first input whose unit the project's own comparison misses in the served model alone."""
     frame, contract, settings = given()
-    trained, export = part("training").train(frame, contract, settings), part("export")
+    trained, export = part("model.training").train(frame, contract, settings), part("export.bundle")
     why, real = export.compared(trained)[2], export.compiled
     if why or len(trained.predictions.drop_duplicates()) < 10:
         return {"unknown": why or "the model gives nearly all rows the same answer"}
@@ -120,7 +120,7 @@ def changed(scores: Any, name: str, change: Callable[[Any], Any]) -> Callable[[A
 def like_training(seed: str, most: str) -> Any:
     """Rows that the champion learned from, as a client would send them, and an input of numbers."""
     frame, contract, settings = given()
-    training = part("training")
+    training = part("model.training")
     rows = training.split(training.learnable(frame, contract, settings), contract, settings)[0]
     chosen = frame.loc[rows.index].sample(min(len(rows), int(most)), random_state=int(seed))
     numbers = [it for it in contract.inputs("number") if frame[it].nunique() > 20]
