@@ -9,7 +9,7 @@ import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.model import training as training
+from mlops_ladder.model import training
 from mlops_ladder.privacy import command as shown
 from mlops_ladder.privacy import erasure_log, pii_patterns
 from mlops_ladder.privacy.rules import Banned, read_rules, Rules

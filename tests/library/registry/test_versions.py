@@ -15,7 +15,7 @@ from library.registry.candidates import accepted, candidate, made, promoted, ref
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.bundle import export, TOLERANCE
-from mlops_ladder.model import training as training
+from mlops_ladder.model import training
 from mlops_ladder.model.split import ids, Parts
 from mlops_ladder.model.training import Trained
 from mlops_ladder.registry import history, integrity, promotion, publishing, rivals, versions
@@ -151,9 +151,7 @@ def test_a_champion_is_asked_about_each_row_once(run: runs.Run, trained: Trained
     assert (len(judged.truth), len(answers)) == (len(trained.truth), 1)
 
 
-def test_a_champion_that_has_learned_from_all_rows_refuses(
-    run: runs.Run, trained: Trained
-) -> None:
+def test_a_champion_that_has_learned_from_all_rows_refuses(run: runs.Run, trained: Trained) -> None:
     """No score is compared on rows that one of the two knows: the answer is no."""
     version = served_model(run, trained)
     other = training.fit(trained.holdout, trained.train, trained.contract, trained.settings)

@@ -68,7 +68,10 @@ def there(repository: Repository, kind: str, name: str) -> bool:
     section, _, key = name.partition(".")
     if section == "questions":
         told = repository.parsed(f"{key}.toml")
-        here = repository.glob(f"src/*/checks/{key}.py") or f"registry/checks/{key}.py" in repository.library
+        here = (
+            repository.glob(f"src/*/checks/{key}.py")
+            or f"registry/checks/{key}.py" in repository.library
+        )
         return bool(here and told)
     settings: list[Facts] = [repository.parsed(file) or {} for file in SETTINGS]
     return kind == "gate" and any(key in it.get(section, {}) for it in settings)
@@ -77,7 +80,9 @@ def there(repository: Repository, kind: str, name: str) -> bool:
 @sign("gov.lineage", "a logged prediction can be followed back to run, commit, data and lock")
 def lineage(repository: Repository) -> Iterator[str]:
     """It asks the log, the registry, MLflow and git."""
-    yield from without(repository, "governance/lineage.py", "Archive", "decided", "get_run", "git", "checksum")
+    yield from without(
+        repository, "governance/lineage.py", "Archive", "decided", "get_run", "git", "checksum"
+    )
 
 
 @use("gov.ownership")

@@ -40,7 +40,9 @@ def quality(repository: Repository) -> Iterator[str]:
 @sign("pipeline.triggers", "a cause is judged before it starts a training, and written down")
 def triggers(repository: Repository) -> Iterator[str]:
     """Cooldown and budget are set; the decision, the ledger and the veto are asked."""
-    yield from without(repository, "pipeline/retraining/starting.py", "decide", "ledger.add", "data_guard.faults")
+    yield from without(
+        repository, "pipeline/retraining/starting.py", "decide", "ledger.add", "data_guard.faults"
+    )
     yield from without(repository, "pipeline/retraining/receiver.py", "Guard", "judge")
     yield from faulty(repository, TRIGGERS)
     for key in ("cooldown_hours", "runs_per_week", "minutes_per_week"):

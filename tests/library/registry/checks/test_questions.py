@@ -108,9 +108,7 @@ def test_the_answers_are_about_the_artifact_and_stand_in_its_run(
         lambda door: [lambda contract: [Question("a", False, ask), Question("b", True, broken)]],
     )
     first, second = questions.answers(trained, run.run_id, None, None)
-    report = json.loads(
-        runs.connect().artifacts.load_text(f"runs:/{run.run_id}/questions.json")
-    )
+    report = json.loads(runs.connect().artifacts.load_text(f"runs:/{run.run_id}/questions.json"))
     assert seen[0].trained.model is not trained.model
     wanted, found = trained.predictions, seen[0].trained.predictions
     assert np.array_equal(found["prediction"], wanted["prediction"])
