@@ -189,6 +189,20 @@ def rewheel(project: Path, module: str, old: str, new: str) -> None:
     plant(project / "uv.lock", before, sha256(path.read_bytes()).hexdigest())
 
 
+def kill_mutant(folder: Path, module: str, old: str, new: str, *tests: str) -> str:
+    """Run tests of the library against a copy of it with a fault; they must fail.  What they print."""
+    shutil.copytree(
+        ROOT / "src/mlops_ladder",
+        folder / "mlops_ladder",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    plant(folder / "mlops_ladder" / module, old, new, 1)
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    done = run(*command, *(f"tests/library/{it}" for it in tests), at=ROOT, PYTHONPATH=str(folder))
+    assert done.returncode == 1, f"{module}: no test of {tests} fails\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
 def commands(readme: Path) -> list[str]:
     """The commands in the fenced blocks of a README, in order."""
     blocks = re.findall(r"^```\n(.*?)^```$", readme.read_text(encoding="utf-8"), re.S | re.M)

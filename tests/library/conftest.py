@@ -1,5 +1,6 @@
 """What the tests of the library share: one project, its rows, a model of them, and one recorded run."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,7 +34,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
         patch.setattr(project, "read", read_project)
-        patch.setenv("PYTHONPATH", str(ROOT / "src"))
+        inherited = filter(None, [os.environ.get("PYTHONPATH")])
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), *inherited]))
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{FOLDER / 'mlflow.db'}")
         patch.delenv("MLFLOW_RUN_ID", raising=False)
         return (yield)

@@ -18,7 +18,6 @@ from mlops_ladder.model.training import Trained
 from mlops_ladder.settings import Settings
 
 
-
 @pytest.fixture(name="repro", scope="module")
 def _repro() -> Any:
     """tools/repro.py: it is a script, so it is looked for beside the others."""

@@ -14,7 +14,6 @@ from mlops_ladder.settings import Settings
 from mlops_ladder.settings.improvement import Costs, Objectives
 
 
-
 def test_the_rules_are_those_of_the_objectives(settings: Settings) -> None:
     """Where they are not: make objectives."""
     assert (ROOT / RULES).read_text(encoding="utf-8") == rules(checked(settings.objectives))

@@ -13,7 +13,6 @@ from library.fixture_project import ROOT
 from mlops_ladder.pipeline import server
 
 
-
 @pytest.fixture(name="flows", scope="package")
 def _flows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """The flow, beside a Prefect server of the tests' own."""

@@ -19,7 +19,6 @@ from mlops_ladder.settings import Settings
 from mlops_ladder.tracking import runs
 
 
-
 def test_a_run_holds_parameters_metrics_and_the_tags_that_say_what_it_was_made_from(
     run: runs.Run, settings: Settings
 ) -> None:
