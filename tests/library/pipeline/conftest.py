@@ -24,6 +24,6 @@ def _flows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.setenv("PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL", "1")
         patch.setenv("PREFECT_API_URL", "")
         ready = server.start()
-        found = import_module(f"{server.__package__}.pipeline")
+        found = import_module("mlops_ladder.pipeline.flow")
         ready()
         yield found

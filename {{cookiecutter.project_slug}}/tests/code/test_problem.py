@@ -7,7 +7,7 @@ from mlops_ladder.model.training import Trained
 
 
 def test_missing_values_and_new_categories_are_answered(trained: Trained) -> None:
-    """Rows in which every value is missing that may be, and rows with a new word in each category."""
+    """Rows that lack every value that may be missing, and rows with a new word in each category."""
     contract, rows = trained.contract, trained.holdout[trained.contract.inputs()].head(20)
     gaps = [name for name in contract.inputs() if contract.columns[name].nullable]
     for changed in (

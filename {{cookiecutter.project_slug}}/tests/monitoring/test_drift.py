@@ -25,9 +25,8 @@ def drifted(reference: Reference, trained: Trained, **changed: Any) -> list[str]
     rows = reference.rows.sample(400, replace=True, random_state=1).assign(**changed)
     said = reference.said.sample(400, replace=True, random_state=1)
     said = said.assign(time=pd.Timestamp("2024-01-01")).reset_index(drop=True)
-    found = verdicts(
-        pairs(reference, Window(400, rows.reset_index(drop=True), said)), trained.settings.drift
-    )
+    window = Window(400, rows.reset_index(drop=True), said)
+    found = verdicts(pairs(reference, window), trained.settings.drift)
     return [it.column for it in found if it.drifted and it.column in trained.contract.inputs()]
 
 
@@ -39,8 +38,9 @@ def test_rows_like_those_of_the_training_have_not_drifted(
 
 
 def test_one_shifted_column_is_reported(reference: Reference, trained: Trained) -> None:
-    """Each number far above all that training saw: it is reported, and no other."""
+    """A number far above all that training saw: it is reported, and no other."""
     names = trained.contract.inputs("number", "integer")
     if not names:
         pytest.skip("no input is a number")
-    assert drifted(reference, trained, **{names[0]: reference.rows[names[0]].max() * 2 + 1}) == [names[0]]
+    shifted = {names[0]: reference.rows[names[0]].max() * 2 + 1}
+    assert drifted(reference, trained, **shifted) == [names[0]]
