@@ -2,13 +2,11 @@
 
 import importlib
 import sys
-from pathlib import Path
 from typing import Any
 
+from library.fixture_project import ROOT
 import pandas as pd
 import pytest
-
-from library.fixture_project import ROOT
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract

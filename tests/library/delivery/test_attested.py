@@ -7,10 +7,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from library.fixture_project import ROOT
 import pytest
 from library.delivery.test_promote import Places
-
-from library.fixture_project import ROOT
 
 from mlops_ladder.project import current
 

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from library.fixture_project import ROOT
+import pytest
 
 ACCESS = "[access]\nkey_file = 'keys.json'\nopen = {}\n"
 

@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import pytest
 from library.fixture_project import ROOT
+import pytest
 
 WAY = "Deployment/service/spec/template/spec/containers/service"
 

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from library.fixture_project import ROOT
+import pytest
 
 TAGS = {"project": "p", "environment": "staging", "managed-by": "terraform"}
 DATABASE = {"publicly_accessible": False, "storage_encrypted": True}

@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from library.fixture_project import ROOT
+import pytest
 
 TRIED, SERVING = "sha256:tried", "sha256:serving"
 

@@ -5,9 +5,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from library.fixture_project import ROOT
+import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.governance.documents import document, evidence

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from library.fixture_project import ROOT
+import pytest
 
 TOOLS = ROOT / "tools"
 PAGE = """# In trouble

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datetime import datetime, UTC
 from pathlib import Path
 
-import pytest
 from library.fixture_project import ROOT
+import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.governance import incidents

@@ -5,12 +5,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from library.fixture_project import ROOT
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.tree import DecisionTreeRegressor
-
-from library.fixture_project import ROOT
 
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model import training

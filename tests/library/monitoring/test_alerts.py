@@ -7,10 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from library.fixture_project import ROOT
 import pytest
 import yaml
-
-from library.fixture_project import ROOT
 
 from mlops_ladder.settings import Settings
 

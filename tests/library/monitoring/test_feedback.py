@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from library.fixture_project import ROOT
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from library.fixture_project import ROOT
 from library.monitoring.known import log, NOW, publish, URL
 
 from mlops_ladder import ProjectError

@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
+from library.fixture_project import ROOT
 import pytest
 import yaml
-
-from library.fixture_project import ROOT
 
 from mlops_ladder import ProjectError
 from mlops_ladder.monitoring.costs import Served, told

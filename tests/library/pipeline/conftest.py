@@ -6,9 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from library.fixture_project import ROOT
+import pytest
 
 from mlops_ladder.pipeline import server
 

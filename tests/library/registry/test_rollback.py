@@ -9,6 +9,7 @@ import pytest
 from library.registry.candidates import accepted, candidate, promoted
 
 from mlops_ladder import ProjectError
+from mlops_ladder.data import provenance
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.model.training import Trained
 from mlops_ladder.registry import (
@@ -215,6 +216,6 @@ def test_the_author_is_known_where_the_system_has_no_name_for_its_user(
     def nobody() -> str:
         raise KeyError("getpwuid(): uid not found")
 
-    monkeypatch.setattr(runs, "git", lambda *_: None)
+    monkeypatch.setattr(provenance, "git", lambda *_: None)
     monkeypatch.setattr("getpass.getuser", nobody)
     assert decisions.who() == "unknown"

@@ -257,7 +257,7 @@ def test_the_same_model_with_another_contract_renews_the_champion(
     name = contract.inputs()[0]
     changed = contract.columns[name].model_copy(update={"enforce": True})
     stricter = contract.model_copy(update={"columns": contract.columns | {name: changed}})
-    monkeypatch.setattr("candidates.read_contract", lambda: stricter)
+    monkeypatch.setattr("library.registry.candidates.read_contract", lambda: stricter)
     run_id, entry = made(run, "a"), versions.held().champion
     assert entry and publishing.lacking(entry, run_id) == ["contract.toml"]
     assert promotion.renew(run_id).number == served() == "2"

@@ -11,11 +11,10 @@ from pathlib import Path
 from threading import Barrier
 from typing import Any
 
+from library.fixture_project import ROOT
 import pytest
 from fastapi.testclient import TestClient
 from library.serving.published import follower
-
-from library.fixture_project import ROOT
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Column, Contract

@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-import pytest
 from library.fixture_project import ROOT
+import pytest
 
 LIBRARY = Path(__file__).parents[1]
 

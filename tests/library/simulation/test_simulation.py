@@ -7,10 +7,10 @@ from datetime import datetime, UTC
 from pathlib import Path
 from typing import cast
 
+from library.fixture_project import ROOT
 import numpy as np
 import pandas as pd
 import pytest
-from library.fixture_project import ROOT
 
 from mlops_ladder import ProjectError
 from mlops_ladder import settings as loaded

@@ -1,10 +1,9 @@
 """The model card: what the run says, word for word."""
 
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
 from library.fixture_project import ROOT
+import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract

@@ -11,7 +11,8 @@ import pytest
 from filelock import FileLock
 
 from mlops_ladder import ProjectError
-from mlops_ladder.pipeline import command, given_tags, TAGS
+from mlops_ladder.pipeline import command as pipeline
+from mlops_ladder.pipeline import given_tags, TAGS
 from mlops_ladder.pipeline.retraining import causes, command, data_guard, ledger, starting
 from mlops_ladder.pipeline.retraining.decision import Entry, event
 from mlops_ladder.settings import Settings
@@ -39,7 +40,7 @@ def test_drift_gives_one_run_and_its_cause_is_on_it(
 ) -> None:
     """The pipeline runs once, with tags; the ledger holds both ends and knows the same cause."""
     seen: list[dict[str, str]] = []
-    monkeypatch.setattr(command, "main", lambda _: seen.append(given_tags()))
+    monkeypatch.setattr(pipeline, "main", lambda _: seen.append(given_tags()))
     entry = judged(settings)
     starting.run(entry.id, settings, lambda: NOW + timedelta(hours=1))
     monkeypatch.delenv(TAGS)
@@ -111,7 +112,7 @@ def test_a_run_that_fails_is_in_the_ledger_and_may_be_tried_again(
     def fails(_: Any) -> None:
         raise ProjectError("no disk")
 
-    monkeypatch.setattr(command, "main", fails)
+    monkeypatch.setattr(pipeline, "main", fails)
     entry = judged(settings)
     with pytest.raises(ProjectError, match="no disk"):
         starting.run(entry.id, settings, lambda: NOW + timedelta(hours=1))
@@ -149,7 +150,7 @@ def test_an_alert_means_what_the_settings_say(
 ) -> None:
     """Drift is looked up, an old model is a cause itself, and others start nothing."""
     monkeypatch.setattr(causes, "drift", lambda *_: CAUSE)
-    monkeypatch.setattr(causes, "reference", FakeReference)
+    monkeypatch.setattr(causes, "training_reference", FakeReference)
 
     def told(name: str, status: str = "firing") -> Any:
         return causes.alert(settings, NOW, {"labels": {"alertname": name}, "status": status})

@@ -126,8 +126,10 @@ def test_without_a_question_no_model_is_loaded(
     assert questions.answers(trained, "no such run", None, None) == []
 
 
-def test_a_declared_question_without_an_answer_is_named(folder: Path, contract: Contract) -> None:
-    """A file of this folder that is declared and has no `ask`."""
-    (folder / "picture.toml").write_text("", encoding="utf-8")
-    with pytest.raises(ProjectError, match="checks/picture.py: has no function ask"):
+def test_a_declared_question_without_an_answer_is_named(added: Path, contract: Contract) -> None:
+    """A file of the project's own questions that is declared and has no `ask`."""
+    own = added / "own" / current().package / "checks/added.py"
+    own.write_text('"""Nothing."""\n', encoding="utf-8")
+    (added / "added.toml").write_text("", encoding="utf-8")
+    with pytest.raises(ProjectError, match="checks/added.py: has no function ask"):
         questions.questions(contract)

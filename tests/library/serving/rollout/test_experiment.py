@@ -4,11 +4,10 @@ import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
+from library.fixture_project import ROOT
 import numpy as np
 import pandas as pd
 import pytest
-
-from library.fixture_project import ROOT
 
 from mlops_ladder import ProjectError
 from mlops_ladder.serving.assignment import CANDIDATE, CHAMPION, drawn, unit
