@@ -58,7 +58,9 @@ def _project() -> Iterator[None]:
     """A folder of the tests' own counts as this project."""
     read = project.read
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(project, "read", lambda at: read(at if (at / "pyproject.toml").exists() else ROOT))
+        patch.setattr(
+            project, "read", lambda at: read(at if (at / "pyproject.toml").exists() else ROOT)
+        )
         yield
 
 

@@ -253,7 +253,9 @@ def test_a_signed_commit_approves_and_another_key_does_not(
     signer(folder, monkeypatch, "bob@example.com")
     said = approve(judged("1"))
     assert approval.waits(version, asdict(accepted())) == []
-    assert forge_reviews.unsigned(said.evidence, said.approver, "0" * 64).endswith("of another report")
+    assert forge_reviews.unsigned(said.evidence, said.approver, "0" * 64).endswith(
+        "of another report"
+    )
     for name in ("COUNT", "KEY_0"):  # git knows no signer any more
         monkeypatch.delenv(f"GIT_CONFIG_{name}")
     assert "does not verify" in forge_reviews.unsigned(said.evidence, said.approver, said.proof)

@@ -70,9 +70,7 @@ def test_a_card_of_another_run_is_stale(
         card.check(older, run, settings, contract)
 
 
-def test_the_card_describes_the_champion(
-    run: runs.Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_card_describes_the_champion(run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """A newer run, as of a refused candidate, leaves the card as it is; without a champion not."""
     other = replace(run, run_id="1" * 32)
     for champion, wanted in ((other, other), (None, runs.newest())):

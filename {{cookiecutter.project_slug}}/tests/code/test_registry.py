@@ -151,9 +151,7 @@ def test_a_champion_is_asked_about_each_row_once(run: runs.Run, trained: Trained
     assert (len(judged.truth), len(answers)) == (len(trained.truth), 1)
 
 
-def test_a_champion_that_has_learned_from_all_rows_refuses(
-    run: runs.Run, trained: Trained
-) -> None:
+def test_a_champion_that_has_learned_from_all_rows_refuses(run: runs.Run, trained: Trained) -> None:
     """No score is compared on rows that one of the two knows: the answer is no."""
     version = served_model(run, trained)
     other = training.fit(trained.holdout, trained.train, trained.contract, trained.settings)

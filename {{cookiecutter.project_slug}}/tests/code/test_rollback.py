@@ -103,9 +103,7 @@ def test_any_former_champion_can_come_back(run: runs.Run) -> None:
 
 
 @pytest.mark.parametrize("names", ["", "a"], ids=["none", "one"])
-def test_where_nothing_was_champion_before_a_rollback_is_refused(
-    run: runs.Run, names: str
-) -> None:
+def test_where_nothing_was_champion_before_a_rollback_is_refused(run: runs.Run, names: str) -> None:
     """Without a former champion nothing changes, and the versions to choose from are told."""
     for name in names:
         promoted(run, name)
@@ -122,9 +120,7 @@ def test_a_version_that_never_was_champion_is_no_way_back(run: runs.Run) -> None
         promotion.rollback(other.number)
 
 
-def test_what_was_rolled_back_does_not_come_back_by_itself(
-    run: runs.Run, trained: Trained
-) -> None:
+def test_what_was_rolled_back_does_not_come_back_by_itself(run: runs.Run, trained: Trained) -> None:
     """The same model from a second training is objected to, and the way back is told."""
     promoted(run, "a")
     second = promoted(run, trained.version)

@@ -80,7 +80,10 @@ def test_a_wrong_value_is_blamed_on_what_holds_it(
     with pytest.raises(ProjectError) as refused:
         load()
     assert sorted(str(refused.value).split("\n  ")) == sorted(
-        [f"{current().prefix}SEED: seed = 'x': {NO_NUMBER}", f"{FILES[-1]}: nonsense: unknown key; {KNOWN}"]
+        [
+            f"{current().prefix}SEED: seed = 'x': {NO_NUMBER}",
+            f"{FILES[-1]}: nonsense: unknown key; {KNOWN}",
+        ]
     )
     with (folder / FILES[-1]).open("a", encoding="utf-8") as file:
         file.write("[broken\n")

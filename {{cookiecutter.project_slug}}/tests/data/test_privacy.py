@@ -148,7 +148,9 @@ def test_a_value_that_looks_personal_is_found(what: str) -> None:
         assert str(found).startswith(f"größe: 2 of 4 rows hold {what}")
         assert "rows 2, 4" in str(found) and value not in str(found)
         assert not list(pii_patterns.personal(frame, columned(**{"größe": {}}), ("größe",)))
-        assert not list(pii_patterns.personal(frame, columned(**{"größe": {"role": "personal"}}), ()))
+        assert not list(
+            pii_patterns.personal(frame, columned(**{"größe": {"role": "personal"}}), ())
+        )
 
 
 @pytest.mark.parametrize(

@@ -135,5 +135,7 @@ def test_a_report_names_what_is_worth_nothing_and_who_owns_it(
     assert "Not to be told from nothing: `c`.\nBetter without: `d`." in page
     assert "another model" not in page and page.index("a&#124;b") < page.index("| d |")
     entry.model_version = "other"
-    assert "another model" in feature_review.page(feature_review.reported(entry, trained, found, True))
+    assert "another model" in feature_review.page(
+        feature_review.reported(entry, trained, found, True)
+    )
     assert not list(folder.glob("reports/*")), "nothing is written yet"

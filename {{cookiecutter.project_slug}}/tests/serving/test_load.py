@@ -114,7 +114,11 @@ def test_requests_are_rows_that_the_service_takes(
 def test_a_process_that_holds_more_breaks_the_budget() -> None:
     """Memory is judged where it is measured."""
     sent = [(0.0, 0.001, 200)]
-    assert [budget.broken for budget in load_test.budgets(sent, 401, Load())] == [False, False, True]
+    assert [budget.broken for budget in load_test.budgets(sent, 401, Load())] == [
+        False,
+        False,
+        True,
+    ]
     assert [budget.broken for budget in load_test.budgets(sent, None, Load())] == [False] * 3
     assert load_test.memory(2**30) is None
 

@@ -20,8 +20,12 @@ Facts = dict[str, Any]
 @sign("gov.audit", "each decision is noted in a chain that is compared with registry and git")
 def chained(repository: Repository) -> Iterator[str]:
     """A line holds the digest of the one before; what decides tells it; a target verifies."""
-    yield from without(repository, "governance/audit/chain.py", "digest", "differences", "registered")
-    yield from without(repository, "governance/audit/noting.py", "chain.faults", "contradicted", "unnoted")
+    yield from without(
+        repository, "governance/audit/chain.py", "digest", "differences", "registered"
+    )
+    yield from without(
+        repository, "governance/audit/noting.py", "chain.faults", "contradicted", "unnoted"
+    )
     if not repository.ours:
         return
     if 'decided.audit = "governance.audit.noting:' not in repository.library.get("doors.toml", ""):

@@ -95,7 +95,9 @@ def explained(repository: Repository) -> Iterator[str]:
     """Something imports a library that explains; at home the values add up by themselves."""
     if not repository.ours:
         yield from without_library(repository, "model.explain")
-    yield from without(repository, "governance/explaining.py", "Archive", "contributions", "predict")
+    yield from without(
+        repository, "governance/explaining.py", "Archive", "contributions", "predict"
+    )
     yield from without(repository, "model/shapley.py", "def contributions", "output")
 
 

@@ -36,6 +36,6 @@ def fairness(repository: Repository) -> Iterator[str]:
     """It is enforced, and has groups: without them only a waiver holds."""
     yield from without_library(repository, "model.fairness")
     yield from only_reports(repository, "fairness")
-    known = repository.parsed("fairness.toml")
+    known = repository.parsed("config/fairness.toml")
     if repository.ours and not (isinstance(known, dict) and known.get("groups")):
-        yield "fairness.toml: no groups are declared; where there are none it takes a waiver"
+        yield "config/fairness.toml: no groups are declared; where there are none it takes a waiver"

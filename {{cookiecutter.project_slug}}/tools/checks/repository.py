@@ -231,7 +231,9 @@ class Repository:
         for wheel in self.glob(WHEEL) if self.ours else []:
             try:
                 with ZipFile(self.path(wheel)) as archive:
-                    names = [it for it in archive.infolist() if it.filename.endswith((".py", ".toml"))]
+                    names = [
+                        it for it in archive.infolist() if it.filename.endswith((".py", ".toml"))
+                    ]
                     for it in names:
                         if it.file_size < LARGE:
                             text = archive.read(it).decode("utf-8", "replace")

@@ -30,7 +30,9 @@ def digest() -> Any:
 def upstream() -> Any:
     """The sources of others that training reads, whose rows say how old they are."""
     settings = part("settings").load()
-    return [it.source for it in part("governance.data_agreements").used(settings) if it.freshness.column]
+    return [
+        it.source for it in part("governance.data_agreements").used(settings) if it.freshness.column
+    ]
 
 
 def age(source: str) -> Any:

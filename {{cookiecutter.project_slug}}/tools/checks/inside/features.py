@@ -22,7 +22,9 @@ def planted() -> Any:
     rows = rows.assign(**{CONSTANT: 1.0, TELLING: swapped})
     parts = training.split(rows, contract, settings)
     whole = training.fit(*parts, wider(contract), settings)
-    verdicts = {it.name: it.verdict for it in part("governance.ablation").review(whole, ablated=True)}
+    verdicts = {
+        it.name: it.verdict for it in part("governance.ablation").review(whole, ablated=True)
+    }
     return {"constant": verdicts[CONSTANT], "telling": verdicts[TELLING]}
 
 

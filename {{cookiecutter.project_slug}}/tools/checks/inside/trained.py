@@ -20,7 +20,9 @@ def shuffled(seed: str) -> Any:
     known = frame[contract.target].dropna()
     mixed = known.sample(frac=1, random_state=int(seed)).set_axis(known.index)
     frame.loc[known.index, contract.target] = mixed
-    found = part("model.evaluation").measured(part("model.training").train(frame, contract, settings))
+    found = part("model.evaluation").measured(
+        part("model.training").train(frame, contract, settings)
+    )
     names = {"value": "{}", "low": "{}.low", "high": "{}.high", "baseline": "baseline.{}"}
     said = {name: found.get(form.format(settings.metric)) for name, form in names.items()}
     lower = settings.metric in part("model.prediction").LOWER_IS_BETTER
@@ -29,7 +31,9 @@ def shuffled(seed: str) -> Any:
 
 def seeds() -> Any:
     """The parameters of the model that are seeds."""
-    model = part("problem").build_model(part("data.contract").read_contract(), part("settings").load())
+    model = part("problem").build_model(
+        part("data.contract").read_contract(), part("settings").load()
+    )
     return [it for it in model.get_params() if it.rsplit("__")[-1] in ("random_state", "seed")]
 
 

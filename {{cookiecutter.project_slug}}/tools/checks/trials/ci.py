@@ -17,8 +17,16 @@ NEGATED = (
     '    rows = rows.assign(**{name: -rows[name] for name in rows.select_dtypes("number")})\n'
     + ASKED,
 )
-SWAPPED = ("model/prediction.py", ASKED, f"    rows = rows.iloc[::-1].set_axis(rows.index)\n{ASKED}")
-UNFITTED = ("model/training.py", ".fit(kept[inputs], answers)\n        seconds", "\n        seconds")
+SWAPPED = (
+    "model/prediction.py",
+    ASKED,
+    f"    rows = rows.iloc[::-1].set_axis(rows.index)\n{ASKED}",
+)
+UNFITTED = (
+    "model/training.py",
+    ".fit(kept[inputs], answers)\n        seconds",
+    "\n        seconds",
+)
 
 
 @trial("ci.tests", "the tests pass, and some did in each group")

@@ -102,6 +102,10 @@ def carried(copy: Copy) -> Iterator[str]:
 def delayed(copy: Copy) -> Iterator[str]:
     """Let each answer take 0.3 s longer."""
     copy.need("rehearse")
-    copy.spoil("export/runtime.py", SLOW, SLOW.replace("found", "__import__('time').sleep(0.3)\n        found", 1))
+    copy.spoil(
+        "export/runtime.py",
+        SLOW,
+        SLOW.replace("found", "__import__('time').sleep(0.3)\n        found", 1),
+    )
     if copy.run("make", "load", **brief(copy)).returncode == 0:
         yield "make load: a model that takes 0.3 s longer breaks no budget"
