@@ -10,9 +10,9 @@ from .repository import Repository
 
 def only_reports(repository: Repository, name: str) -> Iterator[str]:
     """Where a question is declared, and keeps no model from becoming champion."""
-    known = repository.parsed(f"{name}.toml")
+    known = repository.parsed(f"config/{name}.toml")
     if repository.ours and not (isinstance(known, dict) and known.get("mode") == "enforce"):
-        yield f'{name}.toml: its refusals are only reported: mode is not "enforce"'
+        yield f'config/{name}.toml: its refusals are only reported: mode is not "enforce"'
 
 
 @sign("model.slices", "a model that is bad on one slice of the rows is refused")
