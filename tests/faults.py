@@ -315,21 +315,21 @@ OPTIMIZED = [
         (
             "it is not said whether signatures are required",
             "gov.supply",
-            "improvement.toml",
+            "config/signing.toml",
             "required = false",
             "key = ''",
         ),
         (
             "chance takes models back",
             "serving.canary",
-            "improvement.toml",
+            "config/rollout.toml",
             "false_aborts = 0.05",
             "false_aborts = 0.5",
         ),
         (
             "a rollout without a margin",
             "serving.canary",
-            "improvement.toml",
+            "config/rollout.toml",
             "latency = 1.5\n",
             "",
         ),
@@ -441,7 +441,7 @@ OPTIMIZED = [
         (
             "a backend that nobody knows",
             "pipeline.scaleout",
-            "improvement.toml",
+            "config/scale.toml",
             'backend = "local"',
             'backend = "moon"',
         ),

@@ -40,7 +40,7 @@ def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 def alone(project: Path) -> None:
     """Have nobody to approve: the champion of these tests comes past gate and registry."""
-    plant(project / "operations.toml", 'needed = "shared"', 'needed = "never"')
+    plant(project / "config/approval.toml", 'needed = "shared"', 'needed = "never"')
 
 
 @pytest.fixture(scope="module", name="project")

@@ -136,6 +136,43 @@ def test_outside_of_a_project_the_folder_is_named(tmp_path: Path) -> None:
         project.read(tmp_path / "none")
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("config.toml", CONFIG + "[drift]\nrows = 50\n", r"\[drift\] belongs in config/drift.toml"),
+        ("config/drfit.toml", "[drift]\nrows = 50\n", r"\[drift\] belongs in config/drift.toml"),
+        ("config/gate.toml", "[drift]\nrows = 50\n", r"\[drift\] belongs in config/drift.toml"),
+        ("config/gate.toml", "min_gain = 1\n", r"min_gain stands outside of \[gate\]"),
+        (
+            "config/gate.toml",
+            "[gate]\nmingain = 1\n",
+            "gate.mingain: unknown key; known are min_gain",
+        ),
+        ("config/gate.toml", "[gate\n", "not valid TOML"),
+    ],
+)
+def test_a_section_that_nobody_would_read_is_refused(
+    folder: Path, file: str, text: str, told: str
+) -> None:
+    """A section has one file; in another one it would have no effect."""
+    (folder / "pyproject.toml").write_text(TABLE.format(4), encoding="utf-8")
+    project.read.cache_clear()
+    (folder / "config").mkdir()
+    (folder / file).write_text(text, encoding="utf-8")
+    with pytest.raises(ProjectError, match=f"{file}: {told}"):
+        load()
+
+
+def test_each_section_is_read_from_its_file(folder: Path) -> None:
+    """The environment wins over it, and arguments over both."""
+    (folder / "pyproject.toml").write_text(TABLE.format(4), encoding="utf-8")
+    project.read.cache_clear()
+    (folder / "config").mkdir()
+    (folder / "config/gate.toml").write_text("[gate]\nmin_gain = 0.5\n", encoding="utf-8")
+    (folder / "config/own.toml").write_text("mode = 'report'\n", encoding="utf-8")  # of a check
+    assert load().gate.min_gain == 0.5
+
+
 @pytest.mark.usefixtures("folder")
 def test_a_level_has_the_commands_of_its_own_and_those_below() -> None:
     """What a higher level brings is not there."""

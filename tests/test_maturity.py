@@ -340,7 +340,7 @@ until = {until}
 def test_a_claim_that_is_not_upheld_fails(fresh: Path) -> None:
     """The level of pyproject.toml is what counts: exit code 1 where a capability of it is missing."""
     shutil.rmtree(fresh / "tests/flows")
-    for name in ("pipeline.toml", "make/pipeline.mk"):
+    for name in ("config/tuning.toml", "make/pipeline.mk"):
         (fresh / name).unlink()
     done = tool(fresh)
     assert done.returncode == 1 and done.stdout.startswith("claimed 2 | equipped 1 |")

@@ -432,7 +432,7 @@ def test_hints_to_others_name_no_file_and_no_command_of_ours(tmp_path: Path) -> 
         "make contract",
         "config.toml",
         "contract.toml",
-        "pipeline.toml",
+        "config/gate.toml",
     ):
         assert ours not in said
     assert "looked for one of these files or folders: uv.lock, poetry.lock" in said

@@ -1,6 +1,6 @@
 # `make stage promote deploy` bring no image that is not signed, where `[signing] required = true`.
 override PROMOTE = $(PYTHON) tools/attested.py
-SIGNED := $(shell sed -n '/^\[signing\]/,/^\[/s/^required = //p' improvement.toml)
+SIGNED := $(shell sed -n '/^\[signing\]/,/^\[/s/^required = //p' config/signing.toml)
 ifeq ($(SIGNED),true)
 BUILD_ARGS += --build-arg PACKAGES=openssh-client
 endif

@@ -24,7 +24,7 @@ signatures = importlib.import_module("mlops_ladder.registry.signatures")
 project = importlib.import_module("mlops_ladder.project")
 ProjectError: Any = importlib.import_module("mlops_ladder").ProjectError
 
-SETTINGS = Path("improvement.toml")
+SETTINGS = Path("config/signing.toml")
 POINTER, SBOM = Path("models/serving/champion.json"), Path("reports/sbom.json")
 REFS = "refs/attestations"
 KIND = "image"

@@ -16,7 +16,7 @@ import deploy
 from deploy import compose, docker, Refused
 
 ADDRESS = os.environ.get("STAGING_ADDRESS") or "127.0.0.1:8001"
-SETTINGS = Path("operations.toml")
+SETTINGS = Path("config/access.toml")
 LABEL = '{{index .Config.Labels "org.opencontainers.image.revision"}}'
 
 

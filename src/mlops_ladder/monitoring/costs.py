@@ -94,9 +94,9 @@ def priced(what: str, cost: float, costs: Costs) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Say what 1,000 predictions and a training cost, by the prices of improvement.toml."""
+    """Say what 1,000 predictions and a training cost, by the prices of config/costs.toml."""
     parser = argparse.ArgumentParser(prog="costs", description=main.__doc__)
     parser.parse_args(arguments)
     settings, now = load(), datetime.now(UTC)
     print(told(served(settings, now), trainings(now), settings.costs))
-    print("Prices: [costs] in improvement.toml")
+    print("Prices: config/costs.toml")

@@ -89,5 +89,5 @@ def told(outcome: "Outcome") -> str:
         return f"Refused:\n  {reasons}\n{stays}: {version}.  Next: make serve"
     raise ProjectError(
         f"refused, and no version is champion: nothing can be served\n  {reasons}\n"
-        "Bring better data or another model, or change what the gate asks for in pipeline.toml"
+        "Bring better data or another model, or change what the gate asks for in config/gate.toml"
     )

@@ -189,7 +189,7 @@ def approved_main(arguments: list[str]) -> None:
     parser.parse_args(arguments)
     entry = versions.held().champion
     if rule().needed == "never":
-        print("operations.toml asks for no approval")
+        print("config/approval.toml asks for no approval")
         return
     if entry is None:
         raise ProjectError("no version is champion yet; run `make pipeline`")

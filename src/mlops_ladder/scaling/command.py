@@ -109,7 +109,7 @@ def line(name: str, alone: Timed, there: Timed) -> str:
 def main(arguments: list[str]) -> None:
     """Do the same work here and on workers; ProjectError where the results are not the same."""
     parser = argparse.ArgumentParser(prog="scaleout", description=main.__doc__)
-    parser.add_argument("--workers", type=int, help="of this machine (default: improvement.toml)")
+    parser.add_argument("--workers", type=int, help="of this machine (default: config/scale.toml)")
     parser.add_argument("--rows", type=int, default=MANY, help="of the batch")
     asked, settings, contract = parser.parse_args(arguments), load(), read_contract()
     if asked.workers:

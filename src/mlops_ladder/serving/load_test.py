@@ -117,7 +117,7 @@ def memory(pid: int) -> float | None:
 
 
 def main(arguments: list[str]) -> None:
-    """Put load on a service; ProjectError where it breaks a budget of operations.toml."""
+    """Put load on a service; ProjectError where it breaks a budget of config/load.toml."""
     parser = argparse.ArgumentParser(prog="load", description=main.__doc__)
     parser.add_argument("--url", help="of a running service (KEY in the environment: its key)")
     asked, settings = parser.parse_args(arguments), load()

@@ -17,7 +17,8 @@ def _tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.syspath_prepend(str(ROOT / "tools"))
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PUBLIC", raising=False)
-    Path("operations.toml").write_text(ACCESS.format("true"), encoding="utf-8")
+    Path("config").mkdir()
+    Path("config/access.toml").write_text(ACCESS.format("true"), encoding="utf-8")
     return importlib.import_module("on_compose")
 
 
@@ -51,5 +52,5 @@ def test_a_service_of_this_machine_or_one_that_asks_for_keys_may_come(
 ) -> None:
     """The default address is a loopback; with `open = false` the service guards itself."""
     assert brought(tool, monkeypatch, host_ip="127.0.0.1")
-    Path("operations.toml").write_text(ACCESS.format("false"), encoding="utf-8")
+    Path("config/access.toml").write_text(ACCESS.format("false"), encoding="utf-8")
     assert brought(tool, monkeypatch, host_ip="0.0.0.0")

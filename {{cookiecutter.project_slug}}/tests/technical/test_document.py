@@ -14,7 +14,11 @@ from mlops_ladder.registry import versions
 from mlops_ladder.tracking import runs
 
 ROOT = Path(__file__).resolve().parents[2]
-FILES = ("risk.toml", "operations.toml", "improvement.toml", "pipeline.toml", "pyproject.toml")
+FILES = (
+    "risk.toml",
+    "pyproject.toml",
+    *(f"config/{path.name}" for path in (ROOT / "config").glob("*.toml")),
+)
 
 
 @pytest.fixture(name="here")

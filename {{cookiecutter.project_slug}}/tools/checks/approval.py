@@ -9,18 +9,18 @@ from . import record, sign, use
 from .delivery import decided, registered
 from .repository import Repository
 
-OPERATIONS = "operations.toml"
+APPROVAL = "config/approval.toml"
 WAYS = ("named", "signed", "reviewed")
 
 
 @sign("registry.approval", "an accepted version waits for a second person, and the gate asks who")
 def asked(repository: Repository) -> Iterator[str]:
     """The settings ask for an approval, and the door by which the registry asks is there."""
-    settings = (repository.parsed(OPERATIONS) or {}).get("approval", {})
+    settings = (repository.parsed(APPROVAL) or {}).get("approval", {})
     if settings.get("needed", "shared") not in ("shared", "always"):
-        yield f"{OPERATIONS}: approval.needed is {settings.get('needed')}: nobody has to approve"
+        yield f"{APPROVAL}: approval.needed is {settings.get('needed')}: nobody has to approve"
     if settings.get("way", "named") not in WAYS:
-        yield f"{OPERATIONS}: approval.way is {settings.get('way')}; may be {', '.join(WAYS)}"
+        yield f"{APPROVAL}: approval.way is {settings.get('way')}; may be {', '.join(WAYS)}"
     if "\napproved.approval = " not in repository.library.get("doors.toml", ""):
         yield "doors.toml of the library: no door `approved`: the registry asks nobody"
     promotes = repository.text("tools/promote.py").partition("def promote(")[2]

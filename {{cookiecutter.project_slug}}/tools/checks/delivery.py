@@ -245,8 +245,8 @@ def scheduled(repository: Repository) -> Iterator[str]:
     """Read the settings, and what is registered for a failure, a crash, a cancellation."""
     if not repository.ours:
         return
-    if not (repository.parsed("operations.toml") or {}).get("schedule", {}).get("cron"):
-        yield "operations.toml: [schedule] names no cron"
+    if not (repository.parsed("config/schedule.toml") or {}).get("schedule", {}).get("cron"):
+        yield "config/schedule.toml: names no cron"
     text = repository.library.get("pipeline/deployment.py", "")
     for end in ("on_failure", "on_crashed", "on_cancellation"):
         if not re.search(rf"{end}=\[\w", text):

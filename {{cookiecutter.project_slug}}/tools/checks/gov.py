@@ -11,7 +11,6 @@ from .repo import changes
 from .repository import Repository
 
 CLASSES = ("minimal", "limited", "high", "unacceptable")
-SETTINGS = ("pipeline.toml", "operations.toml")
 OWNER = re.compile(r"@[\w./-]+|[^@\s]+@[^@\s]+\.\w+")
 Facts = dict[str, Any]
 
@@ -67,14 +66,14 @@ def there(repository: Repository, kind: str, name: str) -> bool:
         return name in {rule["alert"] for rule in alerts(repository)}
     section, _, key = name.partition(".")
     if section == "questions":
-        told = repository.parsed(f"{key}.toml")
+        told = repository.parsed(f"config/{key}.toml")
         here = (
             repository.glob(f"src/*/checks/{key}.py")
             or f"registry/checks/{key}.py" in repository.library
         )
         return bool(here and told)
-    settings: list[Facts] = [repository.parsed(file) or {} for file in SETTINGS]
-    return kind == "gate" and any(key in it.get(section, {}) for it in settings)
+    settings: Facts = repository.parsed(f"config/{section}.toml") or {}
+    return kind == "gate" and key in settings.get(section, {})
 
 
 @sign("gov.lineage", "a logged prediction can be followed back to run, commit, data and lock")

@@ -8,7 +8,6 @@ from . import sign
 from .monitoring import alerts, faulty, without
 from .repository import Repository
 
-SETTINGS = "improvement.toml"
 QUALITY = "monitoring/quality_alerts.yml"
 TRIGGERS = "monitoring/triggers_alerts.yml"
 BUDGETS, BURNS = "monitoring/slo_alerts.yml", "monitoring/slo_rules.yml"
@@ -18,8 +17,8 @@ Facts = dict[str, Any]
 
 
 def section(repository: Repository, name: str) -> Facts:
-    """A table of improvement.toml."""
-    known = repository.parsed(SETTINGS)
+    """The settings of a capability."""
+    known = repository.parsed(f"config/{name}.toml")
     return dict(known.get(name, {})) if isinstance(known, dict) else {}
 
 
@@ -30,8 +29,8 @@ def quality(repository: Repository) -> Iterator[str]:
     """Outcomes are joined and judged; an alert asks for the verdict; rows go back into the data."""
     yield from without(repository, "monitoring/quality.py", "joined", "losses", "write")
     yield from without(repository, "monitoring/feedback.py", "rows_of", "written", "declare")
-    if not (repository.parsed("improvement.toml") or {}).get("quality"):
-        yield "improvement.toml: [quality] does not say how much worse is too much"
+    if not section(repository, "quality"):
+        yield "config/quality.toml: does not say how much worse is too much"
     yield from faulty(repository, QUALITY)
     if not any("quality_worse" in str(it["expr"]) for it in alerts(repository, QUALITY)):
         yield f"{QUALITY}: no alert asks whether the quality is worse than promised"
@@ -47,7 +46,7 @@ def triggers(repository: Repository) -> Iterator[str]:
     yield from faulty(repository, TRIGGERS)
     for key in ("cooldown_hours", "runs_per_week", "minutes_per_week"):
         if repository.ours and key not in section(repository, "triggers"):
-            yield f"{SETTINGS}: [triggers] sets no {key}"
+            yield f"config/triggers.toml: sets no {key}"
 
 
 @sign("monitor.slo", "what is promised has rules in each window, and an alert for a slow leak")
@@ -57,7 +56,7 @@ def objectives(repository: Repository) -> Iterator[str]:
     yield from without(repository, "monitoring/costs.py", "busy_cost", "trainings")
     wanted = {k: it for k, it in section(repository, "objectives").items() if k != "latency_ms"}
     if repository.ours and not wanted:
-        yield f"{SETTINGS}: [objectives] promises nothing"
+        yield "config/objectives.toml: promises nothing"
     known = repository.parsed(BURNS)
     groups = known.get("groups", []) if isinstance(known, dict) else []
     rules = {

@@ -10,9 +10,9 @@ from .repository import Repository
 
 def only_reports(repository: Repository, name: str) -> Iterator[str]:
     """Where a question is declared, and keeps no model from becoming champion."""
-    known = repository.parsed(f"{name}.toml")
+    known = repository.parsed(f"config/{name}.toml")
     if repository.ours and not (isinstance(known, dict) and known.get("mode") == "enforce"):
-        yield f'{name}.toml: its refusals are only reported: mode is not "enforce"'
+        yield f'config/{name}.toml: its refusals are only reported: mode is not "enforce"'
 
 
 @sign("model.slices", "a model that is bad on one slice of the rows is refused")
@@ -36,6 +36,6 @@ def fairness(repository: Repository) -> Iterator[str]:
     """It is enforced, and has groups: without them only a waiver holds."""
     yield from without_library(repository, "model.fairness")
     yield from only_reports(repository, "fairness")
-    known = repository.parsed("fairness.toml")
+    known = repository.parsed("config/fairness.toml")
     if repository.ours and not (isinstance(known, dict) and known.get("groups")):
-        yield "fairness.toml: no groups are declared; where there are none it takes a waiver"
+        yield "config/fairness.toml: no groups are declared; where there are none it takes a waiver"

@@ -10,7 +10,7 @@ from .monitoring import without
 from .repository import read_text, Repository
 from .serving import components
 
-SETTINGS = "improvement.toml"
+SETTINGS = "config/rollout.toml"
 LOG = "rollouts.jsonl"
 KEYS = ("shares", "units", "false_aborts", "failures", "latency", "shift", "loss")
 WRITTEN = ("hypothesis", "owner", "candidate", "metric", "better", "smallest_effect", "horizon")

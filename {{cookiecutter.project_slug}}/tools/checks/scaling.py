@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from . import sign
 from .code import without_library
-from .improvement import section, SETTINGS
+from .improvement import section
 from .monitoring import without
 from .repository import Repository
 
@@ -22,7 +22,7 @@ def scaled_out(repository: Repository) -> Iterator[str]:
         return
     backend = section(repository, "scale").get("backend")
     if backend not in BACKENDS:
-        yield f"{SETTINGS}: scale.backend is {backend}, none of {', '.join(BACKENDS)}"
+        yield f"config/scale.toml: scale.backend is {backend}, none of {', '.join(BACKENDS)}"
     registered = repository.library.get("doors.toml", "")
     for door in DOORS:
         if not re.search(rf'^{door}\.\w+ = "scaling\.', registered, re.MULTILINE):

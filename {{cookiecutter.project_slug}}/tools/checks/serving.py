@@ -14,7 +14,6 @@ from .repository import hint, Repository
 
 PATHS = ("/predict", "/health", "/ready", "/version")
 DATABASE = "predictions.db"
-OPERATIONS = "operations.toml"
 THREATS = "docs/security.md"
 
 Facts = dict[str, Any]
@@ -103,7 +102,7 @@ def fallback(repository: Repository) -> Iterator[str]:
     """It is switched on."""
     yield from settings(repository, "fallback", "enabled", "switch")
     if repository.ours and not section(repository, "fallback").get("enabled", False):
-        yield f"{OPERATIONS}: fallback.enabled is false: such requests are refused"
+        yield "config/fallback.toml: fallback.enabled is false: such requests are refused"
 
 
 @sign("serving.scale", "there may be several of it, and one that dies is noticed by nobody")
@@ -149,13 +148,13 @@ def components(repository: Repository, place: str) -> set[str]:
 
 
 def section(repository: Repository, name: str) -> Facts:
-    """A table of operations.toml."""
-    known = repository.parsed(OPERATIONS)
+    """The settings of a capability."""
+    known = repository.parsed(f"config/{name}.toml")
     return dict(known.get(name, {})) if isinstance(known, dict) else {}
 
 
 def settings(repository: Repository, name: str, *keys: str) -> Iterator[str]:
-    """Keys that a table of operations.toml lacks."""
+    """Keys that the settings of a capability lack."""
     for key in keys if repository.ours else ():
         if key not in section(repository, name):
-            yield f"{OPERATIONS}: [{name}] has no {key}"
+            yield f"config/{name}.toml: has no {key}"

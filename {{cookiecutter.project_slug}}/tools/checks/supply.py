@@ -37,8 +37,8 @@ def supplied(repository: Repository) -> Iterator[str]:
         line = rf'^{door}\.signing = "registry\.sign(?:ed|ing):\w+"'
         if not re.search(line, repository.library.get("doors.toml", ""), re.MULTILINE):
             yield f"doors.toml of the library: no door {door} for signing: {why}"
-    if "required" not in (repository.parsed("improvement.toml") or {}).get("signing", {}):
-        yield "improvement.toml: [signing] does not say whether it is required"
+    if "required" not in (repository.parsed("config/signing.toml") or {}).get("signing", {}):
+        yield "config/signing.toml: does not say whether it is required"
     yield from delivered(repository)
 
 

@@ -128,7 +128,7 @@ def turned() -> Any:
     both = [broken[name, it].broken / broken[name, it].rows for it in ("up", "down")]
     line = f"column = {json.dumps(name, ensure_ascii=False)}\neffect = {json.dumps(effect)}\n"
     line = f"\n[[direction]]\n{line}violations = {sum(both) / 2}\n"
-    with Path("behaviour.toml").open("a", encoding="utf-8") as file:
+    with Path("config/behaviour.toml").open("a", encoding="utf-8") as file:
         file.write(line)
     answers = trained.predictions["prediction"]
     numbers = trained.settings.problem == "regression"

@@ -15,7 +15,7 @@ def worker(copy: Copy, name: str) -> dict[str, str]:
     known = {f"GIT_{role}_NAME": name for role in ("AUTHOR", "COMMITTER")}
     known |= {f"GIT_{role}_EMAIL": f"{name}@localhost" for role in ("AUTHOR", "COMMITTER")}
     own = copy.original.answers["package_name"].upper() + "_APPROVAL__"
-    path = copy.root / "operations.toml"
+    path = copy.root / "config/approval.toml"
     text = path.read_text(encoding="utf-8")  # a variable asks for no less than the file
     for key, value in {"way": '"named"', "approvers": "[]"}.items():
         text = re.sub(rf"^{key} *= .*$", f"{key} = {value}", text, flags=re.MULTILINE)

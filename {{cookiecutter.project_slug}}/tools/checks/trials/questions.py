@@ -67,7 +67,9 @@ def biased(copy: Copy) -> Iterator[str]:
 @fault("model.fairness", "without groups, and without a waiver, a model is refused")
 def undeclared(copy: Copy) -> Iterator[str]:
     """Take the groups away, and the waivers."""
-    (copy.root / "fairness.toml").write_text('mode = "enforce"\ngroups = []\n', encoding="utf-8")
+    (copy.root / "config/fairness.toml").write_text(
+        'mode = "enforce"\ngroups = []\n', encoding="utf-8"
+    )
     found = answer(copy, "asked", "without_groups")
     if found != ["refused", True]:
         yield f"the gate: {found[0]} though no groups are declared and nobody has waived them"
