@@ -33,7 +33,7 @@ def test_the_wheel_is_the_source(tmp_path: Path) -> None:
 
 # What a domain may import: itself and what stands before it.
 ORDER = """
-errors project files doors cli append_only_log problem settings data model tracking export registry pipeline serving
+errors project files doors commands application cli append_only_log problem settings data model tracking export registry pipeline serving
 batch monitoring serving.rollout pipeline.retraining labelling privacy governance scaling simulation
 """.split()
 
