@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from conftest import fails, ok, plant, PROJECT, ROOT
 
-from mlops_ladder import doors, project, ProjectError
+from mlops_ladder import project, ProjectError
+from mlops_ladder.commands import commands, own_commands
 from mlops_ladder.settings import load
 
 LIBRARY = ROOT / "src" / "mlops_ladder"
@@ -33,8 +34,8 @@ def test_the_wheel_is_the_source(tmp_path: Path) -> None:
 
 # What a domain may import: itself and what stands before it.
 ORDER = """
-errors project files doors commands application cli append_only_log problem settings data model tracking export registry pipeline serving
-batch monitoring serving.rollout pipeline.retraining labelling privacy governance scaling simulation
+errors project files markdown doors commands application cli append_only_log problem settings data model tracking export registry pipeline serving
+batch monitoring serving.rollout pipeline.retraining labelling privacy governance delivery scaling simulation
 """.split()
 
 
@@ -139,15 +140,15 @@ def test_outside_of_a_project_the_folder_is_named(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("folder")
 def test_a_level_has_the_commands_of_its_own_and_those_below() -> None:
     """What a higher level brings is not there."""
-    assert {"train", "predict", "card"} <= doors("commands").keys()
-    assert not {"pipeline", "drift", "rollout"} & doors("commands").keys()
+    assert {"train", "predict", "card"} <= commands().keys()
+    assert not {"pipeline", "drift", "rollout"} & commands().keys()
 
 
 def test_a_climb_brings_commands_without_an_installation(folder: Path) -> None:
     """The table is all that has to change."""
     (folder / "pyproject.toml").write_text(TABLE.format(4), encoding="utf-8")
     project.read.cache_clear()
-    assert {"train", "pipeline", "drift", "rollout"} <= doors("commands").keys()
+    assert {"train", "pipeline", "drift", "rollout"} <= commands().keys()
 
 
 @pytest.mark.parametrize(

@@ -26,16 +26,9 @@ def refuse_other_folder() -> None:
     """Raise ProjectError if this is the code of another folder, which a copied `.venv` names."""
     package = project.current().package
     here, spec = (Path("src") / package).resolve(), find_spec(package)
-    if from_wheel() or not here.is_dir():
-        return
-    if not (spec and spec.origin and here.samefile(Path(spec.origin).parent)):
+    if here.is_dir() and not (spec and spec.origin and here.samefile(Path(spec.origin).parent)):
         code = Path(spec.origin).parent if spec and spec.origin else "nothing"
         raise ProjectError(f"this would run {code}, not {here}: .venv is a copy; run `make setup`")
-
-
-def from_wheel() -> bool:
-    """Is this library imported from the wheel in this folder, where it lies?"""
-    return Path(__file__).is_relative_to(Path("wheels").resolve())
 
 
 def main() -> int:
@@ -49,16 +42,21 @@ def start(words: list[str]) -> None:
     if name in ("-h", "--help"):
         by_typer(["--help"], available())
         return
-    if not (command := commands_anywhere().get(name)):
+    if not (command := find(name)):
+        known = ", ".join(sorted(commands()))
+        raise ProjectError(f"{name}: no such command; commands: {known}")
+    if not command.alone and isinstance(command.level, int):
         refuse_other_folder()
-        if not (command := commands().get(name)):
-            known = ", ".join(sorted(commands()))
-            raise ProjectError(f"{name}: no such command; commands: {known}")
     function = command.load()
     if takes_words(function):
         function(words[1:])
     else:
         by_typer(words, {name: command})
+
+
+def find(name: str) -> Command | None:
+    """Return the command of this name; outside of a project only if it needs none."""
+    return commands_anywhere().get(name) or commands().get(name)
 
 
 def available() -> dict[str, Command]:

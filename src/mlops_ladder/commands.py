@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import entry_points, EntryPoint
 from pathlib import Path
+from pkgutil import get_data
 from typing import Any
 
 from mlops_ladder import project
@@ -23,6 +24,7 @@ class Command:
     target: EntryPoint
     level: int | str = 0
     needs: str = "."
+    alone: bool = False
 
     def load(self) -> Any:
         """Return the function behind it.  Raise ProjectError if a package for it is missing."""
@@ -35,7 +37,7 @@ class Command:
 @cache
 def own_commands() -> list[Command]:
     """Return all commands of the library."""
-    text = (Path(__file__).parent / "commands.toml").read_text(encoding="utf-8")
+    text = (get_data(__package__, "commands.toml") or b"").decode()
     return [
         Command(
             name,
@@ -44,6 +46,7 @@ def own_commands() -> list[Command]:
             EntryPoint(name, f"{__package__}.{entry['run']}", "commands"),
             entry["level"],
             entry.get("needs", "."),
+            entry.get("alone", False),
         )
         for group, table in tomllib.loads(text).items()
         for name, entry in table.items()
