@@ -232,18 +232,22 @@ def infer(
     if problem == "classification" and columns[target].kind == "number":
         labels = {"kind": "category", "range": None}
         columns[target] = columns[target].model_copy(update=labels)
-    clocks = (
-        n for n, column in columns.items() if (column.kind, column.role) == ("time", "feature")
-    )
-    if first := next(clocks, None):
-        columns[first] = columns[first].model_copy(update={"role": "time"})
-        remarks[first] += "; orders the rows: the latest are held out"
+    hold_latest_out(columns, remarks)
     contract = Contract(columns=columns)
     for name in [] if contract.inputs() else [n for n in names if remarks[n] == COUNTER]:
         contract.columns[name], remarks[name] = column_of(frame[name], data, "feature")
     if not contract.inputs():
         raise ProjectError(f"{data.path}: no column can serve as a feature beside {target!r}")
     return contract, problem, remarks
+
+
+def hold_latest_out(columns: dict[str, Column], remarks: dict[str, str]) -> None:
+    """Let the first time among the features order the rows."""
+    for name, column in columns.items():
+        if (column.kind, column.role) == ("time", "feature"):
+            columns[name] = column.model_copy(update={"role": "time"})
+            remarks[name] += "; orders the rows: the latest are held out"
+            return
 
 
 def same(values: pd.Series, answers: pd.Series, data: Data, kind: Kind) -> bool:
