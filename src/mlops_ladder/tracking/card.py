@@ -1,9 +1,11 @@
 """The model card: rendered from a run and from `[about]` of `config.toml`, never by hand."""
 
-import argparse
 import re
 from difflib import ndiff
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from mlops_ladder import observers, ProjectError, write_whole
 from mlops_ladder.data.contract import Contract, read_contract
@@ -134,14 +136,15 @@ def check(text: str, run: Run | None, settings: Settings, contract: Contract) ->
     return f"{CARD}: every number is that of run {run.run_id}"
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    only_check: Annotated[
+        bool, typer.Option("--check", help="change nothing; fail if it is stale")
+    ] = False,
+) -> None:
     """Write the card of the champion, or with --check say whether it is still true."""
-    parser = argparse.ArgumentParser(prog="card", description="Render MODEL_CARD.md from the run.")
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if it is stale")
-    options = parser.parse_args(arguments)
     settings, contract, run = load(), read_contract(), subject()
     text = CARD.read_text(encoding="utf-8") if CARD.exists() else f"{HEAD}\n{YOURS}\n"
-    if options.check:
+    if only_check:
         print(check(text, run, settings, contract))
         return
     if run is None:
