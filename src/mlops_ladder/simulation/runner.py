@@ -35,7 +35,7 @@ def main() -> None:
         if not sys.argv[1:]:
             declared(load())
             os.environ[STORE] = f"sqlite:///{base}/mlflow.db"
-            command.main([])
+            command.main()
 
 
 def lived(name: str, base: Path, clock: Clock) -> Story:
