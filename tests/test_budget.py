@@ -11,7 +11,7 @@ from conftest import files, Generate, LEVELS, PROJECT, ROOT
 SEAMS = {"README.md", "pyproject.toml"}
 LIBRARY = ROOT / "src" / "mlops_ladder"
 BRANCH = re.compile(r"# \{%-?\s*(?:if|elif|for|set|macro)")
-UNREAD = ("data/", ".cruft.json", "tools/checks/", "tools/maturity.py")
+UNREAD = ("data/", ".cruft.json")
 FILES = dict(zip(LEVELS, (20, 46, 128, 301, 449)))
 OWN = 90  # lines of code of the package of a project
 LINES = 14_690  # of the library

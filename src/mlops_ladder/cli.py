@@ -8,9 +8,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from mlops_ladder import project
-from mlops_ladder.doors import doors
+from mlops_ladder.doors import doors, library_command
 from mlops_ladder.errors import ProjectError
 
+ANYWHERE = {"climb", "maturity"}  # commands that need no project, and look at none
 BLOCKED = FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError
 FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 
@@ -26,7 +27,11 @@ def refuse_other_folder() -> None:
 
 def main() -> int:
     """Run the command that is named first."""
-    return run(started, sys.argv[1:] or ["--help"])
+    name, *rest = words = sys.argv[1:] or ["--help"]
+    if name in ANYWHERE:
+        library_command(name)(rest)
+        return 0
+    return run(started, words)
 
 
 def started(words: list[str]) -> None:

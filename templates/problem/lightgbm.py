@@ -10,8 +10,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
-from mlops_ladder.contract import Contract, read_contract
-from mlops_ladder.reading import read_table
+from mlops_ladder.data.contract import Contract, read_contract
+from mlops_ladder.data.reading import read_table
 from mlops_ladder.settings import Settings
 
 

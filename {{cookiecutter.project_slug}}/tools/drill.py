@@ -21,12 +21,12 @@ from tempfile import TemporaryDirectory
 from textwrap import indent
 from typing import Any
 
-from checks import deep, Unknown
-from checks.repository import Repository
-from checks.runbook import Block, blocks
-from checks.sandbox import Copy
-from checks.service import serving
-from checks.trials.deploy import consent, place
+from mlops_ladder.maturity import deep, Unknown
+from mlops_ladder.maturity.repository import Repository
+from mlops_ladder.maturity.runbook import Block, blocks
+from mlops_ladder.maturity.sandbox import Copy
+from mlops_ladder.maturity.service import serving
+from mlops_ladder.maturity.trials.deploy import consent, place
 
 PAGES, LOG = Path("docs/runbooks"), Path("docs/runbooks/drills.jsonl")
 PATIENCE = 900  # seconds that a block may take
