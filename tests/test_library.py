@@ -33,7 +33,7 @@ def test_the_wheel_is_the_source(tmp_path: Path) -> None:
 
 # What a domain may import: itself and what stands before it.
 ORDER = """
-errors project files doors cli append_only_log problem settings data model tracking export registry pipeline serving
+errors maturity climb adopt template_cli project files doors cli append_only_log problem settings data model tracking export registry pipeline serving
 batch monitoring serving.rollout pipeline.retraining labelling privacy governance scaling simulation
 """.split()
 
@@ -94,6 +94,18 @@ def test_the_parts_of_the_library_import_inward() -> None:
         if name and ORDER.index(domain(other)) > ORDER.index(domain(name))
     }
     assert wrong == set()
+
+
+@pytest.mark.parametrize("part", ["maturity", "climb", "adopt"])
+def test_what_works_on_any_repository_needs_no_other_part(part: str) -> None:
+    """It is also installed without the rest, and for folders that are no project."""
+    named = {
+        domain(it)
+        for name in MODULES
+        if domain(name) == part
+        for it in imports(MODULES[name], late=True)
+    }
+    assert named - {""} <= {part, "errors"}
 
 
 @pytest.fixture(name="folder")

@@ -1,6 +1,6 @@
 """The command of the template's own distribution: `uvx --from TEMPLATE mlops-ladder COMMAND`.
 
-Its commands work on any folder.  The folder that it is started in is not looked at, and need not be trusted.
+Its commands work on any folder.  The folder that it is started in need not be trusted.
 """
 
 import sys

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from mlops_ladder.adopt.facts import Facts
 from mlops_ladder.adopt.git import Refused
 from mlops_ladder.adopt.install import install

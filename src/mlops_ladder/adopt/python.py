@@ -2,8 +2,9 @@
 
 import re
 
-from mlops_ladder.adopt.facts import Facts
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from mlops_ladder.adopt.facts import Facts
 
 PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 USUAL = "3.11"  # the oldest Python that this template knows, where nothing is said

@@ -16,11 +16,12 @@ from runpy import run_path
 from typing import Any
 from urllib.parse import urlsplit
 
+from cookiecutter.main import cookiecutter
+
 from mlops_ladder.adopt.git import Refused, git
 from mlops_ladder.adopt.hooks import EXCUSED
 from mlops_ladder.adopt.join import JOINED
 from mlops_ladder.adopt.merge import RECORD, Files, place
-from cookiecutter.main import cookiecutter
 
 HERE = Path(__file__).resolve().parent
 TEMPLATE, INSIDE = HERE.parents[2], "templates/adopted"

@@ -152,7 +152,7 @@ def render(template: Path, answers: Answers, folder: Path) -> Path:
     made.mkdir(parents=True)
     task = {"template": str(template.resolve()), "extra_context": answers, "no_input": True}
     task |= {"output_dir": str(made), "default_config": {"replay_dir": str(folder / "replay")}}
-    env = {"PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "PYTHONWARNINGS": "ignore"}
+    env: Any = {"PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "PYTHONWARNINGS": "ignore"}
     run(*renderer(), RENDERING, stdin=json.dumps(task), **env)
     return next(made.iterdir())
 

@@ -21,9 +21,7 @@ def main() -> None:
     sys.dont_write_bytecode = True
     try:
         cookiecutter(**json.load(sys.stdin))
-    except (
-        Exception
-    ) as error:  # pylint: disable=broad-exception-caught  # templates may do anything
+    except Exception as error:  # pylint: disable=broad-exception-caught
         name = type(error).__name__
         sys.exit("" if name == "FailedHookException" else f"{name}: {error}")
 

@@ -30,7 +30,8 @@ def labelled(repository: Repository) -> Iterator[str]:
         if not re.search(rf"^#+ {heading}$", repository.text(GUIDE), re.MULTILINE):
             yield f"{GUIDE}: does not say {heading[0].lower()}{heading[1:]}"
     for name, entry in sources(repository).items():
-        said = entry.get("labels") if isinstance(entry.get("labels"), dict) else {}
+        known = entry.get("labels")
+        said = known if isinstance(known, dict) else {}
         lacking = [
             word
             for word in ("annotator", "time")

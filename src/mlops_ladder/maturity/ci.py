@@ -28,10 +28,10 @@ def scripts(config: Any) -> list[str]:
     """What the jobs of a CI file run, a text each."""
     if not isinstance(config, dict):
         return []
-    jobs = config.get("jobs") if isinstance(config.get("jobs"), dict) else config
+    jobs: Any = config.get("jobs") if isinstance(config.get("jobs"), dict) else config
     found = []
     for job in (it for it in jobs.values() if isinstance(it, dict)):
-        steps = job.get("steps") if isinstance(job.get("steps"), list) else []
+        steps: Any = job.get("steps") if isinstance(job.get("steps"), list) else []
         lines = [str(step.get("run", "")) for step in steps if isinstance(step, dict)]
         lines += [str(line) for line in job.get("script") or []] if not steps else []
         if any(line.strip() for line in lines):

@@ -21,7 +21,7 @@ DAYS = 2  # days on which it was, at least: once in an afternoon is a try
 
 
 @dataclass
-class Assessed:
+class Assessed:  # pylint: disable=too-many-instance-attributes
     """A capability: how far it is, what is wrong, and what cannot be known."""
 
     id: str
@@ -169,7 +169,7 @@ def applies(repository: Repository, entry: dict[str, Any]) -> bool:
 
 
 def claim(repository: Repository) -> int | None:
-    """The level that `[tool.mlops-ladder]` of pyproject.toml claims; where it is silent, the record."""
+    """The level that `[tool.mlops-ladder]` claims; where it is silent, the record."""
     said = repository.table("pyproject.toml", "tool", "mlops-ladder").get("level")
     said = repository.answers.get("maturity_level") if said is None else said
     return int(str(said)) if str(said) in ("0", "1", "2", "3", "4") else None

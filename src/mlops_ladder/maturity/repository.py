@@ -72,7 +72,7 @@ def is_hosted(name: str) -> bool:
     return any(within(name, it) for it in FORGE)
 
 
-class Repository:
+class Repository:  # pylint: disable=too-many-instance-attributes,too-many-public-methods
     """The files of a folder, what git knows of them, and what MLflow has recorded there.
 
     Nothing of it is executed, unless it is `trusted`: then its own Python may ask a server.

@@ -109,7 +109,7 @@ class Copy:
             "LC_ALL": "C.UTF-8",
         }
 
-    def run(self, *command: str, at: str = "", timeout: float = PATIENCE, **more: Any) -> Done:
+    def run(self, *command: str, at: str = "", timeout: Any = PATIENCE, **more: Any) -> Done:
         """How a command ended in the copy.  Unknown where there is no such program, or no end."""
         options: Any = {"cwd": at or self.root, "env": self.environment | more}
         try:
@@ -171,14 +171,14 @@ class Copy:
 
     def library(self) -> Path:
         """The library as files that may be spoilt; until `reset` commands in the copy use them."""
-        place, wheels = self.root.parent / "library", sorted(self.root.glob(WHEEL))
+        folder, wheels = self.root.parent / "library", sorted(self.root.glob(WHEEL))
         if not wheels:
             raise Unknown(f"{WHEEL}: not there")
-        if not place.exists():
+        if not folder.exists():
             with ZipFile(wheels[0]) as wheel:
-                wheel.extractall(place)
-        self.environment["PYTHONPATH"] = str(place)
-        return place / "mlops_ladder"
+                wheel.extractall(folder)
+        self.environment["PYTHONPATH"] = str(folder)
+        return folder / "mlops_ladder"
 
     def reset(self) -> None:
         """Bring everything back to what it was, but for the environment."""

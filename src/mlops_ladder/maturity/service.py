@@ -37,7 +37,8 @@ class Service:
 
     def ask(self, path: str, body: Any = None) -> tuple[int, Any]:
         """The status of one answer, and what it says."""
-        return asked(self.connect(), path, body)
+        status, answer = asked(self.connect(), path, body)
+        return status, answer
 
     def example(self) -> Any:
         """The row that its own description gives as an example; None where there is none."""

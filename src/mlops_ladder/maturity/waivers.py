@@ -11,7 +11,7 @@ LONGEST = timedelta(days=366)  # a waiver holds no longer
 
 
 def waived(repository: Repository, today: date) -> tuple[dict[str, str], list[str]]:
-    """The capabilities that `[[tool.mlops-ladder.waivers]]` answers for, and the waivers that do not.
+    """The capabilities that waivers of pyproject.toml answer for, and the waivers that do not.
 
     One needs `id`, `reason`, `by`, `approved_by` (another person) and `until`, within a year.
     """

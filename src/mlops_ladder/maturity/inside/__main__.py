@@ -1,7 +1,7 @@
 """PYTHON -P FOLDER/inside/__main__.py MODULE QUESTION [ARGUMENT …]
 
-The last line that is printed is the answer, as JSON.  The questions are those of this folder, also if
-the project's own library brings others: it may be older than the one that judges.
+The last line that is printed is the answer, as JSON.  The questions are those of this folder, also
+if the project's own library brings others: it may be older than the one that judges.
 """
 
 import json

@@ -25,7 +25,8 @@ def raw(settings: Any) -> pd.DataFrame:
         return pd.concat(map(pd.read_parquet, found), ignore_index=True)
     options: Any = {"sep": data.separator, "encoding": data.encoding, "skipinitialspace": True}
     frames = [pd.read_csv(it, **options, dtype=str, keep_default_na=False) for it in found]
-    return pd.concat(frames, ignore_index=True).rename(columns=str.strip)
+    rows: pd.DataFrame = pd.concat(frames, ignore_index=True).rename(columns=str.strip)
+    return rows
 
 
 def write(frame: pd.DataFrame, settings: Any, path: str) -> None:

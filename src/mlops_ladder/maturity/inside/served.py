@@ -82,7 +82,7 @@ def apart(batch: dict[str, Any], served: dict[str, Any]) -> bool:
         if name.startswith("probability_")
     }
     if not shares and isinstance(served["prediction"], str | bool):
-        return batch["prediction"] != served["prediction"]
+        return bool(batch["prediction"] != served["prediction"])
     if not shares:
         return not math.isclose(
             batch["prediction"], served["prediction"], rel_tol=TOLERANCE, abs_tol=TOLERANCE

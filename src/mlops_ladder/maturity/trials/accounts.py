@@ -96,8 +96,8 @@ def claimed(copy: Copy) -> Iterator[str]:
 
 def delivered(copy: Copy) -> list[float]:
     """Write commits, deployments and incidents down; the hours that commits waited."""
-    now, hours = datetime.now(UTC).replace(microsecond=0), []
-    lines = []
+    now = datetime.now(UTC).replace(microsecond=0)
+    hours, lines = list[float](), []
     for place in range(3):
         began = now - timedelta(days=30 - 7 * place)
         hours.append(copy.random.randint(2, 90))

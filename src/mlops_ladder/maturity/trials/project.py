@@ -12,7 +12,7 @@ QUESTIONS = str(Path(__file__).resolve().parents[1] / "inside" / "__main__.py")
 
 
 def answer(copy: Copy, module: str, question: str, *arguments: str) -> Any:
-    """The answer to a question of `maturity/inside`.  Unknown, in its last words, where it fails."""
+    """The answer to a question of `inside`.  Unknown, in its last words, where it fails."""
     python = str(copy.root / ".venv/bin/python")
     told = copy.must(python, "-P", QUESTIONS, module, question, *arguments)
     return json.loads(told.splitlines()[-1])
