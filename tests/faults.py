@@ -220,11 +220,9 @@ RECORDS = [
 
 def broken(path: str, old: str, new: str) -> Callable[[Path], object]:
     """Break a file of the project; any other one is of the library in its wheel."""
-    if path.startswith(
-        (".", "make/", "data/", "pyproject", "tools/", "improvement", "experiments/")
-    ):
-        return lambda project: plant(project / path, old, new)
-    return lambda project: rewheel(project, path, old, new)
+    if path.endswith(".py") and not path.startswith(("tools/", "experiments/")):
+        return lambda project: rewheel(project, path, old, new)
+    return lambda project: plant(project / path, old, new)
 
 
 STAGED = (
@@ -252,7 +250,7 @@ PROMOTED = [
     Fault(
         "an image that nobody asks in staging",
         "cd.promote",
-        lambda project: plant(project / "tools/promote.py", "places.smoked(", "print("),
+        broken("delivery/release.py", "places.smoked(", "print("),
     ),
     Fault(
         "an image that got to production past staging",
@@ -296,16 +294,16 @@ OPTIMIZED = [
         (
             "an image is brought unverified",
             "gov.supply",
-            "tools/attested.py",
+            "delivery/image_signing.py",
             "raise self._places.Refused",
             "print",
         ),
         (
             "stage does not ask for a signature",
             "gov.supply",
-            "make/sign.mk",
-            "override PROMOTE",
-            "override OTHER",
+            "delivery/release.py",
+            "return Attested(places) if",
+            "return places if",
         ),
         (
             "an action by its tag",
@@ -408,7 +406,7 @@ OPTIMIZED = [
         (
             "a plan that is applied unjudged",
             "infra.iac",
-            "tools/provision.py",
+            "delivery/provision.py",
             "    refuse(policies.breaches(shown(plan, INFRA), loss),",
             "    print(",
         ),
@@ -622,14 +620,14 @@ MACHINES = [
         (
             "a stored version is not renewed",
             "data.version",
-            "tools/snapshot.py",
+            "data/versioning.py",
             "if keeper in changed or keeper not in held:",
             "if keeper not in held:",
         ),
         (
             "versions stay on this machine",
             "data.version",
-            "tools/snapshot.py",
+            "data/versioning.py",
             '        dvc("push", *map(pointer, own))\n',
             "",
         ),
@@ -657,7 +655,7 @@ MACHINES = [
         (
             "every tree is clean",
             "tracking.runs",
-            "tracking/runs.py",
+            "data/provenance.py",
             '"git.dirty": UNKNOWN if changes is None else str(bool(changes)).lower(),',
             '"git.dirty": "false",',
         ),
@@ -685,7 +683,7 @@ MACHINES = [
         (
             "two trainings are always alike",
             "model.repro",
-            "tools/repro.py",
+            "pipeline/reproduction.py",
             "return sorted(name for name in seeds if found[name] is None)",
             "return []",
         ),

@@ -299,8 +299,12 @@ MUTANTS = {
         "found = predict(model, held[inputs])",
         "found = predict(model, kept[inputs])",
     ),
-    "a clean tree whatever happens": ("tracking/runs.py", "str(bool(changes)).lower()", '"false"'),
-    "no seed in the tags": ("tracking/runs.py", '"seed": str(settings.seed)', '"seed": "7"'),
+    "a clean tree whatever happens": (
+        "data/provenance.py",
+        "str(bool(changes)).lower()",
+        '"false"',
+    ),
+    "no seed in the tags": ("data/provenance.py", '"seed": str(settings.seed)', '"seed": "7"'),
     "a wrong metric logged": (
         "model/evaluation.py",
         '    found |= {"fit_seconds"',

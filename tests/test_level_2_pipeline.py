@@ -130,7 +130,7 @@ def test_the_pipeline_makes_a_champion_and_the_same_rows_no_second_one(project: 
             "gate",
         ),
         (
-            "pipeline.py",
+            "flow.py",
             "    runner: Any",
             "    task(name='forgotten')(lambda: 1 / 0).submit()\n    runner: Any",
             "forgotten",
@@ -141,7 +141,7 @@ def test_a_failing_task_fails_the_flow_and_registers_nothing(
     project: Path, file: str, old: str, new: str, failed: str
 ) -> None:
     """A step that raises, and a submitted task that nobody waits for: both fail all of it."""
-    spoil(project, f"flows/{file}", old, new)
+    spoil(project, f"pipeline/{file}", old, new)
     fails("make", "pipeline", at=project, **SMALL)
     assert flow_runs(project)[0][1] == "FAILED"
     assert task_runs(project)[failed] == "FAILED"

@@ -402,14 +402,18 @@ def test_schemathesis_finds_nothing(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("openapi.py", '    answers["422"] =', '    answers["418"] ='),
-        ("schema.py", "if not all(row.keys() <= self.known for row in rows):", "if False:"),
+        ("serving/openapi.py", '    answers["422"] =', '    answers["418"] ='),
+        (
+            "serving/schemas.py",
+            "if not all(row.keys() <= self.known for row in rows):",
+            "if False:",
+        ),
     ],
     ids=["an answer that is not documented", "a column that is not refused"],
 )
 def test_schemathesis_finds_a_planted_fault(tree: Path, file: str, old: str, new: str) -> None:
     """An undocumented answer, or a request against the contract that is taken, is found."""
-    spoil(tree, f"serving/{file}", old, new)
+    spoil(tree, file, old, new)
     done = conforms(tree)
     assert done.returncode == 1, done.stdout
 
@@ -418,20 +422,24 @@ def test_schemathesis_finds_a_planted_fault(tree: Path, file: str, old: str, new
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("schema.py", "if not all(row.keys() <= self.known for row in rows):", "if False:"),
-        ("columns.py", "strict=True", "strict=False"),
-        ("following.py", 'if found != pointer["sha256"]', "if not found"),
-        ("following.py", "        model.answers(rows)  #", "        (rows)  #"),
-        ("app.py", "Reply(orjson.dumps(detail), 422)", 'Reply(b"{}", 422)'),
-        ("app.py", "            await asked\n", "            pass\n"),
-        ("log.py", "self._dropped += 1", "self._dropped += 0"),
-        ("log.py", UNFINISHED, "        return\n" + UNFINISHED),
-        ("openapi.py", '"required": True, ', ""),
+        (
+            "serving/schemas.py",
+            "if not all(row.keys() <= self.known for row in rows):",
+            "if False:",
+        ),
+        ("data/columns.py", "strict=True", "strict=False"),
+        ("serving/model_reloader.py", 'if found != pointer["sha256"]', "if not found"),
+        ("serving/model_reloader.py", "        model.answers(rows)  #", "        (rows)  #"),
+        ("serving/app.py", "Reply(orjson.dumps(detail), 422)", 'Reply(b"{}", 422)'),
+        ("serving/app.py", "            await asked\n", "            pass\n"),
+        ("serving/prediction_log.py", "self._dropped += 1", "self._dropped += 0"),
+        ("serving/prediction_log.py", UNFINISHED, "        return\n" + UNFINISHED),
+        ("serving/openapi.py", '"required": True, ', ""),
     ],
 )
 def test_the_tests_of_the_project_catch_a_fault(tree: Path, file: str, old: str, new: str) -> None:
     """Each of these faults in the service's code fails the project's own tests."""
-    spoil(tree, f"serving/{file}", old, new)
+    spoil(tree, file, old, new)
     done = run(".venv/bin/pytest", "-q", "-x", "tests/serving", at=tree)
     assert done.returncode == 1, done.stdout
 

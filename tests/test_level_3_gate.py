@@ -138,7 +138,7 @@ def test_own_data_get_answers_to_every_question(project: Path, tmp_path: Path, k
     )
     (here / "own.csv").write_text(own(kind), encoding="utf-8")
     python = str(project / ".venv/bin/python")
-    made = ("tools/contract.py", "--data", "own.csv", "--target", "ziel")
+    made = ("-m", "mlops_ladder", "contract", "--data", "own.csv", "--target", "ziel")
     assert "fairness.toml" in ok(python, *made, at=here)
     assert "groups = []" in (here / "fairness.toml").read_text(encoding="utf-8")
     plant(here / "fairness.toml", "groups = []", 'groups = ["farbe"]')

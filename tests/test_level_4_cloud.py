@@ -126,8 +126,8 @@ def _terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tool(project: Path, command: str) -> "subprocess.CompletedProcess[str]":
-    """How tools/provision.py ended."""
-    return run(sys.executable, "tools/provision.py", command, at=project)
+    """How `ladder provision` ended."""
+    return run(sys.executable, "-m", "mlops_ladder", "provision", command, at=project)
 
 
 def test_without_a_cloud_there_is_no_infrastructure(generate: Generate) -> None:

@@ -30,7 +30,6 @@ PARSERS: dict[str, Callable[[str], Any]] = {
 }
 FOREIGN = {".github/workflows/ci.yml"}
 FOREIGN |= {".github/workflows/infra.yml"}
-FOREIGN |= {"tools/on_compose.py", "tools/on_kubernetes.py"}
 FOREIGN |= {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("monitoring/**/*.*")}
 
 

@@ -30,12 +30,6 @@ def doors(name: str) -> dict[str, EntryPoint]:
     return dict(sorted(found.items()))
 
 
-def library_command(name: str) -> Any:
-    """The function behind a command of the library that every level has."""
-    target = own_doors()["level-0"]["commands"][name]
-    return EntryPoint(name, f"{__package__}.{target}", "commands").load()
-
-
 @cache
 def own_doors() -> dict[str, dict[str, dict[str, str]]]:
     """The library's doors: section, door, name, and the function behind it."""

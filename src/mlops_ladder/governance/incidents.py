@@ -16,9 +16,9 @@ import tomlkit
 from pydantic import Field, field_validator, model_validator, ValidationError
 
 from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.markdown import as_words
 from mlops_ladder.registry import versions
 from mlops_ladder.settings.section import Section
-from mlops_ladder.tracking.card import as_words
 
 FOLDER = Path("incidents")
 TEMPLATE = FOLDER / "template.md"

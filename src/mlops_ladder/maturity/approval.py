@@ -23,9 +23,10 @@ def asked(repository: Repository) -> Iterator[str]:
         yield f"{OPERATIONS}: approval.way is {settings.get('way')}; may be {', '.join(WAYS)}"
     if "\napproved.approval = " not in repository.library.get("doors.toml", ""):
         yield "doors.toml of the library: no door `approved`: the registry asks nobody"
-    promotes = repository.text("tools/promote.py").partition("def promote(")[2]
+    promotes = repository.library.get("delivery/release.py", "")
+    promotes = promotes.partition("def promote(")[2]
     if promotes and "approved(" not in promotes.partition("\ndef ")[0]:
-        yield "tools/promote.py: brings to production what nobody has approved"
+        yield "delivery/release.py: brings to production what nobody has approved"
     if "approve:" not in repository.text("make/approve.mk"):
         yield "make/approve.mk: lacks the target approve"
 

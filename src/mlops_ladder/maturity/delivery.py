@@ -154,10 +154,10 @@ def stages(repository: Repository) -> Iterator[str]:
     """Look for what promotes; overlays name the same bases, and no image."""
     if not repository.ours:
         raise Unknown("how others promote is not known")
-    tool = repository.text("tools/promote.py")
+    tool = repository.library.get("delivery/release.py", "")
     for act in ("smoked", "bring", "running"):
         if f"places.{act}(" not in tool:
-            yield f"tools/promote.py: calls no {act}"
+            yield f"delivery/release.py: calls no {act}"
     if not re.search("^promote:", repository.text("make/promote.mk"), re.MULTILINE):
         yield "make/promote.mk: lacks the target promote"
     if repository.glob("k8s"):
@@ -223,8 +223,8 @@ def shared(repository: Repository) -> Iterator[str]:
                 yield f"{name}: {service} listens to everybody at {', '.join(open_ports)}"
         for secret in re.findall(r"\$\{(\w*(?:PASSWORD|SECRET)\w*):?-\w", repository.text(name)):
             yield f"{name}: {secret} has a default, which everybody knows"
-    for name in ("tools/stack.py", "tools/backup.py"):
-        if "def " not in repository.text(name):
+    for name in ("delivery/stack.py", "delivery/backup.py"):
+        if "def " not in repository.library.get(name, ""):
             yield f"{name}: does nothing"
 
 

@@ -7,7 +7,7 @@ from mlops_ladder.maturity import sign, Unknown
 from mlops_ladder.maturity.repository import Repository
 
 SECRET = re.compile(r'^\s*(?:\w*password|\w*secret_key|token)\s*=\s*"[^"$]+"', re.MULTILINE)
-TOOL = "tools/provision.py"
+TOOL = "delivery/provision.py"
 # What has to be said somewhere, and what is wrong where it is not.
 SAID = {
     r"required_version\s*=": "no version of Terraform is asked for",
@@ -35,7 +35,7 @@ def coded(repository: Repository) -> Iterator[str]:
         yield "infra/.terraform.lock.hcl: pins no provider"
     if not re.search(r"^run \"", repository.text("infra/tests/environments.tftest.hcl"), re.M):
         yield "infra/tests: nothing is tested"
-    tool = repository.text(TOOL)
+    tool = repository.library.get(TOOL, "")
     judged = tool.find("refuse(policies.breaches(shown(plan, INFRA)")
     if judged < 0 or not judged < tool.find('terraform("apply"'):
         yield f"{TOOL}: a plan is applied that nobody has judged"

@@ -18,7 +18,7 @@ DOORS = {
     "approved": "an unsigned version becomes champion",
     "fetched": "no signature comes along with a model",
 }
-TOOL = "tools/attested.py"
+TOOL, STAGES = "delivery/image_signing.py", "delivery/release.py"
 
 
 @sign("gov.supply", "a bill of materials, signatures that are asked for, and pinned actions")
@@ -44,12 +44,12 @@ def supplied(repository: Repository) -> Iterator[str]:
 
 def delivered(repository: Repository) -> Iterator[str]:
     """Where an image gets to production past the signatures."""
-    text = repository.text(TOOL)
+    text = repository.library.get(TOOL, "")
     verified, brought = text.find("{verified(image, commit)}"), text.find("._places.bring(")
     if not 0 <= verified < brought or "raise self._places.Refused" not in text:
         yield f"{TOOL}: an image is brought that nobody has verified"
-    if f"override PROMOTE = $(PYTHON) {TOOL}" not in repository.text("make/sign.mk"):
-        yield "make/sign.mk: `make stage promote` do not ask for a signature"
+    if "return Attested(places) if" not in repository.library.get(STAGES, ""):
+        yield f"{STAGES}: `ladder stage` and `ladder promote` do not ask for a signature"
 
 
 @use("gov.supply")

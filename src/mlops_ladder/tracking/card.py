@@ -8,6 +8,7 @@ from pathlib import Path
 from mlops_ladder import observers, ProjectError, write_whole
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.sources import read_sources
+from mlops_ladder.markdown import as_code, as_words
 from mlops_ladder.model.evaluation import beats
 from mlops_ladder.model.prediction import METRICS
 from mlops_ladder.settings import load, Settings
@@ -25,18 +26,6 @@ HEAD = """\
 For everyone who uses or judges the predictions of this model. `make card` writes it from the run of
 the champion, or if there is none from the newest, and from `config.toml`; do not edit it by hand.
 """
-
-
-def as_words(value: object) -> str:
-    """A value as words on one line of Markdown: nothing in it is markup, HTML, a cell or a link."""
-    words = re.sub(r"\s+", " ", str(value))
-    return re.sub(r"&(?!#\d+;)|[<>|`\[\]*~\\]", lambda sign: f"&#{ord(sign[0])};", words)
-
-
-def as_code(name: object) -> str:
-    """A name as code; as words if it holds what would end the code, or the cell of a table."""
-    plain = as_words(name)
-    return f"`{name}`" if plain == name else plain
 
 
 def render(run: Run, settings: Settings, contract: Contract) -> str:

@@ -1,24 +1,23 @@
 """A service that other machines reach is not brought there with its door open."""
 
-import importlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from mlops_ladder.delivery import on_compose
+
 ACCESS = "[access]\nkey_file = 'keys.json'\nopen = {}\n"
 
 
 @pytest.fixture(name="tool")
 def _tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """tools/on_compose.py, in a folder whose settings let everybody ask."""
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    """The places of Compose, in a folder whose settings let everybody ask."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PUBLIC", raising=False)
     Path("operations.toml").write_text(ACCESS.format("true"), encoding="utf-8")
-    return importlib.import_module("on_compose")
+    return on_compose
 
 
 def brought(tool: Any, monkeypatch: pytest.MonkeyPatch, **port: str) -> list[Any]:
@@ -26,8 +25,8 @@ def brought(tool: Any, monkeypatch: pytest.MonkeyPatch, **port: str) -> list[Any
     ports = [{"host_ip": "127.0.0.1"}, port]
     known, found = json.dumps({"services": {"proxy": {"ports": ports}}}), list[Any]()
     monkeypatch.setattr(tool, "compose", lambda *_: known)
-    monkeypatch.setattr(tool.deploy, "stay", lambda: None)
-    monkeypatch.setattr(tool.deploy, "deploy", lambda *image: found.append(image))
+    monkeypatch.setattr(tool.deployment, "stay", lambda: None)
+    monkeypatch.setattr(tool.deployment, "deploy", lambda *image: found.append(image))
     tool.bring("production", "image", "commit")
     return found
 

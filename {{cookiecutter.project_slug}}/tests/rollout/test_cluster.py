@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from datetime import datetime, UTC
 from pathlib import Path
@@ -61,7 +62,8 @@ def _kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("HELD", HERE)
-    monkeypatch.setattr(cluster, "TOOL", str(ROOT / "tools/plan.py"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "overlays").mkdir()
     monkeypatch.chdir(tmp_path)
 
 

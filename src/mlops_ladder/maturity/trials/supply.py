@@ -14,13 +14,17 @@ SIGNER = "maturity@localhost"
 IMAGE = f"sha256:{'0' * 64}"
 # Staging in memory: `bring` is what would start an image.
 PLACES = """
-import subprocess, sys, attested
+import subprocess, sys
+from mlops_ladder.delivery import image_signing, release
 commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
 class Places:
     class Refused(Exception): pass
     pinned = staticmethod(lambda image: image)
     bring = staticmethod(lambda *words: print("BROUGHT"))
-attested.main(Places, sys.argv[1], sys.argv[2], commit)
+if sys.argv[1] == "sign":
+    image_signing.perform(Places, image_signing.sign, sys.argv[2], commit)
+else:
+    release.perform(image_signing.Attested(Places), release.stage, sys.argv[2], commit)
 """
 
 
@@ -83,7 +87,7 @@ def vouched(copy: Copy) -> Iterator[str]:
     if (status := ready(copy, wanted)) != 200:
         yield f"/ready: {status}, though the champion is signed"
     for command in ("sign", "stage"):
-        done = copy.python(PLACES, command, IMAGE, PYTHONPATH=str(copy.root / "tools"), **wanted)
+        done = copy.python(PLACES, command, IMAGE, **wanted)
     if "BROUGHT" not in done.stdout:
         yield f"make stage: refuses a signed image: {last(done)}"
 
@@ -103,7 +107,7 @@ def stranger(copy: Copy) -> Iterator[str]:
 @fault("gov.supply", "an image that is not signed gets nowhere")
 def unsigned(copy: Copy) -> Iterator[str]:
     """Have an image brought to staging that nobody has signed."""
-    done = copy.python(PLACES, "stage", IMAGE, PYTHONPATH=str(copy.root / "tools"), **needing(copy))
+    done = copy.python(PLACES, "stage", IMAGE, **needing(copy))
     if done.returncode == 0 or "BROUGHT" in done.stdout or "not signed" not in done.stderr:
         yield f"make stage: brings an image that nobody has signed: {last(done)}"
 

@@ -1,28 +1,22 @@
-"""Images that are signed: promote.py brings no other one anywhere, where one has to be.
+"""Images that are signed: `ladder stage` and `ladder promote` bring no other, if one has to be.
 
-`sign IMAGE COMMIT` signs a statement on the digest of an image; git holds it in refs/attestations.
-`verify` says who has signed what staging and production run.  `stage`, `promote` and `unstage` are
-those of promote.py.  Python's own library is enough: CI deploys without the project's environment.
+A signature is of a statement on the digest of an image; git holds it in refs/attestations.  Only
+Python's own library is needed: CI deploys without the project's environment.
 """
 
-import importlib
 import json
 import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from datetime import datetime, UTC
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import promote
-
-# What it needs of the library is in the wheel, from which Python imports as it stands.
-sys.path.insert(0, str(next(Path(__file__).resolve().parents[1].glob("wheels/mlops_ladder-*.whl"))))
-signatures = importlib.import_module("mlops_ladder.registry.signatures")
-project = importlib.import_module("mlops_ladder.project")
-ProjectError: Any = importlib.import_module("mlops_ladder").ProjectError
+from mlops_ladder import project, ProjectError
+from mlops_ladder.registry import signatures
 
 SETTINGS = Path("improvement.toml")
 POINTER, SBOM = Path("models/serving/champion.json"), Path("reports/sbom.json")
@@ -124,7 +118,7 @@ def verified(image: str, commit: str) -> str:
 
 
 class Attested:
-    """The places of promote.py, to which nothing is brought that is not signed."""
+    """The places of release.py, to which nothing is brought that is not signed."""
 
     def __init__(self, places: Any) -> None:
         self._places = places
@@ -150,18 +144,9 @@ def verify(places: Any) -> None:
         print(f"{environment} runs {image}, signed by {verified(image, commit)}")
 
 
-def main(places: Any, command: str, *arguments: str) -> None:
-    """What the command line asks for.  Ends with the reason where it is refused."""
-    asked = {"sign": sign, "verify": verify}
-    if command not in asked:
-        promote.main(Attested(places), command, *arguments)
-        return
+def perform(places: Any, act: Callable[..., None], *arguments: str) -> None:
+    """Sign or verify.  SystemExit with the reason if it is refused."""
     try:
-        asked[command](places, *arguments)
+        act(places, *arguments)
     except (ProjectError, OSError, places.Refused) as refused:
         sys.exit(f"Not done: {refused}")
-
-
-if __name__ == "__main__":
-    on = "on_kubernetes" if Path("overlays").is_dir() else "on_compose"
-    main(importlib.import_module(on), *sys.argv[1:])

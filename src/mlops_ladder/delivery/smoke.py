@@ -1,12 +1,14 @@
 """Ask a running service whether it is ready, which commit it holds, and for one prediction.
 
-`python tools/smoke.py http://127.0.0.1:8000 [COMMIT]` ends with 0, or says what is wrong.
-KEY in the environment is sent along.
+`ladder smoke http://127.0.0.1:8000 [COMMIT]` ends with 0, or says what is wrong.  KEY in the
+environment is sent along.  This file imports nothing of the library: `smoke_script` is its
+text, which runs inside of a container whose image may be older.
 """
 
 import json
 import os
 import sys
+from pkgutil import get_data
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -47,8 +49,20 @@ def smoke(service: str, commit: str = "") -> Any:
     return ask(f"{service}/predict", examples["one"]["value"])
 
 
-if __name__ == "__main__":
+def smoke_script() -> str:
+    """Return the text of this module, to be run by Python in another place."""
+    return (get_data(__package__, "smoke.py") or b"").decode()
+
+
+def main(arguments: list[str]) -> None:
+    """Ask the service at an address.  SystemExit that says what is wrong."""
+    if not 1 <= len(arguments) <= 2:
+        sys.exit("usage: ladder smoke ADDRESS [COMMIT]")
     try:
-        print(json.dumps(smoke(*sys.argv[1:])))
+        print(json.dumps(smoke(*arguments)))
     except Failed as failure:
         sys.exit(str(failure))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,6 +1,6 @@
 """Plan the infrastructure, judge the plan, and apply that very plan: nothing else is ever applied.
 
-`python tools/provision.py check` formats, validates and tests infra/ without an account;
+`ladder provision check` formats, validates and tests infra/ without an account;
 `judge` plans both environments offline, from nothing, and judges these plans;
 `plan`, `apply` and `destroy` act on ENVIRONMENT (staging) in the account that its file names.
 """
@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import policies
+from mlops_ladder.delivery import policies
 
 INFRA = Path("infra")
 ENVIRONMENTS = ("staging", "production")
@@ -114,8 +114,9 @@ def planned(environment: str, *options: str) -> Path:
     return plan
 
 
-def main(command: str) -> None:
+def main(arguments: list[str]) -> None:
     """What the command line asks for."""
+    command = arguments[0] if arguments else "check"
     environment = os.environ.get("ENVIRONMENT") or "staging"
     if command in ("check", "judge"):
         {"check": check, "judge": judge}[command]()
@@ -126,7 +127,3 @@ def main(command: str) -> None:
             plan.unlink()
     else:
         sys.exit(f"{command}: not one of check, judge, plan, apply, destroy")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1] if len(sys.argv) > 1 else "check")

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from on_kubernetes import place
+
+from mlops_ladder.delivery.on_kubernetes import place
 
 VARIABLES = Path("overlays/variables.txt")
 ENVIRONMENTS = ("staging", "production")
@@ -81,8 +82,10 @@ def allowed(path: str, variables: list[str]) -> bool:
     return any(re.fullmatch(pattern, path) for pattern in (*MAY_DIFFER, *named))
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """Show what differs.  Ends with 1 where something does that may not."""
+    if arguments:
+        sys.exit("usage: ladder overlays")
     lines = VARIABLES.read_text(encoding="utf-8").splitlines() if VARIABLES.exists() else []
     variables = [name for line in lines if (name := line.partition("#")[0].strip())]
     found = differences(*map(rendered, ENVIRONMENTS))
@@ -96,7 +99,3 @@ def main() -> None:
     if wrong:
         sys.exit("\n".join([*wrong, "Not tried in staging: make both alike (overlays/hardened)"]))
     print("Staging and production are alike in all else.")
-
-
-if __name__ == "__main__":
-    main()

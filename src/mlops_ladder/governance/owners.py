@@ -1,4 +1,4 @@
-"""Who owns each file of the repository, by CODEOWNERS: `python tools/owners.py [--list]`.
+"""Who owns each file of the repository, by CODEOWNERS: `ladder owners [--list]`.
 
 git itself matches the patterns, as they are those of .gitignore.  Ends with 1 where a file has no
 owner, a line names nobody that a forge could know, or a pattern fits no file.
@@ -54,20 +54,16 @@ def faults(found: list[Rule], owner: dict[str, list[str]]) -> list[str]:
     return wrong + [f"{name}: nobody owns it" for name, names in owner.items() if not names]
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """List every file with its owners, or only what is wrong."""
     if not OWNERS.exists():
         sys.exit(f"{OWNERS}: not here; a line `* you@example.com` in it owns all")
     found = rules(OWNERS.read_text(encoding="utf-8"))
     owner = owned(found)
-    if "--list" in sys.argv[1:]:
+    if "--list" in arguments:
         width = max(map(len, owner), default=0)
         print("\n".join(f"{name:{width}}  {' '.join(names)}" for name, names in owner.items()))
     if wrong := faults(found, owner):
         sys.exit("\n".join(wrong[:20]) + f"\n{len(wrong)} faults; put them right in {OWNERS}")
     people = {name for names in owner.values() for name in names}
     print(f"{OWNERS}: {len(owner)} files, each owned, by {len(people)} in all")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,5 @@
 """Repeating: the same rows and settings give the same predictions, in another process as well."""
 
-import argparse
 import json
 import os
 import subprocess
@@ -10,11 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import StringIO
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+import typer
 
-from mlops_ladder import ProjectError, run
+from mlops_ladder import ProjectError
 from mlops_ladder.data import provenance
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.model.training import train
@@ -28,17 +29,18 @@ HASH_SEEDS = ("1", "2")  # the order of Python's sets follows from it
 SAME = ("git.commit", "data.sha256", "env.lock_sha256", "seed")
 
 
-def main(arguments: list[str]) -> None:
+def reproduce(
+    write: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="train once, and write the predictions")
+    ] = None,
+) -> None:
     """Train twice, in processes of their own, and compare all held-out predictions.
 
     With the parameters of the champion and with its predictions, where it is of the same commit,
     data, lock and seed.  Raises ProjectError that lists what does not repeat.
     """
-    about = "Train twice in new processes, and compare all predictions."
-    parser = argparse.ArgumentParser(prog="repro", description=about)
-    parser.add_argument("--write", type=Path, metavar="FILE", help="train once, and write them")
-    if place := parser.parse_args(arguments).write:
-        write(place)
+    if write:
+        write_predictions(write)
         return
     settings = load()
     champion, params = champion_of({name: provenance.origin(settings)[name] for name in SAME})
@@ -81,7 +83,7 @@ def trainings(params: dict[str, object]) -> list[pd.DataFrame]:
 def elsewhere(params: dict[str, object], place: Path) -> pd.DataFrame:
     """What a training in a new process predicts; the name of the place is its hash seed."""
     given = {"PYTHONHASHSEED": place.stem, f"{current().prefix}MODEL": json.dumps(params)}
-    command = [sys.executable, __file__, "--write", str(place)]
+    command = [sys.executable, "-m", "mlops_ladder", "reproduce", "--write", str(place)]
     done = subprocess.run(
         command, env=os.environ | given, capture_output=True, text=True, check=False
     )
@@ -124,11 +126,7 @@ def unseeded() -> list[str]:
     return sorted(name for name in seeds if found[name] is None)
 
 
-def write(place: Path) -> None:
+def write_predictions(place: Path) -> None:
     """Train on the configured data, and write the held-out predictions."""
     settings = load()
     train(read_data(settings), read_contract(), settings).predictions.to_parquet(place)
-
-
-if __name__ == "__main__":
-    sys.exit(run(main, sys.argv[1:]))

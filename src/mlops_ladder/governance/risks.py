@@ -1,6 +1,6 @@
 """The register of risks: is there a control for each, and has it run?
 
-`python tools/risks.py [--ran]`.  A test has run where reports/tests.xml, which `make test` writes,
+`ladder risks [--ran]`.  A test has run where reports/tests.xml, which `make test` writes,
 says that it passed; an alert where a test of the rules fires it; a gate where the log of promotions
 holds a decision, and a question of it where one of them has its answer.  Ends with 1 where the
 register cannot be read, a control is not there, or a high risk has none; with --ran also where a
@@ -12,10 +12,10 @@ import re
 import sys
 import tomllib
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
-from zipfile import ZipFile
 
 REGISTER = Path("risk.toml")
 CLASSES = ("minimal", "limited", "high", "unacceptable")
@@ -53,11 +53,9 @@ def there(kind: str, name: str) -> bool:
 
 
 def question(name: str) -> bool:
-    """Is it one of the library's, which is in the wheel, or of the project's own?"""
-    if any(Path("src").glob(f"*/checks/{name}.py")):
-        return True
-    wheels = [ZipFile(path) for path in Path("wheels").glob("mlops_ladder-*.whl")]
-    return any(f"mlops_ladder/registry/checks/{name}.py" in wheel.namelist() for wheel in wheels)
+    """Is it one of the library's, or of the project's own?"""
+    own = any(Path("src").glob(f"*/checks/{name}.py"))
+    return own or files("mlops_ladder").joinpath("registry", "checks", f"{name}.py").is_file()
 
 
 def passed() -> set[str]:
@@ -122,7 +120,7 @@ def judged(register: dict[str, Any]) -> Iterator[str]:
         yield "no [[risk]]: nothing is thought of that could go wrong"
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """Show each risk with its controls, and what is wrong."""
     register = toml(REGISTER)
     wrong = list(judged(register))
@@ -131,12 +129,8 @@ def main() -> None:
         for kind, name in controls(risk):
             seen = ("ran" if ran(kind, name) else "not run") if there(kind, name) else "missing"
             print(f"          {seen:9}  {kind} {name}")
-        wrong += faults(risk, "--ran" in sys.argv[1:])
+        wrong += faults(risk, "--ran" in arguments)
     if wrong:
         sys.exit("\n".join(f"{REGISTER}: {line}" for line in wrong))
     count, kind = len(register["risk"]), register["class"]
     print(f"{REGISTER}: {count} risks, class {kind}; every control is there")
-
-
-if __name__ == "__main__":
-    main()

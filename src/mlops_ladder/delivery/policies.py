@@ -1,6 +1,6 @@
 """What a plan of Terraform may not do: read before anything is made.
 
-`terraform show -json plan | python tools/policies.py [--loss]`.  Ends with 1, and a line for each
+`terraform show -json plan | ladder policies [--loss]`.  Ends with 1, and a line for each
 breach, where something would be open, unencrypted, allowed anything, without an owner, or lost.
 `--loss` lets a plan delete what holds data.  A scanner looks at the rest: make scan.
 """
@@ -198,15 +198,11 @@ def breaches(plan: Facts, loss: bool = False) -> list[str]:
     return sorted({line for check in checks for line in check(plan)})
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """Judge the plan that comes in."""
     text = sys.stdin.read()
     if not re.match(r'\s*\{.*"resource_changes"', text, re.DOTALL):
-        sys.exit("no plan: terraform show -json FILE | python tools/policies.py")
-    if found := breaches(json.loads(text), "--loss" in sys.argv):
+        sys.exit("no plan: terraform show -json FILE | ladder policies")
+    if found := breaches(json.loads(text), "--loss" in arguments):
         sys.exit("\n".join([*found, f"Refused: {len(found)} breaches.  Nothing is made."]))
     print("The plan keeps every policy.")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 """Backups: runs, registry and artifacts, of this folder and of the stack, and how they come back.
 
 What the folder keeps is mlflow.db with what lies beside it; the stack is dumped where stack/.env
-says that there is one.   python tools/backup.py make | restore FOLDER [--overwrite]
+says that there is one.   ladder backup make | restore FOLDER [--overwrite]
 """
 
 import json
@@ -17,7 +17,7 @@ from subprocess import PIPE
 from tempfile import TemporaryDirectory
 from typing import IO
 
-from stack import compose, ENV, Refused, settings
+from mlops_ladder.delivery.stack import compose, ENV, Refused, settings
 
 BACKUPS, MANIFEST = Path("backups"), "manifest.json"
 DATABASE, FILES, ARTIFACTS = Path("mlflow.db"), "files.tar", "artifacts.tar"
@@ -169,7 +169,7 @@ def occupied(files: dict[str, str], dumps: list[str]) -> list[str]:
     if DATABASE.name in files:
         if files["folder"] != str(Path.cwd()):
             raise Refused(f"{DATABASE} names files in {files['folder']}: bring it back there")
-        full += [str(path) for path in map(Path, (DATABASE, "promotions.jsonl")) if path.exists()]
+        full += [str(path) for path in (DATABASE, Path("promotions.jsonl")) if path.exists()]
     if dumps:
         compose("up", "--detach", "--wait", "database", stderr=PIPE)
         here = {*ask("postgres", NAMES).split()} & {*dumps}
@@ -211,7 +211,7 @@ def restore_folder(place: Path) -> None:
     The folder of the champion stays, with NOW in it: containers that run have mounted that one.
     """
     old = stamp()
-    for path in map(Path, (DATABASE, *BESIDE, f"{DATABASE}-wal", f"{DATABASE}-shm")):
+    for path in [DATABASE, *map(Path, (*BESIDE, f"{DATABASE}-wal", f"{DATABASE}-shm"))]:
         for part in parts(path):
             aside = Path(f"{path.name}.old-{old}", *part.parts[1:])
             aside.parent.mkdir(parents=True, exist_ok=True)
@@ -224,11 +224,14 @@ def restore_folder(place: Path) -> None:
     unfinished.rename(DATABASE)
 
 
-if __name__ == "__main__":
+def main(arguments: list[str]) -> None:
+    """Make a backup, or restore one.  SystemExit with the reason if it is refused."""
+    if arguments[:1] != ["make"] and (len(arguments) < 2 or arguments[0] != "restore"):
+        sys.exit("usage: ladder backup make | restore FOLDER [--overwrite]")
     try:
-        if sys.argv[1] == "make":
+        if arguments[0] == "make":
             make()
         else:
-            restore(Path(sys.argv[2]), "--overwrite" in sys.argv[3:])
+            restore(Path(arguments[1]), "--overwrite" in arguments[2:])
     except Refused as refused:
         sys.exit(f"Refused: {refused}")

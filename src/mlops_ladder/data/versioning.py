@@ -4,7 +4,6 @@ A data file that git tracks has its version there.  Any other gets one from DVC:
 beside it, which git tracks, names its content, and the content goes to the cache and the remote.
 """
 
-import argparse
 import hashlib
 import re
 import shlex
@@ -13,10 +12,12 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import tomlkit
+import typer
 
-from mlops_ladder import observers, ProjectError, run, write_whole
+from mlops_ladder import observers, ProjectError, write_whole
 from mlops_ladder.data.provenance import git
 from mlops_ladder.data.reading import files
 from mlops_ladder.data.sources import declare, SOURCES
@@ -26,7 +27,7 @@ CACHE = Path(".dvc/cache/files/md5")
 BEGUN = Path(".dvc/tmp/restore.part")  # while files come back: the names of those that were gone
 POINTED = re.compile(r"md5: ([0-9a-f]{32})$", re.M)
 BLOCK = 1 << 20
-RESTORE = "python tools/snapshot.py --restore"
+RESTORE = "ladder snapshot --restore"
 
 
 def asked(*arguments: str) -> list[str]:
@@ -218,16 +219,17 @@ def commit_of(*names: str) -> str:
     return f"{shlex.join(['git', 'add', *names])} && git commit"
 
 
-def main(arguments: list[str]) -> None:
+def version_data(
+    check: Annotated[bool, typer.Option("--check", help="fail if a file has no version")] = False,
+    bring: Annotated[
+        bool, typer.Option("--restore", help="bring the data of this commit back")
+    ] = False,
+) -> None:
     """Give the configured data a version, bring one back, or check it."""
-    parser = argparse.ArgumentParser(prog="snapshot", description="Versions of the data.")
-    parser.add_argument("--check", action="store_true", help="does this commit name these bytes?")
-    parser.add_argument("--restore", action="store_true", help="bring the data of this commit back")
-    options = parser.parse_args(arguments)
-    if options.restore:
+    if bring:
         names = restore()
         print(f"{len(names)} files as this commit names them: {', '.join(names) or 'all in git'}")
-    elif options.check:
+    elif check:
         if found := breaches(load()):
             raise ProjectError("this commit does not name the data\n  " + "\n  ".join(found))
         print("Every data file has a version, and this commit names it")
@@ -235,7 +237,3 @@ def main(arguments: list[str]) -> None:
         print(f"Next: {commit_of(*map(pointer, own), str(SOURCES))}")
     else:
         print("Every data file is in git, which holds its versions; nothing is left to do")
-
-
-if __name__ == "__main__":
-    sys.exit(run(main, sys.argv[1:]))

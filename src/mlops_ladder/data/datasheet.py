@@ -4,22 +4,22 @@ Its sections are those of Gebru et al., "Datasheets for Datasets", 2021; what no
 stands below a line, and is yours.
 """
 
-import argparse
-import sys
 from difflib import ndiff
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+import typer
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from mlops_ladder import ProjectError, run, write_whole
+from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.reading import files
 from mlops_ladder.data.sources import checksum, read_sources
+from mlops_ladder.markdown import as_code, as_words
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import load, Settings
-from mlops_ladder.tracking.card import as_code, as_words
 
 SHEET = Path("DATASHEET.md")
 YOURS = "<!-- What stands below this line is yours; `make datasheet` keeps it. -->"
@@ -119,7 +119,7 @@ def split_sheet(text: str) -> tuple[str, str]:
     return above + line, below
 
 
-def check(text: str, wanted: str) -> str:
+def compare(text: str, wanted: str) -> str:
     """In words: the sheet says what the data hold.  Raises ProjectError with lines that differ."""
     found = split_sheet(text)[0]
     lines = [line for line in ndiff(found.splitlines(), wanted.splitlines()) if line[0] in "+-"]
@@ -130,24 +130,21 @@ def check(text: str, wanted: str) -> str:
     return f"{SHEET}: every count and range is that of the data"
 
 
-def main(arguments: list[str]) -> None:
-    """Write the sheet of the configured data, or with --check say whether it is still true."""
-    parser = argparse.ArgumentParser(prog="datasheet", description="Render DATASHEET.md.")
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if it is stale")
-    checked = parser.parse_args(arguments).check
+def write_datasheet(
+    check: Annotated[
+        bool, typer.Option("--check", help="change nothing; fail if it is stale")
+    ] = False,
+) -> None:
+    """Write the sheet of the configured data, or say whether it is still true."""
     settings, contract = load(), read_contract()
     text = SHEET.read_text(encoding="utf-8") if SHEET.exists() else f"{HEAD}\n{YOURS}{QUESTIONS}"
     below = split_sheet(text)[1]
-    if checked and "sha256 `" not in text:
+    if check and "sha256 `" not in text:
         print(f"{SHEET}: describes no data yet; to write it: make datasheet")
         return
     wanted = render(read_data(settings), contract, settings)
-    if checked:
-        print(check(text, wanted))
+    if check:
+        print(compare(text, wanted))
         return
     write_whole(SHEET, wanted + below)
     print(f"Wrote {SHEET}.  Read it, answer what stands below the line, then commit it.")
-
-
-if __name__ == "__main__":
-    sys.exit(run(main, sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Staging and production as two Compose projects of this machine: promote.py asks for them.
+"""Staging and production as two Compose projects of this machine: release.py asks for them.
 
 Staging is the project of production with `-staging` behind its name, on STAGING_ADDRESS
 (127.0.0.1:8001).  A digest here is the id of an image: sha256 of all that is in it.
@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
 
-import deploy
-from deploy import compose, docker, Refused
+from mlops_ladder.delivery import compose as deployment
+from mlops_ladder.delivery.compose import compose, docker, Refused
 
-ADDRESS = os.environ.get("STAGING_ADDRESS") or "127.0.0.1:8001"
 SETTINGS = Path("operations.toml")
 LABEL = '{{index .Config.Labels "org.opencontainers.image.revision"}}'
 
@@ -26,7 +25,8 @@ def at(environment: str) -> Iterator[None]:
     before = dict(os.environ)
     if environment == "staging":
         name = json.loads(compose("config", "--format", "json"))["name"]
-        os.environ |= {"COMPOSE_PROJECT_NAME": f"{name}-staging", "ADDRESS": ADDRESS}
+        address = os.environ.get("STAGING_ADDRESS") or "127.0.0.1:8001"
+        os.environ |= {"COMPOSE_PROJECT_NAME": f"{name}-staging", "ADDRESS": address}
     try:
         yield
     finally:
@@ -42,7 +42,7 @@ def pinned(image: str) -> str:
 def held(environment: str) -> tuple[str, str]:
     """The place that gets the traffic, and the id of its image.  Refused where there is none."""
     services = compose("ps", "--services", "--status", "running").split()
-    place = deploy.serving() if "proxy" in services else ""
+    place = deployment.serving() if "proxy" in services else ""
     if not place:
         raise Refused(f"nothing runs in {environment}; run: make stage")
     copies = compose("ps", "--quiet", place).split()
@@ -65,15 +65,15 @@ def smoked(environment: str, image: str, commit: str) -> None:
         place, found = held(environment)
         if found != image:
             raise Refused(f"{environment} runs {found} by now; somebody else deploys there")
-        deploy.asked(place, commit)
+        deployment.asked(place, commit)
 
 
 def bring(environment: str, image: str, commit: str) -> None:
     """Switch to an image, and only where it answers.  Else Refused, and what served goes on."""
     with at(environment):
-        deploy.stay()
+        deployment.stay()
         guarded(environment)
-        deploy.deploy(image, commit)
+        deployment.deploy(image, commit)
 
 
 def guarded(environment: str) -> None:

@@ -1,4 +1,4 @@
-"""Gather the pages of the documentation site, and build it: `python tools/site.py`.
+"""Gather the pages of the documentation site, and build it: `ladder site`.
 
 Every page that git holds, or would add, becomes one of the site, at the same place, so that its
 links lead where they lead in the repository; the level of maturity and the reports of the last runs
@@ -48,7 +48,7 @@ def reports() -> str:
     return "\n".join(lines if len(lines) > 3 else [*lines, "", "Nothing yet: `make drift watch`."])
 
 
-def main() -> None:
+def build_site() -> None:
     """Gather the pages anew, build, and say where the site is."""
     shutil.rmtree(PAGES, ignore_errors=True)
     for path in listed():
@@ -63,7 +63,3 @@ def main() -> None:
         sys.exit(f"{done.stderr.strip()}\n{SITE}: not built")
     count = len(list(SITE.rglob("*.html")))
     print(f"{SITE}: {count} pages.  To read and search it: make site OPEN=yes")
-
-
-if __name__ == "__main__":
-    main()

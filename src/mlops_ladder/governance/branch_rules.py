@@ -38,8 +38,10 @@ def ask(method: str, url: str, token: str, body: object = None, may_miss: bool =
         sys.exit(f"{method} {url}: {error.reason}")
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """Set how requests are merged, then protect the branch anew: GitLab cannot change a rule."""
+    if arguments:
+        sys.exit("usage: GITLAB_TOKEN=… ladder branch-rules")
     if not (token := os.environ.get("GITLAB_TOKEN", "")):
         sys.exit(
             "GITLAB_TOKEN: not set; make one with the scope api (GitLab: Settings, Access tokens)"
@@ -58,7 +60,3 @@ def main() -> None:
     print(
         f"{host}/{path}: {branch['name']} is protected, and nothing is merged before its pipeline"
     )
-
-
-if __name__ == "__main__":
-    main()

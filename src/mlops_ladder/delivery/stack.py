@@ -1,7 +1,7 @@
 """The stack of the team, by Docker Compose: every file of stack/, and what watches the service.
 
 Secrets come from the environment, else from stack/.env, which `secrets` makes.
-python tools/stack.py secrets | up | down | check
+ladder stack secrets | up | down | check
 """
 
 import os
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 ENV = Path("stack/.env")
-FILES = [*sorted(Path("stack").glob("*.yaml")), Path("monitoring/compose.yaml")]
 ASKED = re.compile(r"\$\{([A-Z_]+):\?")
 SECRET = re.compile(r"PASSWORD|SECRET")
 SOUND = re.compile(r"[A-Za-z0-9_-]{16,}")  # nothing that a URL or a file of settings would read
@@ -30,7 +29,8 @@ class Refused(Exception):
 
 def files() -> list[Path]:
     """The compose files that are here: without one of them the rest still works."""
-    return [path for path in FILES if path.exists()]
+    paths = [*sorted(Path("stack").glob("*.yaml")), Path("monitoring/compose.yaml")]
+    return [path for path in paths if path.exists()]
 
 
 def wanted() -> list[str]:
@@ -152,8 +152,12 @@ def down() -> None:
     compose("rm", "--stop", "--force")
 
 
-if __name__ == "__main__":
+def main(arguments: list[str]) -> None:
+    """Do what is asked for with the stack.  SystemExit with the reason if it is refused."""
+    known = {"secrets": make_secrets, "up": up, "down": down, "check": check}
+    if len(arguments) != 1 or arguments[0] not in known:
+        sys.exit("usage: ladder stack secrets | up | down | check")
     try:
-        {"secrets": make_secrets, "up": up, "down": down, "check": check}[sys.argv[1]]()
+        known[arguments[0]]()
     except Refused as refused:
         sys.exit(f"Refused: {refused}")

@@ -2,7 +2,7 @@
 
 There are two places, blue and green, behind a proxy (compose/serving.yaml).  The image starts in
 the one that is free; when it is ready, holds the commit and predicts, the traffic moves there, and
-the old one ends.  Where it does not, the old one goes on.   python tools/deploy.py IMAGE COMMIT
+the old one ends.  If it does not, the old one goes on.   ladder deploy IMAGE COMMIT
 """
 
 import os
@@ -12,11 +12,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from smoke import Failed, smoke
+from mlops_ladder.delivery.smoke import Failed, smoke, smoke_script
 
 CHAMPION = Path("models/serving/champion.json")
-SMOKE = Path(__file__).with_name("smoke.py")
-COMPOSE = [word for path in sorted(Path("compose").glob("*.yaml")) for word in ("-f", str(path))]
 OTHER = {"blue": "green", "green": "blue"}
 SECONDS = "90"  # that an image gets to become ready
 
@@ -39,7 +37,9 @@ def docker(*arguments: str, stdin: str = "") -> str:
 
 def compose(*arguments: str, stdin: str = "") -> str:
     """What docker compose prints for the services of this project."""
-    return docker("compose", "--progress", "quiet", *COMPOSE, *arguments, stdin=stdin)
+    paths = sorted(Path("compose").glob("*.yaml"))
+    files = [word for path in paths for word in ("-f", str(path))]
+    return docker("compose", "--progress", "quiet", *files, *arguments, stdin=stdin)
 
 
 def serving() -> str:
@@ -65,7 +65,7 @@ def asked(place: str, commit: str) -> None:
     """The smoke test, inside a place: nobody else is asked.  Raises Refused where it fails."""
     local = ["python", "-", "http://127.0.0.1:8000", commit]
     key = ["--env", "KEY"] if "KEY" in os.environ else []
-    compose("exec", "-T", *key, place, *local, stdin=SMOKE.read_text(encoding="utf-8"))
+    compose("exec", "-T", *key, place, *local, stdin=smoke_script())
 
 
 def move(place: str) -> None:
@@ -112,8 +112,11 @@ def deploy(image: str, commit: str) -> None:
     print(f"{address} answers with {commit}.  Back: make deploy COMMIT=…")
 
 
-if __name__ == "__main__":
+def main(arguments: list[str]) -> None:
+    """Deploy an image of a commit.  SystemExit with the reason if the traffic does not move."""
+    if len(arguments) != 2:
+        sys.exit("usage: ladder deploy IMAGE COMMIT")
     try:
-        deploy(*sys.argv[1:])
+        deploy(*arguments)
     except Refused as refused:
         sys.exit(f"Not switched: {refused}")

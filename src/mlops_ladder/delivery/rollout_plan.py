@@ -6,8 +6,9 @@ ENVIRONMENT STEP` gives them the plan of standard input, and an empty one takes 
 
 import json
 import sys
+from collections.abc import Callable
 
-from on_kubernetes import DIGEST, image_of, Overlay, Refused
+from mlops_ladder.delivery.on_kubernetes import DIGEST, image_of, Overlay, Refused
 
 BUNDLE = "models/serving/{}/bundle.json"
 
@@ -41,13 +42,13 @@ def bring(overlay: Overlay, step: str) -> None:
     overlay.kubectl("annotate", "pods", *ours, "--overwrite", f"rollout-step={step}")
 
 
-def main(command: str, environment: str, *arguments: str) -> None:
+def main(arguments: list[str]) -> None:
     """What the command line asks for.  Ends with the reason where it is refused."""
+    if len(arguments) < 3 or arguments[0] not in ("held", "bring"):
+        sys.exit("usage: ladder plan held ENVIRONMENT VERSION SHA256 | bring ENVIRONMENT STEP")
+    command, environment, *rest = arguments
+    acts: dict[str, Callable[..., None]] = {"held": held, "bring": bring}
     try:
-        {"held": held, "bring": bring}[command](Overlay(environment), *arguments)
+        acts[command](Overlay(environment), *rest)
     except Refused as refused:
         sys.exit(str(refused))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -22,8 +22,10 @@ def passed(report: Path) -> Counter[str]:
     )
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """Print the counts in one line.  Exits with what to do where there is no report or a zero."""
+    if arguments:
+        sys.exit("usage: ladder test-counts")
     if not REPORT.exists():
         sys.exit(f"{REPORT}: no tests have run; run `make test`")
     found = passed(REPORT)
@@ -35,7 +37,3 @@ def main() -> None:
                 f"tests/{group}: no test passed; a change here goes unseen" for group in empty
             )
         )
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 """From staging to production: what was tried is what serves, the same bytes.
 
-`stage IMAGE COMMIT` brings an image to staging; `promote` asks it there, and brings the one that it
-asked to production; `unstage` stops staging.  Each attempt is a line of deployments.jsonl.
+An image is brought to staging; `promote` asks it there, and brings the one that it asked to
+production.  Each attempt is a line of deployments.jsonl.
 """
 
 import getpass
@@ -10,16 +10,20 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, UTC
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from smoke import Failed
+from mlops_ladder.delivery import image_signing
+from mlops_ladder.delivery.image_signing import Attested
+from mlops_ladder.delivery.smoke import Failed
+from mlops_ladder.project import current
 
 LOG, APPROVALS = Path("deployments.jsonl"), Path("make/approve.mk")
+SIGNED_FROM = 4  # the level that brings signatures
 ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")  # who started a job of CI
 
 
@@ -89,16 +93,54 @@ def promote(places: Any) -> None:
     print(f"production runs {image}, as staging does; noted in {LOG}")
 
 
-def main(places: Any, command: str, *arguments: str) -> None:
-    """What the command line asks for.  Ends with the reason where it is refused."""
-    asked = {"stage": stage, "promote": promote, "unstage": lambda at: at.stop("staging")}
+def perform(places: Any, act: Callable[..., None], *arguments: str) -> None:
+    """Do something with staging and production.  SystemExit with the reason if it is refused."""
     try:
-        asked[command](places, *arguments)
+        act(places, *arguments)
     except (Failed, OSError, places.Refused) as refused:
         sys.exit(f"Not done: {refused}")
 
 
-if __name__ == "__main__":
-    main(
-        import_module("on_kubernetes" if Path("overlays").is_dir() else "on_compose"), *sys.argv[1:]
-    )
+def environments() -> Any:
+    """Return what knows staging and production: overlays of a cluster, or projects of Compose.
+
+    From level 4 on it brings no image that is not signed, if it has to be.
+    """
+    name = "on_kubernetes" if Path("overlays").is_dir() else "on_compose"
+    places = import_module(f"{__package__}.{name}")
+    return Attested(places) if current().level >= SIGNED_FROM else places
+
+
+def stage_main(arguments: list[str]) -> None:
+    """Bring an image of a commit to staging."""
+    if len(arguments) != 2:
+        sys.exit("usage: ladder stage IMAGE COMMIT")
+    perform(environments(), stage, *arguments)
+
+
+def promote_main(arguments: list[str]) -> None:
+    """Bring what staging runs to production."""
+    if arguments:
+        sys.exit("usage: ladder promote")
+    perform(environments(), promote)
+
+
+def unstage_main(arguments: list[str]) -> None:
+    """Stop staging."""
+    if arguments:
+        sys.exit("usage: ladder unstage")
+    perform(environments(), lambda places: places.stop("staging"))
+
+
+def sign_main(arguments: list[str]) -> None:
+    """Sign the image of a commit."""
+    if len(arguments) != 2:
+        sys.exit("usage: ladder sign-image IMAGE COMMIT")
+    image_signing.perform(environments(), image_signing.sign, *arguments)
+
+
+def verify_main(arguments: list[str]) -> None:
+    """Say who has signed what staging and production run."""
+    if arguments:
+        sys.exit("usage: ladder attested")
+    image_signing.perform(environments(), image_signing.verify)

@@ -1,4 +1,4 @@
-"""Staging and production as two overlays of a cluster, or of two: promote.py asks for them.
+"""Staging and production as two overlays of a cluster, or of two: release.py asks for them.
 
 STAGING_CONTEXT and PRODUCTION_CONTEXT name contexts of kubectl where it is not the one in use.
 """
@@ -10,7 +10,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-SMOKE = Path(__file__).with_name("smoke.py")
+from mlops_ladder.delivery.smoke import smoke_script
+
 DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
 SERVICE = "service"  # the container, in k8s/deployment.yaml
 CAUSE = "kubernetes.io/change-cause"  # what `kubectl rollout history` shows
@@ -89,7 +90,7 @@ class Overlay:
 
     def smoke(self, image: str, commit: str) -> None:
         """Ask each pod that runs this image, from its inside: no network policy is in between."""
-        script = SMOKE.read_text(encoding="utf-8")
+        script = smoke_script()
         if key := os.environ.get("KEY"):  # not as an argument: the cluster logs these
             script = f"import os\nos.environ['KEY'] = {key!r}\n{script}"
         if not (pods := self.pods(image)):

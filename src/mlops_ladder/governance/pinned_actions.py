@@ -26,7 +26,10 @@ def unpinned(text: str) -> Iterator[str]:
             yield name
 
 
-if __name__ == "__main__":
+def main(arguments: list[str]) -> None:
+    """SystemExit that lists what is not pinned."""
+    if arguments:
+        sys.exit("usage: ladder pinned")
     paths = [path for pattern in FOLDERS for path in sorted(Path().glob(pattern))]
     loose = [
         f"{path}: {it}: pin it to a full commit"
