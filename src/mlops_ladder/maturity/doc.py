@@ -83,9 +83,7 @@ def site(repository: Repository) -> Iterator[str]:
             yield f"{name}: names no site"
         elif repository.ours and not known.get("validation"):
             yield f"{name}: does not look at links"
-    if repository.ours and "--strict" not in repository.library.get(
-        "governance/docs_site.py", ""
-    ):
+    if repository.ours and "--strict" not in repository.library.get("governance/docs_site.py", ""):
         yield "governance/docs_site.py: builds the site without --strict"
 
 
