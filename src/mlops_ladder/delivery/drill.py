@@ -4,7 +4,7 @@ A block marked `sh` is run; one marked `sh docker` where that program is here, e
 not drilled; any other is only shown.  SERVICE is the address of a service in the copy, which has a
 champion and the one before it.  How each page ended is a line of docs/runbooks/drills.jsonl.
 
-python tools/drill.py [PAGE]
+ladder drill [PAGE]
 """
 
 import json
@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from textwrap import indent
 from typing import Any
 
+from mlops_ladder.errors import ProjectError
 from mlops_ladder.maturity import deep, Unknown
 from mlops_ladder.maturity.repository import Repository
 from mlops_ladder.maturity.runbook import Block, blocks
@@ -132,7 +133,15 @@ def author(repository: Repository) -> str:
     return done.stdout.rsplit(" ", 2)[0]
 
 
-def main(only: str = "") -> int:
+def main(arguments: list[str]) -> None:
+    """Drill the pages, or the one that is named.  Raise ProjectError where nothing can be drilled."""
+    try:
+        sys.exit(drill(*arguments))
+    except Unknown as reason:
+        raise ProjectError(f"no drill: {reason}") from reason
+
+
+def drill(only: str = "") -> int:
     """Drill, tell, and write it down.  1 where a block failed."""
     pages, repository = runbooks(only), Repository(Path())
     who = author(repository)
@@ -152,18 +161,15 @@ def main(only: str = "") -> int:
             with LOG.open("a", encoding="utf-8") as log:
                 log.write(json.dumps(line, ensure_ascii=False) + "\n")
             ends.append(line)
+    return summarise(ends)
+
+
+def summarise(ends: list[dict[str, Any]]) -> int:
+    """Tell how all pages ended, and what is next.  1 where a block failed."""
     left = sum(len(line["not_drilled"]) for line in ends)
     bad = [line["page"] for line in ends if line["result"] == "failed"]
     print(
-        f"{sum(line['blocks'] for line in ends)} blocks run, {left} not drilled; in {LOG}.  ",
-        end="",
+        f"{sum(line['blocks'] for line in ends)} blocks run, {left} not drilled; in {LOG}.", end=""
     )
-    print(f"Failed: {', '.join(bad)}" if bad else f"Next: git add {LOG}")
+    print(f"  Failed: {', '.join(bad)}" if bad else f"  Next: git add {LOG}")
     return int(bool(bad))
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main(*sys.argv[1:]))
-    except Unknown as unknown:
-        sys.exit(f"No drill: {unknown}")
