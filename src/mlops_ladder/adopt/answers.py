@@ -77,10 +77,10 @@ def forge_of(asked: str, remote: str, facts: Facts) -> tuple[str, str]:
     return ("", str(host)) if host and "://" in remote else ("github", "no remote: assumed")
 
 
-def answered(copy: Copy, facts: Facts, forge: str, names: list[str], before: Answers) -> Answers:
-    """The answers for these capabilities: read, but where they are settled already."""
+def read_answers(copy: Copy, facts: Facts, forge: str, names: list[str]) -> Answers:
+    """Return the answers for these capabilities, as the repository says them."""
     slug = re.sub(r"[^A-Za-z0-9]+", "-", facts.prefix or copy.theirs.top.name).strip("-").lower()
-    answers = {
+    return {
         "project_slug": slug or "adopted",
         "capabilities": " ".join(names),
         "folder": facts.prefix,
@@ -99,6 +99,11 @@ def answered(copy: Copy, facts: Facts, forge: str, names: list[str], before: Ans
         **tested(facts),
         **styled(facts),
     }
+
+
+def answered(copy: Copy, facts: Facts, forge: str, names: list[str], before: Answers) -> Answers:
+    """The answers for these capabilities: read, but where they are settled already."""
+    answers = read_answers(copy, facts, forge, names)
     for capability in before.get("capabilities", "").split():
         settled = SETTLED.get(capability, ())
         answers |= {name: before[name] for name in settled if name in before}

@@ -175,8 +175,7 @@ class Adoption:
         found = self.merged(answers)
         if set(found.changed) <= {self.facts.prefix + RECORD}:
             return Result(found)
-        result, extra = Result(found), {}
-        hooks = self.hooks(answers, found)
+        result, extra, hooks = Result(found), {}, self.hooks(answers, found)
         asked = self.asked.trial and "tests" in answers["jobs"].split()
         agree(self.asked, [HOOKS_RUN] * bool(hooks) + [TRIAL_RUNS] * asked)
         if hooks:
@@ -187,15 +186,18 @@ class Adoption:
             result = Result(self.merged(answers), findings, style)
             self.copy.stage(result.merge.changed)
             extra = recorded(self.copy, hooks, self.facts.prefix)
-        if result.style:
-            lines = self.copy.blob(REVISIONS) or b""
-            extra[REVISIONS] = lines + f"# {STYLE.splitlines()[0]}\n{result.style}\n".encode()
-        result.merge.changed |= extra
+        result.merge.changed |= extra | self.revisions(result.style)
         self.copy.stage(result.merge.changed)
         notes = self.notes(names, answers, asked)
         commit = self.copy.commit(message(names, result.merge, notes))
         trial = tried(self.copy, answers) if asked else ""
         return replace(result, commit=commit, trial=trial, notes=notes)
+
+    def revisions(self, style: str) -> dict[str, bytes]:
+        """The file that has `git blame` pass over the commit of the format; none without one."""
+        lines = self.copy.blob(REVISIONS) or b""
+        more = f"# {STYLE.splitlines()[0]}\n{style}\n".encode()
+        return {REVISIONS: lines + more} if style else {}
 
     def notes(self, names: list[str], answers: Answers, is_tried: bool) -> list[str]:
         """What the commit and the answer say of the jobs of CI: not tried, skipped, not needed."""

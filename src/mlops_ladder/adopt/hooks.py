@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from mlops_ladder.adopt.git import Copy, Refused, names, passed
 from mlops_ladder.adopt.join import HOOK
@@ -48,26 +49,11 @@ def run(copy: Copy, line: str, files: Iterable[str] = ()) -> tuple[int, str]:
     """Run one hook on all files, or on some; how it ended and what it printed."""
     config = copy.root.parent / "hooks.yaml"
     config.write_text("repos:\n  - repo: local\n    hooks:\n" + line, encoding="utf-8")
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "pre_commit",
-        "run",
-        "--color=never",
-        "--config",
-        str(config),
-    ]
+    command = [sys.executable, "-P", "-m", "pre_commit", "run", "--color=never"]
+    command += ["--config", str(config)]
     command += ["--files", *files] if files else ["--all-files"]
-    done = subprocess.run(
-        command,
-        cwd=copy.root,
-        env=passed(),
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
+    text: Any = {"capture_output": True, "text": True, "errors": "replace"}
+    done = subprocess.run(command, cwd=copy.root, env=passed(), check=False, **text)
     printed = done.stdout + done.stderr
     if done.returncode == UNABLE or "An error has occurred" in printed:
         words = [it.strip() for it in printed.splitlines() if "rror" in it]

@@ -132,6 +132,16 @@ def rendered(template: str, answers: tuple[tuple[str, str], ...]) -> tuple[tuple
         return tuple((path.relative_to(made).as_posix(), path.read_bytes()) for path in paths)
 
 
+def check_out(commit: str, clone: Path) -> None:
+    """Clone this template, with our files as of a commit in its history.  Refused if it has none."""
+    agent = {name: os.environ[name] for name in ("SSH_AUTH_SOCK",) if name in os.environ}
+    quiet, network = ("--quiet", "--no-checkout", "--template="), {"GIT_TERMINAL_PROMPT": "0"}
+    words = ("clone", *quiet, "--", origin().template, str(clone))
+    git(clone.parent, *words, stdin=b"", **network | agent)
+    git(clone, "merge-base", "--is-ancestor", commit, "HEAD")
+    git(clone, "checkout", "--quiet", commit, "--", INSIDE)
+
+
 def based(record: dict[str, Any], prefix: str) -> Files:
     """What an earlier adoption brought, rendered again by this template; nothing without one.
 
@@ -145,18 +155,8 @@ def based(record: dict[str, Any], prefix: str) -> Files:
         return render(known(record), origin(), prefix)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         clone = Path(folder) / "template"
-        agent = {name: os.environ[name] for name in ("SSH_AUTH_SOCK",) if name in os.environ}
         try:
-            quiet = ("--quiet", "--no-checkout", "--template=")
-            network = {"GIT_TERMINAL_PROMPT": "0"} | agent
-            git(
-                Path(folder),
-                *("clone", *quiet, "--", origin().template, str(clone)),
-                stdin=b"",
-                **network,
-            )
-            git(clone, "merge-base", "--is-ancestor", commit, "HEAD")
-            git(clone, "checkout", "--quiet", commit, "--", INSIDE)
+            check_out(commit, clone)
         except Refused as refusal:
             raise Refused(
                 f"{RECORD} names commit {commit[:12]}, and {origin().template} does not have it in "

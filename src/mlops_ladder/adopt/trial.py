@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 from mlops_ladder.adopt.git import Copy, Refused, passed
 
@@ -30,20 +31,13 @@ def tried(copy: Copy, answers: dict[str, str]) -> str:
     """The last line of their tests in a fresh environment.  Refused where they fail."""
     python = here(answers["python_version"])
     env = passed() | {"UV_PYTHON": python, "COLUMNS": "200", "NO_COLOR": "1", "CI": "true"}
+    text: Any = {"capture_output": True, "text": True, "errors": "replace", "timeout": LONGEST}
     said = ""
     for command in commands(answers):
         shell = ["bash", "-e", "-o", "pipefail", "-c", command]
         try:
-            done = subprocess.run(
-                shell,
-                cwd=copy.root / answers["folder"],
-                env=env,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-                timeout=LONGEST,
-            )
+            place = copy.root / answers["folder"]
+            done = subprocess.run(shell, cwd=place, env=env, check=False, **text)
         except subprocess.TimeoutExpired as error:
             raise Refused(f"{command}: no end after {LONGEST} s, so CI would be red") from error
         lines = [it.strip() for it in (done.stdout + done.stderr).splitlines() if it.strip()]

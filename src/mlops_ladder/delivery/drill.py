@@ -99,18 +99,23 @@ def staged(repository: Repository, docker: bool) -> Iterator[Copy]:
             f"{package.upper()}_TUNING__TRIALS": "1",
             f"{package.upper()}_DRIFT__PUSHGATEWAY": "",
         }
-        copy.must("make", "pipeline")
-        copy.must(".venv/bin/python", "-c", SCENE)
-        if docker:
-            if why := consent(copy):
-                raise Unknown(f"nobody can approve the champion of the copy: {why}")
-            there = on.enter_context(place(copy))
-            copy.environment |= there.more | {"REGISTRY": f"{there.own}/"}
-        service = on.enter_context(serving(copy))
-        if (said := service.ask("/ready"))[0] != 200:
-            raise Unknown(f"the service of the copy is not ready: {said[1]}")
-        copy.environment["SERVICE"] = f"http://127.0.0.1:{service.port}"
+        set_scene(copy, on, docker)
         yield copy
+
+
+def set_scene(copy: Copy, on: ExitStack, docker: bool) -> None:
+    """Have a champion, the one before it, and a service in the copy, until the stack ends."""
+    copy.must("make", "pipeline")
+    copy.must(".venv/bin/python", "-c", SCENE)
+    if docker:
+        if why := consent(copy):
+            raise Unknown(f"nobody can approve the champion of the copy: {why}")
+        there = on.enter_context(place(copy))
+        copy.environment |= there.more | {"REGISTRY": f"{there.own}/"}
+    service = on.enter_context(serving(copy))
+    if (said := service.ask("/ready"))[0] != 200:
+        raise Unknown(f"the service of the copy is not ready: {said[1]}")
+    copy.environment["SERVICE"] = f"http://127.0.0.1:{service.port}"
 
 
 def told(page: str, result: str, seconds: float, **more: Any) -> str:
@@ -153,8 +158,9 @@ def drill(only: str = "") -> int:
     ends = []
     with staged(repository, docker) as copy:
         for page, found in pages.items():
-            line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "who": who}
-            line |= {"commit": commit, "dirty": bool(changed), "page": page.as_posix()}
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            line: dict[str, Any] = {"time": now, "who": who, "page": page.as_posix()}
+            line |= {"commit": commit, "dirty": bool(changed)}
             line |= drilled(copy, found, lambda it: docker if it == "docker" else which(it))
             print(told(**line), flush=True)
             line.pop("said", None)

@@ -68,13 +68,16 @@ class Forge:
         self.token = known.get(name, "")
         if not self.token:
             raise Unknown(f"{self.host} cannot be asked without {name}")
+        self.address = self._api(known)
+
+    def _api(self, known: dict[str, str]) -> str:
+        """Return the address of the repository in the forge's API."""
         if self.gitlab:
             base = known.get("CI_API_V4_URL", f"https://{self.host}/api/v4")
-            self.address = f"{base}/projects/{quote(self.path, safe='')}"
-        else:
-            api = "https://api.github.com" if self.host == "github.com" else ""
-            api = api or f"https://{self.host}/api/v3"
-            self.address = f"{known.get('GITHUB_API_URL', api)}/repos/{quote(self.path)}"
+            return f"{base}/projects/{quote(self.path, safe='')}"
+        api = "https://api.github.com" if self.host == "github.com" else ""
+        api = api or f"https://{self.host}/api/v3"
+        return f"{known.get('GITHUB_API_URL', api)}/repos/{quote(self.path)}"
 
     def ask(self, path: str) -> Any:
         """What the API answers.  Unknown where it does not."""

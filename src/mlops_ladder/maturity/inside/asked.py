@@ -111,6 +111,13 @@ def directions(trained: Any) -> dict[tuple[str, str], Any]:
     }
 
 
+def declare_direction(name: str, effect: str, violations: float) -> None:
+    """Add a direction to behaviour.toml."""
+    line = f"column = {json.dumps(name, ensure_ascii=False)}\neffect = {json.dumps(effect)}\n"
+    with Path("behaviour.toml").open("a", encoding="utf-8") as file:
+        file.write(f"\n[[direction]]\n{line}violations = {violations}\n")
+
+
 def turned() -> Any:
     """What the behaviour question says of a model and of its opposite, of a direction it has."""
     asked, _ = honest()
@@ -126,18 +133,11 @@ def turned() -> Any:
         return {"unknown": "no input of numbers moves the answer one way more than the other"}
     effect = "up" if apart[name, "up"] > 0 else "down"
     both = [broken[name, it].broken / broken[name, it].rows for it in ("up", "down")]
-    line = f"column = {json.dumps(name, ensure_ascii=False)}\neffect = {json.dumps(effect)}\n"
-    line = f"\n[[direction]]\n{line}violations = {sum(both) / 2}\n"
-    with Path("behaviour.toml").open("a", encoding="utf-8") as file:
-        file.write(line)
+    declare_direction(name, effect, sum(both) / 2)
     answers = trained.predictions["prediction"]
     numbers = trained.settings.problem == "regression"
     middle = float(answers.median()) if numbers else 0.0
     other = replace(asked, trained=replace(trained, model=Turned(trained.model, middle)))
     first, second = said("behaviour", asked), said("behaviour", other)
-    return {
-        "honest": first[:2],
-        "why": first[2],
-        "turned": second[:2],
-        "declared": f"{name} {effect}",
-    }
+    declared = f"{name} {effect}"
+    return {"honest": first[:2], "why": first[2], "turned": second[:2], "declared": declared}
