@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checks import grading
-from checks.repository import Repository
 from conftest import commit, Generate, ok, plant
 
 QUESTIONS = ("behaviour", "fairness", "slices")
@@ -30,6 +28,9 @@ trained = training.train(frame, contract, settings)
 asked = Asked(trained, trained.predictions, frame)
 found = {it.name: reply(it, asked) for it in questions.questions(contract)}
 import json
+from mlops_ladder.maturity import grading
+from mlops_ladder.maturity.repository import Repository
+from mlops_ladder.maturity.trials.project import QUESTIONS as SCRIPT
 print(json.dumps({name: [it.verdict, it.reason] for name, it in found.items()}))
 """
 
@@ -81,9 +82,9 @@ def _project(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def inside(project: Path, *words: str) -> Any:
-    """What a question of `checks/inside` is answered."""
-    command = (".venv/bin/python", "-P", "-m", "checks.inside", "flight_delays", *words)
-    return json.loads(ok(*command, at=project, PYTHONPATH="tools").splitlines()[-1])
+    """What a question of `maturity/inside` is answered."""
+    told = ok(".venv/bin/python", "-P", SCRIPT, *words, at=project)
+    return json.loads(told.splitlines()[-1])
 
 
 @pytest.mark.slow

@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 import yaml
-from checks import grading
-from checks.repository import Repository
 from clusters import kubectl, registry
 from conftest import commit, fails, Generate, ok, plant
 from delivered import ask, Delivered, example, POD_PORT, PORT, VERSION, within
@@ -22,6 +20,8 @@ from engines import beside, Engine, podman, stocked_engine
 from faults import Fault, PROMOTED, STAGED
 
 from mlops_ladder.delivery.smoke import smoke_script
+from mlops_ladder.maturity import grading
+from mlops_ladder.maturity.repository import Repository
 
 pytestmark = [pytest.mark.slow]
 

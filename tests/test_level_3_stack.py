@@ -121,9 +121,7 @@ def test_the_files_fit_together_and_each_may_be_left_out(
         ("", ""),
     ],
 )
-def test_a_runbook_is_a_link_to_the_repository(
-    tmp_path: Path, origin: str, address: str
-) -> None:
+def test_a_runbook_is_a_link_to_the_repository(tmp_path: Path, origin: str, address: str) -> None:
     """Made from git's `origin`, without the secret in it; a path on this machine gives none."""
     ok("git", "init", "--quiet", at=tmp_path)
     if origin:

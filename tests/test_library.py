@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import fails, ok, plant, PROJECT, ROOT, run
+from conftest import fails, LADDER, ok, plant, PROJECT, ROOT, run
 
 from mlops_ladder import project, ProjectError
 from mlops_ladder.commands import Command, commands, own_commands
@@ -36,8 +36,9 @@ def test_the_wheel_is_the_source(tmp_path: Path) -> None:
 
 # What a domain may import: itself and what stands before it.
 ORDER = """
-errors project files markdown doors commands application cli append_only_log problem settings data model tracking export registry pipeline serving
-batch monitoring serving.rollout pipeline.retraining labelling privacy governance delivery scaling simulation
+errors maturity climb adopt template_cli project files markdown doors commands application cli append_only_log problem
+settings data model tracking export registry pipeline serving batch monitoring serving.rollout pipeline.retraining
+labelling privacy governance delivery scaling simulation
 """.split()
 
 
@@ -97,6 +98,18 @@ def test_the_parts_of_the_library_import_inward() -> None:
         if name and ORDER.index(domain(other)) > ORDER.index(domain(name))
     }
     assert wrong == set()
+
+
+@pytest.mark.parametrize("part", ["maturity", "climb", "adopt"])
+def test_what_works_on_any_repository_needs_no_other_part(part: str) -> None:
+    """It is also installed without the rest, and for folders that are no project."""
+    named = {
+        domain(it)
+        for name in MODULES
+        if domain(name) == part
+        for it in imports(MODULES[name], late=True)
+    }
+    assert named - {""} <= {part, "errors"}
 
 
 @pytest.fixture(name="folder")
@@ -282,5 +295,15 @@ def test_what_serves_needs_python_and_the_wheel_alone(folder: Path) -> None:
 
 def test_outside_of_a_project_the_command_says_so(tmp_path: Path) -> None:
     """In a line, with the file that is not there."""
-    told = fails("python", "-m", "mlops_ladder", at=tmp_path)
+    told = fails("python", "-m", "mlops_ladder", "train", at=tmp_path)
     assert told.startswith("Error: pyproject.toml: not in") and "Traceback" not in told
+
+
+def test_outside_of_a_project_there_are_the_commands_that_need_none(tmp_path: Path) -> None:
+    """They are listed, and work; what lies in the folder is not imported."""
+    for name in ("yaml", "argparse", "plugins"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')", encoding="utf-8")
+    told = ok(LADDER, "--help", at=tmp_path)
+    assert "maturity" in told and "climb" in told and "train" not in told
+    assert ok(LADDER, "maturity", at=tmp_path).startswith("claimed nothing | equipped below 0")
+    assert ".cruft.json is missing" in fails(LADDER, "climb", "2", at=tmp_path)
