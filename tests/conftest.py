@@ -1,6 +1,5 @@
 """What the tests of the template share: a copy of the template as it stands, and projects of it."""
 
-import atexit
 import importlib.util
 import json
 import os
@@ -9,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -33,6 +31,8 @@ CHOICES = {
 LEVELS = sorted(CHOICES["maturity_level"])
 BUILT = ["0", "1", "2", "3", "4"]
 FIXED = {"author_name": "Ada Lovelace", "author_email": "ada@example.com", "python_version": "3.11"}
+
+LADDER = str(Path(sys.executable).with_name("ladder"))  # the library as it stands
 
 Generate = Callable[..., Path]
 
@@ -293,18 +293,6 @@ def module(path: str) -> Any:
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded
-
-
-def maturity_tool() -> None:
-    """Have `checks` be imported from a copy: what is compiled in the template gets into projects."""
-    folder = Path(tempfile.mkdtemp(prefix="checks-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    shutil.copytree(PROJECT / "tools/checks", folder / "checks")
-    shutil.copy(ROOT / "capabilities.yml", folder / "checks/manifest.yml")
-    sys.path.insert(0, str(folder))
-
-
-maturity_tool()  # pytest reads this file before those of the tests, which import `checks` as any module
 
 
 def python() -> str:

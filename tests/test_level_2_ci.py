@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -208,7 +209,8 @@ def counted(
     (folder / "reports").mkdir()
     report = f"<testsuites><testsuite>{cases}</testsuite></testsuites>"
     (folder / "reports/tests.xml").write_text(report, encoding="utf-8")
-    return run("python3", str(made("github") / "tools/count_tests.py"), at=folder)
+    shutil.copy(made("github") / "pyproject.toml", folder)
+    return run(sys.executable, "-m", "mlops_ladder", "test-counts", at=folder)
 
 
 PASSED = "".join(

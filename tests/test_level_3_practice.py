@@ -16,16 +16,16 @@ def _project(generate: Generate, tmp_path: Path) -> Path:
     return tmp_path / "project"
 
 
-def owners(project: Path) -> tuple[str, str]:
+def owners(project: Path) -> tuple[str, ...]:
     """The command that looks at CODEOWNERS."""
     assert (project / "CODEOWNERS").exists()
-    return python(), "tools/owners.py"
+    return python(), "-m", "mlops_ladder", "owners"
 
 
-def risks(project: Path) -> tuple[str, str]:
+def risks(project: Path) -> tuple[str, ...]:
     """The command that looks at the register of risks."""
     assert (project / "risk.toml").exists()
-    return python(), "tools/risks.py"
+    return python(), "-m", "mlops_ladder", "risks"
 
 
 @pytest.mark.slow

@@ -113,14 +113,14 @@ def test_the_default_python_is_one_that_is_here_and_supported() -> None:
 def test_the_table_of_the_readme_is_made_from_the_manifest() -> None:
     """README.md shows what the manifest says is there: `make docs` would change nothing."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert module("tools/levels.py").renewed(readme, MANIFEST) == readme
+    assert module("dev/levels.py").renewed(readme, MANIFEST) == readme
 
 
 @pytest.mark.parametrize("name", ["levels", "maturity"])
 def test_what_the_docs_say_of_levels_and_checks_is_generated(name: str) -> None:
     """docs/levels.md and docs/maturity.md are what `make docs` would write."""
     text = (ROOT / f"docs/{name}.md").read_text(encoding="utf-8")
-    assert getattr(module("tools/levels.py"), name)(MANIFEST) == text
+    assert getattr(module("dev/levels.py"), name)(MANIFEST) == text
 
 
 def test_the_library_names_the_tests_that_prove_a_capability() -> None:

@@ -1,10 +1,8 @@
 """The datasheet: every count and range is that of the data, and no value of a person is shown."""
 
-import importlib
-import sys
+from importlib import import_module
 from typing import Any
 
-from library.fixture_project import ROOT
 import pandas as pd
 import pytest
 
@@ -18,12 +16,8 @@ TIMES = "2023-01-31 08:00:00 to 2024-05-01 10:30:00"
 
 @pytest.fixture(name="datasheet", scope="module")
 def _datasheet() -> Any:
-    """tools/datasheet.py: it is a script, so it is looked for beside the others."""
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        return importlib.import_module("datasheet")
-    finally:
-        sys.path.remove(str(ROOT / "tools"))
+    """The module behind `ladder datasheet`."""
+    return import_module("mlops_ladder.data.datasheet")
 
 
 @pytest.fixture(name="text", scope="module")
@@ -59,9 +53,9 @@ def test_an_edited_count_is_found(
     """A number that is not that of the data fails, and both lines are shown."""
     frame = read_data(settings)
     rows, wanted = f"{len(frame):,} rows", datasheet.render(frame, contract, settings)
-    assert "is that of the data" in datasheet.check(text, wanted)
+    assert "is that of the data" in datasheet.compare(text, wanted)
     with pytest.raises(ProjectError, match="differs from the data") as found:
-        datasheet.check(text.replace(rows, "1 rows", 1), wanted)
+        datasheet.compare(text.replace(rows, "1 rows", 1), wanted)
     assert "1 rows" in str(found.value) and rows in str(found.value)
 
 
@@ -71,7 +65,7 @@ def test_other_data_make_the_sheet_stale(
     """A row less is another sheet."""
     wanted = datasheet.render(read_data(settings).iloc[1:], contract, settings)
     with pytest.raises(ProjectError, match="run `make datasheet`"):
-        datasheet.check(text, wanted)
+        datasheet.compare(text, wanted)
 
 
 @pytest.mark.parametrize(
@@ -108,5 +102,5 @@ def test_make_datasheet_writes_and_keeps_own_words(
     """Without the line between, nothing is overwritten."""
     with pytest.raises(ProjectError, match="put it back above your own words"):
         datasheet.split_sheet("All mine.")
-    datasheet.main(["--check"])
+    datasheet.write_datasheet(check=True)
     assert capsys.readouterr().out.startswith("DATASHEET.md: ")

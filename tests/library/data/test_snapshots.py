@@ -1,10 +1,9 @@
 """Snapshots: a commit names the bytes of the data, and they come back."""
 
-import importlib
 import os
 import shutil
 import subprocess
-import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,8 @@ POINTER = f"{OWN}.dvc"
 
 @pytest.fixture(name="snapshots", scope="module")
 def _snapshots() -> Any:
-    """tools/snapshot.py: it is a script, so it is looked for beside the others."""
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        return importlib.import_module("snapshot")
-    finally:
-        sys.path.remove(str(ROOT / "tools"))
+    """The module behind `ladder snapshot`."""
+    return import_module("mlops_ladder.data.versioning")
 
 
 def commit(folder: Path) -> None:

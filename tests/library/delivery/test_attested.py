@@ -1,6 +1,5 @@
 """Images: what nobody has signed gets neither to staging nor to production."""
 
-import importlib
 import json
 import subprocess
 from hashlib import sha256
@@ -11,6 +10,8 @@ from library.fixture_project import ROOT
 import pytest
 from library.delivery.test_promote import Places
 
+from mlops_ladder.delivery import image_signing, release
+from mlops_ladder.governance import pinned_actions
 from mlops_ladder.project import current
 
 SIGNER = "ada@example.com"
@@ -39,9 +40,8 @@ def head() -> str:
 
 @pytest.fixture(name="tool", autouse=True)
 def _tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """tools/attested.py in a repository where everything has to be signed, by the key `own`."""
+    """The module that signs images, in a repository where everything has to be signed, by the key `own`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
     monkeypatch.setenv(f"{current().prefix}SIGNING__REQUIRED", "true")
     monkeypatch.setenv(f"{current().prefix}SIGNING__KEY", "own")
     known = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
@@ -53,18 +53,18 @@ def _tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     subprocess.run(["git", "init", "--quiet"], check=True)
     empty = ["commit", "--quiet", "--allow-empty", "--message", "Start"]
     subprocess.run(["git", *known, *empty], check=True)
-    return importlib.import_module("attested")
+    return image_signing
 
 
 def test_a_signed_image_gets_to_production(tool: Any, capsys: pytest.CaptureFixture[str]) -> None:
     """And `verify` says who has signed what runs."""
     places = Pinned()
-    tool.main(places, "sign", "tried", "HEAD")
-    tool.main(places, "stage", "tried", head())
-    tool.main(places, "promote")
+    tool.perform(places, tool.sign, "tried", "HEAD")
+    release.perform(tool.Attested(places), release.stage, "tried", head())
+    release.perform(tool.Attested(places), release.promote)
     assert places.runs == dict.fromkeys(("staging", "production"), places.pinned("tried"))
     capsys.readouterr()
-    tool.main(places, "verify")
+    tool.perform(places, tool.verify)
     said = capsys.readouterr().out.splitlines()
     assert [line.endswith(f"signed by {SIGNER}") for line in said] == [True, True]
 
@@ -73,21 +73,21 @@ def test_an_unsigned_image_is_refused(tool: Any) -> None:
     """By staging, and by production where something else put it into staging."""
     places = Pinned()
     with pytest.raises(SystemExit, match="Not done: sha256:.*: not signed; .*make sign-image"):
-        tool.main(places, "stage", "tried", head())
+        release.perform(tool.Attested(places), release.stage, "tried", head())
     assert not places.runs
     places.runs.update(staging=places.pinned("tried"), production="sha256:serving")
     with pytest.raises(SystemExit, match="not signed"):
-        tool.main(places, "promote")
+        release.perform(tool.Attested(places), release.promote)
     assert places.runs["production"] == "sha256:serving"
     with pytest.raises(SystemExit, match="not signed"):
-        tool.main(places, "verify")
+        tool.perform(places, tool.verify)
 
 
 def test_what_need_not_be_signed_is_brought(tool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """And it is said that nobody has signed it."""
     monkeypatch.setenv(f"{current().prefix}SIGNING__REQUIRED", "false")
     places = Pinned()
-    tool.main(places, "stage", "tried", head())
+    release.perform(tool.Attested(places), release.stage, "tried", head())
     assert places.runs == {"staging": places.pinned("tried")}
 
 
@@ -100,9 +100,9 @@ def test_a_signature_of_something_else_does_not_count(
     if name == "a stranger":
         monkeypatch.setenv(f"{current().prefix}SIGNING__KEY", "stranger")
         with pytest.raises(SystemExit, match="its signer is not in .signers"):
-            tool.main(places, "sign", "tried", "HEAD")
+            tool.perform(places, tool.sign, "tried", "HEAD")
         return
-    tool.main(places, "sign", "tried", "HEAD")
+    tool.perform(places, tool.sign, "tried", "HEAD")
     digest = tool.digest_of(places.pinned("other" if name == "another digest" else "tried"))
     made = tool.git("cat-file", "blob", f"{tool.REFS}/{tool.digest_of(places.pinned('tried'))}")
     blob = tool.git("hash-object", "-w", "--stdin", stdin=made)
@@ -110,7 +110,7 @@ def test_a_signature_of_something_else_does_not_count(
     assert json.loads(made)["signature"].startswith("-----BEGIN SSH SIGNATURE-----")
     image, commit = ("other", head()) if name == "another digest" else ("tried", "0" * 40)
     with pytest.raises(SystemExit, match="has signed (another digest|it as commit)"):
-        tool.main(places, "stage", image, commit)
+        release.perform(tool.Attested(places), release.stage, image, commit)
 
 
 @pytest.mark.parametrize(
@@ -126,4 +126,4 @@ def test_a_signature_of_something_else_does_not_count(
 )
 def test_an_action_that_is_not_pinned_is_named(line: str, loose: list[str]) -> None:
     """A tag, or a short commit, may mean other code tomorrow."""
-    assert list(importlib.import_module("pinned").unpinned(line)) == loose
+    assert list(pinned_actions.unpinned(line)) == loose

@@ -1,24 +1,24 @@
 """A service that other machines reach is not brought there with its door open."""
 
-import importlib
 import json
 from pathlib import Path
 from typing import Any
 
-from library.fixture_project import ROOT
 import pytest
+
+from mlops_ladder.delivery import on_compose
 
 ACCESS = "[access]\nkey_file = 'keys.json'\nopen = {}\n"
 
 
 @pytest.fixture(name="tool")
 def _tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """tools/on_compose.py, in a folder whose settings let everybody ask."""
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    """The places of Compose, in a folder whose settings let everybody ask."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PUBLIC", raising=False)
-    Path("operations.toml").write_text(ACCESS.format("true"), encoding="utf-8")
-    return importlib.import_module("on_compose")
+    Path("config").mkdir()
+    Path("config/access.toml").write_text(ACCESS.format("true"), encoding="utf-8")
+    return on_compose
 
 
 def brought(tool: Any, monkeypatch: pytest.MonkeyPatch, **port: str) -> list[Any]:
@@ -26,8 +26,8 @@ def brought(tool: Any, monkeypatch: pytest.MonkeyPatch, **port: str) -> list[Any
     ports = [{"host_ip": "127.0.0.1"}, port]
     known, found = json.dumps({"services": {"proxy": {"ports": ports}}}), list[Any]()
     monkeypatch.setattr(tool, "compose", lambda *_: known)
-    monkeypatch.setattr(tool.deploy, "stay", lambda: None)
-    monkeypatch.setattr(tool.deploy, "deploy", lambda *image: found.append(image))
+    monkeypatch.setattr(tool.deployment, "stay", lambda: None)
+    monkeypatch.setattr(tool.deployment, "deploy", lambda *image: found.append(image))
     tool.bring("production", "image", "commit")
     return found
 
@@ -51,5 +51,5 @@ def test_a_service_of_this_machine_or_one_that_asks_for_keys_may_come(
 ) -> None:
     """The default address is a loopback; with `open = false` the service guards itself."""
     assert brought(tool, monkeypatch, host_ip="127.0.0.1")
-    Path("operations.toml").write_text(ACCESS.format("false"), encoding="utf-8")
+    Path("config/access.toml").write_text(ACCESS.format("false"), encoding="utf-8")
     assert brought(tool, monkeypatch, host_ip="0.0.0.0")

@@ -1,22 +1,22 @@
 """Staging and production: production runs nothing that staging does not."""
 
-import importlib
 import shutil
 from pathlib import Path
 from typing import Any
 
-from library.fixture_project import ROOT
 import pytest
+from library.fixture_project import ROOT
+
+from mlops_ladder.delivery import overlays
 
 WAY = "Deployment/service/spec/template/spec/containers/service"
 
 
 @pytest.fixture(name="tool")
 def _tool(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """tools/overlays.py, in the project."""
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    """The module behind `ladder overlays`, in the project."""
     monkeypatch.chdir(ROOT)
-    return importlib.import_module("overlays")
+    return overlays
 
 
 def manifest(**changes: Any) -> list[dict[str, Any]]:
@@ -52,5 +52,5 @@ def test_staging_and_production_differ_only_where_they_may(
     tool: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The overlays of this project."""
-    tool.main()
+    tool.main([])
     assert "Namespace/metadata/name" in capsys.readouterr().out

@@ -1,13 +1,12 @@
 """Policies: what a plan of the infrastructure may not do is refused, by name."""
 
-import importlib
 import io
 import json
-from pathlib import Path
 from typing import Any
 
-from library.fixture_project import ROOT
 import pytest
+
+from mlops_ladder.delivery import policies
 
 TAGS = {"project": "p", "environment": "staging", "managed-by": "terraform"}
 DATABASE = {"publicly_accessible": False, "storage_encrypted": True}
@@ -22,10 +21,9 @@ Facts = dict[str, Any]
 
 
 @pytest.fixture(name="tool")
-def _tool(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """tools/policies.py."""
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
-    return importlib.import_module("policies")
+def _tool() -> Any:
+    """The module behind `ladder policies`."""
+    return policies
 
 
 def planned(kind: str, after: Any, actions: tuple[str, ...] = ("create",), **more: Any) -> Facts:
@@ -139,4 +137,4 @@ def test_what_is_no_plan_is_not_judged(tool: Any, monkeypatch: pytest.MonkeyPatc
     """Nothing passes because nothing came."""
     monkeypatch.setattr("sys.stdin", io.StringIO("{}"))
     with pytest.raises(SystemExit, match="no plan"):
-        tool.main()
+        tool.main([])

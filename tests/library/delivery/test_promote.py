@@ -1,12 +1,12 @@
 """From staging to production: nobody tries an image in production."""
 
-import importlib
 import json
 from pathlib import Path
 from typing import Any
 
-from library.fixture_project import ROOT
 import pytest
+
+from mlops_ladder.delivery import release
 
 TRIED, SERVING = "sha256:tried", "sha256:serving"
 
@@ -51,9 +51,8 @@ class Places:
 
 @pytest.fixture(name="tool")
 def _tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """tools/promote.py, with a log of its own."""
-    monkeypatch.syspath_prepend(str(ROOT / "tools"))
-    tool = importlib.import_module("promote")
+    """The module behind `ladder promote`, with a log of its own."""
+    tool = release
     monkeypatch.setattr(tool, "LOG", tmp_path / "deployments.jsonl")
     monkeypatch.setattr(tool, "APPROVALS", tmp_path / "approve.mk")
     return tool
@@ -70,9 +69,9 @@ def noted(tool: Any) -> list[tuple[str, ...]]:
 def test_production_gets_the_digest_that_staging_was_asked_with(tool: Any) -> None:
     """After `stage` and `promote` both run the image, and the log has both."""
     places = Places(production=SERVING)
-    tool.main(places, "stage", "tried", "commit")
+    tool.perform(places, tool.stage, "tried", "commit")
     assert places.runs == {"staging": TRIED, "production": SERVING}
-    tool.main(places, "promote")
+    tool.perform(places, tool.promote)
     assert places.runs == {"staging": TRIED, "production": TRIED}
     assert noted(tool) == [("staging", TRIED, "deployed"), ("production", TRIED, "deployed")]
 
@@ -82,7 +81,7 @@ def test_an_image_that_fails_its_smoke_test_does_not_serve(tool: Any, unwell: st
     """Production goes on as it was; the command fails, and the log has the reason in a line."""
     places = Places(unwell, staging=TRIED, production=SERVING)
     with pytest.raises(SystemExit, match=f"Not done: {unwell} does not predict"):
-        tool.main(places, "promote")
+        tool.perform(places, tool.promote)
     assert places.runs == {"staging": TRIED, "production": SERVING}
     assert noted(tool) == [("production", TRIED, "refused", f"{unwell} does not predict")]
 
@@ -96,18 +95,18 @@ def test_a_model_that_nobody_has_approved_does_not_get_to_production(
     places, rule = Places(staging=TRIED, production=SERVING), tmp_path / "Makefile"
     rule.write_text("approved:\n\t@echo 'Error: nobody has' >&2; exit 1\n", encoding="utf-8")
     with pytest.raises(SystemExit, match="^Not done: nobody has$"):
-        tool.main(places, "promote")
+        tool.perform(places, tool.promote)
     assert places.runs["production"] == SERVING
     assert noted(tool) == [("production", TRIED, "refused", "nobody has")]
     rule.write_text("approved:\n\t@echo approved\n", encoding="utf-8")
-    tool.main(places, "promote")
+    tool.perform(places, tool.promote)
     assert places.runs["production"] == TRIED
 
 
 def test_nothing_is_promoted_that_staging_does_not_run(tool: Any) -> None:
     """Without staging there is nothing to promote, and nothing to note."""
     with pytest.raises(SystemExit, match="nothing runs in staging; run: make stage"):
-        tool.main(Places(production=SERVING), "promote")
+        tool.perform(Places(production=SERVING), tool.promote)
     assert not tool.LOG.exists()
 
 
@@ -116,7 +115,7 @@ def test_what_cannot_be_noted_is_not_done(tool: Any) -> None:
     tool.LOG.mkdir()
     places = Places(staging=TRIED, production=SERVING)
     with pytest.raises(SystemExit, match="Not done: .*deployments.jsonl"):
-        tool.main(places, "promote")
+        tool.perform(places, tool.promote)
     assert places.runs["production"] == SERVING
 
 

@@ -5,8 +5,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from library.fixture_project import ROOT
 import pytest
+from library.fixture_project import ROOT
 
 from mlops_ladder import ProjectError
 from mlops_ladder.governance.documents import document, evidence
@@ -14,7 +14,11 @@ from mlops_ladder.governance.documents.statements import CITED, faults, named, N
 from mlops_ladder.registry import versions
 from mlops_ladder.tracking import runs
 
-FILES = ("risk.toml", "operations.toml", "improvement.toml", "pipeline.toml", "pyproject.toml")
+FILES = (
+    "risk.toml",
+    "pyproject.toml",
+    *(f"config/{path.name}" for path in (ROOT / "config").glob("*.toml")),
+)
 
 
 @pytest.fixture(name="here")

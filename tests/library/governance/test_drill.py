@@ -1,15 +1,11 @@
 """The drill: every block of a runbook is run, and one that fails is named."""
 
-import importlib
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from library.fixture_project import ROOT
 import pytest
 
-TOOLS = ROOT / "tools"
 PAGE = """# In trouble
 
 ```sh
@@ -47,16 +43,6 @@ class Here:  # pylint: disable=too-few-public-methods  # what a copy is to a dri
         return subprocess.run(
             command, cwd=self.folder, capture_output=True, text=True, timeout=timeout, check=False
         )
-
-
-@pytest.fixture(name="drill", scope="module")
-def _drill() -> Any:
-    """tools/drill.py: it is a script, so it is looked for beside its modules."""
-    sys.path.insert(0, str(TOOLS))
-    try:
-        return importlib.import_module("drill")
-    finally:
-        sys.path.remove(str(TOOLS))
 
 
 def drilled(drill: Any, folder: Path, page: str, *programs: str) -> Any:

@@ -131,7 +131,7 @@ def test_a_champion_that_cannot_be_compared_is_told(asked: Settings) -> None:
         said = asked.model_copy(update={"gate": gate})
         verdict = judge(truth, found | {"champion v2": None}, said)
         assert (verdict.accepted, verdict.evidence["champion"]) == (word == "yes", "champion v2")
-        assert "gate.replace_uncompared = 2 in pipeline.toml" in verdict.reasons[1]
+        assert "gate.replace_uncompared = 2 in config/gate.toml" in verdict.reasons[1]
         assert verdict.reasons[1].endswith(f": {word}")
 
 

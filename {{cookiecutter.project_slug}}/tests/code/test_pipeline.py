@@ -17,6 +17,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder with the settings of this project, and a registry of its own."""
     for path in Path().glob("*.toml"):
         shutil.copy(path, tmp_path)
+    shutil.copytree("config", tmp_path / "config")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
     monkeypatch.chdir(tmp_path)
 

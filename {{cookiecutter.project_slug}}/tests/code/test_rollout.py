@@ -1,4 +1,4 @@
-"""The rollout that `improvement.toml` declares."""
+"""The rollout that `config/rollout.toml` declares."""
 
 from mlops_ladder.settings import Settings
 

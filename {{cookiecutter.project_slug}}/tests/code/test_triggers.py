@@ -1,4 +1,4 @@
-"""The triggers that `improvement.toml` declares."""
+"""The triggers that `config/triggers.toml` declares."""
 
 import re
 from pathlib import Path

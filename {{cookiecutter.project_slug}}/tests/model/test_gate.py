@@ -1,4 +1,4 @@
-"""The gate of `pipeline.toml`, asked about your model."""
+"""The gate of `config/gate.toml`, asked about your model."""
 
 from mlops_ladder.model.training import Trained
 from mlops_ladder.registry.gate import judge

@@ -1,4 +1,4 @@
-"""What `slices.toml`, `behaviour.toml` and their like ask is answered by your model."""
+"""What `config/slices.toml`, `config/behaviour.toml` and their like ask is answered by your model."""
 
 import pandas as pd
 

@@ -1,4 +1,4 @@
-"""The search of `pipeline.toml` is about parameters that the model has."""
+"""The search of `config/tuning.toml` is about parameters that the model has."""
 
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.study import parameters, Study

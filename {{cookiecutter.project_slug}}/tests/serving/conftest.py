@@ -31,6 +31,7 @@ def _place(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     """A folder with the settings of this project, a champion, and a log of its own."""
     for path in Path().glob("*.toml"):
         shutil.copy(path, tmp_path)
+    shutil.copytree("config", tmp_path / "config")
     shutil.copytree(exported, tmp_path / "models/serving")
     monkeypatch.setenv(f"{current().prefix}SERVING__LOG", "sqlite:///predictions.db")
     monkeypatch.setenv(f"{current().prefix}SERVING__HOST", "127.0.0.1")

@@ -12,7 +12,7 @@ from mlops_ladder.settings import load
 @pytest.fixture(name="enabled", autouse=True)
 def _enabled() -> None:
     if not load().fallback.enabled:
-        pytest.skip("fallback.enabled is false in operations.toml")
+        pytest.skip("fallback.enabled is false in config/fallback.toml")
 
 
 def test_a_model_that_fails_is_stood_in_for(client: TestClient, rows: list[dict[str, Any]]) -> None:

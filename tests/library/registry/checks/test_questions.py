@@ -61,17 +61,17 @@ def test_a_file_more_is_a_question_more_that_is_only_reported(
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('mode = "perhaps"', "slices.toml: mode = 'perhaps'"),
-        ("colums = []", "slices.toml: colums = "),
-        ('columns = ["no such"]', "slices.toml: no such: no such column; there are "),
-        ("mode =", "slices.toml: not valid TOML"),
+        ('mode = "perhaps"', "config/slices.toml: mode = 'perhaps'"),
+        ("colums = []", "config/slices.toml: colums = "),
+        ('columns = ["no such"]', "config/slices.toml: no such: no such column; there are "),
+        ("mode =", "config/slices.toml: not valid TOML"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_named(
     folder: Path, contract: Contract, text: str, told: str
 ) -> None:
     """The file, the key, the value and what it may be, before anything is trained."""
-    (folder / "slices.toml").write_text(text, encoding="utf-8")
+    (folder / "config/slices.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ProjectError, match=told):
         questions.questions(contract)
 
@@ -82,10 +82,10 @@ def test_another_contract_takes_out_what_is_about_other_columns(
     """After `make contract` each file is about columns that there are; comments stay."""
     kept = contract.inputs()[0]
     text = f'# yours\ncolumns = ["gone", "{kept}"]\n\n[[slices]]\ncolumn = "gone"\nlow = 1\n'
-    (folder / "slices.toml").write_text(text, encoding="utf-8")
+    (folder / "config/slices.toml").write_text(text, encoding="utf-8")
     text = f'# yours\ncolumns = ["{kept}"]\n\n'
-    assert checks.renew(settings, frame) == {Path("slices.toml"): text}
-    Path("slices.toml").write_text(text, encoding="utf-8")
+    assert checks.renew(settings, frame) == {Path("config/slices.toml"): text}
+    Path("config/slices.toml").write_text(text, encoding="utf-8")
     assert "slices" in by_name(contract)
 
 

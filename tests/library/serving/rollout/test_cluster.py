@@ -2,16 +2,16 @@
 
 import json
 import os
+import shutil
 import sys
-from dataclasses import replace
 from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any
 
-from library.fixture_project import ROOT
 import pytest
+from library.fixture_project import ROOT
 
-from mlops_ladder import project, ProjectError
+from mlops_ladder import ProjectError
 from mlops_ladder.registry import publishing
 from mlops_ladder.serving.assignment import Plan
 from mlops_ladder.serving.rollout import cluster, decisions
@@ -62,9 +62,8 @@ def _kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("HELD", HERE)
-    monkeypatch.setattr(cluster, "TOOL", str(ROOT / "tools/plan.py"))
-    kubernetes = replace(project.current(), deploy="kubernetes")
-    monkeypatch.setattr(project, "read", lambda _: kubernetes)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / "overlays").mkdir()
     monkeypatch.chdir(tmp_path)
 
 
