@@ -6,7 +6,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from library.fixture_project import ROOT
 import pytest
 from library.delivery.test_promote import Places
 

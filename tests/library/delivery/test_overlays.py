@@ -1,7 +1,6 @@
 """Staging and production: production runs nothing that staging does not."""
 
 import shutil
-from pathlib import Path
 from typing import Any
 
 import pytest

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from library.fixture_project import ROOT
 
 PAGE = """# In trouble
 
@@ -91,7 +92,7 @@ def test_a_page_that_cannot_be_drilled_is_refused(drill: Any, page: str, told: s
 
 def test_every_runbook_can_be_drilled(drill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each page of this project has a block; a page that is not there is refused by name."""
-    monkeypatch.chdir(TOOLS.parent)
+    monkeypatch.chdir(ROOT)
     pages = sorted(Path("docs/runbooks").glob("*.md"))
     assert list(drill.runbooks("")) == pages and len(drill.runbooks("rollback")) == 1
     with pytest.raises(Exception, match="nothing.md: no such page; there are: .*rollback"):

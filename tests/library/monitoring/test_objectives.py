@@ -1,7 +1,5 @@
 """Objectives and costs: the rules are those of the settings, and a price is what was measured."""
 
-from pathlib import Path
-
 from library.fixture_project import ROOT
 import pytest
 import yaml

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from library.fixture_project import ROOT
