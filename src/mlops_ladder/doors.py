@@ -1,4 +1,4 @@
-"""Doors: what adds a command, or an observer of what is done.
+"""Doors: what adds a command.
 
 The library's own are in `doors.toml`, each from its level on; a project's are entry points in its
 `pyproject.toml`.
@@ -8,10 +8,8 @@ import tomllib
 from functools import cache
 from importlib.metadata import entry_points, EntryPoint
 from pathlib import Path
-from typing import Any
 
 from mlops_ladder import project
-from mlops_ladder.errors import ProjectError
 
 
 def doors(name: str) -> dict[str, EntryPoint]:
@@ -35,14 +33,3 @@ def own_doors() -> dict[str, dict[str, dict[str, str]]]:
     """The library's doors: section, door, name, and the function behind it."""
     text = (Path(__file__).parent / "doors.toml").read_text(encoding="utf-8")
     return tomllib.loads(text)
-
-
-def observers(door: str) -> list[Any]:
-    """The functions that want to be told of what happens, in the order of their names.
-
-    Raises ProjectError where one cannot be imported.
-    """
-    try:
-        return [point.load() for point in doors(door).values()]
-    except ImportError as error:
-        raise ProjectError(f"{error}: not all is installed; run `make setup`") from error

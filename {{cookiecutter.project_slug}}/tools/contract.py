@@ -20,10 +20,11 @@ import tomlkit
 from charset_normalizer import from_bytes
 from pandas.api import types
 
-from mlops_ladder import observers, ProjectError, run, write_synced
+from mlops_ladder import ProjectError, run, write_synced
 from mlops_ladder.data.casting import as_boolean, as_text, as_time, has_offset, times
 from mlops_ladder.data.contract import Column, CONTRACT, Contract, EPOCHS, ISO, Kind, Role
 from mlops_ladder.data.reading import files, is_parquet, numbers, pattern_of, read_table
+from mlops_ladder.plugins import get_implementations
 from mlops_ladder.settings import bare, CONFIG, Data, load, Problem, SPACES
 
 HEADER = """\
@@ -738,8 +739,8 @@ def main(arguments: list[str]) -> None:
     answers = (as_boolean if column.kind == "boolean" else as_text)(frame[target], column)
     config = configured(data, target, problem, answers.nunique())
     replace({CONFIG: config, CONTRACT: written(contract)})
-    for observer in observers("contracted"):
-        replace(observer(load(), frame) or {})
+    for renew in get_implementations("after_contract_change"):
+        replace(renew(load(), frame) or {})
     print(f"\n{len(frame):,} rows of {data.path}, read {described(data)}")
     print(summary(frame, contract, remarks))
     print(told(contract, problem, frame[target], options.problem))

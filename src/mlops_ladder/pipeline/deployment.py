@@ -5,6 +5,7 @@ registered for that here: a process that is killed can tell nobody itself.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import prefect
@@ -18,15 +19,17 @@ from prefect.schedules import Cron
 from prefect.states import Crashed
 from prefect.types.entrypoint import EntrypointType
 
-from mlops_ladder import observers, project, ProjectError
-from mlops_ladder.pipeline.command import told
-from mlops_ladder.pipeline.flow import RUNNER, step, training
+from mlops_ladder import project, ProjectError
+from mlops_ladder.pipeline.command import project_flow, told
 from mlops_ladder.pipeline.schedule import tell
 from mlops_ladder.pipeline.steps import Outcome
-from mlops_ladder.settings import load
+from mlops_ladder.pipeline.tasks import RUNNER, task
+from mlops_ladder.plugins import get_implementations
+from mlops_ladder.settings import load, Settings
 from mlops_ladder.settings.operations import Schedule
 
 MOST = 200  # as many as a server gives
+Further = Callable[[Settings], tuple[object, str]]  # by a plugin
 
 
 def notify(flow: Any, flow_run: Any, state: Any) -> None:
@@ -51,10 +54,11 @@ def scheduled_training() -> None:
     """
     settings = load()
     try:
-        step(attempt, pauses=(settings.schedule.retry_seconds,) * settings.schedule.retries)
+        task(attempt, [settings.schedule.retry_seconds] * settings.schedule.retries)()
     finally:
-        for further in observers("scheduled"):
-            step(further, settings)
+        further: Further
+        for further in get_implementations("run_after_training"):
+            task(further)(settings)
 
 
 @prefect.flow(
@@ -67,9 +71,10 @@ def scheduled_training() -> None:
 def scheduled_watch() -> None:
     """What is registered to look at the log; what one of them finds keeps no other from looking."""
     settings, found = load(), []
-    for look in observers("watched"):
+    look: Further
+    for look in get_implementations("watch_predictions"):
         try:
-            step(look, settings)
+            task(look)(settings)
         except ProjectError as error:
             found.append(str(error))
     if found:
@@ -78,7 +83,7 @@ def scheduled_watch() -> None:
 
 def attempt() -> tuple[Outcome, str]:
     """The pipeline once.  The same rows, settings and code again give the version they gave."""
-    outcome = training.fn()
+    outcome: Outcome = project_flow().fn()
     return outcome, told(outcome)
 
 
