@@ -29,7 +29,6 @@ from mlops_ladder.settings import load, Settings
 from mlops_ladder.settings.operations import Schedule
 
 MOST = 200  # as many as a server gives
-Further = Callable[[Settings], tuple[object, str]]  # by a plugin
 
 
 def notify(flow: Any, flow_run: Any, state: Any) -> None:
@@ -56,9 +55,8 @@ def scheduled_training() -> None:
     try:
         task(attempt, [settings.schedule.retry_seconds] * settings.schedule.retries)()
     finally:
-        further: Further
-        for further in get_implementations("run_after_training"):
-            task(further)(settings)
+        for further in tasks_of("run_after_training"):
+            further(settings)
 
 
 @prefect.flow(
@@ -71,14 +69,18 @@ def scheduled_training() -> None:
 def scheduled_watch() -> None:
     """What is registered to look at the log; what one of them finds keeps no other from looking."""
     settings, found = load(), []
-    look: Further
-    for look in get_implementations("watch_predictions"):
+    for look in tasks_of("watch_predictions"):
         try:
-            task(look)(settings)
+            look(settings)
         except ProjectError as error:
             found.append(str(error))
     if found:
         raise ProjectError("\n".join(found))
+
+
+def tasks_of(hook: str) -> list[Callable[[Settings], object]]:
+    """The plugins behind a hook, each as a task."""
+    return [task(function) for function in get_implementations(hook)]
 
 
 def attempt() -> tuple[Outcome, str]:
