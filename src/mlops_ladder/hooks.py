@@ -1,10 +1,14 @@
 """The extension points: a hook each, called where something happens that others may add to.
 
-The library's own plugins stand in `plugins.toml`, each from its level on.  A project's are functions of its
-`src/PACKAGE/plugins.py`, decorated with `@hookimpl` and named as the hook; they take any of its arguments, by
-name.  Every implementation is called, the project's first, and what they return is collected; None is
-no answer.  Of a hook that one answers (`firstresult`) the first answer counts, so the project's wins.
+The library's own plugins stand in `plugins.toml`, each from its level on.  A project's are
+functions of its `src/PACKAGE/plugins.py`, decorated with `@hookimpl` and named as the hook; they
+take any of its arguments, by name.  Every implementation is called, the project's first, and what
+they return is collected; None is no answer.  If one answers (`firstresult`), the first counts: the project's wins.
 """
+
+# pylint: disable=unused-argument  # a hook has no body
+
+from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -41,8 +45,8 @@ hookimpl, hookspec = HookimplMarker(NAME), HookspecMarker(NAME)
 
 @hookspec
 def after_contract_change(
-    settings: "Settings", frame: "pd.DataFrame"
-) -> "dict[Path, str | bytes | None] | None":
+    settings: Settings, frame: pd.DataFrame
+) -> dict[Path, str | bytes | None] | None:
     """Return files to replace, by path, after `make contract` has written contract.toml.
 
     `frame` holds the rows that the contract was inferred from.
@@ -50,10 +54,10 @@ def after_contract_change(
 
 
 @hookspec
-def find_violations(frame: "pd.DataFrame", contract: "Contract") -> "list[Breach] | None":
+def find_violations(frame: pd.DataFrame, contract: Contract) -> list[Breach] | None:
     """Return what keeps these rows from being learned from or answered.
 
-    Called in training, in the pipeline's step `check`, and for each part of a file in `make predict`.
+    Called in training, in the pipeline's step `check`, and for each part of a file to predict.
     """
 
 
@@ -71,7 +75,7 @@ def forget_rows(names: set[str]) -> None:
 
 
 @hookspec
-def delete_expired(settings: "Settings", before: datetime) -> None:
+def delete_expired(settings: Settings, before: datetime) -> None:
     """Delete what was kept of requests from before this time, beside the prediction log."""
 
 
@@ -79,12 +83,12 @@ def delete_expired(settings: "Settings", before: datetime) -> None:
 
 
 @hookspec
-def after_training(trained: "Trained") -> None:
+def after_training(trained: Trained) -> None:
     """Record a model that `make train` has trained and scored."""
 
 
 @hookspec(firstresult=True)
-def get_executor(settings: "Settings") -> AbstractContextManager[Any] | None:
+def get_executor(settings: Settings) -> AbstractContextManager[Any] | None:
     """Return a context whose value maps a function over items, with the methods of `study.Here`.
 
     Called by the search of parameters and by what else can be computed in parallel.
@@ -92,7 +96,7 @@ def get_executor(settings: "Settings") -> AbstractContextManager[Any] | None:
 
 
 @hookspec(firstresult=True)
-def find_described_run() -> "Run | None":
+def find_described_run() -> Run | None:
     """Return the run that the model card describes, in place of the newest one."""
 
 
@@ -100,7 +104,7 @@ def find_described_run() -> "Run | None":
 
 
 @hookspec
-def list_gate_checks(contract: "Contract") -> "list[Question] | None":
+def list_gate_checks(contract: Contract) -> list[Question] | None:
     """Return further questions that the gate asks of a candidate.
 
     Called before the search, so that a question that does not fit the contract is refused early.
@@ -108,27 +112,27 @@ def list_gate_checks(contract: "Contract") -> "list[Question] | None":
 
 
 @hookspec
-def list_bundle_files(trained: "Trained") -> dict[str, bytes] | None:
+def list_bundle_files(trained: Trained) -> dict[str, bytes] | None:
     """Return files, by name, that go into the bundle of a model beside what is served."""
 
 
 @hookspec
-def find_promotion_objections(version: "Version", verdict: dict[str, Any]) -> list[str] | None:
+def find_promotion_objections(version: Version, verdict: dict[str, Any]) -> list[str] | None:
     """Return reasons why a version that the gate has accepted may not become champion yet."""
 
 
 @hookspec
-def hand_to_rollout(version: "Version", verdict: "Verdict") -> str | None:
+def hand_to_rollout(version: Version, verdict: Verdict) -> str | None:
     """Take over an accepted version that nobody objects to; say so, and it is not promoted now."""
 
 
 @hookspec
-def after_decision(decision: "Entry | Decision") -> None:
+def after_decision(decision: Entry | Decision) -> None:
     """Note a decision of the registry, or of a rollout, once it is carried out."""
 
 
 @hookspec
-def after_bundle_download(version: "Version", place: Path) -> None:
+def after_bundle_download(version: Version, place: Path) -> None:
     """Bring what belongs beside the bundle of a version, which is whole in this folder."""
 
 
@@ -141,7 +145,7 @@ def before_bundle_load(folder: Path) -> None:
 
 
 @hookspec
-def run_after_training(settings: "Settings") -> tuple[Any, str] | None:
+def run_after_training(settings: Settings) -> tuple[Any, str] | None:
     """Do what is to be done as often as the scheduled training, however that ended.
 
     Each implementation runs as a task of its own.  Return a result and a line about it.
@@ -149,8 +153,8 @@ def run_after_training(settings: "Settings") -> tuple[Any, str] | None:
 
 
 @hookspec
-def watch_predictions(settings: "Settings") -> tuple[Any, str] | None:
-    """Look at the log of predictions, as a task of the scheduled watch; raise ProjectError to alert.
+def watch_predictions(settings: Settings) -> tuple[Any, str] | None:
+    """Look at the log of predictions, as a task of the watch; raise ProjectError to alert.
 
     Return a result and a line about it.
     """
@@ -165,9 +169,7 @@ def load_batch_model() -> dict[str, Any] | None:
 
 
 @hookspec(firstresult=True)
-def score_batch(
-    saved: dict[str, Any], pattern: str, settings: "Settings"
-) -> "Iterator[Scored] | None":
+def score_batch(saved: dict[str, Any], pattern: str, settings: Settings) -> Iterator[Scored] | None:
     """Return the answers for all rows of these files, part by part, in place of one process."""
 
 
@@ -175,17 +177,17 @@ def score_batch(
 
 
 @hookspec
-def create_request_observer(settings: "Settings") -> "Observer | None":
-    """Return an observer, which is told of each answered request.  Called when the service starts."""
+def create_request_observer(settings: Settings) -> Observer | None:
+    """Return an observer, which is told of each request.  Called when the service starts."""
 
 
 @hookspec(firstresult=True)
-def create_authenticator(settings: "Settings") -> "Authenticate | None":
+def create_authenticator(settings: Settings) -> Authenticate | None:
     """Return a function of a request that raises HTTPException if the client may not predict."""
 
 
 @hookspec
-def create_model_selector(settings: "Settings") -> "Choose | None":
+def create_model_selector(settings: Settings) -> Choose | None:
     """Return a function that may give another model for a request than the champion.
 
     It gets the request, its id, and the model chosen so far.
@@ -193,12 +195,12 @@ def create_model_selector(settings: "Settings") -> "Choose | None":
 
 
 @hookspec
-def extend_service(app: "FastAPI", settings: "Settings") -> None:
+def extend_service(app: FastAPI, settings: Settings) -> None:
     """Add routes or middleware to the service before it starts."""
 
 
 @hookspec
-def build_linked_deletion(before: datetime, names: Sequence[str]) -> "sql.Delete | None":
+def build_linked_deletion(before: datetime, names: Sequence[str]) -> sql.Delete | None:
     """Return a statement that deletes rows of a table beside the prediction log.
 
     Those from before this time, and those of these requests.
@@ -209,12 +211,12 @@ def build_linked_deletion(before: datetime, names: Sequence[str]) -> "sql.Delete
 
 
 @hookspec
-def before_rollout(begun: "Decision", settings: "Settings") -> None:
+def before_rollout(begun: Decision, settings: Settings) -> None:
     """Raise ProjectError if this rollout cannot begin here."""
 
 
 @hookspec
-def apply_rollout_plan(decision: "Decision") -> None:
+def apply_rollout_plan(decision: Decision) -> None:
     """Have whoever else routes requests follow the plan of a decision.
 
     If it raises, the decision is not carried out yet, and the next command tries again.
@@ -222,7 +224,7 @@ def apply_rollout_plan(decision: "Decision") -> None:
 
 
 @hookspec
-def find_outcomes(settings: "Settings", since: datetime) -> dict[str, list[Any]] | None:
+def find_outcomes(settings: Settings, since: datetime) -> dict[str, list[Any]] | None:
     """Return what was true of the rows of requests, by request id, known since this time."""
 
 
@@ -230,5 +232,5 @@ def find_outcomes(settings: "Settings", since: datetime) -> dict[str, list[Any]]
 
 
 @hookspec
-def collect_evidence(settings: "Settings") -> dict[str, dict[str, Any]] | None:
+def collect_evidence(settings: Settings) -> dict[str, dict[str, Any]] | None:
     """Return facts for the technical document, by the name of their file in `docs/evidence`."""

@@ -1,7 +1,7 @@
 """The training pipeline: a Prefect flow of eight tasks, from the rows to a version in the registry.
 
-Add a step, leave one out, or write one yourself: a task is a function that returns its result and a line to
-print.  A task that raises ends the flow, and nothing is registered.
+Add a step, leave one out, or write one yourself: a task is a function that returns its result and
+a line to print.  A task that raises ends the flow, and nothing is registered.
 """
 
 import pandas as pd

@@ -1,7 +1,7 @@
-"""The service: `make serve`, `uvicorn {{ cookiecutter.package_name }}.service:app`, or `fastapi dev` with this file.
+"""The service, as `make serve`, `fastapi dev` and uvicorn run it: {{ cookiecutter.package_name }}.service:app.
 
-`app` is a FastAPI app: add an endpoint, a router or a middleware here.  It reads settings and model when it
-starts, and answers with a new champion without a restart.
+`app` is a FastAPI app: add an endpoint, a router or a middleware here.  It reads settings and model
+when it starts, and answers with a new champion without a restart.
 """
 
 from fastapi import Request, Response
