@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import ChainMap
 from dataclasses import asdict, dataclass
 from operator import ne
 from pathlib import Path
@@ -69,8 +70,7 @@ def export(trained: Trained, folder: Path, run_id: str | None = None) -> Bundle:
     the contract; else the model itself, to be served natively.
     """
     content, found, why = compared(trained)
-    further = get_hooks().list_bundle_files(trained=trained)
-    beside = {name: text for given in further for name, text in given.items()}
+    beside = dict(ChainMap(*get_hooks().list_bundle_files(trained=trained)))
     runtime = "native" if why else "onnx"
     if why:
         with code_pickled() as cloudpickle:
