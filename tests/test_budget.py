@@ -13,7 +13,7 @@ LIBRARY = ROOT / "src" / "mlops_ladder"
 BRANCH = re.compile(r"# \{%-?\s*(?:if|elif|for|set|macro)")
 UNREAD = ("data/", ".cruft.json")
 FILES = dict(zip(LEVELS, (20, 46, 128, 301, 449)))
-OWN = 90  # lines of code of the package of a project
+OWN = dict(zip(LEVELS, (60, 60, 130, 130, 130)))  # lines of code of the package of a project
 LINES = 14_690  # of the machinery in the library
 JUDGES = {"maturity", "climb", "adopt"}  # parts that work on any repository
 JUDGES_LINES = 8_600
@@ -47,9 +47,9 @@ def test_a_level_has_few_files(generate: Generate, level: str) -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_package_of_a_project_is_small(generate: Generate, level: str) -> None:
-    """A project has few lines of code of its own, whatever its level."""
+    """A project has few lines of code of its own: the problem, later the flow and the service too."""
     paths = generate(maturity_level=level).glob("src/**/*.py")
-    assert sum(code_lines(path.read_text(encoding="utf-8")) for path in paths) <= OWN
+    assert sum(code_lines(path.read_text(encoding="utf-8")) for path in paths) <= OWN[level]
 
 
 def test_the_library_has_few_lines_of_code() -> None:

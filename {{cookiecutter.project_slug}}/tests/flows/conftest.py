@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mlops_ladder.pipeline import server
+from mlops_ladder.project import current
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +25,6 @@ def _flows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.setenv("PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL", "1")
         patch.setenv("PREFECT_API_URL", "")
         ready = server.start()
-        found = import_module(f"{server.__package__}.pipeline")
+        found = import_module(f"{current().package}.pipeline")
         ready()
         yield found
