@@ -13,9 +13,11 @@ import yaml
 from mlops_ladder.maturity import CHECKS, grading
 
 TEMPLATE = Path(__file__).resolve().parents[1]
-README, LEVELS, MATURITY = (
-    TEMPLATE / name for name in ("README.md", "docs/levels.md", "docs/maturity.md")
+README, LEVELS, MATURITY, PROOFS = (
+    TEMPLATE / name
+    for name in ("README.md", "docs/levels.md", "docs/maturity.md", "src/mlops_ladder/proofs.toml")
 )
+TEST = re.compile(r"^def (test_\w+)\(", re.MULTILINE)
 BEGIN, END = "<!-- levels: begin, made by `make docs` -->", "<!-- levels: end -->"
 MADE = "<!-- Made by `make docs` from capabilities.yml; do not edit it by hand. -->"
 UNREAD = ("data/", ".cruft.json")
@@ -96,6 +98,11 @@ approved_by = "grace@example.com"
 until = 2027-06-30
 ```
 """
+TESTED = """\
+Each capability has tests in the template, which run before a release: those under `tests/library` try the
+machinery in place, the others generate projects and use them. In brackets is how many tests a file holds.
+A project has tests of its own, of its data, model and service.
+"""
 MATRIX = """\
 Each line is a test of the template: the fault is planted in a project, and exactly these capabilities fall.
 Beside them, for each capability: its files taken away make it absent and no other; its files emptied, or
@@ -147,6 +154,44 @@ def levels(manifest: dict[str, Any]) -> str:
     return "\n".join([HEAD, MADE, "", *rows, AFTER, *scale, ""])
 
 
+def test_files(entry: dict[str, Any]) -> list[Path]:
+    """The files of tests that prove a capability."""
+    places = [TEMPLATE / "tests" / name for name in entry["tests"]]
+    return [
+        path
+        for place in places
+        for path in (sorted(place.rglob("test_*.py")) if place.is_dir() else [place])
+    ]
+
+
+def test_names(path: Path) -> list[str]:
+    """The tests of a file."""
+    return TEST.findall(path.read_text(encoding="utf-8"))
+
+
+def tested(manifest: dict[str, Any]) -> list[str]:
+    """A line for each capability: the files of tests that prove it, with how many they hold."""
+    lines = ["| capability | tests |", "|---|---|"]
+    for name, entry in manifest["capabilities"].items():
+        told = [
+            f"`{path.relative_to(TEMPLATE)}` ({len(test_names(path))})"
+            for path in test_files(entry)
+        ]
+        lines.append(f"| {name} | {', '.join(told)} |")
+    return lines
+
+
+def library_proofs(manifest: dict[str, Any]) -> str:
+    """proofs.toml of the library: the names of its tests, by the capability that they prove."""
+    lines = ["# Made by `make docs`: the tests of the library, by the capability that they prove."]
+    for name, entry in manifest["capabilities"].items():
+        paths = [path for path in test_files(entry) if "library" in path.parts]
+        names = sorted({test for path in paths for test in test_names(path)})
+        if names:
+            lines += [f'"{name}" = [', *(f'    "{test}",' for test in names), "]"]
+    return "\n".join(lines) + "\n"
+
+
 def proofs(manifest: dict[str, Any]) -> list[str]:
     """A line for each check: the capability, what is promised, and how it is found out."""
     grading.load()
@@ -178,6 +223,9 @@ def maturity(manifest: dict[str, Any]) -> str:
             MADE,
             "\n## What is checked\n",
             *proofs(manifest),
+            "\n## What is tested\n",
+            TESTED,
+            *tested(manifest),
             "\n## The fault matrix\n",
             MATRIX,
             *matrix(),
@@ -191,3 +239,4 @@ if __name__ == "__main__":
     README.write_text(renewed(README.read_text(encoding="utf-8"), loaded), encoding="utf-8")
     LEVELS.write_text(levels(loaded), encoding="utf-8")
     MATURITY.write_text(maturity(loaded), encoding="utf-8")
+    PROOFS.write_text(library_proofs(loaded), encoding="utf-8")

@@ -209,7 +209,7 @@ RECORDS = [
     ),
     Fault(
         "tests that assert nothing",
-        "ci.tests repo.vcs data.version data.source data.split data.schema",
+        "ci.tests repo.vcs data.split data.schema",
         lambda project: [
             path.write_text('"""Tests."""\n\n\ndef test_it() -> None:\n    assert True\n', "utf-8")
             for path in (project / "tests/data").glob("test_*.py")

@@ -340,8 +340,7 @@ until = {until}
 
 def test_a_claim_that_is_not_upheld_fails(fresh: Path) -> None:
     """The level of pyproject.toml is what counts: exit code 1 where a capability of it is missing."""
-    shutil.rmtree(fresh / "tests/flows")
-    for name in ("config/tuning.toml", "make/pipeline.mk"):
+    for name in ("config/tuning.toml", "make/pipeline.mk", "tests/code/test_pipeline.py"):
         (fresh / name).unlink()
     done = tool(fresh)
     assert done.returncode == 1 and done.stdout.startswith("claimed 2 | equipped 1 |")
@@ -370,7 +369,7 @@ def test_a_waiver_needs_a_second_person_and_an_end(
     fresh: Path, second: str, days: int, holds: bool
 ) -> None:
     """What is missing is answered for by two people, for a year at most; else nothing changes."""
-    (fresh / "tests/model/test_promotion.py").write_text("", encoding="utf-8")
+    (fresh / "tests/model/test_gate.py").write_text("", encoding="utf-8")
     until = date.today() + timedelta(days=days)
     with (fresh / "pyproject.toml").open("a", encoding="utf-8") as file:
         file.write(WAIVER.format(second=second, until=until))
@@ -467,7 +466,7 @@ def test_the_same_is_said_in_every_form(fresh: Path) -> None:
 
 def test_at_most_five_actions_each_with_command_file_and_effort(fresh: Path) -> None:
     """What is broken comes first, the lowest level first."""
-    for name in ("tests/model/test_promotion.py", "uv.lock", "MODEL_CARD.md"):
+    for name in ("tests/model/test_gate.py", "uv.lock", "MODEL_CARD.md"):
         (fresh / name).write_text("", encoding="utf-8")
     lines = report.as_next(grading.assess(Repository(fresh))).splitlines()
     assert [line.split(":")[0] for line in lines[1::2]] == [

@@ -85,9 +85,11 @@ def threats(repository: Repository) -> Iterator[str]:
     if not rows:
         yield f"{THREATS}: lists no threat"
     written = "\n".join(repository.text(it) for it in repository.files if it.startswith("tests/"))
+    known = set(re.findall(r"^def (test_\w+)\(", written, re.MULTILINE))
+    known |= set(re.findall(r"\btest_\w+", repository.library.get("proofs.toml", "")))
     for row in rows:
         names = re.findall(r"`(test_\w+)`", row)
-        if lost := [name for name in names if f"def {name}(" not in written] or not names:
+        if lost := [name for name in names if name not in known] or not names:
             yield f"{THREATS}: {row.split('|')[1].strip()}: no such test: {lost or 'none named'}"
 
 
