@@ -4,12 +4,13 @@ import ast
 import re
 import shutil
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 from conftest import fails, LADDER, ok, plant, PROJECT, ROOT, run
 
-from mlops_ladder import project, ProjectError
+from mlops_ladder import cli, project, ProjectError
 from mlops_ladder.commands import Command, commands, own_commands
 from mlops_ladder.settings import load
 
@@ -291,6 +292,28 @@ def test_what_serves_needs_python_and_the_wheel_alone(folder: Path) -> None:
     script += "sys.argv[1:] = ['backup', 'make']; sys.exit(mlops_ladder.main())"
     said = fails(sys.executable, "-I", "-S", "-c", script, at=folder)
     assert said.startswith("Refused: nothing to keep: no mlflow.db here")
+
+
+def greet(words: list[str]) -> None:
+    """A command that needs no project."""
+    print("Hello", *words)
+
+
+def test_a_command_of_any_level_needs_no_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It runs, and is listed, where no other one is."""
+    target = EntryPoint("greet", f"{__name__}:greet", "commands")
+    known = [*own_commands(), Command("greet", "project", "say hello", target, "any")]
+    monkeypatch.setattr("mlops_ladder.commands.own_commands", lambda: known)
+    monkeypatch.chdir(tmp_path)
+    cli.start(["greet", "Ada"])
+    assert capsys.readouterr().out == "Hello Ada\n"
+    cli.start(["--help"])
+    told = capsys.readouterr().out
+    assert "say hello" in told and "train" not in told
+    with pytest.raises(ProjectError, match="pyproject.toml: not in"):
+        cli.start(["train"])
 
 
 def test_outside_of_a_project_the_command_says_so(tmp_path: Path) -> None:

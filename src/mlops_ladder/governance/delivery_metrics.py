@@ -103,7 +103,7 @@ def evidence(_: Settings) -> dict[str, Any] | None:
 
 
 def main(
-    days: Annotated[int, typer.Option("--days", help=f"over so many days ({DAYS})")] = DAYS,
+    days: Annotated[int, typer.Option(help=f"over so many days ({DAYS})")] = DAYS,
 ) -> None:
     """Compute DORA's four key metrics from git, the logs and the incidents."""
     if days < 1:

@@ -186,9 +186,7 @@ def evidence(_: Settings) -> dict[str, Report] | None:
 
 
 def main(
-    seconds: Annotated[
-        float, typer.Option("--seconds", help="how long learning anew may take")
-    ] = SECONDS,
+    seconds: Annotated[float, typer.Option(help="how long learning anew may take")] = SECONDS,
 ) -> None:
     """Say what each feature of the champion is worth and costs, and write its report."""
     settings, entry = load(), champion()

@@ -187,7 +187,7 @@ def main(
 def rollback_main(
     to: Annotated[
         str | None,
-        typer.Option("--to", help="which (default: the previous champion)", metavar="VERSION"),
+        typer.Option(help="which (default: the previous champion)", metavar="VERSION"),
     ] = None,
 ) -> None:
     """Make the previous champion, or another one, champion again."""

@@ -96,7 +96,7 @@ def judged(attack: Attack) -> str:
     )
 
 
-def main(number: Annotated[int, typer.Option("--number", help="of workers")] = 2) -> None:
+def main(number: Annotated[int, typer.Option(help="of workers")] = 2) -> None:
     """Kill a worker of the service under load; ProjectError where a request fails."""
     settings = load()
     requests = bodies(read_data(settings), read_contract(), settings.load.rows)
