@@ -209,7 +209,7 @@ RECORDS = [
     ),
     Fault(
         "tests that assert nothing",
-        "ci.tests repo.vcs data.version data.source data.split data.schema",
+        "ci.tests repo.vcs data.split data.schema",
         lambda project: [
             path.write_text('"""Tests."""\n\n\ndef test_it() -> None:\n    assert True\n', "utf-8")
             for path in (project / "tests/data").glob("test_*.py")
@@ -250,7 +250,7 @@ PROMOTED = [
     Fault(
         "an image that nobody asks in staging",
         "cd.promote",
-        lambda project: plant(project / "tools/promote.py", "places.smoked(", "print("),
+        broken("delivery/release.py", "places.smoked(", "print("),
     ),
     Fault(
         "an image that got to production past staging",
@@ -294,16 +294,16 @@ OPTIMIZED = [
         (
             "an image is brought unverified",
             "gov.supply",
-            "tools/attested.py",
+            "delivery/image_signing.py",
             "raise self._places.Refused",
             "print",
         ),
         (
             "stage does not ask for a signature",
             "gov.supply",
-            "make/sign.mk",
-            "override PROMOTE",
-            "override OTHER",
+            "delivery/release.py",
+            "return Attested(places) if",
+            "return places if",
         ),
         (
             "an action by its tag",
@@ -315,21 +315,21 @@ OPTIMIZED = [
         (
             "it is not said whether signatures are required",
             "gov.supply",
-            "improvement.toml",
+            "config/signing.toml",
             "required = false",
             "key = ''",
         ),
         (
             "chance takes models back",
             "serving.canary",
-            "improvement.toml",
+            "config/rollout.toml",
             "false_aborts = 0.05",
             "false_aborts = 0.5",
         ),
         (
             "a rollout without a margin",
             "serving.canary",
-            "improvement.toml",
+            "config/rollout.toml",
             "latency = 1.5\n",
             "",
         ),
@@ -406,7 +406,7 @@ OPTIMIZED = [
         (
             "a plan that is applied unjudged",
             "infra.iac",
-            "tools/provision.py",
+            "delivery/provision.py",
             "    refuse(policies.breaches(shown(plan, INFRA), loss),",
             "    print(",
         ),
@@ -441,7 +441,7 @@ OPTIMIZED = [
         (
             "a backend that nobody knows",
             "pipeline.scaleout",
-            "improvement.toml",
+            "config/scale.toml",
             'backend = "local"',
             'backend = "moon"',
         ),
@@ -620,14 +620,14 @@ MACHINES = [
         (
             "a stored version is not renewed",
             "data.version",
-            "tools/snapshot.py",
+            "data/versioning.py",
             "if keeper in changed or keeper not in held:",
             "if keeper not in held:",
         ),
         (
             "versions stay on this machine",
             "data.version",
-            "tools/snapshot.py",
+            "data/versioning.py",
             '        dvc("push", *map(pointer, own))\n',
             "",
         ),
@@ -683,7 +683,7 @@ MACHINES = [
         (
             "two trainings are always alike",
             "model.repro",
-            "tools/repro.py",
+            "pipeline/reproduction.py",
             "return sorted(name for name in seeds if found[name] is None)",
             "return []",
         ),

@@ -235,7 +235,7 @@ def test_data_come_to_a_clone_a_worktree_and_a_subfolder(tree: Path, tmp_path: P
     shutil.copytree(tmp_path / "clone", tmp_path / "mono/part", ignore=lambda *_: {".git"})
     commit(tmp_path / "mono")
     command, store = str(tree / ".venv/bin/ladder"), tree.parent / "store"
-    tool = str(tree / ".venv/bin/python"), "tools/snapshot.py"
+    tool = str(tree / ".venv/bin/ladder"), "snapshot"
     for place in ("worktree", "clone", "mono/part"):
         stored_in(store, tmp_path / place)
         own = {"PYTHONPATH": str(tmp_path / place / "src")}
@@ -264,7 +264,7 @@ def spoil(store: Path) -> None:
 def test_before_the_first_commit_the_way_to_it_is_told(project: Path, tmp_path: Path) -> None:
     """Without a repository nothing is stored, and the error says how to begin."""
     shutil.copytree(project, tmp_path / "bare", ignore=lambda *_: {".git", ".venv", "mlflow.db"})
-    tool = str(project / ".venv/bin/python"), "tools/snapshot.py"
+    tool = str(project / ".venv/bin/ladder"), "snapshot"
     own = {"PYTHONPATH": str(tmp_path / "bare/src")}
     wanted = "run: git init && git add . && git commit -m Start"
     assert wanted in fails(*tool, at=tmp_path / "bare", **own)

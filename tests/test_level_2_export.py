@@ -141,7 +141,9 @@ def test_own_data_are_served_as_onnx(
     (project / "rows.csv").write_text("\n".join(lines), encoding="utf-8")
     command = (
         str(python(framework)),
-        "tools/contract.py",
+        "-m",
+        "mlops_ladder",
+        "contract",
         "--data",
         "rows.csv",
         "--target",

@@ -13,13 +13,15 @@ from typing import Any
 
 import pytest
 import yaml
-from checks import grading
-from checks.repository import Repository
 from clusters import kubectl, registry
 from conftest import commit, fails, Generate, ok, plant
 from delivered import ask, Delivered, example, POD_PORT, PORT, VERSION, within
 from engines import beside, Engine, podman, stocked_engine
 from faults import Fault, PROMOTED, STAGED
+
+from mlops_ladder.delivery.smoke import smoke_script
+from mlops_ladder.maturity import grading
+from mlops_ladder.maturity.repository import Repository
 
 pytestmark = [pytest.mark.slow]
 
@@ -40,7 +42,7 @@ def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 def alone(project: Path) -> None:
     """Have nobody to approve: the champion of these tests comes past gate and registry."""
-    plant(project / "operations.toml", 'needed = "shared"', 'needed = "never"')
+    plant(project / "config/approval.toml", 'needed = "shared"', 'needed = "never"')
 
 
 @pytest.fixture(scope="module", name="project")
@@ -394,7 +396,7 @@ def test_the_pod_runs_and_lets_nobody_in_without_a_key(
         assert ask("/version", port=POD_PORT)[1]["commit"] == cluster.commit
         assert client("exec", name, "python", "-c", RIGHTS) == "10001 False 1"
         assert ask("/predict", example(POD_PORT), port=POD_PORT)[0] == 401
-        smoke = (cluster.folder / "tools/smoke.py").read_bytes()
+        smoke = smoke_script().encode()
         inside = ["exec", "--interactive", "--env", f"KEY={key}", name, "python", "-"]
         answer = client(*inside, "http://127.0.0.1:8000", cluster.commit, stdin=smoke)
         assert "prediction" in json.loads(answer)

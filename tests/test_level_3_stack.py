@@ -121,17 +121,12 @@ def test_the_files_fit_together_and_each_may_be_left_out(
         ("", ""),
     ],
 )
-def test_a_runbook_is_a_link_to_the_repository(
-    generate: Generate, tmp_path: Path, origin: str, address: str
-) -> None:
+def test_a_runbook_is_a_link_to_the_repository(tmp_path: Path, origin: str, address: str) -> None:
     """Made from git's `origin`, without the secret in it; a path on this machine gives none."""
     ok("git", "init", "--quiet", at=tmp_path)
     if origin:
         ok("git", "remote", "add", "origin", origin, at=tmp_path)
-    tools = generate(maturity_level="3") / "tools"
-    asked = (
-        f"import sys; sys.path.insert(0, {str(tools)!r}); import stack; print(stack.repository())"
-    )
+    asked = "from mlops_ladder.delivery import stack; print(stack.repository())"
     assert ok(sys.executable, "-B", "-c", asked, at=tmp_path).strip() == address
 
 
@@ -141,7 +136,7 @@ def test_secrets_are_made_once_and_guessable_ones_are_refused(
     """They are random and for their owner alone; what stands there stays; a known one is no secret."""
     project = tmp_path / "project"
     shutil.copytree(generate(maturity_level="3"), project)
-    run = [sys.executable, "tools/stack.py"]
+    run = [sys.executable, "-m", "mlops_ladder", "stack"]
     assert "MLFLOW_PASSWORD: not set" in fails(*run, "check", at=project)
     assert "To be set by you: ALERT_WEBHOOK" in ok(*run, "secrets", at=project)
     first = (project / "stack/.env").read_text(encoding="utf-8")
@@ -150,8 +145,7 @@ def test_secrets_are_made_once_and_guessable_ones_are_refused(
     assert (project / "stack/.env").read_text(encoding="utf-8") == first
     (project / "stack/.env").write_text("ALERT_WEBHOOK=http://127.0.0.1:1/a", encoding="utf-8")
     ok(*run, "secrets", at=project)  # whoever wrote that line did not end it
-    run_tool = "import runpy; sys.argv = ['stack', 'secrets'];"
-    run_tool += " runpy.run_path('tools/stack.py', run_name='__main__')"
+    run_tool = "from mlops_ladder.delivery import stack; stack.main(['secrets'])"
     full = on_full_disk(run_tool, 100)
     text = (project / "stack/.env").read_text(encoding="utf-8")
     said = fails(sys.executable, "-B", "-c", full, at=project)
@@ -366,7 +360,12 @@ def test_the_champion_is_there_and_the_same_input_is_the_same_version(stack: Sta
     assert [it["version"] for it in stack.versions()] == [version["version"]], said
     assert "is this model already" in said
     here = stack.engine.docker("exec", "flight-delays-worker-1", "ls", "/work").split()
-    wanted = {"behaviour.toml", "contracts", "privacy.toml", "slices.toml"}  # else it only reports
+    wanted = {
+        "config/behaviour.toml",
+        "contracts",
+        "privacy.toml",
+        "config/slices.toml",
+    }  # else it only reports
     assert wanted <= {*here}
     assert not (stack.folder / "mlflow.db").exists()
 
@@ -426,7 +425,7 @@ def test_what_comes_back_is_mounted_and_a_key_that_was_taken_away_is_not_among_i
         database.execute("create table kept (value)")
     for name, text in (("champion.json", "1"), ("keys.json", "[one]"), ("off", "")):
         (live / name).write_text(text, encoding="utf-8")
-    run = [sys.executable, "tools/backup.py"]
+    run = [sys.executable, "-m", "mlops_ladder", "backup"]
     ok(*run, "make", at=project)
     (kept,) = (project / "backups").iterdir()
     mounted = live.stat().st_ino

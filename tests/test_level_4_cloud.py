@@ -15,8 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from checks import grading
-from checks.repository import Repository
 from conftest import commit, Generate, ok, plant, run
 from engines import beside
 from faults import Fault, OPTIMIZED
@@ -46,6 +44,9 @@ EMULATOR = """
 import json, sys
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse as Asked
 from moto.server import main
+
+from mlops_ladder.maturity import grading
+from mlops_ladder.maturity.repository import Repository
 
 TAGS, register = {}, Asked.register_scalable_target
 
@@ -125,8 +126,8 @@ def _terraform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def tool(project: Path, command: str) -> "subprocess.CompletedProcess[str]":
-    """How tools/provision.py ended."""
-    return run(sys.executable, "tools/provision.py", command, at=project)
+    """How `ladder provision` ended."""
+    return run(sys.executable, "-m", "mlops_ladder", "provision", command, at=project)
 
 
 def test_without_a_cloud_there_is_no_infrastructure(generate: Generate) -> None:

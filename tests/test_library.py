@@ -1,13 +1,17 @@
 """The library: its wheel is its source, it knows its place, and a level brings its own commands."""
 
 import ast
+import re
 import shutil
+import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
-from conftest import fails, ok, plant, PROJECT, ROOT
+from conftest import fails, LADDER, ok, plant, PROJECT, ROOT, run
 
-from mlops_ladder import doors, project, ProjectError
+from mlops_ladder import cli, project, ProjectError
+from mlops_ladder.commands import Command, commands, own_commands
 from mlops_ladder.settings import load
 
 LIBRARY = ROOT / "src" / "mlops_ladder"
@@ -33,8 +37,9 @@ def test_the_wheel_is_the_source(tmp_path: Path) -> None:
 
 # What a domain may import: itself and what stands before it.
 ORDER = """
-errors project files hooks plugins doors cli append_only_log problem settings data model tracking export registry pipeline serving
-batch monitoring serving.rollout pipeline.retraining labelling privacy governance scaling simulation
+errors maturity climb adopt template_cli project files markdown hooks plugins commands application cli append_only_log problem
+settings data model tracking export registry pipeline serving batch monitoring serving.rollout pipeline.retraining
+labelling privacy governance delivery scaling simulation
 """.split()
 
 
@@ -96,6 +101,18 @@ def test_the_parts_of_the_library_import_inward() -> None:
     assert wrong == set()
 
 
+@pytest.mark.parametrize("part", ["maturity", "climb", "adopt"])
+def test_what_works_on_any_repository_needs_no_other_part(part: str) -> None:
+    """It is also installed without the rest, and for folders that are no project."""
+    named = {
+        domain(it)
+        for name in MODULES
+        if domain(name) == part
+        for it in imports(MODULES[name], late=True)
+    }
+    assert named - {""} <= {part, "errors"}
+
+
 @pytest.fixture(name="folder")
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of a project of level 1."""
@@ -136,18 +153,55 @@ def test_outside_of_a_project_the_folder_is_named(tmp_path: Path) -> None:
         project.read(tmp_path / "none")
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("config.toml", CONFIG + "[drift]\nrows = 50\n", r"\[drift\] belongs in config/drift.toml"),
+        ("config/drfit.toml", "[drift]\nrows = 50\n", r"\[drift\] belongs in config/drift.toml"),
+        ("config/gate.toml", "[drift]\nrows = 50\n", r"\[drift\] belongs in config/drift.toml"),
+        ("config/gate.toml", "min_gain = 1\n", r"min_gain stands outside of \[gate\]"),
+        (
+            "config/gate.toml",
+            "[gate]\nmingain = 1\n",
+            "gate.mingain: unknown key; known are min_gain",
+        ),
+        ("config/gate.toml", "[gate\n", "not valid TOML"),
+    ],
+)
+def test_a_section_that_nobody_would_read_is_refused(
+    folder: Path, file: str, text: str, told: str
+) -> None:
+    """A section has one file; in another one it would have no effect."""
+    (folder / "pyproject.toml").write_text(TABLE.format(4), encoding="utf-8")
+    project.read.cache_clear()
+    (folder / "config").mkdir()
+    (folder / file).write_text(text, encoding="utf-8")
+    with pytest.raises(ProjectError, match=f"{file}: {told}"):
+        load()
+
+
+def test_each_section_is_read_from_its_file(folder: Path) -> None:
+    """The environment wins over it, and arguments over both."""
+    (folder / "pyproject.toml").write_text(TABLE.format(4), encoding="utf-8")
+    project.read.cache_clear()
+    (folder / "config").mkdir()
+    (folder / "config/gate.toml").write_text("[gate]\nmin_gain = 0.5\n", encoding="utf-8")
+    (folder / "config/own.toml").write_text("mode = 'report'\n", encoding="utf-8")  # of a check
+    assert load().gate.min_gain == 0.5
+
+
 @pytest.mark.usefixtures("folder")
 def test_a_level_has_the_commands_of_its_own_and_those_below() -> None:
     """What a higher level brings is not there."""
-    assert {"train", "predict", "card"} <= doors("commands").keys()
-    assert not {"pipeline", "drift", "rollout"} & doors("commands").keys()
+    assert {"train", "predict", "card"} <= commands().keys()
+    assert not {"pipeline", "drift", "rollout"} & commands().keys()
 
 
 def test_a_climb_brings_commands_without_an_installation(folder: Path) -> None:
     """The table is all that has to change."""
     (folder / "pyproject.toml").write_text(TABLE.format(4), encoding="utf-8")
     project.read.cache_clear()
-    assert {"train", "pipeline", "drift", "rollout"} <= doors("commands").keys()
+    assert {"train", "pipeline", "drift", "rollout"} <= commands().keys()
 
 
 @pytest.mark.parametrize(
@@ -174,10 +228,10 @@ def test_a_variable_of_a_higher_level_is_refused(
     assert folder.exists()
 
 
-def test_every_door_leads_to_a_function() -> None:
-    """Each line of doors.toml and plugins.toml names a function that its module defines."""
-    lost, tables = [], [LIBRARY / "doors.toml", LIBRARY / "plugins.toml"]
-    for line in "\n".join(path.read_text(encoding="utf-8") for path in tables).splitlines():
+def test_every_plugin_leads_to_a_function() -> None:
+    """Each line of plugins.toml names a function that its module defines."""
+    lost = []
+    for line in (LIBRARY / "plugins.toml").read_text(encoding="utf-8").splitlines():
         name, _, target = line.partition(" = ")
         if target:
             module, _, function = target.strip('"').partition(":")
@@ -187,7 +241,92 @@ def test_every_door_leads_to_a_function() -> None:
     assert lost == []
 
 
+def test_every_command_leads_to_a_function() -> None:
+    """Each line of commands.toml names a function that its module defines, and says what it does."""
+    assert [command.name for command in own_commands() if not defined(command)] == []
+    assert [command.name for command in own_commands() if len(command.help) > 70] == []
+
+
+def defined(command: Command) -> bool:
+    """Does the module of a command define its function?"""
+    module = command.target.module.removeprefix("mlops_ladder.")
+    body = ast.parse(MODULES[module].read_text(encoding="utf-8")).body
+    return command.target.attr in {getattr(node, "name", "") for node in body}
+
+
+def test_help_groups_the_commands_and_imports_none(folder: Path) -> None:
+    """A line for each, under its domain; a module is imported when its command runs."""
+    script = "import sys, mlops_ladder; sys.argv[1:] = ['--help']; mlops_ladder.main();"
+    script += "print(sorted({name.split('.')[1] for name in sys.modules if '.' in name"
+    script += " and name.startswith('mlops_ladder')}))"
+    told = ok(sys.executable, "-c", script, at=folder)
+    assert re.search(r"─ Data ─.*contract +describe your own data.*─ Model ─.*train", told, re.S)
+    assert "pipeline" not in told
+    wanted = ["application", "cli", "commands", "errors", "files", "project"]
+    assert told.splitlines()[-1] == str(wanted)
+
+
+def test_a_wrong_option_ends_with_the_usage(folder: Path) -> None:
+    """The status is 2, as of other programs."""
+    done = run(sys.executable, "-m", "mlops_ladder", "contract", "--dat", "rows.csv", at=folder)
+    assert done.returncode == 2
+    assert "Usage: ladder contract" in done.stderr and "No such option: --dat" in done.stderr
+
+
+def test_a_command_that_needs_a_file_comes_with_it(folder: Path) -> None:
+    """Infrastructure is judged only where there is some."""
+    (folder / "pyproject.toml").write_text(TABLE.format(4), encoding="utf-8")
+    project.read.cache_clear()
+    assert "provision" not in commands()
+    (folder / "infra").mkdir()
+    assert "provision" in commands()
+
+
+def test_what_serves_needs_python_and_the_wheel_alone(folder: Path) -> None:
+    """Where no environment is, commands of delivery run from the wheel: no package is imported."""
+    (folder / "pyproject.toml").write_text(TABLE.format(4), encoding="utf-8")
+    (wheel,) = (PROJECT / "wheels").glob("*.whl")
+    names = {command.target.module for command in own_commands() if command.alone}
+    script = f"import sys; sys.path.insert(0, {str(wheel)!r}); import mlops_ladder, importlib;"
+    script += f"[importlib.import_module(name) for name in {sorted(names)}];"
+    script += "sys.argv[1:] = ['backup', 'make']; sys.exit(mlops_ladder.main())"
+    said = fails(sys.executable, "-I", "-S", "-c", script, at=folder)
+    assert said.startswith("Refused: nothing to keep: no mlflow.db here")
+
+
+def greet(words: list[str]) -> None:
+    """A command that needs no project."""
+    print("Hello", *words)
+
+
+def test_a_command_of_any_level_needs_no_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It runs, and is listed, where no other one is."""
+    target = EntryPoint("greet", f"{__name__}:greet", "commands")
+    known = [*own_commands(), Command("greet", "project", "say hello", target, "any")]
+    monkeypatch.setattr("mlops_ladder.commands.own_commands", lambda: known)
+    monkeypatch.chdir(tmp_path)
+    cli.start(["greet", "Ada"])
+    assert capsys.readouterr().out == "Hello Ada\n"
+    cli.start(["--help"])
+    told = capsys.readouterr().out
+    assert "say hello" in told and "train" not in told
+    with pytest.raises(ProjectError, match="pyproject.toml: not in"):
+        cli.start(["train"])
+
+
 def test_outside_of_a_project_the_command_says_so(tmp_path: Path) -> None:
     """In a line, with the file that is not there."""
-    told = fails("python", "-m", "mlops_ladder", at=tmp_path)
+    told = fails("python", "-m", "mlops_ladder", "train", at=tmp_path)
     assert told.startswith("Error: pyproject.toml: not in") and "Traceback" not in told
+
+
+def test_outside_of_a_project_there_are_the_commands_that_need_none(tmp_path: Path) -> None:
+    """They are listed, and work; what lies in the folder is not imported."""
+    for name in ("yaml", "argparse", "plugins"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')", encoding="utf-8")
+    told = ok(LADDER, "--help", at=tmp_path)
+    assert "maturity" in told and "climb" in told and "train" not in told
+    assert ok(LADDER, "maturity", at=tmp_path).startswith("claimed nothing | equipped below 0")
+    assert ".cruft.json is missing" in fails(LADDER, "climb", "2", at=tmp_path)

@@ -34,7 +34,7 @@ def installed(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture
 def here(installed: Path, tmp_path: Path) -> Path:
     """A folder with the settings and the contract of a fresh project; training in it is quick."""
-    for name in CONFIGS:
+    for name in (*CONFIGS, "pyproject.toml"):
         shutil.copy(installed / name, tmp_path / name)
     config = tmp_path / "config.toml"
     config.write_text(
@@ -45,12 +45,11 @@ def here(installed: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ask(installed: Path, here: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`ask("train")` runs a command of the project in the folder, also one that is a tool."""
-    bin_, tool = installed / ".venv" / "bin", installed / "tools" / "data/contract.py"
+    """`ask("train")` runs a command of the project in the folder."""
+    ladder = str(installed / ".venv/bin/ladder")
 
     def asked(name: str, *words: str) -> subprocess.CompletedProcess[str]:
-        own = [bin_ / "python", tool] if name == tool.stem else [bin_ / "flight-delays", name]
-        return run(*map(str, own), *words, at=here, OMP_NUM_THREADS="1")
+        return run(ladder, name, *words, at=here, OMP_NUM_THREADS="1")
 
     return asked
 

@@ -261,11 +261,12 @@ def test_a_full_disk_is_told_in_a_line_and_changes_nothing(project: Path, tmp_pa
     ]
     assert sources.read_bytes() == before
     data = ["--data", "data/sample/flights-2013-01.csv", "--target", "late"]
-    run_tool = "import runpy; runpy.run_path('tools/contract.py', run_name='__main__')"
+    run_tool = "import mlops_ladder; sys.exit(mlops_ladder.main())"
     python_of = [
         python,
         "-c",
         on_full_disk(run_tool, 100, "mlops_ladder, mlops_ladder.data.sources"),
+        "contract",
         *data,
     ]
     said = fails(*python_of, at=place, PYTHONPATH="src", PYTHONDONTWRITEBYTECODE="1")
@@ -310,8 +311,7 @@ SNAPSHOTS = HARNESS + """
 import contextlib, io, json, pathlib, shutil, subprocess
 import dvc.repo, dvc.commands.add, dvc.commands.data_sync, dvc.commands.cache  # once, for all forks
 from dvc.cli import main as dvc_main
-sys.path.insert(0, "tools")
-import snapshot as snapshots
+from mlops_ladder.data import versioning as snapshots
 from mlops_ladder.settings import load
 
 def dvc_here(command, *names):

@@ -1,14 +1,21 @@
-"""The command line: `ladder COMMAND`, where each command comes by a door."""
+"""The command line: `ladder COMMAND`.
+
+`commands.toml` lists the commands.  A command is a typed function, of which typer makes its
+options, or takes its words as they are: `main(arguments: list[str])`.  The latter needs no package,
+so that it also runs from the wheel on a machine without the project's environment.
+"""
 
 import errno
+import inspect
 import os
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from mlops_ladder import project
-from mlops_ladder.doors import doors
+from mlops_ladder.commands import Command, commands, commands_anywhere
 from mlops_ladder.errors import ProjectError
 
 BLOCKED = FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError
@@ -26,26 +33,65 @@ def refuse_other_folder() -> None:
 
 def main() -> int:
     """Run the command that is named first."""
-    return run(started, sys.argv[1:] or ["--help"])
+    return run(start, sys.argv[1:] or ["--help"])
 
 
-def started(words: list[str]) -> None:
+def start(words: list[str]) -> None:
     """Run the command that is named first, with the other words as its arguments."""
-    (name, *rest), commands = words, doors("commands")
-    known = ", ".join(commands) or "none are installed; run `make setup`"
+    name = words[0]
     if name in ("-h", "--help"):
-        print(f"Usage: ladder COMMAND [--help]\nCommands: {known}")
-    elif name in commands:
-        commands[name].load()(rest)
-    else:
+        by_typer(["--help"], available())
+        return
+    if not (command := find(name)):
+        known = ", ".join(sorted(commands()))
         raise ProjectError(f"{name}: no such command; commands: {known}")
+    if not command.alone and isinstance(command.level, int):
+        refuse_other_folder()
+    function = command.load()
+    if takes_words(function):
+        function(words[1:])
+    else:
+        by_typer(words, {name: command})
+
+
+def find(name: str) -> Command | None:
+    """Return the command of this name; outside of a project only if it needs none."""
+    return commands_anywhere().get(name) or commands().get(name)
+
+
+def available() -> dict[str, Command]:
+    """Return the commands of this folder's project; outside of one, those that need none."""
+    try:
+        return commands()
+    except ProjectError:
+        if not commands_anywhere():
+            raise
+        return commands_anywhere()
+
+
+def takes_words(function: Any) -> bool:
+    """Does a command read its words itself?"""
+    kinds = [parameter.annotation for parameter in inspect.signature(function).parameters.values()]
+    return kinds == [list[str]]
+
+
+def by_typer(words: list[str], known: dict[str, Command]) -> None:
+    """Run typer's application of these commands.  A usage error ends with 2, as in argparse."""
+    try:
+        from mlops_ladder.application import call  # pylint: disable=import-outside-toplevel
+    except ImportError as error:
+        if words != ["--help"]:
+            raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
+        lines = [f"  {name:13} {command.help}" for name, command in known.items()]
+        print("\n".join(["Usage: ladder COMMAND [--help]", *lines]))
+    else:
+        call(words, known)
 
 
 def run(command: Callable[[list[str]], None], args: list[str]) -> int:
     """Run a command; its status where its user has something to put right, told in a line."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # busy waiting is slow on a busy machine
     try:
-        refuse_other_folder()
         command(args)
         sys.stdout.flush()
     except BrokenPipeError:  # such as of `| head`: nobody reads on

@@ -6,14 +6,14 @@ ARCHIVE ?= build/image.tar
 .PHONY: test-counts rehearse smoke save-image load-image maturity-report
 
 test-counts: ## how many tests passed in each group; fails where none did
-	@python3 tools/count_tests.py
+	@$(LADDER) test-counts
 
 rehearse: ## the whole pipeline with two trials of the search, as CI runs it
 	@{{ cookiecutter.package_name | upper }}_TUNING__TRIALS=2 $(MAKE) --no-print-directory pipeline
 
 smoke: image ## start the image with the champion of models/serving, and ask it for a prediction
 	@id=$$(docker run --detach --volume "$(CURDIR)/models/serving:/app/models/serving:ro" $(IMAGE)) && trap "docker rm --force $$id > /dev/null" EXIT; \
-	ask() { docker exec --interactive $$id python - http://127.0.0.1:8000 $(SHA) < tools/smoke.py; }; \
+	ask() { docker exec $$id python -m mlops_ladder.delivery.smoke http://127.0.0.1:8000 $(SHA); }; \
 	for second in $$(seq 60); do ask > /dev/null 2>&1 && break; sleep 1; done; ask || { docker logs $$id; exit 1; }
 
 save-image: image ## [ARCHIVE=file]: write the image of the commit to a file

@@ -1,7 +1,5 @@
-# Needs no package: also where the service runs, and nothing is trained.
-PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
 # How a deployment goes; a file in make/ may set another way.
-DEPLOY = $(PYTHON) tools/deploy.py $(IMAGE) $(SHA)
+DEPLOY = $(LADDER) deploy $(IMAGE) $(SHA)
 
 .PHONY: deploy undeploy
 

@@ -1,9 +1,9 @@
 .PHONY: datasheet datasheet-checked
 
 datasheet: setup ## [CHECK=yes]: write DATASHEET.md from the data, or only check it
-	@$(BIN)/python tools/datasheet.py $(if $(CHECK),--check)
+	@$(RUN) datasheet $(if $(CHECK),--check)
 
 check: datasheet-checked # the recipe of `check` is in checks.mk
 
 datasheet-checked: setup
-	@$(BIN)/python tools/datasheet.py --check
+	@$(RUN) datasheet --check

@@ -1,7 +1,7 @@
 .PHONY: branch-rules comment
 
 branch-rules: ## GITLAB_TOKEN=…: bring .gitlab/branch-rules to GitLab, as a maintainer
-	@python3 tools/branch_rules.py
+	@$(LADDER) branch-rules
 
 comment: ## PULL=number: put reports/maturity.md on a merge request, in CI, with GITLAB_TOKEN
 	@test -n "$$GITLAB_TOKEN" || { echo "No GITLAB_TOKEN: the merge request gets no comment"; exit 0; } \

@@ -1,20 +1,19 @@
 # Without trivy on this machine it comes from its image.
 TRIVY ?= $(shell command -v trivy || echo docker run --rm --volume "$(CURDIR)/infra:/project/infra:ro" --workdir /project aquasec/trivy:0.67.2)
-PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
 
 .PHONY: infra policies scan provision unprovision
 
 infra: ## format, validate and test infra/; needs terraform, and no account
-	@$(PYTHON) tools/provision.py check
+	@$(LADDER) provision check
 
 policies: ## plan staging and production without an account, and judge these plans
-	@$(PYTHON) tools/provision.py judge
+	@$(LADDER) provision judge
 
 scan: ## look with a scanner at what no policy of this project names
 	@$(TRIVY) config --quiet --exit-code 1 --severity MEDIUM,HIGH,CRITICAL --ignorefile infra/.trivyignore infra
 
 provision: ## [ENVIRONMENT=production] [PLAN=yes] [LOSS=yes]: plan, judge the plan, and apply that very plan
-	@$(PYTHON) tools/provision.py $(if $(filter yes,$(PLAN)),plan,apply)
+	@$(LADDER) provision $(if $(filter yes,$(PLAN)),plan,apply)
 
 unprovision: ## [ENVIRONMENT=…] LOSS=yes: destroy what was made; what production holds stays
-	@$(PYTHON) tools/provision.py destroy
+	@$(LADDER) provision destroy

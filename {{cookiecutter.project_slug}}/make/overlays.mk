@@ -1,4 +1,4 @@
 .PHONY: overlays
 
 overlays: setup ## what staging and production differ in; fails where they may not
-	@$(BIN)/python tools/overlays.py
+	@$(RUN) overlays

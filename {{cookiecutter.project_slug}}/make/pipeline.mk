@@ -4,4 +4,4 @@ pipeline: setup ## search, train, judge, register: the flow from the rows to a c
 	@$(RUN) pipeline
 
 repro: setup ## train twice in new processes, compare all predictions
-	@$(BIN)/python tools/repro.py
+	@$(RUN) reproduce

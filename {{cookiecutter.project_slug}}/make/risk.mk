@@ -1,6 +1,6 @@
 .PHONY: risks
 
 risks: setup ## [RAN=yes]: the register of risks, each with its controls; RAN also asks that they have run here
-	@$(BIN)/python tools/risks.py $(if $(RAN),--ran)
+	@$(RUN) risks $(if $(RAN),--ran)
 
 check: risks # the recipe of `check` is in checks.mk

@@ -1,6 +1,5 @@
-# `make stage promote deploy` bring no image that is not signed, where `[signing] required = true`.
-override PROMOTE = $(PYTHON) tools/attested.py
-SIGNED := $(shell sed -n '/^\[signing\]/,/^\[/s/^required = //p' improvement.toml)
+# `make stage promote deploy` bring no image that is not signed, if `[signing] required = true`.
+SIGNED := $(shell sed -n '/^\[signing\]/,/^\[/s/^required = //p' config/signing.toml)
 ifeq ($(SIGNED),true)
 BUILD_ARGS += --build-arg PACKAGES=openssh-client
 endif
@@ -14,10 +13,10 @@ sign: setup ## VERSION=n [KEY=…]: sign the model of an accepted version; it is
 	@$(RUN) sign --version "$(VERSION)"
 
 sign-image: $(if $(OVERLAYS),packed,image) ## [COMMIT=…] [KEY=…]: sign the image of a commit, by its digest
-	@$(PROMOTE) sign $(or $(PACKED),$(IMAGE)) $(SHA)
+	@$(LADDER) sign-image $(or $(PACKED),$(IMAGE)) $(SHA)
 
 attested: ## who has signed what staging and production run; fails where nobody has
-	@$(PROMOTE) verify
+	@$(LADDER) attested
 
 sbom: setup ## write reports/sbom.json: libraries, model and data of the champion, as CycloneDX
 	@$(RUN) sbom
@@ -25,4 +24,4 @@ sbom: setup ## write reports/sbom.json: libraries, model and data of the champio
 check: pinned # the recipe of `check` is in checks.mk
 
 pinned:
-	@$(PYTHON) tools/pinned.py
+	@$(LADDER) pinned

@@ -1,7 +1,7 @@
 .PHONY: snapshot restore
 
 snapshot: setup ## [CHECK=yes]: give your data a version that a commit names, or only check it
-	@$(BIN)/python tools/snapshot.py $(if $(CHECK),--check)
+	@$(RUN) snapshot $(if $(CHECK),--check)
 
 restore: setup ## bring back the data that this commit names
-	@$(BIN)/python tools/snapshot.py --restore
+	@$(RUN) snapshot --restore

@@ -1,6 +1,5 @@
 # The stack runs what an image holds that is built from the commit, as the service's is.
-PYTHON ?= $(or $(wildcard $(BIN)/python),python3)
-STACK := $(PYTHON) tools/stack.py
+STACK = $(LADDER) stack
 stack unstack backup recover: export COMPOSE_PROJECT_NAME ?= {{ cookiecutter.package_name | replace('_', '-') | trim('-') }}
 stack stack-image backup recover: export STACK_IMAGE = $(IMAGE)-stack
 
@@ -20,7 +19,7 @@ unstack: ## stop the stack; what it keeps stays in its volumes
 	@$(STACK) down
 
 backup: ## keep runs, registry and artifacts as they are now, of this folder and of the stack, in backups/
-	@$(PYTHON) tools/backup.py make
+	@$(LADDER) backup make
 
 recover: ## FROM=backups/… [OVERWRITE=yes]: bring back what a backup holds
-	@$(PYTHON) tools/backup.py restore "$(FROM)" $(if $(filter yes,$(OVERWRITE)),--overwrite)
+	@$(LADDER) backup restore "$(FROM)" $(if $(filter yes,$(OVERWRITE)),--overwrite)

@@ -1,6 +1,5 @@
 """Sources: where every data file comes from, and whether it still is what it was."""
 
-import argparse
 import hashlib
 import os
 import shlex
@@ -9,12 +8,13 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
 import pandas as pd
 import tomlkit
+import typer
 
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data.reading import files, read_file
@@ -118,13 +118,13 @@ def unknown_source() -> dict[str, Any]:
     return {"origin": UNKNOWN, "licence": UNKNOWN, "owner": UNKNOWN, "files": {}}
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    renew_sources: Annotated[
+        bool, typer.Option("--declare", help="the files are meant to be as they are")
+    ] = False,
+) -> None:
     """Bring missing files back and compare every file with its sha256."""
-    parser = argparse.ArgumentParser(prog="data", description="Restore and verify the data files.")
-    parser.add_argument(
-        "--declare", action="store_true", help="the files are meant to be as they are"
-    )
-    if parser.parse_args(arguments).declare:
+    if renew_sources:
         declare(load())
     sources = read_sources()
     for name, source in sources.items():

@@ -1,11 +1,12 @@
 """Upstream: do the data hold what their owners have promised?  Whoever has to know is told."""
 
-import argparse
 from collections.abc import Iterator
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.agreements import (
@@ -138,17 +139,21 @@ def agree(name: str, by: str) -> None:
     print(f"{name}: {who} accepts version {known[name].version}.  Next: commit {ACCEPTED}")
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    check: Annotated[
+        bool, typer.Option("--check", help="only what is committed; tell nobody")
+    ] = False,
+    source: Annotated[
+        str, typer.Option("--accept", help="the source whose contract is accepted")
+    ] = "",
+    by: Annotated[str, typer.Option(help="by whom (default: the user of git)")] = "",
+) -> None:
     """Hold the data against the contracts with their owners, and tell what does not hold."""
-    parser = argparse.ArgumentParser(prog="contracts", description="Ask the owners' contracts.")
-    parser.add_argument("--check", action="store_true", help="only what is committed; tell nobody")
-    parser.add_argument("--accept", default="", help="the source whose contract is accepted")
-    parser.add_argument("--by", default="", help="by whom (default: the user of git)")
-    options, settings = parser.parse_args(arguments), load()
-    if options.accept:
-        agree(options.accept, options.by)
+    settings = load()
+    if source:
+        agree(source, by)
         return
-    found = breaches(settings, False) if options.check else notify(settings)
+    found = breaches(settings, False) if check else notify(settings)
     if lines := [line for lines in found.values() for line in lines]:
         raise ProjectError("the data are not what was agreed on\n  " + "\n  ".join(lines))
     print("Every contract with an owner of data is accepted, and holds")

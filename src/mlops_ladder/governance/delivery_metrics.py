@@ -4,12 +4,13 @@ Lead time for changes, deployment frequency, change failure rate, and time to re
 Forsgren, Humble and Kim, Accelerate, 2018, chapter 2, and https://dora.dev.
 """
 
-import argparse
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, UTC
 from statistics import median
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.provenance import git, UNKNOWN
@@ -101,11 +102,10 @@ def evidence(_: Settings) -> dict[str, Any] | None:
     return {"delivery": told | {"measures": list(map(asdict, found))}} if changes else None
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    days: Annotated[int, typer.Option(help=f"over so many days ({DAYS})")] = DAYS,
+) -> None:
     """Compute DORA's four key metrics from git, the logs and the incidents."""
-    parser = argparse.ArgumentParser(prog="delivery", description=main.__doc__)
-    parser.add_argument("--days", type=int, default=DAYS, help=f"over so many days ({DAYS})")
-    days = parser.parse_args(arguments).days
     if days < 1:
         raise ProjectError(f"DAYS={days}: at least one day is needed")
     changes, known = happened(), incidents()

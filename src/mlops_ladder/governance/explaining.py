@@ -4,13 +4,13 @@ The model of the registry answers the logged row again; that must be the logged 
 contribution says what the model used, not what would change the world.
 """
 
-import argparse
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+import typer
 from threadpoolctl import threadpool_limits
 
 from mlops_ladder import ProjectError
@@ -152,13 +152,15 @@ def overall(settings: Settings) -> None:
     print(f"\nHow much each input moves an answer, on average.  See {IMPORTANCE}")
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    request: Annotated[
+        str, typer.Option("--id", help="the X-Request-ID of a logged prediction")
+    ] = "",
+    row: Annotated[int, typer.Option(help="which of its rows (default: the first)")] = 1,
+) -> None:
     """Explain a logged prediction, or, without an id, the champion as a whole."""
-    parser = argparse.ArgumentParser(prog="explain", description="Why did the model say so?")
-    parser.add_argument("--id", default="", help="the X-Request-ID of a logged prediction")
-    parser.add_argument("--row", type=int, default=1, help="which of its rows (default: the first)")
-    options, settings = parser.parse_args(arguments), load()
-    if options.id:
-        one(settings, options.id, options.row)
+    settings = load()
+    if request:
+        one(settings, request, row)
     else:
         overall(settings)

@@ -4,15 +4,15 @@ A feature that shows no value still costs: it has to be delivered, logged and wa
 is a reason to ask: two features that say the same show no value each, and together they may.
 """
 
-import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
+import typer
 
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data.agreements import promises
@@ -185,13 +185,11 @@ def evidence(_: Settings) -> dict[str, Report] | None:
     return {"features": dict(json.loads(text))} if text else None
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    seconds: Annotated[float, typer.Option(help="how long learning anew may take")] = SECONDS,
+) -> None:
     """Say what each feature of the champion is worth and costs, and write its report."""
-    parser = argparse.ArgumentParser(prog="features", description=main.__doc__)
-    parser.add_argument(
-        "--seconds", type=float, default=SECONDS, help="how long learning anew may take"
-    )
-    seconds, settings, entry = parser.parse_args(arguments).seconds, load(), champion()
+    settings, entry = load(), champion()
     whole = again(entry, settings)
     ablated = not too_slow(whole, seconds)
     found = []

@@ -4,21 +4,21 @@ Each is a file of `incidents/`, with its post-mortem beside it; both are committ
 are those of Site Reliability Engineering (Beyer et al., 2016), chapter 15 and appendix D.
 """
 
-import argparse
 import re
 import tomllib
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
-from typing import Any, get_args, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from unicodedata import normalize
 
 import tomlkit
+import typer
 from pydantic import Field, field_validator, model_validator, ValidationError
 
 from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.markdown import as_words
 from mlops_ladder.registry import versions
 from mlops_ladder.settings.section import Section
-from mlops_ladder.tracking.card import as_words
 
 FOLDER = Path("incidents")
 TEMPLATE = FOLDER / "template.md"
@@ -160,20 +160,22 @@ def told(path: Path, it: Incident) -> str:
     return f"{path.stem:44}  {it.severity:6}  {it.cause:14}  {how:>10}  {it.title}"
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    title: Annotated[str, typer.Option(help="what happens, in a few words: opens one")] = "",
+    severity: Annotated[Severity, typer.Option()] = "medium",
+    ended: Annotated[
+        str, typer.Option("--restored", help="this one is over now", metavar="NAME")
+    ] = "",
+    cause: Annotated[Cause | None, typer.Option()] = None,
+) -> None:
     """Open an incident, write down that it is over, or list all."""
-    parser = argparse.ArgumentParser(prog="incident", description=main.__doc__)
-    parser.add_argument("--title", default="", help="what happens, in a few words: opens one")
-    parser.add_argument("--severity", choices=get_args(Severity), default="medium")
-    parser.add_argument("--restored", default="", metavar="NAME", help="this one is over now")
-    parser.add_argument("--cause", choices=get_args(Cause))
-    asked, now = parser.parse_args(arguments), datetime.now(UTC).replace(microsecond=0)
-    if asked.title:
-        path = opened(asked.title, asked.severity, now)
+    now = datetime.now(UTC).replace(microsecond=0)
+    if title:
+        path = opened(title, severity, now)
         print(f"Wrote {path} and {path.with_suffix('.md')}: correct when it started.")
         print(f"Next: docs/runbooks/incident.md; then make incident RESTORED={path.stem}")
-    elif asked.restored:
-        path = restored(asked.restored, asked.cause, now)
+    elif ended:
+        path = restored(ended, cause, now)
         print(f"{path}: over.  Next: write {path.with_suffix('.md')}, and commit both")
     else:
         lines = [told(path, it) for path, it in incidents().items()]

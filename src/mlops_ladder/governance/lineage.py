@@ -3,7 +3,6 @@
 A link is broken where the two ends do not agree, or there is nothing at the other one.
 """
 
-import argparse
 import hashlib
 import json
 import subprocess
@@ -11,7 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, UTC
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data import provenance
@@ -159,11 +160,11 @@ def deployed(request: Any) -> Link:
     return Link("image", f"{last['image']}, in production since {last['time']}, by {last['who']}")
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    prediction: Annotated[str, typer.Argument(help="the X-Request-ID of a logged prediction")],
+) -> None:
     """Show the chain.  ProjectError that names each broken link."""
-    parser = argparse.ArgumentParser(prog="trace", description="From a prediction to its origin.")
-    parser.add_argument("prediction", help="the X-Request-ID of a logged prediction")
-    found = list(trace(load(), parser.parse_args(arguments).prediction))
+    found = list(trace(load(), prediction))
     for link in found:
         print(f"{link.name:10}  {link.found}" + (f"  BROKEN: {link.broken}" if link.broken else ""))
     if broken := [f"{link.name}: {link.broken}" for link in found if link.broken]:

@@ -4,7 +4,6 @@ Libraries are those of the lock that the champion was trained with, data the fil
 from.
 """
 
-import argparse
 import json
 import subprocess
 import tomllib
@@ -177,10 +176,8 @@ def bill(entry: Entry, settings: Settings) -> Facts:
     }
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Write the bill of materials of the champion."""
-    parser = argparse.ArgumentParser(prog="sbom", description="What is the champion made from?")
-    parser.parse_args(arguments)
     entry = versions.held().champion
     if not entry:
         raise ProjectError("no version is champion yet; run `make pipeline`")

@@ -1,12 +1,12 @@
 """The command `label`: fill the queue, take labels in, merge what is settled, check."""
 
-import argparse
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import tomlkit
+import typer
 
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data.casting import conform
@@ -59,15 +59,6 @@ def fill(settings: Settings, contract: Contract) -> None:
     print(f"{queue.QUEUE}: {len(names)} rows ({new}), each for {settings.labels.annotators} people")
     print(f"A label is {answers(settings, contract).allowed}; {provenance.GUIDE} says when")
     print("Next: each labels a copy, alone; then: make label FILE=copy.csv BY=name")
-
-
-def taken(settings: Settings, contract: Contract, options: argparse.Namespace) -> None:
-    """Take a filled sheet in, and say what the labels come to now."""
-    source, who = table.DECIDED if options.decide else table.QUEUED, person(options.by)
-    asked = answers(settings, contract)
-    new = take(Path(options.take), who, source, asked, options.relabel)
-    print(f"{options.take}: {len(new)} new labels by {who}")
-    told(settings, judged(settings, contract))
 
 
 def told(settings: Settings, found: Judged) -> None:
@@ -149,22 +140,28 @@ def check(settings: Settings, contract: Contract) -> None:
     print("Every label to learn from has a source, an annotator and a time")
 
 
-def main(arguments: list[str]) -> None:
+def main(  # pylint: disable=too-many-arguments,too-many-positional-arguments  # options
+    take_in: Annotated[str, typer.Option("--take", help="a filled sheet to take in")] = "",
+    by: Annotated[str, typer.Option(help="who has filled it in")] = "",
+    relabel: Annotated[
+        bool, typer.Option("--relabel", help="other labels than before are meant")
+    ] = False,
+    decide: Annotated[bool, typer.Option("--decide", help="it settles rows in dispute")] = False,
+    merge: Annotated[bool, typer.Option("--merge", help="put settled rows among the data")] = False,
+    only_check: Annotated[
+        bool, typer.Option("--check", help="has every label what it needs?")
+    ] = False,
+) -> None:
     """Fill the queue, or take a filled sheet in, or merge what is settled, or check."""
-    parser = argparse.ArgumentParser(prog="label", description="Label logged rows.")
-    parser.add_argument("--take", default="", help="a filled sheet to take in")
-    parser.add_argument("--by", default="", help="who has filled it in")
-    parser.add_argument("--relabel", action="store_true", help="other labels than before are meant")
-    parser.add_argument("--decide", action="store_true", help="it settles rows in dispute")
-    parser.add_argument("--merge", action="store_true", help="put settled rows among the data")
-    parser.add_argument("--check", action="store_true", help="has every label what it needs?")
-    options = parser.parse_args(arguments)
     settings, contract = load(), read_contract()
-    if options.take:
-        taken(settings, contract, options)
-    elif options.merge:
+    if take_in:
+        source, who = table.DECIDED if decide else table.QUEUED, person(by)
+        new = take(Path(take_in), who, source, answers(settings, contract), relabel)
+        print(f"{take_in}: {len(new)} new labels by {who}")
+        told(settings, judged(settings, contract))
+    elif merge:
         merged(settings, contract)
-    elif options.check:
+    elif only_check:
         check(settings, contract)
     else:
         fill(settings, contract)

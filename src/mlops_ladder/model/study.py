@@ -50,7 +50,7 @@ class Study:
         if unknown := [name for name in settings.tuning.space if name not in known]:
             raise ProjectError(
                 f"[tuning.space]: {', '.join(unknown)}: no parameter of the model; known are"
-                f" {', '.join(sorted(known))} (pipeline.toml)"
+                f" {', '.join(sorted(known))} (config/tuning.toml)"
             )
         self.optuna = optuna
         self.space = {
@@ -91,4 +91,4 @@ def distribution(name: str, space: Space) -> Any:
             return distributions.IntDistribution(low, high, log=space.log)
         return distributions.FloatDistribution(low, high, log=space.log)
     except ValueError as error:
-        raise ProjectError(f"[tuning.space.{name}]: {error} (pipeline.toml)") from error
+        raise ProjectError(f"[tuning.space.{name}]: {error} (config/tuning.toml)") from error

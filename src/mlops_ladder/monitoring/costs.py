@@ -5,7 +5,6 @@ of a pipeline last, from its first trial to its last record, in MLflow.  What is
 processors that kept busy, and what a machine does beside it; so each cost is an estimate.
 """
 
-import argparse
 from dataclasses import dataclass
 from datetime import datetime, timedelta, UTC
 from statistics import median
@@ -93,10 +92,8 @@ def priced(what: str, cost: float, costs: Costs) -> str:
     return f"{what:36}{cost:14.6f} {costs.currency}"
 
 
-def main(arguments: list[str]) -> None:
-    """Say what 1,000 predictions and a training cost, by the prices of improvement.toml."""
-    parser = argparse.ArgumentParser(prog="costs", description=main.__doc__)
-    parser.parse_args(arguments)
+def main() -> None:
+    """Say what 1,000 predictions and a training cost, by the prices of config/costs.toml."""
     settings, now = load(), datetime.now(UTC)
     print(told(served(settings, now), trainings(now), settings.costs))
-    print("Prices: [costs] in improvement.toml")
+    print("Prices: config/costs.toml")

@@ -1,14 +1,14 @@
 """Drift: the newest logged rows beside the reference.  The only file that imports Evidently."""
 
-import argparse
 import os
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime, UTC
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
+import typer
 
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.monitoring import training_reference, two_sample_tests
@@ -146,11 +146,11 @@ def compare(settings: Drift, url: str, seed: int) -> tuple[Window, list[Verdict]
     return newest, found
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    fail: Annotated[bool, typer.Option("--fail", help="exit 1 where a column has drifted")] = False,
+) -> None:
     """Say which columns of the newest logged rows have drifted."""
-    parser = argparse.ArgumentParser(prog="drift", description="Have the logged inputs drifted?")
-    parser.add_argument("--fail", action="store_true", help="exit 1 where a column has drifted")
-    options, settings = parser.parse_args(arguments), load()
+    settings = load()
     newest, found = compare(settings.drift, settings.serving.log, settings.seed)
     if settings.drift.pushgateway:
         from mlops_ladder.monitoring.push import (  # pylint: disable=C0415  # seldom
@@ -166,5 +166,5 @@ def main(arguments: list[str]) -> None:
     print(table(found))
     named = ", ".join(it.column for it in found if it.drifted)
     print(f"\n{newest.total:,} logged rows; drifted: {named or 'no column'}.  Next: open {REPORT}")
-    if named and options.fail:
+    if named and fail:
         raise ProjectError(f"drift in {named}; see {REPORT}")

@@ -5,7 +5,6 @@ Which rows are in which file is written down with the outcomes before the file i
 interrupts is finished by the next `make feedback`, which also brings a lost file back.
 """
 
-import argparse
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -147,9 +146,8 @@ def declare(place: Path, rows: int) -> None:
     write_whole(SOURCES, tomlkit.dumps(document))
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Make a file of the data from logged rows whose outcome is known, for the next training."""
-    argparse.ArgumentParser(prog="feedback", description=main.__doc__).parse_args(arguments)
     settings, contract = load(), read_contract()
     if not SOURCES.exists():
         raise ProjectError(f"{SOURCES}: not here; run: make data DECLARE=yes")

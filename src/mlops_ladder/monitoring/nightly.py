@@ -8,13 +8,13 @@ from mlops_ladder.registry import promotion, versions
 from mlops_ladder.settings import Settings
 
 
-def looked(command: Callable[[list[str]], None], arguments: list[str]) -> tuple[bool, str]:
+def looked(command: Callable[[], None]) -> tuple[bool, str]:
     """Was there anything to look at, and in words.  Raises what the command finds."""
     try:
         if not versions.held().champion:
             return False, "there is no champion yet"
         promotion.publish()
-        command(arguments)
+        command()
     except NoLog as nothing:
         return False, f"nothing to look at: {nothing}"
     return True, "nothing found"
@@ -22,9 +22,9 @@ def looked(command: Callable[[list[str]], None], arguments: list[str]) -> tuple[
 
 def inputs(_: Settings) -> tuple[bool, str]:
     """Have the inputs drifted?  ProjectError, which is told, where they have."""
-    return looked(drift.main, ["--fail"])
+    return looked(lambda: drift.main(fail=True))
 
 
 def answers(_: Settings) -> tuple[bool, str]:
     """Does the service answer as the training code does?  ProjectError where it does not."""
-    return looked(skew.main, [])
+    return looked(skew.main)

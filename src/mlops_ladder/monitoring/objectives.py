@@ -6,8 +6,10 @@ Multi-Burn-Rate Alerts": at once where 2 % is gone within an hour (14.4) or 5 % 
 a ticket where 10 % is gone within three days (1); a window of a twelfth says that it still goes on.
 """
 
-import argparse
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from mlops_ladder import project, ProjectError, write_whole
 from mlops_ladder.serving.instruments import SECONDS
@@ -17,7 +19,7 @@ from mlops_ladder.settings.improvement import Objectives
 RULES = Path("monitoring/slo_rules.yml")
 SHORT, LONG = ("5m", "30m", "1h"), ("6h", "3d", "30d")
 HEAD = """\
-# Written by `make objectives` from [objectives] in improvement.toml: change that, not this.
+# Written by `make objectives` from config/objectives.toml: change that, not this.
 groups:
   - name: objectives now
     rules:
@@ -99,15 +101,15 @@ def checked(wanted: Objectives) -> Objectives:
     return wanted
 
 
-def main(arguments: list[str]) -> None:
+def main(check: Annotated[bool, typer.Option("--check", help="only compare")] = False) -> None:
     """Write the rules of the objectives, or say whether they are those that are written."""
-    parser = argparse.ArgumentParser(prog="objectives", description=main.__doc__)
-    parser.add_argument("--check", action="store_true", help="only compare")
     text = rules(checked(load().objectives))
-    if parser.parse_args(arguments).check:
+    if check:
         if not RULES.exists() or RULES.read_text(encoding="utf-8") != text:
-            raise ProjectError(f"{RULES}: not those of improvement.toml; run: make objectives")
-        print(f"{RULES}: as improvement.toml says")
+            raise ProjectError(
+                f"{RULES}: not those of config/objectives.toml; run: make objectives"
+            )
+        print(f"{RULES}: as config/objectives.toml says")
         return
     write_whole(RULES, text)
     print(f"Wrote {RULES}.  Next: make alerts")

@@ -1,14 +1,14 @@
 """Taking outcomes: a file of them is checked as a whole, and then kept as a whole or not at all."""
 
-import argparse
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime, UTC
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.casting import broken, converted
@@ -141,17 +141,21 @@ def found(values: pd.Series, wrong: pd.Series, rule: str) -> Iterator[Breach]:
         yield broken(values, np.asarray(wrong, dtype=bool), rule)
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    file: Annotated[
+        str, typer.Argument(help="CSV or Parquet: request_id, the target; row, known_at")
+    ],
+    correct: Annotated[
+        bool, typer.Option("--correct", help="what says something else is right")
+    ] = False,
+) -> None:
     """Take a file of outcomes; the same file again changes nothing."""
-    parser = argparse.ArgumentParser(prog="outcomes", description=main.__doc__)
-    parser.add_argument("file", help="CSV or Parquet: request_id, the target; row, known_at")
-    parser.add_argument("--correct", action="store_true", help="what says something else is right")
-    asked, settings, contract = parser.parse_args(arguments), load(), read_contract()
-    if not Path(asked.file).is_file():
-        raise ProjectError(f"{asked.file}: no such file in {Path.cwd()}; make outcomes FILE=…")
-    frame = read_table(asked.file, settings.data, described(contract))
+    settings, contract = load(), read_contract()
+    if not Path(file).is_file():
+        raise ProjectError(f"{file}: no such file in {Path.cwd()}; make outcomes FILE=…")
+    frame = read_table(file, settings.data, described(contract))
     with Outcomes(settings.serving.log) as archive:
-        taken = take(frame, archive, contract, datetime.now(UTC), asked.correct)
+        taken = take(frame, archive, contract, datetime.now(UTC), correct)
     print(
         f"{taken.new:,} outcomes taken, {taken.known:,} known before, {taken.corrected:,} put right"
     )

@@ -1,14 +1,14 @@
 """Live quality: how good the champion is by what became of its predictions, beside the promise."""
 
-import argparse
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta, UTC
 from math import isfinite
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sql
+import typer
 
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.monitoring.joining import Joined, joined, pairs
@@ -132,16 +132,16 @@ def told(report: Report) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    fail: Annotated[bool, typer.Option("--fail", help="exit 1 where it is degraded")] = False,
+) -> None:
     """Say whether the champion is as good as the gate has promised."""
-    parser = argparse.ArgumentParser(prog="quality", description=main.__doc__)
-    parser.add_argument("--fail", action="store_true", help="exit 1 where it is degraded")
-    asked, settings = parser.parse_args(arguments), load()
+    settings = load()
     report = look(settings, datetime.now(UTC))
     if settings.drift.pushgateway:
         # pylint: disable=import-outside-toplevel  # seldom needed
         from mlops_ladder.monitoring.push import push
-        from mlops_ladder.monitoring.quality_gauges import JOB, gauges
+        from mlops_ladder.monitoring.quality_gauges import gauges, JOB
 
         push(settings.drift, gauges(report.found, report.labels, time.time()), JOB)
     if report.verdict == "not enough labels":
@@ -155,5 +155,5 @@ def main(arguments: list[str]) -> None:
         end="  ",
     )
     print(f"Next: open {REPORT}")
-    if named and asked.fail:
+    if named and fail:
         raise ProjectError(f"the quality is not what was promised: {named}; see {REPORT}")

@@ -4,12 +4,12 @@ It finds what goes wrong between a request that is taken and its answer: a unit,
 order of columns.  What goes wrong before that is in the inputs, and is drift.
 """
 
-import argparse
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
+import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.export.bundle import TOLERANCE
@@ -85,15 +85,15 @@ def trained(number: str) -> Any:
         raise ProjectError(f"v{number}: the registry has no model of it: {error}") from error
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    rows: Annotated[int, typer.Option(help=f"newest rows (default: {ROWS})")] = ROWS,
+) -> None:
     """Answer logged rows again by the training code.  ProjectError where it says something else."""
-    parser = argparse.ArgumentParser(prog="skew", description="Does the service answer as trained?")
-    parser.add_argument("--rows", type=int, default=ROWS, help=f"newest rows (default: {ROWS})")
-    options, settings = parser.parse_args(arguments), load()
-    if options.rows < 1:
-        raise ProjectError(f"ROWS={options.rows}: at least one row has to be looked at")
+    settings = load()
+    if rows < 1:
+        raise ProjectError(f"ROWS={rows}: at least one row has to be looked at")
     champion = training_reference.read()
-    extent = Extent(settings.drift.hours, options.rows, options.rows, settings.seed)
+    extent = Extent(settings.drift.hours, rows, rows, settings.seed)
     with Archive(settings.serving.log) as archive:
         newest = window(archive, champion.version, champion.contract, extent)
     found = skew(trained(champion.number), newest, TOLERANCE)

@@ -4,16 +4,17 @@ Models that end at several cut points are scored on the slices of time after the
 on the same slice only the age differs: so a hard season is not taken for age.
 """
 
-import argparse
 import json
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from math import isfinite
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pandas as pd
+import typer
 from matplotlib.figure import Figure
 
 from mlops_ladder import ProjectError, write_whole
@@ -108,7 +109,7 @@ def slope(points: Iterable[Point]) -> float:
 def limit(trained: Trained) -> tuple[float, str]:
     """The worst value of the metric that is still good enough, and why it is.
 
-    The floor of `pipeline.toml`; without one, the worse end of the interval of a fresh model, but
+    The floor of `config/gate.toml`; without one, the worse end of the interval of a fresh model, but
     nothing that is worse than the baseline.
     """
     settings, name = trained.settings, trained.settings.metric
@@ -173,16 +174,18 @@ def told(found: Decay, held: float, settings: Settings) -> str:
         f"{found.metric}: {per_month}; {found.fresh:.4g} when fresh, at its limit of"
         f" {found.limit:.4g} ({found.why}) after {age:.0f} days{seen}\n"
         f"Wrote {REPORT} and {PICTURE}.  The newest {held:.0f} days are held out of a training, so"
-        f" set in operations.toml, where it says {now:g}:\n"
+        f" set in config/staleness.toml, where it says {now:g}:\n"
         f"[staleness]\nmax_age_days = {max(age - held, 0.1):.1f}"
     )
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    fail: Annotated[
+        bool, typer.Option("--fail", help="exit 1 where the champion is too old")
+    ] = False,
+) -> None:
     """Derive how old the champion may get, and say how old it is."""
-    parser = argparse.ArgumentParser(prog="staleness", description="When is the model too old?")
-    parser.add_argument("--fail", action="store_true", help="exit 1 where the champion is too old")
-    options, settings, contract = parser.parse_args(arguments), load(), read_contract()
+    settings, contract = load(), read_contract()
     if contract.names("time"):
         rows = learnable(read_data(settings), contract, settings)
         learned, newest = split(rows, contract, settings)
@@ -196,5 +199,5 @@ def main(arguments: list[str]) -> None:
     most = settings.staleness.max_age_days
     age = (time.time() - training_reference.champion_facts()["trained_at"]) / 86400
     print(f"The champion is {age:.1f} days old; staleness.max_age_days = {most:g}")
-    if age > most and options.fail:
+    if age > most and fail:
         raise ProjectError(f"the champion is {age:.1f} days old, more than {most:g}: train again")

@@ -1,6 +1,5 @@
 """Watching without Prometheus: one local page on the requests, the answers and the verdicts."""
 
-import argparse
 import html
 from base64 import b64encode
 from datetime import datetime, timedelta, UTC
@@ -123,10 +122,8 @@ def figures(asked: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Write the page."""
-    parser = argparse.ArgumentParser(prog="watch", description="Write a page on the service.")
-    parser.parse_args(arguments)
     settings = load()
     now = datetime.now(UTC)
     with Archive(settings.serving.log) as archive:

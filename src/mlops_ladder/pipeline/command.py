@@ -1,6 +1,5 @@
 """The command `pipeline`: from the rows to a champion, step by step."""
 
-import argparse
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, TYPE_CHECKING
@@ -19,10 +18,8 @@ if TYPE_CHECKING:
 HEAVY = ("mlflow.sklearn", "optuna", "pandera.pandas", "skl2onnx")
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Run the training pipeline; ProjectError, and nothing registered, where a step fails."""
-    about = "Search, train, judge, register: from the rows to a champion."
-    argparse.ArgumentParser(prog="pipeline", description=about).parse_args(arguments)
     settings, contract = load(), read_contract()
     print(settings.about.question or f"Predicting {contract.target}", flush=True)
     ready = start()
@@ -95,5 +92,5 @@ def told(outcome: "Outcome") -> str:
         return f"Refused:\n  {reasons}\n{stays}: {version}.  Next: make serve"
     raise ProjectError(
         f"refused, and no version is champion: nothing can be served\n  {reasons}\n"
-        "Bring better data or another model, or change what the gate asks for in pipeline.toml"
+        "Bring better data or another model, or change what the gate asks for in config/gate.toml"
     )

@@ -1,6 +1,5 @@
 """The command `schedule`: the pipeline at its times, and somebody is told where a run fails."""
 
-import argparse
 import json
 import os
 import sys
@@ -10,9 +9,10 @@ from contextlib import contextmanager
 from http.client import HTTPException
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.request import Request, urlopen
 
+import typer
 from filelock import FileLock, Timeout
 
 from mlops_ladder import project, ProjectError
@@ -24,14 +24,12 @@ TRIES = 3  # to tell somebody
 NEEDED = ("CANCELLATION_CLEANUP", "LATE_RUNS", "SCHEDULER")  # a server for one run lacks these
 
 
-def main(arguments: list[str]) -> None:
+def main(now: Annotated[bool, typer.Option("--now", help="and once now")] = False) -> None:
     """Serve the schedule until this is ended; runs that an earlier one has lost are told first.
 
     ProjectError where another one serves it here, or cron or time zone are none.
     """
-    parser = argparse.ArgumentParser(prog="schedule", description="Run the pipeline at its times.")
-    parser.add_argument("--now", action="store_true", help="and once now")
-    asked, settings = parser.parse_args(arguments), load().schedule
+    settings = load().schedule
     for name in NEEDED:
         os.environ.setdefault(f"PREFECT_SERVER_SERVICES_{name}_ENABLED", "true")
     with alone():
@@ -44,7 +42,7 @@ def main(arguments: list[str]) -> None:
         if not settings.webhook:
             name = f"{project.current().prefix}SCHEDULE__WEBHOOK"
             print(f"Nobody is told where a run fails: set {name} to an address", flush=True)
-        deployment.serve(settings, asked.now)
+        deployment.serve(settings, now)
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 """The commands `privacy`, which holds the project to its rules, and `retain`."""
 
-import argparse
 from datetime import datetime, timedelta, UTC
+from typing import Annotated
 
 import pandas as pd
+import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Breach, Contract, read_contract
@@ -32,15 +33,15 @@ def table(contract: Contract, rules: Rules) -> str:
     return "\n".join(lines)
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    check: Annotated[bool, typer.Option("--check", help="show only what is wrong")] = False,
+) -> None:
     """Show what each column is; ProjectError that lists all that is against the rules."""
-    parser = argparse.ArgumentParser(prog="privacy", description="What may reach model and log?")
-    parser.add_argument("--check", action="store_true", help="show only what is wrong")
-    options, contract = parser.parse_args(arguments), read_contract()
+    contract = read_contract()
     if not RULES.exists():
         raise ProjectError(f"{RULES}: not here; git checkout it: nothing says what is banned")
     rules = read_rules(contract)
-    if not options.check:
+    if not check:
         print(table(contract, rules) + "\n")
     if found := breaches(read_data(load()), contract, rules):
         raise ProjectError("against the rules of privacy\n  " + "\n  ".join(map(str, found)))
@@ -61,7 +62,6 @@ def retained(settings: Settings) -> tuple[int, str]:
     return gone, f"{gone:,} requests older than {days:g} days deleted, {left:,} left"
 
 
-def retain(arguments: list[str]) -> None:
+def retain() -> None:
     """Delete from the prediction log what is older than the retention, and say how much."""
-    argparse.ArgumentParser(prog="retain", description="Delete old requests.").parse_args(arguments)
     print(f"Prediction log: {retained(load())[1]}")

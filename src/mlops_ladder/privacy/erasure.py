@@ -1,10 +1,12 @@
 """Forgetting: the rows of one id leave the data and the log, and a record says that they did."""
 
-import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract, read_contract, Role
@@ -108,18 +110,20 @@ def marks(asked: Asked) -> dict[str, str]:
     }
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    forgotten_id: Annotated[str, typer.Option("--id", help="the id, as it stands in the data")],
+    column: Annotated[str, typer.Option(help="a column of role id, group or personal")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="only say what would be removed")
+    ] = False,
+) -> None:
     """Forget an id, say what was removed, where it still is, and what comes next."""
-    parser = argparse.ArgumentParser(prog="forget", description="Remove an id from data and log.")
-    parser.add_argument("--id", required=True, help="the id, as it stands in the data")
-    parser.add_argument("--column", default="", help="a column of role id, group or personal")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
-    options, settings = parser.parse_args(arguments), load()
-    asked = asked_for(read_contract(), options.id, options.column, settings)
-    with nullcontext() if options.dry_run else alone(LOCK):
-        entry = forget(asked, settings, options.dry_run)
-    print(f"{'Would remove' if options.dry_run else 'Removed'} {said(entry)}")
-    if options.dry_run:
+    settings = load()
+    asked = asked_for(read_contract(), forgotten_id, column, settings)
+    with nullcontext() if dry_run else alone(LOCK):
+        entry = forget(asked, settings, dry_run)
+    print(f"{'Would remove' if dry_run else 'Removed'} {said(entry)}")
+    if dry_run:
         return
     print(f"Recorded in {RECORD}, by a mark that names nobody")
     left = list(places(asked.text.strip(), settings.data.encoding, map(Path, entry["files"])))

@@ -4,13 +4,13 @@ What is approved is the report, by its sha256: another report, or a changed one,
 The approval is a tag of the version in the registry, and a file of `approvals/` to commit.
 """
 
-import argparse
 import json
 from collections.abc import Iterator
 from datetime import datetime, UTC
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from pydantic import ValidationError
 
 from mlops_ladder import ProjectError, write_whole
@@ -156,40 +156,39 @@ def write(path: Path, said: Approved) -> None:
     write_whole(path, json.dumps(known, indent=2) + "\n")
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    version: Annotated[str, typer.Option(help="which version")],
+    review: Annotated[str, typer.Option(help="as pull request N was reviewed", metavar="N")] = "",
+    open_request: Annotated[
+        bool, typer.Option("--request", help="only write the report to review")
+    ] = False,
+) -> None:
     """Approve a version that the gate has accepted; where it waited, it is champion then."""
-    parser = argparse.ArgumentParser(prog="approve", description="Approve an accepted version.")
-    parser.add_argument("--version", required=True, help="which version")
-    parser.add_argument("--review", default="", metavar="N", help="as pull request N was reviewed")
-    parser.add_argument("--request", action="store_true", help="only write the report to review")
-    options = parser.parse_args(arguments)
-    entry = judged(options.version)
-    if options.request:
+    entry = judged(version)
+    if open_request:
         print(f"{request(entry)}: the report of the gate.  Next: commit it, and have it reviewed")
         return
-    said, version = approve(entry, options.review), versions.of(entry)
+    said, known = approve(entry, review), versions.of(entry)
     path = path_of(said.version)
     print(f"v{said.version}: approved by {said.approver}, {said.way}; in {path}, to be committed")
     last = versions.held().champion
-    if entry.action == "accept" and not (last and last.version == version.number):
+    if entry.action == "accept" and not (last and last.version == known.number):
         verdict = Verdict(**entry.verdict)
-        if elsewhere := promotion.diverted(version, verdict):
+        if elsewhere := promotion.diverted(known, verdict):
             print("\n".join(elsewhere))
             return
-        promotion.promote(version, verdict)
-        print(f"v{version.number} is champion; the service follows.  Next: make publish")
+        promotion.promote(known, verdict)
+        print(f"v{known.number} is champion; the service follows.  Next: make publish")
 
 
-def approved_main(arguments: list[str]) -> None:
+def approved_main() -> None:
     """Say whether somebody else has approved the champion, as production has to know.
 
     ProjectError that says why not, where the settings ask for it anywhere.
     """
-    parser = argparse.ArgumentParser(prog="approved", description="May the champion serve others?")
-    parser.parse_args(arguments)
     entry = versions.held().champion
     if rule().needed == "never":
-        print("operations.toml asks for no approval")
+        print("config/approval.toml asks for no approval")
         return
     if entry is None:
         raise ProjectError("no version is champion yet; run `make pipeline`")

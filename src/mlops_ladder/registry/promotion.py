@@ -4,10 +4,12 @@ The alias `candidate` names the version that the gate judged last, `champion` th
 served, `previous` the champion before it.
 """
 
-import argparse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import Annotated
+
+import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.plugins import get_hooks
@@ -165,11 +167,13 @@ def listing(now: Held) -> str:
     return "\n".join(rows) or "No version is registered yet.  Next: make pipeline"
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    put_back: Annotated[
+        bool, typer.Option("--repair", help="put back what the gate decided")
+    ] = False,
+) -> None:
     """List the versions, and say whether all is as the gate left it."""
-    parser = argparse.ArgumentParser(prog="registry", description="Are versions as the gate left?")
-    parser.add_argument("--repair", action="store_true", help="put back what the gate decided")
-    if parser.parse_args(arguments).repair:
+    if put_back:
         print(
             "\n  ".join(["Put back what the gate decided.  Wrong were:", *(repair() or ["none"])])
         )
@@ -180,20 +184,21 @@ def main(arguments: list[str]) -> None:
     print(publishing.behind(now.champion) or "All is as the gate left it.")
 
 
-def rollback_main(arguments: list[str]) -> None:
+def rollback_main(
+    to: Annotated[
+        str | None,
+        typer.Option(help="which (default: the previous champion)", metavar="VERSION"),
+    ] = None,
+) -> None:
     """Make the previous champion, or another one, champion again."""
-    parser = argparse.ArgumentParser(prog="rollback", description="Bring a former champion back.")
-    parser.add_argument("--to", metavar="VERSION", help="which (default: the previous champion)")
-    entry = rollback(parser.parse_args(arguments).to)
+    entry = rollback(to)
     print(f"{entry}\n{listing(versions.held())}")
     publishing.warn_of_inputs(entry)
     print("The service follows by itself.  To take it back: make rollback")
 
 
-def publish_main(arguments: list[str]) -> None:
+def publish_main() -> None:
     """Bring the champion of the registry to this machine, and have it served."""
-    parser = argparse.ArgumentParser(prog="publish", description="Have the champion served here.")
-    parser.parse_args(arguments)
     last = publish()
     if last is None:
         raise ProjectError("no version is champion yet; run `make pipeline`")

@@ -4,9 +4,10 @@ Signed is `bundle.json`, which holds the sha256 of every file of the bundle.  Th
 of the version in the registry, and a file beside the bundle wherever that is brought.
 """
 
-import argparse
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data import provenance
@@ -87,14 +88,14 @@ def proceed(entry: Entry) -> None:
     print(f"v{version.number} is champion; the service follows.  Next: make publish")
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    version: Annotated[str, typer.Option(help="which version")],
+    key: Annotated[str, typer.Option(help="the private key (default: that of git)")] = "",
+) -> None:
     """Sign a version that the gate has accepted; where it waited for that, it is champion then."""
-    parser = argparse.ArgumentParser(prog="sign", description="Sign the model of a version.")
-    parser.add_argument("--version", required=True, help="which version")
-    parser.add_argument("--key", default="", help="the private key (default: that of git)")
-    options, wanted = parser.parse_args(arguments), load().signing
-    entry = approval.judged(options.version)
-    if options.key:
-        wanted = wanted.model_copy(update={"key": options.key})
-    print(f"v{options.version}: signed by {sign(versions.of(entry), wanted)}")
+    wanted = load().signing
+    entry = approval.judged(version)
+    if key:
+        wanted = wanted.model_copy(update={"key": key})
+    print(f"v{version}: signed by {sign(versions.of(entry), wanted)}")
     proceed(entry)

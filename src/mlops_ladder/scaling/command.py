@@ -1,14 +1,14 @@
 """The command `scaleout`: the same work here and on workers, if it is the same, and how fast."""
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
+import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.batch.scoring import Batch, ROWS, write
@@ -106,15 +106,17 @@ def line(name: str, alone: Timed, there: Timed) -> str:
     return f"{name:28}{alone.seconds:8.2f} s{there.seconds:8.2f} s{faster:8.2f}  the same"
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    workers: Annotated[
+        int | None, typer.Option(help="of this machine (default: config/scale.toml)")
+    ] = None,
+    rows: Annotated[int, typer.Option(help="of the batch")] = MANY,
+) -> None:
     """Do the same work here and on workers; ProjectError where the results are not the same."""
-    parser = argparse.ArgumentParser(prog="scaleout", description=main.__doc__)
-    parser.add_argument("--workers", type=int, help="of this machine (default: improvement.toml)")
-    parser.add_argument("--rows", type=int, default=MANY, help="of the batch")
-    asked, settings, contract = parser.parse_args(arguments), load(), read_contract()
-    if asked.workers:
-        settings = changed(settings, workers=asked.workers, address="")
-    many = max(asked.rows, FEW)
+    settings, contract = load(), read_contract()
+    if workers:
+        settings = changed(settings, workers=workers, address="")
+    many = max(rows, FEW)
     where = "workers" if settings.scale.address else f"{settings.scale.workers} workers"
     print(f"{'':28}{'here':>10}{where:>10}{'faster':>8}", flush=True)
     with tempfile.TemporaryDirectory() as name:

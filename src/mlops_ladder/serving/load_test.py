@@ -1,15 +1,15 @@
 """Load: what the service carries, on rows of the configured data, against budgets."""
 
-import argparse
 import json
 import os
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data.contract import read_contract
@@ -116,17 +116,20 @@ def memory(pid: int) -> float | None:
     return int(peak) / 1024 if peak else None
 
 
-def main(arguments: list[str]) -> None:
-    """Put load on a service; ProjectError where it breaks a budget of operations.toml."""
-    parser = argparse.ArgumentParser(prog="load", description=main.__doc__)
-    parser.add_argument("--url", help="of a running service (KEY in the environment: its key)")
-    asked, settings = parser.parse_args(arguments), load()
+def main(
+    url: Annotated[
+        str | None,
+        typer.Option(help="of a running service (KEY in the environment: its key)"),
+    ] = None,
+) -> None:
+    """Put load on a service; ProjectError where it breaks a budget of config/load.toml."""
+    settings = load()
     wanted = settings.load
-    if asked.url and not (found := readiness(asked.url))[0]:
-        raise ProjectError(f"URL {asked.url}: no service answers: {found[1]}")
+    if url and not (found := readiness(url))[0]:
+        raise ProjectError(f"URL {url}: no service answers: {found[1]}")
     requests = bodies(read_data(settings), read_contract(), wanted.rows)
-    with nullcontext((asked.url, 0)) if asked.url else service() as (url, process):
-        sent = measured(url, requests, wanted, os.environ.get("KEY", ""))
+    with nullcontext((url, 0)) if url else service() as (address, process):
+        sent = measured(address, requests, wanted, os.environ.get("KEY", ""))
         judged = budgets(sent, memory(process) if process else None, wanted)
     report(sent, judged, wanted)
     if broken := [budget.name for budget in judged if budget.broken]:

@@ -1,6 +1,5 @@
 """Survival: a worker is killed under load, and no request fails."""
 
-import argparse
 import os
 import socket
 import time
@@ -8,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Thread
+from typing import Annotated
 from unittest.mock import patch
 
+import typer
 from uvicorn.supervisors import Multiprocess
 
 from mlops_ladder import ProjectError
@@ -95,11 +96,9 @@ def judged(attack: Attack) -> str:
     )
 
 
-def main(arguments: list[str]) -> None:
+def main(number: Annotated[int, typer.Option(help="of workers")] = 2) -> None:
     """Kill a worker of the service under load; ProjectError where a request fails."""
-    parser = argparse.ArgumentParser(prog="survive", description=main.__doc__)
-    parser.add_argument("--number", type=int, default=2, help="of workers")
-    asked, settings = parser.parse_args(arguments), load()
+    settings = load()
     requests = bodies(read_data(settings), read_contract(), settings.load.rows)
     with apart() as (_, changed), patch.dict(os.environ, changed):
-        print(judged(attacked(SERVICE, max(2, asked.number), requests, settings.load)))
+        print(judged(attacked(SERVICE, max(2, number), requests, settings.load)))

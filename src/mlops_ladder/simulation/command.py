@@ -1,6 +1,5 @@
 """The command `simulate`: the whole loop in a throw-away folder, scenario by scenario."""
 
-import argparse
 import os
 import subprocess
 import sys
@@ -8,8 +7,10 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Annotated
 
 import joblib
+import typer
 
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data.contract import read_contract
@@ -24,30 +25,29 @@ MOST = 3  # processes at once: each takes a processor, and up to a gigabyte with
 COMMAND = f"from {__package__}.runner import main; main()"
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    scenario: Annotated[
+        str | None, typer.Option(help="one of them (default: all)", metavar="NAME")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="of all that is drawn")] = 1,
+) -> None:
     """Live through the scenarios; ProjectError where one does not end as it should."""
-    parser = argparse.ArgumentParser(prog="simulate", description=main.__doc__)
-    parser.add_argument("--scenario", metavar="NAME", help="one of them (default: all)")
-    parser.add_argument("--seed", type=int, default=1, help="of all that is drawn")
-    asked = parser.parse_args(arguments)
-    if asked.scenario and asked.scenario not in SCENARIOS:
+    if scenario and scenario not in SCENARIOS:
         known = ", ".join(SCENARIOS)
-        raise ProjectError(f"SCENARIO={asked.scenario}: no such scenario; there are: {known}")
-    if not 0 <= asked.seed < 2**32:
-        raise ProjectError(f"SEED={asked.seed}: give a whole number from 0 to {2**32 - 1}")
-    names = [asked.scenario] if asked.scenario else list(SCENARIOS)
+        raise ProjectError(f"SCENARIO={scenario}: no such scenario; there are: {known}")
+    if not 0 <= seed < 2**32:
+        raise ProjectError(f"SEED={seed}: give a whole number from 0 to {2**32 - 1}")
+    names = [scenario] if scenario else list(SCENARIOS)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="simulate-") as place:
         base = Path(place).resolve() / "base"
         base.mkdir()
-        prepare(base, load(), read_contract(), asked.seed)
+        prepare(base, load(), read_contract(), seed)
         stories = lived(base, names)
-        write_whole(PAGE, page(stories, about(base, asked.seed)))
-    wrong = [f"{it.name}: {line}" for it in stories for line in it.wrong]
+        write_whole(PAGE, page(stories, about(base, seed)))
     seconds = time.perf_counter() - started
-    if wrong:
-        told = "\n  ".join(wrong)
-        raise ProjectError(f"not as it should be, see {PAGE}\n  {told}")
+    if wrong := [f"{it.name}: {line}" for it in stories for line in it.wrong]:
+        raise ProjectError("\n  ".join([f"not as it should be, see {PAGE}", *wrong]))
     print(f"All as it should be, in {seconds:.0f} s; nothing of the project has changed.")
     print(f"Next: open {PAGE}")
 

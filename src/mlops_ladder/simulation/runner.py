@@ -37,7 +37,7 @@ def main() -> None:
         if not sys.argv[1:]:
             declared(load())
             os.environ[STORE] = f"sqlite:///{base}/mlflow.db"
-            command.main([])
+            command.main()
 
 
 def lived(name: str, base: Path, clock: Clock) -> Story:
@@ -48,7 +48,7 @@ def lived(name: str, base: Path, clock: Clock) -> Story:
     clock.at(0)
     with ExitStack() as opened:
         address, texts = opened.enter_context(told(lambda: day(clock.now)))
-        change(Path("operations.toml"), {"schedule": {"webhook": address}})
+        change(Path("config/schedule.toml"), {"schedule": {"webhook": address}})
         service = opened.enter_context(Service(load()))
         days = Days(SCENARIOS[name], joblib.load(WORLD), service, clock)
         days.run()

@@ -1,13 +1,16 @@
 """The model card: rendered from a run and from `[about]` of `config.toml`, never by hand."""
 
-import argparse
 import re
 from difflib import ndiff
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.sources import read_sources
+from mlops_ladder.markdown import as_code, as_words
 from mlops_ladder.model.evaluation import beats
 from mlops_ladder.model.prediction import METRICS
 from mlops_ladder.plugins import get_hooks
@@ -26,18 +29,6 @@ HEAD = """\
 For everyone who uses or judges the predictions of this model. `make card` writes it from the run of
 the champion, or if there is none from the newest, and from `config.toml`; do not edit it by hand.
 """
-
-
-def as_words(value: object) -> str:
-    """A value as words on one line of Markdown: nothing in it is markup, HTML, a cell or a link."""
-    words = re.sub(r"\s+", " ", str(value))
-    return re.sub(r"&(?!#\d+;)|[<>|`\[\]*~\\]", lambda sign: f"&#{ord(sign[0])};", words)
-
-
-def as_code(name: object) -> str:
-    """A name as code; as words if it holds what would end the code, or the cell of a table."""
-    plain = as_words(name)
-    return f"`{name}`" if plain == name else plain
 
 
 def render(run: Run, settings: Settings, contract: Contract) -> str:
@@ -146,14 +137,15 @@ def check(text: str, run: Run | None, settings: Settings, contract: Contract) ->
     return f"{CARD}: every number is that of run {run.run_id}"
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    only_check: Annotated[
+        bool, typer.Option("--check", help="change nothing; fail if it is stale")
+    ] = False,
+) -> None:
     """Write the card of the champion, or with --check say whether it is still true."""
-    parser = argparse.ArgumentParser(prog="card", description="Render MODEL_CARD.md from the run.")
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if it is stale")
-    options = parser.parse_args(arguments)
     settings, contract, run = load(), read_contract(), subject()
     text = CARD.read_text(encoding="utf-8") if CARD.exists() else f"{HEAD}\n{YOURS}\n"
-    if options.check:
+    if only_check:
         print(check(text, run, settings, contract))
         return
     if run is None:

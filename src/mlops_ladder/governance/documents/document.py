@@ -4,9 +4,11 @@ Its headings follow the points of Annex IV of Regulation (EU) 2024/1689, the Art
 Act.  It tells what there is, not that it suffices: that is judged by people.
 """
 
-import argparse
 from difflib import ndiff
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.governance.documents import development, evidence, operation
@@ -66,11 +68,13 @@ def write() -> str:
     return f"Wrote {DOCUMENT}: {count} statements; {lacking} points without evidence"
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    only_check: Annotated[
+        bool, typer.Option("--check", help="change nothing; fail if it is stale")
+    ] = False,
+) -> None:
     """Write the documentation, or with --check say whether it still is what evidence shows."""
-    parser = argparse.ArgumentParser(prog="techdoc", description=f"Render {DOCUMENT}.")
-    parser.add_argument("--check", action="store_true", help="change nothing; fail if it is stale")
-    checked = parser.parse_args(arguments).check
+    checked = only_check
     text = DOCUMENT.read_text(encoding="utf-8") if DOCUMENT.exists() else ""
     if not checked:
         print(f"{write()}.  Read it, then: git add {DOCUMENT} {evidence.FOLDER}")

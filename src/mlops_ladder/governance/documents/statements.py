@@ -13,7 +13,7 @@ from typing import Any
 from mlops_ladder import ProjectError
 from mlops_ladder.data.sources import checksum
 from mlops_ladder.governance.documents import evidence
-from mlops_ladder.tracking.card import as_code, as_words
+from mlops_ladder.markdown import as_code, as_words
 
 DIGITS = 12
 RUN = r"run `[0-9a-f]{32}`"

@@ -1,7 +1,9 @@
 """The command `trigger`: has something happened that starts a training?  Without HTTP."""
 
-import argparse
 from datetime import datetime, UTC
+from typing import Annotated, Literal
+
+import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.pipeline.retraining import causes, ledger
@@ -13,24 +15,30 @@ from mlops_ladder.settings import load, Settings
 SHOWN = 10
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    cause: Annotated[
+        Literal["drift", "quality", "data"] | None, typer.Option(help="what to look at")
+    ] = None,
+    alert: Annotated[
+        str | None, typer.Option(help="as if this alert fired", metavar="NAME")
+    ] = None,
+    approve: Annotated[
+        str | None, typer.Option(help="let a training begin that waits", metavar="CAUSE")
+    ] = None,
+    decision: Annotated[str | None, typer.Option("--run", hidden=True, metavar="ID")] = None,
+) -> None:
     """Judge what has happened, and run the pipeline where it is decided; or list the decisions."""
-    parser = argparse.ArgumentParser(prog="trigger", description=main.__doc__)
-    parser.add_argument("--cause", choices=["drift", "quality", "data"], help="what to look at")
-    parser.add_argument("--alert", metavar="NAME", help="as if this alert fired")
-    parser.add_argument("--approve", metavar="CAUSE", help="let a training begin that waits")
-    parser.add_argument("--run", metavar="ID", help=argparse.SUPPRESS)
-    asked, settings, now = parser.parse_args(arguments), load(), datetime.now(UTC)
-    if asked.run:
-        run(asked.run, settings)
-    elif asked.approve:
-        finish(judge(waiting(asked.approve), settings, now, who(), approved=True))
-    elif asked.cause or asked.alert:
-        happened = seen(settings, now, asked.cause, asked.alert)
+    settings, now = load(), datetime.now(UTC)
+    if decision:
+        run(decision, settings)
+    elif approve:
+        finish(judge(waiting(approve), settings, now, who(), approved=True))
+    elif cause or alert:
+        happened = seen(settings, now, cause or "alert", alert)
         if happened is None:
-            print(f"Nothing has happened: {asked.cause or asked.alert}")
-        else:
-            finish(judge(happened, settings, now, who()))
+            print(f"Nothing has happened: {cause or alert}")
+            return
+        finish(judge(happened, settings, now, who()))
     else:
         listing()
 

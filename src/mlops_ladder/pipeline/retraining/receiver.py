@@ -3,7 +3,6 @@
 A process of its own: it is not asked for predictions, and where it ends the service goes on.
 """
 
-import argparse
 import asyncio
 import logging
 from collections.abc import Callable
@@ -139,10 +138,8 @@ def build() -> FastAPI:
     return create_app(load())
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Listen until SIGTERM or Ctrl-C; a run that has begun goes on."""
-    parser = argparse.ArgumentParser(prog="receive", description=main.__doc__)
-    parser.parse_args(arguments)
     settings = load()
     guarded(settings)  # told now, without a traceback
     ledger.entries()

@@ -113,7 +113,7 @@ def carried_out(entry: Entry, settings: Settings, clock: Clock) -> None:
     """Run it, and have its end in the ledger, however it ends."""
     failed = "it was ended"
     try:
-        command.main([])
+        command.main()
         failed = ""
     except ProjectError as error:
         failed = str(error)

@@ -1,6 +1,6 @@
 """The pods of a cluster follow a rollout: they are given its plan, and it is taken from them.
 
-`rollout.cluster` names the environment; tools/plan.py is what talks to it.
+`rollout.cluster` names the environment; `ladder plan` is what talks to it.
 """
 
 import subprocess
@@ -10,7 +10,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.serving.rollout.decisions import Decision
 from mlops_ladder.settings import Settings
 
-TOOL = "tools/plan.py"
+PLAN = "-m", "mlops_ladder", "plan"
 
 
 def refuse(begun: Decision, settings: Settings) -> None:
@@ -42,7 +42,7 @@ def bring(decision: Decision) -> None:
 
 def ask(*arguments: str, stdin: str = "") -> None:
     """Have the tool do something.  ProjectError where it cannot."""
-    command = [sys.executable, TOOL, *arguments]
+    command = [sys.executable, *PLAN, *arguments]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ProjectError(done.stderr.strip())

@@ -1,7 +1,9 @@
 """The command `rollout`: begin it, see where it stands, have it decide, end it."""
 
-import argparse
 import time
+from typing import Annotated
+
+import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.registry import publishing, versions
@@ -12,26 +14,32 @@ from mlops_ladder.settings import load, Settings
 HEAD = f"{'':22} {'champion':>12} {'candidate':>12}"
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    version: Annotated[
+        str, typer.Option(metavar="N", help="begin the rollout of this version")
+    ] = "",
+    step: Annotated[bool, typer.Option("--step", help="go on, wait or abort, by evidence")] = False,
+    seconds: Annotated[
+        float, typer.Option("--watch", metavar="SECONDS", help="do so until it has ended")
+    ] = 0,
+    fetch: Annotated[
+        str, typer.Option(metavar="N", help="only have the bundle of this version here")
+    ] = "",
+    abort: Annotated[bool, typer.Option("--abort", help="end it: the champion stays")] = False,
+) -> None:
     """Show the rollout, or do with it what is asked."""
-    parser = argparse.ArgumentParser(prog="rollout", description="Bring a version into use slowly.")
-    parser.add_argument("--version", metavar="N", help="begin the rollout of this version")
-    parser.add_argument("--step", action="store_true", help="go on, wait or abort, by evidence")
-    parser.add_argument("--watch", type=float, metavar="SECONDS", help="do so until it has ended")
-    parser.add_argument("--fetch", metavar="N", help="only have the bundle of this version here")
-    parser.add_argument("--abort", action="store_true", help="end it: the champion stays")
-    asked, settings = parser.parse_args(arguments), load()
-    if asked.fetch:
-        publishing.fetch(versions.numbered(asked.fetch))
-    elif asked.version:
-        print(deciding.start(asked.version, settings.rollout))
+    settings = load()
+    if fetch:
+        publishing.fetch(versions.numbered(fetch))
+    elif version:
+        print(deciding.start(version, settings.rollout))
         print("Next: make serve, make rollout STEP=yes")
-    elif asked.abort:
+    elif abort:
         print(stepping.stop("by hand"))
-    elif asked.watch:
-        watch(settings, asked.watch)
+    elif seconds:
+        watch(settings, seconds)
     else:
-        print(shown(stepping.step(settings) if asked.step else look(settings)))
+        print(shown(stepping.step(settings) if step else look(settings)))
 
 
 def look(settings: Settings) -> Standing | None:

@@ -1,9 +1,10 @@
 """The command `experiment`: begin one, see how it stands, decide it; and all releases, compared."""
 
-import argparse
 from datetime import datetime, UTC
+from typing import Annotated, Literal
 
 import pandas as pd
+import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.export.runtime import BUNDLE, read_bundle
@@ -14,21 +15,25 @@ from mlops_ladder.serving.variant_log import arms
 from mlops_ladder.settings import load, Settings
 
 
-def main(arguments: list[str]) -> None:
+def main(
+    name: Annotated[str, typer.Argument(help="a file of experiments/, without .toml")] = "",
+    begin: Annotated[
+        bool, typer.Option("--start", help="send a share of the clients to it")
+    ] = False,
+    decide: Annotated[
+        Literal["candidate", "champion"] | None, typer.Option(help="end it, by a person")
+    ] = None,
+) -> None:
     """Show an experiment, or do with it what is asked; without a name: all releases."""
-    parser = argparse.ArgumentParser(prog="experiment", description="Compare two versions.")
-    parser.add_argument("name", nargs="?", help="a file of experiments/, without .toml")
-    parser.add_argument("--start", action="store_true", help="send a share of the clients to it")
-    parser.add_argument("--decide", choices=["candidate", "champion"], help="end it, by a person")
-    asked, settings = parser.parse_args(arguments), load()
-    if not asked.name:
+    settings = load()
+    if not name:
         print(releases(settings))
-    elif asked.start:
-        print(start(asked.name, settings))
-    elif asked.decide:
-        print(end(asked.name, asked.decide, settings))
+    elif begin:
+        print(start(name, settings))
+    elif decide:
+        print(end(name, decide, settings))
     else:
-        print(shown(asked.name, settings))
+        print(shown(name, settings))
 
 
 def start(name: str, settings: Settings) -> str:

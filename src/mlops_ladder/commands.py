@@ -1,0 +1,76 @@
+"""Commands: `commands.toml` lists the library's; a project adds its own by entry points."""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points, EntryPoint
+from pathlib import Path
+from pkgutil import get_data
+from typing import Any
+
+from mlops_ladder import project
+from mlops_ladder.errors import ProjectError
+
+ANYWHERE = "any"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of `ladder`: nothing of it is imported before it is loaded."""
+
+    name: str
+    group: str
+    help: str
+    target: EntryPoint
+    level: int | str = 0
+    needs: str = "."
+    alone: bool = False
+
+    def load(self) -> Any:
+        """Return the function behind it.  Raise ProjectError if a package for it is missing."""
+        try:
+            return self.target.load()
+        except ModuleNotFoundError as error:
+            raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
+
+
+@cache
+def own_commands() -> list[Command]:
+    """Return all commands of the library."""
+    text = (get_data(__package__, "commands.toml") or b"").decode()
+    return [
+        Command(
+            name,
+            group,
+            entry["help"],
+            EntryPoint(name, f"{__package__}.{entry['run']}", "commands"),
+            entry["level"],
+            entry.get("needs", "."),
+            entry.get("alone", False),
+        )
+        for group, table in tomllib.loads(text).items()
+        for name, entry in table.items()
+    ]
+
+
+def commands_anywhere() -> dict[str, Command]:
+    """Return the commands that need no project."""
+    return {command.name: command for command in own_commands() if command.level == ANYWHERE}
+
+
+def commands() -> dict[str, Command]:
+    """Return the commands of the project in this folder, by name.
+
+    Those of the library that its level brings, and its entry points of the group
+    `PACKAGE.commands`, which replace the library's of the same name.  Raise ProjectError outside
+    of a project.
+    """
+    here = project.current()
+    known = commands_anywhere()
+    for command in own_commands():
+        if isinstance(command.level, int) and command.level <= here.level:
+            if Path(command.needs).exists():
+                known[command.name] = command
+    for point in entry_points(group=f"{here.package}.commands"):
+        known[point.name] = Command(point.name, here.package, f"{point.value}", point)
+    return known

@@ -1,0 +1,150 @@
+"""The datasheet: what the data hold, counted from the data, never by hand.
+
+Its sections are those of Gebru et al., "Datasheets for Datasets", 2021; what no file can tell
+stands below a line, and is yours.
+"""
+
+from difflib import ndiff
+from pathlib import Path
+from typing import Annotated
+
+import pandas as pd
+import typer
+from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.data.casting import conform
+from mlops_ladder.data.contract import Contract, read_contract
+from mlops_ladder.data.reading import files
+from mlops_ladder.data.sources import checksum, read_sources
+from mlops_ladder.markdown import as_code, as_words
+from mlops_ladder.problem import read_data
+from mlops_ladder.settings import load, Settings
+
+SHEET = Path("DATASHEET.md")
+YOURS = "<!-- What stands below this line is yours; `make datasheet` keeps it. -->"
+HEAD = """\
+# Datasheet
+
+For everyone who trains on these data or judges what was learned from them. `make datasheet` writes it
+from the data, `contract.toml` and `data/sources.toml`; do not edit it by hand.
+"""
+QUESTIONS = """
+
+## Why and how they were collected
+
+Not stated yet.
+
+## Whom they are about, and what those people know of it
+
+Not stated yet.
+
+## What they must not be used for
+
+Not stated yet.
+"""
+SHOWN = 3  # the most frequent words of a column
+
+
+def render(frame: pd.DataFrame, contract: Contract, settings: Settings) -> str:
+    """The sheet of these rows, without what stands below the line."""
+    named = contract.names("feature", "target", "time", "id", "group")
+    rows = conform(frame, contract, named)
+    found = "\n".join(
+        column(name, rows if name in named else frame, contract) for name in contract.columns
+    )
+    paths = files(settings.data.path)
+    return "\n".join(
+        [
+            HEAD,
+            f"## Where they come from\n\n{origins(settings)}\n",
+            f"## What they hold\n\n{len(frame):,} rows of {len(contract.columns)} columns in"
+            f" {len(paths)} files, sha256 `{checksum(*paths)}`.{unlabelled(rows, contract)}\n",
+            "| column | role | kind | missing | holds |\n|---|---|---|---|---|",
+            f"{found}\n",
+            YOURS,
+        ]
+    )
+
+
+def origins(settings: Settings) -> str:
+    """A line for each source of the configured files, as data/sources.toml names it."""
+    used = {str(path) for path in files(settings.data.path)}
+    lines = [
+        f"- {as_code(name)}: "
+        + as_words(f"{it['origin']}. Licence {it['licence']}. Owner: {it['owner']}.")
+        for name, it in read_sources().items()
+        if used & set(it["files"])
+    ]
+    return "\n".join(lines) or "No source is declared: `make data DECLARE=yes`."
+
+
+def unlabelled(rows: pd.DataFrame, contract: Contract) -> str:
+    """How many rows say nothing about the target, in words; empty where all do."""
+    missing = int(rows[contract.target].isna().sum())
+    return f" {missing:,} have no {as_code(contract.target)}." if missing else ""
+
+
+def column(name: str, rows: pd.DataFrame, contract: Contract) -> str:
+    """The line of one column.  No value of a person, of an id or of free text is shown."""
+    known = contract.columns[name]
+    values = rows[name] if name in rows else pd.Series(dtype="object")
+    secret = known.role in ("personal", "id", "ignored") or known.kind == "text"
+    said = f"{values.nunique():,} different values" if secret else holds(values)
+    missing = f"{values.isna().mean():.1%}" if len(values) else "not in the data"
+    cells = [as_code(name), *map(as_words, (known.role, known.kind, missing, said))]
+    return f"| {' | '.join(cells)} |"
+
+
+def holds(values: pd.Series) -> str:
+    """A range with the median, the first and last time, or the most frequent words with shares."""
+    there = values.dropna()
+    if there.empty:
+        return "nothing"
+    if isinstance(there.dtype, pd.DatetimeTZDtype) or there.dtype.kind == "M":
+        return f"{there.min()} to {there.max()}"
+    if is_numeric_dtype(there) and not is_bool_dtype(there):
+        return f"{there.min():.6g} to {there.max():.6g}, median {there.median():.6g}"
+    shares = there.astype(str).value_counts(normalize=True).sort_index(kind="stable")
+    most = shares.sort_values(ascending=False, kind="stable").head(SHOWN)
+    more = f", {len(shares) - SHOWN} more" if len(shares) > SHOWN else ""
+    return ", ".join(f"{word} {share:.1%}" for word, share in most.items()) + more
+
+
+def split_sheet(text: str) -> tuple[str, str]:
+    """What `make datasheet` writes, and what stands below.  ProjectError without the line."""
+    above, line, below = text.partition(YOURS)
+    if not line:
+        raise ProjectError(f"{SHEET}: the line {YOURS!r} is gone; put it back above your own words")
+    return above + line, below
+
+
+def compare(text: str, wanted: str) -> str:
+    """In words: the sheet says what the data hold.  Raises ProjectError with lines that differ."""
+    found = split_sheet(text)[0]
+    lines = [line for line in ndiff(found.splitlines(), wanted.splitlines()) if line[0] in "+-"]
+    if lines:
+        shown = "\n  ".join(lines[:6])
+        said = "differs from the data (- sheet, + data); run `make datasheet`"
+        raise ProjectError(f"{SHEET}: {said}\n  {shown}")
+    return f"{SHEET}: every count and range is that of the data"
+
+
+def write_datasheet(
+    check: Annotated[
+        bool, typer.Option("--check", help="change nothing; fail if it is stale")
+    ] = False,
+) -> None:
+    """Write the sheet of the configured data, or say whether it is still true."""
+    settings, contract = load(), read_contract()
+    text = SHEET.read_text(encoding="utf-8") if SHEET.exists() else f"{HEAD}\n{YOURS}{QUESTIONS}"
+    below = split_sheet(text)[1]
+    if check and "sha256 `" not in text:
+        print(f"{SHEET}: describes no data yet; to write it: make datasheet")
+        return
+    wanted = render(read_data(settings), contract, settings)
+    if check:
+        print(compare(text, wanted))
+        return
+    write_whole(SHEET, wanted + below)
+    print(f"Wrote {SHEET}.  Read it, answer what stands below the line, then commit it.")

@@ -1,0 +1,206 @@
+"""Own data: a file that nobody has described becomes a contract and settings to read it by."""
+
+import shutil
+from difflib import get_close_matches
+from itertools import count
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from unicodedata import normalize
+
+import pandas as pd
+import tomlkit
+import typer
+
+from mlops_ladder import ProjectError, write_synced
+from mlops_ladder.data.casting import as_boolean, as_text
+from mlops_ladder.data.contract import Column, CONTRACT, Contract
+from mlops_ladder.data.dialect import (
+    check_names,
+    check_units,
+    described,
+    explain_missing,
+    interpreted,
+    look,
+    other_marks,
+)
+from mlops_ladder.data.inference import infer
+from mlops_ladder.data.reading import files, is_parquet
+from mlops_ladder.plugins import get_implementations
+from mlops_ladder.settings import CONFIG, Data, load, Problem
+
+HEADER = """\
+What the data hold, column by column; training, prediction and checks read it.
+Made by `make contract DATA=file TARGET=column`.  Read it, correct it, then set reviewed = true.
+kind: number integer boolean category text time
+role: feature target id time group personal ignored
+timezone: the clock of a time, such as Europe/Berlin; without it, times have no offset
+enforce: from level 2 on, true refuses a row outside of range or categories; else it is marked"""
+SHOWN = 50
+
+
+def resolve(target: str, names: list[str], why: str = "") -> str:
+    """The column that is meant: as written, else the one alike but for case, blanks, accents.
+
+    Raises ProjectError if there is none; `why` says what may be the reason.
+    """
+
+    def plain(name: str) -> str:
+        return " ".join(normalize("NFKC", name).casefold().split())
+
+    alike = [name for name in names if plain(name) == plain(target)]
+    if target in names or len(alike) == 1:
+        return target if target in names else alike[0]
+    near = get_close_matches(target, names, n=3)
+    shown = list(dict.fromkeys([*near, *names]))[:20]
+    more = f", and {len(names) - 20} more" if len(names) > 20 else ""
+    known = ", ".join(shown) + more
+    raise ProjectError(f"TARGET {target!r}: no such column; there are: {known}{why}")
+
+
+def summary(frame: pd.DataFrame, contract: Contract, remarks: dict[str, str]) -> str:
+    """A line for each of the first columns: name, kind, role, what is missing, what it holds."""
+    width = min(40, max(map(len, contract.columns)))
+    lines = []
+    for name, column in list(contract.columns.items())[:SHOWN]:
+        lost = f"{frame[name].isna().mean():.1%} missing" if column.nullable else ""
+        held = " ".join(remarks[name].split())
+        shown = " ".join(name.split())[:width]
+        line = f"  {shown:{width}} {column.kind:9} {column.role:8} {lost:14} {held[:120]}"
+        lines.append(line.rstrip())
+    if (more := len(contract.columns) - SHOWN) > 0:
+        lines.append(f"  ... and {more:,} more columns: see {CONTRACT}")
+    return "\n".join(lines)
+
+
+def told(contract: Contract, problem: Problem, answers: pd.Series, asked: str | None) -> str:
+    """What will be learned, how many rows cannot help, and what to do where it is wrong."""
+    empty = int(answers.isna().sum())
+    rest = f"; {empty:,} rows without one are left out of training" if empty else ""
+    text = f"\n{problem.capitalize()} of {contract.target}{rest}."
+    if asked or contract.columns[contract.target].kind != "integer" or answers.nunique() < 3:
+        return text
+    held, other = {
+        "regression": ("classes", "classification"),
+        "classification": ("amounts", "regression"),
+    }[problem]
+    return f"{text}\nAre its whole numbers {held}?  Then add PROBLEM={other}."
+
+
+def configured(data: Data, target: str, problem: Problem, classes: int) -> str:
+    """The text of `config.toml` for these data; comments and all else stay as they are.
+
+    Raises ProjectError where the file, so changed, would not be valid.
+    """
+    load(problem=problem, data=data.model_dump())
+    config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
+    about = config.setdefault("about", {})
+    fresh = config["data"].get("path") != data.path or config["problem"] != problem
+    if fresh or str(about.get("question", "")).startswith("What is "):
+        about["question"] = f"What is {target.rstrip('?')}?"
+    if fresh:
+        about.update({"intended_use": "", "limits": []})
+        metric = "roc_auc" if classes == 2 else "balanced_accuracy"
+        config["metric"] = metric if problem == "classification" else "mae"
+    config["problem"] = problem
+    config["data"].pop("thousands", None)
+    config["data"].update(data.model_dump(exclude_none=True))
+    return tomlkit.dumps(config)
+
+
+def written(contract: Contract) -> str:
+    """The text of `contract.toml`."""
+    text = tomlkit.document()
+    for line in HEADER.splitlines():
+        text.add(tomlkit.comment(line))
+    text.add("reviewed", contract.reviewed)
+    text.add("columns", contract.model_dump(exclude_defaults=True)["columns"])
+    return tomlkit.dumps(text)
+
+
+def replace(texts: dict[Path, str]) -> None:
+    """Write these files, all or none; one that changes is first copied under a name that is free.
+
+    Raises ProjectError where that cannot be done.
+    """
+    changed = {
+        path: text.encode() for path, text in texts.items() if content(path) != text.encode()
+    }
+    parts = {path: path.with_name(f"{path.name}.part") for path in changed}
+    olds: dict[Path, Path] = {}
+    try:
+        for path, text in changed.items():
+            write_synced(parts[path], text)
+        for path in filter(Path.exists, changed):
+            olds[path] = set_aside(path)
+        for path, part in parts.items():
+            part.replace(path)
+    except OSError as error:
+        for path, old in olds.items():
+            old.replace(path)
+        for part in filter(Path.is_file, parts.values()):
+            part.unlink()
+        name = error.filename or " and ".join(map(str, changed))
+        said = f"{name}: cannot be written: {error.strerror}; nothing is changed"
+        raise ProjectError(said) from error
+    for path in texts:
+        kept = f" (the old one is {olds[path]})" if path in olds else ""
+        print(f"Wrote {path}{kept}" if path in changed else f"{path} is as it was")
+
+
+def content(path: Path) -> bytes | None:
+    """What the file holds; None where there is none."""
+    return path.read_bytes() if path.exists() else None
+
+
+def set_aside(path: Path) -> Path:
+    """A copy of the file under a name that is free."""
+    names = (Path(f"{path}.old-{number}") for number in count(1))
+    return Path(shutil.copy2(path, next(name for name in names if not name.exists())))
+
+
+def read_file(
+    pattern: str, wanted: str, encoding: str | None, decimal: str | None
+) -> tuple[Data, pd.DataFrame, str]:
+    """How the file is read, its rows, and the target.  ProjectError if the names are not right."""
+    data, raw = look(pattern, encoding)
+    why, text = "", not is_parquet(files(data.path)[0])
+    if text:
+        check_names(raw, data.path)
+        why = explain_missing(raw, wanted, data.separator)
+    target = resolve(wanted, list(raw.columns), why)
+    data, frame = interpreted(data, raw, target, decimal)
+    if text:
+        check_units(raw, data.path, data)
+    return data, frame, target
+
+
+def count_classes(values: pd.Series, column: Column) -> int:
+    """How many different values the target has, as training reads it."""
+    return (as_boolean if column.kind == "boolean" else as_text)(values, column).nunique()
+
+
+def describe_data(
+    data: Annotated[str, typer.Option(help="CSV or Parquet file, or a pattern")],
+    target: Annotated[str, typer.Option(help="the column to predict")],
+    problem: Annotated[Problem | None, typer.Option(help="if inferred wrong")] = None,
+    encoding: Annotated[str | None, typer.Option(help="of a CSV, if found wrong")] = None,
+    decimal: Annotated[
+        Literal[".", ","] | None, typer.Option(help="mark of decimals, if found wrong")
+    ] = None,
+) -> None:
+    """Infer the contract of a file, write it and what changes in `config.toml`, keep the old."""
+    if not (data and target):
+        raise ProjectError("DATA and TARGET are needed: make contract DATA=file TARGET=column")
+    marks, frame, name = read_file(data, target, encoding, decimal)
+    contract, found, remarks = infer(frame, marks, name, problem)
+    for other, column in contract.columns.items():
+        if column.kind in ("text", "category"):
+            remarks[other] += other_marks(frame[other], marks)
+    config = configured(marks, name, found, count_classes(frame[name], contract.columns[name]))
+    replace({CONFIG: config, CONTRACT: written(contract)})
+    for renew in get_implementations("after_contract_change"):
+        replace(renew(load(), frame) or {})
+    print(f"\n{len(frame):,} rows of {marks.path}, read {described(marks)}")
+    print(summary(frame, contract, remarks))
+    print(told(contract, found, frame[name], problem))
+    print(f"Next: read {CONTRACT} and set reviewed = true; then `make train`.")

@@ -1,0 +1,122 @@
+"""Deploy an image of the service on this machine, and switch to it only when it answers.
+
+There are two places, blue and green, behind a proxy (compose/serving.yaml).  The image starts in
+the one that is free; when it is ready, holds the commit and predicts, the traffic moves there, and
+the old one ends.  If it does not, the old one goes on.   ladder deploy IMAGE COMMIT
+"""
+
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from mlops_ladder.delivery.smoke import Failed, smoke, smoke_script
+
+CHAMPION = Path("models/serving/champion.json")
+OTHER = {"blue": "green", "green": "blue"}
+SECONDS = "90"  # that an image gets to become ready
+
+
+class Refused(Exception):
+    """Why the traffic does not move, with what there is to see and to do."""
+
+
+def docker(*arguments: str, stdin: str = "") -> str:
+    """What docker prints.  Raises Refused with its words where it fails."""
+    command = ["docker", *arguments]
+    try:
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise Refused("docker: not installed; https://docs.docker.com/engine/install") from error
+    if done.returncode:
+        raise Refused((done.stdout + done.stderr).strip())
+    return done.stdout.strip()
+
+
+def compose(*arguments: str, stdin: str = "") -> str:
+    """What docker compose prints for the services of this project."""
+    paths = sorted(Path("compose").glob("*.yaml"))
+    files = [word for path in paths for word in ("-f", str(path))]
+    return docker("compose", "--progress", "quiet", *files, *arguments, stdin=stdin)
+
+
+def serving() -> str:
+    """The place that gets the traffic and runs; nothing where none does."""
+    marked = compose("exec", "-T", "proxy", "sh", "-c", "ls /data").split()
+    place = "green" if "green" in marked else "blue"
+    return place if place in compose("ps", "--services", "--status", "running").split() else ""
+
+
+def start(place: str, image: str, commit: str) -> None:
+    """Start the image in a place, and return once it predicts.  Else raises Refused."""
+    docker("tag", image, compose("config", "--images", place))
+    up = ["up", "--detach", "--no-deps", "--force-recreate", "--pull", "never", "--wait"]
+    try:
+        compose(*up, "--wait-timeout", SECONDS, place)
+        asked(place, commit)
+    except Refused as refusal:
+        log = compose("logs", "--no-log-prefix", "--tail", "20", place)
+        raise Refused(f"{refusal}\nThe end of its log:\n{log}") from refusal
+
+
+def asked(place: str, commit: str) -> None:
+    """The smoke test, inside a place: nobody else is asked.  Raises Refused where it fails."""
+    local = ["python", "-", "http://127.0.0.1:8000", commit]
+    key = ["--env", "KEY"] if "KEY" in os.environ else []
+    compose("exec", "-T", *key, place, *local, stdin=smoke_script())
+
+
+def move(place: str) -> None:
+    """Move the traffic: the next request goes to this place."""
+    command = ["touch"] if place == "green" else ["rm", "-f"]
+    compose("exec", "-T", "proxy", *command, "/data/green")
+
+
+def remove(place: str) -> None:
+    """Let a place end what it was asked, stop it, and forget its image."""
+    compose("rm", "--stop", "--force", place)
+    docker("image", "rm", compose("config", "--images", place))
+
+
+def stay() -> None:
+    """Unless ADDRESS names another one, the proxy stays at the address where it listens."""
+    if not os.environ.get("ADDRESS"):
+        with suppress(Refused):  # it does not run, or not by ADDRESS
+            os.environ["ADDRESS"] = compose("port", "proxy", "8000")
+
+
+def deploy(image: str, commit: str) -> None:
+    """Bring the image into service.  Raises Refused, and lets the old one go on, where it fails."""
+    if not CHAMPION.exists():
+        raise Refused(f"{CHAMPION}: no champion, so /ready would answer 503; run: make pipeline")
+    stay()
+    compose("up", "--detach", "--wait", "proxy")
+    old = serving()
+    new = OTHER[old or "green"]
+    print(f"{old or 'nothing'} serves; starting {image} in {new} ...", flush=True)
+    began = time.monotonic()
+    try:
+        start(new, image, commit)
+        print(f"{new} is ready after {time.monotonic() - began:.1f} s; the traffic moves")
+        move(new)
+        address = f"http://{compose('port', 'proxy', '8000')}"
+        smoke(address, commit)
+    except (Refused, Failed) as refusal:
+        move(old or "blue")
+        remove(new)
+        raise Refused(f"{image}: {refusal}\n{old or 'Nothing'} goes on") from refusal
+    if old:
+        remove(old)
+    print(f"{address} answers with {commit}.  Back: make deploy COMMIT=…")
+
+
+def main(arguments: list[str]) -> None:
+    """Deploy an image of a commit.  SystemExit with the reason if the traffic does not move."""
+    if len(arguments) != 2:
+        sys.exit("usage: ladder deploy IMAGE COMMIT")
+    try:
+        deploy(*arguments)
+    except Refused as refused:
+        sys.exit(f"Not switched: {refused}")

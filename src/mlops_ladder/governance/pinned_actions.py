@@ -1,0 +1,40 @@
+"""Are the actions of workflows, and what a pipeline includes, pinned to their content?
+
+A tag may mean other code tomorrow; a full commit, or a digest, may not.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+USES = re.compile(r"^\s*(?:- )?[\"']?uses[\"']?\s*:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
+PINNED = re.compile(r"^\./|@[0-9a-f]{40}$|@sha256:[0-9a-f]{64}$")
+REMOTE = re.compile(r"^\s*(?:- )?(?:remote|component):\s*(\S+)", re.MULTILINE)
+FOLDERS = (
+    ".github/workflows/*.y*ml",
+    ".github/actions/*/action.y*ml",
+    ".gitlab-ci.yml",
+    ".gitlab/*.y*ml",
+)
+
+
+def unpinned(text: str) -> Iterator[str]:
+    """What a workflow uses that may be other code tomorrow."""
+    for name in [*USES.findall(text), *REMOTE.findall(text)]:
+        if not PINNED.search(name):
+            yield name
+
+
+def main(arguments: list[str]) -> None:
+    """SystemExit that lists what is not pinned."""
+    if arguments:
+        sys.exit("usage: ladder pinned")
+    paths = [path for pattern in FOLDERS for path in sorted(Path().glob(pattern))]
+    loose = [
+        f"{path}: {it}: pin it to a full commit"
+        for path in paths
+        for it in unpinned(path.read_text("utf-8"))
+    ]
+    if loose:
+        sys.exit("\n".join(loose))
