@@ -19,17 +19,17 @@ $(BIN)/.ready: pyproject.toml uv.lock
 	@touch $@
 
 demo: setup ## in demo/: train, gate, serve, predict, roll back at level 2; the loop of level 4, simulated
-	@$(BIN)/python tools/demo.py
+	@$(BIN)/python dev/demo.py
 
 new: setup ## [OUT=folder]: ask the questions and generate a project (default: beside this folder)
 	@$(BIN)/cookiecutter . --output-dir "$(OUT)"
 
 adopt: setup ## REPO=folder [CAPABILITIES="…" | LEVEL=n] [CI=…] [BRANCH=…] [FORMAT=yes] [TRY=yes] [YES=yes]: hooks and CI for a repository of yours
-	@PYTHONPATH="$(CURDIR)" $(BIN)/python tools/adopt.py "$${REPO:?name the repository: REPO=folder}" $(CAPABILITIES) \
+	@$(BIN)/python -m mlops_ladder.template_cli adopt "$${REPO:?name the repository: REPO=folder}" $(CAPABILITIES) \
 	$(if $(LEVEL),--level $(LEVEL)) $(if $(CI),--ci $(CI)) $(if $(BRANCH),--branch "$$BRANCH") $(if $(FORMAT),--format) $(if $(TRY),--try) $(if $(YES),--yes)
 
 maturity: setup ## REPO=folder [ARGS=--markdown]: the level of any repository, from evidence
-	@$(BIN)/python -B '{{cookiecutter.project_slug}}/tools/maturity.py' "$${REPO:?name the repository: REPO=folder}" $(ARGS)
+	@$(BIN)/ladder maturity "$${REPO:?name the repository: REPO=folder}" $(ARGS)
 
 test: setup ## all tests: trainings, climbs, services, images, forges; Debian, root, an hour
 	@$(BIN)/python tests/warm.py
@@ -42,7 +42,7 @@ test-fast: setup ## the tests of the inner loop, a minute or so
 	@$(BIN)/pytest -n 2 -m "not slow"
 
 check: setup ## black, pylint and mypy on the template's own code
-	@$(BIN)/black --check --quiet . && $(BIN)/pylint --disable=R0801 local_extensions.py tools src/mlops_ladder \
+	@$(BIN)/black --check --quiet . && $(BIN)/pylint --disable=R0801 local_extensions.py dev src/mlops_ladder \
 	&& $(BIN)/pylint --disable=R0801,R0902,E0401 benchmarks '{{cookiecutter.project_slug}}/tools' \
 	&& $(BIN)/pylint --disable=C,R,W0613,W0621 tests && $(BIN)/mypy
 
@@ -50,7 +50,7 @@ wheel: setup ## build the library into the wheel that projects bring
 	@rm -rf build/wheel && $(UV) build --quiet --wheel --out-dir build/wheel src && cp build/wheel/*.whl "{{cookiecutter.project_slug}}/wheels/"
 
 locks: setup ## [UPGRADE=yes]: renew the locks that projects get
-	@UV=$(UV) $(BIN)/python tools/lock.py $(if $(UPGRADE),--upgrade)
+	@UV=$(UV) $(BIN)/python dev/lock.py $(if $(UPGRADE),--upgrade)
 
 docs: setup ## renew what is generated: golden trees, table of levels, docs/levels.md, docs/maturity.md
-	@$(BIN)/python tools/trees.py > /dev/null && $(BIN)/python tools/levels.py
+	@$(BIN)/python dev/trees.py > /dev/null && $(BIN)/python dev/levels.py

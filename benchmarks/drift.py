@@ -158,7 +158,7 @@ def scale(package: str, count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         shutil.copytree("models", place / "models")
-        for name in ("config.toml", "pipeline.toml", "operations.toml", "contract.toml"):
+        for name in ("config.toml", "config", "contract.toml"):
             shutil.copy(name, place / name)
         os.chdir(place)
         fill(package, count)

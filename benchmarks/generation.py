@@ -25,7 +25,8 @@ from peers import committed, environment, HERE, installed, named, plain_template
 Group = tuple[str, int, list[Party]]
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 COOKIECUTTER = f"{shlex.quote(sys.executable)} -m cookiecutter --no-input --default-config"
-LOCKED = ["data/*", "tools/climb.py", "uv.lock"]
+LADDER = shlex.quote(str(HERE.parent / ".venv/bin/ladder"))  # made by `make setup`
+LOCKED = ["data/*", "uv.lock"]
 PEER_PACKAGES = "scikit-learn pandas pyarrow"
 
 
@@ -90,8 +91,8 @@ def climb(template: Path, scratch: Path) -> Iterator[Group]:
         answer = json.dumps({"maturity_level": new})
         yield f"Climbing from level {old} to {new}", 9, [
             Party(
-                "mlops-ladder, climb.py",
-                f"uv run --quiet --script tools/climb.py {new}",
+                "mlops-ladder, ladder climb",
+                f"{LADDER} climb {new}",
                 copy_of(project),
             ),
             Party(

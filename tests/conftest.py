@@ -1,6 +1,5 @@
 """What the tests of the template share: a copy of the template as it stands, and projects of it."""
 
-import atexit
 import importlib.util
 import json
 import os
@@ -9,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from hashlib import sha256
@@ -34,10 +32,13 @@ LEVELS = sorted(CHOICES["maturity_level"])
 BUILT = ["0", "1", "2", "3", "4"]
 FIXED = {"author_name": "Ada Lovelace", "author_email": "ada@example.com", "python_version": "3.11"}
 
+LADDER = str(Path(sys.executable).with_name("ladder"))  # the library as it stands
+
 Generate = Callable[..., Path]
 
 # These tests keep every core busy: a second process of a project's own tests would only cost.
 os.environ.setdefault("PYTEST_XDIST_AUTO_NUM_WORKERS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # busy waiting is slow on a busy machine
 # pylint takes two minutes of each `make check`.  It runs where a test asks for it (SKIP="").
 os.environ.setdefault("SKIP", "pylint")
 # Which of many faults of one kind are planted this time; the workers of pytest-xdist get it from here.
@@ -188,6 +189,20 @@ def rewheel(project: Path, module: str, old: str, new: str) -> None:
     plant(project / "uv.lock", before, sha256(path.read_bytes()).hexdigest())
 
 
+def kill_mutant(folder: Path, module: str, old: str, new: str, *tests: str) -> str:
+    """Run tests of the library against a copy of it with a fault; they must fail.  What they print."""
+    shutil.copytree(
+        ROOT / "src/mlops_ladder",
+        folder / "mlops_ladder",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    plant(folder / "mlops_ladder" / module, old, new, 1)
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    done = run(*command, *(f"tests/library/{it}" for it in tests), at=ROOT, PYTHONPATH=str(folder))
+    assert done.returncode == 1, f"{module}: no test of {tests} fails\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
 def commands(readme: Path) -> list[str]:
     """The commands in the fenced blocks of a README, in order."""
     blocks = re.findall(r"^```\n(.*?)^```$", readme.read_text(encoding="utf-8"), re.S | re.M)
@@ -201,10 +216,8 @@ def commit(repository: Path, message: str = "As it is") -> None:
         subprocess.run(["git", *who, *command], cwd=repository, check=True)
 
 
-@pytest.fixture(scope="session")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The template as it stands in the working tree, in a repository of its own, tagged v0."""
-    copy = tmp_path_factory.mktemp("template") / "mlops-ladder"
+def copy_template(copy: Path) -> Path:
+    """Copy the template as it stands in the working tree into a repository of its own, tagged v0."""
     listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", at=ROOT)
     for name in filter(None, listed.stdout.split("\0")):
         if (ROOT / name).is_file():
@@ -213,6 +226,28 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     commit(copy)
     subprocess.run(["git", "tag", "v0"], cwd=copy, check=True)
     return copy
+
+
+def render(template: Path, folder: Path, **answers: str) -> Path:
+    """Generate a project of a copy of the template into a folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Its extensions are those of the copy, also where a tool has imported ours.
+        patch.delitem(sys.modules, "local_extensions", raising=False)
+        patch.setattr(sys, "path", [str(template), *sys.path])
+        project = cookiecutter(
+            str(template),
+            no_input=True,
+            default_config=True,
+            extra_context=FIXED | answers,
+            output_dir=str(folder),
+        )
+    return Path(project)
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template as it stands in the working tree, in a repository of its own, tagged v0."""
+    return copy_template(tmp_path_factory.mktemp("template") / "mlops-ladder")
 
 
 @pytest.fixture(scope="session")
@@ -226,18 +261,7 @@ def generate(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Genera
     def generated(**answers: str) -> Path:
         key = tuple(sorted(answers.items()))
         if key not in made:
-            with pytest.MonkeyPatch.context() as patch:
-                # Its extensions are those of the copy, also where a tool has imported ours.
-                patch.delitem(sys.modules, "local_extensions", raising=False)
-                patch.setattr(sys, "path", [str(template), *sys.path])
-                project = cookiecutter(
-                    str(template),
-                    no_input=True,
-                    default_config=True,
-                    extra_context=FIXED | answers,
-                    output_dir=str(tmp_path_factory.mktemp("project")),
-                )
-            made[key] = Path(project)
+            made[key] = render(template, tmp_path_factory.mktemp("project"), **answers)
         return made[key]
 
     return generated
@@ -269,18 +293,6 @@ def module(path: str) -> Any:
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     return loaded
-
-
-def maturity_tool() -> None:
-    """Have `checks` be imported from a copy: what is compiled in the template gets into projects."""
-    folder = Path(tempfile.mkdtemp(prefix="checks-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    shutil.copytree(PROJECT / "tools/checks", folder / "checks")
-    shutil.copy(ROOT / "capabilities.yml", folder / "checks/manifest.yml")
-    sys.path.insert(0, str(folder))
-
-
-maturity_tool()  # pytest reads this file before those of the tests, which import `checks` as any module
 
 
 def python() -> str:

@@ -209,7 +209,7 @@ RECORDS = [
     ),
     Fault(
         "tests that assert nothing",
-        "ci.tests repo.vcs data.version data.source data.split data.schema",
+        "ci.tests repo.vcs data.split data.schema",
         lambda project: [
             path.write_text('"""Tests."""\n\n\ndef test_it() -> None:\n    assert True\n', "utf-8")
             for path in (project / "tests/data").glob("test_*.py")
@@ -267,8 +267,8 @@ OPTIMIZED = [
             "nobody tells the audit log",
             "gov.audit",
             "registry/decisions.py",
-            'observers("decided")',
-            'observers("told")',
+            ".after_decision(",
+            ".after_training(",
         ),
         (
             "the audit log is not compared with its copies",
@@ -278,18 +278,18 @@ OPTIMIZED = [
             "chain.breaks(",
         ),
         (
-            "no door to the audit log",
+            "no hook to the audit log",
             "gov.audit",
-            "doors.toml",
-            "decided.audit",
-            "decide.audit",
+            "plugins.toml",
+            "after_decision.audit",
+            "before_decision.audit",
         ),
         (
             "the service asks for no signature",
             "gov.supply",
-            "doors.toml",
-            "loaded.signing",
-            "load.signing",
+            "plugins.toml",
+            "before_bundle_load.signing",
+            "after_bundle_load.signing",
         ),
         (
             "an image is brought unverified",
@@ -315,21 +315,21 @@ OPTIMIZED = [
         (
             "it is not said whether signatures are required",
             "gov.supply",
-            "improvement.toml",
+            "config/signing.toml",
             "required = false",
             "key = ''",
         ),
         (
             "chance takes models back",
             "serving.canary",
-            "improvement.toml",
+            "config/rollout.toml",
             "false_aborts = 0.05",
             "false_aborts = 0.5",
         ),
         (
             "a rollout without a margin",
             "serving.canary",
-            "improvement.toml",
+            "config/rollout.toml",
             "latency = 1.5\n",
             "",
         ),
@@ -441,7 +441,7 @@ OPTIMIZED = [
         (
             "a backend that nobody knows",
             "pipeline.scaleout",
-            "improvement.toml",
+            "config/scale.toml",
             'backend = "local"',
             'backend = "moon"',
         ),
@@ -741,7 +741,7 @@ MACHINES = [
             "ready without a model",
             "serving.api",
             "serving/app.py",
-            "            raise HTTPException(503, follower.trouble)\n        return Ready(",
+            "            raise HTTPException(503, self.follower.trouble)\n        return Ready(",
             '            return Ready(model_version="none")\n        return Ready(',
         ),
         (

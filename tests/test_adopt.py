@@ -10,14 +10,15 @@ from pathlib import Path
 
 import pytest
 import yaml
-from adopt import main
-from adopt_facts import Facts
-from adopt_install import install
-from adopt_join import into_hooks, into_pyproject
-from adopt_merge import in_their_lines, merge
-from adopt_python import python_of
-from adopt_style import formatter, line_length, linter
 from conftest import commit, ok
+
+from mlops_ladder.adopt.command import main
+from mlops_ladder.adopt.facts import Facts
+from mlops_ladder.adopt.install import install
+from mlops_ladder.adopt.join import into_hooks, into_pyproject
+from mlops_ladder.adopt.merge import in_their_lines, merge
+from mlops_ladder.adopt.python import python_of
+from mlops_ladder.adopt.style import formatter, line_length, linter
 
 Shape = dict[str, str | bytes]
 
@@ -141,7 +142,7 @@ def refs(repository: Path) -> dict[str, str]:
 
 
 def adopt(repository: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """`mlops-adopt FOLDER …`, without the time that a new process takes."""
+    """`mlops-ladder adopt FOLDER …`, without the time that a new process takes."""
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed):

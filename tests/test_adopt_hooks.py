@@ -159,7 +159,7 @@ def test_maturity_is_higher_afterwards(tmp_path: Path) -> None:
     repository = made(tmp_path / "calc", SHAPES["src, pyproject"])
 
     def grades() -> dict[str, str]:
-        told = ["make", "--silent", "maturity", f"REPO={repository}", "ARGS=--json"]
+        told = ["make", "--silent", "maturity", f"REPO={repository}", "ARGS=--json --out -"]
         found = json.loads(run(*told, at=ROOT).stdout)["capabilities"]
         return {it["id"]: it["grade"] for it in found}
 
@@ -177,10 +177,11 @@ def test_maturity_is_higher_afterwards(tmp_path: Path) -> None:
 
 
 def test_it_is_run_from_the_template_by_uvx(template: Path, tmp_path: Path) -> None:
-    """`uvx --from TEMPLATE mlops-adopt FOLDER …`; the record names the template and its commit."""
+    """`uvx --from TEMPLATE mlops-ladder adopt FOLDER …`; the record names the template and its commit."""
     repository = made(tmp_path / "calc", SHAPES["poetry"])
     source = f"git+file://{template}"
-    command = ["uvx", "--quiet", "--from", source, "mlops-adopt", str(repository), "ci.tests"]
+    command = ["uvx", "--quiet", "--from", source, "mlops-ladder", "adopt"]
+    command += [str(repository), "ci.tests"]
     ok(*command, at=tmp_path)
     record = json.loads(blob(repository, ".cruft.json"))
     head = subprocess.run(
@@ -194,8 +195,9 @@ def test_a_newer_template_is_taken_by_the_same_command(template: Path, tmp_path:
     newer = tmp_path / "mlops-ladder"
     ok("git", "clone", "--quiet", str(template), str(newer), at=tmp_path)
     repository = made(tmp_path / "calc", SHAPES["poetry"])
-    command = [python(), str(newer / "tools/adopt.py"), str(repository), "ci.tests", "ci.review"]
-    ok(*command, at=tmp_path, PYTHONPATH=str(newer))
+    command = [python(), "-m", "mlops_ladder.template_cli", "adopt"]
+    command += [str(repository), "ci.tests", "ci.review"]
+    ok(*command, at=tmp_path, PYTHONPATH=str(newer / "src"))
     ok("git", "branch", "-d", BRANCH, at=merged(repository))
     plant(repository / "renovate.json", "3 days", "9 days")
     commit(repository, "Mine")
@@ -203,7 +205,7 @@ def test_a_newer_template_is_taken_by_the_same_command(template: Path, tmp_path:
     plant(files / ".github/workflows/ci.yml", "timeout-minutes: 30", "timeout-minutes: 31")
     plant(files / "renovate.json", "on the dashboard", "on the board")
     commit(newer, "Newer")
-    said = ok(*command, at=tmp_path, PYTHONPATH=str(newer))
+    said = ok(*command, at=tmp_path, PYTHONPATH=str(newer / "src"))
     assert changes(repository) == {".cruft.json": "M", ".github/workflows/ci.yml": "M"}
     assert "timeout-minutes: 31" in blob(repository, ".github/workflows/ci.yml").decode()
     assert re.search(r"^renovate\.json +a file of yours", said, re.MULTILINE), said

@@ -21,7 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 FORGES = ("github", "gitlab")
 GITLAB = ".gitlab-ci.yml"
 JOBS = ("check", "test", "train", "smoke", "maturity")
-FEW = {"tests/code/test_settings.py", "tests/data/test_contract.py", "tests/model/test_baseline.py"}
+FEW = {"tests/code/test_problem.py", "tests/data/test_contract.py", "tests/model/test_baseline.py"}
 SERVED = "127.0.0.1:18710"
 WITHOUT_SERVICE = {"DOCKER_HOST": "", "DOCKER_TLS_VERIFY": "", "DOCKER_CERT_PATH": ""}
 FAILING = "def test_planted() -> None:\n    assert 1 == 2\n"
@@ -422,7 +422,7 @@ def test_a_level_that_fell_turns_the_job_red(
 
     results, printed = judged()
     assert results == {"maturity": "success"} and "claimed 2 | equipped 2" in printed
-    added(project, "tests/model/test_promotion.py", '"""Nothing."""\n')
+    added(project, "tests/model/test_gate.py", '"""Nothing."""\n')
     results, printed = judged()
     assert results == {"maturity": "failure"} and "claimed 2 | equipped 1" in printed
 

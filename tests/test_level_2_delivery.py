@@ -117,7 +117,7 @@ def test_the_image_holds_only_what_serving_needs(project: Delivered, image: str)
     assert set(packages) <= {package["name"] for package in locked}
     assert {"fastapi", "my-problem", "onnxruntime", "uvicorn"} <= set(packages)
     assert set(NOT_SERVED.split()) & set(packages) == set()
-    assert files == [".venv", "config.toml", "contract.toml", "pipeline.toml", "predictions"]
+    assert files == [".venv", "config", "config.toml", "contract.toml", "predictions"]
 
 
 def test_the_image_is_small(project: Delivered, image: str) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import commit, fails, Generate, ok, plant, run, spoil
+from conftest import commit, fails, Generate, kill_mutant, ok, plant, run, spoil
 
 pytestmark = [pytest.mark.slow]
 
@@ -124,15 +124,16 @@ def test_the_pipeline_makes_a_champion_and_the_same_rows_no_second_one(project: 
     ("file", "old", "new", "failed"),
     [
         (
-            "steps.py",
+            "pipeline/steps.py",
             "    trained, found, further = rivals",
             "    raise RuntimeError('planted')\n    trained, found, further = rivals",
             "gate",
         ),
         (
-            "flow.py",
-            "    runner: Any",
-            "    task(name='forgotten')(lambda: 1 / 0).submit()\n    runner: Any",
+            "src/flight_delays/pipeline.py",
+            "    wait_for_submitted_tasks()",
+            "    __import__('prefect').task(name='forgotten')(lambda: 1 / 0).submit()\n"
+            "    wait_for_submitted_tasks()",
             "forgotten",
         ),
     ],
@@ -141,7 +142,10 @@ def test_a_failing_task_fails_the_flow_and_registers_nothing(
     project: Path, file: str, old: str, new: str, failed: str
 ) -> None:
     """A step that raises, and a submitted task that nobody waits for: both fail all of it."""
-    spoil(project, f"pipeline/{file}", old, new)
+    if file.startswith("src/"):
+        plant(project / file, old, new)
+    else:
+        spoil(project, file, old, new)
     fails("make", "pipeline", at=project, **SMALL)
     assert flow_runs(project)[0][1] == "FAILED"
     assert task_runs(project)[failed] == "FAILED"
@@ -170,12 +174,11 @@ def test_an_error_of_the_user_is_one_error_without_a_traceback(project: Path) ->
         ("model/study.py", "seed=settings.seed, ", ""),
     ],
 )
-def test_a_search_that_cheats_is_caught_by_the_tests_of_the_project(
-    project: Path, file: str, old: str, new: str
+def test_a_search_that_cheats_is_caught_by_the_tests_of_the_library(
+    tmp_path: Path, file: str, old: str, new: str
 ) -> None:
     """Choosing by the held-out rows, taking a worse trial, and searching without a seed."""
-    spoil(project, file, old, new)
-    fails(".venv/bin/pytest", "-q", "tests/model/test_tuning.py", at=project)
+    kill_mutant(tmp_path, file, old, new, "pipeline/test_tuning.py")
 
 
 def test_a_training_repeats_and_a_removed_seed_is_reported(project: Path) -> None:

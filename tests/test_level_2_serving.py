@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import commit, fails, Generate, run, spoil
+from conftest import commit, fails, Generate, kill_mutant, run, spoil
 from databases import PASSWORD, Postgres, postgres
 from services import asked, example, Service, serving
 
@@ -437,17 +437,17 @@ def test_schemathesis_finds_a_planted_fault(tree: Path, file: str, old: str, new
         ("serving/openapi.py", '"required": True, ', ""),
     ],
 )
-def test_the_tests_of_the_project_catch_a_fault(tree: Path, file: str, old: str, new: str) -> None:
-    """Each of these faults in the service's code fails the project's own tests."""
-    spoil(tree, file, old, new)
-    done = run(".venv/bin/pytest", "-q", "-x", "tests/serving", at=tree)
-    assert done.returncode == 1, done.stdout
+def test_the_tests_of_the_library_catch_a_fault(
+    tmp_path: Path, file: str, old: str, new: str
+) -> None:
+    """Each of these faults in the service's code fails the tests of the library."""
+    kill_mutant(tmp_path, file, old, new, "serving")
 
 
 def test_the_service_starts_without_heavy_libraries(project: Path) -> None:
     """Serving an ONNX model imports neither pandas nor scikit-learn, MLflow or Prefect."""
     code = (
-        "import sys, mlops_ladder.serving.command as service; service.build()\n"
+        "import sys, mlops_ladder.serving.app as service; service.build()\n"
         "found = {'pandas', 'sklearn', 'scipy', 'mlflow', 'prefect'} & sys.modules.keys()\n"
         "sys.exit(str(found) if found else 0)"
     )

@@ -4,10 +4,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from checks import grading
-from checks.repository import Repository
 from conftest import commit, fails, Generate, ok, plant
 from faults import AGREED, Fault
+
+from mlops_ladder.maturity import grading
+from mlops_ladder.maturity.repository import Repository
 
 
 @pytest.fixture(name="project")

@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checks import grading
-from checks.repository import Repository
 from conftest import commit, Generate, ok, plant
 
 QUESTIONS = ("behaviour", "fairness", "slices")
 SIGNS = [
-    ("slices.toml", 'mode = "enforce"', 'mode = "report"', "model.slices"),
-    ("behaviour.toml", 'mode = "enforce"', 'mode = "report"', "model.behaviour"),
-    ("fairness.toml", 'mode = "enforce"', 'mode = "report"', "model.fairness"),
-    ("fairness.toml", 'groups = ["origin"]', "groups = []", "model.fairness"),
+    ("config/slices.toml", 'mode = "enforce"', 'mode = "report"', "model.slices"),
+    ("config/behaviour.toml", 'mode = "enforce"', 'mode = "report"', "model.behaviour"),
+    ("config/fairness.toml", 'mode = "enforce"', 'mode = "report"', "model.fairness"),
+    ("config/fairness.toml", 'groups = ["origin"]', "groups = []", "model.fairness"),
 ]
 ASK = """
 from mlops_ladder.model import training; from mlops_ladder.registry import questions
@@ -30,6 +28,9 @@ trained = training.train(frame, contract, settings)
 asked = Asked(trained, trained.predictions, frame)
 found = {it.name: reply(it, asked) for it in questions.questions(contract)}
 import json
+from mlops_ladder.maturity import grading
+from mlops_ladder.maturity.repository import Repository
+from mlops_ladder.maturity.trials.project import QUESTIONS as SCRIPT
 print(json.dumps({name: [it.verdict, it.reason] for name, it in found.items()}))
 """
 
@@ -65,7 +66,9 @@ def test_without_people_there_is_nothing_about_fairness(generate: Generate) -> N
     """No file, no module, no test of it, and the other questions are there."""
     project = generate(maturity_level="3")
     assert not [path for path in project.rglob("*fairness*") if "tools" not in path.parts]
-    assert (project / "slices.toml").exists() and (project / "behaviour.toml").exists()
+    assert (project / "config/slices.toml").exists() and (
+        project / "config/behaviour.toml"
+    ).exists()
 
 
 @pytest.fixture(name="project", scope="module")
@@ -79,9 +82,9 @@ def _project(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def inside(project: Path, *words: str) -> Any:
-    """What a question of `checks/inside` is answered."""
-    command = (".venv/bin/python", "-P", "-m", "checks.inside", "flight_delays", *words)
-    return json.loads(ok(*command, at=project, PYTHONPATH="tools").splitlines()[-1])
+    """What a question of `maturity/inside` is answered."""
+    told = ok(".venv/bin/python", "-P", SCRIPT, *words, at=project)
+    return json.loads(told.splitlines()[-1])
 
 
 @pytest.mark.slow
@@ -113,7 +116,7 @@ def test_a_model_bad_for_some_rows_is_refused_and_the_champion_stays(project: Pa
 def test_an_inverted_model_is_refused(project: Path) -> None:
     """A direction that the model keeps refuses its opposite."""
     found = inside(project, "asked", "turned")
-    ok("git", "checkout", "behaviour.toml", at=project)
+    ok("git", "checkout", "config/behaviour.toml", at=project)
     assert (found["honest"], found["turned"]) == (["passed", True], ["refused", True])
 
 
@@ -138,9 +141,9 @@ def test_own_data_get_answers_to_every_question(project: Path, tmp_path: Path, k
     (here / "own.csv").write_text(own(kind), encoding="utf-8")
     python = str(project / ".venv/bin/python")
     made = ("-m", "mlops_ladder", "contract", "--data", "own.csv", "--target", "ziel")
-    assert "fairness.toml" in ok(python, *made, at=here)
-    assert "groups = []" in (here / "fairness.toml").read_text(encoding="utf-8")
-    plant(here / "fairness.toml", "groups = []", 'groups = ["farbe"]')
+    assert "config/fairness.toml" in ok(python, *made, at=here)
+    assert "groups = []" in (here / "config/fairness.toml").read_text(encoding="utf-8")
+    plant(here / "config/fairness.toml", "groups = []", 'groups = ["farbe"]')
     found = json.loads(ok(python, "-c", ASK, at=here).splitlines()[-1])
     few = kind == "few"
     assert found["slices"][0] == found["fairness"][0] == ("not enough rows" if few else "passed")

@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 import yaml
-from checks import grading
-from checks.repository import Repository
 from clusters import kubectl, registry
 from conftest import commit, fails, Generate, ok, plant
 from delivered import ask, Delivered, example, POD_PORT, PORT, VERSION, within
@@ -22,12 +20,14 @@ from engines import beside, Engine, podman, stocked_engine
 from faults import Fault, PROMOTED, STAGED
 
 from mlops_ladder.delivery.smoke import smoke_script
+from mlops_ladder.maturity import grading
+from mlops_ladder.maturity.repository import Repository
 
 pytestmark = [pytest.mark.slow]
 
 STAGING_PORT = 18612
 RIGHTS = "import os; print(os.getuid(), os.access('/app', os.W_OK), os.statvfs('/').f_flag & 1)"
-APP = "/app/.venv/lib/python*/site-packages/my_problem/serving/app.py"
+APP = "/app/.venv/lib/python*/site-packages/my_problem/service.py"
 ANSWERS = {"maturity_level": "3", "project_name": "My Problem", "python_version": VERSION}
 # Found by the scan, and wanted: a limit of CPU slows a pod down that could use a free core.
 WANTED = "KSV-0011\n"
@@ -42,7 +42,7 @@ def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 def alone(project: Path) -> None:
     """Have nobody to approve: the champion of these tests comes past gate and registry."""
-    plant(project / "operations.toml", 'needed = "shared"', 'needed = "never"')
+    plant(project / "config/approval.toml", 'needed = "shared"', 'needed = "never"')
 
 
 @pytest.fixture(scope="module", name="project")

@@ -79,7 +79,7 @@ def test_every_risk_has_a_control_that_is_there(generate: Generate, people: str)
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("test_a_worse_model_is_refused", "test_nothing", "there is no test tests/model/test_prom"),
+        ("test_a_worse_model_is_refused", "test_nothing", "there is no test tests/model/test_gate"),
         ("alert: NoModel", "alert: NoMolde", "there is no alert NoMolde"),
         ("gate: leaks.threshold", "gate: leaks.treshold", "there is no gate leaks.treshold"),
         (

@@ -121,9 +121,7 @@ def test_the_files_fit_together_and_each_may_be_left_out(
         ("", ""),
     ],
 )
-def test_a_runbook_is_a_link_to_the_repository(
-    tmp_path: Path, origin: str, address: str
-) -> None:
+def test_a_runbook_is_a_link_to_the_repository(tmp_path: Path, origin: str, address: str) -> None:
     """Made from git's `origin`, without the secret in it; a path on this machine gives none."""
     ok("git", "init", "--quiet", at=tmp_path)
     if origin:
@@ -362,7 +360,12 @@ def test_the_champion_is_there_and_the_same_input_is_the_same_version(stack: Sta
     assert [it["version"] for it in stack.versions()] == [version["version"]], said
     assert "is this model already" in said
     here = stack.engine.docker("exec", "flight-delays-worker-1", "ls", "/work").split()
-    wanted = {"behaviour.toml", "contracts", "privacy.toml", "slices.toml"}  # else it only reports
+    wanted = {
+        "config/behaviour.toml",
+        "contracts",
+        "privacy.toml",
+        "config/slices.toml",
+    }  # else it only reports
     assert wanted <= {*here}
     assert not (stack.folder / "mlflow.db").exists()
 

@@ -15,8 +15,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from checks import grading
-from checks.repository import Repository
 from conftest import commit, Generate, ok, plant, run
 from engines import beside
 from faults import Fault, OPTIMIZED
@@ -46,6 +44,9 @@ EMULATOR = """
 import json, sys
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse as Asked
 from moto.server import main
+
+from mlops_ladder.maturity import grading
+from mlops_ladder.maturity.repository import Repository
 
 TAGS, register = {}, Asked.register_scalable_target
 

@@ -31,7 +31,7 @@ def _cluster(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> It
         import_python(engine)
         project = folder / "my-problem"
         shutil.copytree(generate(**ANSWERS, deploy="kubernetes"), project)
-        plant(project / "operations.toml", 'needed = "shared"', 'needed = "never"')
+        plant(project / "config/approval.toml", 'needed = "shared"', 'needed = "never"')
         commit(project)
         made = Delivered(project, engine)
         (folder / "state").mkdir()

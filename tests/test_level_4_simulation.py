@@ -50,9 +50,9 @@ def test_the_whole_loop_runs_and_no_request_fails(project: Path) -> None:
 
 def test_a_loop_that_does_not_close_fails_and_is_named(project: Path) -> None:
     """With no run a week nothing is learned; a scenario that there is not is refused."""
-    plant(project / "improvement.toml", "runs_per_week = 3", "runs_per_week = 0")
+    plant(project / "config/triggers.toml", "runs_per_week = 3", "runs_per_week = 0")
     said = fails("make", "simulate", "SCENARIO=covariate_drift", at=project)
-    plant(project / "improvement.toml", "runs_per_week = 0", "runs_per_week = 3")
+    plant(project / "config/triggers.toml", "runs_per_week = 0", "runs_per_week = 3")
     assert "covariate_drift: training: budget, expected run" in said
     assert "covariate_drift: serves: v1, expected v2" in said
     assert "there are: no_drift" in fails("make", "simulate", "SCENARIO=sun", at=project)

@@ -8,7 +8,7 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
-from conftest import fails, ok, plant, PROJECT, ROOT, run
+from conftest import fails, LADDER, ok, plant, PROJECT, ROOT, run
 
 from mlops_ladder import cli, project, ProjectError
 from mlops_ladder.commands import Command, commands, own_commands
@@ -37,8 +37,9 @@ def test_the_wheel_is_the_source(tmp_path: Path) -> None:
 
 # What a domain may import: itself and what stands before it.
 ORDER = """
-errors project files markdown doors commands application cli append_only_log problem settings data model tracking export registry pipeline serving
-batch monitoring serving.rollout pipeline.retraining labelling privacy governance delivery scaling simulation
+errors maturity climb adopt template_cli project files markdown hooks plugins commands application cli append_only_log problem
+settings data model tracking export registry pipeline serving batch monitoring serving.rollout pipeline.retraining
+labelling privacy governance delivery scaling simulation
 """.split()
 
 
@@ -90,14 +91,26 @@ def test_every_import_names_the_whole_path() -> None:
 
 
 def test_the_parts_of_the_library_import_inward() -> None:
-    """A part imports only those before it in the order of the design."""
+    """A part imports only those before it in the order of the design; hooks only name types of others."""
     wrong = {
         (name, other)
         for name, path in MODULES.items()
-        for other in imports(path, late=True) - {""}
+        for other in imports(path, late=name != "hooks") - {""}
         if name and ORDER.index(domain(other)) > ORDER.index(domain(name))
     }
     assert wrong == set()
+
+
+@pytest.mark.parametrize("part", ["maturity", "climb", "adopt"])
+def test_what_works_on_any_repository_needs_no_other_part(part: str) -> None:
+    """It is also installed without the rest, and for folders that are no project."""
+    named = {
+        domain(it)
+        for name in MODULES
+        if domain(name) == part
+        for it in imports(MODULES[name], late=True)
+    }
+    assert named - {""} <= {part, "errors"}
 
 
 @pytest.fixture(name="folder")
@@ -140,6 +153,43 @@ def test_outside_of_a_project_the_folder_is_named(tmp_path: Path) -> None:
         project.read(tmp_path / "none")
 
 
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("config.toml", CONFIG + "[drift]\nrows = 50\n", r"\[drift\] belongs in config/drift.toml"),
+        ("config/drfit.toml", "[drift]\nrows = 50\n", r"\[drift\] belongs in config/drift.toml"),
+        ("config/gate.toml", "[drift]\nrows = 50\n", r"\[drift\] belongs in config/drift.toml"),
+        ("config/gate.toml", "min_gain = 1\n", r"min_gain stands outside of \[gate\]"),
+        (
+            "config/gate.toml",
+            "[gate]\nmingain = 1\n",
+            "gate.mingain: unknown key; known are min_gain",
+        ),
+        ("config/gate.toml", "[gate\n", "not valid TOML"),
+    ],
+)
+def test_a_section_that_nobody_would_read_is_refused(
+    folder: Path, file: str, text: str, told: str
+) -> None:
+    """A section has one file; in another one it would have no effect."""
+    (folder / "pyproject.toml").write_text(TABLE.format(4), encoding="utf-8")
+    project.read.cache_clear()
+    (folder / "config").mkdir()
+    (folder / file).write_text(text, encoding="utf-8")
+    with pytest.raises(ProjectError, match=f"{file}: {told}"):
+        load()
+
+
+def test_each_section_is_read_from_its_file(folder: Path) -> None:
+    """The environment wins over it, and arguments over both."""
+    (folder / "pyproject.toml").write_text(TABLE.format(4), encoding="utf-8")
+    project.read.cache_clear()
+    (folder / "config").mkdir()
+    (folder / "config/gate.toml").write_text("[gate]\nmin_gain = 0.5\n", encoding="utf-8")
+    (folder / "config/own.toml").write_text("mode = 'report'\n", encoding="utf-8")  # of a check
+    assert load().gate.min_gain == 0.5
+
+
 @pytest.mark.usefixtures("folder")
 def test_a_level_has_the_commands_of_its_own_and_those_below() -> None:
     """What a higher level brings is not there."""
@@ -178,10 +228,10 @@ def test_a_variable_of_a_higher_level_is_refused(
     assert folder.exists()
 
 
-def test_every_door_leads_to_a_function() -> None:
-    """Each line of doors.toml names a function that its module defines."""
+def test_every_plugin_leads_to_a_function() -> None:
+    """Each line of plugins.toml names a function that its module defines."""
     lost = []
-    for line in (LIBRARY / "doors.toml").read_text(encoding="utf-8").splitlines():
+    for line in (LIBRARY / "plugins.toml").read_text(encoding="utf-8").splitlines():
         name, _, target = line.partition(" = ")
         if target:
             module, _, function = target.strip('"').partition(":")
@@ -212,7 +262,7 @@ def test_help_groups_the_commands_and_imports_none(folder: Path) -> None:
     told = ok(sys.executable, "-c", script, at=folder)
     assert re.search(r"─ Data ─.*contract +describe your own data.*─ Model ─.*train", told, re.S)
     assert "pipeline" not in told
-    wanted = ["application", "cli", "commands", "doors", "errors", "files", "project"]
+    wanted = ["application", "cli", "commands", "errors", "files", "project"]
     assert told.splitlines()[-1] == str(wanted)
 
 
@@ -268,5 +318,15 @@ def test_a_command_of_any_level_needs_no_project(
 
 def test_outside_of_a_project_the_command_says_so(tmp_path: Path) -> None:
     """In a line, with the file that is not there."""
-    told = fails("python", "-m", "mlops_ladder", at=tmp_path)
+    told = fails("python", "-m", "mlops_ladder", "train", at=tmp_path)
     assert told.startswith("Error: pyproject.toml: not in") and "Traceback" not in told
+
+
+def test_outside_of_a_project_there_are_the_commands_that_need_none(tmp_path: Path) -> None:
+    """They are listed, and work; what lies in the folder is not imported."""
+    for name in ("yaml", "argparse", "plugins"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('imported')", encoding="utf-8")
+    told = ok(LADDER, "--help", at=tmp_path)
+    assert "maturity" in told and "climb" in told and "train" not in told
+    assert ok(LADDER, "maturity", at=tmp_path).startswith("claimed nothing | equipped below 0")
+    assert ".cruft.json is missing" in fails(LADDER, "climb", "2", at=tmp_path)

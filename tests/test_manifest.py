@@ -19,7 +19,8 @@ def test_every_entry_is_complete(name: str) -> None:
     assert entry["level"] in range(5) and entry["title"] and entry["if"] in APPLIES
     assert bool(entry.get("paths")) != bool(entry.get("planned"))
     known = {"level", "title", "if", "paths", "planned", "docs"}
-    assert entry.keys() <= known | {"do", "file", "takes", "elsewhere", "imports", "library"}
+    known |= {"do", "file", "takes", "elsewhere", "imports", "library", "tests"}
+    assert entry.keys() <= known
     assert {"do", "file", "takes"} <= entry.keys() or entry.get("planned")
 
 
@@ -30,6 +31,21 @@ def test_every_path_exists(name: str) -> None:
     assert [pattern for pattern in patterns if not list(PROJECT.glob(pattern))] == []
     modules, library = CAPABILITIES[name].get("library", []), ROOT / "src" / "mlops_ladder"
     assert [pattern for pattern in modules if not list(library.glob(pattern))] == []
+
+
+@pytest.mark.parametrize("name", CAPABILITIES)
+def test_every_capability_is_proved_by_a_test(name: str) -> None:
+    """Each file or folder that the manifest names holds tests."""
+    places = [ROOT / "tests" / place for place in CAPABILITIES[name]["tests"]]
+    assert places and [place for place in places if not place.exists()] == []
+    assert all(module("tools/levels.py").test_files({"tests": [place]}) for place in places)
+
+
+def test_every_test_of_the_library_proves_a_capability() -> None:
+    """No file under tests/library is without a capability that names it, or a folder above it."""
+    tool = module("tools/levels.py")
+    named = {path for entry in CAPABILITIES.values() for path in tool.test_files(entry)}
+    assert set((ROOT / "tests/library").rglob("test_*.py")) - named == set()
 
 
 def test_every_level_has_capabilities_in_order() -> None:
@@ -97,14 +113,20 @@ def test_the_default_python_is_one_that_is_here_and_supported() -> None:
 def test_the_table_of_the_readme_is_made_from_the_manifest() -> None:
     """README.md shows what the manifest says is there: `make docs` would change nothing."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert module("tools/levels.py").renewed(readme, MANIFEST) == readme
+    assert module("dev/levels.py").renewed(readme, MANIFEST) == readme
 
 
 @pytest.mark.parametrize("name", ["levels", "maturity"])
 def test_what_the_docs_say_of_levels_and_checks_is_generated(name: str) -> None:
     """docs/levels.md and docs/maturity.md are what `make docs` would write."""
     text = (ROOT / f"docs/{name}.md").read_text(encoding="utf-8")
-    assert getattr(module("tools/levels.py"), name)(MANIFEST) == text
+    assert getattr(module("dev/levels.py"), name)(MANIFEST) == text
+
+
+def test_the_library_names_the_tests_that_prove_a_capability() -> None:
+    """proofs.toml is what `make docs` would write."""
+    text = (ROOT / "src/mlops_ladder/proofs.toml").read_text(encoding="utf-8")
+    assert module("tools/levels.py").library_proofs(MANIFEST) == text
 
 
 def test_what_a_level_adds_is_named_by_a_capability(generate: Generate) -> None:

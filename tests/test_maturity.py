@@ -11,11 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checks import grading, page, report, Unknown
-from checks.database import mlflow_records
-from checks.forge import Forge
-from checks.repository import Repository
-from checks.sandbox import Copy
 from conftest import (
     BUILT,
     commit,
@@ -24,11 +19,17 @@ from conftest import (
     MANIFEST,
     ok,
     plant,
-    PROJECT,
+    LADDER,
     run,
 )
 from faults import Fault, LEANING, RECORDS
 from services import serving
+
+from mlops_ladder.maturity import evidence, grading, page, report, Unknown
+from mlops_ladder.maturity.database import mlflow_records
+from mlops_ladder.maturity.forge import Forge
+from mlops_ladder.maturity.repository import Repository
+from mlops_ladder.maturity.sandbox import Copy
 
 JUDGED = {name: it for name, it in MANIFEST["capabilities"].items() if not it.get("planned")}
 APPLY = [name for name, it in JUDGED.items() if it["if"] not in ("people", "cloud")]
@@ -182,8 +183,8 @@ def test_a_project_whose_pipeline_has_run_contradicts_itself_nowhere(recorded: P
 @pytest.mark.slow
 def test_the_store_of_mlflow_is_read_as_its_own_client_reads_it(recorded: Path) -> None:
     """Runs, registry and the inputs of the newest model, by this Python alone: the same facts."""
-    script = str(PROJECT / "tools/checks/records.py")
-    told = json.loads(ok(".venv/bin/python", script, at=recorded))
+    script = str(ROOT / "src/mlops_ladder/maturity/records.py")
+    told = json.loads(ok(".venv/bin/python", "-P", script, at=recorded))
     read = json.loads(json.dumps(mlflow_records(recorded / "mlflow.db")))
     assert read == told and read["runs"] and read["registry"] and read["newest"]["inputs"]
 
@@ -339,8 +340,7 @@ until = {until}
 
 def test_a_claim_that_is_not_upheld_fails(fresh: Path) -> None:
     """The level of pyproject.toml is what counts: exit code 1 where a capability of it is missing."""
-    shutil.rmtree(fresh / "tests/flows")
-    for name in ("pipeline.toml", "make/pipeline.mk"):
+    for name in ("config/tuning.toml", "make/pipeline.mk", "tests/code/test_pipeline.py"):
         (fresh / name).unlink()
     done = tool(fresh)
     assert done.returncode == 1 and done.stdout.startswith("claimed 2 | equipped 1 |")
@@ -352,7 +352,7 @@ def test_a_claim_that_is_not_upheld_fails(fresh: Path) -> None:
 
 def tool(project: Path, *options: str) -> Any:
     """What the tool of a project says of it."""
-    return run("uv", "run", "--quiet", "--script", "tools/maturity.py", *options, at=project)
+    return run(LADDER, "maturity", *options, at=project)
 
 
 @pytest.mark.parametrize(
@@ -369,7 +369,7 @@ def test_a_waiver_needs_a_second_person_and_an_end(
     fresh: Path, second: str, days: int, holds: bool
 ) -> None:
     """What is missing is answered for by two people, for a year at most; else nothing changes."""
-    (fresh / "tests/model/test_promotion.py").write_text("", encoding="utf-8")
+    (fresh / "tests/model/test_gate.py").write_text("", encoding="utf-8")
     until = date.today() + timedelta(days=days)
     with (fresh / "pyproject.toml").open("a", encoding="utf-8") as file:
         file.write(WAIVER.format(second=second, until=until))
@@ -404,8 +404,7 @@ def test_a_repository_of_others_is_judged_and_left_as_it_was(tmp_path: Path) -> 
     """What is there is seen, what cannot be seen is said to be unknown, and nothing is written."""
     project = foreign(tmp_path / "theirs")
     before = files(project)
-    command = ["uv", "run", "--quiet", "--script", str(PROJECT / "tools/maturity.py"), "--json"]
-    done = run(*command, str(project), at=tmp_path, PYTHONDONTWRITEBYTECODE="1")
+    done = run(LADDER, "maturity", "--json", "--out", "-", str(project), at=tmp_path)
     grades = {it["id"]: it["grade"] for it in json.loads(done.stdout)["capabilities"]}
     wanted = {
         "repo.entrypoint": "present",
@@ -422,9 +421,11 @@ def test_a_repository_of_others_is_judged_and_left_as_it_was(tmp_path: Path) -> 
 
 @pytest.mark.slow
 def test_the_tool_is_run_from_the_template_by_uvx(template: Path, tmp_path: Path) -> None:
-    """`uvx --from TEMPLATE mlops-maturity FOLDER`, as the README says."""
+    """`uvx --from TEMPLATE mlops-ladder maturity FOLDER`, as the README says."""
     project = foreign(tmp_path / "theirs")
-    said = run("uvx", "--quiet", "--from", str(template), "mlops-maturity", ".", at=project)
+    said = run(
+        "uvx", "--quiet", "--from", str(template), "mlops-ladder", "maturity", ".", at=project
+    )
     assert said.stdout.startswith("claimed nothing | equipped 0 |") and said.returncode == 0
 
 
@@ -465,7 +466,7 @@ def test_the_same_is_said_in_every_form(fresh: Path) -> None:
 
 def test_at_most_five_actions_each_with_command_file_and_effort(fresh: Path) -> None:
     """What is broken comes first, the lowest level first."""
-    for name in ("tests/model/test_promotion.py", "uv.lock", "MODEL_CARD.md"):
+    for name in ("tests/model/test_gate.py", "uv.lock", "MODEL_CARD.md"):
         (fresh / name).write_text("", encoding="utf-8")
     lines = report.as_next(grading.assess(Repository(fresh))).splitlines()
     assert [line.split(":")[0] for line in lines[1::2]] == [
@@ -488,8 +489,6 @@ def test_words_of_others_are_not_markup(fresh: Path) -> None:
 
 def test_evidence_of_another_state_is_not_used(fresh: Path) -> None:
     """A file of evidence that was copied, or is old, or of another commit, raises nothing."""
-    from checks import evidence
-
     (fresh / ".maturity").mkdir()
     (fresh / ".maturity/.gitignore").write_text("*\n", encoding="utf-8")
     bond = evidence.bond(Repository(fresh))

@@ -11,12 +11,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from checks import CHECKS, grading, Unknown
-from checks.repository import Repository
-from checks.sandbox import Copy
-from conftest import commit, DRAW, files, Generate, MANIFEST, ok, outside_make, run
+from conftest import commit, DRAW, files, Generate, LADDER, MANIFEST, ok, outside_make, run
 from engines import stocked_engine, VERSION
 from faults import Fault, MACHINES
+
+from mlops_ladder.maturity import CHECKS, grading, Unknown
+from mlops_ladder.maturity.repository import Repository
+from mlops_ladder.maturity.sandbox import Copy
 
 # pylint: disable=protected-access  # a copy is used for many machines; what they share is kept
 TRAINING = set(
@@ -25,7 +26,8 @@ TRAINING = set(
 TRAINING |= {"registry.rollback"}
 NEED_DOCKER = ("cd.deploy", "cd.promote", "doc.runbook")
 pytestmark = pytest.mark.slow
-DEEP = ("uv", "run", "--quiet", "--script", "tools/maturity.py", "--deep")
+LOOK = (LADDER, "maturity")
+DEEP = (*LOOK, "--deep", "--yes")
 
 
 @pytest.fixture(name="made", scope="module")
@@ -75,14 +77,16 @@ def tried(levels: range, number: int) -> list[str]:
 def is_exercised(project: Path, chosen: list[str], level: int, **environment: str) -> None:
     """A deep run exercises just these, is remembered, and changes nothing."""
     before = written(project)
-    done = run(*DEEP, "--only", *chosen, "--seed", "7", "--json", at=project, **environment)
+    done = run(
+        *DEEP, "--only", *chosen, "--seed", "7", "--json", "--out", "-", at=project, **environment
+    )
     assert "seed 7" in done.stderr and done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     grades = {it["id"]: it["grade"] for it in found["capabilities"]}
     assert {it for it in grades if grades[it] == "exercised"} == {*chosen}, done.stderr
     assert found["equipped"] == level
     assert written(project) == before and ok("git", "status", "--short", at=project) == ""
-    shown = json.loads(ok(*DEEP[:-1], "--json", at=project))
+    shown = json.loads(ok(*LOOK, "--json", "--out", "-", at=project))
     recalled = {it["id"]: it["grade"] for it in shown["capabilities"]}
     assert {*chosen} <= {it for it in recalled if recalled[it] == "exercised"}
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import commit, fails, Generate, ok, plant, ROOT, run
+from conftest import commit, fails, Generate, LADDER, ok, plant, ROOT, run
 from services import serving
 
 pytestmark = pytest.mark.slow
-FREE = "import pathlib, sys; sys.path.append('tools'); import demo; demo.free(pathlib.Path(sys.argv[1]))"
+FREE = (
+    "import pathlib, sys; sys.path.append('dev'); import demo; demo.free(pathlib.Path(sys.argv[1]))"
+)
 OWN = """\
 Kunden-Nr;Größe in cm;Stadt;Mitglied seit;Raucher;Prämie
 """
@@ -195,6 +197,6 @@ def test_a_level_that_does_not_exist_is_refused_in_a_line(
     project = tmp_path / "flight-delays"
     subprocess.run(["cp", "-R", str(generate(maturity_level="0")), str(project)], check=True)
     commit(project)
-    done = run("uv", "run", "--quiet", "--script", "tools/climb.py", "--", level, at=project, **WHO)
+    done = run(LADDER, "climb", "--", level, at=project, **WHO)
     assert done.returncode == 1
     assert f"maturity_level: '{level}' is not one of 0, 1, 2, 3, 4" in done.stderr

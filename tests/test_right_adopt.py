@@ -6,16 +6,17 @@ from pathlib import Path
 
 import pytest
 import yaml
-from adopt_answers import styled
-from adopt_answers import tested as pytest_call
-from adopt_ci import find_statuses, find_test_runners, find_unready_hooks
-from adopt_git import passed
-from adopt_hooks import excuses, Finding
-from adopt_install import install
-from adopt_join import HOOKS
-from adopt_render import Origin, render
 from conftest import ok, ROOT
 from test_adopt import adopt, adopted, blob, facts_of, made, refused, SETUP, Shape, SHAPES
+
+from mlops_ladder.adopt.answers import styled
+from mlops_ladder.adopt.answers import tested as pytest_call
+from mlops_ladder.adopt.ci import find_statuses, find_test_runners, find_unready_hooks
+from mlops_ladder.adopt.git import passed
+from mlops_ladder.adopt.hooks import excuses, Finding
+from mlops_ladder.adopt.install import install
+from mlops_ladder.adopt.join import HOOKS
+from mlops_ladder.adopt.render import Origin, render
 
 DEFAULTS = {
     name: value[0] if isinstance(value, list) else value

@@ -23,7 +23,7 @@ def project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Ite
         generate(maturity_level="2"), tmp_path_factory.mktemp("answers") / "project"
     )
     plant(made / "config.toml", "[model]\n", "[model]\nmax_iter = 20\n")
-    plant(made / "pipeline.toml", "trials = 8", "trials = 2")
+    plant(made / "config/tuning.toml", "trials = 8", "trials = 2")
     ok("make", "setup", at=made)
     ok(".venv/bin/ladder", "pipeline", at=made, **PIPELINE)
     return made

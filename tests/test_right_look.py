@@ -4,22 +4,21 @@ import json
 import os
 import sqlite3
 import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from checks import grading, page, report, syntax, Unknown
-from checks.database import mlflow_records
-from checks.forge import Forge
-from checks.repo import fences, leaks
-from checks.repository import Repository
-from conftest import commit, ok, plant, PROJECT, run
+from conftest import commit, LADDER, ok, plant, run
 from test_maturity import foreign
 
-TOOL = str(PROJECT / "tools/maturity.py")
+from mlops_ladder.maturity import grading, page, report, syntax, Unknown
+from mlops_ladder.maturity.database import mlflow_records
+from mlops_ladder.maturity.forge import Forge
+from mlops_ladder.maturity.repo import fences, leaks
+from mlops_ladder.maturity.repository import Repository
+
 CONFIG = """
 [core]
     fsmonitor = {run} fsmonitor
@@ -127,9 +126,9 @@ def test_assessing_executes_nothing_of_a_repository(hostile: Path) -> None:
         subprocess.run(["git", *command], cwd=hostile, capture_output=True, check=False)
     assert marks_of(hostile) >= {"included", "process", "clean", "textconv", "command"}
     for form in ("--json", "--html", "--markdown"):
-        done = run(sys.executable, TOOL, form, ".", at=hostile, MLFLOW_TRACKING_URI="http://x")
+        done = run(LADDER, "maturity", form, ".", at=hostile, MLFLOW_TRACKING_URI="http://x")
         assert done.returncode == 0, done.stderr
-    known = json.loads(run(sys.executable, TOOL, "--json", ".", at=hostile).stdout)
+    known = json.loads(run(LADDER, "maturity", "--json", "--out", "-", ".", at=hostile).stdout)
     assert known["claimed"] is None and known["equipped"] == 0
     grades = {it["id"]: it["grade"] for it in known["capabilities"]}
     assert grades["repo.hygiene"] == "present" and grades["tracking.runs"] == "present"
@@ -138,10 +137,10 @@ def test_assessing_executes_nothing_of_a_repository(hostile: Path) -> None:
 
 def test_what_executes_asks_first_and_refuses_where_nobody_answers(hostile: Path) -> None:
     """`--deep` names what it does and the way out; the tool of a project trusts that project."""
-    done = run(sys.executable, TOOL, ".", "--deep", "--only", "repo.vcs", at=hostile)
+    done = run(LADDER, "maturity", ".", "--deep", "--only", "repo.vcs", at=hostile)
     assert done.returncode == 3 and marks_of(hostile) == set()
     assert "--deep executes its code" in done.stderr and "add --yes if you trust it" in done.stderr
-    done = run(sys.executable, TOOL, ".", "--deep", "--yes", "--only", "repo.vcs", at=hostile)
+    done = run(LADDER, "maturity", ".", "--deep", "--yes", "--only", "repo.vcs", at=hostile)
     assert "trials and faults, in a copy" in done.stderr
 
 
@@ -235,7 +234,7 @@ def test_a_file_that_cannot_be_read_is_named_and_the_rest_is_judged(tmp_path: Pa
     found = grading.assess(repository)
     assert {it.id: it.grade for it in found.capabilities} == before
     assert "deep.ipynb: is nested too deeply to be read" in found.notes
-    done = run(sys.executable, TOOL, "--json", ".", at=project)
+    done = run(LADDER, "maturity", "--json", "--out", "-", ".", at=project)
     assert done.returncode == 0 and json.loads(done.stdout)["equipped"] == 0, done.stderr
 
 
@@ -432,7 +431,7 @@ def test_hints_to_others_name_no_file_and_no_command_of_ours(tmp_path: Path) -> 
         "make contract",
         "config.toml",
         "contract.toml",
-        "pipeline.toml",
+        "config/gate.toml",
     ):
         assert ours not in said
     assert "looked for one of these files or folders: uv.lock, poetry.lock" in said

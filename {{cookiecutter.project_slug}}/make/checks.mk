@@ -7,7 +7,7 @@ HOOKS = $(if $(filter /%,$(BIN)),,$(INSIDE))$(BIN)/
 check: export UV_LOCKED = 1
 check: setup ## formatting, lint, types, the lock, the model card: all that needs no training
 	@$(FITS) || $(UV) lock --quiet --check || { echo "uv.lock does not fit pyproject.toml; run: uv lock"; exit 1; }
-	@sed "s|\.venv/bin/|$(HOOKS)|; s|\^tools/|^$(INSIDE)tools/|" .pre-commit-config.yaml > $(BIN)/hooks.yaml
+	@sed "s|\.venv/bin/|$(HOOKS)|" .pre-commit-config.yaml > $(BIN)/hooks.yaml
 	@git ls-files -z | PYLINTRC="$(CURDIR)/pyproject.toml" xargs -0 $(BIN)/pre-commit run --config $(BIN)/hooks.yaml --files
 	@$(BIN)/mypy && $(RUN) card --check
 

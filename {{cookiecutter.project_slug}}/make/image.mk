@@ -4,7 +4,7 @@ SHA = $(shell git rev-parse --verify --quiet '$(COMMIT)^{commit}')
 TAG = $(shell echo $(SHA) | cut -c 1-12)$(if $(filter yes,$(NATIVE)),-native)
 IMAGE = $(REGISTRY){{ cookiecutter.package_name | replace('_', '-') | trim('-') }}:$(TAG)
 BUILD = docker build --build-arg COMMIT=$(SHA) --build-arg NATIVE --build-arg PIP_INDEX_URL $(BUILD_ARGS)
-BUILT_FROM = Dockerfile LICENSE README.md config.toml contract.toml pipeline.toml pyproject.toml src uv.lock wheels
+BUILT_FROM = Dockerfile LICENSE README.md config config.toml contract.toml pyproject.toml src uv.lock wheels
 export NATIVE
 
 .PHONY: image committed notes

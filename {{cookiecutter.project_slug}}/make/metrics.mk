@@ -1,3 +1,2 @@
 # The image of the service has what its metrics need, and its settings.
 BUILD_ARGS += --build-arg GROUP=service
-BUILT_FROM += operations.toml

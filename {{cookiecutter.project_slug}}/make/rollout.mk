@@ -1,5 +1,4 @@
 # The image of the service has the settings of the rollout.
-BUILT_FROM += improvement.toml
 
 # `make pipeline ROLLOUT=yes`: an accepted version is rolled out, not promoted at once.
 ifdef ROLLOUT

@@ -1,5 +1,5 @@
 # `make stage promote deploy` bring no image that is not signed, if `[signing] required = true`.
-SIGNED := $(shell sed -n '/^\[signing\]/,/^\[/s/^required = //p' improvement.toml)
+SIGNED := $(shell sed -n '/^\[signing\]/,/^\[/s/^required = //p' config/signing.toml)
 ifeq ($(SIGNED),true)
 BUILD_ARGS += --build-arg PACKAGES=openssh-client
 endif

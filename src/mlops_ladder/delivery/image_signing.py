@@ -18,7 +18,7 @@ from typing import Any
 from mlops_ladder import project, ProjectError
 from mlops_ladder.registry import signatures
 
-SETTINGS = Path("improvement.toml")
+SETTINGS = Path("config/signing.toml")
 POINTER, SBOM = Path("models/serving/champion.json"), Path("reports/sbom.json")
 REFS = "refs/attestations"
 KIND = "image"

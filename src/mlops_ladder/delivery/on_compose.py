@@ -15,7 +15,7 @@ from pathlib import Path
 from mlops_ladder.delivery import compose as deployment
 from mlops_ladder.delivery.compose import compose, docker, Refused
 
-SETTINGS = Path("operations.toml")
+SETTINGS = Path("config/access.toml")
 LABEL = '{{index .Config.Labels "org.opencontainers.image.revision"}}'
 
 

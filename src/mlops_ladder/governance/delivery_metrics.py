@@ -99,7 +99,7 @@ def evidence(_: Settings) -> dict[str, Any] | None:
     changes, now = happened(), datetime.now(UTC)
     found = measures(changes, incidents().values(), now)
     told = {"days": DAYS, "until": now.isoformat(timespec="seconds")}
-    return told | {"measures": list(map(asdict, found))} if changes else None
+    return {"delivery": told | {"measures": list(map(asdict, found))}} if changes else None
 
 
 def main(

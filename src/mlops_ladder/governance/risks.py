@@ -19,7 +19,6 @@ from xml.etree import ElementTree
 
 REGISTER = Path("risk.toml")
 CLASSES = ("minimal", "limited", "high", "unacceptable")
-SETTINGS = ("pipeline.toml", "operations.toml")
 LEVELS = ("low", "medium", "high")
 Risk = dict[str, Any]
 
@@ -47,9 +46,9 @@ def there(kind: str, name: str) -> bool:
         return bool(re.search(rule, text("monitoring/alerts.yml"), re.MULTILINE))
     section, _, key = name.partition(".")
     if section == "questions":
-        told = Path(f"{key}.toml")
+        told = Path(f"config/{key}.toml")
         return question(key) and told.is_file() and bool(toml(told))
-    return any(key in toml(Path(file)).get(section, {}) for file in SETTINGS)
+    return key in toml(Path(f"config/{section}.toml")).get(section, {})
 
 
 def question(name: str) -> bool:

@@ -93,7 +93,7 @@ def priced(what: str, cost: float, costs: Costs) -> str:
 
 
 def main() -> None:
-    """Say what 1,000 predictions and a training cost, by the prices of improvement.toml."""
+    """Say what 1,000 predictions and a training cost, by the prices of config/costs.toml."""
     settings, now = load(), datetime.now(UTC)
     print(told(served(settings, now), trainings(now), settings.costs))
-    print("Prices: [costs] in improvement.toml")
+    print("Prices: config/costs.toml")

@@ -19,7 +19,7 @@ from mlops_ladder.settings.improvement import Objectives
 RULES = Path("monitoring/slo_rules.yml")
 SHORT, LONG = ("5m", "30m", "1h"), ("6h", "3d", "30d")
 HEAD = """\
-# Written by `make objectives` from [objectives] in improvement.toml: change that, not this.
+# Written by `make objectives` from config/objectives.toml: change that, not this.
 groups:
   - name: objectives now
     rules:
@@ -106,8 +106,10 @@ def main(check: Annotated[bool, typer.Option("--check", help="only compare")] = 
     text = rules(checked(load().objectives))
     if check:
         if not RULES.exists() or RULES.read_text(encoding="utf-8") != text:
-            raise ProjectError(f"{RULES}: not those of improvement.toml; run: make objectives")
-        print(f"{RULES}: as improvement.toml says")
+            raise ProjectError(
+                f"{RULES}: not those of config/objectives.toml; run: make objectives"
+            )
+        print(f"{RULES}: as config/objectives.toml says")
         return
     write_whole(RULES, text)
     print(f"Wrote {RULES}.  Next: make alerts")

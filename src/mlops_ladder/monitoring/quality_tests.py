@@ -139,7 +139,7 @@ def bias(name: str, now: np.ndarray, then: np.ndarray, effect: float) -> Loss:
 
 
 def of_slices(live: Joined, promised: Promise, settings: Settings) -> Iterator[Loss]:
-    """The score of each slice with rows enough, by `slices.toml`."""
+    """The score of each slice with rows enough, by `config/slices.toml`."""
     contract = promised.champion.contract
     told = declared("slices", slices, contract)
     assert isinstance(told, slices.Settings)

@@ -109,7 +109,7 @@ def slope(points: Iterable[Point]) -> float:
 def limit(trained: Trained) -> tuple[float, str]:
     """The worst value of the metric that is still good enough, and why it is.
 
-    The floor of `pipeline.toml`; without one, the worse end of the interval of a fresh model, but
+    The floor of `config/gate.toml`; without one, the worse end of the interval of a fresh model, but
     nothing that is worse than the baseline.
     """
     settings, name = trained.settings, trained.settings.metric
@@ -174,7 +174,7 @@ def told(found: Decay, held: float, settings: Settings) -> str:
         f"{found.metric}: {per_month}; {found.fresh:.4g} when fresh, at its limit of"
         f" {found.limit:.4g} ({found.why}) after {age:.0f} days{seen}\n"
         f"Wrote {REPORT} and {PICTURE}.  The newest {held:.0f} days are held out of a training, so"
-        f" set in operations.toml, where it says {now:g}:\n"
+        f" set in config/staleness.toml, where it says {now:g}:\n"
         f"[staleness]\nmax_age_days = {max(age - held, 0.1):.1f}"
     )
 

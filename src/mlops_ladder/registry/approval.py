@@ -188,7 +188,7 @@ def approved_main() -> None:
     """
     entry = versions.held().champion
     if rule().needed == "never":
-        print("operations.toml asks for no approval")
+        print("config/approval.toml asks for no approval")
         return
     if entry is None:
         raise ProjectError("no version is champion yet; run `make pipeline`")

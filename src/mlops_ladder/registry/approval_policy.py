@@ -1,14 +1,13 @@
 """Consent: where a second person has to say yes, by which rule."""
 
 import re
-import tomllib
 from pathlib import Path
 
-from mlops_ladder.settings import load
+from mlops_ladder.settings import file_of, load, read
 from mlops_ladder.settings.operations import Approval
 from mlops_ladder.tracking import runs
 
-OPERATIONS, DEPLOYMENTS = Path("operations.toml"), Path("deployments.jsonl")
+DEPLOYMENTS = Path("deployments.jsonl")
 NEEDED = ("never", "shared", "always")
 LOCAL = ("sqlite", "file", "")  # what the address of a registry begins with where nobody else is
 DEPLOYED = re.compile(r'"environment": "production".*"result": "deployed"')
@@ -20,8 +19,8 @@ def rule() -> Approval:
     So whoever takes the second person out is seen in git.
     """
     wanted = load().approval
-    text = OPERATIONS.read_text(encoding="utf-8") if OPERATIONS.exists() else ""
-    written = Approval(**tomllib.loads(text).get("approval", {}))
+    path = file_of("approval")
+    written = Approval(**(read(path).get("approval", {}) if path.exists() else {}))
     strict = {
         "needed": max(wanted.needed, written.needed, key=NEEDED.index),
         "way": wanted.way if written.way == "named" else written.way,

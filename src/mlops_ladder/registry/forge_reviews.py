@@ -42,9 +42,9 @@ def wrong(it: Approved, proof: str, made: list[Person], wanted: Approval) -> lis
     if any(same(by, author) for author in made):
         found.append("nobody approves what they made")
     if wanted.approvers and not any(same(by, Person.of(one)) for one in wanted.approvers):
-        found.append("is not among the approvers of operations.toml")
+        found.append("is not among the approvers of config/approval.toml")
     if wanted.way not in ("named", it.way):
-        found.append(f"approved as {it.way}; operations.toml wants {wanted.way}")
+        found.append(f"approved as {it.way}; config/approval.toml wants {wanted.way}")
     return found
 
 

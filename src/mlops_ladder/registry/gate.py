@@ -148,7 +148,7 @@ def outdone(champion: str, gains: dict[str, Measured], settings: Settings) -> An
     if not isfinite(gain.value):
         way_out = f"to replace it all the same: gate.replace_uncompared = {champion[10:]}"
         told = f"{champion} has no {settings.metric} on these rows, so it is not compared"
-        return Answer(excused(champion, settings), f"{told} ({way_out} in pipeline.toml)")
+        return Answer(excused(champion, settings), f"{told} ({way_out} in config/gate.toml)")
     told = f"{settings.metric} {gains['candidate']} against {champion}: gain {gain}"
     return Answer(gain.value > least, f"{told}, more than {least:.4g} needed")
 

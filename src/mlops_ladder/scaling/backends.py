@@ -30,7 +30,7 @@ PATIENT = {
     "distributed.comm.timeouts.connect": "120s",
     "distributed.comm.timeouts.tcp": "300s",
 }
-WAY_OUT = 'or set [scale] backend = "local" (improvement.toml)'
+WAY_OUT = 'or set [scale] backend = "local" (config/scale.toml)'
 OPEN: ContextVar["Cluster | None"] = ContextVar("OPEN", default=None)
 
 

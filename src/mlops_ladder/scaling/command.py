@@ -108,7 +108,7 @@ def line(name: str, alone: Timed, there: Timed) -> str:
 
 def main(
     workers: Annotated[
-        int | None, typer.Option(help="of this machine (default: improvement.toml)")
+        int | None, typer.Option(help="of this machine (default: config/scale.toml)")
     ] = None,
     rows: Annotated[int, typer.Option(help="of the batch")] = MANY,
 ) -> None:

@@ -11,16 +11,18 @@ from typing import Any
 from mlops_ladder import project, ProjectError
 from mlops_ladder.data.provenance import needed
 from mlops_ladder.data.sources import checksum
+from mlops_ladder.settings import files, FOLDER
 
 PACKAGE = Path(__file__).resolve().parents[1]
-CODE, SETTINGS = "code of the project", "settings (*.toml of its folder)"
-APART = ("pyproject.toml", "pipeline.toml", "operations.toml", "improvement.toml")  # sent along
+CODE, SETTINGS = "code of the project", "settings (its *.toml)"
 
 
 @cache
 def facts() -> dict[str, str]:
     """What has to be the same wherever a task is done, for its result to be the same."""
-    here = [path for path in sorted(Path().glob("*.toml")) if path.name not in APART]
+    found = {*Path().glob("*.toml"), *FOLDER.glob("*.toml"), *Path("governance").glob("*.toml")}
+    sent = {path for path in files() if path.parent == FOLDER} | {project.PYPROJECT}  # with a task
+    here = sorted(found - sent)
     return {
         "Python": platform.python_version(),
         **dict(line.split("==", 1) for line in needed()),

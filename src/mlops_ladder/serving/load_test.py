@@ -122,7 +122,7 @@ def main(
         typer.Option(help="of a running service (KEY in the environment: its key)"),
     ] = None,
 ) -> None:
-    """Put load on a service; ProjectError where it breaks a budget of operations.toml."""
+    """Put load on a service; ProjectError where it breaks a budget of config/load.toml."""
     settings = load()
     wanted = settings.load
     if url and not (found := readiness(url))[0]:

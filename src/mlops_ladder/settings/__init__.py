@@ -39,8 +39,7 @@ from mlops_ladder.settings.pipeline import Gate, Leaks, Repro, Serving, Tuning
 from mlops_ladder.settings.section import Section
 
 CONFIG = Path("config.toml")
-FILES = [CONFIG, Path("pipeline.toml"), Path("operations.toml"), Path("improvement.toml")]
-# The sections that a level brings; each stands in the file of its level.
+FOLDER = Path("config")  # of the sections that a level brings: [drift] stands in config/drift.toml
 BROUGHT = {
     2: {"gate", "leaks", "repro", "serving", "tuning"},
     3: {"access", "approval", "drift", "fallback", "labels", "load", "schedule", "staleness"},
@@ -93,9 +92,7 @@ def bare(text: str) -> str:
 class Settings(BaseSettings):
     """All that can be set.  In the environment: PACKAGE_SEED=1, PACKAGE_DATA__PATH=rows.csv."""
 
-    model_config = SettingsConfigDict(
-        env_nested_delimiter="__", extra="forbid", frozen=True, toml_file=FILES
-    )
+    model_config = SettingsConfigDict(env_nested_delimiter="__", extra="forbid", frozen=True)
 
     problem: Problem
     metric: str
@@ -135,8 +132,19 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments, then the environment, then the file."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+        """Arguments, then the environment, then the files."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, files())
+
+
+def file_of(key: str) -> Path:
+    """The file that holds a key or a section."""
+    return FOLDER / f"{key}.toml" if any(key in names for names in BROUGHT.values()) else CONFIG
+
+
+def files() -> list[Path]:
+    """The files that hold settings."""
+    found = {file_of(key) for key in Settings.model_fields}
+    return sorted(path for path in found if path.exists())
 
 
 def known_keys() -> list[str]:
@@ -168,8 +176,8 @@ def place(error: Any) -> Path | str:
     names = {prefix + "__".join(words[:count]) for count in range(1, len(words) + 1)}
     if found := names & set(os.environ):
         return max(found, key=len)
-    here = [path for path in FILES if path.exists()]
-    return next((path for path in here if error["loc"][0] in read(path)), CONFIG)
+    path = file_of(str(error["loc"][0]))
+    return path if path.exists() else CONFIG
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -187,10 +195,11 @@ def load(**arguments: Any) -> Settings:
     """
     if not CONFIG.exists():
         raise ProjectError(f"{CONFIG}: not in {Path.cwd()}; run this in the project's folder")
+    refuse_misplaced()
     try:
         settings = Settings(**arguments | {"_env_prefix": project.current().prefix})
     except tomllib.TOMLDecodeError:
-        for path in filter(Path.exists, FILES):
+        for path in files():
             read(path)
         raise
     except ValidationError as error:
@@ -198,6 +207,20 @@ def load(**arguments: Any) -> Settings:
         raise ProjectError("\n  ".join(lines)) from error
     refuse_unknown(settings)
     return settings
+
+
+def refuse_misplaced() -> None:
+    """Raise ProjectError if a section stands in another file than its own, which nobody would read."""
+    known = known_keys()
+    wrong = []
+    for path in [CONFIG, *sorted(FOLDER.glob("*.toml"))]:
+        for key in read(path):
+            if key in known and file_of(key) != path:
+                wrong.append(f"{path}: [{key}] belongs in {file_of(key)}")
+            elif path.stem in known and path != CONFIG and key != path.stem:
+                wrong.append(f"{path}: {key} stands outside of [{path.stem}]")
+    if wrong:
+        raise ProjectError("\n  ".join(wrong))
 
 
 def refuse_unknown(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""The sections of `improvement.toml`: how the project sees that it got worse, and learns again."""
+"""Settings of level 4: how the project sees that it got worse, and learns again."""
 
 from itertools import pairwise
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The sections of `operations.toml`: how the running service is watched and protected."""
+"""Settings of level 3: how the running service is watched and protected."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""The sections of `pipeline.toml`: how the pipeline searches and judges, how the service serves."""
+"""Settings of level 2: how the pipeline searches and judges, how the service serves."""
 
 import re
 

@@ -17,7 +17,7 @@ from mlops_ladder.data.datafile import written
 from mlops_ladder.data.reading import files
 from mlops_ladder.model.training import learnable
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import CONFIG, FILES, Settings
+from mlops_ladder.settings import CONFIG, file_of, FOLDER, Settings
 from mlops_ladder.simulation.clock import START
 from mlops_ladder.simulation.world import World, world
 
@@ -27,22 +27,16 @@ WEEKS = 26  # in which they have happened
 FOREIGN = ("MLFLOW_", "PREFECT_", "PIPELINE_")  # variables that lead somewhere else
 # So few rows, requests and days need other numbers than a service; which answers are right has
 # changed by intent, so a candidate may differ from the champion, and floors are of another world.
-CHANGED: dict[str, dict[str, dict[str, Any]]] = {
-    "pipeline.toml": {
-        "tuning": {"trials": 1},
-        "gate": {"floors": {}},
-        "serving": {"log": "sqlite:///predictions.db", "poll_seconds": 0.05},
-    },
-    "operations.toml": {
-        "drift": {"hours": 168, "rows": 50_000, "fewest": 200, "pushgateway": ""},
-        "access": {"key_file": "models/serving/keys.json", "requests_per_minute": 0},
-        "approval": {"needed": "never"},
-    },
-    "improvement.toml": {
-        "rollout": {"enabled": True, "shares": [0.3, 0.6], "units": 30, "minutes": 2_000}
-        | {"shift": 1e12, "latency": 1_000.0},
-        "quality": {"hours": 720, "rows": 50_000, "fewest": 200},
-    },
+CHANGED: dict[str, dict[str, Any]] = {
+    "tuning": {"trials": 1},
+    "gate": {"floors": {}},
+    "serving": {"log": "sqlite:///predictions.db", "poll_seconds": 0.05},
+    "drift": {"hours": 168, "rows": 50_000, "fewest": 200, "pushgateway": ""},
+    "access": {"key_file": "models/serving/keys.json", "requests_per_minute": 0},
+    "approval": {"needed": "never"},
+    "rollout": {"enabled": True, "shares": [0.3, 0.6], "units": 30, "minutes": 2_000}
+    | {"shift": 1e12, "latency": 1_000.0},
+    "quality": {"hours": 720, "rows": 50_000, "fewest": 200},
 }
 
 
@@ -53,16 +47,16 @@ def prepare(place: Path, settings: Settings, contract: Contract, seed: int) -> N
     """
     like = files(settings.data.path)[0].resolve()
     found = world(learnable(read_data(settings), contract, settings), contract, settings)
-    for path in filter(Path.exists, [*FILES, CONTRACT, Path("privacy.toml"), project.PYPROJECT]):
+    for path in filter(Path.exists, [CONFIG, CONTRACT, Path("privacy.toml"), project.PYPROJECT]):
         shutil.copy(path, place / path.name)
+    shutil.copytree(FOLDER, place / FOLDER)
     history = place / "data" / f"history{like.suffix}"
     history.parent.mkdir()
     written(first_rows(found, seed), like, history, settings.data, contract)
     joblib.dump(found, place / WORLD)
-    own: dict[str, dict[str, Any]] = {"": {"seed": seed}}
-    own["data"] = {"path": f"data/{history.name}"}
-    for name, sections in (CHANGED | {CONFIG.name: own}).items():
-        change(place / name, sections)
+    change(place / CONFIG, {"": {"seed": seed}, "data": {"path": f"data/{history.name}"}})
+    for section, keys in CHANGED.items():
+        change(place / file_of(section), {section: keys})
     allow_more_missing(place / CONTRACT)
 
 

@@ -126,22 +126,23 @@ def oversight() -> Iterator[str]:
         if it:
             when = f"{it['time'][:10]}, {it['way']}"
             yield said(f"Version {it['version']} was approved by {it['approver']}, {when}", path)
-    settings = toml("operations.toml")
-    if approval := settings.get("approval"):
-        yield said(f"Approval by a second person: {approval.get('needed')}", "operations.toml")
-    if fallback := settings.get("fallback"):
+    if approval := toml("config/approval.toml").get("approval"):
+        yield said(f"Approval by a second person: {approval.get('needed')}", "config/approval.toml")
+    if fallback := toml("config/fallback.toml").get("fallback"):
         how = "a stand-in does" if fallback.get("enabled") else "the request is refused"
         told = f"No model answers while the file `{fallback.get('switch')}` is there: {how}"
-        yield said(told, "operations.toml")
+        yield said(told, "config/fallback.toml")
         if fallback.get("abstain"):
-            yield said("Rows with an input that training did not see are marked", "operations.toml")
+            yield said(
+                "Rows with an input that training did not see are marked", "config/fallback.toml"
+            )
 
 
 def security() -> Iterator[str]:
     """Who may ask, and what is kept of it."""
-    if access := toml("operations.toml").get("access"):
+    if access := toml("config/access.toml").get("access"):
         limit = access.get("requests_per_minute") or "any number of"
         told = f"At most {access.get('body_bytes'):,} bytes a request; {limit} requests a minute"
-        yield said(told, "operations.toml")
+        yield said(told, "config/access.toml")
     if days := toml("privacy.toml").get("retention", {}).get("log_days"):
         yield said(f"Logged requests are kept for {days} days", "privacy.toml")

@@ -42,13 +42,13 @@ def control() -> Iterator[str]:
 
 def metrics() -> Iterator[str]:
     """By what it is judged, and what it has to reach."""
-    metric, gate = toml("config.toml").get("metric"), toml("pipeline.toml").get("gate", {})
+    metric, gate = toml("config.toml").get("metric"), toml("config/gate.toml").get("gate", {})
     if metric:
         yield said(f"Models are compared by `{metric}`", "config.toml")
     if gate:
         floors = ", ".join(f"`{k}` {it}" for k, it in gate.get("floors", {}).items()) or "none"
         told = f"A gain above {gate.get('min_gain')} on the champion is needed; floors: {floors}"
-        yield said(told, "pipeline.toml")
+        yield said(told, "config/gate.toml")
 
 
 def risks() -> Iterator[str]:
@@ -84,14 +84,14 @@ def afterwards() -> Iterator[str]:
         how = "degraded" if it["degraded"] else "not degraded"
         told = f"{it['name']}: {it['metric']} {it['value']:.4g}{promised}, on {it['rows']:,} rows"
         yield said(f"{told} with an outcome: {how}", *cited)
-    age = toml("operations.toml").get("staleness", {}).get("max_age_days")
+    age = toml("config/staleness.toml").get("staleness", {}).get("max_age_days")
     if age:
-        yield said(f"A model is too old after {age} days", "operations.toml")
-    triggers = toml("improvement.toml").get("triggers", {})
+        yield said(f"A model is too old after {age} days", "config/staleness.toml")
+    triggers = toml("config/triggers.toml").get("triggers", {})
     if triggers:
         who = "by itself" if triggers.get("automatic") else "when a person lets it"
         limit = f"at most {triggers.get('runs_per_week')} in a week"
-        yield said(f"A cause starts a training {who}, {limit}", "improvement.toml")
+        yield said(f"A cause starts a training {who}, {limit}", "config/triggers.toml")
     found, cited = of("delivery")
     for it in found.get("measures", []):
         value = "not enough data" if it["value"] is None else f"{it['value']:.3g} {it['unit']}"

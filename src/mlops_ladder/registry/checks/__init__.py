@@ -1,7 +1,7 @@
 """The gate's further questions: each file of this folder that has a function `ask` is one.
 
 So is each such file in the folder `checks` of the project's package.  `fairness` is asked where
-predictions are about persons.  `NAME.toml` declares what `NAME.py` needs to know.  A question is new as long as nothing there says
+predictions are about persons.  `config/NAME.toml` declares what `NAME.py` needs to know.  A question is new as long as nothing there says
 `mode = "enforce"`: its refusal is reported, and keeps no model from becoming champion.
 """
 
@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from mlops_ladder import project, ProjectError
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.registry.questions import Question
-from mlops_ladder.settings import Settings
+from mlops_ladder.settings import FOLDER, Settings
 from mlops_ladder.settings.section import Section
 
 FALSE_ALARMS = 0.05  # how often one question may refuse a model of which nothing is wrong
@@ -76,14 +76,14 @@ def modules() -> dict[str, ModuleType]:
         names = {it.name for it in iter_modules(own.__path__)}
         found |= {name: import_module(f"{own.__name__}.{name}") for name in sorted(names)}
     without = [name for name, module in found.items() if not hasattr(module, "ask")]
-    if lost := [name for name in without if Path(f"{name}.toml").exists()]:
+    if lost := [name for name in without if (FOLDER / f"{name}.toml").exists()]:
         raise ProjectError(f"checks/{lost[0]}.py: has no function ask(asked, settings)")
     return {name: module for name, module in found.items() if name not in without}
 
 
 def declared(name: str, module: ModuleType, contract: Contract) -> Declared:
     """What a question is told by its file.  ProjectError that names each key that is wrong."""
-    path, kind = Path(f"{name}.toml"), getattr(module, "Settings", Declared)
+    path, kind = FOLDER / f"{name}.toml", getattr(module, "Settings", Declared)
     try:
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         settings: Declared = kind(**tomllib.loads(text))
@@ -102,7 +102,7 @@ def declared(name: str, module: ModuleType, contract: Contract) -> Declared:
 def renew(_settings: Settings, _frame: pd.DataFrame) -> dict[Path, str]:
     """The files after `make contract`: without what names columns that the new contract lacks."""
     contract, texts = read_contract(), {}
-    for path in (Path(f"{name}.toml") for name in modules()):
+    for path in (FOLDER / f"{name}.toml" for name in modules()):
         if path.exists():
             file: Any = tomlkit.parse(path.read_text(encoding="utf-8"))
             before = tomlkit.dumps(file)

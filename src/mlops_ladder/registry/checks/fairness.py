@@ -66,7 +66,7 @@ def ask(asked: Asked, settings: Settings) -> Reply:
     if not settings.groups:
         return undeclared()
     if (metric == "group_loss") != (trained.settings.problem == "regression"):
-        return Reply("refused", f"fairness.toml: metric {metric} is none of this problem's")
+        return Reply("refused", f"config/fairness.toml: metric {metric} is none of this problem's")
     tables = {name: measured(asked, name, metric, settings) for name in settings.groups}
     decided = [it for it in settings.accepted if it.holds(datetime.now(UTC).date())]
     allowed = dict.fromkeys(tables, threshold)

@@ -57,7 +57,7 @@ def views(trained: Trained, positive: str | None) -> list[tuple[str, pd.Series, 
     known = sorted({*trained.train[trained.contract.target].astype("str"), *truth})
     if positive is not None and positive not in known:
         raise ProjectError(
-            f"fairness.toml: positive = {positive!r}: no such class; there are {known}"
+            f"config/fairness.toml: positive = {positive!r}: no such class; there are {known}"
         )
     chosen = known if len(known) > 2 else known[-1:]
     chosen = chosen if positive is None else [positive]

@@ -1,0 +1,1 @@
+"""Hooks, CI and review rules for a repository that we did not make."""

@@ -1,0 +1,186 @@
+"""The answers that our files are rendered with: read, but where an earlier adoption set them."""
+
+import json
+import re
+import sys
+from typing import Any
+from urllib.parse import urlsplit
+
+from mlops_ladder.adopt.ci import find_test_runners, find_unready_hooks
+from mlops_ladder.adopt.facts import Facts
+from mlops_ladder.adopt.git import Copy, Refused
+from mlops_ladder.adopt.install import install, installable
+from mlops_ladder.adopt.join import HOOKS
+from mlops_ladder.adopt.merge import RECORD
+from mlops_ladder.adopt.python import python_of
+from mlops_ladder.adopt.render import INSIDE, Answers, known, refuse_code
+from mlops_ladder.adopt.style import (
+    called_length,
+    find_pins,
+    formatter,
+    line_length,
+    linter,
+    linting,
+)
+
+# What comes where they pin no version, or one that is older than the second number.
+VERSIONS = {
+    "black": ("26.10.1", 22),
+    "pylint": ("4.1.4", 3),
+    "ruff": ("0.17.6", 0),
+    "yapf": ("0.43.0", 0),
+    "autopep8": ("2.3.2", 2),
+    "flake8": ("7.5.0", 5),
+}
+OWN_LENGTH, BLACKS_LENGTH = "100", "88"
+IGNORED = """.env .env.* !.env.example *.pem *.key __pycache__/ *.py[cod] *.egg-info/ .venv/ build/
+dist/ .ipynb_checkpoints/ .mypy_cache/ .pytest_cache/ .coverage mlruns/ mlartifacts/ *.db *.sqlite3 .idea/
+.vscode/ .DS_Store"""
+# Answers that stay as they were once their capability has been adopted.
+SETTLED = {
+    "repo.hygiene": ("ignored",),
+    "repo.vcs": ("formatter", "linter", "line_length", "notebooks", "hooks_python")
+    + ("formatter_version", "linter_version", "formatter_settings", "linter_settings")
+    + ("linter_plugins", "linter_args", "linter_files"),
+    "ci.tests": ("python_version", "tests", "source", "submodules", "history", "pytest_table")
+    + ("arguments",),
+}
+
+
+def record_of(facts: Facts) -> dict[str, Any]:
+    """The record of an earlier adoption, or nothing.  Refused in a project of the template."""
+    try:
+        record = json.loads(facts.text(RECORD) or "{}")
+        answers = record.get("context", {}).get("cookiecutter", {})
+    except (ValueError, AttributeError):
+        return {}
+    if {"maturity_level", "framework"} <= set(answers):
+        raise Refused(f"{RECORD}: made by this template: in the project, make climb LEVEL=n")
+    if record.get("directory") != INSIDE:
+        return {}
+    refuse_code(known(record), RECORD)
+    return dict(record)
+
+
+def forge_of(asked: str, remote: str, facts: Facts) -> tuple[str, str]:
+    """The forge, and what says so; nothing where the remote is on another one."""
+    host = urlsplit(remote if "://" in remote else "ssh://" + remote.replace(":", "/", 1)).hostname
+    if asked:
+        return asked, "as asked"
+    for forge in ("github", "gitlab"):
+        if remote and forge in (host or ""):
+            return forge, str(host)
+    if ".gitlab-ci.yml" in facts.everything:
+        return "gitlab", ".gitlab-ci.yml"
+    if any(name.startswith(".github/") for name in facts.everything):
+        return "github", ".github"
+    return ("", str(host)) if host and "://" in remote else ("github", "no remote: assumed")
+
+
+def read_answers(copy: Copy, facts: Facts, forge: str, names: list[str]) -> Answers:
+    """Return the answers for these capabilities, as the repository says them."""
+    slug = re.sub(r"[^A-Za-z0-9]+", "-", facts.prefix or copy.theirs.top.name).strip("-").lower()
+    return {
+        "project_slug": slug or "adopted",
+        "capabilities": " ".join(names),
+        "folder": facts.prefix,
+        "ci": forge or "github",
+        "branch": copy.theirs.main,
+        "install": install(facts)[0],
+        "history": "yes" if facts.versioned_by_git else "no",
+        "submodules": "yes" if copy.submodules() else "no",
+        "ignored": " ".join(ignored(copy, facts)),
+        "notebooks": "strip" if facts.notebooks and not facts.shown else "keep",
+        "python_version": python_of(facts)[0],
+        "hooks_python": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "unready_hooks": ",".join(find_unready_hooks(facts.text(HOOKS, top=True))),
+        "pipeline": "yes" if ".gitlab-ci.yml" in facts.everything else "no",
+        "required_checks": "",
+        **tested(facts),
+        **styled(facts),
+    }
+
+
+def answered(copy: Copy, facts: Facts, forge: str, names: list[str], before: Answers) -> Answers:
+    """The answers for these capabilities: read, but where they are settled already."""
+    answers = read_answers(copy, facts, forge, names)
+    for capability in before.get("capabilities", "").split():
+        settled = SETTLED.get(capability, ())
+        answers |= {name: before[name] for name in settled if name in before}
+    answers["jobs"] = " ".join(jobs(facts, names, before))
+    if answers["jobs"]:
+        answers["pipeline"] = "yes"
+    refuse_code(answers, "CI")
+    return answers
+
+
+def jobs(facts: Facts, names: list[str], before: dict[str, str]) -> list[str]:
+    """The jobs of CI: hooks where we bring them, tests where CI runs none yet."""
+    if "ci.tests" not in names:
+        return []
+    own = "tests" in before.get("jobs", "").split() or not find_test_runners(facts)
+    return ["hooks"] * ("repo.vcs" in names) + ["tests"] * own
+
+
+def tested(facts: Facts) -> dict[str, str]:
+    """How pytest is called."""
+    settings = facts.text(facts.pytest_settings) if facts.pytest_settings else ""
+    tests = "" if "testpaths" in settings else facts.test_folder
+    source = "src" if facts.layout == "src layout" and not installable(facts) else ""
+    table = bool(facts.pyproject and not facts.pytest_settings and (tests or source))
+    scripts = [it for it in facts.uncallable if not tests or it.startswith(f"{tests}/")]
+    arguments = [f"--ignore={it}" for it in scripts]
+    if "--doctest" in settings and not tests and "testpaths" not in settings:
+        arguments = [*outermost(facts.test_files), *arguments]
+    return {
+        "tests": tests,
+        "source": source,
+        "pytest_table": "yes" if table else "no",
+        "arguments": " ".join(arguments),
+    }
+
+
+def outermost(files: list[str]) -> list[str]:
+    """The folders that hold files with tests, none inside another; at the top the file."""
+    folders = {name.rpartition("/")[0] or name for name in files}
+    return sorted(it for it in folders if not any(it.startswith(f"{other}/") for other in folders))
+
+
+def styled(facts: Facts) -> dict[str, str]:
+    """Formatter, linter and length of lines: theirs where they have them."""
+    theirs, lints, here = formatter(facts)[0], linter(facts)[0], bool(facts.pyproject)
+    usual = BLACKS_LENGTH if theirs == "black" else OWN_LENGTH
+    length, settings = line_length(facts)[0] or usual, "table" if here else "args"
+    if theirs == "black" and "black" not in facts.tools:
+        length, settings = called_length(facts) or usual, "args"
+    elif theirs or lints == "ruff":
+        settings = "theirs"
+    comes = theirs or ("theirs" if lints == "ruff" else "black")  # beside ruff no second tool
+    return {
+        "formatter": comes,
+        "formatter_version": version(facts, theirs or "black"),
+        "formatter_settings": settings,
+        "linter": lints or "pylint",
+        "linter_version": version(facts, lints or "pylint"),
+        "linter_settings": "theirs" if lints else "table" if here else "file",
+        "line_length": length,
+        **linting(facts, lints),
+    }
+
+
+def version(facts: Facts, name: str) -> str:
+    """The version of a tool: theirs where one is pinned that the hooks can use, else ours."""
+    ours, oldest = VERSIONS[name]
+    pins = [it for it in find_pins(facts, name) if int(it.split(".")[0]) >= oldest]
+    return pins[0] if pins else ours
+
+
+def ignored(copy: Copy, facts: Facts) -> list[str]:
+    """The patterns to leave out of git which hide no file that is committed."""
+    listed = ["ls-files", "--cached", "--ignored", "-z"]
+    below = ["--", facts.prefix] if facts.prefix else []
+    return [
+        it
+        for it in IGNORED.split()
+        if it[0] == "!" or not copy.git(*listed, f"--exclude={it}", *below)
+    ]

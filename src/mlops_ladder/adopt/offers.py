@@ -1,0 +1,117 @@
+"""Which capabilities a repository that we did not make can have, and what the others lack there."""
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mlops_ladder.adopt.facts import Facts
+from mlops_ladder.adopt.git import Refused
+from mlops_ladder.adopt.install import install
+
+MANIFEST = Path(__file__).resolve().parents[1] / "maturity" / "capabilities.yml"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A capability for this repository: what it lacks, or nothing, and whether it is there."""
+
+    id: str
+    level: int
+    title: str
+    missing: str = ""
+    here: str = ""
+
+
+def offers(facts: Facts, forge: str) -> dict[str, Offer]:
+    """Every capability that the template has, in the order of its levels."""
+    loaded: Any = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
+    known = {k: it for k, it in loaded["capabilities"].items() if not it.get("planned")}
+    return {name: offer(facts, forge, name, entry) for name, entry in known.items()}
+
+
+def offer(facts: Facts, forge: str, name: str, entry: dict[str, Any]) -> Offer:
+    """One capability for this repository."""
+    here = shown(entry, facts)
+    if name in ADOPTED:
+        check, words = ADOPTED[name]
+        return Offer(name, entry["level"], words, check(facts, forge), here)
+    missing = ALONE.get(name, "comes with a generated project only")
+    if entry.get("library"):
+        missing = (
+            "needs a generated project and its library, mlops-ladder: cookiecutter, then climb"
+        )
+    if "package" in facts.tools.get("mlops-ladder", {}):
+        missing = "its library is here: bring back .cruft.json (git log -- .cruft.json), then climb"
+    return Offer(name, entry["level"], entry["title"], missing, here)
+
+
+def shown(entry: dict[str, Any], facts: Facts) -> str:
+    """The file of theirs that shows a capability as it is usual elsewhere; empty without one."""
+    for name in facts.files:
+        for place in entry.get("elsewhere", []):
+            if fnmatch(name, place) or name.startswith(f"{place}/"):
+                return name
+    wanted = "|".join(map(re.escape, entry.get("imports", []))) or "-"
+    used = re.compile(rf"^\s*(?:import|from)\s+(?:{wanted})\b", re.MULTILINE)
+    return next((it for it in facts.modules if used.search(facts.text(it))), "")
+
+
+def nothing(_: Facts, __: str) -> str:
+    """What every repository has."""
+    return ""
+
+
+def a_forge(_: Facts, forge: str) -> str:
+    """What reviews need: a place that holds them."""
+    return "" if forge else "needs a remote on GitHub or GitLab; or say CI=github, CI=gitlab"
+
+
+def tests(facts: Facts, forge: str) -> str:
+    """What CI needs: a forge, tests to run, and a way to install what they import."""
+    if missing := a_forge(facts, forge):
+        return missing
+    if not facts.test_files:
+        return "needs a test that pytest finds (test_*.py with a function test_…): there is none"
+    if install(facts)[0]:
+        return ""
+    conda = [name for name in facts.files if name in ("environment.yml", "environment.yaml")]
+    found = f"{conda[0]} is conda's" if conda else "there is none"
+    return f"needs pyproject.toml, setup.py, requirements.txt, Pipfile or a lock: {found}"
+
+
+# What can be adopted: what it needs, and what it brings here.
+ADOPTED = {
+    "repo.hygiene": (nothing, "entries in .gitignore: secrets, caches, environments, runs"),
+    "repo.vcs": (
+        nothing,
+        "pre-commit hooks: formatter, pylint with a baseline, eight small checks",
+    ),
+    "ci.tests": (tests, "CI: your tests, and the hooks where they are adopted"),
+    "ci.review": (a_forge, "a form for changes, branch rules as code, dependency updates"),
+}
+# What needs no library, and no adoption either.
+ALONE = {
+    "repo.entrypoint": "yours to write: a README with the commands that start it",
+    "env.lock": "one command of your own: uv lock, or poetry lock",
+    "gov.ownership": "yours to write: CODEOWNERS",
+    "doc.site": "yours to write: mkdocs.yml and its pages",
+}
+
+
+def chosen(found: dict[str, Offer], asked: str, level: int | None) -> list[str]:
+    """The capabilities that are asked for, in order.  Refused where one cannot be had here."""
+    if level is not None:
+        return [it.id for it in found.values() if it.level <= level and not it.missing]
+    wanted = asked.replace(",", " ").split()
+    if unknown := [name for name in wanted if name not in found]:
+        raise Refused(f"{unknown[0]}: no such capability; there are: {', '.join(found)}")
+    lacking = [found[name] for name in wanted if found[name].missing]
+    if lacking:
+        rest = " ".join(name for name in wanted if not found[name].missing)
+        way = f'; without: CAPABILITIES="{rest}"' if rest else ""
+        raise Refused("; ".join(f"{it.id}: {it.missing}" for it in lacking) + way)
+    return [name for name in found if name in wanted]

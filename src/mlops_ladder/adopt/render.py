@@ -1,0 +1,167 @@
+"""Our files for some answers, from this version of the template or from an earlier one.
+
+The record is `.cruft.json`: the template, its commit, and the answers.  By it the next adoption
+knows what was brought, and what has been changed since.
+"""
+
+import json
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from runpy import run_path
+from typing import Any
+from urllib.parse import urlsplit
+
+from cookiecutter.main import cookiecutter
+
+from mlops_ladder.adopt.git import Refused, git
+from mlops_ladder.adopt.hooks import EXCUSED
+from mlops_ladder.adopt.join import JOINED
+from mlops_ladder.adopt.merge import RECORD, Files, place
+
+HERE = Path(__file__).resolve().parent
+TEMPLATE, INSIDE = HERE.parents[2], "templates/adopted"
+IN_CLONE = (TEMPLATE / INSIDE).exists()
+ADOPTED = TEMPLATE / INSIDE if IN_CLONE else HERE / "files"  # the latter is what `uvx` installs
+
+Answers = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where our files come from: an address or a folder, and the commit."""
+
+    template: str
+    commit: str
+
+
+@cache
+def origin() -> Origin:
+    """The clone that this runs in, or what `uvx` has installed it from."""
+    if IN_CLONE:
+        return Origin(**run_path(str(TEMPLATE / "local_extensions.py"))["template_version"]())
+    try:
+        text = distribution("mlops-ladder-template").read_text("direct_url.json")
+    except PackageNotFoundError:
+        text = None
+    told: dict[str, Any] = json.loads(text or "{}")
+    address = str(told.get("url", ""))
+    if commit := told.get("vcs_info", {}).get("commit_id"):
+        return Origin(address.removeprefix("file://"), str(commit))
+    folder = Path(urlsplit(address).path)
+    clean = address and (folder / ".git").exists() and not git(folder, "status", "--porcelain")
+    return Origin(str(folder), git(folder, "rev-parse", "HEAD").decode().strip() if clean else "")
+
+
+def known(record: dict[str, Any]) -> Answers:
+    """The answers of an earlier adoption."""
+    found = record.get("context", {}).get("cookiecutter", {})
+    return {name: str(value) for name, value in found.items() if not name.startswith("_")}
+
+
+def render(answers: Answers, source: Origin, prefix: str) -> Files:
+    """Our files for these answers, by their place in the repository, with the record."""
+    files = rendered(str(ADOPTED), tuple(sorted(answers.items())))
+    found = {place(name, prefix, answers["project_slug"]): it for name, it in files}
+    shared = [name for name in found if name.rpartition("/")[2] in JOINED]
+    record = {
+        "template": source.template,
+        "commit": source.commit,
+        "checkout": None,
+        "context": {"cookiecutter": answers | {"_template": source.template}},
+        "directory": INSIDE,
+        "skip": shared,
+    }
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    return found | {prefix + RECORD: text.encode()}
+
+
+# What our templates take for code.  In an answer it would be run, and answers come from files of
+# theirs.
+CODE = re.compile(r"\[\[|\]\]|\[%|%\]|\[#|[\r\n\0]")
+SHAPES = {
+    "project_slug": r"[A-Za-z0-9-]+",
+    "capabilities": r"[a-z. ]*",
+    "jobs": r"[a-z ]*",
+    **dict.fromkeys(("folder", "branch", "tests", "source"), r"[\w./@+-]*"),
+    "arguments": r"[\w./@+ =-]*",
+    **dict.fromkeys(("python_version", "hooks_python"), r"3\.\d+"),
+    **dict.fromkeys(("formatter_version", "linter_version"), r"\d[\w.]*"),
+    "line_length": r"\d+",
+    "linter_plugins": r"[\w., =-]*(?:\[[\w,]+\][\w., =-]*)*",
+    "linter_args": r"(?:'[\w.,:/*=-]+'(?:, )?)*",
+    "linter_files": r"[^']*",
+    "unready_hooks": r"[\w.,-]*",
+    **dict.fromkeys(EXCUSED.values(), "[^']*"),
+}
+
+
+def refuse_code(answers: Answers, source: str) -> None:
+    """Refuse answers that would be more than text in our files, by the name of each."""
+    bad = [
+        f"{source}: {name} is {value!r}: it has signs that our files cannot hold"
+        for name, value in answers.items()
+        if CODE.search(value) or not re.fullmatch(SHAPES.get(name, r".*"), value)
+    ]
+    if bad:
+        raise Refused("; ".join(bad))
+
+
+@cache
+def rendered(template: str, answers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, bytes], ...]:
+    """The files that a version of the template makes of these answers."""
+    refuse_code(dict(answers), "an answer")
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        try:
+            made = Path(
+                cookiecutter(
+                    template,
+                    no_input=True,
+                    extra_context=dict(answers),
+                    output_dir=f"{folder}/made",
+                    default_config={"replay_dir": f"{folder}/replay"},
+                )
+            )
+        except ValueError as error:
+            raise Refused(f"an answer is none of the choices: {error}") from error
+        paths = sorted(path for path in made.rglob("*") if path.is_file())
+        return tuple((path.relative_to(made).as_posix(), path.read_bytes()) for path in paths)
+
+
+def check_out(commit: str, clone: Path) -> None:
+    """Clone this template, with our files as of a commit in its history.  Refused if it has none."""
+    agent = {name: os.environ[name] for name in ("SSH_AUTH_SOCK",) if name in os.environ}
+    quiet, network = ("--quiet", "--no-checkout", "--template="), {"GIT_TERMINAL_PROMPT": "0"}
+    words = ("clone", *quiet, "--", origin().template, str(clone))
+    git(clone.parent, *words, stdin=b"", **network | agent)
+    git(clone, "merge-base", "--is-ancestor", commit, "HEAD")
+    git(clone, "checkout", "--quiet", commit, "--", INSIDE)
+
+
+def based(record: dict[str, Any], prefix: str) -> Files:
+    """What an earlier adoption brought, rendered again by this template; nothing without one.
+
+    The address in the record is not asked: rendering runs the hooks of a template.  Refused if the
+    recorded commit is not in the history of this template.
+    """
+    if not record:
+        return {}
+    commit = re.sub(r"[^0-9a-f]", "", str(record.get("commit")))
+    if commit in ("", origin().commit):
+        return render(known(record), origin(), prefix)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        clone = Path(folder) / "template"
+        try:
+            check_out(commit, clone)
+        except Refused as refusal:
+            raise Refused(
+                f"{RECORD} names commit {commit[:12]}, and {origin().template} does not have it in "
+                f"its history: {refusal}: run a newer version of the template, or mend the commit"
+            ) from refusal
+        files = rendered(str(clone / INSIDE), tuple(sorted(known(record).items())))
+    slug = known(record).get("project_slug", "adopted")
+    return {place(name, prefix, slug): it for name, it in files}

@@ -1,0 +1,160 @@
+"""Which formatter and linter a repository uses, how long its lines are, and what says so."""
+
+import re
+
+from mlops_ladder.adopt.facts import Facts
+
+LENGTH = re.compile(r"^\s*(?:max[-_]line[-_]length|line[-_]length|column_limit)\s*=\s*(\d+)", re.M)
+# How a tool is called where it is in use.
+FORMATTERS = {
+    "black": r"\bblack(-jupyter)?\b",
+    "ruff": r"\bruff-format\b|\bruff format\b",
+    "yapf": r"\byapf\b",
+    "autopep8": r"\bautopep8\b",
+}
+LINTERS = {
+    "pylint": r"\bpylint\b",
+    "ruff": r"\bruff(-check)?\b(?!-format| format)",
+    "flake8": r"\bflake8\b",
+}
+OWN_FILES = {
+    "ruff": ("ruff.toml", ".ruff.toml"),
+    "yapf": (".style.yapf",),
+    "pylint": (".pylintrc", "pylintrc", ".pylintrc.toml"),
+    "flake8": (".flake8",),
+}
+SECTIONS = {"yapf": "yapf", "flake8": "flake8", "pylint": "pylint", "pycodestyle": "pycodestyle"}
+
+
+Tools = dict[str, str]
+
+
+def configured(facts: Facts, tools: Tools) -> tuple[str, str]:
+    """Which of these tools is in use here, and what says so; nothing where none is."""
+    for name in tools:
+        if name == "ruff" and tools is FORMATTERS and not ruff_formats(facts):
+            continue  # its table, or its file, is there for the linter
+        if name in facts.tools:
+            return name, f"[tool.{name}] in pyproject.toml"
+        if own := [it for it in OWN_FILES.get(name, ()) if it in facts.files]:
+            return name, own[0]
+        if any(it.startswith(SECTIONS.get(name, "-")) for it in facts.setup.sections()):
+            return name, "setup.cfg or tox.ini"
+    for name, pattern in tools.items():
+        if re.search(pattern, facts.commands):
+            return name, "what CI, make or the hooks call"
+    return "", ""
+
+
+def ruff_formats(facts: Facts) -> bool:
+    """Do settings of ruff speak of its formatter?  A table alone says only that ruff lints."""
+    own = "".join(map(facts.text, OWN_FILES["ruff"]))
+    return "format" in facts.tools.get("ruff", {}) or bool(re.search(r"^\[format\]", own, re.M))
+
+
+def formatter(facts: Facts) -> tuple[str, str]:
+    """The formatter in use, and what says so."""
+    return configured(facts, FORMATTERS)
+
+
+def linter(facts: Facts) -> tuple[str, str]:
+    """The linter in use, and what says so."""
+    return configured(facts, LINTERS)
+
+
+def line_length(facts: Facts) -> tuple[str, str]:
+    """The longest line that is allowed, and what says so; nothing where none is."""
+    for name in ("pyproject.toml", "setup.cfg", "tox.ini", ".flake8", ".pylintrc", "pylintrc"):
+        if found := LENGTH.search(facts.text(name)):
+            return found[1], name
+    for name in ("ruff.toml", ".ruff.toml", ".editorconfig", ".style.yapf"):
+        if found := LENGTH.search(facts.text(name)):
+            return found[1], name
+    return "", ""
+
+
+def called_length(facts: Facts) -> str:
+    """The length of lines that black is called with; empty where it is called without one."""
+    found = re.search(r"\bblack\b[^\n]*?(?:-l|--line-length)[ =](\d+)", facts.commands)
+    return found[1] if found else ""
+
+
+# ---- How their linter is called, where a hook of ours calls it from now on
+
+OPTIONS = re.compile(
+    r"--(?:select|ignore|extend-ignore|extend-select|max-line-length|line-length|max-complexity"
+    r"|per-file-ignores|exclude|extend-exclude|max-doc-length|config)"
+)
+PLUGIN = re.compile(
+    r"(?<![\w-])((?:flake8-[a-z][a-z0-9-]*|pep8-naming|darglint|pydoclint|dlint|hacking)"
+    r"(?:\[[\w,]+\])?(?:==[\w.]+)?)(?![\w-])"
+)
+
+
+def declarations(facts: Facts) -> str:
+    """Return the text of the files that name what work on the project needs."""
+    kinds = (
+        ".txt",
+        ".in",
+        ".lock",
+        "Pipfile",
+        "pyproject.toml",
+        "setup.py",
+        "setup.cfg",
+        "tox.ini",
+    )
+    more = ("environment.yml", "pixi.toml", "noxfile.py")
+    named = [it for it in facts.files if it.endswith(kinds + more) and it.count("/") <= 1]
+    return "\n".join([*map(facts.text, named), facts.commands])
+
+
+def find_pins(facts: Facts, name: str) -> list[str]:
+    """Return the versions of a tool that their files pin."""
+    locked = rf'^name = "{name}"\nversion = "([\d.]+)"'
+    pinned = rf"(?<![\w-]){name}(?:\[[\w,]+\])? *== *[\"']?([\d.]+\d)"
+    found = re.findall(rf"{locked}|{pinned}", declarations(facts), re.MULTILINE)
+    return [one or other for one, other in found]
+
+
+def find_plugins(facts: Facts) -> list[str]:
+    """Return the plugins of flake8 that their files name, pinned as they pin them."""
+    found: dict[str, str] = {}
+    for text in PLUGIN.findall(declarations(facts).replace('"', " ").replace("'", " ")):
+        name = re.split(r"[\[=]", text)[0]
+        found[name] = max(found.get(name, ""), text, key=len)
+    return [found[name] for name in sorted(found) if name != "flake8-mypy"]
+
+
+def called_with(facts: Facts, name: str) -> tuple[list[str], list[str]]:
+    """Return the options of the first call of a linter that can fail, and the paths it is given."""
+    for found in re.findall(rf"(?<![\w./-]){name}(?: check)? ([^\n|&;#]*)", facts.commands):
+        words = re.sub(r"=[\"']?([^\"' ]*)[\"']?", r"=\1", found).split()
+        if "--exit-zero" in words or "==" in found or not words:
+            continue
+        options, paths = [], []
+        for word, after in zip(words, [*words[1:], ""]):
+            option, sign, value = word.partition("=")
+            if OPTIONS.fullmatch(option) and re.fullmatch(r"[\w.,:/*-]+", value if sign else after):
+                options.append(f"{option}={value if sign else after}")
+            path = word.strip("\"'").removeprefix("./").rstrip("/")
+            if any(it == path or it.startswith(f"{path}/") for it in facts.files):
+                paths.append(path)
+        if options or paths or words == ["."]:
+            return options, sorted(set(paths))
+    return [], []
+
+
+def linting(facts: Facts, name: str) -> dict[str, str]:
+    """Return how a hook calls a linter of theirs: as they do, on the paths that they give it."""
+    if name not in ("flake8", "ruff"):
+        return {"linter_plugins": "", "linter_args": "", "linter_files": ""}
+    options, paths = called_with(facts, name)
+    section = [it for it in ("setup.cfg", "tox.ini", ".flake8") if "[flake8]" in facts.text(it)]
+    if name == "flake8" and facts.prefix and section and "--config" not in " ".join(options):
+        options.append(f"--config={facts.prefix}{section[-1]}")
+    ends = "|".join(re.escape(it) + ("$" if it in facts.files else "/") for it in paths)
+    return {
+        "linter_plugins": "".join(f", {it}" for it in find_plugins(facts) if name == "flake8"),
+        "linter_args": ", ".join(f"'{it}'" for it in options),
+        "linter_files": f"({ends})" if ends else "",
+    }

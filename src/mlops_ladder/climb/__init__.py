@@ -1,0 +1,1 @@
+"""To another maturity level, or other answers, with every edit kept."""

@@ -1,0 +1,162 @@
+"""What answers: batch, API, and the log of predictions."""
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime, UTC
+from typing import Any
+
+from mlops_ladder.maturity import record, sign, Unknown, use
+from mlops_ladder.maturity.code import without_library
+from mlops_ladder.maturity.data import by_role
+from mlops_ladder.maturity.database import opened
+from mlops_ladder.maturity.repository import hint, Repository
+
+PATHS = ("/predict", "/health", "/ready", "/version")
+DATABASE = "predictions.db"
+THREATS = "docs/security.md"
+
+Facts = dict[str, Any]
+
+
+@sign("serving.api", "a service, and the snapshot of its API, which the contract types")
+def api(repository: Repository) -> Iterator[str]:
+    """Something imports a web framework; the snapshot names paths and inputs."""
+    yield from without_library(repository, "serving.api")
+    if not repository.ours:
+        return
+    known = repository.parsed("docs/openapi.json")
+    paths = known.get("paths", {}) if isinstance(known, dict) else {}
+    for path in PATHS:
+        if path not in paths:
+            yield f"docs/openapi.json: lacks {path}; run: make openapi"
+    words = json.dumps(known, ensure_ascii=False) if paths else ""
+    for name in by_role(repository, "feature") if paths else ():
+        if json.dumps(name, ensure_ascii=False) not in words:
+            yield f"docs/openapi.json: lacks the input {name}; run: make openapi"
+
+
+def predicted(repository: Repository, query: str) -> list[tuple[Any, ...]]:
+    """Rows of the prediction log.  Unknown where there is none on this machine."""
+    path = repository.root / DATABASE
+    if not path.exists():
+        raise Unknown(f"no prediction is logged in {DATABASE} here{hint(repository, 'make serve')}")
+    with opened(path) as ask:
+        return ask(query)
+
+
+@record("monitor.predlog", "no logged prediction holds a personal column or lacks its model")
+def logged(repository: Repository) -> Iterator[str]:
+    """Read the newest thousand requests."""
+    query = "select model_version, inputs from predictions order by id desc limit 1000"
+    private = set(by_role(repository, "personal"))
+    for version, inputs in predicted(repository, query):
+        rows = json.loads(inputs)
+        if not version:
+            yield f"{DATABASE}: a prediction names no model"
+            return
+        if found := sorted(private & {name for row in rows for name in row}):
+            yield f"{DATABASE}: holds {found[0]}, which the contract calls personal"
+            return
+
+
+@use("monitor.predlog")
+@use("serving.api")
+def asked(repository: Repository) -> list[datetime]:
+    """Days on which predictions were logged, once a request up to a hundred."""
+    return [moment(time) for (time,) in predicted(repository, NEWEST)]
+
+
+NEWEST = "select max(time) from predictions group by date(time) order by 1 desc limit 100"
+
+
+def moment(text: str) -> datetime:
+    """A time of the log, which is UTC."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@sign("serving.security", "each threat has a control and a test that is there")
+def threats(repository: Repository) -> Iterator[str]:
+    """Read docs/security.md, and look for the tests that it names."""
+    if not repository.ours:
+        raise Unknown("how others list their threats is not known")
+    rows = re.findall(r"^\| [A-Z].*\|$", repository.text(THREATS), re.MULTILINE)
+    if not rows:
+        yield f"{THREATS}: lists no threat"
+    written = "\n".join(repository.text(it) for it in repository.files if it.startswith("tests/"))
+    known = set(re.findall(r"^def (test_\w+)\(", written, re.MULTILINE))
+    known |= set(re.findall(r"\btest_\w+", repository.library.get("proofs.toml", "")))
+    for row in rows:
+        names = re.findall(r"`(test_\w+)`", row)
+        if lost := [name for name in names if name not in known] or not names:
+            yield f"{THREATS}: {row.split('|')[1].strip()}: no such test: {lost or 'none named'}"
+
+
+@sign("serving.load", "the load that the service has to carry is written down")
+def budgets(repository: Repository) -> Iterator[str]:
+    """Budgets for time, errors and memory."""
+    yield from settings(repository, "load", "p95_ms", "error_share", "memory_mib")
+
+
+@sign("serving.fallback", "what answers where no model does is written down")
+def fallback(repository: Repository) -> Iterator[str]:
+    """It is switched on."""
+    yield from settings(repository, "fallback", "enabled", "switch")
+    if repository.ours and not section(repository, "fallback").get("enabled", False):
+        yield "config/fallback.toml: fallback.enabled is false: such requests are refused"
+
+
+@sign("serving.scale", "there may be several of it, and one that dies is noticed by nobody")
+def scaled(repository: Repository) -> Iterator[str]:
+    """A drill that kills one; copies behind a proxy that asks again, or an autoscaler."""
+    if not repository.ours:
+        return
+    if not re.search("^survive:", repository.text("make/scale.mk"), re.MULTILINE):
+        yield "make/scale.mk: lacks the target survive"
+    if repository.glob("compose"):
+        if not re.search("lb_retry_match", repository.text("compose/Caddyfile.workers")):
+            yield "compose/Caddyfile.workers: a request whose copy dies is not sent again"
+        if not re.search("replicas:", repository.text("compose/workers.yaml")):
+            yield "compose/workers.yaml: there is one copy of the service"
+    if repository.glob("k8s"):
+        yield from autoscaled(repository)
+
+
+def autoscaled(repository: Repository) -> Iterator[str]:
+    """What a cluster lacks to run as many pods as are needed."""
+    deployment = repository.parsed("k8s/deployment.yaml") or {}
+    name = deployment.get("metadata", {}).get("name")
+    pods = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("containers", [])
+    if not all(it.get("resources", {}).get("requests", {}).get("cpu") for it in pods) or not pods:
+        yield "k8s/deployment.yaml: no CPU is requested, so that none can be measured by it"
+    ways = ("overlays/scaled/cpu/autoscaler.yaml", "overlays/scaled/requests/scaled.yaml")
+    for way in ways:
+        spec = (repository.parsed(way) or {}).get("spec", {})
+        if spec.get("scaleTargetRef", {}).get("name") != name:
+            yield f"{way}: scales something else than {name}"
+        least = spec.get("minReplicas", spec.get("minReplicaCount", 0))
+        if least < 2:
+            yield f"{way}: {least} pods at least: where one dies there is none"
+    for place in ("staging", "production"):
+        if not {"../cpu", "../requests"} & components(repository, place):
+            yield f"overlays/scaled/{place}: no autoscaler"
+
+
+def components(repository: Repository, place: str) -> set[str]:
+    """The components of kustomize that an environment of many pods has."""
+    known = repository.parsed(f"overlays/scaled/{place}/kustomization.yaml")
+    return {*(known.get("components") or ())} if isinstance(known, dict) else set()
+
+
+def section(repository: Repository, name: str) -> Facts:
+    """The settings of a capability."""
+    known = repository.parsed(f"config/{name}.toml")
+    return dict(known.get(name, {})) if isinstance(known, dict) else {}
+
+
+def settings(repository: Repository, name: str, *keys: str) -> Iterator[str]:
+    """Keys that the settings of a capability lack."""
+    for key in keys if repository.ours else ():
+        if key not in section(repository, name):
+            yield f"config/{name}.toml: has no {key}"

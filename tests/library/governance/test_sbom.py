@@ -1,0 +1,98 @@
+"""The bill of materials: what is locked, what was learned from, and what came out of it."""
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from library.registry.candidates import promoted
+
+from mlops_ladder import ProjectError
+from mlops_ladder.data import provenance
+from mlops_ladder.data.sources import SOURCES
+from mlops_ladder.governance import sbom
+from mlops_ladder.registry import versions
+from mlops_ladder.settings import Settings
+from mlops_ladder.tracking import runs
+
+LOCK = """
+[[package]]
+name = "project"
+source = { editable = "." }
+dependencies = [{ name = "one" }]
+
+[package.dev-dependencies]
+dev = [{ name = "two" }]
+
+[[package]]
+name = "one"
+version = "1.0"
+source = { registry = "https://example.com/simple" }
+dependencies = [{ name = "two" }]
+sdist = { url = "https://example.com/one.tar.gz", hash = "sha256:%s", size = 1 }
+
+[[package]]
+name = "two"
+version = "2.0"
+source = { registry = "https://example.com/simple" }
+""" % ("1" * 64)
+DECLARED = """
+[own]
+origin = "somewhere"
+licence = "CC0-1.0"
+owner = "Ada"
+files = { "rows/a.csv" = { sha256 = "%s", rows = 3 } }
+""" % ("2" * 64)
+
+
+@pytest.fixture(name="made", autouse=True)
+def _made(folder: Path, run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A commit with a lock and declared data, and a champion that says it was made from it."""
+    registered = f"model-{uuid4().hex[:8]}"
+    monkeypatch.setattr(versions, "model_name", lambda: registered)
+    (folder / sbom.LOCK).write_text(LOCK, encoding="utf-8")
+    (folder / SOURCES).parent.mkdir()
+    (folder / SOURCES).write_text(DECLARED, encoding="utf-8")
+    known = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
+    for asked in (["init"], ["add", "."], [*known, "commit", "--message", "Start"]):
+        subprocess.run(["git", *asked], check=True, capture_output=True)
+    commit = provenance.git("rev-parse", "HEAD")
+    monkeypatch.setattr(
+        versions, "origin", lambda _: {"commit": str(commit), "data_sha256": "3" * 64}
+    )
+    promoted(run, f"model-{versions.model_name()}")
+    return folder
+
+
+def test_libraries_model_and_data_are_named_with_their_digests(settings: Settings) -> None:
+    """Each depends on what it was made from."""
+    champion = versions.held().champion
+    assert champion
+    rows = settings.model_copy(
+        update={"data": settings.data.model_copy(update={"path": "rows/*.csv"})}
+    )
+    found = sbom.bill(champion, rows)
+    parts = {it["bom-ref"]: it for it in found["components"]}
+    one, two = "pkg:pypi/one@1.0", "pkg:pypi/two@2.0"
+    assert list(parts) == [one, two, "model", "data:rows/a.csv"]
+    assert parts[one]["externalReferences"][0]["hashes"] == sbom.hashed("1" * 64)
+    assert parts["model"]["hashes"] == sbom.hashed(champion.bundle)
+    assert parts["data:rows/a.csv"]["hashes"] == sbom.hashed("2" * 64)
+    assert parts["data:rows/a.csv"]["licenses"] == [{"license": {"name": "CC0-1.0"}}]
+    needs = {it["ref"]: it["dependsOn"] for it in found["dependencies"]}
+    assert needs == {
+        "project": [one, two, "model"],
+        one: [two],
+        two: [],
+        "model": ["data:rows/a.csv"],
+    }
+
+
+def test_without_the_commit_there_is_no_bill(made: Path, command: Callable[..., int]) -> None:
+    """What the champion was made from cannot be told; nothing is written."""
+    (made / ".git").rename(made / "git")
+    with pytest.raises(ProjectError, match="commit .* of the champion does not hold it"):
+        sbom.committed("0" * 40, sbom.LOCK)
+    assert command("sbom") == 1
+    assert not sbom.OUT.exists()

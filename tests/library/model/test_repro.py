@@ -1,0 +1,62 @@
+"""A training repeats; where it does not, that is said."""
+
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from library.fixture_project import ROOT
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.tree import DecisionTreeRegressor
+
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.model import training
+from mlops_ladder.model.training import Trained
+from mlops_ladder.settings import Settings
+
+
+@pytest.fixture(name="repro", scope="module")
+def _repro() -> Any:
+    """tools/repro.py: it is a script, so it is looked for beside the others."""
+    sys.path.insert(0, str(ROOT / "tools"))
+    try:
+        return importlib.import_module("repro")
+    finally:
+        sys.path.remove(str(ROOT / "tools"))
+
+
+def test_two_trainings_agree(
+    repro: Any, frame: pd.DataFrame, trained: Trained, contract: Contract, settings: Settings
+) -> None:
+    """The same rows and settings give the same predictions, within the declared epsilon."""
+    again = training.train(frame, contract, settings)
+    assert repro.apart(again.predictions, trained.predictions) <= settings.repro.epsilon
+
+
+def test_predictions_read_from_a_file_are_those_that_were_written(
+    repro: Any, trained: Trained
+) -> None:
+    """No digit is lost on the way to the run and back."""
+    found = repro.read(trained.predictions.to_csv(index=False))
+    numbers = trained.predictions.select_dtypes("number").filter(regex="^probability_")
+    assert repro.apart(repro.written(trained.predictions), found) == 0
+    assert np.array_equal(found[list(numbers)], numbers)
+
+
+def test_the_smallest_difference_is_seen(repro: Any, trained: Trained) -> None:
+    """One number that is off in its last digit is a difference, and so is a row too few."""
+    name = str(trained.predictions.columns[-1])
+    values = trained.predictions[name].to_numpy(dtype="float64", copy=True)
+    values[0] = np.nextafter(values[0], np.inf)
+    changed = trained.predictions.assign(**{name: values})
+    assert 0 < repro.apart(trained.predictions, changed) < np.inf
+    assert repro.apart(trained.predictions, changed.iloc[1:]) == np.inf
+
+
+def test_a_model_without_a_seed_is_reported(repro: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A parameter that should be a seed and is not set is named; the project has none."""
+    assert repro.unseeded() == []
+    monkeypatch.setattr(repro, "build_model", lambda *_given: DecisionTreeRegressor())
+    assert repro.unseeded() == ["random_state"]

@@ -1,0 +1,1 @@
+"""Tests of the library: they run in place, in one generated project."""

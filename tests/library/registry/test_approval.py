@@ -1,0 +1,369 @@
+"""Approval: what one person made another one approves, and it is that report and no other."""
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from library.registry.candidates import accepted, candidate
+
+from mlops_ladder import ProjectError
+from mlops_ladder.data import provenance
+from mlops_ladder.governance import lineage
+from mlops_ladder.project import current
+from mlops_ladder.registry import (
+    approval,
+    approval_policy,
+    forge_reviews,
+    history,
+    integrity,
+    promotion,
+    versions,
+)
+from mlops_ladder.registry.approval import approve, judged, path_of
+from mlops_ladder.registry.forge import Person, same
+from mlops_ladder.registry.versions import Version
+from mlops_ladder.settings import load
+from mlops_ladder.tracking import runs
+
+Become = Callable[[str, str], None]
+STRANGER = {"author_association": "CONTRIBUTOR"}
+
+
+@pytest.fixture(name="become", autouse=True)
+def _become(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Become:
+    """A repository where approval is needed; `become(name, address)` is who works there."""
+    registered = f"model-{uuid4().hex[:8]}"
+    monkeypatch.setattr(versions, "model_name", lambda: registered)
+    monkeypatch.setenv(f"{current().prefix}APPROVAL__NEEDED", "always")
+    monkeypatch.setenv(f"{current().prefix}APPROVAL__WAY", "named")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+
+    def become(name: str, email: str) -> None:
+        for role in ("AUTHOR", "COMMITTER"):
+            monkeypatch.setenv(f"GIT_{role}_NAME", name)
+            monkeypatch.setenv(f"GIT_{role}_EMAIL", email)
+
+    become("Ada", "ada@example.com")
+    subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
+    return become
+
+
+@pytest.fixture(name="version")
+def _version(run: runs.Run) -> Version:
+    """A version by Ada that the gate has accepted."""
+    return promotion.register(candidate(run, "a"), "a", accepted())
+
+
+def champion() -> str | None:
+    """Which version is champion."""
+    return versions.held().aliases.get("champion")
+
+
+def test_an_accepted_version_waits_and_is_promoted_by_nobody(version: Version) -> None:
+    """The decision is logged once, however often; the champion is who it was."""
+    promotion.register(version.run_id, "a", accepted())
+    assert [it.action for it in versions.held().entries] == ["accept"]
+    with pytest.raises(ProjectError, match="v1: not approved\n  somebody other than Ada <ada@"):
+        promotion.promote(version, accepted())
+    assert (champion(), integrity.verify(versions.held())) == (None, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "email"),
+    [
+        ("Ada", "other@example.com"),
+        ("ADA ", "other@example.com"),
+        ("Countess", "Ada@Example.com"),
+        ("Countess", "ada+work@example.com"),
+    ],
+)
+def test_nobody_approves_what_they_made(
+    version: Version, become: Become, command: Callable[..., int], name: str, email: str
+) -> None:
+    """By name or by address, in whatever case; the registry then holds no approval."""
+    become(name, email)
+    with pytest.raises(ProjectError, match="nobody approves what they made"):
+        approve(judged("1"))
+    assert command("approve", "--version", "1") == 1
+    assert not [*approval.held(version)] and champion() is None
+
+
+def test_what_somebody_else_approves_is_champion(
+    version: Version, become: Become, command: Callable[..., int]
+) -> None:
+    """The approval is in the registry and in a file; a rollback and a renewal need no other."""
+    become("Bob", "bob@example.com")
+    assert command("approve", "--version", version.number) == 0
+    assert (champion(), integrity.verify(versions.held())) == ("1", [])
+    assert [it.action for it in versions.held().entries] == ["accept", "promote"]
+    written = json.loads(path_of("1").read_text(encoding="utf-8"))
+    assert written["approval"]["approver"] == "Bob <bob@example.com>"
+    assert history.digest(written["report"]) == written["proof"] == written["approval"]["proof"]
+    assert command("approve", "--version", "1") == 0  # again: nothing else happens
+    assert [it.action for it in versions.held().entries] == ["accept", "promote"]
+
+
+def test_an_approval_of_another_report_does_not_count(version: Version, become: Become) -> None:
+    """It is bound to the sha256 of what the gate said."""
+    become("Bob", "bob@example.com")
+    approve(judged("1"))
+    verdict = asdict(accepted())
+    assert approval.waits(version, verdict) == []
+    verdict["evidence"]["rows"] += 1
+    told = approval.waits(version, verdict)
+    assert told[0] == "by Bob <bob@example.com>: it is of another report of the gate"
+    client = versions.client()
+    forged = next(approval.held(version)).model_copy(update={"approver": "ada@example.com"})
+    client.set_model_version_tag(versions.model_name(), "1", approval.TAG, forged.model_dump_json())
+    assert "nobody approves what they made" in approval.waits(version, asdict(accepted()))[0]
+    client.set_model_version_tag(versions.model_name(), "1", approval.TAG, "nonsense")
+    assert "somebody other than Ada" in approval.waits(version, asdict(accepted()))[0]
+
+
+def test_only_those_who_may_approve(
+    version: Version, become: Become, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the settings name approvers, others are refused."""
+    monkeypatch.setenv(f"{current().prefix}APPROVAL__APPROVERS", '["cleo@example.com"]')
+    become("Bob", "bob@example.com")
+    with pytest.raises(ProjectError, match="Bob .*\n  is not among the approvers"):
+        approve(judged(version.number))
+    become("Cleo", "cleo@example.com")
+    assert approve(judged(version.number)).approver == "Cleo <cleo@example.com>"
+
+
+def test_what_the_gate_has_not_accepted_cannot_be_approved(version: Version) -> None:
+    """The error names the version and those that there are."""
+    with pytest.raises(ProjectError, match=f"VERSION=7: .* no such version; {version.number}"):
+        judged("7")
+
+
+def test_alone_on_an_own_registry_nobody_waits(
+    version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`shared` asks where the registry has an address that others reach, or production is here."""
+    monkeypatch.setenv(f"{current().prefix}APPROVAL__NEEDED", "shared")
+    assert approval.waits(version, asdict(accepted())) == []
+    shared = load().approval
+    for address, wanted in [("https://mlflow.example.com", True), ("sqlite:///a.db", False)]:
+        mlflow = type("MLflow", (), {"get_registry_uri": lambda address=address: address})
+        monkeypatch.setattr(runs, "connect", lambda mlflow=mlflow: mlflow)
+        assert approval_policy.needed(shared) == wanted
+    deployed = {"environment": "production", "image": "sha256:1", "result": "deployed"}
+    staged = deployed | {"environment": "staging"}
+    refused = deployed | {"result": "refused"}
+    for line, wanted in [(staged, False), (refused, False), (deployed, True)]:
+        approval_policy.DEPLOYMENTS.write_text(json.dumps(line) + "\n", encoding="utf-8")
+        assert approval_policy.needed(shared) == wanted
+
+
+def test_the_environment_asks_for_no_less_than_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable may put a second person in, and not take one out, nor accept a weaker word."""
+    told = 'needed = "always"\nway = "signed"\napprovers = ["cleo@example.com"]\n'
+    approval_policy.OPERATIONS.write_text(f"[approval]\n{told}", encoding="utf-8")
+    variables = {"NEEDED": "never", "WAY": "named", "APPROVERS": '["ada@example.com"]'}
+    for name, value in variables.items():
+        monkeypatch.setenv(f"{current().prefix}APPROVAL__{name}", value)
+    found = approval_policy.rule()
+    assert (found.needed, found.way, found.approvers) == ("always", "signed", ["cleo@example.com"])
+    approval_policy.OPERATIONS.write_text('[approval]\nneeded = "never"\n', encoding="utf-8")
+    monkeypatch.setenv(f"{current().prefix}APPROVAL__NEEDED", "always")
+    assert approval_policy.rule().needed == "always"
+
+
+def test_of_a_merge_who_wrote_what_it_brought_is_an_author(
+    version: Version, become: Become, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cleo merges what Bob wrote with Dan, and Ada trains: none of the four approves."""
+
+    def git(*words: str) -> None:
+        subprocess.run(["git", *words], cwd=folder, check=True, capture_output=True)
+
+    git("checkout", "-b", "trunk")
+    git("commit", "--allow-empty", "-m", "First")
+    git("checkout", "-b", "other")
+    become("Bob", "bob@example.com")
+    git("commit", "--allow-empty", "-m", "Second\n\nCo-authored-by: Dan <dan@example.com>")
+    git("checkout", "trunk")
+    become("Cleo", "cleo@example.com")
+    git("merge", "--no-ff", "-m", "Third", "other")
+    commit = provenance.git("rev-parse", "HEAD")
+    monkeypatch.setattr(versions, "origin", lambda _: {"commit": commit})
+    found = [it.name for it in approval.authors(version)]
+    assert found == ["Ada", "Cleo", "Bob", "Dan"]
+
+
+def test_production_and_a_trace_know_who_approved_also_after_a_rollback(
+    run: runs.Run, version: Version, become: Become, command: Callable[..., int]
+) -> None:
+    """A rollback has no report of its own: it goes back to one that was approved."""
+    assert command("approved") == 1  # no champion yet
+    become("Bob", "bob@example.com")
+    assert command("approve", "--version", version.number) == 0
+    promotion.register(candidate(run, "b"), "b", accepted())
+    become("Cleo", "cleo@example.com")
+    assert (command("approve", "--version", "2"), command("approved")) == (0, 0)
+    entry = promotion.rollback()
+    gate = versions.accepting(entry)
+    assert (entry.action, entry.version, champion()) == ("rollback", "1", "1")
+    assert lineage.judged(gate).broken == "" and command("approved") == 0
+    link = lineage.approver(gate)
+    assert (link.found.split(",")[0], link.broken) == ("Bob <bob@example.com>", "")
+    versions.client().delete_model_version_tag(versions.model_name(), "1", approval.TAG)
+    assert "somebody other than Ada" in lineage.approver(gate).broken
+    assert command("approved") == 1
+
+
+def signer(folder: Path, monkeypatch: pytest.MonkeyPatch, email: str) -> None:
+    """Have git sign with a new key, which is known to be of this address."""
+    key = folder / f"{email}.key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    known = folder / "signers"
+    with known.open("a", encoding="utf-8") as file:
+        file.write(f"{email} {key.with_name(key.name + '.pub').read_text(encoding='utf-8')}")
+    options = {
+        "gpg.format": "ssh",
+        "user.signingkey": str(key),
+        "gpg.ssh.allowedSignersFile": str(known),
+    }
+    monkeypatch.setenv("GIT_CONFIG_COUNT", str(len(options)))
+    for place, (name, value) in enumerate(options.items()):
+        monkeypatch.setenv(f"GIT_CONFIG_KEY_{place}", name)
+        monkeypatch.setenv(f"GIT_CONFIG_VALUE_{place}", value)
+
+
+def test_a_signed_commit_approves_and_another_key_does_not(
+    version: Version, become: Become, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit holds the report, and the signature is of who approves."""
+    monkeypatch.setenv(f"{current().prefix}APPROVAL__WAY", "signed")
+    become("Bob", "bob@example.com")
+    with pytest.raises(ProjectError, match="not signed: "):
+        approve(judged("1"))
+    signer(folder, monkeypatch, "eve@example.com")
+    with pytest.raises(ProjectError, match="signed by .*eve@example.com, not by Bob"):
+        approve(judged("1"))
+    assert not [*approval.held(version)]
+    path_of("1").unlink()
+    signer(folder, monkeypatch, "bob@example.com")
+    said = approve(judged("1"))
+    assert approval.waits(version, asdict(accepted())) == []
+    assert forge_reviews.unsigned(said.evidence, said.approver, "0" * 64).endswith(
+        "of another report"
+    )
+    for name in ("COUNT", "KEY_0"):  # git knows no signer any more
+        monkeypatch.delenv(f"GIT_CONFIG_{name}")
+    assert "does not verify" in forge_reviews.unsigned(said.evidence, said.approver, said.proof)
+
+
+def forge(folder: Path, monkeypatch: pytest.MonkeyPatch, answers: dict[str, object]) -> None:
+    """Programs `gh` and `glab` that answer these addresses, and no other."""
+    (folder / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
+    for name in ("gh", "glab"):
+        program = folder / "bin" / name
+        program.parent.mkdir(exist_ok=True)
+        program.write_text(
+            "#!/usr/bin/env python3\nimport json, sys\n"
+            f"known = json.load(open({str(folder / 'answers.json')!r}))\n"
+            "path, _, page = sys.argv[2].partition('?per_page=100&page=')\n"
+            "first = 100 * (int(page or 1) - 1)\n"
+            "print(json.dumps(known[path][first:first + 100] if page else known[path]))\n"
+        )
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder / 'bin'}:{os.environ['PATH']}")
+
+
+def committed(path: Path) -> str:
+    """The commit of this file."""
+    subprocess.run(["git", "add", str(path)], check=True)
+    subprocess.run(["git", "commit", "--quiet", "-m", "The report"], check=True)
+    return str(provenance.git("rev-parse", "HEAD"))
+
+
+@pytest.mark.parametrize("kind", ["github", "gitlab"])
+def test_a_review_of_the_report_approves_and_that_of_its_author_does_not(
+    version: Version, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """Who reviewed is not who asked, and the commit that they saw holds this report."""
+    monkeypatch.setenv(f"{current().prefix}APPROVAL__WAY", "reviewed")
+    path = approval.request(judged(version.number))
+    commit = committed(path)
+
+    def answers(login: str, commit: str) -> dict[str, object]:
+        if kind == "gitlab":
+            Path(".gitlab-ci.yml").touch()
+            place = "projects/:fullpath/merge_requests/5"
+            user = {"username": login, "name": login.title()}
+            author = {"username": "ada", "name": "Ada"}
+            asked = {"author": author, "sha": commit, "web_url": "https://x/5"}
+            given = {"approved_by": [{"user": user}]}
+            names = dict.fromkeys(("author_name", "committer_name"), "Dan")
+            mails = dict.fromkeys(("author_email", "committer_email"), "dan@example.com")
+            return {place: asked, f"{place}/approvals": given, f"{place}/commits": [names | mails]}
+        place = "repos/{owner}/{repo}/pulls/5"
+        review = {"user": {"login": login}, "state": "APPROVED", "commit_id": commit}
+        review |= {"author_association": "MEMBER"}
+        old = review | {"user": {"login": "cleo"}}
+        withdrawn = [old, old | {"state": "CHANGES_REQUESTED"}]
+        others = [review | {"user": None}, review | {"user": {"login": "eve"}} | STRANGER]
+        wrote = {"name": "Dan", "email": "dan@example.com"}
+        made = [
+            {"author": None, "committer": None, "commit": {"author": wrote, "committer": wrote}}
+        ]
+        return {
+            place: {"user": None, "html_url": "https://x/5", "commits": 101},
+            f"{place}/reviews": [*withdrawn, *others, review],
+            f"{place}/commits": made * 100 + [made[0] | {"author": {"login": "ada"}}],
+            f"users/{login}": {"name": login.title()},
+        }
+
+    for login in ("ada", "dan"):  # of the request, or of a commit; the last one is the 101st
+        forge(folder, monkeypatch, answers(login, commit))
+        with pytest.raises(ProjectError, match=f"approved by {login}; wanted is somebody other"):
+            approve(judged("1"), "5")
+    forge(folder, monkeypatch, answers("bob", "0" * 40))
+    with pytest.raises(ProjectError, match="a commit that holds approvals/v1.json as it is here"):
+        approve(judged("1"), "5")
+    forge(folder, monkeypatch, answers("bob", commit))
+    said = approve(judged("1"), "5")
+    assert (said.approver, said.way, said.evidence) == ("Bob", "reviewed", "https://x/5")
+    assert approval.waits(version, asdict(accepted())) == []
+    assert lineage.approver(judged("1")).broken == ""
+    for change in ({"approver": "Cleo"}, {"evidence": "https://y/5"}, {"evidence": "none"}):
+        text = said.model_copy(update=change).model_dump_json()
+        versions.client().set_model_version_tag(versions.model_name(), "1", approval.TAG, text)
+        told = approval.waits(version, asdict(accepted()))
+        assert told and f"review {change.get('evidence', 'https://x/5')}: " in told[0]
+        assert lineage.approver(judged("1")).found == "none"
+    text = said.model_dump_json()
+    versions.client().set_model_version_tag(versions.model_name(), "1", approval.TAG, text)
+    assert approval.waits(version, asdict(accepted())) == []
+    forge(folder, monkeypatch, answers("cleo", commit))  # Bob's approval was withdrawn
+    assert "approved by" in approval.waits(version, asdict(accepted()))[0]
+    if kind == "github":
+        pull = "repos/{owner}/{repo}/pulls/5"
+        known = answers("bob", commit)
+        forge(folder, monkeypatch, known | {pull: {**known[pull], "commits": 102}})  # type: ignore
+        assert "lists 101 of its 102 commits" in approval.waits(version, asdict(accepted()))[0]
+    (folder / "answers.json").unlink()
+    told = approval.waits(version, asdict(accepted()))
+    assert "not confirmed by the forge" in told[0] and "sign in with gh or glab" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "wanted"),
+    [
+        ("Ada <ada@x.de>", "ada@x.de", True),
+        ("Ada", "Bob <ada@x.de>", False),
+        ("", "", False),
+        ("Zoë  Núñez <z@x.de>", "zoë núñez <y@x.de>", True),
+    ],
+)
+def test_people_are_known_by_name_or_address(one: str, other: str, wanted: bool) -> None:
+    """An empty name is nobody's."""
+    assert same(Person.of(one), Person.of(other)) == wanted

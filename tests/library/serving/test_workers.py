@@ -1,0 +1,104 @@
+"""Workers: one that is killed under load is replaced, and no request fails."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pandas as pd
+import pytest
+from fastapi import FastAPI
+from library.serving.published import follower, publish
+
+from mlops_ladder import ProjectError
+from mlops_ladder.data.contract import Contract, read_contract
+from mlops_ladder.serving.app import create_app
+from mlops_ladder.serving.command import OPTIONS
+from mlops_ladder.serving.traffic import bodies, measured
+from mlops_ladder.serving.worker_kill_test import Attack, attacked, judged
+from mlops_ladder.settings import load
+from mlops_ladder.settings.operations import Load
+
+FOLDER = "PUBLISHED_FOR_WORKERS"
+
+
+def app() -> FastAPI:
+    """What each worker of these tests serves."""
+    following = follower(Path(os.environ[FOLDER]), read_contract())
+    following.look()
+    return create_app(load(), following)
+
+
+def test_a_worker_is_killed_and_no_request_fails(
+    frame: pd.DataFrame, contract: Contract, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Connections of a killed worker break, and what was asked there is asked again."""
+    publish(tmp_path, 1, contract)
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    wanted = Load(seconds=1.5, connections=4)
+    attack = attacked(f"{__name__}:{app.__name__}", 2, bodies(frame, contract, 1), wanted)
+    assert attack.killed and attack.again
+    assert "none failed" in judged(attack)
+    assert {status for *_, status in attack.sent} == {200}
+
+
+def test_a_new_worker_imports_the_service_once_it_can_say_that_it_lives() -> None:
+    """Its options are plain; else a slow start looks like a death, and it is replaced for ever."""
+    assert json.loads(json.dumps(OPTIONS)) == OPTIONS
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ({"sent": [(0.0, 0.1, 200), (0.1, 0.1, 0)], "again": [0.1]}, "1 of 2 requests failed"),
+        ({"sent": [(0.0, 0.1, 200), (0.1, 0.1, 503)], "again": [0.1]}, "1 of 2 requests failed"),
+        ({"sent": [(0.0, 0.1, 200)]}, "no connection broke"),
+        ({"trouble": "no model"}, "not ready: no model"),
+    ],
+)
+def test_what_was_not_shown_is_no_survival(found: dict[str, Any], told: str) -> None:
+    """A request that failed, and a kill that nobody noticed."""
+    with pytest.raises(ProjectError, match=told):
+        judged(Attack("", [], Load(), **found))
+
+
+@contextmanager
+def breaking() -> Iterator[str]:
+    """A service that ends every second connection without an answer."""
+
+    asked = count()
+
+    class Breaking(BaseHTTPRequestHandler):
+        """Ends a connection, or answers with 200 and ends it."""
+
+        def do_POST(self) -> None:  # pylint: disable=invalid-name  # the name that is called
+            """Answer, or do not."""
+            self.rfile.read(int(self.headers["Content-Length"]))
+            if next(asked) % 2:
+                self.send_response(200)
+                self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Breaking) as server:
+        thread = Thread(target=server.serve_forever, args=[0.01])
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def test_only_who_is_asked_to_sends_again() -> None:
+    """A plain client sees a broken connection; one that sends again does not, and counts it."""
+    wanted, again = Load(seconds=0.2, connections=1), list[float]()
+    with breaking() as url:
+        assert 0 in {status for *_, status in measured(url, [b"{}"], wanted)}
+    with breaking() as url:
+        sent = measured(url, [b"{}"], wanted, again=again)
+    assert {status for *_, status in sent} == {200} and len(again) == len(sent)

@@ -1,0 +1,55 @@
+"""The service of this project, in a folder of its own that serves the trained model."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from mlops_ladder.data.sources import checksum
+from mlops_ladder.export.bundle import export
+from mlops_ladder.model.training import Trained
+from mlops_ladder.project import current
+from mlops_ladder.serving.command import build
+
+
+@pytest.fixture(name="exported", scope="session")
+def _exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The trained model as the pipeline would publish it."""
+    folder = tmp_path_factory.mktemp("exported")
+    export(trained, folder / "1")
+    pointer = {"version": "1", "run_id": "run", "sha256": checksum(folder / "1/bundle.json")}
+    (folder / "champion.json").write_text(json.dumps(pointer), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(name="place")
+def _place(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the settings of this project, a champion, and a log of its own."""
+    for path in Path().glob("*.toml"):
+        shutil.copy(path, tmp_path)
+    shutil.copytree("config", tmp_path / "config")
+    shutil.copytree(exported, tmp_path / "models/serving")
+    monkeypatch.setenv(f"{current().prefix}SERVING__LOG", "sqlite:///predictions.db")
+    monkeypatch.setenv(f"{current().prefix}SERVING__HOST", "127.0.0.1")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(name="client")
+def _client(place: Path) -> Iterator[TestClient]:
+    """A client of the service, which asks for no key."""
+    assert place == Path.cwd()
+    with TestClient(build(), raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture(name="rows")
+def _rows(trained: Trained) -> list[dict[str, Any]]:
+    """Held-out rows as a client sends them."""
+    rows = trained.holdout[trained.contract.inputs()].head(20)
+    found: list[dict[str, Any]] = json.loads(rows.to_json(orient="records", date_format="iso"))
+    return found
