@@ -139,7 +139,7 @@ def author(repository: Repository) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Drill the pages, or the one that is named.  Raise ProjectError where nothing can be drilled."""
+    """Drill the pages, or the one named.  Raise ProjectError where nothing can be drilled."""
     try:
         sys.exit(drill(*arguments))
     except Unknown as reason:
