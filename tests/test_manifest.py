@@ -38,12 +38,12 @@ def test_every_capability_is_proved_by_a_test(name: str) -> None:
     """Each file or folder that the manifest names holds tests."""
     places = [ROOT / "tests" / place for place in CAPABILITIES[name]["tests"]]
     assert places and [place for place in places if not place.exists()] == []
-    assert all(module("tools/levels.py").test_files({"tests": [place]}) for place in places)
+    assert all(module("dev/levels.py").test_files({"tests": [place]}) for place in places)
 
 
 def test_every_test_of_the_library_proves_a_capability() -> None:
     """No file under tests/library is without a capability that names it, or a folder above it."""
-    tool = module("tools/levels.py")
+    tool = module("dev/levels.py")
     named = {path for entry in CAPABILITIES.values() for path in tool.test_files(entry)}
     assert set((ROOT / "tests/library").rglob("test_*.py")) - named == set()
 
@@ -126,7 +126,7 @@ def test_what_the_docs_say_of_levels_and_checks_is_generated(name: str) -> None:
 def test_the_library_names_the_tests_that_prove_a_capability() -> None:
     """proofs.toml is what `make docs` would write."""
     text = (ROOT / "src/mlops_ladder/proofs.toml").read_text(encoding="utf-8")
-    assert module("tools/levels.py").library_proofs(MANIFEST) == text
+    assert module("dev/levels.py").library_proofs(MANIFEST) == text
 
 
 def test_what_a_level_adds_is_named_by_a_capability(generate: Generate) -> None:
