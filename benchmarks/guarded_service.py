@@ -6,10 +6,9 @@ from hmac import compare_digest
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request
 
-from mlops_ladder import observers
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.serving.app import create_app
-from mlops_ladder.serving.command import follower
+from mlops_ladder.plugins import get_hooks
+from mlops_ladder.serving.app import create_app, follow_champion
 from mlops_ladder.settings import load
 
 KNOWN = sha256(b"").digest()  # the load sends no key, which is as much work as a right one
@@ -24,8 +23,8 @@ def guard(request: Request) -> None:
 def service() -> FastAPI:
     """The service with its prediction log and the guard."""
     settings = load()
-    told = [opened(settings) for opened in observers("served")]
-    return create_app(settings, follower(read_contract(), settings), told, guard)
+    told = get_hooks().create_request_observer(settings=settings)
+    return create_app(settings, follow_champion(read_contract(), settings), told, guard)
 
 
 if __name__ == "__main__":

@@ -29,12 +29,12 @@ PAIRS = ((0, 1), (2, 1))
 SERVE = """
 import sys
 import uvicorn
-from mlops_ladder.serving import command
+from mlops_ladder import plugins, project
+from mlops_ladder.serving.app import build
 from mlops_ladder.settings import load
-found = main.observers
 if sys.argv[1] != "with":
-    main.observers = lambda door: [it for it in found(door) if "metrics" not in it.__module__]
-uvicorn.run(main.build(), port=load().serving.port, access_log=False)
+    plugins.load_plugins(project.current()).unregister(name="metrics")
+uvicorn.run(build(), port=load().serving.port, access_log=False)
 """
 
 

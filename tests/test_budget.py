@@ -13,9 +13,9 @@ LIBRARY = ROOT / "src" / "mlops_ladder"
 BRANCH = re.compile(r"# \{%-?\s*(?:if|elif|for|set|macro)")
 UNREAD = ("data/", ".cruft.json")
 FILES = dict(zip(LEVELS, (20, 35, 70, 152, 201)))
-OWN = 90  # lines of code of the package of a project
 PYTHON = dict(zip(LEVELS, (90, 250, 650, 950, 1200)))  # all lines of src and tests
-LINES = 14_690  # of the machinery in the library
+# What the package and the tools of a project of level 4 had before they became the library.
+LINES = 17_323  # of the machinery in the library
 JUDGES = {"maturity", "climb", "adopt"}  # parts that work on any repository
 JUDGES_LINES = 8_600
 
@@ -44,13 +44,6 @@ def test_a_level_has_few_files(generate: Generate, level: str) -> None:
     found = files(generate(maturity_level=level))
     names = {name for name in found if not name.startswith(UNREAD)}
     assert len(names) <= FILES[level]
-
-
-@pytest.mark.parametrize("level", LEVELS)
-def test_the_package_of_a_project_is_small(generate: Generate, level: str) -> None:
-    """A project has few lines of code of its own, whatever its level."""
-    paths = generate(maturity_level=level).glob("src/**/*.py")
-    assert sum(code_lines(path.read_text(encoding="utf-8")) for path in paths) <= OWN
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -124,15 +124,16 @@ def test_the_pipeline_makes_a_champion_and_the_same_rows_no_second_one(project: 
     ("file", "old", "new", "failed"),
     [
         (
-            "steps.py",
+            "pipeline/steps.py",
             "    trained, found, further = rivals",
             "    raise RuntimeError('planted')\n    trained, found, further = rivals",
             "gate",
         ),
         (
-            "flow.py",
-            "    runner: Any",
-            "    task(name='forgotten')(lambda: 1 / 0).submit()\n    runner: Any",
+            "src/*/pipeline.py",
+            "    wait_for_submitted_tasks()",
+            "    __import__('prefect').task(name='forgotten')(lambda: 1 / 0).submit()\n"
+            "    wait_for_submitted_tasks()",
             "forgotten",
         ),
     ],
@@ -141,7 +142,10 @@ def test_a_failing_task_fails_the_flow_and_registers_nothing(
     project: Path, file: str, old: str, new: str, failed: str
 ) -> None:
     """A step that raises, and a submitted task that nobody waits for: both fail all of it."""
-    spoil(project, f"pipeline/{file}", old, new)
+    if own := list(project.glob(file)):
+        plant(own[0], old, new)
+    else:
+        spoil(project, file, old, new)
     fails("make", "pipeline", at=project, **SMALL)
     assert flow_runs(project)[0][1] == "FAILED"
     assert task_runs(project)[failed] == "FAILED"

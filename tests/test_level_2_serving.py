@@ -447,7 +447,7 @@ def test_the_tests_of_the_library_catch_a_fault(
 def test_the_service_starts_without_heavy_libraries(project: Path) -> None:
     """Serving an ONNX model imports neither pandas nor scikit-learn, MLflow or Prefect."""
     code = (
-        "import sys, mlops_ladder.serving.command as service; service.build()\n"
+        "import sys, mlops_ladder.serving.app as service; service.build()\n"
         "found = {'pandas', 'sklearn', 'scipy', 'mlflow', 'prefect'} & sys.modules.keys()\n"
         "sys.exit(str(found) if found else 0)"
     )

@@ -8,6 +8,10 @@ from typing import Any
 import pytest
 from conftest import commit, Generate, ok, plant
 
+from mlops_ladder.maturity import grading
+from mlops_ladder.maturity.repository import Repository
+from mlops_ladder.maturity.trials.project import QUESTIONS as SCRIPT
+
 QUESTIONS = ("behaviour", "fairness", "slices")
 SIGNS = [
     ("config/slices.toml", 'mode = "enforce"', 'mode = "report"', "model.slices"),
@@ -28,9 +32,6 @@ trained = training.train(frame, contract, settings)
 asked = Asked(trained, trained.predictions, frame)
 found = {it.name: reply(it, asked) for it in questions.questions(contract)}
 import json
-from mlops_ladder.maturity import grading
-from mlops_ladder.maturity.repository import Repository
-from mlops_ladder.maturity.trials.project import QUESTIONS as SCRIPT
 print(json.dumps({name: [it.verdict, it.reason] for name, it in found.items()}))
 """
 

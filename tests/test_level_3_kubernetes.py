@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.slow]
 
 STAGING_PORT = 18612
 RIGHTS = "import os; print(os.getuid(), os.access('/app', os.W_OK), os.statvfs('/').f_flag & 1)"
-APP = "/app/.venv/lib/python*/site-packages/my_problem/serving/app.py"
+APP = "/app/.venv/lib/python*/site-packages/my_problem/service.py"
 ANSWERS = {"maturity_level": "3", "project_name": "My Problem", "python_version": VERSION}
 # Found by the scan, and wanted: a limit of CPU slows a pod down that could use a free core.
 WANTED = "KSV-0011\n"

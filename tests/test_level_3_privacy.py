@@ -11,6 +11,10 @@ from conftest import commit, fails, Generate, ok, plant
 from databases import Postgres, postgres
 from faults import Fault, FORGETTERS, PRIVATE
 
+from mlops_ladder.maturity import CHECKS, grading
+from mlops_ladder.maturity.repository import Repository
+from mlops_ladder.maturity.sandbox import Copy
+
 pytestmark = pytest.mark.slow
 ID = "Zoë 7"
 HEAD = "kunden_id;größe;farbe;antwort\r\n"
@@ -44,9 +48,6 @@ import sys
 from datetime import UTC, datetime
 from mlops_ladder.settings import load
 from mlops_ladder.serving.store import Store
-from mlops_ladder.maturity import CHECKS, grading
-from mlops_ladder.maturity.repository import Repository
-from mlops_ladder.maturity.sandbox import Copy
 store, line = Store(load().serving.log), {"time": datetime.now(UTC), "model_version": "1", "latency_ms": 1}
 inputs = ['[{"kunden_id": "Zoë 7"}, {"größe": 1}]', '[{"kunden_id": "Zoë 7"}]', '[{"größe": 2}]']
 store.write([line | {"request_id": f"r{n}", "inputs": it, "rows": it.count("}"),

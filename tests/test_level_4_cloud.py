@@ -19,6 +19,9 @@ from conftest import commit, Generate, ok, plant, run
 from engines import beside
 from faults import Fault, OPTIMIZED
 
+from mlops_ladder.maturity import grading
+from mlops_ladder.maturity.repository import Repository
+
 pytestmark = [pytest.mark.slow]
 
 MIRRORS = [*map(Path, os.environ.get("TF_MIRROR", "").split())]  # folders of providers
@@ -45,8 +48,6 @@ import json, sys
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse as Asked
 from moto.server import main
 
-from mlops_ladder.maturity import grading
-from mlops_ladder.maturity.repository import Repository
 
 TAGS, register = {}, Asked.register_scalable_target
 

@@ -4,12 +4,13 @@ import ast
 import re
 import shutil
 import sys
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
 from conftest import fails, LADDER, ok, plant, PROJECT, ROOT, run
 
-from mlops_ladder import project, ProjectError
+from mlops_ladder import cli, project, ProjectError
 from mlops_ladder.commands import Command, commands, own_commands
 from mlops_ladder.settings import load
 
@@ -36,7 +37,7 @@ def test_the_wheel_is_the_source(tmp_path: Path) -> None:
 
 # What a domain may import: itself and what stands before it.
 ORDER = """
-errors maturity climb adopt template_cli project files markdown doors commands application cli append_only_log problem
+errors maturity climb adopt template_cli project files markdown hooks plugins commands application cli append_only_log problem
 settings data model tracking export registry pipeline serving batch monitoring serving.rollout pipeline.retraining
 labelling privacy governance delivery scaling simulation
 """.split()
@@ -90,11 +91,11 @@ def test_every_import_names_the_whole_path() -> None:
 
 
 def test_the_parts_of_the_library_import_inward() -> None:
-    """A part imports only those before it in the order of the design."""
+    """A part imports only those before it in the order of the design; hooks only name types of others."""
     wrong = {
         (name, other)
         for name, path in MODULES.items()
-        for other in imports(path, late=True) - {""}
+        for other in imports(path, late=name != "hooks") - {""}
         if name and ORDER.index(domain(other)) > ORDER.index(domain(name))
     }
     assert wrong == set()
@@ -227,10 +228,10 @@ def test_a_variable_of_a_higher_level_is_refused(
     assert folder.exists()
 
 
-def test_every_door_leads_to_a_function() -> None:
-    """Each line of doors.toml names a function that its module defines."""
+def test_every_plugin_leads_to_a_function() -> None:
+    """Each line of plugins.toml names a function that its module defines."""
     lost = []
-    for line in (LIBRARY / "doors.toml").read_text(encoding="utf-8").splitlines():
+    for line in (LIBRARY / "plugins.toml").read_text(encoding="utf-8").splitlines():
         name, _, target = line.partition(" = ")
         if target:
             module, _, function = target.strip('"').partition(":")
@@ -261,7 +262,7 @@ def test_help_groups_the_commands_and_imports_none(folder: Path) -> None:
     told = ok(sys.executable, "-c", script, at=folder)
     assert re.search(r"─ Data ─.*contract +describe your own data.*─ Model ─.*train", told, re.S)
     assert "pipeline" not in told
-    wanted = ["application", "cli", "commands", "doors", "errors", "files", "project"]
+    wanted = ["application", "cli", "commands", "errors", "files", "project"]
     assert told.splitlines()[-1] == str(wanted)
 
 
@@ -291,6 +292,28 @@ def test_what_serves_needs_python_and_the_wheel_alone(folder: Path) -> None:
     script += "sys.argv[1:] = ['backup', 'make']; sys.exit(mlops_ladder.main())"
     said = fails(sys.executable, "-I", "-S", "-c", script, at=folder)
     assert said.startswith("Refused: nothing to keep: no mlflow.db here")
+
+
+def greet(words: list[str]) -> None:
+    """A command that needs no project."""
+    print("Hello", *words)
+
+
+def test_a_command_of_any_level_needs_no_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It runs, and is listed, where no other one is."""
+    target = EntryPoint("greet", f"{__name__}:greet", "commands")
+    known = [*own_commands(), Command("greet", "project", "say hello", target, "any")]
+    monkeypatch.setattr("mlops_ladder.commands.own_commands", lambda: known)
+    monkeypatch.chdir(tmp_path)
+    cli.start(["greet", "Ada"])
+    assert capsys.readouterr().out == "Hello Ada\n"
+    cli.start(["--help"])
+    told = capsys.readouterr().out
+    assert "say hello" in told and "train" not in told
+    with pytest.raises(ProjectError, match="pyproject.toml: not in"):
+        cli.start(["train"])
 
 
 def test_outside_of_a_project_the_command_says_so(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from conftest import (
     MANIFEST,
     ok,
     plant,
+    ROOT,
     LADDER,
     run,
 )
@@ -417,6 +418,37 @@ def test_a_repository_of_others_is_judged_and_left_as_it_was(tmp_path: Path) -> 
     }
     assert wanted.items() <= grades.items() and done.returncode == 0
     assert files(project) == before and "?? " not in ok("git", "status", "--short", at=project)
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [("html", "maturity.html"), ("json", "maturity.json"), ("markdown", "maturity.md")],
+)
+def test_a_report_goes_to_a_file_or_to_standard_output(
+    tmp_path: Path, form: str, name: str
+) -> None:
+    """The command prints where the file is; asked with `-` it prints the report, and writes none."""
+    folder = str(foreign(tmp_path / "theirs"))
+    shown = ok(LADDER, "maturity", f"--{form}", "--out", "-", folder, at=tmp_path)
+    assert not (tmp_path / "reports").exists()
+    told = ok(LADDER, "maturity", f"--{form}", folder, at=tmp_path)
+    assert told.endswith(f"\n\nWritten to reports/{name}\n") and told.startswith("claimed nothing")
+    assert (tmp_path / "reports" / name).read_text(encoding="utf-8") == shown
+
+
+@pytest.mark.slow
+def test_a_project_judges_itself_by_its_own_wheel(generate: Generate, tmp_path: Path) -> None:
+    """It needs no consent to execute itself; a project that lies elsewhere has to be agreed to."""
+    project = shutil.copytree(generate(maturity_level="0"), tmp_path / "own")
+    commit(project)
+    assert ok("make", "--silent", "setup", at=project)
+    told = ok("make", "--silent", "maturity", at=project, UV_OFFLINE="1")
+    assert told.startswith("claimed 0 | equipped 0 |")
+    deep = ("maturity", "--deep", "--only", "repo.hygiene")
+    own = str(project / ".venv/bin/ladder")
+    assert "agree" not in run(own, *deep, at=project).stderr
+    other = shutil.copytree(generate(maturity_level="0"), tmp_path / "other")
+    assert "nobody is here to agree" in run(own, deep[0], str(other), *deep[1:], at=project).stderr
 
 
 @pytest.mark.slow

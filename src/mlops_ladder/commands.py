@@ -30,7 +30,7 @@ class Command:
         """Return the function behind it.  Raise ProjectError if a package for it is missing."""
         try:
             return self.target.load()
-        except ImportError as error:
+        except ModuleNotFoundError as error:
             raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
 
 

@@ -22,3 +22,7 @@ def main() -> None:
     else:
         print(f"{name}: no such command; commands: {', '.join(COMMANDS)}", file=sys.stderr)
         sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

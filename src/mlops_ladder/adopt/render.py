@@ -133,7 +133,7 @@ def rendered(template: str, answers: tuple[tuple[str, str], ...]) -> tuple[tuple
 
 
 def check_out(commit: str, clone: Path) -> None:
-    """Clone this template, with our files as of a commit in its history.  Refused if it has none."""
+    """Clone this template, with our files as of a commit in its history; else Refused."""
     agent = {name: os.environ[name] for name in ("SSH_AUTH_SOCK",) if name in os.environ}
     quiet, network = ("--quiet", "--no-checkout", "--template="), {"GIT_TERMINAL_PROMPT": "0"}
     words = ("clone", *quiet, "--", origin().template, str(clone))

@@ -10,11 +10,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlops_ladder import observers, ProjectError
+from mlops_ladder import ProjectError
 from mlops_ladder.data.casting import Check, converted
 from mlops_ladder.data.contract import Breach, Contract, FEWEST_ROWS, merged, refuse
 from mlops_ladder.data.reading import files, read_chunks
 from mlops_ladder.model.prediction import load_model, predict
+from mlops_ladder.plugins import get_hooks, get_implementations
 from mlops_ladder.settings import load
 
 OUTPUT = "predictions.csv"
@@ -180,14 +181,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--data", help="CSV or Parquet file, or a pattern (default: config.toml)")
     parser.add_argument("--out", help=f"CSV or Parquet file to write (default: {OUTPUT})")
     options = parser.parse_args(arguments)
-    settings, saved = load(), (observers("answering") or [load_model])[0]()
+    settings, saved = load(), get_hooks().load_batch_model() or load_model()
     pattern, out = options.data or settings.data.path, Path(options.out or OUTPUT)
     beside, batch = out.with_name(f"{out.stem}.rejected.csv"), Batch()
     refuse_overwriting(pattern, out, beside)
-    frames = read_chunks(pattern, settings.data, saved["contract"], ROWS)
-    scored = score_file(saved, frames, observers("checked"))
-    for way in observers("scored"):  # in place of it
-        scored = way(saved, pattern, settings)
+    scored = get_hooks().score_batch(saved=saved, pattern=pattern, settings=settings)
+    if scored is None:
+        frames = read_chunks(pattern, settings.data, saved["contract"], ROWS)
+        scored = score_file(saved, frames, get_implementations("find_violations"))
     rows, first = write(batch.answers(scored), out)
     print(f"{rows:,} predictions by model {saved['version']} written to {out}")
     print(first.head(3).to_string(index=False))

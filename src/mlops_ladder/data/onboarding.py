@@ -11,7 +11,7 @@ import pandas as pd
 import tomlkit
 import typer
 
-from mlops_ladder import observers, ProjectError, write_synced
+from mlops_ladder import ProjectError, write_synced
 from mlops_ladder.data.casting import as_boolean, as_text
 from mlops_ladder.data.contract import Column, CONTRACT, Contract
 from mlops_ladder.data.dialect import (
@@ -25,6 +25,7 @@ from mlops_ladder.data.dialect import (
 )
 from mlops_ladder.data.inference import infer
 from mlops_ladder.data.reading import files, is_parquet
+from mlops_ladder.plugins import get_implementations
 from mlops_ladder.settings import CONFIG, Data, load, Problem
 
 HEADER = """\
@@ -197,8 +198,8 @@ def describe_data(
             remarks[other] += other_marks(frame[other], marks)
     config = configured(marks, name, found, count_classes(frame[name], contract.columns[name]))
     replace({CONFIG: config, CONTRACT: written(contract)})
-    for observer in observers("contracted"):
-        replace(observer(load(), frame) or {})
+    for renew in get_implementations("after_contract_change"):
+        replace(renew(load(), frame) or {})
     print(f"\n{len(frame):,} rows of {marks.path}, read {described(marks)}")
     print(summary(frame, contract, remarks))
     print(told(contract, found, frame[name], problem))

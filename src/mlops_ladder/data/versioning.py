@@ -17,10 +17,11 @@ from typing import Annotated
 import tomlkit
 import typer
 
-from mlops_ladder import observers, ProjectError, write_whole
+from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data.provenance import git
 from mlops_ladder.data.reading import files
 from mlops_ladder.data.sources import declare, SOURCES
+from mlops_ladder.plugins import get_hooks
 from mlops_ladder.settings import load, Settings
 
 CACHE = Path(".dvc/cache/files/md5")
@@ -47,12 +48,12 @@ def tracked(*names: str) -> set[str]:
 
 
 def configured(settings: Settings) -> list[str]:
-    """The data files of `config.toml` and what observers of `kept` add, from the project's folder.
+    """The data files of `config.toml` and what plugins add, from the project's folder.
 
     Raises ProjectError that lists those outside of it, which no commit can name.
     """
     here = Path.cwd().resolve()
-    more = [path for kept in observers("kept") for path in kept()]
+    more = [path for kept in get_hooks().list_versioned_files() for path in kept]
     found = {path: path.resolve() for path in [*files(settings.data.path), *more]}
     outside = [str(path) for path, place in found.items() if not place.is_relative_to(here)]
     if outside:

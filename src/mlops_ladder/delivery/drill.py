@@ -139,7 +139,7 @@ def author(repository: Repository) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Drill the pages, or the one that is named.  Raise ProjectError where nothing can be drilled."""
+    """Drill the pages, or the one named.  Raise ProjectError where nothing can be drilled."""
     try:
         sys.exit(drill(*arguments))
     except Unknown as reason:
@@ -159,8 +159,8 @@ def drill(only: str = "") -> int:
     with staged(repository, docker) as copy:
         for page, found in pages.items():
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            line: dict[str, Any] = {"time": now, "who": who, "page": page.as_posix()}
-            line |= {"commit": commit, "dirty": bool(changed)}
+            line: dict[str, Any] = {"time": now, "who": who, "commit": commit}
+            line |= {"dirty": bool(changed), "page": page.as_posix()}
             line |= drilled(copy, found, lambda it: docker if it == "docker" else which(it))
             print(told(**line), flush=True)
             line.pop("said", None)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import ChainMap
 from dataclasses import asdict, dataclass
 from operator import ne
 from pathlib import Path
@@ -11,12 +12,12 @@ import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from mlops_ladder import observers
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.export.runtime import as_rows, BUNDLE, compiled, FILES, Scores
 from mlops_ladder.model.artifacts import code_pickled
 from mlops_ladder.model.prediction import predict
 from mlops_ladder.model.training import Trained
+from mlops_ladder.plugins import get_hooks
 
 TOLERANCE = 1e-5  # of a probability, or of a number's size: XGBoost adds up in float32
 EDGE_ROWS = 5  # rows in which each edge is tried
@@ -69,7 +70,7 @@ def export(trained: Trained, folder: Path, run_id: str | None = None) -> Bundle:
     the contract; else the model itself, to be served natively.
     """
     content, found, why = compared(trained)
-    beside = {name: text for make in observers("bundled") for name, text in make(trained).items()}
+    beside = dict(ChainMap(*get_hooks().list_bundle_files(trained=trained)))
     runtime = "native" if why else "onnx"
     if why:
         with code_pickled() as cloudpickle:

@@ -146,7 +146,7 @@ def main(
     source: Annotated[
         str, typer.Option("--accept", help="the source whose contract is accepted")
     ] = "",
-    by: Annotated[str, typer.Option("--by", help="by whom (default: the user of git)")] = "",
+    by: Annotated[str, typer.Option(help="by whom (default: the user of git)")] = "",
 ) -> None:
     """Hold the data against the contracts with their owners, and tell what does not hold."""
     settings = load()

@@ -99,11 +99,11 @@ def evidence(_: Settings) -> dict[str, Any] | None:
     changes, now = happened(), datetime.now(UTC)
     found = measures(changes, incidents().values(), now)
     told = {"days": DAYS, "until": now.isoformat(timespec="seconds")}
-    return told | {"measures": list(map(asdict, found))} if changes else None
+    return {"delivery": told | {"measures": list(map(asdict, found))}} if changes else None
 
 
 def main(
-    days: Annotated[int, typer.Option("--days", help=f"over so many days ({DAYS})")] = DAYS,
+    days: Annotated[int, typer.Option(help=f"over so many days ({DAYS})")] = DAYS,
 ) -> None:
     """Compute DORA's four key metrics from git, the logs and the incidents."""
     if days < 1:

@@ -178,17 +178,15 @@ def write(report: Report) -> Path:
     return path
 
 
-def evidence(_: Settings) -> Report | None:
+def evidence(_: Settings) -> dict[str, Report] | None:
     """The report of the champion, as its run holds it; None where nobody has made one."""
     entry = versions.held().champion
     text = artifact(entry.run_id, ARTIFACT) if entry else None
-    return dict(json.loads(text)) if text else None
+    return {"features": dict(json.loads(text))} if text else None
 
 
 def main(
-    seconds: Annotated[
-        float, typer.Option("--seconds", help="how long learning anew may take")
-    ] = SECONDS,
+    seconds: Annotated[float, typer.Option(help="how long learning anew may take")] = SECONDS,
 ) -> None:
     """Say what each feature of the champion is worth and costs, and write its report."""
     settings, entry = load(), champion()

@@ -161,14 +161,12 @@ def told(path: Path, it: Incident) -> str:
 
 
 def main(
-    title: Annotated[
-        str, typer.Option("--title", help="what happens, in a few words: opens one")
-    ] = "",
-    severity: Annotated[Severity, typer.Option("--severity")] = "medium",
+    title: Annotated[str, typer.Option(help="what happens, in a few words: opens one")] = "",
+    severity: Annotated[Severity, typer.Option()] = "medium",
     ended: Annotated[
         str, typer.Option("--restored", help="this one is over now", metavar="NAME")
     ] = "",
-    cause: Annotated[Cause | None, typer.Option("--cause")] = None,
+    cause: Annotated[Cause | None, typer.Option()] = None,
 ) -> None:
     """Open an incident, write down that it is over, or list all."""
     now = datetime.now(UTC).replace(microsecond=0)

@@ -142,7 +142,7 @@ def check(settings: Settings, contract: Contract) -> None:
 
 def main(  # pylint: disable=too-many-arguments,too-many-positional-arguments  # options
     take_in: Annotated[str, typer.Option("--take", help="a filled sheet to take in")] = "",
-    by: Annotated[str, typer.Option("--by", help="who has filled it in")] = "",
+    by: Annotated[str, typer.Option(help="who has filled it in")] = "",
     relabel: Annotated[
         bool, typer.Option("--relabel", help="other labels than before are meant")
     ] = False,

@@ -15,14 +15,14 @@ WAYS = ("named", "signed", "reviewed")
 
 @sign("registry.approval", "an accepted version waits for a second person, and the gate asks who")
 def asked(repository: Repository) -> Iterator[str]:
-    """The settings ask for an approval, and the door by which the registry asks is there."""
+    """The settings ask for an approval, and the hook by which the registry asks is there."""
     settings = (repository.parsed(APPROVAL) or {}).get("approval", {})
     if settings.get("needed", "shared") not in ("shared", "always"):
         yield f"{APPROVAL}: approval.needed is {settings.get('needed')}: nobody has to approve"
     if settings.get("way", "named") not in WAYS:
         yield f"{APPROVAL}: approval.way is {settings.get('way')}; may be {', '.join(WAYS)}"
-    if "\napproved.approval = " not in repository.library.get("doors.toml", ""):
-        yield "doors.toml of the library: no door `approved`: the registry asks nobody"
+    if "\nfind_promotion_objections.approval = " not in repository.library.get("plugins.toml", ""):
+        yield "plugins.toml of the library: no find_promotion_objections: the registry asks nobody"
     promotes = repository.library.get("delivery/release.py", "")
     promotes = promotes.partition("def promote(")[2]
     if promotes and "approved(" not in promotes.partition("\ndef ")[0]:

@@ -28,10 +28,11 @@ def chained(repository: Repository) -> Iterator[str]:
     )
     if not repository.ours:
         return
-    if 'decided.audit = "governance.audit.noting:' not in repository.library.get("doors.toml", ""):
-        yield "doors.toml of the library: nobody tells the audit log of a decision"
+    line = 'after_decision.audit = "governance.audit.noting:'
+    if line not in repository.library.get("plugins.toml", ""):
+        yield "plugins.toml of the library: nobody tells the audit log of a decision"
     for module in ("registry/decisions.py", "serving/rollout/decisions.py"):
-        if 'observers("decided")' not in repository.library.get(module, ""):
+        if "after_decision(" not in repository.library.get(module, ""):
             yield f"{module}: tells nobody of a decision"
     if not re.search("^audit:", repository.text("make/audit.mk"), re.MULTILINE):
         yield "make/audit.mk: lacks the target audit"

@@ -22,7 +22,7 @@ def code_faults(name: str, text: str) -> Iterator[str]:
     elif place.name.startswith("test_"):
         if not tests(text):
             yield f"{name}: no test in it compares anything"
-    elif place.name != "__init__.py":
+    elif place.name not in ("__init__.py", "plugins.py"):  # the latter is there to be filled
         calls = (ast.Expr, ast.Assign, ast.AnnAssign)  # at the top, as in setup.py
         acts = (not idle(it) for it in parsed.body if hasattr(it, "body"))
         called = (isinstance(it.value, ast.Call) for it in parsed.body if isinstance(it, calls))

@@ -11,7 +11,7 @@ from mlops_ladder.maturity.repository import Repository
 
 PAPER = "docs/scale.md"
 BACKENDS = ("local", "dask")
-DOORS = ("mapped", "scored")
+HOOKS = ("get_executor", "score_batch")
 
 
 @sign("pipeline.scaleout", "search, batch and backtest run here or on a cluster, by one setting")
@@ -23,10 +23,10 @@ def scaled_out(repository: Repository) -> Iterator[str]:
     backend = section(repository, "scale").get("backend")
     if backend not in BACKENDS:
         yield f"config/scale.toml: scale.backend is {backend}, none of {', '.join(BACKENDS)}"
-    registered = repository.library.get("doors.toml", "")
-    for door in DOORS:
-        if not re.search(rf'^{door}\.\w+ = "scaling\.', registered, re.MULTILINE):
-            yield f"doors.toml of the library: {door} is not registered, so nothing is handed out"
+    registered = repository.library.get("plugins.toml", "")
+    for hook in HOOKS:
+        if not re.search(rf'^{hook}\.\w+ = "scaling\.', registered, re.MULTILINE):
+            yield f"plugins.toml of the library: {hook} is not registered, so nothing is handed out"
     for module in ("pipeline/tuning.py", "monitoring/staleness.py"):
         yield from without(repository, module, "mapped", "places.each")
     yield from without(repository, "scaling/batch.py", "places.each")

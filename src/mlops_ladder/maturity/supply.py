@@ -13,10 +13,10 @@ from mlops_ladder.maturity.repository import Repository
 WORKFLOWS = (".github/workflows", ".github/actions", ".gitlab-ci.yml", ".gitlab")
 USES = re.compile(r"^\s*(?:- )?uses\s*:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
 PINNED = re.compile(r"^\./|@[0-9a-f]{40}$|@sha256:[0-9a-f]{64}$")
-DOORS = {
-    "loaded": "the service loads what nobody has signed",
-    "approved": "an unsigned version becomes champion",
-    "fetched": "no signature comes along with a model",
+HOOKS = {
+    "before_bundle_load": "the service loads what nobody has signed",
+    "find_promotion_objections": "an unsigned version becomes champion",
+    "after_bundle_download": "no signature comes along with a model",
 }
 TOOL, STAGES = "delivery/image_signing.py", "delivery/release.py"
 
@@ -33,10 +33,10 @@ def supplied(repository: Repository) -> Iterator[str]:
     yield from without(repository, "governance/sbom.py", "locked", "model", "data")
     yield from without(repository, "registry/signing.py", "signatures.sign", "signatures.signer")
     yield from without(repository, "registry/signed.py", "signatures.signer")
-    for door, why in DOORS.items():
-        line = rf'^{door}\.signing = "registry\.sign(?:ed|ing):\w+"'
-        if not re.search(line, repository.library.get("doors.toml", ""), re.MULTILINE):
-            yield f"doors.toml of the library: no door {door} for signing: {why}"
+    for hook, why in HOOKS.items():
+        line = rf'^{hook}\.signing = "registry\.sign(?:ed|ing):\w+"'
+        if not re.search(line, repository.library.get("plugins.toml", ""), re.MULTILINE):
+            yield f"plugins.toml of the library: no {hook} for signing: {why}"
     if "required" not in (repository.parsed("config/signing.toml") or {}).get("signing", {}):
         yield "config/signing.toml: does not say whether it is required"
     yield from delivered(repository)

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
-from mlops_ladder import observers, ProjectError
+from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
+from mlops_ladder.plugins import get_hooks
 from mlops_ladder.problem import build_model
 from mlops_ladder.settings import Settings
 from mlops_ladder.settings.pipeline import Space
@@ -26,8 +27,7 @@ class Here:  # pylint: disable=too-few-public-methods  # a place to work at does
 
 def mapped(settings: Any) -> Any:
     """A context that holds something with the methods of `Here`: it, or what is registered."""
-    opened = observers("mapped")
-    return opened[0](settings) if opened else nullcontext(Here())
+    return get_hooks().get_executor(settings=settings) or nullcontext(Here())
 
 
 def parameters(model: Any) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def trained(number: str) -> Any:
 
 
 def main(
-    rows: Annotated[int, typer.Option("--rows", help=f"newest rows (default: {ROWS})")] = ROWS,
+    rows: Annotated[int, typer.Option(help=f"newest rows (default: {ROWS})")] = ROWS,
 ) -> None:
     """Answer logged rows again by the training code.  ProjectError where it says something else."""
     settings = load()

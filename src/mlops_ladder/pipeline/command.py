@@ -8,6 +8,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.pipeline import given_tags
 from mlops_ladder.pipeline.server import start
+from mlops_ladder.project import current
 from mlops_ladder.registry import versions
 from mlops_ladder.settings import load
 
@@ -23,7 +24,7 @@ def main() -> None:
     print(settings.about.question or f"Predicting {contract.target}", flush=True)
     ready = start()
     try:
-        training = flow()
+        training = project_flow()
         prepare()
         ready()
         outcome = tagged(training)
@@ -34,21 +35,26 @@ def main() -> None:
 
 def tagged(training: Any) -> "Outcome":
     """The flow, with tags that say who or what has started it."""
-    from prefect import tags  # pylint: disable=import-outside-toplevel  # as `flow` does
+    from prefect import tags  # pylint: disable=import-outside-toplevel  # as in `project_flow`
 
     with tags(*(f"{name}: {it}" for name, it in given_tags().items())):
         outcome: Outcome = training()
     return outcome
 
 
-def flow() -> Any:
-    """The flow; its imports take seconds, in which the server starts."""
+def project_flow() -> Any:
+    """Return the flow of the project's pipeline.py; its imports take seconds: the server starts.
+
+    Prefect reads its settings when it is imported: the server's address must stand by then.
+    """
+    package = current().package
     try:
-        # Prefect reads its settings when it is imported: the server's address must stand by then.
-        from mlops_ladder.pipeline.flow import training  # pylint: disable=import-outside-toplevel
+        return import_module(f"{package}.pipeline").training
     except ImportError as error:
-        raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
-    return training
+        way = "not all is installed; run `make setup`"
+        if error.name == f"{package}.pipeline":
+            way = f"git checkout src/{package}/pipeline.py"
+        raise ProjectError(f"{error}: {way}") from error
 
 
 def prepare() -> None:

@@ -5,6 +5,7 @@ registered for that here: a process that is killed can tell nobody itself.
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import prefect
@@ -18,12 +19,13 @@ from prefect.schedules import Cron
 from prefect.states import Crashed
 from prefect.types.entrypoint import EntrypointType
 
-from mlops_ladder import observers, project, ProjectError
-from mlops_ladder.pipeline.command import told
-from mlops_ladder.pipeline.flow import RUNNER, step, training
+from mlops_ladder import project, ProjectError
+from mlops_ladder.pipeline.command import project_flow, told
 from mlops_ladder.pipeline.schedule import tell
 from mlops_ladder.pipeline.steps import Outcome
-from mlops_ladder.settings import load
+from mlops_ladder.pipeline.tasks import RUNNER, task
+from mlops_ladder.plugins import get_implementations
+from mlops_ladder.settings import load, Settings
 from mlops_ladder.settings.operations import Schedule
 
 MOST = 200  # as many as a server gives
@@ -51,10 +53,10 @@ def scheduled_training() -> None:
     """
     settings = load()
     try:
-        step(attempt, pauses=(settings.schedule.retry_seconds,) * settings.schedule.retries)
+        task(attempt, [settings.schedule.retry_seconds] * settings.schedule.retries)()
     finally:
-        for further in observers("scheduled"):
-            step(further, settings)
+        for further in tasks_of("run_after_training"):
+            further(settings)
 
 
 @prefect.flow(
@@ -67,18 +69,23 @@ def scheduled_training() -> None:
 def scheduled_watch() -> None:
     """What is registered to look at the log; what one of them finds keeps no other from looking."""
     settings, found = load(), []
-    for look in observers("watched"):
+    for look in tasks_of("watch_predictions"):
         try:
-            step(look, settings)
+            look(settings)
         except ProjectError as error:
             found.append(str(error))
     if found:
         raise ProjectError("\n".join(found))
 
 
+def tasks_of(hook: str) -> list[Callable[[Settings], object]]:
+    """The plugins behind a hook, each as a task."""
+    return [task(function) for function in get_implementations(hook)]
+
+
 def attempt() -> tuple[Outcome, str]:
     """The pipeline once.  The same rows, settings and code again give the version they gave."""
-    outcome = training.fn()
+    outcome: Outcome = project_flow().fn()
     return outcome, told(outcome)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mlops_ladder import observers, ProjectError
+from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.bundle import export
 from mlops_ladder.model import training
@@ -16,6 +16,7 @@ from mlops_ladder.model.split import ids, leaks, overlaps, Parts, parts, twins
 from mlops_ladder.model.training import learnable, Trained
 from mlops_ladder.pipeline import show, tuning
 from mlops_ladder.pipeline.tuning import Best, changed
+from mlops_ladder.plugins import get_implementations
 from mlops_ladder.problem import read_data
 from mlops_ladder.registry import history, promotion, publishing, versions
 from mlops_ladder.registry.gate import judge, NO_CHAMPION, Verdict
@@ -53,7 +54,7 @@ def ingest(settings: Settings) -> tuple[pd.DataFrame, str]:
 def check(frame: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[pd.DataFrame, str]:
     """The rows to learn from.  ProjectError where they break the contract, or a column leaks."""
     questions(contract)  # what does not fit is told now, not after the search
-    rows = learnable(frame, contract, settings, observers("checked"))
+    rows = learnable(frame, contract, settings, get_implementations("find_violations"))
     refuse("the data hold the answer", leaks(rows, contract, settings))
     return rows, f"{len(rows):,} rows keep the contract"
 

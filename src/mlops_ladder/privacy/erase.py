@@ -10,9 +10,10 @@ from pathlib import Path
 
 import tomlkit
 
-from mlops_ladder import observers, ProjectError, write_synced, write_whole
+from mlops_ladder import ProjectError, write_synced, write_whole
 from mlops_ladder.data.sources import checksum, SOURCES
 from mlops_ladder.monitoring.archive import Archive, Change
+from mlops_ladder.plugins import get_hooks
 from mlops_ladder.privacy.erasure_log import entries, Entry, RECORD
 from mlops_ladder.privacy.row_removal import Asked, Part
 from mlops_ladder.registry.decisions import who
@@ -81,8 +82,8 @@ def carry_out(
 
     Who keeps logged rows elsewhere learns of it first, as the log then no longer tells which.
     """
-    for forget in observers("forgotten"):
-        forget({f"{it.request_id}/{place}" for it in changes for place in it.gone})
+    names = {f"{it.request_id}/{place}" for it in changes for place in it.gone}
+    get_hooks().forget_rows(names=names)
     if archive:  # without changes too: an interrupted run may have left pages as they were
         archive.change(changes)
     for path, part in parts.items():

@@ -112,9 +112,7 @@ def marks(asked: Asked) -> dict[str, str]:
 
 def main(
     forgotten_id: Annotated[str, typer.Option("--id", help="the id, as it stands in the data")],
-    column: Annotated[
-        str, typer.Option("--column", help="a column of role id, group or personal")
-    ] = "",
+    column: Annotated[str, typer.Option(help="a column of role id, group or personal")] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="only say what would be removed")
     ] = False,

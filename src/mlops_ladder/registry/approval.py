@@ -157,10 +157,8 @@ def write(path: Path, said: Approved) -> None:
 
 
 def main(
-    version: Annotated[str, typer.Option("--version", help="which version")],
-    review: Annotated[
-        str, typer.Option("--review", help="as pull request N was reviewed", metavar="N")
-    ] = "",
+    version: Annotated[str, typer.Option(help="which version")],
+    review: Annotated[str, typer.Option(help="as pull request N was reviewed", metavar="N")] = "",
     open_request: Annotated[
         bool, typer.Option("--request", help="only write the report to review")
     ] = False,

@@ -13,8 +13,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mlops_ladder import observers, ProjectError
+from mlops_ladder import ProjectError
 from mlops_ladder.data import provenance
+from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, publishing, versions
 from mlops_ladder.registry.history import Action, Entry
 from mlops_ladder.registry.versions import Held, Version
@@ -66,8 +67,7 @@ def decide(
     )
     write_down(entry, before)
     carry_out(entry)
-    for tell in observers("decided"):
-        tell(entry)
+    get_hooks().after_decision(decision=entry)
     return entry
 
 

@@ -11,7 +11,8 @@ from typing import Annotated
 
 import typer
 
-from mlops_ladder import observers, ProjectError
+from mlops_ladder import ProjectError
+from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, publishing, versions
 from mlops_ladder.registry.decisions import alone, decide, recover
 from mlops_ladder.registry.gate import Verdict
@@ -66,7 +67,8 @@ def register(run_id: str, model_version: str, verdict: Verdict) -> Version:
 
 def objections(version: Version, verdict: Verdict) -> list[str]:
     """Why an accepted version may not become champion yet, as all say that have joined."""
-    return [why for ask in observers("approved") for why in ask(version, asdict(verdict))]
+    found = get_hooks().find_promotion_objections(version=version, verdict=asdict(verdict))
+    return [why for reasons in found for why in reasons]
 
 
 def waits(version: Version, verdict: Verdict) -> list[str]:
@@ -76,7 +78,7 @@ def waits(version: Version, verdict: Verdict) -> list[str]:
 
 def diverted(version: Version, verdict: Verdict) -> list[str]:
     """The other way that an accepted version goes, where one has joined that takes it."""
-    return [told for take in observers("accepted") if (told := take(version, verdict))]
+    return list(filter(None, get_hooks().hand_to_rollout(version=version, verdict=verdict)))
 
 
 def promote(version: Version, verdict: Verdict) -> None:
@@ -185,7 +187,7 @@ def main(
 def rollback_main(
     to: Annotated[
         str | None,
-        typer.Option("--to", help="which (default: the previous champion)", metavar="VERSION"),
+        typer.Option(help="which (default: the previous champion)", metavar="VERSION"),
     ] = None,
 ) -> None:
     """Make the previous champion, or another one, champion again."""

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mlops_ladder import observers, ProjectError, write_whole
+from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.sources import checksum
 from mlops_ladder.export.runtime import BUNDLE, FILES, load, read_bundle
+from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry.history import Entry
 from mlops_ladder.registry.versions import of, Version
 from mlops_ladder.tracking import runs
@@ -31,8 +32,7 @@ def fetch(version: Version, sha256: str | None = None) -> str:
     place = SERVING / version.number
     if not sha256 or damage(place, sha256):
         bring(version, place, sha256)
-    for tell in observers("fetched"):
-        tell(version, place)
+    get_hooks().after_bundle_download(version=version, place=place)
     return checksum(place / BUNDLE)
 
 

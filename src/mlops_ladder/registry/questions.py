@@ -12,11 +12,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from threadpoolctl import threadpool_limits
 
-from mlops_ladder import observers
 from mlops_ladder.data.casting import converted
 from mlops_ladder.data.contract import Contract, refuse
 from mlops_ladder.model.prediction import predict
 from mlops_ladder.model.training import Trained
+from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import versions
 from mlops_ladder.registry.gate import Answer, plain
 from mlops_ladder.tracking import runs
@@ -70,7 +70,8 @@ class Question:
 
 def questions(contract: Contract) -> list[Question]:
     """The questions that have joined.  ProjectError where what they declare does not fit."""
-    return [it for make in observers("asked") for it in make(contract)]
+    found = get_hooks().list_gate_checks(contract=contract)
+    return [it for given in found for it in given]
 
 
 def answers(

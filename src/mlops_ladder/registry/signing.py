@@ -89,8 +89,8 @@ def proceed(entry: Entry) -> None:
 
 
 def main(
-    version: Annotated[str, typer.Option("--version", help="which version")],
-    key: Annotated[str, typer.Option("--key", help="the private key (default: that of git)")] = "",
+    version: Annotated[str, typer.Option(help="which version")],
+    key: Annotated[str, typer.Option(help="the private key (default: that of git)")] = "",
 ) -> None:
     """Sign a version that the gate has accepted; where it waited for that, it is champion then."""
     wanted = load().signing

@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mlops_ladder import observers
 from mlops_ladder.batch.scoring import ROWS, score_file, Scored
 from mlops_ladder.data.casting import Check
 from mlops_ladder.data.contract import Breach
 from mlops_ladder.data.reading import read_chunks
+from mlops_ladder.plugins import get_implementations
 from mlops_ladder.scaling.backends import opened
 from mlops_ladder.scaling.row_groups import Part, parts
 from mlops_ladder.settings import Data, Settings
@@ -17,7 +17,7 @@ from mlops_ladder.settings import Data, Settings
 
 def scored(saved: dict[str, Any], pattern: str, settings: Settings) -> Iterator[Scored]:
     """What `batch.score_file` gives for all rows of these files, numbered through all of them."""
-    before, checks = 0, observers("checked")
+    before, checks = 0, get_implementations("find_violations")
     with opened(settings) as places:
         pieces = parts(pattern, settings.data)
         for found in places.each(score_part, pieces, saved, settings.data, checks):

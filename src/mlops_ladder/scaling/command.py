@@ -108,9 +108,9 @@ def line(name: str, alone: Timed, there: Timed) -> str:
 
 def main(
     workers: Annotated[
-        int | None, typer.Option("--workers", help="of this machine (default: config/scale.toml)")
+        int | None, typer.Option(help="of this machine (default: config/scale.toml)")
     ] = None,
-    rows: Annotated[int, typer.Option("--rows", help="of the batch")] = MANY,
+    rows: Annotated[int, typer.Option(help="of the batch")] = MANY,
 ) -> None:
     """Do the same work here and on workers; ProjectError where the results are not the same."""
     settings, contract = load(), read_contract()

@@ -3,12 +3,14 @@
 import asyncio
 import logging
 import platform
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, UTC
+from importlib.util import find_spec, module_from_spec
 from inspect import isawaitable
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -16,14 +18,17 @@ from fastapi_offline import FastAPIOffline
 from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
-from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
-from mlops_ladder import project
+from mlops_ladder import project, ProjectError
 from mlops_ladder.data.columns import Answer, Row
+from mlops_ladder.data.contract import Contract, read_contract
+from mlops_ladder.plugins import get_hooks
 from mlops_ladder.serving.events import Observer, request_id, Served
-from mlops_ladder.serving.model_reloader import Champion, Follower
-from mlops_ladder.serving.openapi import described, Failure, Health, Ready, Version
-from mlops_ladder.settings import Settings
+from mlops_ladder.serving.model_reloader import Champion, FOLDER, Follower
+from mlops_ladder.serving.openapi import described, Health, Ready, Version
+from mlops_ladder.serving.schemas import Types
+from mlops_ladder.settings import load, Settings
 
 LOG = logging.getLogger(__name__)
 LONG = 100_000  # bytes of a body that is answered in a thread, as all of a native model are
@@ -123,70 +128,141 @@ def replied(champion: Champion, body: bytes, number: str) -> Reply:
     return Reply(orjson.dumps(said), 200, rows, answers)
 
 
-def create_app(
-    settings: Settings,
-    follower: Follower,
-    observers: Sequence[Observer] = (),
-    authenticate: Authenticate | None = None,
-    choices: Sequence[Choose] = (),
-) -> FastAPI:
-    """The service of the model that `follower` holds; on start it looks for one.
+class Service(FastAPI):
+    """The service of the champion: a FastAPI app that reads its settings when it starts.
 
-    `observers` are told of each request.  `authenticate` may raise HTTPException.  Each of
-    `choices` may give another model for a request, by its id, than the champion or the one before.
+    Whoever creates one adds the endpoints: `predict`, `health`, `ready` and `version` answer them.
     """
-    heard = list(observers)  # an extension of the service may add another
-    app: FastAPI = FastAPIOffline(
-        redoc_url=None,
-        title=project.current().package,
-        description=settings.about.question,
-        version="1",
-        lifespan=lambda _: living(follower, heard, settings.serving.poll_seconds),
-        generate_unique_id_function=lambda route: route.name,
-    )
-    app.state.follower, app.state.observers, app.state.choices = follower, heard, choices
-    predict = Predictor(follower, heard, authenticate, choices).predict
-    app.router.routes.insert(0, Route("/predict", predict, methods=["POST"]))
-    # FastAPI's own way to describe more than it knows.
-    app.openapi = lambda: described(app, follower.types)  # type: ignore[method-assign]
-    add_probes(app, follower, heard, settings.serving.commit)
+
+    follower: Follower
+    settings: Settings
+    predict: Callable[[Request], Awaitable[Response]]
+
+    def __init__(self, title: str) -> None:
+        named: dict[str, Any] = {"title": title, "redoc_url": None}
+        super().__init__(
+            docs_url=None,
+            version="1",
+            lifespan=lambda _: self.lifespan(),
+            generate_unique_id_function=lambda route: route.name,
+            **named,
+        )
+        pages = FastAPIOffline(**named).routes  # docs whose scripts come from here
+        self.router.routes += [it for it in pages if getattr(it, "path", "") != self.openapi_url]
+
+    def configure(
+        self,
+        settings: Settings,
+        follower: Follower,
+        observers: Sequence[Observer] = (),
+        authenticate: Authenticate | None = None,
+        choices: Sequence[Choose] = (),
+    ) -> None:
+        """Serve the model that `follower` holds; on start it looks for one.
+
+        `observers` are told of each request.  `authenticate` may raise HTTPException.  Each of
+        `choices` may give another model for a request than the champion or the one before.
+        """
+        heard = list(observers)  # an extension of the service may add another
+        self.description = settings.about.question
+        self.settings, self.follower = settings, follower
+        self.state.follower, self.state.observers, self.state.choices = follower, heard, choices
+        self.predict = Predictor(follower, heard, authenticate, choices).predict
+
+    def configure_as_project(self) -> None:
+        """Serve the champion of this folder, with all that plugins add."""
+        settings, hooks = load(), get_hooks()
+        self.configure(
+            settings,
+            follow_champion(read_contract(), settings),
+            hooks.create_request_observer(settings=settings),
+            hooks.create_authenticator(settings=settings),
+            hooks.create_model_selector(settings=settings),
+        )
+        hooks.extend_service(app=self, settings=settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer; at first, which is when a server starts it, it is configured."""
+        try:
+            if not hasattr(self, "follower"):
+                self.configure_as_project()
+        except ProjectError as error:
+            if scope["type"] != "lifespan":
+                raise
+            await send({"type": "lifespan.startup.failed", "message": f"Error: {error}"})
+            return
+        await super().__call__(scope, receive, send)
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document: FastAPI's, with the types of the model that is served."""
+        if not hasattr(self, "follower"):
+            self.configure_as_project()
+            return self.openapi()  # an extension may have replaced it
+        return described(self, self.follower.types)
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """From the start of the service to its end: follow the champion, then close observers."""
+        await asyncio.to_thread(self.follower.look)
+        seconds = self.settings.serving.poll_seconds
+        following = asyncio.create_task(self.follower.follow(seconds))
+        yield
+        following.cancel()
+        # All at once: each may wait for a database, and the process is killed after its grace.
+        await asyncio.gather(*(asyncio.to_thread(it.close) for it in self.state.observers))
+
+    def health(self) -> Health:
+        """Say that the process lives, and what its observers count."""
+        counts = {observer.name: observer.counts() for observer in self.state.observers}
+        return Health(trouble=self.follower.trouble, observers=counts)
+
+    def ready(self) -> Ready:
+        """Say which model answers.  Raise HTTPException 503 if there is none."""
+        if not self.follower.current:
+            raise HTTPException(503, self.follower.trouble)
+        return Ready(model_version=self.follower.current.model.version)
+
+    def running_version(self) -> Version:
+        """Say which model, code and Python answer."""
+        known = told(self.follower.current) if self.follower.current else {}
+        commit = self.settings.serving.commit
+        return Version(**known, commit=commit, python=platform.python_version())
+
+
+def follow_champion(contract: Contract, settings: Settings) -> Follower:
+    """Follows the published champion; before the first, the contract says what may be asked."""
+    target = contract.columns[contract.target]
+    classes = [False, True] if target.kind == "boolean" else target.categories or []
+    most = settings.serving.most_rows
+    known = classes if settings.problem == "classification" else []
+    return Follower(FOLDER, Types.of(contract, known, most))
+
+
+def load_app() -> Service:
+    """Return a new app as the project's service.py has it.  Raise ProjectError if there is none."""
+    name = f"{project.current().package}.service"
+    path, spec = f"src/{name.replace('.', '/')}.py", find_spec(name)
+    if not (spec and spec.loader):
+        raise ProjectError(f"{path}: not here; git checkout it")
+    module = sys.modules[name] = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not isinstance(app := getattr(module, "app", None), Service):
+        raise ProjectError(f"{path}: app is {app!r}; it has to be a Service")
     return app
 
 
-@asynccontextmanager
-async def living(
-    follower: Follower, observers: Sequence[Observer], seconds: float
-) -> AsyncIterator[None]:
-    """From the start of the service to its end: follow the champion, then close the observers."""
-    await asyncio.to_thread(follower.look)
-    following = asyncio.create_task(follower.follow(seconds))
-    yield
-    following.cancel()
-    # All at once: each may wait for a database, and the process is killed after its grace.
-    await asyncio.gather(*(asyncio.to_thread(observer.close) for observer in observers))
+def create_app(*given: Any, **named: Any) -> Service:
+    """Return the service of service.py, configured with what `Service.configure` takes."""
+    app = load_app()
+    app.configure(*given, **named)
+    return app
 
 
-def add_probes(app: FastAPI, follower: Follower, heard: Sequence[Observer], commit: str) -> None:
-    """What those who run the service ask it."""
-
-    @app.get("/health")
-    async def health() -> Health:
-        """Does the process live, and how are its observers?"""
-        counts = {observer.name: observer.counts() for observer in heard}
-        return Health(trouble=follower.trouble, observers=counts)
-
-    @app.get("/ready", responses={503: {"model": Failure, "description": "No model is served"}})
-    async def ready() -> Ready:
-        """Is there a model to answer with?"""
-        if not follower.current:
-            raise HTTPException(503, follower.trouble)
-        return Ready(model_version=follower.current.model.version)
-
-    @app.get("/version")
-    async def version() -> Version:
-        """Which model, which code, which Python?"""
-        known = told(follower.current) if follower.current else {}
-        return Version(**known, commit=commit, python=platform.python_version())
+def build() -> Service:
+    """The service of this folder, with all that is registered for it: run by each worker."""
+    app = load_app()
+    app.configure_as_project()
+    return app
 
 
 def told(served: Champion) -> dict[str, str]:

@@ -7,17 +7,15 @@ from typing import Any
 
 import orjson
 import uvicorn
-from fastapi import FastAPI
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mlops_ladder import observers, write_whole
+from mlops_ladder import write_whole
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.serving.app import create_app
-from mlops_ladder.serving.model_reloader import FOLDER, Follower
-from mlops_ladder.serving.schemas import Types
+from mlops_ladder.serving.app import create_app, follow_champion
 from mlops_ladder.settings import load, Settings
 
 SNAPSHOT = Path("docs/openapi.json")
+SERVICE = f"{__package__}.app:build"  # by name: each worker makes one
 DRAIN = 15  # seconds that requests under way get after SIGTERM; then the log is closed
 SLOW = 30  # seconds that a request may take to arrive, with its body
 
@@ -59,30 +57,9 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def follower(contract: Contract, settings: Settings) -> Follower:
-    """Follows the published champion; before the first, the contract says what may be asked."""
-    target = contract.columns[contract.target]
-    classes = [False, True] if target.kind == "boolean" else target.categories or []
-    most = settings.serving.most_rows
-    known = classes if settings.problem == "classification" else []
-    return Follower(FOLDER, Types.of(contract, known, most))
-
-
-def build() -> FastAPI:
-    """The service of this folder, with all that is registered for it: run by each worker."""
-    settings = load()
-    told = [opened(settings) for opened in observers("served")]
-    guard = next((opened(settings) for opened in observers("authenticated")), None)
-    choices = [opened(settings) for opened in observers("chosen")]
-    app = create_app(settings, follower(read_contract(), settings), told, guard, choices)
-    for extend in observers("extended"):
-        extend(app, settings)
-    return app
-
-
 def document(contract: Contract, settings: Settings) -> dict[str, Any]:
     """The OpenAPI document of the service that this contract gives, before a champion is there."""
-    return create_app(settings, follower(contract, settings)).openapi()
+    return create_app(settings, follow_champion(contract, settings)).openapi()
 
 
 def snapshot(settings: Settings, _frame: object = None) -> None:
@@ -101,7 +78,7 @@ def main(arguments: list[str]) -> None:
         return
     serving = load().serving
     uvicorn.run(
-        f"{__name__}:build",
+        SERVICE,
         host=serving.host,
         port=serving.port,
         root_path=serving.root_path,

@@ -119,7 +119,7 @@ def memory(pid: int) -> float | None:
 def main(
     url: Annotated[
         str | None,
-        typer.Option("--url", help="of a running service (KEY in the environment: its key)"),
+        typer.Option(help="of a running service (KEY in the environment: its key)"),
     ] = None,
 ) -> None:
     """Put load on a service; ProjectError where it breaks a budget of config/load.toml."""

@@ -10,7 +10,8 @@ import orjson
 import sqlalchemy as sql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from mlops_ladder import observers, ProjectError
+from mlops_ladder import ProjectError
+from mlops_ladder.plugins import get_hooks
 from mlops_ladder.serving.events import Record
 
 LOG = logging.getLogger(__name__)
@@ -102,6 +103,6 @@ def pairs(request_id: str, inputs: str, output: str) -> list[tuple[dict[str, Any
 def clear_linked(db: sql.Connection, before: datetime = NEVER, names: Sequence[str] = ()) -> None:
     """Delete from the tables beside the log what belongs to these requests, or is from before."""
     present = sql.inspect(db).get_table_names()
-    for deletion in observers("linked"):
-        if (delete := deletion(before, names)).table.name in present:
+    for delete in get_hooks().build_linked_deletion(before=before, names=names):
+        if delete.table.name in present:
             db.execute(delete)

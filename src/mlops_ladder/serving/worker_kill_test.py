@@ -17,7 +17,8 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.problem import read_data
 from mlops_ladder.serving.traffic import apart, bodies, measured, Sent, unready
-from mlops_ladder.serving.workers import APP, supervised
+from mlops_ladder.serving.command import SERVICE
+from mlops_ladder.serving.workers import supervised
 from mlops_ladder.settings import load
 from mlops_ladder.settings.operations import Load
 
@@ -95,9 +96,9 @@ def judged(attack: Attack) -> str:
     )
 
 
-def main(number: Annotated[int, typer.Option("--number", help="of workers")] = 2) -> None:
+def main(number: Annotated[int, typer.Option(help="of workers")] = 2) -> None:
     """Kill a worker of the service under load; ProjectError where a request fails."""
     settings = load()
     requests = bodies(read_data(settings), read_contract(), settings.load.rows)
     with apart() as (_, changed), patch.dict(os.environ, changed):
-        print(judged(attacked(APP, max(2, number), requests, settings.load)))
+        print(judged(attacked(SERVICE, max(2, number), requests, settings.load)))

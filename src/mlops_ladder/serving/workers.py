@@ -16,11 +16,9 @@ import uvicorn
 from uvicorn.supervisors import Multiprocess
 from uvicorn.supervisors.multiprocess import SIGNALS
 
-from mlops_ladder.serving.command import OPTIONS
+from mlops_ladder.serving.command import OPTIONS, SERVICE
 from mlops_ladder.serving.instruments import SHARED
 from mlops_ladder.settings import load
-
-APP = f"{__package__}.command:build"
 
 
 @contextmanager
@@ -56,5 +54,5 @@ def main(arguments: list[str]) -> None:
     number, serving = max(1, parser.parse_args(arguments).number), load().serving
     with socket.create_server((serving.host, serving.port), backlog=2048) as listening:
         print(f"{number} workers at http://{serving.host}:{listening.getsockname()[1]}", flush=True)
-        with supervised(APP, number, listening) as workers:
+        with supervised(SERVICE, number, listening) as workers:
             workers.run()

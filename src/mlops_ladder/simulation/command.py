@@ -27,9 +27,9 @@ COMMAND = f"from {__package__}.runner import main; main()"
 
 def main(
     scenario: Annotated[
-        str | None, typer.Option("--scenario", help="one of them (default: all)", metavar="NAME")
+        str | None, typer.Option(help="one of them (default: all)", metavar="NAME")
     ] = None,
-    seed: Annotated[int, typer.Option("--seed", help="of all that is drawn")] = 1,
+    seed: Annotated[int, typer.Option(help="of all that is drawn")] = 1,
 ) -> None:
     """Live through the scenarios; ProjectError where one does not end as it should."""
     if scenario and scenario not in SCENARIOS:
@@ -45,11 +45,9 @@ def main(
         prepare(base, load(), read_contract(), seed)
         stories = lived(base, names)
         write_whole(PAGE, page(stories, about(base, seed)))
-    wrong = [f"{it.name}: {line}" for it in stories for line in it.wrong]
     seconds = time.perf_counter() - started
-    if wrong:
-        told = "\n  ".join(wrong)
-        raise ProjectError(f"not as it should be, see {PAGE}\n  {told}")
+    if wrong := [f"{it.name}: {line}" for it in stories for line in it.wrong]:
+        raise ProjectError("\n  ".join([f"not as it should be, see {PAGE}", *wrong]))
     print(f"All as it should be, in {seconds:.0f} s; nothing of the project has changed.")
     print(f"Next: open {PAGE}")
 

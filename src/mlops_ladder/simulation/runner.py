@@ -7,8 +7,8 @@ from pathlib import Path
 
 import joblib
 
-from mlops_ladder import observers
 from mlops_ladder.pipeline import command
+from mlops_ladder.plugins import get_implementations
 from mlops_ladder.settings import load
 from mlops_ladder.simulation.clock import Clock
 from mlops_ladder.simulation.folder import change, declared, scenario_folder, STORY, WORLD
@@ -26,7 +26,9 @@ def main() -> None:
     Timelines are printed, each with an empty line; what the project prints goes to stderr.
     """
     base, out = Path.cwd(), sys.stdout
-    observers("accepted")  # what is imported while a training runs would know the real time
+    get_implementations(
+        "hand_to_rollout"
+    )  # what is imported while a training runs would know the real time
     with redirect_stdout(sys.stderr), Clock() as clock:
         for name in sys.argv[1:]:
             found = lived(name, base, clock)

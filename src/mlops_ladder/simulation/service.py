@@ -14,7 +14,7 @@ import uvicorn
 
 from mlops_ladder import ProjectError
 from mlops_ladder.registry import publishing
-from mlops_ladder.serving.command import build
+from mlops_ladder.serving.app import build
 from mlops_ladder.serving.rollout import decisions
 from mlops_ladder.serving.traffic import connected, unready
 from mlops_ladder.serving.variant_log import arms

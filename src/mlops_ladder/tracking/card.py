@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from mlops_ladder import observers, ProjectError, write_whole
+from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.sources import read_sources
 from mlops_ladder.markdown import as_code, as_words
 from mlops_ladder.model.evaluation import beats
 from mlops_ladder.model.prediction import METRICS
+from mlops_ladder.plugins import get_hooks
 from mlops_ladder.settings import load, Settings
 from mlops_ladder.tracking import runs
 from mlops_ladder.tracking.runs import Run
@@ -111,8 +112,8 @@ def split_card(text: str) -> tuple[str, str]:
 def subject() -> Run | None:
     """The run that the card describes: the champion's, else the newest; None if there is none."""
     newest = runs.newest()
-    champions = [run for find in observers("described") if newest and (run := find())]
-    return champions[0] if champions else newest
+    found: Run | None = get_hooks().find_described_run() if newest else None
+    return found or newest
 
 
 def check(text: str, run: Run | None, settings: Settings, contract: Contract) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from library.fixture_project import ROOT
 
+from mlops_ladder.delivery import drill as tool
+
 PAGE = """# In trouble
 
 ```sh
@@ -31,6 +33,11 @@ exit 1
    test -s done
    ```
 """
+
+
+@pytest.fixture(name="drill")
+def _drill() -> Any:
+    return tool
 
 
 class Here:  # pylint: disable=too-few-public-methods  # what a copy is to a drill

@@ -111,7 +111,7 @@ def test_a_submitted_task_that_nobody_waits_for_fails_the_flow(
     """Prefect alone would call the flow completed; nothing is registered."""
 
     def ingest(_settings: Settings) -> tuple[None, str]:
-        flows.task(broken).submit()
+        import_module("prefect").task(broken).submit()
         return None, "planted"
 
     def broken() -> None:
@@ -147,7 +147,8 @@ def test_rows_that_cannot_be_read_are_read_again_unless_the_user_has_to_act(
             raise ConnectionError("planted")
         raise ProjectError("planted")
 
-    monkeypatch.setattr(flows, "PAUSES", (0, 0))
+    patient = flows.ingest.with_options(retry_delay_seconds=[0, 0])
+    monkeypatch.setattr(flows, "ingest", patient)
     monkeypatch.setattr(steps, "ingest", ingest)
     assert flows.training(return_state=True).is_failed()
     assert len(tried) == 2

@@ -3,7 +3,7 @@
 That a run which is killed is told, `make maturity-deep` tries.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.client import BadStatusLine
 from importlib import import_module
 from pathlib import Path
@@ -102,17 +102,21 @@ def test_a_run_that_fails_is_tried_as_often_as_the_settings_say(
     """The pipeline is one step, with a pause before each further try; then what is registered."""
     asked: list[Any] = []
 
-    def step(function: Any, *_arguments: Any, pauses: tuple[float, ...] = ()) -> None:
-        asked.append((function.__name__, pauses))
-        if function is deployment.attempt:
-            raise ProjectError("the rows break the contract")
+    def task(function: Any, pauses: Sequence[float] = ()) -> Any:
+        def run(*_given: Any) -> None:
+            asked.append((function.__name__, pauses))
+            if function is deployment.attempt:
+                raise ProjectError("the rows break the contract")
 
-    monkeypatch.setattr(deployment, "step", step)
-    monkeypatch.setattr(deployment, "observers", {"scheduled": [test_every_bad_end_is_told]}.get)
+        return run
+
+    found = {"run_after_training": [test_every_bad_end_is_told]}
+    monkeypatch.setattr(deployment, "task", task)
+    monkeypatch.setattr(deployment, "get_implementations", found.get)
     monkeypatch.setenv(f"{current().prefix}SCHEDULE__RETRIES", "2")
     with pytest.raises(ProjectError, match="break the contract"):
         deployment.scheduled_training.fn()
-    pauses = (settings.schedule.retry_seconds,) * 2
+    pauses = [settings.schedule.retry_seconds] * 2
     assert asked == [("attempt", pauses), (test_every_bad_end_is_told.__name__, ())]
 
 
@@ -121,11 +125,12 @@ def test_each_look_at_the_log_is_taken_and_what_they_find_is_raised(
 ) -> None:
     """One that finds something keeps no other from looking; all of it is in the words."""
     looks = [nothing_there, skewed, drifted]
-    monkeypatch.setattr(deployment, "step", lambda look, settings: look(settings))
-    monkeypatch.setattr(deployment, "observers", {"watched": looks}.get)
+    monkeypatch.setattr(deployment, "task", lambda look: look)
+    monkeypatch.setattr(deployment, "get_implementations", {"watch_predictions": looks}.get)
     with pytest.raises(ProjectError, match="^skew in a column\ndrift in a column$"):
         deployment.scheduled_watch.fn()
-    monkeypatch.setattr(deployment, "observers", {"watched": [nothing_there]}.get)
+    found = {"watch_predictions": [nothing_there]}
+    monkeypatch.setattr(deployment, "get_implementations", found.get)
     deployment.scheduled_watch.fn()
 
 

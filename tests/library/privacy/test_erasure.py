@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Callable
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
@@ -153,7 +154,8 @@ def test_logged_rows_that_became_data_go_too(
 ) -> None:
     """Where rows were labelled, or came as feedback; who else keeps logged rows is told of them."""
     told: list[set[str]] = []
-    monkeypatch.setattr(erase, "observers", lambda _: [told.append])
+    hooks = SimpleNamespace(forget_rows=lambda names: told.append(names))
+    monkeypatch.setattr(erase, "get_hooks", lambda: hooks)
     path = Path("data/2.csv")
     rows = ["r0-2;z;1;0\n", "r0/2;z;1;0\n", "r0-1;z;1;0\n"]
     path.write_text("".join([HEAD, *rows]), encoding="utf-8")

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
-from mlops_ladder import observers
 from mlops_ladder.batch import scoring as whole_batch
 from mlops_ladder.batch.scoring import score_file
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.data.reading import read_chunks
 from mlops_ladder.model.prediction import MODEL, save_model
 from mlops_ladder.model.training import Trained
+from mlops_ladder.plugins import get_hooks, get_implementations
 from mlops_ladder.scaling import batch, row_groups
 from mlops_ladder.settings import Settings
 
@@ -26,9 +27,8 @@ def _pattern(
     """Two files of several parts, beside a model."""
     monkeypatch.setattr(row_groups, "ROWS", SIZE)
     save_model(trained.model, trained.contract, trained.version, folder / MODEL)
-    monkeypatch.setattr(
-        whole_batch, "observers", lambda door: [] if door == "answering" else observers(door)
-    )
+    hooks = SimpleNamespace(load_batch_model=lambda: None, score_batch=get_hooks().score_batch)
+    monkeypatch.setattr(whole_batch, "get_hooks", lambda: hooks)
     for name, some in (("a", frame.head(100)), ("b", frame.tail(100))):
         some.to_parquet(folder / f"{name}.parquet", row_group_size=SIZE)
     return "*.parquet"
@@ -41,7 +41,7 @@ def test_all_parts_are_what_the_whole_is(
     saved = {"model": trained.model, "contract": trained.contract, "version": "v"}
     found = [it.answers for it in batch.scored(saved, pattern, settings)]
     rows = read_chunks(pattern, settings.data, trained.contract)
-    known = [it.answers for it in score_file(saved, rows, observers("checked"))]
+    known = [it.answers for it in score_file(saved, rows, get_implementations("find_violations"))]
     whole = pd.concat(known, ignore_index=True)
     assert len(found) > 2
     pd.testing.assert_frame_equal(pd.concat(found, ignore_index=True), whole)

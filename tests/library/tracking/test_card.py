@@ -1,6 +1,8 @@
 """The model card: what the run says, word for word."""
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 from library.fixture_project import ROOT
 import pytest
@@ -74,7 +76,8 @@ def test_the_card_describes_the_champion(run: runs.Run, monkeypatch: pytest.Monk
     """A newer run, as of a refused candidate, leaves the card as it is; without a champion not."""
     other = replace(run, run_id="1" * 32)
     for champion, wanted in ((other, other), (None, runs.newest())):
-        monkeypatch.setattr(card, "observers", lambda _, found=champion: [lambda: found])
+        hooks = SimpleNamespace(find_described_run=lambda found=champion: found)
+        monkeypatch.setattr(card, "get_hooks", lambda known=hooks: known)
         assert card.subject() == wanted
 
 

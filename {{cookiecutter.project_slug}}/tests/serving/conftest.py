@@ -13,7 +13,7 @@ from mlops_ladder.data.sources import checksum
 from mlops_ladder.export.bundle import export
 from mlops_ladder.model.training import Trained
 from mlops_ladder.project import current
-from mlops_ladder.serving.command import build
+from mlops_ladder.serving.app import build
 
 
 @pytest.fixture(name="exported", scope="session")

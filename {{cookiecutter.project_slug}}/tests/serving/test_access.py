@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi.testclient import TestClient
 
-from mlops_ladder.serving.command import build
+from mlops_ladder.serving.app import build
 from mlops_ladder.serving.keys import added, write
 from mlops_ladder.settings import load
 

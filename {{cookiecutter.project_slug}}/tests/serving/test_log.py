@@ -7,7 +7,7 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from mlops_ladder.model.training import Trained
-from mlops_ladder.serving.command import build
+from mlops_ladder.serving.app import build
 
 
 def test_every_answered_request_is_logged(

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from mlops_ladder.model.training import Trained
-from mlops_ladder.serving.command import build
+from mlops_ladder.serving.app import build
 
 Rows = list[dict[str, Any]]
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from mlops_ladder import doors, ProjectError, write_whole
+from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import versions
 from mlops_ladder.registry.gate import plain
 from mlops_ladder.registry.history import Entry, moves, promoted
@@ -70,12 +71,11 @@ def made() -> dict[str, Facts]:
 def gathered(settings: Settings) -> dict[str, Facts]:
     """All that there is, by the name of its file; what nobody has recorded is not in it.
 
-    Also what joins in by the door `evidenced`: a function of the settings that gives what goes into
-    a file of its name, or None.
+    Also what plugins give by the hook `collect_evidence`.
     """
-    looks = {"decisions": decisions, "tests": tests}
-    looks |= {name: point.load() for name, point in doors("evidenced").items()}
-    later = {name: look(settings) for name, look in looks.items()}
+    later = {"decisions": decisions(settings), "tests": tests(settings)}
+    for facts in get_hooks().collect_evidence(settings=settings):
+        later |= facts
     return made() | {name: facts for name, facts in later.items() if facts}
 
 

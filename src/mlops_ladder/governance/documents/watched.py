@@ -14,7 +14,7 @@ def drift(settings: Settings) -> Facts | None:
     """The newest report on drift; None where there is none, or nothing was served."""
     try:
         with Archive(settings.serving.log) as archive:
-            return newest(archive.verdicts(datetime.now(UTC) - YEAR))
+            return newest("drift", archive.verdicts(datetime.now(UTC) - YEAR))
     except NoLog:
         return None
 
@@ -23,12 +23,12 @@ def quality(settings: Settings) -> Facts | None:
     """The newest report on the live quality; None where there is none, or nothing was served."""
     try:
         with History(settings.serving.log) as archive:
-            return newest(archive.reports(datetime.now(UTC) - YEAR))
+            return newest("quality", archive.reports(datetime.now(UTC) - YEAR))
     except NoLog:
         return None
 
 
-def newest(found: list[Facts]) -> Facts | None:
-    """Those of the last time that somebody looked."""
+def newest(name: str, found: list[Facts]) -> Facts | None:
+    """Those of the last time that somebody looked, under the name of their file."""
     last = [it for it in found if it["time"] == found[-1]["time"]]
-    return {"found": last} if last else None
+    return {name: {"found": last}} if last else None

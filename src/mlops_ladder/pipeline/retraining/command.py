@@ -17,14 +17,13 @@ SHOWN = 10
 
 def main(
     cause: Annotated[
-        Literal["drift", "quality", "data"] | None, typer.Option("--cause", help="what to look at")
+        Literal["drift", "quality", "data"] | None, typer.Option(help="what to look at")
     ] = None,
     alert: Annotated[
-        str | None, typer.Option("--alert", help="as if this alert fired", metavar="NAME")
+        str | None, typer.Option(help="as if this alert fired", metavar="NAME")
     ] = None,
     approve: Annotated[
-        str | None,
-        typer.Option("--approve", help="let a training begin that waits", metavar="CAUSE"),
+        str | None, typer.Option(help="let a training begin that waits", metavar="CAUSE")
     ] = None,
     decision: Annotated[str | None, typer.Option("--run", hidden=True, metavar="ID")] = None,
 ) -> None:
@@ -38,8 +37,8 @@ def main(
         happened = seen(settings, now, cause or "alert", alert)
         if happened is None:
             print(f"Nothing has happened: {cause or alert}")
-        else:
-            finish(judge(happened, settings, now, who()))
+            return
+        finish(judge(happened, settings, now, who()))
     else:
         listing()
 

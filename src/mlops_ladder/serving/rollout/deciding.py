@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from datetime import datetime, UTC
 from typing import Any
 
-from mlops_ladder import observers, ProjectError
+from mlops_ladder import ProjectError
 from mlops_ladder.export.runtime import read_bundle
+from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, promotion, publishing, versions
 from mlops_ladder.registry.decisions import who
 from mlops_ladder.registry.gate import Verdict
@@ -96,8 +97,7 @@ def begin(
         question=question,
         verdict={"accepted": True, "reasons": [*verdict.reasons], "evidence": verdict.evidence},
     )
-    for refuse in observers("begun"):
-        refuse(begun, load())
+    get_hooks().before_rollout(begun=begun, settings=load())
     return decide(begun)
 
 

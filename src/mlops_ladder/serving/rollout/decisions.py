@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mlops_ladder import observers, ProjectError, write_whole
+from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.append_only_log import append
+from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, promotion, publishing, versions
 from mlops_ladder.registry.decisions import alone as alone_with_registry
 from mlops_ladder.registry.decisions import recover, who
@@ -101,8 +102,7 @@ def decide(decision: Decision) -> Decision:
     """Write a decision down, on the disk, and then carry it out."""
     append(LOG, json.dumps(decision.model_dump(mode="json")))
     carry_out(decision)
-    for observer in observers("decided"):
-        observer(decision)
+    get_hooks().after_decision(decision=decision)
     return decision
 
 
@@ -125,8 +125,7 @@ def carry_out(decision: Decision) -> None:
 
 def tell(decision: Decision) -> None:
     """Tell whoever else follows the plan; where one cannot be told, it is not carried out yet."""
-    for observer in observers("planned"):
-        observer(decision)
+    get_hooks().apply_rollout_plan(decision=decision)
 
 
 def present() -> Entry:

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, UTC
 from typing import Any
 
-from mlops_ladder import observers, ProjectError
+from mlops_ladder import ProjectError
 from mlops_ladder.export.runtime import read_bundle
+from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import publishing
 from mlops_ladder.serving.assignment import CANDIDATE
 from mlops_ladder.serving.rollout import decisions
@@ -48,12 +49,12 @@ def steps(now: Decision) -> int:
 def truths(settings: Settings, now: Decision) -> Truths:
     """What was true of the rows of requests since the rollout began, as far as anybody knows.
 
-    Whoever keeps labels joins through the door `labelled`.
+    Whoever keeps labels gives them by the hook `find_outcomes`.
     """
     begun = next(it.time for it in decisions.logged() if it.rollout == now.rollout)
     known: dict[str, Any] = {}
-    for labels in observers("labelled"):
-        known |= labels(settings, begun)
+    for labels in get_hooks().find_outcomes(settings=settings, since=begun):
+        known |= labels
     return known
 
 

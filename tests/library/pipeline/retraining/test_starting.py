@@ -40,7 +40,7 @@ def test_drift_gives_one_run_and_its_cause_is_on_it(
 ) -> None:
     """The pipeline runs once, with tags; the ledger holds both ends and knows the same cause."""
     seen: list[dict[str, str]] = []
-    monkeypatch.setattr(pipeline, "main", lambda _: seen.append(given_tags()))
+    monkeypatch.setattr(pipeline, "main", lambda: seen.append(given_tags()))
     entry = judged(settings)
     starting.run(entry.id, settings, lambda: NOW + timedelta(hours=1))
     monkeypatch.delenv(TAGS)
@@ -109,7 +109,7 @@ def test_a_run_that_fails_is_in_the_ledger_and_may_be_tried_again(
 ) -> None:
     """With its last words; after the cooldown the same cause begins another one."""
 
-    def fails(_: Any) -> None:
+    def fails() -> None:
         raise ProjectError("no disk")
 
     monkeypatch.setattr(pipeline, "main", fails)

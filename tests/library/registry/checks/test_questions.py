@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -102,11 +103,9 @@ def test_the_answers_are_about_the_artifact_and_stand_in_its_run(
     def broken(_asked: Asked) -> Reply:
         raise ValueError("planted")
 
-    monkeypatch.setattr(
-        questions,
-        "observers",
-        lambda door: [lambda contract: [Question("a", False, ask), Question("b", True, broken)]],
-    )
+    asked = [Question("a", False, ask), Question("b", True, broken)]
+    hooks = SimpleNamespace(list_gate_checks=lambda contract: [asked])
+    monkeypatch.setattr(questions, "get_hooks", lambda: hooks)
     first, second = questions.answers(trained, run.run_id, None, None)
     report = json.loads(runs.connect().artifacts.load_text(f"runs:/{run.run_id}/questions.json"))
     assert seen[0].trained.model is not trained.model
@@ -122,7 +121,8 @@ def test_without_a_question_no_model_is_loaded(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A gate without further questions costs what it did."""
-    monkeypatch.setattr(questions, "observers", lambda door: [])
+    hooks = SimpleNamespace(list_gate_checks=lambda contract: [])
+    monkeypatch.setattr(questions, "get_hooks", lambda: hooks)
     assert questions.answers(trained, "no such run", None, None) == []
 
 

@@ -1,10 +1,7 @@
 """A training repeats; where it does not, that is said."""
 
-import importlib
-import sys
 from typing import Any
 
-from library.fixture_project import ROOT
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,17 +10,14 @@ from sklearn.tree import DecisionTreeRegressor
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model import training
 from mlops_ladder.model.training import Trained
+from mlops_ladder.pipeline import reproduction
 from mlops_ladder.settings import Settings
 
 
 @pytest.fixture(name="repro", scope="module")
 def _repro() -> Any:
-    """tools/repro.py: it is a script, so it is looked for beside the others."""
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        return importlib.import_module("repro")
-    finally:
-        sys.path.remove(str(ROOT / "tools"))
+    """The module behind `ladder reproduce`."""
+    return reproduction
 
 
 def test_two_trainings_agree(
