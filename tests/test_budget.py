@@ -15,7 +15,7 @@ UNREAD = ("data/", ".cruft.json")
 FILES = dict(zip(LEVELS, (20, 35, 70, 152, 201)))
 PYTHON = dict(zip(LEVELS, (90, 250, 650, 950, 1200)))  # all lines of src and tests
 # What the package and the tools of a project of level 4 had before they became the library.
-LINES = 17_323  # of the machinery in the library
+LINES = 18_010  # of the machinery in the library
 JUDGES = {"maturity", "climb", "adopt"}  # parts that work on any repository
 JUDGES_LINES = 8_600
 
