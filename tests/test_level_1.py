@@ -291,8 +291,8 @@ MUTANTS = {
     "a row lost": ("batch/scoring.py", "frame.to_csv(unf", "frame.iloc[1:].to_csv(unf"),
     "unknown keys welcome": (
         "settings/__init__.py",
-        'extra="forbid", frozen=True, toml',
-        'extra="ignore", frozen=True, toml',
+        'extra="forbid", frozen=True)',
+        'extra="ignore", frozen=True)',
     ),
     "scored on training rows": (
         "model/training.py",

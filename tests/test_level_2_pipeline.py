@@ -131,9 +131,9 @@ def test_the_pipeline_makes_a_champion_and_the_same_rows_no_second_one(project: 
         ),
         (
             "src/*/pipeline.py",
-            "    wait_for_submitted_tasks()",
+            "    finish_submitted()",
             "    __import__('prefect').task(name='forgotten')(lambda: 1 / 0).submit()\n"
-            "    wait_for_submitted_tasks()",
+            "    finish_submitted()",
             "forgotten",
         ),
     ],

@@ -1,5 +1,8 @@
 """What the tests share: your settings, contract and rows, and one model trained on them."""
 
+import shutil
+from pathlib import Path
+
 import pandas as pd
 import pytest
 
@@ -24,11 +27,20 @@ def _contract() -> Contract:
 
 @pytest.fixture(name="frame", scope="session")
 def _frame(settings: Settings) -> pd.DataFrame:
-    """The configured data: all rows, or 5,000 of them."""
-    rows = read_data(settings)
+    rows = read_data(settings)  # all, or 5,000 of them
     return rows.sample(min(len(rows), 5000), random_state=0).sort_index()
 
 
 @pytest.fixture(name="trained", scope="session")
 def _trained(frame: pd.DataFrame, contract: Contract, settings: Settings) -> Trained:
     return train(frame, contract, settings)
+
+
+@pytest.fixture(name="folder")
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the settings of this project, in which a test may write."""
+    for path in [*Path().glob("*.toml"), *Path().glob("config/*.toml")]:
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        shutil.copy(path, tmp_path / path)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -87,7 +87,7 @@ def run_tags() -> dict[str, str]:
     return {"prefect.flow_run_id": str(context().flow_run.id)} | given_tags()
 
 
-def wait_for_submitted_tasks() -> None:
+def finish_submitted() -> None:
     """Return once the tasks that this run has submitted are completed; raise what one raises."""
     for future in context().task_runner.futures:
         future.result()

@@ -27,7 +27,7 @@ from mlops_ladder.registry import (
 from mlops_ladder.registry.approval import approve, judged, path_of
 from mlops_ladder.registry.forge import Person, same
 from mlops_ladder.registry.versions import Version
-from mlops_ladder.settings import load
+from mlops_ladder.settings import file_of, load
 from mlops_ladder.tracking import runs
 
 Become = Callable[[str, str], None]
@@ -165,13 +165,15 @@ def test_alone_on_an_own_registry_nobody_waits(
 def test_the_environment_asks_for_no_less_than_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable may put a second person in, and not take one out, nor accept a weaker word."""
     told = 'needed = "always"\nway = "signed"\napprovers = ["cleo@example.com"]\n'
-    approval_policy.OPERATIONS.write_text(f"[approval]\n{told}", encoding="utf-8")
+    file = file_of("approval")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"[approval]\n{told}", encoding="utf-8")
     variables = {"NEEDED": "never", "WAY": "named", "APPROVERS": '["ada@example.com"]'}
     for name, value in variables.items():
         monkeypatch.setenv(f"{current().prefix}APPROVAL__{name}", value)
     found = approval_policy.rule()
     assert (found.needed, found.way, found.approvers) == ("always", "signed", ["cleo@example.com"])
-    approval_policy.OPERATIONS.write_text('[approval]\nneeded = "never"\n', encoding="utf-8")
+    file.write_text('[approval]\nneeded = "never"\n', encoding="utf-8")
     monkeypatch.setenv(f"{current().prefix}APPROVAL__NEEDED", "always")
     assert approval_policy.rule().needed == "always"
 

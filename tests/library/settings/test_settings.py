@@ -7,10 +7,10 @@ import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.project import current
-from mlops_ladder.settings import CONFIG, FILES, load, Settings
+from mlops_ladder.settings import CONFIG, file_of, load
 
 NO_NUMBER = "Input should be a valid integer, unable to parse string as an integer"
-KNOWN = f"known are {', '.join(Settings.model_fields)}"
+KNOWN = "known are min_gain, replace_uncompared, floors"
 
 
 def test_arguments_win_over_the_environment_and_the_environment_over_the_file(
@@ -75,19 +75,20 @@ def test_a_wrong_value_is_blamed_on_what_holds_it(
 ) -> None:
     """The file that has the section, or the variable of the environment."""
     monkeypatch.setenv(f"{current().prefix}SEED", "x")
-    with (folder / FILES[-1]).open("a", encoding="utf-8") as file:
-        file.write("\n[nonsense]\n")
+    gate = file_of("gate")
+    gate.parent.mkdir(exist_ok=True)
+    gate.write_text("[gate]\nnonsense = 1\n", encoding="utf-8")
+    assert folder == Path.cwd()
     with pytest.raises(ProjectError) as refused:
         load()
     assert sorted(str(refused.value).split("\n  ")) == sorted(
         [
             f"{current().prefix}SEED: seed = 'x': {NO_NUMBER}",
-            f"{FILES[-1]}: nonsense: unknown key; {KNOWN}",
+            f"{gate}: gate.nonsense: unknown key; {KNOWN}",
         ]
     )
-    with (folder / FILES[-1]).open("a", encoding="utf-8") as file:
-        file.write("[broken\n")
-    with pytest.raises(ProjectError, match=f"^{FILES[-1]}: not valid TOML"):
+    gate.write_text("[broken\n", encoding="utf-8")
+    with pytest.raises(ProjectError, match=f"^{gate}: not valid TOML"):
         load()
 
 

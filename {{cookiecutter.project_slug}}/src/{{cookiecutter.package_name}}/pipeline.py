@@ -12,13 +12,7 @@ from mlops_ladder.model.split import Parts
 from mlops_ladder.model.training import Trained
 from mlops_ladder.pipeline import steps
 from mlops_ladder.pipeline.steps import Outcome, Tags
-from mlops_ladder.pipeline.tasks import (
-    retried_after,
-    run_tags,
-    RUNNER,
-    task,
-    wait_for_submitted_tasks,
-)
+from mlops_ladder.pipeline.tasks import finish_submitted, retried_after, run_tags, RUNNER, task
 from mlops_ladder.pipeline.tuning import Best
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.settings import load, Settings
@@ -35,7 +29,7 @@ def training() -> Outcome:
     trained = train(rows, contract, settings, best)
     run_id = evaluate(trained, parts, tags)
     verdict = gate(trained, run_id, tags, frame)
-    wait_for_submitted_tasks()
+    finish_submitted()
     return register(trained, run_id, verdict)
 
 

@@ -1,6 +1,5 @@
 """The pipeline: from rows to a version in the registry, judged by the gate."""
 
-import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -12,20 +11,15 @@ from mlops_ladder.registry import versions
 from mlops_ladder.settings import Settings
 
 
-@pytest.fixture(autouse=True)
-def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder with the settings of this project, and a registry of its own."""
-    for path in Path().glob("*.toml"):
-        shutil.copy(path, tmp_path)
-    shutil.copytree("config", tmp_path / "config")
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    monkeypatch.chdir(tmp_path)
-
-
 def test_the_steps_lead_from_rows_to_a_judged_version(
-    frame: pd.DataFrame, contract: Contract, settings: Settings
+    frame: pd.DataFrame,
+    contract: Contract,
+    settings: Settings,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One trial of the search; the model is champion exactly if the gate accepts it."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
     few = settings.model_copy(update={"tuning": settings.tuning.model_copy(update={"trials": 1})})
     rows, _ = steps.check(frame, contract, few)
     parted, _ = steps.split(rows, contract, few)

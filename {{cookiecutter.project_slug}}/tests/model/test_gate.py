@@ -9,11 +9,3 @@ def test_a_worse_model_is_refused(trained: Trained) -> None:
     found = {"candidate": trained.baseline, "baseline": trained.baseline}
     verdict = judge(trained.truth, found | {"champion v1": trained.predictions}, trained.settings)
     assert not verdict.accepted
-
-
-def test_an_equal_model_is_refused(trained: Trained) -> None:
-    """The same model once more gains nothing."""
-    found = {"candidate": trained.predictions, "baseline": trained.baseline}
-    verdict = judge(trained.truth, found | {"champion v1": trained.predictions}, trained.settings)
-    assert not verdict.accepted
-    assert verdict.evidence["champion"] == "champion v1"

@@ -27,16 +27,12 @@ def _exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Pat
 
 
 @pytest.fixture(name="place")
-def _place(exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the settings of this project, a champion, and a log of its own."""
-    for path in Path().glob("*.toml"):
-        shutil.copy(path, tmp_path)
-    shutil.copytree("config", tmp_path / "config")
-    shutil.copytree(exported, tmp_path / "models/serving")
+def _place(exported: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a champion, and a log of its own."""
+    shutil.copytree(exported, folder / "models/serving")
     monkeypatch.setenv(f"{current().prefix}SERVING__LOG", "sqlite:///predictions.db")
     monkeypatch.setenv(f"{current().prefix}SERVING__HOST", "127.0.0.1")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+    return folder
 
 
 @pytest.fixture(name="client")

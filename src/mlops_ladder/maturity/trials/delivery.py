@@ -79,7 +79,7 @@ def carried(found: Repository, number: str) -> Iterator[str]:
 @fault("pipeline.flow", "a step that raises fails the flow, and nothing is registered")
 def raising(copy: Copy) -> Iterator[str]:
     """Have a step raise, taken at random."""
-    path = copy.library() / "flows" / "steps.py"
+    path = copy.library() / "pipeline" / "steps.py"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     known = sorted(STEPS & set(re.findall(r"^def (\w+)", text, re.MULTILINE)))
     if not known:

@@ -35,6 +35,7 @@ def _added(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A question that is one file more, `added.py`, in a folder without TOML files."""
     own = folder / "own" / current().package
     (own / "checks").mkdir(parents=True)
+    (folder / "config").mkdir(exist_ok=True)
     (own / "checks" / "__init__.py").touch()
     (own / "checks" / "added.py").write_text(FILE, encoding="utf-8")
     package = import_module(current().package)
@@ -55,7 +56,7 @@ def test_a_file_more_is_a_question_more_that_is_only_reported(
     """Until a file of its name says `mode = "enforce"`."""
     new = by_name(contract)["added"]
     assert not new.decides and new.ask(Asked(trained)).reason == f"{len(trained.holdout)} rows"
-    (added / "added.toml").write_text('mode = "enforce"\n', encoding="utf-8")
+    (added / "config/added.toml").write_text('mode = "enforce"\n', encoding="utf-8")
     assert by_name(contract)["added"].decides
 
 
@@ -72,6 +73,7 @@ def test_what_is_wrong_with_a_file_is_named(
     folder: Path, contract: Contract, text: str, told: str
 ) -> None:
     """The file, the key, the value and what it may be, before anything is trained."""
+    (folder / "config").mkdir(exist_ok=True)
     (folder / "config/slices.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ProjectError, match=told):
         questions.questions(contract)
@@ -83,6 +85,7 @@ def test_another_contract_takes_out_what_is_about_other_columns(
     """After `make contract` each file is about columns that there are; comments stay."""
     kept = contract.inputs()[0]
     text = f'# yours\ncolumns = ["gone", "{kept}"]\n\n[[slices]]\ncolumn = "gone"\nlow = 1\n'
+    (folder / "config").mkdir(exist_ok=True)
     (folder / "config/slices.toml").write_text(text, encoding="utf-8")
     text = f'# yours\ncolumns = ["{kept}"]\n\n'
     assert checks.renew(settings, frame) == {Path("config/slices.toml"): text}
@@ -130,6 +133,6 @@ def test_a_declared_question_without_an_answer_is_named(added: Path, contract: C
     """A file of the project's own questions that is declared and has no `ask`."""
     own = added / "own" / current().package / "checks/added.py"
     own.write_text('"""Nothing."""\n', encoding="utf-8")
-    (added / "added.toml").write_text("", encoding="utf-8")
+    (added / "config/added.toml").write_text("", encoding="utf-8")
     with pytest.raises(ProjectError, match="checks/added.py: has no function ask"):
         questions.questions(contract)

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 from library.fixture_project import ROOT
 
-from mlops_ladder import ProjectError
+from mlops_ladder import project, ProjectError
 from mlops_ladder.registry import publishing
 from mlops_ladder.serving.assignment import Plan
 from mlops_ladder.serving.rollout import cluster, decisions
@@ -130,6 +131,8 @@ def test_what_does_not_reach_the_pods_is_not_carried_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The plan is not noted as carried out, so the next command tries again."""
+    here = replace(project.read(Path()), deploy="kubernetes")
+    monkeypatch.setattr(project, "read", lambda _: here)
     pointer = tmp_path / "rollout.json"
     monkeypatch.setattr(decisions, "POINTER", pointer)
     monkeypatch.setattr(publishing, "damage", lambda *_: [])

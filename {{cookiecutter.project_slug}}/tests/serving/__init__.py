@@ -1,1 +1,0 @@
-"""The service of this project."""
