@@ -1,4 +1,4 @@
-"""What `config/slices.toml`, `config/behaviour.toml` and their like ask is answered by your model."""
+"""The questions that `config/` declares are about columns that there are, and about your model."""
 
 import pandas as pd
 

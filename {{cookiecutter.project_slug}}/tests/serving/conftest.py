@@ -14,6 +14,7 @@ from mlops_ladder.export.bundle import export
 from mlops_ladder.model.training import Trained
 from mlops_ladder.project import current
 from mlops_ladder.serving.app import build
+from mlops_ladder.serving.traffic import requests_of
 
 
 @pytest.fixture(name="exported", scope="session")
@@ -46,6 +47,6 @@ def _client(place: Path) -> Iterator[TestClient]:
 @pytest.fixture(name="rows")
 def _rows(trained: Trained) -> list[dict[str, Any]]:
     """Held-out rows as a client sends them."""
-    rows = trained.holdout[trained.contract.inputs()].head(20)
-    found: list[dict[str, Any]] = json.loads(rows.to_json(orient="records", date_format="iso"))
+    (body,) = requests_of(trained.holdout.head(20), trained.contract, 20)
+    found: list[dict[str, Any]] = json.loads(body)
     return found
