@@ -93,7 +93,7 @@ def servers(project: Path) -> list[int]:
             here = (process / "cwd").resolve() == project.resolve()
         except OSError:
             continue
-        if here and b"my_problem.flows.server" in command:
+        if here and b"mlops_ladder.pipeline.server" in command:
             found.append(int(process.name))
     return found
 

@@ -20,7 +20,8 @@ WORSE = {"MY_PROBLEM_MODEL": json.dumps({"max_iter": 1, "max_leaf_nodes": 2})}
 BETTER = {"MY_PROBLEM_MODEL": json.dumps({"max_iter": 40})}
 KILLED = """
 import os, signal, sys
-from my_problem import history, main, publishing, versions
+from mlops_ladder import main
+from mlops_ladder.registry import history, publishing, versions
 
 step, left = sys.argv[1], int(sys.argv[2])
 module = {"write": versions, "append": history, "alias": versions, "conclude": versions}
@@ -35,7 +36,7 @@ def killed(*arguments):
     return real(*arguments)
 
 setattr(module, step, killed)
-sys.argv = ["my-problem", "rollback"]
+sys.argv = ["ladder", "rollback"]
 sys.exit(main())
 """
 STEPS = [("fetch", 0), ("write", 0), ("append", 0), ("alias", 0), ("alias", 1), ("publish", 0)]
@@ -132,8 +133,8 @@ def test_a_kill_at_each_step_is_made_good(project: Path, step: str, passed: int)
 def test_an_alias_moved_by_hand_stops_the_gate(project: Path) -> None:
     """MLflow's client moves `champion`: named, refused by the pipeline, put back by the way out."""
     code = (
-        "from my_problem import versions;"
-        "versions.client().set_registered_model_alias(versions.NAME, 'champion', '1')"
+        "from mlops_ladder.registry import versions;"
+        "versions.client().set_registered_model_alias(versions.model_name(), 'champion', '1')"
     )
     ok(".venv/bin/python", "-c", code, at=project)
     told = "alias champion: it names version 1; the gate decided on 2"

@@ -1,5 +1,6 @@
 """`make maturity`: a level from evidence; what is missing, empty, copied or nonsense raises nothing."""
 
+import ast
 import json
 import shutil
 import threading
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta, UTC
 from functools import cache
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -542,3 +544,21 @@ def test_evidence_of_another_state_is_not_used(fresh: Path) -> None:
     assert shown(bond | {"data": "0" * 64}, now) == {"present"}
     assert shown(bond, now - timedelta(days=31)) == {"present"}
     assert shown(bond, now + timedelta(days=1)) == {"present"}
+
+
+def part_of(node: ast.expr) -> str:
+    """The module that `part("…")` names; nothing where the expression is another."""
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "part":
+        return str(getattr(node.args[0], "value", ""))
+    return ""
+
+
+def test_what_is_asked_of_the_library_is_there() -> None:
+    """A deep run asks the project's library by name: each name is a module's, or the grade is unknown."""
+    lost = set()
+    for path in (ROOT / "src/mlops_ladder/maturity/inside").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and (name := part_of(node.value)):
+                if not hasattr(import_module(f"mlops_ladder.{name}"), node.attr):
+                    lost.add(f"{path.name}: {name}.{node.attr}")
+    assert lost == set()

@@ -48,4 +48,4 @@ def put_forward(found: Any, parts: Any) -> Any:
 def move(alias: str, version: str) -> Any:
     """Have MLflow's client move an alias, past the gate."""
     client = part("tracking.runs").connect().MlflowClient()
-    client.set_registered_model_alias(part("registry.versions").NAME, alias, version)
+    client.set_registered_model_alias(part("registry.versions").model_name(), alias, version)

@@ -70,7 +70,7 @@ def parity(seed: str, most: str) -> Any:
 def registered() -> Any:
     """The champion's model as the registry holds it."""
     number = part("registry.versions").held().champion.version
-    address = f"models:/{part('registry.versions').NAME}/{number}"
+    address = f"models:/{part('registry.versions').model_name()}/{number}"
     return part("tracking.runs").connect().sklearn.load_model(address)
 
 
