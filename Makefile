@@ -43,7 +43,7 @@ test-fast: setup ## the tests of the inner loop, a minute or so
 
 check: setup ## black, pylint and mypy on the template's own code
 	@$(BIN)/black --check --quiet . && $(BIN)/pylint --disable=R0801 local_extensions.py dev src/mlops_ladder \
-	&& $(BIN)/pylint --disable=R0801,R0902,E0401 benchmarks '{{cookiecutter.project_slug}}/tools' \
+	&& $(BIN)/pylint --disable=R0801,R0902,E0401 benchmarks \
 	&& $(BIN)/pylint --disable=C,R,W0613,W0621 tests && $(BIN)/mypy
 
 wheel: setup ## build the library into the wheel that projects bring

@@ -509,34 +509,16 @@ AGREED = [
 
 # Whose signs read the files of another capability: they fall with it, as what they promise does.
 LEANING = {
-    "data.privacy": {"gov.risk", "serving.security"},
+    "data.privacy": {"gov.risk"},
     "data.split": {"gov.risk"},
     "model.behaviour": {"gov.risk"},
     "model.slices": {"gov.risk"},
     "monitor.alerts": {"gov.risk", "monitor.staleness"},
-    "monitor.metrics": {
-        "gov.risk",
-        "pipeline.schedule",
-        "serving.fallback",
-        "serving.load",
-        "serving.security",
-    },
-    "model.tune": {"pipeline.scaleout"},
     "monitor.quality": {"pipeline.triggers"},
-    "monitor.staleness": {"pipeline.scaleout"},
-    "pipeline.flow": {"gov.risk"},
-    "registry.gate": {"gov.audit", "gov.risk"},
-    "repo.entrypoint": {"gov.audit", "gov.supply", "pipeline.scaleout", "registry.approval"},
-    "serving.canary": {
-        "gov.audit",
-        "gov.supply",
-        "monitor.quality",
-        "monitor.slo",
-        "pipeline.scaleout",
-        "pipeline.triggers",
-    },
-    "serving.api": {"gov.risk", "serving.security"},
-    "serving.fallback": {"gov.risk", "serving.security"},
+    "registry.approval": {"gov.risk"},
+    "registry.gate": {"gov.risk"},
+    "serving.api": {"gov.risk"},
+    "serving.fallback": {"gov.risk"},
     "serving.security": {"gov.risk"},
 }
 HOOK = (

@@ -117,7 +117,14 @@ def test_the_image_holds_only_what_serving_needs(project: Delivered, image: str)
     assert set(packages) <= {package["name"] for package in locked}
     assert {"fastapi", "my-problem", "onnxruntime", "uvicorn"} <= set(packages)
     assert set(NOT_SERVED.split()) & set(packages) == set()
-    assert files == [".venv", "config", "config.toml", "contract.toml", "predictions"]
+    assert files == [
+        ".venv",
+        "config",
+        "config.toml",
+        "contract.toml",
+        "predictions",
+        "pyproject.toml",
+    ]
 
 
 def test_the_image_is_small(project: Delivered, image: str) -> None:
@@ -291,7 +298,7 @@ HADOLINT = {
     "no version": ("FROM ${PYTHON_IMAGE} AS build", "FROM python AS build", "DL3006"),
     "root": ("USER 10001", "USER root", "DL3002"),
     "a cache in the image": ("--no-cache-dir ", "", "DL3042"),
-    "a shell's CMD": ('CMD ["my-problem", "serve"]', "CMD my-problem serve", "DL3025"),
+    "a shell's CMD": ('CMD ["ladder", "serve"]', "CMD my-problem serve", "DL3025"),
     "unquoted": ('"$@" --output', "$@ --output", "SC2068"),
 }
 

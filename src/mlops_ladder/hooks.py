@@ -3,7 +3,8 @@
 The library's own plugins stand in `plugins.toml`, each from its level on.  A project's are
 functions of its `src/PACKAGE/plugins.py`, decorated with `@hookimpl` and named as the hook; they
 take any of its arguments, by name.  Every implementation is called, the project's first, and what
-they return is collected; None is no answer.  If one answers (`firstresult`), the first counts: the project's wins.
+they return is collected; None is no answer.  If one answers (`firstresult`), the first counts: the
+project's wins.
 """
 
 # pylint: disable=unused-argument  # a hook has no body

@@ -15,8 +15,8 @@ class Project:
     """The names of a project, and how much of the ladder it has climbed.
 
     `package` is the folder in `src` with the project's own code; its name begins settings in the
-    environment and names the registered model.  `deploy` is where the service runs; `people`: predictions are about
-    persons.
+    environment and names the registered model.  `deploy` is where the service runs; `people`:
+    predictions are about persons.
     """
 
     package: str
@@ -44,7 +44,7 @@ def current() -> Project:
 def read(folder: Path) -> Project:
     """The project in a folder.
 
-    Raises ProjectError where there is no pyproject.toml, or `[tool.mlops-ladder]` is not as it should be.
+    Raises ProjectError if there is no pyproject.toml, or `[tool.mlops-ladder]` is not valid.
     """
     path = folder / PYPROJECT
     try:
@@ -59,5 +59,6 @@ def read(folder: Path) -> Project:
         raise ProjectError(f"{PYPROJECT}: not valid TOML: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise ProjectError(
-            f"{PYPROJECT}: [tool.mlops-ladder] needs package = the folder in src, and level = 0 to 4"
+            f"{PYPROJECT}: [tool.mlops-ladder] needs package = the folder in src,"
+            " and level = 0 to 4"
         ) from error

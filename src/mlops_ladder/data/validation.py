@@ -36,8 +36,7 @@ def schema(contract: Contract, names: list[str]) -> Any:
     """The contract of these columns as a pandera schema; each check carries its rule in words."""
     # Commands that check nothing do not wait the second that pandera takes to load.
     # pylint: disable-next=import-outside-toplevel
-    from pandera.pandas import Column as Checked
-    from pandera.pandas import DataFrameSchema
+    from pandera.pandas import Column as Checked, DataFrameSchema
 
     rules = {name: checks(name, contract.columns[name]) for name in names}
     return DataFrameSchema(

@@ -125,7 +125,7 @@ def leaks(rows: pd.DataFrame, contract: Contract, settings: Settings) -> list[st
         if share >= settings.leaks.threshold and name not in settings.leaks.allowed:
             found.append(
                 f"{name}: alone it tells {share:.1%} of {contract.target}; is it known beforehand?"
-                f"  If so, add it to leaks.allowed (config/leaks.toml), else set its role to ignored"
+                "  If so, add it to leaks.allowed (config/leaks.toml), else set its role to ignored"
             )
     return found
 

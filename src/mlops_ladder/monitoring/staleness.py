@@ -109,8 +109,8 @@ def slope(points: Iterable[Point]) -> float:
 def limit(trained: Trained) -> tuple[float, str]:
     """The worst value of the metric that is still good enough, and why it is.
 
-    The floor of `config/gate.toml`; without one, the worse end of the interval of a fresh model, but
-    nothing that is worse than the baseline.
+    The floor of `config/gate.toml`; without one, the worse end of the interval of a fresh model,
+    but nothing that is worse than the baseline.
     """
     settings, name = trained.settings, trained.settings.metric
     if name in settings.gate.floors:

@@ -143,7 +143,7 @@ def file_of(key: str) -> Path:
 
 def files() -> list[Path]:
     """The files that hold settings."""
-    found = {file_of(key) for key in Settings.model_fields}
+    found = {file_of(key) for key in dict(Settings.model_fields)}
     return sorted(path for path in found if path.exists())
 
 
@@ -151,7 +151,7 @@ def known_keys() -> list[str]:
     """The keys that this project may set: those of its level, and of the levels below."""
     level = project.current().level
     later = {name for brought, names in BROUGHT.items() if brought > level for name in names}
-    return [name for name in Settings.model_fields if name not in later]
+    return [name for name in dict(Settings.model_fields) if name not in later]
 
 
 def breach(error: Any) -> str:
@@ -210,7 +210,7 @@ def load(**arguments: Any) -> Settings:
 
 
 def refuse_misplaced() -> None:
-    """Raise ProjectError if a section stands in another file than its own, which nobody would read."""
+    """Raise ProjectError if a section stands in a file where nobody would read it."""
     known = known_keys()
     wrong = []
     for path in [CONFIG, *sorted(FOLDER.glob("*.toml"))]:

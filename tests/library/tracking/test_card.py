@@ -1,7 +1,6 @@
 """The model card: what the run says, word for word."""
 
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 from library.fixture_project import ROOT

@@ -139,5 +139,5 @@ def turned() -> Any:
     middle = float(answers.median()) if numbers else 0.0
     other = replace(asked, trained=replace(trained, model=Turned(trained.model, middle)))
     first, second = said("behaviour", asked), said("behaviour", other)
-    declared = f"{name} {effect}"
-    return {"honest": first[:2], "why": first[2], "turned": second[:2], "declared": declared}
+    direction = f"{name} {effect}"
+    return {"honest": first[:2], "why": first[2], "turned": second[:2], "declared": direction}

@@ -1,8 +1,9 @@
 """The gate's further questions: each file of this folder that has a function `ask` is one.
 
 So is each such file in the folder `checks` of the project's package.  `fairness` is asked where
-predictions are about persons.  `config/NAME.toml` declares what `NAME.py` needs to know.  A question is new as long as nothing there says
-`mode = "enforce"`: its refusal is reported, and keeps no model from becoming champion.
+predictions are about persons.  `config/NAME.toml` declares what `NAME.py` needs to know.
+A question is new as long as nothing there says `mode = "enforce"`: its refusal is reported, and
+keeps no model from becoming champion.
 """
 
 import tomllib

@@ -65,7 +65,7 @@ def undeclared() -> Reply:
             told = f"no groups are declared; waived: {waiver.reason} ({people})"
             return Reply("passed", told, {"waiver": waiver.model_dump(mode="json")})
         wrong = [f"until {waiver.until}: past, or more than a year ahead"]
-    told = "no groups are declared in fairness.toml; without them a waiver is needed, in"
+    told = "no groups are declared in config/fairness.toml; without them a waiver is needed, in"
     return Reply(
         "refused", f"{told} [[tool.mlops-ladder.waivers]] of {PROJECT}: {'; '.join(wrong)}"
     )

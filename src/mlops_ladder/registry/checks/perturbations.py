@@ -80,7 +80,8 @@ def answers(said: pd.DataFrame, answer: str | None = None) -> pd.Series:
     known = [str(name).removeprefix("probability_") for name in shares]
     wanted = known[-1] if answer is None else answer
     if wanted not in known:
-        told = f"config/behaviour.toml: answer = {answer!r}: no such class; there are {', '.join(known)}"
+        there = ", ".join(known)
+        told = f"config/behaviour.toml: answer = {answer!r}: no such class; there are {there}"
         raise ProjectError(told)
     return shares[f"probability_{wanted}"]
 
