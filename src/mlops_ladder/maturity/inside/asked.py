@@ -27,7 +27,7 @@ def honest() -> tuple[Any, Any]:
 
 def declared(name: str, contract: Any) -> Any:
     """What a question is told by its file."""
-    module = part(f"checks.{name}")
+    module = part(f"registry.checks.{name}")
     return part("registry.checks").declared(name, module, contract)
 
 
