@@ -86,7 +86,7 @@ def test_a_copied_or_moved_project_runs_its_own_code(
         ok("make", "setup", at=start)
         start.rename(there)
     if how == "copied":
-        told = fails(".venv/bin/ladder", "--help", at=there)
+        told = fails(".venv/bin/ladder", "train", at=there)
         assert f"this would run {project}/src/{package(project)}, not {there}/src/" in told
         assert "this would run" in fails(".venv/bin/pytest", "tests/data", at=there)
     ok("make", "setup", at=there)
