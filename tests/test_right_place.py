@@ -277,6 +277,11 @@ def test_a_full_disk_is_told_in_a_line_and_changes_nothing(project: Path, tmp_pa
 
 
 IN_PLACE = {  # writes into a folder that is thrown away or moved when it is whole, or a log
+    ("delivery/backup.py", "write_bytes"),
+    ("delivery/backup.py", "write_text"),
+    ("delivery/drill.py", "write_text"),
+    ("delivery/provision.py", "write_text"),
+    ("governance/docs_site.py", "write_text"),
     ("registry/signatures.py", "write_text"),
     ("export/bundle.py", "write_bytes"),
     ("export/bundle.py", "write_text"),
@@ -291,6 +296,8 @@ def test_no_module_writes_a_document_in_place() -> None:
     found = {
         (path.relative_to(root).as_posix(), node.func.attr)
         for path in root.rglob("*.py")
+        if path.relative_to(root).parts[0]
+        not in ("maturity", "climb", "adopt")  # by git, in copies
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
