@@ -325,7 +325,11 @@ def test_a_model_that_would_not_keep_its_code_is_not_saved(project: Path) -> Non
     saved = model.read_bytes() if model.exists() else b""
     (package / "helpers.py").write_text("import threading\nLOCK, SHIFT = threading.Lock(), 0.0\n")
     late = before.replace("    parts = {}\n", "    from .helpers import SHIFT\n    parts = {}\n")
-    whole = before.replace("from .contract", "from . import helpers\nfrom .contract", 1)
+    whole = before.replace(
+        "from mlops_ladder.data.contract",
+        "from . import helpers\nfrom mlops_ladder.data.contract",
+        1,
+    )
     kinds = {
         late.replace("/ 60", "/ 60 + SHIFT"): "calendar: it imports code of this project",
         whole.replace("/ 60", "/ 60 + helpers.SHIFT"): "cannot pickle '_thread.lock' object; if a",
