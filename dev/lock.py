@@ -11,12 +11,10 @@ import subprocess
 import sys
 import tempfile
 from itertools import product
-from pathlib import Path
 
 import yaml
-from cookiecutter.main import cookiecutter
+from rendering import render, TEMPLATE
 
-TEMPLATE = Path(__file__).resolve().parents[1]
 LOCKS = TEMPLATE / "templates" / "locks"
 NAME = "the-name-of-the-project"
 
@@ -25,17 +23,8 @@ def lock(level: int, framework: str) -> str:
     """Resolve one project afresh and keep its lock; say where."""
     kept = LOCKS / f"{framework}-{level}.lock"
     kept.touch()
-    answers = {"project_slug": NAME, "maturity_level": str(level), "framework": framework}
     with tempfile.TemporaryDirectory() as folder:
-        project = Path(
-            cookiecutter(
-                str(TEMPLATE),
-                no_input=True,
-                default_config=True,
-                extra_context=answers,
-                output_dir=folder,
-            )
-        )
+        project = render(folder, project_slug=NAME, maturity_level=str(level), framework=framework)
         found = project / "uv.lock"
         old = kept.read_text(encoding="utf-8")
         found.write_text(old, encoding="utf-8")

@@ -1,27 +1,15 @@
 """Renew the golden trees under tests/trees: `make docs`."""
 
 import tempfile
-from pathlib import Path
 
-from cookiecutter.main import cookiecutter
-
-TEMPLATE = Path(__file__).resolve().parents[1]
+from rendering import render, TEMPLATE
 
 
 def main() -> None:
     """Write the sorted paths of each level's project into a file of its own."""
     for level in "01234":
         with tempfile.TemporaryDirectory() as folder:
-            answers = {"maturity_level": level}
-            project = Path(
-                cookiecutter(
-                    str(TEMPLATE),
-                    no_input=True,
-                    default_config=True,
-                    extra_context=answers,
-                    output_dir=folder,
-                )
-            )
+            project = render(folder, maturity_level=level)
             found = (path for path in project.rglob("*") if path.is_file())
             names = sorted(path.relative_to(project).as_posix() for path in found)
         tree = TEMPLATE / "tests" / "trees" / f"level-{level}.txt"

@@ -37,7 +37,7 @@ def with_arguments(implementation: HookImpl, names: list[str]) -> Callable[..., 
     """Return a function of these arguments that gives an implementation those that it takes."""
     function = implementation.function
     if load := getattr(function, "load", None):
-        return load()  # type: ignore[no-any-return]
+        return load()  # type: ignore[no-any-return]  # set by `import_when_called`
     if list(implementation.argnames) == names:
         return function
 

@@ -34,7 +34,7 @@ REVISIONS = ".git-blame-ignore-revs"
 
 
 @dataclass(frozen=True)
-class Asked:  # pylint: disable=too-many-instance-attributes
+class Asked:  # pylint: disable=too-many-instance-attributes  # a record
     """What the command line asks for: an attribute an option."""
 
     folder: Path

@@ -21,7 +21,7 @@ def main() -> None:
     sys.dont_write_bytecode = True
     try:
         cookiecutter(**json.load(sys.stdin))
-    except Exception as error:  # pylint: disable=broad-exception-caught
+    except Exception as error:  # pylint: disable=broad-exception-caught  # whatever a hook raises
         name = type(error).__name__
         sys.exit("" if name == "FailedHookException" else f"{name}: {error}")
 

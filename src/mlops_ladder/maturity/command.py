@@ -95,6 +95,7 @@ def main(arguments: list[str]) -> None:
 
 def judge(asked: argparse.Namespace) -> int:
     """Judge and print; the exit code."""
+    # The stream of a terminal or pipe has this method; its declared type has it not.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     folder = Path(asked.folder)
     if not folder.is_dir():

@@ -21,7 +21,7 @@ DAYS = 2  # days on which it was, at least: once in an afternoon is a try
 
 
 @dataclass
-class Assessed:  # pylint: disable=too-many-instance-attributes
+class Assessed:  # pylint: disable=too-many-instance-attributes  # a record
     """A capability: how far it is, what is wrong, and what cannot be known."""
 
     id: str

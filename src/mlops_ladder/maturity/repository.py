@@ -72,6 +72,7 @@ def is_hosted(name: str) -> bool:
     return any(within(name, it) for it in FORGE)
 
 
+# Each kind of evidence is read once and kept: an attribute for each, and a method.
 class Repository:  # pylint: disable=too-many-instance-attributes,too-many-public-methods
     """The files of a folder, what git knows of them, and what MLflow has recorded there.
 

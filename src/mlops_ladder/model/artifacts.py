@@ -16,7 +16,7 @@ from mlops_ladder.errors import ProjectError
 
 
 def own_modules() -> set[str]:
-    """The modules that are ours: the library, the project's package, others whose file lies here."""
+    """The modules that are ours: the library, the package, others whose file lies here."""
     files = {name: str(vars(it).get("__file__")) for name, it in list(sys.modules.items()) if it}
     here = f"{Path.cwd()}{os.sep}"
     own = {name for name, at in files.items() if at.startswith(here) and "site-packages" not in at}

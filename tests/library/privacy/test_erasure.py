@@ -154,7 +154,11 @@ def test_logged_rows_that_became_data_go_too(
 ) -> None:
     """Where rows were labelled, or came as feedback; who else keeps logged rows is told of them."""
     told: list[set[str]] = []
-    hooks = SimpleNamespace(forget_rows=lambda names: told.append(names))
+
+    def forget_rows(names: set[str]) -> None:
+        told.append(names)
+
+    hooks = SimpleNamespace(forget_rows=forget_rows)
     monkeypatch.setattr(erase, "get_hooks", lambda: hooks)
     path = Path("data/2.csv")
     rows = ["r0-2;z;1;0\n", "r0/2;z;1;0\n", "r0-1;z;1;0\n"]

@@ -1,9 +1,9 @@
 """Behaviour: does the model answer as it should where that is known without a truth?
 
 From the contract alone: with an input missing that may be, and with each at the edges of what it
-may hold, the answer can be used.  Declared in `config/behaviour.toml`: inputs that must not matter,
-and inputs that move the answer one way: the invariance and directional tests of Ribeiro et al., Beyond
-Accuracy: Behavioral Testing of NLP Models with CheckList, ACL 2020.
+may hold, the answer can be used.  Declared in `config/behaviour.toml`: inputs that must not
+matter, and inputs that move the answer one way: the invariance and directional tests of Ribeiro
+et al., Beyond Accuracy: Behavioral Testing of NLP Models with CheckList, ACL 2020.
 """
 
 from collections.abc import Iterator
