@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from conftest import ok, plant, rewheel
+from conftest import ok, plant, rewheel, ROOT
 
 MLFLOW = "import mlflow; mlflow.set_tracking_uri('sqlite:///mlflow.db'); c = mlflow.MlflowClient();"
 NEWEST = (
@@ -219,8 +219,8 @@ RECORDS = [
 
 
 def broken(path: str, old: str, new: str) -> Callable[[Path], object]:
-    """Break a file of the project; any other one is of the library in its wheel."""
-    if path.endswith(".py") and not path.startswith(("tools/", "experiments/")):
+    """Break a file of the library in the project's wheel; any other one is of the project."""
+    if (ROOT / "src/mlops_ladder" / path).is_file():
         return lambda project: rewheel(project, path, old, new)
     return lambda project: plant(project / path, old, new)
 
