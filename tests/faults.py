@@ -235,7 +235,9 @@ PROMOTED = [
         "production is made from other files than staging",
         "cd.promote",
         lambda project: plant(
-            project / "overlays/production/kustomization.yaml", "components: [../hardened]\n", ""
+            project / "deploy/kubernetes/overlays/production/kustomization.yaml",
+            "components: [../hardened]\n",
+            "",
         ),
     ),
     Fault(
@@ -243,7 +245,7 @@ PROMOTED = [
         "cd.promote",
         lambda project: [
             plant(path, "resources:", "images: [{name: flight-delays, newTag: v1}]\nresources:")
-            for path in project.glob("overlays/*/kustomization.yaml")
+            for path in project.glob("deploy/kubernetes/overlays/*/kustomization.yaml")
             if "hardened" not in path.parts
         ],
     ),
@@ -392,14 +394,14 @@ OPTIMIZED = [
         (
             "a password in a file of Terraform",
             "infra.iac",
-            "infra/database/main.tf",
+            "deploy/infra/database/main.tf",
             "  manage_master_user_password         = true\n",
             '  password = "hunter2"\n',
         ),
         (
             "a database that is not encrypted",
             "infra.iac",
-            "infra/database/main.tf",
+            "deploy/infra/database/main.tf",
             "storage_encrypted = true",
             "storage_encrypted = false",
         ),
@@ -413,28 +415,28 @@ OPTIMIZED = [
         (
             "an autoscaler of something else",
             "serving.scale",
-            "overlays/scaled/cpu/autoscaler.yaml",
+            "deploy/kubernetes/overlays/scaled/cpu/autoscaler.yaml",
             'kind: Deployment, name: "flight-delays"',
             'kind: Deployment, name: "another"',
         ),
         (
             "one pod, and none where it dies",
             "serving.scale",
-            "overlays/scaled/requests/scaled.yaml",
+            "deploy/kubernetes/overlays/scaled/requests/scaled.yaml",
             "minReplicaCount: 2",
             "minReplicaCount: 1",
         ),
         (
             "production without an autoscaler",
             "serving.scale",
-            "overlays/scaled/production/kustomization.yaml",
+            "deploy/kubernetes/overlays/scaled/production/kustomization.yaml",
             "components: [../cpu, ",
             "components: [",
         ),
         (
             "pods that follow no plan",
             "serving.canary",
-            "overlays/scaled/production/kustomization.yaml",
+            "deploy/kubernetes/overlays/scaled/production/kustomization.yaml",
             ", ../../rollout]",
             "]",
         ),
@@ -484,18 +486,20 @@ AGREED = [
         "data of others without a contract",
         "data.contract",
         lambda project: plant(
-            project / "contracts/sample.toml", 'source = "sample"', 'source = "other"'
+            project / "governance/contracts/sample.toml", 'source = "sample"', 'source = "other"'
         ),
     ),
     Fault(
         "a contract that promises no age",
         "data.contract",
-        lambda project: plant(project / "contracts/sample.toml", "max_age_days", "min_age_days"),
+        lambda project: plant(
+            project / "governance/contracts/sample.toml", "max_age_days", "min_age_days"
+        ),
     ),
     Fault(
         "a version of a contract that nobody has accepted",
         "data.contract",
-        lambda project: plant(project / "contracts/sample.toml", '"0.0.3"', '"0.0.4"'),
+        lambda project: plant(project / "governance/contracts/sample.toml", '"0.0.3"', '"0.0.4"'),
     ),
     Fault(
         "aged data of which nobody is told",
@@ -752,17 +756,21 @@ PRIVATE = [
     Fault(
         "a banned column among the features",
         "data.privacy",
-        lambda project: plant(project / "privacy.toml", "names = [", 'names = ["Carrier", '),
+        lambda project: plant(
+            project / "governance/privacy.toml", "names = [", 'names = ["Carrier", '
+        ),
     ),
     Fault(
         "nothing is banned",
         "data.privacy",
-        lambda project: plant(project / "privacy.toml", "words = [", "words = []\nothers = ["),
+        lambda project: plant(
+            project / "governance/privacy.toml", "words = [", "words = []\nothers = ["
+        ),
     ),
     Fault(
         "requests are kept for ever",
         "data.privacy",
-        lambda project: plant(project / "privacy.toml", "log_days = 90", ""),
+        lambda project: plant(project / "governance/privacy.toml", "log_days = 90", ""),
     ),
     Fault(
         "a record that names who was forgotten",

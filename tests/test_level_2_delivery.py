@@ -345,7 +345,7 @@ def _cluster(
 
 def manifests(cluster: Delivered) -> list[dict[str, Any]]:
     """What kustomize makes of the project's manifests."""
-    return list(yaml.safe_load_all(cluster.ok("kubectl", "kustomize", "k8s")))
+    return list(yaml.safe_load_all(cluster.ok("kubectl", "kustomize", "deploy/kubernetes/base")))
 
 
 def test_the_manifests_are_valid_and_a_fault_is_found(cluster: Delivered, tmp_path: Path) -> None:

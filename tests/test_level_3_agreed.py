@@ -38,7 +38,7 @@ def test_a_fault_in_what_people_agree_on_lowers_it_alone(project: Path, fault: F
 def test_data_that_are_our_own_need_no_contract(project: Path) -> None:
     """A source that says so; then its contract may go."""
     plant(project / "data/sources.toml", "[sample]\n", "[sample]\nupstream = false\n")
-    (project / "contracts/sample.toml").unlink()
+    (project / "governance/contracts/sample.toml").unlink()
     assert grades(project)["data.contract"] == "present"
 
 
@@ -54,7 +54,7 @@ def test_a_fresh_project_is_told_of_nothing_and_aged_or_changed_data_are(project
     )
     ok("make", "promises", at=project)
     moved.rename(held)
-    plant(project / "contracts/sample.toml", '"0.0.3"', '"0.0.4"')
+    plant(project / "governance/contracts/sample.toml", '"0.0.3"', '"0.0.4"')
     told = fails("make", "promises", at=project)
     assert "version 0.0.3 was accepted, now it is 0.0.4" in told
     ok("make", "contracts", "ACCEPT=sample", "BY=Ada", at=project)

@@ -189,15 +189,15 @@ def _state(cluster: Delivered, tmp_path: Path) -> Path:
 @pytest.fixture(name="overlays")
 def _overlays(cluster: Delivered) -> Iterator[Path]:
     """The overlays, to plant faults in."""
-    yield cluster.folder / "overlays"
-    cluster.ok("git", "checkout", "--quiet", "overlays", "k8s")
+    yield cluster.folder / "deploy/kubernetes/overlays"
+    cluster.ok("git", "checkout", "--quiet", "deploy/kubernetes")
 
 
 def rendered(cluster: Delivered, folder: Path) -> dict[str, Path]:
     """What kustomize makes of both overlays, with an image as it is put in."""
     found = {}
     for name in ("staging", "production"):
-        text = cluster.ok("kubectl", "kustomize", f"overlays/{name}")
+        text = cluster.ok("kubectl", "kustomize", f"deploy/kubernetes/overlays/{name}")
         found[name] = folder / f"{name}.yaml"
         text = text.replace("image: my-problem\n", f"image: my-problem@sha256:{'0' * 64}\n")
         found[name].write_text(text, encoding="utf-8")

@@ -24,7 +24,7 @@ def owners(project: Path) -> tuple[str, ...]:
 
 def risks(project: Path) -> tuple[str, ...]:
     """The command that looks at the register of risks."""
-    assert (project / "risk.toml").exists()
+    assert (project / "governance/risk.toml").exists()
     return python(), "-m", "mlops_ladder", "risks"
 
 
@@ -39,7 +39,7 @@ def test_every_file_is_owned(generate: Generate, tmp_path: Path, deploy: str, ci
     commit(project)
     listed = ok(*owners(project), "--list", at=project).splitlines()
     assert "each owned" in listed[-1]
-    assert any(line.split()[:1] == ["risk.toml"] for line in listed)
+    assert any(line.split()[:1] == ["governance/risk.toml"] for line in listed)
     assert sum("ein Plan für Ada" in line and "ada@example.com" in line for line in listed) == 1
 
 
@@ -99,12 +99,12 @@ def test_every_risk_has_a_control_that_is_there(generate: Generate, people: str)
             'reason = "Because" #',
             "reason: say in a few words",
         ),
-        ("[[risk]]", "[[risk]", "risk.toml: cannot be read"),
+        ("[[risk]]", "[[risk]", "governance/risk.toml: cannot be read"),
     ],
 )
 def test_a_risk_without_a_control_is_named(project: Path, old: str, new: str, told: str) -> None:
     """A control that is not there, of no kind, or none at all where the risk is high."""
-    plant(project / "risk.toml", old, new, 1)
+    plant(project / "governance/risk.toml", old, new, 1)
     assert told in fails(*risks(project), at=project)
 
 

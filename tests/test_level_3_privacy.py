@@ -123,7 +123,7 @@ def test_a_banned_column_fails_the_check_of_ci(generate: Generate, project: Path
     plant(contract, "[columns.farbe]", "[columns.Vorname]", 1)
     said = fails("make", "privacy-checked", at=project)
     contract.write_text(before, encoding="utf-8")
-    assert "Vorname: privacy.toml bans 'vorname', and its role is feature" in said
+    assert "Vorname: governance/privacy.toml bans 'vorname', and its role is feature" in said
     assert 'give it role = "personal" or "ignored"' in said and "[allowed]" in said
     assert "privacy --check" in ok("make", "--dry-run", "check", at=project)
     workflow = (generate(maturity_level="3") / ".github/workflows/ci.yml").read_text("utf-8")

@@ -78,7 +78,7 @@ HOST = "172.17.0.1"  # this machine, as containers see it
 
 def composed(project: Path) -> list[str]:
     """The command that has Compose read every file of the stack."""
-    found = [*sorted(project.glob("stack/*.yaml")), *project.glob("monitoring/compose.yaml")]
+    found = [*sorted(project.glob("deploy/stack/*.yaml")), *project.glob("monitoring/compose.yaml")]
     return [beside("docker-compose"), *(word for path in found for word in ("--file", str(path)))]
 
 
@@ -90,7 +90,7 @@ def test_the_files_fit_together_and_each_may_be_left_out(
     """Compose takes all of them, and the rest without tracking, schedule or monitoring."""
     project = tmp_path / "project"
     shutil.copytree(generate(maturity_level="3", deploy=deploy), project)
-    (project / "stack/.env").touch()
+    (project / "deploy/stack/.env").touch()
     told = {"DATABASE_PASSWORD": "x", "MLFLOW_DATABASE_PASSWORD": "x", "MLFLOW_PASSWORD": "x"}
     told |= {"PREFECT_DATABASE_PASSWORD": "x", "MLFLOW_SECRET": "x", "PREFECT_PASSWORD": "x"}
     told |= {"GRAFANA_PASSWORD": "x", "ALERT_WEBHOOK": "x", "STACK_IMAGE": "x"}
@@ -98,7 +98,11 @@ def test_the_files_fit_together_and_each_may_be_left_out(
     assert "run: make secrets" in fails(
         *composed(project), "config", "--quiet", at=project, **told | {"MLFLOW_PASSWORD": ""}
     )
-    for name in ("stack/tracking.yaml", "stack/schedule.yaml", "monitoring/compose.yaml"):
+    for name in (
+        "deploy/stack/tracking.yaml",
+        "deploy/stack/schedule.yaml",
+        "monitoring/compose.yaml",
+    ):
         path = project / name
         if path.exists():
             path.rename(path.with_suffix(".off"))
@@ -139,19 +143,21 @@ def test_secrets_are_made_once_and_guessable_ones_are_refused(
     run = [sys.executable, "-m", "mlops_ladder", "stack"]
     assert "MLFLOW_PASSWORD: not set" in fails(*run, "check", at=project)
     assert "To be set by you: ALERT_WEBHOOK" in ok(*run, "secrets", at=project)
-    first = (project / "stack/.env").read_text(encoding="utf-8")
-    assert (project / "stack/.env").stat().st_mode & 0o777 == 0o600
+    first = (project / "deploy/stack/.env").read_text(encoding="utf-8")
+    assert (project / "deploy/stack/.env").stat().st_mode & 0o777 == 0o600
     ok(*run, "secrets", at=project)
-    assert (project / "stack/.env").read_text(encoding="utf-8") == first
-    (project / "stack/.env").write_text("ALERT_WEBHOOK=http://127.0.0.1:1/a", encoding="utf-8")
+    assert (project / "deploy/stack/.env").read_text(encoding="utf-8") == first
+    (project / "deploy/stack/.env").write_text(
+        "ALERT_WEBHOOK=http://127.0.0.1:1/a", encoding="utf-8"
+    )
     ok(*run, "secrets", at=project)  # whoever wrote that line did not end it
     run_tool = "from mlops_ladder.delivery import stack; stack.main(['secrets'])"
     full = on_full_disk(run_tool, 100)
-    text = (project / "stack/.env").read_text(encoding="utf-8")
+    text = (project / "deploy/stack/.env").read_text(encoding="utf-8")
     said = fails(sys.executable, "-B", "-c", full, at=project)
-    assert "stack/.env: File too large; what was there is as it was" in said
-    assert (project / "stack/.env").read_text(encoding="utf-8") == text
-    assert not (project / "stack/.env.part").exists()
+    assert "deploy/stack/.env: File too large; what was there is as it was" in said
+    assert (project / "deploy/stack/.env").read_text(encoding="utf-8") == text
+    assert not (project / "deploy/stack/.env.part").exists()
     lines = text.splitlines()
     assert lines[0] == "ALERT_WEBHOOK=http://127.0.0.1:1/a" and len(lines) > 4
     assert all(line.count("=") == 1 for line in lines)
@@ -230,8 +236,8 @@ class Stack:
         return fails(*command, at=self.folder, **self.environment | environment)
 
     def secret(self, name: str) -> str:
-        """A secret of stack/.env."""
-        lines = (self.folder / "stack/.env").read_text(encoding="utf-8").splitlines()
+        """A secret of deploy/stack/.env."""
+        lines = (self.folder / "deploy/stack/.env").read_text(encoding="utf-8").splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)[name]
 
     def ask(self, port: int, path: str, body: Any = None, key: str = "") -> tuple[int, Any]:
@@ -361,7 +367,12 @@ def test_the_champion_is_there_and_the_same_input_is_the_same_version(stack: Sta
     assert "is this model already" in said
     here = stack.engine.docker("exec", "flight-delays-worker-1", "ls", ".", "config")
     here = here.split()
-    wanted = {"behaviour.toml", "contracts", "privacy.toml", "slices.toml"}  # else it only reports
+    wanted = {
+        "behaviour.toml",
+        "governance/contracts",
+        "governance/privacy.toml",
+        "slices.toml",
+    }  # else it only reports
     assert wanted <= {*here}
     assert not (stack.folder / "mlflow.db").exists()
 

@@ -1,4 +1,4 @@
-"""The cloud, proved: infra/ is valid, its plans are judged, and an emulator takes it and gives it back.
+"""The cloud, proved: deploy/infra/ is valid, its plans are judged, and an emulator takes it and gives it back.
 
 Terraform and its provider for AWS are on few machines: where they are missing, what needs them is
 skipped and says so, and the scanner still reads every file.  Nothing was ever applied to AWS itself.
@@ -133,12 +133,14 @@ def tool(project: Path, command: str) -> "subprocess.CompletedProcess[str]":
 
 def test_without_a_cloud_there_is_no_infrastructure(generate: Generate) -> None:
     """The answer `cloud` decides, and the forge which workflow there is."""
-    assert not (generate(maturity_level="4") / "infra").exists()
+    assert not (generate(maturity_level="4") / "deploy/infra").exists()
     for ci, there in (("github", ".github/workflows/infra.yml"), ("gitlab", ".gitlab/infra.yml")):
         project = generate(maturity_level="4", cloud="aws", ci=ci)
         found = {it for it in project.glob(".git*/**/infra.yml")}
         assert found == {project / there}
-        assert f'forge   = "{ci}"' in (project / "infra/project.auto.tfvars").read_text("utf-8")
+        assert f'forge   = "{ci}"' in (project / "deploy/infra/project.auto.tfvars").read_text(
+            "utf-8"
+        )
 
 
 @pytest.mark.parametrize("fault", OPTIMIZED, ids=lambda it: it.name)
@@ -161,7 +163,7 @@ def test_a_scanner_finds_nothing_but_what_is_planted(project: Path, tmp_path: Pa
     scan = ["make", "scan", f"TRIVY={command}", "TRIVY_SKIP_CHECK_UPDATE=true"]
     ok(*scan, at=project)
     plant(
-        project / "infra/database/main.tf",
+        project / "deploy/infra/database/main.tf",
         "publicly_accessible    = false",
         "publicly_accessible = true",
     )
@@ -172,7 +174,7 @@ def test_a_scanner_finds_nothing_but_what_is_planted(project: Path, tmp_path: Pa
 def test_plans_are_judged_without_an_account(project: Path, terraform: None) -> None:
     """Valid, and both plans keep every policy; one that breaks them is refused by name.
 
-    `make test-all` also runs the tests of infra/tests, another half minute.
+    `make test-all` also runs the tests of deploy/infra/tests, another half minute.
     """
     assert terraform is None
     if os.environ.get("DRAW") == "all":
@@ -181,7 +183,7 @@ def test_plans_are_judged_without_an_account(project: Path, terraform: None) -> 
     done = tool(project, "judge")
     assert done.returncode == 0, done.stderr
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["staging", "production"]
-    (project / "infra/violating.tf").write_text(VIOLATING, encoding="utf-8")
+    (project / "deploy/infra/violating.tf").write_text(VIOLATING, encoding="utf-8")
     done = tool(project, "judge")
     assert done.returncode == 1 and "Nothing is made" in done.stderr
     assert [told for told in TOLD if told not in done.stderr] == []
@@ -240,7 +242,7 @@ def test_an_emulator_takes_it_and_gives_it_back(
     `make test-all` applies all of it (four minutes, waiting), `make test` what is made in seconds.
     """
     assert terraform is emulator is None
-    infra = project / "infra"
+    infra = project / "deploy/infra"
     (infra / "emulator_override.tf").write_text(EMULATED, encoding="utf-8")
     quick = os.environ.get("DRAW") != "all"
     options = ["-parallelism=30", *(f"-target={it}" for it in QUICK if quick)]

@@ -278,7 +278,7 @@ def test_a_command_that_needs_a_file_comes_with_it(folder: Path) -> None:
     (folder / "pyproject.toml").write_text(TABLE.format(4), encoding="utf-8")
     project.read.cache_clear()
     assert "provision" not in commands()
-    (folder / "infra").mkdir()
+    (folder / "deploy/infra").mkdir(parents=True)
     assert "provision" in commands()
 
 

@@ -140,7 +140,10 @@ def test_nothing_but_the_sample_knows_of_flights(generate: Generate) -> None:
     project = generate(maturity_level="4", project_name="Churn")
     known = {"config.toml", "contract.toml", "src/churn/problem.py", "data/sources.toml"}
     known |= {"docs/openapi.json"}  # made from the contract
-    known |= {"contracts/sample.toml", "contracts/accepted.json"}  # with the owner of the sample
+    known |= {
+        "governance/contracts/sample.toml",
+        "governance/contracts/accepted.json",
+    }  # with the owner of the sample
     words = (b"flight", b"airport", b"carrier", b"nycflights")
     told = {
         name

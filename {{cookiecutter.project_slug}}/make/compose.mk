@@ -7,4 +7,4 @@ deploy: image ## [COMMIT=…]: start the image beside the one that serves; switc
 	@$(DEPLOY)
 
 undeploy: ## stop the service; its log of predictions stays
-	@docker compose --file compose/serving.yaml down
+	@docker compose --file deploy/compose/serving.yaml down

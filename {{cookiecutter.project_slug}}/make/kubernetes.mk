@@ -8,7 +8,7 @@ SET_IMAGE = sed 's|image: $(NAME)$$|image: $(PACKED)|'
 
 # How a deployment goes; a file in make/ may set another way.
 define DEPLOY
-kubectl kustomize k8s | $(SET_IMAGE) | kubectl apply -f -
+kubectl kustomize deploy/kubernetes/base | $(SET_IMAGE) | kubectl apply -f -
 kubectl rollout status deployment/$(NAME) --timeout=180s || { kubectl logs -l app.kubernetes.io/name=$(NAME) --tail=20 --prefix; \
 	kubectl rollout undo deployment/$(NAME); echo "Not switched: $(PACKED) did not become ready; the old pods go on"; exit 1; }
 endef
@@ -20,8 +20,8 @@ deploy: packed ## [COMMIT=…] [REGISTRY=host/]: roll out commit and champion; b
 
 packed: image
 	@test -n "$(MODEL)" || { echo "$(CHAMPION): no champion, so /ready would answer 503; run: make pipeline"; exit 1; }
-	@tar -c k8s/Dockerfile $(MODELS) | docker build --quiet --file k8s/Dockerfile --build-arg IMAGE=$(IMAGE) --tag $(PACKED) -
+	@tar -c deploy/kubernetes/base/Dockerfile $(MODELS) | docker build --quiet --file deploy/kubernetes/base/Dockerfile --build-arg IMAGE=$(IMAGE) --tag $(PACKED) -
 	@$(if $(REGISTRY),docker push --quiet $(PACKED))
 
 manifests: ## what `make deploy` would apply
-	@kubectl kustomize k8s | $(SET_IMAGE)
+	@kubectl kustomize deploy/kubernetes/base | $(SET_IMAGE)

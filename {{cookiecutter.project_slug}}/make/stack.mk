@@ -5,7 +5,7 @@ stack stack-image backup recover: export STACK_IMAGE = $(IMAGE)-stack
 
 .PHONY: secrets stack stack-image unstack backup recover
 
-secrets: ## write the secrets of the stack that are missing into stack/.env, at random
+secrets: ## write the secrets of the stack that are missing into deploy/stack/.env, at random
 	@$(STACK) secrets
 
 stack: stack-image ## start what the team shares: tracking, schedule, dashboards, alerts (docs/stack.md)
@@ -13,7 +13,7 @@ stack: stack-image ## start what the team shares: tracking, schedule, dashboards
 
 stack-image: committed
 	@$(STACK) check && { docker image inspect $(STACK_IMAGE) > /dev/null 2>&1 \
-	|| git archive $(SHA) | DOCKER_BUILDKIT=1 $(BUILD) $(BUILD_OPTIONS) --file stack/Dockerfile --tag $(STACK_IMAGE) -; }
+	|| git archive $(SHA) | DOCKER_BUILDKIT=1 $(BUILD) $(BUILD_OPTIONS) --file deploy/stack/Dockerfile --tag $(STACK_IMAGE) -; }
 
 unstack: ## stop the stack; what it keeps stays in its volumes
 	@$(STACK) down

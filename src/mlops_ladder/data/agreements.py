@@ -1,6 +1,6 @@
 """Promises: what the owners of the data have agreed to, and which version of it is accepted here.
 
-`contracts/` has a file for each source that is not our own; `contracts/accepted.json` says which
+`governance/contracts/` has a file for each source that is not our own; `accepted.json` there says which
 version of each somebody here has read and accepted, with all of its terms.
 """
 
@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.settings.section import Section
 
-FOLDER = Path("contracts")
+FOLDER = Path("governance/contracts")
 ACCEPTED = FOLDER / "accepted.json"
 
 Accepted = dict[str, dict[str, Any]]

@@ -1,6 +1,6 @@
 """Backups: runs, registry and artifacts, of this folder and of the stack, and how they come back.
 
-What the folder keeps is mlflow.db with what lies beside it; the stack is dumped where stack/.env
+The folder keeps mlflow.db and what lies beside it; the stack is dumped where deploy/stack/.env
 says that there is one.   ladder backup make | restore FOLDER [--overwrite]
 """
 

@@ -1,6 +1,6 @@
 """Deploy an image of the service on this machine, and switch to it only when it answers.
 
-There are two places, blue and green, behind a proxy (compose/serving.yaml).  The image starts in
+Two places, blue and green, are behind a proxy (deploy/compose/serving.yaml).  The image starts in
 the one that is free; when it is ready, holds the commit and predicts, the traffic moves there, and
 the old one ends.  If it does not, the old one goes on.   ladder deploy IMAGE COMMIT
 """
@@ -37,7 +37,7 @@ def docker(*arguments: str, stdin: str = "") -> str:
 
 def compose(*arguments: str, stdin: str = "") -> str:
     """What docker compose prints for the services of this project."""
-    paths = sorted(Path("compose").glob("*.yaml"))
+    paths = sorted(Path("deploy/compose").glob("*.yaml"))
     files = [word for path in paths for word in ("-f", str(path))]
     return docker("compose", "--progress", "quiet", *files, *arguments, stdin=stdin)
 

@@ -13,7 +13,8 @@ from typing import Any
 from mlops_ladder.delivery.smoke import smoke_script
 
 DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
-SERVICE = "service"  # the container, in k8s/deployment.yaml
+OVERLAYS = Path("deploy/kubernetes/overlays")
+SERVICE = "service"  # the container, in deploy/kubernetes/base/deployment.yaml
 CAUSE = "kubernetes.io/change-cause"  # what `kubectl rollout history` shows
 IDENTITY = ("name", "namespace")
 REVISION = "deployment.kubernetes.io/revision"
@@ -38,9 +39,9 @@ def ran(*command: str, stdin: str = "") -> str:
 
 
 def place(environment: str) -> str:
-    """The folder of its manifests: overlays/…, or one in a folder there that is made from it."""
-    found = sorted(Path("overlays").glob(f"*/{environment}/kustomization.yaml"))
-    return found[-1].parent.as_posix() if found else f"overlays/{environment}"
+    """The folder of its manifests: an overlay, or one in a folder there that is made from it."""
+    found = sorted(OVERLAYS.glob(f"*/{environment}/kustomization.yaml"))
+    return (found[-1].parent if found else OVERLAYS / environment).as_posix()
 
 
 class Overlay:

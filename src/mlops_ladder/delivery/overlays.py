@@ -1,6 +1,6 @@
 """Do staging and production differ only where they may?  What they differ in is shown.
 
-The values of environment variables may differ too, of those that overlays/variables.txt names.
+The values of environment variables may differ too: those that variables.txt of the overlays names.
 """
 
 import re
@@ -14,7 +14,7 @@ import yaml
 
 from mlops_ladder.delivery.on_kubernetes import place
 
-VARIABLES = Path("overlays/variables.txt")
+VARIABLES = Path("deploy/kubernetes/overlays/variables.txt")
 ENVIRONMENTS = ("staging", "production")
 CONTAINER = r"Deployment/[^/]+/spec/template/spec/(?:initC|c)ontainers/[^/]+"
 MAY_DIFFER = (
@@ -97,5 +97,12 @@ def main(arguments: list[str]) -> None:
         else:
             wrong.append(f"{path}: staging | production: {words}")
     if wrong:
-        sys.exit("\n".join([*wrong, "Not tried in staging: make both alike (overlays/hardened)"]))
+        sys.exit(
+            "\n".join(
+                [
+                    *wrong,
+                    "Not tried in staging: make both alike (deploy/kubernetes/overlays/hardened)",
+                ]
+            )
+        )
     print("Staging and production are alike in all else.")

@@ -1,6 +1,6 @@
 """Plan the infrastructure, judge the plan, and apply that very plan: nothing else is ever applied.
 
-`ladder provision check` formats, validates and tests infra/ without an account;
+`ladder provision check` formats, validates and tests deploy/infra/ without an account;
 `judge` plans both environments offline, from nothing, and judges these plans;
 `plan`, `apply` and `destroy` act on ENVIRONMENT (staging) in the account that its file names.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 from mlops_ladder.delivery import policies
 
-INFRA = Path("infra")
+INFRA = Path("deploy/infra")
 ENVIRONMENTS = ("staging", "production")
 EXAMPLE = {
     "account": "123456789012",
@@ -61,7 +61,7 @@ def refuse(found: list[str], what: str) -> None:
 
 
 def check() -> None:
-    """Format, syntax, and the tests of infra/tests, in a copy: no state is touched."""
+    """Format, syntax, and the tests of deploy/infra/tests, in a copy: no state is touched."""
     terraform("fmt", "-check", "-recursive", "-diff")
     with tempfile.TemporaryDirectory() as folder:
         at = copied(Path(folder))
@@ -70,7 +70,7 @@ def check() -> None:
 
 
 def copied(folder: Path) -> Path:
-    """A copy of infra/ without a state of its own, and without a backend."""
+    """A copy of deploy/infra/ without a state of its own, and without a backend."""
     ignored = shutil.ignore_patterns(".terraform", "*.tfstate*", "backend.tf")
     return Path(shutil.copytree(INFRA, folder / "infra", ignore=ignored))
 
@@ -97,7 +97,8 @@ def planned(environment: str, *options: str) -> Path:
         sys.exit(f"ENVIRONMENT={environment}: not one of {', '.join(ENVIRONMENTS)}")
     if environment == "production" and not (INFRA / "backend.tf").exists():
         sys.exit(
-            "infra/backend.tf: missing: production's state would be here alone; see docs/cloud.md"
+            "deploy/infra/backend.tf: missing: production's state would be here alone;"
+            " see docs/cloud.md"
         )
     own = INFRA / "environments" / f"{environment}.tfbackend"
     backend = [f"-backend-config={own.resolve()}", "-reconfigure"] if own.exists() else []

@@ -106,7 +106,7 @@ def environments() -> Any:
 
     From level 4 on it brings no image that is not signed, if it has to be.
     """
-    name = "on_kubernetes" if Path("overlays").is_dir() else "on_compose"
+    name = "on_kubernetes" if Path("deploy/kubernetes/overlays").is_dir() else "on_compose"
     places = import_module(f"{__package__}.{name}")
     return Attested(places) if current().level >= SIGNED_FROM else places
 

@@ -1,6 +1,6 @@
-"""The stack of the team, by Docker Compose: every file of stack/, and what watches the service.
+"""The team's stack, by Docker Compose: each file of deploy/stack/, and what watches the service.
 
-Secrets come from the environment, else from stack/.env, which `secrets` makes.
+Secrets come from the environment, else from deploy/stack/.env, which `secrets` makes.
 ladder stack secrets | up | down | check
 """
 
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ENV = Path("stack/.env")
+ENV = Path("deploy/stack/.env")
 ASKED = re.compile(r"\$\{([A-Z_]+):\?")
 SECRET = re.compile(r"PASSWORD|SECRET")
 SOUND = re.compile(r"[A-Za-z0-9_-]{16,}")  # nothing that a URL or a file of settings would read
@@ -29,7 +29,7 @@ class Refused(Exception):
 
 def files() -> list[Path]:
     """The compose files that are here: without one of them the rest still works."""
-    paths = [*sorted(Path("stack").glob("*.yaml")), Path("monitoring/compose.yaml")]
+    paths = [*sorted(Path("deploy/stack").glob("*.yaml")), Path("monitoring/compose.yaml")]
     return [path for path in paths if path.exists()]
 
 
@@ -40,14 +40,14 @@ def wanted() -> list[str]:
 
 
 def settings() -> dict[str, str]:
-    """What is set: the environment, and for all else stack/.env."""
+    """What is set: the environment, and for all else deploy/stack/.env."""
     lines = ENV.read_text(encoding="utf-8").splitlines() if ENV.exists() else []
     pairs = [line.split("=", 1) for line in lines if "=" in line and not line.startswith("#")]
     return {name: value.strip("\"'") for name, value in pairs} | dict(os.environ)
 
 
 def make_secrets() -> None:
-    """Write what stack/.env lacks, at random, to be read by you alone; nothing in it is changed."""
+    """Write what deploy/stack/.env lacks, at random, readable by you alone; change no other."""
     text = ENV.read_text(encoding="utf-8") if ENV.exists() else "# Secrets of the stack: keep it.\n"
     text += "" if text.endswith("\n") else "\n"
     missing = [name for name in wanted() if not re.search(f"^{name}=", text, re.MULTILINE)]
@@ -61,7 +61,7 @@ def make_secrets() -> None:
 
 
 def write_secrets(text: str) -> None:
-    """Have this text in stack/.env, whole or not at all.  Refused where the disk is full."""
+    """Have this text in deploy/stack/.env, whole or not at all.  Refused where the disk is full."""
     place = ENV.resolve()
     part = place.with_name(".env.part")
     try:

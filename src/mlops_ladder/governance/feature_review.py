@@ -77,7 +77,7 @@ def again(entry: Entry, settings: Settings) -> Trained:
 
 
 def owners(settings: Settings) -> Mapping[str, str]:
-    """Who owns each column, by a contract of contracts/ that names it; "" is who owns the files."""
+    """Who owns each column, by a contract that names it; "" is who owns the files."""
     used = {str(path) for path in files(settings.data.path)}
     named = [it["owner"] for it in read_sources().values() if used & set(it["files"])]
     known = {name: it.owner for it in promises().values() for name in it.columns}

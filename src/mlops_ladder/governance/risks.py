@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-REGISTER = Path("risk.toml")
+REGISTER = Path("governance/risk.toml")
 CLASSES = ("minimal", "limited", "high", "unacceptable")
 LEVELS = ("low", "medium", "high")
 Risk = dict[str, Any]

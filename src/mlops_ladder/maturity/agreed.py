@@ -10,7 +10,7 @@ from mlops_ladder.maturity.monitoring import without
 from mlops_ladder.maturity.repository import Repository
 
 SOURCES, GUIDE = "data/sources.toml", "docs/labelling.md"
-ACCEPTED = "contracts/accepted.json"
+ACCEPTED = "governance/contracts/accepted.json"
 HEADINGS = ("What each label means", "When in doubt", "Who decides")
 TABLE = "data/labelling/labels.csv"
 Facts = dict[str, Any]
@@ -45,7 +45,9 @@ def labelled(repository: Repository) -> Iterator[str]:
 
 def contracts(repository: Repository) -> dict[str, Facts]:
     """The contracts with owners of data, by file."""
-    found = {name: repository.parsed(name) for name in repository.glob("contracts/*.toml")}
+    found = {
+        name: repository.parsed(name) for name in repository.glob("governance/contracts/*.toml")
+    }
     return {name: it if isinstance(it, dict) else {} for name, it in found.items()}
 
 

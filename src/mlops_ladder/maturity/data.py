@@ -15,6 +15,7 @@ from mlops_ladder.maturity.repo import changes
 from mlops_ladder.maturity.repository import digest, hint, read_text, Repository
 
 ROLES = {"feature", "target", "id", "time", "group", "personal", "ignored"}
+RULES = "governance/privacy.toml"
 SAID = ("origin", "licence", "owner", "files")
 
 Facts = dict[str, Any]
@@ -163,18 +164,18 @@ def private(repository: Repository) -> Iterator[str]:
     """The rules are there, and no column that is an input or an id is against them."""
     if not repository.ours:
         raise Unknown("what others call personal is not known")
-    rules = repository.parsed("privacy.toml") or {}
+    rules = repository.parsed(RULES) or {}
     banned = {key: rules.get("banned", {}).get(key) or [] for key in ("names", "words")}
-    yield from (f"privacy.toml: [banned] {key} is empty" for key, it in banned.items() if not it)
+    yield from (f"{RULES}: [banned] {key} is empty" for key, it in banned.items() if not it)
     if not rules.get("retention", {}).get("log_days"):
-        yield "privacy.toml: [retention] does not say how long requests are kept"
+        yield f"{RULES}: [retention] does not say how long requests are kept"
     known = {bare(rule) for rule in banned["names"]}
     for name in by_role(repository, "feature", "time", "id"):
         if rules.get("classes", {}).get(name) == "personal":
-            yield f"contract.toml: {name} is personal by privacy.toml, and reaches the model"
+            yield f"contract.toml: {name} is personal by {RULES}, and reaches the model"
         elif bare(name) in known and name not in rules.get("allowed", {}):
             if columns(repository)[name].get("kind") not in ("boolean", "number"):
-                yield f"contract.toml: {name} is banned by privacy.toml, and reaches the model"
+                yield f"contract.toml: {name} is banned by {RULES}, and reaches the model"
     yield from without(repository, "privacy/erasure.py", "without", "changes", "carry_out")
     yield from without(repository, "privacy/erasure_log.py", "mark", "back", "breaches")
 
@@ -205,4 +206,4 @@ def remembered(repository: Repository) -> Iterator[str]:
 @use("data.privacy")
 def rules_kept(repository: Repository) -> list[datetime]:
     """Commits that change the rules, or record that somebody was forgotten."""
-    return changes(repository, "privacy.toml", "forgotten.jsonl")
+    return changes(repository, RULES, "forgotten.jsonl")

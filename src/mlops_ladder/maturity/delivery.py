@@ -13,7 +13,8 @@ from mlops_ladder.maturity.repository import read_text, Repository
 
 LOG = "promotions.jsonl"
 DEPLOYED = "deployments.jsonl"
-OVERLAYS = ("overlays/staging/kustomization.yaml", "overlays/production/kustomization.yaml")
+FOLDER = "deploy/kubernetes/overlays"
+OVERLAYS = tuple(f"{FOLDER}/{name}/kustomization.yaml" for name in ("staging", "production"))
 OWN = {"namespace", "replicas", "patches"}  # what an overlay may have to itself
 
 Facts = dict[str, Any]
@@ -119,7 +120,9 @@ def decisions_of(repository: Repository, actions: set[str]) -> list[datetime]:
 def image(repository: Repository) -> Iterator[str]:
     """Read the Dockerfile and what starts the image."""
     names = [
-        name for name in repository.files if name.endswith("Dockerfile") and "k8s/" not in name
+        name
+        for name in repository.files
+        if name.endswith("Dockerfile") and "deploy/kubernetes/base/" not in name
     ]
     text = "\n".join(repository.text(name) for name in names)
     if not re.search(r"^FROM \S", text, re.MULTILINE):
@@ -160,7 +163,7 @@ def stages(repository: Repository) -> Iterator[str]:
             yield f"delivery/release.py: calls no {act}"
     if not re.search("^promote:", repository.text("make/promote.mk"), re.MULTILINE):
         yield "make/promote.mk: lacks the target promote"
-    if repository.glob("k8s"):
+    if repository.glob("deploy/kubernetes"):
         yield from alike(repository)
 
 
@@ -174,9 +177,9 @@ def alike(repository: Repository) -> Iterator[str]:
     one, other = ({key: it[key] for key in it.keys() - OWN} for it in found)
     for key in sorted(one.keys() | other.keys()):
         if one.get(key) != other.get(key):
-            yield f"overlays: {key} of staging is not production's"
+            yield f"{FOLDER}: {key} of staging is not production's"
     if "images" in one:
-        yield "overlays: images are named; `make promote` puts the digest in"
+        yield f"{FOLDER}: images are named; `make promote` puts the digest in"
 
 
 def attempts(repository: Repository) -> list[Facts]:
@@ -214,10 +217,10 @@ def shared(repository: Repository) -> Iterator[str]:
     """Read what starts it."""
     if not repository.ours:
         return
-    tracking = services(repository, "stack/tracking.yaml").values()
+    tracking = services(repository, "deploy/stack/tracking.yaml").values()
     if not any("--app-name=basic-auth" in words(it) for it in tracking):
-        yield "stack/tracking.yaml: no server that asks for a name and a password"
-    for name in repository.glob("stack/*.yaml"):
+        yield "deploy/stack/tracking.yaml: no server that asks for a name and a password"
+    for name in repository.glob("deploy/stack/*.yaml"):
         for service, it in services(repository, name).items():
             if open_ports := [str(at) for at in it.get("ports", []) if "127.0.0.1:" not in str(at)]:
                 yield f"{name}: {service} listens to everybody at {', '.join(open_ports)}"

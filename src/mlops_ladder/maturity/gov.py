@@ -37,18 +37,18 @@ def owned(repository: Repository) -> Iterator[str]:
 @sign("gov.risk", "each high risk names a test, a gate or an alert that is there")
 def risks(repository: Repository) -> Iterator[str]:
     """The register has a class with its reason, misuse and risks, each with controls."""
-    register = repository.parsed("risk.toml") or {}
+    register = repository.parsed("governance/risk.toml") or {}
     if register.get("class") not in CLASSES or not register.get("reason"):
-        yield "risk.toml: no class of the risk, or no reason for it"
+        yield "governance/risk.toml: no class of the risk, or no reason for it"
     if not register.get("misuse") or not register.get("risk"):
-        yield "risk.toml: names no misuse, or no risk"
+        yield "governance/risk.toml: names no misuse, or no risk"
     for risk in register.get("risk", []):
         controls = risk.get("controls", [])
         if risk.get("level") == "high" and not controls:
-            yield f"risk.toml: {risk.get('what')}: high, and nothing stands against it"
+            yield f"governance/risk.toml: {risk.get('what')}: high, and nothing stands against it"
         for control in map(str, controls):
             if not there(repository, *split(control)):
-                yield f"risk.toml: {risk.get('what')}: there is no {control}"
+                yield f"governance/risk.toml: {risk.get('what')}: there is no {control}"
 
 
 def split(control: str) -> tuple[str, str]:
@@ -93,4 +93,4 @@ def records(repository: Repository) -> list[datetime]:
 @use("gov.risk")
 def registers(repository: Repository) -> list[datetime]:
     """Commits that change the register."""
-    return changes(repository, "risk.toml")
+    return changes(repository, "governance/risk.toml")

@@ -20,7 +20,7 @@ SAID = {
 @sign("infra.iac", "infrastructure is code without a secret, and no plan is applied unjudged")
 def coded(repository: Repository) -> Iterator[str]:
     """Read the files of Terraform, and what applies them."""
-    files = repository.glob("*.tf", "infra", "terraform")
+    files = repository.glob("*.tf", "deploy/infra", "infra", "terraform")
     texts = {name: repository.text(name) for name in files if name.endswith(".tf")}
     for name, text in texts.items():
         if found := SECRET.search(text):
@@ -31,10 +31,12 @@ def coded(repository: Repository) -> Iterator[str]:
         return
     words = "\n".join(texts.values())
     yield from (f"infra: {why}" for wanted, why in SAID.items() if not re.search(wanted, words))
-    if not re.search(r"hashes = \[\s*\"", repository.text("infra/.terraform.lock.hcl")):
-        yield "infra/.terraform.lock.hcl: pins no provider"
-    if not re.search(r"^run \"", repository.text("infra/tests/environments.tftest.hcl"), re.M):
-        yield "infra/tests: nothing is tested"
+    if not re.search(r"hashes = \[\s*\"", repository.text("deploy/infra/.terraform.lock.hcl")):
+        yield "deploy/infra/.terraform.lock.hcl: pins no provider"
+    if not re.search(
+        r"^run \"", repository.text("deploy/infra/tests/environments.tftest.hcl"), re.M
+    ):
+        yield "deploy/infra/tests: nothing is tested"
     tool = repository.library.get(TOOL, "")
     judged = tool.find("refuse(policies.breaches(shown(plan, INFRA)")
     if judged < 0 or not judged < tool.find('terraform("apply"'):

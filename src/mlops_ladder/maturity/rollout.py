@@ -31,9 +31,11 @@ def rollouts(repository: Repository) -> Iterator[str]:
     yield from without(repository, "serving/assignment.py", "blake2b")
     yield from without(repository, "serving/rollout/evidence.py", "p_value")
     yield from without(repository, "serving/rollout/stepping.py", "standing", "decide")
-    for place in ("staging", "production") if repository.glob("overlays/scaled/*") else ():
+    for place in (
+        ("staging", "production") if repository.glob("deploy/kubernetes/overlays/scaled/*") else ()
+    ):
         if "../../rollout" not in components(repository, place):
-            yield f"overlays/scaled/{place}: its pods follow no plan of a rollout"
+            yield f"deploy/kubernetes/overlays/scaled/{place}: its pods follow no plan of a rollout"
 
 
 def decisions(repository: Repository) -> list[Facts]:

@@ -114,23 +114,26 @@ def scaled(repository: Repository) -> Iterator[str]:
         return
     if not re.search("^survive:", repository.text("make/scale.mk"), re.MULTILINE):
         yield "make/scale.mk: lacks the target survive"
-    if repository.glob("compose"):
-        if not re.search("lb_retry_match", repository.text("compose/Caddyfile.workers")):
-            yield "compose/Caddyfile.workers: a request whose copy dies is not sent again"
-        if not re.search("replicas:", repository.text("compose/workers.yaml")):
-            yield "compose/workers.yaml: there is one copy of the service"
-    if repository.glob("k8s"):
+    if repository.glob("deploy/compose"):
+        if not re.search("lb_retry_match", repository.text("deploy/compose/Caddyfile.workers")):
+            yield "deploy/compose/Caddyfile.workers: a request whose copy dies is not sent again"
+        if not re.search("replicas:", repository.text("deploy/compose/workers.yaml")):
+            yield "deploy/compose/workers.yaml: there is one copy of the service"
+    if repository.glob("deploy/kubernetes"):
         yield from autoscaled(repository)
 
 
 def autoscaled(repository: Repository) -> Iterator[str]:
     """What a cluster lacks to run as many pods as are needed."""
-    deployment = repository.parsed("k8s/deployment.yaml") or {}
+    deployment = repository.parsed("deploy/kubernetes/base/deployment.yaml") or {}
     name = deployment.get("metadata", {}).get("name")
     pods = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("containers", [])
     if not all(it.get("resources", {}).get("requests", {}).get("cpu") for it in pods) or not pods:
-        yield "k8s/deployment.yaml: no CPU is requested, so that none can be measured by it"
-    ways = ("overlays/scaled/cpu/autoscaler.yaml", "overlays/scaled/requests/scaled.yaml")
+        yield "deploy/kubernetes/base/deployment.yaml: requests no CPU: none can be measured"
+    ways = (
+        "deploy/kubernetes/overlays/scaled/cpu/autoscaler.yaml",
+        "deploy/kubernetes/overlays/scaled/requests/scaled.yaml",
+    )
     for way in ways:
         spec = (repository.parsed(way) or {}).get("spec", {})
         if spec.get("scaleTargetRef", {}).get("name") != name:
@@ -140,12 +143,12 @@ def autoscaled(repository: Repository) -> Iterator[str]:
             yield f"{way}: {least} pods at least: where one dies there is none"
     for place in ("staging", "production"):
         if not {"../cpu", "../requests"} & components(repository, place):
-            yield f"overlays/scaled/{place}: no autoscaler"
+            yield f"deploy/kubernetes/overlays/scaled/{place}: no autoscaler"
 
 
 def components(repository: Repository, place: str) -> set[str]:
     """The components of kustomize that an environment of many pods has."""
-    known = repository.parsed(f"overlays/scaled/{place}/kustomization.yaml")
+    known = repository.parsed(f"deploy/kubernetes/overlays/scaled/{place}/kustomization.yaml")
     return {*(known.get("components") or ())} if isinstance(known, dict) else set()
 
 

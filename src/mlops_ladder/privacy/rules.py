@@ -1,4 +1,4 @@
-"""The rules of `privacy.toml`: what each column is, and which may reach the model and the log."""
+"""The rules of `governance/privacy.toml`: what each column is, and who may see it: model or log."""
 
 import re
 import tomllib
@@ -14,7 +14,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Breach, Column, Contract
 from mlops_ladder.settings.section import Section
 
-RULES = Path("privacy.toml")
+RULES = Path("governance/privacy.toml")
 LONGEST = 4  # words of a name that are read as one: "credit card number" has three
 Class = Literal["public", "internal", "pseudonymous", "personal"]
 BY_ROLE: dict[str, Class] = {"personal": "personal", "id": "pseudonymous"}
@@ -49,7 +49,7 @@ class Retention(Section):
 
 
 class Rules(Section):
-    """What `privacy.toml` says; `allowed` has a reason for each column."""
+    """What `governance/privacy.toml` says; `allowed` has a reason for each column."""
 
     banned: Banned = Banned()
     allowed: dict[str, str] = {}
@@ -105,7 +105,7 @@ def split(name: str) -> list[str]:
 
 
 def read_rules(contract: Contract) -> Rules:
-    """What `privacy.toml` says of these columns; nothing where there is no such file.
+    """What `governance/privacy.toml` says of these columns; nothing where there is no such file.
 
     Raises ProjectError that names each key that is wrong.
     """

@@ -1,7 +1,7 @@
 """Several workers on one port: each takes connections as it is free, and one that dies is replaced.
 
 What a worker was answering when it was killed is lost with it: whoever asked sees the connection
-break, and asks again.  A proxy in front does so for its clients: compose/Caddyfile.workers.
+break, and asks again.  A proxy in front does so for its clients: deploy/compose/Caddyfile.workers.
 """
 
 import argparse

@@ -16,6 +16,7 @@ from mlops_ladder.data.contract import CONTRACT, Contract
 from mlops_ladder.data.datafile import written
 from mlops_ladder.data.reading import files
 from mlops_ladder.model.training import learnable
+from mlops_ladder.privacy.rules import RULES
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import CONFIG, file_of, FOLDER, Settings
 from mlops_ladder.simulation.clock import START
@@ -47,8 +48,9 @@ def prepare(place: Path, settings: Settings, contract: Contract, seed: int) -> N
     """
     like = files(settings.data.path)[0].resolve()
     found = world(learnable(read_data(settings), contract, settings), contract, settings)
-    for path in filter(Path.exists, [CONFIG, CONTRACT, Path("privacy.toml"), project.PYPROJECT]):
-        shutil.copy(path, place / path.name)
+    (place / RULES.parent).mkdir()
+    for path in filter(Path.exists, [CONFIG, CONTRACT, RULES, project.PYPROJECT]):
+        shutil.copy(path, place / path)
     shutil.copytree(FOLDER, place / FOLDER)
     history = place / "data" / f"history{like.suffix}"
     history.parent.mkdir()

@@ -15,7 +15,7 @@ from mlops_ladder.registry import versions
 from mlops_ladder.tracking import runs
 
 FILES = (
-    "risk.toml",
+    "governance/risk.toml",
     "pyproject.toml",
     *(f"config/{path.name}" for path in (ROOT / "config").glob("*.toml")),
 )
@@ -93,7 +93,7 @@ def test_evidence_that_is_not_what_the_run_says_is_named(run: runs.Run) -> None:
 @pytest.mark.parametrize("claim", ["It is fully compliant", "In conformity with the Act"])
 def test_a_claim_is_refused_wherever_it_comes_from(here: Path, claim: str) -> None:
     """Nothing is written; a column may be called so."""
-    register = here / "risk.toml"
+    register = here / "governance/risk.toml"
     text = register.read_text(encoding="utf-8")
     register.write_text(text.replace('reason = "', f'reason = "{claim}. '), encoding="utf-8")
     with pytest.raises(ProjectError, match=f"not written(?s:.*)says '{claim.split()[-1][:4]}|con"):

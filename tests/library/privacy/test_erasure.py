@@ -337,7 +337,8 @@ def test_a_dry_run_and_the_command(
 
 def test_what_is_older_than_the_retention_goes(folder: Path) -> None:
     """A request of yesterday stays, and no free page; without a log there is nothing to do."""
-    (folder / "privacy.toml").write_text("[retention]\nlog_days = 2\n", encoding="utf-8")
+    (folder / "governance").mkdir()
+    (folder / "governance/privacy.toml").write_text("[retention]\nlog_days = 2\n", encoding="utf-8")
     assert retained(load())[0] == 0 and not (folder / "predictions.db").exists()
     log([{"x": "of old " * 5000}], age=3)
     log([{"x": 1}], age=1)

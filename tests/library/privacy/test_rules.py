@@ -56,7 +56,7 @@ def test_the_configured_columns_and_data_keep_to_the_rules(command: Callable[...
 def test_a_banned_column_is_refused(name: str) -> None:
     """However it is written; the error names column, rule and way out."""
     (told,) = broken(Rules(banned=BANNED), **{name: {}})
-    assert told.startswith(f"{name}: privacy.toml bans '")
+    assert told.startswith(f"{name}: governance/privacy.toml bans '")
     assert 'role = "personal"' in told and "[allowed]" in told
 
 
@@ -101,7 +101,7 @@ ROLES: list[Any] = [("a", "personal"), ("b", "id"), ("c", "feature"), ("since", 
     ("text", "told"),
     [
         ("[banned", "not valid TOML"),
-        ("[baned]\n", "privacy.toml: baned = {}"),
+        ("[baned]\n", "governance/privacy.toml: baned = {}"),
         ("[retention]\nlog_days = 0\n", "retention.log_days = 0"),
         ('[classes]\nzip = "personal"\n', "classes.zip: no such column; there are who, answer"),
         ('[classes]\nwho = "public"\n', 'classes.who: its role in contract.toml is "personal"'),
@@ -110,7 +110,8 @@ ROLES: list[Any] = [("a", "personal"), ("b", "id"), ("c", "feature"), ("since", 
 )
 def test_rules_that_cannot_hold_are_named(folder: Path, text: str, told: str) -> None:
     """A key or a column that is not known, or a class that is not that of the role."""
-    (folder / "privacy.toml").write_text(text, encoding="utf-8")
+    (folder / "governance").mkdir()
+    (folder / "governance/privacy.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ProjectError) as found:
         read_rules(columned(who={"role": "personal"}))
     assert told in str(found.value)
@@ -122,7 +123,8 @@ def test_nothing_is_learned_from_a_banned_column(
     """`make train` and the pipeline refuse it by its name."""
     name = contract.inputs()[0]
     rules = f"[classes]\n{name!r} = 'personal'\n"
-    (folder / "privacy.toml").write_text(rules, encoding="utf-8")
+    (folder / "governance").mkdir()
+    (folder / "governance/privacy.toml").write_text(rules, encoding="utf-8")
     with pytest.raises(ProjectError, match="is personal, and its role is"):
         training.learnable(frame, contract, settings, [erasure_log.breaches])
 

@@ -152,9 +152,13 @@ def test_a_log_whose_file_is_taken_away_is_begun_anew(
 @pytest.mark.parametrize(
     ("path", "grace", "before"),
     [
-        ("compose/serving.yaml", r"stop_grace_period: (\d+)s", None),
-        ("k8s/deployment.yaml", r"terminationGracePeriodSeconds: (\d+)", r'sleep, "(\d+)"'),
-        ("infra/service/main.tf", r"stopTimeout += (\d+)", None),
+        ("deploy/compose/serving.yaml", r"stop_grace_period: (\d+)s", None),
+        (
+            "deploy/kubernetes/base/deployment.yaml",
+            r"terminationGracePeriodSeconds: (\d+)",
+            r'sleep, "(\d+)"',
+        ),
+        ("deploy/infra/service/main.tf", r"stopTimeout += (\d+)", None),
     ],
 )
 def test_all_that_a_service_does_at_its_end_fits_into_its_grace(

@@ -1,4 +1,4 @@
-"""The rules of `privacy.toml` hold for your columns and values."""
+"""The rules of `governance/privacy.toml` hold for your columns and values."""
 
 import pandas as pd
 

@@ -26,14 +26,14 @@ def sections() -> Iterator[Section]:
 
 def purpose() -> Iterator[str]:
     """What the model is for, and what it must not be used for."""
-    about, risk = toml("config.toml").get("about", {}), toml("risk.toml")
+    about, risk = toml("config.toml").get("about", {}), toml("governance/risk.toml")
     for key, words in (("question", "It answers"), ("intended_use", "Intended use")):
         if about.get(key):
             yield said(f"{words}: {about[key]}", "config.toml")
     for limit in about.get("limits", []):
         yield said(f"Limit: {limit}", "config.toml")
     for misuse in risk.get("misuse", []):
-        yield said(f"It must not be used for: {misuse}", "risk.toml")
+        yield said(f"It must not be used for: {misuse}", "governance/risk.toml")
 
 
 def version() -> Iterator[str]:
@@ -144,5 +144,5 @@ def security() -> Iterator[str]:
         limit = access.get("requests_per_minute") or "any number of"
         told = f"At most {access.get('body_bytes'):,} bytes a request; {limit} requests a minute"
         yield said(told, "config/access.toml")
-    if days := toml("privacy.toml").get("retention", {}).get("log_days"):
-        yield said(f"Logged requests are kept for {days} days", "privacy.toml")
+    if days := toml("governance/privacy.toml").get("retention", {}).get("log_days"):
+        yield said(f"Logged requests are kept for {days} days", "governance/privacy.toml")

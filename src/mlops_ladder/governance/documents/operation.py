@@ -16,7 +16,7 @@ def sections() -> Iterator[Section]:
     nothing: Iterator[str] = iter(())
     yield Section("3 Monitoring, functioning and control", control(), "`make drift drill`")
     yield Section("4 Performance metrics", metrics(), "choose `metric` in `config.toml`")
-    yield Section("5 Risk management", risks(), "write `risk.toml`, then `make risks`")
+    yield Section("5 Risk management", risks(), "write `governance/risk.toml`, then `make risks`")
     yield Section("6 Changes through the life cycle", changes(), "`make pipeline`")
     yield Section("7 Standards applied", nothing, PEOPLE)
     yield Section("8 Declaration of the provider", nothing, PEOPLE)
@@ -53,12 +53,15 @@ def metrics() -> Iterator[str]:
 
 def risks() -> Iterator[str]:
     """What can go wrong, and what stands against it."""
-    register = toml("risk.toml")
+    register = toml("governance/risk.toml")
     if register.get("class"):
-        yield said(f"Class {register['class']}: {register.get('reason')}", "risk.toml")
+        yield said(f"Class {register['class']}: {register.get('reason')}", "governance/risk.toml")
     for risk in register.get("risk", []):
         against = named(risk.get("controls", [])) or "nothing"
-        yield said(f"{risk.get('level')}: {risk.get('what')}. Against it: {against}", "risk.toml")
+        yield said(
+            f"{risk.get('level')}: {risk.get('what')}. Against it: {against}",
+            "governance/risk.toml",
+        )
 
 
 def changes() -> Iterator[str]:

@@ -83,12 +83,12 @@ def claimed(copy: Copy) -> Iterator[str]:
     if not copy.cli("techdoc", "--check").returncode:
         yield f"{DOCUMENT}: a number was edited, and `techdoc --check` passes it"
     path.write_text(text, encoding="utf-8")
-    with (copy.root / "risk.toml").open("a", encoding="utf-8") as file:
+    with (copy.root / "governance/risk.toml").open("a", encoding="utf-8") as file:
         file.write("# changed\n")
     done = copy.cli("techdoc", "--check")
-    if not done.returncode or "risk.toml" not in done.stderr:
+    if not done.returncode or "governance/risk.toml" not in done.stderr:
         yield f"{DOCUMENT}: a source has changed, and `techdoc --check` passes it"
-    copy.plant("risk.toml", 'reason = "', 'reason = "It is fully compliant. ')
+    copy.plant("governance/risk.toml", 'reason = "', 'reason = "It is fully compliant. ')
     done = copy.run("make", "techdoc")
     if not done.returncode or "compliant" not in done.stderr:
         yield "make techdoc: writes that the system is compliant"

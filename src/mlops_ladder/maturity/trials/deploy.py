@@ -16,7 +16,7 @@ from mlops_ladder.maturity.service import asked, free_port
 from mlops_ladder.maturity.trials.approval import champion, OTHER, worker
 
 PATIENCE = 900  # seconds in which an image is built, or does not become ready
-PRODUCTION = "overlays/production/kustomization.yaml"
+PRODUCTION = "deploy/kubernetes/overlays/production/kustomization.yaml"
 
 
 class Place:
@@ -51,8 +51,15 @@ class Place:
 
     def clear(self) -> None:
         """Leave nothing behind: no container, no volume, no image."""
-        if (self.copy.root / "compose").is_dir():
-            down = ("docker", "compose", "--file", "compose/serving.yaml", "down", "--volumes")
+        if (self.copy.root / "deploy/compose").is_dir():
+            down = (
+                "docker",
+                "compose",
+                "--file",
+                "deploy/compose/serving.yaml",
+                "down",
+                "--volumes",
+            )
             for name in (self.own, f"{self.own}-staging"):
                 self.run(*down, "--timeout", "5", COMPOSE_PROJECT_NAME=name)
         listed = self.run("docker", "images", "--format", "{{.Repository}}:{{.Tag}}").stdout
@@ -67,7 +74,7 @@ def place(copy: Copy) -> Iterator[Place]:
     found = Place(copy)
     if found.run("docker", "info").returncode:
         raise Unknown("no docker")
-    for path in (copy.root / "compose").glob("*.yaml"):
+    for path in (copy.root / "deploy/compose").glob("*.yaml"):
         text = path.read_text(encoding="utf-8")
         own = re.sub(r"(image: )[^\s$]+:(blue|green)\b", rf"\g<1>{found.own}:\2", text)
         path.write_text(own, encoding="utf-8")
@@ -82,7 +89,7 @@ def switched(copy: Copy) -> Iterator[str]:
     """Deploy, then plant a service that finds no model, commit it, and deploy again."""
     with place(copy) as there:
         copy.need("rehearse")
-        if not (copy.root / "compose").is_dir():
+        if not (copy.root / "deploy/compose").is_dir():
             yield from image_alone(there)
         consent(copy)
         done, commit = reached(there.make("deploy")), head(copy)
@@ -113,7 +120,7 @@ def image_alone(there: Place) -> Iterator[str]:
 @trial("cd.promote", "production gets the image that staging runs")
 def promoted(copy: Copy) -> Iterator[str]:
     """Bring the commit to staging, and on to production; for a cluster, compare the overlays."""
-    if (copy.root / "overlays").is_dir():
+    if (copy.root / "deploy/kubernetes/overlays").is_dir():
         if (done := overlaid(copy)).returncode:
             yield f"make overlays: {last(done)}"
         raise Unknown("a cluster of its own is needed to promote in: the overlays were compared")
@@ -134,7 +141,7 @@ def promoted(copy: Copy) -> Iterator[str]:
 @fault("cd.promote", "an image that does not predict in staging does not get to production")
 def kept_out(copy: Copy) -> Iterator[str]:
     """Promote where staging wants a key that nobody gives; for a cluster: overlays that differ."""
-    if (copy.root / "overlays").is_dir():
+    if (copy.root / "deploy/kubernetes/overlays").is_dir():
         copy.plant(PRODUCTION, "resources:", "nameSuffix: -other\nresources:")
         if overlaid(copy).returncode == 0:
             yield "make overlays: ends with 0, though production has other names than staging"

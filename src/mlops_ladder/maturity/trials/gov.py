@@ -39,13 +39,13 @@ def controlled(copy: Copy) -> Iterator[str]:
 @fault("gov.risk", "a control that is gone is named")
 def uncontrolled(copy: Copy) -> Iterator[str]:
     """Rename one test that stands against a risk."""
-    register = copy.repository.parsed("risk.toml") or {}
+    register = copy.repository.parsed("governance/risk.toml") or {}
     known = [str(it) for risk in register.get("risk", []) for it in risk.get("controls", [])]
     tests = [it for it in known if it.startswith("test:") and there(copy.repository, *split(it))]
     if not tests:
-        raise Unknown("risk.toml: no test stands against any risk")
+        raise Unknown("governance/risk.toml: no test stands against any risk")
     path, _, function = split(copy.random.choice(tests))[1].partition("::")
     copy.plant(path, f"def {function}(", f"def other_{function}(")
     done = copy.run("make", "--silent", "risks")
     if not done.returncode or function not in done.stdout + done.stderr:
-        yield f"risk.toml: {function} is gone, and `make risks` does not say so"
+        yield f"governance/risk.toml: {function} is gone, and `make risks` does not say so"

@@ -40,9 +40,9 @@ def breaking(copy: Copy) -> Iterator[str]:
     forge = str(copy.original.answers.get("ci"))
     other = {"github": "project_path", "gitlab": "repo:"}.get(forge, "none")
     module, old, new, told = copy.random.choice([it for it in PLANTED if other not in it[1]])
-    copy.plant(f"infra/{module}/main.tf", old, new)
+    copy.plant(f"deploy/infra/{module}/main.tf", old, new)
     done = made(copy, "policies")
     if done.returncode == 0:
-        yield f"make policies: passes, with {new} in infra/{module}"
+        yield f"make policies: passes, with {new} in deploy/infra/{module}"
     elif told not in done.stderr:
-        yield f"make policies: does not name {new} in infra/{module}: {last(done)}"
+        yield f"make policies: does not name {new} in deploy/infra/{module}: {last(done)}"

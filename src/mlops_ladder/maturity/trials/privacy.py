@@ -90,10 +90,12 @@ def forgotten(copy: Copy) -> Iterator[str]:
 @fault("data.privacy", "a banned column fails `make check`, which names it")
 def banned(copy: Copy) -> Iterator[str]:
     """Any of the names that are banned as a whole."""
-    rules = (copy.repository.parsed("privacy.toml") or {}).get("banned", {}).get("names", [])
+    rules = (
+        (copy.repository.parsed("governance/privacy.toml") or {}).get("banned", {}).get("names", [])
+    )
     plain = [name for name in rules if "*" not in name]
     if not plain:
-        raise Unknown("privacy.toml: bans no name as a whole")
+        raise Unknown("governance/privacy.toml: bans no name as a whole")
     name = copy.random.choice(plain).title()
     columned(copy, name)
     done = copy.run("make", "--silent", "privacy-checked")

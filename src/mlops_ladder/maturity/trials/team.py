@@ -69,10 +69,10 @@ def damaged(copy: Copy) -> Iterator[str]:
 
 def server(copy: Copy, port: int) -> list[str]:
     """The command of the tracking server, with a database and files of the copy."""
-    tracking = services(copy.repository, "stack/tracking.yaml").values()
+    tracking = services(copy.repository, "deploy/stack/tracking.yaml").values()
     command = next((words(it) for it in tracking if "mlflow" in words(it)), [])
     if not command:
-        raise Unknown("stack/tracking.yaml: no server of MLflow")
+        raise Unknown("deploy/stack/tracking.yaml: no server of MLflow")
     own = {"backend-store-uri": "sqlite:///shared.db", "artifacts-destination": "shared"}
     own |= {"host": "127.0.0.1", "port": str(port), "workers": "1"}
     rest = [it for it in command[1:] if it.split("=")[0][2:] not in {*own, "allowed-hosts"}]
@@ -102,7 +102,7 @@ def anonymous(copy: Copy) -> Iterator[str]:
 
 def auth(copy: Copy) -> str:
     """What says who may do what."""
-    return copy.repository.text("stack/auth.ini")
+    return copy.repository.text("deploy/stack/auth.ini")
 
 
 def basic(key: str) -> dict[str, str]:

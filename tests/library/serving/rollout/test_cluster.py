@@ -64,7 +64,7 @@ def _kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{program.parent}{os.pathsep}{os.environ['PATH']}")
     monkeypatch.setenv("HELD", HERE)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    (tmp_path / "overlays").mkdir()
+    (tmp_path / "deploy/kubernetes/overlays").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
 
 

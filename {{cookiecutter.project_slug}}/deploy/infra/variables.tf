@@ -31,7 +31,7 @@ variable "account" {
   type        = string
   validation {
     condition     = can(regex("^[0-9]{12}$", var.account))
-    error_message = "account: the twelve digits of `aws sts get-caller-identity`, in infra/environments."
+    error_message = "account: the twelve digits of `aws sts get-caller-identity`, in deploy/infra/environments."
   }
 }
 
