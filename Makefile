@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE # where an image sets it, each start compiles all libraries anew
 OUT ?= ..
 
-.PHONY: help setup wheel demo new adopt maturity test test-all test-fast check locks docs
+.PHONY: help setup wheel demo new adopt maturity test test-systems test-all test-fast check locks docs
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -31,12 +31,20 @@ adopt: setup ## REPO=folder [CAPABILITIES="…" | LEVEL=n] [CI=…] [BRANCH=…]
 maturity: setup ## REPO=folder [ARGS=--markdown]: the level of any repository, from evidence
 	@$(BIN)/ladder maturity "$${REPO:?name the repository: REPO=folder}" $(ARGS)
 
-test: setup ## all tests: trainings, climbs, services, images, forges; Debian, root, an hour
-	@$(BIN)/python tests/warm.py
-	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+# Files one by one, the longest first: a file shares its environments and trainings.
+TESTS = $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10
 
-test-all: ## the same, and each of the faults of which `make test` draws some
-	@DRAW=all $(MAKE) --silent test
+test: setup ## all tests that need Python, git and make only: trainings, climbs, services
+	@$(BIN)/python tests/warm.py
+	@$(TESTS) -m "not systems"
+
+test-systems: setup ## images, pods, forges, databases, Prometheus, Terraform; Debian, root
+	@$(BIN)/python tests/warm.py
+	@$(TESTS) -m systems
+
+test-all: setup ## both, and each of the faults of which they draw some
+	@$(BIN)/python tests/warm.py
+	@DRAW=all $(TESTS)
 
 test-fast: setup ## the tests of the inner loop, a minute or so
 	@$(BIN)/pytest -n 2 -m "not slow"

@@ -52,22 +52,42 @@ LONG = (
 ).split()
 
 
+# What needs an engine, root or Debian's packages: such files and fixtures, by their names.
+SYSTEMS = set(
+    "level_2_ci level_2_delivery level_3_kubernetes level_3_monitoring level_3_stack level_4_cloud level_4_improvement"
+    " level_4_pods".split()
+)
+SYSTEM_FIXTURES = {"engine", "server"}
+
+
+def needs_systems(item: pytest.Item) -> bool:
+    """Does a test need more than Python, git and make?"""
+    name = item.path.stem.removeprefix("test_")
+    return name in SYSTEMS or bool(SYSTEM_FIXTURES & {*getattr(item, "fixturenames", ())})
+
+
 def place(item: pytest.Item) -> int:
     """Where the file of a test comes."""
     name = item.path.stem.removeprefix("test_")
     return LONG.index(name) if name in LONG else len(LONG)
 
 
-def pytest_report_header() -> str:
-    """How to repeat what was drawn."""
-    return f"DRAW={DRAW} draws the same faults again, DRAW=all plants every one of them"
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """How to repeat what was drawn, and what is left out."""
+    lines = [f"DRAW={DRAW} draws the same faults again, DRAW=all plants every one of them"]
+    if "not systems" in config.option.markexpr:
+        lines.append("left out: what needs an engine, root or Debian's packages: make test-systems")
+    return lines
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` asks for marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Long files first.  Of tests marked `drawn(n)` keep n with parameters drawn at random.
 
     They plant faults of a kind.
     """
+    for item in filter(needs_systems, items):
+        item.add_marker(pytest.mark.systems)
     items.sort(key=place)
     groups: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items if DRAW != "all" else []:

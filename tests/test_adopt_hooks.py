@@ -127,6 +127,7 @@ def test_notebooks_alone_get_hooks(tmp_path: Path) -> None:
     ok("pre-commit", "run", "--all-files", at=merged(repository))
 
 
+@pytest.mark.systems
 def test_github_runs_hooks_and_tests(calc: Path, tmp_path: Path) -> None:
     """All green as adopted; a finding of pylint and a failing test turn it red."""
     done = github(calc, tmp_path / "act", **HOOKS_CACHE)
@@ -139,6 +140,7 @@ def test_github_runs_hooks_and_tests(calc: Path, tmp_path: Path) -> None:
     assert set(done.results.values()) == {"failure"} and "1 failed" in done.printed
 
 
+@pytest.mark.systems
 def test_gitlab_runs_hooks_and_tests(tmp_path: Path) -> None:
     """The same on GitLab, of another shape: a package in a folder of a larger repository."""
     shape = {f"pack/calc/{name}": it for name, it in SHAPES["src, pyproject"].items()}

@@ -101,6 +101,7 @@ def test_what_is_here_is_exercised_in_a_fresh_project_and_nothing_in_it_changes(
 
 
 # The drill with Docker takes six minutes: it is for `make test-all`.
+@pytest.mark.systems
 @pytest.mark.drawn(1)
 @pytest.mark.parametrize("name", NEED_DOCKER[: None if DRAW == "all" else 2])
 def test_what_needs_docker_is_exercised_where_there_is_one(

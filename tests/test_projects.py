@@ -181,6 +181,19 @@ def climbed_down(project: Path, level: int) -> str:
     return printed
 
 
+def test_a_fresh_project_of_level_4_keeps_its_own_checks(
+    generate: Generate, tmp_path: Path
+) -> None:
+    """Its formatter, linter, types, documents and tests have nothing to say of it."""
+    project = tmp_path / "flight-delays"
+    subprocess.run(["cp", "-R", str(generate(maturity_level="4")), str(project)], check=True)
+    commit(project)
+    told = ok("make", "check", "test", at=project, SKIP="")
+    assert re.search(r"^pylint\.+Passed$", told, re.MULTILINE)
+    assert re.search(r"\d+ passed", told) and "failed" not in told
+    assert ok("git", "status", "--porcelain", at=project) == ""
+
+
 WHO = {
     "GIT_AUTHOR_NAME": "Ada",
     "GIT_AUTHOR_EMAIL": "ada@example.com",

@@ -30,7 +30,7 @@ TERMS: dict[str, Any] = {
 def write(**changed: Any) -> None:
     """Write the contract, with some of its terms changed; None leaves one out."""
     terms = {key: it for key, it in (TERMS | changed).items() if it is not None}
-    agreements.FOLDER.mkdir(exist_ok=True)
+    agreements.FOLDER.mkdir(parents=True, exist_ok=True)
     (agreements.FOLDER / "rows.toml").write_text(tomlkit.dumps(terms), encoding="utf-8")
 
 
