@@ -11,12 +11,16 @@ from typing import Any
 import yaml
 
 from mlops_ladder.maturity import CHECKS, grading
+from mlops_ladder.maturity.capabilities import owner_of
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 README, LEVELS, MATURITY, PROOFS = (
     TEMPLATE / name
     for name in ("README.md", "docs/levels.md", "docs/maturity.md", "src/mlops_ladder/proofs.toml")
 )
+TARGETS = TEMPLATE / "src/mlops_ladder/maturity/targets.toml"
+FRAGMENTS = TEMPLATE / "{{cookiecutter.project_slug}}/make"
+PHONY = re.compile(r"^\.PHONY: (.+)$", re.MULTILINE)
 TEST = re.compile(r"^def (test_\w+)\(", re.MULTILINE)
 BEGIN, END = "<!-- levels: begin, made by `make docs` -->", "<!-- levels: end -->"
 MADE = "<!-- Made by `make docs` from capabilities.yml; do not edit it by hand. -->"
@@ -192,6 +196,23 @@ def library_proofs(manifest: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def make_targets(manifest: dict[str, Any]) -> str:
+    """targets.toml of the library: the targets of the Makefile, by the capability that brings them."""
+    lines = [
+        "# Made by `make docs`: the targets of the Makefile, by the capability that brings them."
+    ]
+    targets: dict[str, list[str]] = {}
+    for path in sorted(FRAGMENTS.rglob("*.mk")):
+        owner = owner_of(path.relative_to(FRAGMENTS.parent).as_posix(), manifest["capabilities"])
+        for names in PHONY.findall(path.read_text(encoding="utf-8")):
+            targets[owner] = sorted({*targets.get(owner, []), *names.split()})
+    for name in manifest["capabilities"]:
+        if name in targets:
+            quoted = ", ".join(f'"{target}"' for target in targets[name])
+            lines.append(f'"{name}" = [{quoted}]')
+    return "\n".join(lines) + "\n"
+
+
 def proofs(manifest: dict[str, Any]) -> list[str]:
     """A line for each check: the capability, what is promised, and how it is found out."""
     grading.load()
@@ -243,3 +264,4 @@ if __name__ == "__main__":
     LEVELS.write_text(levels(loaded), encoding="utf-8")
     MATURITY.write_text(maturity(loaded), encoding="utf-8")
     PROOFS.write_text(library_proofs(loaded), encoding="utf-8")
+    TARGETS.write_text(make_targets(loaded), encoding="utf-8")

@@ -1,5 +1,7 @@
 """Remove what the answers leave out, and the folders that are empty then; say what is next.
 
+The targets that stay, a file a capability in `make/`, become parts of the Makefile, by domain.
+
 Jinja does not read `monitoring/`, which is full of braces that mean something else: the name that its
 namespaces begin with is put into it here.
 """
@@ -9,9 +11,40 @@ import shutil
 import subprocess
 from pathlib import Path
 
+DOMAINS = (
+    "checks",
+    "data",
+    "tracking",
+    "model",
+    "pipeline",
+    "registry",
+    "serving",
+    "monitoring",
+    "delivery",
+    "governance",
+    "CI",
+)
+
 for pattern in json.loads(r"""{{ left_out() | jsonify }}"""):
     for path in list(Path().glob(pattern)):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+# Later parts set anew what earlier ones set: within a domain in the order of the names.
+PARTS = []
+for domain in DOMAINS:
+    parts = [
+        path.read_text(encoding="utf-8").strip()
+        for path in sorted(Path("make", domain.lower()).glob("*.mk"))
+    ]
+    if parts:
+        PARTS += [f"##@ {domain[0].upper()}{domain[1:]}", *parts]
+MAKEFILE = Path("Makefile").read_text(encoding="utf-8")
+MARKER = "#@ make/: the tasks of each domain come here\n\n"
+Path("Makefile").write_text(
+    MAKEFILE.replace(MARKER, "".join(f"{part}\n\n" for part in PARTS)),
+    encoding="utf-8",
+    newline="\n",
+)
+shutil.rmtree("make")
 for folder in sorted((path for path in Path().rglob("*") if path.is_dir()), reverse=True):
     if not any(folder.iterdir()):
         folder.rmdir()

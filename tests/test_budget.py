@@ -12,7 +12,7 @@ SEAMS = {"README.md", "pyproject.toml"}
 LIBRARY = ROOT / "src" / "mlops_ladder"
 BRANCH = re.compile(r"# \{%-?\s*(?:if|elif|for|set|macro)")
 UNREAD = ("data/", ".cruft.json")
-FILES = dict(zip(LEVELS, (20, 35, 70, 152, 201)))
+FILES = dict(zip(LEVELS, (20, 35, 65, 120, 160)))
 PYTHON = dict(zip(LEVELS, (90, 250, 650, 950, 1200)))  # all lines of src and tests
 # Code lines of the library.  Before, package and tools of a project of level 4 had 17,323: the goal is that or less.
 LINES = 18_008  # of the machinery

@@ -3,7 +3,7 @@
 import pytest
 from conftest import files, Generate, LEVELS
 
-SEAMS = {"README.md", "pyproject.toml"}
+SEAMS = {"Makefile", "README.md", "pyproject.toml"}
 RECORDS = {".cruft.json", "uv.lock"}
 CLAIM = b"[tool.mlops-ladder]\nlevel = %b\n"
 STEPS = list(zip(LEVELS, LEVELS[1:]))

@@ -1,6 +1,7 @@
 """capabilities.yml: complete, true to the tree, and the source of the README's table."""
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,16 @@ def test_the_library_names_the_tests_that_prove_a_capability() -> None:
     """proofs.toml is what `make docs` would write."""
     text = (ROOT / "src/mlops_ladder/proofs.toml").read_text(encoding="utf-8")
     assert module("dev/levels.py").library_proofs(MANIFEST) == text
+
+
+def test_the_library_names_the_targets_that_a_capability_brings() -> None:
+    """targets.toml is what `make docs` would write, and each target has a rule in its file."""
+    tool = module("dev/levels.py")
+    text = (ROOT / "src/mlops_ladder/maturity/targets.toml").read_text(encoding="utf-8")
+    assert tool.make_targets(MANIFEST) == text
+    rules = "\n".join(path.read_text(encoding="utf-8") for path in PROJECT.glob("make/*/*.mk"))
+    named = [name for names in tomllib.loads(text).values() for name in names]
+    assert [name for name in named if not re.search(rf"^{name}:.*\n\t", rules, re.M)] == []
 
 
 def test_what_a_level_adds_is_named_by_a_capability(generate: Generate) -> None:

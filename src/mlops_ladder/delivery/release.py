@@ -22,7 +22,7 @@ from mlops_ladder.delivery.image_signing import Attested
 from mlops_ladder.delivery.smoke import Failed
 from mlops_ladder.project import current
 
-LOG, APPROVALS = Path("deployments.jsonl"), Path("make/approve.mk")
+LOG, APPROVALS = Path("deployments.jsonl"), Path("config/approval.toml")
 SIGNED_FROM = 4  # the level that brings signatures
 ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")  # who started a job of CI
 

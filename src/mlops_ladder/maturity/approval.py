@@ -6,6 +6,7 @@ from datetime import datetime, UTC
 from typing import Any
 
 from mlops_ladder.maturity import record, sign, use
+from mlops_ladder.maturity.code import find_lacking_targets
 from mlops_ladder.maturity.delivery import decided, registered
 from mlops_ladder.maturity.repository import Repository
 
@@ -27,8 +28,7 @@ def asked(repository: Repository) -> Iterator[str]:
     promotes = promotes.partition("def promote(")[2]
     if promotes and "approved(" not in promotes.partition("\ndef ")[0]:
         yield "delivery/release.py: brings to production what nobody has approved"
-    if "approve:" not in repository.text("make/approve.mk"):
-        yield "make/approve.mk: lacks the target approve"
+    yield from find_lacking_targets(repository, "approve")
 
 
 def approvals(repository: Repository) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from mlops_ladder.maturity import record, sign, Unknown, use
+from mlops_ladder.maturity.code import find_lacking_targets
 from mlops_ladder.maturity.delivery import registered
 from mlops_ladder.maturity.monitoring import without
 from mlops_ladder.maturity.repository import read_text, Repository
@@ -34,8 +35,7 @@ def chained(repository: Repository) -> Iterator[str]:
     for module in ("registry/decisions.py", "serving/rollout/decisions.py"):
         if "after_decision(" not in repository.library.get(module, ""):
             yield f"{module}: tells nobody of a decision"
-    if not re.search("^audit:", repository.text("make/audit.mk"), re.MULTILINE):
-        yield "make/audit.mk: lacks the target audit"
+    yield from find_lacking_targets(repository, "audit")
 
 
 def noted(repository: Repository) -> list[str]:

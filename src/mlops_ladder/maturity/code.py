@@ -11,7 +11,8 @@ from mlops_ladder.maturity.repository import Repository, WHEEL
 from mlops_ladder.maturity.syntax import defined, idle, imported, nodes, tests, tree
 
 DOCUMENT = 15  # words that a document has at least
-TARGET = re.compile(r"^[\w.()$/-]+:[^=].*\n(?:\t.+|\n)|^[A-Z_]+ *[?:+]?= *\S", re.MULTILINE)
+# A line of a recipe that does nothing, or only says something.
+IDLE = re.compile(r"\t[@-]*\s*(?:(?:true|:|echo\b.*)\s*)?(?:#.*)?\Z")
 
 
 def code_faults(name: str, text: str) -> Iterator[str]:
@@ -41,10 +42,23 @@ def file_faults(repository: Repository, name: str) -> Iterator[str]:
     elif suffix in (".toml", ".yaml", ".yml", ".json", ".ipynb"):
         if not isinstance(repository.parsed(name), dict | list):
             yield f"{name}: cannot be read as {suffix[1:].upper()}, or says nothing"
-    elif suffix == ".mk" and not TARGET.search(text):
-        yield f"{name}: no target in it"
     elif suffix == ".md" and len(re.findall(r"\w{2,}", text)) < DOCUMENT:
         yield f"{name}: says nothing"
+
+
+def find_lacking_targets(repository: Repository, *names: str) -> Iterator[str]:
+    """A line for each of these targets that is missing from the Makefile and the files in make/."""
+    for name in names:
+        if name not in repository.targets:
+            yield f"Makefile: lacks the target {name}"
+
+
+def find_idle_targets(repository: Repository, capability: str) -> Iterator[str]:
+    """A line for each target of a capability that runs no command."""
+    for name in repository.own_targets(capability):
+        recipe = repository.targets[name].splitlines()
+        if all(not line.startswith("\t") or IDLE.match(line) for line in recipe):
+            yield f"Makefile: the target {name} runs no command"
 
 
 @cache
@@ -103,6 +117,7 @@ def substance(repository: Repository, capability: str) -> Iterator[str]:
         yield from file_faults(repository, name)
     if not repository.ours:
         return
+    yield from find_idle_targets(repository, capability)
     yield from missing(repository, capability)
     wanted, same = promised(repository), copies(repository)
     for name in names:

@@ -7,7 +7,7 @@ from datetime import datetime, UTC
 from typing import Any
 
 from mlops_ladder.maturity import record, sign, Unknown, use
-from mlops_ladder.maturity.code import without_library
+from mlops_ladder.maturity.code import find_lacking_targets, without_library
 from mlops_ladder.maturity.grading import own_data
 from mlops_ladder.maturity.repository import read_text, Repository
 
@@ -161,8 +161,7 @@ def stages(repository: Repository) -> Iterator[str]:
     for act in ("smoked", "bring", "running"):
         if f"places.{act}(" not in tool:
             yield f"delivery/release.py: calls no {act}"
-    if not re.search("^promote:", repository.text("make/promote.mk"), re.MULTILINE):
-        yield "make/promote.mk: lacks the target promote"
+    yield from find_lacking_targets(repository, "promote")
     if repository.glob("deploy/kubernetes"):
         yield from alike(repository)
 

@@ -7,7 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from mlops_ladder.maturity import record, sign, Unknown, use
-from mlops_ladder.maturity.repo import changes, fences, targets
+from mlops_ladder.maturity.code import find_lacking_targets
+from mlops_ladder.maturity.repo import changes, fences
 from mlops_ladder.maturity.repository import digest, Repository
 from mlops_ladder.maturity.runbook import blocks
 
@@ -111,8 +112,8 @@ def runnable(repository: Repository) -> Iterator[str]:
             yield str(reason)
         if text and not fences(text):
             yield f"{name}: no command in it"
-    if repository.ours and "drill" not in targets(repository):
-        yield "make/drill.mk: lacks the target drill"
+    if repository.ours:
+        yield from find_lacking_targets(repository, "drill")
 
 
 def drills(repository: Repository) -> list[dict[str, Any]]:

@@ -183,7 +183,7 @@ def judged(
     if not repository.visible(name):
         found.grade = "unknown"
         found.unknown.append("nothing in a repository that we did not make would show it")
-    if not repository.own(name):
+    if not repository.own(name) and not repository.own_targets(name):
         return found
     found.look(Check(name, "sign", SUBSTANCE, lambda at: substance(at, name)), repository)
     del found.done[SUBSTANCE]

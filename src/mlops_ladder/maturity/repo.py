@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from mlops_ladder.maturity import sign, Unknown, use
+from mlops_ladder.maturity.code import find_lacking_targets
 from mlops_ladder.maturity.repository import Repository
 from mlops_ladder.maturity.syntax import examples, tests
 
@@ -59,12 +60,6 @@ def fences(text: str) -> list[str]:
     return [re.sub(r"^[$>] ", "", line) for line in found if line]
 
 
-def targets(repository: Repository) -> set[str]:
-    """The targets of the Makefile and of the files that it includes."""
-    texts = [repository.text(name) for name in repository.glob("Makefile", "make/*.mk")]
-    return set(re.findall(r"^([\w-]+):(?!=)", "\n".join(texts), re.MULTILINE))
-
-
 @sign("repo.entrypoint", "the README says how to start, and the make targets that start it exist")
 def starts(repository: Repository) -> Iterator[str]:
     """A README with commands whose targets exist; at home a way to train and to predict."""
@@ -75,8 +70,7 @@ def starts(repository: Repository) -> Iterator[str]:
     called = set(re.findall(r"(?:^|&& )make ([a-z][\w-]*)", "\n".join(lines), re.MULTILINE))
     wanted = {"train", "predict", "maturity"} if repository.ours else called
     if "Makefile" in repository.files:
-        for target in sorted(wanted - targets(repository)):
-            yield f"Makefile: lacks the target {target}"
+        yield from find_lacking_targets(repository, *sorted(wanted))
 
 
 @sign("repo.hygiene", "secrets, data and models are kept out of git")

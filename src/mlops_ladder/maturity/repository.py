@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -14,7 +15,13 @@ from zipfile import BadZipFile, ZipFile
 import yaml
 
 from mlops_ladder.maturity import Unknown
-from mlops_ladder.maturity.capabilities import capability_list, LOADER, within
+from mlops_ladder.maturity.capabilities import (
+    capability_list,
+    LOADER,
+    owner_of,
+    target_list,
+    within,
+)
 from mlops_ladder.maturity.database import mlflow_records
 from mlops_ladder.maturity.safe_git import SafeGit
 from mlops_ladder.maturity.syntax import imported, notebook_code
@@ -29,6 +36,7 @@ SAMPLE = "data/sample/"
 WHEEL = "wheels/mlops_ladder-*.whl"
 FORGE = (".github", ".gitlab", ".gitlab-ci.yml", ".circleci", "azure-pipelines.yml", "CODEOWNERS")
 WORKFLOWS = (".github/workflows", ".gitlab-ci.yml", ".circleci", "azure-pipelines.yml")
+RULE = re.compile(r"^([\w-]+):(?!=)(.*(?:\n\t.*)*)", re.MULTILINE)
 LEADING = ("GIT_DIR", "GIT_WORK_TREE")  # variables that lead to another repository
 
 Facts = dict[str, Any]
@@ -271,17 +279,8 @@ class Repository:  # pylint: disable=too-many-instance-attributes,too-many-publi
     @cached_property
     def owners(self) -> dict[str, str]:
         """The capability of each file: the one whose glob names most of its path."""
-        found = {}
-        for name in self.files:
-            fits = [
-                (within(name, pattern), capability)
-                for capability, entry in self.capabilities.items()
-                for pattern in entry.get("paths", [])
-            ]
-            depth, capability = max(fits, default=(0, ""))
-            if depth:
-                found[name] = capability
-        return found
+        found = {name: owner_of(name, self.capabilities) for name in self.files}
+        return {name: owner for name, owner in found.items() if owner}
 
     def own(self, capability: str) -> list[str]:
         """The files that show a capability: those it owns, or elsewhere those that look like it."""
@@ -294,6 +293,20 @@ class Repository:  # pylint: disable=too-many-instance-attributes,too-many-publi
         wanted = set(entry.get("imports", []))
         seen |= {name for name in self.python() if wanted & self.imports(name)}
         return sorted(seen)
+
+    @cached_property
+    def targets(self) -> dict[str, str]:
+        """The targets of the Makefile and of the files in make/: prerequisites and recipe."""
+        found: dict[str, str] = {}
+        for name in self.glob("Makefile", "make/*.mk"):
+            for target, rule in RULE.findall(self.text(name)):
+                found[target] = found.get(target, "") + rule.lstrip(" ") + "\n"
+        return found
+
+    def own_targets(self, capability: str) -> list[str]:
+        """The targets that show a capability; in a repository that we did not make, none does."""
+        named = target_list().get(capability, []) if self.ours else []
+        return [name for name in named if name in self.targets]
 
     def visible(self, capability: str) -> bool:
         """Could files show it?  In a repository that we did not make, some leave no sign."""

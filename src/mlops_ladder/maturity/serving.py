@@ -7,7 +7,7 @@ from datetime import datetime, UTC
 from typing import Any
 
 from mlops_ladder.maturity import record, sign, Unknown, use
-from mlops_ladder.maturity.code import without_library
+from mlops_ladder.maturity.code import find_lacking_targets, without_library
 from mlops_ladder.maturity.data import by_role
 from mlops_ladder.maturity.database import opened
 from mlops_ladder.maturity.repository import hint, Repository
@@ -112,8 +112,7 @@ def scaled(repository: Repository) -> Iterator[str]:
     """A drill that kills one; copies behind a proxy that asks again, or an autoscaler."""
     if not repository.ours:
         return
-    if not re.search("^survive:", repository.text("make/scale.mk"), re.MULTILINE):
-        yield "make/scale.mk: lacks the target survive"
+    yield from find_lacking_targets(repository, "survive")
     if repository.glob("deploy/compose"):
         if not re.search("lb_retry_match", repository.text("deploy/compose/Caddyfile.workers")):
             yield "deploy/compose/Caddyfile.workers: a request whose copy dies is not sent again"

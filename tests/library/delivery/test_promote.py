@@ -54,7 +54,7 @@ def _tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The module behind `ladder promote`, with a log of its own."""
     tool = release
     monkeypatch.setattr(tool, "LOG", tmp_path / "deployments.jsonl")
-    monkeypatch.setattr(tool, "APPROVALS", tmp_path / "approve.mk")
+    monkeypatch.setattr(tool, "APPROVALS", tmp_path / "approval.toml")
     return tool
 
 

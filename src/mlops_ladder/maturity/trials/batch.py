@@ -7,7 +7,6 @@ from typing import Any
 
 from mlops_ladder.maturity import fault, trial, Unknown
 from mlops_ladder.maturity.data import columns
-from mlops_ladder.maturity.repo import targets
 from mlops_ladder.maturity.sandbox import Copy, last
 from mlops_ladder.maturity.trials.project import answer
 
@@ -20,7 +19,7 @@ Facts = dict[str, Any]
 
 def ready(copy: Copy) -> None:
     """Have the model here that `make predict` answers with: from level 2 on the champion."""
-    copy.need("rehearse" if "rehearse" in targets(copy.original) else "train")
+    copy.need("rehearse" if "rehearse" in copy.original.targets else "train")
 
 
 def inputs(copy: Copy) -> dict[str, Facts]:

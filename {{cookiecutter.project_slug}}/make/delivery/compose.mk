@@ -1,4 +1,4 @@
-# How a deployment goes; a file in make/ may set another way.
+# How a deployment goes; a later part of the Makefile may set another way.
 DEPLOY = $(LADDER) deploy $(IMAGE) $(SHA)
 
 .PHONY: deploy undeploy

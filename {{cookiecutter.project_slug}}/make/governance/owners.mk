@@ -3,7 +3,7 @@
 owners: ## who owns each file, by CODEOWNERS; fails where a file has nobody
 	@$(LADDER) owners --list
 
-check: owned # the recipe of `check` is in checks.mk
+check: owned # its recipe is under Checks
 
 owned:
 	@$(LADDER) owners

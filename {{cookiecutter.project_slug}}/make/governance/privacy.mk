@@ -9,7 +9,7 @@ forget: setup ## ID=id [COLUMN=name] [DRY=yes]: remove an id from data and log, 
 retain: setup ## delete requests from the prediction log that are older than governance/privacy.toml allows
 	@$(RUN) retain
 
-check: privacy-checked # the recipe of `check` is in checks.mk
+check: privacy-checked # its recipe is under Checks
 
 privacy-checked: setup
 	@$(RUN) privacy --check

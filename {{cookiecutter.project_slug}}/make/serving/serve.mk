@@ -1,6 +1,6 @@
 .PHONY: serve openapi
 
-# What `make serve` runs; a file in make/ may set another.
+# What `make serve` runs; another part, or a file in make/, may set another.
 SERVE_APP ?= $(RUN) serve
 
 serve: setup ## serve the champion: http://127.0.0.1:8000/docs

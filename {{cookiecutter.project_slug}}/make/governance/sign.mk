@@ -21,7 +21,7 @@ attested: ## who has signed what staging and production run; fails where nobody 
 sbom: setup ## write reports/sbom.json: libraries, model and data of the champion, as CycloneDX
 	@$(RUN) sbom
 
-check: pinned # the recipe of `check` is in checks.mk
+check: pinned # its recipe is under Checks
 
 pinned:
 	@$(LADDER) pinned

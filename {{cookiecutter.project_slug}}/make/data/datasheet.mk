@@ -3,7 +3,7 @@
 datasheet: setup ## [CHECK=yes]: write DATASHEET.md from the data, or only check it
 	@$(RUN) datasheet $(if $(CHECK),--check)
 
-check: datasheet-checked # the recipe of `check` is in checks.mk
+check: datasheet-checked # its recipe is under Checks
 
 datasheet-checked: setup
 	@$(RUN) datasheet --check

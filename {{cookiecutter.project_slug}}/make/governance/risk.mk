@@ -3,4 +3,4 @@
 risks: setup ## [RAN=yes]: the register of risks, each with its controls; RAN also asks that they have run here
 	@$(RUN) risks $(if $(RAN),--ran)
 
-check: risks # the recipe of `check` is in checks.mk
+check: risks # its recipe is under Checks

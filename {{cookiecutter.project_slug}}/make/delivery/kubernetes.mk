@@ -6,7 +6,7 @@ MODELS = $(CHAMPION) models/serving/$(MODEL)
 PACKED = $(IMAGE)-model-$(MODEL)
 SET_IMAGE = sed 's|image: $(NAME)$$|image: $(PACKED)|'
 
-# How a deployment goes; a file in make/ may set another way.
+# How a deployment goes; a later part of the Makefile may set another way.
 define DEPLOY
 kubectl kustomize deploy/kubernetes/base | $(SET_IMAGE) | kubectl apply -f -
 kubectl rollout status deployment/$(NAME) --timeout=180s || { kubectl logs -l app.kubernetes.io/name=$(NAME) --tail=20 --prefix; \
