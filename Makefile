@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE # where an image sets it, each start compiles all libraries anew
 OUT ?= ..
 
-.PHONY: help setup wheel demo new adopt maturity test test-systems test-all test-fast check locks docs
+.PHONY: help setup wheel dist demo new adopt maturity test test-systems test-all test-fast check locks docs
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -56,6 +56,11 @@ check: setup ## black, pylint and mypy on the template's own code
 
 wheel: setup ## build the library into the wheel that projects bring
 	@rm -rf build/wheel && $(UV) build --quiet --wheel --out-dir build/wheel src && cp build/wheel/*.whl "{{cookiecutter.project_slug}}/wheels/"
+
+dist: setup ## build wheel and source for a package index into build/dist: the version without its local label
+	@rm -rf build/dist build/source && mkdir -p build && cp -RL src build/source && cp LICENSE build/source/ \
+	&& sed 's/^\(version = "[0-9.]*\)+ladder"/\1"/; s/^license = .*/&\nlicense-files = ["LICENSE"]/' src/pyproject.toml > build/source/pyproject.toml \
+	&& $(UV) build --quiet --out-dir build/dist build/source
 
 locks: setup ## [UPGRADE=yes]: renew the locks that projects get
 	@UV=$(UV) $(BIN)/python dev/lock.py $(if $(UPGRADE),--upgrade)

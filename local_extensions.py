@@ -7,6 +7,7 @@ import sys
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
+from types import CodeType
 from typing import Any
 
 import yaml
@@ -133,11 +134,41 @@ def escaped(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
+def precompile(text: str, name: str | None) -> CodeType:
+    """Return a template that yields this text, in the form that Jinja's ModuleLoader loads."""
+    lines = (
+        f"name, blocks, debug_info = {name!r}, {{}}, ''",
+        "def root(context, missing=None, environment=None):",
+        f"    yield {text!r}",
+    )
+    return compile("\n".join(lines), "<template>", "exec")
+
+
+def skip_plain_text(environment: Environment) -> None:
+    """Let an environment compile only what holds Jinja: most paths and files do not."""
+    starts = (
+        environment.variable_start_string,
+        environment.block_start_string,
+        environment.comment_start_string,
+        "\r",  # Jinja makes it a plain newline
+    )
+    compile_template = environment.compile
+
+    def compile_dynamic(source: Any, name: str | None = None, *arguments: Any) -> Any:
+        if isinstance(source, str) and not any(start in source for start in starts):
+            return precompile(source, name)
+        return compile_template(source, name, *arguments)
+
+    # The environment is cookiecutter's: there is no class of ours that could override it.
+    environment.compile = compile_dynamic  # type: ignore[method-assign]  # see above
+
+
 class Ladder(Extension):  # pylint: disable=abstract-method  # it adds no tags to parse
     """Gives templates and hooks the functions of this module."""
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
+        skip_plain_text(environment)
         ladder = manifest()
 
         def asked(function: Any) -> Any:

@@ -5,10 +5,12 @@ The table of levels in README.md, docs/levels.md, and docs/maturity.md with the 
 
 import re
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import yaml
+from rendering import render
 
 from mlops_ladder.maturity import CHECKS, grading
 from mlops_ladder.maturity.capabilities import owner_of
@@ -37,7 +39,8 @@ need and the tools of developers.
 A level is a preset over *capabilities*: `capabilities.yml` lists every one with its level, its files and
 the condition under which it applies. `make maturity` in a project says which of them are there, and
 `make maturity-deep` whether they work: see [maturity](maturity.md).
-
+"""
+OTHERS = """
 ## Beside other scales
 
 Microsoft's [maturity model](https://learn.microsoft.com/azure/architecture/ai-ml/guide/mlops-maturity-model)
@@ -115,47 +118,72 @@ capability falls, and that by files and records no other does: all trials of all
 """
 
 
-def table(manifest: dict[str, Any]) -> str:
-    """The levels with what each adds; of a level that is not built yet, how much is planned."""
-    lines = ["| level | adds |", "|---|---|"]
+def ready(manifest: dict[str, Any], level: int) -> list[str]:
+    """The titles of the capabilities that a level adds, without those that are only planned."""
+    entries = manifest["capabilities"].values()
+    return [it["title"] for it in entries if it["level"] == level and not it.get("planned")]
+
+
+def python_lines(project: Path) -> int:
+    """How many lines of Python a project has, its tests among them."""
+    paths = [*project.glob("src/**/*.py"), *project.glob("tests/**/*.py")]
+    return sum(len(path.read_text(encoding="utf-8").splitlines()) for path in paths)
+
+
+def count_python(manifest: dict[str, Any]) -> dict[int, int]:
+    """The lines of Python at each level, counted in a project of it."""
+    counts = {}
+    for level in manifest["levels"]:
+        with tempfile.TemporaryDirectory() as folder:
+            counts[level] = python_lines(render(folder, maturity_level=str(level)))
+    return counts
+
+
+def table(manifest: dict[str, Any], python: dict[int, int]) -> str:
+    """The levels: what you have, how much of it is yours, and how many capabilities each adds."""
+    lines = ["| level | you have | files | lines of Python | adds |", "|---|---|--:|--:|---|"]
     for level, words in manifest["levels"].items():
-        found = [entry for entry in manifest["capabilities"].values() if entry["level"] == level]
-        titles = [entry["title"] for entry in found if not entry.get("planned")]
-        later = len(found) - len(titles)
-        cell = " · ".join(titles) or f"nothing yet: {later} capabilities are planned"
-        lines.append(f"| **{level}** {words['name']} | {cell} |")
+        title = f"{level} {words['name']}"
+        link = f"docs/levels.md#{title.lower().replace(' ', '-')}"
+        adds = f"[{len(ready(manifest, level))} capabilities]({link})"
+        cells = (words["have"], str(len(read(level))), f"{python[level]:,}", adds)
+        lines.append(f"| **{level}** {words['name']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def renewed(readme: str, manifest: dict[str, Any]) -> str:
+def renewed(readme: str, manifest: dict[str, Any], python: dict[int, int]) -> str:
     """The README with the table that the manifest gives.  ValueError where a marker is missing."""
     before, rest = readme.split(BEGIN)
     after = rest.split(END)[1]
-    return f"{before}{BEGIN}\n{table(manifest)}\n{END}{after}"
+    return f"{before}{BEGIN}\n{table(manifest, python)}\n{END}{after}"
+
+
+def read(level: int) -> list[str]:
+    """The files of a level that a person reads, from its golden tree."""
+    tree = (TEMPLATE / f"tests/trees/level-{level}.txt").read_text(encoding="utf-8").split("\n")
+    return [name for name in tree if name and not name.startswith(UNREAD)]
 
 
 def size(level: int) -> str:
     """How many files a person reads at a level, and how many packages its lock names."""
-    tree = (TEMPLATE / f"tests/trees/level-{level}.txt").read_text(encoding="utf-8").split("\n")
-    read = [name for name in tree if name and not name.startswith(UNREAD)]
     lock = TEMPLATE / f"templates/locks/scikit-learn-{max(level, 1)}.lock"
     packages = len(re.findall(r"^\[\[package\]\]", lock.read_text(encoding="utf-8"), re.M)) - 1
-    return f"{len(read)} files" + (f", {packages} packages" if level else ", no lock")
+    return f"{len(read(level))} files" + (f", {packages} packages" if level else ", no lock")
 
 
 def levels(manifest: dict[str, Any]) -> str:
     """docs/levels.md: what each level gives and costs, when to climb, and other scales."""
-    ready = [it for it in manifest["capabilities"].values() if not it.get("planned")]
     rows = ["| level | you have | it costs | climb from it when | do not climb when |"]
-    scale = ["| ours | Microsoft | Google |", "|---|---|---|"]
+    scale, added = ["| ours | Microsoft | Google |", "|---|---|---|"], ["## What each level adds"]
     for level, it in manifest["levels"].items():
-        built = any(level == one["level"] for one in ready)
-        cost = f"{it['costs']} ({size(level) if built else 'not built yet'})"
+        cost = f"{it['costs']} ({size(level) if ready(manifest, level) else 'not built yet'})"
         told = [f"**{level}** {it['name']}", it["have"], cost, it["climb"], it["stay"]]
         rows.append(f"| {' | '.join(told)} |")
+        titles = [f"- {title}" for title in ready(manifest, level)]
+        added += ["", f"### {level} {it['name']}", "", *titles]
         scale.append(f"| **{level}** {it['name']} | {it['microsoft']} | {it['google']} |")
     rows.insert(1, "|---|---|---|---|---|")
-    return "\n".join([HEAD, MADE, "", *rows, AFTER, *scale, ""])
+    return "\n".join([HEAD, MADE, "", *rows, AFTER, *added, OTHERS, *scale, ""])
 
 
 def test_files(entry: dict[str, Any]) -> list[Path]:
@@ -260,7 +288,8 @@ def maturity(manifest: dict[str, Any]) -> str:
 
 if __name__ == "__main__":
     loaded = yaml.safe_load((TEMPLATE / "capabilities.yml").read_text(encoding="utf-8"))
-    README.write_text(renewed(README.read_text(encoding="utf-8"), loaded), encoding="utf-8")
+    text = renewed(README.read_text(encoding="utf-8"), loaded, count_python(loaded))
+    README.write_text(text, encoding="utf-8")
     LEVELS.write_text(levels(loaded), encoding="utf-8")
     MATURITY.write_text(maturity(loaded), encoding="utf-8")
     PROOFS.write_text(library_proofs(loaded), encoding="utf-8")

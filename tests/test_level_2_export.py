@@ -1,13 +1,15 @@
 """Level 2, the export: each framework and problem as ONNX, own data, and faults in the service."""
 
+import csv
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Generate, run
+from conftest import Generate, ok, plant, run
 
 pytestmark = [pytest.mark.slow]
 
@@ -154,3 +156,71 @@ def test_own_data_are_served_as_onnx(
     found = exported(python(framework), project)
     assert (found["bundle"]["runtime"], found["bundle"]["why"]) == ("onnx", "")
     assert found["predictions"]
+
+
+OWN_MODEL = """
+
+class Rounded(HistGradientBoostingClassifier):
+    def fit(self, rows, labels):
+        return super().fit(rounded(rows), labels)
+
+    def predict(self, rows):
+        late = self.predict_proba(rounded(rows))[:, 1] > THRESHOLD
+        return self.classes_[late.astype(int)]
+"""
+HELPERS = """
+THRESHOLD, DIGITS = 0.3, 3
+
+
+def rounded(rows):
+    return rows.round(DIGITS)
+"""
+INPUTS = """
+from mlops_ladder import problem, settings; from mlops_ladder.data import casting, contract
+known = contract.read_contract()
+rows = casting.conform(problem.read_data(settings.load()), known, known.inputs())
+body = rows.to_json(orient="split", index=False, date_format="iso")
+print('{"dataframe_split": ' + body + "}")
+"""
+
+
+def test_mlflows_copy_of_the_champion_answers_where_only_mlflow_is_installed(
+    generate: Generate, tmp_path: Path
+) -> None:
+    """`mlflow models predict` builds an environment, without the project; answers are the same.
+
+    The model is of a class in `problem.py`, which uses another module of the project.
+    """
+    project = shutil.copytree(generate(maturity_level="2"), tmp_path / "project")
+    package = project / "src/flight_delays"
+    plant(package / "problem.py", "\n\ndef build_model(", f"{OWN_MODEL}\n\ndef build_model(", 1)
+    imports = "from flight_delays.helpers import rounded, THRESHOLD\nfrom mlops_ladder.settings"
+    plant(package / "problem.py", "from mlops_ladder.settings", imports, 1)
+    plant(package / "problem.py", "= HistGradientBoostingClassifier(", "= Rounded(", 1)
+    (package / "helpers.py").write_text(HELPERS, encoding="utf-8")
+    ok("make", "setup", at=project)
+    few = {"FLIGHT_DELAYS_MODEL": '{"max_iter": 20}', "FLIGHT_DELAYS_TUNING__TRIALS": "1"}
+    ok(".venv/bin/ladder", "pipeline", at=project, OMP_NUM_THREADS="1", **few)
+    ok(".venv/bin/ladder", "predict", at=project)
+    with (project / "predictions.csv").open(encoding="utf-8", newline="") as file:
+        wanted = [row["prediction"] == "True" for row in csv.DictReader(file)]
+    rows = tmp_path / "rows.json"
+    rows.write_text(ok(".venv/bin/python", "-c", INPUTS, at=project), encoding="utf-8")
+    version = "import mlflow; print(mlflow.__version__)"
+    mlflow = f"mlflow=={ok('.venv/bin/python', '-c', version, at=project).strip()}"
+    for part in ("src", "wheels", ".venv"):
+        shutil.rmtree(project / part)
+    ok("uv", "venv", "--quiet", "fresh", at=tmp_path)
+    ok("uv", "pip", "install", "--quiet", "--python", "fresh", mlflow, at=tmp_path)
+    programs = f"{tmp_path}/fresh/bin"
+    there = {
+        "MLFLOW_TRACKING_URI": f"sqlite:///{project}/mlflow.db",
+        "PATH": f"{programs}:{os.environ['PATH']}",
+        "PYTHONPATH": "",
+    }
+    command = (f"{programs}/mlflow", "models", "predict", "--env-manager", "uv")
+    files = ("-i", str(rows), "-o", "answers.json")
+    ok(*command, "-m", "models:/flight_delays@champion", *files, at=tmp_path, **there)
+    answers = json.loads((tmp_path / "answers.json").read_text(encoding="utf-8"))
+    assert answers["predictions"] == wanted
+    assert 0.01 < sum(wanted) / len(wanted) < 0.99

@@ -111,10 +111,15 @@ def test_the_default_python_is_one_that_is_here_and_supported() -> None:
     assert re.fullmatch(r"3\.1[1-4]", LADDER.this_python())
 
 
-def test_the_table_of_the_readme_is_made_from_the_manifest() -> None:
-    """README.md shows what the manifest says is there: `make docs` would change nothing."""
+def test_the_table_of_the_readme_is_made_from_manifest_and_projects(generate: Generate) -> None:
+    """README.md shows what a project of each level holds: `make docs` would change nothing."""
+    tool = module("dev/levels.py")
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert module("dev/levels.py").renewed(readme, MANIFEST) == readme
+    python = {
+        level: tool.python_lines(generate(maturity_level=str(level)))
+        for level in MANIFEST["levels"]
+    }
+    assert tool.renewed(readme, MANIFEST, python) == readme
 
 
 @pytest.mark.parametrize("name", ["levels", "maturity"])

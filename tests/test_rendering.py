@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 from allpairspy import AllPairs
-from conftest import CHOICES, files, Generate, PROJECT, python, run
+from conftest import CHOICES, files, Generate, module, PROJECT, python, QUESTIONS as ASKED, run
+from jinja2 import Environment
 
 NAMES = {"project_name": ["Flight Delays", "A rather long name of a project"]}
 QUESTIONS = CHOICES | NAMES | {"python_version": ["3.11", "3.12", "3.13", "3.14"]}
@@ -33,6 +34,8 @@ FOREIGN |= {".github/workflows/infra.yml"}
 FOREIGN |= {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("monitoring/**/*.*")}
 
 
+LADDER = module("local_extensions.py")
+JINJA: dict[str, Any] = ASKED["_jinja2_env_vars"]
 TAG = re.compile(r"\{%(?!s[},])")  # a brace before a placeholder of Python is none
 
 
@@ -55,6 +58,28 @@ def test_every_file_parses_and_no_tag_is_left(generate: Generate, answers: dict[
         if name not in FOREIGN:
             assert not TAG.search(text) and "cookiecutter." not in text, name
         assert text.endswith("\n") and not text.endswith("\n\n"), name
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "no newline at the end",
+        "\n\n  spaces, and lines  \n\n",
+        "\\n stays, \"quotes\" and ''' too\n",
+        "Größe, 年齢, \0, \u2028\n",
+        "windows\r\nlines\r\n",
+        "{% not ours %} { { }} #}\n",
+        "{{ 6 * 7 }}\n",
+        "# {# a comment #}\n",
+        "# {% if 1 %}\nyes\n# {% endif %}\n",
+    ],
+)
+def test_text_without_jinja_is_rendered_as_jinja_would(text: str) -> None:
+    """Such text is not parsed, which halves the time; what it gives is the same, to the byte."""
+    options = JINJA | {"keep_trailing_newline": True}
+    quick = Environment(extensions=[LADDER.Ladder], **options)
+    assert quick.from_string(text).render() == Environment(**options).from_string(text).render()
 
 
 FORMATTED: set[bytes] = set()  # what other answers gave too is looked at once

@@ -176,6 +176,7 @@ def test_a_host_that_the_user_names_is_asked_and_leads_a_token_nowhere_else(tmp_
             """One request."""
             seen.append(self.headers["Host"])
             self.send_response(302)
+            # The base class names no port: another kind of server may hold it.
             self.send_header("Location", f"http://localhost:{self.server.server_port}/")  # type: ignore[attr-defined]
             self.end_headers()
 

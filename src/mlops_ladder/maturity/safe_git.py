@@ -72,6 +72,7 @@ class SafeGit:
         self.top = place.parent
         own, shared = linked(place)
         self.settings = settings(shared, given)
+        # The folder lives as long as this object.
         self._folder = TemporaryDirectory(prefix="git-")  # pylint: disable=consider-using-with
         made = Path(self._folder.name)
         for source in (shared, own):

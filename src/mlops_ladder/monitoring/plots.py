@@ -25,7 +25,7 @@ def sheet(times: pd.Series) -> tuple[Figure, Axes]:
     axes = figure.add_subplot()
     # matplotlib has no types for these two.
     locator: Any = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
-    form: Any = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]
+    form: Any = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]  # as above
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(form)
     axes.spines[["top", "right"]].set_visible(False)

@@ -25,6 +25,7 @@ class Impatient(HttpToolsProtocol):
 
     _late: TimerHandle | None = None
 
+    # asyncio hands over a Transport here; its base class names BaseTransport.
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
         super().connection_made(transport)

@@ -98,9 +98,9 @@ class Types:
         # Types that are made while the program runs are no types to mypy.
         one, said = row_type(contract), prediction(contract, classes)
         lengths = Field(min_length=1, max_length=limit, fail_fast=True)
-        many = Annotated[list[one], lengths]  # type: ignore[valid-type]
+        many = Annotated[list[one], lengths]  # type: ignore[valid-type]  # as above
         known = {"model_version": str, "request_id": str}
-        listed = {"predictions": list[record("Prediction", said)]}  # type: ignore[misc]
+        listed = {"predictions": list[record("Prediction", said)]}  # type: ignore[misc]  # as above
         return cls(
             TypeAdapter(one),
             TypeAdapter(many),

@@ -350,7 +350,8 @@ def test_a_review_of_the_report_approves_and_that_of_its_author_does_not(
     if kind == "github":
         pull = "repos/{owner}/{repo}/pulls/5"
         known = answers("bob", commit)
-        forge(folder, monkeypatch, known | {pull: {**known[pull], "commits": 102}})  # type: ignore
+        assert isinstance(known[pull], dict)
+        forge(folder, monkeypatch, known | {pull: {**known[pull], "commits": 102}})
         assert "lists 101 of its 102 commits" in approval.waits(version, asdict(accepted()))[0]
     (folder / "answers.json").unlink()
     told = approval.waits(version, asdict(accepted()))

@@ -183,7 +183,7 @@ def test_the_model_is_told_and_an_earlier_one_forgotten(client: TestClient, tmp_
     assert found["serving_model_info model-1 native 1"] == 1
     assert found["serving_model_trained_timestamp_seconds"] == REFERENCE["trained_at"]
     refer(tmp_path, 2, REFERENCE | {"trained_at": None})
-    client.app.state.follower.look()  # type: ignore[attr-defined]
+    client.app.state.follower.look()  # type: ignore[attr-defined]  # typed as any ASGI app
     told = {name for name in samples(client) if name.startswith("serving_model")}
     still = {"serving_model_max_age_seconds", "serving_model_ready"}
     assert told == {"serving_model_info model-2 native 2"} | still

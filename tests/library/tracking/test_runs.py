@@ -52,12 +52,18 @@ def test_the_plots_are_pictures(run: runs.Run, tmp_path: Path) -> None:
     assert min(path.stat().st_size for path in pictures) > 5000
 
 
-def test_the_baseline_is_a_run_of_the_same_data(run: runs.Run) -> None:
-    """The baseline stands in the same experiment, with the same data hash."""
+def test_the_baseline_is_a_run_of_the_same_data(run: runs.Run, trained: Trained) -> None:
+    """The baseline of a model stands in the same experiment, with the same tags and its scores."""
     mlflow = runs.connect()
     experiment = mlflow.get_run(run.run_id).info.experiment_id
-    found = mlflow.search_runs([experiment], "tags.role = 'baseline'")
-    assert run.tags["data.sha256"] in set(found["tags.data.sha256"])
+    # Other tests record other models here.
+    own = f"tags.role = 'baseline' and tags.model_version = '{trained.version}'"
+    baselines = mlflow.search_runs([experiment], own)
+    for name in ("git.commit", "data.sha256", "env.lock_sha256", "seed"):
+        assert set(baselines[f"tags.{name}"]) == {run.tags[name]}
+    for name, value in trained.baseline_scores.items():
+        if np.isfinite(value):
+            assert set(baselines[f"metrics.{name}"]) == {value}
 
 
 def test_the_versions_of_the_run_are_those_of_the_lock(run: runs.Run) -> None:

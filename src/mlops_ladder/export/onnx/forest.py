@@ -116,7 +116,7 @@ def scikit_learn(estimator: Any) -> Forest:
                     nodes["missing_go_to_left"],
                 )
             )
-    base = estimator._baseline_prediction.ravel()  # pylint: disable=protected-access
+    base = estimator._baseline_prediction.ravel()  # pylint: disable=protected-access  # as above
     return Forest(trees, base, hasattr(estimator, "classes_"))
 
 
