@@ -154,13 +154,13 @@ def skip_plain_text(environment: Environment) -> None:
     )
     compile_template = environment.compile
 
-    def compile_dynamic(source: Any, name: str | None = None, *arguments: Any) -> Any:
+    def compile_dynamic(source: Any, name: str | None = None, filename: str | None = None) -> Any:
         if isinstance(source, str) and not any(start in source for start in starts):
             return precompile(source, name)
-        return compile_template(source, name, *arguments)
+        return compile_template(source, name, filename)
 
-    # The environment is cookiecutter's: there is no class of ours that could override it.
-    environment.compile = compile_dynamic  # type: ignore[method-assign]  # see above
+    # The environment is cookiecutter's: there is no class of ours that could override the method.
+    environment.compile = compile_dynamic  # type: ignore[method-assign,assignment]  # see above
 
 
 class Ladder(Extension):  # pylint: disable=abstract-method  # it adds no tags to parse
