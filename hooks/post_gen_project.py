@@ -70,5 +70,4 @@ print("  make train")
 if INSIDE:
     print(f"This folder is part of the repository {INSIDE}:")
     print("  - skip `git init`; commit there.")
-    print("  - CI reads workflows only at the top: copy .github/ or .gitlab-ci.yml there, with")
-    print("    this folder as the working directory.")
+    print("  - CI reads workflows only at the top.  From level 2 on: make ci-at-top")

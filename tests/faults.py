@@ -535,8 +535,8 @@ LEANING = {
     "serving.security": {"gov.risk"},
 }
 HOOK = (
-    "      - {id: private-key, name: private keys, entry: .venv/bin/detect-private-key,"
-    " language: system, types: [text]}\n"
+    "      - {id: private-key, name: private keys, entry: uv run --frozen --quiet"
+    " detect-private-key, language: system, types: [text]}\n"
 )
 MACHINES = [
     Fault(name, lowers, broken(path, old, new))

@@ -81,8 +81,9 @@ def test_a_project_holds_the_files_of_its_forge_only(
     """GitHub's files or GitLab's, and at level 1 neither's."""
     theirs = {name.split("/")[0] for name in files(made(forge))} & {".github", ".gitlab", GITLAB}
     assert theirs == ({".github"} if forge == "github" else {".gitlab", GITLAB})
-    assert (made(forge) / f"make/{forge}.mk").exists()
-    assert len(list((made(forge) / "make").glob("git*.mk"))) == 1
+    makefile = (made(forge) / "Makefile").read_text(encoding="utf-8")
+    assert makefile.count("\nbranch-rules: ") == makefile.count("\ncomment: ") == 1
+    assert ("GITLAB_TOKEN" in makefile) == (forge == "gitlab")
 
 
 @pytest.mark.parametrize("forge", FORGES)

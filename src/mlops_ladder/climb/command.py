@@ -19,7 +19,7 @@ from typing import Any
 
 PROJECT = Path()
 RENDERING = str(Path(__file__).with_name("rendering.py"))
-RECORD, LEVEL = ".cruft.json", "maturity_level"
+RECORD, LEVEL, EDITED = ".cruft.json", "maturity_level", Path("vendor/mlops_ladder")
 BUSY = "MERGE_HEAD REVERT_HEAD CHERRY_PICK_HEAD rebase-merge rebase-apply sequencer".split()
 # Set in git's hooks and aliases; here they would point git at another repository.
 POINTERS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY"}
@@ -226,7 +226,10 @@ def report(steps: dict[str, str]) -> None:
     options = ["-r", "-z", "--no-renames", "--name-status", "HEAD^", "HEAD"]
     kinds = git("diff-tree", *options).split("\0")[:-1:2]
     came, went = kinds.count("A"), kinds.count("D")
-    rows = steps | {"files": f"{came} came, {len(kinds) - came - went} changed, {went} went"}
+    edited = {"library": f"edited in {EDITED}: it stays as it is"} if EDITED.exists() else {}
+    rows = (
+        steps | edited | {"files": f"{came} came, {len(kinds) - came - went} changed, {went} went"}
+    )
     rows |= {"look": "git show --stat HEAD", "next": "make setup, then make help"}
     for name, text in (rows | {"back": "git revert HEAD"}).items():
         line = f"{name:<{max(map(len, rows))}}  {text}".encode(

@@ -3,7 +3,10 @@ export PYTEST_ADDOPTS += --junitxml=reports/tests.xml
 
 ARCHIVE ?= build/image.tar
 
-.PHONY: test-counts rehearse smoke save-image load-image maturity-report
+.PHONY: ci-at-top test-counts rehearse smoke save-image load-image maturity-report
+
+ci-at-top: ## in a folder of a larger repository: write workflows and hooks to the top of that
+	@$(LADDER) ci-at-top
 
 test-counts: ## how many tests passed in each group; fails where none did
 	@$(LADDER) test-counts

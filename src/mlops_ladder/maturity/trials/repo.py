@@ -10,7 +10,7 @@ from zipfile import ZipFile
 from mlops_ladder.maturity import fault, trial, Unknown
 from mlops_ladder.maturity.data import artifact
 from mlops_ladder.maturity.repo import hooks_of, secrets
-from mlops_ladder.maturity.sandbox import Copy, Failed, last, reached
+from mlops_ladder.maturity.sandbox import Copy, Done, Failed, last, reached
 from mlops_ladder.maturity.trials.batch import ready
 from mlops_ladder.maturity.trials.project import answer
 
@@ -34,6 +34,11 @@ def uv(copy: Copy) -> str:
     """uv, as the Makefile finds it."""
     own = copy.root / ".venv/bin/uv"
     return copy.environment.get("UV") or shutil.which("uv") or str(own)
+
+
+def pre_commit(copy: Copy, *arguments: str) -> Done:
+    """Run the hooks: uv puts the environment on the PATH, where uv itself may be."""
+    return copy.run(uv(copy), "run", "--frozen", "pre-commit", "run", *arguments, timeout=LONG)
 
 
 @trial("repo.entrypoint", "`make train` and `make predict` work in a fresh clone, row by row")
@@ -76,7 +81,7 @@ def planted_key(copy: Copy) -> Iterator[str]:
 
 def hooked(copy: Copy, name: str) -> Iterator[str]:
     """Does any hook of the project refuse the file?"""
-    done = copy.run(str(copy.root / ".venv/bin/pre-commit"), "run", "--files", name)
+    done = pre_commit(copy, "--files", name)
     if not done.returncode:
         yield f".pre-commit-config.yaml: no hook refuses the private key in {name}"
     elif name not in done.stdout:
@@ -111,8 +116,7 @@ def hooks(copy: Copy) -> Iterator[str]:
     """Names the hooks that do not, and the files that they change."""
     if not hooks_of(copy.repository.parsed(".pre-commit-config.yaml")):
         yield ".pre-commit-config.yaml: has no hook"
-    program = str(copy.root / ".venv/bin/pre-commit")
-    done = reached(copy.run(program, "run", "--all-files", timeout=LONG))
+    done = reached(pre_commit(copy, "--all-files"))
     failed = re.findall(r"^(.+?)\.{3,}.*Failed$", done.stdout, re.MULTILINE)
     if done.returncode and not failed:
         raise Unknown(f"pre-commit: {last(done)}")

@@ -1,0 +1,84 @@
+"""The library of this project: is it the wheel that the lock names, and can it be rebuilt?
+
+`--edit` unpacks it into `vendor/mlops_ladder` and has the environment run that source.
+"""
+
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from zipfile import ZipFile
+
+from mlops_ladder.climb.command import EDITED, read_record, Refused, run, templates
+from mlops_ladder.errors import ProjectError
+
+LOCK, PYPROJECT = Path("uv.lock"), Path("pyproject.toml")
+UV = os.environ.get("UV", "uv")
+SOURCE = re.compile(r'(?m)^mlops-ladder = \{ path = "wheels/[^}]*\}$')
+HERE = Path(__file__).resolve().parents[1]
+
+
+def find_wheel() -> Path:
+    """Return the wheel of the library.  Raise ProjectError unless there is exactly one."""
+    wheels = list(Path("wheels").glob("mlops_ladder-*.whl"))
+    if len(wheels) != 1:
+        raise ProjectError(f"wheels/: {len(wheels)} wheels of mlops_ladder; leave the right one")
+    return wheels[0]
+
+
+def find_differences(wheel: Path) -> Iterator[str]:
+    """Return a line for each way in which lock, wheel and installed library differ."""
+    if LOCK.exists() and sha256(wheel.read_bytes()).hexdigest() not in LOCK.read_text("utf-8"):
+        yield f"{LOCK}: names another sha256 than that of {wheel}; restore it, or run: uv lock"
+    with ZipFile(wheel) as archive:
+        for name in archive.namelist() if HERE.is_dir() else ():
+            path = HERE.parent / name
+            if re.match("mlops_ladder/.*[^/]$", name):
+                if not path.is_file() or path.read_bytes() != archive.read(name):
+                    yield f"{path}: is not as in {wheel}; remove .venv, and run: make setup"
+
+
+def compare_with_template(wheel: Path, folder: Path) -> str:
+    """Return how the wheel compares with one that is built anew from the template's source."""
+    try:
+        template, *_ = templates(read_record(), "", folder)
+        run(UV, "build", "--quiet", "--wheel", "--out-dir", str(folder), str(template / "src"))
+        same = Path(folder, wheel.name).read_bytes() == wheel.read_bytes()
+    except (OSError, Refused) as reason:
+        return f"not compared: {str(reason).splitlines()[-1]}"
+    return f"the one at {template} builds {'the same' if same else 'OTHER'} bytes"
+
+
+def edit_library(wheel: Path) -> None:
+    """Unpack the source, and have uv use it.  Raise ProjectError if that is not possible."""
+    text = PYPROJECT.read_text(encoding="utf-8")
+    if EDITED.exists() or not SOURCE.search(text):
+        raise ProjectError(f"{EDITED} is there, or {PYPROJECT} names no library in wheels/")
+    with ZipFile(wheel) as archive:
+        archive.extractall(EDITED, [it for it in archive.namelist() if "dist-info" not in it])
+    shutil.move(EDITED / "mlops_ladder/library.toml", EDITED / "pyproject.toml")
+    (EDITED / "README.md").write_text(f"The library of this project, from {wheel}: edit it here.\n")
+    source = f'mlops-ladder = {{ path = "{EDITED.as_posix()}", editable = true }}'
+    PYPROJECT.write_text(SOURCE.sub(source, text), encoding="utf-8", newline="\n")
+    if LOCK.exists():
+        run(UV, "lock", "--quiet")
+    print(f"{EDITED}: edit it here, and commit it.  Next: make setup.  An image takes only a wheel")
+
+
+def main(arguments: list[str]) -> None:
+    """Show what the library is, or have it edited.  Exit with 1 where something differs."""
+    wheel = find_wheel()
+    if arguments == ["--edit"]:
+        edit_library(wheel)
+        return
+    differences = [] if EDITED.exists() else list(find_differences(wheel))
+    as_is = f"edited in {EDITED}" if EDITED.exists() else "as locked and installed"
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        compared = compare_with_template(wheel, Path(folder))
+    print("\n".join([f"library   {wheel}", *(differences or [f"here      {as_is}"])]))
+    print(f"template  {compared}")
+    sys.exit(bool(differences) or "OTHER" in compared)
