@@ -701,7 +701,7 @@ MACHINES = [
         (
             "nobody looks at the aliases",
             "registry.gate",
-            "registry/integrity.py",
+            "registry/decisions.py",
             "if names != right:",
             "if False:",
         ),
@@ -790,7 +790,7 @@ FORGETTERS = [
         ),
         (
             "what was logged of somebody stays",
-            "privacy/erase.py",
+            "privacy/erasure.py",
             "if archive:",
             "if False:",
         ),

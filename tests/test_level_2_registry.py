@@ -164,7 +164,7 @@ MUTANTS = {
         "    versions.write(entry)\n    history.append(entry)\n",
         "    versions.write(entry)\n",
     ),
-    "aliases not compared": ("registry/integrity.py", "if names != right:", "if False:"),
+    "aliases not compared": ("registry/decisions.py", "if names != right:", "if False:"),
     "evidence not compared": ("registry/history.py", "sound and entry.short", "entry.short"),
     "a bundle not verified": (
         "registry/publishing.py",

@@ -13,7 +13,7 @@ from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.datafile import destination
 from mlops_ladder.data.sources import checksum, SOURCES
-from mlops_ladder.labelling import merging, provenance, queue, table
+from mlops_ladder.labelling import merging, provenance, queue
 from mlops_ladder.labelling.agreement import judge, Judged
 from mlops_ladder.labelling.label_import import answers, classes, person, take
 from mlops_ladder.monitoring.archive import Archive
@@ -27,13 +27,13 @@ def judged(settings: Settings, contract: Contract) -> Judged:
     if settings.problem == "regression":
         truth = conform(read_data(settings), contract, [contract.target])[contract.target]
         spread = float(truth.std())
-    counted = [it for it in table.labels() if known.get(it.row, True)]
+    counted = [it for it in queue.labels() if known.get(it.row, True)]
     return judge(counted, settings.labels, spread)
 
 
 def waiting(settings: Settings, found: Judged) -> list[str]:
     """The queued rows of which too few people have said something."""
-    said, least = table.votes(table.labels()), settings.labels.annotators
+    said, least = queue.votes(queue.labels()), settings.labels.annotators
     return [
         row
         for row, inputs in queue.rows().items()
@@ -63,7 +63,7 @@ def fill(settings: Settings, contract: Contract) -> None:
 
 def told(settings: Settings, found: Judged) -> None:
     """Say how far people agree, write the sheet of rows in dispute, and name the next command."""
-    left, said = waiting(settings, found), table.votes(table.labels())
+    left, said = waiting(settings, found), queue.votes(queue.labels())
     print(f"{len(found.settled)} settled, {len(found.disputed)} in dispute, {len(left)} wait")
     measure = "Krippendorff's alpha" if settings.problem == "regression" else "Cohen's kappa"
     if found.shared:
@@ -84,7 +84,7 @@ def ready(settings: Settings, contract: Contract) -> tuple[Path, Judged]:
     """The unfinished file of all rows that are settled.  ProjectError where there are none."""
     found = judged(settings, contract)
     if not found.settled:
-        raise ProjectError(f"{table.TABLE}: no row is settled yet; `make label` fills the queue")
+        raise ProjectError(f"{queue.TABLE}: no row is settled yet; `make label` fills the queue")
     return merging.merge(found.settled, settings.data, contract), found
 
 
@@ -127,12 +127,12 @@ def check(settings: Settings, contract: Contract) -> None:
     """
     found = provenance.lacking(settings.data.path)
     new, _ = destination(settings.data.path, merging.MARK)
-    if table.labels():
+    if queue.labels():
         found += provenance.unexplained(classes(settings, contract))
     if new.exists():
         unfinished, _ = ready(settings, contract)
         if checksum(unfinished) != checksum(new):
-            found.append(f"{new}: not what {table.TABLE} says; run: make label MERGE=yes")
+            found.append(f"{new}: not what {queue.TABLE} says; run: make label MERGE=yes")
         unfinished.unlink()
     if found:
         raise ProjectError("labels of which not all is known\n  " + "\n  ".join(found))
@@ -155,7 +155,7 @@ def main(  # pylint: disable=too-many-arguments,too-many-positional-arguments  #
     """Fill the queue, or take a filled sheet in, or merge what is settled, or check."""
     settings, contract = load(), read_contract()
     if take_in:
-        source, who = table.DECIDED if decide else table.QUEUED, person(by)
+        source, who = queue.DECIDED if decide else queue.QUEUED, person(by)
         new = take(Path(take_in), who, source, answers(settings, contract), relabel)
         print(f"{take_in}: {len(new)} new labels by {who}")
         told(settings, judged(settings, contract))

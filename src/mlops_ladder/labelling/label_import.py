@@ -10,8 +10,7 @@ from pathlib import Path
 from mlops_ladder import ProjectError
 from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.labelling.queue import rows
-from mlops_ladder.labelling.table import add, DECIDED, decisions, Label, labels, votes
+from mlops_ladder.labelling.queue import add, DECIDED, decisions, Label, labels, rows, votes
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import Settings
 

@@ -11,7 +11,7 @@ import tomlkit
 
 from mlops_ladder.data.reading import files
 from mlops_ladder.data.sources import checksum, read_sources, SOURCES, UNKNOWN
-from mlops_ladder.labelling.table import TABLE
+from mlops_ladder.labelling.queue import TABLE
 
 SAID = ("annotator", "time")
 GUIDE = Path("docs/labelling.md")

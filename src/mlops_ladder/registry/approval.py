@@ -5,6 +5,7 @@ The approval is a tag of the version in the registry, and a file of `approvals/`
 """
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import datetime, UTC
 from pathlib import Path
@@ -15,14 +16,55 @@ from pydantic import ValidationError
 
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data import provenance
-from mlops_ladder.registry import forge_reviews, history, promotion, versions
-from mlops_ladder.registry.approval_policy import needed, rule
+from mlops_ladder.registry import forge, history, promotion, versions
 from mlops_ladder.registry.decisions import alone, recover
-from mlops_ladder.registry.forge import Person, same
-from mlops_ladder.registry.forge_reviews import Approved, unsound, wrong
+from mlops_ladder.registry.forge import Approved, Person, same, unsound, wrong
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.registry.history import Entry
 from mlops_ladder.registry.versions import Version
+from mlops_ladder.settings import file_of, load, read
+from mlops_ladder.settings.operations import Approval
+from mlops_ladder.tracking import runs
+
+DEPLOYMENTS = Path("deployments.jsonl")
+NEEDED = ("never", "shared", "always")
+LOCAL = ("sqlite", "file", "")  # what the address of a registry begins with where nobody else is
+DEPLOYED = re.compile(r'"environment": "production".*"result": "deployed"')
+
+
+def rule() -> Approval:
+    """What the settings ask for; the environment may ask for more than the file, never for less.
+
+    So whoever takes the second person out is seen in git.
+    """
+    wanted = load().approval
+    path = file_of("approval")
+    written = Approval(**(read(path).get("approval", {}) if path.exists() else {}))
+    strict = {
+        "needed": max(wanted.needed, written.needed, key=NEEDED.index),
+        "way": wanted.way if written.way == "named" else written.way,
+        "approvers": written.approvers or wanted.approvers,
+    }
+    return wanted.model_copy(update=strict)
+
+
+def needed(wanted: Approval) -> bool:
+    """Has somebody else to approve before a version becomes champion here?
+
+    Where it is asked for in what is shared: in a registry that others use, and where production
+    follows the champion of this folder.
+    """
+    if wanted.needed != "shared":
+        return wanted.needed == "always"
+    address = runs.connect().get_registry_uri()
+    return address.partition(":")[0] not in LOCAL or in_production()
+
+
+def in_production() -> bool:
+    """Has this folder brought anything to production?"""
+    text = DEPLOYMENTS.read_text(encoding="utf-8") if DEPLOYMENTS.exists() else ""
+    return bool(DEPLOYED.search(text))
+
 
 FOLDER = Path("approvals")
 TAG = "approval"
@@ -121,7 +163,7 @@ def approve(entry: Entry, review: str = "") -> Approved:
     wanted, version, path = rule(), versions.of(entry), request(entry)
     by, evidence, made = Person.of(versions.author()), "", authors(version)
     if review:
-        (by, *_), evidence = forge_reviews.reviewed(review, version.number, entry.proof)
+        (by, *_), evidence = forge.reviewed(review, version.number, entry.proof)
     said = Approved(
         version=version.number,
         model_version=version.model_version,
@@ -135,7 +177,7 @@ def approve(entry: Entry, review: str = "") -> Approved:
     refuse(said, wrong(said, entry.proof, made, wanted))
     write(path, said)
     if said.way == "signed":
-        commit = forge_reviews.signed(path, f"Approve v{said.version}")
+        commit = forge.signed(path, f"Approve v{said.version}")
         said = said.model_copy(update={"evidence": commit})
         refuse(said, unsound(said, entry.proof, made, wanted))
     text = said.model_dump_json()

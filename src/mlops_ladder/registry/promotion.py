@@ -14,10 +14,9 @@ import typer
 from mlops_ladder import ProjectError
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, publishing, versions
-from mlops_ladder.registry.decisions import alone, decide, recover
+from mlops_ladder.registry.decisions import alone, decide, recover, refuse, repair, undecided, verify
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.registry.history import Entry
-from mlops_ladder.registry.integrity import refuse, repair, undecided, verify
 from mlops_ladder.registry.versions import Held, Version
 
 
