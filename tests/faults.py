@@ -631,8 +631,8 @@ MACHINES = [
             "the card is not compared",
             "doc.modelcard",
             "tracking/card.py",
-            "    if differing:",
-            "    if False:",
+            ", page, wanted)",
+            ", page, page)",
         ),
         (
             "every tree is clean",

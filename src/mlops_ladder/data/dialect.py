@@ -35,16 +35,9 @@ UNKNOWN = re.compile(  # a word for a missing value, an error of a spreadsheet, 
     r"|0{4}-00-00(?:[ T]00:00(?::00)?)?|00[./-]00[./-]0{4}(?: 00:00(?::00)?)?"
 )
 ADDRESS = r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}"  # IP; groups of thousands look alike
-MARKS = [  # of the decimals and of the thousands, the plainest first
-    (".", ""),
-    (".", ","),
-    (",", "."),
-    (",", ""),
-    (",", " "),
-    (".", "'"),
-    (".", " "),
-    (",", "'"),
-]
+# Marks of the decimals and of the thousands, the plainest first
+MARKS = [(".", ""), (".", ","), (",", "."), (",", ""), (",", " "), (".", "'")]
+MARKS += [(".", " "), (",", "'")]
 DAYS = (
     "%d.%m.%Y|%d/%m/%Y|%m/%d/%Y|%d-%m-%Y|%m-%d-%Y|%Y/%m/%d|%Y.%m.%d|%d.%m.%y|%d/%m/%y|%m/%d/%y"
     "|%d-%b-%Y|%d-%b-%y|%d %b %Y|%d %B %Y|%b %d, %Y|%B %d, %Y|%b-%y|%b-%Y|%b %Y|%B %Y|%Y. %m. %d."
@@ -194,9 +187,8 @@ def interpreted(
     data = data.model_copy(update=marks_of(columns, data.separator, decimal))
     if (number := doubtful_number(columns, data)) and not decimal:
         other = "." if data.decimal == "," else ","
-        print(
-            f"{number}: {data.decimal!r} is read as its decimal mark; if not, add DECIMAL={other}"
-        )
+        told = f"{data.decimal!r} is read as its decimal mark; if not, add DECIMAL={other}"
+        print(f"{number}: {told}")
     data = data.model_copy(update={"missing": missing_of(texts, data, target)})
     holes = {name: frame[name].mask(frame[name].isin(data.missing)) for name in texts}
     return data, frame.assign(**holes) if data.missing else frame
@@ -220,9 +212,8 @@ def fit_of(marks: tuple[str, str], samples: list[list[str]]) -> tuple[int, int]:
     loose = r"|[+-]?\d*\.\d+" if decimal == "," and thousands != "." else ""
     number = re.compile(pattern_of(*marks) + loose).fullmatch
     both = re.compile(rf"[+-]?\d.*{re.escape(thousands)}\d+{re.escape(decimal)}\d*").fullmatch
-    fitting = [
-        values for values in samples if 0 < 0.8 * len(values) <= sum(map(bool, map(number, values)))
-    ]
+    known = [(values, sum(map(bool, map(number, values)))) for values in samples]
+    fitting = [values for values, count in known if 0 < 0.8 * len(values) <= count]
     sure = [values for values in fitting if thousands and any(map(both, values))]
     return len(sure), len(fitting)
 

@@ -16,7 +16,7 @@ import pandas as pd
 import tomlkit
 import typer
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, refuse_faults, write_whole
 from mlops_ladder.data.reading import files, read_file
 from mlops_ladder.settings import load, Settings
 
@@ -66,10 +66,9 @@ def fetch(origin: str, path: Path) -> None:
         else:
             shutil.copyfile(origin, unfinished)
     except (OSError, URLError, ValueError) as error:
-        raise ProjectError(
-            f"{path}: missing, and its origin {origin!r} cannot be read: {error};"
-            f" put the file back, or say in {SOURCES} where it comes from"
-        ) from error
+        told = f"missing, and its origin {origin!r} cannot be read: {error}"
+        way_out = f"put the file back, or say in {SOURCES} where it comes from"
+        raise ProjectError(f"{path}: {told}; {way_out}") from error
     unfinished.replace(path)
 
 
@@ -131,12 +130,8 @@ def main(
         if not all(Path(file).exists() for file in source["files"]):
             restore(name, source)
     found = breaches(sources) + [f"{name}: in no source" for name in undeclared(load(), sources)]
-    if found:
-        raise ProjectError(
-            f"the data are not what {SOURCES} says\n  "
-            + "\n  ".join(found)
-            + "\n  Put the right files back, or, where the change is meant: make data DECLARE=yes"
-        )
+    way_out = "Put the right files back, or, where the change is meant: make data DECLARE=yes"
+    refuse_faults(f"the data are not what {SOURCES} says", [*found, way_out] if found else [])
     for name, source in sources.items():
         rows = sum(file["rows"] for file in source["files"].values())
         held = f"{len(source['files'])} files, {rows:,} rows, licence {source['licence']}"

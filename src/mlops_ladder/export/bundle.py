@@ -99,9 +99,8 @@ def compared(trained: Trained) -> tuple[bytes, Parity | None, str]:
     """The model as ONNX, how near it is to the model, and why it is not to be used, if so."""
     found = None
     try:
-        from mlops_ladder.export.onnx.conversion import (  # pylint: disable=C0415  # 1 s
-            convert,
-        )
+        # pylint: disable-next=import-outside-toplevel  # 1 s
+        from mlops_ladder.export.onnx.conversion import convert
 
         content = convert(trained.model, trained.contract)
         scores = compiled(content, trained.contract, classes(trained.model))

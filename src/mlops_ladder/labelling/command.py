@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import tomlkit
 import typer
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, refuse_faults, write_whole
 from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.datafile import destination
@@ -134,8 +134,7 @@ def check(settings: Settings, contract: Contract) -> None:
         if checksum(unfinished) != checksum(new):
             found.append(f"{new}: not what {queue.TABLE} says; run: make label MERGE=yes")
         unfinished.unlink()
-    if found:
-        raise ProjectError("labels of which not all is known\n  " + "\n  ".join(found))
+    refuse_faults("labels of which not all is known", found)
     told(settings, judged(settings, contract))
     print("Every label to learn from has a source, an annotator and a time")
 

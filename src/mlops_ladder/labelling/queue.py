@@ -1,7 +1,7 @@
 """The queue: logged rows that people are asked about, the least certain and some at random.
 
-It shows what the model was asked, not what it answered: who sees an answer follows it.  The table of
-labels holds who said what of which row, and when; it only ever grows.
+It shows what the model was asked, not what it answered: who sees an answer follows it.  The table
+of labels holds who said what of which row, and when; it only ever grows.
 """
 
 import csv

@@ -11,9 +11,7 @@ from threadpoolctl import threadpool_limits
 from mlops_ladder.model.prediction import METRICS
 
 RESAMPLES = 500
-MOST_ROWS = (
-    20_000  # of more, a part shows how widely scores spread, and costs a second, not minutes
-)
+MOST_ROWS = 20_000  # a part of more shows how widely scores spread, in a second, not in minutes
 Scorer = Callable[[np.ndarray], float]
 
 
@@ -65,9 +63,8 @@ def resampled(
     MOST_ROWS a part is drawn from, and the spread scaled by the root of its share.
     """
     random, rows = np.random.default_rng(seed), min(len(truth), MOST_ROWS)
-    part = np.arange(rows)
-    if rows < len(truth):
-        part = random.choice(len(truth), rows, replace=False)
+    all_of_them = rows == len(truth)
+    part = np.arange(rows) if all_of_them else random.choice(len(truth), rows, replace=False)
     scorers = {
         name: scorer(metric, truth.iloc[part], predicted.iloc[part])
         for name, predicted in found.items()

@@ -48,14 +48,11 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         known = parameters(build_model(contract, settings))
         if unknown := [name for name in settings.tuning.space if name not in known]:
-            raise ProjectError(
-                f"[tuning.space]: {', '.join(unknown)}: no parameter of the model; known are"
-                f" {', '.join(sorted(known))} (config/tuning.toml)"
-            )
+            told = f"no parameter of the model; known are {', '.join(sorted(known))}"
+            raise ProjectError(f"[tuning.space]: {', '.join(unknown)}: {told} (config/tuning.toml)")
         self.optuna = optuna
-        self.space = {
-            name: distribution(name, values) for name, values in settings.tuning.space.items()
-        }
+        declared = settings.tuning.space.items()
+        self.space = {name: distribution(name, values) for name, values in declared}
         self.start = {name: known[name] for name in self.space}
         self.study = optuna.create_study(
             direction="minimize" if settings.metric in LOWER_IS_BETTER else "maximize",
@@ -68,10 +65,9 @@ class Study:
 
     def learn(self, params: dict[str, Any], score: float) -> None:
         """Take a score into account, where it is defined and the space holds the parameters."""
+        given: Any = {"params": params, "distributions": self.space, "value": score}
         try:
-            done = self.optuna.trial.create_trial(
-                params=params, distributions=self.space, value=score
-            )
+            done = self.optuna.trial.create_trial(**given)
         except (TypeError, ValueError):
             return
         self.study.add_trial(done)

@@ -161,10 +161,7 @@ def fit(kept: pd.DataFrame, held: pd.DataFrame, contract: Contract, settings: Se
 
 
 def train(
-    frame: pd.DataFrame,
-    contract: Contract,
-    settings: Settings,
-    checks: Iterable[Check] = (),
+    frame: pd.DataFrame, contract: Contract, settings: Settings, checks: Iterable[Check] = ()
 ) -> Trained:
     """Train on one part of the rows, score the rest.  ProjectError if nothing can be learned."""
     parts = split(learnable(frame, contract, settings, checks), contract, settings)
@@ -197,9 +194,6 @@ def main(arguments: list[str]) -> None:
     chosen = f"the latest by {times[0]}" if times else "by a hash that further rows do not change"
     print(f"Trained on {len(trained.train):,} rows in {trained.seconds:.1f} s")
     print(f"Held out {len(trained.holdout):,} rows, {chosen}\n{summary(trained)}")
-    after = (
-        "make pipeline; only its champion predicts"
-        if get_hooks().load_batch_model.get_hookimpls()
-        else "make predict"
-    )
+    of_registry = get_hooks().load_batch_model.get_hookimpls()
+    after = "make pipeline; only its champion predicts" if of_registry else "make predict"
     print(f"Saved {MODEL}, version {trained.version}.  Next: {after}")

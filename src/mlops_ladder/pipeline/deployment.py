@@ -38,14 +38,11 @@ def notify(flow: Any, flow_run: Any, state: Any) -> None:
     tell(load().schedule.webhook, {"text": words, "project": project.current().package, **said})
 
 
-@prefect.flow(
-    name="scheduled-training",
-    task_runner=RUNNER,
-    log_prints=True,
-    on_failure=[notify],
-    on_crashed=[notify],
-    on_cancellation=[notify],
-)
+WATCHED: Any = {"log_prints": True, "on_failure": [notify]}  # options of both flows
+WATCHED |= {"on_crashed": [notify], "on_cancellation": [notify]}
+
+
+@prefect.flow(name="scheduled-training", task_runner=RUNNER, **WATCHED)
 def scheduled_training() -> None:
     """The pipeline, tried again unless its user has to act, as where rows break the contract.
 
@@ -59,13 +56,7 @@ def scheduled_training() -> None:
             further(settings)
 
 
-@prefect.flow(
-    name="scheduled-watch",
-    log_prints=True,
-    on_failure=[notify],
-    on_crashed=[notify],
-    on_cancellation=[notify],
-)
+@prefect.flow(name="scheduled-watch", **WATCHED)
 def scheduled_watch() -> None:
     """What is registered to look at the log; what one of them finds keeps no other from looking."""
     settings, found = load(), []
@@ -99,11 +90,9 @@ def serve(settings: Schedule, now: bool) -> None:
     whens = {key: when(key, getattr(settings, key), settings) for key in ("cron", "watch")}
     with get_client(sync_client=True) as client:
         lost(client)
-        by = EntrypointType.MODULE_PATH
-        runner.add_flow(scheduled_watch, name, schedule=whens["watch"], entrypoint_type=by)
-        made: Any = runner.add_flow(
-            scheduled_training, name, schedule=whens["cron"], entrypoint_type=by
-        )
+        options: Any = {"name": name, "entrypoint_type": EntrypointType.MODULE_PATH}
+        runner.add_flow(scheduled_watch, schedule=whens["watch"], **options)
+        made: Any = runner.add_flow(scheduled_training, schedule=whens["cron"], **options)
         if now:
             client.create_flow_run_from_deployment(made)
     served = f"{settings.cron!r}, and to watch {settings.watch!r}"
@@ -125,11 +114,10 @@ def when(name: str, cron: str, settings: Schedule) -> Any:
 def lost(client: SyncPrefectClient) -> None:
     """Mark and tell runs that nobody watches any more: what served them was killed too."""
     running = filters.FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])
+    ours = filters.DeploymentFilterName(any_=[project.current().package])
     runs = client.read_flow_runs(
         flow_run_filter=filters.FlowRunFilter(state=filters.FlowRunFilterState(type=running)),
-        deployment_filter=filters.DeploymentFilter(
-            name=filters.DeploymentFilterName(any_=[project.current().package])
-        ),
+        deployment_filter=filters.DeploymentFilter(name=ours),
         sort=FlowRunSort.START_TIME_DESC,
         limit=MOST,
     )

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import typer
 
-from mlops_ladder import ProjectError
+from mlops_ladder import ProjectError, refuse_faults
 from mlops_ladder.data import provenance
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.model.training import train
@@ -54,8 +54,7 @@ def reproduce(
         print(f"{name:20} is apart by {largest:.3g} at most ({epsilon:g} allowed)")
     faults = [f"{name} is apart by {it:.3g}" for name, it in differences.items() if it > epsilon]
     faults += [f"{name}: no seed; give it settings.seed in build_model" for name in unseeded()]
-    if faults:
-        raise ProjectError("the training does not repeat\n  " + "\n  ".join(faults))
+    refuse_faults("the training does not repeat", faults)
     print(f"{len(first):,} held-out predictions repeat")
 
 
@@ -84,9 +83,8 @@ def elsewhere(params: dict[str, object], place: Path) -> pd.DataFrame:
     """What a training in a new process predicts; the name of the place is its hash seed."""
     given = {"PYTHONHASHSEED": place.stem, f"{current().prefix}MODEL": json.dumps(params)}
     command = [sys.executable, "-m", "mlops_ladder", "reproduce", "--write", str(place)]
-    done = subprocess.run(
-        command, env=os.environ | given, capture_output=True, text=True, check=False
-    )
+    there = os.environ | given
+    done = subprocess.run(command, env=there, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ProjectError(f"a training failed\n{done.stderr.strip()}")
     return pd.read_parquet(place)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from mlops_ladder import ProjectError
+from mlops_ladder import refuse_faults
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.bundle import export
 from mlops_ladder.model import training
@@ -55,20 +55,14 @@ def check(frame: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[
     """The rows to learn from.  ProjectError where they break the contract, or a column leaks."""
     questions(contract)  # what does not fit is told now, not after the search
     rows = learnable(frame, contract, settings, get_implementations("find_violations"))
-    refuse("the data hold the answer", leaks(rows, contract, settings))
+    refuse_faults("the data hold the answer", leaks(rows, contract, settings))
     return rows, f"{len(rows):,} rows keep the contract"
-
-
-def refuse(what: str, faults: list[str]) -> None:
-    """Raises ProjectError that lists the faults, where there are any."""
-    if faults:
-        raise ProjectError("\n  ".join([what, *faults]))
 
 
 def split(rows: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[Parts, str]:
     """The rows to train on, to choose by and to judge by.  ProjectError where two parts overlap."""
     found = parts(rows, contract, settings)
-    refuse("the parts are no fair test", overlaps(found, contract))
+    refuse_faults("the parts are no fair test", overlaps(found, contract))
     sizes = ", ".join(f"{len(part):,} {name}" for name, part in found.items())
     return found, "\n".join([sizes, *twins(found, contract)])
 

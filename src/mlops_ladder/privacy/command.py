@@ -6,7 +6,7 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from mlops_ladder import ProjectError
+from mlops_ladder import ProjectError, refuse_faults
 from mlops_ladder.data.contract import Breach, Contract, read_contract
 from mlops_ladder.monitoring.archive import Archive, NoLog
 from mlops_ladder.plugins import get_hooks
@@ -43,8 +43,7 @@ def main(
     rules = read_rules(contract)
     if not check:
         print(table(contract, rules) + "\n")
-    if found := breaches(read_data(load()), contract, rules):
-        raise ProjectError("against the rules of privacy\n  " + "\n  ".join(map(str, found)))
+    refuse_faults("against the rules of privacy", breaches(read_data(load()), contract, rules))
     known = f"{len(contract.columns)} columns, {len(erasure_log.entries())} ids forgotten"
     print(f"{RULES}: {known}; no banned column or value reaches model or log")
 

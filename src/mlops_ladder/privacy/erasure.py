@@ -1,7 +1,7 @@
 """Forgetting: the rows of one id leave the data and the log, and a record says that they did.
 
-All is prepared, then it is written down what will be done, and only then done.  A run that is killed
-after that leaves `forgotten.part`; the same command once more ends it.
+All is prepared, then it is written down what will be done, and only then done.  A run that is
+killed after that leaves `forgotten.part`; the same command once more ends it.
 """
 
 import json
@@ -209,11 +209,8 @@ def forget(asked: Asked, settings: Settings, dry: bool = False) -> Entry:
 
 def marks(asked: Asked) -> dict[str, str]:
     """What stands for the id in the record, by column."""
-    secret = erasure_log.made()
-    return {
-        name: erasure_log.mark(secret, name, asked.of(column))
-        for name, column in asked.columns.items()
-    }
+    secret, named = erasure_log.made(), asked.columns.items()
+    return {name: erasure_log.mark(secret, name, asked.of(column)) for name, column in named}
 
 
 def main(

@@ -45,12 +45,8 @@ class Asked:
 
     def named(self, row: Mapping[str, object]) -> Cells:
         """The ids of a row."""
-        known = {name: row.get(name) for name in self.ids}
-        return {
-            name: canonical(value, self.ids[name])
-            for name, value in known.items()
-            if value is not None
-        }
+        known = {name: value for name in self.ids if (value := row.get(name)) is not None}
+        return {name: canonical(value, self.ids[name]) for name, value in known.items()}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, refuse_faults, write_whole
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import forge, history, promotion, versions
 from mlops_ladder.registry.decisions import alone, recover
@@ -187,9 +187,7 @@ def approve(entry: Entry, review: str = "") -> Approved:
 
 def refuse(said: Approved, faults: list[str]) -> None:
     """Raises ProjectError that lists the faults, where there are any."""
-    if faults:
-        told = f"v{said.version}: not approved by {said.approver}"
-        raise ProjectError("\n  ".join([told, *faults]))
+    refuse_faults(f"v{said.version}: not approved by {said.approver}", faults)
 
 
 def write(path: Path, said: Approved) -> None:
@@ -235,6 +233,5 @@ def approved_main() -> None:
     if entry is None:
         raise ProjectError("no version is champion yet; run `make pipeline`")
     version, verdict = versions.of(entry), versions.accepting(entry).verdict or {}
-    if why := lacks(version, verdict):
-        raise ProjectError("\n  ".join([f"v{version.number}: not approved", *why]))
+    refuse_faults(f"v{version.number}: not approved", lacks(version, verdict))
     print(f"v{version.number}: approved")

@@ -2,8 +2,8 @@
 
 In this order: the bundle is brought here, the registry and the log learn of the decision, the
 aliases move, the pointer of the service moves, the registry learns that it is done.  Whatever is
-killed in between, `recover` carries out what was written down.  `verify` says what is not as the gate
-left it, and `repair` puts it back.
+killed in between, `recover` carries out what was written down.  `verify` says what is not as the
+gate left it, and `repair` puts it back.
 """
 
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mlops_ladder import ProjectError
+from mlops_ladder import ProjectError, refuse_faults
 from mlops_ladder.data import provenance
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, publishing, versions
@@ -181,6 +181,4 @@ def mend(now: Held) -> list[Entry]:
 
 def refuse(faults: list[str]) -> None:
     """Raises ProjectError that lists the faults and says the way out, where there are any."""
-    if faults:
-        told = "\n  ".join(faults)
-        raise ProjectError(f"the registry is not as the gate left it; {WAY_OUT}\n  {told}")
+    refuse_faults(f"the registry is not as the gate left it; {WAY_OUT}", faults)

@@ -9,12 +9,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from mlops_ladder import ProjectError
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import history
 from mlops_ladder.settings.operations import Approval
+from mlops_ladder.settings.section import Section
 
 GITLAB = Path(".gitlab-ci.yml")
 WRITERS = ("OWNER", "MEMBER", "COLLABORATOR")  # of whom GitHub counts a review
@@ -127,13 +126,11 @@ def ask(program: str, path: str) -> Any:
     return json.loads(done.stdout)
 
 
-class Approved(BaseModel):
+class Approved(Section):
     """An approval: of which report, by whom, in which way, and where that can be seen.
 
     `proof` is the sha256 of the verdict; `evidence` a commit, or the address of a review.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     version: str
     model_version: str
@@ -187,9 +184,8 @@ def unsigned(commit: str, by: str, proof: str) -> str:
     signer = Person.of(str(provenance.git("show", "--no-patch", "--format=%GS", commit)))
     if not same(signer, Person.of(by)):
         return f"commit {commit[:12]}: signed by {signer}, not by {by}"
-    held = provenance.git(
-        "grep", "--fixed-strings", f'"proof": "{proof}"', commit, "--", "approvals"
-    )
+    wanted = f'"proof": "{proof}"'
+    held = provenance.git("grep", "--fixed-strings", wanted, commit, "--", "approvals")
     return "" if held else f"commit {commit[:12]}: of another report"
 
 

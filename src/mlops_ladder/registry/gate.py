@@ -14,6 +14,7 @@ where all of this holds:
 A model that is equal to the champion gains nothing, so it is refused.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite, nan
@@ -160,8 +161,4 @@ def excused(champion: str, settings: Settings) -> bool:
 
 def plain(value: Any) -> Any:
     """The same without NaN and infinity, which JSON does not know: None in their place."""
-    if isinstance(value, dict):
-        return {name: plain(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [plain(part) for part in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
+    return json.loads(json.dumps(value), parse_constant=lambda _: None)

@@ -11,10 +11,18 @@ from typing import Annotated
 
 import typer
 
-from mlops_ladder import ProjectError
+from mlops_ladder import ProjectError, refuse_faults
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, publishing, versions
-from mlops_ladder.registry.decisions import alone, decide, recover, refuse, repair, undecided, verify
+from mlops_ladder.registry.decisions import (
+    alone,
+    decide,
+    recover,
+    refuse,
+    repair,
+    undecided,
+    verify,
+)
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.registry.history import Entry
 from mlops_ladder.registry.versions import Held, Version
@@ -56,10 +64,8 @@ def register(run_id: str, model_version: str, verdict: Verdict) -> Version:
         if not verdict.accepted:
             decide("refuse", version, last, asdict(verdict))
         elif last != version.number and objections(version, verdict):
-            known, proof = now.entries[-1:], history.digest(asdict(verdict))
-            if [(it.action, it.version, it.proof) for it in known] != [
-                ("accept", version.number, proof)
-            ]:
+            known = [(it.action, it.version, it.proof) for it in now.entries[-1:]]
+            if known != [("accept", version.number, history.digest(asdict(verdict)))]:
                 decide("accept", version, last, asdict(verdict))
     return version
 
@@ -94,8 +100,7 @@ def promote(version: Version, verdict: Verdict) -> None:
         last = now.champion.version if now.champion else None
         if last == version.number:
             return
-        if against := objections(version, verdict):
-            raise ProjectError("\n  ".join([f"v{version.number}: not approved", *against]))
+        refuse_faults(f"v{version.number}: not approved", objections(version, verdict))
         compared, there = verdict.evidence["champion"], history.title(now.champion)
         if compared != there:
             told = f"compared with {compared or 'no champion'}; by now there is {there}"
@@ -134,9 +139,8 @@ def rollback(number: str | None = None) -> Entry:
         others = {it.number: it for it in once if last and it.number != last.version}
         target = others.get(number or str(last and last.previous))
         if not last or not target or known.get(target.number) != target:
-            told = (
-                f"v{number} is no champion of old" if number else "no version was champion before"
-            )
+            told = "no version was champion before"
+            told = f"v{number} is no champion of old" if number else told
             choice = ", ".join(f"v{it}" for it in others if it in known) or "none"
             raise ProjectError(f"nothing to roll back to: {told}; versions to choose: {choice}")
         return decide("rollback", target, last.version)
@@ -173,9 +177,8 @@ def main(
 ) -> None:
     """List the versions, and say whether all is as the gate left it."""
     if put_back:
-        print(
-            "\n  ".join(["Put back what the gate decided.  Wrong were:", *(repair() or ["none"])])
-        )
+        wrong = repair() or ["none"]
+        print("\n  ".join(["Put back what the gate decided.  Wrong were:", *wrong]))
     with alone():
         now = recover()
         print(listing(now))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, refuse_faults, write_whole
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.sources import checksum
 from mlops_ladder.export.runtime import BUNDLE, FILES, load, read_bundle
@@ -44,25 +44,19 @@ def bring(version: Version, place: Path, sha256: str | None) -> None:
         wrong = damage(found, sha256)
         if not wrong and (model := read_bundle(found)["model_version"]) != version.model_version:
             wrong = [f"{BUNDLE}: it is of model {model}, not of {version.model_version}"]
-        if wrong:
-            told = "\n  ".join(wrong)
-            raise ProjectError(f"v{version.number}: its bundle cannot be served\n  {told}")
+        refuse_faults(f"v{version.number}: its bundle cannot be served", wrong)
         shutil.rmtree(place, ignore_errors=True)
         found.rename(place)
 
 
 def download(run_id: str, folder: str) -> Path:
     """The bundle of a run, in this folder.  ProjectError where it has none."""
-    mlflow = runs.connect()
+    mlflow, place = runs.connect(), {"run_id": run_id, "artifact_path": "serving"}
     try:
-        found = mlflow.artifacts.download_artifacts(
-            run_id=run_id, artifact_path="serving", dst_path=folder
-        )
+        return Path(mlflow.artifacts.download_artifacts(**place, dst_path=folder))
     except mlflow.exceptions.MlflowException as error:
-        raise ProjectError(
-            f"run {run_id}: it has no bundle to serve ({error}); `make pipeline` records one"
-        ) from error
-    return Path(found)
+        told = f"it has no bundle to serve ({error}); `make pipeline` records one"
+        raise ProjectError(f"run {run_id}: {told}") from error
 
 
 def lacking(entry: Entry, run_id: str) -> list[str]:

@@ -125,9 +125,8 @@ def create(run_id: str, model_version: str) -> Version:
     if not mlclient.search_registered_models(f"name = '{model_name()}'"):
         mlclient.create_registered_model(model_name())
     tags = {"model_version": model_version, "author": author()}
-    made = mlclient.create_model_version(
-        model_name(), f"models:/{model_id}", run_id, tags=tags, model_id=model_id
-    )
+    given = {"tags": tags, "model_id": model_id}
+    made = mlclient.create_model_version(model_name(), f"models:/{model_id}", run_id, **given)
     return Version(str(made.version), run_id, model_version)
 
 

@@ -57,9 +57,8 @@ def create_app(settings: Settings, start: Callable[[Entry], object] = begin) -> 
     keyed = [Depends(guard)]
 
     async def heard(look: Look, about: Any) -> dict[str, str]:
-        return await asyncio.to_thread(
-            decided, partial(look, settings, now(), about), settings, start
-        )
+        looked = partial(look, settings, now(), about)
+        return await asyncio.to_thread(decided, looked, settings, start)
 
     @app.get("/health")
     def health() -> dict[str, str]:
@@ -117,9 +116,8 @@ def listed(body: bytes) -> list[dict[str, Any]]:
     except orjson.JSONDecodeError as error:
         raise HTTPException(422, f"no JSON: {error}") from error
     if not isinstance(found, list) or not found or not all(isinstance(it, dict) for it in found):
-        raise HTTPException(
-            422, "a list of objects is needed: request_id, the target; row, known_at"
-        )
+        told = "a list of objects is needed: request_id, the target; row, known_at"
+        raise HTTPException(422, told)
     return found
 
 
@@ -143,11 +141,6 @@ def main() -> None:
     settings = load()
     guarded(settings)  # told now, without a traceback
     ledger.entries()
-    uvicorn.run(
-        f"{__name__}:build",
-        factory=True,
-        host=settings.receiver.host,
-        port=settings.receiver.port,
-        access_log=False,
-        server_header=False,
-    )
+    where: Any = {"host": settings.receiver.host, "port": settings.receiver.port}
+    quiet: Any = {"access_log": False, "server_header": False}
+    uvicorn.run(f"{__name__}:build", factory=True, **where, **quiet)

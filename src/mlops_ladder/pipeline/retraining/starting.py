@@ -102,9 +102,7 @@ def begun(name: str) -> Entry:
     """The decision to run of this id.  ProjectError where it is none, or its run has ended."""
     found = next((it for it in ledger.entries() if it.id == name), None)
     if found is None or not ledger.lost(found):
-        state = (
-            "no decision has this id" if found is None else f"{found.decision}, ended or not run"
-        )
+        state = f"{found.decision}, ended or not run" if found else "no decision has this id"
         raise ProjectError(f"run {name}: {state}; {ledger.LEDGER} lists them")
     return found
 

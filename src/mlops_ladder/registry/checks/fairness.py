@@ -85,9 +85,8 @@ def undeclared() -> Reply:
             return Reply("passed", told, {"waiver": waiver.model_dump(mode="json")})
         wrong = [f"until {waiver.until}: past, or more than a year ahead"]
     told = "no groups are declared in config/fairness.toml; without them a waiver is needed, in"
-    return Reply(
-        "refused", f"{told} [[tool.mlops-ladder.waivers]] of {PROJECT}: {'; '.join(wrong)}"
-    )
+    told += f" [[tool.mlops-ladder.waivers]] of {PROJECT}: {'; '.join(wrong)}"
+    return Reply("refused", told)
 
 
 MEASURES = {
@@ -109,9 +108,8 @@ def table(
     rows = []
     for label, truth, said in views(trained, positive):
         for measure in MEASURES[metric]:
-            frame = MetricFrame(
-                metrics=functions(measure), y_true=truth, y_pred=said, sensitive_features=groups
-            )
+            given = {"y_true": truth, "y_pred": said, "sensitive_features": groups}
+            frame = MetricFrame(metrics=functions(measure), **given)
             for group, found in frame.by_group.iterrows():
                 rows.append({"group": str(group), "class": label, "measure": measure, **found})
     return pd.DataFrame(rows, columns=["group", "class", "measure", "value", "error", "n"])
@@ -136,9 +134,8 @@ def views(trained: Trained, positive: str | None) -> list[tuple[str, pd.Series, 
     truth, said = truth.astype("str"), said.astype("str")
     known = sorted({*trained.train[trained.contract.target].astype("str"), *truth})
     if positive is not None and positive not in known:
-        raise ProjectError(
-            f"config/fairness.toml: positive = {positive!r}: no such class; there are {known}"
-        )
+        told = f"positive = {positive!r}: no such class; there are {known}"
+        raise ProjectError(f"config/fairness.toml: {told}")
     chosen = known if len(known) > 2 else known[-1:]
     chosen = chosen if positive is None else [positive]
     return [(it, (truth == it).astype("int64"), (said == it).astype("int64")) for it in chosen]
@@ -214,15 +211,12 @@ def ask(asked: Asked, settings: Settings) -> Reply:
     decided = [it for it in settings.accepted if it.holds(datetime.now(UTC).date())]
     allowed = dict.fromkeys(tables, threshold)
     allowed |= {it.column: max(it.largest, threshold) for it in decided}
-    pairs = [
-        pair
-        for name, found in tables.items()
-        for pair in compared(name, found, compare, allowed[name])
-    ]
+    found = (compared(name, it, compare, allowed[name]) for name, it in tables.items())
+    pairs = [pair for part in found for pair in part]
     for pair, certain in zip(pairs, sure([it["p"] for it in pairs]), strict=True):
         pair["apart"] = certain
     evidence = {"metric": metric, "compare": compare, "threshold": threshold, "pairs": pairs}
-    evidence["groups"] = {name: found.to_dict("records") for name, found in tables.items()}
+    evidence["groups"] = {name: it.to_dict("records") for name, it in tables.items()}
     evidence["accepted"] = [it.model_dump(mode="json") for it in decided]
     return replied(pairs, evidence, drawn(tables, metric))
 

@@ -30,10 +30,7 @@ def compare(mine: Draws, other: Draws, sign: int, allowed: float) -> dict[str, A
     """How much better the model is than another one, and how likely by chance if it is too bad."""
     gain, error = sign * (mine.whole - other.whole), spread(mine - other)
     room = gain + allowed * abs(other.whole)
-    if error > 0:
-        chance = NormalDist().cdf(room / error)
-    else:
-        chance = 1.0 if room >= 0 else 0.0
+    chance = NormalDist().cdf(room / error) if error > 0 else float(room >= 0)
     return {"score": other.whole, "gain": gain, "error": error, "p": chance}
 
 
@@ -147,9 +144,8 @@ def part(asked: Asked, it: Slice, settings: Settings) -> Part:
     """The rows of a slice; of one without values and bounds those where the column is missing."""
     values = asked.column(it.column)
     if it.low is not None or it.high is not None:
-        low, high = (-np.inf if it.low is None else it.low), (
-            np.inf if it.high is None else it.high
-        )
+        low = -np.inf if it.low is None else it.low
+        high = np.inf if it.high is None else it.high
         rows, words = (values >= low) & (values < high), f"{low:g} to {high:g}"
     elif it.values:
         rows, words = values.notna() & values.astype("str").isin(it.values), ", ".join(it.values)
@@ -198,15 +194,10 @@ def draws_of(asked: Asked, it: Part) -> tuple[Draws, dict[str, Draws]]:
 def drawn(scored: list[dict[str, Any]], metric: str) -> Figure:
     """The score of each slice with its interval, and what it is compared with; the worst first."""
     worst = sorted(scored, key=lambda it: min([1, *(o["p"] for o in it["against"].values())]))
-    lines = [
-        Line(
-            f"{it['slice'][:40]}  ({it['n']:,})",
-            it["low"],
-            it["score"],
-            it["high"],
-            any(other["worse"] for other in it["against"].values()),
-            {name: other["score"] for name, other in it["against"].items()},
-        )
-        for it in worst
-    ]
+    lines = []
+    for it in worst:
+        name, others = f"{it['slice'][:40]}  ({it['n']:,})", it["against"]
+        scores = {other: found["score"] for other, found in others.items()}
+        wrong = any(found["worse"] for found in others.values())
+        lines.append(Line(name, it["low"], it["score"], it["high"], wrong, scores))
     return picture("How good the model is in each slice", f"{metric}, 95 % interval", lines)
