@@ -11,13 +11,11 @@ import pandas as pd
 import typer
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from mlops_ladder import write_whole
-from mlops_ladder.data.casting import conform
+from mlops_ladder import problem, write_whole
+from mlops_ladder.data import casting, sources
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.reading import files
-from mlops_ladder.data.sources import checksum, read_sources
 from mlops_ladder.markdown import as_code, as_words, refuse_differences, split_page
-from mlops_ladder.problem import read_data
 from mlops_ladder.settings import load, Settings
 
 SHEET = Path("DATASHEET.md")
@@ -43,19 +41,20 @@ Not stated yet.
 Not stated yet.
 """
 SHOWN = 3  # the most frequent words of a column
+CHECK = typer.Option("--check", help="change nothing; fail if it is stale")
 
 
 def render(frame: pd.DataFrame, contract: Contract, settings: Settings) -> str:
     """The sheet of these rows, without what stands below the line."""
     named = contract.names("feature", "target", "time", "id", "group")
-    rows = conform(frame, contract, named)
+    rows = casting.conform(frame, contract, named)
     lines = [column(it, rows if it in named else frame, contract) for it in contract.columns]
     paths = files(settings.data.path)
     parts = [
         HEAD,
         f"## Where they come from\n\n{origins(settings)}\n",
         f"## What they hold\n\n{len(frame):,} rows of {len(contract.columns)} columns in"
-        f" {len(paths)} files, sha256 `{checksum(*paths)}`.{unlabelled(rows, contract)}\n",
+        f" {len(paths)} files, sha256 `{sources.checksum(*paths)}`.{unlabelled(rows, contract)}\n",
         "| column | role | kind | missing | holds |\n|---|---|---|---|---|",
         *lines,
     ]
@@ -68,7 +67,7 @@ def origins(settings: Settings) -> str:
     lines = [
         f"- {as_code(name)}: "
         + as_words(f"{it['origin']}. Licence {it['licence']}. Owner: {it['owner']}.")
-        for name, it in read_sources().items()
+        for name, it in sources.read_sources().items()
         if used & set(it["files"])
     ]
     return "\n".join(lines) or "No source is declared: `make data DECLARE=yes`."
@@ -114,9 +113,7 @@ def compare(text: str, wanted: str) -> str:
 
 
 def write_datasheet(
-    check: Annotated[
-        bool, typer.Option("--check", help="change nothing; fail if it is stale")
-    ] = False,
+    check: Annotated[bool, CHECK] = False,
 ) -> None:
     """Write the sheet of the configured data, or say whether it is still true."""
     settings, contract = load(), read_contract()
@@ -125,7 +122,7 @@ def write_datasheet(
     if check and "sha256 `" not in text:
         print(f"{SHEET}: describes no data yet; to write it: make datasheet")
         return
-    wanted = render(read_data(settings), contract, settings)
+    wanted = render(problem.read_data(settings), contract, settings)
     if check:
         print(compare(text, wanted))
         return

@@ -12,9 +12,8 @@ from charset_normalizer import from_bytes
 from pandas.api import types
 
 from mlops_ladder import ProjectError
+from mlops_ladder.data import contract, reading
 from mlops_ladder.data.casting import times
-from mlops_ladder.data.contract import ISO
-from mlops_ladder.data.reading import files, is_parquet, numbers, pattern_of, read_table
 from mlops_ladder.settings import bare, Data, SPACES
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -44,7 +43,7 @@ DAYS = (
     "|%Y年%m月%d日|%Y-%m"
 ).split("|")
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-TIMES = (ISO, *(day + clock for day in DAYS for clock in CLOCKS))
+TIMES = (contract.ISO, *(day + clock for day in DAYS for clock in CLOCKS))
 DOUBTFUL = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
 CODE = r"0\d+|\d{16,}|\+\d{7,}"  # zip codes, what is too long for a float, phone numbers
 
@@ -95,15 +94,15 @@ def separator_of(path: Path, encoding: str) -> str:
 
 def look(pattern: str, encoding: str | None) -> tuple[Data, pd.DataFrame]:
     """Encoding and separator of a file, and its rows; the columns of a CSV as text."""
-    first = files(pattern)[0]
+    first = reading.files(pattern)[0]
     data = Data(path=pattern)
     try:
-        if not is_parquet(first):
+        if not reading.is_parquet(first):
             found = encoding or encoding_of(first)
             data = Data(path=pattern, encoding=found, separator=separator_of(first, found))
     except (OSError, ValueError, LookupError, csv.Error) as error:
         raise ProjectError(f"{first}: cannot be read: {error}") from error
-    return data, read_table(pattern, data)
+    return data, reading.read_table(pattern, data)
 
 
 def explain_missing(frame: pd.DataFrame, target: str, separator: str) -> str:
@@ -142,7 +141,7 @@ def check_units(frame: pd.DataFrame, path: str, data: Data) -> None:
     rest = [(values.iloc[0], values.iloc[1:].dropna()) for _, values in frame.items()]
     numeric = [first for first, others in rest if len(others) and all_numbers(others, data)]
     units = [first for first in numeric if pd.notna(first) and not UNKNOWN.fullmatch(first.strip())]
-    words = numbers(pd.Series(units, dtype="str"), data).isna()
+    words = reading.numbers(pd.Series(units, dtype="str"), data).isna()
     if len(frame) > 10 and len(units) > 1 and len(units) == len(numeric) and words.all():
         shown = ", ".join(units[:5])
         raise ProjectError(f"{path}: row 1 holds units or words ({shown}), no numbers; delete it")
@@ -150,7 +149,7 @@ def check_units(frame: pd.DataFrame, path: str, data: Data) -> None:
 
 def all_numbers(values: pd.Series, data: Data) -> bool:
     """Are these texts numbers, as far as a look at some of them tells?"""
-    return bool(numbers(values.head(200), data).notna().all())
+    return bool(reading.numbers(values.head(200), data).notna().all())
 
 
 def missing_of(columns: dict[str, pd.Series], data: Data, target: str) -> list[str]:
@@ -158,7 +157,7 @@ def missing_of(columns: dict[str, pd.Series], data: Data, target: str) -> list[s
     words: set[str] = set()
     classes: set[str] = set()
     for name, unique in columns.items():
-        odd = unique[numbers(unique, data).isna()]
+        odd = unique[reading.numbers(unique, data).isna()]
         known = odd[odd.str.strip().str.fullmatch(UNKNOWN)]
         strange, others = odd.drop(known.index), len(unique) - len(odd)
         rare = others > 10 and len(strange) <= 3 and not strange.str.contains(r"\d").any()
@@ -196,7 +195,7 @@ def interpreted(
 
 def described(data: Data) -> str:
     """How the file is read, in words."""
-    if is_parquet(files(data.path)[0]):
+    if reading.is_parquet(reading.files(data.path)[0]):
         return "as Parquet"
     known = data.model_dump(exclude={"path"}, exclude_none=True)
     return "with " + ", ".join(f"{name} {value!r}" for name, value in known.items() if value)
@@ -210,7 +209,7 @@ def fit_of(marks: tuple[str, str], samples: list[list[str]]) -> tuple[int, int]:
     """
     decimal, thousands = marks
     loose = r"|[+-]?\d*\.\d+" if decimal == "," and thousands != "." else ""
-    number = re.compile(pattern_of(*marks) + loose).fullmatch
+    number = re.compile(reading.pattern_of(*marks) + loose).fullmatch
     both = re.compile(rf"[+-]?\d.*{re.escape(thousands)}\d+{re.escape(decimal)}\d*").fullmatch
     known = [(values, sum(map(bool, map(number, values)))) for values in samples]
     fitting = [values for values, count in known if 0 < 0.8 * len(values) <= count]
@@ -240,7 +239,7 @@ def other_marks(values: pd.Series, data: Data) -> str:
         return ""
     for decimal, thousands in MARKS:
         other = data.model_copy(update={"decimal": decimal, "thousands": thousands or None})
-        if decimal != data.decimal and numbers(known, other).notna().all():
+        if decimal != data.decimal and reading.numbers(known, other).notna().all():
             return f"; numbers if {decimal!r} is the decimal mark: add DECIMAL={decimal}"
     return ""
 
@@ -258,7 +257,7 @@ def marks_of(
     wanted = [marks for marks in order if asked in (None, marks[0])]
     decimal, thousands = max(wanted, key=lambda marks: fit_of(marks, samples))
     group = re.compile(rf"[^{decimal}]*\d[{thousands or ','}]\d\d\d.*").fullmatch
-    number = re.compile(pattern_of(decimal, thousands)).fullmatch
+    number = re.compile(reading.pattern_of(decimal, thousands)).fullmatch
     grouped = any(group(value) and number(value) for values in samples for value in values)
     return {"decimal": decimal, "thousands": thousands if thousands and grouped else None}
 

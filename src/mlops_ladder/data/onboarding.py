@@ -11,13 +11,10 @@ import pandas as pd
 import tomlkit
 import typer
 
-from mlops_ladder import ProjectError, write_synced
-from mlops_ladder.data import dialect
+from mlops_ladder import plugins, ProjectError, write_synced
+from mlops_ladder.data import dialect, inference, reading
 from mlops_ladder.data.casting import as_boolean, as_text
 from mlops_ladder.data.contract import Column, CONTRACT, Contract
-from mlops_ladder.data.inference import infer
-from mlops_ladder.data.reading import files, is_parquet
-from mlops_ladder.plugins import get_implementations
 from mlops_ladder.settings import CONFIG, Data, load, Problem
 
 HEADER = """\
@@ -153,7 +150,7 @@ def read_file(
 ) -> tuple[Data, pd.DataFrame, str]:
     """How the file is read, its rows, and the target.  ProjectError if the names are not right."""
     data, raw = dialect.look(pattern, encoding)
-    why, text = "", not is_parquet(files(data.path)[0])
+    why, text = "", not reading.is_parquet(reading.files(data.path)[0])
     if text:
         dialect.check_names(raw, data.path)
         why = dialect.explain_missing(raw, wanted, data.separator)
@@ -180,13 +177,13 @@ def describe_data(
     if not (data and target):
         raise ProjectError("DATA and TARGET are needed: make contract DATA=file TARGET=column")
     marks, frame, name = read_file(data, target, encoding, decimal)
-    contract, found, remarks = infer(frame, marks, name, problem)
+    contract, found, remarks = inference.infer(frame, marks, name, problem)
     for other, column in contract.columns.items():
         if column.kind in ("text", "category"):
             remarks[other] += dialect.other_marks(frame[other], marks)
     config = configured(marks, name, found, count_classes(frame[name], contract.columns[name]))
     replace({CONFIG: config, CONTRACT: written(contract)})
-    for renew in get_implementations("after_contract_change"):
+    for renew in plugins.get_implementations("after_contract_change"):
         replace(renew(load(), frame) or {})
     print(f"\n{len(frame):,} rows of {marks.path}, read {dialect.described(marks)}")
     print(summary(frame, contract, remarks))

@@ -22,6 +22,7 @@ from mlops_ladder.settings import load, Settings
 
 SOURCES = Path("data/sources.toml")
 UNKNOWN = "unknown"
+DECLARE = typer.Option("--declare", help="the files are meant to be as they are")
 
 
 def checksum(*paths: Path) -> str:
@@ -118,9 +119,7 @@ def unknown_source() -> dict[str, Any]:
 
 
 def main(
-    renew_sources: Annotated[
-        bool, typer.Option("--declare", help="the files are meant to be as they are")
-    ] = False,
+    renew_sources: Annotated[bool, DECLARE] = False,
 ) -> None:
     """Bring missing files back and compare every file with its sha256."""
     if renew_sources:

@@ -17,17 +17,17 @@ from typing import Annotated, Any
 import tomlkit
 import typer
 
-from mlops_ladder import ProjectError, refuse_faults, write_whole
+from mlops_ladder import plugins, ProjectError, refuse_faults, write_whole
 from mlops_ladder.data.provenance import git
 from mlops_ladder.data.reading import files
 from mlops_ladder.data.sources import declare, SOURCES
-from mlops_ladder.plugins import get_hooks
 from mlops_ladder.settings import load, Settings
 
 CACHE = Path(".dvc/cache/files/md5")
 BEGUN = Path(".dvc/tmp/restore.part")  # while files come back: the names of those that were gone
 POINTED = re.compile(r"md5: ([0-9a-f]{32})$", re.M)
 BLOCK = 1 << 20
+BRING_BACK = typer.Option("--restore", help="bring the data of this commit back")
 RESTORE = "ladder snapshot --restore"
 
 
@@ -52,7 +52,7 @@ def configured(settings: Settings) -> list[str]:
     Raises ProjectError that lists those outside of it, which no commit can name.
     """
     here = Path.cwd().resolve()
-    more = [path for kept in get_hooks().list_versioned_files() for path in kept]
+    more = [path for kept in plugins.get_hooks().list_versioned_files() for path in kept]
     found = {path: path.resolve() for path in [*files(settings.data.path), *more]}
     outside = [str(path) for path, place in found.items() if not place.is_relative_to(here)]
     if outside:
@@ -216,9 +216,7 @@ def commit_of(*names: str) -> str:
 
 def version_data(
     check: Annotated[bool, typer.Option("--check", help="fail if a file has no version")] = False,
-    bring: Annotated[
-        bool, typer.Option("--restore", help="bring the data of this commit back")
-    ] = False,
+    bring: Annotated[bool, BRING_BACK] = False,
 ) -> None:
     """Give the configured data a version, bring one back, or check it."""
     if bring:

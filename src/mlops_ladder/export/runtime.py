@@ -12,10 +12,9 @@ from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
-from mlops_ladder import ProjectError
+from mlops_ladder import plugins, ProjectError
 from mlops_ladder.data.columns import layout, Row
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.plugins import get_hooks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -101,7 +100,7 @@ def load(folder: Path) -> Loaded:
     Raises ProjectError where a file is missing, is not the one that was exported, cannot be run, or
     is refused by what has joined.
     """
-    get_hooks().before_bundle_load(folder=folder)
+    plugins.get_hooks().before_bundle_load(folder=folder)
     bundle = read_bundle(folder)
     try:
         bundle["names"] = [str(label) for label in bundle["classes"] or []]

@@ -9,29 +9,27 @@ import tomlkit
 import typer
 
 from mlops_ladder import ProjectError, refuse_faults, write_whole
-from mlops_ladder.data.casting import conform
+from mlops_ladder.data import casting, datafile
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.data.datafile import destination
 from mlops_ladder.data.sources import checksum, SOURCES
-from mlops_ladder.labelling import merging, provenance, queue
-from mlops_ladder.labelling.agreement import judge, Judged
+from mlops_ladder.labelling import agreement, merging, provenance, queue
 from mlops_ladder.labelling.label_import import answers, classes, person, take
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import CONFIG, load, Settings
 
 
-def judged(settings: Settings, contract: Contract) -> Judged:
+def judged(settings: Settings, contract: Contract) -> agreement.Judged:
     """What the labels come to; those of rows that were forgotten do not count."""
     spread, known = None, queue.rows()
     if settings.problem == "regression":
-        truth = conform(read_data(settings), contract, [contract.target])[contract.target]
+        truth = casting.conform(read_data(settings), contract, [contract.target])[contract.target]
         spread = float(truth.std())
     counted = [it for it in queue.labels() if known.get(it.row, True)]
-    return judge(counted, settings.labels, spread)
+    return agreement.judge(counted, settings.labels, spread)
 
 
-def waiting(settings: Settings, found: Judged) -> list[str]:
+def waiting(settings: Settings, found: agreement.Judged) -> list[str]:
     """The queued rows of which too few people have said something."""
     said, least = queue.votes(queue.labels()), settings.labels.annotators
     return [
@@ -61,7 +59,7 @@ def fill(settings: Settings, contract: Contract) -> None:
     print("Next: each labels a copy, alone; then: make label FILE=copy.csv BY=name")
 
 
-def told(settings: Settings, found: Judged) -> None:
+def told(settings: Settings, found: agreement.Judged) -> None:
     """Say how far people agree, write the sheet of rows in dispute, and name the next command."""
     left, said = waiting(settings, found), queue.votes(queue.labels())
     print(f"{len(found.settled)} settled, {len(found.disputed)} in dispute, {len(left)} wait")
@@ -80,7 +78,7 @@ def told(settings: Settings, found: Judged) -> None:
         print("Next: make label MERGE=yes")
 
 
-def ready(settings: Settings, contract: Contract) -> tuple[Path, Judged]:
+def ready(settings: Settings, contract: Contract) -> tuple[Path, agreement.Judged]:
     """The unfinished file of all rows that are settled.  ProjectError where there are none."""
     found = judged(settings, contract)
     if not found.settled:
@@ -93,7 +91,7 @@ def merged(settings: Settings, contract: Contract) -> None:
 
     All of it, or nothing where something is wrong.
     """
-    new, wide = destination(settings.data.path, merging.MARK)
+    new, wide = datafile.destination(settings.data.path, merging.MARK)
     config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
     if config["data"]["path"] != settings.data.path:
         other = f"the environment says {settings.data.path!r}"
@@ -126,7 +124,7 @@ def check(settings: Settings, contract: Contract) -> None:
     Raises ProjectError that lists what has not, and labelled rows that are not as in the table.
     """
     found = provenance.lacking(settings.data.path)
-    new, _ = destination(settings.data.path, merging.MARK)
+    new, _ = datafile.destination(settings.data.path, merging.MARK)
     if queue.labels():
         found += provenance.unexplained(classes(settings, contract))
     if new.exists():

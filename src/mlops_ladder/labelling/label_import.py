@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, UTC
 from pathlib import Path
 
-from mlops_ladder import ProjectError, refuse_faults
+from mlops_ladder import problem, ProjectError, refuse_faults
 from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.labelling.queue import add, DECIDED, decisions, Label, labels, rows, votes
-from mlops_ladder.problem import read_data
 from mlops_ladder.settings import Settings
 
 LONGEST = 80  # characters of a name
@@ -31,7 +30,7 @@ def classes(settings: Settings, contract: Contract) -> list[str]:
         return []
     if known := contract.columns[contract.target].categories:
         return known
-    found = conform(read_data(settings), contract, [contract.target])[contract.target]
+    found = conform(problem.read_data(settings), contract, [contract.target])[contract.target]
     return sorted(map(str, found.dropna().unique()))
 
 

@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from mlops_ladder.data.casting import conform
+from mlops_ladder.data import casting, datafile, validation
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.data.datafile import destination, read_again, written
 from mlops_ladder.data.reading import files, read_table
-from mlops_ladder.data.validation import breaches
 from mlops_ladder.labelling.queue import rows
 from mlops_ladder.monitoring.window import logged
 from mlops_ladder.settings import Data
@@ -22,7 +20,7 @@ MARK = "labelled"  # after `_` it is read after the file that it joins: rows kee
 
 def originals(pattern: str) -> list[Path]:
     """The configured files without the one of labelled rows."""
-    return [path for path in files(pattern) if path != destination(pattern, MARK)[0]]
+    return [path for path in files(pattern) if path != datafile.destination(pattern, MARK)[0]]
 
 
 def largest(name: str, data: Data, contract: Contract) -> int:
@@ -40,7 +38,7 @@ def labelled(settled: dict[str, str], data: Data, contract: Contract) -> pd.Data
     known = rows()
     names = [name for name in known if name in settled]
     raw = pd.DataFrame([known[name] for name in names], columns=contract.inputs())
-    found = conform(raw, logged(contract), contract.inputs())
+    found = casting.conform(raw, logged(contract), contract.inputs())
     found[contract.target] = [settled[name] for name in names]
     place = {name: at for at, name in enumerate(known, start=1)}
     for column in contract.names("id", "group"):
@@ -50,7 +48,7 @@ def labelled(settled: dict[str, str], data: Data, contract: Contract) -> pd.Data
         else:
             found[column] = names
     wanted = contract.names("feature", "time", "target", "id", "group")
-    return conform(found, logged(contract), wanted, [breaches])
+    return casting.conform(found, logged(contract), wanted, [validation.breaches])
 
 
 def merge(settled: dict[str, str], data: Data, contract: Contract) -> Path:
@@ -58,12 +56,12 @@ def merge(settled: dict[str, str], data: Data, contract: Contract) -> Path:
 
     Raises ProjectError where they are not, and leaves everything as it was.
     """
-    new, _ = destination(data.path, MARK)
+    new, _ = datafile.destination(data.path, MARK)
     found = labelled(settled, data, contract)
     unfinished = new.with_name(f".{new.name}.part")
     try:
-        written(found, originals(data.path)[0], unfinished, data, contract)
-        read_again(unfinished, found, data, contract)
+        datafile.written(found, originals(data.path)[0], unfinished, data, contract)
+        datafile.read_again(unfinished, found, data, contract)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise

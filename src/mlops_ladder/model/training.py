@@ -12,12 +12,11 @@ import pandas as pd
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from threadpoolctl import threadpool_limits
 
-from mlops_ladder import ProjectError
+from mlops_ladder import plugins, ProjectError
 from mlops_ladder.data.casting import Check, conform
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.model.artifacts import digest
 from mlops_ladder.model.prediction import METRICS, MODEL, predict, save_model, score
-from mlops_ladder.plugins import get_hooks, get_implementations
 from mlops_ladder.problem import build_model, read_data
 from mlops_ladder.settings import load, Settings
 
@@ -186,14 +185,14 @@ def main(arguments: list[str]) -> None:
     print(settings.about.question or f"Predicting {contract.target}")
     frame = read_data(settings)
     print(f"Read {len(frame):,} rows from {settings.data.path}; training ...", flush=True)
-    checks = get_implementations("find_violations")
+    checks = plugins.get_implementations("find_violations")
     trained = train(frame, contract, settings, checks)
-    get_hooks().after_training(trained=trained)
+    plugins.get_hooks().after_training(trained=trained)
     save_model(trained.model, contract, trained.version)
     times = contract.names("time")
     chosen = f"the latest by {times[0]}" if times else "by a hash that further rows do not change"
     print(f"Trained on {len(trained.train):,} rows in {trained.seconds:.1f} s")
     print(f"Held out {len(trained.holdout):,} rows, {chosen}\n{summary(trained)}")
-    of_registry = get_hooks().load_batch_model.get_hookimpls()
+    of_registry = plugins.get_hooks().load_batch_model.get_hookimpls()
     after = "make pipeline; only its champion predicts" if of_registry else "make predict"
     print(f"Saved {MODEL}, version {trained.version}.  Next: {after}")

@@ -15,12 +15,10 @@ import numpy as np
 import pandas as pd
 import typer
 
-from mlops_ladder import ProjectError, refuse_faults
+from mlops_ladder import problem, project, ProjectError, refuse_faults
 from mlops_ladder.data import provenance
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.model.training import train
-from mlops_ladder.problem import build_model, read_data
-from mlops_ladder.project import current
 from mlops_ladder.registry import history, versions
 from mlops_ladder.settings import load
 from mlops_ladder.tracking import runs
@@ -81,7 +79,7 @@ def trainings(params: dict[str, object]) -> list[pd.DataFrame]:
 
 def elsewhere(params: dict[str, object], place: Path) -> pd.DataFrame:
     """What a training in a new process predicts; the name of the place is its hash seed."""
-    given = {"PYTHONHASHSEED": place.stem, f"{current().prefix}MODEL": json.dumps(params)}
+    given = {"PYTHONHASHSEED": place.stem, f"{project.current().prefix}MODEL": json.dumps(params)}
     command = [sys.executable, "-m", "mlops_ladder", "reproduce", "--write", str(place)]
     there = os.environ | given
     done = subprocess.run(command, env=there, capture_output=True, text=True, check=False)
@@ -119,7 +117,7 @@ def read(text: str) -> pd.DataFrame:
 
 def unseeded() -> list[str]:
     """The parameters of the model that should be a seed, and are not set."""
-    found = build_model(read_contract(), load()).get_params(deep=True)
+    found = problem.build_model(read_contract(), load()).get_params(deep=True)
     seeds = [name for name in found if name.rsplit("__", 1)[-1] in ("random_state", "seed")]
     return sorted(name for name in seeds if found[name] is None)
 
@@ -127,4 +125,4 @@ def unseeded() -> list[str]:
 def write_predictions(place: Path) -> None:
     """Train on the configured data, and write the held-out predictions."""
     settings = load()
-    train(read_data(settings), read_contract(), settings).predictions.to_parquet(place)
+    train(problem.read_data(settings), read_contract(), settings).predictions.to_parquet(place)

@@ -6,10 +6,9 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from mlops_ladder import ProjectError, refuse_faults
+from mlops_ladder import plugins, ProjectError, refuse_faults
 from mlops_ladder.data.contract import Breach, Contract, read_contract
 from mlops_ladder.monitoring.archive import Archive, NoLog
-from mlops_ladder.plugins import get_hooks
 from mlops_ladder.privacy import erasure_log, pii_patterns
 from mlops_ladder.privacy.rules import reaching, read_rules, RULES, Rules
 from mlops_ladder.problem import read_data
@@ -52,7 +51,7 @@ def retained(settings: Settings) -> tuple[int, str]:
     """Delete what is older than the retention, also where copies are: how much, and in words."""
     days = read_rules(read_contract()).retention.log_days
     before = datetime.now(UTC) - timedelta(days=days)
-    get_hooks().delete_expired(settings=settings, before=before)
+    plugins.get_hooks().delete_expired(settings=settings, before=before)
     try:
         with Archive(settings.serving.log) as archive:
             gone, left = archive.expire(before)

@@ -16,14 +16,9 @@ from pydantic import ValidationError
 
 from mlops_ladder import ProjectError, refuse_faults, write_whole
 from mlops_ladder.data import provenance
-from mlops_ladder.registry import forge, history, promotion, versions
-from mlops_ladder.registry.decisions import alone, recover
+from mlops_ladder.registry import decisions, forge, gate, history, promotion, versions
 from mlops_ladder.registry.forge import Approved, Person, same, unsound, wrong
-from mlops_ladder.registry.gate import Verdict
-from mlops_ladder.registry.history import Entry
-from mlops_ladder.registry.versions import Version
-from mlops_ladder.settings import file_of, load, read
-from mlops_ladder.settings.operations import Approval
+from mlops_ladder.settings import file_of, load, operations, read
 from mlops_ladder.tracking import runs
 
 DEPLOYMENTS = Path("deployments.jsonl")
@@ -32,14 +27,14 @@ LOCAL = ("sqlite", "file", "")  # what the address of a registry begins with whe
 DEPLOYED = re.compile(r'"environment": "production".*"result": "deployed"')
 
 
-def rule() -> Approval:
+def rule() -> operations.Approval:
     """What the settings ask for; the environment may ask for more than the file, never for less.
 
     So whoever takes the second person out is seen in git.
     """
     wanted = load().approval
     path = file_of("approval")
-    written = Approval(**(read(path).get("approval", {}) if path.exists() else {}))
+    written = operations.Approval(**(read(path).get("approval", {}) if path.exists() else {}))
     strict = {
         "needed": max(wanted.needed, written.needed, key=NEEDED.index),
         "way": wanted.way if written.way == "named" else written.way,
@@ -48,7 +43,7 @@ def rule() -> Approval:
     return wanted.model_copy(update=strict)
 
 
-def needed(wanted: Approval) -> bool:
+def needed(wanted: operations.Approval) -> bool:
     """Has somebody else to approve before a version becomes champion here?
 
     Where it is asked for in what is shared: in a registry that others use, and where production
@@ -71,7 +66,7 @@ TAG = "approval"
 MADE = "--format=%aN <%aE>%n%(trailers:key=Co-authored-by,valueonly)"
 
 
-def waits(version: Version, verdict: dict[str, Any]) -> list[str]:
+def waits(version: versions.Version, verdict: dict[str, Any]) -> list[str]:
     """Why a version may not become champion yet: nobody else has approved this report of the gate.
 
     Nothing where the settings ask for no approval.
@@ -79,7 +74,7 @@ def waits(version: Version, verdict: dict[str, Any]) -> list[str]:
     return lacks(version, verdict) if needed(rule()) else []
 
 
-def lacks(version: Version, verdict: dict[str, Any]) -> list[str]:
+def lacks(version: versions.Version, verdict: dict[str, Any]) -> list[str]:
     """Why nobody else has approved this report of the gate; nothing where somebody has."""
     made, found = authors(version), heard(version, verdict)
     if any(not faults for _, faults in found):
@@ -91,13 +86,13 @@ def lacks(version: Version, verdict: dict[str, Any]) -> list[str]:
     ]
 
 
-def heard(version: Version, verdict: dict[str, Any]) -> list[tuple[Approved, list[str]]]:
+def heard(version: versions.Version, verdict: dict[str, Any]) -> list[tuple[Approved, list[str]]]:
     """Each approval in the registry, with why it does not count."""
     proof, made, wanted = history.digest(verdict), authors(version), rule()
     return [(it, unsound(it, proof, made, wanted)) for it in held(version)]
 
 
-def authors(version: Version) -> list[Person]:
+def authors(version: versions.Version) -> list[Person]:
     """Who made a version: who registered it, and whose commit it was made from.
 
     Of a merge, that is who wrote what it brought; co-authors are authors.
@@ -110,7 +105,7 @@ def authors(version: Version) -> list[Person]:
     return [it for place, it in enumerate(found) if not any(same(it, of) for of in found[:place])]
 
 
-def held(version: Version) -> Iterator[Approved]:
+def held(version: versions.Version) -> Iterator[Approved]:
     """The approvals in the registry, of this version and of others that are the same model."""
     query = f"name = '{versions.model_name()}'"
     for it in versions.client().search_model_versions(query, max_results=10_000):
@@ -126,13 +121,13 @@ def path_of(number: str) -> Path:
     return FOLDER / f"v{number}.json"
 
 
-def judged(number: str) -> Entry:
+def judged(number: str) -> history.Entry:
     """What the gate said of a version when it accepted it, with the whole verdict.
 
     Raises ProjectError where it did not, or where the report is not what it was.
     """
-    with alone():
-        entries = recover().entries
+    with decisions.alone():
+        entries = decisions.recover().entries
     found = [it for it in entries if it.version == number and it.action in ("accept", "promote")]
     if not found:
         numbers = {str(it.version) for it in entries if it.action in ("accept", "promote")}
@@ -144,7 +139,7 @@ def judged(number: str) -> Entry:
     return entry
 
 
-def request(entry: Entry) -> Path:
+def request(entry: history.Entry) -> Path:
     """The file with the report that is to be approved: written where it is not there yet."""
     path = path_of(str(entry.version))
     about = entry.model_dump(mode="json", include={"version", "run_id", "model_version", "proof"})
@@ -155,7 +150,7 @@ def request(entry: Entry) -> Path:
     return path
 
 
-def approve(entry: Entry, review: str = "") -> Approved:
+def approve(entry: history.Entry, review: str = "") -> Approved:
     """Write down that whoever works here, or has reviewed, approves what the gate said.
 
     Raises ProjectError where that approval would not count; the registry then holds none.
@@ -213,7 +208,7 @@ def main(
     print(f"v{said.version}: approved by {said.approver}, {said.way}; in {path}, to be committed")
     last = versions.held().champion
     if entry.action == "accept" and not (last and last.version == known.number):
-        verdict = Verdict(**entry.verdict)
+        verdict = gate.Verdict(**entry.verdict)
         if elsewhere := promotion.diverted(known, verdict):
             print("\n".join(elsewhere))
             return

@@ -14,11 +14,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mlops_ladder import ProjectError, refuse_faults
+from mlops_ladder import plugins, ProjectError, refuse_faults
 from mlops_ladder.data import provenance
-from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, publishing, versions
-from mlops_ladder.registry.history import Action, Entry
 from mlops_ladder.registry.versions import Held, Version
 
 LOCK = Path("models/registry.lock")
@@ -43,8 +41,8 @@ def alone(lock: Path | None = None, patience: float | None = None) -> Iterator[N
 
 
 def decide(
-    action: Action, version: Version | None, previous: str | None, verdict: Any = None
-) -> Entry:
+    action: history.Action, version: Version | None, previous: str | None, verdict: Any = None
+) -> history.Entry:
     """Write a decision down, in the registry and in the log, and then carry it out.
 
     Raises ProjectError, and nothing is written, where a version has no sound bundle to serve, or
@@ -52,7 +50,7 @@ def decide(
     """
     entries = (before := versions.held()).entries
     bundle = brought(version, entries) if version and action not in history.STILL else ""
-    entry = Entry(
+    entry = history.Entry(
         number=entries[-1].number + 1 if entries else 1,
         time=datetime.now(UTC),
         action=action,
@@ -68,11 +66,11 @@ def decide(
     )
     write_down(entry, before)
     carry_out(entry)
-    get_hooks().after_decision(decision=entry)
+    plugins.get_hooks().after_decision(decision=entry)
     return entry
 
 
-def write_down(entry: Entry, before: Held) -> None:
+def write_down(entry: history.Entry, before: Held) -> None:
     """Have registry and log hold a decision.  ProjectError where they hold another one by now."""
     if versions.held().copies != before.copies:
         raise ProjectError("another machine has decided meanwhile; run the command again")
@@ -80,7 +78,7 @@ def write_down(entry: Entry, before: Held) -> None:
     history.append(entry)
 
 
-def brought(version: Version, entries: list[Entry]) -> str:
+def brought(version: Version, entries: list[history.Entry]) -> str:
     """The sha256 of the version's bundle, which is here then, and is what it was if it ever was."""
     known = [it.bundle for it in entries if it.version == version.number and it.bundle]
     return publishing.fetch(version, known[0] if known else None)
@@ -91,7 +89,7 @@ def who() -> str:
     return provenance.git("config", "user.name") or versions.system_user()
 
 
-def carry_out(entry: Entry) -> None:
+def carry_out(entry: history.Entry) -> None:
     """Move the aliases, then have the champion served, then say that it is done."""
     if entry.action not in history.STILL:
         versions.alias("previous", entry.previous)
@@ -164,7 +162,7 @@ def repair() -> list[str]:
     return faults
 
 
-def mend(now: Held) -> list[Entry]:
+def mend(now: Held) -> list[history.Entry]:
     """Have the same decisions in the registry and in the log, and give them.
 
     Where the two differ the registry is right; what it has lost comes back from the log.

@@ -11,9 +11,8 @@ from typing import Annotated
 
 import typer
 
-from mlops_ladder import ProjectError, refuse_faults
-from mlops_ladder.plugins import get_hooks
-from mlops_ladder.registry import history, publishing, versions
+from mlops_ladder import plugins, ProjectError, refuse_faults
+from mlops_ladder.registry import gate, history, publishing, versions
 from mlops_ladder.registry.decisions import (
     alone,
     decide,
@@ -23,13 +22,10 @@ from mlops_ladder.registry.decisions import (
     undecided,
     verify,
 )
-from mlops_ladder.registry.gate import Verdict
-from mlops_ladder.registry.history import Entry
-from mlops_ladder.registry.versions import Held, Version
 
 
 @contextmanager
-def steady() -> Iterator[Held]:
+def steady() -> Iterator[versions.Held]:
     """Alone with a registry that is as the gate left it, and what it holds.
 
     What a kill interrupted is finished first.  Raises ProjectError that lists what is not as it
@@ -50,7 +46,7 @@ def settle() -> None:
         refuse(verify(recover()))
 
 
-def register(run_id: str, model_version: str, verdict: Verdict) -> Version:
+def register(run_id: str, model_version: str, verdict: gate.Verdict) -> versions.Version:
     """The version of this model, as `candidate`: the one it has, or a new one of the run.
 
     A refusal is logged, and so is that an accepted one waits.  Raises ProjectError where the
@@ -70,23 +66,23 @@ def register(run_id: str, model_version: str, verdict: Verdict) -> Version:
     return version
 
 
-def objections(version: Version, verdict: Verdict) -> list[str]:
+def objections(version: versions.Version, verdict: gate.Verdict) -> list[str]:
     """Why an accepted version may not become champion yet, as all say that have joined."""
-    found = get_hooks().find_promotion_objections(version=version, verdict=asdict(verdict))
+    found = plugins.get_hooks().find_promotion_objections(version=version, verdict=asdict(verdict))
     return [why for reasons in found for why in reasons]
 
 
-def waits(version: Version, verdict: Verdict) -> list[str]:
+def waits(version: versions.Version, verdict: gate.Verdict) -> list[str]:
     """Why an accepted version does not become champion now: objections, or it goes another way."""
     return objections(version, verdict) or diverted(version, verdict)
 
 
-def diverted(version: Version, verdict: Verdict) -> list[str]:
+def diverted(version: versions.Version, verdict: gate.Verdict) -> list[str]:
     """The other way that an accepted version goes, where one has joined that takes it."""
-    return list(filter(None, get_hooks().hand_to_rollout(version=version, verdict=verdict)))
+    return list(filter(None, plugins.get_hooks().hand_to_rollout(version=version, verdict=verdict)))
 
 
-def promote(version: Version, verdict: Verdict) -> None:
+def promote(version: versions.Version, verdict: gate.Verdict) -> None:
     """Make the version champion, have it served, and log who did it and why.
 
     A kill at any moment is made good by the next command.  Raises ProjectError, and changes
@@ -108,7 +104,7 @@ def promote(version: Version, verdict: Verdict) -> None:
         decide("promote", version, last, asdict(verdict))
 
 
-def renew(run_id: str) -> Version:
+def renew(run_id: str) -> versions.Version:
     """The version of a run that made the champion's model again, champion in its place.
 
     The verdict stays, and so does what a rollback leads to.  Raises ProjectError where the registry
@@ -127,7 +123,7 @@ def renew(run_id: str) -> Version:
     return version
 
 
-def rollback(number: str | None = None) -> Entry:
+def rollback(number: str | None = None) -> history.Entry:
     """Make `previous`, or another version that was champion, champion again: the log's new entry.
 
     A second rollback takes the first one back.  Raises ProjectError where there is nothing to roll
@@ -146,7 +142,7 @@ def rollback(number: str | None = None) -> Entry:
         return decide("rollback", target, last.version)
 
 
-def publish() -> Entry | None:
+def publish() -> history.Entry | None:
     """Have the champion served on this machine, and give the decision that made it champion.
 
     Raises ProjectError where the registry is not as the gate left it.
@@ -159,7 +155,7 @@ def publish() -> Entry | None:
     return now.champion
 
 
-def listing(now: Held) -> str:
+def listing(now: versions.Held) -> str:
     """Every version with its aliases, its run and the last decision about it, a line each."""
     about = {entry.version: str(entry) for entry in now.entries}
     rows = []

@@ -15,10 +15,10 @@ from mlops_ladder.model.prediction import METRICS
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.settings import load, Settings
 from mlops_ladder.tracking import runs
-from mlops_ladder.tracking.runs import Run
 
 CARD = Path("MODEL_CARD.md")
 PLOTS = Path("docs/model_card")
+CHECK = typer.Option("--check", help="change nothing; fail if it is stale")
 YOURS = "<!-- What stands below this line is yours; `make card` keeps it. -->"
 NAMED = re.compile(r"run `([0-9a-f]{32})`")
 UNSAID = "Not stated yet: write it into `[about]` of `config.toml`."
@@ -30,7 +30,7 @@ the champion, or if there is none from the newest, and from `config.toml`; do no
 """
 
 
-def render(run: Run, settings: Settings, contract: Contract) -> str:
+def render(run: runs.Run, settings: Settings, contract: Contract) -> str:
     """The card of this run, without what stands below the line."""
     about = settings.about
     limits = "\n".join(f"- {limit}" for limit in about.limits)
@@ -46,7 +46,7 @@ def render(run: Run, settings: Settings, contract: Contract) -> str:
     return "\n".join(parts).replace("<", "&lt;") + f"\n{YOURS}"
 
 
-def scores(run: Run, settings: Settings) -> str:
+def scores(run: runs.Run, settings: Settings) -> str:
     """The metrics of the run with intervals and the baseline's, and which one decides."""
     found, chosen = run.metrics, settings.metric
     lines = ["| metric | held-out score | 95 % interval | baseline |", "|---|---|---|---|"]
@@ -65,7 +65,7 @@ def scores(run: Run, settings: Settings) -> str:
     return "\n".join(lines) + f" All scores are of {rows}.\n\n{shown}".rstrip()
 
 
-def data(run: Run, settings: Settings, contract: Contract) -> str:
+def data(run: runs.Run, settings: Settings, contract: Contract) -> str:
     """Where the rows come from, how many there are, and what each column is used for."""
     path = settings.data.path
     rows, digest = f"{run.metrics['rows.train']:,.0f} rows", run.tags["data.sha256"]
@@ -80,7 +80,7 @@ def data(run: Run, settings: Settings, contract: Contract) -> str:
     return "\n".join(lines)
 
 
-def making(run: Run) -> str:
+def making(run: runs.Run) -> str:
     """What it takes to make the model again."""
     tags = run.tags
     changed = {"true": ", with uncommitted changes", "false": ""}.get(tags["git.dirty"], "")
@@ -94,14 +94,14 @@ def making(run: Run) -> str:
     return "\n".join(lines)
 
 
-def subject() -> Run | None:
+def subject() -> runs.Run | None:
     """The run that the card describes: the champion's, else the newest; None if there is none."""
     newest = runs.newest()
-    found: Run | None = get_hooks().find_described_run() if newest else None
+    found: runs.Run | None = get_hooks().find_described_run() if newest else None
     return found or newest
 
 
-def check(text: str, run: Run | None, settings: Settings, contract: Contract) -> str:
+def check(text: str, run: runs.Run | None, settings: Settings, contract: Contract) -> str:
     """Does the card say what this run says, which it has to describe?  In words where it does.
 
     Raises ProjectError that shows the lines that differ.
@@ -119,9 +119,7 @@ def check(text: str, run: Run | None, settings: Settings, contract: Contract) ->
 
 
 def main(
-    only_check: Annotated[
-        bool, typer.Option("--check", help="change nothing; fail if it is stale")
-    ] = False,
+    only_check: Annotated[bool, CHECK] = False,
 ) -> None:
     """Write the card of the champion, or with --check say whether it is still true."""
     settings, contract, run = load(), read_contract(), subject()

@@ -20,9 +20,8 @@ from pydantic import Field
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
 from mlops_ladder.model.resampling import Draws, resampled
-from mlops_ladder.registry.checks import Declared, sure, unknown
+from mlops_ladder.registry import checks, questions
 from mlops_ladder.registry.checks.picture import Line, picture
-from mlops_ladder.registry.questions import Asked, Reply
 from mlops_ladder.settings.section import Section
 
 
@@ -61,7 +60,7 @@ class Slice(Section):
     max_regression: float | None = Field(default=None, ge=0)
 
 
-class Settings(Declared):
+class Settings(checks.Declared):
     """Which slices there are, and what holds for all of them.
 
     `max_regression` is a share of the score that the model is compared with.  Without `columns`,
@@ -78,7 +77,7 @@ class Settings(Declared):
 
     def faults(self, contract: Contract) -> list[str]:
         """Columns that the contract lacks."""
-        return unknown([*(self.columns or []), *(it.column for it in self.slices)], contract)
+        return checks.unknown([*(self.columns or []), *(it.column for it in self.slices)], contract)
 
 
 @dataclass(frozen=True)
@@ -92,22 +91,22 @@ class Part:
     max_regression: float
 
 
-def ask(asked: Asked, settings: Settings) -> Reply:
+def ask(asked: questions.Asked, settings: Settings) -> questions.Reply:
     """Is the model nowhere surely worse than the champion, the baseline, or its floor?"""
     found, metric = parts(asked, settings), asked.trained.settings.metric
     scored = [score(asked, it) for it in found if it.rows.sum() >= it.min_n]
     small = {it.name: int(it.rows.sum()) for it in found if it.rows.sum() < it.min_n}
     compared = [other for it in scored for other in it["against"].values()]
-    for other, certain in zip(compared, sure([it["p"] for it in compared]), strict=True):
+    for other, certain in zip(compared, checks.sure([it["p"] for it in compared]), strict=True):
         other["worse"] = certain
     evidence = {"metric": metric, "slices": scored, "too small": small}
     if not compared:
         told = f"none of {len(found)} slices has rows enough, {settings.min_n} by default"
-        return Reply("not enough rows", told, evidence)
+        return questions.Reply("not enough rows", told, evidence)
     bad = [*failures(scored)]
     told = f"{len(scored)} slices, each as good as it has to be; {len(small)} with too few rows"
     told = f"{len(bad)} of {len(compared)} comparisons failed: {'; '.join(bad)}" if bad else told
-    return Reply("refused" if bad else "passed", told, evidence, drawn(scored, metric))
+    return questions.Reply("refused" if bad else "passed", told, evidence, drawn(scored, metric))
 
 
 def failures(scored: list[dict[str, Any]]) -> Iterator[str]:
@@ -119,7 +118,7 @@ def failures(scored: list[dict[str, Any]]) -> Iterator[str]:
                 yield f"{it['slice']} ({it['n']:,} rows): {found}"
 
 
-def parts(asked: Asked, settings: Settings) -> list[Part]:
+def parts(asked: questions.Asked, settings: Settings) -> list[Part]:
     """The slices of the held-out rows: those of each column, and those that are declared."""
     contract = asked.trained.contract
     named = inferred(contract) if settings.columns is None else settings.columns
@@ -140,7 +139,7 @@ def inferred(contract: Contract) -> list[str]:
     return [name for name in grouped if contract.columns[name].kind in kinds]
 
 
-def part(asked: Asked, it: Slice, settings: Settings) -> Part:
+def part(asked: questions.Asked, it: Slice, settings: Settings) -> Part:
     """The rows of a slice; of one without values and bounds those where the column is missing."""
     values = asked.column(it.column)
     if it.low is not None or it.high is not None:
@@ -160,7 +159,7 @@ def part(asked: Asked, it: Slice, settings: Settings) -> Part:
     )
 
 
-def score(asked: Asked, it: Part) -> dict[str, Any]:
+def score(asked: questions.Asked, it: Part) -> dict[str, Any]:
     """The score of a slice with its 95 % interval, and each comparison with its p-value."""
     metric = asked.trained.settings.metric
     mine, others = draws_of(asked, it)
@@ -175,7 +174,7 @@ def score(asked: Asked, it: Part) -> dict[str, Any]:
     return said | {"high": high, "against": against}
 
 
-def draws_of(asked: Asked, it: Part) -> tuple[Draws, dict[str, Draws]]:
+def draws_of(asked: questions.Asked, it: Part) -> tuple[Draws, dict[str, Draws]]:
     """The metric on draws of a slice: the model's, and those that it is compared with."""
     trained = asked.trained
     known = {"model": trained.predictions, "baseline": trained.baseline}
