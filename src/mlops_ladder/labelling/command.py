@@ -18,6 +18,9 @@ from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import CONFIG, load, Settings
 
+RELABEL = typer.Option("--relabel", help="other labels than before are meant")
+CHECK = typer.Option("--check", help="has every label what it needs?")
+
 
 def judged(settings: Settings, contract: Contract) -> agreement.Judged:
     """What the labels come to; those of rows that were forgotten do not count."""
@@ -140,14 +143,10 @@ def check(settings: Settings, contract: Contract) -> None:
 def main(  # pylint: disable=too-many-arguments,too-many-positional-arguments  # options
     take_in: Annotated[str, typer.Option("--take", help="a filled sheet to take in")] = "",
     by: Annotated[str, typer.Option(help="who has filled it in")] = "",
-    relabel: Annotated[
-        bool, typer.Option("--relabel", help="other labels than before are meant")
-    ] = False,
+    relabel: Annotated[bool, RELABEL] = False,
     decide: Annotated[bool, typer.Option("--decide", help="it settles rows in dispute")] = False,
     merge: Annotated[bool, typer.Option("--merge", help="put settled rows among the data")] = False,
-    only_check: Annotated[
-        bool, typer.Option("--check", help="has every label what it needs?")
-    ] = False,
+    only_check: Annotated[bool, CHECK] = False,
 ) -> None:
     """Fill the queue, or take a filled sheet in, or merge what is settled, or check."""
     settings, contract = load(), read_contract()

@@ -62,11 +62,8 @@ def importance(trained: Trained) -> pd.Series:
 
     with threadpool_limits(1):  # on few rows threads cost more than they bring
         whole = reached(rows)
-        costs = {
-            name: whole
-            - reached(rows.assign(**{name: rows[name].sample(frac=1, random_state=random).array}))
-            for name in contract.inputs()
-        }
+        shuffled = ((it, rows[it].sample(frac=1, random_state=random)) for it in contract.inputs())
+        costs = {name: whole - reached(rows.assign(**{name: it.array})) for name, it in shuffled}
     return pd.Series(costs).sort_values(ascending=False)
 
 

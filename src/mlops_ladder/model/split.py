@@ -122,11 +122,9 @@ def leaks(rows: pd.DataFrame, contract: Contract, settings: Settings) -> list[st
     for name in contract.inputs("number", "integer", "boolean", "category", "text"):
         share = told(some[name], answers, groups)
         if share >= settings.leaks.threshold and name not in settings.leaks.allowed:
-            known = (
-                f"{name}: alone it tells {share:.1%} of {contract.target}; is it known beforehand?"
-            )
+            known = f"alone it tells {share:.1%} of {contract.target}; is it known beforehand?"
             way_out = "add it to leaks.allowed (config/leaks.toml), else set its role to ignored"
-            found.append(f"{known}  If so, {way_out}")
+            found.append(f"{name}: {known}  If so, {way_out}")
     return found
 
 

@@ -24,13 +24,12 @@ from mlops_ladder.settings import load
 from mlops_ladder.tracking import runs
 
 HASH_SEEDS = ("1", "2")  # the order of Python's sets follows from it
+WRITE = typer.Option(metavar="FILE", help="train once, and write the predictions")
 SAME = ("git.commit", "data.sha256", "env.lock_sha256", "seed")
 
 
 def reproduce(
-    write: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="train once, and write the predictions")
-    ] = None,
+    write: Annotated[Path | None, WRITE] = None,
 ) -> None:
     """Train twice, in processes of their own, and compare all held-out predictions.
 

@@ -131,11 +131,8 @@ class Record:
         """What a trial tried and found, and the end of the run."""
         now = int(time.time() * 1000)
         found = {f"validation.{self.metric}": trial.score, "fit_seconds": trial.seconds}
-        metrics = [
-            self.entities.Metric(name, value, now, 0)
-            for name, value in found.items()
-            if isfinite(value)
-        ]
+        known = {name: value for name, value in found.items() if isfinite(value)}
+        metrics = [self.entities.Metric(name, value, now, 0) for name, value in known.items()]
         params = [self.entities.Param(f"model.{k}", str(v)) for k, v in trial.params.items()]
         self.client.log_batch(run_id, metrics=metrics, params=params)
         self.client.set_terminated(run_id)

@@ -30,6 +30,7 @@ from mlops_ladder.registry.decisions import alone, who
 from mlops_ladder.settings import load, Settings
 
 BEGUN = Path("forgotten.part")
+DRY_RUN = typer.Option("--dry-run", help="only say what would be removed")
 
 
 def planned(
@@ -140,10 +141,9 @@ def asked_for(contract: Contract, text: str, column: str, settings: Settings) ->
         roles = " or ".join(ROLES)
         raise ProjectError(f"COLUMN={column!r}: is of no role {roles}; there are: {known}")
     if not column and not ids:
-        raise ProjectError(
-            'contract.toml: no column has the role id; give role = "id" to one that names somebody,'
-            " or name one of role group or personal: COLUMN=…"
-        )
+        way_out = 'give role = "id" to one that names somebody'
+        way_out += ", or name one of role group or personal: COLUMN=…"
+        raise ProjectError(f"contract.toml: no column has the role id; {way_out}")
     meant = {name: contract.columns[name] for name in ([column] if column else ids)}
     return Asked(text, meant, {name: contract.columns[name] for name in ids})
 
@@ -216,9 +216,7 @@ def marks(asked: Asked) -> dict[str, str]:
 def main(
     forgotten_id: Annotated[str, typer.Option("--id", help="the id, as it stands in the data")],
     column: Annotated[str, typer.Option(help="a column of role id, group or personal")] = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="only say what would be removed")
-    ] = False,
+    dry_run: Annotated[bool, DRY_RUN] = False,
 ) -> None:
     """Forget an id, say what was removed, where it still is, and what comes next."""
     settings = load()

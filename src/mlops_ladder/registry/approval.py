@@ -7,6 +7,7 @@ The approval is a tag of the version in the registry, and a file of `approvals/`
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, UTC
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 
 from mlops_ladder import ProjectError, refuse_faults, write_whole
 from mlops_ladder.data import provenance
-from mlops_ladder.registry import decisions, forge, gate, history, promotion, versions
+from mlops_ladder.registry import decisions, forge, history, promotion, versions
 from mlops_ladder.registry.forge import Approved, Person, same, unsound, wrong
 from mlops_ladder.settings import file_of, load, operations, read
 from mlops_ladder.tracking import runs
@@ -63,6 +64,7 @@ def in_production() -> bool:
 
 FOLDER = Path("approvals")
 TAG = "approval"
+REQUEST = typer.Option("--request", help="only write the report to review")
 MADE = "--format=%aN <%aE>%n%(trailers:key=Co-authored-by,valueonly)"
 
 
@@ -110,10 +112,8 @@ def held(version: versions.Version) -> Iterator[Approved]:
     query = f"name = '{versions.model_name()}'"
     for it in versions.client().search_model_versions(query, max_results=10_000):
         if it.tags.get("model_version") == version.model_version and TAG in it.tags:
-            try:
+            with suppress(ValidationError):
                 yield Approved.model_validate_json(it.tags[TAG])
-            except ValidationError:
-                continue
 
 
 def path_of(number: str) -> Path:
@@ -194,26 +194,17 @@ def write(path: Path, said: Approved) -> None:
 def main(
     version: Annotated[str, typer.Option(help="which version")],
     review: Annotated[str, typer.Option(help="as pull request N was reviewed", metavar="N")] = "",
-    open_request: Annotated[
-        bool, typer.Option("--request", help="only write the report to review")
-    ] = False,
+    open_request: Annotated[bool, REQUEST] = False,
 ) -> None:
     """Approve a version that the gate has accepted; where it waited, it is champion then."""
     entry = judged(version)
     if open_request:
         print(f"{request(entry)}: the report of the gate.  Next: commit it, and have it reviewed")
         return
-    said, known = approve(entry, review), versions.of(entry)
+    said = approve(entry, review)
     path = path_of(said.version)
     print(f"v{said.version}: approved by {said.approver}, {said.way}; in {path}, to be committed")
-    last = versions.held().champion
-    if entry.action == "accept" and not (last and last.version == known.number):
-        verdict = gate.Verdict(**entry.verdict)
-        if elsewhere := promotion.diverted(known, verdict):
-            print("\n".join(elsewhere))
-            return
-        promotion.promote(known, verdict)
-        print(f"v{known.number} is champion; the service follows.  Next: make publish")
+    promotion.promote_waiting(entry, promotion.diverted)
 
 
 def approved_main() -> None:

@@ -43,13 +43,8 @@ class Person:
 
 def same(one: Person, other: Person) -> bool:
     """Are they the same by name, or by address?  Case and what follows a + do not matter."""
-    return any(
-        first and first == second
-        for first, second in (
-            (one.name.casefold(), other.name.casefold()),
-            (plain(one.email), plain(other.email)),
-        )
-    )
+    mine, theirs = ((it.name.casefold(), plain(it.email)) for it in (one, other))
+    return any(first and first == second for first, second in zip(mine, theirs, strict=True))
 
 
 def plain(email: str) -> str:
@@ -221,11 +216,10 @@ def reviewed(number: str, version: str, proof: str) -> tuple[list[Person], str]:
         return fits, address
     whom = ", ".join(sorted({str(it) for it in authors}))
     named = ", ".join(str(names[0]) for _, names, _ in found) or "nobody"
-    raise ProjectError(
-        f"REVIEW={number}: approved by {named}; wanted is somebody other than {whom}, and a commit"
-        f" that holds approvals/v{version}.json as it is here; to have the commit: git fetch origin"
-        f" {'merge-requests' if GITLAB.exists() else 'pull'}/{number}/head"
-    )
+    wanted = f"somebody other than {whom}, and a commit that holds approvals/v{version}.json"
+    way_out = f"git fetch origin {'merge-requests' if GITLAB.exists() else 'pull'}/{number}/head"
+    told = f"approved by {named}; wanted is {wanted} as it is here; to have the commit: {way_out}"
+    raise ProjectError(f"REVIEW={number}: {told}")
 
 
 def holds(commit: str, version: str, proof: str) -> bool:

@@ -4,7 +4,7 @@ The alias `candidate` names the version that the gate judged last, `champion` th
 served, `previous` the champion before it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated
@@ -12,16 +12,10 @@ from typing import Annotated
 import typer
 
 from mlops_ladder import plugins, ProjectError, refuse_faults
-from mlops_ladder.registry import gate, history, publishing, versions
-from mlops_ladder.registry.decisions import (
-    alone,
-    decide,
-    recover,
-    refuse,
-    repair,
-    undecided,
-    verify,
-)
+from mlops_ladder.registry import decisions, gate, history, publishing, versions
+
+REPAIR = typer.Option("--repair", help="put back what the gate decided")
+CHOICE = typer.Option(help="which (default: the previous champion)", metavar="VERSION")
 
 
 @contextmanager
@@ -31,9 +25,9 @@ def steady() -> Iterator[versions.Held]:
     What a kill interrupted is finished first.  Raises ProjectError that lists what is not as it
     was, and the way out.
     """
-    with alone():
-        now = recover()
-        refuse(verify(now))
+    with decisions.alone():
+        now = decisions.recover()
+        decisions.refuse(decisions.verify(now))
         yield now
 
 
@@ -42,8 +36,8 @@ def settle() -> None:
 
     Raises ProjectError where the registry is not as the gate left it, and would refuse a promotion.
     """
-    with alone():
-        refuse(verify(recover()))
+    with decisions.alone():
+        decisions.refuse(decisions.verify(decisions.recover()))
 
 
 def register(run_id: str, model_version: str, verdict: gate.Verdict) -> versions.Version:
@@ -58,11 +52,11 @@ def register(run_id: str, model_version: str, verdict: gate.Verdict) -> versions
         versions.alias("candidate", version.number)
         last = now.champion.version if now.champion else None
         if not verdict.accepted:
-            decide("refuse", version, last, asdict(verdict))
+            decisions.decide("refuse", version, last, asdict(verdict))
         elif last != version.number and objections(version, verdict):
             known = [(it.action, it.version, it.proof) for it in now.entries[-1:]]
             if known != [("accept", version.number, history.digest(asdict(verdict)))]:
-                decide("accept", version, last, asdict(verdict))
+                decisions.decide("accept", version, last, asdict(verdict))
     return version
 
 
@@ -101,7 +95,22 @@ def promote(version: versions.Version, verdict: gate.Verdict) -> None:
         if compared != there:
             told = f"compared with {compared or 'no champion'}; by now there is {there}"
             raise ProjectError(f"v{version.number}: {told}; run `make pipeline` again")
-        decide("promote", version, last, asdict(verdict))
+        decisions.decide("promote", version, last, asdict(verdict))
+
+
+def promote_waiting(
+    entry: history.Entry, find_obstacles: Callable[[versions.Version, gate.Verdict], list[str]]
+) -> None:
+    """Make a version that waited the champion, or say what is in its way."""
+    version, last = versions.of(entry), versions.held().champion
+    if entry.action != "accept" or (last and last.version == version.number):
+        return
+    verdict = gate.Verdict(**entry.verdict)
+    if found := find_obstacles(version, verdict):
+        print("\n".join(found))
+        return
+    promote(version, verdict)
+    print(f"v{version.number} is champion; the service follows.  Next: make publish")
 
 
 def renew(run_id: str) -> versions.Version:
@@ -119,7 +128,7 @@ def renew(run_id: str) -> versions.Version:
         judged = [it for it in history.promoted(now.entries) if it.version == last.version][-1]
         version = versions.create(run_id, last.model_version)
         versions.alias("candidate", version.number)
-        decide("renew", version, last.previous, versions.whole(judged).verdict)
+        decisions.decide("renew", version, last.previous, versions.whole(judged).verdict)
     return version
 
 
@@ -139,7 +148,7 @@ def rollback(number: str | None = None) -> history.Entry:
             told = f"v{number} is no champion of old" if number else told
             choice = ", ".join(f"v{it}" for it in others if it in known) or "none"
             raise ProjectError(f"nothing to roll back to: {told}; versions to choose: {choice}")
-        return decide("rollback", target, last.version)
+        return decisions.decide("rollback", target, last.version)
 
 
 def publish() -> history.Entry | None:
@@ -147,9 +156,9 @@ def publish() -> history.Entry | None:
 
     Raises ProjectError where the registry is not as the gate left it.
     """
-    with alone():
-        now = recover()
-        refuse(undecided(now))
+    with decisions.alone():
+        now = decisions.recover()
+        decisions.refuse(decisions.undecided(now))
         if now.champion:
             publishing.publish(now.champion)
     return now.champion
@@ -167,26 +176,21 @@ def listing(now: versions.Held) -> str:
 
 
 def main(
-    put_back: Annotated[
-        bool, typer.Option("--repair", help="put back what the gate decided")
-    ] = False,
+    put_back: Annotated[bool, REPAIR] = False,
 ) -> None:
     """List the versions, and say whether all is as the gate left it."""
     if put_back:
-        wrong = repair() or ["none"]
+        wrong = decisions.repair() or ["none"]
         print("\n  ".join(["Put back what the gate decided.  Wrong were:", *wrong]))
-    with alone():
-        now = recover()
+    with decisions.alone():
+        now = decisions.recover()
         print(listing(now))
-        refuse(verify(now))
+        decisions.refuse(decisions.verify(now))
     print(publishing.behind(now.champion) or "All is as the gate left it.")
 
 
 def rollback_main(
-    to: Annotated[
-        str | None,
-        typer.Option(help="which (default: the previous champion)", metavar="VERSION"),
-    ] = None,
+    to: Annotated[str | None, CHOICE] = None,
 ) -> None:
     """Make the previous champion, or another one, champion again."""
     entry = rollback(to)

@@ -12,7 +12,6 @@ import typer
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import approval, gate, promotion, publishing, signatures, versions
-from mlops_ladder.registry.history import Entry
 from mlops_ladder.registry.signed import BUNDLE, FILE, KIND, verified
 from mlops_ladder.settings import improvement, load
 
@@ -72,17 +71,10 @@ def waits(version: versions.Version, _verdict: dict[str, Any]) -> list[str]:
     return []
 
 
-def proceed(entry: Entry) -> None:
-    """Have a version that waited become champion, or say for what else it waits."""
-    version, last = versions.of(entry), versions.held().champion
-    if entry.action != "accept" or last and last.version == version.number:
-        return
-    verdict = gate.Verdict(**entry.verdict)
-    if why := promotion.waits(version, verdict):
-        print("\n  ".join([f"v{version.number} still waits", *why]))
-        return
-    promotion.promote(version, verdict)
-    print(f"v{version.number} is champion; the service follows.  Next: make publish")
+def find_obstacles(version: versions.Version, verdict: gate.Verdict) -> list[str]:
+    """For what else a version waits that is signed by now, a line each."""
+    why = promotion.waits(version, verdict)
+    return [f"v{version.number} still waits", *(f"  {it}" for it in why)] if why else []
 
 
 def main(
@@ -95,4 +87,4 @@ def main(
     if key:
         wanted = wanted.model_copy(update={"key": key})
     print(f"v{version}: signed by {sign(versions.of(entry), wanted)}")
-    proceed(entry)
+    promotion.promote_waiting(entry, find_obstacles)

@@ -83,9 +83,7 @@ class Settings(BaseSettings):
     serving: pipeline.Serving = pipeline.Serving()
     access: operations.Access = operations.Access()
     approval: operations.Approval = operations.Approval()
-    drift: operations.Drift = Field(
-        default_factory=operations.Drift
-    )  # a namespace is that of the project
+    drift: operations.Drift = Field(default_factory=operations.Drift)  # has the project's namespace
     fallback: operations.Fallback = operations.Fallback()
     labels: operations.Labels = operations.Labels()
     load: operations.Load = operations.Load()
