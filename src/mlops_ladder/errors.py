@@ -10,6 +10,6 @@ class ProjectError(Exception):
 
 
 def refuse_faults(what: str, faults: Iterable[object]) -> None:
-    """Raise ProjectError that lists the faults, a line each below what is wrong, if there are any."""
+    """Raise ProjectError that lists the faults below what is wrong, if there are any."""
     if lines := [str(fault) for fault in faults]:
         raise ProjectError("\n  ".join(filter(None, [what, *lines])))

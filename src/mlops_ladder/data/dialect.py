@@ -35,8 +35,16 @@ UNKNOWN = re.compile(  # a word for a missing value, an error of a spreadsheet, 
 )
 ADDRESS = r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}"  # IP; groups of thousands look alike
 # Marks of the decimals and of the thousands, the plainest first
-MARKS = [(".", ""), (".", ","), (",", "."), (",", ""), (",", " "), (".", "'")]
-MARKS += [(".", " "), (",", "'")]
+MARKS = [
+    (".", ""),
+    (".", ","),
+    (",", "."),
+    (",", ""),
+    (",", " "),
+    (".", "'"),
+    (".", " "),
+    (",", "'"),
+]
 DAYS = (
     "%d.%m.%Y|%d/%m/%Y|%m/%d/%Y|%d-%m-%Y|%m-%d-%Y|%Y/%m/%d|%Y.%m.%d|%d.%m.%y|%d/%m/%y|%m/%d/%y"
     "|%d-%b-%Y|%d-%b-%y|%d %b %Y|%d %B %Y|%b %d, %Y|%B %d, %Y|%b-%y|%b-%Y|%b %Y|%B %Y|%Y. %m. %d."

@@ -218,10 +218,9 @@ def infer(
     Raises ProjectError where the target cannot be learned, or no feature is left.
     """
     names = list(map(str, frame))
-    answers = frame[target]
     found = {n: column_of(frame[n], data, "target" if n == target else None) for n in names}
     kind, others = found[target][0].kind, [n for n in names if n != target]
-    copies = [n for n in others if same(frame[n], answers, data, kind)]
+    copies = (n for n in others if same(frame[n], frame[target], data, kind))
     found |= {n: as_copy(found[n][0], target) for n in copies}
     columns = {name: column for name, (column, _) in found.items()}
     remarks = {name: remark for name, (_, remark) in found.items()}

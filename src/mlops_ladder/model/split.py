@@ -45,9 +45,9 @@ def parts(rows: pd.DataFrame, contract: Contract, settings: Settings) -> Parts:
         groups = [] if contract.names("time") else contract.names("group")
         whole = rows[groups[0]].astype(str).nunique() if groups else len(rows)
         held = f"{whole} {f'groups of {groups[0]}' if groups else 'rows'}"
-        told = f"too few for three parts with holdout = {settings.holdout}"
+        fault = f"too few for three parts with holdout = {settings.holdout}"
         way_out = "bring more, or make holdout smaller (config.toml)"
-        raise ProjectError(f"{held}: {told}; {way_out}") from error
+        raise ProjectError(f"{held}: {fault}; {way_out}") from error
     return found
 
 

@@ -15,9 +15,9 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data import provenance
 from mlops_ladder.governance import lineage
 from mlops_ladder.project import current
-from mlops_ladder.registry import approval, decisions, forge, history, promotion, versions
+from mlops_ladder.registry import approval, decisions, history, promotion, versions
 from mlops_ladder.registry.approval import approve, judged, path_of
-from mlops_ladder.registry.forge import Person, same
+from mlops_ladder.registry.forge import Person, same, unsigned
 from mlops_ladder.registry.versions import Version
 from mlops_ladder.settings import file_of, load
 from mlops_ladder.tracking import runs
@@ -247,10 +247,10 @@ def test_a_signed_commit_approves_and_another_key_does_not(
     signer(folder, monkeypatch, "bob@example.com")
     said = approve(judged("1"))
     assert approval.waits(version, asdict(accepted())) == []
-    assert forge.unsigned(said.evidence, said.approver, "0" * 64).endswith("of another report")
+    assert unsigned(said.evidence, said.approver, "0" * 64).endswith("of another report")
     for name in ("COUNT", "KEY_0"):  # git knows no signer any more
         monkeypatch.delenv(f"GIT_CONFIG_{name}")
-    assert "does not verify" in forge.unsigned(said.evidence, said.approver, said.proof)
+    assert "does not verify" in unsigned(said.evidence, said.approver, said.proof)
 
 
 def forge(folder: Path, monkeypatch: pytest.MonkeyPatch, answers: dict[str, object]) -> None:
