@@ -64,12 +64,11 @@ def render(frame: pd.DataFrame, contract: Contract, settings: Settings) -> str:
 def origins(settings: Settings) -> str:
     """A line for each source of the configured files, as data/sources.toml names it."""
     used = {str(path) for path in files(settings.data.path)}
-    lines = [
-        f"- {as_code(name)}: "
-        + as_words(f"{it['origin']}. Licence {it['licence']}. Owner: {it['owner']}.")
-        for name, it in sources.read_sources().items()
-        if used & set(it["files"])
-    ]
+    lines = []
+    for name, it in sources.read_sources().items():
+        if used & set(it["files"]):
+            told = f"{it['origin']}. Licence {it['licence']}. Owner: {it['owner']}."
+            lines.append(f"- {as_code(name)}: {as_words(told)}")
     return "\n".join(lines) or "No source is declared: `make data DECLARE=yes`."
 
 

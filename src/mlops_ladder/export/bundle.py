@@ -139,11 +139,10 @@ def edges(rows: pd.DataFrame, contract: Contract) -> list[pd.DataFrame]:
     And with all that may be missing missing at once.
     """
     some = rows.head(EDGE_ROWS)
-    found = [
-        with_value(some, str(name), value)
-        for name in rows
-        for value in extremes(rows[name], contract.columns[str(name)])
-    ]
+    found = []
+    for name in rows:
+        values = extremes(rows[name], contract.columns[str(name)])
+        found += [with_value(some, str(name), value) for value in values]
     for name in rows:
         if contract.columns[str(name)].nullable:
             some = with_value(some, str(name), None)

@@ -59,10 +59,8 @@ class Loaded:
         found, shares = self.scores(rows)
         if shares is None:
             return [{"prediction": value} for value in found]
-        return [
-            {"prediction": value, "probability": share}
-            for value, share in zip(found, named(self.bundle["names"], shares), strict=True)
-        ]
+        pairs = zip(found, named(self.bundle["names"], shares), strict=True)
+        return [{"prediction": value, "probability": share} for value, share in pairs]
 
     def answer_frame(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """The same answers for rows of a frame, each input as its kind, as `predict` gives them."""

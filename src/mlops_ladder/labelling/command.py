@@ -12,7 +12,7 @@ from mlops_ladder import ProjectError, refuse_faults, write_whole
 from mlops_ladder.data import casting, datafile
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.sources import checksum, SOURCES
-from mlops_ladder.labelling import agreement, merging, provenance, queue
+from mlops_ladder.labelling import agreement, merging, queue
 from mlops_ladder.labelling.label_import import answers, classes, person, take
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.problem import read_data
@@ -58,7 +58,7 @@ def fill(settings: Settings, contract: Contract) -> None:
     why = Counter(it["why"] for it in drawn)
     new = ", ".join(f"{count} {name}" for name, count in sorted(why.items())) or "none is new"
     print(f"{queue.QUEUE}: {len(names)} rows ({new}), each for {settings.labels.annotators} people")
-    print(f"A label is {answers(settings, contract).allowed}; {provenance.GUIDE} says when")
+    print(f"A label is {answers(settings, contract).allowed}; {merging.GUIDE} says when")
     print("Next: each labels a copy, alone; then: make label FILE=copy.csv BY=name")
 
 
@@ -71,7 +71,7 @@ def told(settings: Settings, found: agreement.Judged) -> None:
         print(f"Agreement beyond chance on {found.shared} rows ({measure}): {found.agreement:.2f}")
     if found.shared and not found.trusted(settings.labels):
         print(f"Below {settings.labels.agreement:g}: only rows that somebody decides are merged;")
-        print(f"make {provenance.GUIDE} clearer, then label again with RELABEL=yes")
+        print(f"make {merging.GUIDE} clearer, then label again with RELABEL=yes")
     queue.DISPUTED.unlink(missing_ok=True)
     if found.disputed:
         both = {row: " | ".join(sorted(said[row].values())) for row in found.disputed}
@@ -102,7 +102,7 @@ def merged(settings: Settings, contract: Contract) -> None:
     unfinished, found = ready(settings, contract)
     before = checksum(new) if new.exists() else ""
     like = merging.originals(settings.data.path)[0]
-    sources = provenance.declared(new, unfinished, len(found.settled), like)
+    sources = merging.declared(new, unfinished, len(found.settled), like)
     unfinished.replace(new)
     write_whole(SOURCES, sources)
     if wide != settings.data.path:
@@ -126,10 +126,10 @@ def check(settings: Settings, contract: Contract) -> None:
 
     Raises ProjectError that lists what has not, and labelled rows that are not as in the table.
     """
-    found = provenance.lacking(settings.data.path)
+    found = merging.lacking(settings.data.path)
     new, _ = datafile.destination(settings.data.path, merging.MARK)
     if queue.labels():
-        found += provenance.unexplained(classes(settings, contract))
+        found += merging.unexplained(classes(settings, contract))
     if new.exists():
         unfinished, _ = ready(settings, contract)
         if checksum(unfinished) != checksum(new):

@@ -2,20 +2,30 @@
 
 It is made anew from the rows and the labels each time, so that the same labels give the same bytes,
 and another label gives another version of the data.
+
+Where each label comes from, from whom, and when: of data that came with labels `data/sources.toml`
+says so, once for a source: `labels = { annotator = …, time = … }`; of rows that were labelled here
+the table of labels, of each.
 """
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import tomlkit
 
 from mlops_ladder.data import casting, datafile, validation
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.data.reading import files, read_table
-from mlops_ladder.labelling.queue import rows
+from mlops_ladder.data.sources import checksum, read_sources, SOURCES, UNKNOWN
+from mlops_ladder.labelling.queue import rows, TABLE
 from mlops_ladder.monitoring.window import logged
 from mlops_ladder.settings import Data
 
 MARK = "labelled"  # after `_` it is read after the file that it joins: rows keep their numbers
+SAID = ("annotator", "time")
+GUIDE = Path("docs/labelling.md")
+RESTORE = "ladder label --merge"
 
 
 def originals(pattern: str) -> list[Path]:
@@ -66,3 +76,46 @@ def merge(settled: dict[str, str], data: Data, contract: Contract) -> Path:
         unfinished.unlink(missing_ok=True)
         raise
     return unfinished
+
+
+def lacking(pattern: str) -> list[str]:
+    """A line for each source of the configured files that does not say who labelled, and when."""
+    sources, found = read_sources(), []
+    for path in map(str, files(pattern)):
+        names = [name for name, it in sources.items() if path in it["files"]]
+        if not names:
+            found.append(f"{path}: in no source; run: make data DECLARE=yes")
+        found += [f"{SOURCES}: [{name}] {it}" for name in names if (it := unsaid(sources[name]))]
+    return list(dict.fromkeys(found))
+
+
+def unsaid(source: dict[str, Any]) -> str:
+    """What a source does not say of its labels; empty where it says all, or has a table of them."""
+    said = source.get("labels", {})
+    if said.get("table") == TABLE.as_posix():
+        return ""
+    words = [word for word in SAID if str(said.get(word, "")).strip() in ("", UNKNOWN)]
+    example = 'labels = { annotator = "who", time = "when" }'
+    return f"does not say its labels' {', '.join(words)}: {example}" if words else ""
+
+
+def unexplained(classes: list[str]) -> list[str]:
+    """A line for each class that the guide for those who label does not speak of."""
+    text = GUIDE.read_text(encoding="utf-8") if GUIDE.exists() else ""
+    return [f"{GUIDE}: says nothing of {name!r}" for name in classes if f"`{name}`" not in text]
+
+
+def declared(new: Path, content: Path, count: int, like: Path) -> str:
+    """The text of data/sources.toml with the file of labelled rows; all else stays as it is."""
+    document = tomlkit.parse(SOURCES.read_text(encoding="utf-8"))
+    first: Any = next((it for it in document.values() if str(like) in it["files"]), {})
+    document[new.stem] = {
+        "origin": "The prediction log, labelled here",
+        "licence": first.get("licence", UNKNOWN),
+        "owner": first.get("owner", UNKNOWN),
+        "restore": RESTORE,
+        "upstream": False,
+        "labels": {"table": TABLE.as_posix()},
+        "files": {str(new): {"sha256": checksum(content), "rows": count}},
+    }
+    return tomlkit.dumps(document)

@@ -75,11 +75,9 @@ def damage(folder: Path, sha256: str | None = None) -> list[str]:
     wanted = {BUNDLE: sha256} if sha256 else {}
     if not sha256 or checksum(folder / BUNDLE) == sha256:
         wanted |= read_bundle(folder)["files"]
-    return [
-        f"{folder / name}: changed, or not here; sha256 {digest} is wanted"
-        for name, digest in wanted.items()
-        if not (folder / name).is_file() or checksum(folder / name) != digest
-    ]
+    known = {name: checksum(folder / name) for name in wanted if (folder / name).is_file()}
+    wrong = [(name, digest) for name, digest in wanted.items() if known.get(name) != digest]
+    return [f"{folder / name}: changed, or not here; sha256 {it} is wanted" for name, it in wrong]
 
 
 def named(entry: history.Entry) -> str:

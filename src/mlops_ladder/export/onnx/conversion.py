@@ -74,14 +74,10 @@ def arranged(model: Any, contract: Contract) -> Any:
         place = {name: i for i, name in enumerate(ordered)}
         # The only place that says which columns a step was given, however they were named.
         chosen = step._transformer_to_input_indices  # pylint: disable=protected-access
-        step.transformers_ = [
-            (
-                name,
-                "passthrough" if getattr(part, "func", part) is None else part,
-                [place[step.feature_names_in_[i]] for i in chosen[name]],
-            )
-            for name, part, _ in step.transformers_
-        ]
+        for number, (name, part, _) in enumerate(step.transformers_):
+            kept = "passthrough" if getattr(part, "func", part) is None else part
+            places = [place[step.feature_names_in_[i]] for i in chosen[name]]
+            step.transformers_[number] = (name, kept, places)
     return model
 
 

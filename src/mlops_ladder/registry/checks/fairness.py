@@ -283,12 +283,10 @@ def chance(low: Any, high: Any, compare: str, allowed: float) -> float:
 
 def drawn(tables: dict[str, pd.DataFrame], metric: str) -> Figure:
     """Each measure of each group with its 95 % interval."""
-    lines = [
-        Line(
-            f"{it['measure']} {it['class']}  {name} = {it['group']}"[:60],
-            *(it["value"] + step * it["error"] for step in (-1.96, 0, 1.96)),
-        )
-        for name, found in tables.items()
-        for it in found.sort_values(["class", "measure"], kind="stable").to_dict("records")
-    ]
+    lines = []
+    for name, found in tables.items():
+        for it in found.sort_values(["class", "measure"], kind="stable").to_dict("records"):
+            title = f"{it['measure']} {it['class']}  {name} = {it['group']}"[:60]
+            span = (it["value"] + step * it["error"] for step in (-1.96, 0, 1.96))
+            lines.append(Line(title, *span))
     return picture("Are groups treated alike?", f"{metric}, 95 % intervals", lines)
