@@ -168,8 +168,8 @@ MUTANTS = {
     "evidence not compared": ("registry/history.py", "sound and entry.short", "entry.short"),
     "a bundle not verified": (
         "registry/publishing.py",
-        "checksum(folder / name) != digest",
-        "False",
+        "known.get(name) != digest",
+        "name not in known",
     ),
     "a rollback forgotten": ("registry/rivals.py", "in filter(None, (", "in filter(None, () and ("),
     "an unpaired draw": (
