@@ -644,8 +644,8 @@ MACHINES = [
             "the card is not compared",
             "doc.modelcard",
             "tracking/card.py",
-            "    if differing:",
-            "    if False:",
+            ", page, wanted)",
+            ", page, page)",
         ),
         (
             "every tree is clean",
@@ -714,7 +714,7 @@ MACHINES = [
         (
             "nobody looks at the aliases",
             "registry.gate",
-            "registry/integrity.py",
+            "registry/decisions.py",
             "if names != right:",
             "if False:",
         ),
@@ -807,7 +807,7 @@ FORGETTERS = [
         ),
         (
             "what was logged of somebody stays",
-            "privacy/erase.py",
+            "privacy/erasure.py",
             "if archive:",
             "if False:",
         ),

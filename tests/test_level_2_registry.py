@@ -164,12 +164,12 @@ MUTANTS = {
         "    versions.write(entry)\n    history.append(entry)\n",
         "    versions.write(entry)\n",
     ),
-    "aliases not compared": ("registry/integrity.py", "if names != right:", "if False:"),
+    "aliases not compared": ("registry/decisions.py", "if names != right:", "if False:"),
     "evidence not compared": ("registry/history.py", "sound and entry.short", "entry.short"),
     "a bundle not verified": (
         "registry/publishing.py",
-        "checksum(folder / name) != digest",
-        "False",
+        "known.get(name) != digest",
+        "name not in known",
     ),
     "a rollback forgotten": ("registry/rivals.py", "in filter(None, (", "in filter(None, () and ("),
     "an unpaired draw": (

@@ -26,9 +26,8 @@ class LazyCommand(TyperCommand):
 
 def typed_command(command: Command) -> Any:
     """Return the command that typer makes of the function behind a name."""
-    application = typer.Typer(
-        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
-    )
+    plain: Any = {"add_completion": False, "pretty_exceptions_enable": False}
+    application = typer.Typer(**plain, rich_markup_mode=None)
     application.command(command.name, help=command.help)(command.load())
     return get_command(application)
 

@@ -38,19 +38,12 @@ class Command:
 def own_commands() -> list[Command]:
     """Return all commands of the library."""
     text = (get_data(__package__, "commands.toml") or b"").decode()
-    return [
-        Command(
-            name,
-            group,
-            entry["help"],
-            EntryPoint(name, f"{__package__}.{entry['run']}", "commands"),
-            entry["level"],
-            entry.get("needs", "."),
-            entry.get("alone", False),
-        )
-        for group, table in tomllib.loads(text).items()
-        for name, entry in table.items()
-    ]
+    found = []
+    for group, table in tomllib.loads(text).items():
+        for name, entry in table.items():
+            target = EntryPoint(name, f"{__package__}.{entry.pop('run')}", "commands")
+            found.append(Command(name, group, target=target, **entry))
+    return found
 
 
 def commands_anywhere() -> dict[str, Command]:

@@ -1,6 +1,10 @@
-"""Text of somebody else in Markdown: shown as it is written, in one cell of a table."""
+"""Markdown: text of somebody else as it is written, and pages of which a part is the user's own."""
 
 import re
+from difflib import ndiff
+from pathlib import Path
+
+from mlops_ladder.errors import ProjectError, refuse_faults
 
 
 def as_words(value: object) -> str:
@@ -13,3 +17,17 @@ def as_code(name: object) -> str:
     """A name as code; as words if it holds what would end the code, or the cell of a table."""
     plain = as_words(name)
     return f"`{name}`" if plain == name else plain
+
+
+def split_page(page: Path, text: str, line: str) -> tuple[str, str]:
+    """Return a page up to this line, and what stands below it.  ProjectError without the line."""
+    above, mark, below = text.partition(line)
+    if not mark:
+        raise ProjectError(f"{page}: the line {line!r} is gone; put it back above your own words")
+    return above + mark, below
+
+
+def refuse_differences(what: str, text: str, wanted: str) -> None:
+    """Raise ProjectError that shows the first lines in which a text is not what is wanted."""
+    lines = ndiff(text.splitlines(), wanted.splitlines())
+    refuse_faults(what, [line for line in lines if line[0] in "+-"][:6])

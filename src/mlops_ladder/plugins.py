@@ -14,7 +14,6 @@ from pluggy import HookImpl, PluginManager, PluginValidationError
 
 from mlops_ladder import hooks, project
 from mlops_ladder.errors import ProjectError
-from mlops_ladder.project import Project
 
 
 def get_hooks() -> Any:
@@ -50,7 +49,7 @@ def with_arguments(implementation: HookImpl, names: list[str]) -> Callable[..., 
 
 
 @lru_cache(maxsize=16)
-def load_plugins(here: Project) -> PluginManager:
+def load_plugins(here: project.Project) -> PluginManager:
     """Return the plugins of a project.  Raise ProjectError if its own cannot be registered."""
     manager = PluginManager(hooks.NAME)
     manager.add_hookspecs(hooks)
@@ -63,7 +62,7 @@ def load_plugins(here: Project) -> PluginManager:
     return manager
 
 
-def library_plugins(here: Project) -> dict[str, dict[str, str]]:
+def library_plugins(here: project.Project) -> dict[str, dict[str, str]]:
     """Return what a project's level brings: by plugin and hook the function, `module:name`."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for section, table in read_table().items():
@@ -101,7 +100,7 @@ def import_when_called(spec: Callable[..., Any], target: str) -> Callable[..., A
     return call
 
 
-def register_own(manager: PluginManager, here: Project) -> None:
+def register_own(manager: PluginManager, here: project.Project) -> None:
     """Register the project's `plugins.py`, if it has one.  Raise ProjectError if that is wrong."""
     name, path = f"{here.package}.plugins", f"src/{here.package}/plugins.py"
     if not (find_spec(here.package) and find_spec(name)):

@@ -21,6 +21,9 @@ from mlops_ladder.settings import load
 OUTPUT = "predictions.csv"
 ROWS = 50_000  # at a time: a file may be larger than memory
 VERBS = {"are": "is", "break": "breaks", "hold": "holds"}
+Saved = dict[str, Any]
+Frames = Iterable[pd.DataFrame]
+Say = Callable[[Breach, Any], str]
 
 
 class Rejected(ProjectError):
@@ -82,9 +85,7 @@ class Batch:
         return breach.count >= max(known, FEWEST_ROWS)
 
 
-def score_file(
-    saved: dict[str, Any], frames: Iterable[pd.DataFrame], checks: Iterable[Check] = ()
-) -> Iterator[Scored]:
+def score_file(saved: Saved, frames: Frames, checks: Iterable[Check] = ()) -> Iterator[Scored]:
     """What comes of the rows, frame by frame: ids, times, predictions and the model's version.
 
     With checks, `outside` names the inputs of a row that lie outside of what the contract expects.
@@ -93,7 +94,7 @@ def score_file(
     yield from (score_frame(saved, frame, checks) for frame in frames)
 
 
-def score_frame(saved: dict[str, Any], frame: pd.DataFrame, checks: list[Check]) -> Scored:
+def score_frame(saved: Saved, frame: pd.DataFrame, checks: list[Check]) -> Scored:
     """What comes of the rows of a frame, which are numbered in its index from 0."""
     contract: Contract = saved["contract"]
     inputs, reasons = contract.inputs(), pd.Series("", frame.index, dtype="str")
@@ -118,12 +119,7 @@ def score_frame(saved: dict[str, Any], frame: pd.DataFrame, checks: list[Check])
     return Scored(len(frame), frame.reindex(columns=inputs).notna().sum(), breaches, answers, told)
 
 
-def note(
-    words: pd.Series,
-    frame: pd.DataFrame,
-    breaches: Iterable[Breach],
-    say: Callable[[Breach, Any], str],
-) -> None:
+def note(words: pd.Series, frame: pd.DataFrame, breaches: Iterable[Breach], say: Say) -> None:
     """Add a word about each breach to the rows that it names."""
     for breach in breaches:
         if breach.wrong is not None:
@@ -140,7 +136,7 @@ def reason(breach: Breach, value: Any) -> str:
     return f"{breach.column} {VERBS.get(verb, verb)} {rest}{shown}"
 
 
-def write(frames: Iterable[pd.DataFrame], path: Path) -> tuple[int, pd.DataFrame]:
+def write(frames: Frames, path: Path) -> tuple[int, pd.DataFrame]:
     """Write a CSV, or Parquet where the name says so; whole or not at all.  Rows, first frame."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
@@ -148,9 +144,8 @@ def write(frames: Iterable[pd.DataFrame], path: Path) -> tuple[int, pd.DataFrame
     try:
         for frame in frames:
             if path.suffix == ".parquet":
-                table = pa.Table.from_pandas(
-                    frame, into.schema if into else None, preserve_index=False
-                )
+                schema = into.schema if into else None
+                table = pa.Table.from_pandas(frame, schema, preserve_index=False)
                 into = into or pq.ParquetWriter(unfinished, table.schema)
                 into.write_table(table)
             else:

@@ -5,16 +5,15 @@ version of each somebody here has read and accepted, with all of its terms.
 """
 
 import json
-import tomllib
 from collections.abc import Iterator
 from datetime import date, datetime, UTC
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.settings.section import Section
+from mlops_ladder import ProjectError, refuse_faults, write_whole
+from mlops_ladder.settings.section import read_section, Section
 
 FOLDER = Path("governance/contracts")
 ACCEPTED = FOLDER / "accepted.json"
@@ -63,19 +62,13 @@ def promises() -> dict[str, Promise]:
     wrong = []
     for path in sorted(FOLDER.glob("*.toml")):
         try:
-            promise = Promise(**tomllib.loads(path.read_text(encoding="utf-8")))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            wrong.append(f"{path}: not valid TOML: {error}")
-        except ValidationError as error:
-            wrong += [
-                f"{path}: {'.'.join(map(str, it['loc']))} = {it['input']!r}: {it['msg']}"
-                for it in error.errors()
-            ]
+            promise = read_section(Promise, path)
+        except ProjectError as error:
+            wrong.append(str(error))
         else:
             if found.setdefault(promise.source, promise) is not promise:
                 wrong.append(f"{path}: source = {promise.source!r} has another contract; keep one")
-    if wrong:
-        raise ProjectError("\n  ".join(wrong))
+    refuse_faults("", wrong)
     return found
 
 

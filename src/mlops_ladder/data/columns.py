@@ -116,18 +116,13 @@ def identity(column: Column) -> Any:
     return str | Annotated[whole_number, WithJsonSchema(shown)]
 
 
+VALUE_TYPES: dict[Kind, Callable[[Column], Any]] = {"number": number, "integer": number}
+VALUE_TYPES |= {"time": time, "boolean": lambda _: bool, "category": word, "text": word}
+
+
 def value_type(column: Column) -> Any:
     """The type of one value of a column."""
-    if column.role == "id":
-        kind: Any = identity(column)
-    elif column.kind in ("number", "integer"):
-        kind = number(column)
-    elif column.kind == "time":
-        kind = time(column)
-    elif column.kind == "boolean":
-        kind = bool
-    else:
-        kind = word(column)
+    kind = (identity if column.role == "id" else VALUE_TYPES[column.kind])(column)
     return kind | None if column.nullable else kind
 
 

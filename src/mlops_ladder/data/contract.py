@@ -1,6 +1,5 @@
 """The data contract: what `contract.toml` promises about each column."""
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, UTC
@@ -8,10 +7,10 @@ from pathlib import Path
 from typing import Any, get_args, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator, ValidationError
+from pydantic import Field, field_validator
 
 from mlops_ladder import ProjectError
-from mlops_ladder.settings.section import Section
+from mlops_ladder.settings.section import read_section, Section
 
 CONTRACT = Path("contract.toml")
 FEWEST_ROWS = 100  # a share of missing values says little about fewer
@@ -169,23 +168,12 @@ def refuse(breaches: list[Breach]) -> None:
 
 def read_contract(path: Path = CONTRACT) -> Contract:
     """The contract in this file.  Raises ProjectError naming each column and key that is wrong."""
-    try:
-        contract = Contract(**tomllib.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise ProjectError(
-            f"{path}: not here; make it: `make contract DATA=file TARGET=column`"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProjectError(f"{path}: not valid TOML: {error}") from error
-    except ValidationError as error:
-        lines = [
-            f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors()
-        ]
-        raise ProjectError(f"{path}: " + "\n  ".join(lines)) from error
+    if not path.exists():
+        raise ProjectError(f"{path}: not here; make it: `make contract DATA=file TARGET=column`")
+    contract = read_section(Contract, path)
     targets, inputs = contract.names("target"), contract.inputs()
     if len(targets) != 1 or not inputs:
         found = f"{len(targets)} columns of role target and {len(inputs)} of role feature or time"
-        raise ProjectError(
-            f"{path}: {found}; exactly one target and at least one feature are needed"
-        )
+        wanted = "exactly one target and at least one feature are needed"
+        raise ProjectError(f"{path}: {found}; {wanted}")
     return contract

@@ -12,10 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.casting import conform
-from mlops_ladder.data.columns import spell
+from mlops_ladder.data import casting, columns, reading
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.data.reading import files, is_parquet, read_file, read_table
 from mlops_ladder.settings import Data
 
 
@@ -24,7 +22,7 @@ def destination(pattern: str, mark: str) -> tuple[Path, str]:
 
     Raises ProjectError where no pattern names just that file and the others.
     """
-    known, path = files(pattern), Path(pattern)
+    known, path = reading.files(pattern), Path(pattern)
     if path.exists():
         new = path.with_name(f"{path.stem}_{mark}{path.suffix}")
         wide = path.with_name(f"{escape(path.stem)}*{path.suffix}").as_posix()
@@ -42,7 +40,7 @@ def destination(pattern: str, mark: str) -> tuple[Path, str]:
 def read_again(unfinished: Path, found: pd.DataFrame, data: Data, contract: Contract) -> None:
     """Raises ProjectError where these rows are not read back as what they were."""
     names = list(map(str, found))
-    back = conform(read_table(str(unfinished), data, contract), contract, names)
+    back = casting.conform(reading.read_table(str(unfinished), data, contract), contract, names)
     if lost := [name for name in names if not found[name].equals(back[name])]:
         told = "are not read as they were logged; does contract.toml say how they are written?"
         raise ProjectError(f"{', '.join(lost)}: {told}")
@@ -50,13 +48,13 @@ def read_again(unfinished: Path, found: pd.DataFrame, data: Data, contract: Cont
 
 def written(found: pd.DataFrame, like: Path, to: Path, data: Data, contract: Contract) -> None:
     """Write rows as this file has its own: its columns in their order, its kind, its marks."""
-    head = next(read_file(like, data, str, 1)).columns
+    head = next(reading.read_file(like, data, str, 1)).columns
     frame = pd.DataFrame({name: found.get(name, np.nan) for name in head}, index=found.index)
-    schema = pq.read_schema(like).remove_metadata() if is_parquet(like) else None
+    schema = pq.read_schema(like).remove_metadata() if reading.is_parquet(like) else None
     for name in contract.names("time"):
         column, kind = contract.columns[name], schema.field(name).type if schema else pa.string()
         if not pa.types.is_temporal(kind):
-            frame[name] = found[name].map(partial(spell, column), na_action="ignore")
+            frame[name] = found[name].map(partial(columns.spell, column), na_action="ignore")
         elif getattr(kind, "tz", None):
             once = np.ones(len(found), dtype="bool")
             frame[name] = found[name].dt.tz_localize(column.timezone, ambiguous=once)

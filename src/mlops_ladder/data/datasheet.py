@@ -4,7 +4,6 @@ Its sections are those of Gebru et al., "Datasheets for Datasets", 2021; what no
 stands below a line, and is yours.
 """
 
-from difflib import ndiff
 from pathlib import Path
 from pkgutil import get_data
 from typing import Annotated
@@ -13,13 +12,11 @@ import pandas as pd
 import typer
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.data.casting import conform
+from mlops_ladder import problem, write_whole
+from mlops_ladder.data import casting, sources
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.reading import files
-from mlops_ladder.data.sources import checksum, read_sources
-from mlops_ladder.markdown import as_code, as_words
-from mlops_ladder.problem import read_data
+from mlops_ladder.markdown import as_code, as_words, refuse_differences, split_page
 from mlops_ladder.settings import load, Settings
 
 SHEET = Path("DATASHEET.md")
@@ -31,38 +28,34 @@ For everyone who trains on these data or judges what was learned from them. `mak
 from the data, `contract.toml` and `data/sources.toml`; do not edit it by hand.
 """
 SHOWN = 3  # the most frequent words of a column
+CHECK = typer.Option("--check", help="change nothing; fail if it is stale")
 
 
 def render(frame: pd.DataFrame, contract: Contract, settings: Settings) -> str:
     """The sheet of these rows, without what stands below the line."""
     named = contract.names("feature", "target", "time", "id", "group")
-    rows = conform(frame, contract, named)
-    found = "\n".join(
-        column(name, rows if name in named else frame, contract) for name in contract.columns
-    )
+    rows = casting.conform(frame, contract, named)
+    lines = [column(it, rows if it in named else frame, contract) for it in contract.columns]
     paths = files(settings.data.path)
-    return "\n".join(
-        [
-            HEAD,
-            f"## Where they come from\n\n{origins(settings)}\n",
-            f"## What they hold\n\n{len(frame):,} rows of {len(contract.columns)} columns in"
-            f" {len(paths)} files, sha256 `{checksum(*paths)}`.{unlabelled(rows, contract)}\n",
-            "| column | role | kind | missing | holds |\n|---|---|---|---|---|",
-            f"{found}\n",
-            YOURS,
-        ]
-    )
+    parts = [
+        HEAD,
+        f"## Where they come from\n\n{origins(settings)}\n",
+        f"## What they hold\n\n{len(frame):,} rows of {len(contract.columns)} columns in"
+        f" {len(paths)} files, sha256 `{sources.checksum(*paths)}`.{unlabelled(rows, contract)}\n",
+        "| column | role | kind | missing | holds |\n|---|---|---|---|---|",
+        *lines,
+    ]
+    return "\n".join([*parts, f"\n{YOURS}"])
 
 
 def origins(settings: Settings) -> str:
     """A line for each source of the configured files, as data/sources.toml names it."""
     used = {str(path) for path in files(settings.data.path)}
-    lines = [
-        f"- {as_code(name)}: "
-        + as_words(f"{it['origin']}. Licence {it['licence']}. Owner: {it['owner']}.")
-        for name, it in read_sources().items()
-        if used & set(it["files"])
-    ]
+    lines = []
+    for name, it in sources.read_sources().items():
+        if used & set(it["files"]):
+            told = f"{it['origin']}. Licence {it['licence']}. Owner: {it['owner']}."
+            lines.append(f"- {as_code(name)}: {as_words(told)}")
     return "\n".join(lines) or "No source is declared: `make data DECLARE=yes`."
 
 
@@ -98,39 +91,25 @@ def holds(values: pd.Series) -> str:
     return ", ".join(f"{word} {share:.1%}" for word, share in most.items()) + more
 
 
-def split_sheet(text: str) -> tuple[str, str]:
-    """What `make datasheet` writes, and what stands below.  ProjectError without the line."""
-    above, line, below = text.partition(YOURS)
-    if not line:
-        raise ProjectError(f"{SHEET}: the line {YOURS!r} is gone; put it back above your own words")
-    return above + line, below
-
-
 def compare(text: str, wanted: str) -> str:
     """In words: the sheet says what the data hold.  Raises ProjectError with lines that differ."""
-    found = split_sheet(text)[0]
-    lines = [line for line in ndiff(found.splitlines(), wanted.splitlines()) if line[0] in "+-"]
-    if lines:
-        shown = "\n  ".join(lines[:6])
-        said = "differs from the data (- sheet, + data); run `make datasheet`"
-        raise ProjectError(f"{SHEET}: {said}\n  {shown}")
+    told = f"{SHEET}: differs from the data (- sheet, + data); run `make datasheet`"
+    refuse_differences(told, split_page(SHEET, text, YOURS)[0], wanted)
     return f"{SHEET}: every count and range is that of the data"
 
 
 def write_datasheet(
-    check: Annotated[
-        bool, typer.Option("--check", help="change nothing; fail if it is stale")
-    ] = False,
+    check: Annotated[bool, CHECK] = False,
 ) -> None:
     """Write the sheet of the configured data, or say whether it is still true."""
     settings, contract = load(), read_contract()
     questions = (get_data(__package__, "datasheet_questions.md") or b"").decode()
     text = SHEET.read_text(encoding="utf-8") if SHEET.exists() else f"{HEAD}\n{YOURS}{questions}"
-    below = split_sheet(text)[1]
+    below = split_page(SHEET, text, YOURS)[1]
     if check and "sha256 `" not in text:
         print(f"{SHEET}: describes no data yet; to write it: make datasheet")
         return
-    wanted = render(read_data(settings), contract, settings)
+    wanted = render(problem.read_data(settings), contract, settings)
     if check:
         print(compare(text, wanted))
         return

@@ -12,9 +12,8 @@ from charset_normalizer import from_bytes
 from pandas.api import types
 
 from mlops_ladder import ProjectError
+from mlops_ladder.data import contract, reading
 from mlops_ladder.data.casting import times
-from mlops_ladder.data.contract import ISO
-from mlops_ladder.data.reading import files, is_parquet, numbers, pattern_of, read_table
 from mlops_ladder.settings import bare, Data, SPACES
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -35,7 +34,8 @@ UNKNOWN = re.compile(  # a word for a missing value, an error of a spreadsheet, 
     r"|0{4}-00-00(?:[ T]00:00(?::00)?)?|00[./-]00[./-]0{4}(?: 00:00(?::00)?)?"
 )
 ADDRESS = r"(?:(?:25[0-5]|2[0-4]\d|1?\d?\d)(?:\.|$)){4}"  # IP; groups of thousands look alike
-MARKS = [  # of the decimals and of the thousands, the plainest first
+# Marks of the decimals and of the thousands, the plainest first
+MARKS = [
     (".", ""),
     (".", ","),
     (",", "."),
@@ -51,7 +51,7 @@ DAYS = (
     "|%Y年%m月%d日|%Y-%m"
 ).split("|")
 CLOCKS = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
-TIMES = (ISO, *(day + clock for day in DAYS for clock in CLOCKS))
+TIMES = (contract.ISO, *(day + clock for day in DAYS for clock in CLOCKS))
 DOUBTFUL = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
 CODE = r"0\d+|\d{16,}|\+\d{7,}"  # zip codes, what is too long for a float, phone numbers
 
@@ -102,15 +102,15 @@ def separator_of(path: Path, encoding: str) -> str:
 
 def look(pattern: str, encoding: str | None) -> tuple[Data, pd.DataFrame]:
     """Encoding and separator of a file, and its rows; the columns of a CSV as text."""
-    first = files(pattern)[0]
+    first = reading.files(pattern)[0]
     data = Data(path=pattern)
     try:
-        if not is_parquet(first):
+        if not reading.is_parquet(first):
             found = encoding or encoding_of(first)
             data = Data(path=pattern, encoding=found, separator=separator_of(first, found))
     except (OSError, ValueError, LookupError, csv.Error) as error:
         raise ProjectError(f"{first}: cannot be read: {error}") from error
-    return data, read_table(pattern, data)
+    return data, reading.read_table(pattern, data)
 
 
 def explain_missing(frame: pd.DataFrame, target: str, separator: str) -> str:
@@ -149,7 +149,7 @@ def check_units(frame: pd.DataFrame, path: str, data: Data) -> None:
     rest = [(values.iloc[0], values.iloc[1:].dropna()) for _, values in frame.items()]
     numeric = [first for first, others in rest if len(others) and all_numbers(others, data)]
     units = [first for first in numeric if pd.notna(first) and not UNKNOWN.fullmatch(first.strip())]
-    words = numbers(pd.Series(units, dtype="str"), data).isna()
+    words = reading.numbers(pd.Series(units, dtype="str"), data).isna()
     if len(frame) > 10 and len(units) > 1 and len(units) == len(numeric) and words.all():
         shown = ", ".join(units[:5])
         raise ProjectError(f"{path}: row 1 holds units or words ({shown}), no numbers; delete it")
@@ -157,7 +157,7 @@ def check_units(frame: pd.DataFrame, path: str, data: Data) -> None:
 
 def all_numbers(values: pd.Series, data: Data) -> bool:
     """Are these texts numbers, as far as a look at some of them tells?"""
-    return bool(numbers(values.head(200), data).notna().all())
+    return bool(reading.numbers(values.head(200), data).notna().all())
 
 
 def missing_of(columns: dict[str, pd.Series], data: Data, target: str) -> list[str]:
@@ -165,7 +165,7 @@ def missing_of(columns: dict[str, pd.Series], data: Data, target: str) -> list[s
     words: set[str] = set()
     classes: set[str] = set()
     for name, unique in columns.items():
-        odd = unique[numbers(unique, data).isna()]
+        odd = unique[reading.numbers(unique, data).isna()]
         known = odd[odd.str.strip().str.fullmatch(UNKNOWN)]
         strange, others = odd.drop(known.index), len(unique) - len(odd)
         rare = others > 10 and len(strange) <= 3 and not strange.str.contains(r"\d").any()
@@ -194,9 +194,8 @@ def interpreted(
     data = data.model_copy(update=marks_of(columns, data.separator, decimal))
     if (number := doubtful_number(columns, data)) and not decimal:
         other = "." if data.decimal == "," else ","
-        print(
-            f"{number}: {data.decimal!r} is read as its decimal mark; if not, add DECIMAL={other}"
-        )
+        told = f"{data.decimal!r} is read as its decimal mark; if not, add DECIMAL={other}"
+        print(f"{number}: {told}")
     data = data.model_copy(update={"missing": missing_of(texts, data, target)})
     holes = {name: frame[name].mask(frame[name].isin(data.missing)) for name in texts}
     return data, frame.assign(**holes) if data.missing else frame
@@ -204,7 +203,7 @@ def interpreted(
 
 def described(data: Data) -> str:
     """How the file is read, in words."""
-    if is_parquet(files(data.path)[0]):
+    if reading.is_parquet(reading.files(data.path)[0]):
         return "as Parquet"
     known = data.model_dump(exclude={"path"}, exclude_none=True)
     return "with " + ", ".join(f"{name} {value!r}" for name, value in known.items() if value)
@@ -218,11 +217,10 @@ def fit_of(marks: tuple[str, str], samples: list[list[str]]) -> tuple[int, int]:
     """
     decimal, thousands = marks
     loose = r"|[+-]?\d*\.\d+" if decimal == "," and thousands != "." else ""
-    number = re.compile(pattern_of(*marks) + loose).fullmatch
+    number = re.compile(reading.pattern_of(*marks) + loose).fullmatch
     both = re.compile(rf"[+-]?\d.*{re.escape(thousands)}\d+{re.escape(decimal)}\d*").fullmatch
-    fitting = [
-        values for values in samples if 0 < 0.8 * len(values) <= sum(map(bool, map(number, values)))
-    ]
+    known = [(values, sum(map(bool, map(number, values)))) for values in samples]
+    fitting = [values for values, count in known if 0 < 0.8 * len(values) <= count]
     sure = [values for values in fitting if thousands and any(map(both, values))]
     return len(sure), len(fitting)
 
@@ -249,7 +247,7 @@ def other_marks(values: pd.Series, data: Data) -> str:
         return ""
     for decimal, thousands in MARKS:
         other = data.model_copy(update={"decimal": decimal, "thousands": thousands or None})
-        if decimal != data.decimal and numbers(known, other).notna().all():
+        if decimal != data.decimal and reading.numbers(known, other).notna().all():
             return f"; numbers if {decimal!r} is the decimal mark: add DECIMAL={decimal}"
     return ""
 
@@ -267,7 +265,7 @@ def marks_of(
     wanted = [marks for marks in order if asked in (None, marks[0])]
     decimal, thousands = max(wanted, key=lambda marks: fit_of(marks, samples))
     group = re.compile(rf"[^{decimal}]*\d[{thousands or ','}]\d\d\d.*").fullmatch
-    number = re.compile(pattern_of(decimal, thousands)).fullmatch
+    number = re.compile(reading.pattern_of(decimal, thousands)).fullmatch
     grouped = any(group(value) and number(value) for values in samples for value in values)
     return {"decimal": decimal, "thousands": thousands if thousands and grouped else None}
 

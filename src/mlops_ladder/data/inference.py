@@ -139,10 +139,9 @@ def problem_of(target: str, values: pd.Series, column: Column, asked: Problem | 
     if asked == "regression" or (numeric and not asked and not few(distinct, rows, column)):
         return "regression"
     if column.kind == "time" or distinct > max(2, rows / 2) or (distinct > CLASSES and not asked):
-        raise ProjectError(
-            f"{target}: {distinct:,} different values in {rows:,} rows, of kind {column.kind}:"
-            f" neither a number nor at most {CLASSES} classes; choose another TARGET"
-        )
+        told = f"{distinct:,} different values in {rows:,} rows, of kind {column.kind}"
+        way_out = f"neither a number nor at most {CLASSES} classes; choose another TARGET"
+        raise ProjectError(f"{target}: {told}: {way_out}")
     return "classification"
 
 
@@ -219,13 +218,10 @@ def infer(
     Raises ProjectError where the target cannot be learned, or no feature is left.
     """
     names = list(map(str, frame))
-    answers = frame[target]
     found = {n: column_of(frame[n], data, "target" if n == target else None) for n in names}
-    found |= {
-        n: as_copy(found[n][0], target)
-        for n in names
-        if n != target and same(frame[n], answers, data, found[target][0].kind)
-    }
+    kind, others = found[target][0].kind, [n for n in names if n != target]
+    copies = (n for n in others if same(frame[n], frame[target], data, kind))
+    found |= {n: as_copy(found[n][0], target) for n in copies}
     columns = {name: column for name, (column, _) in found.items()}
     remarks = {name: remark for name, (_, remark) in found.items()}
     problem = problem_of(target, frame[target].dropna(), columns[target], asked)

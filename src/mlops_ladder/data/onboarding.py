@@ -11,21 +11,10 @@ import pandas as pd
 import tomlkit
 import typer
 
-from mlops_ladder import ProjectError, write_synced
+from mlops_ladder import plugins, ProjectError, write_synced
+from mlops_ladder.data import dialect, inference, reading
 from mlops_ladder.data.casting import as_boolean, as_text
 from mlops_ladder.data.contract import Column, CONTRACT, Contract
-from mlops_ladder.data.dialect import (
-    check_names,
-    check_units,
-    described,
-    explain_missing,
-    interpreted,
-    look,
-    other_marks,
-)
-from mlops_ladder.data.inference import infer
-from mlops_ladder.data.reading import files, is_parquet
-from mlops_ladder.plugins import get_implementations
 from mlops_ladder.settings import CONFIG, Data, load, Problem
 
 HEADER = """\
@@ -36,6 +25,7 @@ role: feature target id time group personal ignored
 timezone: the clock of a time, such as Europe/Berlin; without it, times have no offset
 enforce: from level 2 on, true refuses a row outside of range or categories; else it is marked"""
 SHOWN = 50
+Decimal = Literal[".", ","] | None
 
 
 def resolve(target: str, names: list[str], why: str = "") -> str:
@@ -79,11 +69,9 @@ def told(contract: Contract, problem: Problem, answers: pd.Series, asked: str | 
     text = f"\n{problem.capitalize()} of {contract.target}{rest}."
     if asked or contract.columns[contract.target].kind != "integer" or answers.nunique() < 3:
         return text
-    held, other = {
-        "regression": ("classes", "classification"),
-        "classification": ("amounts", "regression"),
-    }[problem]
-    return f"{text}\nAre its whole numbers {held}?  Then add PROBLEM={other}."
+    if problem == "regression":
+        return f"{text}\nAre its whole numbers classes?  Then add PROBLEM=classification."
+    return f"{text}\nAre its whole numbers amounts?  Then add PROBLEM=regression."
 
 
 def configured(data: Data, target: str, problem: Problem, classes: int) -> str:
@@ -122,9 +110,8 @@ def replace(texts: dict[Path, str]) -> None:
 
     Raises ProjectError where that cannot be done.
     """
-    changed = {
-        path: text.encode() for path, text in texts.items() if content(path) != text.encode()
-    }
+    wanted = {path: text.encode() for path, text in texts.items()}
+    changed = {path: text for path, text in wanted.items() if content(path) != text}
     parts = {path: path.with_name(f"{path.name}.part") for path in changed}
     olds: dict[Path, Path] = {}
     try:
@@ -162,15 +149,15 @@ def read_file(
     pattern: str, wanted: str, encoding: str | None, decimal: str | None
 ) -> tuple[Data, pd.DataFrame, str]:
     """How the file is read, its rows, and the target.  ProjectError if the names are not right."""
-    data, raw = look(pattern, encoding)
-    why, text = "", not is_parquet(files(data.path)[0])
+    data, raw = dialect.look(pattern, encoding)
+    why, text = "", not reading.is_parquet(reading.files(data.path)[0])
     if text:
-        check_names(raw, data.path)
-        why = explain_missing(raw, wanted, data.separator)
+        dialect.check_names(raw, data.path)
+        why = dialect.explain_missing(raw, wanted, data.separator)
     target = resolve(wanted, list(raw.columns), why)
-    data, frame = interpreted(data, raw, target, decimal)
+    data, frame = dialect.interpreted(data, raw, target, decimal)
     if text:
-        check_units(raw, data.path, data)
+        dialect.check_units(raw, data.path, data)
     return data, frame, target
 
 
@@ -184,23 +171,21 @@ def describe_data(
     target: Annotated[str, typer.Option(help="the column to predict")],
     problem: Annotated[Problem | None, typer.Option(help="if inferred wrong")] = None,
     encoding: Annotated[str | None, typer.Option(help="of a CSV, if found wrong")] = None,
-    decimal: Annotated[
-        Literal[".", ","] | None, typer.Option(help="mark of decimals, if found wrong")
-    ] = None,
+    decimal: Annotated[Decimal, typer.Option(help="mark of decimals, if found wrong")] = None,
 ) -> None:
     """Infer the contract of a file, write it and what changes in `config.toml`, keep the old."""
     if not (data and target):
         raise ProjectError("DATA and TARGET are needed: make contract DATA=file TARGET=column")
     marks, frame, name = read_file(data, target, encoding, decimal)
-    contract, found, remarks = infer(frame, marks, name, problem)
+    contract, found, remarks = inference.infer(frame, marks, name, problem)
     for other, column in contract.columns.items():
         if column.kind in ("text", "category"):
-            remarks[other] += other_marks(frame[other], marks)
+            remarks[other] += dialect.other_marks(frame[other], marks)
     config = configured(marks, name, found, count_classes(frame[name], contract.columns[name]))
     replace({CONFIG: config, CONTRACT: written(contract)})
-    for renew in get_implementations("after_contract_change"):
+    for renew in plugins.get_implementations("after_contract_change"):
         replace(renew(load(), frame) or {})
-    print(f"\n{len(frame):,} rows of {marks.path}, read {described(marks)}")
+    print(f"\n{len(frame):,} rows of {marks.path}, read {dialect.described(marks)}")
     print(summary(frame, contract, remarks))
     print(told(contract, found, frame[name], problem))
     print(f"Next: read {CONTRACT} and set reviewed = true; then `make train`.")

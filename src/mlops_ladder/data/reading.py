@@ -21,6 +21,8 @@ NUMERIC = ("number", "integer", "boolean")
 # What pandas takes for missing but "None", which is as often a class.
 ERRORS = ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"]  # of Excel
 MISSING = ["", *"NA N/A n/a #N/A #NA <NA> NULL null NaN nan -nan".split(), *ERRORS]
+AS_WRITTEN = {"keep_default_na": False, "index_col": False, "skipinitialspace": True}
+AS_WRITTEN |= {"low_memory": False}
 RAGGED = "put that line right"
 TITLE = "line 1 has to name every column: delete a title above it, or name an index column"
 
@@ -123,19 +125,9 @@ def read_csv(path: Path, data: Data, text: Any, size: int | None) -> Iterator[pd
     """The rows of a CSV, `text` the columns that are read as they stand."""
     check_widths(path, data)
     with path.open(encoding=data.encoding, newline="") as file:
-        reader = pd.read_csv(
-            file,
-            sep=data.separator,
-            decimal=data.decimal,
-            na_values=MISSING + data.missing,
-            keep_default_na=False,
-            dtype=text,
-            index_col=False,
-            skipinitialspace=True,
-            low_memory=False,
-            iterator=True,
-            chunksize=size,
-        )
+        options: Any = {"sep": data.separator, "decimal": data.decimal, "dtype": text, **AS_WRITTEN}
+        options |= {"na_values": MISSING + data.missing, "iterator": True, "chunksize": size}
+        reader: Any = pd.read_csv(file, **options)
         for frame in up_to_last_value(reader if size else [reader.read()]):
             yield frame.rename(columns=lambda name: normalize("NFC", name.strip()))
 
@@ -166,9 +158,8 @@ def check_widths(path: Path, data: Data) -> None:
                 line = getattr(path, "before", 0) + rows.line_num  # of a part of a file
                 names = 1 if titled else width
                 way_out = way_out if titled or len(row) > width else RAGGED
-                raise ValueError(
-                    f"line {line} has {len(row)} fields, the header {names}; {way_out}"
-                )
+                told = f"line {line} has {len(row)} fields, the header {names}"
+                raise ValueError(f"{told}; {way_out}")
             titled, way_out = False, RAGGED
 
 

@@ -16,12 +16,13 @@ import pandas as pd
 import tomlkit
 import typer
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, refuse_faults, write_whole
 from mlops_ladder.data.reading import files, read_file
 from mlops_ladder.settings import load, Settings
 
 SOURCES = Path("data/sources.toml")
 UNKNOWN = "unknown"
+DECLARE = typer.Option("--declare", help="the files are meant to be as they are")
 
 
 def checksum(*paths: Path) -> str:
@@ -66,10 +67,9 @@ def fetch(origin: str, path: Path) -> None:
         else:
             shutil.copyfile(origin, unfinished)
     except (OSError, URLError, ValueError) as error:
-        raise ProjectError(
-            f"{path}: missing, and its origin {origin!r} cannot be read: {error};"
-            f" put the file back, or say in {SOURCES} where it comes from"
-        ) from error
+        told = f"missing, and its origin {origin!r} cannot be read: {error}"
+        way_out = f"put the file back, or say in {SOURCES} where it comes from"
+        raise ProjectError(f"{path}: {told}; {way_out}") from error
     unfinished.replace(path)
 
 
@@ -119,9 +119,7 @@ def unknown_source() -> dict[str, Any]:
 
 
 def main(
-    renew_sources: Annotated[
-        bool, typer.Option("--declare", help="the files are meant to be as they are")
-    ] = False,
+    renew_sources: Annotated[bool, DECLARE] = False,
 ) -> None:
     """Bring missing files back and compare every file with its sha256."""
     if renew_sources:
@@ -131,12 +129,8 @@ def main(
         if not all(Path(file).exists() for file in source["files"]):
             restore(name, source)
     found = breaches(sources) + [f"{name}: in no source" for name in undeclared(load(), sources)]
-    if found:
-        raise ProjectError(
-            f"the data are not what {SOURCES} says\n  "
-            + "\n  ".join(found)
-            + "\n  Put the right files back, or, where the change is meant: make data DECLARE=yes"
-        )
+    way_out = "Put the right files back, or, where the change is meant: make data DECLARE=yes"
+    refuse_faults(f"the data are not what {SOURCES} says", [*found, way_out] if found else [])
     for name, source in sources.items():
         rows = sum(file["rows"] for file in source["files"].values())
         held = f"{len(source['files'])} files, {rows:,} rows, licence {source['licence']}"

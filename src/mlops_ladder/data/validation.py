@@ -1,6 +1,7 @@
 """Validation: the rows against the contract.  The only file that imports pandera."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,24 +40,20 @@ def schema(contract: Contract, names: list[str]) -> Any:
     from pandera.pandas import Column as Checked, DataFrameSchema
 
     rules = {name: checks(name, contract.columns[name]) for name in names}
-    return DataFrameSchema(
-        {name: Checked(checks=found, nullable=True) for name, found in rules.items()}
-    )
+    columns = {name: Checked(checks=found, nullable=True) for name, found in rules.items()}
+    return DataFrameSchema(columns)
 
 
 def checks(name: str, column: Column) -> list[Any]:
     """The rules of a column; what is missing breaks only those about missing values."""
     from pandera.pandas import Check  # pylint: disable=import-outside-toplevel  # 1 s
 
-    found = []
+    found, there = [], partial(Check, pd.Series.notna, ignore_na=False, n_failure_cases=SHOWN)
     if not column.nullable:
-        rule = "are missing, and the contract says nullable = false"
-        found.append(Check(pd.Series.notna, error=rule, ignore_na=False, n_failure_cases=SHOWN))
+        found.append(there(error="are missing, and the contract says nullable = false"))
     elif column.missing is not None:
         rule = f"are missing; the contract allows {column.missing:.1%}"
-        found.append(
-            Check(pd.Series.notna, name=SHARE, error=rule, ignore_na=False, n_failure_cases=SHOWN)
-        )
+        found.append(there(name=SHARE, error=rule))
     if column.role == "id":
         rule = "hold an id that another row has too"
         found.append(Check(once, error=rule, n_failure_cases=SHOWN))

@@ -12,22 +12,22 @@ import subprocess
 import sys
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tomlkit
 import typer
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import plugins, ProjectError, refuse_faults, write_whole
 from mlops_ladder.data.provenance import git
 from mlops_ladder.data.reading import files
 from mlops_ladder.data.sources import declare, SOURCES
-from mlops_ladder.plugins import get_hooks
 from mlops_ladder.settings import load, Settings
 
 CACHE = Path(".dvc/cache/files/md5")
 BEGUN = Path(".dvc/tmp/restore.part")  # while files come back: the names of those that were gone
 POINTED = re.compile(r"md5: ([0-9a-f]{32})$", re.M)
 BLOCK = 1 << 20
+BRING_BACK = typer.Option("--restore", help="bring the data of this commit back")
 RESTORE = "ladder snapshot --restore"
 
 
@@ -35,10 +35,9 @@ def asked(*arguments: str) -> list[str]:
     """What git lists.  Raises ProjectError where there is no repository with a commit."""
     found = git(*arguments)
     if found is None or git("rev-parse", "HEAD") is None:
-        raise ProjectError(
-            f"{Path.cwd()}: in no git repository with a commit, and a version is what a commit"
-            " names; run: git init && git add . && git commit -m Start"
-        )
+        told = "in no git repository with a commit, and a version is what a commit names"
+        way_out = "git init && git add . && git commit -m Start"
+        raise ProjectError(f"{Path.cwd()}: {told}; run: {way_out}")
     return [name for name in found.split("\0") if name]
 
 
@@ -53,14 +52,13 @@ def configured(settings: Settings) -> list[str]:
     Raises ProjectError that lists those outside of it, which no commit can name.
     """
     here = Path.cwd().resolve()
-    more = [path for kept in get_hooks().list_versioned_files() for path in kept]
+    more = [path for kept in plugins.get_hooks().list_versioned_files() for path in kept]
     found = {path: path.resolve() for path in [*files(settings.data.path), *more]}
     outside = [str(path) for path, place in found.items() if not place.is_relative_to(here)]
     if outside:
-        raise ProjectError(
-            f"{', '.join(outside)}: outside of {here}, where no commit names it;"
-            " copy it into data/ and run `make contract` on the copy"
-        )
+        way_out = "copy it into data/ and run `make contract` on the copy"
+        told = f"outside of {here}, where no commit names it; {way_out}"
+        raise ProjectError(f"{', '.join(outside)}: {told}")
     return [place.relative_to(here).as_posix() for place in found.values()]
 
 
@@ -199,20 +197,16 @@ def remove_cut() -> None:
 
 def dvc(command: str, *names: str) -> str:
     """What DVC prints.  Raises ProjectError with what it says where it fails."""
-    done = subprocess.run(
-        [sys.executable, "-m", "dvc", command, *names],
-        check=False,
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
+    words = [sys.executable, "-m", "dvc", command, *names]
+    options: Any = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
+    done = subprocess.run(words, check=False, **options)
     if done.returncode:
         wanted = [line for line in done.stderr.splitlines() if line and "troubles?" not in line]
         said = "\n  ".join(line.removeprefix("ERROR: ") for line in wanted)
         if "unsaved files" in said:
             said += "\n  Give them a version first (`make snapshot`), or delete them"
         raise ProjectError(f"dvc {command}: {said}")
-    return done.stdout
+    return str(done.stdout)
 
 
 def commit_of(*names: str) -> str:
@@ -222,17 +216,14 @@ def commit_of(*names: str) -> str:
 
 def version_data(
     check: Annotated[bool, typer.Option("--check", help="fail if a file has no version")] = False,
-    bring: Annotated[
-        bool, typer.Option("--restore", help="bring the data of this commit back")
-    ] = False,
+    bring: Annotated[bool, BRING_BACK] = False,
 ) -> None:
     """Give the configured data a version, bring one back, or check it."""
     if bring:
         names = restore()
         print(f"{len(names)} files as this commit names them: {', '.join(names) or 'all in git'}")
     elif check:
-        if found := breaches(load()):
-            raise ProjectError("this commit does not name the data\n  " + "\n  ".join(found))
+        refuse_faults("this commit does not name the data", breaches(load()))
         print("Every data file has a version, and this commit names it")
     elif own := snapshot(load()):
         print(f"Next: {commit_of(*map(pointer, own), str(SOURCES))}")

@@ -14,9 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.export.runtime import as_rows, BUNDLE, compiled, FILES, Scores
-from mlops_ladder.model.artifacts import code_pickled
-from mlops_ladder.model.prediction import predict
-from mlops_ladder.model.training import Trained
+from mlops_ladder.model import artifacts, prediction, training
 from mlops_ladder.plugins import get_hooks
 
 TOLERANCE = 1e-5  # of a probability, or of a number's size: XGBoost adds up in float32
@@ -62,7 +60,7 @@ class Bundle:
     run_id: str | None
 
 
-def export(trained: Trained, folder: Path, run_id: str | None = None) -> Bundle:
+def export(trained: training.Trained, folder: Path, run_id: str | None = None) -> Bundle:
     """Write the bundle of a model into the folder, `bundle.json` last; and what is registered
     to go with it, as bytes by the name of a file.
 
@@ -73,7 +71,7 @@ def export(trained: Trained, folder: Path, run_id: str | None = None) -> Bundle:
     beside = dict(ChainMap(*get_hooks().list_bundle_files(trained=trained)))
     runtime = "native" if why else "onnx"
     if why:
-        with code_pickled() as cloudpickle:
+        with artifacts.code_pickled() as cloudpickle:
             content = cloudpickle.dumps(trained.model)
     contents = {FILES[runtime]: content, **beside}
     bundle = Bundle(
@@ -95,13 +93,12 @@ def export(trained: Trained, folder: Path, run_id: str | None = None) -> Bundle:
     return bundle
 
 
-def compared(trained: Trained) -> tuple[bytes, Parity | None, str]:
+def compared(trained: training.Trained) -> tuple[bytes, Parity | None, str]:
     """The model as ONNX, how near it is to the model, and why it is not to be used, if so."""
     found = None
     try:
-        from mlops_ladder.export.onnx.conversion import (  # pylint: disable=C0415  # 1 s
-            convert,
-        )
+        # pylint: disable-next=import-outside-toplevel  # 1 s
+        from mlops_ladder.export.onnx.conversion import convert
 
         content = convert(trained.model, trained.contract)
         scores = compiled(content, trained.contract, classes(trained.model))
@@ -120,12 +117,12 @@ def classes(model: Any) -> list[Any] | None:
     return labels
 
 
-def parity(trained: Trained, scores: Scores) -> Parity:
+def parity(trained: training.Trained, scores: Scores) -> Parity:
     """The exported model's answers beside the model's, over the held-out rows and the edges."""
     rows = trained.holdout[trained.contract.inputs()]
     rows = pd.concat([rows, *edges(rows, trained.contract)], ignore_index=True)
     with threadpool_limits(1):  # on few rows threads cost more than they bring
-        truth = predict(trained.model, rows)
+        truth = prediction.predict(trained.model, rows)
     found, shares = scores(as_rows(rows))
     if shares is None:
         expected = truth["prediction"].to_numpy("float64")
@@ -142,11 +139,10 @@ def edges(rows: pd.DataFrame, contract: Contract) -> list[pd.DataFrame]:
     And with all that may be missing missing at once.
     """
     some = rows.head(EDGE_ROWS)
-    found = [
-        with_value(some, str(name), value)
-        for name in rows
-        for value in extremes(rows[name], contract.columns[str(name)])
-    ]
+    found = []
+    for name in rows:
+        values = extremes(rows[name], contract.columns[str(name)])
+        found += [with_value(some, str(name), value) for value in values]
     for name in rows:
         if contract.columns[str(name)].nullable:
             some = with_value(some, str(name), None)

@@ -12,10 +12,9 @@ from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
-from mlops_ladder import ProjectError
+from mlops_ladder import plugins, ProjectError
 from mlops_ladder.data.columns import layout, Row
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.plugins import get_hooks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,10 +59,8 @@ class Loaded:
         found, shares = self.scores(rows)
         if shares is None:
             return [{"prediction": value} for value in found]
-        return [
-            {"prediction": value, "probability": share}
-            for value, share in zip(found, named(self.bundle["names"], shares), strict=True)
-        ]
+        pairs = zip(found, named(self.bundle["names"], shares), strict=True)
+        return [{"prediction": value, "probability": share} for value, share in pairs]
 
     def answer_frame(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """The same answers for rows of a frame, each input as its kind, as `predict` gives them."""
@@ -101,7 +98,7 @@ def load(folder: Path) -> Loaded:
     Raises ProjectError where a file is missing, is not the one that was exported, cannot be run, or
     is refused by what has joined.
     """
-    get_hooks().before_bundle_load(folder=folder)
+    plugins.get_hooks().before_bundle_load(folder=folder)
     bundle = read_bundle(folder)
     try:
         bundle["names"] = [str(label) for label in bundle["classes"] or []]

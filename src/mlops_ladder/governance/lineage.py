@@ -21,7 +21,7 @@ from mlops_ladder.data.reading import files
 from mlops_ladder.data.sources import checksum
 from mlops_ladder.governance.explaining import decided
 from mlops_ladder.monitoring.archive import Archive
-from mlops_ladder.registry import approval, approval_policy, history, versions
+from mlops_ladder.registry import approval, history, versions
 from mlops_ladder.registry.history import Entry
 from mlops_ladder.settings import load, Settings
 from mlops_ladder.tracking import runs
@@ -84,7 +84,7 @@ def approver(entry: Entry) -> Link:
     version, verdict = versions.of(entry), entry.verdict or {}
     known = [it for it, faults in approval.heard(version, verdict) if not faults]
     said = [f"{it.approver}, {it.way}, {it.time:%Y-%m-%d %H:%M} UTC" for it in known]
-    if not approval_policy.needed(approval_policy.rule()):
+    if not approval.needed(approval.rule()):
         said.append("none is needed here")
         return Link("approver", said[0])
     wrong = "" if said else "; ".join(approval.waits(version, verdict))

@@ -12,7 +12,7 @@ from statistics import median_low, variance
 import numpy as np
 from sklearn.metrics import cohen_kappa_score
 
-from mlops_ladder.labelling.table import decisions, Label, votes
+from mlops_ladder.labelling.queue import decisions, Label, votes
 from mlops_ladder.settings.operations import Labels
 
 Votes = dict[str, dict[str, str]]

@@ -8,32 +8,33 @@ from typing import Annotated, Any
 import tomlkit
 import typer
 
-from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.data.casting import conform
+from mlops_ladder import ProjectError, refuse_faults, write_whole
+from mlops_ladder.data import casting, datafile
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.data.datafile import destination
 from mlops_ladder.data.sources import checksum, SOURCES
-from mlops_ladder.labelling import merging, provenance, queue, table
-from mlops_ladder.labelling.agreement import judge, Judged
+from mlops_ladder.labelling import agreement, merging, queue
 from mlops_ladder.labelling.label_import import answers, classes, person, take
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import CONFIG, load, Settings
 
+RELABEL = typer.Option("--relabel", help="other labels than before are meant")
+CHECK = typer.Option("--check", help="has every label what it needs?")
 
-def judged(settings: Settings, contract: Contract) -> Judged:
+
+def judged(settings: Settings, contract: Contract) -> agreement.Judged:
     """What the labels come to; those of rows that were forgotten do not count."""
     spread, known = None, queue.rows()
     if settings.problem == "regression":
-        truth = conform(read_data(settings), contract, [contract.target])[contract.target]
+        truth = casting.conform(read_data(settings), contract, [contract.target])[contract.target]
         spread = float(truth.std())
-    counted = [it for it in table.labels() if known.get(it.row, True)]
-    return judge(counted, settings.labels, spread)
+    counted = [it for it in queue.labels() if known.get(it.row, True)]
+    return agreement.judge(counted, settings.labels, spread)
 
 
-def waiting(settings: Settings, found: Judged) -> list[str]:
+def waiting(settings: Settings, found: agreement.Judged) -> list[str]:
     """The queued rows of which too few people have said something."""
-    said, least = table.votes(table.labels()), settings.labels.annotators
+    said, least = queue.votes(queue.labels()), settings.labels.annotators
     return [
         row
         for row, inputs in queue.rows().items()
@@ -57,20 +58,20 @@ def fill(settings: Settings, contract: Contract) -> None:
     why = Counter(it["why"] for it in drawn)
     new = ", ".join(f"{count} {name}" for name, count in sorted(why.items())) or "none is new"
     print(f"{queue.QUEUE}: {len(names)} rows ({new}), each for {settings.labels.annotators} people")
-    print(f"A label is {answers(settings, contract).allowed}; {provenance.GUIDE} says when")
+    print(f"A label is {answers(settings, contract).allowed}; {merging.GUIDE} says when")
     print("Next: each labels a copy, alone; then: make label FILE=copy.csv BY=name")
 
 
-def told(settings: Settings, found: Judged) -> None:
+def told(settings: Settings, found: agreement.Judged) -> None:
     """Say how far people agree, write the sheet of rows in dispute, and name the next command."""
-    left, said = waiting(settings, found), table.votes(table.labels())
+    left, said = waiting(settings, found), queue.votes(queue.labels())
     print(f"{len(found.settled)} settled, {len(found.disputed)} in dispute, {len(left)} wait")
     measure = "Krippendorff's alpha" if settings.problem == "regression" else "Cohen's kappa"
     if found.shared:
         print(f"Agreement beyond chance on {found.shared} rows ({measure}): {found.agreement:.2f}")
     if found.shared and not found.trusted(settings.labels):
         print(f"Below {settings.labels.agreement:g}: only rows that somebody decides are merged;")
-        print(f"make {provenance.GUIDE} clearer, then label again with RELABEL=yes")
+        print(f"make {merging.GUIDE} clearer, then label again with RELABEL=yes")
     queue.DISPUTED.unlink(missing_ok=True)
     if found.disputed:
         both = {row: " | ".join(sorted(said[row].values())) for row in found.disputed}
@@ -80,11 +81,11 @@ def told(settings: Settings, found: Judged) -> None:
         print("Next: make label MERGE=yes")
 
 
-def ready(settings: Settings, contract: Contract) -> tuple[Path, Judged]:
+def ready(settings: Settings, contract: Contract) -> tuple[Path, agreement.Judged]:
     """The unfinished file of all rows that are settled.  ProjectError where there are none."""
     found = judged(settings, contract)
     if not found.settled:
-        raise ProjectError(f"{table.TABLE}: no row is settled yet; `make label` fills the queue")
+        raise ProjectError(f"{queue.TABLE}: no row is settled yet; `make label` fills the queue")
     return merging.merge(found.settled, settings.data, contract), found
 
 
@@ -93,7 +94,7 @@ def merged(settings: Settings, contract: Contract) -> None:
 
     All of it, or nothing where something is wrong.
     """
-    new, wide = destination(settings.data.path, merging.MARK)
+    new, wide = datafile.destination(settings.data.path, merging.MARK)
     config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
     if config["data"]["path"] != settings.data.path:
         other = f"the environment says {settings.data.path!r}"
@@ -101,7 +102,7 @@ def merged(settings: Settings, contract: Contract) -> None:
     unfinished, found = ready(settings, contract)
     before = checksum(new) if new.exists() else ""
     like = merging.originals(settings.data.path)[0]
-    sources = provenance.declared(new, unfinished, len(found.settled), like)
+    sources = merging.declared(new, unfinished, len(found.settled), like)
     unfinished.replace(new)
     write_whole(SOURCES, sources)
     if wide != settings.data.path:
@@ -125,17 +126,16 @@ def check(settings: Settings, contract: Contract) -> None:
 
     Raises ProjectError that lists what has not, and labelled rows that are not as in the table.
     """
-    found = provenance.lacking(settings.data.path)
-    new, _ = destination(settings.data.path, merging.MARK)
-    if table.labels():
-        found += provenance.unexplained(classes(settings, contract))
+    found = merging.lacking(settings.data.path)
+    new, _ = datafile.destination(settings.data.path, merging.MARK)
+    if queue.labels():
+        found += merging.unexplained(classes(settings, contract))
     if new.exists():
         unfinished, _ = ready(settings, contract)
         if checksum(unfinished) != checksum(new):
-            found.append(f"{new}: not what {table.TABLE} says; run: make label MERGE=yes")
+            found.append(f"{new}: not what {queue.TABLE} says; run: make label MERGE=yes")
         unfinished.unlink()
-    if found:
-        raise ProjectError("labels of which not all is known\n  " + "\n  ".join(found))
+    refuse_faults("labels of which not all is known", found)
     told(settings, judged(settings, contract))
     print("Every label to learn from has a source, an annotator and a time")
 
@@ -143,19 +143,15 @@ def check(settings: Settings, contract: Contract) -> None:
 def main(  # pylint: disable=too-many-arguments,too-many-positional-arguments  # options
     take_in: Annotated[str, typer.Option("--take", help="a filled sheet to take in")] = "",
     by: Annotated[str, typer.Option(help="who has filled it in")] = "",
-    relabel: Annotated[
-        bool, typer.Option("--relabel", help="other labels than before are meant")
-    ] = False,
+    relabel: Annotated[bool, RELABEL] = False,
     decide: Annotated[bool, typer.Option("--decide", help="it settles rows in dispute")] = False,
     merge: Annotated[bool, typer.Option("--merge", help="put settled rows among the data")] = False,
-    only_check: Annotated[
-        bool, typer.Option("--check", help="has every label what it needs?")
-    ] = False,
+    only_check: Annotated[bool, CHECK] = False,
 ) -> None:
     """Fill the queue, or take a filled sheet in, or merge what is settled, or check."""
     settings, contract = load(), read_contract()
     if take_in:
-        source, who = table.DECIDED if decide else table.QUEUED, person(by)
+        source, who = queue.DECIDED if decide else queue.QUEUED, person(by)
         new = take(Path(take_in), who, source, answers(settings, contract), relabel)
         print(f"{take_in}: {len(new)} new labels by {who}")
         told(settings, judged(settings, contract))

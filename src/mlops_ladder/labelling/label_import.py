@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, UTC
 from pathlib import Path
 
-from mlops_ladder import ProjectError
+from mlops_ladder import problem, ProjectError, refuse_faults
 from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.labelling.queue import rows
-from mlops_ladder.labelling.table import add, DECIDED, decisions, Label, labels, votes
-from mlops_ladder.problem import read_data
+from mlops_ladder.labelling.queue import add, DECIDED, decisions, Label, labels, rows, votes
 from mlops_ladder.settings import Settings
 
 LONGEST = 80  # characters of a name
@@ -32,7 +30,7 @@ def classes(settings: Settings, contract: Contract) -> list[str]:
         return []
     if known := contract.columns[contract.target].categories:
         return known
-    found = conform(read_data(settings), contract, [contract.target])[contract.target]
+    found = conform(problem.read_data(settings), contract, [contract.target])[contract.target]
     return sorted(map(str, found.dropna().unique()))
 
 
@@ -97,9 +95,8 @@ def take(path: Path, who: str, source: str, asked: Answers, relabel: bool = Fals
     """
     known = said(who, source)
     found, wrong = judged(path, {} if relabel else known, asked)
-    if wrong or not found:
-        shown = "\n  ".join(wrong or ["it holds no label; fill in the column `label`"])
-        raise ProjectError(f"{path}: nothing is taken in\n  {shown}")
+    empty = [] if found else ["it holds no label; fill in the column `label`"]
+    refuse_faults(f"{path}: nothing is taken in", wrong or empty)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     new = [Label(row, it, source, who, now) for row, it in found.items() if known.get(row) != it]
     add(new)

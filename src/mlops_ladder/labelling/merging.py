@@ -2,27 +2,35 @@
 
 It is made anew from the rows and the labels each time, so that the same labels give the same bytes,
 and another label gives another version of the data.
+
+Where each label comes from, from whom, and when: of data that came with labels `data/sources.toml`
+says so, once for a source: `labels = { annotator = …, time = … }`; of rows that were labelled here
+the table of labels, of each.
 """
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+import tomlkit
 
-from mlops_ladder.data.casting import conform
+from mlops_ladder.data import casting, datafile, validation
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.data.datafile import destination, read_again, written
 from mlops_ladder.data.reading import files, read_table
-from mlops_ladder.data.validation import breaches
-from mlops_ladder.labelling.queue import rows
+from mlops_ladder.data.sources import checksum, read_sources, SOURCES, UNKNOWN
+from mlops_ladder.labelling.queue import rows, TABLE
 from mlops_ladder.monitoring.window import logged
 from mlops_ladder.settings import Data
 
 MARK = "labelled"  # after `_` it is read after the file that it joins: rows keep their numbers
+SAID = ("annotator", "time")
+GUIDE = Path("docs/labelling.md")
+RESTORE = "ladder label --merge"
 
 
 def originals(pattern: str) -> list[Path]:
     """The configured files without the one of labelled rows."""
-    return [path for path in files(pattern) if path != destination(pattern, MARK)[0]]
+    return [path for path in files(pattern) if path != datafile.destination(pattern, MARK)[0]]
 
 
 def largest(name: str, data: Data, contract: Contract) -> int:
@@ -40,7 +48,7 @@ def labelled(settled: dict[str, str], data: Data, contract: Contract) -> pd.Data
     known = rows()
     names = [name for name in known if name in settled]
     raw = pd.DataFrame([known[name] for name in names], columns=contract.inputs())
-    found = conform(raw, logged(contract), contract.inputs())
+    found = casting.conform(raw, logged(contract), contract.inputs())
     found[contract.target] = [settled[name] for name in names]
     place = {name: at for at, name in enumerate(known, start=1)}
     for column in contract.names("id", "group"):
@@ -50,7 +58,7 @@ def labelled(settled: dict[str, str], data: Data, contract: Contract) -> pd.Data
         else:
             found[column] = names
     wanted = contract.names("feature", "time", "target", "id", "group")
-    return conform(found, logged(contract), wanted, [breaches])
+    return casting.conform(found, logged(contract), wanted, [validation.breaches])
 
 
 def merge(settled: dict[str, str], data: Data, contract: Contract) -> Path:
@@ -58,13 +66,56 @@ def merge(settled: dict[str, str], data: Data, contract: Contract) -> Path:
 
     Raises ProjectError where they are not, and leaves everything as it was.
     """
-    new, _ = destination(data.path, MARK)
+    new, _ = datafile.destination(data.path, MARK)
     found = labelled(settled, data, contract)
     unfinished = new.with_name(f".{new.name}.part")
     try:
-        written(found, originals(data.path)[0], unfinished, data, contract)
-        read_again(unfinished, found, data, contract)
+        datafile.written(found, originals(data.path)[0], unfinished, data, contract)
+        datafile.read_again(unfinished, found, data, contract)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
     return unfinished
+
+
+def lacking(pattern: str) -> list[str]:
+    """A line for each source of the configured files that does not say who labelled, and when."""
+    sources, found = read_sources(), []
+    for path in map(str, files(pattern)):
+        names = [name for name, it in sources.items() if path in it["files"]]
+        if not names:
+            found.append(f"{path}: in no source; run: make data DECLARE=yes")
+        found += [f"{SOURCES}: [{name}] {it}" for name in names if (it := unsaid(sources[name]))]
+    return list(dict.fromkeys(found))
+
+
+def unsaid(source: dict[str, Any]) -> str:
+    """What a source does not say of its labels; empty where it says all, or has a table of them."""
+    said = source.get("labels", {})
+    if said.get("table") == TABLE.as_posix():
+        return ""
+    words = [word for word in SAID if str(said.get(word, "")).strip() in ("", UNKNOWN)]
+    example = 'labels = { annotator = "who", time = "when" }'
+    return f"does not say its labels' {', '.join(words)}: {example}" if words else ""
+
+
+def unexplained(classes: list[str]) -> list[str]:
+    """A line for each class that the guide for those who label does not speak of."""
+    text = GUIDE.read_text(encoding="utf-8") if GUIDE.exists() else ""
+    return [f"{GUIDE}: says nothing of {name!r}" for name in classes if f"`{name}`" not in text]
+
+
+def declared(new: Path, content: Path, count: int, like: Path) -> str:
+    """The text of data/sources.toml with the file of labelled rows; all else stays as it is."""
+    document = tomlkit.parse(SOURCES.read_text(encoding="utf-8"))
+    first: Any = next((it for it in document.values() if str(like) in it["files"]), {})
+    document[new.stem] = {
+        "origin": "The prediction log, labelled here",
+        "licence": first.get("licence", UNKNOWN),
+        "owner": first.get("owner", UNKNOWN),
+        "restore": RESTORE,
+        "upstream": False,
+        "labels": {"table": TABLE.as_posix()},
+        "files": {str(new): {"sha256": checksum(content), "rows": count}},
+    }
+    return tomlkit.dumps(document)

@@ -1,12 +1,14 @@
 """The queue: logged rows that people are asked about, the least certain and some at random.
 
-It shows what the model was asked, not what it answered: who sees an answer follows it.
+It shows what the model was asked, not what it answered: who sees an answer follows it.  The table
+of labels holds who said what of which row, and when; it only ever grows.
 """
 
 import csv
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import astuple, dataclass, fields
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from random import Random
@@ -138,3 +140,61 @@ def harmless(value: Any) -> str:
     """A cell as text that no spreadsheet takes for a formula: clients have written these."""
     text = "" if value is None else str(value)
     return f"'{text}" if isinstance(value, str) and text.startswith(FORMULA) else text
+
+
+TABLE = FOLDER / "labels.csv"
+QUEUED, DECIDED = "queue", "adjudication"
+
+
+@dataclass(frozen=True)
+class Label:
+    """What one person said of one row: from the queue, or to settle a dispute."""
+
+    row: str
+    label: str
+    source: str
+    annotator: str
+    time: str
+
+
+FIELDS = [field.name for field in fields(Label)]
+
+
+def labels() -> list[Label]:
+    """Every label, in their order.  ProjectError that names a line that is none."""
+    if not TABLE.exists():
+        return []
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        head, *lines = list(csv.reader(file)) or [[]]
+    wrong = [str(at) for at, it in enumerate(lines, 2) if len(it) != len(FIELDS) or not all(it)]
+    if head != FIELDS or wrong:
+        told = f"line {', '.join(wrong[:5])}" if wrong else "its header"
+        raise ProjectError(f"{TABLE}: {told}: not all of {', '.join(FIELDS)}; `make restore` it")
+    return [Label(*line) for line in lines]
+
+
+def add(new: list[Label]) -> None:
+    """Put these at the end."""
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerows([FIELDS, *map(astuple, [*labels(), *new])])
+    write_whole(TABLE, text.getvalue())
+
+
+def files() -> list[Path]:
+    """What `make snapshot` has to keep: the labels, and the rows that they are about."""
+    return [path for path in (ROWS, TABLE) if path.exists()]
+
+
+def votes(known: list[Label]) -> dict[str, dict[str, str]]:
+    """Of each row that came from the queue, what each person has said of it last."""
+    found: dict[str, dict[str, str]] = {}
+    for it in known:
+        if it.source == QUEUED:
+            found.setdefault(it.row, {})[it.annotator] = it.label
+    return found
+
+
+def decisions(known: list[Label]) -> dict[str, str]:
+    """Of each row that was in dispute and is settled, the label that was decided on last."""
+    return {it.row: it.label for it in known if it.source == DECIDED}

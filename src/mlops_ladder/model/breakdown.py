@@ -29,10 +29,9 @@ def table(found: Explanation) -> str:
     order = found.parts.abs().sort_values(ascending=False, kind="stable").index
     width = max(map(len, map(str, [*order, "the average answer"])))
     lines = [f"{'the average answer':{width}}  {'':24}  {found.base:+10.4f}"]
-    lines += [
-        f"{name!s:{width}}  {found.values[str(name)][:24]:24}  {found.parts[name]:+10.4f}"
-        for name in order
-    ]
+    for name in order:
+        value = found.values[str(name)][:24]
+        lines.append(f"{name!s:{width}}  {value:24}  {found.parts[name]:+10.4f}")
     return "\n".join([*lines, f"{found.what:{width}}  {'':24}  {found.output:10.4f}"])
 
 

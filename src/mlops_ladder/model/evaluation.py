@@ -23,12 +23,9 @@ def intervals(
     problem: str, truth: pd.Series, found: pd.DataFrame, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
     """The 95 % interval of each metric over draws of the held-out rows; NaN where it has none."""
-    spans = {}
-    for name in METRICS[problem]:
-        draws = resampled(name, truth, {"model": found}, seed)["model"]
-        span = draws.around(draws.whole)
-        spans[name] = (span.low, span.high)
-    return spans
+    draws = {it: resampled(it, truth, {"model": found}, seed)["model"] for it in METRICS[problem]}
+    spans = {name: drawn.around(drawn.whole) for name, drawn in draws.items()}
+    return {name: (span.low, span.high) for name, span in spans.items()}
 
 
 def beats(metric: str, model: float, baseline: float) -> bool:
@@ -54,10 +51,8 @@ def importance(trained: Trained) -> pd.Series:
 
     Permutation importance on up to 1,000 held-out rows (Breiman, Random Forests, 2001, section 10).
     """
-    contract, settings = trained.contract, trained.settings
-    rows = trained.holdout.sample(
-        min(len(trained.holdout), IMPORTANCE_ROWS), random_state=settings.seed
-    )
+    contract, settings, held = trained.contract, trained.settings, trained.holdout
+    rows = held.sample(min(len(held), IMPORTANCE_ROWS), random_state=settings.seed)
     random = np.random.default_rng(settings.seed)
     sign = -1 if settings.metric in LOWER_IS_BETTER else 1
 
@@ -67,11 +62,8 @@ def importance(trained: Trained) -> pd.Series:
 
     with threadpool_limits(1):  # on few rows threads cost more than they bring
         whole = reached(rows)
-        costs = {
-            name: whole
-            - reached(rows.assign(**{name: rows[name].sample(frac=1, random_state=random).array}))
-            for name in contract.inputs()
-        }
+        shuffled = ((it, rows[it].sample(frac=1, random_state=random)) for it in contract.inputs())
+        costs = {name: whole - reached(rows.assign(**{name: it.array})) for name, it in shuffled}
     return pd.Series(costs).sort_values(ascending=False)
 
 
@@ -98,9 +90,8 @@ def draw_importance(axes: Axes, trained: Trained) -> None:
     """The ten inputs whose shuffling costs the most, the greatest at the top."""
     costs = importance(trained).head(10)[::-1]
     axes.barh([str(name)[:30] for name in costs.index], costs.to_numpy())
-    axes.set(
-        title="What the model rests on", xlabel=f"loss of {trained.settings.metric} when shuffled"
-    )
+    lost = f"loss of {trained.settings.metric} when shuffled"
+    axes.set(title="What the model rests on", xlabel=lost)
 
 
 def draw_predicted(axes: Axes, trained: Trained) -> None:
@@ -108,9 +99,8 @@ def draw_predicted(axes: Axes, trained: Trained) -> None:
     truth, guess = trained.truth, trained.predictions["prediction"]
     axes.scatter(truth, guess, s=6, alpha=0.4)
     axes.axline((truth.mean(), truth.mean()), slope=1, color="black", linewidth=1)
-    axes.set(
-        title="Predicted against true", xlabel=f"true {trained.contract.target}", ylabel="predicted"
-    )
+    target = f"true {trained.contract.target}"
+    axes.set(title="Predicted against true", xlabel=target, ylabel="predicted")
 
 
 def draw_residuals(axes: Axes, trained: Trained) -> None:
@@ -123,16 +113,9 @@ def draw_confusion(axes: Axes, trained: Trained) -> None:
     """Which class is taken for which, in rows; without numbers where there are many classes."""
     truth, guess = trained.truth.astype(str), trained.predictions["prediction"].astype(str)
     few = truth.nunique() <= 12
-    ConfusionMatrixDisplay.from_predictions(
-        truth,
-        guess,
-        ax=axes,
-        include_values=few,
-        values_format="d",
-        cmap="Blues",
-        colorbar=not few,
-        xticks_rotation="vertical",
-    )
+    look: dict[str, object] = {"values_format": "d", "cmap": "Blues", "xticks_rotation": "vertical"}
+    look |= {"include_values": few, "colorbar": not few}
+    ConfusionMatrixDisplay.from_predictions(truth, guess, ax=axes, **look)
     axes.set(title="Which class is taken for which", xlabel="predicted", ylabel="true")
 
 

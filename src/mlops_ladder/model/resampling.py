@@ -11,9 +11,7 @@ from threadpoolctl import threadpool_limits
 from mlops_ladder.model.prediction import METRICS
 
 RESAMPLES = 500
-MOST_ROWS = (
-    20_000  # of more, a part shows how widely scores spread, and costs a second, not minutes
-)
+MOST_ROWS = 20_000  # a part of more shows how widely scores spread, in a second, not in minutes
 Scorer = Callable[[np.ndarray], float]
 
 
@@ -65,23 +63,18 @@ def resampled(
     MOST_ROWS a part is drawn from, and the spread scaled by the root of its share.
     """
     random, rows = np.random.default_rng(seed), min(len(truth), MOST_ROWS)
-    part = np.arange(rows)
-    if rows < len(truth):
-        part = random.choice(len(truth), rows, replace=False)
-    scorers = {
-        name: scorer(metric, truth.iloc[part], predicted.iloc[part])
-        for name, predicted in found.items()
-    }
+    all_of_them = rows == len(truth)
+    part = np.arange(rows) if all_of_them else random.choice(len(truth), rows, replace=False)
+    known = {name: predicted.iloc[part] for name, predicted in found.items()}
+    scorers = {name: scorer(metric, truth.iloc[part], it) for name, it in known.items()}
     draws = np.empty((len(scorers), resamples))
     with threadpool_limits(1):  # for a sum of some thousand numbers threads only wait
         for column in range(resamples):
             times = np.bincount(random.integers(0, rows, rows), minlength=rows).astype("float64")
             draws[:, column] = [scored(times) for scored in scorers.values()]
     scale, once = (rows / len(truth)) ** 0.5, np.ones(rows)
-    return {
-        name: Draws(scored(once), drawn, scale)
-        for (name, scored), drawn in zip(scorers.items(), draws, strict=True)
-    }
+    pairs = zip(scorers.items(), draws, strict=True)
+    return {name: Draws(scored(once), drawn, scale) for (name, scored), drawn in pairs}
 
 
 def scorer(metric: str, truth: pd.Series, found: pd.DataFrame) -> Scorer:

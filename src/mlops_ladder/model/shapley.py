@@ -49,10 +49,8 @@ def exact(found: np.ndarray, known: np.ndarray) -> tuple[float, np.ndarray]:
     size = known.sum(axis=1)
     weight = np.array([1 / (count * comb(count - 1, it)) if it < count else 0 for it in size])
     places = np.arange(len(known))
-    values = [
-        float((weight * (found[places | 1 << it] - found))[~known[:, it]].sum())
-        for it in range(count)
-    ]
+    gains = [weight * (found[places | 1 << it] - found) for it in range(count)]
+    values = [float(gains[it][~known[:, it]].sum()) for it in range(count)]
     return float(found[0]), np.array(values)
 
 

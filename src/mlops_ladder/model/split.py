@@ -45,10 +45,9 @@ def parts(rows: pd.DataFrame, contract: Contract, settings: Settings) -> Parts:
         groups = [] if contract.names("time") else contract.names("group")
         whole = rows[groups[0]].astype(str).nunique() if groups else len(rows)
         held = f"{whole} {f'groups of {groups[0]}' if groups else 'rows'}"
-        raise ProjectError(
-            f"{held}: too few for three parts with holdout = {settings.holdout};"
-            " bring more, or make holdout smaller (config.toml)"
-        ) from error
+        fault = f"too few for three parts with holdout = {settings.holdout}"
+        way_out = "bring more, or make holdout smaller (config.toml)"
+        raise ProjectError(f"{held}: {fault}; {way_out}") from error
     return found
 
 
@@ -123,10 +122,9 @@ def leaks(rows: pd.DataFrame, contract: Contract, settings: Settings) -> list[st
     for name in contract.inputs("number", "integer", "boolean", "category", "text"):
         share = told(some[name], answers, groups)
         if share >= settings.leaks.threshold and name not in settings.leaks.allowed:
-            found.append(
-                f"{name}: alone it tells {share:.1%} of {contract.target}; is it known beforehand?"
-                "  If so, add it to leaks.allowed (config/leaks.toml), else set its role to ignored"
-            )
+            known = f"alone it tells {share:.1%} of {contract.target}; is it known beforehand?"
+            way_out = "add it to leaks.allowed (config/leaks.toml), else set its role to ignored"
+            found.append(f"{name}: {known}  If so, {way_out}")
     return found
 
 

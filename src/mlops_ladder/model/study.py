@@ -4,13 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
-from mlops_ladder import ProjectError
+from mlops_ladder import plugins, problem, ProjectError
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
-from mlops_ladder.plugins import get_hooks
-from mlops_ladder.problem import build_model
-from mlops_ladder.settings import Settings
-from mlops_ladder.settings.pipeline import Space
+from mlops_ladder.settings import pipeline, Settings
 
 FEWEST_RANDOM = 3  # trials that only look around before the sampler draws on what it has seen
 
@@ -27,7 +24,7 @@ class Here:  # pylint: disable=too-few-public-methods  # a place to work at does
 
 def mapped(settings: Any) -> Any:
     """A context that holds something with the methods of `Here`: it, or what is registered."""
-    return get_hooks().get_executor(settings=settings) or nullcontext(Here())
+    return plugins.get_hooks().get_executor(settings=settings) or nullcontext(Here())
 
 
 def parameters(model: Any) -> dict[str, Any]:
@@ -46,16 +43,13 @@ class Study:
         import optuna  # pylint: disable=import-outside-toplevel  # heavy, and only a search needs it
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        known = parameters(build_model(contract, settings))
+        known = parameters(problem.build_model(contract, settings))
         if unknown := [name for name in settings.tuning.space if name not in known]:
-            raise ProjectError(
-                f"[tuning.space]: {', '.join(unknown)}: no parameter of the model; known are"
-                f" {', '.join(sorted(known))} (config/tuning.toml)"
-            )
+            told = f"no parameter of the model; known are {', '.join(sorted(known))}"
+            raise ProjectError(f"[tuning.space]: {', '.join(unknown)}: {told} (config/tuning.toml)")
         self.optuna = optuna
-        self.space = {
-            name: distribution(name, values) for name, values in settings.tuning.space.items()
-        }
+        declared = settings.tuning.space.items()
+        self.space = {name: distribution(name, values) for name, values in declared}
         self.start = {name: known[name] for name in self.space}
         self.study = optuna.create_study(
             direction="minimize" if settings.metric in LOWER_IS_BETTER else "maximize",
@@ -68,16 +62,15 @@ class Study:
 
     def learn(self, params: dict[str, Any], score: float) -> None:
         """Take a score into account, where it is defined and the space holds the parameters."""
+        given: Any = {"params": params, "distributions": self.space, "value": score}
         try:
-            done = self.optuna.trial.create_trial(
-                params=params, distributions=self.space, value=score
-            )
+            done = self.optuna.trial.create_trial(**given)
         except (TypeError, ValueError):
             return
         self.study.add_trial(done)
 
 
-def distribution(name: str, space: Space) -> Any:
+def distribution(name: str, space: pipeline.Space) -> Any:
     """The values of a parameter, as Optuna has them.  ProjectError where there are none."""
     from optuna import distributions  # pylint: disable=import-outside-toplevel  # as above
 

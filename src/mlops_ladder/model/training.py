@@ -12,12 +12,11 @@ import pandas as pd
 from sklearn.dummy import DummyClassifier, DummyRegressor
 from threadpoolctl import threadpool_limits
 
-from mlops_ladder import ProjectError
+from mlops_ladder import plugins, ProjectError
 from mlops_ladder.data.casting import Check, conform
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.model.artifacts import digest
 from mlops_ladder.model.prediction import METRICS, MODEL, predict, save_model, score
-from mlops_ladder.plugins import get_hooks, get_implementations
 from mlops_ladder.problem import build_model, read_data
 from mlops_ladder.settings import load, Settings
 
@@ -161,10 +160,7 @@ def fit(kept: pd.DataFrame, held: pd.DataFrame, contract: Contract, settings: Se
 
 
 def train(
-    frame: pd.DataFrame,
-    contract: Contract,
-    settings: Settings,
-    checks: Iterable[Check] = (),
+    frame: pd.DataFrame, contract: Contract, settings: Settings, checks: Iterable[Check] = ()
 ) -> Trained:
     """Train on one part of the rows, score the rest.  ProjectError if nothing can be learned."""
     parts = split(learnable(frame, contract, settings, checks), contract, settings)
@@ -189,17 +185,14 @@ def main(arguments: list[str]) -> None:
     print(settings.about.question or f"Predicting {contract.target}")
     frame = read_data(settings)
     print(f"Read {len(frame):,} rows from {settings.data.path}; training ...", flush=True)
-    checks = get_implementations("find_violations")
+    checks = plugins.get_implementations("find_violations")
     trained = train(frame, contract, settings, checks)
-    get_hooks().after_training(trained=trained)
+    plugins.get_hooks().after_training(trained=trained)
     save_model(trained.model, contract, trained.version)
     times = contract.names("time")
     chosen = f"the latest by {times[0]}" if times else "by a hash that further rows do not change"
     print(f"Trained on {len(trained.train):,} rows in {trained.seconds:.1f} s")
     print(f"Held out {len(trained.holdout):,} rows, {chosen}\n{summary(trained)}")
-    after = (
-        "make pipeline; only its champion predicts"
-        if get_hooks().load_batch_model.get_hookimpls()
-        else "make predict"
-    )
+    of_registry = plugins.get_hooks().load_batch_model.get_hookimpls()
+    after = "make pipeline; only its champion predicts" if of_registry else "make predict"
     print(f"Saved {MODEL}, version {trained.version}.  Next: {after}")

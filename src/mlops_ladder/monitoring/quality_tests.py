@@ -25,7 +25,6 @@ from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring.joining import Joined
 from mlops_ladder.monitoring.offline_scores import Promise
 from mlops_ladder.registry.checks import declared, slices, sure
-from mlops_ladder.registry.checks.score_differences import spread
 from mlops_ladder.registry.questions import Asked
 from mlops_ladder.settings import Settings
 
@@ -81,13 +80,13 @@ def scored(live: Joined, promised: Promise, settings: Settings) -> Loss:
     mine = drawn(metric, live.rows[target], live.said, settings.seed)
     held = drawn(metric, promised.truth, promised.said, settings.seed + 1)
     found = Loss(ALL, metric, len(live.rows), *around(mine), held.whole, 1)
-    error = hypot(spread(mine), spread(held))
+    error = hypot(slices.spread(mine), slices.spread(held))
     return replace(found, p=chance(found, error, settings.quality.allowed))
 
 
 def around(draws: Draws) -> tuple[float, float, float]:
     """A score, and both ends of its interval."""
-    error = SURE * spread(draws)
+    error = SURE * slices.spread(draws)
     return draws.whole, draws.whole - error, draws.whole + error
 
 
@@ -155,7 +154,7 @@ def of_slice(part: slices.Part, live: Joined, promised: Promise, settings: Setti
     mine = drawn(settings.metric, truth, live.said[part.rows], settings.seed)
     score, low, high = promised.slices.get(part.name, (nan,) * 3)
     found = Loss(part.name, settings.metric, len(truth), *around(mine), score, 1)
-    error = hypot(spread(mine), (high - low) / 2 / SURE)
+    error = hypot(slices.spread(mine), (high - low) / 2 / SURE)
     return replace(found, p=chance(found, error, settings.quality.allowed))
 
 

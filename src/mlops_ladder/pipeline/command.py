@@ -4,11 +4,9 @@ from contextlib import suppress
 from importlib import import_module
 from typing import Any, TYPE_CHECKING
 
-from mlops_ladder import ProjectError
+from mlops_ladder import project, ProjectError
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.pipeline import given_tags
-from mlops_ladder.pipeline.server import start
-from mlops_ladder.project import current
+from mlops_ladder.pipeline import given_tags, server
 from mlops_ladder.registry import versions
 from mlops_ladder.settings import load
 
@@ -22,7 +20,7 @@ def main() -> None:
     """Run the training pipeline; ProjectError, and nothing registered, where a step fails."""
     settings, contract = load(), read_contract()
     print(settings.about.question or f"Predicting {contract.target}", flush=True)
-    ready = start()
+    ready = server.start()
     try:
         training = project_flow()
         prepare()
@@ -47,7 +45,7 @@ def project_flow() -> Any:
 
     Prefect reads its settings when it is imported: the server's address must stand by then.
     """
-    package = current().package
+    package = project.current().package
     try:
         return import_module(f"{package}.pipeline").training
     except ImportError as error:

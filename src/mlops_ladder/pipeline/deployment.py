@@ -19,14 +19,10 @@ from prefect.schedules import Cron
 from prefect.states import Crashed
 from prefect.types.entrypoint import EntrypointType
 
-from mlops_ladder import project, ProjectError
-from mlops_ladder.pipeline.command import project_flow, told
+from mlops_ladder import plugins, project, ProjectError
+from mlops_ladder.pipeline import command, steps, tasks
 from mlops_ladder.pipeline.schedule import tell
-from mlops_ladder.pipeline.steps import Outcome
-from mlops_ladder.pipeline.tasks import RUNNER, task
-from mlops_ladder.plugins import get_implementations
-from mlops_ladder.settings import load, Settings
-from mlops_ladder.settings.operations import Schedule
+from mlops_ladder.settings import load, operations, Settings
 
 MOST = 200  # as many as a server gives
 
@@ -38,14 +34,11 @@ def notify(flow: Any, flow_run: Any, state: Any) -> None:
     tell(load().schedule.webhook, {"text": words, "project": project.current().package, **said})
 
 
-@prefect.flow(
-    name="scheduled-training",
-    task_runner=RUNNER,
-    log_prints=True,
-    on_failure=[notify],
-    on_crashed=[notify],
-    on_cancellation=[notify],
-)
+WATCHED: Any = {"log_prints": True, "on_failure": [notify]}  # options of both flows
+WATCHED |= {"on_crashed": [notify], "on_cancellation": [notify]}
+
+
+@prefect.flow(name="scheduled-training", task_runner=tasks.RUNNER, **WATCHED)
 def scheduled_training() -> None:
     """The pipeline, tried again unless its user has to act, as where rows break the contract.
 
@@ -53,19 +46,13 @@ def scheduled_training() -> None:
     """
     settings = load()
     try:
-        task(attempt, [settings.schedule.retry_seconds] * settings.schedule.retries)()
+        tasks.task(attempt, [settings.schedule.retry_seconds] * settings.schedule.retries)()
     finally:
         for further in tasks_of("run_after_training"):
             further(settings)
 
 
-@prefect.flow(
-    name="scheduled-watch",
-    log_prints=True,
-    on_failure=[notify],
-    on_crashed=[notify],
-    on_cancellation=[notify],
-)
+@prefect.flow(name="scheduled-watch", **WATCHED)
 def scheduled_watch() -> None:
     """What is registered to look at the log; what one of them finds keeps no other from looking."""
     settings, found = load(), []
@@ -80,16 +67,16 @@ def scheduled_watch() -> None:
 
 def tasks_of(hook: str) -> list[Callable[[Settings], object]]:
     """The plugins behind a hook, each as a task."""
-    return [task(function) for function in get_implementations(hook)]
+    return [tasks.task(function) for function in plugins.get_implementations(hook)]
 
 
-def attempt() -> tuple[Outcome, str]:
+def attempt() -> tuple[steps.Outcome, str]:
     """The pipeline once.  The same rows, settings and code again give the version they gave."""
-    outcome: Outcome = project_flow().fn()
-    return outcome, told(outcome)
+    outcome: steps.Outcome = command.project_flow().fn()
+    return outcome, command.told(outcome)
 
 
-def serve(settings: Schedule, now: bool) -> None:
+def serve(settings: operations.Schedule, now: bool) -> None:
     """Run pipeline and watch at their times, one run after the other, until this process is ended.
 
     Raises ProjectError where cron or time zone are none.
@@ -99,11 +86,9 @@ def serve(settings: Schedule, now: bool) -> None:
     whens = {key: when(key, getattr(settings, key), settings) for key in ("cron", "watch")}
     with get_client(sync_client=True) as client:
         lost(client)
-        by = EntrypointType.MODULE_PATH
-        runner.add_flow(scheduled_watch, name, schedule=whens["watch"], entrypoint_type=by)
-        made: Any = runner.add_flow(
-            scheduled_training, name, schedule=whens["cron"], entrypoint_type=by
-        )
+        options: Any = {"name": name, "entrypoint_type": EntrypointType.MODULE_PATH}
+        runner.add_flow(scheduled_watch, schedule=whens["watch"], **options)
+        made: Any = runner.add_flow(scheduled_training, schedule=whens["cron"], **options)
         if now:
             client.create_flow_run_from_deployment(made)
     served = f"{settings.cron!r}, and to watch {settings.watch!r}"
@@ -111,7 +96,7 @@ def serve(settings: Schedule, now: bool) -> None:
     asyncio.run(runner.start())
 
 
-def when(name: str, cron: str, settings: Schedule) -> Any:
+def when(name: str, cron: str, settings: operations.Schedule) -> Any:
     """A schedule, or none where it is never.  ProjectError where cron or time zone are none."""
     try:
         if cron:
@@ -125,11 +110,10 @@ def when(name: str, cron: str, settings: Schedule) -> Any:
 def lost(client: SyncPrefectClient) -> None:
     """Mark and tell runs that nobody watches any more: what served them was killed too."""
     running = filters.FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])
+    ours = filters.DeploymentFilterName(any_=[project.current().package])
     runs = client.read_flow_runs(
         flow_run_filter=filters.FlowRunFilter(state=filters.FlowRunFilterState(type=running)),
-        deployment_filter=filters.DeploymentFilter(
-            name=filters.DeploymentFilterName(any_=[project.current().package])
-        ),
+        deployment_filter=filters.DeploymentFilter(name=ours),
         sort=FlowRunSort.START_TIME_DESC,
         limit=MOST,
     )

@@ -15,24 +15,21 @@ import numpy as np
 import pandas as pd
 import typer
 
-from mlops_ladder import ProjectError
+from mlops_ladder import problem, project, ProjectError, refuse_faults
 from mlops_ladder.data import provenance
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.model.training import train
-from mlops_ladder.problem import build_model, read_data
-from mlops_ladder.project import current
 from mlops_ladder.registry import history, versions
 from mlops_ladder.settings import load
 from mlops_ladder.tracking import runs
 
 HASH_SEEDS = ("1", "2")  # the order of Python's sets follows from it
+WRITE = typer.Option(metavar="FILE", help="train once, and write the predictions")
 SAME = ("git.commit", "data.sha256", "env.lock_sha256", "seed")
 
 
 def reproduce(
-    write: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="train once, and write the predictions")
-    ] = None,
+    write: Annotated[Path | None, WRITE] = None,
 ) -> None:
     """Train twice, in processes of their own, and compare all held-out predictions.
 
@@ -54,8 +51,7 @@ def reproduce(
         print(f"{name:20} is apart by {largest:.3g} at most ({epsilon:g} allowed)")
     faults = [f"{name} is apart by {it:.3g}" for name, it in differences.items() if it > epsilon]
     faults += [f"{name}: no seed; give it settings.seed in build_model" for name in unseeded()]
-    if faults:
-        raise ProjectError("the training does not repeat\n  " + "\n  ".join(faults))
+    refuse_faults("the training does not repeat", faults)
     print(f"{len(first):,} held-out predictions repeat")
 
 
@@ -82,11 +78,10 @@ def trainings(params: dict[str, object]) -> list[pd.DataFrame]:
 
 def elsewhere(params: dict[str, object], place: Path) -> pd.DataFrame:
     """What a training in a new process predicts; the name of the place is its hash seed."""
-    given = {"PYTHONHASHSEED": place.stem, f"{current().prefix}MODEL": json.dumps(params)}
+    given = {"PYTHONHASHSEED": place.stem, f"{project.current().prefix}MODEL": json.dumps(params)}
     command = [sys.executable, "-m", "mlops_ladder", "reproduce", "--write", str(place)]
-    done = subprocess.run(
-        command, env=os.environ | given, capture_output=True, text=True, check=False
-    )
+    there = os.environ | given
+    done = subprocess.run(command, env=there, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ProjectError(f"a training failed\n{done.stderr.strip()}")
     return pd.read_parquet(place)
@@ -121,7 +116,7 @@ def read(text: str) -> pd.DataFrame:
 
 def unseeded() -> list[str]:
     """The parameters of the model that should be a seed, and are not set."""
-    found = build_model(read_contract(), load()).get_params(deep=True)
+    found = problem.build_model(read_contract(), load()).get_params(deep=True)
     seeds = [name for name in found if name.rsplit("__", 1)[-1] in ("random_state", "seed")]
     return sorted(name for name in seeds if found[name] is None)
 
@@ -129,4 +124,4 @@ def unseeded() -> list[str]:
 def write_predictions(place: Path) -> None:
     """Train on the configured data, and write the held-out predictions."""
     settings = load()
-    train(read_data(settings), read_contract(), settings).predictions.to_parquet(place)
+    train(problem.read_data(settings), read_contract(), settings).predictions.to_parquet(place)

@@ -69,9 +69,6 @@ def tell(address: str, told: dict[str, Any]) -> bool:
             with urlopen(Request(address, json.dumps(told).encode(), kind), timeout=10):
                 return True
         except (OSError, ValueError, HTTPException) as error:
-            print(
-                f"{project.current().prefix}SCHEDULE__WEBHOOK: nobody was told: {error}",
-                file=sys.stderr,
-                flush=True,
-            )
+            name = f"{project.current().prefix}SCHEDULE__WEBHOOK"
+            print(f"{name}: nobody was told: {error}", file=sys.stderr, flush=True)
     return False

@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from mlops_ladder import ProjectError
+from mlops_ladder import refuse_faults
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.bundle import export
 from mlops_ladder.model import training
 from mlops_ladder.model.split import ids, leaks, overlaps, Parts, parts, twins
-from mlops_ladder.model.training import learnable, Trained
 from mlops_ladder.pipeline import show, tuning
 from mlops_ladder.pipeline.tuning import Best, changed
 from mlops_ladder.plugins import get_implementations
@@ -22,7 +21,6 @@ from mlops_ladder.registry import history, promotion, publishing, versions
 from mlops_ladder.registry.gate import judge, NO_CHAMPION, Verdict
 from mlops_ladder.registry.questions import answers, questions
 from mlops_ladder.registry.rivals import rivals
-from mlops_ladder.registry.versions import Version
 from mlops_ladder.settings import Settings
 from mlops_ladder.tracking import runs
 
@@ -38,7 +36,7 @@ class Outcome:
     """
 
     verdict: Verdict
-    version: Version
+    version: versions.Version
     unchanged: bool = False
     brought: tuple[str, ...] = ()
     waits: tuple[str, ...] = ()
@@ -54,21 +52,15 @@ def ingest(settings: Settings) -> tuple[pd.DataFrame, str]:
 def check(frame: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[pd.DataFrame, str]:
     """The rows to learn from.  ProjectError where they break the contract, or a column leaks."""
     questions(contract)  # what does not fit is told now, not after the search
-    rows = learnable(frame, contract, settings, get_implementations("find_violations"))
-    refuse("the data hold the answer", leaks(rows, contract, settings))
+    rows = training.learnable(frame, contract, settings, get_implementations("find_violations"))
+    refuse_faults("the data hold the answer", leaks(rows, contract, settings))
     return rows, f"{len(rows):,} rows keep the contract"
-
-
-def refuse(what: str, faults: list[str]) -> None:
-    """Raises ProjectError that lists the faults, where there are any."""
-    if faults:
-        raise ProjectError("\n  ".join([what, *faults]))
 
 
 def split(rows: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[Parts, str]:
     """The rows to train on, to choose by and to judge by.  ProjectError where two parts overlap."""
     found = parts(rows, contract, settings)
-    refuse("the parts are no fair test", overlaps(found, contract))
+    refuse_faults("the parts are no fair test", overlaps(found, contract))
     sizes = ", ".join(f"{len(part):,} {name}" for name, part in found.items())
     return found, "\n".join([sizes, *twins(found, contract)])
 
@@ -81,14 +73,14 @@ def tune(parted: Parts, contract: Contract, settings: Settings, tags: Tags) -> t
 
 def train(
     rows: pd.DataFrame, contract: Contract, settings: Settings, best: Best
-) -> tuple[Trained, str]:
+) -> tuple[training.Trained, str]:
     """A model with the best parameters, of all rows but those held out, as in `make train`."""
     kept, held = training.split(rows, contract, settings)
     trained = training.fit(kept, held, contract, changed(settings, best.params))
     return trained, f"model {trained.version} from {len(kept):,} rows"
 
 
-def evaluate(trained: Trained, parted: Parts, tags: Tags) -> tuple[str, str]:
+def evaluate(trained: training.Trained, parted: Parts, tags: Tags) -> tuple[str, str]:
     """The run that holds the model, its scores, what is served of it, and who was in which part."""
     chosen = {"model.parameters": json.dumps(trained.settings.model)}  # as `make repro` needs them
     run_id = runs.record(trained, more_tags=tags | chosen)
@@ -104,7 +96,7 @@ def evaluate(trained: Trained, parted: Parts, tags: Tags) -> tuple[str, str]:
 
 
 def gate(
-    trained: Trained, run_id: str, tags: Tags, frame: pd.DataFrame | None = None
+    trained: training.Trained, run_id: str, tags: Tags, frame: pd.DataFrame | None = None
 ) -> tuple[Verdict, str]:
     """May the model become champion?  The report stands in its run; `frame` holds all rows read."""
     trained, found, further = rivals(trained, frame)
@@ -117,7 +109,7 @@ def gate(
     return verdict, "; ".join(["accepted" if verdict.accepted else "refused", *said])
 
 
-def register(trained: Trained, run_id: str, verdict: Verdict) -> tuple[Outcome, str]:
+def register(trained: training.Trained, run_id: str, verdict: Verdict) -> tuple[Outcome, str]:
     """The version of the model, champion where the gate has accepted it.
 
     A model that is champion already stays as it is, with the version that it has; a new one where

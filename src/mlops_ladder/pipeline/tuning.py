@@ -11,10 +11,8 @@ from math import isfinite
 from typing import Any, Self
 
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.model.prediction import LOWER_IS_BETTER
-from mlops_ladder.model.split import Parts
+from mlops_ladder.model import prediction, split, training
 from mlops_ladder.model.study import mapped, Study
-from mlops_ladder.model.training import fit
 from mlops_ladder.settings import Settings
 from mlops_ladder.tracking import runs
 
@@ -40,7 +38,7 @@ class Best:
 
 
 def search(
-    parts: Parts,
+    parts: split.Parts,
     contract: Contract,
     settings: Settings,
     tags: Mapping[str, str] | None = None,
@@ -64,13 +62,13 @@ def search(
 def tried(params: Mapping[str, Any], *given: Any) -> tuple[float, float]:
     """The score of these parameters, and the seconds of the fit; `given` as of `fit`."""
     train, held, contract, settings = given
-    found = fit(train, held, contract, changed(settings, params))
+    found = training.fit(train, held, contract, changed(settings, params))
     return found.scores[settings.metric], found.seconds
 
 
 def best(trials: list[Trial], metric: str) -> Trial:
     """The first of the trials with the best score; the first of all where none is defined."""
-    sign = -1 if metric in LOWER_IS_BETTER else 1
+    sign = -1 if metric in prediction.LOWER_IS_BETTER else 1
     defined = [trial for trial in trials if isfinite(trial.score)]
     return max(defined, key=lambda trial: sign * trial.score, default=trials[0])
 
@@ -133,11 +131,8 @@ class Record:
         """What a trial tried and found, and the end of the run."""
         now = int(time.time() * 1000)
         found = {f"validation.{self.metric}": trial.score, "fit_seconds": trial.seconds}
-        metrics = [
-            self.entities.Metric(name, value, now, 0)
-            for name, value in found.items()
-            if isfinite(value)
-        ]
+        known = {name: value for name, value in found.items() if isfinite(value)}
+        metrics = [self.entities.Metric(name, value, now, 0) for name, value in known.items()]
         params = [self.entities.Param(f"model.{k}", str(v)) for k, v in trial.params.items()]
         self.client.log_batch(run_id, metrics=metrics, params=params)
         self.client.set_terminated(run_id)

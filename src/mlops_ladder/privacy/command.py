@@ -6,10 +6,9 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from mlops_ladder import ProjectError
+from mlops_ladder import plugins, ProjectError, refuse_faults
 from mlops_ladder.data.contract import Breach, Contract, read_contract
 from mlops_ladder.monitoring.archive import Archive, NoLog
-from mlops_ladder.plugins import get_hooks
 from mlops_ladder.privacy import erasure_log, pii_patterns
 from mlops_ladder.privacy.rules import reaching, read_rules, RULES, Rules
 from mlops_ladder.problem import read_data
@@ -43,8 +42,7 @@ def main(
     rules = read_rules(contract)
     if not check:
         print(table(contract, rules) + "\n")
-    if found := breaches(read_data(load()), contract, rules):
-        raise ProjectError("against the rules of privacy\n  " + "\n  ".join(map(str, found)))
+    refuse_faults("against the rules of privacy", breaches(read_data(load()), contract, rules))
     known = f"{len(contract.columns)} columns, {len(erasure_log.entries())} ids forgotten"
     print(f"{RULES}: {known}; no banned column or value reaches model or log")
 
@@ -53,7 +51,7 @@ def retained(settings: Settings) -> tuple[int, str]:
     """Delete what is older than the retention, also where copies are: how much, and in words."""
     days = read_rules(read_contract()).retention.log_days
     before = datetime.now(UTC) - timedelta(days=days)
-    get_hooks().delete_expired(settings=settings, before=before)
+    plugins.get_hooks().delete_expired(settings=settings, before=before)
     try:
         with Archive(settings.serving.log) as archive:
             gone, left = archive.expire(before)

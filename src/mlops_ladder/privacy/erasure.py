@@ -1,24 +1,131 @@
-"""Forgetting: the rows of one id leave the data and the log, and a record says that they did."""
+"""Forgetting: the rows of one id leave the data and the log, and a record says that they did.
 
+All is prepared, then it is written down what will be done, and only then done.  A run that is
+killed after that leaves `forgotten.part`; the same command once more ends it.
+"""
+
+import json
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from datetime import datetime, UTC
 from pathlib import Path
 from typing import Annotated
 
+import tomlkit
 import typer
 
-from mlops_ladder import ProjectError
+from mlops_ladder import ProjectError, write_synced, write_whole
 from mlops_ladder.data.contract import Contract, read_contract, Role
 from mlops_ladder.data.reading import files, MISSING
+from mlops_ladder.data.sources import checksum, SOURCES
 from mlops_ladder.monitoring.archive import Archive, Change, NoLog
+from mlops_ladder.plugins import get_hooks
 from mlops_ladder.privacy import erasure_log
-from mlops_ladder.privacy.erase import BEGUN, begun, carry_out, planned, prepare
-from mlops_ladder.privacy.erasure_log import Entry, RECORD
+from mlops_ladder.privacy.erasure_log import entries, Entry, RECORD
 from mlops_ladder.privacy.residual_search import places
 from mlops_ladder.privacy.row_removal import Asked, Part, without
-from mlops_ladder.registry.decisions import alone
+from mlops_ladder.registry.decisions import alone, who
 from mlops_ladder.settings import load, Settings
+
+BEGUN = Path("forgotten.part")
+DRY_RUN = typer.Option("--dry-run", help="only say what would be removed")
+
+
+def planned(
+    asked: Asked, parts: dict[Path, Part], changes: list[Change], before: Entry | None = None
+) -> Entry:
+    """The entry of the record without its marks; `before`: what an interrupted run had found."""
+    entry = before or {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "who": who(),
+        "columns": list(asked.columns),
+        "files": {},
+        "log": {"requests": 0, "rows": 0},
+    }
+    for path, part in parts.items():
+        known = entry["files"].setdefault(str(path), {"rows": 0, "before": checksum(path)})
+        known["rows"] = max(known["rows"], len(part.gone))
+        known["left"] = part.left
+    rows, log = sum(len(it.gone) for it in changes), entry["log"]
+    log |= {"requests": max(log["requests"], len(changes)), "rows": max(log["rows"], rows)}
+    return entry
+
+
+def begun(ids: dict[str, str]) -> Entry | None:
+    """What an interrupted run was about to do.  ProjectError where that was with another id."""
+    if not BEGUN.exists():
+        return None
+    entry: Entry = json.loads(BEGUN.read_text(encoding="utf-8"))
+    if entry["ids"] != ids:
+        told = "to forget another id was begun and not ended; run that one again first"
+        raise ProjectError(f"{BEGUN}: {told}")
+    return entry
+
+
+def part_of(path: Path) -> Path:
+    """Where a file is prepared."""
+    return path.with_name(f"{path.name}.part")
+
+
+def prepare(parts: dict[Path, Part], entry: Entry) -> None:
+    """Write every file beside its place, then what will be done.
+
+    Raises ProjectError where that cannot be done; then nothing is changed.
+    """
+    parts_at = [part_of(path.resolve()) for path in parts]
+    try:
+        for place, (path, part) in zip(parts_at, parts.items(), strict=True):
+            write_synced(place, part.content)
+            shutil.copymode(path, place)
+        write_whole(BEGUN, json.dumps(entry, ensure_ascii=False))
+    except OSError as error:
+        for place in filter(Path.is_file, parts_at):
+            place.unlink()
+        name = error.filename or " and ".join(map(str, parts))
+        raise ProjectError(f"{name}: {error.strerror}; nothing is changed") from error
+
+
+def carry_out(
+    parts: dict[Path, Part], archive: Archive | None, changes: list[Change], entry: Entry
+) -> Entry:
+    """Change log, files, declared sources; then record it.  Done again, it changes nothing more.
+
+    Who keeps logged rows elsewhere learns of it first, as the log then no longer tells which.
+    """
+    names = {f"{it.request_id}/{place}" for it in changes for place in it.gone}
+    get_hooks().forget_rows(names=names)
+    if archive:  # without changes too: an interrupted run may have left pages as they were
+        archive.change(changes)
+    for path, part in parts.items():
+        part_of(path.resolve()).replace(path.resolve())
+        if not part.left:  # a file without rows is none that can be read
+            path.resolve().unlink()
+            path.with_name(f"{path.name}.dvc").unlink(missing_ok=True)
+    for name, known in entry["files"].items():
+        known["after"] = checksum(Path(name)) if known["left"] else None
+    declare(entry)
+    if entry["time"] not in [it["time"] for it in entries() if it["ids"] == entry["ids"]]:
+        before = RECORD.read_text(encoding="utf-8") if RECORD.exists() else ""
+        write_whole(RECORD, f"{before}{json.dumps(entry, ensure_ascii=False)}\n")
+    BEGUN.unlink()
+    return entry
+
+
+def declare(entry: Entry) -> None:
+    """Say in data/sources.toml what the files hold that have changed, and of no other."""
+    if SOURCES.exists():
+        document = tomlkit.parse(SOURCES.read_text(encoding="utf-8"))
+        for source in document.values():
+            for name in entry["files"].keys() & source["files"].keys():
+                known = entry["files"][name]
+                if known["after"]:
+                    source["files"][name] |= {"sha256": known["after"], "rows": known["left"]}
+                else:
+                    del source["files"][name]
+        write_whole(SOURCES, tomlkit.dumps(document))
+
 
 LOCK = Path("models/forget.lock")
 ROLES: tuple[Role, ...] = ("id", "group", "personal")
@@ -34,10 +141,9 @@ def asked_for(contract: Contract, text: str, column: str, settings: Settings) ->
         roles = " or ".join(ROLES)
         raise ProjectError(f"COLUMN={column!r}: is of no role {roles}; there are: {known}")
     if not column and not ids:
-        raise ProjectError(
-            'contract.toml: no column has the role id; give role = "id" to one that names somebody,'
-            " or name one of role group or personal: COLUMN=…"
-        )
+        way_out = 'give role = "id" to one that names somebody'
+        way_out += ", or name one of role group or personal: COLUMN=…"
+        raise ProjectError(f"contract.toml: no column has the role id; {way_out}")
     meant = {name: contract.columns[name] for name in ([column] if column else ids)}
     return Asked(text, meant, {name: contract.columns[name] for name in ids})
 
@@ -103,19 +209,14 @@ def forget(asked: Asked, settings: Settings, dry: bool = False) -> Entry:
 
 def marks(asked: Asked) -> dict[str, str]:
     """What stands for the id in the record, by column."""
-    secret = erasure_log.made()
-    return {
-        name: erasure_log.mark(secret, name, asked.of(column))
-        for name, column in asked.columns.items()
-    }
+    secret, named = erasure_log.made(), asked.columns.items()
+    return {name: erasure_log.mark(secret, name, asked.of(column)) for name, column in named}
 
 
 def main(
     forgotten_id: Annotated[str, typer.Option("--id", help="the id, as it stands in the data")],
     column: Annotated[str, typer.Option(help="a column of role id, group or personal")] = "",
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="only say what would be removed")
-    ] = False,
+    dry_run: Annotated[bool, DRY_RUN] = False,
 ) -> None:
     """Forget an id, say what was removed, where it still is, and what comes next."""
     settings = load()

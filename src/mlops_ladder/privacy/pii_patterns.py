@@ -40,11 +40,9 @@ def personal(frame: pd.DataFrame, contract: Contract, allowed: Container[str]) -
 
     It names rows, and no value.
     """
-    words_of = [
-        it for it in reaching(contract) if contract.columns[it].kind in ("category", "text")
-    ]
-    for name in words_of:
-        if name in frame.columns and name not in allowed:
+    for name in reaching(contract):
+        has_words = contract.columns[name].kind in ("category", "text")
+        if has_words and name in frame.columns and name not in allowed:
             values = frame[name].astype("object").where(frame[name].notna(), "").astype("str")
             words = pd.Series(values.unique())
             for what, looks in LOOKS.items():

@@ -10,8 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlops_ladder.data.provenance import git
-from mlops_ladder.data.reading import is_parquet
+from mlops_ladder.data import provenance, reading
 
 SKIPPED = {".git", ".venv", "__pycache__", ".mypy_cache", ".pytest_cache", "node_modules"}
 CLOSED = {".gz", ".zip", ".zst", ".bz2", ".xz", ".7z", ".tgz"}
@@ -36,7 +35,7 @@ def holds(path: Path, looked_for: re.Pattern[bytes], text: str) -> bool:
     """Does a file hold it?  Of Parquet the cells are asked."""
     if not path.is_file() or not path.stat().st_size:
         return False
-    if is_parquet(path):
+    if reading.is_parquet(path):
         try:
             columns = pq.read_table(path).columns
         except (OSError, pa.ArrowException):
@@ -70,7 +69,7 @@ def places(text: str, encoding: str, changed: Iterable[Path]) -> Iterator[str]:
         for place, paths in grouped(closed).items():
             yield f"{place}: {len(paths)} compressed files, which are not looked into"
     names = [path.as_posix() for path in changed]
-    commits = git("rev-list", "--count", "--all", "--", *names) if names else None
+    commits = provenance.git("rev-list", "--count", "--all", "--", *names) if names else None
     if commits not in (None, "0"):
         yield f"git: {commits} commits hold earlier versions of {', '.join(names)}"
     if any(Path(f"{name}.dvc").exists() for name in names):

@@ -11,8 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.contract import Column
-from mlops_ladder.data.reading import is_parquet
+from mlops_ladder.data import contract, reading
 from mlops_ladder.privacy.erasure_log import canonical
 from mlops_ladder.settings import Data
 
@@ -28,8 +27,8 @@ class Asked:
     """
 
     text: str
-    columns: Mapping[str, Column]
-    ids: Mapping[str, Column]
+    columns: Mapping[str, contract.Column]
+    ids: Mapping[str, contract.Column]
     copies: frozenset[str] = frozenset()
 
     def fits(self, row: Mapping[str, object]) -> bool:
@@ -39,18 +38,14 @@ class Asked:
             for name, column in self.columns.items()
         ) or any(row.get(name) in self.copies for name in self.ids)
 
-    def of(self, column: Column) -> str:
+    def of(self, column: contract.Column) -> str:
         """What is looked for in a column."""
         return canonical(self.text, column)
 
     def named(self, row: Mapping[str, object]) -> Cells:
         """The ids of a row."""
-        known = {name: row.get(name) for name in self.ids}
-        return {
-            name: canonical(value, self.ids[name])
-            for name, value in known.items()
-            if value is not None
-        }
+        known = {name: value for name in self.ids if (value := row.get(name)) is not None}
+        return {name: canonical(value, self.ids[name]) for name, value in known.items()}
 
 
 @dataclass(frozen=True)
@@ -65,7 +60,7 @@ class Part:
 def without(path: Path, data: Data, asked: Asked) -> Part:
     """The file without these rows.  ProjectError where it cannot be written as it was."""
     try:
-        if is_parquet(path):
+        if reading.is_parquet(path):
             return without_parquet(path, asked)
         return without_csv(path.read_bytes(), data, asked)
     except (OSError, ValueError, LookupError, csv.Error, pa.ArrowException) as error:

@@ -1,18 +1,18 @@
 """The rules of `governance/privacy.toml`: what each column is, and who may see it: model or log."""
 
 import re
-import tomllib
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
+from itertools import product
 from pathlib import Path
 from typing import Literal
 from unicodedata import combining, normalize
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from mlops_ladder import ProjectError
+from mlops_ladder import refuse_faults
 from mlops_ladder.data.contract import Breach, Column, Contract
-from mlops_ladder.settings.section import Section
+from mlops_ladder.settings.section import read_section, Section
 
 RULES = Path("governance/privacy.toml")
 LONGEST = 4  # words of a name that are read as one: "credit card number" has three
@@ -30,11 +30,8 @@ class Banned(Section):
     def by(self, name: str) -> str:
         """The rule that a name breaks; empty where it breaks none."""
         words = split(name)
-        runs = {
-            "".join(words[first : first + count])
-            for first in range(len(words))
-            for count in range(1, LONGEST + 1)
-        }
+        spans = product(range(len(words)), range(1, LONGEST + 1))
+        runs = {"".join(words[first : first + count]) for first, count in spans}
         for rules, found in ((self.names, {"".join(words)}), (self.words, runs)):
             for rule in rules:
                 if any(fnmatchcase(it, plain(rule).replace(" ", "")) for it in found):
@@ -64,16 +61,12 @@ class Rules(Section):
         """Where the rules do not fit the contract, or give no reason, in words."""
         known = ", ".join(contract.columns)
         named = [("allowed", it) for it in self.allowed] + [("classes", it) for it in self.classes]
-        found = [
-            f"{section}.{name}: no such column; there are {known}"
-            for section, name in named
-            if name not in contract.columns
-        ]
+        lost = [f"{section}.{name}" for section, name in named if name not in contract.columns]
+        found = [f"{key}: no such column; there are {known}" for key in lost]
         found += [f"allowed.{it}: say why" for it, why in self.allowed.items() if not why.strip()]
-        for name in contract.names("personal"):
-            if self.classes.get(name, "personal") != "personal":
-                found.append(f'classes.{name}: its role in contract.toml is "personal"')
-        return found
+        personal = contract.names("personal")
+        other = [it for it in personal if self.classes.get(it, "personal") != "personal"]
+        return found + [f'classes.{it}: its role in contract.toml is "personal"' for it in other]
 
     def breaches(self, contract: Contract) -> Iterator[Breach]:
         """A breach for each column that reaches the model or the log and may not."""
@@ -109,15 +102,6 @@ def read_rules(contract: Contract) -> Rules:
 
     Raises ProjectError that names each key that is wrong.
     """
-    try:
-        rules = Rules(**tomllib.loads(RULES.read_text("utf-8") if RULES.exists() else ""))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProjectError(f"{RULES}: not valid TOML: {error}") from error
-    except ValidationError as error:
-        wrong = [
-            f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors()
-        ]
-        raise ProjectError("\n  ".join(f"{RULES}: {it}" for it in wrong)) from error
-    if faults := rules.faults(contract):
-        raise ProjectError("\n  ".join(f"{RULES}: {it}" for it in faults))
+    rules = read_section(Rules, RULES)
+    refuse_faults("", [f"{RULES}: {fault}" for fault in rules.faults(contract)])
     return rules

@@ -5,7 +5,9 @@ The approval is a tag of the version in the registry, and a file of `approvals/`
 """
 
 import json
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, UTC
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,23 +15,60 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, refuse_faults, write_whole
 from mlops_ladder.data import provenance
-from mlops_ladder.registry import forge_reviews, history, promotion, versions
-from mlops_ladder.registry.approval_policy import needed, rule
-from mlops_ladder.registry.decisions import alone, recover
-from mlops_ladder.registry.forge import Person, same
-from mlops_ladder.registry.forge_reviews import Approved, unsound, wrong
-from mlops_ladder.registry.gate import Verdict
-from mlops_ladder.registry.history import Entry
-from mlops_ladder.registry.versions import Version
+from mlops_ladder.registry import decisions, forge, history, promotion, versions
+from mlops_ladder.registry.forge import Approved, Person, same, unsound, wrong
+from mlops_ladder.settings import file_of, load, operations, read
+from mlops_ladder.tracking import runs
+
+DEPLOYMENTS = Path("deployments.jsonl")
+NEEDED = ("never", "shared", "always")
+LOCAL = ("sqlite", "file", "")  # what the address of a registry begins with where nobody else is
+DEPLOYED = re.compile(r'"environment": "production".*"result": "deployed"')
+
+
+def rule() -> operations.Approval:
+    """What the settings ask for; the environment may ask for more than the file, never for less.
+
+    So whoever takes the second person out is seen in git.
+    """
+    wanted = load().approval
+    path = file_of("approval")
+    written = operations.Approval(**(read(path).get("approval", {}) if path.exists() else {}))
+    strict = {
+        "needed": max(wanted.needed, written.needed, key=NEEDED.index),
+        "way": wanted.way if written.way == "named" else written.way,
+        "approvers": written.approvers or wanted.approvers,
+    }
+    return wanted.model_copy(update=strict)
+
+
+def needed(wanted: operations.Approval) -> bool:
+    """Has somebody else to approve before a version becomes champion here?
+
+    Where it is asked for in what is shared: in a registry that others use, and where production
+    follows the champion of this folder.
+    """
+    if wanted.needed != "shared":
+        return wanted.needed == "always"
+    address = runs.connect().get_registry_uri()
+    return address.partition(":")[0] not in LOCAL or in_production()
+
+
+def in_production() -> bool:
+    """Has this folder brought anything to production?"""
+    text = DEPLOYMENTS.read_text(encoding="utf-8") if DEPLOYMENTS.exists() else ""
+    return bool(DEPLOYED.search(text))
+
 
 FOLDER = Path("approvals")
 TAG = "approval"
+REQUEST = typer.Option("--request", help="only write the report to review")
 MADE = "--format=%aN <%aE>%n%(trailers:key=Co-authored-by,valueonly)"
 
 
-def waits(version: Version, verdict: dict[str, Any]) -> list[str]:
+def waits(version: versions.Version, verdict: dict[str, Any]) -> list[str]:
     """Why a version may not become champion yet: nobody else has approved this report of the gate.
 
     Nothing where the settings ask for no approval.
@@ -37,7 +76,7 @@ def waits(version: Version, verdict: dict[str, Any]) -> list[str]:
     return lacks(version, verdict) if needed(rule()) else []
 
 
-def lacks(version: Version, verdict: dict[str, Any]) -> list[str]:
+def lacks(version: versions.Version, verdict: dict[str, Any]) -> list[str]:
     """Why nobody else has approved this report of the gate; nothing where somebody has."""
     made, found = authors(version), heard(version, verdict)
     if any(not faults for _, faults in found):
@@ -49,13 +88,13 @@ def lacks(version: Version, verdict: dict[str, Any]) -> list[str]:
     ]
 
 
-def heard(version: Version, verdict: dict[str, Any]) -> list[tuple[Approved, list[str]]]:
+def heard(version: versions.Version, verdict: dict[str, Any]) -> list[tuple[Approved, list[str]]]:
     """Each approval in the registry, with why it does not count."""
     proof, made, wanted = history.digest(verdict), authors(version), rule()
     return [(it, unsound(it, proof, made, wanted)) for it in held(version)]
 
 
-def authors(version: Version) -> list[Person]:
+def authors(version: versions.Version) -> list[Person]:
     """Who made a version: who registered it, and whose commit it was made from.
 
     Of a merge, that is who wrote what it brought; co-authors are authors.
@@ -68,15 +107,13 @@ def authors(version: Version) -> list[Person]:
     return [it for place, it in enumerate(found) if not any(same(it, of) for of in found[:place])]
 
 
-def held(version: Version) -> Iterator[Approved]:
+def held(version: versions.Version) -> Iterator[Approved]:
     """The approvals in the registry, of this version and of others that are the same model."""
     query = f"name = '{versions.model_name()}'"
     for it in versions.client().search_model_versions(query, max_results=10_000):
         if it.tags.get("model_version") == version.model_version and TAG in it.tags:
-            try:
+            with suppress(ValidationError):
                 yield Approved.model_validate_json(it.tags[TAG])
-            except ValidationError:
-                continue
 
 
 def path_of(number: str) -> Path:
@@ -84,13 +121,13 @@ def path_of(number: str) -> Path:
     return FOLDER / f"v{number}.json"
 
 
-def judged(number: str) -> Entry:
+def judged(number: str) -> history.Entry:
     """What the gate said of a version when it accepted it, with the whole verdict.
 
     Raises ProjectError where it did not, or where the report is not what it was.
     """
-    with alone():
-        entries = recover().entries
+    with decisions.alone():
+        entries = decisions.recover().entries
     found = [it for it in entries if it.version == number and it.action in ("accept", "promote")]
     if not found:
         numbers = {str(it.version) for it in entries if it.action in ("accept", "promote")}
@@ -102,7 +139,7 @@ def judged(number: str) -> Entry:
     return entry
 
 
-def request(entry: Entry) -> Path:
+def request(entry: history.Entry) -> Path:
     """The file with the report that is to be approved: written where it is not there yet."""
     path = path_of(str(entry.version))
     about = entry.model_dump(mode="json", include={"version", "run_id", "model_version", "proof"})
@@ -113,7 +150,7 @@ def request(entry: Entry) -> Path:
     return path
 
 
-def approve(entry: Entry, review: str = "") -> Approved:
+def approve(entry: history.Entry, review: str = "") -> Approved:
     """Write down that whoever works here, or has reviewed, approves what the gate said.
 
     Raises ProjectError where that approval would not count; the registry then holds none.
@@ -121,7 +158,7 @@ def approve(entry: Entry, review: str = "") -> Approved:
     wanted, version, path = rule(), versions.of(entry), request(entry)
     by, evidence, made = Person.of(versions.author()), "", authors(version)
     if review:
-        (by, *_), evidence = forge_reviews.reviewed(review, version.number, entry.proof)
+        (by, *_), evidence = forge.reviewed(review, version.number, entry.proof)
     said = Approved(
         version=version.number,
         model_version=version.model_version,
@@ -135,7 +172,7 @@ def approve(entry: Entry, review: str = "") -> Approved:
     refuse(said, wrong(said, entry.proof, made, wanted))
     write(path, said)
     if said.way == "signed":
-        commit = forge_reviews.signed(path, f"Approve v{said.version}")
+        commit = forge.signed(path, f"Approve v{said.version}")
         said = said.model_copy(update={"evidence": commit})
         refuse(said, unsound(said, entry.proof, made, wanted))
     text = said.model_dump_json()
@@ -145,9 +182,7 @@ def approve(entry: Entry, review: str = "") -> Approved:
 
 def refuse(said: Approved, faults: list[str]) -> None:
     """Raises ProjectError that lists the faults, where there are any."""
-    if faults:
-        told = f"v{said.version}: not approved by {said.approver}"
-        raise ProjectError("\n  ".join([told, *faults]))
+    refuse_faults(f"v{said.version}: not approved by {said.approver}", faults)
 
 
 def write(path: Path, said: Approved) -> None:
@@ -159,26 +194,17 @@ def write(path: Path, said: Approved) -> None:
 def main(
     version: Annotated[str, typer.Option(help="which version")],
     review: Annotated[str, typer.Option(help="as pull request N was reviewed", metavar="N")] = "",
-    open_request: Annotated[
-        bool, typer.Option("--request", help="only write the report to review")
-    ] = False,
+    open_request: Annotated[bool, REQUEST] = False,
 ) -> None:
     """Approve a version that the gate has accepted; where it waited, it is champion then."""
     entry = judged(version)
     if open_request:
         print(f"{request(entry)}: the report of the gate.  Next: commit it, and have it reviewed")
         return
-    said, known = approve(entry, review), versions.of(entry)
+    said = approve(entry, review)
     path = path_of(said.version)
     print(f"v{said.version}: approved by {said.approver}, {said.way}; in {path}, to be committed")
-    last = versions.held().champion
-    if entry.action == "accept" and not (last and last.version == known.number):
-        verdict = Verdict(**entry.verdict)
-        if elsewhere := promotion.diverted(known, verdict):
-            print("\n".join(elsewhere))
-            return
-        promotion.promote(known, verdict)
-        print(f"v{known.number} is champion; the service follows.  Next: make publish")
+    promotion.promote_waiting(entry, promotion.diverted)
 
 
 def approved_main() -> None:
@@ -193,6 +219,5 @@ def approved_main() -> None:
     if entry is None:
         raise ProjectError("no version is champion yet; run `make pipeline`")
     version, verdict = versions.of(entry), versions.accepting(entry).verdict or {}
-    if why := lacks(version, verdict):
-        raise ProjectError("\n  ".join([f"v{version.number}: not approved", *why]))
+    refuse_faults(f"v{version.number}: not approved", lacks(version, verdict))
     print(f"v{version.number}: approved")

@@ -2,7 +2,8 @@
 
 In this order: the bundle is brought here, the registry and the log learn of the decision, the
 aliases move, the pointer of the service moves, the registry learns that it is done.  Whatever is
-killed in between, `recover` carries out what was written down.
+killed in between, `recover` carries out what was written down.  `verify` says what is not as the
+gate left it, and `repair` puts it back.
 """
 
 from collections.abc import Iterator
@@ -13,11 +14,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mlops_ladder import ProjectError
+from mlops_ladder import plugins, ProjectError, refuse_faults
 from mlops_ladder.data import provenance
-from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, publishing, versions
-from mlops_ladder.registry.history import Action, Entry
 from mlops_ladder.registry.versions import Held, Version
 
 LOCK = Path("models/registry.lock")
@@ -42,8 +41,8 @@ def alone(lock: Path | None = None, patience: float | None = None) -> Iterator[N
 
 
 def decide(
-    action: Action, version: Version | None, previous: str | None, verdict: Any = None
-) -> Entry:
+    action: history.Action, version: Version | None, previous: str | None, verdict: Any = None
+) -> history.Entry:
     """Write a decision down, in the registry and in the log, and then carry it out.
 
     Raises ProjectError, and nothing is written, where a version has no sound bundle to serve, or
@@ -51,7 +50,7 @@ def decide(
     """
     entries = (before := versions.held()).entries
     bundle = brought(version, entries) if version and action not in history.STILL else ""
-    entry = Entry(
+    entry = history.Entry(
         number=entries[-1].number + 1 if entries else 1,
         time=datetime.now(UTC),
         action=action,
@@ -67,11 +66,11 @@ def decide(
     )
     write_down(entry, before)
     carry_out(entry)
-    get_hooks().after_decision(decision=entry)
+    plugins.get_hooks().after_decision(decision=entry)
     return entry
 
 
-def write_down(entry: Entry, before: Held) -> None:
+def write_down(entry: history.Entry, before: Held) -> None:
     """Have registry and log hold a decision.  ProjectError where they hold another one by now."""
     if versions.held().copies != before.copies:
         raise ProjectError("another machine has decided meanwhile; run the command again")
@@ -79,7 +78,7 @@ def write_down(entry: Entry, before: Held) -> None:
     history.append(entry)
 
 
-def brought(version: Version, entries: list[Entry]) -> str:
+def brought(version: Version, entries: list[history.Entry]) -> str:
     """The sha256 of the version's bundle, which is here then, and is what it was if it ever was."""
     known = [it.bundle for it in entries if it.version == version.number and it.bundle]
     return publishing.fetch(version, known[0] if known else None)
@@ -90,7 +89,7 @@ def who() -> str:
     return provenance.git("config", "user.name") or versions.system_user()
 
 
-def carry_out(entry: Entry) -> None:
+def carry_out(entry: history.Entry) -> None:
     """Move the aliases, then have the champion served, then say that it is done."""
     if entry.action not in history.STILL:
         versions.alias("previous", entry.previous)
@@ -120,3 +119,64 @@ def recover() -> Held:
     else:
         carry_out(entry)
     return versions.held()
+
+
+WAY_OUT = "`make registry REPAIR=yes` puts back what the gate decided"
+
+
+def verify(now: Held) -> list[str]:
+    """What is not as the gate left it, in words: the log, aliases, versions, what is served."""
+    return undecided(now) + publishing.faults(history.moves(now.entries))
+
+
+def undecided(now: Held) -> list[str]:
+    """What the log, the aliases and the versions say and the gate did not decide, in words."""
+    known, last = versions.versions(), now.champion
+    faults = history.differences(now.copies)
+    wanted = {"champion": last.version, "previous": last.previous} if last else {}
+    for name in ("champion", "previous"):
+        names, right = now.aliases.get(name), wanted.get(name)
+        if names != right:
+            faults.append(f"alias {name}: it names version {names}; the gate decided on {right}")
+    for entry in history.standing(now.entries):
+        if known.get(str(entry.version)) != versions.of(entry):
+            found = known.get(str(entry.version), "none")
+            faults.append(f"v{entry.version}: promoted was {versions.of(entry)}; there is {found}")
+    return faults
+
+
+def repair() -> list[str]:
+    """Put back what the gate decided: the log, the aliases, what is served.  What was wrong.
+
+    Champion becomes the newest version that the gate has promoted and that is still what it was;
+    nothing that the gate did not decide is adopted.
+    """
+    with alone():
+        now = recover()
+        if faults := verify(now):
+            entries, known = mend(now), versions.versions()
+            chosen = [versions.of(it) for it in reversed(history.moves(entries)) if it.version]
+            sound = [it for it in dict.fromkeys(chosen) if known.get(it.number) == it]
+            champion, previous = (*sound, None, None)[:2]
+            decide("repair", champion, previous.number if previous else None, {"faults": faults})
+    return faults
+
+
+def mend(now: Held) -> list[history.Entry]:
+    """Have the same decisions in the registry and in the log, and give them.
+
+    Where the two differ the registry is right; what it has lost comes back from the log.
+    """
+    lost = {n: it for n, it in history.logged().items() if n <= now.concluded}
+    entries = lost | {it.number: versions.whole(it) for it in now.entries}
+    for number in now.copies.keys() - entries.keys():
+        versions.erase(number)
+    for number in entries.keys() - {it.number for it in now.entries}:
+        versions.write(entries[number])
+    history.rewrite(entries[number] for number in sorted(entries))
+    return [entries[number] for number in sorted(entries)]
+
+
+def refuse(faults: list[str]) -> None:
+    """Raises ProjectError that lists the faults and says the way out, where there are any."""
+    refuse_faults(f"the registry is not as the gate left it; {WAY_OUT}", faults)

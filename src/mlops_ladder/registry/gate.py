@@ -14,6 +14,7 @@ where all of this holds:
 A model that is equal to the champion gains nothing, so it is refused.
 """
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite, nan
@@ -21,8 +22,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlops_ladder.model.prediction import LOWER_IS_BETTER, METRICS, score
-from mlops_ladder.model.resampling import Measured, resampled, RESAMPLES
+from mlops_ladder.model import prediction, resampling
 from mlops_ladder.settings import Settings
 
 FEW_ROWS = 100  # with fewer, the interval is wider than most gains
@@ -78,7 +78,7 @@ def judge(
     the name that the reasons give it, the champion; None where it cannot predict these rows.
     """
     known = {name: rows for name, rows in found.items() if rows is not None}
-    scores = {name: score(settings.problem, truth, rows) for name, rows in known.items()}
+    scores = {name: prediction.score(settings.problem, truth, rows) for name, rows in known.items()}
     gains = compared(truth, known, scores, settings)
     champion = next((name for name in found if name not in NO_CHAMPION), None)
     answers = [beaten(gains, truth, settings), *floors(scores["candidate"], settings)]
@@ -90,7 +90,7 @@ def judge(
         "scores": scores,
         "gains": {name: [it.value, it.low, it.high] for name, it in gains.items()},
         "questions": {it.name: it.told for it in answers if it.name},
-        "resamples": RESAMPLES,
+        "resamples": resampling.RESAMPLES,
         "seed": settings.seed,
     }
     return Verdict(carried(answers), tuple(map(str, answers)), plain(evidence))
@@ -103,10 +103,10 @@ def carried(answers: Iterable[Answer]) -> bool:
 
 def compared(
     truth: pd.Series, known: dict[str, pd.DataFrame], scores: Scores, settings: Settings
-) -> dict[str, Measured]:
+) -> dict[str, resampling.Measured]:
     """The candidate's own score and, for each other model, its gain: above 0 where it is better."""
-    metric, sign = settings.metric, -1 if settings.metric in LOWER_IS_BETTER else 1
-    draws = resampled(metric, truth, known, settings.seed)
+    metric, sign = settings.metric, -1 if settings.metric in prediction.LOWER_IS_BETTER else 1
+    draws = resampling.resampled(metric, truth, known, settings.seed)
     mine = scores["candidate"][metric]
     gains = {
         name: (draws["candidate"] - draws[name]).around(sign * (mine - scores[name][metric]), sign)
@@ -115,11 +115,11 @@ def compared(
     return gains | {"candidate": draws["candidate"].around(mine)}
 
 
-def beaten(gains: dict[str, Measured], truth: pd.Series, settings: Settings) -> Answer:
+def beaten(gains: dict[str, resampling.Measured], truth: pd.Series, settings: Settings) -> Answer:
     """Is the baseline beaten, and beyond chance where the rows suffice to say so?"""
     metric, gain = settings.metric, gains["baseline"]
     if not isfinite(gains["candidate"].value):
-        others = ", ".join(name for name in METRICS[settings.problem] if name != metric)
+        others = ", ".join(name for name in prediction.METRICS[settings.problem] if name != metric)
         rows = f"{len(truth)} held-out rows with {truth.nunique()} different answers"
         way_out = f"choose another metric in config.toml ({others}), or hold out more rows"
         return Answer(False, f"{metric} is not defined on {rows}; {way_out}")
@@ -134,7 +134,7 @@ def floors(scores: dict[str, float], settings: Settings) -> list[Answer]:
     """Is each floor kept?  Not where its metric is unknown or not defined."""
     answers = []
     for name, floor in settings.gate.floors.items():
-        lower, value = name in LOWER_IS_BETTER, scores.get(name, nan)
+        lower, value = name in prediction.LOWER_IS_BETTER, scores.get(name, nan)
         bound = "at most" if lower else "at least"
         known = "" if name in scores else f" (no such metric; there are {', '.join(scores)})"
         told = f"{name} {value:.4g}{known}, {bound} {floor:.4g} needed"
@@ -142,9 +142,9 @@ def floors(scores: dict[str, float], settings: Settings) -> list[Answer]:
     return answers
 
 
-def outdone(champion: str, gains: dict[str, Measured], settings: Settings) -> Answer:
+def outdone(champion: str, gains: dict[str, resampling.Measured], settings: Settings) -> Answer:
     """Is the champion beaten by more than `min_gain`?  Not if there is no score to compare."""
-    gain, least = gains.get(champion, Measured(nan, nan, nan)), settings.gate.min_gain
+    gain, least = gains.get(champion, resampling.Measured(nan, nan, nan)), settings.gate.min_gain
     if not isfinite(gain.value):
         way_out = f"to replace it all the same: gate.replace_uncompared = {champion[10:]}"
         told = f"{champion} has no {settings.metric} on these rows, so it is not compared"
@@ -160,8 +160,4 @@ def excused(champion: str, settings: Settings) -> bool:
 
 def plain(value: Any) -> Any:
     """The same without NaN and infinity, which JSON does not know: None in their place."""
-    if isinstance(value, dict):
-        return {name: plain(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [plain(part) for part in value]
-    return None if isinstance(value, float) and not isfinite(value) else value
+    return json.loads(json.dumps(value), parse_constant=lambda _: None)

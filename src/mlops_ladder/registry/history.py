@@ -14,9 +14,10 @@ from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from mlops_ladder import write_synced
+from mlops_ladder.settings.section import Section
 
 LOG = Path("promotions.jsonl")
 Action = Literal["accept", "promote", "renew", "rollback", "refuse", "repair"]
@@ -25,15 +26,13 @@ Action = Literal["accept", "promote", "renew", "rollback", "refuse", "repair"]
 STILL = ("accept", "refuse")  # decisions after which the champion is who it was
 
 
-class Entry(BaseModel):
+class Entry(Section):
     """One decision of the gate: from here on `version` is champion and `previous` the one before.
 
     Accepted is a version that waits until somebody approves it.  Of a refusal `version` is what was
     refused; a renewal has the verdict of the same model.  `bundle` is the sha256 of what is served,
     `proof` that of the verdict.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     number: int
     time: datetime

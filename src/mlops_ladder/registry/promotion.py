@@ -4,33 +4,30 @@ The alias `candidate` names the version that the gate judged last, `champion` th
 served, `previous` the champion before it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from mlops_ladder import ProjectError
-from mlops_ladder.plugins import get_hooks
-from mlops_ladder.registry import history, publishing, versions
-from mlops_ladder.registry.decisions import alone, decide, recover
-from mlops_ladder.registry.gate import Verdict
-from mlops_ladder.registry.history import Entry
-from mlops_ladder.registry.integrity import refuse, repair, undecided, verify
-from mlops_ladder.registry.versions import Held, Version
+from mlops_ladder import plugins, ProjectError, refuse_faults
+from mlops_ladder.registry import decisions, gate, history, publishing, versions
+
+REPAIR = typer.Option("--repair", help="put back what the gate decided")
+CHOICE = typer.Option(help="which (default: the previous champion)", metavar="VERSION")
 
 
 @contextmanager
-def steady() -> Iterator[Held]:
+def steady() -> Iterator[versions.Held]:
     """Alone with a registry that is as the gate left it, and what it holds.
 
     What a kill interrupted is finished first.  Raises ProjectError that lists what is not as it
     was, and the way out.
     """
-    with alone():
-        now = recover()
-        refuse(verify(now))
+    with decisions.alone():
+        now = decisions.recover()
+        decisions.refuse(decisions.verify(now))
         yield now
 
 
@@ -39,11 +36,11 @@ def settle() -> None:
 
     Raises ProjectError where the registry is not as the gate left it, and would refuse a promotion.
     """
-    with alone():
-        refuse(verify(recover()))
+    with decisions.alone():
+        decisions.refuse(decisions.verify(decisions.recover()))
 
 
-def register(run_id: str, model_version: str, verdict: Verdict) -> Version:
+def register(run_id: str, model_version: str, verdict: gate.Verdict) -> versions.Version:
     """The version of this model, as `candidate`: the one it has, or a new one of the run.
 
     A refusal is logged, and so is that an accepted one waits.  Raises ProjectError where the
@@ -55,33 +52,31 @@ def register(run_id: str, model_version: str, verdict: Verdict) -> Version:
         versions.alias("candidate", version.number)
         last = now.champion.version if now.champion else None
         if not verdict.accepted:
-            decide("refuse", version, last, asdict(verdict))
+            decisions.decide("refuse", version, last, asdict(verdict))
         elif last != version.number and objections(version, verdict):
-            known, proof = now.entries[-1:], history.digest(asdict(verdict))
-            if [(it.action, it.version, it.proof) for it in known] != [
-                ("accept", version.number, proof)
-            ]:
-                decide("accept", version, last, asdict(verdict))
+            known = [(it.action, it.version, it.proof) for it in now.entries[-1:]]
+            if known != [("accept", version.number, history.digest(asdict(verdict)))]:
+                decisions.decide("accept", version, last, asdict(verdict))
     return version
 
 
-def objections(version: Version, verdict: Verdict) -> list[str]:
+def objections(version: versions.Version, verdict: gate.Verdict) -> list[str]:
     """Why an accepted version may not become champion yet, as all say that have joined."""
-    found = get_hooks().find_promotion_objections(version=version, verdict=asdict(verdict))
+    found = plugins.get_hooks().find_promotion_objections(version=version, verdict=asdict(verdict))
     return [why for reasons in found for why in reasons]
 
 
-def waits(version: Version, verdict: Verdict) -> list[str]:
+def waits(version: versions.Version, verdict: gate.Verdict) -> list[str]:
     """Why an accepted version does not become champion now: objections, or it goes another way."""
     return objections(version, verdict) or diverted(version, verdict)
 
 
-def diverted(version: Version, verdict: Verdict) -> list[str]:
+def diverted(version: versions.Version, verdict: gate.Verdict) -> list[str]:
     """The other way that an accepted version goes, where one has joined that takes it."""
-    return list(filter(None, get_hooks().hand_to_rollout(version=version, verdict=verdict)))
+    return list(filter(None, plugins.get_hooks().hand_to_rollout(version=version, verdict=verdict)))
 
 
-def promote(version: Version, verdict: Verdict) -> None:
+def promote(version: versions.Version, verdict: gate.Verdict) -> None:
     """Make the version champion, have it served, and log who did it and why.
 
     A kill at any moment is made good by the next command.  Raises ProjectError, and changes
@@ -95,16 +90,30 @@ def promote(version: Version, verdict: Verdict) -> None:
         last = now.champion.version if now.champion else None
         if last == version.number:
             return
-        if against := objections(version, verdict):
-            raise ProjectError("\n  ".join([f"v{version.number}: not approved", *against]))
+        refuse_faults(f"v{version.number}: not approved", objections(version, verdict))
         compared, there = verdict.evidence["champion"], history.title(now.champion)
         if compared != there:
             told = f"compared with {compared or 'no champion'}; by now there is {there}"
             raise ProjectError(f"v{version.number}: {told}; run `make pipeline` again")
-        decide("promote", version, last, asdict(verdict))
+        decisions.decide("promote", version, last, asdict(verdict))
 
 
-def renew(run_id: str) -> Version:
+def promote_waiting(
+    entry: history.Entry, find_obstacles: Callable[[versions.Version, gate.Verdict], list[str]]
+) -> None:
+    """Make a version that waited the champion, or say what is in its way."""
+    version, last = versions.of(entry), versions.held().champion
+    if entry.action != "accept" or (last and last.version == version.number):
+        return
+    verdict = gate.Verdict(**entry.verdict)
+    if found := find_obstacles(version, verdict):
+        print("\n".join(found))
+        return
+    promote(version, verdict)
+    print(f"v{version.number} is champion; the service follows.  Next: make publish")
+
+
+def renew(run_id: str) -> versions.Version:
     """The version of a run that made the champion's model again, champion in its place.
 
     The verdict stays, and so does what a rollback leads to.  Raises ProjectError where the registry
@@ -119,11 +128,11 @@ def renew(run_id: str) -> Version:
         judged = [it for it in history.promoted(now.entries) if it.version == last.version][-1]
         version = versions.create(run_id, last.model_version)
         versions.alias("candidate", version.number)
-        decide("renew", version, last.previous, versions.whole(judged).verdict)
+        decisions.decide("renew", version, last.previous, versions.whole(judged).verdict)
     return version
 
 
-def rollback(number: str | None = None) -> Entry:
+def rollback(number: str | None = None) -> history.Entry:
     """Make `previous`, or another version that was champion, champion again: the log's new entry.
 
     A second rollback takes the first one back.  Raises ProjectError where there is nothing to roll
@@ -135,28 +144,27 @@ def rollback(number: str | None = None) -> Entry:
         others = {it.number: it for it in once if last and it.number != last.version}
         target = others.get(number or str(last and last.previous))
         if not last or not target or known.get(target.number) != target:
-            told = (
-                f"v{number} is no champion of old" if number else "no version was champion before"
-            )
+            told = "no version was champion before"
+            told = f"v{number} is no champion of old" if number else told
             choice = ", ".join(f"v{it}" for it in others if it in known) or "none"
             raise ProjectError(f"nothing to roll back to: {told}; versions to choose: {choice}")
-        return decide("rollback", target, last.version)
+        return decisions.decide("rollback", target, last.version)
 
 
-def publish() -> Entry | None:
+def publish() -> history.Entry | None:
     """Have the champion served on this machine, and give the decision that made it champion.
 
     Raises ProjectError where the registry is not as the gate left it.
     """
-    with alone():
-        now = recover()
-        refuse(undecided(now))
+    with decisions.alone():
+        now = decisions.recover()
+        decisions.refuse(decisions.undecided(now))
         if now.champion:
             publishing.publish(now.champion)
     return now.champion
 
 
-def listing(now: Held) -> str:
+def listing(now: versions.Held) -> str:
     """Every version with its aliases, its run and the last decision about it, a line each."""
     about = {entry.version: str(entry) for entry in now.entries}
     rows = []
@@ -168,27 +176,21 @@ def listing(now: Held) -> str:
 
 
 def main(
-    put_back: Annotated[
-        bool, typer.Option("--repair", help="put back what the gate decided")
-    ] = False,
+    put_back: Annotated[bool, REPAIR] = False,
 ) -> None:
     """List the versions, and say whether all is as the gate left it."""
     if put_back:
-        print(
-            "\n  ".join(["Put back what the gate decided.  Wrong were:", *(repair() or ["none"])])
-        )
-    with alone():
-        now = recover()
+        wrong = decisions.repair() or ["none"]
+        print("\n  ".join(["Put back what the gate decided.  Wrong were:", *wrong]))
+    with decisions.alone():
+        now = decisions.recover()
         print(listing(now))
-        refuse(verify(now))
+        decisions.refuse(decisions.verify(now))
     print(publishing.behind(now.champion) or "All is as the gate left it.")
 
 
 def rollback_main(
-    to: Annotated[
-        str | None,
-        typer.Option(help="which (default: the previous champion)", metavar="VERSION"),
-    ] = None,
+    to: Annotated[str | None, CHOICE] = None,
 ) -> None:
     """Make the previous champion, or another one, champion again."""
     entry = rollback(to)

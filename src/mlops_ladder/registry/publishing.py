@@ -11,20 +11,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import plugins, ProjectError, refuse_faults, write_whole
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.sources import checksum
 from mlops_ladder.export.runtime import BUNDLE, FILES, load, read_bundle
-from mlops_ladder.plugins import get_hooks
-from mlops_ladder.registry.history import Entry
-from mlops_ladder.registry.versions import of, Version
+from mlops_ladder.registry import history, versions
 from mlops_ladder.tracking import runs
 
 SERVING = Path("models/serving")
 POINTER = SERVING / "champion.json"
 
 
-def fetch(version: Version, sha256: str | None = None) -> str:
+def fetch(version: versions.Version, sha256: str | None = None) -> str:
     """Have the bundle of a version here, whole or not at all; the sha256 of its `bundle.json`.
 
     Raises ProjectError where the run has no bundle, one that is damaged, or one of another model.
@@ -32,11 +30,11 @@ def fetch(version: Version, sha256: str | None = None) -> str:
     place = SERVING / version.number
     if not sha256 or damage(place, sha256):
         bring(version, place, sha256)
-    get_hooks().after_bundle_download(version=version, place=place)
+    plugins.get_hooks().after_bundle_download(version=version, place=place)
     return checksum(place / BUNDLE)
 
 
-def bring(version: Version, place: Path, sha256: str | None) -> None:
+def bring(version: versions.Version, place: Path, sha256: str | None) -> None:
     """Bring the bundle of a version to this place.  ProjectError where it cannot be served."""
     SERVING.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".part-", dir=SERVING) as unfinished:
@@ -44,28 +42,22 @@ def bring(version: Version, place: Path, sha256: str | None) -> None:
         wrong = damage(found, sha256)
         if not wrong and (model := read_bundle(found)["model_version"]) != version.model_version:
             wrong = [f"{BUNDLE}: it is of model {model}, not of {version.model_version}"]
-        if wrong:
-            told = "\n  ".join(wrong)
-            raise ProjectError(f"v{version.number}: its bundle cannot be served\n  {told}")
+        refuse_faults(f"v{version.number}: its bundle cannot be served", wrong)
         shutil.rmtree(place, ignore_errors=True)
         found.rename(place)
 
 
 def download(run_id: str, folder: str) -> Path:
     """The bundle of a run, in this folder.  ProjectError where it has none."""
-    mlflow = runs.connect()
+    mlflow, place = runs.connect(), {"run_id": run_id, "artifact_path": "serving"}
     try:
-        found = mlflow.artifacts.download_artifacts(
-            run_id=run_id, artifact_path="serving", dst_path=folder
-        )
+        return Path(mlflow.artifacts.download_artifacts(**place, dst_path=folder))
     except mlflow.exceptions.MlflowException as error:
-        raise ProjectError(
-            f"run {run_id}: it has no bundle to serve ({error}); `make pipeline` records one"
-        ) from error
-    return Path(found)
+        told = f"it has no bundle to serve ({error}); `make pipeline` records one"
+        raise ProjectError(f"run {run_id}: {told}") from error
 
 
-def lacking(entry: Entry, run_id: str) -> list[str]:
+def lacking(entry: history.Entry, run_id: str) -> list[str]:
     """What goes with the model in the bundle of a run and not in the bundle of this entry's run.
 
     As after a climb to a level whose bundles hold more, or where the contract expects other values.
@@ -83,19 +75,17 @@ def damage(folder: Path, sha256: str | None = None) -> list[str]:
     wanted = {BUNDLE: sha256} if sha256 else {}
     if not sha256 or checksum(folder / BUNDLE) == sha256:
         wanted |= read_bundle(folder)["files"]
-    return [
-        f"{folder / name}: changed, or not here; sha256 {digest} is wanted"
-        for name, digest in wanted.items()
-        if not (folder / name).is_file() or checksum(folder / name) != digest
-    ]
+    known = {name: checksum(folder / name) for name in wanted if (folder / name).is_file()}
+    wrong = [(name, digest) for name, digest in wanted.items() if known.get(name) != digest]
+    return [f"{folder / name}: changed, or not here; sha256 {it} is wanted" for name, it in wrong]
 
 
-def named(entry: Entry) -> str:
+def named(entry: history.Entry) -> str:
     """What `champion.json` says where this entry made the champion."""
     return json.dumps({"version": entry.version, "run_id": entry.run_id, "sha256": entry.bundle})
 
 
-def publish(entry: Entry) -> None:
+def publish(entry: history.Entry) -> None:
     """Have the service serve what this entry made the champion; it follows without a restart.
 
     The bundles of this champion and of the previous one are kept, others removed.
@@ -103,7 +93,7 @@ def publish(entry: Entry) -> None:
     if not entry.version:
         POINTER.unlink(missing_ok=True)
         return
-    fetch(of(entry), entry.bundle)
+    fetch(versions.of(entry), entry.bundle)
     write_whole(POINTER, named(entry))
     for path in SERVING.iterdir():
         if path.is_dir() and path.name not in (entry.version, entry.previous):
@@ -130,7 +120,7 @@ def champion() -> dict[str, Any]:
     return {"model": model, "contract": model.contract, "version": model.version}
 
 
-def warn_of_inputs(entry: Entry) -> None:
+def warn_of_inputs(entry: history.Entry) -> None:
     """Say where the champion wants other inputs than contract.toml has, as after a rollback."""
     contract = Contract(**read_bundle(SERVING / str(entry.version))["contract"])
     if names := apart(contract, read_contract()):
@@ -145,7 +135,7 @@ def apart(*contracts: Contract) -> list[str]:
     return [name for name in names if any(it.get(name) != columns[0].get(name) for it in columns)]
 
 
-def faults(moves: Sequence[Entry]) -> list[str]:
+def faults(moves: Sequence[history.Entry]) -> list[str]:
     """Where what is served here is not what one of these decisions made the champion, in words.
 
     A machine on which nothing is published has no fault.  Neither has one that serves an older
@@ -161,7 +151,7 @@ def faults(moves: Sequence[Entry]) -> list[str]:
     return damage(SERVING / str(served[-1].version), served[-1].bundle)
 
 
-def behind(entry: Entry | None) -> str:
+def behind(entry: history.Entry | None) -> str:
     """What to do if this machine serves another champion than this entry's; else nothing."""
     if not POINTER.exists() or entry and POINTER.read_text(encoding="utf-8") == named(entry):
         return ""

@@ -10,20 +10,16 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.runtime import load, Loaded
-from mlops_ladder.model import training
-from mlops_ladder.model.prediction import predict
-from mlops_ladder.model.training import Trained
-from mlops_ladder.registry import history, publishing, versions
-from mlops_ladder.registry.gate import Answer, excused, FEW_ROWS
-from mlops_ladder.registry.history import Entry
+from mlops_ladder.model import prediction, training
+from mlops_ladder.registry import gate, history, publishing, versions
 from mlops_ladder.tracking import runs
 
 Rivals = dict[str, pd.DataFrame | None]
 
 
 def rivals(
-    trained: Trained, frame: pd.DataFrame | None = None
-) -> tuple[Trained, Rivals, list[Answer]]:
+    trained: training.Trained, frame: pd.DataFrame | None = None
+) -> tuple[training.Trained, Rivals, list[gate.Answer]]:
     """What `judge` needs: the training with the rows that it is judged on, the predictions of
     candidate, baseline and champion, and more answers.
 
@@ -32,7 +28,7 @@ def rivals(
     why, and refuses.  So does one about a candidate that is champion already, or was rolled back.
     """
     now = versions.held()
-    answers = [Answer(False, why) for why in objections(trained.version, now.entries)]
+    answers = [gate.Answer(False, why) for why in objections(trained.version, now.entries)]
     champion: Rivals = {}
     if last := now.champion:
         name = str(history.title(last))
@@ -41,16 +37,16 @@ def rivals(
             trained, champion[name] = asked(last, trained, frame)
             if learned := held - len(trained.holdout):
                 told = f"{name} has learned from {learned} of {held} held-out rows, now left out"
-                answers.append(Answer(True, told))
+                answers.append(gate.Answer(True, told))
         except Exception as error:  # pylint: disable=broad-exception-caught  # its code is any code
             champion[name] = None
             why = f"{name} cannot be asked about these rows: {error}"
-            answers.append(Answer(excused(name, trained.settings), why))
+            answers.append(gate.Answer(gate.excused(name, trained.settings), why))
     found = {"candidate": trained.predictions, "baseline": trained.baseline}
     return trained, found | champion, answers
 
 
-def objections(model_version: str, entries: Sequence[Entry]) -> list[str]:
+def objections(model_version: str, entries: Sequence[history.Entry]) -> list[str]:
     """Why this model may not become champion, however good it is: it is, or was rolled back."""
     found = []
     last = history.champion(entries)
@@ -64,8 +60,8 @@ def objections(model_version: str, entries: Sequence[Entry]) -> list[str]:
 
 
 def asked(
-    last: Entry, trained: Trained, frame: pd.DataFrame | None
-) -> tuple[Trained, pd.DataFrame]:
+    last: history.Entry, trained: training.Trained, frame: pd.DataFrame | None
+) -> tuple[training.Trained, pd.DataFrame]:
     """The training with the held-out rows that the champion has not learned from, and what the
     champion predicts for them.
 
@@ -84,7 +80,7 @@ def asked(
     rows = rows[~rows.index.duplicated()]  # one may be learned from twice
     rows = rows if frame is None else frame.loc[rows.index]
     new = unseen(last, champion.contract, rows)[trained.holdout.index].to_numpy()
-    if new.sum() < min(FEW_ROWS, len(new) / 2):
+    if new.sum() < min(gate.FEW_ROWS, len(new) / 2):
         told = f"it has learned from all but {new.sum()} of the {len(new)} held-out rows"
         raise ProjectError(f"{told}; bring rows that are new to it")
     names = "holdout", "predictions", "baseline"
@@ -94,7 +90,7 @@ def asked(
     return trained, predictions(champion, rows)
 
 
-def unseen(last: Entry, contract: Contract, rows: pd.DataFrame) -> pd.Series:
+def unseen(last: history.Entry, contract: Contract, rows: pd.DataFrame) -> pd.Series:
     """Of each row: is it none that the champion has learned from?  Its run recorded their keys."""
     file = f"runs:/{last.run_id}/split/{last.run_id}.csv"
     known = pd.read_csv(StringIO(runs.connect().artifacts.load_text(file)), dtype="str")
@@ -108,7 +104,7 @@ def unseen(last: Entry, contract: Contract, rows: pd.DataFrame) -> pd.Series:
 
 def predictions(champion: Loaded, rows: pd.DataFrame) -> pd.DataFrame:
     """What a bundle says of rows, as `prediction.predict` gives it."""
-    said = predict(champion, rows)
+    said = prediction.predict(champion, rows)
     if empty := int(said.isna().any(axis=1).sum()):
         raise ProjectError(f"it gives no answer for {empty} of {len(said)} rows")
     return said

@@ -32,10 +32,9 @@ def named(kind: str) -> str:
 
 def sign(content: bytes, key: str, kind: str) -> str:
     """The signature of these bytes.  ProjectError where the key cannot sign."""
+    place = str(Path(key).expanduser())
     try:
-        return keygen(
-            "sign", "-q", "-f", str(Path(key).expanduser()), "-n", named(kind), stdin=content
-        )
+        return keygen("sign", "-q", "-f", place, "-n", named(kind), stdin=content)
     except ProjectError as error:
         raise ProjectError(f"{key}: cannot sign: {error}") from error
 
@@ -48,9 +47,8 @@ def signer(content: bytes, signature: str, kind: str, signers: Path = SIGNERS) -
     if not signature.strip():
         raise ProjectError("there is no signature")
     if not signers.is_file():
-        raise ProjectError(
-            f"{signers}: not here; a line for each signer: address ssh-ed25519 AAAA…"
-        )
+        told = "not here; a line for each signer: address ssh-ed25519 AAAA…"
+        raise ProjectError(f"{signers}: {told}")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "signature"
         path.write_text(signature, encoding="utf-8")

@@ -11,24 +11,20 @@ import typer
 
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data import provenance
-from mlops_ladder.registry import approval, promotion, publishing, signatures, versions
-from mlops_ladder.registry.gate import Verdict
-from mlops_ladder.registry.history import Entry
+from mlops_ladder.registry import approval, gate, promotion, publishing, signatures, versions
 from mlops_ladder.registry.signed import BUNDLE, FILE, KIND, verified
-from mlops_ladder.registry.versions import Version
-from mlops_ladder.settings import load
-from mlops_ladder.settings.improvement import Signing
+from mlops_ladder.settings import improvement, load
 
 TAG = "signature"
 
 
-def held(version: Version) -> str:
+def held(version: versions.Version) -> str:
     """The signature that the registry holds of a version; empty where there is none."""
     tags = versions.client().get_model_version(versions.model_name(), version.number).tags
     return str(tags.get(TAG, ""))
 
 
-def key_of(wanted: Signing) -> str:
+def key_of(wanted: improvement.Signing) -> str:
     """The key to sign with: that of the settings, else git's.  ProjectError where there is none."""
     key = wanted.key or provenance.git("config", "--type=path", "user.signingkey")
     if not key:
@@ -36,7 +32,7 @@ def key_of(wanted: Signing) -> str:
     return key
 
 
-def sign(version: Version, wanted: Signing) -> str:
+def sign(version: versions.Version, wanted: improvement.Signing) -> str:
     """Sign the bundle of a version: who has signed.
 
     Raises ProjectError where that signature would not count; the registry then holds none.
@@ -51,13 +47,13 @@ def sign(version: Version, wanted: Signing) -> str:
     return by
 
 
-def bring(version: Version, place: Path) -> None:
+def bring(version: versions.Version, place: Path) -> None:
     """Put the signature of a version beside its bundle, which was brought here."""
     if signature := held(version):
         write_whole(place / FILE, signature)
 
 
-def waits(version: Version, _verdict: dict[str, Any]) -> list[str]:
+def waits(version: versions.Version, _verdict: dict[str, Any]) -> list[str]:
     """Why a version may not become champion yet: it has to be signed, and is not.
 
     It is signed where the settings name a key, as those of CI do.
@@ -75,17 +71,10 @@ def waits(version: Version, _verdict: dict[str, Any]) -> list[str]:
     return []
 
 
-def proceed(entry: Entry) -> None:
-    """Have a version that waited become champion, or say for what else it waits."""
-    version, last = versions.of(entry), versions.held().champion
-    if entry.action != "accept" or last and last.version == version.number:
-        return
-    verdict = Verdict(**entry.verdict)
-    if why := promotion.waits(version, verdict):
-        print("\n  ".join([f"v{version.number} still waits", *why]))
-        return
-    promotion.promote(version, verdict)
-    print(f"v{version.number} is champion; the service follows.  Next: make publish")
+def find_obstacles(version: versions.Version, verdict: gate.Verdict) -> list[str]:
+    """For what else a version waits that is signed by now, a line each."""
+    why = promotion.waits(version, verdict)
+    return [f"v{version.number} still waits", *(f"  {it}" for it in why)] if why else []
 
 
 def main(
@@ -98,4 +87,4 @@ def main(
     if key:
         wanted = wanted.model_copy(update={"key": key})
     print(f"v{version}: signed by {sign(versions.of(entry), wanted)}")
-    proceed(entry)
+    promotion.promote_waiting(entry, find_obstacles)

@@ -9,9 +9,7 @@ from typing import Any
 from mlops_ladder import project, ProjectError
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import history
-from mlops_ladder.registry.history import Entry
 from mlops_ladder.tracking import runs
-from mlops_ladder.tracking.runs import Run
 
 DECISION = re.compile(r"promotion\.\d{6}")
 CONCLUDED = "promotions.concluded"
@@ -44,13 +42,13 @@ class Held:
     concluded: int
 
     @property
-    def entries(self) -> list[Entry]:
+    def entries(self) -> list[history.Entry]:
         """The decisions in their order, without those that cannot be read."""
         found = (history.parse(self.copies[number]) for number in sorted(self.copies))
         return [entry for entry in found if entry]
 
     @property
-    def champion(self) -> Entry | None:
+    def champion(self) -> history.Entry | None:
         """The decision that made the champion what it is, or None where there is no champion."""
         return history.champion(self.entries)
 
@@ -75,7 +73,7 @@ def held() -> Held:
     return Held(aliases, copies, int(tags.get(CONCLUDED, 0)))
 
 
-def champion_run() -> Run | None:
+def champion_run() -> runs.Run | None:
     """The run that made the champion, or None where there is no champion."""
     last = held().champion
     return runs.as_run(client().get_run(last.run_id)) if last else None
@@ -125,13 +123,12 @@ def create(run_id: str, model_version: str) -> Version:
     if not mlclient.search_registered_models(f"name = '{model_name()}'"):
         mlclient.create_registered_model(model_name())
     tags = {"model_version": model_version, "author": author()}
-    made = mlclient.create_model_version(
-        model_name(), f"models:/{model_id}", run_id, tags=tags, model_id=model_id
-    )
+    given = {"tags": tags, "model_id": model_id}
+    made = mlclient.create_model_version(model_name(), f"models:/{model_id}", run_id, **given)
     return Version(str(made.version), run_id, model_version)
 
 
-def of(entry: Entry) -> Version:
+def of(entry: history.Entry) -> Version:
     """The version that a decision is about."""
     return Version(str(entry.version), entry.run_id, entry.model_version)
 
@@ -156,7 +153,7 @@ def key(number: int) -> str:
     return f"promotion.{number:06}"
 
 
-def write(entry: Entry) -> None:
+def write(entry: history.Entry) -> None:
     """Have the decision in the registry: its verdict with the version, the rest with the model."""
     if entry.version and entry.verdict:
         verdict = json.dumps(entry.verdict)
@@ -165,7 +162,7 @@ def write(entry: Entry) -> None:
     client().set_registered_model_tag(model_name(), key(entry.number), entry.short)
 
 
-def whole(entry: Entry) -> Entry:
+def whole(entry: history.Entry) -> history.Entry:
     """A decision with its verdict, where its version is still there to hold it."""
     query = f"name = '{model_name()}' and version_number = {entry.version}"
     found = client().search_model_versions(query) if entry.version else []
@@ -173,7 +170,7 @@ def whole(entry: Entry) -> Entry:
     return entry.model_copy(update={"verdict": json.loads(verdict) if verdict else None})
 
 
-def accepting(entry: Entry) -> Entry:
+def accepting(entry: history.Entry) -> history.Entry:
     """The decision by which the gate accepted a model, with its report: a rollback has none."""
     for it in reversed(history.promoted(held().entries)):
         if it.model_version == entry.model_version:

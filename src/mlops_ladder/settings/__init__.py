@@ -7,35 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+from pydantic_settings import BaseSettings, SettingsConfigDict, TomlConfigSettingsSource
 
-from mlops_ladder import project, ProjectError
-from mlops_ladder.settings.improvement import (
-    Costs,
-    Objectives,
-    Quality,
-    Receiver,
-    Rollout,
-    Scale,
-    Signing,
-    Triggers,
-)
-from mlops_ladder.settings.operations import (
-    Access,
-    Approval,
-    Drift,
-    Fallback,
-    Labels,
-    Load,
-    Schedule,
-    Staleness,
-)
-from mlops_ladder.settings.pipeline import Gate, Leaks, Repro, Serving, Tuning
+from mlops_ladder import project, ProjectError, refuse_faults
+from mlops_ladder.settings import improvement, operations, pipeline
 from mlops_ladder.settings.section import Section
 
 CONFIG = Path("config.toml")
@@ -101,39 +76,35 @@ class Settings(BaseSettings):
     data: Data
     model: dict[str, Any] = {}
     about: About = About()
-    tuning: Tuning = Tuning()
-    gate: Gate = Gate()
-    leaks: Leaks = Leaks()
-    repro: Repro = Repro()
-    serving: Serving = Serving()
-    access: Access = Access()
-    approval: Approval = Approval()
-    drift: Drift = Field(default_factory=Drift)  # a namespace is that of the project
-    fallback: Fallback = Fallback()
-    labels: Labels = Labels()
-    load: Load = Load()
-    schedule: Schedule = Schedule()
-    staleness: Staleness = Staleness()
-    costs: Costs = Costs()
-    objectives: Objectives = Objectives()
-    quality: Quality = Quality()
-    receiver: Receiver = Receiver()
-    rollout: Rollout = Rollout()
-    scale: Scale = Scale()
-    signing: Signing = Signing()
-    triggers: Triggers = Triggers()
+    tuning: pipeline.Tuning = pipeline.Tuning()
+    gate: pipeline.Gate = pipeline.Gate()
+    leaks: pipeline.Leaks = pipeline.Leaks()
+    repro: pipeline.Repro = pipeline.Repro()
+    serving: pipeline.Serving = pipeline.Serving()
+    access: operations.Access = operations.Access()
+    approval: operations.Approval = operations.Approval()
+    drift: operations.Drift = Field(default_factory=operations.Drift)  # has the project's namespace
+    fallback: operations.Fallback = operations.Fallback()
+    labels: operations.Labels = operations.Labels()
+    load: operations.Load = operations.Load()
+    schedule: operations.Schedule = operations.Schedule()
+    staleness: operations.Staleness = operations.Staleness()
+    costs: improvement.Costs = improvement.Costs()
+    objectives: improvement.Objectives = improvement.Objectives()
+    quality: improvement.Quality = improvement.Quality()
+    receiver: improvement.Receiver = improvement.Receiver()
+    rollout: improvement.Rollout = improvement.Rollout()
+    scale: improvement.Scale = improvement.Scale()
+    signing: improvement.Signing = improvement.Signing()
+    triggers: improvement.Triggers = improvement.Triggers()
 
     @classmethod
-    def settings_customise_sources(  # pylint: disable=too-many-arguments  # as the base class has it
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *_positional: Any, **sources: Any
+    ) -> tuple[Any, ...]:
         """Arguments, then the environment, then the files."""
-        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, files())
+        found = TomlConfigSettingsSource(settings_cls, files())
+        return sources["init_settings"], sources["env_settings"], found
 
 
 def file_of(key: str) -> Path:
@@ -219,8 +190,7 @@ def refuse_misplaced() -> None:
                 wrong.append(f"{path}: [{key}] belongs in {file_of(key)}")
             elif path.stem in known and path != CONFIG and key != path.stem:
                 wrong.append(f"{path}: {key} stands outside of [{path.stem}]")
-    if wrong:
-        raise ProjectError("\n  ".join(wrong))
+    refuse_faults("", wrong)
 
 
 def refuse_unknown(settings: Settings) -> None:

@@ -1,7 +1,6 @@
 """The model card: rendered from a run and from `[about]` of `config.toml`, never by hand."""
 
 import re
-from difflib import ndiff
 from pathlib import Path
 from typing import Annotated
 
@@ -10,16 +9,16 @@ import typer
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.sources import read_sources
-from mlops_ladder.markdown import as_code, as_words
+from mlops_ladder.markdown import as_code, as_words, refuse_differences, split_page
 from mlops_ladder.model.evaluation import beats
 from mlops_ladder.model.prediction import METRICS
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.settings import load, Settings
 from mlops_ladder.tracking import runs
-from mlops_ladder.tracking.runs import Run
 
 CARD = Path("MODEL_CARD.md")
 PLOTS = Path("docs/model_card")
+CHECK = typer.Option("--check", help="change nothing; fail if it is stale")
 YOURS = "<!-- What stands below this line is yours; `make card` keeps it. -->"
 NAMED = re.compile(r"run `([0-9a-f]{32})`")
 UNSAID = "Not stated yet: write it into `[about]` of `config.toml`."
@@ -31,7 +30,7 @@ the champion, or if there is none from the newest, and from `config.toml`; do no
 """
 
 
-def render(run: Run, settings: Settings, contract: Contract) -> str:
+def render(run: runs.Run, settings: Settings, contract: Contract) -> str:
     """The card of this run, without what stands below the line."""
     about = settings.about
     limits = "\n".join(f"- {limit}" for limit in about.limits)
@@ -47,35 +46,30 @@ def render(run: Run, settings: Settings, contract: Contract) -> str:
     return "\n".join(parts).replace("<", "&lt;") + f"\n{YOURS}"
 
 
-def scores(run: Run, settings: Settings) -> str:
+def scores(run: runs.Run, settings: Settings) -> str:
     """The metrics of the run with intervals and the baseline's, and which one decides."""
     found, chosen = run.metrics, settings.metric
     lines = ["| metric | held-out score | 95 % interval | baseline |", "|---|---|---|---|"]
     for name in METRICS[settings.problem]:
         if name in found:
             span = f"{found[f'{name}.low']:.4g} to {found[f'{name}.high']:.4g}"
-            lines.append(
-                f"| {name} | {found[name]:.4g} | {span} | {found[f'baseline.{name}']:.4g} |"
-            )
+            cells = f"{name} | {found[name]:.4g} | {span} | {found[f'baseline.{name}']:.4g}"
+            lines.append(f"| {cells} |")
     if chosen in found:
         better = beats(chosen, found[chosen], found[f"baseline.{chosen}"])
-        lines.append(
-            f"\nBy `{chosen}` the model {'beats' if better else 'does not beat'} the baseline."
-        )
+        verb = "beats" if better else "does not beat"
+        lines.append(f"\nBy `{chosen}` the model {verb} the baseline.")
     rows = f"{found['rows.holdout']:,.0f} rows that training has not seen"
-    pictures = "\n".join(
-        f"![{path.stem}]({path.as_posix()})" for path in sorted(PLOTS.glob("*.png"))
-    )
-    return "\n".join(lines) + f" All scores are of {rows}.\n\n{pictures}".rstrip()
+    pictures = [f"![{path.stem}]({path.as_posix()})" for path in sorted(PLOTS.glob("*.png"))]
+    shown = "\n".join(pictures)
+    return "\n".join(lines) + f" All scores are of {rows}.\n\n{shown}".rstrip()
 
 
-def data(run: Run, settings: Settings, contract: Contract) -> str:
+def data(run: runs.Run, settings: Settings, contract: Contract) -> str:
     """Where the rows come from, how many there are, and what each column is used for."""
     path = settings.data.path
-    lines = [
-        f"{run.metrics['rows.train']:,.0f} rows of {as_code(path)},"
-        f" sha256 `{run.tags['data.sha256']}`.\n"
-    ]
+    rows, digest = f"{run.metrics['rows.train']:,.0f} rows", run.tags["data.sha256"]
+    lines = [f"{rows} of {as_code(path)}, sha256 `{digest}`.\n"]
     for name, source in read_sources().items():
         if any(Path(file).match(path) for file in source["files"]):
             told = as_words(f"{source['origin']}. Licence {source['licence']}.")
@@ -86,37 +80,28 @@ def data(run: Run, settings: Settings, contract: Contract) -> str:
     return "\n".join(lines)
 
 
-def making(run: Run) -> str:
+def making(run: runs.Run) -> str:
     """What it takes to make the model again."""
     tags = run.tags
     changed = {"true": ", with uncommitted changes", "false": ""}.get(tags["git.dirty"], "")
-    return "\n".join(
-        [
-            f"- model version `{tags['model_version']}`",
-            f"- run `{run.run_id}` of {run.started:%Y-%m-%d %H:%M} UTC",
-            f"- commit `{tags['git.commit']}`{changed}",
-            f"- lock `{tags['env.lock_sha256']}`",
-            f"- seed {tags['seed']}",
-        ]
-    )
+    lines = [
+        f"- model version `{tags['model_version']}`",
+        f"- run `{run.run_id}` of {run.started:%Y-%m-%d %H:%M} UTC",
+        f"- commit `{tags['git.commit']}`{changed}",
+        f"- lock `{tags['env.lock_sha256']}`",
+        f"- seed {tags['seed']}",
+    ]
+    return "\n".join(lines)
 
 
-def split_card(text: str) -> tuple[str, str]:
-    """What `make card` writes, and what stands below the line.  ProjectError without the line."""
-    above, line, below = text.partition(YOURS)
-    if not line:
-        raise ProjectError(f"{CARD}: the line {YOURS!r} is gone; put it back above your own words")
-    return above + line, below
-
-
-def subject() -> Run | None:
+def subject() -> runs.Run | None:
     """The run that the card describes: the champion's, else the newest; None if there is none."""
     newest = runs.newest()
-    found: Run | None = get_hooks().find_described_run() if newest else None
+    found: runs.Run | None = get_hooks().find_described_run() if newest else None
     return found or newest
 
 
-def check(text: str, run: Run | None, settings: Settings, contract: Contract) -> str:
+def check(text: str, run: runs.Run | None, settings: Settings, contract: Contract) -> str:
     """Does the card say what this run says, which it has to describe?  In words where it does.
 
     Raises ProjectError that shows the lines that differ.
@@ -127,20 +112,14 @@ def check(text: str, run: Run | None, settings: Settings, contract: Contract) ->
     if named is None or named[1] != run.run_id:
         about = f"describes run {named[1]}" if named else "describes no run"
         raise ProjectError(f"{CARD}: {about}; it has to describe {run.run_id}; run `make card`")
-    wanted, found = render(run, settings, contract), split_card(text)[0]
-    differing = [line for line in ndiff(found.splitlines(), wanted.splitlines()) if line[0] in "+-"]
-    if differing:
-        shown = "\n  ".join(differing[:6])
-        raise ProjectError(
-            f"{CARD}: differs from its run (- card, + run); run `make card`\n  {shown}"
-        )
+    wanted, told = render(run, settings, contract), "(- card, + run); run `make card`"
+    page, _ = split_page(CARD, text, YOURS)
+    refuse_differences(f"{CARD}: differs from its run {told}", page, wanted)
     return f"{CARD}: every number is that of run {run.run_id}"
 
 
 def main(
-    only_check: Annotated[
-        bool, typer.Option("--check", help="change nothing; fail if it is stale")
-    ] = False,
+    only_check: Annotated[bool, CHECK] = False,
 ) -> None:
     """Write the card of the champion, or with --check say whether it is still true."""
     settings, contract, run = load(), read_contract(), subject()
@@ -150,7 +129,7 @@ def main(
         return
     if run is None:
         raise ProjectError("no run is recorded yet; run `make train`")
-    below = split_card(text)[1]
+    _, below = split_page(CARD, text, YOURS)
     runs.plots(run, PLOTS)
     write_whole(CARD, render(run, settings, contract) + below)
     print(f"Wrote {CARD} and {PLOTS}/ from run {run.run_id}.  Read it, then commit it.")

@@ -27,9 +27,8 @@ def prepare_store(mlflow: Any, here: Path) -> None:
     One process at a time: two that make its tables at once break each other.
     """
     if "%" in mlflow.__file__:  # its migrations take it for a placeholder
-        raise ProjectError(
-            f"{mlflow.__file__}: MLflow fails if a folder has `%`; rename the folder"
-        )
+        told = "MLflow fails if a folder has `%`; rename the folder"
+        raise ProjectError(f"{mlflow.__file__}: {told}")
     with closing(sqlite3.connect("mlflow-lock.db", PATIENCE)) as lock:
         lock.execute("BEGIN EXCLUSIVE")
         if Path(STORE).exists():

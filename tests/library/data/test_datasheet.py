@@ -8,6 +8,7 @@ import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
+from mlops_ladder.markdown import split_page
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import Settings
 
@@ -33,7 +34,7 @@ def test_a_fresh_sheet_says_what_the_data_hold(
     for name, column in contract.columns.items():
         assert f"| `{name}` | {column.role} | {column.kind} |".replace("||", "") in text
     assert f"{len(read_data(settings)):,} rows of {len(contract.columns)} columns" in text
-    assert datasheet.split_sheet(text)[1] == "\nMy own words.\n"
+    assert split_page(datasheet.SHEET, text, datasheet.YOURS)[1] == "\nMy own words.\n"
 
 
 def test_names_and_values_are_text_in_the_sheet(datasheet: Any, contract: Contract) -> None:
@@ -101,6 +102,6 @@ def test_make_datasheet_writes_and_keeps_own_words(
 ) -> None:
     """Without the line between, nothing is overwritten."""
     with pytest.raises(ProjectError, match="put it back above your own words"):
-        datasheet.split_sheet("All mine.")
+        split_page(datasheet.SHEET, "All mine.", datasheet.YOURS)
     datasheet.write_datasheet(check=True)
     assert capsys.readouterr().out.startswith("DATASHEET.md: ")

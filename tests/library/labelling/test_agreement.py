@@ -5,7 +5,7 @@ import math
 import pytest
 
 from mlops_ladder.labelling.agreement import alpha, judge, kappa
-from mlops_ladder.labelling.table import DECIDED, Label, QUEUED
+from mlops_ladder.labelling.queue import DECIDED, Label, QUEUED
 from mlops_ladder.settings.operations import Labels
 
 TWO = Labels(annotators=2, agreement=0.6)

@@ -11,7 +11,7 @@ from mlops_ladder.data.contract import Contract
 from mlops_ladder.data.reading import files
 from mlops_ladder.data.sources import breaches, checksum, read_sources, SOURCES
 from mlops_ladder.data.validation import breaches as rules
-from mlops_ladder.labelling import command, label_import, queue, table
+from mlops_ladder.labelling import command, label_import, queue
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import CONFIG, load, Settings
 
@@ -24,7 +24,7 @@ def _take(project: Settings, contract: Contract) -> Any:
     command.fill(project, contract)
     asked = label_import.answers(project, contract)
 
-    def taken(path: Path, who: str, source: str = table.QUEUED, **options: bool) -> int:
+    def taken(path: Path, who: str, source: str = queue.QUEUED, **options: bool) -> int:
         return len(label_import.take(path, label_import.person(who), source, asked, **options))
 
     return taken
@@ -33,7 +33,7 @@ def _take(project: Settings, contract: Contract) -> Any:
 def test_a_sheet_is_taken_in_once(take: Any, fill: Any, two: tuple[str, str]) -> None:
     """Each label has row, source, annotator and time; the same sheet again brings nothing."""
     assert [take(fill("ada", *two), " Ada "), take(fill("ada", *two), "ADA")] == [6, 0]
-    known = table.labels()
+    known = queue.labels()
     assert {it.annotator for it in known} == {"ada"} and {it.source for it in known} == {"queue"}
     assert all(it.time.endswith("+00:00") and it.label in two for it in known)
 
@@ -60,7 +60,7 @@ def test_what_is_wrong_is_told_all_at_once_and_nothing_is_taken(
     with pytest.raises(ProjectError) as refused:
         take(path, "ada")
     told = str(refused.value)
-    assert "nothing is taken in" in told and len(table.labels()) == 6
+    assert "nothing is taken in" in told and len(queue.labels()) == 6
     assert "lost/" in told and "was never queued" in told
     assert "label 'no such label': has to be" in told
     assert f"the same person said '{two[0]}' before; where this is meant: RELABEL=yes" in told
@@ -125,7 +125,7 @@ def test_a_row_in_dispute_is_merged_once_somebody_decides(
     found = command.judged(loose, contract)
     command.told(loose, found)
     assert len(found.disputed) == 1 and len(found.settled) == 5
-    take(fill("eva", two[1], sheet=queue.DISPUTED), "eva", table.DECIDED)
+    take(fill("eva", two[1], sheet=queue.DISPUTED), "eva", queue.DECIDED)
     assert command.judged(loose, contract).settled.keys() == queue.rows().keys()
     command.told(loose, command.judged(loose, contract))
     assert not queue.DISPUTED.exists()
@@ -151,7 +151,7 @@ def test_a_source_says_who_gave_its_labels(project: Settings, contract: Contract
 def test_a_line_of_the_table_that_lacks_something_is_named(take: Any, fill: Any, two: Any) -> None:
     """A label without an annotator is none."""
     take(fill("ada", *two), "ada")
-    text = table.TABLE.read_text(encoding="utf-8")
-    table.TABLE.write_text(text.replace(",ada,", ",,", 1), encoding="utf-8")
+    text = queue.TABLE.read_text(encoding="utf-8")
+    queue.TABLE.write_text(text.replace(",ada,", ",,", 1), encoding="utf-8")
     with pytest.raises(ProjectError, match="line 2: not all of row, label, source, annotator"):
-        table.labels()
+        queue.labels()

@@ -10,9 +10,9 @@ import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.labelling import command, queue, table
+from mlops_ladder.labelling import command, queue
 from mlops_ladder.labelling.label_import import answers
-from mlops_ladder.labelling.table import Label
+from mlops_ladder.labelling.queue import Label
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.privacy.command import retained
 from mlops_ladder.settings import Settings
@@ -112,7 +112,7 @@ def test_a_row_that_was_forgotten_is_neither_asked_nor_merged_and_no_other_chang
     now = datetime.now(UTC).isoformat()
     label = answers(project, contract).allowed.removeprefix("one of ").split(", ")[0]
     given = label if project.problem == "classification" else "1"
-    table.add([Label(row, given, table.QUEUED, by, now) for row in before for by in ("ada", "bo")])
+    queue.add([Label(row, given, queue.QUEUED, by, now) for row in before for by in ("ada", "bo")])
     assert command.judged(project, contract).settled.keys() == set(others)
     assert gone not in command.waiting(project, command.judged(project, contract))
 
@@ -131,7 +131,7 @@ def test_what_waits_for_a_label_is_kept_no_longer_than_the_log(
     changed = [{k: v for k, v in it.items() if it["row"] != third or k != "time"} for it in changed]
     queue.enqueue(changed, anew=True)
     now = datetime.now(UTC).isoformat()
-    table.add([Label(second, two[0], table.QUEUED, name, now) for name in ("Ada", "Bob")])
+    queue.add([Label(second, two[0], queue.QUEUED, name, now) for name in ("Ada", "Bob")])
     retained(project)
     assert [row for row, inputs in queue.rows().items() if not inputs] == [first]
     assert first not in queue.QUEUE.read_text(encoding="utf-8-sig")

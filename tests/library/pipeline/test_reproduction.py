@@ -51,5 +51,5 @@ def test_the_smallest_difference_is_seen(repro: Any, trained: Trained) -> None:
 def test_a_model_without_a_seed_is_reported(repro: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A parameter that should be a seed and is not set is named; the project has none."""
     assert repro.unseeded() == []
-    monkeypatch.setattr(repro, "build_model", lambda *_given: DecisionTreeRegressor())
+    monkeypatch.setattr(repro.problem, "build_model", lambda *_given: DecisionTreeRegressor())
     assert repro.unseeded() == ["random_state"]

@@ -17,7 +17,7 @@ import tomlkit
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.data.sources import checksum, declare
-from mlops_ladder.privacy import erase, erasure, erasure_log
+from mlops_ladder.privacy import erasure, erasure_log
 from mlops_ladder.privacy.command import retained
 from mlops_ladder.privacy.erasure import asked_for, forget
 from mlops_ladder.privacy.residual_search import places
@@ -159,7 +159,7 @@ def test_logged_rows_that_became_data_go_too(
         told.append(names)
 
     hooks = SimpleNamespace(forget_rows=forget_rows)
-    monkeypatch.setattr(erase, "get_hooks", lambda: hooks)
+    monkeypatch.setattr(erasure, "get_hooks", lambda: hooks)
     path = Path("data/2.csv")
     rows = ["r0-2;z;1;0\n", "r0/2;z;1;0\n", "r0-1;z;1;0\n"]
     path.write_text("".join([HEAD, *rows]), encoding="utf-8")
@@ -183,9 +183,9 @@ def test_by_a_group_all_of_its_rows_go(made: Settings) -> None:
     assert logged()[0][1] == [{"Nummer": "C"}]
 
 
-@pytest.mark.parametrize(("module", "place"), [(erasure, "carry_out"), (erase, "declare")])
+@pytest.mark.parametrize("place", ["carry_out", "declare"])
 def test_what_was_interrupted_is_ended_by_the_next_run(
-    made: Settings, monkeypatch: pytest.MonkeyPatch, module: Any, place: str
+    made: Settings, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     """Before or after the first change; another id has to wait; there is one entry for it."""
     log([{"Nummer": ID}])
@@ -194,7 +194,7 @@ def test_what_was_interrupted_is_ended_by_the_next_run(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, place, killed)
+        patch.setattr(erasure, place, killed)
         with pytest.raises(KeyboardInterrupt):
             forgotten_id(made)
     with pytest.raises(ProjectError, match="another id was begun and not ended"):
@@ -202,7 +202,7 @@ def test_what_was_interrupted_is_ended_by_the_next_run(
     entry = forgotten_id(made)
     assert Path("data/1.csv").read_text(encoding="utf-8") == "".join(KEPT) and logged() == []
     assert entry["files"]["data/1.csv"]["rows"] == 2 and entry["log"]["rows"] == 1
-    assert erasure_log.entries() == [entry] and not erase.BEGUN.exists()
+    assert erasure_log.entries() == [entry] and not erasure.BEGUN.exists()
 
 
 def test_a_full_disk_tears_no_line_of_the_record(
@@ -217,12 +217,12 @@ def test_a_full_disk_tears_no_line_of_the_record(
         write_whole(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"{erase.__name__}.write_whole", full)
+        patch.setattr(f"{erasure.__name__}.write_whole", full)
         with pytest.raises(OSError, match="No space left"):
             forgotten_id(made)
     assert erasure_log.entries() == [first]
     second = forgotten_id(made)
-    assert erasure_log.entries() == [first, second] and not erase.BEGUN.exists()
+    assert erasure_log.entries() == [first, second] and not erasure.BEGUN.exists()
 
 
 @pytest.mark.parametrize(

@@ -15,17 +15,9 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data import provenance
 from mlops_ladder.governance import lineage
 from mlops_ladder.project import current
-from mlops_ladder.registry import (
-    approval,
-    approval_policy,
-    forge_reviews,
-    history,
-    integrity,
-    promotion,
-    versions,
-)
+from mlops_ladder.registry import approval, decisions, history, promotion, versions
 from mlops_ladder.registry.approval import approve, judged, path_of
-from mlops_ladder.registry.forge import Person, same
+from mlops_ladder.registry.forge import Person, same, unsigned
 from mlops_ladder.registry.versions import Version
 from mlops_ladder.settings import file_of, load
 from mlops_ladder.tracking import runs
@@ -70,7 +62,7 @@ def test_an_accepted_version_waits_and_is_promoted_by_nobody(version: Version) -
     assert [it.action for it in versions.held().entries] == ["accept"]
     with pytest.raises(ProjectError, match="v1: not approved\n  somebody other than Ada <ada@"):
         promotion.promote(version, accepted())
-    assert (champion(), integrity.verify(versions.held())) == (None, [])
+    assert (champion(), decisions.verify(versions.held())) == (None, [])
 
 
 @pytest.mark.parametrize(
@@ -99,7 +91,7 @@ def test_what_somebody_else_approves_is_champion(
     """The approval is in the registry and in a file; a rollback and a renewal need no other."""
     become("Bob", "bob@example.com")
     assert command("approve", "--version", version.number) == 0
-    assert (champion(), integrity.verify(versions.held())) == ("1", [])
+    assert (champion(), decisions.verify(versions.held())) == ("1", [])
     assert [it.action for it in versions.held().entries] == ["accept", "promote"]
     written = json.loads(path_of("1").read_text(encoding="utf-8"))
     assert written["approval"]["approver"] == "Bob <bob@example.com>"
@@ -153,13 +145,13 @@ def test_alone_on_an_own_registry_nobody_waits(
     for address, wanted in [("https://mlflow.example.com", True), ("sqlite:///a.db", False)]:
         mlflow = type("MLflow", (), {"get_registry_uri": lambda address=address: address})
         monkeypatch.setattr(runs, "connect", lambda mlflow=mlflow: mlflow)
-        assert approval_policy.needed(shared) == wanted
+        assert approval.needed(shared) == wanted
     deployed = {"environment": "production", "image": "sha256:1", "result": "deployed"}
     staged = deployed | {"environment": "staging"}
     refused = deployed | {"result": "refused"}
     for line, wanted in [(staged, False), (refused, False), (deployed, True)]:
-        approval_policy.DEPLOYMENTS.write_text(json.dumps(line) + "\n", encoding="utf-8")
-        assert approval_policy.needed(shared) == wanted
+        approval.DEPLOYMENTS.write_text(json.dumps(line) + "\n", encoding="utf-8")
+        assert approval.needed(shared) == wanted
 
 
 def test_the_environment_asks_for_no_less_than_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,11 +163,11 @@ def test_the_environment_asks_for_no_less_than_the_file(monkeypatch: pytest.Monk
     variables = {"NEEDED": "never", "WAY": "named", "APPROVERS": '["ada@example.com"]'}
     for name, value in variables.items():
         monkeypatch.setenv(f"{current().prefix}APPROVAL__{name}", value)
-    found = approval_policy.rule()
+    found = approval.rule()
     assert (found.needed, found.way, found.approvers) == ("always", "signed", ["cleo@example.com"])
     file.write_text('[approval]\nneeded = "never"\n', encoding="utf-8")
     monkeypatch.setenv(f"{current().prefix}APPROVAL__NEEDED", "always")
-    assert approval_policy.rule().needed == "always"
+    assert approval.rule().needed == "always"
 
 
 def test_of_a_merge_who_wrote_what_it_brought_is_an_author(
@@ -255,12 +247,10 @@ def test_a_signed_commit_approves_and_another_key_does_not(
     signer(folder, monkeypatch, "bob@example.com")
     said = approve(judged("1"))
     assert approval.waits(version, asdict(accepted())) == []
-    assert forge_reviews.unsigned(said.evidence, said.approver, "0" * 64).endswith(
-        "of another report"
-    )
+    assert unsigned(said.evidence, said.approver, "0" * 64).endswith("of another report")
     for name in ("COUNT", "KEY_0"):  # git knows no signer any more
         monkeypatch.delenv(f"GIT_CONFIG_{name}")
-    assert "does not verify" in forge_reviews.unsigned(said.evidence, said.approver, said.proof)
+    assert "does not verify" in unsigned(said.evidence, said.approver, said.proof)
 
 
 def forge(folder: Path, monkeypatch: pytest.MonkeyPatch, answers: dict[str, object]) -> None:

@@ -12,15 +12,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data import provenance
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.model.training import Trained
-from mlops_ladder.registry import (
-    decisions,
-    history,
-    integrity,
-    promotion,
-    publishing,
-    rivals,
-    versions,
-)
+from mlops_ladder.registry import decisions, history, promotion, publishing, rivals, versions
 from mlops_ladder.tracking import runs
 
 
@@ -52,7 +44,7 @@ def test_a_rollback_brings_the_previous_champion_back_and_a_second_takes_it_back
     assert (command("rollback"), state()) == (0, (second, first, second))
     actions = [entry.action for entry in history.logged().values()]
     assert actions == ["promote", "promote", "rollback", "rollback"]
-    assert integrity.verify(versions.held()) == []
+    assert decisions.verify(versions.held()) == []
 
 
 @pytest.mark.parametrize("name", ["rollback", "publish"])
@@ -71,7 +63,7 @@ def test_a_model_that_cannot_be_loaded_here_is_served_all_the_same(
     monkeypatch.setattr(runs.connect().sklearn, "load_model", gone)
     wanted = (first, second, first) if name == "rollback" else (second, first, second)
     assert (command(name), state()) == (0, wanted)
-    assert integrity.verify(versions.held()) == []
+    assert decisions.verify(versions.held()) == []
 
 
 def test_a_champion_with_another_contract_is_told(
@@ -100,7 +92,7 @@ def test_any_former_champion_can_come_back(run: runs.Run) -> None:
     first, _, third = (promoted(run, name).number for name in "abc")
     assert not (publishing.SERVING / first).exists()
     promotion.rollback(first)
-    assert (state(), integrity.verify(versions.held())) == ((first, third, first), [])
+    assert (state(), decisions.verify(versions.held())) == ((first, third, first), [])
 
 
 @pytest.mark.parametrize("names", ["", "a"], ids=["none", "one"])

@@ -18,7 +18,7 @@ from mlops_ladder.export.bundle import export, TOLERANCE
 from mlops_ladder.model import training
 from mlops_ladder.model.split import ids, Parts
 from mlops_ladder.model.training import Trained
-from mlops_ladder.registry import history, integrity, promotion, publishing, rivals, versions
+from mlops_ladder.registry import decisions, history, promotion, publishing, rivals, versions
 from mlops_ladder.registry.versions import Version
 from mlops_ladder.tracking import runs
 
@@ -64,7 +64,7 @@ def test_the_first_accepted_version_is_champion_and_served(run: runs.Run) -> Non
     """Without a champion the first accepted version becomes one, and its bundle is published."""
     version = promoted(run, "a")
     assert aliases() == {"candidate": version.number, "champion": version.number}
-    assert (served(), integrity.verify(versions.held())) == (version.number, [])
+    assert (served(), decisions.verify(versions.held())) == (version.number, [])
     assert (publishing.SERVING / version.number / "model.joblib").read_bytes() == b"a"
 
 
@@ -244,7 +244,7 @@ def test_the_same_model_with_more_beside_it_renews_the_champion(run: runs.Run) -
     assert (third.number, third.model_version, served()) == ("3", second.model_version, "3")
     entry = history.logged()[3]
     assert (entry.action, entry.verdict) == ("renew", verdict)
-    assert integrity.verify(versions.held()) == publishing.lacking(entry, run_id) == []
+    assert decisions.verify(versions.held()) == publishing.lacking(entry, run_id) == []
     assert promotion.rollback().version == first.number
     assert promotion.rollback().version == third.number
 
@@ -280,7 +280,7 @@ def test_a_refused_candidate_is_logged_and_changes_nothing(run: runs.Run) -> Non
     assert (entry.action, entry.verdict["reasons"]) == ("refuse", ["worse: no"])
     with pytest.raises(ProjectError, match="the gate has refused it\n  worse: no"):
         promotion.promote(worse, refused())
-    assert (served(), integrity.verify(versions.held())) == (first.number, [])
+    assert (served(), decisions.verify(versions.held())) == (first.number, [])
 
 
 def test_a_verdict_about_another_champion_is_refused(run: runs.Run) -> None:
@@ -385,7 +385,7 @@ def test_what_the_gate_did_not_do_is_found_refused_and_put_back(
     champion = second.number if sound else first.number
     assert (aliases()["champion"], served()) == (champion, champion)
     actions = [entry.action for entry in history.logged().values()]
-    assert (integrity.verify(versions.held()), actions[-1]) == ([], "repair")
+    assert (decisions.verify(versions.held()), actions[-1]) == ([], "repair")
 
 
 def test_the_log_comes_back_on_a_machine_that_has_none(run: runs.Run) -> None:
@@ -397,7 +397,7 @@ def test_the_log_comes_back_on_a_machine_that_has_none(run: runs.Run) -> None:
     shutil.rmtree(publishing.SERVING)
     promotion.publish()
     assert (history.LOG.read_bytes(), served()) == (log, second.number)
-    assert integrity.verify(versions.held()) == []
+    assert decisions.verify(versions.held()) == []
 
 
 def test_two_machines_on_one_registry_both_decide(
@@ -422,7 +422,7 @@ def test_two_machines_on_one_registry_both_decide(
         for other in (here, there):
             monkeypatch.chdir(other)
             assert command("registry") == 0
-            assert (aliases()["champion"], integrity.verify(versions.held())) == (champion, [])
+            assert (aliases()["champion"], decisions.verify(versions.held())) == (champion, [])
             assert command("registry", "--repair") == 0
     assert (here / history.LOG).read_bytes() == (there / history.LOG).read_bytes()
     monkeypatch.chdir(here)

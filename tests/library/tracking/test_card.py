@@ -8,6 +8,7 @@ import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
+from mlops_ladder.markdown import split_page
 from mlops_ladder.model.prediction import METRICS
 from mlops_ladder.settings import Settings
 from mlops_ladder.tracking import card, runs
@@ -100,9 +101,11 @@ def test_a_card_of_no_run_is_stale_once_there_is_one(
 
 def test_own_words_are_kept(text: str) -> None:
     """What stands below the line is kept as it is; without the line nothing is overwritten."""
-    assert card.split_card(text)[1] == "\n\nMy own words.\n".replace("\n\n", "\n", 1)
+    assert split_page(card.CARD, text, card.YOURS)[1] == "\n\nMy own words.\n".replace(
+        "\n\n", "\n", 1
+    )
     with pytest.raises(ProjectError, match="put it back above your own words"):
-        card.split_card(text.replace(card.YOURS, ""))
+        split_page(card.CARD, text.replace(card.YOURS, ""), card.YOURS)
 
 
 def test_every_column_stands_in_the_card(text: str, contract: Contract) -> None:

@@ -8,12 +8,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper, TensorProto
 from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import (
-    DoubleTensorType,
-    FloatTensorType,
-    Int64TensorType,
-    StringTensorType,
-)
+from skl2onnx.common import data_types
 from sklearn.base import is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
@@ -44,7 +39,8 @@ def converted(model: Any, contract: Contract) -> onnx.ModelProto:
     forest = forest_of(model[-1]) if isinstance(model, Pipeline) and len(model) > 1 else None
     require_library(model)
     classes = not forest and hasattr(model, "predict_proba")
-    real = DoubleTensorType if forest else FloatTensorType  # most other operators know no float64
+    # Most operators other than that of trees know no float64.
+    real = data_types.DoubleTensorType if forest else data_types.FloatTensorType
     require(bool(forest) or classes or is_regressor(model), "it gives no probabilities")
     graph = convert_sklearn(
         model[:-1] if forest else model,
@@ -63,7 +59,8 @@ def converted(model: Any, contract: Contract) -> onnx.ModelProto:
 
 def inputs(contract: Contract, real: Any) -> list[tuple[str, Any]]:
     """The tensors of the graph with their types; one without columns is left out."""
-    kinds = {"numbers": real, "words": StringTensorType, "times": Int64TensorType}
+    kinds = {"numbers": real, "words": data_types.StringTensorType}
+    kinds["times"] = data_types.Int64TensorType
     widths = {name: len(contract.inputs(*of)) for name, of in TENSORS.items()}
     return [(name, kinds[name]([None, width])) for name, width in widths.items() if width]
 
@@ -77,14 +74,10 @@ def arranged(model: Any, contract: Contract) -> Any:
         place = {name: i for i, name in enumerate(ordered)}
         # The only place that says which columns a step was given, however they were named.
         chosen = step._transformer_to_input_indices  # pylint: disable=protected-access
-        step.transformers_ = [
-            (
-                name,
-                "passthrough" if getattr(part, "func", part) is None else part,
-                [place[step.feature_names_in_[i]] for i in chosen[name]],
-            )
-            for name, part, _ in step.transformers_
-        ]
+        for number, (name, part, _) in enumerate(step.transformers_):
+            kept = "passthrough" if getattr(part, "func", part) is None else part
+            places = [place[step.feature_names_in_[i]] for i in chosen[name]]
+            step.transformers_[number] = (name, kept, places)
     return model
 
 
@@ -127,17 +120,15 @@ def attributes(forest: Forest) -> dict[str, Any]:
         append(tree, nodes, leaves)
     columns = list(zip(*nodes, strict=True))
     names = ("featureids", "truenodeids", "trueleafs", "falsenodeids", "falseleafs")
-    found: dict[str, Any] = {
-        f"nodes_{name}": list(values) for name, values in zip(names, columns, strict=False)
-    }
+    pairs = zip(names, columns, strict=False)
+    found: dict[str, Any] = {f"nodes_{name}": list(values) for name, values in pairs}
+    weights: np.ndarray = np.array([value for _, value in leaves], dtype=forest.precision)
     return found | {
         "nodes_missing_value_tracks_true": list(columns[5]),
         "nodes_splits": numpy_helper.from_array(np.array(columns[6], dtype=forest.precision)),
         "nodes_modes": numpy_helper.from_array(np.full(len(nodes), forest.mode, dtype=np.uint8)),
         "leaf_targetids": [target for target, _ in leaves],
-        "leaf_weights": numpy_helper.from_array(
-            np.array([value for _, value in leaves], dtype=forest.precision)
-        ),
+        "leaf_weights": numpy_helper.from_array(weights),
         "tree_roots": roots,
         "n_targets": len(forest.base),
     }

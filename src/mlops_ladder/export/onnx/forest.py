@@ -55,12 +55,9 @@ def forest_of(estimator: Any) -> Forest | None:
     Raises Unconvertible for an objective, or a kind of split, that is not among the usual ones.
     """
     inner = getattr(estimator, "estimator_", estimator)  # Labelled: XGBoost's, for any labels
-    for has, read in (
-        ("_predictors", scikit_learn),
-        ("booster_", lightgbm),
-        ("get_booster", xgboost),
-    ):
-        if hasattr(inner, has):
+    known = {"_predictors": scikit_learn, "booster_": lightgbm, "get_booster": xgboost}
+    for attribute, read in known.items():
+        if hasattr(inner, attribute):
             require_library(inner)
             require(inner is estimator or passes_on(estimator), "it decides in a way of its own")
             return read(inner)
@@ -106,16 +103,10 @@ def scikit_learn(estimator: Any) -> Forest:
             nodes = predictor.nodes
             require(not nodes["is_categorical"].any(), "it splits on sets of categories")
             leaf = nodes["is_leaf"].astype(bool)
-            trees.append(
-                Tree(
-                    target,
-                    nodes["feature_idx"],
-                    np.where(leaf, nodes["value"], nodes["num_threshold"]),
-                    np.where(leaf, LEAF, nodes["left"].astype("int64")),
-                    nodes["right"],
-                    nodes["missing_go_to_left"],
-                )
-            )
+            value = np.where(leaf, nodes["value"], nodes["num_threshold"])
+            left = np.where(leaf, LEAF, nodes["left"].astype("int64"))
+            rest = left, nodes["right"], nodes["missing_go_to_left"]
+            trees.append(Tree(target, nodes["feature_idx"], value, *rest))
     base = estimator._baseline_prediction.ravel()  # pylint: disable=protected-access  # as above
     return Forest(trees, base, hasattr(estimator, "classes_"))
 
@@ -130,10 +121,8 @@ def lightgbm(estimator: Any) -> Forest:
     require(objective != "binary" or options == ["sigmoid:1"], "its sigmoid is scaled")
     require(not dump["average_output"], "its trees are averaged")
     targets = dump["num_tree_per_iteration"]
-    trees = [
-        flattened(tree["tree_structure"], number % targets)
-        for number, tree in enumerate(dump["tree_info"])
-    ]
+    roots = enumerate(tree["tree_structure"] for tree in dump["tree_info"])
+    trees = [flattened(root, number % targets) for number, root in roots]
     return Forest(trees, np.zeros(targets), classes)
 
 

@@ -37,7 +37,7 @@ def some_rows(name: str, asked: Any) -> dict[str, Any]:
     if name == "slices":
         found = part("registry.checks.slices").parts(asked, settings)
         return {it.name: it.rows for it in found if it.rows.sum() >= it.min_n}
-    words, rows = part("registry.checks.groups").words, {}
+    words, rows = part("registry.checks.fairness").words, {}
     for column in settings.groups:
         values = words(asked.column(column), settings.edges.get(column))
         for group, count in values.value_counts().items():
@@ -71,7 +71,7 @@ def spoiled(name: str) -> Any:
 
 def without_groups() -> Any:
     """What the fairness question says, and whether that decides, with no waiver in sight."""
-    module = part("registry.checks.decided")
+    module = part("registry.checks.fairness")
     module.PROJECT = Path("no such file")
     asked, _ = honest()
     return said("fairness", asked)[:2]

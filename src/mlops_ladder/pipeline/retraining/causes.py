@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.reading import files
-from mlops_ladder.data.sources import checksum, UNKNOWN
+from mlops_ladder.data import reading, sources
 from mlops_ladder.monitoring import training_reference
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.monitoring.quality import History
@@ -23,9 +22,9 @@ FRESH = timedelta(days=2)  # older reports say nothing of now
 def data_version(settings: Settings) -> str:
     """The sha256 of the data; "unknown" where they are in no file."""
     try:
-        return checksum(*files(settings.data.path))
+        return sources.checksum(*reading.files(settings.data.path))
     except ProjectError:
-        return UNKNOWN
+        return sources.UNKNOWN
 
 
 def newest(found: list[dict[str, Any]], version: str) -> list[dict[str, Any]]:
@@ -62,7 +61,7 @@ def quality(settings: Settings, now: datetime) -> Event | None:
 def data(settings: Settings, _now: datetime) -> Event | None:
     """Data of which no version was made.  ProjectError where they are in no file."""
     found = data_version(settings)
-    if found == UNKNOWN:
+    if found == sources.UNKNOWN:
         raise ProjectError(f"[data] path = {settings.data.path!r}: no file, so none is new")
     if any(it.data_sha256 == found for it in versions.held().entries):
         return None

@@ -13,18 +13,15 @@ from mlops_ladder.registry.decisions import who
 from mlops_ladder.settings import load, Settings
 
 SHOWN = 10
+LOOK = typer.Option(help="what to look at")
+ALERT = typer.Option(help="as if this alert fired", metavar="NAME")
+APPROVE = typer.Option(help="let a training begin that waits", metavar="CAUSE")
 
 
 def main(
-    cause: Annotated[
-        Literal["drift", "quality", "data"] | None, typer.Option(help="what to look at")
-    ] = None,
-    alert: Annotated[
-        str | None, typer.Option(help="as if this alert fired", metavar="NAME")
-    ] = None,
-    approve: Annotated[
-        str | None, typer.Option(help="let a training begin that waits", metavar="CAUSE")
-    ] = None,
+    cause: Annotated[Literal["drift", "quality", "data"] | None, LOOK] = None,
+    alert: Annotated[str | None, ALERT] = None,
+    approve: Annotated[str | None, APPROVE] = None,
     decision: Annotated[str | None, typer.Option("--run", hidden=True, metavar="ID")] = None,
 ) -> None:
     """Judge what has happened, and run the pipeline where it is decided; or list the decisions."""

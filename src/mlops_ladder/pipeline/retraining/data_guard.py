@@ -7,9 +7,8 @@ from math import isclose
 import pandas as pd
 
 from mlops_ladder import ProjectError
+from mlops_ladder.data import reading, sources
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.data.reading import files
-from mlops_ladder.data.sources import breaches, read_sources, SOURCES, undeclared
 from mlops_ladder.monitoring import training_reference
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.monitoring.window import Extent, window
@@ -35,10 +34,10 @@ def faults(settings: Settings, kind: Kind, now: datetime) -> list[str]:
 def of_files(settings: Settings) -> Iterator[str]:
     """Files that are not what is declared; rows that break the contract."""
     try:
-        if files(settings.data.path) and SOURCES.exists():
-            known = read_sources()
-            strangers = undeclared(settings, known)
-            wrong = breaches(known) + [f"{it}: in no source" for it in strangers]
+        if reading.files(settings.data.path) and sources.SOURCES.exists():
+            known = sources.read_sources()
+            strangers = sources.undeclared(settings, known)
+            wrong = sources.breaches(known) + [f"{it}: in no source" for it in strangers]
             if wrong:
                 yield f"{', '.join(wrong)}; where it is meant: make data DECLARE=yes"
     except ProjectError:

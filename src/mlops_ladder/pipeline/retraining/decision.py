@@ -5,9 +5,8 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
 from mlops_ladder.settings.improvement import Triggers
+from mlops_ladder.settings.section import Section
 
 WEEK = timedelta(days=7)
 Kind = Literal["drift", "quality", "data", "alert"]
@@ -16,13 +15,7 @@ Result = Literal["completed", "failed"]
 Verdict = tuple[Word, str]
 
 
-class Frozen(BaseModel):
-    """A record that does not change."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Event(Frozen):
+class Event(Section):
     """Something that may start a training: its cause in words, and what tells equal causes."""
 
     kind: Kind
@@ -30,7 +23,7 @@ class Event(Frozen):
     fingerprint: str
 
 
-class Entry(Frozen):
+class Entry(Section):
     """What was decided on an event, by whom it was told, and how its run ended."""
 
     id: str
@@ -73,18 +66,15 @@ def decide(
     if wrong := faults():
         return "veto", "; ".join(wrong)
     if not settings.automatic:
-        return (
-            "approval",
-            f"triggers.automatic = false: make trigger APPROVE={happened.fingerprint}",
-        )
+        told = f"triggers.automatic = false: make trigger APPROVE={happened.fingerprint}"
+        return "approval", told
     return "run", "the cause is new, and nothing is against it"
 
 
 def known(happened: Event, runs: Sequence[Entry]) -> Verdict | None:
     """Has a run dealt with this cause, or does it now?"""
-    same = [it for it in runs if it.event.fingerprint == happened.fingerprint]
-    for it in same:
-        if it.result != "failed":
+    for it in runs:
+        if it.event.fingerprint == happened.fingerprint and it.result != "failed":
             return "known", f"run {it.id} of {it.time:%F %R} is of this cause"
     return None
 

@@ -9,8 +9,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from mlops_ladder import ProjectError
-from mlops_ladder.append_only_log import append
+from mlops_ladder import append_only_log, ProjectError
 from mlops_ladder.pipeline.retraining.decision import Entry, Result
 from mlops_ladder.registry import decisions
 
@@ -58,13 +57,13 @@ def lines() -> list[str]:
 
 def add(entry: Entry) -> None:
     """Write a decision down."""
-    append(LEDGER, json.dumps(entry.model_dump(mode="json", exclude_none=True)))
+    append_only_log.append(LEDGER, json.dumps(entry.model_dump(mode="json", exclude_none=True)))
 
 
 def end(name: str, now: datetime, result: Result, said: str) -> None:
     """Write down how the run of a decision ended."""
     told = {"id": name, "ended": now.isoformat(), "result": result, "said": said[:500]}
-    append(LEDGER, json.dumps(told))
+    append_only_log.append(LEDGER, json.dumps(told))
 
 
 def recovered(now: datetime) -> list[Entry]:

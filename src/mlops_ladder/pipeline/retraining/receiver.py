@@ -21,9 +21,8 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.monitoring.outcome_import import take
 from mlops_ladder.monitoring.outcomes import Outcomes
-from mlops_ladder.pipeline.retraining import causes, ledger
+from mlops_ladder.pipeline.retraining import causes, ledger, starting
 from mlops_ladder.pipeline.retraining.decision import Entry, Event
-from mlops_ladder.pipeline.retraining.starting import begin, judge, now
 from mlops_ladder.serving.access import Guard, Shield
 from mlops_ladder.serving.keys import Ring
 from mlops_ladder.settings import load, Settings
@@ -46,7 +45,7 @@ class Alerts(BaseModel):
     alerts: list[dict[str, Any]]
 
 
-def create_app(settings: Settings, start: Callable[[Entry], object] = begin) -> FastAPI:
+def create_app(settings: Settings, start: Callable[[Entry], object] = starting.begin) -> FastAPI:
     """The receiver of these settings; `start` runs what was decided.
 
     Raises ProjectError where nobody has a key: then anybody could start a training.
@@ -57,9 +56,8 @@ def create_app(settings: Settings, start: Callable[[Entry], object] = begin) -> 
     keyed = [Depends(guard)]
 
     async def heard(look: Look, about: Any) -> dict[str, str]:
-        return await asyncio.to_thread(
-            decided, partial(look, settings, now(), about), settings, start
-        )
+        looked = partial(look, settings, starting.now(), about)
+        return await asyncio.to_thread(decided, looked, settings, start)
 
     @app.get("/health")
     def health() -> dict[str, str]:
@@ -101,7 +99,7 @@ def decided(
         happened = look()
         if happened is None:
             return {"decision": "nothing", "reason": "nothing has happened that starts a training"}
-        entry = judge(happened, settings, now(), BY)
+        entry = starting.judge(happened, settings, starting.now(), BY)
     except ProjectError as error:
         raise HTTPException(409, str(error)) from error
     if entry.decision == "run":
@@ -117,9 +115,8 @@ def listed(body: bytes) -> list[dict[str, Any]]:
     except orjson.JSONDecodeError as error:
         raise HTTPException(422, f"no JSON: {error}") from error
     if not isinstance(found, list) or not found or not all(isinstance(it, dict) for it in found):
-        raise HTTPException(
-            422, "a list of objects is needed: request_id, the target; row, known_at"
-        )
+        told = "a list of objects is needed: request_id, the target; row, known_at"
+        raise HTTPException(422, told)
     return found
 
 
@@ -127,7 +124,7 @@ def taken(rows: list[dict[str, Any]], settings: Settings, contract: Any) -> dict
     """Keep outcomes.  HTTPException 422 that lists what is wrong with them."""
     try:
         with Outcomes(settings.serving.log) as archive:
-            found = take(pd.DataFrame(rows), archive, contract, now())
+            found = take(pd.DataFrame(rows), archive, contract, starting.now())
     except ProjectError as error:
         raise HTTPException(422, str(error)) from error
     return {"new": found.new, "known": found.known}
@@ -143,11 +140,6 @@ def main() -> None:
     settings = load()
     guarded(settings)  # told now, without a traceback
     ledger.entries()
-    uvicorn.run(
-        f"{__name__}:build",
-        factory=True,
-        host=settings.receiver.host,
-        port=settings.receiver.port,
-        access_log=False,
-        server_header=False,
-    )
+    where: Any = {"host": settings.receiver.host, "port": settings.receiver.port}
+    quiet: Any = {"access_log": False, "server_header": False}
+    uvicorn.run(f"{__name__}:build", factory=True, **where, **quiet)

@@ -17,8 +17,7 @@ from filelock import Timeout
 
 from mlops_ladder import ProjectError
 from mlops_ladder.pipeline import command, TAGS
-from mlops_ladder.pipeline.retraining import data_guard, ledger
-from mlops_ladder.pipeline.retraining.decision import decide, Entry, Event
+from mlops_ladder.pipeline.retraining import data_guard, decision, ledger
 from mlops_ladder.pipeline.schedule import tell
 from mlops_ladder.settings import Settings
 
@@ -34,8 +33,8 @@ def now() -> datetime:
 
 
 def judge(
-    happened: Event, settings: Settings, at: datetime, by: str, approved: bool = False
-) -> Entry:
+    happened: decision.Event, settings: Settings, at: datetime, by: str, approved: bool = False
+) -> decision.Entry:
     """The decision on an event, once it is in the ledger; of a veto somebody is told.
 
     Raises ProjectError where the ledger cannot be read.
@@ -43,11 +42,11 @@ def judge(
     wanted = settings.triggers.model_copy(update={"automatic": True} if approved else {})
     with ledger.alone():
         history = ledger.recovered(at)
-        word, why = decide(
+        word, why = decision.decide(
             happened, history, wanted, at, lambda: data_guard.faults(settings, happened.kind, at)
         )
         told: dict[str, Any] = {"event": happened, "decision": word, "reason": why, "by": by}
-        entry = Entry(id=uuid4().hex[:12], time=at, **told)
+        entry = decision.Entry(id=uuid4().hex[:12], time=at, **told)
         ledger.add(entry)
     if word in ("veto", "approval"):
         said = "No training, the data look broken" if word == "veto" else "A training waits"
@@ -56,12 +55,12 @@ def judge(
     return entry
 
 
-def announce(settings: Settings, text: str, entry: Entry) -> None:
+def announce(settings: Settings, text: str, entry: decision.Entry) -> None:
     """Tell whoever is told of runs that fail."""
     tell(settings.schedule.webhook, {"text": text, "cause": entry.event.cause, "id": entry.id})
 
 
-def push(settings: Settings, entry: Entry) -> None:
+def push(settings: Settings, entry: decision.Entry) -> None:
     """Have Prometheus know of the last decision, where a Pushgateway is set."""
     if not settings.drift.pushgateway:
         return
@@ -75,7 +74,7 @@ def push(settings: Settings, entry: Entry) -> None:
         print(error, file=sys.stderr)
 
 
-def begin(entry: Entry, **options: Any) -> "subprocess.Popen[bytes]":
+def begin(entry: decision.Entry, **options: Any) -> "subprocess.Popen[bytes]":
     """The process that runs the pipeline for a decision."""
     script = COMMAND.format(package=__name__.partition(".")[0])
     words = [sys.executable, "-c", script, "trigger", "--run", entry.id]
@@ -98,18 +97,16 @@ def run(name: str, settings: Settings, clock: Clock = now) -> None:
         raise ProjectError(f"run {name}: another run is under way; {ledger.RUNNING}") from error
 
 
-def begun(name: str) -> Entry:
+def begun(name: str) -> decision.Entry:
     """The decision to run of this id.  ProjectError where it is none, or its run has ended."""
     found = next((it for it in ledger.entries() if it.id == name), None)
     if found is None or not ledger.lost(found):
-        state = (
-            "no decision has this id" if found is None else f"{found.decision}, ended or not run"
-        )
+        state = f"{found.decision}, ended or not run" if found else "no decision has this id"
         raise ProjectError(f"run {name}: {state}; {ledger.LEDGER} lists them")
     return found
 
 
-def carried_out(entry: Entry, settings: Settings, clock: Clock) -> None:
+def carried_out(entry: decision.Entry, settings: Settings, clock: Clock) -> None:
     """Run it, and have its end in the ledger, however it ends."""
     failed = "it was ended"
     try:

@@ -6,7 +6,6 @@ A question is new as long as nothing there says `mode = "enforce"`: its refusal 
 keeps no model from becoming champion.
 """
 
-import tomllib
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
@@ -18,13 +17,12 @@ from typing import Any, Literal
 
 import pandas as pd
 import tomlkit
-from pydantic import ValidationError
 
-from mlops_ladder import project, ProjectError
+from mlops_ladder import project, ProjectError, refuse_faults
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.registry.questions import Question
 from mlops_ladder.settings import FOLDER, Settings
-from mlops_ladder.settings.section import Section
+from mlops_ladder.settings.section import read_section, Section
 
 FALSE_ALARMS = 0.05  # how often one question may refuse a model of which nothing is wrong
 
@@ -41,10 +39,8 @@ class Declared(Section):
 
 def unknown(names: list[str], contract: Contract) -> list[str]:
     """The columns among these that the contract lacks, in words."""
-    known = ", ".join(contract.columns)
-    return [
-        f"{it}: no such column; there are {known}" for it in names if it not in contract.columns
-    ]
+    told = f"no such column; there are {', '.join(contract.columns)}"
+    return [f"{name}: {told}" for name in names if name not in contract.columns]
 
 
 def questions(contract: Contract) -> list[Question]:
@@ -56,11 +52,9 @@ def questions(contract: Contract) -> list[Question]:
         except ProjectError as error:
             faults.append(str(error))
             continue
-        found.append(
-            Question(name, settings.mode == "enforce", partial(module.ask, settings=settings))
-        )
-    if faults:
-        raise ProjectError("\n  ".join(faults))
+        ask = partial(module.ask, settings=settings)
+        found.append(Question(name, settings.mode == "enforce", ask))
+    refuse_faults("", faults)
     return found
 
 
@@ -84,19 +78,9 @@ def modules() -> dict[str, ModuleType]:
 
 def declared(name: str, module: ModuleType, contract: Contract) -> Declared:
     """What a question is told by its file.  ProjectError that names each key that is wrong."""
-    path, kind = FOLDER / f"{name}.toml", getattr(module, "Settings", Declared)
-    try:
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        settings: Declared = kind(**tomllib.loads(text))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ProjectError(f"{path}: not valid TOML: {error}") from error
-    except ValidationError as error:
-        wrong = [
-            f"{'.'.join(map(str, e['loc']))} = {e['input']!r}: {e['msg']}" for e in error.errors()
-        ]
-        raise ProjectError("\n  ".join(f"{path}: {it}" for it in wrong)) from error
-    if faults := settings.faults(contract):
-        raise ProjectError("\n  ".join(f"{path}: {it}" for it in faults))
+    path = FOLDER / f"{name}.toml"
+    settings: Declared = read_section(getattr(module, "Settings", Declared), path)
+    refuse_faults("", [f"{path}: {fault}" for fault in settings.faults(contract)])
     return settings
 
 

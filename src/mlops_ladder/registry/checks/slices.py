@@ -10,6 +10,7 @@ the paired bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 19
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,26 @@ from pydantic import Field
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
 from mlops_ladder.model.resampling import Draws, resampled
-from mlops_ladder.registry.checks import Declared, sure, unknown
+from mlops_ladder.registry import checks, questions
 from mlops_ladder.registry.checks.picture import Line, picture
-from mlops_ladder.registry.checks.score_differences import compare, spread
-from mlops_ladder.registry.questions import Asked, Reply
 from mlops_ladder.settings.section import Section
+
+
+def compare(mine: Draws, other: Draws, sign: int, allowed: float) -> dict[str, Any]:
+    """How much better the model is than another one, and how likely by chance if it is too bad."""
+    gain, error = sign * (mine.whole - other.whole), spread(mine - other)
+    room = gain + allowed * abs(other.whole)
+    chance = NormalDist().cdf(room / error) if error > 0 else float(room >= 0)
+    return {"score": other.whole, "gain": gain, "error": error, "p": chance}
+
+
+def spread(draws: Draws) -> float:
+    """The standard error; NaN where the metric is not defined, or not on most draws."""
+    known = draws.drawn[np.isfinite(draws.drawn)]
+    if not isfinite(draws.whole) or len(known) < 0.9 * len(draws.drawn):
+        return float("nan")
+    return float(draws.scale * known.std(ddof=1))
+
 
 RESAMPLES = 200  # enough for a standard error, says chapter 6
 
@@ -44,7 +60,7 @@ class Slice(Section):
     max_regression: float | None = Field(default=None, ge=0)
 
 
-class Settings(Declared):
+class Settings(checks.Declared):
     """Which slices there are, and what holds for all of them.
 
     `max_regression` is a share of the score that the model is compared with.  Without `columns`,
@@ -61,7 +77,7 @@ class Settings(Declared):
 
     def faults(self, contract: Contract) -> list[str]:
         """Columns that the contract lacks."""
-        return unknown([*(self.columns or []), *(it.column for it in self.slices)], contract)
+        return checks.unknown([*(self.columns or []), *(it.column for it in self.slices)], contract)
 
 
 @dataclass(frozen=True)
@@ -75,22 +91,22 @@ class Part:
     max_regression: float
 
 
-def ask(asked: Asked, settings: Settings) -> Reply:
+def ask(asked: questions.Asked, settings: Settings) -> questions.Reply:
     """Is the model nowhere surely worse than the champion, the baseline, or its floor?"""
     found, metric = parts(asked, settings), asked.trained.settings.metric
     scored = [score(asked, it) for it in found if it.rows.sum() >= it.min_n]
     small = {it.name: int(it.rows.sum()) for it in found if it.rows.sum() < it.min_n}
     compared = [other for it in scored for other in it["against"].values()]
-    for other, certain in zip(compared, sure([it["p"] for it in compared]), strict=True):
+    for other, certain in zip(compared, checks.sure([it["p"] for it in compared]), strict=True):
         other["worse"] = certain
     evidence = {"metric": metric, "slices": scored, "too small": small}
     if not compared:
         told = f"none of {len(found)} slices has rows enough, {settings.min_n} by default"
-        return Reply("not enough rows", told, evidence)
+        return questions.Reply("not enough rows", told, evidence)
     bad = [*failures(scored)]
     told = f"{len(scored)} slices, each as good as it has to be; {len(small)} with too few rows"
     told = f"{len(bad)} of {len(compared)} comparisons failed: {'; '.join(bad)}" if bad else told
-    return Reply("refused" if bad else "passed", told, evidence, drawn(scored, metric))
+    return questions.Reply("refused" if bad else "passed", told, evidence, drawn(scored, metric))
 
 
 def failures(scored: list[dict[str, Any]]) -> Iterator[str]:
@@ -102,7 +118,7 @@ def failures(scored: list[dict[str, Any]]) -> Iterator[str]:
                 yield f"{it['slice']} ({it['n']:,} rows): {found}"
 
 
-def parts(asked: Asked, settings: Settings) -> list[Part]:
+def parts(asked: questions.Asked, settings: Settings) -> list[Part]:
     """The slices of the held-out rows: those of each column, and those that are declared."""
     contract = asked.trained.contract
     named = inferred(contract) if settings.columns is None else settings.columns
@@ -123,13 +139,12 @@ def inferred(contract: Contract) -> list[str]:
     return [name for name in grouped if contract.columns[name].kind in kinds]
 
 
-def part(asked: Asked, it: Slice, settings: Settings) -> Part:
+def part(asked: questions.Asked, it: Slice, settings: Settings) -> Part:
     """The rows of a slice; of one without values and bounds those where the column is missing."""
     values = asked.column(it.column)
     if it.low is not None or it.high is not None:
-        low, high = (-np.inf if it.low is None else it.low), (
-            np.inf if it.high is None else it.high
-        )
+        low = -np.inf if it.low is None else it.low
+        high = np.inf if it.high is None else it.high
         rows, words = (values >= low) & (values < high), f"{low:g} to {high:g}"
     elif it.values:
         rows, words = values.notna() & values.astype("str").isin(it.values), ", ".join(it.values)
@@ -144,7 +159,7 @@ def part(asked: Asked, it: Slice, settings: Settings) -> Part:
     )
 
 
-def score(asked: Asked, it: Part) -> dict[str, Any]:
+def score(asked: questions.Asked, it: Part) -> dict[str, Any]:
     """The score of a slice with its 95 % interval, and each comparison with its p-value."""
     metric = asked.trained.settings.metric
     mine, others = draws_of(asked, it)
@@ -159,7 +174,7 @@ def score(asked: Asked, it: Part) -> dict[str, Any]:
     return said | {"high": high, "against": against}
 
 
-def draws_of(asked: Asked, it: Part) -> tuple[Draws, dict[str, Draws]]:
+def draws_of(asked: questions.Asked, it: Part) -> tuple[Draws, dict[str, Draws]]:
     """The metric on draws of a slice: the model's, and those that it is compared with."""
     trained = asked.trained
     known = {"model": trained.predictions, "baseline": trained.baseline}
@@ -178,15 +193,10 @@ def draws_of(asked: Asked, it: Part) -> tuple[Draws, dict[str, Draws]]:
 def drawn(scored: list[dict[str, Any]], metric: str) -> Figure:
     """The score of each slice with its interval, and what it is compared with; the worst first."""
     worst = sorted(scored, key=lambda it: min([1, *(o["p"] for o in it["against"].values())]))
-    lines = [
-        Line(
-            f"{it['slice'][:40]}  ({it['n']:,})",
-            it["low"],
-            it["score"],
-            it["high"],
-            any(other["worse"] for other in it["against"].values()),
-            {name: other["score"] for name, other in it["against"].items()},
-        )
-        for it in worst
-    ]
+    lines = []
+    for it in worst:
+        name, others = f"{it['slice'][:40]}  ({it['n']:,})", it["against"]
+        scores = {other: found["score"] for other, found in others.items()}
+        wrong = any(found["worse"] for found in others.values())
+        lines.append(Line(name, it["low"], it["score"], it["high"], wrong, scores))
     return picture("How good the model is in each slice", f"{metric}, 95 % interval", lines)

@@ -8,7 +8,7 @@ from library.registry.checks.made import made, other
 from pydantic import ValidationError
 
 from mlops_ladder.registry.checks import fairness
-from mlops_ladder.registry.checks.decided import Accepted
+from mlops_ladder.registry.checks.fairness import Accepted
 from mlops_ladder.registry.questions import Asked
 from mlops_ladder.settings import Settings
 

@@ -15,7 +15,8 @@ from library.registry.candidates import accepted, candidate, promoted, refused
 from mlops_ladder import ProjectError
 from mlops_ladder.monitoring.outcomes import Outcome, Outcomes
 from mlops_ladder.project import current
-from mlops_ladder.registry import history, integrity, promotion, publishing, versions
+from mlops_ladder.registry import history, promotion, publishing, versions
+from mlops_ladder.registry.decisions import verify
 from mlops_ladder.registry.versions import Version
 from mlops_ladder.serving.rollout import deciding, decisions, stepping
 from mlops_ladder.serving.store import Store
@@ -99,7 +100,7 @@ def test_a_good_model_reaches_all_clients(second: Version, wanted: Settings) -> 
     actions = ["start", "advance", "advance", "advance", "promote"]
     assert state() == (second.number, actions, False)
     assert stepping.step(wanted) is None
-    assert integrity.verify(versions.held()) == []
+    assert verify(versions.held()) == []
     told = decisions.logged()[1].evidence
     assert told["units"] == {"champion": 120, "candidate": 120} and len(told["findings"]) > 1
 
@@ -208,7 +209,7 @@ def test_a_promotion_that_is_killed_is_finished_by_the_next_command(
             decisions.decide(decisions.following(last, "promote", ["enough"]))
     assert stepping.step(wanted) is None
     assert state() == (second.number, ["start", "promote"], False)
-    assert integrity.verify(versions.held()) == []
+    assert verify(versions.held()) == []
     assert [it.action for it in history.logged().values()] == ["promote", "promote"]
 
 
