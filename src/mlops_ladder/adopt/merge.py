@@ -17,8 +17,11 @@ BASELINE = "tools/pylint_baseline.py"
 TOP = (HOOKS, ".github/*", ".gitlab/*", ".gitlab-ci.yml", "renovate.json")
 # Files that do the same under another name.
 DOES = {
-    "renovate.json": tuple(
-        "renovate.json5 .renovaterc* .github/renovate.json* .github/dependabot.y*ml".split()
+    "renovate.json": (
+        "renovate.json5",
+        ".renovaterc*",
+        ".github/renovate.json*",
+        ".github/dependabot.y*ml",
     ),
     ".github/pull_request_template.md": ("*pull_request_template*",),
     ".gitlab/merge_request_templates/Default.md": (".gitlab/merge_request_templates/*",),

@@ -5,7 +5,6 @@ stands below a line, and is yours.
 """
 
 from pathlib import Path
-from pkgutil import get_data
 from typing import Annotated
 
 import pandas as pd
@@ -26,6 +25,20 @@ HEAD = """\
 
 For everyone who trains on these data or judges what was learned from them. `make datasheet` writes it
 from the data, `contract.toml` and `data/sources.toml`; do not edit it by hand.
+"""
+QUESTIONS = """
+
+## Why and how they were collected
+
+Not stated yet.
+
+## Whom they are about, and what those people know of it
+
+Not stated yet.
+
+## What they must not be used for
+
+Not stated yet.
 """
 SHOWN = 3  # the most frequent words of a column
 CHECK = typer.Option("--check", help="change nothing; fail if it is stale")
@@ -103,8 +116,7 @@ def write_datasheet(
 ) -> None:
     """Write the sheet of the configured data, or say whether it is still true."""
     settings, contract = load(), read_contract()
-    questions = (get_data(__package__, "datasheet_questions.md") or b"").decode()
-    text = SHEET.read_text(encoding="utf-8") if SHEET.exists() else f"{HEAD}\n{YOURS}{questions}"
+    text = SHEET.read_text(encoding="utf-8") if SHEET.exists() else f"{HEAD}\n{YOURS}{QUESTIONS}"
     below = split_page(SHEET, text, YOURS)[1]
     if check and "sha256 `" not in text:
         print(f"{SHEET}: describes no data yet; to write it: make datasheet")

@@ -32,7 +32,14 @@ def settings() -> dict[str, Any]:
     own = f"{project.current().prefix}SIGNING__"
     told = {key[len(own) :].lower(): it for key, it in os.environ.items() if key.startswith(own)}
     known |= told
-    known["required"] = str(known.get("required", False)).lower() in "true 1 yes on t y".split()
+    known["required"] = str(known.get("required", False)).lower() in (
+        "true",
+        "1",
+        "yes",
+        "on",
+        "t",
+        "y",
+    )
     return known
 
 

@@ -19,7 +19,12 @@ GROUPS = ("aws_security_group", "aws_default_security_group")
 RULES = ("aws_vpc_security_group_ingress_rule", "aws_security_group_rule")
 WITHOUT_RESOURCE = {"ecr:GetAuthorizationToken", "sts:GetCallerIdentity"}
 TAGS = ("project", "environment", "managed-by")
-BLOCKS = "block_public_acls block_public_policy ignore_public_acls restrict_public_buckets".split()
+BLOCKS = (
+    "block_public_acls",
+    "block_public_policy",
+    "ignore_public_acls",
+    "restrict_public_buckets",
+)
 BESIDE_BUCKET = {
     "aws_s3_bucket_public_access_block": "it could be made public",
     "aws_s3_bucket_server_side_encryption_configuration": "it is not encrypted with the key",

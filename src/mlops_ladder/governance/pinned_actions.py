@@ -12,7 +12,10 @@ USES = re.compile(r"^\s*(?:- )?[\"']?uses[\"']?\s*:\s*[\"']?([^\s\"'#]+)", re.MU
 PINNED = re.compile(r"^\./|@[0-9a-f]{40}$|@sha256:[0-9a-f]{64}$")
 REMOTE = re.compile(r"^\s*(?:- )?(?:remote|component):\s*(\S+)", re.MULTILINE)
 FOLDERS = (
-    ".github/workflows/*.y*ml .github/actions/*/action.y*ml .gitlab-ci.yml .gitlab/*.y*ml".split()
+    ".github/workflows/*.y*ml",
+    ".github/actions/*/action.y*ml",
+    ".gitlab-ci.yml",
+    ".gitlab/*.y*ml",
 )
 
 

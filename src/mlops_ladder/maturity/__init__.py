@@ -9,16 +9,56 @@ from datetime import datetime
 from typing import Any
 
 DOMAINS = (
-    "repo ci doc data agreed model questions delivery approval serving rollout monitoring "
-    "improvement scaling infra gov audited supply accounts"
-).split()
+    "repo",
+    "ci",
+    "doc",
+    "data",
+    "agreed",
+    "model",
+    "questions",
+    "delivery",
+    "approval",
+    "serving",
+    "rollout",
+    "monitoring",
+    "improvement",
+    "scaling",
+    "infra",
+    "gov",
+    "audited",
+    "supply",
+    "accounts",
+)
 TRIALS = (
-    "trials.repo trials.ci trials.doc trials.data trials.privacy trials.schema trials.agreed "
-    "trials.model trials.questions trials.delivery trials.registry trials.approval "
-    "trials.deploy trials.batch trials.serving trials.operations trials.monitoring "
-    "trials.improvement trials.gov trials.accounts trials.team trials.schedule trials.rollout "
-    "trials.scale trials.scaleout trials.infra trials.audited trials.supply"
-).split()
+    "trials.repo",
+    "trials.ci",
+    "trials.doc",
+    "trials.data",
+    "trials.privacy",
+    "trials.schema",
+    "trials.agreed",
+    "trials.model",
+    "trials.questions",
+    "trials.delivery",
+    "trials.registry",
+    "trials.approval",
+    "trials.deploy",
+    "trials.batch",
+    "trials.serving",
+    "trials.operations",
+    "trials.monitoring",
+    "trials.improvement",
+    "trials.gov",
+    "trials.accounts",
+    "trials.team",
+    "trials.schedule",
+    "trials.rollout",
+    "trials.scale",
+    "trials.scaleout",
+    "trials.infra",
+    "trials.audited",
+    "trials.supply",
+)
 
 Find = Callable[[Any], Iterable[str]]
 

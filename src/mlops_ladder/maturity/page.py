@@ -1,7 +1,6 @@
 """What was found, as a page that a manager can read, and as a badge."""
 
 from html import escape
-from pkgutil import get_data
 from string import Template
 
 from mlops_ladder.maturity.grading import Assessed, Assessment
@@ -35,6 +34,30 @@ MEANINGS = {
     "practised": "the team has used it on its own data, repeatedly, recently",
     "waived": "two people answer for its absence, until a date",
 }
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem;
+  color: #222; background: #fff }
+h1 { margin-bottom: 0 } svg { width: 100%; height: auto }
+table { border-collapse: collapse; width: 100% }
+td, th { border-bottom: 1px solid #ddd; padding: .35rem .6rem;
+  text-align: left; vertical-align: top }
+.dot { display: inline-block; width: .8em; height: .8em; border-radius: 50%; margin-right: .4em }
+small { color: #555 }
+"""
+PAGE = Template("""<!doctype html>
+<html lang="en">
+<head><meta charset="utf-8"><title>Maturity</title><style>$style</style></head>
+<body>
+<h1>Maturity of this repository</h1><p>$headline</p>
+$ladder
+<p><b>Equipped</b> says how far the machinery is here, <b>practised</b> how far the team uses it on
+its own data. A level is reached when nothing that belongs to it is missing: it is a minimum, no
+average.</p>
+<p>$scores.</p>$notes
+<h2>Next</h2><ol>$todo</ol>
+<h2>What is there</h2><table>$rows</table>
+<h2>The words</h2><table>$words</table>
+</body></html>""")
 
 
 def colour(it: Assessed) -> str:
@@ -108,8 +131,8 @@ def as_html(found: Assessment) -> str:
     words = [
         f"<tr><td>{dot(COLOURS[it])}{it}</td><td>{told}</td></tr>" for it, told in MEANINGS.items()
     ]
-    page = (get_data(__package__, "page.html") or b"").decode().rstrip()
-    return Template(page).substitute(
+    return PAGE.substitute(
+        style=STYLE,
         headline=escape(headline(found)),
         ladder=ladder(found),
         scores=escape(scores(found)),

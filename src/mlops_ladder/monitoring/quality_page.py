@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from mlops_ladder.model.figures import empty_figure
 from mlops_ladder.monitoring.quality_tests import ALL, Loss
-from mlops_ladder.monitoring.watch import embedded, page_style
+from mlops_ladder.monitoring.watch import embedded, STYLE
 from mlops_ladder.registry.checks.picture import Line, picture
 from mlops_ladder.settings import Settings
 
@@ -32,7 +32,7 @@ def page(report: "Report", before: list[dict[str, Any]], settings: Settings) -> 
     share = settings.quality.false_alarms
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>Live quality</title>'
-        f"<style>{page_style()}</style><h1>Live quality: {report.verdict}</h1>"
+        f"<style>{STYLE}</style><h1>Live quality: {report.verdict}</h1>"
         f'<p class="note">Model {html.escape(report.model_version)}, {report.time:%Y-%m-%d %H:%M}'
         f" UTC: the outcome of {report.labels:,} of {report.asked:,} logged rows was used.  Of 100"
         f" reports on a model that is as promised, {100 * share:g} say degraded.</p><table>"

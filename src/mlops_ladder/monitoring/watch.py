@@ -5,7 +5,6 @@ from base64 import b64encode
 from datetime import datetime, timedelta, UTC
 from io import BytesIO
 from pathlib import Path
-from pkgutil import get_data
 from typing import Any
 
 import pandas as pd
@@ -19,11 +18,19 @@ from mlops_ladder.settings import load, Settings
 
 PAGE = Path("reports/watch.html")
 ROWS = 20_000  # of the champion, that are looked into: more change no picture
-
-
-def page_style() -> str:
-    """Return the style sheet of the pages of monitoring."""
-    return (get_data(__package__, "page.css") or b"").decode()
+STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem;
+  color: #1f2430; background: #fff }
+h1 { margin-bottom: 0 } h2 { margin: 2.2rem 0 .4rem; font-size: 1.2rem } .note { color: #5b6472 }
+dl { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0 }
+dl div { border: 1px solid #d8dde5; border-radius: 8px; padding: .5rem 1rem; min-width: 8rem }
+dt { font-size: .85rem; color: #5b6472 } dd { margin: 0; font-size: 1.4rem; font-weight: 600 }
+img { width: 100%; height: auto }
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(32rem, 1fr)); gap: 1rem }
+table { border-collapse: collapse } td, th { padding: .25rem .9rem .25rem 0; text-align: left;
+  border-bottom: 1px solid #e6eaf0; font-variant-numeric: tabular-nums }
+.bad { color: #b3261e; font-weight: 600 }
+"""
 
 
 def traffic(archive: Archive, since: datetime) -> pd.DataFrame:
@@ -65,7 +72,7 @@ def page(numbers: dict[str, str], drawn: dict[str, Figure], verdicts: str, hours
     )
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>The service</title>'
-        f"<style>{page_style()}</style><h1>The service, watched</h1>"
+        f"<style>{STYLE}</style><h1>The service, watched</h1>"
         f'<p class="note">From the prediction log: the last {hours:g} hours, until'
         f" {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.  Times are UTC.</p>"
         f'<dl>{cards}</dl>{verdicts}<div class="pictures">{images}</div></html>\n'
