@@ -18,10 +18,9 @@ from mlops_ladder.export.bundle import TOLERANCE
 from mlops_ladder.model.breakdown import bars, Explanation, table
 from mlops_ladder.model.prediction import predict
 from mlops_ladder.model.shapley import contributions, Output
-from mlops_ladder.monitoring.archive import Archive
+from mlops_ladder.monitoring.archive import Archive, framed, logged
 from mlops_ladder.monitoring.skew import apart, trained
 from mlops_ladder.monitoring.training_reference import bundled, read, Reference
-from mlops_ladder.monitoring.window import framed, logged
 from mlops_ladder.registry import history, publishing, versions
 from mlops_ladder.registry.history import Entry
 from mlops_ladder.serving.store import pairs

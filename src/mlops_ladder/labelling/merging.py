@@ -14,7 +14,7 @@ from mlops_ladder.data.datafile import destination, read_again, written
 from mlops_ladder.data.reading import files, read_table
 from mlops_ladder.data.validation import breaches
 from mlops_ladder.labelling.queue import rows
-from mlops_ladder.monitoring.window import logged
+from mlops_ladder.monitoring.archive import logged
 from mlops_ladder.settings import Data
 
 MARK = "labelled"  # after `_` it is read after the file that it joins: rows keep their numbers

@@ -11,10 +11,9 @@ import pandas as pd
 import typer
 
 from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.monitoring import training_reference, two_sample_tests
-from mlops_ladder.monitoring.archive import Archive
+from mlops_ladder.monitoring import comparison, training_reference
+from mlops_ladder.monitoring.archive import Archive, Extent, Window, window
 from mlops_ladder.monitoring.comparison import MISSING, Pair, pairs, THERE, Verdict, verdicts
-from mlops_ladder.monitoring.window import Extent, Window, window
 from mlops_ladder.settings import load
 from mlops_ladder.settings.operations import Drift
 
@@ -72,8 +71,8 @@ def register(settings: Drift) -> None:
     from evidently.legacy.core import ColumnType
 
     tests = {
-        "ks_two_samples": (two_sample_tests.numbers, "Kolmogorov-Smirnov, two samples: p"),
-        "counts_two_samples": (two_sample_tests.words, "homogeneity of counts, two samples: p"),
+        "ks_two_samples": (comparison.numbers, "Kolmogorov-Smirnov, two samples: p"),
+        "counts_two_samples": (comparison.words, "homogeneity of counts, two samples: p"),
     }
     for name, (test, title) in tests.items():
 
@@ -153,12 +152,9 @@ def main(
     settings = load()
     newest, found = compare(settings.drift, settings.serving.log, settings.seed)
     if settings.drift.pushgateway:
-        from mlops_ladder.monitoring.push import (  # pylint: disable=C0415  # seldom
-            gauges,
-            push,
-        )
+        from mlops_ladder.monitoring.push import drift_gauges, push
 
-        push(settings.drift, gauges(found, newest.total, bool(found)))
+        push(settings.drift, drift_gauges(found, newest.total, bool(found)))
     if not found:
         least = f"at least {settings.drift.fewest} are needed (drift.fewest)"
         print(f"Not enough data: {len(newest.rows):,} logged rows of the champion; {least}")

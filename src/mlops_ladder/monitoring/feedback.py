@@ -20,9 +20,9 @@ from mlops_ladder.data.datafile import destination, read_again, written
 from mlops_ladder.data.reading import files, read_table
 from mlops_ladder.data.sources import checksum, SOURCES, UNKNOWN
 from mlops_ladder.data.validation import breaches
+from mlops_ladder.monitoring.archive import logged
 from mlops_ladder.monitoring.joining import Joined, joined, pairs
 from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes
-from mlops_ladder.monitoring.window import logged
 from mlops_ladder.settings import CONFIG, Data, load, Settings
 
 MARK = "feedback"

@@ -15,8 +15,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.export.bundle import TOLERANCE
 from mlops_ladder.model.prediction import predict
 from mlops_ladder.monitoring import training_reference
-from mlops_ladder.monitoring.archive import Archive
-from mlops_ladder.monitoring.window import Extent, Window, window
+from mlops_ladder.monitoring.archive import Archive, Extent, Window, window
 from mlops_ladder.registry import versions
 from mlops_ladder.settings import load
 from mlops_ladder.tracking import runs

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mlops_ladder.delivery import on_compose
+from mlops_ladder.delivery import compose
 
 ACCESS = "[access]\nkey_file = 'keys.json'\nopen = {}\n"
 
@@ -18,7 +18,7 @@ def _tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.delenv("PUBLIC", raising=False)
     Path("config").mkdir()
     Path("config/access.toml").write_text(ACCESS.format("true"), encoding="utf-8")
-    return on_compose
+    return compose
 
 
 def brought(tool: Any, monkeypatch: pytest.MonkeyPatch, **port: str) -> list[Any]:

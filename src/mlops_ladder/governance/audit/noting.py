@@ -4,13 +4,26 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime, UTC
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.append_only_log import append
 from mlops_ladder.data import provenance
 from mlops_ladder.governance.audit import chain
-from mlops_ladder.governance.audit.chain import Line, LOG, REF
-from mlops_ladder.governance.audit.facts import contents, decided, digest, Fact, facts, GONE, STEADY
+from mlops_ladder.governance.audit.chain import (
+    contents,
+    decided,
+    digest,
+    Fact,
+    facts,
+    GONE,
+    Line,
+    LOG,
+    REF,
+    STEADY,
+)
 from mlops_ladder.registry.decisions import alone
 
 LOCK = Path("models/audit.lock")
@@ -111,3 +124,19 @@ def decided_now(_decision: object) -> None:
         note()
     except ProjectError as error:
         print(f"Not in the audit log: {error}", file=sys.stderr)
+
+
+def main(
+    add: Annotated[bool, typer.Option("--note", help="first note what is not noted yet")] = False,
+    put_back: Annotated[bool, typer.Option("--repair", help="first put back what holds")] = False,
+) -> None:
+    """Verify the log.  ProjectError that lists what is wrong."""
+    if put_back:
+        print("\n  ".join(["Put back what holds.  Wrong were:", *(repair() or ["none"])]))
+    for line in note() if add or put_back else ():
+        print(f"{line.number:5}  {line.said}")
+    if wrong := verify():
+        raise ProjectError("\n  ".join([f"{chain.LOG}: does not hold", *wrong]))
+    lines = chain.written()
+    head = digest(lines[-1])[:12] if lines else "none"
+    print(f"{chain.LOG}: {len(lines)} lines, head {head}: registry, journals and git agree")

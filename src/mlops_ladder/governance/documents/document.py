@@ -11,8 +11,8 @@ from typing import Annotated
 import typer
 
 from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.governance.documents import development, evidence, operation
-from mlops_ladder.governance.documents.statements import faults, NOTHING, Section
+from mlops_ladder.governance.documents import annex, evidence
+from mlops_ladder.governance.documents.statements import faults, NOTHING
 from mlops_ladder.settings import load
 from mlops_ladder.tracking import runs
 
@@ -27,14 +27,9 @@ digits of its sha256, or a run of MLflow. Copies of what logs and runs recorded 
 """
 
 
-def sections() -> list[Section]:
-    """What each point of the annex finds in the evidence, in its order."""
-    return [*development.sections(), *operation.sections()]
-
-
 def render() -> str:
     """The document, from the files that are here: the same from the same files."""
-    return "\n".join([HEAD, *map(str, sections())])
+    return "\n".join([HEAD, *map(str, annex.sections())])
 
 
 def check(text: str) -> str:

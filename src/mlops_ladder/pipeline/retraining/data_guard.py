@@ -11,8 +11,7 @@ from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.reading import files
 from mlops_ladder.data.sources import breaches, read_sources, SOURCES, undeclared
 from mlops_ladder.monitoring import training_reference
-from mlops_ladder.monitoring.archive import Archive
-from mlops_ladder.monitoring.window import Extent, window
+from mlops_ladder.monitoring.archive import Archive, Extent, window
 from mlops_ladder.pipeline import steps
 from mlops_ladder.pipeline.retraining.decision import Kind
 from mlops_ladder.problem import read_data

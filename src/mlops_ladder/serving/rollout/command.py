@@ -7,8 +7,8 @@ import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.registry import publishing, versions
-from mlops_ladder.serving.rollout import deciding, decisions, stepping
-from mlops_ladder.serving.rollout.stepping import Standing
+from mlops_ladder.serving.rollout import deciding, decisions
+from mlops_ladder.serving.rollout.deciding import Standing
 from mlops_ladder.settings import load, Settings
 
 HEAD = f"{'':22} {'champion':>12} {'candidate':>12}"
@@ -35,18 +35,18 @@ def main(
         print(deciding.start(version, settings.rollout))
         print("Next: make serve, make rollout STEP=yes")
     elif abort:
-        print(stepping.stop("by hand"))
+        print(deciding.stop("by hand"))
     elif seconds:
         watch(settings, seconds)
     else:
-        print(shown(stepping.step(settings) if step else look(settings)))
+        print(shown(deciding.step(settings) if step else look(settings)))
 
 
 def look(settings: Settings) -> Standing | None:
     """Where the rollout stands; nothing is decided, but what a kill has interrupted is finished."""
     with decisions.alone():
         now = decisions.settle()
-    return stepping.standing(now, settings) if now else None
+    return deciding.standing(now, settings) if now else None
 
 
 def shown(found: Standing | None) -> str:
@@ -67,7 +67,7 @@ def shown(found: Standing | None) -> str:
 def watch(settings: Settings, seconds: float) -> None:
     """Step again and again until the rollout has ended.  ProjectError where it was aborted."""
     known = None
-    while found := stepping.step(settings):
+    while found := deciding.step(settings):
         if found.decision != known:
             print(shown(found), flush=True)
         known = found.decision
