@@ -24,25 +24,31 @@ from mlops_ladder.delivery.smoke import Failed, smoke, smoke_script
 
 CHAMPION = Path("models/serving/champion.json")
 OTHER = {"blue": "green", "green": "blue"}
+INSTALL = "https://docs.docker.com/engine/install"
 SECONDS = "90"  # that an image gets to become ready
 SETTINGS = Path("config/access.toml")
 LABEL = '{{index .Config.Labels "org.opencontainers.image.revision"}}'
 
 
 class Refused(Exception):
-    """Why the traffic does not move, with what there is to see and to do."""
+    """Why the traffic does not move, or nothing is rolled out, with what to see and to do."""
+
+
+def ran(*command: str, stdin: str = "") -> str:
+    """What a command prints.  Raises Refused with its words where it fails."""
+    try:
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        way_out = f"; {INSTALL}" if command[0] == "docker" else ""
+        raise Refused(f"{command[0]}: not installed{way_out}") from error
+    if done.returncode:
+        raise Refused((done.stdout + done.stderr).strip())
+    return done.stdout.strip()
 
 
 def docker(*arguments: str, stdin: str = "") -> str:
     """What docker prints.  Raises Refused with its words where it fails."""
-    command = ["docker", *arguments]
-    try:
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise Refused("docker: not installed; https://docs.docker.com/engine/install") from error
-    if done.returncode:
-        raise Refused((done.stdout + done.stderr).strip())
-    return done.stdout.strip()
+    return ran("docker", *arguments, stdin=stdin)
 
 
 def compose(*arguments: str, stdin: str = "") -> str:

@@ -21,9 +21,7 @@ from mlops_ladder.data.provenance import git, UNKNOWN
 from mlops_ladder.governance.incidents import CHANGES, Incident, incidents
 from mlops_ladder.governance.lineage import DEPLOYMENTS
 from mlops_ladder.registry import history
-from mlops_ladder.registry.history import Entry
 from mlops_ladder.serving.rollout import decisions
-from mlops_ladder.serving.rollout.decisions import Decision
 from mlops_ladder.settings import Settings
 
 DAYS = 90
@@ -49,7 +47,7 @@ class Change:
         return f"{self.time:%Y-%m-%d %H:%M}  {self.kind:6}  {self.name[:24]:24}{why}"
 
 
-def promotions(entries: Iterable[Entry]) -> list[Change]:
+def promotions(entries: Iterable[history.Entry]) -> list[Change]:
     """The models that became champion by the gate; one failed that a rollback still keeps down."""
     known = list(entries)
     found = []
@@ -61,13 +59,13 @@ def promotions(entries: Iterable[Entry]) -> list[Change]:
     return found
 
 
-def aborted(found: Iterable[Decision], entries: Iterable[Entry]) -> list[Change]:
+def aborted(found: Iterable[decisions.Decision], entries: Iterable[history.Entry]) -> list[Change]:
     """The rollouts that were taken back after some clients had got the new model.
 
     One of which only the shadow was asked has reached nobody.
     """
     commits = {it.version: it.commit for it in entries}
-    shared: dict[str, Decision] = {}
+    shared: dict[str, decisions.Decision] = {}
     changes = []
     for it in found:
         if it.plan and not it.plan.shadow and it.plan.share:
@@ -174,16 +172,11 @@ def measures(
     hours = [it.hours for it in known if it.hours is not None and since <= it.started <= now]
     waits, without = lead_times(changes, since)
     begun = max(since, min((it.time for it in changes), default=since))
+    brought = f"commits; {without} changes brought none"
     weeks, n = max((now - begun) / timedelta(weeks=1), 1), len(recent)
     rate, share = (n / weeks, failed / n) if n >= FEWEST else (None, None)
     return [
-        Measure(
-            "lead time",
-            middle(waits),
-            "hours (median)",
-            len(waits),
-            f"commits; {without} changes brought none",
-        ),
+        Measure("lead time", middle(waits), "hours (median)", len(waits), brought),
         Measure("deployment frequency", rate, "a week", n, f"changes in {weeks:.1f} weeks"),
         Measure("change failure rate", share, "of changes", n, f"changes, {failed} failed"),
         Measure("time to restore", middle(hours), "hours (median)", len(hours), "incidents over"),
@@ -203,9 +196,7 @@ def evidence(_: Settings) -> dict[str, Any] | None:
     return {"delivery": told | {"measures": list(map(asdict, found))}} if changes else None
 
 
-def main(
-    days: Annotated[int, typer.Option(help=f"over so many days ({DAYS})")] = DAYS,
-) -> None:
+def main(days: Annotated[int, typer.Option(help=f"over so many days ({DAYS})")] = DAYS) -> None:
     """Compute DORA's four key metrics from git, the logs and the incidents."""
     if days < 1:
         raise ProjectError(f"DAYS={days}: at least one day is needed")

@@ -40,6 +40,7 @@ from mlops_ladder.pipeline.tuning import changed
 from mlops_ladder.problem import read_data
 from mlops_ladder.registry import versions
 from mlops_ladder.registry.history import Entry
+from mlops_ladder.serving.rollout.experiment import aligned
 from mlops_ladder.settings import load, Settings
 from mlops_ladder.tracking import runs
 
@@ -304,16 +305,6 @@ def told(report: Report) -> str:
     return "\n".join(lines)
 
 
-def shown(report: Report) -> str:
-    """The table for a terminal."""
-    lines = table(report)
-    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
-    return "\n".join(
-        "  ".join(f"{cell:{width}}" for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    )
-
-
 def write(report: Report) -> Path:
     """Write page and picture, and have the run of the champion hold the report."""
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -345,4 +336,6 @@ def main(
         found.append(it)
         print(f"{len(found)}/{len(whole.contract.inputs())} {it.name}: {it.verdict}", flush=True)
     report = reported(entry, whole, found, ablated)
-    print(f"\n{METHODS[ablated]}\n\n{shown(report)}\n\n{told(report)}\nWrote {write(report)}")
+    print(
+        f"\n{METHODS[ablated]}\n\n{aligned(table(report))}\n\n{told(report)}\nWrote {write(report)}"
+    )

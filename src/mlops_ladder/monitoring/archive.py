@@ -127,17 +127,18 @@ class Archive:
         query = sql.select(table.time, table.model_version, table.rows, table.latency_ms)
         return self._read(query.where(table.time >= since).order_by(table.id))
 
-    def add(self, verdicts: Iterable[dict[str, Any]]) -> None:
-        """Keep these verdicts on drift."""
+    def add(self, verdicts: Iterable[dict[str, Any]], table: sql.Table = DRIFT) -> None:
+        """Keep these verdicts: on drift, or on what another table is about."""
         with self._engine.begin() as connection:
-            DRIFT.create(connection, checkfirst=True)
-            connection.execute(sql.insert(DRIFT), list(verdicts))
+            table.create(connection, checkfirst=True)
+            if rows := list(verdicts):
+                connection.execute(sql.insert(table), rows)
 
-    def verdicts(self, since: datetime) -> list[dict[str, Any]]:
-        """The verdicts on drift since that time, in their order."""
-        if not sql.inspect(self._engine).has_table(DRIFT.name):
+    def verdicts(self, since: datetime, table: sql.Table = DRIFT) -> list[dict[str, Any]]:
+        """The verdicts since that time, in their order: on drift, or those of another table."""
+        if not sql.inspect(self._engine).has_table(table.name):
             return []
-        query = sql.select(DRIFT).where(DRIFT.c.time >= since).order_by(DRIFT.c.id)
+        query = sql.select(table).where(table.c.time >= since).order_by(table.c.id)
         return [row._asdict() for row in self._read(query)]
 
     def changes(self, belongs: Belongs) -> list[Change]:

@@ -204,9 +204,8 @@ def thresholds(columns: list[str], settings: Drift) -> dict[str, float]:
     """
     if unknown := set(settings.columns) - set(columns):
         known = ", ".join(columns)
-        raise ProjectError(
-            f"drift.columns: {', '.join(sorted(unknown))}: no such column; there are {known}"
-        )
+        message = f"drift.columns: {', '.join(sorted(unknown))}: no such column; there are {known}"
+        raise ProjectError(message)
     others = [name for name in columns if name not in settings.columns]
     shares = {name: settings.false_alarms / len(others) for name in others}
     return {name: value for name, value in (shares | settings.columns).items() if value > 0}
@@ -217,20 +216,18 @@ def verdicts(compared: list[Pair], settings: Drift) -> list[Verdict]:
     allowed = thresholds(list(dict.fromkeys(it.column for it in compared)), settings)
     found = []
     for name, threshold in allowed.items():
-        ours = [(it.difference, it) for it in compared if it.column == name]
-        judged = [
-            Verdict(
-                name,
-                p := min(1.0, known.p * len(ours)),
-                known.effect,
-                threshold,
-                p <= threshold and known.effect >= settings.effect,
-                it,
-            )
-            for known, it in ours
-        ]
+        ours = [it for it in compared if it.column == name]
+        judged = (judge(it, len(ours), threshold, settings) for it in ours)
         found.append(min(judged, key=order))
     return sorted(found, key=order)
+
+
+def judge(compared: Pair, count: int, threshold: float, settings: Drift) -> Verdict:
+    """The verdict on one of the `count` pairs of a column."""
+    p, effect = compared.difference
+    p = min(1.0, p * count)
+    drifted = p <= threshold and effect >= settings.effect
+    return Verdict(compared.column, p, effect, threshold, drifted, compared)
 
 
 def order(verdict: Verdict) -> tuple[bool, float, float]:

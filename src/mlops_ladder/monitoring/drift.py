@@ -19,9 +19,8 @@ from mlops_ladder.settings.operations import Drift
 
 REPORT = Path("reports/drift.html")
 LESS = "\ue03c"  # stands for `<` in the data that Evidently gets
-MOST = (
-    10 * training_reference.SAMPLE
-)  # rows that are compared: more would find little that these do not
+# Rows that are compared: more would find little that these do not.
+MOST = 10 * training_reference.SAMPLE
 
 
 def write(compared: list[Pair], found: list[Verdict], settings: Drift, path: Path = REPORT) -> Any:
@@ -113,16 +112,9 @@ def summary(values: pd.Series, numeric: bool) -> str:
 
 def record(archive: Archive, found: list[Verdict], about: tuple[str, int], now: datetime) -> None:
     """Keep the verdicts in the database of the log; `about` is the model and the rows."""
+    common = {"time": now, "model_version": about[0], "rows": about[1]}
     archive.add(
-        {
-            "time": now,
-            "model_version": about[0],
-            "rows": about[1],
-            "column": it.column,
-            "p": it.p,
-            "effect": it.effect,
-            "drifted": bool(it.drifted),
-        }
+        common | {"column": it.column, "p": it.p, "effect": it.effect, "drifted": bool(it.drifted)}
         for it in found
     )
 
@@ -152,6 +144,7 @@ def main(
     settings = load()
     newest, found = compare(settings.drift, settings.serving.log, settings.seed)
     if settings.drift.pushgateway:
+        # pylint: disable-next=import-outside-toplevel  # seldom needed
         from mlops_ladder.monitoring.push import drift_gauges, push
 
         push(settings.drift, drift_gauges(found, newest.total, bool(found)))

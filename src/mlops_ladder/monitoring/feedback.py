@@ -110,9 +110,8 @@ def after(like: Path, name: str, count: int, data: Data, contract: Contract) -> 
     known = [read_table(str(path), data, contract)[name] for path in files(data.path)]
     last = pd.to_numeric(pd.concat(known), errors="coerce").max()
     if pd.isna(last):
-        raise ProjectError(
-            f"{name}: holds no number in {like}; is its kind right in contract.toml?"
-        )
+        message = f"{name}: holds no number in {like}; is its kind right in contract.toml?"
+        raise ProjectError(message)
     yield from range(int(last) + 1, int(last) + 1 + count)
 
 

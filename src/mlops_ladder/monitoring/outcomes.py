@@ -254,10 +254,9 @@ def conflicts(rows: pd.DataFrame, before: Mapping[Key, Outcome], correct: bool) 
     first = rows.groupby([REQUEST, ROW])["value"].transform("first")
     yield from found(rows["value"], first != rows["value"], "say something else than a row before")
     then = pd.Series([before.get(key) for key in keys], rows.index, dtype=object)
-    other = pd.Series(
-        [old is not None and old.value != new for old, new in zip(then, rows["value"], strict=True)]
-    ).set_axis(rows.index)
-    in_data = pd.Series([bool(old is not None and old.file) for old in then]).set_axis(rows.index)
+    values = zip(then, rows["value"], strict=True)
+    other = pd.Series([old is not None and old.value != new for old, new in values], rows.index)
+    in_data = pd.Series([bool(old is not None and old.file) for old in then], rows.index)
     if not correct:
         yield from found(rows["value"], other, "say something else than what was taken before")
     yield from found(rows["value"], other & in_data, "are in the data already; correct them there")
@@ -284,10 +283,8 @@ def main(
     frame = read_table(file, settings.data, described(contract))
     with Outcomes(settings.serving.log) as archive:
         taken = take(frame, archive, contract, datetime.now(UTC), correct)
-    print(
-        f"{taken.new:,} outcomes taken, {taken.known:,} known before, {taken.corrected:,} put right"
-    )
-    print("Next: make quality")
+    print(f"{taken.new:,} outcomes taken, {taken.known:,} known before", end=", ")
+    print(f"{taken.corrected:,} put right\nNext: make quality")
 
 
 def known_since(settings: Settings, since: datetime) -> dict[str, list[Any]]:

@@ -42,9 +42,8 @@ def push(wanted: Drift, registry: CollectorRegistry, job: str = JOB) -> None:
     try:
         push_to_gateway(wanted.pushgateway, job, registry, {"namespace": wanted.namespace})
     except (OSError, ValueError) as error:
-        raise ProjectError(
-            f"drift.pushgateway = {wanted.pushgateway!r}: cannot be reached: {error}"
-        ) from error
+        message = f"drift.pushgateway = {wanted.pushgateway!r}: cannot be reached: {error}"
+        raise ProjectError(message) from error
 
 
 def quality_gauges(found: list[Loss], labels: int, now: float) -> CollectorRegistry:

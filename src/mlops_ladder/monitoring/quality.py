@@ -2,7 +2,7 @@
 
 import html
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, UTC
 from math import isfinite
 from pathlib import Path
@@ -124,32 +124,16 @@ class History(Outcomes):
 
     def add_report(self, report: Report) -> None:
         """Keep what was found."""
-        rows = [
-            {
-                "time": report.time,
-                "model_version": report.model_version,
-                "name": it.name,
-                "metric": it.metric,
-                "rows": it.rows,
-                "value": it.value,
-                "promised": it.promised if isfinite(it.promised) else None,
-                "p": it.p,
-                "degraded": it.degraded,
-            }
-            for it in report.found
-            if isfinite(it.value)
-        ]
-        with self._engine.begin() as connection:
-            TABLE.create(connection, checkfirst=True)
-            if rows:
-                connection.execute(sql.insert(TABLE), rows)
+        about = {"time": report.time, "model_version": report.model_version}
+        rows = [asdict(it) | about for it in report.found if isfinite(it.value)]
+        for row in rows:
+            row["promised"] = row["promised"] if isfinite(row["promised"]) else None
+        names = TABLE.c.keys()[1:]  # but for the id
+        self.add(({name: row[name] for name in names} for row in rows), TABLE)
 
     def reports(self, since: datetime) -> list[dict[str, Any]]:
         """What was found since that time, in its order."""
-        if not sql.inspect(self._engine).has_table(TABLE.name):
-            return []
-        query = sql.select(TABLE).where(TABLE.c.time >= since).order_by(TABLE.c.id)
-        return [row._asdict() for row in self._read(query)]
+        return self.verdicts(since, TABLE)
 
     def live(self, promised: Promise, settings: Settings, now: datetime) -> Joined:
         """The newest rows of the champion of which the outcome is known."""

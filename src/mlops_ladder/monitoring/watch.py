@@ -19,7 +19,6 @@ from mlops_ladder.model.figures import empty_figure
 from mlops_ladder.monitoring import drift, training_reference
 from mlops_ladder.monitoring.archive import Archive, Extent, Window, window
 from mlops_ladder.monitoring.comparison import texts
-from mlops_ladder.monitoring.training_reference import Reference
 from mlops_ladder.settings import load, Settings
 
 STEPS = 60  # points in time of a curve
@@ -140,7 +139,7 @@ def stack(axes: Axes, times: pd.Series, names: pd.Series, title: str) -> None:
     axes.legend(frameon=True, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
 
 
-def ordinary(newest: Window, champion: Reference) -> Figure:
+def ordinary(newest: Window, champion: training_reference.Reference) -> Figure:
     """The share of rows with something missing, and with something that training has not seen."""
     figure, axes = sheet(newest.said["time"])
     step = steps(newest.said["time"])
@@ -156,7 +155,7 @@ def ordinary(newest: Window, champion: Reference) -> Figure:
     return figure
 
 
-def outside(rows: pd.DataFrame, champion: Reference) -> pd.Series:
+def outside(rows: pd.DataFrame, champion: training_reference.Reference) -> pd.Series:
     """Does a row hold a number beyond those of training, or a word that was not among them?
 
     A time is beyond them in every new row, and is not looked at.
@@ -219,9 +218,8 @@ def pictures(archive: Archive, asked: pd.DataFrame, settings: Settings) -> dict[
 
 def page(numbers: dict[str, str], drawn: dict[str, Figure], verdicts: str, hours: float) -> str:
     """The page as HTML that needs no other file."""
-    cards = "".join(
-        f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in numbers.items()
-    )
+    boxes = (f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in numbers.items())
+    cards = "".join(boxes)
     images = "".join(
         f'<figure style="margin:0"><h2>{title}</h2><img alt="{title}" src="{embedded(figure)}">'
         "</figure>"

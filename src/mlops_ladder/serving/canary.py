@@ -7,7 +7,6 @@ answers after the client was answered, or not at all where it cannot keep up.
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Full, Queue
 from threading import Event, Lock, Thread
@@ -17,12 +16,11 @@ from typing import Any, NamedTuple
 import orjson
 from fastapi import FastAPI, Request
 
-from mlops_ladder.data.columns import Row
 from mlops_ladder.export.runtime import load, Loaded
 from mlops_ladder.serving.assignment import CANDIDATE, Candidate, CHAMPION, drawn, PLAN, Plan, unit
 from mlops_ladder.serving.events import Record, Served
-from mlops_ladder.serving.model_reloader import Champion, FOLDER
-from mlops_ladder.serving.prediction_log import PredictionLog, Store
+from mlops_ladder.serving.model_reloader import Champion, Covered, FOLDER
+from mlops_ladder.serving.prediction_log import opened as open_log, PredictionLog
 from mlops_ladder.settings import Settings
 
 LOG = logging.getLogger(__name__)
@@ -68,7 +66,7 @@ class Notes:
         with self._lock:  # the shadow is a thread of its own
             self._count[arm] += 1
             self._count["failed"] += failed and arm == CANDIDATE
-            self._log = self._log or opened_log(self._settings)
+            self._log = self._log or open_log(self._settings, "ARMS")
             self._log.put(event, lambda event: noted(event, known))
 
     def answer(self) -> None:
@@ -127,42 +125,6 @@ def noted(event: Served, known: dict[str, Any]) -> Record:
         "rows": len(event.rows),
         "latency_ms": round(event.seconds * 1000, 3),
     }
-
-
-def opened_log(settings: Settings) -> PredictionLog:
-    """The table of arms, beside the prediction log, written as that is."""
-
-    def store() -> Store:
-        # pylint: disable=import-outside-toplevel  # 0.3 s that nobody need wait for
-        from mlops_ladder.serving.store import Store as Database
-        from mlops_ladder.serving.variant_log import ARMS
-
-        return Database(settings.serving.log, ARMS)
-
-    return PredictionLog(store, settings.serving.log_capacity)
-
-
-@dataclass(frozen=True)
-class Covered(Loaded):
-    """A candidate for one request; where it fails, the champion answers, and `failed` says so."""
-
-    model: Loaded
-    champion: Loaded
-    failed: list[bool] = field(default_factory=list)
-
-    @property
-    def version(self) -> str:
-        """The name of what has answered."""
-        return self.champion.version if self.failed else self.model.version
-
-    def answers(self, rows: list[Row]) -> list[dict[str, Any]]:
-        """The answers of the candidate, or of the champion."""
-        try:
-            return self.model.answers(rows)
-        except Exception:  # pylint: disable=broad-exception-caught  # whatever a model raises
-            LOG.exception("the candidate failed; the champion answers")
-            self.failed.append(True)
-            return self.champion.answers(rows)
 
 
 class Asked(NamedTuple):

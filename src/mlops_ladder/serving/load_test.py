@@ -124,9 +124,8 @@ def connected(url: str) -> HTTPConnection:
         place = urlsplit(url)
         return kinds[place.scheme](place.hostname or "", place.port, timeout=PATIENCE)
     except (KeyError, ValueError, InvalidURL) as error:
-        raise ProjectError(
-            f"URL {url!r}: no address of a service; such as http://127.0.0.1:8000"
-        ) from error
+        message = f"URL {url!r}: no address of a service; such as http://127.0.0.1:8000"
+        raise ProjectError(message) from error
 
 
 @contextmanager
@@ -297,8 +296,7 @@ def memory(pid: int) -> float | None:
 
 def main(
     url: Annotated[
-        str | None,
-        typer.Option(help="of a running service (KEY in the environment: its key)"),
+        str | None, typer.Option(help="of a running service (KEY in the environment: its key)")
     ] = None,
 ) -> None:
     """Put load on a service; ProjectError where it breaks a budget of config/load.toml."""

@@ -130,13 +130,8 @@ class Metrics:
             self._noted.scores.extend(values)
             return
         self._noted.predictions.extend(values)
-        self._noted.scores.extend(
-            [
-                answer["probability"][str(answer["prediction"])]
-                for answer in said
-                if "probability" in answer
-            ]
-        )
+        sure = [answer for answer in said if "probability" in answer]
+        self._noted.scores.extend([it["probability"][str(it["prediction"])] for it in sure])
 
     def learn(self) -> None:
         """Know the champion that serves now: its classes, and what its training saw."""

@@ -44,11 +44,7 @@ def supervised(app: str, number: int, listening: socket.socket) -> Iterator[Mult
     They share a folder for their metrics, so that whichever is asked answers for all.
     """
     config = uvicorn.Config(
-        app,
-        workers=number,
-        root_path=load().serving.root_path,
-        log_level="warning",
-        **OPTIONS,
+        app, workers=number, root_path=load().serving.root_path, log_level="warning", **OPTIONS
     )
     before = {name: signal.getsignal(name) for name in SIGNALS}
     shared = os.environ.get(SHARED)

@@ -26,8 +26,8 @@ def brought(tool: Any, monkeypatch: pytest.MonkeyPatch, **port: str) -> list[Any
     ports = [{"host_ip": "127.0.0.1"}, port]
     known, found = json.dumps({"services": {"proxy": {"ports": ports}}}), list[Any]()
     monkeypatch.setattr(tool, "compose", lambda *_: known)
-    monkeypatch.setattr(tool.deployment, "stay", lambda: None)
-    monkeypatch.setattr(tool.deployment, "deploy", lambda *image: found.append(image))
+    monkeypatch.setattr(tool, "stay", lambda: None)
+    monkeypatch.setattr(tool, "deploy", lambda *image: found.append(image))
     tool.bring("production", "image", "commit")
     return found
 

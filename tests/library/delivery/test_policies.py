@@ -137,4 +137,4 @@ def test_what_is_no_plan_is_not_judged(tool: Any, monkeypatch: pytest.MonkeyPatc
     """Nothing passes because nothing came."""
     monkeypatch.setattr("sys.stdin", io.StringIO("{}"))
     with pytest.raises(SystemExit, match="no plan"):
-        tool.main([])
+        tool.judge_main([])

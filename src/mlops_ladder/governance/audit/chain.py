@@ -68,9 +68,8 @@ def tagged() -> Iterator[Fact]:
         for kind in set(TAGS) & it.tags.keys():
             text = it.tags[kind]
             by = json.loads(text).get("approver", "") if text.startswith("{") else ""
-            yield Fact(
-                kind, f"v{it.version}", digest(text), f"{kind} of v{it.version} {by}".strip()
-            )
+            words = f"{kind} of v{it.version} {by}".strip()
+            yield Fact(kind, f"v{it.version}", digest(text), words)
 
 
 def journaled() -> Iterator[Fact]:

@@ -39,17 +39,15 @@ def run(entry: Entry | None) -> Facts | None:
 
 def gate(entry: Entry | None) -> Facts | None:
     """The decision by which the champion was accepted, with the report of the gate."""
-    found = [
-        it for it in promoted(versions.held().entries) if entry and it.version == entry.version
-    ]
+    entries = promoted(versions.held().entries) if entry else []
+    found = [it for it in entries if entry and it.version == entry.version]
     return versions.whole(found[-1]).model_dump(mode="json") if found else None
 
 
 def decisions(_: Settings) -> Facts | None:
     """Every decision that changed which model serves."""
-    found = [
-        it.model_dump(mode="json", exclude={"verdict"}) for it in moves(versions.held().entries)
-    ]
+    entries = moves(versions.held().entries)
+    found = [it.model_dump(mode="json", exclude={"verdict"}) for it in entries]
     return {"decisions": found} if found else None
 
 

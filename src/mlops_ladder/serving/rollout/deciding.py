@@ -1,10 +1,13 @@
-"""Deciding: a rollout begins, by a person or the pipeline, and it waits, goes on or ends by evidence."""
+"""Deciding: a rollout begins, by a person or the pipeline; evidence has it wait, go on or end."""
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, UTC
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.export.runtime import read_bundle
@@ -12,18 +15,18 @@ from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, promotion, publishing, versions
 from mlops_ladder.registry.decisions import who
 from mlops_ladder.registry.gate import Verdict
-from mlops_ladder.registry.history import Entry
 from mlops_ladder.registry.versions import Version
 from mlops_ladder.serving.assignment import CANDIDATE, Plan
 from mlops_ladder.serving.rollout import decisions
 from mlops_ladder.serving.rollout.analysis import analyse, Analysis, Truths
 from mlops_ladder.serving.rollout.decisions import decide, Decision, following
-from mlops_ladder.serving.variant_log import arms
+from mlops_ladder.serving.store import arms
 from mlops_ladder.settings import load, Settings
 from mlops_ladder.settings.improvement import Rollout
 from mlops_ladder.tracking import runs
 
 INPUTS = ("kind", "format", "timezone")
+HEAD = f"{'':22} {'champion':>12} {'candidate':>12}"
 
 
 def accepted(version: Version, verdict: Verdict) -> str:
@@ -111,7 +114,7 @@ def new_name(name: str) -> str:
     return name
 
 
-def refuse_unfit(version: Version, verdict: Verdict, champion: Entry) -> None:
+def refuse_unfit(version: Version, verdict: Verdict, champion: history.Entry) -> None:
     """Raises ProjectError where a version may not become champion in the place of this one."""
     about = f"v{version.number}"
     if not verdict.accepted:
@@ -239,3 +242,71 @@ def stop(reason: str, promote: bool = False) -> Decision:
         if not now:
             raise ProjectError("no rollout goes on; to begin one: make rollout VERSION=n")
         return decide(following(now, "promote" if promote else "abort", [reason]))
+
+
+def main(
+    version: Annotated[
+        str, typer.Option(metavar="N", help="begin the rollout of this version")
+    ] = "",
+    go_on: Annotated[
+        bool, typer.Option("--step", help="go on, wait or abort, by evidence")
+    ] = False,
+    seconds: Annotated[
+        float, typer.Option("--watch", metavar="SECONDS", help="do so until it has ended")
+    ] = 0,
+    fetch: Annotated[
+        str, typer.Option(metavar="N", help="only have the bundle of this version here")
+    ] = "",
+    abort: Annotated[bool, typer.Option("--abort", help="end it: the champion stays")] = False,
+) -> None:
+    """Show the rollout, or do with it what is asked."""
+    settings = load()
+    if fetch:
+        publishing.fetch(versions.numbered(fetch))
+    elif version:
+        print(start(version, settings.rollout))
+        print("Next: make serve, make rollout STEP=yes")
+    elif abort:
+        print(stop("by hand"))
+    elif seconds:
+        watch(settings, seconds)
+    else:
+        print(shown(step(settings) if go_on else look(settings)))
+
+
+def look(settings: Settings) -> Standing | None:
+    """Where the rollout stands; nothing is decided, but what a kill has interrupted is finished."""
+    with decisions.alone():
+        now = decisions.settle()
+    return standing(now, settings) if now else None
+
+
+def shown(found: Standing | None) -> str:
+    """Where it stands, for a person: the numbers of both arms, and what comes next."""
+    if not found:
+        ended = decisions.last()
+        before = f"  The last one: {ended}" if ended else ""
+        return f"No rollout goes on.{before}\nNext: make rollout VERSION=n"
+    analysis, decision = found.analysis, found.decision
+    lines = [str(decision), HEAD, f"{'units':22} {analysis.champion:12} {analysis.candidate:12}"]
+    lines += map(str, analysis.findings)
+    if not decision.running:
+        return "\n".join([*lines, "It has ended.  Next: make registry"])
+    waits = f"Waits: {found.waits}." if found.waits else "The step has seen enough."
+    return "\n".join([*lines, f"{waits}  Next: make rollout STEP=yes"])
+
+
+def watch(settings: Settings, seconds: float) -> None:
+    """Step again and again until the rollout has ended.  ProjectError where it was aborted."""
+    known = None
+    while found := step(settings):
+        if found.decision != known:
+            print(shown(found), flush=True)
+        known = found.decision
+        if not known.running or known.experiment and not found.waits:
+            break
+        time.sleep(seconds)
+    ended = decisions.last()
+    if not ended or ended.action == "abort":
+        reasons = "; ".join(ended.reasons) if ended else "no rollout goes on"
+        raise ProjectError(f"no new champion: {reasons}")

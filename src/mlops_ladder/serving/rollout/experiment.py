@@ -27,7 +27,7 @@ from mlops_ladder.registry import publishing
 from mlops_ladder.serving.assignment import CANDIDATE, CHAMPION
 from mlops_ladder.serving.rollout import deciding, decisions
 from mlops_ladder.serving.rollout.analysis import by_unit
-from mlops_ladder.serving.variant_log import arms
+from mlops_ladder.serving.store import arms
 from mlops_ladder.settings import load, Settings
 from mlops_ladder.settings.section import Section
 
@@ -189,7 +189,7 @@ def day(moment: datetime) -> str:
     return moment.strftime("%Y-%m-%d %H:%M")
 
 
-def table(rows: Sequence[Sequence[Any]]) -> str:
+def aligned(rows: Sequence[Sequence[Any]]) -> str:
     """Rows as aligned text."""
     widths = [max(len(str(row[at])) for row in rows) for at in range(len(rows[0]))]
     return "\n".join(
@@ -225,9 +225,8 @@ def start(name: str, settings: Settings) -> str:
     if record.start:
         raise ProjectError(f"{place(name)}: it began {record.start}; name another one")
     changed = {"shares": [record.share], "shadow": False, "units": record.horizon}
-    begun = deciding.start(
-        record.candidate, settings.rollout.model_copy(update=changed), name, record.question
-    )
+    wanted = settings.rollout.model_copy(update=changed)
+    begun = deciding.start(record.candidate, wanted, name, record.question)
     note(name, start=day(begun.time))
     return f"{begun}\nNext: make serve, make experiment NAME={name}"
 
@@ -293,9 +292,8 @@ def end(name: str, decision: str, settings: Settings) -> str:
     if decision == "candidate" and (not told or p < UNEVEN):
         why = f"uneven split, p {p:.2g}" if told else short(units, record)
         raise ProjectError(f"{name}: {why}: no ground to promote; DECIDE=champion ends it")
-    made = deciding.stop(
-        f"experiment {name}: {told or 'ended early'}", promote=decision == "candidate"
-    )
+    why = f"experiment {name}: {told or 'ended early'}"
+    made = deciding.stop(why, promote=decision == "candidate")
     note(name, end=day(datetime.now(UTC)), decision=decision)
     return f"{made}\nNext: git add {place(name)}"
 
@@ -311,7 +309,7 @@ def releases(settings: Settings) -> str:
         rows.append((f"v{begun.version}", f"v{begun.champion}", f"{metric} {gain}", *found, how))
     if len(rows) == 1:
         return "No version has met clients yet.  Next: make rollout VERSION=n"
-    return table(rows)
+    return aligned(rows)
 
 
 def promised(begun: decisions.Decision) -> tuple[str, str]:

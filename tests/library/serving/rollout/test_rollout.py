@@ -18,8 +18,7 @@ from mlops_ladder.project import current
 from mlops_ladder.registry import history, integrity, promotion, publishing, versions
 from mlops_ladder.registry.versions import Version
 from mlops_ladder.serving.rollout import deciding, decisions
-from mlops_ladder.serving.store import Store
-from mlops_ladder.serving.variant_log import ARMS
+from mlops_ladder.serving.store import ARMS, Store
 from mlops_ladder.settings import Settings
 from mlops_ladder.settings.improvement import Rollout
 from mlops_ladder.tracking import runs
