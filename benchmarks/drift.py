@@ -89,7 +89,7 @@ def alarms(package: str, count: int, window: int, seed: int) -> pd.DataFrame:
     comparison = import_module(f"{package}.monitoring.comparison")
     settings = import_module(f"{package}.operations").Drift()
     reference = import_module(f"{package}.monitoring.reference").Reference
-    newest = import_module(f"{package}.monitoring.window").Window
+    newest = import_module(f"{package}.monitoring.archive").Window
     random, found = np.random.default_rng((seed, window)), []
     for report in range(count):
         old = (rows(random, REFERENCE), answers(random, REFERENCE), {})

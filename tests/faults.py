@@ -296,7 +296,7 @@ OPTIMIZED = [
         (
             "an image is brought unverified",
             "gov.supply",
-            "delivery/image_signing.py",
+            "delivery/release.py",
             "raise self._places.Refused",
             "print",
         ),
@@ -352,7 +352,7 @@ OPTIMIZED = [
         (
             "features that are not left out",
             "feature.review",
-            "governance/ablation.py",
+            "governance/feature_review.py",
             "value = lost(",
             "value = max(",
         ),
@@ -457,7 +457,7 @@ OPTIMIZED = [
         (
             "a worker of any version",
             "pipeline.scaleout",
-            "scaling/worker_environment.py",
+            "scaling/backends.py",
             "if found := differences(wanted, facts()):",
             "if found := []:",
         ),

@@ -29,7 +29,7 @@ from watchers import free_port, until
 
 ASK = """
 import json, sys, urllib.request
-from mlops_ladder.model import training; from mlops_ladder.serving import traffic
+from mlops_ladder.model import training; from mlops_ladder.serving import load_test
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import load
@@ -38,7 +38,7 @@ seen = training.train(read_data(settings), contract, settings).train.sample(600,
 address, column, widths = sys.argv[1:]
 most, shift = seen[column].max(), seen[column].std() * float(widths)
 seen[column] = (seen[column] + shift).clip(upper=most)  # what the contract allows
-for body in traffic.requests_of(seen, contract, 20):
+for body in load_test.requests_of(seen, contract, 20):
     kind = {"Content-Type": "application/json"}
     urllib.request.urlopen(urllib.request.Request(f"http://{address}/predict", body, kind)).read()
 """

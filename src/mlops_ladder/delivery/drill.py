@@ -174,8 +174,7 @@ def summarise(ends: list[dict[str, Any]]) -> int:
     """Tell how all pages ended, and what is next.  1 where a block failed."""
     left = sum(len(line["not_drilled"]) for line in ends)
     bad = [line["page"] for line in ends if line["result"] == "failed"]
-    print(
-        f"{sum(line['blocks'] for line in ends)} blocks run, {left} not drilled; in {LOG}.", end=""
-    )
+    run = sum(line["blocks"] for line in ends)
+    print(f"{run} blocks run, {left} not drilled; in {LOG}.", end="")
     print(f"  Failed: {', '.join(bad)}" if bad else f"  Next: git add {LOG}")
     return int(bool(bad))

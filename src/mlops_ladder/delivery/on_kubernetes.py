@@ -6,10 +6,10 @@ STAGING_CONTEXT and PRODUCTION_CONTEXT name contexts of kubectl where it is not 
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
+from mlops_ladder.delivery.compose import ran, Refused
 from mlops_ladder.delivery.smoke import smoke_script
 
 DIGEST = re.compile(r"\S+@sha256:[0-9a-f]{64}")
@@ -21,21 +21,6 @@ REVISION = "deployment.kubernetes.io/revision"
 SECONDS = "180"  # that pods get to become ready
 
 Facts = dict[str, Any]
-
-
-class Refused(Exception):
-    """Why nothing is rolled out, with what there is to see and to do."""
-
-
-def ran(*command: str, stdin: str = "") -> str:
-    """What a command prints.  Refused with its words where it fails."""
-    try:
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
-    except FileNotFoundError as error:
-        raise Refused(f"{command[0]}: not installed") from error
-    if done.returncode:
-        raise Refused((done.stdout + done.stderr).strip())
-    return done.stdout.strip()
 
 
 def place(environment: str) -> str:

@@ -8,7 +8,8 @@ import json
 import sys
 from collections.abc import Callable
 
-from mlops_ladder.delivery.on_kubernetes import DIGEST, image_of, Overlay, Refused
+from mlops_ladder.delivery.compose import Refused
+from mlops_ladder.delivery.on_kubernetes import DIGEST, image_of, Overlay
 
 BUNDLE = "models/serving/{}/bundle.json"
 

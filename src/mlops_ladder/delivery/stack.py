@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from mlops_ladder.files import write_synced
+
 ENV = Path("deploy/stack/.env")
 ASKED = re.compile(r"\$\{([A-Z_]+):\?")
 SECRET = re.compile(r"PASSWORD|SECRET")
@@ -66,10 +68,7 @@ def write_secrets(text: str) -> None:
     part = place.with_name(".env.part")
     try:
         part.unlink(missing_ok=True)
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        write_synced(part, text.encode(), 0o600)
         part.replace(place)
     except OSError as error:
         part.unlink(missing_ok=True)

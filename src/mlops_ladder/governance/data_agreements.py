@@ -9,15 +9,8 @@ import pandas as pd
 import typer
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.agreements import (
-    accept,
-    ACCEPTED,
-    accepted,
-    FOLDER,
-    Promise,
-    promises,
-    unaccepted,
-)
+from mlops_ladder.data import agreements
+from mlops_ladder.data.agreements import ACCEPTED, FOLDER, Promise
 from mlops_ladder.data.casting import times
 from mlops_ladder.data.provenance import git
 from mlops_ladder.data.reading import files, read_file
@@ -92,7 +85,11 @@ def used(settings: Settings) -> list[Promise]:
 
     So is a source that has none, unless it says that it is our own.
     """
-    read, sources, known = set(map(str, files(settings.data.path))), read_sources(), promises()
+    read, sources, known = (
+        set(map(str, files(settings.data.path))),
+        read_sources(),
+        agreements.promises(),
+    )
     names = [name for name, it in sources.items() if read & set(it["files"])]
     for name in known.keys() & (sources.keys() - set(names)):
         print(f"{name}: training reads none of its files; its contract is not looked at")
@@ -105,10 +102,10 @@ def used(settings: Settings) -> list[Promise]:
 
 def breaches(settings: Settings, fresh: bool) -> dict[str, list[str]]:
     """What does not hold, by source: terms, columns, and with `fresh` the age of the data."""
-    known, now = accepted(), datetime.now(UTC)
+    known, now = agreements.accepted(), datetime.now(UTC)
     found = {}
     for promise in used(settings):
-        lines = [*unaccepted(promise, known), *lost(promise, settings.data)]
+        lines = [*agreements.unaccepted(promise, known), *lost(promise, settings.data)]
         found[promise.source] = lines + (list(aged(promise, settings.data, now)) if fresh else [])
     return found
 
@@ -130,12 +127,12 @@ def scheduled(settings: Settings) -> tuple[int, str]:
 
 def agree(name: str, by: str) -> None:
     """Accept the contract of a source.  ProjectError where there is none, or nobody says who."""
-    known = promises()
+    known = agreements.promises()
     who = by.strip() or git("config", "user.name") or ""
     if name not in known or not who:
         wrong = f"ACCEPT={name!r}: no such contract; there are: {', '.join(known)}"
         raise ProjectError(wrong if name not in known else "BY: say who accepts it: BY=name")
-    accept(known[name], who)
+    agreements.accept(known[name], who)
     print(f"{name}: {who} accepts version {known[name].version}.  Next: commit {ACCEPTED}")
 
 

@@ -18,12 +18,10 @@ from mlops_ladder.export.bundle import TOLERANCE
 from mlops_ladder.model.breakdown import bars, Explanation, table
 from mlops_ladder.model.prediction import predict
 from mlops_ladder.model.shapley import contributions, Output
-from mlops_ladder.monitoring.archive import Archive
+from mlops_ladder.monitoring.archive import Archive, framed, logged
 from mlops_ladder.monitoring.skew import apart, trained
 from mlops_ladder.monitoring.training_reference import bundled, read, Reference
-from mlops_ladder.monitoring.window import framed, logged
 from mlops_ladder.registry import history, publishing, versions
-from mlops_ladder.registry.history import Entry
 from mlops_ladder.serving.store import pairs
 from mlops_ladder.settings import load, Settings
 
@@ -83,7 +81,7 @@ def importance(model: Any, champion: Reference, seed: int) -> pd.Series:
     return parts.sort_values(ascending=False, kind="stable")
 
 
-def decided(model_version: str) -> Entry:
+def decided(model_version: str) -> history.Entry:
     """The decision that made this model champion.  ProjectError where the registry knows none."""
     for entry in reversed(versions.held().entries):
         if entry.model_version == model_version and entry.action not in history.STILL:
@@ -91,7 +89,7 @@ def decided(model_version: str) -> Entry:
     raise ProjectError(f"model {model_version}: no decision of the registry is about it")
 
 
-def reference_of(entry: Entry) -> Reference:
+def reference_of(entry: history.Entry) -> Reference:
     """The reference of a version, from its bundle here or from its run."""
     number = str(entry.version)
     if (publishing.SERVING / number).is_dir():

@@ -22,10 +22,8 @@ from mlops_ladder.data.sources import checksum
 from mlops_ladder.governance.explaining import decided
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.registry import approval, history, versions
-from mlops_ladder.registry.history import Entry
 from mlops_ladder.settings import load, Settings
 from mlops_ladder.tracking import runs
-from mlops_ladder.tracking.runs import Run
 
 DEPLOYMENTS = Path("deployments.jsonl")
 
@@ -65,21 +63,21 @@ def trace(settings: Settings, request_id: str) -> Iterator[Link]:
     yield deployed(request)
 
 
-def registered(entry: Entry) -> Link:
+def registered(entry: history.Entry) -> Link:
     """The version in the registry."""
     found = versions.versions().get(str(entry.version))
     wrong = "" if found == versions.of(entry) else f"the registry holds {found or 'none'}"
     return Link("version", f"v{entry.version}, model {entry.model_version}", wrong)
 
 
-def judged(entry: Entry) -> Link:
+def judged(entry: history.Entry) -> Link:
     """The report of the gate, and who answers for it."""
     sound = entry.verdict is not None and history.digest(entry.verdict) == entry.proof
     wrong = "" if sound else "its report is not there, or was changed"
     return Link("gate", f"{entry}, report {entry.proof[:12]}", wrong)
 
 
-def approver(entry: Entry) -> Link:
+def approver(entry: history.Entry) -> Link:
     """Who else has said yes to the report of the gate."""
     version, verdict = versions.of(entry), entry.verdict or {}
     known = [it for it, faults in approval.heard(version, verdict) if not faults]
@@ -91,7 +89,7 @@ def approver(entry: Entry) -> Link:
     return Link("approver", said[0] if said else "none", wrong)
 
 
-def recorded(entry: Entry) -> Run | None:
+def recorded(entry: history.Entry) -> runs.Run | None:
     """The finished run of the version, or None."""
     mlflow = runs.connect()
     try:
@@ -101,7 +99,7 @@ def recorded(entry: Entry) -> Run | None:
     return runs.as_run(found) if found.info.status == "FINISHED" else None
 
 
-def differing(entry: Entry, run: Run) -> str:
+def differing(entry: history.Entry, run: runs.Run) -> str:
     """Where the run says something else than the decision."""
     wanted = {"model_version": entry.model_version, "git.commit": entry.commit}
     wanted |= {"data.sha256": entry.data_sha256}
@@ -109,7 +107,7 @@ def differing(entry: Entry, run: Run) -> str:
     return f"{', '.join(wrong)}: not what the gate wrote down" if wrong else ""
 
 
-def committed(run: Run) -> Link:
+def committed(run: runs.Run) -> Link:
     """The commit, which must be in this repository."""
     commit = run.tags.get("git.commit", provenance.UNKNOWN)
     about = git("show", "--no-patch", "--format=%h %cs %an: %s", commit)
@@ -119,7 +117,7 @@ def committed(run: Run) -> Link:
     return Link("commit", about, "files were changed and not committed" if changed else "")
 
 
-def data(run: Run, settings: Settings) -> Link:
+def data(run: runs.Run, settings: Settings) -> Link:
     """The data: those that are here, or a commit that says where they come from."""
     wanted = run.tags.get("data.sha256", provenance.UNKNOWN)
     try:
@@ -135,7 +133,7 @@ def data(run: Run, settings: Settings) -> Link:
     return Link("data", f"{said}; not here now: git checkout {commit[:12]}, make data restore")
 
 
-def locked(run: Run) -> Link:
+def locked(run: runs.Run) -> Link:
     """The lock, in the commit of the run."""
     wanted, commit = run.tags.get("env.lock_sha256", ""), run.tags.get("git.commit", "")
     told = subprocess.run(["git", "show", f"{commit}:{LOCK}"], capture_output=True, check=False)

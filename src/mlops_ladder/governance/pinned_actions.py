@@ -11,12 +11,8 @@ from pathlib import Path
 USES = re.compile(r"^\s*(?:- )?[\"']?uses[\"']?\s*:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
 PINNED = re.compile(r"^\./|@[0-9a-f]{40}$|@sha256:[0-9a-f]{64}$")
 REMOTE = re.compile(r"^\s*(?:- )?(?:remote|component):\s*(\S+)", re.MULTILINE)
-FOLDERS = (
-    ".github/workflows/*.y*ml",
-    ".github/actions/*/action.y*ml",
-    ".gitlab-ci.yml",
-    ".gitlab/*.y*ml",
-)
+GITHUB = (".github/workflows/*.y*ml", ".github/actions/*/action.y*ml")
+FOLDERS = (*GITHUB, ".gitlab-ci.yml", ".gitlab/*.y*ml")
 
 
 def unpinned(text: str) -> Iterator[str]:
@@ -31,10 +27,6 @@ def main(arguments: list[str]) -> None:
     if arguments:
         sys.exit("usage: ladder pinned")
     paths = [path for pattern in FOLDERS for path in sorted(Path().glob(pattern))]
-    loose = [
-        f"{path}: {it}: pin it to a full commit"
-        for path in paths
-        for it in unpinned(path.read_text("utf-8"))
-    ]
+    loose = [(path, name) for path in paths for name in unpinned(path.read_text("utf-8"))]
     if loose:
-        sys.exit("\n".join(loose))
+        sys.exit("\n".join(f"{path}: {name}: pin it to a full commit" for path, name in loose))

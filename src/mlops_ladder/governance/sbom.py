@@ -16,9 +16,7 @@ from uuid import NAMESPACE_URL, uuid5
 from mlops_ladder import ProjectError, write_whole
 from mlops_ladder.data import provenance, sources
 from mlops_ladder.data.reading import files
-from mlops_ladder.data.sources import checksum, SOURCES
 from mlops_ladder.registry import history, publishing, versions
-from mlops_ladder.registry.history import Entry
 from mlops_ladder.registry.signing import held
 from mlops_ladder.settings import load, Settings
 
@@ -33,9 +31,8 @@ def committed(commit: str, path: Path) -> str:
     command = ["git", "show", f"{commit}:{path.as_posix()}"]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
-        raise ProjectError(
-            f"{path}: commit {commit[:12]} of the champion does not hold it; git fetch"
-        )
+        message = f"{path}: commit {commit[:12]} of the champion does not hold it; git fetch"
+        raise ProjectError(message)
     return done.stdout.decode()
 
 
@@ -80,23 +77,22 @@ def locked(lock: Facts) -> tuple[list[Facts], list[Facts]]:
         names = {need["name"] for group in groups for need in group}
         wanted = sorted({ref for name in names for ref in known.get(name, [])})
         if it["name"] in own or it in others:
-            needs.append(
-                {"ref": "project" if it["name"] in own else reference(it), "dependsOn": wanted}
-            )
+            ref = "project" if it["name"] in own else reference(it)
+            needs.append({"ref": ref, "dependsOn": wanted})
     return [library(it) for it in others], needs
 
 
-def learned_from(entry: Entry, settings: Settings) -> Facts:
+def learned_from(entry: history.Entry, settings: Settings) -> Facts:
     """What is declared of the data that the champion learned from: here, else in its commit."""
     try:
-        if checksum(*files(settings.data.path)) == entry.data_sha256:
+        if sources.checksum(*files(settings.data.path)) == entry.data_sha256:
             return sources.read_sources()
     except ProjectError:  # the data are elsewhere, or were never declared
         pass
-    return tomllib.loads(committed(entry.commit, SOURCES))
+    return tomllib.loads(committed(entry.commit, sources.SOURCES))
 
 
-def data(entry: Entry, settings: Settings) -> Iterator[Facts]:
+def data(entry: history.Entry, settings: Settings) -> Iterator[Facts]:
     """Every declared file that the champion learned from, with licence and owner."""
     pattern = settings.data.path
     for name, source in learned_from(entry, settings).items():
@@ -115,15 +111,12 @@ def data(entry: Entry, settings: Settings) -> Iterator[Facts]:
             }
 
 
-def model(entry: Entry, settings: Settings, learned: list[Facts]) -> Facts:
+def model(entry: history.Entry, settings: Settings, learned: list[Facts]) -> Facts:
     """The champion: its bundle by sha256, its scores, what it learned from."""
     scores = (versions.whole(entry).verdict or {}).get("evidence", {}).get("scores", {})
     known = scores.get("candidate", {})
     measured = [{"type": name, "value": str(value)} for name, value in known.items()]
-    parameters = {
-        "task": settings.problem,
-        "datasets": [{"ref": it["bom-ref"]} for it in learned],
-    }
+    parameters = {"task": settings.problem, "datasets": [{"ref": it["bom-ref"]} for it in learned]}
     return {
         "type": "machine-learning-model",
         "bom-ref": "model",
@@ -138,7 +131,7 @@ def model(entry: Entry, settings: Settings, learned: list[Facts]) -> Facts:
     }
 
 
-def origin(entry: Entry) -> list[Facts]:
+def origin(entry: history.Entry) -> list[Facts]:
     """Where the champion comes from, and whether somebody has signed it."""
     signature = held(versions.of(entry))
     return properties(
@@ -151,7 +144,7 @@ def origin(entry: Entry) -> list[Facts]:
     )
 
 
-def bill(entry: Entry, settings: Settings) -> Facts:
+def bill(entry: history.Entry, settings: Settings) -> Facts:
     """The whole bill of a champion.  ProjectError where what it was made from is not here."""
     lock = committed(entry.commit, LOCK)
     libraries, needs = locked(tomllib.loads(lock))

@@ -19,7 +19,7 @@ from mlops_ladder.data.contract import Contract
 from mlops_ladder.data.reading import files, read_table
 from mlops_ladder.data.sources import checksum, read_sources, SOURCES, UNKNOWN
 from mlops_ladder.labelling.queue import rows, TABLE
-from mlops_ladder.monitoring.window import logged
+from mlops_ladder.monitoring.archive import logged
 from mlops_ladder.settings import Data
 
 MARK = "labelled"  # after `_` it is read after the file that it joins: rows keep their numbers

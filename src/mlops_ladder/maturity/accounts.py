@@ -23,12 +23,8 @@ HEADINGS = ("Timeline", "Why", "What is done about it")
 @sign("feature.review", "each feature is left out, and what is lost is told from chance")
 def reviewed(repository: Repository) -> Iterator[str]:
     """Models learn anew without it; the loss has an interval, the latency is measured."""
-    yield from without(
-        repository, "governance/ablation.py", "answers(learned", "value = lost", "= paired"
-    )
-    yield from without(
-        repository, "governance/feature_review.py", "in review", "known = owners", "log_text"
-    )
+    calls = ("answers(learned", "value = lost", "= paired", "in review", "known = owners")
+    yield from without(repository, "governance/feature_review.py", "log_text", *calls)
 
 
 @sign("gov.techdoc", "the documentation claims nothing, and each statement in it has its source")
@@ -73,12 +69,8 @@ def prepared(repository: Repository) -> Iterator[str]:
     for heading in HEADINGS:
         if f"## {heading}\n" not in repository.text(TEMPLATE):
             yield f"{TEMPLATE}: has no {heading!r}"
-    yield from without(
-        repository, "governance/git_history.py", "rolled_back", "return blamed", "incidents"
-    )
-    yield from without(
-        repository, "governance/delivery_metrics.py", "= lead_times", "happened", "median", "git"
-    )
+    calls = ("rolled_back", "return blamed", "incidents", "= lead_times", "happened", "median")
+    yield from without(repository, "governance/delivery_metrics.py", "git", *calls)
     try:
         blocks(RETIREMENT, repository.text(RETIREMENT))
     except Unknown as reason:

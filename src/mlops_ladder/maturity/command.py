@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 from mlops_ladder.maturity import deep, evidence, grading, page, report, Unknown
-from mlops_ladder.maturity.grading import Assessment
 from mlops_ladder.maturity.repository import Repository
 
 FORMATS = {
@@ -66,7 +65,7 @@ def agreed(folder: Path) -> bool:
     return False
 
 
-def unknown_name(asked: argparse.Namespace, found: Assessment) -> str:
+def unknown_name(asked: argparse.Namespace, found: grading.Assessment) -> str:
     """Return what is wrong with the capabilities that are named, or nothing."""
     known = {it.id for it in found.capabilities}
     wrong = sorted({*asked.only, *filter(None, [asked.explain])} - known)
@@ -74,7 +73,7 @@ def unknown_name(asked: argparse.Namespace, found: Assessment) -> str:
     return f"{wrong[0]}: no such capability; there are: {listed}" if wrong else ""
 
 
-def show(asked: argparse.Namespace, found: Assessment) -> None:
+def show(asked: argparse.Namespace, found: grading.Assessment) -> None:
     """Print what was found; a form for programs goes to its file, and the text is printed."""
     name = next((name for name in FORMATS if getattr(asked, name)), "")
     form, place = FORMATS.get(name, (report.as_text, "-"))
@@ -119,7 +118,7 @@ def judge(asked: argparse.Namespace) -> int:
     return report.code(found)
 
 
-def exercise(repository: Repository, found: Assessment, asked: argparse.Namespace) -> str:
+def exercise(repository: Repository, found: grading.Assessment, asked: argparse.Namespace) -> str:
     """Make the deep run and keep what it shows; why nothing could be tried, or nothing."""
     seed = secrets.randbelow(10**6) if asked.seed is None else asked.seed
     try:

@@ -3,18 +3,9 @@
 from html import escape
 from string import Template
 
+from mlops_ladder.maturity import report
 from mlops_ladder.maturity.grading import Assessed, Assessment
-from mlops_ladder.maturity.report import (
-    actions,
-    by_domain,
-    DONE,
-    headline,
-    NAMES,
-    reasons,
-    scores,
-    state,
-    way,
-)
+from mlops_ladder.maturity.report import NAMES
 
 COLOURS = {
     "unknown": "#ffffff",
@@ -68,7 +59,7 @@ def colour(it: Assessed) -> str:
 def ladder(found: Assessment) -> str:
     """The five levels as steps, with a square for each capability."""
     steps = "".join(step(found, level) for level in range(len(NAMES)))
-    told = escape(headline(found))
+    told = escape(report.headline(found))
     return f'<svg viewBox="0 0 790 300" role="img" aria-label="{told}">{steps}</svg>'
 
 
@@ -91,7 +82,7 @@ def step(found: Assessment, level: int) -> str:
 def square(it: Assessed, left: int, top: int, place: int) -> str:
     """A capability on its step; its name and grade are shown to a mouse."""
     x, y = left + place % 15 * 24, top + place // 15 * 22
-    told = f"<title>{escape(it.id)}: {escape(state(it))}</title>"
+    told = f"<title>{escape(it.id)}: {escape(report.state(it))}</title>"
     return f'<rect x="{x}" y="{y}" width="18" height="18" rx="3" fill="{colour(it)}">{told}</rect>'
 
 
@@ -111,21 +102,21 @@ def row(name: str, it: Assessed, first: int) -> str:
     head = f'<th rowspan="{first}">{name}</th>' if first else ""
     faults = "".join(f"<br><small>{escape(words)}</small>" for words in it.problems[:3])
     shown = f"{escape(it.title.replace('`', ''))}<br><small>{it.id}, level {it.level}</small>"
-    grade = f"{dot(colour(it))}{escape(state(it))}{faults}"
+    grade = f"{dot(colour(it))}{escape(report.state(it))}{faults}"
     return f"<tr>{head}<td>{shown}</td><td>{grade}</td></tr>"
 
 
 def todo(found: Assessment, it: Assessed) -> str:
     """A next action."""
-    how = escape(way(found, it))
-    return f"<li><b>{it.id}</b>: {escape(reasons(it))}<br><code>{how}</code></li>"
+    how = escape(report.way(found, it))
+    return f"<li><b>{it.id}</b>: {escape(report.reasons(it))}<br><code>{how}</code></li>"
 
 
 def as_html(found: Assessment) -> str:
     """A page for people who do not read code: the ladder, what is there, what is next."""
     rows = [
         row(name, it, len(members) if not place else 0)
-        for name, members in by_domain(found)
+        for name, members in report.by_domain(found)
         for place, it in enumerate(members)
     ]
     words = [
@@ -133,11 +124,11 @@ def as_html(found: Assessment) -> str:
     ]
     return PAGE.substitute(
         style=STYLE,
-        headline=escape(headline(found)),
+        headline=escape(report.headline(found)),
         ladder=ladder(found),
-        scores=escape(scores(found)),
+        scores=escape(report.scores(found)),
         notes="".join(f"<p><small>{escape(note)}</small></p>" for note in found.notes),
-        todo="".join(todo(found, it) for it in actions(found)) or f"<li>{DONE}</li>",
+        todo="".join(todo(found, it) for it in report.actions(found)) or f"<li>{report.DONE}</li>",
         rows="".join(rows),
         words="".join(words),
     )

@@ -29,8 +29,8 @@ def rollouts(repository: Repository) -> Iterator[str]:
         yield f"{SETTINGS}: rollout.false_aborts is above 0.2: chance decides"
     yield from without(repository, "serving/canary.py", "drawn", "covered = Covered")
     yield from without(repository, "serving/assignment.py", "blake2b")
-    yield from without(repository, "serving/rollout/evidence.py", "p_value")
-    yield from without(repository, "serving/rollout/stepping.py", "standing", "decide")
+    yield from without(repository, "serving/rollout/analysis.py", "p_value")
+    yield from without(repository, "serving/rollout/deciding.py", "standing", "decide")
     for place in (
         ("staging", "production") if repository.glob("deploy/kubernetes/overlays/scaled/*") else ()
     ):
@@ -92,7 +92,7 @@ def experiments(repository: Repository) -> Iterator[str]:
         lacking = [key for key in WRITTEN if not (isinstance(known, dict) and known.get(key))]
         if lacking:
             yield f"{name}: has no {', '.join(lacking)}"
-    yield from without(repository, "serving/rollout/trials.py", "ttest_ind", "chisquare")
+    yield from without(repository, "serving/rollout/experiment.py", "ttest_ind", "chisquare")
 
 
 @use("serving.abtest")

@@ -30,6 +30,6 @@ def scaled_out(repository: Repository) -> Iterator[str]:
     for module in ("pipeline/tuning.py", "monitoring/staleness.py"):
         yield from without(repository, module, "mapped", "places.each")
     yield from without(repository, "scaling/batch.py", "places.each")
-    yield from without(repository, "scaling/worker_environment.py", "found := differences")
+    yield from without(repository, "scaling/backends.py", "found := differences")
     if "measured" not in repository.text(PAPER):
         yield f"{PAPER}: does not say which of its numbers are measured"

@@ -42,9 +42,8 @@ def served(settings: Settings, now: datetime) -> Served:
     with Archive(settings.serving.log) as archive:
         asked = [(time, rows, ms) for time, _, rows, ms in archive.traffic(since)]
     if not asked:
-        raise ProjectError(
-            f"the prediction log: no request in {DAYS} days; run `make serve`, ask it"
-        )
+        message = f"the prediction log: no request in {DAYS} days; run `make serve`, ask it"
+        raise ProjectError(message)
     first = asked[0][0] if asked[0][0].tzinfo else asked[0][0].replace(tzinfo=UTC)
     hours = max((now - first).total_seconds() / HOUR, 1 / HOUR)
     return Served(sum(it[1] for it in asked), sum(it[2] for it in asked) / 1000, hours)

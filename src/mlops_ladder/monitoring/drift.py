@@ -11,18 +11,16 @@ import pandas as pd
 import typer
 
 from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.monitoring import training_reference, two_sample_tests
-from mlops_ladder.monitoring.archive import Archive
+from mlops_ladder.monitoring import comparison, training_reference
+from mlops_ladder.monitoring.archive import Archive, Extent, Window, window
 from mlops_ladder.monitoring.comparison import MISSING, Pair, pairs, THERE, Verdict, verdicts
-from mlops_ladder.monitoring.window import Extent, Window, window
 from mlops_ladder.settings import load
 from mlops_ladder.settings.operations import Drift
 
 REPORT = Path("reports/drift.html")
 LESS = "\ue03c"  # stands for `<` in the data that Evidently gets
-MOST = (
-    10 * training_reference.SAMPLE
-)  # rows that are compared: more would find little that these do not
+# Rows that are compared: more would find little that these do not.
+MOST = 10 * training_reference.SAMPLE
 
 
 def write(compared: list[Pair], found: list[Verdict], settings: Drift, path: Path = REPORT) -> Any:
@@ -72,8 +70,8 @@ def register(settings: Drift) -> None:
     from evidently.legacy.core import ColumnType
 
     tests = {
-        "ks_two_samples": (two_sample_tests.numbers, "Kolmogorov-Smirnov, two samples: p"),
-        "counts_two_samples": (two_sample_tests.words, "homogeneity of counts, two samples: p"),
+        "ks_two_samples": (comparison.numbers, "Kolmogorov-Smirnov, two samples: p"),
+        "counts_two_samples": (comparison.words, "homogeneity of counts, two samples: p"),
     }
     for name, (test, title) in tests.items():
 
@@ -114,16 +112,9 @@ def summary(values: pd.Series, numeric: bool) -> str:
 
 def record(archive: Archive, found: list[Verdict], about: tuple[str, int], now: datetime) -> None:
     """Keep the verdicts in the database of the log; `about` is the model and the rows."""
+    common = {"time": now, "model_version": about[0], "rows": about[1]}
     archive.add(
-        {
-            "time": now,
-            "model_version": about[0],
-            "rows": about[1],
-            "column": it.column,
-            "p": it.p,
-            "effect": it.effect,
-            "drifted": bool(it.drifted),
-        }
+        common | {"column": it.column, "p": it.p, "effect": it.effect, "drifted": bool(it.drifted)}
         for it in found
     )
 
@@ -153,12 +144,10 @@ def main(
     settings = load()
     newest, found = compare(settings.drift, settings.serving.log, settings.seed)
     if settings.drift.pushgateway:
-        from mlops_ladder.monitoring.push import (  # pylint: disable=C0415  # seldom
-            gauges,
-            push,
-        )
+        # pylint: disable-next=import-outside-toplevel  # seldom needed
+        from mlops_ladder.monitoring.push import drift_gauges, push
 
-        push(settings.drift, gauges(found, newest.total, bool(found)))
+        push(settings.drift, drift_gauges(found, newest.total, bool(found)))
     if not found:
         least = f"at least {settings.drift.fewest} are needed (drift.fewest)"
         print(f"Not enough data: {len(newest.rows):,} logged rows of the champion; {least}")

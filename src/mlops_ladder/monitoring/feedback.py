@@ -20,9 +20,9 @@ from mlops_ladder.data.datafile import destination, read_again, written
 from mlops_ladder.data.reading import files, read_table
 from mlops_ladder.data.sources import checksum, SOURCES, UNKNOWN
 from mlops_ladder.data.validation import breaches
+from mlops_ladder.monitoring.archive import logged
 from mlops_ladder.monitoring.joining import Joined, joined, pairs
 from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes
-from mlops_ladder.monitoring.window import logged
 from mlops_ladder.settings import CONFIG, Data, load, Settings
 
 MARK = "feedback"
@@ -110,9 +110,8 @@ def after(like: Path, name: str, count: int, data: Data, contract: Contract) -> 
     known = [read_table(str(path), data, contract)[name] for path in files(data.path)]
     last = pd.to_numeric(pd.concat(known), errors="coerce").max()
     if pd.isna(last):
-        raise ProjectError(
-            f"{name}: holds no number in {like}; is its kind right in contract.toml?"
-        )
+        message = f"{name}: holds no number in {like}; is its kind right in contract.toml?"
+        raise ProjectError(message)
     yield from range(int(last) + 1, int(last) + 1 + count)
 
 

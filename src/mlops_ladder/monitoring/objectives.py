@@ -106,9 +106,8 @@ def main(check: Annotated[bool, typer.Option("--check", help="only compare")] = 
     text = rules(checked(load().objectives))
     if check:
         if not RULES.exists() or RULES.read_text(encoding="utf-8") != text:
-            raise ProjectError(
-                f"{RULES}: not those of config/objectives.toml; run: make objectives"
-            )
+            message = f"{RULES}: not those of config/objectives.toml; run: make objectives"
+            raise ProjectError(message)
         print(f"{RULES}: as config/objectives.toml says")
         return
     write_whole(RULES, text)

@@ -1,21 +1,25 @@
 """Live quality: how good the champion is by what became of its predictions, beside the promise."""
 
+import html
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, UTC
 from math import isfinite
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import pandas as pd
 import sqlalchemy as sql
 import typer
+from matplotlib.figure import Figure
 
 from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.monitoring.joining import Joined, joined, pairs
-from mlops_ladder.monitoring.offline_scores import Promise, promise
+from mlops_ladder.model.figures import empty_figure
+from mlops_ladder.monitoring.joining import Joined, joined, pairs, Promise, promise
 from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes
-from mlops_ladder.monitoring.quality_page import page, words
-from mlops_ladder.monitoring.quality_tests import Loss, losses
+from mlops_ladder.monitoring.quality_tests import ALL, Loss, losses
+from mlops_ladder.monitoring.watch import embedded, STYLE
+from mlops_ladder.registry.checks.picture import Line, picture
 from mlops_ladder.settings import load, Settings
 
 REPORT = Path("reports/quality.html")
@@ -34,6 +38,62 @@ TABLE = sql.Table(
     sql.Column("degraded", sql.Boolean, nullable=False),
 )
 Verdict = Literal["not enough labels", "fine", "degraded"]
+
+
+def page(report: "Report", before: list[dict[str, Any]], settings: Settings) -> str:
+    """The page as HTML that needs no other file."""
+    rows = "".join(
+        f"<tr><td>{html.escape(it.name)}<td>{html.escape(it.metric)}<td>{it.rows:,}"
+        f"<td>{it.value:.4g} ({it.low:.4g} to {it.high:.4g})<td>{words(it.promised)}<td>{it.p:.2g}"
+        f"<td{' class=bad>degraded' if it.degraded else '>fine'}"
+        for it in report.found
+    )
+    images = "".join(
+        f'<figure style="margin:0"><img alt="{title}" src="{embedded(drawn)}"></figure>'
+        for title, drawn in pictures(report, before, settings.metric).items()
+    )
+    share = settings.quality.false_alarms
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Live quality</title>'
+        f"<style>{STYLE}</style><h1>Live quality: {report.verdict}</h1>"
+        f'<p class="note">Model {html.escape(report.model_version)}, {report.time:%Y-%m-%d %H:%M}'
+        f" UTC: the outcome of {report.labels:,} of {report.asked:,} logged rows was used.  Of 100"
+        f" reports on a model that is as promised, {100 * share:g} say degraded.</p><table>"
+        "<tr><th>rows<th>score<th>count<th>live, 95 % interval<th>promised<th>p<th>verdict"
+        f'{rows}</table><div class="pictures">{images}</div></html>\n'
+    )
+
+
+def words(promised: float) -> str:
+    """What was promised, for a person."""
+    return f"{promised:.4g}" if isfinite(promised) else "nothing"
+
+
+def pictures(report: "Report", before: list[dict[str, Any]], metric: str) -> dict[str, Figure]:
+    """The scores of now with what was promised, and that of all rows over time."""
+    lines = [
+        Line(it.name, it.low, it.value, it.high, it.degraded, promised_of(it))
+        for it in report.found
+        if it.metric == metric and isfinite(it.value)
+    ]
+    table = pd.DataFrame([it for it in before if (it["name"], it["metric"]) == (ALL, metric)])
+    found = {"Now": picture("Live quality", f"{metric}, 95 % interval", lines)}
+    if len(table):
+        figure = empty_figure(7.4, 4)
+        axes = figure.add_subplot()
+        times = pd.to_datetime(table["time"], utc=True)
+        axes.plot(times, table["value"], marker="o", label="live")
+        axes.plot(times, table["promised"], color="black", linestyle="--", label="promised")
+        axes.set(title="All rows, report by report", ylabel=metric)
+        axes.tick_params(axis="x", rotation=30)
+        axes.legend(frameon=False)
+        found["Over time"] = figure
+    return found
+
+
+def promised_of(it: Loss) -> dict[str, float]:
+    """What a line of the picture is compared with."""
+    return {"promised": it.promised} if isfinite(it.promised) else {}
 
 
 @dataclass(frozen=True)
@@ -64,32 +124,16 @@ class History(Outcomes):
 
     def add_report(self, report: Report) -> None:
         """Keep what was found."""
-        rows = [
-            {
-                "time": report.time,
-                "model_version": report.model_version,
-                "name": it.name,
-                "metric": it.metric,
-                "rows": it.rows,
-                "value": it.value,
-                "promised": it.promised if isfinite(it.promised) else None,
-                "p": it.p,
-                "degraded": it.degraded,
-            }
-            for it in report.found
-            if isfinite(it.value)
-        ]
-        with self._engine.begin() as connection:
-            TABLE.create(connection, checkfirst=True)
-            if rows:
-                connection.execute(sql.insert(TABLE), rows)
+        about = {"time": report.time, "model_version": report.model_version}
+        rows = [asdict(it) | about for it in report.found if isfinite(it.value)]
+        for row in rows:
+            row["promised"] = row["promised"] if isfinite(row["promised"]) else None
+        names = TABLE.c.keys()[1:]  # but for the id
+        self.add(({name: row[name] for name in names} for row in rows), TABLE)
 
     def reports(self, since: datetime) -> list[dict[str, Any]]:
         """What was found since that time, in its order."""
-        if not sql.inspect(self._engine).has_table(TABLE.name):
-            return []
-        query = sql.select(TABLE).where(TABLE.c.time >= since).order_by(TABLE.c.id)
-        return [row._asdict() for row in self._read(query)]
+        return self.verdicts(since, TABLE)
 
     def live(self, promised: Promise, settings: Settings, now: datetime) -> Joined:
         """The newest rows of the champion of which the outcome is known."""
@@ -140,10 +184,9 @@ def main(
     report = look(settings, datetime.now(UTC))
     if settings.drift.pushgateway:
         # pylint: disable=import-outside-toplevel  # seldom needed
-        from mlops_ladder.monitoring.push import push
-        from mlops_ladder.monitoring.quality_gauges import gauges, JOB
+        from mlops_ladder.monitoring.push import push, QUALITY, quality_gauges
 
-        push(settings.drift, gauges(report.found, report.labels, time.time()), JOB)
+        push(settings.drift, quality_gauges(report.found, report.labels, time.time()), QUALITY)
     if report.verdict == "not enough labels":
         least = f"at least {settings.quality.fewest} are needed (quality.fewest)"
         print(f"Not enough labels: {report.labels:,} rows of the champion have one; {least}")

@@ -22,8 +22,7 @@ from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
 from mlops_ladder.model.resampling import Draws, resampled
 from mlops_ladder.model.training import Trained
-from mlops_ladder.monitoring.joining import Joined
-from mlops_ladder.monitoring.offline_scores import Promise
+from mlops_ladder.monitoring.joining import Joined, Promise
 from mlops_ladder.registry.checks import declared, slices, sure
 from mlops_ladder.registry.questions import Asked
 from mlops_ladder.settings import Settings

@@ -4,6 +4,7 @@ It finds what goes wrong between a request that is taken and its answer: a unit,
 order of columns.  What goes wrong before that is in the inputs, and is drift.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,11 +15,10 @@ import typer
 from mlops_ladder import ProjectError
 from mlops_ladder.export.bundle import TOLERANCE
 from mlops_ladder.model.prediction import predict
-from mlops_ladder.monitoring import training_reference
-from mlops_ladder.monitoring.archive import Archive
-from mlops_ladder.monitoring.window import Extent, Window, window
-from mlops_ladder.registry import versions
-from mlops_ladder.settings import load
+from mlops_ladder.monitoring import drift, training_reference
+from mlops_ladder.monitoring.archive import Archive, Extent, NoLog, Window, window
+from mlops_ladder.registry import promotion, versions
+from mlops_ladder.settings import load, Settings
 from mlops_ladder.tracking import runs
 
 ROWS = 1_000
@@ -85,9 +85,7 @@ def trained(number: str) -> Any:
         raise ProjectError(f"v{number}: the registry has no model of it: {error}") from error
 
 
-def main(
-    rows: Annotated[int, typer.Option(help=f"newest rows (default: {ROWS})")] = ROWS,
-) -> None:
+def main(rows: Annotated[int, typer.Option(help=f"newest rows (default: {ROWS})")] = ROWS) -> None:
     """Answer logged rows again by the training code.  ProjectError where it says something else."""
     settings = load()
     if rows < 1:
@@ -104,3 +102,25 @@ def main(
         way_out = "Compare what the service and the training do with the inputs; or `make rollback`"
         raise ProjectError(f"{told}: {first} ({where})\n  {way_out}")
     print(f"{told}: apart by {found.largest:.2g} at most ({TOLERANCE:g} allowed)")
+
+
+def looked(command: Callable[[], None]) -> tuple[bool, str]:
+    """Was there anything to look at, and in words.  Raises what the command finds."""
+    try:
+        if not versions.held().champion:
+            return False, "there is no champion yet"
+        promotion.publish()
+        command()
+    except NoLog as nothing:
+        return False, f"nothing to look at: {nothing}"
+    return True, "nothing found"
+
+
+def inputs(_: Settings) -> tuple[bool, str]:
+    """Have the inputs drifted?  ProjectError, which is told, where they have."""
+    return looked(lambda: drift.main(fail=True))
+
+
+def answers(_: Settings) -> tuple[bool, str]:
+    """Does the service answer as the training code does?  ProjectError where it does not."""
+    return looked(main)

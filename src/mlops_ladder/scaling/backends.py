@@ -2,24 +2,34 @@
 
 The only file that imports distributed.  Answers come in the order of the items, and few items are
 under way at a time, so that neither they nor their answers fill the memory.
+
+A worker does a task only where it has the Python, packages, code and settings of this process.
 """
 
 import logging
+import os
+import platform
 import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from mlops_ladder import ProjectError
+from mlops_ladder import project, ProjectError
+from mlops_ladder.data.provenance import needed
+from mlops_ladder.data.sources import checksum
 from mlops_ladder.model.study import Here
-from mlops_ladder.scaling.worker_environment import asked, facts, itself
-from mlops_ladder.settings import Settings
+from mlops_ladder.settings import files, FOLDER, Settings
 from mlops_ladder.settings.improvement import Scale
 
+PACKAGE = Path(__file__).resolve().parents[1]
+CODE, SETTINGS = "code of the project", "settings (its *.toml)"
 AHEAD = 2  # items for each worker: one that is worked on, one that waits
 PATIENCE = 60  # seconds in which a scheduler answers
 RESTART = 300  # seconds after which a worker is there again; on a busy machine imports take long
@@ -32,6 +42,48 @@ PATIENT = {
 }
 WAY_OUT = 'or set [scale] backend = "local" (config/scale.toml)'
 OPEN: ContextVar["Cluster | None"] = ContextVar("OPEN", default=None)
+
+
+@cache
+def facts() -> dict[str, str]:
+    """What has to be the same wherever a task is done, for its result to be the same."""
+    found = {*Path().glob("*.toml"), *FOLDER.glob("*.toml"), *Path("governance").glob("*.toml")}
+    sent = {path for path in files() if path.parent == FOLDER} | {project.PYPROJECT}  # with a task
+    here = sorted(found - sent)
+    return {
+        "Python": platform.python_version(),
+        **dict(line.split("==", 1) for line in needed()),
+        CODE: checksum(*sorted(PACKAGE.rglob("*.py")), *own_files()),
+        SETTINGS: checksum(*here) if here else "none",
+    }
+
+
+def own_files() -> list[Path]:
+    """The files of the project's own package."""
+    spec = find_spec(project.current().package)
+    return sorted(Path(str(spec.origin)).parent.rglob("*.py")) if spec and spec.origin else []
+
+
+def differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
+    """What is not the same, in words."""
+    return [
+        f"other {name}" if name in (CODE, SETTINGS) else f"{name} {found.get(name)}, not {value}"
+        for name, value in wanted.items()
+        if found.get(name) != value
+    ]
+
+
+def asked(item: Any, wanted: dict[str, str], function: Callable[..., Any], *more: Any) -> Any:
+    """What the function says of an item.  ProjectError where this worker is not as is wanted."""
+    if found := differences(wanted, facts()):
+        where = f"worker {platform.node()}, process {os.getpid()}, in {Path.cwd()}"
+        raise ProjectError(f"[scale]: {where}: {'; '.join(found)}; start it in a copy of this one")
+    return function(item, *more)
+
+
+def itself(it: Any) -> Any:
+    """What it is given."""
+    return it
 
 
 class Local(Here):  # pylint: disable=too-few-public-methods  # as the class that it is

@@ -61,29 +61,22 @@ class Predictor:
 
     async def predict(self, request: Request) -> Response:
         """Answer a row or a list of rows; the observers know of it before the client does."""
-        started, headers = perf_counter(), {"X-Request-ID": request_id(request)}
+        started, number = perf_counter(), request_id(request)
+        headers = {"X-Request-ID": number}
         champion = self.follower.current  # for the whole request: never two models in one answer
         for choose in self.choices:
-            champion = choose(request, headers["X-Request-ID"], champion)
+            champion = choose(request, number, champion)
         try:
-            reply = await self.reply(request, champion, headers["X-Request-ID"])
+            reply = await self.reply(request, champion, number)
         except HTTPException as error:
             reply = Reply(orjson.dumps({"detail": error.detail}), error.status_code)
             headers |= error.headers or {}
         except Exception:  # pylint: disable=broad-exception-caught  # whatever a model raises
-            LOG.exception("request %s failed", headers["X-Request-ID"])
+            LOG.exception("request %s failed", number)
             reply = Reply(b'{"detail":"the model failed"}', 500)
-        self.tell(
-            Served(
-                request_id=headers["X-Request-ID"],
-                time=datetime.now(UTC),
-                status=reply.status,
-                seconds=perf_counter() - started,
-                model_version=champion.model.version if champion else "",
-                rows=reply.rows,
-                answers=reply.answers,
-            )
-        )
+        version, now = champion.model.version if champion else "", datetime.now(UTC)
+        known = number, now, reply.status, perf_counter() - started, version
+        self.tell(Served(*known, reply.rows, reply.answers))
         return Response(reply.content, reply.status, headers, "application/json")
 
     async def reply(self, request: Request, champion: Champion | None, number: str) -> Reply:

@@ -79,9 +79,5 @@ def main(arguments: list[str]) -> None:
         return
     serving = load().serving
     uvicorn.run(
-        SERVICE,
-        host=serving.host,
-        port=serving.port,
-        root_path=serving.root_path,
-        **OPTIONS,
+        SERVICE, host=serving.host, port=serving.port, root_path=serving.root_path, **OPTIONS
     )

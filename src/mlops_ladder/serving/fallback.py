@@ -5,7 +5,7 @@ While the file of the switch is there (`make off`), the stand-in answers every r
 
 import logging
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple, NoReturn
@@ -17,7 +17,7 @@ from mlops_ladder.data.columns import Row
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.runtime import BUNDLE, Loaded, read_bundle
 from mlops_ladder.serving.events import Served
-from mlops_ladder.serving.model_reloader import Champion, FOLDER, Follower
+from mlops_ladder.serving.model_reloader import Champion, Covered, FOLDER, Follower
 from mlops_ladder.serving.reference_loader import Reference, reference
 from mlops_ladder.serving.schemas import FLAGS, Types
 from mlops_ladder.settings import Settings
@@ -51,32 +51,18 @@ def unscored(_: list[Row]) -> NoReturn:
 
 
 @dataclass(frozen=True)
-class Guarded(Loaded):
+class Guarded(Covered):
     """A model, for one request: it marks strange rows, and a stand-in answers where it fails."""
 
-    model: Loaded
-    stand_in: StandIn
-    strange: Reference
-    failed: list[bool] = field(default_factory=list)
-
-    @property
-    def version(self) -> str:
-        """The name of what has answered."""
-        return self.stand_in.version if self.failed else self.model.version
+    strange: Reference = Reference()
 
     def answers(self, rows: list[Row]) -> Answers:
-        """The answers of the model, or of its stand-in."""
-        try:
-            said = self.model.answers(rows)
-        except Exception:  # pylint: disable=broad-exception-caught  # whatever a model raises
-            if not self.stand_in.bundle["instead"]:
-                raise
-            LOG.exception("the model failed; %s answers", self.stand_in.version)
-            self.failed.append(True)
-            return self.stand_in.answers(rows)
-        for place, _ in self.strange.outside(rows):
-            said[place]["abstain"] = True
-        return said
+        """The answers of the model, or of its stand-in if that has something to say."""
+        guarded = self.cover.bundle["instead"]
+        answers = super().answers(rows) if guarded else self.model.answers(rows)
+        for place, _ in () if self.failed else self.strange.outside(rows):
+            answers[place]["abstain"] = True
+        return answers
 
 
 class Prepared(NamedTuple):
@@ -120,7 +106,7 @@ class Choice:
         answering: Loaded = known.stand_in
         if not self._off:
             parts = model.bundle, model.contract, model.scores
-            answering = Guarded(*parts, model, known.stand_in, known.strange)
+            answering = Guarded(*parts, model, known.stand_in, strange=known.strange)
         return Champion(champion.number, champion.run_id, answering, champion.types)
 
     def _look(self, without: bool) -> None:

@@ -75,15 +75,10 @@ def added(
     """A new key, and all keys with it; one that had the name ends after so many hours of grace."""
     now, secret = datetime.now(UTC), secrets.token_urlsafe(32)
     end = now + timedelta(hours=grace)
-    kept = [
-        (
-            key
-            if key.name != name
-            else key.model_copy(update={"expires": min(key.expires or end, end)})
-        )
-        for key in keys
-        if key.valid(now)
-    ]
+    kept = [key for key in keys if key.valid(now)]
+    for place, key in enumerate(kept):
+        if key.name == name:
+            kept[place] = key.model_copy(update={"expires": min(key.expires or end, end)})
     expires = now + timedelta(days=days) if days else None
     return secret, [*kept, Key(name=name, sha256=digest(secret), created=now, expires=expires)]
 

@@ -9,24 +9,67 @@ Whoever starts them empties it before: what ended workers have counted there is 
 
 import logging
 import os
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from threading import Event, Lock, Thread
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import FastAPI, Request, Response
 from starlette.routing import Route
 
 from mlops_ladder.serving.events import Observer, Served
-from mlops_ladder.serving.instruments import Instruments, KIND, leave
-from mlops_ladder.serving.metrics_buffer import Noted
+from mlops_ladder.serving.instruments import Instruments, KIND, leave, observe_all
 from mlops_ladder.serving.model_reloader import Champion, Follower
 from mlops_ladder.serving.reference_loader import cuts, Reference, reference
 from mlops_ladder.settings import Settings
 
+T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 REFRESH = 0.2  # seconds between two counts: of more at once a request would wait for them
 DAY = 24 * 3600  # seconds
 SHARES = tuple(tenth / 10 for tenth in range(1, 11))
+
+
+@dataclass
+class Noted:
+    """Lists of numbers and words: they cost the garbage collector nothing.
+
+    `log` holds what the prediction log has said before.
+    """
+
+    statuses: list[int] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    versions: list[str] = field(default_factory=list)
+    rows: list[int] = field(default_factory=list)
+    predictions: list[Any] = field(default_factory=list)
+    scores: list[float] = field(default_factory=list)
+    log: Counter[str] = field(default_factory=Counter)
+
+    def count(self, made: Instruments, log: dict[str, int]) -> None:
+        """Count all of it, and what the log by now says more.  For one thread at a time."""
+        for status, count in Counter(taken(self.statuses)).items():
+            made.requests[status].inc(count)
+        for version, count in Counter(taken(self.versions)).items():
+            made.answers[version].inc(count)
+        for label, count in Counter(taken(self.predictions)).items():
+            made.predictions[label].inc(count)
+        rows = taken(self.rows)
+        made.total["rows"].inc(sum(rows))
+        observe_all(made.seconds, taken(self.seconds))
+        if made.score:
+            observe_all(made.score, taken(self.scores))
+        for name in ("dropped", "failed"):
+            more = max(log.get(name, 0) - self.log[name], 0)
+            made.total[f"log_{name}"].inc(more)
+            self.log[name] += more
+
+
+def taken(values: list[T]) -> list[T]:
+    """What is in a list; it is empty afterwards, but for what other threads put there meanwhile."""
+    found = values[:]
+    del values[: len(found)]
+    return found
 
 
 class Metrics:
@@ -87,13 +130,8 @@ class Metrics:
             self._noted.scores.extend(values)
             return
         self._noted.predictions.extend(values)
-        self._noted.scores.extend(
-            [
-                answer["probability"][str(answer["prediction"])]
-                for answer in said
-                if "probability" in answer
-            ]
-        )
+        sure = [answer for answer in said if "probability" in answer]
+        self._noted.scores.extend([it["probability"][str(it["prediction"])] for it in sure])
 
     def learn(self) -> None:
         """Know the champion that serves now: its classes, and what its training saw."""

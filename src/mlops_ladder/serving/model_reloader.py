@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from mlops_ladder import ProjectError
+from mlops_ladder.data.columns import Row
 from mlops_ladder.export.runtime import BUNDLE, load, Loaded
 from mlops_ladder.serving.schemas import Types
 
@@ -28,6 +29,29 @@ class Champion:
     run_id: str
     model: Loaded
     types: Types
+
+
+@dataclass(frozen=True)
+class Covered(Loaded):
+    """A model for one request; where it fails, `cover` answers, and `failed` says so."""
+
+    model: Loaded
+    cover: Loaded
+    failed: list[bool] = field(default_factory=list)
+
+    @property
+    def version(self) -> str:
+        """The name of what has answered."""
+        return self.cover.version if self.failed else self.model.version
+
+    def answers(self, rows: list[Row]) -> list[dict[str, Any]]:
+        """The answers of the model, or of its cover."""
+        try:
+            return self.model.answers(rows)
+        except Exception:  # pylint: disable=broad-exception-caught  # whatever a model raises
+            LOG.exception("model %s failed; %s answers", self.model.version, self.cover.version)
+            self.failed.append(True)
+            return self.cover.answers(rows)
 
 
 class Follower:

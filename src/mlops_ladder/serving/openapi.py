@@ -82,8 +82,7 @@ def described(app: FastAPI, types: Types) -> dict[str, Any]:
         "failure": TypeAdapter(Failure),
     }
     found, shared = TypeAdapter.json_schemas(
-        [(name, "validation", adapter) for name, adapter in adapters.items()],
-        ref_template=SCHEMAS,
+        [(name, "validation", adapter) for name, adapter in adapters.items()], ref_template=SCHEMAS
     )
     shown = {name: schema for (name, _), schema in found.items()}
     document["paths"]["/predict"] = {"post": operation(shown, types.example)}

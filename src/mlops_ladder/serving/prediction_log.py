@@ -128,9 +128,8 @@ class PredictionLog:
                     self._queue.popleft()
         except Exception as error:  # pylint: disable=broad-exception-caught  # any driver's own
             self._failed += 1
-            seldom(
-                self._failed, "not written, to be tried again: %s", str(error).partition("\n")[0]
-            )
+            why = str(error).partition("\n")[0]
+            seldom(self._failed, "not written, to be tried again: %s", why)
             return False
         return True
 
@@ -154,13 +153,13 @@ def seldom(count: int, message: str, *values: object) -> None:
         LOG.warning(message, *values)
 
 
-def opened(settings: Settings) -> PredictionLog:
-    """The prediction log that these settings name."""
+def opened(settings: Settings, table: str = "TABLE") -> PredictionLog:
+    """The prediction log that these settings name, or another table of `store.py` beside it."""
 
     def store() -> Store:
         # pylint: disable-next=import-outside-toplevel  # 0.3 s that the first answer need not wait
-        from mlops_ladder.serving.store import Store as Database
+        from mlops_ladder.serving import store as tables
 
-        return Database(settings.serving.log)
+        return tables.Store(settings.serving.log, getattr(tables, table))
 
     return PredictionLog(store, settings.serving.log_capacity)

@@ -39,9 +39,8 @@ class Expected:
     @classmethod
     def of(cls, contract: Contract) -> Self:
         """What a contract expects of its inputs, and does not enforce."""
-        free = [
-            (n, contract.columns[n]) for n in contract.inputs() if not contract.columns[n].enforce
-        ]
+        columns = {name: contract.columns[name] for name in contract.inputs()}
+        free = [(name, column) for name, column in columns.items() if not column.enforce]
         return cls(
             [(name, *column.range) for name, column in free if column.range],
             [(name, frozenset(column.categories)) for name, column in free if column.categories],
@@ -169,8 +168,6 @@ def given(body: bytes) -> list[tuple[tuple[int, ...], Any]]:
         rows = orjson.loads(body)
     except orjson.JSONDecodeError:
         return []
-    return (
-        [((place,), row) for place, row in enumerate(rows)]
-        if isinstance(rows, list)
-        else [((), rows)]
-    )
+    if isinstance(rows, list):
+        return [((place,), row) for place, row in enumerate(rows)]
+    return [((), rows)]

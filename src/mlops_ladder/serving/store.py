@@ -1,9 +1,14 @@
-"""The table of predictions, and its rows.  The only file of the service that imports SQLAlchemy."""
+"""The tables of predictions and of both arms of a rollout: who answered which unit, and what.
+
+The table of arms holds no inputs, and answers in the shadow stand in it alone: nobody takes them
+for served ones.  The only file of the service that imports SQLAlchemy.
+"""
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, UTC
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -28,6 +33,23 @@ TABLE = sql.Table(
     sql.Column("latency_ms", sql.Float, nullable=False),
 )
 NEVER = datetime.min.replace(tzinfo=UTC)
+ARMS = sql.Table(
+    "arms",
+    sql.MetaData(),
+    sql.Column("id", sql.Integer, primary_key=True),
+    sql.Column("rollout", sql.String(128), nullable=False, index=True),
+    sql.Column("step", sql.Integer, nullable=False),
+    sql.Column("request_id", sql.String(64), nullable=False),
+    sql.Column("time", sql.DateTime(timezone=True), nullable=False),
+    sql.Column("unit", sql.String(16), nullable=False),
+    sql.Column("arm", sql.String(16), nullable=False),
+    sql.Column("shadow", sql.Boolean, nullable=False),
+    sql.Column("failed", sql.Boolean, nullable=False),
+    sql.Column("output", sql.Text, nullable=False),
+    sql.Column("rows", sql.Integer, nullable=False),
+    sql.Column("latency_ms", sql.Float, nullable=False),
+)
+BATCH = 5_000
 
 
 class Store:
@@ -106,3 +128,32 @@ def clear_linked(db: sql.Connection, before: datetime = NEVER, names: Sequence[s
     for delete in get_hooks().build_linked_deletion(before=before, names=names):
         if delete.table.name in present:
             db.execute(delete)
+
+
+def deletion(before: datetime, names: Sequence[str]) -> sql.Delete:
+    """Deletes what is from before that time, and these requests; failed ones stand only here."""
+    return sql.delete(ARMS).where((ARMS.c.time < before) | ARMS.c.request_id.in_(names))
+
+
+def arms(url: str, rollout: str, step: int | None = None) -> Iterator[dict[str, Any]]:
+    """What both arms did in a rollout, or in one step of it, in their order.
+
+    Raises ProjectError where the database cannot be read; its URL may hold a password.
+    """
+    place = sql.make_url(url)
+    if place.get_backend_name() == "sqlite" and not Path(place.database or "").is_file():
+        return
+    engine = sql.create_engine(place)
+    query = sql.select(ARMS).where(ARMS.c.rollout == rollout).order_by(ARMS.c.id)
+    if step is not None:
+        query = query.where(ARMS.c.step == step)
+    try:
+        if sql.inspect(engine).has_table(ARMS.name):
+            with engine.connect() as connection:
+                rows = connection.execution_options(yield_per=BATCH).execute(query)
+                yield from (row._asdict() for row in rows)
+    except sql.exc.SQLAlchemyError as error:
+        told = str(error).partition("\n")[0]
+        raise ProjectError(f"serving.log: the database cannot be read: {told}") from error
+    finally:
+        engine.dispose()

@@ -61,9 +61,8 @@ def lived(base: Path, names: list[str]) -> list[Story]:
     inside(base)
     count = min(len(names), os.cpu_count() or 1, MOST)
     with ThreadPoolExecutor(count) as pool:
-        list(
-            pool.map(lambda share: inside(base, *share), [names[at::count] for at in range(count)])
-        )
+        shares = [names[at::count] for at in range(count)]
+        list(pool.map(lambda share: inside(base, *share), shares))
     return [joblib.load(scenario_place(base, name) / STORY) for name in names]
 
 

@@ -13,7 +13,6 @@ from mlops_ladder.monitoring.training_reference import read
 from mlops_ladder.pipeline.retraining import ledger
 from mlops_ladder.registry import history, versions
 from mlops_ladder.serving.rollout import decisions
-from mlops_ladder.serving.rollout.decisions import told
 from mlops_ladder.settings import Settings
 from mlops_ladder.simulation.clock import DAY, START
 from mlops_ladder.simulation.scenarios import differences, Expected, Scenario
@@ -72,10 +71,7 @@ def numbered(names: pd.Series) -> pd.Series:
 
 
 def facts(
-    verdicts: list[dict[str, Any]],
-    reports: list[dict[str, Any]],
-    service: Service,
-    texts: Events,
+    verdicts: list[dict[str, Any]], reports: list[dict[str, Any]], service: Service, texts: Events
 ) -> Expected:
     """What came of it, in the words in which it is expected."""
     judged = [it for it in history.logged().values() if it.number > 1]
@@ -146,7 +142,7 @@ def decided() -> Events:
         why = "; ".join(entry.verdict["reasons"]) if entry.action == "refuse" else "is champion"
         events.append((day(entry.time), f"gate: {entry.action} v{entry.version}: {why}"))
     events += [
-        (day(it.time), f"rollout: {it.action} v{it.version}: {told(it)}")
+        (day(it.time), f"rollout: {it.action} v{it.version}: {decisions.told(it)}")
         for it in decisions.logged()
     ]
     return events

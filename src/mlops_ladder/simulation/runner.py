@@ -26,9 +26,8 @@ def main() -> None:
     Timelines are printed, each with an empty line; what the project prints goes to stderr.
     """
     base, out = Path.cwd(), sys.stdout
-    get_implementations(
-        "hand_to_rollout"
-    )  # what is imported while a training runs would know the real time
+    # What is imported while a training runs would know the real time.
+    get_implementations("hand_to_rollout")
     with redirect_stdout(sys.stderr), Clock() as clock:
         for name in sys.argv[1:]:
             found = lived(name, base, clock)

@@ -15,9 +15,9 @@ import uvicorn
 from mlops_ladder import ProjectError
 from mlops_ladder.registry import publishing
 from mlops_ladder.serving.app import build
+from mlops_ladder.serving.load_test import connected, unready
 from mlops_ladder.serving.rollout import decisions
-from mlops_ladder.serving.traffic import connected, unready
-from mlops_ladder.serving.variant_log import arms
+from mlops_ladder.serving.store import arms
 from mlops_ladder.settings import Settings
 from mlops_ladder.simulation.clock import Clock
 

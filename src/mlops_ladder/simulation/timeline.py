@@ -9,13 +9,12 @@ import pandas as pd
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.monitoring import drift, feedback, quality
-from mlops_ladder.monitoring.outcome_import import take
-from mlops_ladder.monitoring.outcomes import Outcomes, REQUEST, ROW
+from mlops_ladder.monitoring.outcomes import Outcomes, REQUEST, ROW, take
 from mlops_ladder.pipeline.retraining import causes, starting
 from mlops_ladder.pipeline.retraining.decision import Kind
 from mlops_ladder.registry.publishing import SERVING
-from mlops_ladder.serving.rollout import decisions, stepping
-from mlops_ladder.serving.traffic import requests_of
+from mlops_ladder.serving.load_test import requests_of
+from mlops_ladder.serving.rollout import deciding, decisions
 from mlops_ladder.settings import load
 from mlops_ladder.simulation.clock import Clock
 from mlops_ladder.simulation.scenarios import Scenario
@@ -82,7 +81,7 @@ class Days:
         if day > DELAY:
             self.outcomes(day - DELAY)
         if decisions.running():
-            stepping.step(load())
+            deciding.step(load())
         if day == LOOK or day in self.scenario.before:
             self.look(day)
 

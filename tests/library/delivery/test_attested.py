@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from library.delivery.test_promote import Places
 
-from mlops_ladder.delivery import image_signing, release
+from mlops_ladder.delivery import release
 from mlops_ladder.governance import pinned_actions
 from mlops_ladder.project import current
 
@@ -52,7 +52,7 @@ def _tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     subprocess.run(["git", "init", "--quiet"], check=True)
     empty = ["commit", "--quiet", "--allow-empty", "--message", "Start"]
     subprocess.run(["git", *known, *empty], check=True)
-    return image_signing
+    return release
 
 
 def test_a_signed_image_gets_to_production(tool: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mlops_ladder.delivery import on_compose
+from mlops_ladder.delivery import compose
 
 ACCESS = "[access]\nkey_file = 'keys.json'\nopen = {}\n"
 
@@ -18,7 +18,7 @@ def _tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.delenv("PUBLIC", raising=False)
     Path("config").mkdir()
     Path("config/access.toml").write_text(ACCESS.format("true"), encoding="utf-8")
-    return on_compose
+    return compose
 
 
 def brought(tool: Any, monkeypatch: pytest.MonkeyPatch, **port: str) -> list[Any]:
@@ -26,8 +26,8 @@ def brought(tool: Any, monkeypatch: pytest.MonkeyPatch, **port: str) -> list[Any
     ports = [{"host_ip": "127.0.0.1"}, port]
     known, found = json.dumps({"services": {"proxy": {"ports": ports}}}), list[Any]()
     monkeypatch.setattr(tool, "compose", lambda *_: known)
-    monkeypatch.setattr(tool.deployment, "stay", lambda: None)
-    monkeypatch.setattr(tool.deployment, "deploy", lambda *image: found.append(image))
+    monkeypatch.setattr(tool, "stay", lambda: None)
+    monkeypatch.setattr(tool, "deploy", lambda *image: found.append(image))
     tool.bring("production", "image", "commit")
     return found
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mlops_ladder.delivery import policies
+from mlops_ladder.delivery import provision
 
 TAGS = {"project": "p", "environment": "staging", "managed-by": "terraform"}
 DATABASE = {"publicly_accessible": False, "storage_encrypted": True}
@@ -23,7 +23,7 @@ Facts = dict[str, Any]
 @pytest.fixture(name="tool")
 def _tool() -> Any:
     """The module behind `ladder policies`."""
-    return policies
+    return provision
 
 
 def planned(kind: str, after: Any, actions: tuple[str, ...] = ("create",), **more: Any) -> Facts:
@@ -137,4 +137,4 @@ def test_what_is_no_plan_is_not_judged(tool: Any, monkeypatch: pytest.MonkeyPatc
     """Nothing passes because nothing came."""
     monkeypatch.setattr("sys.stdin", io.StringIO("{}"))
     with pytest.raises(SystemExit, match="no plan"):
-        tool.main([])
+        tool.judge_main([])

@@ -11,8 +11,7 @@ from library.registry.candidates import promoted
 
 from mlops_ladder import ProjectError
 from mlops_ladder.governance.audit import chain, noting
-from mlops_ladder.governance.audit.chain import LOG, REF
-from mlops_ladder.governance.audit.facts import digest
+from mlops_ladder.governance.audit.chain import digest, LOG, REF
 from mlops_ladder.registry import promotion, versions
 from mlops_ladder.tracking import runs
 

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 from mlops_ladder import ProjectError
-from mlops_ladder.governance import delivery_metrics, git_history
-from mlops_ladder.governance.delivery_metrics import Measure, measures
-from mlops_ladder.governance.git_history import aborted, blamed, Change
+from mlops_ladder.governance import delivery_metrics
+from mlops_ladder.governance.delivery_metrics import aborted, blamed, Change, Measure, measures
 from mlops_ladder.governance.incidents import Incident
 from mlops_ladder.registry.history import Entry
 
@@ -117,12 +116,12 @@ def test_a_promotion_fails_that_a_rollback_keeps_down() -> None:
         entry(3, "refuse", "3", "2", days[2]),
         entry(4, "rollback", "1", "2", days[3]),
     ]
-    assert [(it.name, it.failed) for it in git_history.promotions(log)] == [
+    assert [(it.name, it.failed) for it in delivery_metrics.promotions(log)] == [
         ("v1", ""),
         ("v2", "rolled back on 2026-03-04"),
     ]
     back = [*log, entry(5, "rollback", "2", "1", days[4])]
-    assert not any(it.failed for it in git_history.promotions(back) if it.name == "v2")
+    assert not any(it.failed for it in delivery_metrics.promotions(back) if it.name == "v2")
 
 
 def test_a_rollout_is_a_change_once_clients_got_it() -> None:
@@ -173,10 +172,10 @@ def test_deployments_are_read_and_a_broken_line_is_named(folder: Path) -> None:
     ]
     log = folder / "deployments.jsonl"
     log.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    assert git_history.deployments(log) == [Change("image", "i", NOW, "c")]
+    assert delivery_metrics.deployments(log) == [Change("image", "i", NOW, "c")]
     log.write_text(json.dumps(line | {"time": "yesterday"}), encoding="utf-8")
     with pytest.raises(ProjectError, match="deployments.jsonl: line 1 is no deployment"):
-        git_history.deployments(log)
+        delivery_metrics.deployments(log)
 
 
 def test_the_command_tells_the_source_and_refuses_no_days(

@@ -12,8 +12,8 @@ from sklearn.preprocessing import FunctionTransformer
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.governance import ablation, feature_review
-from mlops_ladder.governance.ablation import lost, review, too_slow, Worth
+from mlops_ladder.governance import feature_review
+from mlops_ladder.governance.feature_review import lost, review, too_slow, Worth
 from mlops_ladder.model import training
 from mlops_ladder.model.resampling import Draws, Measured
 from mlops_ladder.model.training import fit, Trained
@@ -45,7 +45,7 @@ def small(_: Contract, settings: Settings) -> Pipeline:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small models, and a few rows to time them by."""
     monkeypatch.setattr(training, "build_model", small)
-    monkeypatch.setattr(ablation, "BATCH", 50)
+    monkeypatch.setattr(feature_review, "BATCH", 50)
 
 
 def rows(classes: int) -> pd.DataFrame:
@@ -104,7 +104,7 @@ def test_the_only_feature_is_compared_with_a_model_that_sees_nothing(
     """Without it nothing is left to learn from."""
     whole = made(settings, 0)
     for name in ("farbe", "immer gleich"):
-        whole = replace(whole, contract=ablation.without(whole.contract, name))
+        whole = replace(whole, contract=feature_review.without(whole.contract, name))
     whole = fit(whole.train, whole.holdout, whole.contract, whole.settings)
     (only,) = review(whole, ablated=True)
     assert only.name == "größe" and only.value.value > 0.3
@@ -112,7 +112,7 @@ def test_the_only_feature_is_compared_with_a_model_that_sees_nothing(
 
 def test_what_would_take_too_long_is_known_before(trained: Trained) -> None:
     """By the time that one training took, for each pair and each feature."""
-    needed = trained.seconds * ablation.REPEATS * (len(trained.contract.inputs()) + 1)
+    needed = trained.seconds * feature_review.REPEATS * (len(trained.contract.inputs()) + 1)
     assert too_slow(trained, needed * 0.9) and not too_slow(trained, needed * 1.1)
 
 

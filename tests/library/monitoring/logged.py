@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from mlops_ladder.data.contract import Contract
+from mlops_ladder.monitoring.archive import Window
 from mlops_ladder.monitoring.training_reference import Reference
-from mlops_ladder.monitoring.window import Window
 
 KINDS = {
     "größe": "number",

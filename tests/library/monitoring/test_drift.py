@@ -18,10 +18,9 @@ from mlops_ladder.export import bundle as export
 from mlops_ladder.export.runtime import as_rows, load
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring import drift
-from mlops_ladder.monitoring.comparison import Pair, pairs, thresholds, verdicts
-from mlops_ladder.monitoring.push import gauges
+from mlops_ladder.monitoring.comparison import numbers, Pair, pairs, thresholds, verdicts, words
+from mlops_ladder.monitoring.push import drift_gauges
 from mlops_ladder.monitoring.training_reference import read
-from mlops_ladder.monitoring.two_sample_tests import numbers, words
 from mlops_ladder.serving.store import pairs as pairs_of
 from mlops_ladder.serving.store import Store
 from mlops_ladder.settings import Settings
@@ -146,7 +145,7 @@ def test_what_a_client_asks_ends_no_script_of_the_report(tmp_path: Path) -> None
 def test_the_pushed_gauges_are_those_of_the_alerts() -> None:
     """Their names are agreed with the rules; too few rows never alarm."""
     found = verdicts(pairs(reference(), window(constant=2.0)), Drift())
-    registry = gauges(found, 1_000, True)
+    registry = drift_gauges(found, 1_000, True)
     assert registry.get_sample_value("drift_columns_drifted") == 1
     assert registry.get_sample_value("drift_column_drifted", {"column": "constant"}) == 1
     assert registry.get_sample_value("drift_column_drifted", {"column": "count"}) == 0
@@ -154,7 +153,7 @@ def test_the_pushed_gauges_are_those_of_the_alerts() -> None:
     assert registry.get_sample_value("drift_rows") == 1_000
     assert registry.get_sample_value("drift_enough_data") == 1
     assert registry.get_sample_value("drift_last_run_timestamp_seconds")
-    few = gauges([], 3, False)
+    few = drift_gauges([], 3, False)
     assert few.get_sample_value("drift_enough_data") == 0
     assert few.get_sample_value("drift_columns_drifted") == 0
 

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from library.fixture_project import ROOT
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from library.fixture_project import ROOT
 from library.monitoring.known import log, NOW, publish, URL
 
 from mlops_ladder import ProjectError
@@ -16,10 +16,9 @@ from mlops_ladder.data.datafile import destination, read_again, written
 from mlops_ladder.data.reading import files, is_parquet, read_table
 from mlops_ladder.data.sources import breaches, declare, read_sources, SOURCES
 from mlops_ladder.model.training import Trained
+from mlops_ladder.monitoring.archive import logged
 from mlops_ladder.monitoring.feedback import feed
-from mlops_ladder.monitoring.outcome_import import take
-from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes
-from mlops_ladder.monitoring.window import logged
+from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes, take
 from mlops_ladder.settings import Settings
 
 ROWS = 60

@@ -13,10 +13,8 @@ from library.monitoring.known import log, NOW, publish, URL
 from mlops_ladder import ProjectError
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring.archive import Archive, Change
-from mlops_ladder.monitoring.outcome_import import take
-from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes, Taken
-from mlops_ladder.serving.store import Store
-from mlops_ladder.serving.variant_log import ARMS
+from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes, take, Taken
+from mlops_ladder.serving.store import ARMS, Store
 
 DRIFTED = {
     "model_version": "1",

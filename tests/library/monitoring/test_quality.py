@@ -15,11 +15,9 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring import quality
-from mlops_ladder.monitoring.joining import Joined
-from mlops_ladder.monitoring.offline_scores import Promise
-from mlops_ladder.monitoring.outcome_import import take
-from mlops_ladder.monitoring.outcomes import Outcomes
-from mlops_ladder.monitoring.quality_gauges import gauges
+from mlops_ladder.monitoring.joining import Joined, Promise
+from mlops_ladder.monitoring.outcomes import Outcomes, take
+from mlops_ladder.monitoring.push import quality_gauges
 from mlops_ladder.monitoring.quality_tests import ALL, judged, Loss, losses
 from mlops_ladder.settings import Settings
 from mlops_ladder.settings.improvement import Quality
@@ -159,7 +157,7 @@ def test_a_model_that_is_wrong_by_now_is_degraded(
     report = quality.look(settings, NOW + timedelta(hours=1))
     assert report.verdict == "degraded"
     assert (ALL, settings.metric) in {(it.name, it.metric) for it in report.degraded}
-    registry = gauges(report.found, report.labels, 0)
+    registry = quality_gauges(report.found, report.labels, 0)
     where = {"slice": "", "score": settings.metric}
     assert registry.get_sample_value("quality_worse", where) == 1
     assert registry.get_sample_value("quality_degraded") == 1
@@ -177,7 +175,7 @@ def test_too_few_labels_say_nothing(
         take(wrong(served, trained).head(3), archive, trained.contract, NOW)
     assert command("quality", "--fail") == 0
     assert "Not enough labels" in capsys.readouterr().out
-    few = gauges([], 3, 0)
+    few = quality_gauges([], 3, 0)
     assert few.get_sample_value("quality_enough_labels") == 0
     assert few.get_sample_value("quality_degraded") == 0
 

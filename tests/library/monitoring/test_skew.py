@@ -10,8 +10,8 @@ from mlops_ladder.export.bundle import TOLERANCE
 from mlops_ladder.export.runtime import as_rows
 from mlops_ladder.model.prediction import predict
 from mlops_ladder.model.training import Trained
+from mlops_ladder.monitoring.archive import Window
 from mlops_ladder.monitoring.skew import apart, skew
-from mlops_ladder.monitoring.window import Window
 
 
 def answers(found: pd.DataFrame) -> list[dict[str, Any]]:

@@ -15,10 +15,9 @@ import pytest
 from mlops_ladder.export import bundle
 from mlops_ladder.export.runtime import as_rows, load
 from mlops_ladder.model.training import Trained
-from mlops_ladder.monitoring import plots
-from mlops_ladder.monitoring.archive import Archive
+from mlops_ladder.monitoring import watch
+from mlops_ladder.monitoring.archive import Archive, Extent, window
 from mlops_ladder.monitoring.watch import PAGE
-from mlops_ladder.monitoring.window import Extent, window
 from mlops_ladder.serving.store import Store
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -93,7 +92,7 @@ def test_brief_traffic_fills_its_plot() -> None:
     """Requests of one second are shown over seconds, each with a mark of its own."""
     times = pd.date_range("2024-01-01 12:00", periods=3, freq="100ms", tz="UTC")
     asked = pd.DataFrame({"time": times, "version": "one", "rows": 1, "ms": 2.0})
-    for draw in (plots.requests, plots.latency, plots.versions):
+    for draw in (watch.requests, watch.latency, watch.versions):
         (axes,) = draw(asked).axes
         first, last = axes.get_xlim()  # in days
         assert (last - first) * 24 * 3600 < 60
@@ -104,7 +103,7 @@ def test_hours_without_a_request_are_none_and_no_line_between_neighbours() -> No
     """The plot goes down to nothing where nobody was answered."""
     day = pd.date_range("2024-01-01", periods=48, freq="30min", tz="UTC")
     times = day.append(day + pd.Timedelta(days=4))
-    (axes,) = plots.requests(pd.DataFrame({"time": times, "rows": 2})).axes
+    (axes,) = watch.requests(pd.DataFrame({"time": times, "rows": 2})).axes
     for line in axes.lines:
         found = np.asarray(line.get_ydata())
         assert len(found) == 60 and (found == 0).sum() > 30
@@ -115,5 +114,5 @@ def test_answers_of_yes_and_no_are_counted() -> None:
     """Classes that are true and false, of a model without probabilities, are no numbers."""
     said = pd.DataFrame({"prediction": [True, False, True], "score": np.nan})
     said["time"] = pd.date_range("2024-01-01", periods=3, freq="h", tz="UTC")
-    (axes,) = plots.predictions(said, said).axes
+    (axes,) = watch.predictions(said, said).axes
     assert axes.get_title(loc="left") == "held-out rows: True 67%, False 33%"

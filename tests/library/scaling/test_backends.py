@@ -19,7 +19,7 @@ from mlops_ladder.model.training import learnable, Trained
 from mlops_ladder.monitoring.staleness import backtest
 from mlops_ladder.pipeline import tuning
 from mlops_ladder.scaling import backends, batch
-from mlops_ladder.scaling.worker_environment import asked, CODE, differences, facts
+from mlops_ladder.scaling.backends import asked, CODE, differences, facts
 from mlops_ladder.settings import Settings
 from mlops_ladder.settings.pipeline import Tuning
 

@@ -14,7 +14,7 @@ from mlops_ladder.data.reading import read_chunks
 from mlops_ladder.model.prediction import MODEL, save_model
 from mlops_ladder.model.training import Trained
 from mlops_ladder.plugins import get_hooks, get_implementations
-from mlops_ladder.scaling import batch, row_groups
+from mlops_ladder.scaling import batch
 from mlops_ladder.settings import Settings
 
 SIZE = 40
@@ -25,7 +25,7 @@ def _pattern(
     folder: Path, frame: pd.DataFrame, trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> str:
     """Two files of several parts, beside a model."""
-    monkeypatch.setattr(row_groups, "ROWS", SIZE)
+    monkeypatch.setattr(batch, "ROWS", SIZE)
     save_model(trained.model, trained.contract, trained.version, folder / MODEL)
     hooks = SimpleNamespace(load_batch_model=lambda: None, score_batch=get_hooks().score_batch)
     monkeypatch.setattr(whole_batch, "get_hooks", lambda: hooks)

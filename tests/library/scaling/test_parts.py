@@ -7,7 +7,7 @@ import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.reading import read_chunks, read_table
-from mlops_ladder.scaling import row_groups
+from mlops_ladder.scaling import batch
 from mlops_ladder.settings import Data
 
 MANY = 1000
@@ -26,8 +26,8 @@ LINES = [
 
 def cut(path: Path, data: Data, monkeypatch: pytest.MonkeyPatch, block: int) -> list[pd.DataFrame]:
     """The frames of each part."""
-    monkeypatch.setattr(row_groups, "BLOCK", block)
-    found = row_groups.parts(str(path), data)
+    monkeypatch.setattr(batch, "BLOCK", block)
+    found = batch.parts(str(path), data)
     return [pd.concat(read_chunks([part], data, size=MANY)) for part in found]
 
 
@@ -54,7 +54,7 @@ def test_parquet_is_cut_between_its_row_groups(
     """Small ones are put together, and no row is lost or comes twice."""
     frame = pd.DataFrame({"größe": range(1000)})
     frame.to_parquet(tmp_path / "rows.parquet", row_group_size=100)
-    monkeypatch.setattr(row_groups, "ROWS", 250)
+    monkeypatch.setattr(batch, "ROWS", 250)
     found = cut(tmp_path / "rows.parquet", Data(path=""), monkeypatch, 1)
     assert [len(it) for it in found] == [200] * 5
     assert pd.concat(found)["größe"].tolist() == list(range(1000))

@@ -20,8 +20,8 @@ from mlops_ladder.data.contract import Contract
 from mlops_ladder.project import current
 from mlops_ladder.serving import load_test
 from mlops_ladder.serving.app import create_app
+from mlops_ladder.serving.load_test import bodies, measured
 from mlops_ladder.serving.schemas import Types
-from mlops_ladder.serving.traffic import bodies, measured
 from mlops_ladder.settings import Settings
 from mlops_ladder.settings.operations import Load
 

@@ -12,17 +12,16 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from prometheus_client import CollectorRegistry, Histogram
-from prometheus_client.parser import text_string_to_metric_families
 from library.serving.published import follower
 from library.serving.referenced import KINDS, refer, REFERENCE, ROW
+from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client.parser import text_string_to_metric_families
 
 from mlops_ladder.serving import metrics
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.events import Served
 from mlops_ladder.serving.instruments import Instruments, observe_all, SHARED
-from mlops_ladder.serving.metrics import extend, opened
-from mlops_ladder.serving.metrics_buffer import Noted
+from mlops_ladder.serving.metrics import extend, Noted, opened
 from mlops_ladder.settings import Settings
 
 Samples = dict[str, float]

@@ -19,8 +19,8 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.command import OPTIONS
-from mlops_ladder.serving.traffic import bodies, measured
-from mlops_ladder.serving.worker_kill_test import Attack, attacked, judged
+from mlops_ladder.serving.load_test import bodies, measured
+from mlops_ladder.serving.workers import Attack, attacked, judged
 from mlops_ladder.settings import load
 from mlops_ladder.settings.operations import Load
 

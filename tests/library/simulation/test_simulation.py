@@ -7,17 +7,17 @@ from datetime import datetime, UTC
 from pathlib import Path
 from typing import cast
 
-from library.fixture_project import ROOT
 import numpy as np
 import pandas as pd
 import pytest
+from library.fixture_project import ROOT
 
 from mlops_ladder import ProjectError
 from mlops_ladder import settings as loaded
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.model.training import learnable
 from mlops_ladder.project import current
-from mlops_ladder.serving.rollout import stepping
+from mlops_ladder.serving.rollout import deciding
 from mlops_ladder.settings import Settings
 from mlops_ladder.simulation import folder as folders
 from mlops_ladder.simulation import timeline
@@ -92,10 +92,10 @@ def test_within_the_clock_the_project_is_told_its_time() -> None:
     """And afterwards the real one; what is made of a datetime is a plain one."""
     with Clock() as clock:
         clock.at(3)
-        told = vars(stepping)["datetime"]
+        told = vars(deciding)["datetime"]
         assert told.now(UTC) == START + 3 * DAY
         assert type(told(2030, 1, 1)) is type(told.fromisoformat("2030-01-01")) is datetime
-    assert vars(stepping)["datetime"] is datetime
+    assert vars(deciding)["datetime"] is datetime
 
 
 def test_the_folder_has_rows_of_its_own_and_leads_nowhere(

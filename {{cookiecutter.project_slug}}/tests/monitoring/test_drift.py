@@ -8,9 +8,9 @@ import pytest
 
 from mlops_ladder.export.bundle import export
 from mlops_ladder.model.training import Trained
+from mlops_ladder.monitoring.archive import Window
 from mlops_ladder.monitoring.comparison import pairs, verdicts
 from mlops_ladder.monitoring.training_reference import bundled, Reference
-from mlops_ladder.monitoring.window import Window
 
 
 @pytest.fixture(name="reference")

@@ -14,7 +14,7 @@ from mlops_ladder.export.bundle import export
 from mlops_ladder.model.training import Trained
 from mlops_ladder.project import current
 from mlops_ladder.serving.app import build
-from mlops_ladder.serving.traffic import requests_of
+from mlops_ladder.serving.load_test import requests_of
 
 
 @pytest.fixture(name="exported", scope="session")

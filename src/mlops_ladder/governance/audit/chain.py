@@ -1,11 +1,16 @@
-"""The chain: lines each of which holds the sha256 of the line before, and where they are kept.
+"""The audit log: facts, as a chain of lines each of which holds the sha256 of the line before.
 
-In `audit.jsonl`, in the registry, and in git as `refs/audit/log`: who changes one line has to
-change all lines after it, in all three places.
+Facts are decisions, approvals, signatures, deployments and configuration.  Each is looked up where
+it really is: in the registry, in a journal of this machine, in git.
+
+The chain is kept in `audit.jsonl`, in the registry, and in git as `refs/audit/log`: who changes one
+line has to change all lines after it, in all three places.
 """
 
+import hashlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, UTC
 from os import environ
 from pathlib import Path
@@ -14,13 +19,102 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mlops_ladder import project
 from mlops_ladder.data import provenance
-from mlops_ladder.governance.audit.facts import digest, Fact
-from mlops_ladder.registry import versions
+from mlops_ladder.registry import history, versions
 
+JOURNALS = (Path("rollouts.jsonl"), Path("deployments.jsonl"))
+WORDS = {"rollouts": ("action", "version"), "deployments": ("result", "image")}
+TAGS = ("approval", "signature")  # of a version
+CONFIGURATION = ":(glob)*.toml"  # as git names the files of the project's first folder
+STEADY = ("decision", "journal")  # such a fact never changes; another text is another fact
+GONE = "removed"
 LOG = Path("audit.jsonl")
 REF = "refs/audit/log"
 KEY = "audit."  # what the tags of the registry begin with that hold the lines
 FIRST = "0" * 64
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that has happened: what it is about, the digest of its source, and in words.
+
+    The digest is a sha256; of configuration it is the name that git has for the content, and
+    `commit` the one that brought it.
+    """
+
+    kind: str
+    about: str
+    digest: str
+    said: str
+    commit: str = ""
+
+
+def digest(text: str) -> str:
+    """The sha256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def decided() -> Iterator[Fact]:
+    """The decisions of the gate, as the registry holds them."""
+    for number, text in sorted(versions.held().copies.items()):
+        entry = history.parse(text)
+        yield Fact("decision", str(number), digest(text), str(entry or "cannot be read"))
+
+
+def tagged() -> Iterator[Fact]:
+    """Who has approved and signed versions, as the registry holds it."""
+    query = f"name = '{versions.model_name()}'"
+    found = versions.client().search_model_versions(query, max_results=10_000)
+    for it in sorted(found, key=lambda it: int(it.version)):
+        for kind in set(TAGS) & it.tags.keys():
+            text = it.tags[kind]
+            by = json.loads(text).get("approver", "") if text.startswith("{") else ""
+            words = f"{kind} of v{it.version} {by}".strip()
+            yield Fact(kind, f"v{it.version}", digest(text), words)
+
+
+def journaled() -> Iterator[Fact]:
+    """The steps of rollouts and the deployments of this machine.  A torn line was never done."""
+    for path in filter(Path.exists, JOURNALS):
+        for text in path.read_text(encoding="utf-8").splitlines():
+            try:
+                line = json.loads(text)
+            except ValueError:
+                continue
+            did, what = (line.get(it) for it in WORDS[path.stem])
+            words = f"{path.stem}: {did} {what} by {line.get('who')}"
+            yield Fact("journal", f"{path.stem} {line.get('time')}", digest(text), words)
+
+
+def configured(known: Mapping[str, str], last: str) -> Iterator[Fact]:
+    """Each change of configuration in the commits after `last`; without one, what there is now.
+
+    `known` says what each file held there.
+    """
+    asked = ("log", "--reverse", "--format=%H", f"{last}..HEAD", "--", CONFIGURATION)
+    listed = provenance.git(*asked) if last else None
+    if listed is None:  # nothing was noted yet, or that commit is not here
+        listed = provenance.git("rev-parse", "--verify", "HEAD") or ""
+    held = dict(known)
+    for commit in listed.split():
+        now = contents(commit)
+        for path in sorted(now.keys() | held.keys()):
+            if now.get(path, GONE) != held.get(path, GONE):
+                about = provenance.git("show", "--no-patch", "--format=%h %s, by %an", commit)
+                digested = now.get(path, GONE)
+                yield Fact("configuration", path, digested, f"{path}: {about}", commit)
+        held = now
+
+
+def contents(commit: str) -> dict[str, str]:
+    """What git calls the content of each file of configuration in a commit."""
+    listed = provenance.git("-c", "core.quotepath=off", "ls-tree", commit) or ""
+    rows = (row.partition("\t") for row in listed.splitlines())
+    return {name: about.split()[2] for about, _, name in rows if name.endswith(".toml")}
+
+
+def facts(known: Mapping[str, str], last: str) -> list[Fact]:
+    """All that has happened, as far as it can be looked up here."""
+    return [*configured(known, last), *decided(), *tagged(), *journaled()]
 
 
 class Line(BaseModel):

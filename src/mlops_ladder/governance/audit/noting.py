@@ -4,13 +4,15 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime, UTC
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.append_only_log import append
 from mlops_ladder.data import provenance
 from mlops_ladder.governance.audit import chain
-from mlops_ladder.governance.audit.chain import Line, LOG, REF
-from mlops_ladder.governance.audit.facts import contents, decided, digest, Fact, facts, GONE, STEADY
+from mlops_ladder.governance.audit.chain import Fact, Line, LOG
 from mlops_ladder.registry.decisions import alone
 
 LOCK = Path("models/audit.lock")
@@ -24,25 +26,25 @@ def unnoted(noted: list[Line]) -> tuple[list[Fact], list[Fact]]:
     files = {it.about: it.digest for it in configured}
     last = configured[-1].commit if configured else ""
     seen = {it.fact for it in noted if it.kind != "configuration"}
-    found = [it for it in facts(files, last) if (it.kind, it.about, it.digest) not in seen]
-    steady = {(it.kind, it.about) for it in chain.standing(noted) if it.kind in STEADY}
+    found = [it for it in chain.facts(files, last) if (it.kind, it.about, it.digest) not in seen]
+    steady = {(it.kind, it.about) for it in chain.standing(noted) if it.kind in chain.STEADY}
     changed = [it for it in found if (it.kind, it.about) in steady]
     return [it for it in found if it not in changed], changed
 
 
 def contradicted(noted: list[Line]) -> Iterator[str]:
     """Where the log says what neither the registry nor git does, in words."""
-    held = {it.about: it.digest for it in decided()}
+    held = {it.about: it.digest for it in chain.decided()}
     repository = provenance.git("rev-parse", "--verify", "HEAD")
     for line in chain.standing(noted):
         where = f"{LOG}:{line.number}"
         if line.kind == "decision" and line.about not in held:
             yield f"{where}: the registry holds no decision {line.about}"
         if line.kind == "configuration" and repository:
-            found = contents(line.commit)
+            found = chain.contents(line.commit)
             if not found:
                 yield f"{where}: commit {line.commit[:12]} is not in this repository; git fetch"
-            elif found.get(line.about, GONE) != line.digest:
+            elif found.get(line.about, chain.GONE) != line.digest:
                 yield f"{where}: {line.about} is another one in commit {line.commit[:12]}"
 
 
@@ -92,13 +94,15 @@ def repair() -> list[str]:
         copies = [chain.registered(), lines, anchor]
         sound = [it for it in copies if it[: len(anchor)] == anchor and not [*chain.breaks(it)]]
         if not sound:
-            raise ProjectError(f"{LOG}: no copy holds; see: git cat-file blob {REF}, and a backup")
+            message = f"{LOG}: no copy holds; see: git cat-file blob {chain.REF}, and a backup"
+            raise ProjectError(message)
         if wrong:
             longest = max(sound, key=len)
             if LOG.exists():
                 LOG.rename(LOG.with_name(f"{LOG.name}.old-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"))
             told = "; ".join(it[:200] for it in wrong)[:LONG]
-            lines = longest + [Line.of(Fact("repair", str(LOG), digest(told), told), longest).text]
+            fact = Fact("repair", str(LOG), chain.digest(told), told)
+            lines = longest + [Line.of(fact, longest).text]
             for text in lines:
                 append(LOG, text)
             chain.keep(lines)
@@ -111,3 +115,19 @@ def decided_now(_decision: object) -> None:
         note()
     except ProjectError as error:
         print(f"Not in the audit log: {error}", file=sys.stderr)
+
+
+def main(
+    add: Annotated[bool, typer.Option("--note", help="first note what is not noted yet")] = False,
+    put_back: Annotated[bool, typer.Option("--repair", help="first put back what holds")] = False,
+) -> None:
+    """Verify the log.  ProjectError that lists what is wrong."""
+    if put_back:
+        print("\n  ".join(["Put back what holds.  Wrong were:", *(repair() or ["none"])]))
+    for line in note() if add or put_back else ():
+        print(f"{line.number:5}  {line.said}")
+    if wrong := verify():
+        raise ProjectError("\n  ".join([f"{chain.LOG}: does not hold", *wrong]))
+    lines = chain.written()
+    head = chain.digest(lines[-1])[:12] if lines else "none"
+    print(f"{chain.LOG}: {len(lines)} lines, head {head}: registry, journals and git agree")

@@ -5,11 +5,14 @@ Logs and databases stay on their machine and go on changing; what a document res
 """
 
 import json
+from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from mlops_ladder import ProjectError, write_whole
+from mlops_ladder.monitoring.archive import Archive, NoLog
+from mlops_ladder.monitoring.quality import History
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import versions
 from mlops_ladder.registry.gate import plain
@@ -20,6 +23,7 @@ from mlops_ladder.tracking import runs
 FOLDER = Path("docs/evidence")
 TESTS = Path("reports/tests.xml")
 Facts = dict[str, Any]
+YEAR = timedelta(days=365)
 
 
 def run(entry: Entry | None) -> Facts | None:
@@ -35,17 +39,15 @@ def run(entry: Entry | None) -> Facts | None:
 
 def gate(entry: Entry | None) -> Facts | None:
     """The decision by which the champion was accepted, with the report of the gate."""
-    found = [
-        it for it in promoted(versions.held().entries) if entry and it.version == entry.version
-    ]
+    entries = promoted(versions.held().entries) if entry else []
+    found = [it for it in entries if entry and it.version == entry.version]
     return versions.whole(found[-1]).model_dump(mode="json") if found else None
 
 
 def decisions(_: Settings) -> Facts | None:
     """Every decision that changed which model serves."""
-    found = [
-        it.model_dump(mode="json", exclude={"verdict"}) for it in moves(versions.held().entries)
-    ]
+    entries = moves(versions.held().entries)
+    found = [it.model_dump(mode="json", exclude={"verdict"}) for it in entries]
     return {"decisions": found} if found else None
 
 
@@ -115,3 +117,27 @@ def differing() -> list[str]:
             where = "the run of the champion" if name == "run" else "the registry"
             wrong.append(f"{path}: is not what {where} says; run `make techdoc`")
     return wrong
+
+
+def drift(settings: Settings) -> Facts | None:
+    """The newest report on drift; None where there is none, or nothing was served."""
+    try:
+        with Archive(settings.serving.log) as archive:
+            return newest("drift", archive.verdicts(datetime.now(UTC) - YEAR))
+    except NoLog:
+        return None
+
+
+def quality(settings: Settings) -> Facts | None:
+    """The newest report on the live quality; None where there is none, or nothing was served."""
+    try:
+        with History(settings.serving.log) as archive:
+            return newest("quality", archive.reports(datetime.now(UTC) - YEAR))
+    except NoLog:
+        return None
+
+
+def newest(name: str, found: list[Facts]) -> Facts | None:
+    """Those of the last time that somebody looked, under the name of their file."""
+    last = [it for it in found if it["time"] == found[-1]["time"]]
+    return {name: {"found": last}} if last else None

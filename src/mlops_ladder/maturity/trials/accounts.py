@@ -122,11 +122,7 @@ def measured(copy: Copy) -> Iterator[str]:
     hours = delivered(copy)
     text = copy.must("make", "delivery")
     found = dict(re.findall(r"^([a-z ]+?) {2,}(\d[\d.e+-]*) ", text, re.MULTILINE))
-    wanted = {
-        "lead time": sorted(hours)[1],
-        "change failure rate": 1 / 3,
-        "time to restore": 2.0,
-    }
+    wanted = {"lead time": sorted(hours)[1], "change failure rate": 1 / 3, "time to restore": 2.0}
     for name, right in wanted.items():
         if abs(float(found.get(name, "nan")) - right) < 0.01 * right:
             continue

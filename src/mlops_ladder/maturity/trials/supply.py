@@ -15,16 +15,16 @@ IMAGE = f"sha256:{'0' * 64}"
 # Staging in memory: `bring` is what would start an image.
 PLACES = """
 import subprocess, sys
-from mlops_ladder.delivery import image_signing, release
+from mlops_ladder.delivery import release
 commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
 class Places:
     class Refused(Exception): pass
     pinned = staticmethod(lambda image: image)
     bring = staticmethod(lambda *words: print("BROUGHT"))
 if sys.argv[1] == "sign":
-    image_signing.perform(Places, image_signing.sign, sys.argv[2], commit)
+    release.perform(Places, release.sign, sys.argv[2], commit)
 else:
-    release.perform(image_signing.Attested(Places), release.stage, sys.argv[2], commit)
+    release.perform(release.Attested(Places), release.stage, sys.argv[2], commit)
 """
 
 

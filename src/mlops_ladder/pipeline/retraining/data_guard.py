@@ -10,8 +10,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data import reading, sources
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.monitoring import training_reference
-from mlops_ladder.monitoring.archive import Archive
-from mlops_ladder.monitoring.window import Extent, window
+from mlops_ladder.monitoring.archive import Archive, Extent, window
 from mlops_ladder.pipeline import steps
 from mlops_ladder.pipeline.retraining.decision import Kind
 from mlops_ladder.problem import read_data

@@ -19,8 +19,7 @@ from pydantic import BaseModel
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.monitoring.outcome_import import take
-from mlops_ladder.monitoring.outcomes import Outcomes
+from mlops_ladder.monitoring.outcomes import Outcomes, take
 from mlops_ladder.pipeline.retraining import causes, ledger, starting
 from mlops_ladder.pipeline.retraining.decision import Entry, Event
 from mlops_ladder.serving.access import Guard, Shield

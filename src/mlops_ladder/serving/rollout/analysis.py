@@ -1,4 +1,13 @@
-"""Analysis: what both arms of a step did, unit by unit, and whether the candidate is worse."""
+"""Analysis: what both arms of a step did, unit by unit, and whether the candidate is worse.
+
+The mixture sequential probability ratio test (mSPRT) with a normal mixture: Johari, Koomen, Pekelis
+and Walsh, "Always Valid Inference: Continuous Monitoring of A/B Tests", Operations Research 70(3),
+2022.  Its p-value holds at every look, so one may look after each request and stop at will; a
+t-test that is looked at so often finds something in the end.
+
+A difference is evidence beyond a margin: the hypothesis is "worse by no more than this".  What is
+compared are units that were drawn, not requests: those of one unit are no independent witnesses.
+"""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,13 +18,69 @@ import orjson
 import pandas as pd
 
 from mlops_ladder.serving.assignment import CANDIDATE, CHAMPION
-from mlops_ladder.serving.rollout import evidence
-from mlops_ladder.serving.rollout.evidence import FEWEST
 from mlops_ladder.settings.improvement import Rollout
 
+FEWEST = 30  # units of each arm before one looks: the variance is estimated from them
+FAILURES, SPREADS = 0.05, 0.3  # differences that the test is tuned to: of a share, of a mean
+MOST = 500.0  # of the logarithm of a likelihood ratio: enough for everybody
+Array = np.ndarray
 TAILS = {"slowest 5 %": 0.05, "slowest 1 %": 0.01}
 FURTHER = 3 + len(TAILS)  # findings beside those on predictions: failures, latency, loss
 Truths = Mapping[str, Sequence[Any]]  # what was true of each row of a request, as far as known
+
+
+def p_value(excess: Array, variance: Array, tuned: float) -> Array:
+    """The always valid p-value of a difference above 0, of this variance; 1 where it is below.
+
+    The likelihood ratio of a normal mixture around 0; half, as one side alone counts.
+    """
+    ratio = -0.5 * np.log1p(tuned**2 / variance)
+    ratio = ratio + tuned**2 * excess**2 / (2 * variance * (variance + tuned**2))
+    found = np.minimum(np.exp(-np.minimum(ratio, MOST)) / 2, 1)
+    return np.where(excess > 0, found, 1.0)
+
+
+def shares(champion: Array, candidate: Array, margin: float) -> Array:
+    """p-values of "no larger a share fails, but for a margin": values between 0 and 1, (…, units).
+
+    Variances are those of a share with one more of both kinds: a share of 0 is not known to be 0.
+    """
+    arms = champion, candidate
+    near = [(arm.sum(-1) + 1) / (arm.shape[-1] + 2) for arm in arms]
+    variances = [it * (1 - it) / arm.shape[-1] for it, arm in zip(near, arms, strict=True)]
+    excess = candidate.mean(-1) - champion.mean(-1) - margin
+    return p_value(excess, variances[0] + variances[1], FAILURES)
+
+
+def beyond(champion: Array, candidate: Array, factor: float, share: float) -> list[Array]:
+    """Which requests of each arm are slow: 1 or 0, (…, requests).
+
+    Slow is what takes longer than all but this share of the champion's, and for the candidate
+    `factor` times as long: a candidate whose every quantile is at that factor has the same share.
+    """
+    limit = np.quantile(champion, 1 - share, axis=-1, keepdims=True)
+    return [(champion > limit).astype(float), (candidate > factor * limit).astype(float)]
+
+
+def shifts(champion: Array, candidate: Array, margin: float, upwards: bool = False) -> Array:
+    """p-values of "a mean is no more standard deviations away", or, if so wanted, "above"."""
+    arms = champion, candidate
+    means, sizes = [arm.mean(-1) for arm in arms], [arm.shape[-1] for arm in arms]
+    spread = np.sqrt((arms[0].var(-1) * sizes[0] + arms[1].var(-1) * sizes[1]) / sum(sizes))
+    spread = np.maximum(spread, np.maximum(1e-9 * np.abs(means).max(0), 1e-12))
+    variance = (arms[0].var(-1) / sizes[0] + arms[1].var(-1) / sizes[1]) / spread**2
+    least = (1 / sizes[0] + 1 / sizes[1]) / 4  # where an arm says the same of all
+    difference = (means[1] - means[0]) / spread
+    excess = (difference if upwards else np.abs(difference)) - margin
+    return p_value(excess, np.maximum(variance, least), SPREADS)
+
+
+def factors(champion: Array, candidate: Array, margin: float) -> Array:
+    """p-values of "a geometric mean is no larger, but for a factor": values above 0."""
+    arms = np.log(champion), np.log(candidate)
+    variance = sum(arm.var(-1) / arm.shape[-1] for arm in arms)
+    excess = arms[1].mean(-1) - arms[0].mean(-1) - np.log(margin)
+    return p_value(excess, np.maximum(variance, 1e-12), SPREADS)
 
 
 @dataclass(frozen=True)
@@ -119,15 +184,15 @@ def compared(
             continue
         mean: Callable[[np.ndarray], Any] = np.mean
         if name == "failures":
-            p = evidence.shares(one, other, settings.failures)
+            p = shares(one, other, settings.failures)
         elif name == "latency ms":
-            mean, p = geometric, evidence.factors(one, other, settings.latency)
+            mean, p = geometric, factors(one, other, settings.latency)
         elif name in TAILS:
-            p = evidence.shares(one, other, 0)
+            p = shares(one, other, 0)
         elif name == "loss":
-            p = evidence.shifts(one, other, settings.loss, upwards=True)
+            p = shifts(one, other, settings.loss, upwards=True)
         else:
-            p = evidence.shifts(one, other, settings.shift)
+            p = shifts(one, other, settings.shift)
         yield name, Compared(float(mean(one)), float(mean(other)), float(p))
 
 
@@ -170,7 +235,7 @@ def mark_slow(requests: pd.DataFrame, factor: float) -> None:
     known = requests["latency ms"].dropna()
     one, other = (known[requests["arm"] == arm] for arm in (CHAMPION, CANDIDATE))
     for name, share in TAILS.items() if len(one) else ():
-        slow = evidence.beyond(one.to_numpy(), other.to_numpy(), factor, share)
+        slow = beyond(one.to_numpy(), other.to_numpy(), factor, share)
         requests.loc[one.index.append(other.index), name] = np.concatenate(slow)
 
 

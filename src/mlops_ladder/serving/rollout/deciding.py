@@ -1,9 +1,13 @@
-"""Deciding that a rollout begins: by a person, or by the pipeline once the gate has accepted."""
+"""Deciding: a rollout begins, by a person or the pipeline; evidence has it wait, go on or end."""
 
 import json
+import time
 from collections.abc import Mapping
-from datetime import datetime, UTC
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime, timedelta, UTC
+from typing import Annotated, Any
+
+import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.export.runtime import read_bundle
@@ -11,16 +15,18 @@ from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, promotion, publishing, versions
 from mlops_ladder.registry.decisions import who
 from mlops_ladder.registry.gate import Verdict
-from mlops_ladder.registry.history import Entry
 from mlops_ladder.registry.versions import Version
-from mlops_ladder.serving.assignment import Plan
+from mlops_ladder.serving.assignment import CANDIDATE, Plan
 from mlops_ladder.serving.rollout import decisions
-from mlops_ladder.serving.rollout.decisions import decide, Decision
-from mlops_ladder.settings import load
+from mlops_ladder.serving.rollout.analysis import analyse, Analysis, Truths
+from mlops_ladder.serving.rollout.decisions import decide, Decision, following
+from mlops_ladder.serving.store import arms
+from mlops_ladder.settings import load, Settings
 from mlops_ladder.settings.improvement import Rollout
 from mlops_ladder.tracking import runs
 
 INPUTS = ("kind", "format", "timezone")
+HEAD = f"{'':22} {'champion':>12} {'candidate':>12}"
 
 
 def accepted(version: Version, verdict: Verdict) -> str:
@@ -108,7 +114,7 @@ def new_name(name: str) -> str:
     return name
 
 
-def refuse_unfit(version: Version, verdict: Verdict, champion: Entry) -> None:
+def refuse_unfit(version: Version, verdict: Verdict, champion: history.Entry) -> None:
     """Raises ProjectError where a version may not become champion in the place of this one."""
     about = f"v{version.number}"
     if not verdict.accepted:
@@ -153,3 +159,154 @@ def inputs(bundle: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
     columns = bundle.get("contract", {}).get("columns", {})
     asked = {name: it for name, it in columns.items() if it["role"] in ("feature", "time")}
     return {name: tuple(it.get(key) for key in INPUTS) for name, it in asked.items()}
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a rollout stands: its newest decision, what both arms did since, what is wanted yet."""
+
+    decision: Decision
+    analysis: Analysis
+    waits: str = ""
+
+
+def standing(now: Decision, settings: Settings) -> Standing:
+    """What the service has noted since this decision, and what the step waits for."""
+    assert now.plan
+    bundle = read_bundle(publishing.SERVING / now.champion)
+    rows = arms(settings.serving.log, now.rollout, now.plan.step)
+    found = analyse(rows, bundle.get("classes"), now.wanted, steps(now), truths(settings, now))
+    waits, wanted = [], now.wanted
+    if found.fewer < wanted.units:
+        few = CANDIDATE if found.candidate <= found.champion else "champion"
+        waits.append(f"the {few} has answered {found.fewer} of {wanted.units} units")
+    left = now.time + timedelta(minutes=wanted.minutes) - datetime.now(UTC)
+    if left > timedelta():
+        waits.append(f"{left.total_seconds() / 60:.1f} of {wanted.minutes:g} minutes are left")
+    return Standing(now, found, "; ".join(waits))
+
+
+def steps(now: Decision) -> int:
+    """How many steps the whole rollout has."""
+    return len(now.wanted.shares) + now.wanted.shadow
+
+
+def truths(settings: Settings, now: Decision) -> Truths:
+    """What was true of the rows of requests since the rollout began, as far as anybody knows.
+
+    Whoever keeps labels gives them by the hook `find_outcomes`.
+    """
+    begun = next(it.time for it in decisions.logged() if it.rollout == now.rollout)
+    known: dict[str, Any] = {}
+    for labels in get_hooks().find_outcomes(settings=settings, since=begun):
+        known |= labels
+    return known
+
+
+def step(settings: Settings) -> Standing | None:
+    """Have a rollout wait, go on, or end, and say where it stood; None where there is none.
+
+    It is aborted at any look at which the candidate is worse.  It goes on once the step has seen
+    enough.  An experiment does not go on by itself: people decide it.
+    """
+    with decisions.alone():
+        now = decisions.settle()
+        if not now:
+            return None
+        found = standing(now, settings)
+        if found.analysis.worse:
+            decision = following(now, "abort", found.analysis.worse, None, found.analysis.told)
+        elif found.waits or now.experiment:
+            return found
+        else:
+            decision = onward(now, found.analysis)
+        return Standing(decide(decision), found.analysis)
+
+
+def onward(now: Decision, found: Analysis) -> Decision:
+    """The step after this one: a larger share, or after the last one all clients."""
+    assert now.plan
+    why = f"in {found.candidate} units no worse than the champion in {found.champion}"
+    place = now.plan.step + 1
+    if place == steps(now):
+        return following(now, "promote", [why], None, found.told)
+    share = now.wanted.shares[place - now.wanted.shadow]
+    plan = now.plan.model_copy(update={"step": place, "share": share, "shadow": False})
+    return following(now, "advance", [why], plan, found.told)
+
+
+def stop(reason: str, promote: bool = False) -> Decision:
+    """End the rollout by hand.  ProjectError where there is none."""
+    with decisions.alone():
+        now = decisions.settle()
+        if not now:
+            raise ProjectError("no rollout goes on; to begin one: make rollout VERSION=n")
+        return decide(following(now, "promote" if promote else "abort", [reason]))
+
+
+def main(
+    version: Annotated[
+        str, typer.Option(metavar="N", help="begin the rollout of this version")
+    ] = "",
+    go_on: Annotated[
+        bool, typer.Option("--step", help="go on, wait or abort, by evidence")
+    ] = False,
+    seconds: Annotated[
+        float, typer.Option("--watch", metavar="SECONDS", help="do so until it has ended")
+    ] = 0,
+    fetch: Annotated[
+        str, typer.Option(metavar="N", help="only have the bundle of this version here")
+    ] = "",
+    abort: Annotated[bool, typer.Option("--abort", help="end it: the champion stays")] = False,
+) -> None:
+    """Show the rollout, or do with it what is asked."""
+    settings = load()
+    if fetch:
+        publishing.fetch(versions.numbered(fetch))
+    elif version:
+        print(start(version, settings.rollout))
+        print("Next: make serve, make rollout STEP=yes")
+    elif abort:
+        print(stop("by hand"))
+    elif seconds:
+        watch(settings, seconds)
+    else:
+        print(shown(step(settings) if go_on else look(settings)))
+
+
+def look(settings: Settings) -> Standing | None:
+    """Where the rollout stands; nothing is decided, but what a kill has interrupted is finished."""
+    with decisions.alone():
+        now = decisions.settle()
+    return standing(now, settings) if now else None
+
+
+def shown(found: Standing | None) -> str:
+    """Where it stands, for a person: the numbers of both arms, and what comes next."""
+    if not found:
+        ended = decisions.last()
+        before = f"  The last one: {ended}" if ended else ""
+        return f"No rollout goes on.{before}\nNext: make rollout VERSION=n"
+    analysis, decision = found.analysis, found.decision
+    lines = [str(decision), HEAD, f"{'units':22} {analysis.champion:12} {analysis.candidate:12}"]
+    lines += map(str, analysis.findings)
+    if not decision.running:
+        return "\n".join([*lines, "It has ended.  Next: make registry"])
+    waits = f"Waits: {found.waits}." if found.waits else "The step has seen enough."
+    return "\n".join([*lines, f"{waits}  Next: make rollout STEP=yes"])
+
+
+def watch(settings: Settings, seconds: float) -> None:
+    """Step again and again until the rollout has ended.  ProjectError where it was aborted."""
+    known = None
+    while found := step(settings):
+        if found.decision != known:
+            print(shown(found), flush=True)
+        known = found.decision
+        if not known.running or known.experiment and not found.waits:
+            break
+        time.sleep(seconds)
+    ended = decisions.last()
+    if not ended or ended.action == "abort":
+        reasons = "; ".join(ended.reasons) if ended else "no rollout goes on"
+        raise ProjectError(f"no new champion: {reasons}")

@@ -18,7 +18,6 @@ from mlops_ladder.registry import history, promotion, publishing, versions
 from mlops_ladder.registry.decisions import alone as alone_with_registry
 from mlops_ladder.registry.decisions import recover, who
 from mlops_ladder.registry.gate import Verdict
-from mlops_ladder.registry.history import Entry
 from mlops_ladder.serving.assignment import PLAN, Plan
 from mlops_ladder.settings.improvement import Rollout
 
@@ -128,7 +127,7 @@ def tell(decision: Decision) -> None:
     get_hooks().apply_rollout_plan(decision=decision)
 
 
-def present() -> Entry:
+def present() -> history.Entry:
     """The decision that made the champion what it is.  ProjectError where there is none."""
     champion = versions.held().champion
     if not champion:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from mlops_ladder.serving.rollout import evidence
+from mlops_ladder.serving.rollout import analysis
 
 ALPHA = 0.05
 UNITS = 500
@@ -46,23 +46,23 @@ def found(champion: Draw, candidate: Draw, test: Test, draws: int) -> float:
 
 def shares(one: np.ndarray, other: np.ndarray) -> Any:
     """Does a share of 0.01 more fail?"""
-    return evidence.shares(one, other, 0.01)
+    return analysis.shares(one, other, 0.01)
 
 
 def shifts(one: np.ndarray, other: np.ndarray) -> Any:
     """Is a mean 0.3 standard deviations away?"""
-    return evidence.shifts(one, other, 0.3)
+    return analysis.shifts(one, other, 0.3)
 
 
 def factors(one: np.ndarray, other: np.ndarray) -> Any:
     """Does it take half as long again?"""
-    return evidence.factors(one, other, 1.5)
+    return analysis.factors(one, other, 1.5)
 
 
 def tails(one: np.ndarray, other: np.ndarray) -> Any:
     """Is the slowest twentieth, or the slowest hundredth, slower by half again?"""
-    counts = [evidence.beyond(one, other, 1.5, share) for share in (0.05, 0.01)]
-    return np.minimum(*(evidence.shares(first, second, 0) for first, second in counts))
+    counts = [analysis.beyond(one, other, 1.5, share) for share in (0.05, 0.01)]
+    return np.minimum(*(analysis.shares(first, second, 0) for first, second in counts))
 
 
 def stalling(share: float, seconds: float = 50) -> Draw:
@@ -159,20 +159,20 @@ def test_failures_of_all_or_none_are_judged(
     champion: list[float], candidate: list[float], worse: bool
 ) -> None:
     """Arms without any spread have a p-value too."""
-    p = float(evidence.shares(np.array(champion), np.array(candidate), 0.01))
+    p = float(analysis.shares(np.array(champion), np.array(candidate), 0.01))
     assert (p < 1e-4) is worse and 0 <= p <= 1
 
 
 def test_two_constants_differ_and_equal_ones_do_not() -> None:
     """A candidate that always says the same, and not what the champion always says, is found."""
     ones, twos = np.ones(40), np.full(40, 2.0)
-    assert evidence.shifts(ones, twos, 0.3) < 1e-4
-    assert evidence.shifts(ones, ones, 0.3) == 1
+    assert analysis.shifts(ones, twos, 0.3) < 1e-4
+    assert analysis.shifts(ones, ones, 0.3) == 1
 
 
 def test_a_loss_that_falls_is_none() -> None:
     """Upwards only: a candidate that loses less is not worse."""
     random = np.random.default_rng(0)
     one, other = random.normal(5, 1, 500), random.normal(3, 1, 500)
-    assert evidence.shifts(one, other, 0.2, upwards=True) == 1
-    assert evidence.shifts(other, one, 0.2, upwards=True) < 1e-4
+    assert analysis.shifts(one, other, 0.2, upwards=True) == 1
+    assert analysis.shifts(other, one, 0.2, upwards=True) < 1e-4

@@ -4,15 +4,15 @@ import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
-from library.fixture_project import ROOT
 import numpy as np
 import pandas as pd
 import pytest
+from library.fixture_project import ROOT
 
 from mlops_ladder import ProjectError
 from mlops_ladder.serving.assignment import CANDIDATE, CHAMPION, drawn, unit
-from mlops_ladder.serving.rollout import decisions, experiment, trials
-from mlops_ladder.serving.rollout.trials import Record
+from mlops_ladder.serving.rollout import decisions, experiment
+from mlops_ladder.serving.rollout.experiment import Record
 from mlops_ladder.settings import Settings
 
 KNOWN = Record(
@@ -45,16 +45,18 @@ def made(change: float, count: int = 1000, seed: int = 0) -> pd.DataFrame:
 )
 def test_the_outcome_is_a_word_about_an_interval(change: float, better: str, said: str) -> None:
     """A difference, its 95 % interval around it, and what follows."""
-    arms = trials.known(made(change), KNOWN)
-    found = trials.outcome(arms, KNOWN.model_copy(update={"better": better}))
+    arms = experiment.known(made(change), KNOWN)
+    found = experiment.outcome(arms, KNOWN.model_copy(update={"better": better}))
     assert found.word == said and found.low < found.candidate - found.champion < found.high
 
 
 def test_a_short_horizon_is_told() -> None:
     """Where the interval holds both nothing and what would matter, nothing is decided."""
-    few = trials.known(made(-0.1, 30), KNOWN)
-    assert trials.outcome(few, KNOWN).word.startswith("undecided")
-    assert 1400 < trials.needed(made(0.0)["loss"], KNOWN) < 1750  # 2 · (1.96 + 0.84)² / 0.1² = 1570
+    few = experiment.known(made(-0.1, 30), KNOWN)
+    assert experiment.outcome(few, KNOWN).word.startswith("undecided")
+    assert (
+        1400 < experiment.needed(made(0.0)["loss"], KNOWN) < 1750
+    )  # 2 · (1.96 + 0.84)² / 0.1² = 1570
 
 
 def test_equal_arms_differ_in_one_of_twenty_experiments(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,13 +68,13 @@ def test_equal_arms_differ_in_one_of_twenty_experiments(monkeypatch: pytest.Monk
     once, peeked = 0, 0
     for seed in range(400):
         noted: dict[str, str] = {}
-        monkeypatch.setattr(trials, "note", lambda _, noted=noted, **it: noted.update(it))
+        monkeypatch.setattr(experiment, "note", lambda _, noted=noted, **it: noted.update(it))
         units = made(0.0, 1000, seed).sample(frac=1, random_state=seed)
         looks = [units.iloc[:size] for size in range(150, 2001, 205)]
-        told = [trials.at_horizon("x", known.model_copy(update=noted), it) for it in looks]
+        told = [experiment.at_horizon("x", known.model_copy(update=noted), it) for it in looks]
         assert told[0] == "" and told[1] and set(told[1:]) == {noted["outcome"]}
         once += differs(told[-1])
-        words = [trials.outcome(trials.known(it, known), known).word for it in looks[1:]]
+        words = [experiment.outcome(experiment.known(it, known), known).word for it in looks[1:]]
         peeked += any(map(differs, words))
     assert 8 <= once <= 30 and peeked > 2 * once
 
@@ -92,7 +94,9 @@ def _begun(folder: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
     units = made(-3.0)
     units.loc[(units.index % 1000) >= 3, "loss"] = np.nan
     now = SimpleNamespace(
-        experiment="one", question=trials.read("one").question, wanted=SimpleNamespace(units=1000)
+        experiment="one",
+        question=experiment.read("one").question,
+        wanted=SimpleNamespace(units=1000),
     )
     monkeypatch.setattr(decisions, "last", lambda _: now)
     monkeypatch.setattr(decisions, "running", lambda: now)
@@ -106,7 +110,7 @@ def test_units_whose_metric_is_unknown_do_not_count(
     """Three labelled units of 1,000 win nothing, however much better they are."""
     told = experiment.shown("one", settings)
     assert "{'champion': 3, 'candidate': 3} of 1000 units know loss" in told
-    assert "better" not in told and trials.read("one").outcome == ""
+    assert "better" not in told and experiment.read("one").outcome == ""
     with pytest.raises(ProjectError, match="3} of 1000 units know loss.*no ground to promote"):
         experiment.end("one", "candidate", settings)
     begun.rename(columns={"loss": "failures"}, inplace=True)
@@ -142,10 +146,10 @@ def test_an_outcome_is_written_down_and_not_worked_out_again(
     begun["loss"] = made(-0.3)["loss"]
     first = experiment.shown("one", settings)
     (said,) = [line for line in first.splitlines() if "the candidate is better" in line]
-    assert trials.read("one").outcome == said and "(1000 units each;" in said
+    assert experiment.read("one").outcome == said and "(1000 units each;" in said
     monkeypatch.setattr(experiment, "observed", lambda *_: made(0.3, 3000))
     assert said in experiment.shown("one", settings)
-    path = trials.place("one")
+    path = experiment.place("one")
     text = path.read_text("utf-8").replace("horizon = 1000", "horizon = 30")
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ProjectError, match="horizon = 30, and it began with 1000: put that back"):
@@ -157,11 +161,11 @@ def test_an_uneven_split_is_found_and_an_even_one_is_not() -> None:
     keys = [unit("trial", f"client {number}") for number in range(10_000)]
     arms = [CANDIDATE if drawn(key, 0.5) else CHAMPION for key in keys]
     units = pd.DataFrame({"arm": arms})
-    count, p = trials.split(units, 0.5)
-    assert sum(count.values()) == 10_000 and p > trials.UNEVEN
+    count, p = experiment.split(units, 0.5)
+    assert sum(count.values()) == 10_000 and p > experiment.UNEVEN
     lost = units.drop(units.index[units["arm"] == CANDIDATE][::10])
-    assert trials.split(lost, 0.5)[1] < trials.UNEVEN
-    assert trials.split(pd.DataFrame(), 0.5) == ({CHAMPION: 0, CANDIDATE: 0}, 1.0)
+    assert experiment.split(lost, 0.5)[1] < experiment.UNEVEN
+    assert experiment.split(pd.DataFrame(), 0.5) == ({CHAMPION: 0, CANDIDATE: 0}, 1.0)
 
 
 def test_the_example_is_a_record() -> None:
@@ -184,7 +188,7 @@ def test_a_record_that_is_none_is_refused(folder: Path, text: str, said: str) ->
     (folder / "experiments").mkdir()
     (folder / "experiments/one.toml").write_text(text, encoding="utf-8")
     with pytest.raises(ProjectError, match=f"experiments/one.toml: (?s:.*){said}"):
-        trials.read("one")
+        experiment.read("one")
 
 
 def test_a_record_is_written_into_and_keeps_its_words(folder: Path) -> None:
@@ -192,11 +196,11 @@ def test_a_record_is_written_into_and_keeps_its_words(folder: Path) -> None:
     (folder / "experiments").mkdir()
     text = (ROOT / "experiments/example.toml").read_text(encoding="utf-8")
     (folder / "experiments/two.toml").write_text(text, encoding="utf-8")
-    trials.note("two", start="2026-01-01 12:00")
+    experiment.note("two", start="2026-01-01 12:00")
     changed = (folder / "experiments/two.toml").read_text(encoding="utf-8")
     assert changed == text.replace('start = ""', 'start = "2026-01-01 12:00"')
-    assert trials.read("two").start == "2026-01-01 12:00"
+    assert experiment.read("two").start == "2026-01-01 12:00"
     with pytest.raises(ProjectError, match="no such experiment; there are: two"):
-        trials.read("three")
+        experiment.read("three")
     with pytest.raises(ProjectError, match="'../x': no name"):
-        trials.read("../x")
+        experiment.read("../x")

@@ -18,9 +18,8 @@ from mlops_ladder.project import current
 from mlops_ladder.registry import history, promotion, publishing, versions
 from mlops_ladder.registry.decisions import verify
 from mlops_ladder.registry.versions import Version
-from mlops_ladder.serving.rollout import deciding, decisions, stepping
-from mlops_ladder.serving.store import Store
-from mlops_ladder.serving.variant_log import ARMS
+from mlops_ladder.serving.rollout import deciding, decisions
+from mlops_ladder.serving.store import ARMS, Store
 from mlops_ladder.settings import Settings
 from mlops_ladder.settings.improvement import Rollout
 from mlops_ladder.tracking import runs
@@ -92,14 +91,14 @@ def test_a_good_model_reaches_all_clients(second: Version, wanted: Settings) -> 
         now = decisions.running()
         assert now and now.plan
         shares.append(now.plan.share)
-        waiting = stepping.step(wanted)
+        waiting = deciding.step(wanted)
         assert waiting and "0 of 100 units" in waiting.waits
         noted(wanted)
-        stepping.step(wanted)
+        deciding.step(wanted)
     assert shares == [0, 0.05, 0.25, 0.5]
     actions = ["start", "advance", "advance", "advance", "promote"]
     assert state() == (second.number, actions, False)
-    assert stepping.step(wanted) is None
+    assert deciding.step(wanted) is None
     assert verify(versions.held()) == []
     told = decisions.logged()[1].evidence
     assert told["units"] == {"champion": 120, "candidate": 120} and len(told["findings"]) > 1
@@ -112,7 +111,7 @@ def test_a_degraded_model_is_aborted_and_the_champion_serves(
     before = state()[0]
     begun(second)
     noted(wanted, 40, failed=True)
-    found = stepping.step(wanted)
+    found = deciding.step(wanted)
     assert found and found.decision.action == "abort"
     assert state() == (before, ["start", "abort"], False)
     assert decisions.logged()[-1].reasons[0].startswith("failures: 1 against 0")
@@ -122,7 +121,7 @@ def test_a_degraded_model_is_aborted_and_the_champion_serves(
 def test_labels_that_came_back_decide_too(second: Version, wanted: Settings) -> None:
     """Outcomes of logged requests give a loss; a candidate that is wrong by more is aborted."""
     begun(second)
-    assert stepping.truths(wanted, decisions.logged()[-1]) == {}
+    assert deciding.truths(wanted, decisions.logged()[-1]) == {}
     noted(wanted)
     now = decisions.logged()[-1].time
     log = Store(wanted.serving.log)
@@ -134,7 +133,7 @@ def test_labels_that_came_back_decide_too(second: Version, wanted: Settings) -> 
         them = [(it, "1.5" if "champion" in it else "9.0") for it in names]
         kept = [Outcome(name, 1, said, now, False, at) for at, (name, said) in enumerate(them, 1)]
         archive.keep(kept)
-    found = stepping.step(wanted)
+    found = deciding.step(wanted)
     assert found and found.decision.action == "abort"
     assert found.decision.reasons[0].startswith("loss: 8 against 0.5")
 
@@ -163,10 +162,10 @@ def test_there_is_one_rollout_at_a_time(second: Version) -> None:
     begun(second)
     with pytest.raises(ProjectError, match="the rollout of v2 goes on; to end it: make rollout AB"):
         deciding.start(second.number, WANTED)
-    stepping.stop("by hand")
+    deciding.stop("by hand")
     assert state()[1:] == (["start", "abort"], False)
     with pytest.raises(ProjectError, match="no rollout goes on; to begin one"):
-        stepping.stop("by hand")
+        deciding.stop("by hand")
 
 
 def test_a_rollback_meanwhile_ends_the_rollout(
@@ -175,7 +174,7 @@ def test_a_rollback_meanwhile_ends_the_rollout(
     """Where the champion is another one by now there is nothing to compare with."""
     begun(second)
     promoted(run, "c")
-    assert stepping.step(wanted) is None
+    assert deciding.step(wanted) is None
     assert decisions.logged()[-1].reasons == ["the champion is v3 by now"]
     assert state() == ("3", ["start", "abort"], False)
 
@@ -207,7 +206,7 @@ def test_a_promotion_that_is_killed_is_finished_by_the_next_command(
         patch.setattr(module, name, killed)
         with pytest.raises(Killed):
             decisions.decide(decisions.following(last, "promote", ["enough"]))
-    assert stepping.step(wanted) is None
+    assert deciding.step(wanted) is None
     assert state() == (second.number, ["start", "promote"], False)
     assert verify(versions.held()) == []
     assert [it.action for it in history.logged().values()] == ["promote", "promote"]
@@ -219,7 +218,7 @@ def test_a_line_that_a_kill_has_torn_was_never_decided(second: Version, wanted: 
     whole = decisions.LOG.read_bytes()
     decisions.LOG.write_bytes(whole + whole[:50])
     noted(wanted)
-    stepping.step(wanted)
+    deciding.step(wanted)
     assert state()[1:] == (["start", "advance"], True)
 
 
@@ -230,7 +229,7 @@ def test_a_rollback_after_the_promotion_stands(second: Version, wanted: Settings
     decisions.decide(decisions.following(last, "promote", ["enough"]))
     promotion.rollback()
     decisions.POINTER.write_text(plan, encoding="utf-8")
-    assert stepping.step(wanted) is None
+    assert deciding.step(wanted) is None
     assert state() == ("1", ["start", "promote"], False)
 
 
@@ -239,7 +238,7 @@ def test_a_bundle_and_a_plan_that_are_gone_come_back(second: Version, wanted: Se
     begun(second)
     shutil.rmtree(publishing.SERVING / second.number)
     decisions.POINTER.unlink()
-    stepping.step(wanted)
+    deciding.step(wanted)
     assert decisions.POINTER.exists()
     assert publishing.damage(publishing.SERVING / second.number) == []
 
@@ -258,7 +257,7 @@ def test_the_pipeline_begins_a_rollout_where_that_is_wanted(
     assert "goes on" in deciding.accepted(second, accepted())
     waits = "The rollout of v2 goes on; then: make rollout VERSION=3"
     assert deciding.accepted(third, accepted()) == waits
-    stepping.stop("by hand")
+    deciding.stop("by hand")
     assert "was aborted: by hand" in deciding.accepted(second, accepted())
     monkeypatch.setenv(f"{current().prefix}ROLLOUT__ENABLED", "false")
     assert deciding.accepted(third, accepted()) == ""
