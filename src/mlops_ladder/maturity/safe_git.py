@@ -17,8 +17,9 @@ FORMAT = {"core.repositoryformatversion", "extensions.objectformat", "extensions
 HARMLESS = {"filemode", "ignorecase", "precomposeunicode", "symlinks", "autocrlf", "eol"}
 KEPT = FORMAT | {f"core.{name}" for name in HARMLESS}
 OPTIONS = (
-    "core.fsmonitor=false core.hooksPath=/dev/null core.pager=cat core.quotepath=off diff.external= "
-    "diff.submodule=short log.showSignature=false protocol.allow=never submodule.recurse=false"
+    "core.fsmonitor=false core.hooksPath=/dev/null core.pager=cat core.quotepath=off "
+    "diff.external= diff.submodule=short log.showSignature=false protocol.allow=never "
+    "submodule.recurse=false"
 ).split()
 LOGS = ("--no-textconv", "--no-ext-diff", "--no-color", "--ignore-submodules=all")
 PLACES = re.compile(r"GIT_(?!CONFIG_(?:GLOBAL|SYSTEM|NOSYSTEM)$)")  # variables that lead elsewhere
