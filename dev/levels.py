@@ -225,10 +225,8 @@ def library_proofs(manifest: dict[str, Any]) -> str:
 
 
 def make_targets(manifest: dict[str, Any]) -> str:
-    """targets.toml of the library: the targets of the Makefile, by the capability that brings them."""
-    lines = [
-        "# Made by `make docs`: the targets of the Makefile, by the capability that brings them."
-    ]
+    """targets.toml of the library: the targets of the Makefile, by capability."""
+    lines = ["# Made by `make docs`: the targets of the Makefile, by capability."]
     targets: dict[str, list[str]] = {}
     for path in sorted(FRAGMENTS.rglob("*.mk")):
         owner = owner_of(path.relative_to(FRAGMENTS.parent).as_posix(), manifest["capabilities"])

@@ -11,8 +11,9 @@ EDITED = "vendor/mlops_ladder"
 
 
 @pytest.fixture(name="project")
-def _project(generate: Generate, tmp_path: Path) -> Path:
+def _project(generate: Generate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A committed project of level 1 that may be changed, with its environment."""
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # it runs the library that it has installed
     project = shutil.copytree(generate(maturity_level="1"), tmp_path / "p")
     commit(project)
     ok("make", "setup", at=project)

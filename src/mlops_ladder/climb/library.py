@@ -69,16 +69,17 @@ def edit_library(wheel: Path) -> None:
     print(f"{EDITED}: edit it here, and commit it.  Next: make setup.  An image takes only a wheel")
 
 
-def main(arguments: list[str]) -> None:
-    """Show what the library is, or have it edited.  Exit with 1 where something differs."""
-    wheel = find_wheel()
-    if arguments == ["--edit"]:
-        edit_library(wheel)
-        return
+def show_library(wheel: Path) -> None:
+    """Show what the library is.  Exit with 1 where something differs."""
     differences = [] if EDITED.exists() else list(find_differences(wheel))
     as_is = f"edited in {EDITED}" if EDITED.exists() else "as locked and installed"
+    print(f"library   {wheel}", *(differences or [f"here      {as_is}"]), sep="\n")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         compared = compare_with_template(wheel, Path(folder))
-    print("\n".join([f"library   {wheel}", *(differences or [f"here      {as_is}"])]))
     print(f"template  {compared}")
     sys.exit(bool(differences) or "OTHER" in compared)
+
+
+def main(arguments: list[str]) -> None:
+    """Show what the library is, or have it edited."""
+    (edit_library if arguments == ["--edit"] else show_library)(find_wheel())

@@ -71,7 +71,7 @@ def main(_: list[str]) -> None:
     """Write them, and say which.  Raise ProjectError if a workflow there is another's."""
     shown = ("git", "rev-parse", "--show-toplevel", "--show-prefix")
     done = subprocess.run(shown, capture_output=True, text=True, check=False)
-    top, _, folder = done.stdout.rstrip("/\n").partition("\n")
+    top, _newline, folder = done.stdout.rstrip("/\n").partition("\n")
     if not re.fullmatch(r"[\w./-]+", folder):
         raise ProjectError("no folder of a larger repository, or one with a special character")
     files, mark = find_files(folder, Path(top)), MARK.format(folder)

@@ -11,8 +11,8 @@ from mlops_ladder.maturity.repository import Repository, WHEEL
 from mlops_ladder.maturity.syntax import defined, idle, imported, nodes, tests, tree
 
 DOCUMENT = 15  # words that a document has at least
-# A line of a recipe that does nothing, or only says something.
-IDLE = re.compile(r"\t[@-]*\s*(?:(?:true|:|echo\b.*)\s*)?(?:#.*)?\Z")
+# A line of a recipe that does more than to say something.
+ACTIVE = re.compile(r"^\t(?![@-]*\s*(?:(?:true|:|echo\b.*)\s*)?(?:#.*)?\Z)")
 
 
 def code_faults(name: str, text: str) -> Iterator[str]:
@@ -56,8 +56,7 @@ def find_lacking_targets(repository: Repository, *names: str) -> Iterator[str]:
 def find_idle_targets(repository: Repository, capability: str) -> Iterator[str]:
     """A line for each target of a capability that runs no command."""
     for name in repository.own_targets(capability):
-        recipe = repository.targets[name].splitlines()
-        if all(not line.startswith("\t") or IDLE.match(line) for line in recipe):
+        if not any(map(ACTIVE.search, repository.targets[name].splitlines())):
             yield f"Makefile: the target {name} runs no command"
 
 
