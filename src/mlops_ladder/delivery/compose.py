@@ -24,7 +24,10 @@ from mlops_ladder.delivery.smoke import Failed, smoke, smoke_script
 
 CHAMPION = Path("models/serving/champion.json")
 OTHER = {"blue": "green", "green": "blue"}
-INSTALL = "https://docs.docker.com/engine/install"
+INSTALL = {
+    "docker": "https://docs.docker.com/engine/install",
+    "kubectl": "https://kubernetes.io/docs/tasks/tools",
+}
 SECONDS = "90"  # that an image gets to become ready
 SETTINGS = Path("config/access.toml")
 LABEL = '{{index .Config.Labels "org.opencontainers.image.revision"}}'
@@ -39,8 +42,7 @@ def ran(*command: str, stdin: str = "") -> str:
     try:
         done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        way_out = f"; {INSTALL}" if command[0] == "docker" else ""
-        raise Refused(f"{command[0]}: not installed{way_out}") from error
+        raise Refused(f"{command[0]}: not installed; {INSTALL[command[0]]}") from error
     if done.returncode:
         raise Refused((done.stdout + done.stderr).strip())
     return done.stdout.strip()

@@ -75,12 +75,8 @@ def trouble(copy: Any, block: Block) -> list[str]:
         return [str(reason)]
     if not done.returncode:
         return []
-    return [
-        f"ended with {done.returncode}:",
-        *block.text.splitlines(),
-        "and said:",
-        *done.stdout.splitlines()[-LAST:],
-    ]
+    end = done.stdout.splitlines()[-LAST:]
+    return [f"ended with {done.returncode}:", *block.text.splitlines(), "and said:", *end]
 
 
 @contextmanager
@@ -123,10 +119,8 @@ def told(page: str, result: str, seconds: float, **more: Any) -> str:
     lines = [f"{page}: {result}, {more['blocks']} blocks in {seconds} s"]
     lines += [f"  {name}: {why}: not drilled" for name, why in more["not_drilled"].items()]
     if "failed" in more:
-        lines += [
-            f"  {more['failed']} {more['said'][0]}",
-            indent("\n".join(more["said"][1:]), "    "),
-        ]
+        first, *rest = more["said"]
+        lines += [f"  {more['failed']} {first}", indent("\n".join(rest), "    ")]
     return "\n".join(lines)
 
 

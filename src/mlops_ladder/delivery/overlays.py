@@ -4,7 +4,6 @@ The values of environment variables may differ too: those that variables.txt of 
 """
 
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from mlops_ladder.delivery.compose import ran, Refused
 from mlops_ladder.delivery.on_kubernetes import place
 
 VARIABLES = Path("deploy/kubernetes/overlays/variables.txt")
@@ -31,14 +31,10 @@ NOTHING = object()
 
 def rendered(environment: str) -> list[Any]:
     """The manifests of an environment.  Ends the program where kustomize refuses them."""
-    command = ["kubectl", "kustomize", place(environment)]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        sys.exit("kubectl: not installed; https://kubernetes.io/docs/tasks/tools")
-    if done.returncode:
-        sys.exit(f"{place(environment)}: {done.stderr.strip()}")
-    return list(yaml.safe_load_all(done.stdout))
+        return list(yaml.safe_load_all(ran("kubectl", "kustomize", place(environment))))
+    except Refused as refusal:
+        sys.exit(f"{place(environment)}: {refusal}")
 
 
 def inner(value: Any) -> list[tuple[str, Any]]:

@@ -150,9 +150,8 @@ def doors(plan: Facts) -> Iterator[str]:
             ports = (rule.get("from_port"), rule.get("to_port"))
             if sources & WORLD and ports != (OPEN, OPEN):
                 yield f"{address}: ports {ports[0]} to {ports[1]} are open to the internet"
-    public = any(
-        kind == "aws_lb" and has.get("internal") is False for _, kind, has in afterwards(plan)
-    )
+    balancers = [has for _, kind, has in afterwards(plan) if kind == "aws_lb"]
+    public = any(has.get("internal") is False for has in balancers)
     for address, kind, has in afterwards(plan):
         acts = [it.get("type") for it in listed(has.get("default_action"))]
         plain = kind == "aws_lb_listener" and has.get("protocol") == "HTTP"

@@ -280,15 +280,8 @@ def page(report: Report) -> str:
     head, *rows = table(report)
     lines = [head, ["---"] * len(head), *rows]
     picture = f"v{report['version']}.png"
-    return "\n".join(
-        [
-            HEAD.format(**report, picture=picture),
-            *(f"| {' | '.join(line)} |" for line in lines),
-            "",
-            told(report),
-            "",
-        ]
-    )
+    body = [f"| {' | '.join(line)} |" for line in lines]
+    return "\n".join([HEAD.format(**report, picture=picture), *body, "", told(report), ""])
 
 
 def told(report: Report) -> str:

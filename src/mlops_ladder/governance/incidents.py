@@ -77,14 +77,10 @@ def read(path: Path) -> Incident:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ProjectError(f"{path}: cannot be read: {error}") from error
     except ValidationError as error:
-        wrong = [
-            (
-                f"{'.'.join(map(str, it['loc']))} = {it['input']!r}: {it['msg']}"
-                if it["loc"]
-                else str(it["msg"]).removeprefix("Value error, ")
-            )
-            for it in error.errors()
-        ]
+        wrong = []
+        for it in error.errors():
+            key = f"{'.'.join(map(str, it['loc']))} = {it['input']!r}: " if it["loc"] else ""
+            wrong.append(key + (it["msg"] if key else it["msg"].removeprefix("Value error, ")))
         raise ProjectError(f"{path}: " + "\n  ".join([*wrong, "correct the file"])) from error
 
 
@@ -179,6 +175,5 @@ def main(
         print(f"{path}: over.  Next: write {path.with_suffix('.md')}, and commit both")
     else:
         lines = [told(path, it) for path, it in incidents().items()]
-        print(
-            "\n".join(lines) or "No incident is written down.  To open one: make incident TITLE=…"
-        )
+        none = "No incident is written down.  To open one: make incident TITLE=…"
+        print("\n".join(lines) or none)

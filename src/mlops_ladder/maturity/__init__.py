@@ -8,57 +8,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-DOMAINS = (
-    "repo",
-    "ci",
-    "doc",
-    "data",
-    "agreed",
-    "model",
-    "questions",
-    "delivery",
-    "approval",
-    "serving",
-    "rollout",
-    "monitoring",
-    "improvement",
-    "scaling",
-    "infra",
-    "gov",
-    "audited",
-    "supply",
-    "accounts",
-)
-TRIALS = (
-    "trials.repo",
-    "trials.ci",
-    "trials.doc",
-    "trials.data",
-    "trials.privacy",
-    "trials.schema",
-    "trials.agreed",
-    "trials.model",
-    "trials.questions",
-    "trials.delivery",
-    "trials.registry",
-    "trials.approval",
-    "trials.deploy",
-    "trials.batch",
-    "trials.serving",
-    "trials.operations",
-    "trials.monitoring",
-    "trials.improvement",
-    "trials.gov",
-    "trials.accounts",
-    "trials.team",
-    "trials.schedule",
-    "trials.rollout",
-    "trials.scale",
-    "trials.scaleout",
-    "trials.infra",
-    "trials.audited",
-    "trials.supply",
-)
+DOMAINS = """
+repo ci doc data model questions delivery approval serving monitoring improvement scaling infra gov
+""".split()
+TRIALS = [f"trials.{name}" for name in """
+repo ci doc data privacy schema agreed model questions delivery registry approval deploy batch
+serving operations monitoring improvement gov accounts team schedule rollout scaleout infra audited
+supply
+""".split()]
 
 Find = Callable[[Any], Iterable[str]]
 

@@ -1,18 +1,40 @@
-"""Who answers for what: owners, decisions, risks."""
+"""Who answers for what: owners, risks, the audit log, what it is made from, features, incidents."""
 
+import hashlib
+import json
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, UTC
 from typing import Any
 
-from mlops_ladder.maturity import sign, use
+from mlops_ladder.maturity import record, sign, Unknown, use
+from mlops_ladder.maturity.code import find_lacking_targets
+from mlops_ladder.maturity.delivery import registered
 from mlops_ladder.maturity.monitoring import alerts, without
 from mlops_ladder.maturity.repo import changes
-from mlops_ladder.maturity.repository import Repository
+from mlops_ladder.maturity.repository import digest, read_text, Repository
+from mlops_ladder.maturity.runbook import blocks
 
 CLASSES = ("minimal", "limited", "high", "unacceptable")
 OWNER = re.compile(r"@[\w./-]+|[^@\s]+@[^@\s]+\.\w+")
 Facts = dict[str, Any]
+LOG, REF = "audit.jsonl", "refs/audit/log"
+WORKFLOWS = (".github/workflows", ".github/actions", ".gitlab-ci.yml", ".gitlab")
+USES = re.compile(r"^\s*(?:- )?uses\s*:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
+PINNED = re.compile(r"^\./|@[0-9a-f]{40}$|@sha256:[0-9a-f]{64}$")
+HOOKS = {
+    "before_bundle_load": "the service loads what nobody has signed",
+    "find_promotion_objections": "an unsigned version becomes champion",
+    "after_bundle_download": "no signature comes along with a model",
+}
+TOOL = "delivery/release.py"
+DOCUMENT = "TECHNICAL.md"
+CITED = re.compile(r"`([^`]+)` sha256 `([0-9a-f]{12})`")
+SOURCE = re.compile(r"\[(?:run `[0-9a-f]{32}`|`[^`]+` sha256 `[0-9a-f]{12}`)[^\]]*\]$")
+CLAIM = re.compile(r"\b(?:non-?)?(?:compli(?:an|ed|es)|comply|conform(?!al\b)|certif)\w*", re.I)
+RETIREMENT = "docs/runbooks/retirement.md"
+TEMPLATE = "incidents/template.md"
+HEADINGS = ("Timeline", "Why", "What is done about it")
 
 
 @sign("gov.ownership", "every file has an owner, and decisions are recorded")
@@ -94,3 +116,202 @@ def records(repository: Repository) -> list[datetime]:
 def registers(repository: Repository) -> list[datetime]:
     """Commits that change the register."""
     return changes(repository, "governance/risk.toml")
+
+
+@sign("gov.audit", "each decision is noted in a chain that is compared with registry and git")
+def chained(repository: Repository) -> Iterator[str]:
+    """A line holds the digest of the one before; what decides tells it; a target verifies."""
+    yield from without(
+        repository, "governance/audit/chain.py", "digest", "differences", "registered"
+    )
+    yield from without(
+        repository, "governance/audit/noting.py", "chain.faults", "contradicted", "unnoted"
+    )
+    if not repository.ours:
+        return
+    line = 'after_decision.audit = "governance.audit.noting:'
+    if line not in repository.library.get("plugins.toml", ""):
+        yield "plugins.toml of the library: nobody tells the audit log of a decision"
+    for module in ("registry/decisions.py", "serving/rollout/decisions.py"):
+        if "after_decision(" not in repository.library.get(module, ""):
+            yield f"{module}: tells nobody of a decision"
+    yield from find_lacking_targets(repository, "audit")
+
+
+def noted(repository: Repository) -> list[str]:
+    """The lines of the log.  Unknown where there is none on this machine."""
+    path = repository.root / LOG
+    if not path.exists():
+        raise Unknown(f"{LOG} is not on this machine: make audit NOTE=yes")
+    return read_text(path).splitlines()
+
+
+@record("gov.audit", "each line follows from the one before, and each decision has its line")
+def unbroken(repository: Repository) -> Iterator[str]:
+    """Compute the chain anew, and compare it with the registry and with git."""
+    lines, before = noted(repository), "0" * 64
+    held = registered(repository)["tags"]
+    seen: dict[str, str] = {}
+    for place, text in enumerate(lines, 1):
+        try:
+            line = dict(json.loads(text))
+        except ValueError:
+            yield f"{LOG}:{place}: cannot be read"
+            return
+        if line.get("before") != before:
+            yield f"{LOG}:{place}: does not follow from the line before"
+            return
+        if held.get(f"audit.{place:06}") != text:
+            yield f"{LOG}:{place}: is not what the registry holds"
+        before = hashlib.sha256(text.encode()).hexdigest()
+        if line.get("kind") == "decision":
+            seen[str(line.get("about"))] = str(line.get("digest"))
+    for key in sorted(it for it in held if re.fullmatch(r"promotion\.\d{6}", it)):
+        number = str(int(key.rpartition(".")[2]))
+        if seen.get(number) != hashlib.sha256(held[key].encode()).hexdigest():
+            yield f"{LOG}: decision {number} is not noted as the registry holds it"
+    if lines[: len(known := anchored(repository))] != known:
+        yield f"{LOG}: {REF} in git holds another one"
+
+
+def anchored(repository: Repository) -> list[str]:
+    """The lines that git holds; none in a clone that has not fetched them."""
+    try:
+        return repository.git("cat-file", "blob", REF).splitlines()
+    except Unknown:
+        return []
+
+
+@use("gov.audit")
+def times(repository: Repository) -> list[datetime]:
+    """When decisions were noted."""
+    found = [json.loads(text) for text in noted(repository)]
+    return [datetime.fromisoformat(it["time"]) for it in found if it["kind"] == "decision"]
+
+
+@sign("gov.supply", "a bill of materials, signatures that are asked for, and pinned actions")
+def supplied(repository: Repository) -> Iterator[str]:
+    """Read the workflows, and what verifies before anything serves."""
+    for name in repository.glob(*WORKFLOWS):
+        for used in USES.findall(repository.text(name)):
+            if not PINNED.search(used):
+                yield f"{name}: {used}: a tag may be other code tomorrow; pin a full commit"
+    if not repository.ours:
+        return
+    yield from without(repository, "governance/sbom.py", "locked", "model", "data")
+    yield from without(repository, "registry/signing.py", "signatures.sign", "signatures.signer")
+    yield from without(repository, "registry/signed.py", "signatures.signer")
+    for hook, why in HOOKS.items():
+        line = rf'^{hook}\.signing = "registry\.sign(?:ed|ing):\w+"'
+        if not re.search(line, repository.library.get("plugins.toml", ""), re.MULTILINE):
+            yield f"plugins.toml of the library: no {hook} for signing: {why}"
+    if "required" not in (repository.parsed("config/signing.toml") or {}).get("signing", {}):
+        yield "config/signing.toml: does not say whether it is required"
+    yield from delivered(repository)
+
+
+def delivered(repository: Repository) -> Iterator[str]:
+    """Where an image gets to production past the signatures."""
+    text = repository.library.get(TOOL, "")
+    verified, brought = text.find("{verified(image, commit)}"), text.find("._places.bring(")
+    if not 0 <= verified < brought or "raise self._places.Refused" not in text:
+        yield f"{TOOL}: an image is brought that nobody has verified"
+    if "return Attested(places) if" not in text:
+        yield f"{TOOL}: `ladder stage` and `ladder promote` do not ask for a signature"
+
+
+@use("gov.supply")
+def signed(repository: Repository) -> list[datetime]:
+    """When signatures of versions were noted."""
+    found = [json.loads(text) for text in noted(repository)]
+    return [datetime.fromisoformat(it["time"]) for it in found if it["kind"] == "signature"]
+
+
+@sign("feature.review", "each feature is left out, and what is lost is told from chance")
+def reviewed(repository: Repository) -> Iterator[str]:
+    """Models learn anew without it; the loss has an interval, the latency is measured."""
+    calls = ("answers(learned", "value = lost", "= paired", "in review", "known = owners")
+    yield from without(repository, "governance/feature_review.py", "log_text", *calls)
+
+
+@sign("gov.techdoc", "the documentation claims nothing, and each statement in it has its source")
+def sourced(repository: Repository) -> Iterator[str]:
+    """It is what `make techdoc` writes, `make check` asks it, and no word in it is a verdict."""
+    if not repository.ours:
+        return
+    text = repository.text(DOCUMENT)
+    if "`make techdoc` writes it from evidence" not in text:
+        yield f"{DOCUMENT}: is not what `make techdoc` writes"
+    for line in text.splitlines():
+        if claim := CLAIM.search(re.sub(r"`[^`]*`", "", line)):
+            yield f"{DOCUMENT}: says {claim[0]!r}; run: make techdoc"
+        if line.startswith("- ") and not SOURCE.search(line):
+            yield f"{DOCUMENT}: without a source: {line[:60]}; run: make techdoc"
+    asked = repository.targets.get("check", "")
+    if "techdoc-checked" not in repository.targets or not re.search(
+        r"^techdoc-checked\b", asked, re.MULTILINE
+    ):
+        yield "make check: does not check the technical documentation"
+
+
+@record("gov.techdoc", "every file that the documentation cites is what it was")
+def unchanged(repository: Repository) -> Iterator[str]:
+    """Compute each sha256 again."""
+    found = set(CITED.findall(repository.text(DOCUMENT)))
+    if not found:
+        raise Unknown(f"{DOCUMENT}: cites nothing yet: make techdoc")
+    for name, digits in sorted(found):
+        path = repository.root / name
+        if not path.is_file():
+            yield f"{DOCUMENT}: cites {name}, which is not there; run: make techdoc"
+        elif not digest(path).startswith(digits):
+            yield f"{DOCUMENT}: {name} has changed since it was cited; run: make techdoc"
+
+
+@sign("gov.incident", "incidents have a post-mortem, delivery is measured, an end is planned")
+def prepared(repository: Repository) -> Iterator[str]:
+    """The template asks for what is learned; the procedure of retirement has commands."""
+    if not repository.ours:
+        return
+    for heading in HEADINGS:
+        if f"## {heading}\n" not in repository.text(TEMPLATE):
+            yield f"{TEMPLATE}: has no {heading!r}"
+    calls = ("rolled_back", "return blamed", "incidents", "= lead_times", "happened", "median")
+    yield from without(repository, "governance/delivery_metrics.py", "git", *calls)
+    try:
+        blocks(RETIREMENT, repository.text(RETIREMENT))
+    except Unknown as reason:
+        yield str(reason)
+
+
+@record("gov.incident", "the times of every incident are in order")
+def ordered(repository: Repository) -> Iterator[str]:
+    """Harm begins, is detected, ends; and each incident has its post-mortem beside it."""
+    names = [it for it in repository.glob("incidents/*.toml") if repository.ours]
+    if not names:
+        raise Unknown("no incident is written down")
+    for name in names:
+        known: Any = repository.parsed(name) or {}
+        times = [known.get(key) for key in ("started", "detected", "restored")]
+        there = [zoned(it) for it in times if isinstance(it, datetime)]
+        if len(there) < 2 or there != sorted(there):
+            yield f"{name}: started, detected and restored are not times in this order"
+        if name.removesuffix(".toml") + ".md" not in repository.files:
+            yield f"{name}: has no post-mortem beside it"
+
+
+def zoned(time: datetime) -> datetime:
+    """A time with its zone: UTC where it names none."""
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+@use("gov.techdoc")
+def documents(repository: Repository) -> list[datetime]:
+    """Commits that renew the documentation."""
+    return changes(repository, DOCUMENT)
+
+
+@use("gov.incident")
+def learned(repository: Repository) -> list[datetime]:
+    """Commits that write down what an incident has taught."""
+    return changes(repository, "incidents/*.toml")

@@ -1,13 +1,12 @@
-"""A copy of a repository in which things are done and faults are planted.
-
-It has an environment, a home and a registry of its own: nothing of the user's is ever written to.
-"""
+"""The sandbox: a copy of a repository, and commands in it that leave no process behind."""
 
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from random import Random
@@ -15,9 +14,9 @@ from typing import Any
 from zipfile import ZipFile
 
 from mlops_ladder.maturity import Unknown
-from mlops_ladder.maturity.processes import Done, ended, place
 from mlops_ladder.maturity.repository import Repository, WHEEL
 
+Done = subprocess.CompletedProcess[str]
 PATIENCE = 240  # seconds that a command may take
 PRIVATE = ("MLFLOW_", "PREFECT_", "DVC_", "GIT_", "PYTEST_", "MAKE", "MFLAGS", "VIRTUAL_ENV")
 WHO = {"NAME": "maturity", "EMAIL": "maturity@localhost"}
@@ -26,6 +25,30 @@ SILENT = (
     r"|Name or service not known|name resolution|Connection refused|unreachable|urlopen error"
 )  # what programs say that reach nobody
 KEPT = (".venv", "__pycache__", ".mypy_cache")
+
+
+def ended(command: tuple[str, ...], timeout: float, **options: Any) -> Done:
+    """How a command ended; interrupted, or too slow, all that it has started ends with it.
+
+    Raises what `subprocess.run` raises.
+    """
+    pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    text: Any = {"text": True, "errors": "replace", "start_new_session": True}
+    with subprocess.Popen(command, **pipes, **text, **options) as process:
+        try:
+            said = process.communicate(timeout=timeout)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return Done(command, process.returncode, *said)
+
+
+def place(kind: str) -> str:
+    """Where uv keeps packages or Pythons for the user: a copy with another home shares them."""
+    uv = os.environ.get("UV", "uv")  # set by `uv run`, which need not be on the PATH
+    told = subprocess.run([uv, kind, "dir"], capture_output=True, text=True, check=False)
+    return told.stdout.strip()
 
 
 class Failed(Unknown):

@@ -298,10 +298,8 @@ def framed(chunk: list[Line], contract: Contract) -> pd.DataFrame:
 
 def answered(chunk: list[Line]) -> pd.DataFrame:
     """What was answered: `prediction`, `score` (NaN where there are no probabilities), `answer`."""
-    scores = [
-        max(line[3]["probability"].values(), default=np.nan) if "probability" in line[3] else np.nan
-        for line in chunk
-    ]
+    shares = [line[3].get("probability", {}).values() for line in chunk]
+    scores = [max(values, default=np.nan) for values in shares]
     columns = {
         "request_id": [line[0] for line in chunk],
         "time": pd.to_datetime(pd.Series([line[1] for line in chunk]), utc=True),

@@ -173,16 +173,6 @@ def inside(told: slices.Settings, rows: pd.DataFrame, contract: Contract) -> sli
 
 def asked(live: Joined, promised: Promise, settings: Settings) -> Asked:
     """The live rows as the gate's questions see the rows held out."""
-    nothing = live.rows.iloc[:0]
-    return Asked(
-        Trained(
-            settings=settings,
-            contract=promised.champion.contract,
-            model=None,
-            train=nothing,
-            holdout=live.rows,
-            predictions=live.said,
-            baseline=live.said,
-            seconds=0,
-        )
-    )
+    learned, contract = live.rows.iloc[:0], promised.champion.contract
+    trained = Trained(settings, contract, None, learned, live.rows, live.said, live.said, seconds=0)
+    return Asked(trained)

@@ -44,22 +44,22 @@ def skew(model: Any, newest: Window, epsilon: float) -> Skew:
     return Skew(len(off), int(wrong.sum()), float(off.max()), named.tolist())
 
 
-def apart(found: pd.DataFrame, answers: pd.Series) -> np.ndarray:
+def apart(found: pd.DataFrame, logged: pd.Series) -> np.ndarray:
     """How far each answer is off: by a probability, or by a share of the size of a number.
 
     Infinite where another class is answered that is not tied, or where a probability is missing.
     """
     names = [str(name).removeprefix("probability_") for name in found.columns[1:]]
     if not names:
-        return differing(found["prediction"], [answer["prediction"] for answer in answers])
+        return differing(found["prediction"], [answer["prediction"] for answer in logged])
     nothing: dict[str, float] = {}
-    told = pd.DataFrame([answer.get("probability", nothing) for answer in answers])
+    told = pd.DataFrame([answer.get("probability", nothing) for answer in logged])
     said = told.reindex(columns=names).to_numpy("float64")
     shares = found.iloc[:, 1:].to_numpy("float64")
     off = np.nan_to_num(np.abs(said - shares).max(axis=1), nan=np.inf)
-    classes = {str(answer["prediction"]): None for answer in answers} | dict.fromkeys(names)
+    classes = {str(answer["prediction"]): None for answer in logged} | dict.fromkeys(names)
     place = {name: names.index(name) if name in names else -1 for name in classes}
-    best = np.array([place[str(answer["prediction"])] for answer in answers])
+    best = np.array([place[str(answer["prediction"])] for answer in logged])
     ours = np.array([names.index(str(label)) for label in found["prediction"]])
     row = np.arange(len(shares))
     other = np.abs(shares[row, ours] - shares[row, best]) > TOLERANCE

@@ -66,11 +66,9 @@ def own_files() -> list[Path]:
 
 def differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
     """What is not the same, in words."""
-    return [
-        f"other {name}" if name in (CODE, SETTINGS) else f"{name} {found.get(name)}, not {value}"
-        for name, value in wanted.items()
-        if found.get(name) != value
-    ]
+    other = {name: value for name, value in wanted.items() if found.get(name) != value}
+    plain = {name: f"{name} {found.get(name)}, not {value}" for name, value in other.items()}
+    return [f"other {name}" if name in (CODE, SETTINGS) else plain[name] for name in other]
 
 
 def asked(item: Any, wanted: dict[str, str], function: Callable[..., Any], *more: Any) -> Any:

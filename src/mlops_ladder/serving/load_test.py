@@ -138,9 +138,8 @@ def apart() -> Iterator[tuple[Path, dict[str, str]]]:
             "ACCESS__KEY_FILE": f"{place}/keys.json",
             "ACCESS__REQUESTS_PER_MINUTE": "0",
         }
-        yield Path(place), {
-            project.current().prefix + name: value for name, value in changed.items()
-        }
+        prefix = project.current().prefix
+        yield Path(place), {prefix + name: value for name, value in changed.items()}
 
 
 @contextmanager
@@ -243,9 +242,7 @@ def summary(sent: Sequence[Sent]) -> dict[str, Any]:
     return {
         "requests": len(sent),
         "per_second": len(sent) / seconds,
-        "statuses": {
-            str(status): int(count) for status, count in zip(statuses, counts, strict=True)
-        },
+        "statuses": dict(zip(map(str, statuses.tolist()), counts.tolist(), strict=True)),
     } | quantiles
 
 

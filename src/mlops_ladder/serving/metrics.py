@@ -168,11 +168,8 @@ class Metrics:
         if not self._champion:
             return self._made.text({}, None)
         model = self._champion.model
-        known = {
-            "version": self._champion.number,
-            "model_version": model.version,
-            "runtime": str(model.bundle["runtime"]),
-        }
+        known = {"version": self._champion.number, "model_version": model.version}
+        known |= {"runtime": str(model.bundle["runtime"])}
         return self._made.text(known, self._reference.trained_at)
 
     def keep(self) -> None:

@@ -149,14 +149,13 @@ class Line(BaseModel):
     @classmethod
     def of(cls, fact: Fact, before: list[str]) -> "Line":
         """The line of a fact that comes after these."""
+        prefix = project.current().prefix
         return cls(
             **vars(fact),
             number=len(before) + 1,
             time=datetime.now(UTC),
             who=versions.author(),
-            environment=sorted(
-                name for name in environ if name.startswith(project.current().prefix)
-            ),
+            environment=sorted(name for name in environ if name.startswith(prefix)),
             before=digest(before[-1]) if before else FIRST,
         )
 

@@ -56,10 +56,8 @@ def tests(_: Settings) -> Facts | None:
     if not TESTS.exists():
         return None
     suites = list(ElementTree.fromstring(TESTS.read_text(encoding="utf-8")).iter("testsuite"))
-    counts = {
-        name: sum(int(it.get(name, 0)) for it in suites)
-        for name in ("tests", "failures", "errors", "skipped")
-    }
+    names = ("tests", "failures", "errors", "skipped")
+    counts = {name: sum(int(it.get(name, 0)) for it in suites) for name in names}
     return counts | {"time": suites[0].get("timestamp", "") if suites else ""}
 
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, UTC
 from pathlib import Path
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.accounts import DOCUMENT, sourced, unchanged
+from mlops_ladder.maturity.gov import DOCUMENT, sourced, unchanged
 from mlops_ladder.maturity.sandbox import Copy, last
 from mlops_ladder.maturity.trials.project import answer
 

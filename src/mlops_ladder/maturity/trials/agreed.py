@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.agreed import contracts, GUIDE, TABLE
-from mlops_ladder.maturity.processes import Done
-from mlops_ladder.maturity.sandbox import Copy, last
+from mlops_ladder.maturity.data import contracts, GUIDE, TABLE
+from mlops_ladder.maturity.sandbox import Copy, Done, last
 from mlops_ladder.maturity.service import serving
 from mlops_ladder.maturity.trials.project import answer
 from mlops_ladder.maturity.trials.schedule import listening

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.audited import LOG, unbroken
+from mlops_ladder.maturity.gov import LOG, unbroken
 from mlops_ladder.maturity.sandbox import Copy, last
 
 

@@ -10,8 +10,7 @@ from secrets import token_hex
 from typing import Any
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.processes import Done
-from mlops_ladder.maturity.sandbox import Copy, last, reached
+from mlops_ladder.maturity.sandbox import Copy, Done, last, reached
 from mlops_ladder.maturity.service import asked, free_port
 from mlops_ladder.maturity.trials.approval import champion, OTHER, worker
 

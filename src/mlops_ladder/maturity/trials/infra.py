@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.processes import Done
-from mlops_ladder.maturity.sandbox import Copy, last, reached
+from mlops_ladder.maturity.sandbox import Copy, Done, last, reached
 
 # What is planted in which file, and what has to be said of it.
 PLANTED = [

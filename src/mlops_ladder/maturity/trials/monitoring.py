@@ -9,9 +9,8 @@ from shutil import which
 from statistics import stdev
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.processes import Done
 from mlops_ladder.maturity.monitoring import alerts, RULES, wanted
-from mlops_ladder.maturity.sandbox import Copy, last
+from mlops_ladder.maturity.sandbox import Copy, Done, last
 from mlops_ladder.maturity.service import Service, serving
 from mlops_ladder.maturity.trials.project import answer
 

@@ -7,9 +7,8 @@ from threading import Event
 from typing import Any
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.processes import Done
 from mlops_ladder.maturity.delivery import agreed, chain
-from mlops_ladder.maturity.sandbox import Copy, last
+from mlops_ladder.maturity.sandbox import Copy, Done, last
 from mlops_ladder.maturity.service import asked, Service, serving
 from mlops_ladder.maturity.trials.project import answer, scores
 

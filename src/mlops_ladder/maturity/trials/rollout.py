@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.rollout import decisions
 from mlops_ladder.maturity.sandbox import Copy, last
 from mlops_ladder.maturity.service import asked, Service, serving
+from mlops_ladder.maturity.serving import decisions
 from mlops_ladder.maturity.trials.project import answer
 
 TRIES = 15

@@ -6,9 +6,9 @@ from typing import Any
 
 from mlops_ladder.maturity import fault, trial, Unknown
 from mlops_ladder.maturity.delivery import registered
+from mlops_ladder.maturity.gov import WORKFLOWS
 from mlops_ladder.maturity.sandbox import Copy, last
 from mlops_ladder.maturity.service import serving
-from mlops_ladder.maturity.supply import WORKFLOWS
 
 SIGNER = "maturity@localhost"
 IMAGE = f"sha256:{'0' * 64}"
