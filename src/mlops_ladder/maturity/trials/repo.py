@@ -9,9 +9,8 @@ from zipfile import ZipFile
 
 from mlops_ladder.maturity import fault, trial, Unknown
 from mlops_ladder.maturity.data import artifact
-from mlops_ladder.maturity.processes import Done
 from mlops_ladder.maturity.repo import hooks_of, secrets
-from mlops_ladder.maturity.sandbox import Copy, Failed, last, reached
+from mlops_ladder.maturity.sandbox import Copy, Done, Failed, last, reached
 from mlops_ladder.maturity.trials.batch import ready
 from mlops_ladder.maturity.trials.project import answer
 
