@@ -93,12 +93,12 @@ def table(timed: Sequence[Timed]) -> str:
 
 
 def row(party: Timed, ratio: float) -> list[str]:
-    """The cells of one party; no package is an empty cell."""
+    """The cells of one party; no file or package is an empty cell."""
     spread = f"{min(party.seconds):.2f}–{max(party.seconds):.2f}"
     packages = str(party.packages or "")
     return [
         party.name,
-        str(party.files),
+        str(party.files or ""),
         packages,
         f"{median(party.seconds):.2f}",
         spread,

@@ -10,7 +10,6 @@ uv run --script benchmarks/pipeline.py [--rounds N]
 import argparse
 import os
 import re
-import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -24,13 +23,17 @@ KEPT = (".venv", ".prefect")
 IMPORTS = ("prefect", "mlflow", "mlops_ladder.pipeline.steps", "optuna", "pandera.pandas")
 
 
+def clean(project: Path) -> None:
+    """Take away what a run has left, but not the environment: a copied one is refused."""
+    run("git", "clean", "--quiet", "-fdx", *(f"--exclude={name}" for name in KEPT), at=project)
+
+
 def fresh(project: Path) -> Callable[[Path], object]:
     """A preparation: the project as it is committed, with the environment that it has."""
 
     def prepared(folder: Path) -> None:
-        run("git", "clone", "--quiet", project, folder)
-        (folder / ".venv").symlink_to(project / ".venv")
-        shutil.copytree(project / ".prefect", folder / ".prefect")
+        clean(project)
+        folder.mkdir()
 
     return prepared
 
@@ -39,7 +42,7 @@ def by_step(project: Path, rounds: int) -> list[tuple[str, float]]:
     """The seconds of each step of the pipeline, and those before the first and after the last."""
     found: dict[str, list[float]] = {}
     for _ in range(rounds):
-        run("git", "clean", "--quiet", "-fdx", *(f"--exclude={name}" for name in KEPT), at=project)
+        clean(project)
         started = time.perf_counter()
         said = run(project / ".venv/bin/ladder", "pipeline", at=project)
         total = time.perf_counter() - started
@@ -74,13 +77,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         scratch = Path(name).resolve()
         project = project_of(scratch, 2, "pipeline")
-        python, ready = ".venv/bin/python", fresh(project)
+        python, ready, there = ".venv/bin/python", fresh(project), f"cd {project} &&"
         parties = [
-            Party("mlops-ladder, the pipeline", ".venv/bin/ladder pipeline", ready),
-            Party("the same steps, without Prefect", f"{python} {HERE / 'plain_steps.py'}", ready),
+            Party("mlops-ladder, the pipeline", f"{there} .venv/bin/ladder pipeline", ready),
+            Party(
+                "the same steps, without Prefect",
+                f"{there} {python} {HERE / 'plain_steps.py'}",
+                ready,
+            ),
             Party(
                 "a script by hand: no checks, plots, gate, export",
-                f"{python} {HERE / 'tuning_script.py'} data/sample",
+                f"{there} {python} {HERE / 'tuning_script.py'} data/sample",
                 ready,
             ),
         ]

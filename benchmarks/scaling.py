@@ -33,13 +33,13 @@ with pq.ParquetWriter(sys.argv[1], table.schema) as file:
 
 
 def ready(project: Path, rows: Path) -> Callable[[Path], object]:
-    """A preparation: the project with its environment, its model, and the rows."""
+    """A preparation: the rows stand in the project.  It stays in place: a copy is refused."""
 
     def prepared(folder: Path) -> None:
-        run("git", "clone", "--quiet", project, folder)
-        for name in (".venv", "models"):
-            (folder / name).symlink_to(project / name)
-        (folder / "rows.parquet").symlink_to(rows)
+        for name in ("rows.parquet", "out.parquet"):
+            (project / name).unlink(missing_ok=True)
+        (project / "rows.parquet").symlink_to(rows)
+        folder.mkdir()
 
     return prepared
 
@@ -53,20 +53,22 @@ def main() -> None:
     asked = parser.parse_args()
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
     print(f"{cores} cores, load {load:.1f} at the start, {asked.rounds} rounds", flush=True)
-    predict = ".venv/bin/ladder predict --data rows.parquet --out out.parquet"
-    there = f"FLIGHT_DELAYS_SCALE__BACKEND=dask FLIGHT_DELAYS_SCALE__WORKERS={asked.workers}"
-    by_hand = f".venv/bin/python {HERE / 'batch_script.py'} rows.parquet out.parquet"
+    predict = "ladder predict --data rows.parquet --out out.parquet"
+    workers = f"FLIGHT_DELAYS_SCALE__BACKEND=dask FLIGHT_DELAYS_SCALE__WORKERS={asked.workers}"
+    by_hand = f"python {HERE / 'batch_script.py'} rows.parquet out.parquet"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         scratch = Path(name).resolve()
-        project = project_of(scratch, 4, "train")
+        project = project_of(scratch, 4, "pipeline")
+        there = f"cd {project} && {workers} PATH={project}/.venv/bin:$PATH"
+        alone = f"cd {project} && PATH={project}/.venv/bin:$PATH"
         for count in asked.rows:
             rows = scratch / f"{count}.parquet"
             run(project / ".venv/bin/python", "-c", REPEATED, rows, str(count), at=project)
             prepare = ready(project, rows)
             parties = [
                 Party(f"mlops-ladder, {asked.workers} workers", f"{there} {predict}", prepare),
-                Party("mlops-ladder, one process", predict, prepare),
-                Party("a script by hand: all at once, no checks", by_hand, prepare),
+                Party("mlops-ladder, one process", f"{alone} {predict}", prepare),
+                Party("a script by hand: all at once, no checks", f"{alone} {by_hand}", prepare),
             ]
             timed = by_turns(parties, asked.rounds, scratch, environment())
             print(f"\n{count:,} rows\n\n{table(timed)}", flush=True)
