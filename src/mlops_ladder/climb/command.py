@@ -226,10 +226,7 @@ def report(steps: dict[str, str]) -> None:
     options = ["-r", "-z", "--no-renames", "--name-status", "HEAD^", "HEAD"]
     kinds = git("diff-tree", *options).split("\0")[:-1:2]
     came, went = kinds.count("A"), kinds.count("D")
-    edited = {"library": f"edited in {EDITED}: it stays as it is"} if EDITED.exists() else {}
-    rows = (
-        steps | edited | {"files": f"{came} came, {len(kinds) - came - went} changed, {went} went"}
-    )
+    rows = steps | {"files": f"{came} came, {len(kinds) - came - went} changed, {went} went"}
     rows |= {"look": "git show --stat HEAD", "next": "make setup, then make help"}
     for name, text in (rows | {"back": "git revert HEAD"}).items():
         line = f"{name:<{max(map(len, rows))}}  {text}".encode(
@@ -254,6 +251,8 @@ def climb(changes: Answers, version: str) -> None:
         print(f"Already at level {answers[LEVEL]}: nothing to change.")
         return
     refuse_overwriting(before, after)
+    if EDITED.exists():
+        print(f"The library is edited in {EDITED}: it stays as it is.", flush=True)
     level = f"Climb to maturity level {changes[LEVEL]}" if LEVEL in steps else ""
     title = level or f"Change {', '.join(steps)}"
     pick(before, after, "\n".join([title, "", *(f"{k}: {v}" for k, v in steps.items())]))
