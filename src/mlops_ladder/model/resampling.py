@@ -63,10 +63,13 @@ def resampled(
     MOST_ROWS a part is drawn from, and the spread scaled by the root of its share.
     """
     random, rows = np.random.default_rng(seed), min(len(truth), MOST_ROWS)
-    all_of_them = rows == len(truth)
-    part = np.arange(rows) if all_of_them else random.choice(len(truth), rows, replace=False)
-    known = {name: predicted.iloc[part] for name, predicted in found.items()}
-    scorers = {name: scorer(metric, truth.iloc[part], it) for name, it in known.items()}
+    part = np.arange(rows)
+    if rows < len(truth):
+        part = random.choice(len(truth), rows, replace=False)
+    scorers = {
+        name: scorer(metric, truth.iloc[part], predicted.iloc[part])
+        for name, predicted in found.items()
+    }
     draws = np.empty((len(scorers), resamples))
     with threadpool_limits(1):  # for a sum of some thousand numbers threads only wait
         for column in range(resamples):
