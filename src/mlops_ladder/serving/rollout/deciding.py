@@ -248,9 +248,7 @@ def main(
     version: Annotated[
         str, typer.Option(metavar="N", help="begin the rollout of this version")
     ] = "",
-    go_on: Annotated[
-        bool, typer.Option("--step", help="go on, wait or abort, by evidence")
-    ] = False,
+    go: Annotated[bool, typer.Option("--step", help="go on, wait or abort, by evidence")] = False,
     seconds: Annotated[
         float, typer.Option("--watch", metavar="SECONDS", help="do so until it has ended")
     ] = 0,
@@ -271,7 +269,7 @@ def main(
     elif seconds:
         watch(settings, seconds)
     else:
-        print(shown(step(settings) if go_on else look(settings)))
+        print(shown(step(settings) if go else look(settings)))
 
 
 def look(settings: Settings) -> Standing | None:
