@@ -14,10 +14,10 @@ BRANCH = re.compile(r"# \{%-?\s*(?:if|elif|for|set|macro)")
 UNREAD = ("data/", ".cruft.json")
 FILES = dict(zip(LEVELS, (20, 35, 65, 120, 160)))
 PYTHON = dict(zip(LEVELS, (90, 250, 650, 950, 1200)))  # all lines of src and tests
-# Code lines of the library.  Before, package and tools of a project of level 4 had 17,323: the goal is that or less.
-LINES = 18_008  # of the machinery
+# Code lines of the library: at most what package and tools of a level-4 project had before there was one.
+LINES = 17_323  # of the machinery
 JUDGES = {"maturity", "climb", "adopt"}  # parts that work on any repository
-JUDGES_LINES = 8_582
+JUDGES_LINES = 8_521
 
 
 def code_lines(text: str) -> int:

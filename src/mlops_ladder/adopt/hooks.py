@@ -13,15 +13,7 @@ from typing import Any
 from mlops_ladder.adopt.git import Copy, Refused, names, passed
 from mlops_ladder.adopt.join import HOOK
 
-FIXERS = (
-    "black",
-    "ruff-format",
-    "yapf",
-    "autopep8",
-    "nbstripout",
-    "end-of-file-fixer",
-    "trailing-whitespace",
-)
+FIXERS = "black ruff-format yapf autopep8 nbstripout end-of-file-fixer trailing-whitespace".split()
 # Hooks that cannot mend what they find: the answer that lists the files which fail today.
 EXCUSED = {
     "check-yaml": "unread_yaml",

@@ -93,18 +93,9 @@ PLUGIN = re.compile(
 
 def declarations(facts: Facts) -> str:
     """Return the text of the files that name what work on the project needs."""
-    kinds = (
-        ".txt",
-        ".in",
-        ".lock",
-        "Pipfile",
-        "pyproject.toml",
-        "setup.py",
-        "setup.cfg",
-        "tox.ini",
-    )
-    more = ("environment.yml", "pixi.toml", "noxfile.py")
-    named = [it for it in facts.files if it.endswith(kinds + more) and it.count("/") <= 1]
+    kinds = ".txt .in .lock Pipfile pyproject.toml setup.py setup.cfg tox.ini"
+    names = (*kinds.split(), "environment.yml", "pixi.toml", "noxfile.py")
+    named = [it for it in facts.files if it.endswith(names) and it.count("/") <= 1]
     return "\n".join([*map(facts.text, named), facts.commands])
 
 

@@ -13,8 +13,7 @@ repo ci doc data model questions delivery approval serving monitoring improvemen
 """.split()
 TRIALS = [f"trials.{name}" for name in """
 repo ci doc data privacy schema agreed model questions delivery registry approval deploy batch
-serving operations monitoring improvement gov accounts team schedule rollout scaleout infra audited
-supply
+serving operations monitoring improvement gov team schedule rollout scaleout infra
 """.split()]
 
 Find = Callable[[Any], Iterable[str]]

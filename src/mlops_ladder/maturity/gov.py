@@ -247,10 +247,8 @@ def sourced(repository: Repository) -> Iterator[str]:
             yield f"{DOCUMENT}: says {claim[0]!r}; run: make techdoc"
         if line.startswith("- ") and not SOURCE.search(line):
             yield f"{DOCUMENT}: without a source: {line[:60]}; run: make techdoc"
-    asked = repository.targets.get("check", "")
-    if "techdoc-checked" not in repository.targets or not re.search(
-        r"^techdoc-checked\b", asked, re.MULTILINE
-    ):
+    yield from find_lacking_targets(repository, "techdoc-checked")
+    if not re.search(r"^techdoc-checked\b", repository.targets.get("check", ""), re.MULTILINE):
         yield "make check: does not check the technical documentation"
 
 

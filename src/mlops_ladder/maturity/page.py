@@ -1,59 +1,27 @@
 """What was found, as a page that a manager can read, and as a badge."""
 
 from html import escape
+from importlib.resources import files
 from string import Template
 
 from mlops_ladder.maturity import report
 from mlops_ladder.maturity.grading import Assessed, Assessment
 from mlops_ladder.maturity.report import NAMES
 
-COLOURS = {
-    "unknown": "#ffffff",
-    "absent": "#d0d4d9",
-    "declared": "#e0a800",
-    "present": "#8fbf8f",
-    "exercised": "#2e8b57",
-    "practised": "#1f5f99",
-    "waived": "#9a7fb8",
+GRADES = {  # the colour of each, and what it means
+    "unknown": ("#ffffff", "cannot be seen from here"),
+    "absent": ("#d0d4d9", "nothing of it is here"),
+    "declared": ("#e0a800", "there are files, and they do not hold what they promise"),
+    "present": ("#8fbf8f", "all that can be seen without trying is as it should be"),
+    "exercised": ("#2e8b57", "tried: it works, and planted faults are caught"),
+    "practised": ("#1f5f99", "the team has used it on its own data, repeatedly, recently"),
+    "waived": ("#9a7fb8", "two people answer for its absence, until a date"),
 }
-MEANINGS = {
-    "unknown": "cannot be seen from here",
-    "absent": "nothing of it is here",
-    "declared": "there are files, and they do not hold what they promise",
-    "present": "all that can be seen without trying is as it should be",
-    "exercised": "tried: it works, and planted faults are caught",
-    "practised": "the team has used it on its own data, repeatedly, recently",
-    "waived": "two people answer for its absence, until a date",
-}
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 62rem; padding: 0 1rem;
-  color: #222; background: #fff }
-h1 { margin-bottom: 0 } svg { width: 100%; height: auto }
-table { border-collapse: collapse; width: 100% }
-td, th { border-bottom: 1px solid #ddd; padding: .35rem .6rem;
-  text-align: left; vertical-align: top }
-.dot { display: inline-block; width: .8em; height: .8em; border-radius: 50%; margin-right: .4em }
-small { color: #555 }
-"""
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><title>Maturity</title><style>$style</style></head>
-<body>
-<h1>Maturity of this repository</h1><p>$headline</p>
-$ladder
-<p><b>Equipped</b> says how far the machinery is here, <b>practised</b> how far the team uses it on
-its own data. A level is reached when nothing that belongs to it is missing: it is a minimum, no
-average.</p>
-<p>$scores.</p>$notes
-<h2>Next</h2><ol>$todo</ol>
-<h2>What is there</h2><table>$rows</table>
-<h2>The words</h2><table>$words</table>
-</body></html>""")
 
 
 def colour(it: Assessed) -> str:
     """The colour of a capability."""
-    return COLOURS["waived" if it.waived else it.grade]
+    return GRADES["waived" if it.waived else it.grade][0]
 
 
 def ladder(found: Assessment) -> str:
@@ -120,10 +88,11 @@ def as_html(found: Assessment) -> str:
         for place, it in enumerate(members)
     ]
     words = [
-        f"<tr><td>{dot(COLOURS[it])}{it}</td><td>{told}</td></tr>" for it, told in MEANINGS.items()
+        f"<tr><td>{dot(fill)}{grade}</td><td>{meaning}</td></tr>"
+        for grade, (fill, meaning) in GRADES.items()
     ]
-    return PAGE.substitute(
-        style=STYLE,
+    page = (files(__package__) / "page.html").read_text("utf-8")
+    return Template(page).substitute(
         headline=escape(report.headline(found)),
         ladder=ladder(found),
         scores=escape(report.scores(found)),
@@ -138,7 +107,7 @@ def as_badge(found: Assessment) -> str:
     """A badge as SVG: the equipped and the practised level."""
     text = f"equipped {max(found.equipped, 0)} · practised {found.practised}"
     good = found.claimed is not None and found.equipped >= min(found.claimed, found.highest)
-    fill = COLOURS["exercised"] if good else COLOURS["declared"]
+    fill = GRADES["exercised" if good else "declared"][0]
     font = 'font-family="Verdana,sans-serif" font-size="11" fill="#fff"'
     return (
         '<svg xmlns="http://www.w3.org/2000/svg" width="236" height="20" role="img" '
