@@ -44,6 +44,19 @@ def ready(project: Path, rows: Path) -> Callable[[Path], object]:
     return prepared
 
 
+def name_parties(project: Path, rows: Path, workers: int) -> list[Party]:
+    """Return the parties: the project on workers, in one process, and a script by hand."""
+    there, prepare = f"cd {project} &&", ready(project, rows)
+    scale = f"FLIGHT_DELAYS_SCALE__BACKEND=dask FLIGHT_DELAYS_SCALE__WORKERS={workers}"
+    predict = ".venv/bin/ladder predict --data rows.parquet --out out.parquet"
+    by_hand = f".venv/bin/python {HERE / 'batch_script.py'} rows.parquet out.parquet"
+    return [
+        Party(f"mlops-ladder, {workers} workers", f"{there} {scale} {predict}", prepare),
+        Party("mlops-ladder, one process", f"{there} {predict}", prepare),
+        Party("a script by hand: all at once, no checks", f"{there} {by_hand}", prepare),
+    ]
+
+
 def main() -> None:
     """Measure, and print a table for each number of rows."""
     parser = argparse.ArgumentParser(description=str(__doc__).split("\n", maxsplit=1)[0])
@@ -53,23 +66,13 @@ def main() -> None:
     asked = parser.parse_args()
     cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
     print(f"{cores} cores, load {load:.1f} at the start, {asked.rounds} rounds", flush=True)
-    predict = "ladder predict --data rows.parquet --out out.parquet"
-    workers = f"FLIGHT_DELAYS_SCALE__BACKEND=dask FLIGHT_DELAYS_SCALE__WORKERS={asked.workers}"
-    by_hand = f"python {HERE / 'batch_script.py'} rows.parquet out.parquet"
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         scratch = Path(name).resolve()
         project = project_of(scratch, 4, "pipeline")
-        there = f"cd {project} && {workers} PATH={project}/.venv/bin:$PATH"
-        alone = f"cd {project} && PATH={project}/.venv/bin:$PATH"
         for count in asked.rows:
             rows = scratch / f"{count}.parquet"
             run(project / ".venv/bin/python", "-c", REPEATED, rows, str(count), at=project)
-            prepare = ready(project, rows)
-            parties = [
-                Party(f"mlops-ladder, {asked.workers} workers", f"{there} {predict}", prepare),
-                Party("mlops-ladder, one process", f"{alone} {predict}", prepare),
-                Party("a script by hand: all at once, no checks", f"{alone} {by_hand}", prepare),
-            ]
+            parties = name_parties(project, rows, asked.workers)
             timed = by_turns(parties, asked.rounds, scratch, environment())
             print(f"\n{count:,} rows\n\n{table(timed)}", flush=True)
 
