@@ -278,12 +278,7 @@ def judge() -> None:
     os.environ.pop("AWS_ENDPOINT_URL", None)
     with tempfile.TemporaryDirectory() as folder:
         at = copied(Path(folder))
-<<<<<<< HEAD
         (at / "offline_override.tf").write_text(OFFLINE, encoding="utf-8")
-=======
-        provider = (get_data(__package__, "offline_provider.tf") or b"").decode()
-        (at / "offline_override.tf").write_text(provider, encoding="utf-8")
->>>>>>> mk
         terraform("init", "-input=false", at=at, quiet=True)
         for name in ENVIRONMENTS:
             given = [f"-var-file=environments/{name}.tfvars", f"-out={name}.plan"]
