@@ -34,11 +34,14 @@ def notify(flow: Any, flow_run: Any, state: Any) -> None:
     tell(load().schedule.webhook, {"text": words, "project": project.current().package, **said})
 
 
-WATCHED: Any = {"log_prints": True, "on_failure": [notify]}  # options of both flows
-WATCHED |= {"on_crashed": [notify], "on_cancellation": [notify]}
-
-
-@prefect.flow(name="scheduled-training", task_runner=tasks.RUNNER, **WATCHED)
+@prefect.flow(
+    name="scheduled-training",
+    task_runner=tasks.RUNNER,
+    log_prints=True,
+    on_failure=[notify],
+    on_crashed=[notify],
+    on_cancellation=[notify],
+)
 def scheduled_training() -> None:
     """The pipeline, tried again unless its user has to act, as where rows break the contract.
 
@@ -52,7 +55,13 @@ def scheduled_training() -> None:
             further(settings)
 
 
-@prefect.flow(name="scheduled-watch", **WATCHED)
+@prefect.flow(
+    name="scheduled-watch",
+    log_prints=True,
+    on_failure=[notify],
+    on_crashed=[notify],
+    on_cancellation=[notify],
+)
 def scheduled_watch() -> None:
     """What is registered to look at the log; what one of them finds keeps no other from looking."""
     settings, found = load(), []
