@@ -171,9 +171,9 @@ def measures(
     failed = sum(bool(it.failed) for it in recent)
     hours = [it.hours for it in known if it.hours is not None and since <= it.started <= now]
     waits, without = lead_times(changes, since)
-    begun = max(since, min((it.time for it in changes), default=since))
+    since = max(since, min((it.time for it in changes), default=since))
     brought = f"commits; {without} changes brought none"
-    weeks, n = max((now - begun) / timedelta(weeks=1), 1), len(recent)
+    weeks, n = max((now - since) / timedelta(weeks=1), 1), len(recent)
     rate, share = (n / weeks, failed / n) if n >= FEWEST else (None, None)
     return [
         Measure("lead time", middle(waits), "hours (median)", len(waits), brought),
