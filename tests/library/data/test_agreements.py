@@ -139,7 +139,7 @@ def test_a_source_without_a_contract_is_named_unless_it_is_our_own(
 ) -> None:
     """With the way out; nothing fails."""
     (agreements.FOLDER / "rows.toml").unlink()
-    assert told(rows) == "" and "no file of contracts is about it" in capsys.readouterr().out
+    assert told(rows) == "" and "no file of governance/contracts is" in capsys.readouterr().out
     text = SOURCES.read_text(encoding="utf-8")
     SOURCES.write_text(text.replace('owner = "', 'upstream = false\nowner = "'), encoding="utf-8")
     assert told(rows) == "" and capsys.readouterr().out == ""
