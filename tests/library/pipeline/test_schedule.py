@@ -111,8 +111,8 @@ def test_a_run_that_fails_is_tried_as_often_as_the_settings_say(
         return run
 
     found = {"run_after_training": [test_every_bad_end_is_told]}
-    monkeypatch.setattr(deployment, "task", task)
-    monkeypatch.setattr(deployment, "get_implementations", found.get)
+    monkeypatch.setattr(deployment.tasks, "task", task)
+    monkeypatch.setattr(deployment.plugins, "get_implementations", found.get)
     monkeypatch.setenv(f"{current().prefix}SCHEDULE__RETRIES", "2")
     with pytest.raises(ProjectError, match="break the contract"):
         deployment.scheduled_training.fn()
@@ -125,12 +125,12 @@ def test_each_look_at_the_log_is_taken_and_what_they_find_is_raised(
 ) -> None:
     """One that finds something keeps no other from looking; all of it is in the words."""
     looks = [nothing_there, skewed, drifted]
-    monkeypatch.setattr(deployment, "task", lambda look: look)
-    monkeypatch.setattr(deployment, "get_implementations", {"watch_predictions": looks}.get)
+    monkeypatch.setattr(deployment.tasks, "task", lambda look: look)
+    monkeypatch.setattr(deployment.plugins, "get_implementations", {"watch_predictions": looks}.get)
     with pytest.raises(ProjectError, match="^skew in a column\ndrift in a column$"):
         deployment.scheduled_watch.fn()
     found = {"watch_predictions": [nothing_there]}
-    monkeypatch.setattr(deployment, "get_implementations", found.get)
+    monkeypatch.setattr(deployment.plugins, "get_implementations", found.get)
     deployment.scheduled_watch.fn()
 
 
