@@ -31,8 +31,8 @@ adopt: setup ## REPO=folder [CAPABILITIES="…" | LEVEL=n] [CI=…] [BRANCH=…]
 maturity: setup ## REPO=folder [ARGS=--markdown]: the level of any repository, from evidence
 	@$(BIN)/ladder maturity "$${REPO:?name the repository: REPO=folder}" $(ARGS)
 
-# Files one by one, the longest first: a file shares its environments and trainings.
-TESTS = $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --durations 10
+# File by file, the longest first: a file shares its environments and trainings.
+TESTS = $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 10
 
 test: setup ## all tests that need Python, git and make only: trainings, climbs, services
 	@$(BIN)/python tests/warm.py

@@ -58,6 +58,8 @@ SYSTEMS = set(
     " level_4_pods".split()
 )
 SYSTEM_FIXTURES = {"engine", "server"}
+# There is one Docker engine at a time, so that these files run one after the other, in one process.
+ENGINE = set("level_2_ci level_2_delivery level_3_kubernetes level_3_stack level_4_pods".split())
 
 
 def needs_systems(item: pytest.Item) -> bool:
@@ -86,8 +88,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     They plant faults of a kind.
     """
-    for item in filter(needs_systems, items):
-        item.add_marker(pytest.mark.systems)
+    for item in items:
+        name = item.path.stem.removeprefix("test_")
+        item.add_marker(pytest.mark.xdist_group("engine" if name in ENGINE else name))
+        if needs_systems(item):
+            item.add_marker(pytest.mark.systems)
     items.sort(key=place)
     groups: dict[str, list[pytest.Item]] = defaultdict(list)
     for item in items if DRAW != "all" else []:
