@@ -1,6 +1,6 @@
 # An image is tried in staging, and only then, the same bytes, brought to production.
 DEPLOY = $(LADDER) stage $(or $(PACKED),$(IMAGE)) $(SHA) && $(LADDER) promote
-OVERLAYS := $(wildcard deploy/kubernetes/overlays)
+OVERLAYS := $(if $(wildcard deploy/kubernetes/overlays),overlays)
 
 .PHONY: stage promote unstage
 
