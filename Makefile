@@ -34,15 +34,15 @@ maturity: setup ## REPO=folder [ARGS=--markdown]: the level of any repository, f
 # File by file, the longest first: a file shares its environments and trainings.
 TESTS = $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 10
 
-test: setup ## all tests that need Python, git and make only: trainings, climbs, services
+test: setup ## the library, the template and levels 0 to 2: needs Python, git and make
 	@$(BIN)/python tests/warm.py
-	@$(TESTS) -m "not systems"
+	@$(TESTS) -m "not systems and not long"
 
-test-systems: setup ## images, pods, forges, databases, Prometheus, Terraform; Debian, root
+test-systems: setup ## images, pods, forges, databases, Prometheus, Terraform, and what takes long; Debian, root
 	@$(BIN)/python tests/warm.py
-	@$(TESTS) -m systems
+	@$(TESTS) -m "systems or long"
 
-test-all: setup ## both, and each of the faults of which they draw some
+test-all: setup ## both, with every file and fault of which they draw some; two hours
 	@$(BIN)/python tests/warm.py
 	@DRAW=all $(TESTS)
 

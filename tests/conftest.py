@@ -46,11 +46,18 @@ DRAW = os.environ.setdefault("DRAW", str(random.SystemRandom().randrange(10**6))
 
 
 # Files that take minutes come first, so that no process waits for the other at the end.
-LONG = (
-    "projects maturity_deep level_4_pods level_3_kubernetes level_3_stack level_2_ci level_2_delivery level_3_drill"
+FIRST = (
+    "level_3_stack level_2_delivery level_3_kubernetes level_2_ci level_4_pods projects maturity_deep level_3_drill"
     " level_4_simulation maturity level_2_pipeline level_2_registry adopt_hooks level_2_serving"
 ).split()
-
+# What takes an hour in all: `make test-systems` has some of these files, drawn, and `make test-all` every one.
+LONG = (
+    "adopt adopt_hooks answers climb level_2_export level_3_agreed level_3_drill level_3_gate level_3_practice"
+    " level_3_privacy level_4_simulation maturity maturity_deep own_data rendering right_adopt right_answers right_look"
+    " right_place"
+).split()
+FILES_DRAWN = 6
+ANYWHERE_LANE, SYSTEMS_LANE = "not systems and not long", "systems or long"  # as in the Makefile
 
 # What needs an engine, root or Debian's packages: such files and fixtures, by their names.
 SYSTEMS = set(
@@ -68,44 +75,64 @@ def needs_systems(item: pytest.Item) -> bool:
     return name in SYSTEMS or bool(SYSTEM_FIXTURES & {*getattr(item, "fixturenames", ())})
 
 
+def mark_lane(item: pytest.Item) -> None:
+    """Mark a test with its group, and where `make test` does without it, with the reason."""
+    name = item.path.stem.removeprefix("test_")
+    item.add_marker(pytest.mark.xdist_group("engine" if name in ENGINE else name))
+    if needs_systems(item):
+        item.add_marker(pytest.mark.systems)
+    elif name == "projects" or name in LONG and item.get_closest_marker("slow"):
+        item.add_marker(pytest.mark.long)
+
+
 def place(item: pytest.Item) -> int:
     """Where the file of a test comes."""
     name = item.path.stem.removeprefix("test_")
-    return LONG.index(name) if name in LONG else len(LONG)
+    return FIRST.index(name) if name in FIRST else len(FIRST)
+
+
+def find_undrawn(config: pytest.Config, items: list[pytest.Item]) -> set[pytest.Item]:
+    """Return what a run leaves out: faults of a kind, and in the lane of systems long files."""
+    if DRAW == "all":
+        return set()
+    undrawn: set[pytest.Item] = set()
+    if config.option.markexpr == SYSTEMS_LANE:
+        names = set(random.Random(DRAW).sample(LONG, len(LONG) - FILES_DRAWN))
+        long = [item for item in items if item.get_closest_marker("long")]
+        undrawn |= {item for item in long if item.path.stem.removeprefix("test_") in names}
+    kinds: dict[str, list[pytest.Item]] = defaultdict(list)
+    for item in items:
+        if item.get_closest_marker("drawn"):
+            kinds[item.nodeid.partition("[")[0]].append(item)
+    for name, kind in kinds.items():
+        marker = kind[0].get_closest_marker("drawn")
+        count = min(len(kind), marker.args[0] if marker else 0)
+        undrawn |= set(kind) - set(random.Random(DRAW + name).sample(kind, count))
+    return undrawn
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """How to repeat what was drawn, and what is left out."""
-    lines = [f"DRAW={DRAW} draws the same faults again, DRAW=all plants every one of them"]
-    if "not systems" in config.option.markexpr:
-        lines.append("left out: what needs an engine, root or Debian's packages: make test-systems")
+    lines = [f"DRAW={DRAW} draws the same again, DRAW=all runs every test and plants every fault"]
+    if config.option.markexpr == ANYWHERE_LANE:
+        lines.append("left out: what needs an engine, root or Debian's packages, or takes long:")
+        lines.append("  make test-systems")
+    elif config.option.markexpr == SYSTEMS_LANE:
+        lines.append(
+            f"of {len(LONG)} files that take long {FILES_DRAWN} are drawn; all: make test-all"
+        )
     return lines
 
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` asks for marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Long files first.  Of tests marked `drawn(n)` keep n with parameters drawn at random.
-
-    They plant faults of a kind.
-    """
+    """Give each test its lane, and put the longest files first; leave out what is not drawn."""
     for item in items:
-        name = item.path.stem.removeprefix("test_")
-        item.add_marker(pytest.mark.xdist_group("engine" if name in ENGINE else name))
-        if needs_systems(item):
-            item.add_marker(pytest.mark.systems)
+        mark_lane(item)
     items.sort(key=place)
-    groups: dict[str, list[pytest.Item]] = defaultdict(list)
-    for item in items if DRAW != "all" else []:
-        if item.get_closest_marker("drawn"):
-            groups[item.nodeid.partition("[")[0]].append(item)
-    dropped: set[pytest.Item] = set()
-    for name, found in groups.items():
-        marker = found[0].get_closest_marker("drawn")
-        count = min(len(found), marker.args[0] if marker else 0)
-        dropped |= set(found) - set(random.Random(DRAW + name).sample(found, count))
-    if dropped:
-        config.hook.pytest_deselected(items=[item for item in items if item in dropped])
-        items[:] = [item for item in items if item not in dropped]
+    if undrawn := find_undrawn(config, items):
+        config.hook.pytest_deselected(items=[item for item in items if item in undrawn])
+        items[:] = [item for item in items if item not in undrawn]
 
 
 def files(project: Path) -> dict[str, bytes]:
