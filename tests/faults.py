@@ -409,7 +409,7 @@ OPTIMIZED = [
             "a plan that is applied unjudged",
             "infra.iac",
             "delivery/provision.py",
-            "    refuse(policies.breaches(shown(plan, INFRA), loss),",
+            "    refuse(breaches(shown(plan, INFRA), loss),",
             "    print(",
         ),
         (

@@ -1,7 +1,7 @@
 """Promises: what the owners of the data have agreed to, and which version of it is accepted here.
 
-`governance/contracts/` has a file for each source that is not our own; `accepted.json` there says which
-version of each somebody here has read and accepted, with all of its terms.
+`governance/contracts/` has a file for each source that is not our own; `accepted.json` there says
+which version of each somebody here has read and accepted, with all of its terms.
 """
 
 import json

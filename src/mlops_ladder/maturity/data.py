@@ -57,18 +57,18 @@ def sourced(repository: Repository) -> Iterator[str]:
     name = "data/sources.toml"
     if name not in repository.files:
         return
-    sources = repository.parsed(name) or {}
-    entries = {key: it for key, it in sources.items() if isinstance(it, dict)}
+    known = repository.parsed(name) or {}
+    entries = {key: it for key, it in known.items() if isinstance(it, dict)}
     if not entries:
         yield f"{name}: names no source"
     for key, entry in entries.items():
         lacking = [word for word in SAID if entry.get(word) in (None, "", {}, "unknown")]
         if lacking:
             yield f"{name}: [{key}] does not say {', '.join(lacking)}"
-        for file, known in (entry.get("files") or {}).items():
+        for file, facts in (entry.get("files") or {}).items():
             if (
-                not re.fullmatch("[0-9a-f]{64}", str(known.get("sha256", "")))
-                or "rows" not in known
+                not re.fullmatch("[0-9a-f]{64}", str(facts.get("sha256", "")))
+                or "rows" not in facts
             ):
                 yield f"{name}: {file} has no sha256, or no rows"
 
@@ -255,7 +255,7 @@ def promised(repository: Repository) -> Iterator[str]:
     covered = {str(it.get("source")) for it in known.values()}
     for name, entry in sources(repository).items():
         if entry.get("upstream", True) and name not in covered:
-            yield f"governance/contracts: none about [{name}] of {SOURCES}, nor upstream = false there"
+            yield f"governance/contracts: none about [{name}], nor upstream = false in {SOURCES}"
     for file, it in known.items():
         yield from (f"{file}: {wrong}" for wrong in unsaid(it))
         terms = (accepted if isinstance(accepted, dict) else {}).get(it.get("source"), {})

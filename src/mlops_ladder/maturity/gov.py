@@ -290,9 +290,9 @@ def ordered(repository: Repository) -> Iterator[str]:
         raise Unknown("no incident is written down")
     for name in names:
         known: Any = repository.parsed(name) or {}
-        times = [known.get(key) for key in ("started", "detected", "restored")]
-        there = [zoned(it) for it in times if isinstance(it, datetime)]
-        if len(there) < 2 or there != sorted(there):
+        values = [known.get(key) for key in ("started", "detected", "restored")]
+        order = [zoned(value) for value in values if isinstance(value, datetime)]
+        if len(order) < 2 or order != sorted(order):
             yield f"{name}: started, detected and restored are not times in this order"
         if name.removesuffix(".toml") + ".md" not in repository.files:
             yield f"{name}: has no post-mortem beside it"

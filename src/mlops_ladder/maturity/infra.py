@@ -38,6 +38,6 @@ def coded(repository: Repository) -> Iterator[str]:
     ):
         yield "deploy/infra/tests: nothing is tested"
     tool = repository.library.get(TOOL, "")
-    judged = tool.find("refuse(policies.breaches(shown(plan, INFRA)")
+    judged = tool.find("refuse(breaches(shown(plan, INFRA)")
     if judged < 0 or not judged < tool.find('terraform("apply"'):
         yield f"{TOOL}: a plan is applied that nobody has judged"
