@@ -45,12 +45,14 @@ def find_differences(wheel: Path) -> Iterator[str]:
 def compare_with_template(wheel: Path, folder: Path) -> str:
     """Return how the wheel compares with one that is built anew from the template's source."""
     try:
-        template, *_ = templates(read_record(), "", folder)
+        record = read_record()
+        template, *_ = templates(record, "", folder)
         run(UV, "build", "--quiet", "--wheel", "--out-dir", str(folder), str(template / "src"))
         same = Path(folder, wheel.name).read_bytes() == wheel.read_bytes()
     except (OSError, Refused) as reason:
         return f"not compared: {str(reason).splitlines()[-1]}"
-    return f"the one at {template} builds {'the same' if same else 'OTHER'} bytes"
+    place = f"{record['template']} {record['commit'][:12]}".strip()
+    return f"{place} builds {'the same' if same else 'OTHER'} bytes"
 
 
 def edit_library(wheel: Path) -> None:
