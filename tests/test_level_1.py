@@ -319,6 +319,7 @@ MUTANTS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.drawn(2)
 @pytest.mark.parametrize("name", MUTANTS)
 def test_the_tests_of_the_library_catch_a_fault(tmp_path: Path, name: str) -> None:
@@ -326,6 +327,7 @@ def test_the_tests_of_the_library_catch_a_fault(tmp_path: Path, name: str) -> No
     kill_mutant(tmp_path, *MUTANTS[name], "batch", "data", "model", "settings", "tracking")
 
 
+@pytest.mark.long
 @pytest.mark.drawn(1)
 @pytest.mark.parametrize(
     ("framework", "problem"), [("lightgbm", "regression"), ("xgboost", "classification")]

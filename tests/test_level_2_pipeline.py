@@ -162,6 +162,7 @@ def test_an_error_of_the_user_is_one_error_without_a_traceback(project: Path) ->
     assert "Traceback" not in said.stdout + said.stderr
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
@@ -217,6 +218,7 @@ def killed(project: Path, chance: random.Random, **environment: str) -> float:
     return time.monotonic() - started
 
 
+@pytest.mark.long
 def test_a_kill_at_any_moment_leaves_no_champion_that_the_log_does_not_name(project: Path) -> None:
     """After each of some kills the champion is one of the log; the next run succeeds."""
     seed = random.SystemRandom().randrange(2**32)

@@ -92,6 +92,7 @@ def test_a_worse_model_is_refused_and_a_better_one_accepted(project: Path) -> No
     assert state(project)["champion"] == "2"
 
 
+@pytest.mark.long
 def test_a_rollback_is_not_undone_by_the_same_training(project: Path) -> None:
     """After a rollback the same training is refused; a second rollback brings the model back."""
     ok("make", "rollback", at=project)
@@ -180,6 +181,7 @@ MUTANTS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.drawn(2)
 @pytest.mark.parametrize("name", MUTANTS)
 def test_the_tests_of_the_library_catch_a_fault_in_the_gate(tmp_path: Path, name: str) -> None:
