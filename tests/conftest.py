@@ -18,6 +18,7 @@ from zipfile import ZipFile
 import pytest
 import yaml
 from cookiecutter.main import cookiecutter
+from engines import Engine, stocked_engine
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = ROOT / "{{cookiecutter.project_slug}}"
@@ -78,7 +79,8 @@ def needs_systems(item: pytest.Item) -> bool:
 def mark_lane(item: pytest.Item) -> None:
     """Mark a test with its group, and where `make test` does without it, with the reason."""
     name = item.path.stem.removeprefix("test_")
-    item.add_marker(pytest.mark.xdist_group("engine" if name in ENGINE else name))
+    has_engine = name in ENGINE or "engine" in getattr(item, "fixturenames", ())
+    item.add_marker(pytest.mark.xdist_group("engine" if has_engine else name))
     if needs_systems(item):
         item.add_marker(pytest.mark.systems)
     elif name == "projects" or name in LONG and item.get_closest_marker("slow"):
@@ -336,6 +338,21 @@ def environment(generate: Generate) -> Callable[..., Path]:
         return made[framework]
 
     return of
+
+
+@pytest.fixture(scope="session")
+def shared_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """One Docker engine for the whole run, with stand-ins for the images of Python and of the proxy."""
+    with stocked_engine(tmp_path_factory.mktemp("engine")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def engine(shared_engine: Engine) -> Iterator[Engine]:
+    """The engine of the run; what a file has brought into it is gone at the file's end."""
+    kept = shared_engine.images()
+    yield shared_engine
+    shared_engine.clear(kept)
 
 
 def module(path: str) -> Any:

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,10 +85,24 @@ class Engine:
         assert done.returncode == 0, f"docker {arguments}\n{str(done.stderr, 'utf-8')}"
         return str(done.stdout, "utf-8").strip()
 
+    def clear(self, kept: Collection[str]) -> None:
+        """Remove every container, volume, network and image but these; what was built stays cached."""
+        if containers := self.docker("ps", "--all", "--quiet").split():
+            self.docker("rm", "--force", "--volumes", *containers)
+        self.docker("volume", "prune", "--all", "--force")
+        self.docker("network", "prune", "--force")
+        if images := set(self.images()) - set(kept):
+            self.docker("rmi", "--force", *images)
+
+    def images(self) -> list[str]:
+        """The images that have a name."""
+        listed = self.docker("images", "--format", "{{.Repository}}:{{.Tag}}").split()
+        return [name for name in listed if "<none>" not in name]
+
     def stand_in(self, tag: str, dockerfile: str, **files: Path) -> None:
         """Build an image under this tag from a Dockerfile's text, and files by their names."""
         context = Path(self.environment["DOCKER_CONFIG"]) / tag.replace("/", "-").replace(":", "-")
-        context.mkdir()
+        context.mkdir(exist_ok=True)
         (context / "Dockerfile").write_text(dockerfile, encoding="utf-8")
         for name, path in files.items():
             shutil.copy2(path, context / name)
@@ -161,6 +175,7 @@ def dockerd(folder: Path) -> Iterator[Engine]:
         finally:
             daemon.terminate()
             daemon.wait(60)
+            shutil.rmtree(folder / "data", ignore_errors=True)  # gigabytes of images
 
 
 @dataclass(frozen=True)
@@ -195,6 +210,7 @@ def podman(folder: Path) -> Iterator[Podman]:
             yield client
         finally:
             client("pod", "rm", "--force", "--all")
+            shutil.rmtree(folder / "root", ignore_errors=True)
 
 
 def wait_for(engine: Engine, daemon: subprocess.Popen[bytes], log: Path, seconds: int = 60) -> None:

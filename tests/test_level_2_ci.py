@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from conftest import commit, files, Generate, plant, rewheel, run
-from engines import Engine, stocked_engine
+from engines import Engine
 from forges import github, gitlab, PINNED, TAGGED, tool, WORKFLOW
 from pydantic import TypeAdapter, ValidationError
 
@@ -463,13 +463,6 @@ def test_a_mutant_dies_in_the_job_that_tests(
 
 
 # ---- A push and a tag, whole
-
-
-@pytest.fixture(name="engine", scope="module")
-def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A Docker engine with stand-ins for the images of Python and of the proxy."""
-    with stocked_engine(tmp_path_factory.mktemp("engine")) as engine:
-        yield engine
 
 
 def clone(project: Path, folder: Path, champion: Path) -> Path:

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from conftest import commit, fails, Generate, ok
 from delivered import ask, Delivered, example, POD_PORT, PORT, VERSION, within
-from engines import beside, Engine, podman, running_engine, stocked_engine
+from engines import beside, Engine, podman, running_engine
 
 pytestmark = [pytest.mark.slow]
 
@@ -29,13 +29,6 @@ UNREADY = (
     'def load(folder: Path) -> Loaded:\n    raise ProjectError("a planted fault")\n\n\ndef loaded('
 )
 CRASH = 'raise RuntimeError("a planted crash")\n\n\ndef main('
-
-
-@pytest.fixture(scope="module", name="engine")
-def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A Docker engine with stand-ins for the images of Python and of the proxy."""
-    with stocked_engine(tmp_path_factory.mktemp("engine")) as engine:
-        yield engine
 
 
 @pytest.fixture(scope="module", name="project")

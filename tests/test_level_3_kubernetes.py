@@ -16,7 +16,7 @@ import yaml
 from clusters import kubectl, registry
 from conftest import commit, fails, Generate, ok, plant
 from delivered import ask, Delivered, example, POD_PORT, PORT, VERSION, within
-from engines import beside, Engine, podman, stocked_engine
+from engines import beside, Engine, podman
 from faults import Fault, PROMOTED, STAGED
 
 from mlops_ladder.delivery.smoke import smoke_script
@@ -31,13 +31,6 @@ APP = "/app/.venv/lib/python*/site-packages/my_problem/service.py"
 ANSWERS = {"maturity_level": "3", "project_name": "My Problem", "python_version": VERSION}
 # Found by the scan, and wanted: a limit of CPU slows a pod down that could use a free core.
 WANTED = "KSV-0011\n"
-
-
-@pytest.fixture(scope="module", name="engine")
-def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A Docker engine with stand-ins for the images of Python and of the proxy."""
-    with stocked_engine(tmp_path_factory.mktemp("engine")) as engine:
-        yield engine
 
 
 def alone(project: Path) -> None:

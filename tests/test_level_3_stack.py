@@ -23,7 +23,7 @@ import boto3
 import pytest
 import yaml
 from conftest import commit, fails, Generate, ok, on_full_disk, outside_make
-from engines import beside, Engine, PYTHON_IMAGE, stocked_engine
+from engines import beside, Engine, PYTHON_IMAGE
 from moto.server import ThreadedMotoServer
 from watchers import free_port, until
 
@@ -175,16 +175,15 @@ def test_secrets_are_made_once_and_guessable_ones_are_refused(
         assert "ALERT" not in ok(*run, "check", at=project, **weak_one, DEVELOPMENT="yes")
 
 
-@pytest.fixture(scope="module", name="engine")
-def _engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """A Docker engine with stand-ins for the images that the stack names."""
+@pytest.fixture(scope="module", name="stocked")
+def _stocked(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    """The engine, with stand-ins for the images that the stack names."""
     start = tmp_path_factory.mktemp("stand-in") / "start"
     start.write_text(START, encoding="utf-8")
-    with stocked_engine(tmp_path_factory.mktemp("engine")) as engine:
-        engine.stand_in("stand-in:all", BASE, start=start)
-        for tag, lines in STANDING_IN.items():
-            engine.stand_in(tag, f"FROM stand-in:all\n{lines}\n")
-        yield engine
+    engine.stand_in("stand-in:all", BASE, start=start)
+    for tag, lines in STANDING_IN.items():
+        engine.stand_in(tag, f"FROM stand-in:all\n{lines}\n")
+    return engine
 
 
 @pytest.fixture(scope="module", name="told")
@@ -289,7 +288,7 @@ class Stack:
 
 @pytest.fixture(scope="module", name="stack")
 def _stack(
-    generate: Generate, engine: Engine, told: Any, tmp_path_factory: pytest.TempPathFactory
+    generate: Generate, stocked: Engine, told: Any, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
     """A project whose stack runs, but for Grafana; everything of it is gone at the end."""
     folder = tmp_path_factory.mktemp("stack") / "flight-delays"
@@ -299,7 +298,7 @@ def _stack(
     del known["services"]["grafana"], known["volumes"]["dashboards"]
     path.write_text(yaml.safe_dump(known), encoding="utf-8")
     commit(folder)
-    stack = Stack(folder, engine, told[0])
+    stack = Stack(folder, stocked, told[0])
     stack.ok("make", "setup", "secrets")
     stack.environment["MLFLOW_TRACKING_PASSWORD"] = stack.secret("MLFLOW_PASSWORD")
     try:

@@ -13,7 +13,7 @@ import yaml
 from clusters import kubectl, registry
 from conftest import commit, Generate, plant
 from delivered import ask, Delivered, example, VERSION, within
-from engines import import_python, podman, running_engine
+from engines import Engine, podman
 
 pytestmark = pytest.mark.slow
 PORT, REGISTRY = 18631, "127.0.0.1:18632"
@@ -24,24 +24,24 @@ BETTER = {"MY_PROBLEM_MODEL": json.dumps({"max_iter": 40})}
 
 
 @pytest.fixture(scope="module", name="cluster")
-def _cluster(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Delivered]:
+def _cluster(
+    generate: Generate, engine: Engine, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Delivered]:
     """A project whose registry holds two versions, the second one the champion."""
     folder = tmp_path_factory.mktemp("pods")
-    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
-        import_python(engine)
-        project = folder / "my-problem"
-        shutil.copytree(generate(**ANSWERS, deploy="kubernetes"), project)
-        plant(project / "config/approval.toml", 'needed = "shared"', 'needed = "never"')
-        commit(project)
-        made = Delivered(project, engine)
-        (folder / "state").mkdir()
-        made.environment["PATH"] = f"{kubectl(folder / 'bin')}:{made.environment['PATH']}"
-        made.environment["KUBECTL_STATE"] = str(folder / "state")
-        made.ok("make", "setup", "pipeline", **SMALL, **WORSE)
-        made.ok("make", "pipeline", **SMALL, **BETTER)
-        with registry(folder / "registry", REGISTRY) as address:
-            made.environment["REGISTRY"] = address
-            yield made
+    project = folder / "my-problem"
+    shutil.copytree(generate(**ANSWERS, deploy="kubernetes"), project)
+    plant(project / "config/approval.toml", 'needed = "shared"', 'needed = "never"')
+    commit(project)
+    made = Delivered(project, engine)
+    (folder / "state").mkdir()
+    made.environment["PATH"] = f"{kubectl(folder / 'bin')}:{made.environment['PATH']}"
+    made.environment["KUBECTL_STATE"] = str(folder / "state")
+    made.ok("make", "setup", "pipeline", **SMALL, **WORSE)
+    made.ok("make", "pipeline", **SMALL, **BETTER)
+    with registry(folder / "registry", REGISTRY) as address:
+        made.environment["REGISTRY"] = address
+        yield made
 
 
 def version(key: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from conftest import commit, DRAW, files, Generate, LADDER, MANIFEST, ok, outside_make, run
-from engines import stocked_engine, VERSION
+from engines import Engine, VERSION
 from faults import Fault, MACHINES
 
 from mlops_ladder.maturity import CHECKS, grading, Unknown
@@ -105,13 +105,12 @@ def test_what_is_here_is_exercised_in_a_fresh_project_and_nothing_in_it_changes(
 @pytest.mark.drawn(0)
 @pytest.mark.parametrize("name", NEED_DOCKER)
 def test_what_needs_docker_is_exercised_where_there_is_one(
-    made: Callable[[int], Path], tmp_path_factory: pytest.TempPathFactory, name: str
+    made: Callable[[int], Path], engine: Engine, name: str
 ) -> None:
     """Every trial passes and every fault is caught, by an engine of the tests' own."""
-    with stocked_engine(tmp_path_factory.mktemp("engine")) as engine:
-        is_exercised(made(4), [name], 4, **engine.environment)
-        assert engine.docker("ps", "--all", "--quiet") == ""
-        assert "maturity-" not in engine.docker("images", "--format", "{{.Repository}}")
+    is_exercised(made(4), [name], 4, **engine.environment)
+    assert engine.docker("ps", "--all", "--quiet") == ""
+    assert "maturity-" not in engine.docker("images", "--format", "{{.Repository}}")
 
 
 def test_what_needs_docker_is_unknown_where_there_is_none(project: Path) -> None:
