@@ -1,0 +1,179 @@
+"""Text that is no code for tools names what is in the library: planted faults, scripts, signs of maturity."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import PROJECT, ROOT
+
+ADDED = "mlops_ladder.errors.EDIT"  # a test adds this name itself
+LIBRARY = ROOT / "src/mlops_ladder"
+TESTS = sorted((ROOT / "tests").glob("*.py"))
+IMPORT = re.compile(r"\bfrom (mlops_ladder[\w.]*) import ([\w, ]+)")
+CALLED = re.compile(r"\bimport_module\(\"(mlops_ladder[\w.]*)\"\)")
+TEXTS = [
+    path
+    for folder in (
+        ROOT / "tests",
+        ROOT / "dev",
+        ROOT / "benchmarks",
+        ROOT / "docs",
+        PROJECT,
+        LIBRARY,
+    )
+    for path in sorted(folder.rglob("*"))
+    if path.suffix in (".py", ".md", ".mk", ".ipynb", ".toml", ".yml", ".yaml", ".sh", "")
+    and path.is_file()
+    and "adr" not in path.parts
+]
+
+
+def constants(tree: ast.Module) -> dict[str, str]:
+    """The texts that the names at the top of a module stand for."""
+    known: dict[str, str] = {}
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and len(node.targets) == 1:
+            target = node.targets[0]
+            value = evaluate(node.value, known)
+            if isinstance(target, ast.Name) and value is not None:
+                known[target.id] = value
+    return known
+
+
+def evaluate(node: ast.expr, known: dict[str, str]) -> str | None:
+    """The text of an expression of literals and known names; None if it is another one."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.Name):
+        return known.get(node.id)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        left, right = evaluate(node.left, known), evaluate(node.right, known)
+        return None if left is None or right is None else left + right
+    return None
+
+
+def planted(text: str) -> Iterator[tuple[str, str]]:
+    """Each path of a module that a text follows, as arguments or in a tuple: what is replaced there."""
+    tree = ast.parse(text)
+    known = constants(tree)
+    for node in ast.walk(tree):
+        parts: Any = getattr(node, "elts", None) or getattr(node, "args", None)
+        values = [evaluate(part, known) for part in parts] if isinstance(parts, list) else []
+        for path, old, new in zip(values, values[1:], values[2:]):
+            if (
+                path
+                and old
+                and new is not None
+                and path.endswith(".py")
+                and (LIBRARY / path).is_file()
+            ):
+                yield path, old
+
+
+def defined(module: str) -> set[str]:
+    """The names that a module of the library, or a package with its modules, defines or imports."""
+    place = ROOT / "src" / module.replace(".", "/")
+    path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    if not path.is_file():
+        return set()
+    names = {below.stem for below in place.iterdir()} if place.is_dir() else set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names |= {getattr(node, "name", None), getattr(node, "asname", None)} - {None}
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+def find_unknown(script: str) -> list[str]:
+    """What a text imports from the library, or asks of what it imports, and is not there."""
+    unknown, modules = [], {}
+    for module, listed in IMPORT.findall(script):
+        for name in (part.split(" as ") for part in listed.split(",") if part.strip()):
+            imported = name[0].strip()
+            if imported not in defined(module):
+                unknown.append(f"{module}.{imported}")
+            modules[name[-1].strip()] = f"{module}.{imported}"
+    for name, module in modules.items():
+        if (names := defined(module)) and (ROOT / "src" / module.replace(".", "/")).with_suffix(
+            ".py"
+        ).is_file():
+            used = set(re.findall(rf"(?<![\w.]){name}\.(\w+)", script))
+            unknown += [f"{module}.{attribute}" for attribute in used - names - {"py", "__name__"}]
+    return sorted({*unknown} - {ADDED})
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
+def test_what_a_planted_fault_replaces_is_there(path: Path) -> None:
+    """Slow tests plant faults into modules of the library: each finds its place."""
+    text = path.read_text(encoding="utf-8")
+    lost = [
+        (module, old)
+        for module, old in planted(text)
+        if old not in (LIBRARY / module).read_text(encoding="utf-8")
+    ]
+    assert lost == []
+
+
+def test_faults_are_planted_in_many_modules() -> None:
+    """The faults are recognised, and one whose place is gone would be noticed."""
+    pairs = {pair for path in TESTS for pair in planted(path.read_text(encoding="utf-8"))}
+    assert len(pairs) > 60
+    fault = 'WORD = "no such "\nspoil(tree, "registry/gate.py", WORD + "text", "")\n'
+    assert list(planted(fault)) == [("registry/gate.py", "no such text")]
+
+
+def scripts(path: Path) -> Iterator[str]:
+    """The text of a file; of Python its strings too, which may be scripts for another process."""
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".py":
+        yield text
+        return
+    for node in ast.walk(ast.parse(text)) if "{{" not in text else ():
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and "mlops_ladder" in node.value
+        ):
+            yield node.value
+
+
+def test_scripts_in_texts_import_what_is_there() -> None:
+    """What files and strings import from the library, and the names that they use of it, exist."""
+    unknown = {
+        str(path.relative_to(ROOT)): names
+        for path in TEXTS
+        for script in scripts(path)
+        if (names := find_unknown(script))
+    }
+    assert unknown == {}
+    assert find_unknown("from mlops_ladder.registry import gate; gate.nothing()") == [
+        "mlops_ladder.registry.gate.nothing"
+    ]
+
+
+def signs(text: str) -> Iterator[tuple[str, str]]:
+    """Each call that a sign of maturity looks for, with the module in which it does."""
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "without":
+            path, *calls = [getattr(part, "value", None) for part in node.args[1:]]
+            if isinstance(path, str) and (LIBRARY / path).is_file():
+                yield from ((path, call) for call in calls if isinstance(call, str))
+
+
+def test_signs_of_maturity_look_for_calls_that_are_there() -> None:
+    """A sign that looks for a call in a module of the library finds it there."""
+    pairs = [
+        pair
+        for path in sorted((LIBRARY / "maturity").glob("*.py"))
+        for pair in signs(path.read_text(encoding="utf-8"))
+    ]
+    assert len(pairs) > 20
+    lost = [
+        (module, call)
+        for module, call in pairs
+        if f"{call}(" not in (LIBRARY / module).read_text(encoding="utf-8")
+    ]
+    assert lost == []
