@@ -89,7 +89,8 @@ class Engine:
         """Remove every container, volume, network and image but these; what was built stays cached."""
         if containers := self.docker("ps", "--all", "--quiet").split():
             self.docker("rm", "--force", "--volumes", *containers)
-        self.docker("volume", "prune", "--all", "--force")
+        if volumes := self.docker("volume", "ls", "--quiet").split():
+            self.docker("volume", "rm", "--force", *volumes)
         self.docker("network", "prune", "--force")
         if images := set(self.images()) - set(kept):
             self.docker("rmi", "--force", *images)
