@@ -1,0 +1,123 @@
+"""Plain words: names are the field's and unique, sentences are short.  Each number may only be lowered."""
+
+import ast
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT, ROOT
+
+LIBRARY = ROOT / "src/mlops_ladder"
+VAGUE = {"it", "found", "said", "told", "held"}
+VAGUE_NAMES = 0
+REPEATED_FUNCTIONS = 0
+HABITS = re.compile(
+    r"\b(whoever|none that|of which|whichever|whatever|which is why|as ever)\b", re.I
+)
+TURNS_OF_PHRASE = 0
+LONG_SENTENCE = 30  # words
+LONG_SENTENCES = 0
+# Methods and functions that a protocol, a command line or a hook asks for by this name.
+BY_PROTOCOL = {"main", "options"}
+FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*|#>]|\d+\.) ?)")
+SENTENCE = re.compile(r"(?<=[.!?:;])\s+|\|")
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    """Each module of the library by its path, parsed."""
+    for path in sorted(LIBRARY.rglob("*.py")):
+        yield path.relative_to(LIBRARY).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def count_vague_names(tree: ast.Module) -> int:
+    """Count the places at which a variable or parameter gets a name that says nothing."""
+    names = [
+        node.id if isinstance(node, ast.Name) else node.arg
+        for node in ast.walk(tree)
+        if isinstance(node, ast.arg)
+        or isinstance(node, ast.Name)
+        and isinstance(node.ctx, ast.Store)
+    ]
+    return sum(name in VAGUE for name in names)
+
+
+def find_repeated_functions() -> dict[str, list[str]]:
+    """Return the public functions at the top of two or more modules, by name."""
+    places: dict[str, list[str]] = defaultdict(list)
+    for path, tree in modules():
+        for node in tree.body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                is_hook = any("hookimpl" in ast.unparse(mark) for mark in node.decorator_list)
+                if node.name not in BY_PROTOCOL and not is_hook:
+                    places[node.name].append(path)
+    return {name: paths for name, paths in places.items() if len(paths) > 1}
+
+
+def docstrings(text: str) -> str:
+    """Return the docstrings of a Python text as paragraphs."""
+    holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    nodes = (node for node in ast.walk(ast.parse(text)) if isinstance(node, holders))
+    return "\n\n".join(filter(None, map(ast.get_docstring, nodes)))
+
+
+def comments(text: str) -> str:
+    """Return the comments of a TOML or YAML text: lines that follow each other are one paragraph."""
+    lines = [line.strip() for line in text.splitlines()]
+    return "\n".join(line.lstrip("# ") if line.startswith("#") else "" for line in lines)
+
+
+def prose() -> dict[str, str]:
+    """Return what a person reads, by file: documents, docstrings, comments of configuration."""
+    texts = {}
+    for path in sorted(ROOT.rglob("*")):
+        name = path.relative_to(ROOT).as_posix()
+        if not path.is_file() or name.startswith((".", "build/", "demo/", "CHANGELOG")):
+            continue
+        if path.suffix in (".md", ".toml", ".yml", ".yaml") and "/locks/" not in name:
+            text = path.read_text(encoding="utf-8")
+            texts[name] = FENCE.sub("", text) if path.suffix == ".md" else comments(text)
+        elif path.suffix == ".py" and path.is_relative_to(LIBRARY):
+            texts[name] = docstrings(path.read_text(encoding="utf-8"))
+    assert len(texts) > 300 and any(name.startswith(PROJECT.name) for name in texts)
+    return texts
+
+
+def find_long_sentences(text: str) -> list[str]:
+    """Return the sentences of more than 30 words; a cell of a table counts as one."""
+    sentences = [part for block in BLOCK.split(text) for part in SENTENCE.split(block)]
+    return [it for it in sentences if len(re.findall(r"[A-Za-z][\w'-]*", it)) > LONG_SENTENCE]
+
+
+def test_variables_say_what_they_hold() -> None:
+    """No variable of the library is called `it`, `found`, `said`, `told` or `held`."""
+    counts = Counter({path: count_vague_names(tree) for path, tree in modules()})
+    assert counts.total() <= VAGUE_NAMES, counts.most_common(20)
+    assert count_vague_names(ast.parse("def f(told): found = [it for it in told]")) == 3
+
+
+def test_a_function_has_a_name_of_its_own() -> None:
+    """No public function of the library has the name of another one, so that a search finds it."""
+    repeated = find_repeated_functions()
+    assert len(repeated) <= REPEATED_FUNCTIONS, repeated
+
+
+def test_sentences_are_short() -> None:
+    """Documents, docstrings and comments of configuration keep to 30 words a sentence."""
+    found = {name: long for name, text in prose().items() if (long := find_long_sentences(text))}
+    assert sum(map(len, found.values())) <= LONG_SENTENCES, found
+    assert find_long_sentences("word " * 31) and not find_long_sentences("word " * 30)
+
+
+@pytest.mark.parametrize("habit", ["whoever asks", "none that count", "rows of which two"])
+def test_a_turn_of_phrase_is_recognised(habit: str) -> None:
+    """The habits are noticed in a sentence."""
+    assert HABITS.search(f"It is {habit}.")
+
+
+def test_sentences_are_plain() -> None:
+    """Turns of phrase that a reader stumbles over stay few."""
+    found = {name: habits for name, text in prose().items() if (habits := HABITS.findall(text))}
+    assert sum(map(len, found.values())) <= TURNS_OF_PHRASE, found
