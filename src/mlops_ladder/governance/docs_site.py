@@ -38,7 +38,7 @@ def maturity() -> str:
 
 def reports() -> str:
     """The page that shows what the last runs have reported."""
-    lines = ["# Reports", "", "For whoever watches the model: what the last runs found."]
+    lines = ["# Reports", "", "For the person who watches the model: what the last runs found."]
     for name in (*REPORTS, *PICTURES):
         if (path := Path("reports") / name).exists():
             (PAGES / "reports").mkdir(exist_ok=True)

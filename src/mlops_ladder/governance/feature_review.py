@@ -54,7 +54,7 @@ SECONDS = 600.0
 HEAD = """\
 # Features of v{version}
 
-For whoever decides which features the model has. `make features` writes it: {method}, judged by
+For the person who decides which features the model has. `make features` writes it: {method}, judged by
 `{metric}` on {rows:,} rows held out, with a 95 % interval; of 40 worthless features about one may look
 valuable by chance. Model `{model_version}`, run `{run_id}`, data sha256 `{data_sha256}`{differs}.
 

@@ -23,7 +23,7 @@ DOCUMENT = Path("TECHNICAL.md")
 HEAD = """\
 # Technical documentation
 
-For whoever has to judge this system from outside. `make techdoc` writes it from evidence alone; do not
+For the person who has to judge this system from outside. `make techdoc` writes it from evidence alone; do not
 edit it by hand. Its headings follow the points of Annex IV of Regulation (EU) 2024/1689; whether what
 stands here is enough is for people to judge. Each statement ends with its source: a file with the first
 digits of its sha256, or a run of MLflow. Copies of what logs and runs recorded are in `docs/evidence/`.
