@@ -4,7 +4,6 @@ import ast
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from conftest import PROJECT, ROOT, run
