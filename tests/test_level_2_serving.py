@@ -234,7 +234,7 @@ def _server() -> Iterator[Postgres]:
 
 def logging_to(url: str) -> dict[str, str]:
     """The environment of a service whose log is this database."""
-    return {"FLIGHT_DELAYS_SERVING__LOG": url}
+    return {"FLIGHT_DELAYS_SERVING__PREDICTION_LOG_URL": url}
 
 
 def predicted(service: Service, requests: int) -> dict[str, dict[str, Any]]:
@@ -364,7 +364,7 @@ def test_a_password_is_in_no_line_of_the_log(tree: Path, server: Postgres, tmp_p
     said.append(whispered(tree, down, tmp_path / "down.txt"))
     no_url = logging_to(down.replace("://", "//"))
     said.append(fails(".venv/bin/ladder", "serve", at=tree, **no_url))
-    assert "serving.log: no address of a database" in said[-1]
+    assert "serving.prediction_log_url: no address of a database" in said[-1]
     assert not [word for word in ("s3cr3t", "word@", "another") if word in "".join(said)]
     assert "write one in a password as %40" in said[1]
 

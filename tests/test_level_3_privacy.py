@@ -48,7 +48,7 @@ import sys
 from datetime import UTC, datetime
 from mlops_ladder.settings import load
 from mlops_ladder.serving.store import Store
-store, line = Store(load().serving.log), {"time": datetime.now(UTC), "model_version": "1", "latency_ms": 1}
+store, line = Store(load().serving.prediction_log_url), {"time": datetime.now(UTC), "model_version": "1", "latency_ms": 1}
 inputs = ['[{"kunden_id": "Zoë 7"}, {"größe": 1}]', '[{"kunden_id": "Zoë 7"}]', '[{"größe": 2}]']
 store.write([line | {"request_id": f"r{n}", "inputs": it, "rows": it.count("}"),
     "output": str([{"prediction": 0}] * it.count("}")).replace("'", '"')} for n, it in enumerate(inputs)])
@@ -90,7 +90,9 @@ def test_who_is_forgotten_is_in_no_version_that_comes_after(
     project: Path, database: Postgres
 ) -> None:
     """Gone from data and from the log on PostgreSQL; the next version is another; told when back."""
-    path, log = project / "data/own.csv", {"FLIGHT_DELAYS_SERVING__LOG": database.url()}
+    path, log = project / "data/own.csv", {
+        "FLIGHT_DELAYS_SERVING__PREDICTION_LOG_URL": database.url()
+    }
     ok(".venv/bin/python", "-c", LOGGED, at=project, **log)
     before, pointer = path.read_bytes(), (project / "data/own.csv.dvc").read_text("utf-8")
     said = ok("make", "forget", f"ID={ID}", at=project, **log)

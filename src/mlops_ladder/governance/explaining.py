@@ -103,7 +103,7 @@ def logged_row(settings: Settings, request_id: str, place: int) -> tuple[Any, An
 
     Raises ProjectError where there is no such row, or a stand-in has answered it.
     """
-    with Archive(settings.serving.log) as archive:
+    with Archive(settings.serving.prediction_log_url) as archive:
         request = archive.request(request_id)
     lines = pairs(request_id, request.inputs, request.output)
     if not 1 <= place <= len(lines):

@@ -39,7 +39,7 @@ class Link:
 
 def trace(settings: Settings, request_id: str) -> Iterator[Link]:
     """Every link of a logged request.  ProjectError where there is no such request."""
-    with Archive(settings.serving.log) as archive:
+    with Archive(settings.serving.prediction_log_url) as archive:
         request = archive.request(request_id)
     said = f"{request_id} of {request.time:%Y-%m-%d %H:%M:%S} UTC, {request.rows} rows"
     yield Link("prediction", f"{said}, model {request.model_version}")

@@ -47,7 +47,7 @@ def fill(settings: Settings, contract: Contract) -> None:
     names = waiting(settings, judged(settings, contract))
     drawn: list[dict[str, Any]] = []
     if (count := settings.labels.rows - len(names)) > 0:
-        with Archive(settings.serving.log) as archive:
+        with Archive(settings.serving.prediction_log_url) as archive:
             drawn = queue.draw(archive, contract, settings.labels, count, settings.seed)
     if not names and not drawn:
         none = f"no row of the last {settings.labels.hours:g} hours that was not queued before"

@@ -70,16 +70,21 @@ class Archive:
         place = sql.make_url(url)
         file = Path(place.database or "") if place.get_backend_name() == "sqlite" else None
         if file and not file.is_file():
-            other = f"or set {project.current().prefix}SERVING__LOG to that of a service elsewhere"
+            name = f"{project.current().prefix}SERVING__PREDICTION_LOG_URL"
+            other = f"or set {name} to that of a service elsewhere"
             raise NoLog(f"{file}: no prediction log is here; run `make serve` and ask it, {other}")
         self._engine = sql.create_engine(url)
         try:
             known = sql.inspect(self._engine).has_table(TABLE.name)
         except sql.exc.SQLAlchemyError as error:
             told = str(error).partition("\n")[0]
-            raise ProjectError(f"serving.log: the database cannot be read: {told}") from error
+            raise ProjectError(
+                f"serving.prediction_log_url: the database cannot be read: {told}"
+            ) from error
         if not known:
-            raise NoLog("serving.log: the database holds no prediction log; is it the one?")
+            raise NoLog(
+                "serving.prediction_log_url: the database holds no prediction log; is it the one?"
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -199,7 +204,9 @@ class Archive:
                     alone.exec_driver_sql("pragma wal_checkpoint(truncate)")
         except sql.exc.SQLAlchemyError as error:
             told = str(error).partition("\n")[0]
-            raise ProjectError(f"serving.log: cannot be cleared: {told}; run it again") from error
+            raise ProjectError(
+                f"serving.prediction_log_url: cannot be cleared: {told}; run it again"
+            ) from error
 
     def _read(self, query: Any) -> Iterator[Any]:
         with self._engine.connect() as connection:

@@ -39,7 +39,7 @@ class Served:
 def served(settings: Settings, now: datetime) -> Served:
     """The last 30 days, from the first request in them.  ProjectError where there is none."""
     since = now - timedelta(days=DAYS)
-    with Archive(settings.serving.log) as archive:
+    with Archive(settings.serving.prediction_log_url) as archive:
         asked = [(time, rows, ms) for time, _, rows, ms in archive.traffic(since)]
     if not asked:
         message = f"the prediction log: no request in {DAYS} days; run `make serve`, ask it"

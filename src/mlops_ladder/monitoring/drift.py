@@ -142,7 +142,7 @@ def main(
 ) -> None:
     """Say which columns of the newest logged rows have drifted."""
     settings = load()
-    newest, found = compare(settings.drift, settings.serving.log, settings.seed)
+    newest, found = compare(settings.drift, settings.serving.prediction_log_url, settings.seed)
     if settings.drift.pushgateway:
         # pylint: disable-next=import-outside-toplevel  # seldom needed
         from mlops_ladder.monitoring.push import drift_gauges, push

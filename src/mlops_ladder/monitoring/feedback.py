@@ -150,7 +150,7 @@ def main() -> None:
     settings, contract = load(), read_contract()
     if not SOURCES.exists():
         raise ProjectError(f"{SOURCES}: not here; run: make data DECLARE=yes")
-    with Outcomes(settings.serving.log) as archive:
+    with Outcomes(settings.serving.prediction_log_url) as archive:
         place, rows = feed(settings, contract, archive)
     if place is None:
         print(

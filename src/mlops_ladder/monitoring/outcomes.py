@@ -281,7 +281,7 @@ def main(
     if not Path(file).is_file():
         raise ProjectError(f"{file}: no such file in {Path.cwd()}; make outcomes FILE=…")
     frame = read_table(file, settings.data, described(contract))
-    with Outcomes(settings.serving.log) as archive:
+    with Outcomes(settings.serving.prediction_log_url) as archive:
         taken = take(frame, archive, contract, datetime.now(UTC), correct)
     print(f"{taken.new:,} outcomes taken, {taken.known:,} known before", end=", ")
     print(f"{taken.corrected:,} put right\nNext: make quality")
@@ -293,7 +293,7 @@ def known_since(settings: Settings, since: datetime) -> dict[str, list[Any]]:
     None for a row that is not known; without what a prediction has influenced.
     """
     try:
-        with Outcomes(settings.serving.log) as archive:
+        with Outcomes(settings.serving.prediction_log_url) as archive:
             labelled = archive.labelled(OUTCOMES.c.known_at >= since)
     except ProjectError:  # there is no log yet: nobody was asked
         return {}

@@ -149,7 +149,7 @@ def look(settings: Settings, now: datetime, promised: Promise | None = None) -> 
     """
     promised = promised or promise()
     version = promised.champion.version
-    with History(settings.serving.log) as history:
+    with History(settings.serving.prediction_log_url) as history:
         live = history.live(promised, settings, now)
         enough = len(live.rows) >= settings.quality.fewest
         found = losses(live, promised, settings) if enough else []

@@ -92,7 +92,7 @@ def main(rows: Annotated[int, typer.Option(help=f"newest rows (default: {ROWS})"
         raise ProjectError(f"ROWS={rows}: at least one row has to be looked at")
     champion = training_reference.read()
     extent = Extent(settings.drift.hours, rows, rows, settings.seed)
-    with Archive(settings.serving.log) as archive:
+    with Archive(settings.serving.prediction_log_url) as archive:
         newest = window(archive, champion.version, champion.contract, extent)
     found = skew(trained(champion.number), newest, TOLERANCE)
     told = f"{found.rows:,} logged rows of v{champion.number} answered again by the training code"

@@ -281,7 +281,7 @@ def main() -> None:
     """Write the page."""
     settings = load()
     now = datetime.now(UTC)
-    with Archive(settings.serving.log) as archive:
+    with Archive(settings.serving.prediction_log_url) as archive:
         asked = traffic(archive, now - timedelta(hours=settings.drift.hours))
         drawn = pictures(archive, asked, settings)
         verdicts = listed(archive.verdicts(now - timedelta(days=365)))

@@ -53,7 +53,7 @@ def retained(settings: Settings) -> tuple[int, str]:
     before = datetime.now(UTC) - timedelta(days=days)
     plugins.get_hooks().delete_expired(settings=settings, before=before)
     try:
-        with Archive(settings.serving.log) as archive:
+        with Archive(settings.serving.prediction_log_url) as archive:
             gone, left = archive.expire(before)
     except NoLog as nothing:
         return 0, f"nothing to delete: {nothing}"

@@ -152,7 +152,7 @@ def asked_for(contract: Contract, text: str, column: str, settings: Settings) ->
 def log_of(settings: Settings) -> Iterator[Archive | None]:
     """The prediction log; None where nothing was logged yet."""
     try:
-        archive = Archive(settings.serving.log)
+        archive = Archive(settings.serving.prediction_log_url)
     except NoLog:
         yield None
         return

@@ -226,7 +226,7 @@ def follow_champion(contract: Contract, settings: Settings) -> Follower:
     """Follows the published champion; before the first, the contract says what may be asked."""
     target = contract.columns[contract.target]
     classes = [False, True] if target.kind == "boolean" else target.categories or []
-    most = settings.serving.most_rows
+    most = settings.serving.max_rows_per_request
     known = classes if settings.problem == "classification" else []
     return Follower(FOLDER, Types.of(contract, known, most))
 

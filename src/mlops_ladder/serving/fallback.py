@@ -139,7 +139,9 @@ class Choice:
             bundle = read_bundle(place)
             contract, instead = Contract(**bundle["contract"]), reference(place, bundle).fallback
             model = StandIn.of(bundle, instead)
-            types = Types.of(contract, bundle["classes"] or (), self._settings.serving.most_rows)
+            types = Types.of(
+                contract, bundle["classes"] or (), self._settings.serving.max_rows_per_request
+            )
         except (ProjectError, KeyError, TypeError, ValueError) as error:
             LOG.error("no stand-in: %s: %s", place, error)
             return None

@@ -134,7 +134,7 @@ def apart() -> Iterator[tuple[Path, dict[str, str]]]:
     with tempfile.TemporaryDirectory() as place:
         changed = {
             "SERVING__HOST": "127.0.0.1",
-            "SERVING__LOG": f"sqlite:///{place}/load.db",
+            "SERVING__PREDICTION_LOG_URL": f"sqlite:///{place}/load.db",
             "ACCESS__KEY_FILE": f"{place}/keys.json",
             "ACCESS__REQUESTS_PER_MINUTE": "0",
         }

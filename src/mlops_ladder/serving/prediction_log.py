@@ -160,6 +160,6 @@ def opened(settings: Settings, table: str = "TABLE") -> PredictionLog:
         # pylint: disable-next=import-outside-toplevel  # 0.3 s that the first answer need not wait
         from mlops_ladder.serving import store as tables
 
-        return tables.Store(settings.serving.log, getattr(tables, table))
+        return tables.Store(settings.serving.prediction_log_url, getattr(tables, table))
 
-    return PredictionLog(store, settings.serving.log_capacity)
+    return PredictionLog(store, settings.serving.prediction_log_queue_size)

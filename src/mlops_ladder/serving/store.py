@@ -154,6 +154,8 @@ def arms(url: str, rollout: str, step: int | None = None) -> Iterator[dict[str, 
                 yield from (row._asdict() for row in rows)
     except sql.exc.SQLAlchemyError as error:
         told = str(error).partition("\n")[0]
-        raise ProjectError(f"serving.log: the database cannot be read: {told}") from error
+        raise ProjectError(
+            f"serving.prediction_log_url: the database cannot be read: {told}"
+        ) from error
     finally:
         engine.dispose()

@@ -62,13 +62,13 @@ class Serving(Section):
     root_path: str = Field(default="", pattern="^(/[^/]+)*$")
     commit: str = "unknown"
     poll_seconds: float = Field(default=0.5, gt=0)
-    most_rows: int = Field(default=10_000, ge=1)
-    log: str = "sqlite:///predictions.db"
-    log_capacity: int = Field(default=50_000, ge=1)
+    max_rows_per_request: int = Field(default=10_000, ge=1)
+    prediction_log_url: str = "sqlite:///predictions.db"
+    prediction_log_queue_size: int = Field(default=50_000, ge=1)
 
-    @field_validator("log")
+    @field_validator("prediction_log_url")
     @classmethod
-    def _address(cls, log: str) -> str:
-        if not re.match(r"\w+(\+\w+)?://", log):
+    def _check_url(cls, url: str) -> str:
+        if not re.match(r"\w+(\+\w+)?://", url):
             raise ValueError("no address of a database; such as sqlite:///predictions.db")
-        return log
+        return url

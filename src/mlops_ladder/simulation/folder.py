@@ -31,7 +31,7 @@ FOREIGN = ("MLFLOW_", "PREFECT_", "PIPELINE_")  # variables that lead somewhere 
 CHANGED: dict[str, dict[str, Any]] = {
     "tuning": {"trials": 1},
     "gate": {"floors": {}},
-    "serving": {"log": "sqlite:///predictions.db", "poll_seconds": 0.05},
+    "serving": {"prediction_log_url": "sqlite:///predictions.db", "poll_seconds": 0.05},
     "drift": {"hours": 168, "rows": 50_000, "fewest": 200, "pushgateway": ""},
     "access": {"key_file": "models/serving/keys.json", "requests_per_minute": 0},
     "approval": {"needed": "never"},

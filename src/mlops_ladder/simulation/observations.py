@@ -43,7 +43,7 @@ def story(name: str, scenario: Scenario, service: Service, texts: Events, refuse
     `texts` were sent to people; `refused` says when feedback made no data, and why.
     """
     settings = service.settings
-    with History(settings.serving.log) as archive:
+    with History(settings.serving.prediction_log_url) as archive:
         verdicts, reports = archive.verdicts(START), archive.reports(START)
         asked = pd.DataFrame(archive.traffic(START), columns=["time", "model", "rows", "ms"])
         live = lived(archive, settings, list(asked["model"].unique()))

@@ -110,7 +110,7 @@ class Service:
                 return False
             if not now or not now.plan:
                 return True
-            found = arms(self.settings.serving.log, now.rollout, now.plan.step)
+            found = arms(self.settings.serving.prediction_log_url, now.rollout, now.plan.step)
             known = [it["request_id"] for it in found if it["request_id"] in names]
             return len(known) >= len(names) * (1 + now.plan.shadow)
 

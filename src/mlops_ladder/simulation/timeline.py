@@ -94,18 +94,18 @@ class Days:
         names = [f"day-{day}-{at // ROWS}" for at in range(len(values))]
         places = [1 + at % ROWS for at in range(len(values))]
         frame = pd.DataFrame({REQUEST: names, ROW: places, target: values})
-        with Outcomes(load().serving.log) as archive:
+        with Outcomes(load().serving.prediction_log_url) as archive:
             take(frame, archive, self.contract, self.clock.now)
 
     def look(self, day: int) -> None:
         """Have outcomes become data, look for drift and for a loss, and judge what was found."""
         try:
-            with Outcomes(load().serving.log) as archive:
+            with Outcomes(load().serving.prediction_log_url) as archive:
                 feedback.feed(load(), self.contract, archive)
         except ProjectError as error:  # rows that break the contract do not become data
             self.refused.append((day + EVENING, " ".join(str(error).split())))
         settings = load()
-        drift.compare(settings.drift, settings.serving.log, settings.seed)
+        drift.compare(settings.drift, settings.serving.prediction_log_url, settings.seed)
         report = quality.look(settings, self.clock.now)
         for kind in self.scenario.causes if day == LOOK else ():
             if kind != "quality" or report.found:

@@ -56,7 +56,7 @@ def service(
 ) -> Iterator[tuple[TestClient, FastAPI]]:
     """A service of champion 1 and whatever is planned, that looks for a plan when it is told."""
     serving = settings.serving.model_copy(
-        update={"poll_seconds": 3600, "log": f"sqlite:///{folder}/log.db"}
+        update={"poll_seconds": 3600, "prediction_log_url": f"sqlite:///{folder}/log.db"}
     )
     off = settings.fallback.model_copy(update={"switch": str(folder / "off")})
     plans = settings.rollout.model_copy(update={"plans": folder})

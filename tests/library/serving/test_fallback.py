@@ -28,7 +28,7 @@ def service(settings: Settings, folder: Path, **wanted: Any) -> FastAPI:
     """A service of this folder, with a fallback that looks before each request."""
     fallback = Fallback(switch=str(folder / "off"), **wanted)
     serving = settings.serving.model_copy(
-        update={"poll_seconds": 1e-9, "log": f"sqlite:///{folder}/log.db"}
+        update={"poll_seconds": 1e-9, "prediction_log_url": f"sqlite:///{folder}/log.db"}
     )
     settings = settings.model_copy(update={"fallback": fallback, "serving": serving})
     following, choice = follower(folder, KINDS), Choice(settings, folder)

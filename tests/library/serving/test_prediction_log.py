@@ -217,11 +217,18 @@ def test_a_log_that_is_no_address_is_refused_before_anything_is_served(
 ) -> None:
     """By the name of what holds it; of one with a password nothing is shown."""
     for log in ("predictions.db", "postgresql:me:secret@host/log"):
-        monkeypatch.setenv(f"{current().prefix}SERVING__LOG", log)
-        with pytest.raises(ProjectError, match="serving.log.*no address of a database") as refused:
+        monkeypatch.setenv(f"{current().prefix}SERVING__PREDICTION_LOG_URL", log)
+        with pytest.raises(
+            ProjectError, match="serving.prediction_log_url.*no address of a database"
+        ) as refused:
             load()
-        assert f"{current().prefix}SERVING__LOG: " in str(refused.value) and folder.exists()
+        assert (
+            f"{current().prefix}SERVING__PREDICTION_LOG_URL: " in str(refused.value)
+            and folder.exists()
+        )
         assert ("predictions.db'" in str(refused.value)) == (log == "predictions.db")
         assert "secret" not in str(refused.value)
-    monkeypatch.setenv(f"{current().prefix}SERVING__LOG", "postgresql+psycopg://me:secret@host/log")
-    assert load().serving.log.endswith("@host/log")
+    monkeypatch.setenv(
+        f"{current().prefix}SERVING__PREDICTION_LOG_URL", "postgresql+psycopg://me:secret@host/log"
+    )
+    assert load().serving.prediction_log_url.endswith("@host/log")

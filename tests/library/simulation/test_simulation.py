@@ -105,15 +105,15 @@ def test_the_folder_has_rows_of_its_own_and_leads_nowhere(
     root = ROOT
     monkeypatch.chdir(root)
     folders.prepare(folder, settings, contract, 7)
-    monkeypatch.setenv(f"{current().prefix}SERVING__LOG", "postgresql://somewhere")
+    monkeypatch.setenv(f"{current().prefix}SERVING__PREDICTION_LOG_URL", "postgresql://somewhere")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere")
     kept = folders.environment()
     assert "somewhere" not in "".join(kept.values())
-    monkeypatch.delenv(f"{current().prefix}SERVING__LOG")
+    monkeypatch.delenv(f"{current().prefix}SERVING__PREDICTION_LOG_URL")
     monkeypatch.chdir(folder)
     own = loaded.load()
     assert Path(own.data.path).parent == Path("data") and own.seed == 7
-    assert own.serving.log == "sqlite:///predictions.db" and own.rollout.enabled
+    assert own.serving.prediction_log_url == "sqlite:///predictions.db" and own.rollout.enabled
     folders.declared(own)
     assert not (root / folders.WORLD).exists()
 

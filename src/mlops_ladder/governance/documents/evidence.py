@@ -120,7 +120,7 @@ def differing() -> list[str]:
 def drift(settings: Settings) -> Facts | None:
     """The newest report on drift; None where there is none, or nothing was served."""
     try:
-        with Archive(settings.serving.log) as archive:
+        with Archive(settings.serving.prediction_log_url) as archive:
             return newest("drift", archive.verdicts(datetime.now(UTC) - YEAR))
     except NoLog:
         return None
@@ -129,7 +129,7 @@ def drift(settings: Settings) -> Facts | None:
 def quality(settings: Settings) -> Facts | None:
     """The newest report on the live quality; None where there is none, or nothing was served."""
     try:
-        with History(settings.serving.log) as archive:
+        with History(settings.serving.prediction_log_url) as archive:
             return newest("quality", archive.reports(datetime.now(UTC) - YEAR))
     except NoLog:
         return None

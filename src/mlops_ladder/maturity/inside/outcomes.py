@@ -40,7 +40,7 @@ def answer(asked: list[dict[str, Any]], contract: Any, settings: Any) -> None:
     model = champion()
     classes = model.bundle["classes"] or ()
     types = part("serving.schemas").Types.of(contract, classes, len(asked))
-    store = part("serving.store").Store(settings.serving.log)
+    store = part("serving.store").Store(settings.serving.prediction_log_url)
     for start in range(0, len(asked), PART):
         read = types.read(json.dumps(asked[start : start + PART]).encode())[0]
         store.write([record(f"held-out-{start}", read, model)])

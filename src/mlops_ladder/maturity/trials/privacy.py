@@ -40,7 +40,7 @@ def made(copy: Copy, odd: str = "") -> tuple[str, str, dict[str, Any]]:
     found = answer(copy, "private", "made", path, IDS, WORDS, odd)
     (copy.root / RECORD).unlink(missing_ok=True)  # the user's: its key is not here
     columned(copy, IDS, WORDS)
-    own = f"{copy.package.name.upper()}_SERVING__LOG"
+    own = f"{copy.package.name.upper()}_SERVING__PREDICTION_LOG_URL"
     return path, found, data_path(copy, path) | {own: f"sqlite:///{DATABASE}", "FORGOTTEN_KEY": ""}
 
 

@@ -37,7 +37,7 @@ def newest(found: list[dict[str, Any]], version: str) -> list[dict[str, Any]]:
 def drift(settings: Settings, now: datetime) -> Event | None:
     """The columns that have drifted by the newest report.  ProjectError where there is none."""
     version = training_reference.read().version
-    with Archive(settings.serving.log) as archive:
+    with Archive(settings.serving.prediction_log_url) as archive:
         report = newest(archive.verdicts(now - FRESH), version)
     if not report:
         raise ProjectError(f"no report on drift of model {version} in two days; run: make drift")
@@ -49,7 +49,7 @@ def drift(settings: Settings, now: datetime) -> Event | None:
 def quality(settings: Settings, now: datetime) -> Event | None:
     """What is worse than promised by the newest report.  ProjectError where there is none."""
     version = training_reference.read().version
-    with History(settings.serving.log) as history:
+    with History(settings.serving.prediction_log_url) as history:
         report = newest(history.reports(now - FRESH), version)
     if not report:
         raise ProjectError(f"no report on the quality of model {version} in two days: make quality")

@@ -52,7 +52,7 @@ def of_log(settings: Settings, now: datetime) -> Iterator[str]:
     drift, champion = settings.drift, training_reference.read()
     extent = Extent(drift.hours, drift.rows, training_reference.SAMPLE, settings.seed)
     try:
-        with Archive(settings.serving.log) as archive:
+        with Archive(settings.serving.prediction_log_url) as archive:
             rows = window(archive, champion.version, champion.contract, extent, now).rows
     except ProjectError:
         return  # nothing was asked, so nothing of it is broken

@@ -122,7 +122,7 @@ def listed(body: bytes) -> list[dict[str, Any]]:
 def taken(rows: list[dict[str, Any]], settings: Settings, contract: Any) -> dict[str, int]:
     """Keep outcomes.  HTTPException 422 that lists what is wrong with them."""
     try:
-        with Outcomes(settings.serving.log) as archive:
+        with Outcomes(settings.serving.prediction_log_url) as archive:
             found = take(pd.DataFrame(rows), archive, contract, starting.now())
     except ProjectError as error:
         raise HTTPException(422, str(error)) from error

@@ -17,10 +17,10 @@ def refuse(begun: Decision, settings: Settings) -> None:
     """Raises ProjectError where the pods cannot begin this rollout, or nobody would hear of it."""
     if not begun.wanted.cluster or not begun.plan:
         return
-    if settings.serving.log.startswith("sqlite"):
+    if settings.serving.prediction_log_url.startswith("sqlite"):
         raise ProjectError(
-            f"serving.log: {settings.serving.log} is not what the pods of"
-            f" {begun.wanted.cluster} write to; name their database where the rollout is decided"
+            f"serving.prediction_log_url: {settings.serving.prediction_log_url} is not the database"
+            f" of the pods of {begun.wanted.cluster}; set their database here too"
         )
     ask("held", begun.wanted.cluster, begun.version, begun.plan.sha256)
 

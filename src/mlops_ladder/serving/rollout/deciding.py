@@ -174,7 +174,7 @@ def standing(now: Decision, settings: Settings) -> Standing:
     """What the service has noted since this decision, and what the step waits for."""
     assert now.plan
     bundle = read_bundle(publishing.SERVING / now.champion)
-    rows = arms(settings.serving.log, now.rollout, now.plan.step)
+    rows = arms(settings.serving.prediction_log_url, now.rollout, now.plan.step)
     found = analyse(rows, bundle.get("classes"), now.wanted, steps(now), truths(settings, now))
     waits, wanted = [], now.wanted
     if found.fewer < wanted.units:

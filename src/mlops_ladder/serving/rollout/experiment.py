@@ -239,7 +239,7 @@ def observed(name: str, settings: Settings) -> pd.DataFrame:
     begun = next(it for it in decisions.logged() if it.rollout == name)
     sides = [publishing.SERVING / it for it in (begun.champion, begun.version)]
     bundle = next((read_bundle(it) for it in sides if (it / BUNDLE).exists()), {})
-    rows = arms(settings.serving.log, name)
+    rows = arms(settings.serving.prediction_log_url, name)
     return by_unit(rows, bundle.get("classes"), deciding.truths(settings, now))
 
 

@@ -114,15 +114,21 @@ def test_a_rollout_begins_only_where_pods_hold_the_candidate(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And where the database of the pods is the one that is decided by."""
-    shared = settings.serving.model_copy(update={"log": "postgresql+psycopg://host/log"})
+    shared = settings.serving.model_copy(
+        update={"prediction_log_url": "postgresql+psycopg://host/log"}
+    )
     there = settings.model_copy(update={"serving": shared})
     cluster.refuse(decision("start"), there)
     monkeypatch.setenv("HELD", OTHER)
     with pytest.raises(ProjectError, match="ours, pod: .*make stage promote CANDIDATE=2"):
         cluster.refuse(decision("start"), there)
-    shared = settings.serving.model_copy(update={"log": "sqlite:///predictions/log.db"})
+    shared = settings.serving.model_copy(
+        update={"prediction_log_url": "sqlite:///predictions/log.db"}
+    )
     here = settings.model_copy(update={"serving": shared})
-    with pytest.raises(ProjectError, match="serving.log: sqlite.*the pods of production"):
+    with pytest.raises(
+        ProjectError, match="serving.prediction_log_url: sqlite.*the pods of production"
+    ):
         cluster.refuse(decision("start"), here)
     cluster.refuse(decision("start", place=""), here)
 

@@ -43,7 +43,9 @@ def _empty(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(name="wanted")
 def _wanted(settings: Settings, folder: Path) -> Settings:
     """Settings that log into the folder and need few units."""
-    serving = settings.serving.model_copy(update={"log": f"sqlite:///{folder}/log.db"})
+    serving = settings.serving.model_copy(
+        update={"prediction_log_url": f"sqlite:///{folder}/log.db"}
+    )
     return settings.model_copy(update={"serving": serving, "rollout": WANTED})
 
 
@@ -71,7 +73,7 @@ def noted(wanted: Settings, units: int = 120, **changed: Any) -> None:
         for place in range(units):
             name = f"{arm}{place}"
             rows.append(known | {"request_id": name, "unit": name, "output": output})
-    store = Store(wanted.serving.log, ARMS)
+    store = Store(wanted.serving.prediction_log_url, ARMS)
     store.write(rows)
     store.close()
 
@@ -124,12 +126,12 @@ def test_labels_that_came_back_decide_too(second: Version, wanted: Settings) -> 
     assert deciding.truths(wanted, decisions.logged()[-1]) == {}
     noted(wanted)
     now = decisions.logged()[-1].time
-    log = Store(wanted.serving.log)
+    log = Store(wanted.serving.prediction_log_url)
     record = {"time": now, "model_version": "a", "inputs": "[]", "output": "[]"}
     names = [f"{arm}{place}" for arm in ("champion", "candidate") for place in range(120)]
     log.write([record | {"request_id": it, "rows": 2, "latency_ms": 1.0} for it in names])
     log.close()
-    with Outcomes(wanted.serving.log) as archive:
+    with Outcomes(wanted.serving.prediction_log_url) as archive:
         them = [(it, "1.5" if "champion" in it else "9.0") for it in names]
         kept = [Outcome(name, 1, said, now, False, at) for at, (name, said) in enumerate(them, 1)]
         archive.keep(kept)
@@ -267,9 +269,9 @@ def test_the_command_tells_where_it_stands(
     second: Version, wanted: Settings, command: Callable[..., int], capsys: Any
 ) -> None:
     """Numbers of both arms, what it waits for, and what comes next."""
-    name = f"{current().prefix}SERVING__LOG"
+    name = f"{current().prefix}SERVING__PREDICTION_LOG_URL"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(name, wanted.serving.log)
+        patch.setenv(name, wanted.serving.prediction_log_url)
         assert command("rollout") == 0
         assert "No rollout goes on.\nNext: make rollout VERSION=n" in capsys.readouterr().out
         begun(second)
