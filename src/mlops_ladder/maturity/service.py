@@ -89,7 +89,10 @@ def started(copy: Copy, port: int) -> "subprocess.Popen[bytes]":
     """`make serve` on this port; it logs into the copy, wherever the settings would have it log."""
     own = f"{copy.package.name.upper()}_SERVING__"
     settings = {f"{own}HOST": "127.0.0.1", f"{own}PORT": str(port)}
-    settings |= {f"{own}PREDICTION_LOG_URL": "sqlite:///predictions.db", f"{own}POLL_SECONDS": "0.2"}
+    settings |= {
+        f"{own}PREDICTION_LOG_URL": "sqlite:///predictions.db",
+        f"{own}POLL_SECONDS": "0.2",
+    }
     with (copy.root / ".git" / "service.log").open("wb") as log:
         return subprocess.Popen(
             ["make", "serve"],
