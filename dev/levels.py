@@ -27,18 +27,23 @@ TEST = re.compile(r"^def (test_\w+)\(", re.MULTILINE)
 BEGIN, END = "<!-- levels: begin, made by `make docs` -->", "<!-- levels: end -->"
 MADE = "<!-- Made by `make docs` from capabilities.yml; do not edit it by hand. -->"
 UNREAD = ("data/", ".cruft.json")
-KINDS = {"sign": "of the files", "record": "of records", "trial": "tried", "fault": "planted"}
+KINDS = {
+    "sign": "files",
+    "record": "records",
+    "trial": "a run in a copy",
+    "fault": "a planted fault",
+}
 HEAD = """# Levels
 
-For everyone who chooses a level, or wonders whether to climb.
+For everyone who chooses a level, or considers a climb.
 """
 AFTER = """
-Files are those that a person reads; packages are those that the lock of scikit-learn names, with all that they
-need and the tools of developers.
+Files are the files that a person reads. Packages are those of the lock for scikit-learn, with transitive dependencies and
+development tools.
 
-A level is a preset over *capabilities*: `capabilities.yml` lists every one with its level, its files and
-the condition under which it applies. `make maturity` in a project says which of them are there, and
-`make maturity-deep` whether they work: see [maturity](maturity.md).
+A level is a preset of *capabilities*. `capabilities.yml` lists each one with its level, its files and its condition.
+In a project, `make maturity` reports which capabilities are there, and `make maturity-deep` tests whether they work: see
+[maturity](maturity.md).
 """
 OTHERS = """
 ## Beside other scales
@@ -46,28 +51,30 @@ OTHERS = """
 Microsoft's [maturity model](https://learn.microsoft.com/azure/architecture/ai-ml/guide/mlops-maturity-model)
 has five levels, Google's
 [three](https://cloud.google.com/architecture/mlops-continuous-delivery-and-automation-pipelines-in-machine-learning).
-Both rate automation; ours also asks for what the automation rests on: data, documents, decisions.
+Both rate automation. Ours also rates the basis of automation: data, documents and decisions.
 """
 EXPLAINED = """# Maturity, and what proves it
 
-For everyone who reads what `make maturity` says, or wonders whether to believe it.
+For everyone who reads the report of `make maturity`, or doubts it.
 
-Maturity is mostly assessed by questionnaires, which flatter. `make maturity` looks: at files, at what MLflow,
-git and the log of predictions have recorded, and never at a status that the repository wrote about itself.
-`make maturity-deep` does it all in a copy of the repository, and plants faults there that the project has to
-catch. Two answers, never mixed: *equipped*, the machinery is here, and *practised*, the team uses it on its own
-data, repeatedly (3 times, on 2 days) and recently (within 90 days). A level is the minimum of all that belongs
-to it. A fresh project of level N is equipped N and has practised 0.
+Most maturity assessments are questionnaires, and questionnaires flatter. `make maturity` reads evidence: files, git
+history, and the records of MLflow and the prediction log. It never reads a status that the repository declares about
+itself. `make maturity-deep` runs each capability in a copy of the repository, and plants faults there that the project
+must catch.
+
+There are two answers. *Equipped* means that the machinery is there. *Practised* means that the team uses it on its own
+data, repeatedly (3 times, on 2 days) and recently (within 90 days). A level is reached if all its capabilities are. A fresh
+project of level N is equipped N and practised 0.
 
 | grade | what it means |
 |---|---|
-| absent | nothing of it is here |
-| declared | there are files, and they do not hold what they promise |
-| present | all that can be seen without trying is as it should be |
-| exercised | tried in a copy: it works, and every planted fault was caught |
+| absent | no file of it is there |
+| declared | files are there, but their content is not what they promise |
+| present | every check that runs nothing passes |
+| exercised | it worked in a copy, and every planted fault was caught |
 | practised | used by the team, repeatedly and recently |
-| unknown | cannot be seen from here: no token, no network, not made by us |
-| waived | two people answer for its absence, with a reason, until a date |
+| unknown | it cannot be checked here: no token, no network, or not made by this template |
+| waived | two people accept its absence, with a reason, until a date |
 
 ```text
 make maturity                                   # under a minute, offline; exit code 0: the claim is upheld
@@ -77,15 +84,15 @@ make maturity-deep                              # minutes; ARGS="--only registry
 uvx --from path/to/mlops-ladder mlops-ladder maturity path/to/a/repository/of/others
 ```
 
-Exit codes of the tool: 0 the claim of `[tool.mlops-ladder]` in `pyproject.toml` is upheld or nothing is claimed, 1
-the claim is not upheld, 2 that cannot be known, 3 the repository cannot be judged. From level 2 on CI fails on
-1, and puts the report on the pull or merge request.
+The level that a project claims stands in `[tool.mlops-ladder]` of `pyproject.toml`. Exit codes: 0 the claim holds or there
+is none, 1 the claim does not hold, 2 the claim cannot be checked, 3 the repository cannot be assessed. From level 2 on, CI
+fails on 1 and puts the report on the pull or merge request.
 
 **Looking executes nothing.** The tool only reads a repository: its files, its git history and the databases of
-MLflow and of the log of predictions. Git does not see the repository's own settings, so no hook, filter or
-program named there runs. `--deep` does execute code of the repository: it says so and asks first. Where nobody
-can answer, it refuses; `--yes` agrees. A project's own `make maturity` and `make maturity-deep` need no
-agreement. They also ask the server that `MLFLOW_TRACKING_URI` names, by the project's own Python.
+MLflow and of the prediction log. Git does not read the repository's own settings, so no hook, filter or
+program named there runs. `--deep` executes code of the repository, so it asks first. Without a terminal it refuses unless
+`--yes` is given. A project's own `make maturity` and `make maturity-deep` do not ask. They also query the server that
+`MLFLOW_TRACKING_URI` names, with the project's own Python.
 
 **A token goes to a host that you name.** With `GITHUB_TOKEN` or `GITLAB_TOKEN` the tool asks github.com or
 gitlab.com whether CI passed and who approved. It asks another host only if `GH_HOST`, `GITHUB_SERVER_URL`,
@@ -94,7 +101,7 @@ gitlab.com whether CI passed and who approved. It asks another host only if `GH_
 **In a folder of a larger repository** the tool reads workflows, merge request forms and `CODEOWNERS` at the top
 of that repository, as a forge does. A workflow there counts if it names the folder.
 
-A file that cannot be read is named in a note, and the rest is judged. A waiver:
+A file that cannot be read is named in a note, and the rest is assessed. A waiver:
 
 ```toml
 [[tool.mlops-ladder.waivers]]
@@ -106,15 +113,15 @@ until = 2027-06-30
 ```
 """
 TESTED = """\
-Each capability has tests in the template, which run before a release: those under `tests/library` try the
-machinery in place, the others generate projects and use them. In brackets is how many tests a file holds.
-A project has tests of its own, of its data, model and service.
+Each capability has tests in the template, which run before a release. Those under `tests/library` test the library in
+place; the others generate projects and use them. The number of tests of a file is in brackets. A project has its own tests
+of its data, model and service.
 """
 MATRIX = """\
-Each line is a test of the template: the fault is planted in a project, and exactly these capabilities fall.
-Beside them, for each capability: its files taken away make it absent and no other; its files emptied, or
-filled with nonsense or with another text, leave it declared. Of what a deep run finds, the test asks that the
-capability falls, and that by files and records no other does: all trials of all others are not repeated.
+Each line is a test of the template. It plants the fault in a project, and exactly these capabilities get a lower grade.
+Other tests do this for each capability: without its files it is absent, and no other is; with empty files, nonsense or
+other text it is declared. For a deep run, the test checks that the capability falls, and that no other falls by files
+and records. It does not repeat the runs of all other capabilities.
 """
 
 
@@ -242,7 +249,7 @@ def make_targets(manifest: dict[str, Any]) -> str:
 def proofs(manifest: dict[str, Any]) -> list[str]:
     """A line for each check: the capability, what is promised, and how it is found out."""
     grading.load()
-    lines = ["| capability | how | what has to hold |", "|---|---|---|"]
+    lines = ["| capability | evidence | promise |", "|---|---|---|"]
     kinds = list(KINDS)
     # Checks are known in the order of imports, which differs from process to process.
     checks = sorted(CHECKS, key=lambda check: (kinds.index(check.kind), check.promise))
