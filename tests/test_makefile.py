@@ -62,3 +62,31 @@ def test_a_file_in_make_brings_targets_and_overrides_what_is_set(
     assert re.search(
         r"\n\nYours\n  make greet +say hello\n$", ok("make", "help", "ALL=yes", at=project)
     )
+
+
+def find_targets(readme: str) -> set[str]:
+    """Return the make targets that a README names in code: `make a b NAME=value` names a and b."""
+    calls = re.findall(r"(?:`|^)make ([^`\n]+)", readme, re.MULTILINE)
+    words = {word.rstrip(",") for call in calls for word in call.split() if "=" not in word}
+    return {word for word in words if re.fullmatch(r"[a-z][a-z-]*", word)}
+
+
+@pytest.mark.parametrize("answers", [{}, KUBERNETES], ids=["compose", "kubernetes"])
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_readme_is_a_map_of_the_tasks(
+    generate: Generate, level: str, answers: dict[str, str]
+) -> None:
+    """README names only targets that exist, and all those that `make help` shows first."""
+    project = generate(maturity_level=level, **answers)
+    named = find_targets((project / "README.md").read_text(encoding="utf-8"))
+    tasks = set(documented((project / "Makefile").read_text(encoding="utf-8")))
+    # Without `cloud` there is no infrastructure, and the row says where it would be.
+    assert named - tasks <= ({"infra", "policies", "provision"} if not answers else set())
+    first = set(TASK.findall(ok("make", "help", "ALL=", at=project)))
+    assert first - named <= {"setup"}
+
+
+def test_targets_are_found_in_a_readme() -> None:
+    """In a fence, in a cell with two commands, with arguments."""
+    text = "```\nmake train\n```\n| a | `make secrets stack`, `make key NAME=…` | make sense |\n"
+    assert find_targets(text) == {"train", "secrets", "stack", "key"}
