@@ -353,7 +353,7 @@ OPTIMIZED = [
             "features that are not left out",
             "feature.review",
             "governance/feature_review.py",
-            "value = lost(",
+            "value = estimate_loss(",
             "value = max(",
         ),
         (

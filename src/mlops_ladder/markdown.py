@@ -1,6 +1,7 @@
 """Markdown: text of somebody else as it is written, and pages of which a part is the user's own."""
 
 import re
+from collections.abc import Iterable
 from difflib import ndiff
 from pathlib import Path
 
@@ -17,6 +18,11 @@ def as_code(name: object) -> str:
     """A name as code; as words if it holds what would end the code, or the cell of a table."""
     plain = as_words(name)
     return f"`{name}`" if plain == name else plain
+
+
+def list_as_code(names: Iterable[object]) -> str:
+    """Return names of columns, files or versions as code, separated by commas."""
+    return ", ".join(map(as_code, names))
 
 
 def split_page(page: Path, text: str, line: str) -> tuple[str, str]:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from datetime import datetime, UTC
 from typing import Any
 
+import yaml
+
 from mlops_ladder.maturity import record, sign, Unknown, use
 from mlops_ladder.maturity.code import find_lacking_targets
 from mlops_ladder.maturity.delivery import registered
@@ -102,7 +104,13 @@ def there(repository: Repository, kind: str, name: str) -> bool:
 def lineage(repository: Repository) -> Iterator[str]:
     """It asks the log, the registry, MLflow and git."""
     yield from without(
-        repository, "governance/lineage.py", "Archive", "decided", "get_run", "git", "checksum"
+        repository,
+        "governance/lineage.py",
+        "Archive",
+        "find_promoting_decision",
+        "get_run",
+        "git",
+        "checksum",
     )
 
 
@@ -230,7 +238,13 @@ def signed(repository: Repository) -> list[datetime]:
 @sign("feature.review", "each feature is left out, and what is lost is told from chance")
 def reviewed(repository: Repository) -> Iterator[str]:
     """Models learn anew without it; the loss has an interval, the latency is measured."""
-    calls = ("answers(learned", "value = lost", "= paired", "in review", "known = owners")
+    calls = (
+        "= fit_or_baseline",
+        "value = estimate_loss",
+        "= measure_latency",
+        "in review_features",
+        "owners = find_column_owners",
+    )
     yield from without(repository, "governance/feature_review.py", "log_text", *calls)
 
 
@@ -274,7 +288,14 @@ def prepared(repository: Repository) -> Iterator[str]:
     for heading in HEADINGS:
         if f"## {heading}\n" not in repository.text(TEMPLATE):
             yield f"{TEMPLATE}: has no {heading!r}"
-    calls = ("rolled_back", "return blamed", "incidents", "= lead_times", "happened", "median")
+    calls = (
+        "rolled_back",
+        "return blame_changes",
+        "read_incidents",
+        "= measure_lead_times",
+        "read_changes",
+        "median",
+    )
     yield from without(repository, "governance/delivery_metrics.py", "git", *calls)
     try:
         blocks(RETIREMENT, repository.text(RETIREMENT))
@@ -284,18 +305,20 @@ def prepared(repository: Repository) -> Iterator[str]:
 
 @record("gov.incident", "the times of every incident are in order")
 def ordered(repository: Repository) -> Iterator[str]:
-    """Harm begins, is detected, ends; and each incident has its post-mortem beside it."""
-    names = [it for it in repository.glob("incidents/*.toml") if repository.ours]
+    """Harm begins, is detected, ends: by the facts at the top of each post-mortem."""
+    names = [it for it in repository.glob("incidents/*.md") if repository.ours and it != TEMPLATE]
     if not names:
         raise Unknown("no incident is written down")
     for name in names:
-        known: Any = repository.parsed(name) or {}
+        facts = repository.text(name).removeprefix("---\n").partition("\n---\n")[0]
+        try:
+            known: Any = dict(yaml.safe_load(facts))
+        except (yaml.YAMLError, TypeError, ValueError):
+            known = {}
         values = [known.get(key) for key in ("started", "detected", "restored")]
         order = [zoned(value) for value in values if isinstance(value, datetime)]
         if len(order) < 2 or order != sorted(order):
             yield f"{name}: started, detected and restored are not times in this order"
-        if name.removesuffix(".toml") + ".md" not in repository.files:
-            yield f"{name}: has no post-mortem beside it"
 
 
 def zoned(time: datetime) -> datetime:
@@ -312,4 +335,4 @@ def documents(repository: Repository) -> list[datetime]:
 @use("gov.incident")
 def learned(repository: Repository) -> list[datetime]:
     """Commits that write down what an incident has taught."""
-    return changes(repository, "incidents/*.toml")
+    return changes(repository, "incidents/*.md")

@@ -29,7 +29,7 @@ def _found(trained: Trained, contract: Contract, champion: Reference) -> Explana
     """The explanation of the first row held out."""
     row = trained.holdout[contract.inputs()].head(1).reset_index(drop=True)
     label = predict(trained.model, row)["prediction"].iloc[0]
-    return explaining.explain(trained.model, row, label, champion, 0)
+    return explaining.explain_row(trained.model, row, label, champion, 0)
 
 
 def test_the_parts_add_up_to_the_output(
@@ -61,7 +61,7 @@ def test_a_picture_is_written(found: Explanation, tmp_path: Path) -> None:
 
 def test_importance_names_every_input(trained: Trained, champion: Reference) -> None:
     """The most important first, none below zero."""
-    parts = explaining.importance(trained.model, champion, 0)
+    parts = explaining.measure_importance(trained.model, champion, 0)
     assert sorted(parts.index) == sorted(champion.rows.columns)
     assert parts.is_monotonic_decreasing and parts.iloc[0] > 0 and parts.iloc[-1] >= 0
 
@@ -71,4 +71,4 @@ def test_a_model_that_nobody_decided_about_is_named(monkeypatch: pytest.MonkeyPa
     nothing: Any = versions.Held({}, {}, 0)
     monkeypatch.setattr(versions, "held", lambda: nothing)
     with pytest.raises(ProjectError, match="model abc: no decision of the registry"):
-        explaining.decided("abc")
+        explaining.find_promoting_decision("abc")

@@ -206,10 +206,10 @@ def test_production_and_a_trace_know_who_approved_also_after_a_rollback(
     gate = versions.accepting(entry)
     assert (entry.action, entry.version, champion()) == ("rollback", "1", "1")
     assert lineage.judged(gate).broken == "" and command("approved") == 0
-    link = lineage.approver(gate)
+    link = lineage.link_approver(gate)
     assert (link.found.split(",")[0], link.broken) == ("Bob <bob@example.com>", "")
     versions.client().delete_model_version_tag(versions.model_name(), "1", approval.TAG)
-    assert "somebody other than Ada" in lineage.approver(gate).broken
+    assert "somebody other than Ada" in lineage.link_approver(gate).broken
     assert command("approved") == 1
 
 
@@ -325,13 +325,13 @@ def test_a_review_of_the_report_approves_and_that_of_its_author_does_not(
     said = approve(judged("1"), "5")
     assert (said.approver, said.way, said.evidence) == ("Bob", "reviewed", "https://x/5")
     assert approval.waits(version, asdict(accepted())) == []
-    assert lineage.approver(judged("1")).broken == ""
+    assert lineage.link_approver(judged("1")).broken == ""
     for change in ({"approver": "Cleo"}, {"evidence": "https://y/5"}, {"evidence": "none"}):
         text = said.model_copy(update=change).model_dump_json()
         versions.client().set_model_version_tag(versions.model_name(), "1", approval.TAG, text)
         told = approval.waits(version, asdict(accepted()))
         assert told and f"review {change.get('evidence', 'https://x/5')}: " in told[0]
-        assert lineage.approver(judged("1")).found == "none"
+        assert lineage.link_approver(judged("1")).found == "none"
     text = said.model_dump_json()
     versions.client().set_model_version_tag(versions.model_name(), "1", approval.TAG, text)
     assert approval.waits(version, asdict(accepted())) == []

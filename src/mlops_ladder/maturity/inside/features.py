@@ -23,7 +23,8 @@ def planted() -> Any:
     parts = training.split(rows, contract, settings)
     whole = training.fit(*parts, wider(contract), settings)
     verdicts = {
-        it.name: it.verdict for it in part("governance.feature_review").review(whole, ablated=True)
+        it.name: it.verdict
+        for it in part("governance.feature_review").review_features(whole, ablated=True)
     }
     return {"constant": verdicts[CONSTANT], "telling": verdicts[TELLING]}
 

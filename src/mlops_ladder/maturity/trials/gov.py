@@ -115,13 +115,15 @@ def unregistered(copy: Copy) -> Iterator[str]:
         yield "make audit: passes, though the registry has lost a decision"
 
 
-INCIDENT = """title = "Tried"
-severity = "low"
-cause = "{cause}"
-version = ""
-started = {started}
-detected = {started}
-restored = {restored}
+INCIDENT = """---
+title: Tried
+severity: low
+cause: {cause}
+version: ""
+started: {started}
+detected: {started}
+restored: {restored}
+---
 """
 
 
@@ -214,7 +216,7 @@ def delivered(copy: Copy) -> list[float]:
         begun, over = (now - timedelta(days=5 + place), timedelta(hours=place + 1))
         said = {"started": begun.isoformat(), "restored": (begun + over).isoformat()}
         cause = "deploy" if place == 0 else "data"
-        path = copy.root / f"incidents/tried-{place}.toml"
+        path = copy.root / f"incidents/tried-{place}.md"
         path.write_text(INCIDENT.format(cause=cause, **said), encoding="utf-8")
     (copy.root / "deployments.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     return hours
@@ -240,7 +242,7 @@ def backwards(copy: Copy) -> Iterator[str]:
     """Restored an hour before it started."""
     now = datetime.now(UTC).replace(microsecond=0)
     said = {"started": now.isoformat(), "restored": (now - timedelta(hours=1)).isoformat()}
-    path = copy.root / "incidents/backwards.toml"
+    path = copy.root / "incidents/backwards.md"
     path.write_text(INCIDENT.format(cause="data", **said), encoding="utf-8")
     done = copy.run("make", "delivery")
     if not done.returncode or path.name not in done.stderr or "restored" not in done.stderr:
