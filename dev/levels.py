@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from rendering import render
 
-from mlops_ladder.maturity import CHECKS, grading
+from mlops_ladder.maturity import CHECKS, signs
 from mlops_ladder.maturity.capabilities import owner_of
 
 TEMPLATE = Path(__file__).resolve().parents[1]
@@ -248,7 +248,7 @@ def make_targets(manifest: dict[str, Any]) -> str:
 
 def proofs(manifest: dict[str, Any]) -> list[str]:
     """A line for each check: the capability, what is promised, and how it is found out."""
-    grading.load()
+    signs.load_checks()
     lines = ["| capability | evidence | promise |", "|---|---|---|"]
     kinds = list(KINDS)
     # Checks are known in the order of imports, which differs from process to process.

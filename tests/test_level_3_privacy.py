@@ -11,7 +11,7 @@ from conftest import commit, fails, Generate, ok, plant
 from databases import Postgres, postgres
 from faults import Fault, FORGETTERS, PRIVATE
 
-from mlops_ladder.maturity import CHECKS, grading
+from mlops_ladder.maturity import CHECKS, grading, signs
 from mlops_ladder.maturity.repository import Repository
 from mlops_ladder.maturity.sandbox import Copy
 
@@ -155,7 +155,7 @@ def test_what_privacy_promises_and_is_not_so_lowers_the_maturity(
 @pytest.fixture(name="copy", scope="module")
 def _copy(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
     """A copy of the project with its environment, as a deep run makes it."""
-    grading.load()
+    signs.load_checks()
     made = Copy(Repository(project), tmp_path_factory.mktemp("copy"), 7)
     made.must("make", "setup")
     return made

@@ -16,7 +16,7 @@ from test_maturity import foreign
 from mlops_ladder.maturity import grading, page, report, syntax, Unknown
 from mlops_ladder.maturity.database import mlflow_records
 from mlops_ladder.maturity.forge import Forge
-from mlops_ladder.maturity.repo import fences, leaks
+from mlops_ladder.maturity.repo import list_commands, has_secret
 from mlops_ladder.maturity.repository import Repository
 
 CONFIG = """
@@ -298,7 +298,7 @@ PROVES = {
 @pytest.mark.parametrize("text", PROVES)
 def test_every_kind_of_assertion_compares_and_one_of_constants_does_not(text: str) -> None:
     """unittest, numpy, pandas, torch, pytest, mocks, hypothesis, helpers of the same file."""
-    assert len(syntax.tests(text)) == PROVES[text]
+    assert len(syntax.list_tests(text)) == PROVES[text]
 
 
 def test_examples_in_docstrings_are_tests_if_something_runs_them(tmp_path: Path) -> None:
@@ -373,7 +373,7 @@ READMES = {
 @pytest.mark.parametrize("text", READMES)
 def test_commands_are_seen_in_every_markup_of_a_readme(text: str) -> None:
     """Fences, indented blocks, reStructuredText and AsciiDoc; the text of a list is no command."""
-    assert fences(text) == READMES[text]
+    assert list_commands(text) == READMES[text]
 
 
 @pytest.mark.parametrize("name", ["README.rst", "readme.txt", "README", "Readme.adoc"])
@@ -410,7 +410,7 @@ LEAKS = {
 @pytest.mark.parametrize("text", LEAKS)
 def test_a_key_is_a_word_of_its_own(tmp_path: Path, text: str) -> None:
     """A part of a picture in base64, and the example of a manual, are none; also in the history."""
-    assert leaks(text) == LEAKS[text]
+    assert has_secret(text) == LEAKS[text]
     project = foreign(tmp_path / "theirs")
     (project / "seen.txt").write_text(f"{text}\n", encoding="utf-8")
     commit(project, "Seen")

@@ -24,7 +24,7 @@ from typing import Any
 from mlops_ladder.errors import ProjectError
 from mlops_ladder.maturity import deep, Unknown
 from mlops_ladder.maturity.repository import Repository
-from mlops_ladder.maturity.runbook import Block, blocks
+from mlops_ladder.maturity.runbook import Block, read_blocks
 from mlops_ladder.maturity.sandbox import Copy
 from mlops_ladder.maturity.service import serving
 from mlops_ladder.maturity.trials.deploy import consent, place
@@ -47,7 +47,7 @@ def runbooks(only: str) -> dict[Path, list[Block]]:
     if not (chosen := [page for page in known if only in ("", page.stem)]):
         names = ", ".join(page.stem for page in known) or "none"
         raise Unknown(f"{PAGES}/{only or '*'}.md: no such page; there are: {names}")
-    return {page: blocks(str(page), page.read_text(encoding="utf-8")) for page in chosen}
+    return {page: read_blocks(str(page), page.read_text(encoding="utf-8")) for page in chosen}
 
 
 def drilled(copy: Any, found: list[Block], have: Callable[[str], Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from mlops_ladder.maturity.capabilities import within
 from mlops_ladder.maturity.repository import Repository, WHEEL
-from mlops_ladder.maturity.syntax import defined, idle, imported, nodes, tests, tree
+from mlops_ladder.maturity.syntax import defined, idle, imported, list_tests, nodes, tree
 
 DOCUMENT = 15  # words that a document has at least
 # A line of a recipe that does more than to say something.
@@ -21,7 +21,7 @@ def code_faults(name: str, text: str) -> Iterator[str]:
     if parsed is None:
         yield f"{name}: is no Python, or nested too deeply to be read"
     elif place.name.startswith("test_"):
-        if not tests(text):
+        if not list_tests(text):
             yield f"{name}: no test in it compares anything"
     elif place.name not in ("__init__.py", "plugins.py"):  # the latter is there to be filled
         calls = (ast.Expr, ast.Assign, ast.AnnAssign)  # at the top, as in setup.py
@@ -127,7 +127,7 @@ def substance(repository: Repository, capability: str) -> Iterator[str]:
             yield f"{name}: is a copy of {same[name]}"
 
 
-def without_library(repository: Repository, capability: str) -> Iterator[str]:
+def find_missing_library(repository: Repository, capability: str) -> Iterator[str]:
     """Says so where no code of a capability imports one of the libraries that its entry names."""
     wanted = repository.capabilities[capability]["imports"]
     names = [name for name in repository.own(capability) if name.endswith((".py", ".ipynb"))]

@@ -30,7 +30,7 @@ Ask = Callable[..., list[tuple[Any, ...]]]
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Ask]:
+def open_database(path: Path) -> Iterator[Ask]:
     """A function that answers a query.  Unknown where this is no database, or it cannot answer.
 
     Nothing is written, not even beside it; what a database defines of its own calls no function.
@@ -62,7 +62,7 @@ def opened(path: Path) -> Iterator[Ask]:
 
 def mlflow_records(path: Path) -> Facts:
     """What MLflow holds in this database: the same as `records.py` gets from a server."""
-    with opened(path) as ask:
+    with open_database(path) as ask:
         tables = {name for (name,) in ask("select name from sqlite_master where type = 'table'")}
         if not {"runs", "experiments", "params", "latest_metrics", "tags"} <= tables:
             raise Unknown(f"{path.name}: is no store of MLflow")

@@ -115,3 +115,13 @@ class Forge:
 def moment(text: str) -> datetime:
     """A time of an API."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def list_passed_runs(repository: Repository) -> list[datetime]:
+    """Return when CI passed on the main branch."""
+    return Forge(repository).passed()
+
+
+def list_approved_merges(repository: Repository) -> list[datetime]:
+    """Return when changes came in by an approved request."""
+    return Forge(repository).approved()

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, UTC
-from importlib import import_module
 from typing import Any
 
-from mlops_ladder.maturity import Check, CHECKS, DOMAINS, TRIALS, Unknown, USES
+from mlops_ladder.maturity import Check, CHECKS, Unknown, USES
 from mlops_ladder.maturity.code import substance
-from mlops_ladder.maturity.repository import Repository, SAMPLE
+from mlops_ladder.maturity.repository import is_own_data, Repository
+from mlops_ladder.maturity.signs import load_checks
 from mlops_ladder.maturity.waivers import waived
 
 RECENT = timedelta(days=90)  # the last use of what is practised is not older
@@ -127,15 +127,9 @@ class Assessment:
         return min([*missed, self.highest + 1]) - 1
 
 
-def load() -> None:
-    """Have every check known."""
-    for name in DOMAINS + TRIALS:
-        import_module(f"{__package__}.{name}")
-
-
 def assess(repository: Repository) -> Assessment:
     """Judge a repository by its files and by what was recorded."""
-    load()
+    load_checks()
     waivers, notes = waived(repository, datetime.now(UTC).date())
     found = [
         judged(repository, name, entry, waivers)
@@ -197,7 +191,7 @@ def judged(
 def practise(repository: Repository, found: Iterable[Assessed]) -> list[str]:
     """Raise to practised what the team has used on its own data, repeatedly, recently."""
     try:
-        own = [run for run in repository.runs if own_data(run)]
+        own = [run for run in repository.runs if is_own_data(run)]
         reason = "" if own else f"every run learned from the sample: {NOTHING}; {YOURS}"
     except Unknown as unknown:
         reason = plain(f"{unknown}; {NOTHING}")
@@ -213,11 +207,6 @@ def practise(repository: Repository, found: Iterable[Assessed]) -> list[str]:
         if repeatedly(it.used):
             it.grade = "practised"
     return [reason] if reason else []
-
-
-def own_data(run: dict[str, Any]) -> bool:
-    """Did a run learn from other data than the sample?"""
-    return not run["params"].get("data.path", SAMPLE).startswith(SAMPLE)
 
 
 def repeatedly(times: list[datetime]) -> bool:

@@ -222,6 +222,12 @@ class Repository:  # pylint: disable=too-many-instance-attributes,too-many-publi
             raise Unknown((done.stderr.strip() or "git failed").splitlines()[0])
         return done.stdout
 
+    def log_lines(self, name: str, command: str = "") -> list[str]:
+        """Return the lines of a log.  Raise Unknown if it is not on this machine."""
+        if not (self.root / name).exists():
+            raise Unknown(f"{name} is not on this machine: {command}")
+        return [line for line in read_text(self.root / name).splitlines() if line]
+
     @cached_property
     def answers(self) -> dict[str, str]:
         """The answers that the project was made with; none in a repository that we did not make."""
@@ -347,6 +353,12 @@ class Repository:  # pylint: disable=too-many-instance-attributes,too-many-publi
         if not (found := self.records["runs"]):
             raise Unknown("no finished run is recorded here yet" + hint(self, "make train"))
         return list(found)
+
+
+def is_own_data(run: Facts) -> bool:
+    """Return whether a run learned from other data than the sample."""
+    path: str = run["params"].get("data.path", SAMPLE)
+    return not path.startswith(SAMPLE)
 
 
 def hint(repository: Repository, command: str) -> str:

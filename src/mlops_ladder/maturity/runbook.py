@@ -15,7 +15,7 @@ class Block:
     text: str
 
 
-def blocks(page: str, text: str) -> list[Block]:
+def read_blocks(page: str, text: str) -> list[Block]:
     """The blocks of a page that are run.  Unknown where there is none, or one does not end."""
     found: list[Block] = []
     heading, inside, marks, lines = "", False, [""], [""]

@@ -106,7 +106,7 @@ def proves(node: ast.AST, helpers: frozenset[str] = frozenset()) -> bool:
     return False
 
 
-def tests(text: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+def list_tests(text: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     """The test functions of a Python text that compare something."""
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
     found = [it for it in nodes(text) if isinstance(it, kinds)]
@@ -114,7 +114,7 @@ def tests(text: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     return [it for it in found if it.name.startswith("test") and proves(it, helpers)]
 
 
-def examples(text: str) -> bool:
+def has_examples(text: str) -> bool:
     """Has a docstring an example with its answer, as doctest runs them?"""
     holders = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     for node in nodes(text) if ">>>" in text else ():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.data import contracts, GUIDE, TABLE
+from mlops_ladder.maturity.data import read_agreements, GUIDE, TABLE
 from mlops_ladder.maturity.sandbox import Copy, Done, last
 from mlops_ladder.maturity.service import serving
 from mlops_ladder.maturity.trials.project import answer
@@ -158,7 +158,7 @@ def aged(copy: Copy) -> Iterator[str]:
 def bumped(copy: Copy) -> Iterator[str]:
     """Raise the version of a contract."""
     source = upstream(copy)
-    known = contracts(copy.repository)
+    known = read_agreements(copy.repository)
     (name,) = [name for name, it in known.items() if it.get("source") == source]
     text = (copy.root / name).read_text(encoding="utf-8")
     other = re.sub(r'^(version *= *)["\'].*["\']', r'\1"of a trial"', text, flags=re.MULTILINE)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.delivery import registered
+from mlops_ladder.maturity.delivery import read_registered_model
 from mlops_ladder.maturity.sandbox import Copy, last
 
 MAKER, OTHER = "maker", "other"
@@ -28,14 +28,14 @@ def waiting(copy: Copy) -> str:
 
     def make() -> str:
         copy.must("make", "rehearse", **worker(copy, MAKER))
-        return str(max(registered(copy.repository)["versions"], key=int))
+        return str(max(read_registered_model(copy.repository)["versions"], key=int))
 
     return str(copy.kept("waiting", make))
 
 
 def champion(copy: Copy) -> str | None:
     """Which version is champion."""
-    found: str | None = registered(copy.repository)["aliases"].get("champion")
+    found: str | None = read_registered_model(copy.repository)["aliases"].get("champion")
     return found
 
 

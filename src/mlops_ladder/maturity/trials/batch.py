@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.data import columns
+from mlops_ladder.maturity.data import read_columns
 from mlops_ladder.maturity.sandbox import Copy, last
 from mlops_ladder.maturity.trials.project import answer
 
@@ -24,7 +24,7 @@ def ready(copy: Copy) -> None:
 
 def inputs(copy: Copy) -> dict[str, Facts]:
     """The columns that the model sees."""
-    known = columns(copy.original)
+    known = read_columns(copy.original)
     return {name: it for name, it in known.items() if it.get("role") in ("feature", "time")}
 
 

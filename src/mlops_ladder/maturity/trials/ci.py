@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from mlops_ladder.maturity import fault, trial, Unknown
 from mlops_ladder.maturity.ci import GROUPS
-from mlops_ladder.maturity.data import columns
+from mlops_ladder.maturity.data import read_columns
 from mlops_ladder.maturity.sandbox import Copy, last
 
 LONG = 560  # seconds for all tests
@@ -49,7 +49,7 @@ def passes(copy: Copy) -> Iterator[str]:
 @fault("ci.tests", "with the features spoiled where rows are predicted, a test fails")
 def negated(copy: Copy) -> Iterator[str]:
     """Every number has the other sign; where there is none, rows get each other's answers."""
-    inputs = [it for it in columns(copy.repository).values() if it.get("role") == "feature"]
+    inputs = [it for it in read_columns(copy.repository).values() if it.get("role") == "feature"]
     numbers = any(it.get("kind") in ("number", "integer") for it in inputs)
     words = "every number negated" if numbers else "rows in another order"
     yield from survived(copy, words, *(NEGATED if numbers else SWAPPED))

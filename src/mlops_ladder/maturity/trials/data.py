@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.data import unchanged
+from mlops_ladder.maturity.data import find_changed_files
 from mlops_ladder.maturity.sandbox import Copy, last, reached
 
 SOURCES = "data/sources.toml"
@@ -99,7 +99,7 @@ def named(copy: Copy) -> Iterator[str]:
     done = copy.run("make", "snapshot", "CHECK=yes")
     if done.returncode:
         yield f"make snapshot CHECK=yes: {last(done)}"
-    yield from unchanged(copy.repository)
+    yield from find_changed_files(copy.repository)
 
 
 @trial("data.version", "`make restore` at an earlier commit brings back the bytes it had")

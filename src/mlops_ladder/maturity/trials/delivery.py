@@ -9,9 +9,9 @@ from datetime import datetime, UTC
 from typing import Any
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.data import artifact
+from mlops_ladder.maturity.data import read_artifact
 from mlops_ladder.maturity.delivery import LOG
-from mlops_ladder.maturity.model import short
+from mlops_ladder.maturity.model import name_run
 from mlops_ladder.maturity.repository import Repository
 from mlops_ladder.maturity.sandbox import Copy, Failed
 
@@ -56,7 +56,7 @@ def completed(copy: Copy) -> Iterator[str]:
         if run["started"] < began:  # by a training before it
             continue
         if role in ROLES and said.replace("-", "") != number.replace("-", ""):
-            yield f"{short(run)} ({role}): carries the run {said} of the flow, {number} is right"
+            yield f"{name_run(run)} ({role}): carries the run {said} of the flow, {number} is right"
     yield from carried(found, number)
 
 
@@ -67,11 +67,11 @@ def carried(found: Repository, number: str) -> Iterator[str]:
     wanted["serving/bundle.json"] = {"run_id": run["id"]}
     try:
         for name, facts in wanted.items():
-            said = json.loads(artifact(run, name))
+            said = json.loads(read_artifact(run, name))
             for key, value in facts.items():
                 if str(said.get(key)).replace("-", "") != value.replace("-", ""):
-                    yield f"{short(run)}: {name} says {key} {said.get(key)}, {value} is right"
-        artifact(run, f"split/{run['id']}.csv")
+                    yield f"{name_run(run)}: {name} says {key} {said.get(key)}, {value} is right"
+        read_artifact(run, f"split/{run['id']}.csv")
     except Unknown as reason:
         yield str(reason)
 

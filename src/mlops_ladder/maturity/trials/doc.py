@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.doc import card_numbers, ROW
+from mlops_ladder.maturity.doc import compare_card_with_run, ROW
 from mlops_ladder.maturity.sandbox import Copy, Failed, last
 from mlops_ladder.maturity.trials.project import answer
 
@@ -33,7 +33,7 @@ def made(copy: Copy) -> Iterator[str]:
     done = copy.cli("card", "--check")
     if done.returncode:
         yield f"{CARD}: fresh from `make card`, and its check fails: {last(done)}"
-    yield from card_numbers(copy.repository)
+    yield from compare_card_with_run(copy.repository)
     if not re.search(r"\bcard --check", copy.must("make", "--dry-run", "check")):
         yield "make check: does not check the card"
 

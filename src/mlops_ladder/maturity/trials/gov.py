@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.delivery import registered
+from mlops_ladder.maturity.delivery import read_registered_model
 from mlops_ladder.maturity.gov import (
     DOCUMENT,
     LOG,
-    sourced,
-    split,
-    there,
-    unbroken,
-    unchanged,
+    find_unsourced_statements,
+    split_control,
+    has_control,
+    find_audit_faults,
+    find_changed_citations,
     WORKFLOWS,
 )
 from mlops_ladder.maturity.sandbox import Copy, last
@@ -58,10 +58,14 @@ def uncontrolled(copy: Copy) -> Iterator[str]:
     """Rename one test that stands against a risk."""
     register = copy.repository.parsed("governance/risk.toml") or {}
     known = [str(it) for risk in register.get("risk", []) for it in risk.get("controls", [])]
-    tests = [it for it in known if it.startswith("test:") and there(copy.repository, *split(it))]
+    tests = [
+        it
+        for it in known
+        if it.startswith("test:") and has_control(copy.repository, *split_control(it))
+    ]
     if not tests:
         raise Unknown("governance/risk.toml: no test stands against any risk")
-    path, _, function = split(copy.random.choice(tests))[1].partition("::")
+    path, _, function = split_control(copy.random.choice(tests))[1].partition("::")
     copy.plant(path, f"def {function}(", f"def other_{function}(")
     done = copy.run("make", "--silent", "risks")
     if not done.returncode or function not in done.stdout + done.stderr:
@@ -79,7 +83,7 @@ def chained(copy: Copy) -> Iterator[str]:
     kinds = {json.loads(text)["kind"] for text in lines}
     for kind in {"configuration", "decision"} - kinds:
         yield f"{LOG}: nothing of kind {kind} is noted after make pipeline"
-    yield from unbroken(found)
+    yield from find_audit_faults(found)
     done = copy.run("make", "audit")
     if done.returncode:
         yield f"make audit: {last(done)}"
@@ -164,8 +168,8 @@ def documented(copy: Copy) -> Path:
 def written(copy: Copy) -> Iterator[str]:
     """Write it, read every citation once more, and look for the champion's run in it."""
     text = documented(copy).read_text(encoding="utf-8")
-    yield from sourced(copy.repository)
-    yield from unchanged(copy.repository)
+    yield from find_unsourced_statements(copy.repository)
+    yield from find_changed_citations(copy.repository)
     named = set(re.findall(r"run `([0-9a-f]{32})`", text))
     if not named or named - {it["id"] for it in copy.repository.runs}:
         yield f"{DOCUMENT}: cites runs that are not recorded: {', '.join(named) or 'none'}"
@@ -287,7 +291,7 @@ def needing(copy: Copy) -> dict[str, str]:
 
 def champion(copy: Copy) -> tuple[str, str]:
     """The champion of `make rehearse`, and the sha256 of its bundle."""
-    number = registered(copy.need("rehearse"))["aliases"].get("champion")
+    number = read_registered_model(copy.need("rehearse"))["aliases"].get("champion")
     if number is None:
         raise Unknown("no version is champion after make rehearse")
     pointer = json.loads((copy.root / "models/serving/champion.json").read_text(encoding="utf-8"))

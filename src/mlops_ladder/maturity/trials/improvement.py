@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.improvement import BUDGETS
+from mlops_ladder.maturity.monitoring import BUDGETS
 from mlops_ladder.maturity.sandbox import Copy, last
 from mlops_ladder.maturity.trials.monitoring import opened, promtool
 from mlops_ladder.maturity.trials.project import answer

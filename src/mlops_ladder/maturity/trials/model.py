@@ -5,7 +5,13 @@ import math
 from collections.abc import Iterator
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.model import again, best, better, complete, newest, short
+from mlops_ladder.maturity.model import (
+    compare_scores,
+    compare_with_best_trial,
+    compare_with_baseline,
+    find_missing_facts,
+    name_run,
+)
 from mlops_ladder.maturity.repository import Repository
 from mlops_ladder.maturity.sandbox import Copy, Failed, last
 from mlops_ladder.maturity.trials.project import answer, scores
@@ -48,11 +54,11 @@ def recorded(copy: Copy) -> Iterator[str]:
     except Failed as reason:
         yield str(reason)
         return
-    yield from complete(found)
-    run = newest(found)
+    yield from find_missing_facts(found)
+    run = found.runs[0]
     if run["tags"].get("git.dirty") != "false":
         said = run["tags"].get("git.dirty")
-        yield f"{short(run)}: says git.dirty={said} of a tree that is committed"
+        yield f"{name_run(run)}: says git.dirty={said} of a tree that is committed"
     for model in run["models"][-1:]:
         yield from scores(copy, f"models:/{model}")
 
@@ -69,15 +75,15 @@ def changed(copy: Copy) -> Iterator[str]:
     if done.returncode:
         yield f"mlflow run .: {last(done)}"
         return
-    run = newest(copy.repository)
+    run = copy.repository.runs[0]
     if run["tags"].get("git.dirty") != "true":
-        yield f"{short(run)}: says git.dirty={run['tags'].get('git.dirty')} of a changed tree"
+        yield f"{name_run(run)}: says git.dirty={run['tags'].get('git.dirty')} of a changed tree"
 
 
 @trial("model.eval", "the scores, computed again from the stored predictions, are those logged")
 def recomputed(copy: Copy) -> Iterator[str]:
     """Train, and compute them."""
-    yield from again(copy.need("train"))
+    yield from compare_scores(copy.need("train"))
 
 
 @fault("model.eval", "a model of shuffled answers scores no better than chance")
@@ -103,15 +109,15 @@ def shuffled(copy: Copy) -> Iterator[str]:
 def beaten(copy: Copy) -> Iterator[str]:
     """Train, and compare the two runs."""
     found = copy.need("train")
-    yield from better(found)
-    run, roles = newest(found), found.records["all"]
+    yield from compare_with_baseline(found)
+    run, roles = found.runs[0], found.records["all"]
     base = next((it for it in roles if it["tags"].get("role") == "baseline"), None)
     if base is None:
         yield "no run of a baseline is recorded beside the model's"
     elif base["tags"].get("data.sha256") != run["tags"].get("data.sha256"):
-        yield f"{short(base)}, the baseline: is of other data than {short(run)}"
+        yield f"{name_run(base)}, the baseline: is of other data than {name_run(run)}"
     elif (name := run["params"].get("metric", "")) not in base["metrics"]:
-        yield f"{short(base)}, the baseline: has no {name}"
+        yield f"{name_run(base)}, the baseline: has no {name}"
 
 
 @trial("feature.shared", "what is served answers rows of the data as the registered model does")
@@ -172,7 +178,7 @@ def unreported(copy: Copy, code: str, what: str) -> Iterator[str]:
 def searched(copy: Copy) -> Iterator[str]:
     """Compare it with the trials, and score the best of them again on the validation rows."""
     found = copy.need("rehearse")
-    yield from best(found)
+    yield from compare_with_best_trial(found)
     yield from scored(copy, found)
 
 
@@ -189,4 +195,4 @@ def scored(copy: Copy, found: Repository) -> Iterator[str]:
         held = math.isclose(said, once_more["holdout"], rel_tol=1e-4, abs_tol=1e-6)
         whose = "; that is the score of the rows held out" if held else ""
         right = f"{once_more['validation']:.4g}{whose}"
-        yield f"{short(search)}: {name} is {said:.4g}, computed again {right}"
+        yield f"{name_run(search)}: {name} is {said:.4g}, computed again {right}"

@@ -9,7 +9,7 @@ from shutil import which
 from statistics import stdev
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.monitoring import alerts, RULES, wanted
+from mlops_ladder.maturity.monitoring import list_alerts, RULES, list_metrics
 from mlops_ladder.maturity.sandbox import Copy, Done, last
 from mlops_ladder.maturity.service import Service, serving
 from mlops_ladder.maturity.trials.project import answer
@@ -40,7 +40,9 @@ def counted(copy: Copy) -> Iterator[str]:
     with serving(copy) as service:
         service.ask("/predict", service.example())
         known = {SUFFIXES.sub("", name) for name in exposed(service)}
-    asked = {SUFFIXES.sub("", it) for it in wanted(copy.repository) if it.startswith("serving_")}
+    asked = {
+        SUFFIXES.sub("", it) for it in list_metrics(copy.repository) if it.startswith("serving_")
+    }
     for name in sorted(asked - known):
         yield f"/metrics: lacks {name}, which rules or dashboards ask for"
 
@@ -65,7 +67,7 @@ def silent(copy: Copy) -> Iterator[str]:
     """Silence one of them."""
     if broken := promtool(copy, "test", "rules", "alerts_test.yml"):
         raise Unknown(f"the rules break their tests as they are: {broken}")
-    name = copy.random.choice([rule["alert"] for rule in alerts(copy.repository)])
+    name = copy.random.choice([rule["alert"] for rule in list_alerts(copy.repository)])
     text = (copy.root / RULES).read_text(encoding="utf-8")
     head, _, rest = text.partition(f"alert: {name}\n")
     mute = re.sub(r"expr: (\|\n +)?", r"\g<0>0 > 1 and ", rest, count=1)

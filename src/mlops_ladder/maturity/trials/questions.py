@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.data import artifact
-from mlops_ladder.maturity.model import short
+from mlops_ladder.maturity.data import read_artifact
+from mlops_ladder.maturity.model import name_run
 from mlops_ladder.maturity.sandbox import Copy
 from mlops_ladder.maturity.trials.project import answer
 
@@ -16,11 +16,11 @@ def asked(copy: Copy, name: str) -> Iterator[str]:
     """Does the run of the champion hold what came of a question, with a picture?"""
     run = copy.need("rehearse").runs[0]
     place = Path(run["artifacts"].removeprefix("file://"))
-    said = json.loads(artifact(run, "questions.json")).get(name)
+    said = json.loads(read_artifact(run, "questions.json")).get(name)
     if not said:
-        yield f"{short(run)}: its gate has not asked for {name}"
+        yield f"{name_run(run)}: its gate has not asked for {name}"
     elif said["verdict"] != "not enough rows" and not (place / f"plots/{name}.png").is_file():
-        yield f"{short(run)}: has no picture of {name}"
+        yield f"{name_run(run)}: has no picture of {name}"
 
 
 @trial("model.slices", "the gate's report has the score of each slice")

@@ -7,7 +7,7 @@ from threading import Event
 from typing import Any
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.delivery import agreed, chain
+from mlops_ladder.maturity.delivery import compare_log_with_registry, trace_champion
 from mlops_ladder.maturity.sandbox import Copy, Done, last
 from mlops_ladder.maturity.service import asked, Service, serving
 from mlops_ladder.maturity.trials.project import answer, scores
@@ -21,7 +21,7 @@ Facts = dict[str, Any]
 def champion(copy: Copy) -> Iterator[str]:
     """Run the pipeline, follow the champion, and load it."""
     found = copy.need("rehearse")
-    yield from chain(found)
+    yield from trace_champion(found)
     yield from scores(copy, f"models:/{copy.package.name}@champion")
 
 
@@ -78,7 +78,7 @@ def moved(copy: Copy) -> Iterator[str]:
 def agree(copy: Copy) -> Iterator[str]:
     """Compare them, after two decisions."""
     challenged(copy)
-    yield from agreed(copy.repository)
+    yield from compare_log_with_registry(copy.repository)
 
 
 @trial("registry.rollback", "the service follows a rollback, and no request fails meanwhile")

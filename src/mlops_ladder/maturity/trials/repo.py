@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from zipfile import ZipFile
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.data import artifact
-from mlops_ladder.maturity.repo import hooks_of, secrets
+from mlops_ladder.maturity.data import read_artifact
+from mlops_ladder.maturity.repo import list_hook_ids, find_secrets
 from mlops_ladder.maturity.sandbox import Copy, Done, Failed, last, reached
 from mlops_ladder.maturity.trials.batch import ready
 from mlops_ladder.maturity.trials.project import answer
@@ -74,7 +74,7 @@ def planted_key(copy: Copy) -> Iterator[str]:
     for what in ("add", "rm"):
         copy.must("git", what, "--force", "--ignore-unmatch" if what == "rm" else "--", name)
         copy.must("git", "commit", "--quiet", "--no-verify", "-m", "A key")
-        if not any(line.startswith(f"{name}:") for line in secrets(copy.repository)):
+        if not any(line.startswith(f"{name}:") for line in find_secrets(copy.repository)):
             where = "a file that is committed" if what == "add" else "the history"
             yield f"{name}: a private key in {where} is not reported"
 
@@ -114,7 +114,7 @@ def builds(copy: Copy) -> Iterator[str]:
 @trial("repo.vcs", "the hooks pass on all files, and change none")
 def hooks(copy: Copy) -> Iterator[str]:
     """Names the hooks that do not, and the files that they change."""
-    if not hooks_of(copy.repository.parsed(".pre-commit-config.yaml")):
+    if not list_hook_ids(copy.repository.parsed(".pre-commit-config.yaml")):
         yield ".pre-commit-config.yaml: has no hook"
     done = reached(pre_commit(copy, "--all-files"))
     failed = re.findall(r"^(.+?)\.{3,}.*Failed$", done.stdout, re.MULTILINE)
@@ -149,7 +149,7 @@ def locks(copy: Copy) -> Iterator[str]:
     for it in tomllib.loads((copy.root / "uv.lock").read_text(encoding="utf-8"))["package"]:
         locked.setdefault(plain(it["name"]), set()).add(it.get("version", ""))
     own = plain(copy.repository.pyproject["project"]["name"])
-    for line in artifact(copy.repository.runs[0], "environment.txt").split():
+    for line in read_artifact(copy.repository.runs[0], "environment.txt").split():
         name, _, version = line.partition("==")
         if plain(name) != own and version not in locked.get(plain(name), set()):
             known = ", ".join(locked.get(plain(name), {"nothing"}))
@@ -170,7 +170,7 @@ def edited_lock(copy: Copy) -> Iterator[str]:
     if not asked_for:
         raise Unknown("uv.lock: no requirement in it to edit")
     old = copy.random.choice(asked_for)
-    skipped = hooks_of(copy.repository.parsed(".pre-commit-config.yaml"))
+    skipped = list_hook_ids(copy.repository.parsed(".pre-commit-config.yaml"))
     for where in ("a fresh clone", "an environment that is ready"):
         path.write_text(text.replace(old, re.sub(r'"[^"]+"$', '">=0"', old)), encoding="utf-8")
         if where != "a fresh clone":

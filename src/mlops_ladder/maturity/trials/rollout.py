@@ -8,7 +8,7 @@ from typing import Any
 from mlops_ladder.maturity import fault, trial, Unknown
 from mlops_ladder.maturity.sandbox import Copy, last
 from mlops_ladder.maturity.service import asked, Service, serving
-from mlops_ladder.maturity.serving import decisions
+from mlops_ladder.maturity.serving import read_rollouts
 from mlops_ladder.maturity.trials.project import answer
 
 TRIES = 15
@@ -37,7 +37,7 @@ def begun(copy: Copy) -> str:
     def make() -> str:
         copy.need("rehearse")
         answer(copy, "judged", "propose", "better")
-        found = decisions(copy.repository)
+        found = read_rollouts(copy.repository)
         if [it["action"] for it in found] != ["start"]:
             raise Unknown("no better model can be had from these rows, so none is rolled out")
         return str(found[0]["version"])
@@ -73,7 +73,7 @@ def rolled(copy: Copy, service: Service) -> tuple[list[str], set[int]]:
         statuses |= {status for status, _ in asking(service, row).values()}
         time.sleep(1.5)  # until it is written
         copy.must("make", "rollout", "STEP=yes")
-        actions = [it["action"] for it in decisions(copy.repository)]
+        actions = [it["action"] for it in read_rollouts(copy.repository)]
         if actions[-1] in ("promote", "abort"):
             break
     statuses |= {status for status, _ in asking(service, row).values()}

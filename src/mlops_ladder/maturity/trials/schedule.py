@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.delivery import registered
+from mlops_ladder.maturity.delivery import read_registered_model
 from mlops_ladder.maturity.sandbox import Copy, last
 from mlops_ladder.maturity.service import running, told
 
@@ -22,11 +22,11 @@ HEARD = 30  # seconds in which somebody is told
 @trial("pipeline.schedule", "the same input again is no second version")
 def again(copy: Copy) -> Iterator[str]:
     """Run the pipeline twice."""
-    before = registered(copy.need("rehearse"))["versions"]
+    before = read_registered_model(copy.need("rehearse"))["versions"]
     done = copy.run("make", "rehearse")
     if done.returncode:
         yield f"make pipeline, again: {last(done)}"
-    elif (now := registered(copy.repository)["versions"]) != before:
+    elif (now := read_registered_model(copy.repository)["versions"]) != before:
         yield f"make pipeline: {len(before)} versions, and {len(now)} after the same input again"
 
 

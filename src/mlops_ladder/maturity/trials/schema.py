@@ -8,7 +8,7 @@ from sqlite3 import connect
 from typing import Any
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.data import artifact, by_role, columns, disjoint
+from mlops_ladder.maturity.data import read_artifact, list_columns, read_columns, find_shared_rows
 from mlops_ladder.maturity.sandbox import Copy, last
 from mlops_ladder.maturity.trials.data import data_path
 from mlops_ladder.maturity.trials.project import answer
@@ -54,15 +54,15 @@ def tellable(name: str, column: dict[str, Any]) -> Iterator[Fault]:
 
 def rounds(copy: Copy) -> Iterator[list[Fault]]:
     """Every kind of fault once, in as few trainings as its columns allow: one a column."""
-    known = columns(copy.repository)
+    known = read_columns(copy.repository)
     roles = ("feature", "time", "group", "id", "target")
     found = [
         it
         for role in roles
-        for name in by_role(copy.repository, role)
+        for name in list_columns(copy.repository, role)
         for it in tellable(name, known[name])
     ]
-    targets = by_role(copy.repository, "target")
+    targets = list_columns(copy.repository, "target")
     copy.random.shuffle(found)
     found.sort(key=lambda it: it[1] in targets)
     todo = {what for what, _, _ in found}
@@ -128,10 +128,10 @@ def read_otherwise(copy: Copy) -> bool:
 def parts(copy: Copy) -> Iterator[str]:
     """Read the ids that a run has saved, and look up their times in the data."""
     copy.need("rehearse")
-    yield from disjoint(copy.repository)
+    yield from find_shared_rows(copy.repository)
     runs = [run for run in copy.repository.runs if "prefect.flow_run_id" in run["tags"]]
     path = copy.root.parent / "split.csv"
-    path.write_text(artifact(runs[0], "split/*.csv"), encoding="utf-8")
+    path.write_text(read_artifact(runs[0], "split/*.csv"), encoding="utf-8")
     found = answer(copy, "rows", "order", str(path))
     if found["astray"]:
         yield f"split: {found['astray']} rows are in the data or in the split, and not in both"
@@ -145,8 +145,8 @@ def parts(copy: Copy) -> Iterator[str]:
 @fault("data.split", "a copy of the target among the features is reported before training")
 def leaked(copy: Copy) -> Iterator[str]:
     """A column more, in the data and in the contract, that holds the answer."""
-    target = by_role(copy.repository, "target")[0]
-    known, name = columns(copy.repository)[target], f"leak_{copy.random.randrange(10**6)}"
+    target = list_columns(copy.repository, "target")[0]
+    known, name = read_columns(copy.repository)[target], f"leak_{copy.random.randrange(10**6)}"
     with (copy.root / "contract.toml").open("a", encoding="utf-8") as file:
         file.write(f'\n[columns.{name}]\nkind = "{known["kind"]}"\nrole = "feature"\n')
     rows, place = spoil(copy, [("copied", target, name)])

@@ -11,7 +11,7 @@ from typing import Any
 from mlops_ladder.maturity import fault, trial, Unknown
 from mlops_ladder.maturity.sandbox import Copy
 from mlops_ladder.maturity.service import asked, Service, serving
-from mlops_ladder.maturity.serving import DATABASE, logged, predicted
+from mlops_ladder.maturity.serving import DATABASE, find_log_faults, query_predictions
 
 CONNECTIONS = 8
 REQUESTS = 400  # answered before the service is told to end; more are under way then
@@ -122,7 +122,9 @@ def complete(copy: Copy) -> Iterator[str]:
     if len(seen) < REQUESTS or not few:
         yield f"/predict: answered {len(seen)} of {REQUESTS} requests under load, then {len(few)}"
         return
-    rows = [name for (name,) in predicted(copy.repository, "select request_id from predictions")]
+    rows = [
+        name for (name,) in query_predictions(copy.repository, "select request_id from predictions")
+    ]
     if lost := {*seen, *few} - set(rows):
         yield f"{DATABASE}: {len(lost)} of {len(seen + few)} answered requests are not in it"
     if len(rows) != len(set(rows)):
@@ -142,7 +144,7 @@ def personal(copy: Copy) -> Iterator[str]:
             raise Unknown("/openapi.json: has no example of a row")
         service.ask("/predict", row)
         service.ask("/predict", row | {PERSONAL: PERSON})
-    yield from logged(copy.repository)
+    yield from find_log_faults(copy.repository)
     for path in sorted(copy.root.glob(f"{DATABASE}*")):
         if PERSON.encode() in path.read_bytes():
             yield f"{path.name}: holds a value that was sent as {PERSONAL}"

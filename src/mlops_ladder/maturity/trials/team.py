@@ -14,7 +14,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 
 from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.delivery import registered, services, words
+from mlops_ladder.maturity.delivery import read_registered_model, read_services, list_command_words
 from mlops_ladder.maturity.sandbox import Copy, last
 from mlops_ladder.maturity.service import asked, free_port, running, UNREACHABLE
 
@@ -34,7 +34,7 @@ def kept(copy: Copy) -> Path:
 def restored(copy: Copy) -> Iterator[str]:
     """Keep it, lose all of it, bring it back, ask the registry and the model."""
     place = kept(copy)
-    before = registered(copy.repository)
+    before = read_registered_model(copy.repository)
     for name in GONE:
         shutil.rmtree(copy.root / name, ignore_errors=True)
     for path in (*copy.root.glob("mlflow.db*"), copy.root / "promotions.jsonl"):
@@ -43,7 +43,7 @@ def restored(copy: Copy) -> Iterator[str]:
     if done.returncode:
         yield f"make recover: {last(done)}"
         return
-    if registered(copy.repository) != before:
+    if read_registered_model(copy.repository) != before:
         yield "make recover: the registry is not what it was"
     for target in ("registry", "predict"):
         if (done := copy.run("make", target)).returncode:
@@ -69,8 +69,10 @@ def damaged(copy: Copy) -> Iterator[str]:
 
 def server(copy: Copy, port: int) -> list[str]:
     """The command of the tracking server, with a database and files of the copy."""
-    tracking = services(copy.repository, "deploy/stack/tracking.yaml").values()
-    command = next((words(it) for it in tracking if "mlflow" in words(it)), [])
+    tracking = read_services(copy.repository, "deploy/stack/tracking.yaml").values()
+    command = next(
+        (list_command_words(it) for it in tracking if "mlflow" in list_command_words(it)), []
+    )
     if not command:
         raise Unknown("deploy/stack/tracking.yaml: no server of MLflow")
     own = {"backend-store-uri": "sqlite:///shared.db", "artifacts-destination": "shared"}
