@@ -658,8 +658,8 @@ MACHINES = [
             "scores are logged a little higher",
             "model.eval",
             "model/evaluation.py",
-            "    found = trained.scores\n",
-            "    found = {name: value + 0.01 for name, value in trained.scores.items()}\n",
+            "    metrics = trained.scores\n",
+            "    metrics = {name: value + 0.01 for name, value in trained.scores.items()}\n",
         ),
         (
             "predictions name no model",

@@ -296,8 +296,8 @@ MUTANTS = {
     ),
     "scored on training rows": (
         "model/training.py",
-        "found = predict(model, held[inputs])",
-        "found = predict(model, kept[inputs])",
+        "predictions = predict_rows(model, holdout[inputs])",
+        "predictions = predict_rows(model, train[inputs])",
     ),
     "a clean tree whatever happens": (
         "data/provenance.py",
@@ -307,8 +307,8 @@ MUTANTS = {
     "no seed in the tags": ("data/provenance.py", '"seed": str(settings.seed)', '"seed": "7"'),
     "a wrong metric logged": (
         "model/evaluation.py",
-        '    found |= {"fit_seconds"',
-        '    found = {n: v + 0.01 for n, v in found.items()}\n    found |= {"fit_seconds"',
+        '    metrics |= {"fit_seconds"',
+        '    metrics = {n: v + 0.01 for n, v in metrics.items()}\n    metrics |= {"fit_seconds"',
     ),
     "a checksum that reads nothing": (
         "data/sources.py",

@@ -19,8 +19,8 @@ from mlops_ladder import problem, settings; from mlops_ladder.data import contra
 from mlops_ladder.export import runtime
 warnings.simplefilter("ignore")
 folder = pathlib.Path("bundle")
-chosen = settings.load()
-trained = training.train(problem.read_data(chosen), contract.read_contract(), chosen)
+chosen = settings.load_settings()
+trained = training.train_model(problem.read_data(chosen), contract.read_contract(), chosen)
 bundle.export(trained, folder)
 loaded = runtime.load(folder)
 rows = bundle.as_rows(trained.holdout[trained.contract.inputs()])
@@ -178,7 +178,7 @@ def rounded(rows):
 INPUTS = """
 from mlops_ladder import problem, settings; from mlops_ladder.data import casting, contract
 known = contract.read_contract()
-rows = casting.conform(problem.read_data(settings.load()), known, known.inputs())
+rows = casting.conform(problem.read_data(settings.load_settings()), known, known.inputs())
 body = rows.to_json(orient="split", index=False, date_format="iso")
 print('{"dataframe_split": ' + body + "}")
 """

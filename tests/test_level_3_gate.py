@@ -24,11 +24,11 @@ from mlops_ladder.model import training; from mlops_ladder.registry import quest
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.problem import read_data
 from mlops_ladder.registry.questions import Asked, reply
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 
-settings, contract = load(), read_contract()
+settings, contract = load_settings(), read_contract()
 frame = read_data(settings)
-trained = training.train(frame, contract, settings)
+trained = training.train_model(frame, contract, settings)
 asked = Asked(trained, trained.predictions, frame)
 found = {it.name: reply(it, asked) for it in questions.questions(contract)}
 import json

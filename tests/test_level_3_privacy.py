@@ -46,9 +46,9 @@ print(json.dumps([name for name in json.loads(sys.argv[1]) if banned.by(name)]))
 LOGGED = """
 import sys
 from datetime import UTC, datetime
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 from mlops_ladder.serving.store import Store
-store, line = Store(load().serving.prediction_log_url), {"time": datetime.now(UTC), "model_version": "1", "latency_ms": 1}
+store, line = Store(load_settings().serving.prediction_log_url), {"time": datetime.now(UTC), "model_version": "1", "latency_ms": 1}
 inputs = ['[{"kunden_id": "Zoë 7"}, {"größe": 1}]', '[{"kunden_id": "Zoë 7"}]', '[{"größe": 2}]']
 store.write([line | {"request_id": f"r{n}", "inputs": it, "rows": it.count("}"),
     "output": str([{"prediction": 0}] * it.count("}")).replace("'", '"')} for n, it in enumerate(inputs)])

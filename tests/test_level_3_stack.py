@@ -32,9 +32,9 @@ import json, sys, urllib.request
 from mlops_ladder.model import training; from mlops_ladder.serving import load_test
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import load
-settings, contract = load(), read_contract()
-seen = training.train(read_data(settings), contract, settings).train.sample(600, random_state=1)
+from mlops_ladder.settings import load_settings
+settings, contract = load_settings(), read_contract()
+seen = training.train_model(read_data(settings), contract, settings).train.sample(600, random_state=1)
 address, column, widths = sys.argv[1:]
 most, shift = seen[column].max(), seen[column].std() * float(widths)
 seen[column] = (seen[column] + shift).clip(upper=most)  # what the contract allows

@@ -363,13 +363,13 @@ SEARCH = """
 from mlops_ladder.model import training
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 from sklearn.model_selection import GridSearchCV
 
 build = training.build_model
 training.build_model = lambda *given: GridSearchCV(build(*given), {"verbose": [False, True]}, cv=2)
-settings, contract = load(), read_contract()
-print(*(training.train(read_data(settings), contract, settings).version for _ in range(2)))
+settings, contract = load_settings(), read_contract()
+print(*(training.train_model(read_data(settings), contract, settings).version for _ in range(2)))
 """
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from jinja2 import ChainableUndefined, Environment, FileSystemLoader
 
-from mlops_ladder.markdown import as_code, as_words, list_as_code
+from mlops_ladder.markdown import escape_text, format_code, list_as_code
 
 
 def render_template(path: Path, **facts: Any) -> str:
@@ -21,5 +21,5 @@ def render_template(path: Path, **facts: Any) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"code": as_code, "words": as_words, "codes": list_as_code}
+    environment.filters |= {"code": format_code, "words": escape_text, "codes": list_as_code}
     return environment.get_template(path.name).render(facts)

@@ -14,9 +14,9 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data.casting import Check, converted
 from mlops_ladder.data.contract import Breach, Contract, FEWEST_ROWS, merged, refuse
 from mlops_ladder.data.reading import files, read_chunks
-from mlops_ladder.model.prediction import load_model, predict
+from mlops_ladder.model.prediction import load_model, predict_rows
 from mlops_ladder.plugins import get_hooks, get_implementations
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 
 OUTPUT = "predictions.csv"
 ROWS = 50_000  # at a time: a file may be larger than memory
@@ -112,7 +112,7 @@ def score_frame(saved: Saved, frame: pd.DataFrame, checks: list[Check]) -> Score
     if not lacking and len(rows := rows[reasons[rows.index] == ""]):
         marks = {"outside": outside[rows.index]} if checks else {}
         answers = frame.loc[rows.index, [it for it in contract.names("id", "time") if it in frame]]
-        answers = pd.concat([answers, predict(saved["model"], rows)], axis=1)
+        answers = pd.concat([answers, predict_rows(saved["model"], rows)], axis=1)
         answers = answers.assign(**marks, model_version=saved["version"])
     told = pd.DataFrame({"row": rejected.index + 1, "reason": rejected.to_numpy()})
     breaches += found
@@ -176,7 +176,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--data", help="CSV or Parquet file, or a pattern (default: config.toml)")
     parser.add_argument("--out", help=f"CSV or Parquet file to write (default: {OUTPUT})")
     options = parser.parse_args(arguments)
-    settings, saved = load(), get_hooks().load_batch_model() or load_model()
+    settings, saved = load_settings(), get_hooks().load_batch_model() or load_model()
     pattern, out = options.data or settings.data.path, Path(options.out or OUTPUT)
     beside, batch = out.with_name(f"{out.stem}.rejected.csv"), Batch()
     refuse_overwriting(pattern, out, beside)

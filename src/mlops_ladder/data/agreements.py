@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import Field
 
-from mlops_ladder import ProjectError, refuse_faults, write_whole
-from mlops_ladder.settings.section import read_section, Section
+from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
+from mlops_ladder.settings.section import read_strict_model, StrictModel
 
 FOLDER = Path("governance/contracts")
 ACCEPTED = FOLDER / "accepted.json"
@@ -21,7 +21,7 @@ ACCEPTED = FOLDER / "accepted.json"
 Accepted = dict[str, dict[str, Any]]
 
 
-class Freshness(Section):
+class Freshness(StrictModel):
     """The newest time in `column`, or the last change of a file, is at most so many days old.
 
     `until`: the source has ended then, and nothing newer is promised; else today.  `format` of the
@@ -34,7 +34,7 @@ class Freshness(Section):
     until: date | None = None
 
 
-class Change(Section):
+class Change(StrictModel):
     """A change that its owner has announced."""
 
     version: str = Field(min_length=1)
@@ -43,7 +43,7 @@ class Change(Section):
     what: str = Field(min_length=1)
 
 
-class Promise(Section):
+class Promise(StrictModel):
     """What one owner has promised about one source of data/sources.toml."""
 
     source: str = Field(min_length=1)
@@ -62,13 +62,13 @@ def promises() -> dict[str, Promise]:
     wrong = []
     for path in sorted(FOLDER.glob("*.toml")):
         try:
-            promise = read_section(Promise, path)
+            promise = read_strict_model(Promise, path)
         except ProjectError as error:
             wrong.append(str(error))
         else:
             if found.setdefault(promise.source, promise) is not promise:
                 wrong.append(f"{path}: source = {promise.source!r} has another contract; keep one")
-    refuse_faults("", wrong)
+    raise_for_faults("", wrong)
     return found
 
 
@@ -109,4 +109,4 @@ def accept(promise: Promise, by: str) -> None:
     """Write down that somebody has read these terms and goes by them."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     known = accepted() | {promise.source: {"by": by, "time": now, "terms": terms(promise)}}
-    write_whole(ACCEPTED, json.dumps(known, indent=2, ensure_ascii=False) + "\n")
+    write_file_atomically(ACCEPTED, json.dumps(known, indent=2, ensure_ascii=False) + "\n")

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator
 
 from mlops_ladder import ProjectError
-from mlops_ladder.settings.section import read_section, Section
+from mlops_ladder.settings.section import read_strict_model, StrictModel
 
 CONTRACT = Path("contract.toml")
 FEWEST_ROWS = 100  # a share of missing values says little about fewer
@@ -21,7 +21,7 @@ Kind = Literal["number", "integer", "boolean", "category", "text", "time"]
 Role = Literal["feature", "target", "id", "time", "group", "personal", "ignored"]
 
 
-class Column(Section):
+class Column(StrictModel):
     """What one column holds, and what it is used for.
 
     A `time` orders the rows, and the model sees its weekday and hour.  A `group`
@@ -72,7 +72,7 @@ class Column(Section):
         return known.astimezone(UTC).astimezone(zone).replace(tzinfo=None)
 
 
-class Contract(Section):
+class Contract(StrictModel):
     """Every column by its name, in the order of the file.  `reviewed`: a person has read it."""
 
     reviewed: bool = False
@@ -170,7 +170,7 @@ def read_contract(path: Path = CONTRACT) -> Contract:
     """The contract in this file.  Raises ProjectError naming each column and key that is wrong."""
     if not path.exists():
         raise ProjectError(f"{path}: not here; make it: `make contract DATA=file TARGET=column`")
-    contract = read_section(Contract, path)
+    contract = read_strict_model(Contract, path)
     targets, inputs = contract.names("target"), contract.inputs()
     if len(targets) != 1 or not inputs:
         found = f"{len(targets)} columns of role target and {len(inputs)} of role feature or time"

@@ -11,12 +11,12 @@ import pandas as pd
 import typer
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from mlops_ladder import problem, write_whole
+from mlops_ladder import problem, write_file_atomically
 from mlops_ladder.data import casting, sources
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.reading import files
-from mlops_ladder.markdown import as_code, as_words, refuse_differences, split_page
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.markdown import escape_text, format_code, raise_for_differences, split_page
+from mlops_ladder.settings import load_settings, Settings
 
 SHEET = Path("DATASHEET.md")
 YOURS = "<!-- What stands below this line is yours; `make datasheet` keeps it. -->"
@@ -68,14 +68,14 @@ def origins(settings: Settings) -> str:
     for name, it in sources.read_sources().items():
         if used & set(it["files"]):
             told = f"{it['origin']}. Licence {it['licence']}. Owner: {it['owner']}."
-            lines.append(f"- {as_code(name)}: {as_words(told)}")
+            lines.append(f"- {format_code(name)}: {escape_text(told)}")
     return "\n".join(lines) or "No source is declared: `make data DECLARE=yes`."
 
 
 def unlabelled(rows: pd.DataFrame, contract: Contract) -> str:
     """How many rows say nothing about the target, in words; empty where all do."""
     missing = int(rows[contract.target].isna().sum())
-    return f" {missing:,} have no {as_code(contract.target)}." if missing else ""
+    return f" {missing:,} have no {format_code(contract.target)}." if missing else ""
 
 
 def column(name: str, rows: pd.DataFrame, contract: Contract) -> str:
@@ -85,7 +85,7 @@ def column(name: str, rows: pd.DataFrame, contract: Contract) -> str:
     secret = known.role in ("personal", "id", "ignored") or known.kind == "text"
     said = f"{values.nunique():,} different values" if secret else holds(values)
     missing = f"{values.isna().mean():.1%}" if len(values) else "not in the data"
-    cells = [as_code(name), *map(as_words, (known.role, known.kind, missing, said))]
+    cells = [format_code(name), *map(escape_text, (known.role, known.kind, missing, said))]
     return f"| {' | '.join(cells)} |"
 
 
@@ -107,7 +107,7 @@ def holds(values: pd.Series) -> str:
 def compare(text: str, wanted: str) -> str:
     """In words: the sheet says what the data hold.  Raises ProjectError with lines that differ."""
     told = f"{SHEET}: differs from the data (- sheet, + data); run `make datasheet`"
-    refuse_differences(told, split_page(SHEET, text, YOURS)[0], wanted)
+    raise_for_differences(told, split_page(SHEET, text, YOURS)[0], wanted)
     return f"{SHEET}: every count and range is that of the data"
 
 
@@ -115,7 +115,7 @@ def write_datasheet(
     check: Annotated[bool, CHECK] = False,
 ) -> None:
     """Write the sheet of the configured data, or say whether it is still true."""
-    settings, contract = load(), read_contract()
+    settings, contract = load_settings(), read_contract()
     text = SHEET.read_text(encoding="utf-8") if SHEET.exists() else f"{HEAD}\n{YOURS}{QUESTIONS}"
     below = split_page(SHEET, text, YOURS)[1]
     if check and "sha256 `" not in text:
@@ -125,5 +125,5 @@ def write_datasheet(
     if check:
         print(compare(text, wanted))
         return
-    write_whole(SHEET, wanted + below)
+    write_file_atomically(SHEET, wanted + below)
     print(f"Wrote {SHEET}.  Read it, answer what stands below the line, then commit it.")

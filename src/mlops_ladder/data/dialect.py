@@ -14,7 +14,7 @@ from pandas.api import types
 from mlops_ladder import ProjectError
 from mlops_ladder.data import contract, reading
 from mlops_ladder.data.casting import times
-from mlops_ladder.settings import bare, Data, SPACES
+from mlops_ladder.settings import Data, SPACES, strip_number_signs
 
 SEPARATORS = (",", ";", "\t", "|")
 BYTE_ORDER = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -228,7 +228,7 @@ def fit_of(marks: tuple[str, str], samples: list[list[str]]) -> tuple[int, int]:
 def samples_of(columns: list[pd.Series]) -> list[list[str]]:
     """Some bare values of each of these columns, but not of addresses."""
     others = [unique for unique in columns if not unique.str.fullmatch(ADDRESS).all()]
-    return [[bare(value) for value in sample(unique)] for unique in others]
+    return [[strip_number_signs(value) for value in sample(unique)] for unique in others]
 
 
 def doubtful_number(columns: list[pd.Series], data: Data) -> str | None:

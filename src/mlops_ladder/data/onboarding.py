@@ -11,11 +11,11 @@ import pandas as pd
 import tomlkit
 import typer
 
-from mlops_ladder import plugins, ProjectError, write_synced
+from mlops_ladder import plugins, ProjectError, write_synced_file
 from mlops_ladder.data import dialect, inference, reading
 from mlops_ladder.data.casting import as_boolean, as_text
 from mlops_ladder.data.contract import Column, CONTRACT, Contract
-from mlops_ladder.settings import CONFIG, Data, load, Problem
+from mlops_ladder.settings import CONFIG, Data, load_settings, Problem
 
 HEADER = """\
 What the data hold, column by column; training, prediction and checks read it.
@@ -79,7 +79,7 @@ def configured(data: Data, target: str, problem: Problem, classes: int) -> str:
 
     Raises ProjectError where the file, so changed, would not be valid.
     """
-    load(problem=problem, data=data.model_dump())
+    load_settings(problem=problem, data=data.model_dump())
     config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
     about = config.setdefault("about", {})
     fresh = config["data"].get("path") != data.path or config["problem"] != problem
@@ -116,7 +116,7 @@ def replace(texts: dict[Path, str]) -> None:
     olds: dict[Path, Path] = {}
     try:
         for path, text in changed.items():
-            write_synced(parts[path], text)
+            write_synced_file(parts[path], text)
         for path in filter(Path.exists, changed):
             olds[path] = set_aside(path)
         for path, part in parts.items():
@@ -184,7 +184,7 @@ def describe_data(
     config = configured(marks, name, found, count_classes(frame[name], contract.columns[name]))
     replace({CONFIG: config, CONTRACT: written(contract)})
     for renew in plugins.get_implementations("after_contract_change"):
-        replace(renew(load(), frame) or {})
+        replace(renew(load_settings(), frame) or {})
     print(f"\n{len(frame):,} rows of {marks.path}, read {dialect.described(marks)}")
     print(summary(frame, contract, remarks))
     print(told(contract, found, frame[name], problem))

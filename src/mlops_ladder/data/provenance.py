@@ -27,7 +27,7 @@ def git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def origin(settings: Settings) -> dict[str, str]:
+def get_provenance_tags(settings: Settings) -> dict[str, str]:
     """The five tags that say what a run was made from: commit, tree, data, lock, seed."""
     commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain")
     if commit is None and (built := os.environ.get("SOURCE_COMMIT")):
@@ -45,7 +45,7 @@ def origin(settings: Settings) -> dict[str, str]:
     }
 
 
-def needed() -> list[str]:
+def list_requirements() -> list[str]:
     """The packages that this project and the library name, each with the version that is installed.
 
     Without the library: what a model needs of it is saved with the model.
@@ -56,6 +56,6 @@ def needed() -> list[str]:
     return [f"{name}=={version(name)}" for name in sorted(names - {LIBRARY})]
 
 
-def installed() -> list[str]:
+def list_packages() -> list[str]:
     """Every installed package with its version, sorted."""
     return sorted({f"{found.name.lower()}=={found.version}" for found in distributions()})

@@ -15,7 +15,7 @@ from pandas.api import types
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.settings import bare, Data
+from mlops_ladder.settings import Data, strip_number_signs
 
 NUMERIC = ("number", "integer", "boolean")
 # What pandas takes for missing but "None", which is as often a class.
@@ -179,7 +179,11 @@ def numbers(values: pd.Series, data: Data) -> pd.Series:
     if types.is_numeric_dtype(values):
         return values.astype("float64").replace([np.inf, -np.inf], np.nan)
     thousands = data.thousands or ""
-    text = values.astype("object").map(lambda it: bare(str(it)), na_action="ignore").astype("str")
+    text = (
+        values.astype("object")
+        .map(lambda it: strip_number_signs(str(it)), na_action="ignore")
+        .astype("str")
+    )
     known = text.str.fullmatch(pattern_of(data.decimal, thousands), na=False)
     digits = text.str.translate(str.maketrans(data.decimal, ".", thousands))
     loose = text.where(~text.str.contains(thousands, regex=False, na=False)) if thousands else text

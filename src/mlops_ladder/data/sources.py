@@ -16,9 +16,9 @@ import pandas as pd
 import tomlkit
 import typer
 
-from mlops_ladder import ProjectError, refuse_faults, write_whole
+from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
 from mlops_ladder.data.reading import files, read_file
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 SOURCES = Path("data/sources.toml")
 UNKNOWN = "unknown"
@@ -110,7 +110,7 @@ def declare(settings: Settings, frame: pd.DataFrame | None = None) -> None:
         known_file.update({"sha256": checksum(path), "rows": rows})
         if source["origin"] == UNKNOWN:
             print(f"{path}: say its origin, licence and owner in {SOURCES}")
-    write_whole(SOURCES, tomlkit.dumps(document))
+    write_file_atomically(SOURCES, tomlkit.dumps(document))
 
 
 def unknown_source() -> dict[str, Any]:
@@ -123,14 +123,16 @@ def main(
 ) -> None:
     """Bring missing files back and compare every file with its sha256."""
     if renew_sources:
-        declare(load())
+        declare(load_settings())
     sources = read_sources()
     for name, source in sources.items():
         if not all(Path(file).exists() for file in source["files"]):
             restore(name, source)
-    found = breaches(sources) + [f"{name}: in no source" for name in undeclared(load(), sources)]
+    found = breaches(sources) + [
+        f"{name}: in no source" for name in undeclared(load_settings(), sources)
+    ]
     way_out = "Put the right files back, or, where the change is meant: make data DECLARE=yes"
-    refuse_faults(f"the data are not what {SOURCES} says", [*found, way_out] if found else [])
+    raise_for_faults(f"the data are not what {SOURCES} says", [*found, way_out] if found else [])
     for name, source in sources.items():
         rows = sum(file["rows"] for file in source["files"].values())
         held = f"{len(source['files'])} files, {rows:,} rows, licence {source['licence']}"

@@ -17,11 +17,11 @@ from typing import Annotated, Any
 import tomlkit
 import typer
 
-from mlops_ladder import plugins, ProjectError, refuse_faults, write_whole
+from mlops_ladder import plugins, ProjectError, raise_for_faults, write_file_atomically
 from mlops_ladder.data.provenance import git
 from mlops_ladder.data.reading import files
 from mlops_ladder.data.sources import declare, SOURCES
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 CACHE = Path(".dvc/cache/files/md5")
 BEGUN = Path(".dvc/tmp/restore.part")  # while files come back: the names of those that were gone
@@ -140,7 +140,7 @@ def snapshot(settings: Settings) -> list[str]:
         for source in document.values():
             if set(own) & set(source["files"]):
                 source.setdefault("restore", RESTORE)
-        write_whole(SOURCES, tomlkit.dumps(document))
+        write_file_atomically(SOURCES, tomlkit.dumps(document))
     return own
 
 
@@ -171,7 +171,7 @@ def restore() -> list[str]:
                 copy.unlink()
         lost = not all(cached(name).exists() for name in names)
         remove_cut()
-        write_whole(BEGUN, "\n".join(name for name in names if not Path(name).exists()))
+        write_file_atomically(BEGUN, "\n".join(name for name in names if not Path(name).exists()))
         try:
             dvc("pull" if lost else "checkout", *map(pointer, names))
         finally:
@@ -223,9 +223,9 @@ def version_data(
         names = restore()
         print(f"{len(names)} files as this commit names them: {', '.join(names) or 'all in git'}")
     elif check:
-        refuse_faults("this commit does not name the data", breaches(load()))
+        raise_for_faults("this commit does not name the data", breaches(load_settings()))
         print("Every data file has a version, and this commit names it")
-    elif own := snapshot(load()):
+    elif own := snapshot(load_settings()):
         print(f"Next: {commit_of(*map(pointer, own), str(SOURCES))}")
     else:
         print("Every data file is in git, which holds its versions; nothing is left to do")

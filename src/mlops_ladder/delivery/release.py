@@ -41,7 +41,7 @@ def settings() -> dict[str, Any]:
     """The section [signing], and what the environment says instead."""
     text = SETTINGS.read_text(encoding="utf-8") if SETTINGS.exists() else ""
     known: dict[str, Any] = tomllib.loads(text).get("signing", {})
-    own = f"{project.current().prefix}SIGNING__"
+    own = f"{project.get_project().prefix}SIGNING__"
     told = {key[len(own) :].lower(): it for key, it in os.environ.items() if key.startswith(own)}
     known |= told
     known["required"] = str(known.get("required", False)).lower() in TRUE
@@ -73,7 +73,7 @@ def stated(image: str, commit: str) -> str:
         {
             "_type": STATEMENT,
             "subject": [{"name": image, "digest": {"sha256": digest_of(image)}}],
-            "predicateType": f"urn:{project.current().package}:image:v1",
+            "predicateType": f"urn:{project.get_project().package}:image:v1",
             "predicate": {
                 "commit": git("rev-parse", f"{commit}^0"),
                 "files": held,
@@ -230,7 +230,7 @@ def environments() -> Any:
     """
     name = "on_kubernetes" if Path("deploy/kubernetes/overlays").is_dir() else "compose"
     places = import_module(f"{__package__}.{name}")
-    return Attested(places) if project.current().level >= SIGNED_FROM else places
+    return Attested(places) if project.get_project().level >= SIGNED_FROM else places
 
 
 def stage_main(arguments: list[str]) -> None:

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mlops_ladder.files import write_synced
+from mlops_ladder.files import write_synced_file
 
 ENV = Path("deploy/stack/.env")
 ASKED = re.compile(r"\$\{([A-Z_]+):\?")
@@ -68,7 +68,7 @@ def write_secrets(text: str) -> None:
     part = place.with_name(".env.part")
     try:
         part.unlink(missing_ok=True)
-        write_synced(part, text.encode(), 0o600)
+        write_synced_file(part, text.encode(), 0o600)
         part.replace(place)
     except OSError as error:
         part.unlink(missing_ok=True)

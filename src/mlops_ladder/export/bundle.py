@@ -71,7 +71,7 @@ def export(trained: training.Trained, folder: Path, run_id: str | None = None) -
     beside = dict(ChainMap(*get_hooks().list_bundle_files(trained=trained)))
     runtime = "native" if why else "onnx"
     if why:
-        with artifacts.code_pickled() as cloudpickle:
+        with artifacts.pickle_own_code() as cloudpickle:
             content = cloudpickle.dumps(trained.model)
     contents = {FILES[runtime]: content, **beside}
     bundle = Bundle(
@@ -122,7 +122,7 @@ def parity(trained: training.Trained, scores: Scores) -> Parity:
     rows = trained.holdout[trained.contract.inputs()]
     rows = pd.concat([rows, *edges(rows, trained.contract)], ignore_index=True)
     with threadpool_limits(1):  # on few rows threads cost more than they bring
-        truth = prediction.predict(trained.model, rows)
+        truth = prediction.predict_rows(trained.model, rows)
     found, shares = scores(as_rows(rows))
     if shares is None:
         expected = truth["prediction"].to_numpy("float64")

@@ -186,12 +186,12 @@ def native(model: bytes, contract: Contract) -> Scores:
     import pandas as pd
 
     from mlops_ladder.data.casting import conform
-    from mlops_ladder.model.prediction import predict
+    from mlops_ladder.model.prediction import predict_rows
 
     estimator, names = joblib.load(BytesIO(model)), contract.inputs()
 
     def scores(rows: list[Row]) -> tuple[list[Any], np.ndarray | None]:
-        found = predict(estimator, conform(pd.DataFrame(rows, columns=names), contract, names))
+        found = predict_rows(estimator, conform(pd.DataFrame(rows, columns=names), contract, names))
         shares = found.drop(columns="prediction").to_numpy() if found.shape[1] > 1 else None
         return found["prediction"].tolist(), shares
 

@@ -16,7 +16,7 @@ from mlops_ladder.data.provenance import git
 from mlops_ladder.data.reading import files, read_file
 from mlops_ladder.data.sources import read_sources, SOURCES
 from mlops_ladder.pipeline.schedule import tell
-from mlops_ladder.settings import Data, load, Settings
+from mlops_ladder.settings import Data, load_settings, Settings
 
 PROJECT = __name__.partition(".")[0]
 ROWS = 50_000  # of which the times are read at once
@@ -146,7 +146,7 @@ def main(
     by: Annotated[str, typer.Option(help="by whom (default: the user of git)")] = "",
 ) -> None:
     """Hold the data against the contracts with their owners, and tell what does not hold."""
-    settings = load()
+    settings = load_settings()
     if source:
         agree(source, by)
         return

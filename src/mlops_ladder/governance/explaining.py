@@ -15,15 +15,15 @@ from threadpoolctl import threadpool_limits
 
 from mlops_ladder import ProjectError
 from mlops_ladder.export.bundle import TOLERANCE
-from mlops_ladder.model.breakdown import bars, Explanation, table
-from mlops_ladder.model.prediction import predict
-from mlops_ladder.model.shapley import contributions, Output
+from mlops_ladder.model.breakdown import draw_breakdown, Explanation, format_breakdown
+from mlops_ladder.model.prediction import predict_rows
+from mlops_ladder.model.shapley import compute_shapley_values, Output
 from mlops_ladder.monitoring.archive import Archive, framed, logged
 from mlops_ladder.monitoring.skew import apart, trained
 from mlops_ladder.monitoring.training_reference import bundled, read, Reference
 from mlops_ladder.registry import history, publishing, versions
 from mlops_ladder.serving.store import pairs
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 BACKGROUND = 50  # rows of the training that stand for "not known"
 ROWS, ORDERS = 30, 4  # rows over which importance is averaged; a rough estimate for each will do
@@ -44,7 +44,7 @@ def explain_row(
     """
     output, name = make_output(model, label)
     with threadpool_limits(1):
-        base, parts = contributions(output, row, draw_background(champion, seed), seed)
+        base, parts = compute_shapley_values(output, row, draw_background(champion, seed), seed)
         whole = float(output(row)[0])
     values = {str(column): str(value) for column, value in row.iloc[0].items()}
     return Explanation(name, base, whole, pd.Series(parts, index=row.columns), values)
@@ -58,7 +58,7 @@ def make_output(model: Any, label: Any) -> tuple[Output, str]:
     column = f"probability_{label}"
 
     def compute_output(rows: pd.DataFrame) -> np.ndarray:
-        answers = predict(model, rows)
+        answers = predict_rows(model, rows)
         if column in answers:
             return answers[column].to_numpy("float64")
         if isinstance(label, (bool, str)):
@@ -80,10 +80,10 @@ def measure_importance(model: Any, champion: Reference, seed: int) -> pd.Series:
     rows = champion.rows.sample(min(ROWS, len(champion.rows)), random_state=seed + 1)
     background, sizes = draw_background(champion, seed), []
     with threadpool_limits(1):  # threads cost more than they save while other processes compute
-        for place, label in enumerate(predict(model, rows)["prediction"].tolist()):
+        for place, label in enumerate(predict_rows(model, rows)["prediction"].tolist()):
             row = rows.iloc[[place]].reset_index(drop=True)
             output, _ = make_output(model, label)
-            sizes.append(np.abs(contributions(output, row, background, seed, ORDERS)[1]))
+            sizes.append(np.abs(compute_shapley_values(output, row, background, seed, ORDERS)[1]))
     parts = pd.Series(np.mean(sizes, axis=0), index=rows.columns)
     return parts.sort_values(ascending=False, kind="stable")
 
@@ -127,7 +127,7 @@ def explain_logged_row(settings: Settings, request_id: str, place: int) -> None:
     print(f"{request_id}, row {place}, of {request.time:%Y-%m-%d %H:%M} UTC")
     again = f"answered again, the difference is {difference:.2g}"
     print(f"answered {answer['prediction']!r} by v{entry.version}; {again}\n")
-    print(table(explanation))
+    print(format_breakdown(explanation))
     plot_explanation(explanation)
     print("\nEach line says what the model used, not what would change the world.")
     print(f"See {PICTURE}")
@@ -138,7 +138,7 @@ def compare_answers(model: Any, row: pd.DataFrame, answer: Any, request_id: str)
 
     Raises ProjectError if it is too large.
     """
-    current = predict(model, row)
+    current = predict_rows(model, row)
     difference = float(apart(current, pd.Series([answer]))[0])
     if difference > TOLERANCE:
         both = f"the model says {current.iloc[0].to_dict()}, logged is {answer}"
@@ -151,7 +151,7 @@ def plot_explanation(explanation: Explanation) -> None:
     values = explanation.values
     parts = explanation.parts.rename(lambda name: f"{name} = {values[str(name)][:16]}")
     average = f"(on average {explanation.base:.4g})"
-    bars(parts, f"{explanation.what}: {explanation.output:.4g} {average}", PICTURE)
+    draw_breakdown(parts, f"{explanation.what}: {explanation.output:.4g} {average}", PICTURE)
 
 
 def explain_champion(settings: Settings) -> None:
@@ -160,7 +160,7 @@ def explain_champion(settings: Settings) -> None:
     parts = measure_importance(trained(champion.number), champion, settings.seed)
     width = max(map(len, map(str, parts.index)))
     print("\n".join(f"{name!s:{width}}  {value:10.4f}" for name, value in parts.items()))
-    bars(parts, f"How much each input moves an answer of v{champion.number}", IMPORTANCE)
+    draw_breakdown(parts, f"How much each input moves an answer of v{champion.number}", IMPORTANCE)
     print(f"\nHow much each input moves an answer, on average.  See {IMPORTANCE}")
 
 
@@ -171,7 +171,7 @@ def main(
     row: Annotated[int, typer.Option(help="which of its rows (default: the first)")] = 1,
 ) -> None:
     """Explain a logged prediction, or, without an id, the champion as a whole."""
-    settings = load()
+    settings = load_settings()
     if request:
         explain_logged_row(settings, request, row)
     else:

@@ -25,22 +25,28 @@ import typer
 from scipy.stats import t
 from threadpoolctl import threadpool_limits
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data.agreements import promises
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.reading import files
 from mlops_ladder.data.sources import read_sources
 from mlops_ladder.export.runtime import as_rows
-from mlops_ladder.model.breakdown import bars
-from mlops_ladder.model.prediction import LOWER_IS_BETTER, predict
-from mlops_ladder.model.resampling import Draws, Measured, resampled
-from mlops_ladder.model.training import build_baseline, fit, learnable, split, Trained
+from mlops_ladder.model.breakdown import draw_breakdown
+from mlops_ladder.model.prediction import LOWER_IS_BETTER, predict_rows
+from mlops_ladder.model.resampling import bootstrap_scores, Draws, Estimate
+from mlops_ladder.model.training import (
+    build_baseline,
+    fit_model,
+    prepare_training_rows,
+    split_holdout,
+    Trained,
+)
 from mlops_ladder.monitoring.joining import artifact
 from mlops_ladder.pipeline.tuning import changed
 from mlops_ladder.problem import read_data
 from mlops_ladder.registry import versions
 from mlops_ladder.registry.history import Entry
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 from mlops_ladder.templates import render_template
 from mlops_ladder.tracking import runs
 
@@ -68,8 +74,8 @@ class Worth:
     """
 
     name: str
-    value: Measured
-    milliseconds: Measured
+    value: Estimate
+    milliseconds: Estimate
     size: float
     missing: float
 
@@ -95,13 +101,13 @@ def ignore_column(contract: Contract, name: str) -> Contract:
 def fit_or_baseline(rows: pd.DataFrame, contract: Contract, settings: Settings) -> Any:
     """Return a model of these rows; without any input, a baseline that ignores the features."""
     if contract.inputs():
-        return fit(rows, rows.head(1), contract, settings).model
+        return fit_model(rows, rows.head(1), contract, settings).model
     return build_baseline(settings).fit(rows[[contract.target]], rows[contract.target])
 
 
 def predict_inputs(model: Any, rows: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """Return the answers of a model that sees the inputs of this contract."""
-    return predict(model, rows[contract.inputs() or [contract.target]])
+    return predict_rows(model, rows[contract.inputs() or [contract.target]])
 
 
 def draw_samples(whole: Trained) -> list[pd.DataFrame]:
@@ -152,10 +158,10 @@ def shuffle(whole: Trained, name: str) -> Iterator[pd.DataFrame]:
 def score_draws(whole: Trained, answers: pd.DataFrame) -> Draws:
     """Return the score of answers on the held-out rows, and on draws of them: always the same."""
     settings = whole.settings
-    return resampled(settings.metric, whole.truth, {"": answers}, settings.seed)[""]
+    return bootstrap_scores(settings.metric, whole.truth, {"": answers}, settings.seed)[""]
 
 
-def estimate_loss(full: list[Draws], less: list[Draws], metric: str) -> Measured:
+def estimate_loss(full: list[Draws], less: list[Draws], metric: str) -> Estimate:
     """Return the mean loss of score over the pairs, with a 95 % interval.
 
     The interval holds two independent kinds of chance: of the rows that were held out, by the
@@ -166,13 +172,13 @@ def estimate_loss(full: list[Draws], less: list[Draws], metric: str) -> Measured
     wholes = np.array([pair.whole for pair in pairs])
     draws = np.mean([pair.drawn for pair in pairs], axis=0)
     mean = Draws(float(wholes.mean()), draws, full[0].scale)
-    loss = mean.around(sign * mean.whole, sign)
+    loss = mean.interval(sign * mean.whole, sign)
     spread = t.ppf(0.975, len(pairs) - 1) * wholes.std(ddof=1) / len(pairs) ** 0.5
     low, high = (float(np.hypot(edge - loss.value, spread)) for edge in (loss.low, loss.high))
-    return Measured(loss.value, loss.value - low, loss.value + high)
+    return Estimate(loss.value, loss.value - low, loss.value + high)
 
 
-def measure_latency(whole: Trained, more: Any, fewer: Any, less: Contract) -> Measured:
+def measure_latency(whole: Trained, more: Any, fewer: Any, less: Contract) -> Estimate:
     """Return the milliseconds that a feature adds to 1,000 rows: the median of pairs of passes.
 
     Args:
@@ -191,7 +197,7 @@ def measure_latency(whole: Trained, more: Any, fewer: Any, less: Contract) -> Me
             ends.append(time.perf_counter())
         differences.append(1000 * ((ends[1] - ends[0]) - (ends[2] - ends[1])))
     low, high = (sorted(differences)[place] for place in PLACES)
-    return Measured(float(np.median(differences)), low, high)
+    return Estimate(float(np.median(differences)), low, high)
 
 
 def measure_logged_bytes(whole: Trained, name: str) -> float:
@@ -206,13 +212,13 @@ def refit_champion(entry: Entry, settings: Settings) -> Trained:
 
     Raises ProjectError if its metric is not defined on the held-out rows.
     """
-    mlflow = runs.connect()
+    mlflow = runs.connect_mlflow()
     path = mlflow.artifacts.download_artifacts(f"runs:/{entry.run_id}/contract.toml")
     contract = read_contract(Path(path))
     tags = mlflow.get_run(entry.run_id).data.tags
     settings = changed(settings, json.loads(tags.get("model.parameters", "{}")))
-    rows = learnable(read_data(settings), contract, settings)
-    whole = fit(*split(rows, contract, settings), contract, settings)
+    rows = prepare_training_rows(read_data(settings), contract, settings)
+    whole = fit_model(*split_holdout(rows, contract, settings), contract, settings)
     if not isfinite(whole.scores[settings.metric]):
         where = f"not defined on the {len(whole.holdout):,} rows held out"
         raise ProjectError(f"metric = {settings.metric!r}: {where}; choose another in config.toml")
@@ -259,9 +265,11 @@ def write_report(report: Report) -> Path:
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"v{report['version']}.md"
     values = {it["name"]: it["value"]["value"] for it in report["features"]}
-    bars(pd.Series(values), f"{report['metric']} lost without it", path.with_suffix(".png"))
-    write_whole(path, render_report(report))
-    client = runs.connect().MlflowClient()
+    draw_breakdown(
+        pd.Series(values), f"{report['metric']} lost without it", path.with_suffix(".png")
+    )
+    write_file_atomically(path, render_report(report))
+    client = runs.connect_mlflow().MlflowClient()
     client.log_text(report["run_id"], json.dumps(report, ensure_ascii=False), ARTIFACT)
     return path
 
@@ -277,7 +285,7 @@ def main(
     seconds: Annotated[float, typer.Option(help="how long learning anew may take")] = SECONDS,
 ) -> None:
     """Print the value and cost of each feature of the champion, and write the report."""
-    settings, entry = load(), versions.held().champion
+    settings, entry = load_settings(), versions.held().champion
     if not entry:
         raise ProjectError("no version is champion: it has no features yet; run `make pipeline`")
     whole = refit_champion(entry, settings)

@@ -16,10 +16,10 @@ import typer
 import yaml
 from pydantic import Field, field_validator, model_validator, ValidationError
 
-from mlops_ladder import ProjectError, refuse_faults, write_whole
-from mlops_ladder.markdown import as_words
+from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
+from mlops_ladder.markdown import escape_text
 from mlops_ladder.registry import versions
-from mlops_ladder.settings.section import Section
+from mlops_ladder.settings.section import StrictModel
 
 FOLDER = Path("incidents")
 TEMPLATE = FOLDER / "template.md"
@@ -30,7 +30,7 @@ CHANGES = ("model", "deploy")  # causes that are a change of ours
 NAME_LENGTH = 60  # characters of a file name, without the day
 
 
-class Incident(Section):
+class Incident(StrictModel):
     """One incident.  `version` is the model that served when it started, "" if none did.
 
     Times are in UTC if they name no zone.  `restored` is None until the incident is over.
@@ -92,7 +92,7 @@ def read_incidents() -> dict[Path, Incident]:
             incidents[path] = read_incident(path)
         except ProjectError as error:
             faults.append(error)
-    refuse_faults("", faults)
+    raise_for_faults("", faults)
     return dict(sorted(incidents.items(), key=lambda item: (item[1].started, item[0])))
 
 
@@ -120,14 +120,16 @@ def open_incident(title: str, severity: Severity, now: datetime) -> Path:
         raise ProjectError(f"{path}: is there already; give the new one another TITLE")
     heading = title.translate({ord("<"): "‹", ord(">"): "›"})  # the site unescapes titles
     facts = {
-        "HEADING": as_words(heading),
+        "HEADING": escape_text(heading),
         "NOW": now.isoformat(),
         "SEVERITY": severity,
         "TITLE": json.dumps(heading, ensure_ascii=False),
         "VERSION": json.dumps(find_serving_version()),
     }
     template = TEMPLATE.read_text(encoding="utf-8")
-    write_whole(path, re.sub(rf"\b({'|'.join(facts)})\b", lambda word: facts[word[0]], template))
+    write_file_atomically(
+        path, re.sub(rf"\b({'|'.join(facts)})\b", lambda word: facts[word[0]], template)
+    )
     return path
 
 
@@ -144,7 +146,7 @@ def end_incident(name: str, cause: Cause | None, now: datetime) -> Path:
     for key, value in {"restored": now.isoformat(), "cause": cause or incident.cause}.items():
         line = rf"^({key}:)[^#\n]*?( *#.*)?$"
         text = re.sub(line, rf"\1 {value}\2", text, count=1, flags=re.MULTILINE)
-    write_whole(path, text)
+    write_file_atomically(path, text)
     if not read_incident(path).restored:
         raise ProjectError(f"{path}: has no line `restored:` at its top; add one")
     return path

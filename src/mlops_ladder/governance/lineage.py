@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlops_ladder import ProjectError, refuse_faults
+from mlops_ladder import ProjectError, raise_for_faults
 from mlops_ladder.data import provenance
 from mlops_ladder.data.provenance import git, LOCK
 from mlops_ladder.data.reading import files
@@ -22,7 +22,7 @@ from mlops_ladder.data.sources import checksum, SOURCES
 from mlops_ladder.governance.explaining import find_promoting_decision
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.registry import approval, history, versions
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 from mlops_ladder.tracking import runs
 
 DEPLOYMENTS = Path("deployments.jsonl")
@@ -91,12 +91,12 @@ def link_approver(entry: history.Entry) -> Link:
 
 def find_finished_run(entry: history.Entry) -> runs.Run | None:
     """Return the finished run of the version, or None."""
-    mlflow = runs.connect()
+    mlflow = runs.connect_mlflow()
     try:
         run = mlflow.get_run(entry.run_id)
     except mlflow.exceptions.MlflowException:
         return None
-    return runs.as_run(run) if run.info.status == "FINISHED" else None
+    return runs.convert_run(run) if run.info.status == "FINISHED" else None
 
 
 def compare_with_run(entry: history.Entry, run: runs.Run) -> str:
@@ -178,10 +178,10 @@ def main(
     prediction: Annotated[str, typer.Argument(help="the X-Request-ID of a logged prediction")],
 ) -> None:
     """Show the chain.  Raise ProjectError that names each broken link."""
-    links = list(trace_request(load(), prediction))
+    links = list(trace_request(load_settings(), prediction))
     for link in links:
         broken = f"  BROKEN: {link.broken}" if link.broken else ""
         print(f"{link.name:10}  {link.target}{broken}")
     faults = [f"{link.name}: {link.broken}" for link in links if link.broken]
-    refuse_faults("the chain is broken", faults)
+    raise_for_faults("the chain is broken", faults)
     print("Every link holds.  Why it was answered so: make explain ID=…")

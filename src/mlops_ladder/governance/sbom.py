@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data import provenance, sources
 from mlops_ladder.data.reading import files
 from mlops_ladder.registry import history, publishing, versions
 from mlops_ladder.registry.signing import held
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 OUT = Path("reports/sbom.json")
 LOCK = provenance.LOCK
@@ -175,8 +175,8 @@ def main() -> None:
     if not entry:
         raise ProjectError("no version is champion yet; run `make pipeline`")
     publishing.fetch(versions.of(entry), entry.bundle)  # it is what it was, or this is refused
-    found = bill(entry, load())
-    write_whole(OUT, json.dumps(found, indent=1) + "\n")
+    found = bill(entry, load_settings())
+    write_file_atomically(OUT, json.dumps(found, indent=1) + "\n")
     kinds = [it["type"] for it in found["components"]]
     told = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
     print(f"{OUT}: of champion v{entry.version}: {told}")

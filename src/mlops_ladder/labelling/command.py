@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import tomlkit
 import typer
 
-from mlops_ladder import ProjectError, refuse_faults, write_whole
+from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
 from mlops_ladder.data import casting, datafile
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.sources import checksum, SOURCES
@@ -16,7 +16,7 @@ from mlops_ladder.labelling import agreement, merging, queue
 from mlops_ladder.labelling.label_import import answers, classes, person, take
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import CONFIG, load, Settings
+from mlops_ladder.settings import CONFIG, load_settings, Settings
 
 RELABEL = typer.Option("--relabel", help="other labels than before are meant")
 CHECK = typer.Option("--check", help="has every label what it needs?")
@@ -104,10 +104,10 @@ def merged(settings: Settings, contract: Contract) -> None:
     like = merging.originals(settings.data.path)[0]
     sources = merging.declared(new, unfinished, len(found.settled), like)
     unfinished.replace(new)
-    write_whole(SOURCES, sources)
+    write_file_atomically(SOURCES, sources)
     if wide != settings.data.path:
         config["data"]["path"] = wide
-        write_whole(CONFIG, tomlkit.dumps(config))
+        write_file_atomically(CONFIG, tomlkit.dumps(config))
     same = " (as it was)" if checksum(new) == before else ""
     print(f"{new}: {len(found.settled)} labelled rows{same}; {wide} names it")
     if found.disputed:
@@ -135,7 +135,7 @@ def check(settings: Settings, contract: Contract) -> None:
         if checksum(unfinished) != checksum(new):
             found.append(f"{new}: not what {queue.TABLE} says; run: make label MERGE=yes")
         unfinished.unlink()
-    refuse_faults("labels of which not all is known", found)
+    raise_for_faults("labels of which not all is known", found)
     told(settings, judged(settings, contract))
     print("Every label to learn from has a source, an annotator and a time")
 
@@ -149,7 +149,7 @@ def main(  # pylint: disable=too-many-arguments,too-many-positional-arguments  #
     only_check: Annotated[bool, CHECK] = False,
 ) -> None:
     """Fill the queue, or take a filled sheet in, or merge what is settled, or check."""
-    settings, contract = load(), read_contract()
+    settings, contract = load_settings(), read_contract()
     if take_in:
         source, who = queue.DECIDED if decide else queue.QUEUED, person(by)
         new = take(Path(take_in), who, source, answers(settings, contract), relabel)

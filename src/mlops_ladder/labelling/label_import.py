@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, UTC
 from pathlib import Path
 
-from mlops_ladder import problem, ProjectError, refuse_faults
+from mlops_ladder import problem, ProjectError, raise_for_faults
 from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.labelling.queue import add, DECIDED, decisions, Label, labels, rows, votes
@@ -96,7 +96,7 @@ def take(path: Path, who: str, source: str, asked: Answers, relabel: bool = Fals
     known = said(who, source)
     found, wrong = judged(path, {} if relabel else known, asked)
     empty = [] if found else ["it holds no label; fill in the column `label`"]
-    refuse_faults(f"{path}: nothing is taken in", wrong or empty)
+    raise_for_faults(f"{path}: nothing is taken in", wrong or empty)
     now = datetime.now(UTC).isoformat(timespec="seconds")
     new = [Label(row, it, source, who, now) for row, it in found.items() if known.get(row) != it]
     add(new)

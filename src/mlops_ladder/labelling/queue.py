@@ -14,7 +14,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.serving.store import pairs
@@ -113,14 +113,14 @@ def forget(names: set[str]) -> None:
             kept = [it for it in csv.reader(file) if not it or it[0] not in gone]
         text = io.StringIO(newline="")
         csv.writer(text).writerows(kept)
-        write_whole(path, f"\ufeff{text.getvalue()}")
+        write_file_atomically(path, f"\ufeff{text.getvalue()}")
 
 
 def enqueue(drawn: list[Inputs], anew: bool = False) -> None:
     """Keep these rows: the log may forget them before anybody has labelled them."""
     before = ROWS.read_text(encoding="utf-8") if ROWS.exists() and not anew else ""
     lines = [json.dumps(it, ensure_ascii=False) for it in drawn]
-    write_whole(ROWS, before + "".join(f"{line}\n" for line in lines))
+    write_file_atomically(ROWS, before + "".join(f"{line}\n" for line in lines))
 
 
 def sheet(path: Path, names: list[str], seed: int, said: dict[str, str] | None = None) -> None:
@@ -133,7 +133,7 @@ def sheet(path: Path, names: list[str], seed: int, said: dict[str, str] | None =
     for name in Random(seed).sample(names, len(names)):
         cells = [name, *(known[name].get(column) for column in columns)]
         table.writerow([*map(harmless, cells), *([told[name]] if told else []), "", ""])
-    write_whole(path, f"\ufeff{text.getvalue()}")
+    write_file_atomically(path, f"\ufeff{text.getvalue()}")
 
 
 def harmless(value: Any) -> str:
@@ -178,7 +178,7 @@ def add(new: list[Label]) -> None:
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
     table.writerows([FIELDS, *map(astuple, [*labels(), *new])])
-    write_whole(TABLE, text.getvalue())
+    write_file_atomically(TABLE, text.getvalue())
 
 
 def files() -> list[Path]:

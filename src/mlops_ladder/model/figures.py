@@ -18,16 +18,16 @@ WIDE = (
 
 
 @cache
-def families() -> list[str]:
+def list_font_families() -> list[str]:
     """The fonts in the order in which they are asked for a letter."""
     here = set(get_font_names())
     return [*matplotlib.rcParams["font.family"], *(name for name in WIDE if name in here)]
 
 
-def empty_figure(width: float, height: float) -> Figure:
+def create_figure(width: float, height: float) -> Figure:
     """An empty figure of so many inches, without a window; what is put on it shares its room.
 
     A `$` in a name is a sign there, and begins no formula.
     """
-    matplotlib.rcParams.update({"font.family": families(), "text.parse_math": False})
+    matplotlib.rcParams.update({"font.family": list_font_families(), "text.parse_math": False})
     return Figure(figsize=(width, height), layout="constrained")

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from sklearn import metrics
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.model.artifacts import code_pickled
+from mlops_ladder.model.artifacts import pickle_own_code
 
 MODEL = Path("models/model.joblib")
 METRICS = {
@@ -20,7 +20,7 @@ METRICS = {
 LOWER_IS_BETTER = ("mae", "rmse")
 
 
-def predict(model: Any, rows: pd.DataFrame) -> pd.DataFrame:
+def predict_rows(model: Any, rows: pd.DataFrame) -> pd.DataFrame:
     """What the model decides of each row; for a classifier also `probability_CLASS` of each class.
 
     The model is a fitted one, or the bundle of one.
@@ -33,7 +33,7 @@ def predict(model: Any, rows: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def score(problem: str, truth: pd.Series, found: pd.DataFrame) -> dict[str, float]:
+def compute_scores(problem: str, truth: pd.Series, found: pd.DataFrame) -> dict[str, float]:
     """Each metric of the problem, by its name, of predictions as `predict` gives them.
 
     A metric that `truth` does not define is NaN: `roc_auc` unless there are two classes and both
@@ -48,13 +48,13 @@ def score(problem: str, truth: pd.Series, found: pd.DataFrame) -> dict[str, floa
         }
     hit = truth == guess
     return {
-        "roc_auc": roc_auc(truth, found.filter(regex="^probability_")),
+        "roc_auc": compute_roc_auc(truth, found.filter(regex="^probability_")),
         "accuracy": float(hit.mean()),
         "balanced_accuracy": float(hit.groupby(truth).mean().mean()),
     }
 
 
-def roc_auc(truth: pd.Series, shares: pd.DataFrame) -> float:
+def compute_roc_auc(truth: pd.Series, shares: pd.DataFrame) -> float:
     """The area under the ROC curve of the second of two classes; NaN where it is not defined."""
     if shares.shape[1] != 2:  # none, where a classifier only decides
         return float("nan")
@@ -67,8 +67,8 @@ def roc_auc(truth: pd.Series, shares: pd.DataFrame) -> float:
 def save_model(model: Any, contract: Contract, version: str, path: Path = MODEL) -> None:
     """Write a model with its code, its contract and its version; whole or not at all."""
     saved = {"model": model, "contract": contract.model_dump(), "version": version}
-    with code_pickled() as cloudpickle:
-        write_whole(path, cloudpickle.dumps(saved))
+    with pickle_own_code() as cloudpickle:
+        write_file_atomically(path, cloudpickle.dumps(saved))
 
 
 def load_model(path: Path = MODEL) -> dict[str, Any]:

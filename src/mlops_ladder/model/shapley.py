@@ -18,7 +18,7 @@ ORDERS = 32  # orders in which more features are added, and as many backwards
 AT_ONCE = 200_000  # rows that the model is given
 
 
-def contributions(
+def compute_shapley_values(
     output: Output,
     row: pd.DataFrame,
     background: pd.DataFrame,

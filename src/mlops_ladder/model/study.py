@@ -12,7 +12,7 @@ from mlops_ladder.settings import pipeline, Settings
 FEWEST_RANDOM = 3  # trials that only look around before the sampler draws on what it has seen
 
 
-class Here:  # pylint: disable=too-few-public-methods  # a place to work at does one thing
+class SerialExecutor:  # pylint: disable=too-few-public-methods  # a place to work at does one thing
     """How a function is put on many items: one after the other, in this process."""
 
     at_once = 1  # trials of a search that are chosen before the first of them is scored
@@ -22,12 +22,12 @@ class Here:  # pylint: disable=too-few-public-methods  # a place to work at does
         return (function(item, *more) for item in items)
 
 
-def mapped(settings: Any) -> Any:
+def open_executor(settings: Any) -> Any:
     """A context that holds something with the methods of `Here`: it, or what is registered."""
-    return plugins.get_hooks().get_executor(settings=settings) or nullcontext(Here())
+    return plugins.get_hooks().get_executor(settings=settings) or nullcontext(SerialExecutor())
 
 
-def parameters(model: Any) -> dict[str, Any]:
+def list_model_parameters(model: Any) -> dict[str, Any]:
     """Every parameter of a model by its own name, whatever the model is wrapped in."""
     found = model.get_params(deep=True)
     return {name.rsplit("__", 1)[-1]: found[name] for name in sorted(found, reverse=True)}
@@ -43,13 +43,13 @@ class Study:
         import optuna  # pylint: disable=import-outside-toplevel  # heavy, and only a search needs it
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        known = parameters(problem.build_model(contract, settings))
+        known = list_model_parameters(problem.build_model(contract, settings))
         if unknown := [name for name in settings.tuning.space if name not in known]:
             told = f"no parameter of the model; known are {', '.join(sorted(known))}"
             raise ProjectError(f"[tuning.space]: {', '.join(unknown)}: {told} (config/tuning.toml)")
         self.optuna = optuna
         declared = settings.tuning.space.items()
-        self.space = {name: distribution(name, values) for name, values in declared}
+        self.space = {name: build_distribution(name, values) for name, values in declared}
         self.start = {name: known[name] for name in self.space}
         self.study = optuna.create_study(
             direction="minimize" if settings.metric in LOWER_IS_BETTER else "maximize",
@@ -70,7 +70,7 @@ class Study:
         self.study.add_trial(done)
 
 
-def distribution(name: str, space: pipeline.Space) -> Any:
+def build_distribution(name: str, space: pipeline.Space) -> Any:
     """The values of a parameter, as Optuna has them.  ProjectError where there are none."""
     from optuna import distributions  # pylint: disable=import-outside-toplevel  # as above
 

@@ -70,7 +70,7 @@ class Archive:
         place = sql.make_url(url)
         file = Path(place.database or "") if place.get_backend_name() == "sqlite" else None
         if file and not file.is_file():
-            name = f"{project.current().prefix}SERVING__PREDICTION_LOG_URL"
+            name = f"{project.get_project().prefix}SERVING__PREDICTION_LOG_URL"
             other = f"or set {name} to that of a service elsewhere"
             raise NoLog(f"{file}: no prediction log is here; run `make serve` and ask it, {other}")
         self._engine = sql.create_engine(url)

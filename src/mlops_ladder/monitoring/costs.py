@@ -11,7 +11,7 @@ from statistics import median
 
 from mlops_ladder import ProjectError
 from mlops_ladder.monitoring.archive import Archive
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 from mlops_ladder.settings.improvement import Costs
 from mlops_ladder.tracking import runs
 
@@ -51,7 +51,7 @@ def served(settings: Settings, now: datetime) -> Served:
 
 def trainings(now: datetime) -> list[float]:
     """The seconds of each pipeline of the last 30 days."""
-    mlflow = runs.connect()
+    mlflow = runs.connect_mlflow()
     since = int((now - timedelta(days=DAYS)).timestamp() * 1000)
     spans: dict[str, list[int]] = {}
     found = mlflow.MlflowClient().search_runs(
@@ -93,6 +93,6 @@ def priced(what: str, cost: float, costs: Costs) -> str:
 
 def main() -> None:
     """Say what 1,000 predictions and a training cost, by the prices of config/costs.toml."""
-    settings, now = load(), datetime.now(UTC)
+    settings, now = load_settings(), datetime.now(UTC)
     print(told(served(settings, now), trainings(now), settings.costs))
     print("Prices: config/costs.toml")

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import pandas as pd
 import typer
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.monitoring import comparison, training_reference
 from mlops_ladder.monitoring.archive import Archive, Extent, Window, window
 from mlops_ladder.monitoring.comparison import MISSING, Pair, pairs, THERE, Verdict, verdicts
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 from mlops_ladder.settings.operations import Drift
 
 REPORT = Path("reports/drift.html")
@@ -50,7 +50,7 @@ def write(compared: list[Pair], found: list[Verdict], settings: Drift, path: Pat
         Dataset.from_pandas(frame({it.label: it.found for it in shown}), definition),
         Dataset.from_pandas(frame({it.label: it.reference for it in shown}), definition),
     )
-    write_whole(path, report.get_html_str(as_iframe=False).replace(r"\ue03c", r"\u003c"))
+    write_file_atomically(path, report.get_html_str(as_iframe=False).replace(r"\ue03c", r"\u003c"))
     return report.dict()
 
 
@@ -141,7 +141,7 @@ def main(
     fail: Annotated[bool, typer.Option("--fail", help="exit 1 where a column has drifted")] = False,
 ) -> None:
     """Say which columns of the newest logged rows have drifted."""
-    settings = load()
+    settings = load_settings()
     newest, found = compare(settings.drift, settings.serving.prediction_log_url, settings.seed)
     if settings.drift.pushgateway:
         # pylint: disable-next=import-outside-toplevel  # seldom needed

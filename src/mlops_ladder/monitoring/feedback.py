@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import tomlkit
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.datafile import destination, read_again, written
@@ -23,7 +23,7 @@ from mlops_ladder.data.validation import breaches
 from mlops_ladder.monitoring.archive import logged
 from mlops_ladder.monitoring.joining import Joined, joined, pairs
 from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes
-from mlops_ladder.settings import CONFIG, Data, load, Settings
+from mlops_ladder.settings import CONFIG, Data, load_settings, Settings
 
 MARK = "feedback"
 NUMBER = re.compile(rf"{MARK}-(\d+)")
@@ -121,7 +121,7 @@ def widen(pattern: str, data: Data) -> None:
         return
     config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
     config["data"]["path"] = pattern
-    write_whole(CONFIG, tomlkit.dumps(config))
+    write_file_atomically(CONFIG, tomlkit.dumps(config))
     print(f"{CONFIG}: [data] path = {pattern!r} names the further files too")
 
 
@@ -142,12 +142,12 @@ def declare(place: Path, rows: int) -> None:
         },
     )
     source["files"][str(place)] = {"sha256": checksum(place), "rows": rows}
-    write_whole(SOURCES, tomlkit.dumps(document))
+    write_file_atomically(SOURCES, tomlkit.dumps(document))
 
 
 def main() -> None:
     """Make a file of the data from logged rows whose outcome is known, for the next training."""
-    settings, contract = load(), read_contract()
+    settings, contract = load_settings(), read_contract()
     if not SOURCES.exists():
         raise ProjectError(f"{SOURCES}: not here; run: make data DECLARE=yes")
     with Outcomes(settings.serving.prediction_log_url) as archive:

@@ -114,7 +114,7 @@ def promise(folder: Path = FOLDER) -> Promise:
 
 def artifact(run_id: str, name: str) -> str | None:
     """A text that a run holds; None where there is none."""
-    mlflow = runs.connect()
+    mlflow = runs.connect_mlflow()
     try:
         return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{name}"))
     except (mlflow.exceptions.MlflowException, OSError):

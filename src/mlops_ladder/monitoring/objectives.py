@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from mlops_ladder import project, ProjectError, write_whole
+from mlops_ladder import project, ProjectError, write_file_atomically
 from mlops_ladder.serving.instruments import SECONDS
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 from mlops_ladder.settings.improvement import Objectives
 
 RULES = Path("monitoring/slo_rules.yml")
@@ -59,7 +59,7 @@ TIME = 'avg_over_time(slo:bad:now{%s, slo="%s"}[%s])'
 
 def namespaces() -> str:
     """Which series are ours; each namespace is judged by itself."""
-    return f'namespace=~"{project.current().namespace}-(production|staging)"'
+    return f'namespace=~"{project.get_project().namespace}-(production|staging)"'
 
 
 def missed(slo: str, window: str, wanted: Objectives) -> str:
@@ -103,12 +103,12 @@ def checked(wanted: Objectives) -> Objectives:
 
 def main(check: Annotated[bool, typer.Option("--check", help="only compare")] = False) -> None:
     """Write the rules of the objectives, or say whether they are those that are written."""
-    text = rules(checked(load().objectives))
+    text = rules(checked(load_settings().objectives))
     if check:
         if not RULES.exists() or RULES.read_text(encoding="utf-8") != text:
             message = f"{RULES}: not those of config/objectives.toml; run: make objectives"
             raise ProjectError(message)
         print(f"{RULES}: as config/objectives.toml says")
         return
-    write_whole(RULES, text)
+    write_file_atomically(RULES, text)
     print(f"Wrote {RULES}.  Next: make alerts")

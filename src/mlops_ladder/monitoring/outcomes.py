@@ -23,7 +23,7 @@ from mlops_ladder.data.reading import read_table
 from mlops_ladder.data.validation import breaches
 from mlops_ladder.monitoring.archive import Archive, IDS
 from mlops_ladder.serving.store import TABLE
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 REQUEST, ROW, KNOWN, INFLUENCED = "request_id", "row", "known_at", "influenced"
 OUTCOMES = sql.Table(
@@ -277,7 +277,7 @@ def main(
     ] = False,
 ) -> None:
     """Take a file of outcomes; the same file again changes nothing."""
-    settings, contract = load(), read_contract()
+    settings, contract = load_settings(), read_contract()
     if not Path(file).is_file():
         raise ProjectError(f"{file}: no such file in {Path.cwd()}; make outcomes FILE=…")
     frame = read_table(file, settings.data, described(contract))

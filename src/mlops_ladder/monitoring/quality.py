@@ -13,14 +13,14 @@ import sqlalchemy as sql
 import typer
 from matplotlib.figure import Figure
 
-from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.model.figures import empty_figure
+from mlops_ladder import ProjectError, write_file_atomically
+from mlops_ladder.model.figures import create_figure
 from mlops_ladder.monitoring.joining import Joined, joined, pairs, Promise, promise
 from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes
 from mlops_ladder.monitoring.quality_tests import ALL, Loss, losses
 from mlops_ladder.monitoring.watch import embedded, STYLE
 from mlops_ladder.registry.checks.picture import Line, picture
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 REPORT = Path("reports/quality.html")
 TABLE = sql.Table(
@@ -79,7 +79,7 @@ def pictures(report: "Report", before: list[dict[str, Any]], metric: str) -> dic
     table = pd.DataFrame([it for it in before if (it["name"], it["metric"]) == (ALL, metric)])
     found = {"Now": picture("Live quality", f"{metric}, 95 % interval", lines)}
     if len(table):
-        figure = empty_figure(7.4, 4)
+        figure = create_figure(7.4, 4)
         axes = figure.add_subplot()
         times = pd.to_datetime(table["time"], utc=True)
         axes.plot(times, table["value"], marker="o", label="live")
@@ -162,7 +162,7 @@ def look(settings: Settings, now: datetime, promised: Promise | None = None) -> 
 
 def write(report: Report, before: list[dict[str, Any]], settings: Settings) -> None:
     """Write the page."""
-    write_whole(REPORT, page(report, before, settings))
+    write_file_atomically(REPORT, page(report, before, settings))
 
 
 def told(report: Report) -> str:
@@ -180,7 +180,7 @@ def main(
     fail: Annotated[bool, typer.Option("--fail", help="exit 1 where it is degraded")] = False,
 ) -> None:
     """Say whether the champion is as good as the gate has promised."""
-    settings = load()
+    settings = load_settings()
     report = look(settings, datetime.now(UTC))
     if settings.drift.pushgateway:
         # pylint: disable=import-outside-toplevel  # seldom needed

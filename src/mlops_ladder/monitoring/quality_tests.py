@@ -20,7 +20,7 @@ import pandas as pd
 
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
-from mlops_ladder.model.resampling import Draws, resampled
+from mlops_ladder.model.resampling import bootstrap_scores, Draws
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring.joining import Joined, Promise
 from mlops_ladder.registry.checks import declared, slices, sure
@@ -70,7 +70,7 @@ def judged(found: list[Loss], alarms: float) -> list[Loss]:
 def drawn(metric: str, truth: pd.Series, said: pd.DataFrame, seed: int) -> Draws:
     """A metric on draws of some rows."""
     rows = truth.reset_index(drop=True), said.reset_index(drop=True)
-    return resampled(metric, rows[0], {"": rows[1]}, seed, RESAMPLES)[""]
+    return bootstrap_scores(metric, rows[0], {"": rows[1]}, seed, RESAMPLES)[""]
 
 
 def scored(live: Joined, promised: Promise, settings: Settings) -> Loss:

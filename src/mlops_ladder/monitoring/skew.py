@@ -14,11 +14,11 @@ import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.export.bundle import TOLERANCE
-from mlops_ladder.model.prediction import predict
+from mlops_ladder.model.prediction import predict_rows
 from mlops_ladder.monitoring import drift, training_reference
 from mlops_ladder.monitoring.archive import Archive, Extent, NoLog, Window, window
 from mlops_ladder.registry import promotion, versions
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 from mlops_ladder.tracking import runs
 
 ROWS = 1_000
@@ -37,7 +37,7 @@ class Skew:
 
 def skew(model: Any, newest: Window, epsilon: float) -> Skew:
     """What the model itself says of these rows, beside what was answered."""
-    found = predict(model, newest.rows)
+    found = predict_rows(model, newest.rows)
     off = apart(found, newest.said["answer"])
     wrong = off > epsilon
     named = newest.said["request_id"][wrong].drop_duplicates().tail(SHOWN)
@@ -78,7 +78,7 @@ def differing(found: pd.Series, said: list[Any]) -> np.ndarray:
 
 def trained(number: str) -> Any:
     """The model of a version as the registry holds it.  ProjectError where it cannot be had."""
-    mlflow = runs.connect()
+    mlflow = runs.connect_mlflow()
     try:
         return mlflow.sklearn.load_model(f"models:/{versions.model_name()}/{number}")
     except (mlflow.exceptions.MlflowException, OSError) as error:
@@ -87,7 +87,7 @@ def trained(number: str) -> Any:
 
 def main(rows: Annotated[int, typer.Option(help=f"newest rows (default: {ROWS})")] = ROWS) -> None:
     """Answer logged rows again by the training code.  ProjectError where it says something else."""
-    settings = load()
+    settings = load_settings()
     if rows < 1:
         raise ProjectError(f"ROWS={rows}: at least one row has to be looked at")
     champion = training_reference.read()

@@ -17,16 +17,16 @@ import pandas as pd
 import typer
 from matplotlib.figure import Figure
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.model.evaluation import intervals
-from mlops_ladder.model.figures import empty_figure
-from mlops_ladder.model.prediction import LOWER_IS_BETTER, predict, score
-from mlops_ladder.model.study import mapped
-from mlops_ladder.model.training import fit, learnable, split, Trained
+from mlops_ladder.model.evaluation import compute_intervals
+from mlops_ladder.model.figures import create_figure
+from mlops_ladder.model.prediction import compute_scores, LOWER_IS_BETTER, predict_rows
+from mlops_ladder.model.study import open_executor
+from mlops_ladder.model.training import fit_model, prepare_training_rows, split_holdout, Trained
 from mlops_ladder.monitoring import training_reference
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 REPORT, PICTURE = Path("reports/staleness.json"), Path("reports/staleness.png")
 SLICES = 8  # of time, of as many rows each; the first three are learned from by every model
@@ -64,12 +64,12 @@ class Decay:
 def backtest(rows: pd.DataFrame, contract: Contract, settings: Settings) -> list[Point]:
     """The score of each model on each slice after its cut; those that are defined.
 
-    `rows` as of `training.learnable`, with a time column.
+    `rows` as of `training.prepare_training_rows`, with a time column.
     """
     at = contract.names("time")[0]
     ordered = rows[rows[at].notna()].sort_values(at, kind="stable")
     slices = [ordered.iloc[part] for part in np.array_split(np.arange(len(ordered)), SLICES)]
-    with mapped(settings) as places:
+    with open_executor(settings) as places:
         found = list(places.each(tested, range(FIRST, SLICES), slices, contract, settings))
     return [point for points in found for point in points if isfinite(point.value)]
 
@@ -79,7 +79,7 @@ def tested(
 ) -> list[Point]:
     """The score of the model that ends at this cut on each later slice."""
     at = contract.names("time")[0]
-    aged = fit(pd.concat(slices[:cut]), pd.concat(slices[cut:]), contract, settings)
+    aged = fit_model(pd.concat(slices[:cut]), pd.concat(slices[cut:]), contract, settings)
     ended = slices[cut - 1][at].iloc[-1]
     ages = {it: float((slices[it][at] - ended).mean() / DAY) for it in range(cut, SLICES)}
     return [Point(cut, it, age, scored(aged, slices[it])) for it, age in ages.items()]
@@ -87,8 +87,8 @@ def tested(
 
 def scored(aged: Trained, rows: pd.DataFrame) -> float:
     """The metric of a model on these rows."""
-    said = predict(aged.model, rows[aged.contract.inputs()])
-    found = score(aged.settings.problem, rows[aged.contract.target], said)
+    said = predict_rows(aged.model, rows[aged.contract.inputs()])
+    found = compute_scores(aged.settings.problem, rows[aged.contract.target], said)
     return found[aged.settings.metric]
 
 
@@ -116,7 +116,9 @@ def limit(trained: Trained) -> tuple[float, str]:
     if name in settings.gate.floors:
         return settings.gate.floors[name], "gate.floors"
     lower = name in LOWER_IS_BETTER
-    span = intervals(settings.problem, trained.truth, trained.predictions, settings.seed)[name]
+    span = compute_intervals(settings.problem, trained.truth, trained.predictions, settings.seed)[
+        name
+    ]
     found, baseline = span[1 if lower else 0], trained.baseline_scores[name]
     if not isfinite(found) or (found > baseline if lower else found < baseline):
         return baseline, "the baseline"
@@ -139,7 +141,7 @@ def decay(points: list[Point], trained: Trained) -> Decay:
 
 def picture(found: Decay) -> Figure:
     """The loss of each model beside the freshest one on the same slice, by age."""
-    figure = empty_figure(7, 4.5)
+    figure = create_figure(7, 4.5)
     axes = figure.add_subplot()
     table = pd.DataFrame([asdict(point) for point in found.points])
     ages, values = table["age"], table["value"]
@@ -161,7 +163,7 @@ def picture(found: Decay) -> Figure:
 
 def write(found: Decay) -> None:
     """Write the report and its picture."""
-    write_whole(REPORT, json.dumps(asdict(found), indent=2) + "\n")
+    write_file_atomically(REPORT, json.dumps(asdict(found), indent=2) + "\n")
     picture(found).savefig(PICTURE, dpi=120)
 
 
@@ -185,11 +187,11 @@ def main(
     ] = False,
 ) -> None:
     """Derive how old the champion may get, and say how old it is."""
-    settings, contract = load(), read_contract()
+    settings, contract = load_settings(), read_contract()
     if contract.names("time"):
-        rows = learnable(read_data(settings), contract, settings)
-        learned, newest = split(rows, contract, settings)
-        trained, at = fit(learned, newest, contract, settings), contract.names("time")[0]
+        rows = prepare_training_rows(read_data(settings), contract, settings)
+        learned, newest = split_holdout(rows, contract, settings)
+        trained, at = fit_model(learned, newest, contract, settings), contract.names("time")[0]
         found = decay(backtest(rows, contract, settings), trained)
         write(found)
         held = float((newest[at].max() - learned[at].max()) / DAY)

@@ -14,12 +14,12 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.model.figures import empty_figure
+from mlops_ladder import ProjectError, write_file_atomically
+from mlops_ladder.model.figures import create_figure
 from mlops_ladder.monitoring import drift, training_reference
 from mlops_ladder.monitoring.archive import Archive, Extent, Window, window
 from mlops_ladder.monitoring.comparison import texts
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 STEPS = 60  # points in time of a curve
 MANY = 8  # classes or versions that have a colour of their own
@@ -43,7 +43,7 @@ table { border-collapse: collapse } td, th { padding: .25rem .9rem .25rem 0; tex
 
 def sheet(times: pd.Series) -> tuple[Figure, Axes]:
     """An empty plot from the first of these times to the last, of half a minute at least."""
-    figure = empty_figure(7.4, 3.4)
+    figure = create_figure(7.4, 3.4)
     axes = figure.add_subplot()
     # matplotlib has no types for these two.
     locator: Any = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
@@ -279,11 +279,11 @@ def figures(asked: pd.DataFrame) -> dict[str, str]:
 
 def main() -> None:
     """Write the page."""
-    settings = load()
+    settings = load_settings()
     now = datetime.now(UTC)
     with Archive(settings.serving.prediction_log_url) as archive:
         asked = traffic(archive, now - timedelta(hours=settings.drift.hours))
         drawn = pictures(archive, asked, settings)
         verdicts = listed(archive.verdicts(now - timedelta(days=365)))
-    write_whole(PAGE, page(figures(asked), drawn, verdicts, settings.drift.hours))
+    write_file_atomically(PAGE, page(figures(asked), drawn, verdicts, settings.drift.hours))
     print(f"{len(asked):,} requests.  Next: open {PAGE}")

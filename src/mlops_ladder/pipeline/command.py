@@ -8,7 +8,7 @@ from mlops_ladder import project, ProjectError
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.pipeline import given_tags, server
 from mlops_ladder.registry import versions
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 
 if TYPE_CHECKING:
     from mlops_ladder.pipeline.steps import Outcome
@@ -18,7 +18,7 @@ HEAVY = ("mlflow.sklearn", "optuna", "pandera.pandas", "skl2onnx")
 
 def main() -> None:
     """Run the training pipeline; ProjectError, and nothing registered, where a step fails."""
-    settings, contract = load(), read_contract()
+    settings, contract = load_settings(), read_contract()
     print(settings.about.question or f"Predicting {contract.target}", flush=True)
     ready = server.start()
     try:
@@ -45,7 +45,7 @@ def project_flow() -> Any:
 
     Prefect reads its settings when it is imported: the server's address must stand by then.
     """
-    package = project.current().package
+    package = project.get_project().package
     try:
         return import_module(f"{package}.pipeline").training
     except ImportError as error:

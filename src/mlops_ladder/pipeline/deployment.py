@@ -22,7 +22,7 @@ from prefect.types.entrypoint import EntrypointType
 from mlops_ladder import plugins, project, ProjectError
 from mlops_ladder.pipeline import command, steps, tasks
 from mlops_ladder.pipeline.schedule import tell
-from mlops_ladder.settings import load, operations, Settings
+from mlops_ladder.settings import load_settings, operations, Settings
 
 MOST = 200  # as many as a server gives
 
@@ -31,7 +31,10 @@ def notify(flow: Any, flow_run: Any, state: Any) -> None:
     """Tell whoever the settings name how a run has ended.  Prefect gives these by their names."""
     words = f"{flow.name} {flow_run.name}: {state.name}: {state.message or 'no reason is given'}"
     said = {"flow_run": flow_run.name, "flow_run_id": str(flow_run.id), "state": state.name}
-    tell(load().schedule.webhook, {"text": words, "project": project.current().package, **said})
+    tell(
+        load_settings().schedule.webhook,
+        {"text": words, "project": project.get_project().package, **said},
+    )
 
 
 @prefect.flow(
@@ -47,7 +50,7 @@ def scheduled_training() -> None:
 
     Then, however it ended, what is registered to be done as often.
     """
-    settings = load()
+    settings = load_settings()
     try:
         tasks.task(attempt, [settings.schedule.retry_seconds] * settings.schedule.retries)()
     finally:
@@ -64,7 +67,7 @@ def scheduled_training() -> None:
 )
 def scheduled_watch() -> None:
     """What is registered to look at the log; what one of them finds keeps no other from looking."""
-    settings, found = load(), []
+    settings, found = load_settings(), []
     for look in tasks_of("watch_predictions"):
         try:
             look(settings)
@@ -90,7 +93,7 @@ def serve(settings: operations.Schedule, now: bool) -> None:
 
     Raises ProjectError where cron or time zone are none.
     """
-    name = project.current().package  # a server may be shared with other projects
+    name = project.get_project().package  # a server may be shared with other projects
     runner = Runner(name=name, limit=1, query_seconds=settings.poll_seconds)
     whens = {key: when(key, getattr(settings, key), settings) for key in ("cron", "watch")}
     with get_client(sync_client=True) as client:
@@ -119,7 +122,7 @@ def when(name: str, cron: str, settings: operations.Schedule) -> Any:
 def lost(client: SyncPrefectClient) -> None:
     """Mark and tell runs that nobody watches any more: what served them was killed too."""
     running = filters.FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])
-    ours = filters.DeploymentFilterName(any_=[project.current().package])
+    ours = filters.DeploymentFilterName(any_=[project.get_project().package])
     runs = client.read_flow_runs(
         flow_run_filter=filters.FlowRunFilter(state=filters.FlowRunFilterState(type=running)),
         deployment_filter=filters.DeploymentFilter(name=ours),

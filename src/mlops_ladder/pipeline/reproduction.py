@@ -15,12 +15,12 @@ import numpy as np
 import pandas as pd
 import typer
 
-from mlops_ladder import problem, project, ProjectError, refuse_faults
+from mlops_ladder import problem, project, ProjectError, raise_for_faults
 from mlops_ladder.data import provenance
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.model.training import train
+from mlops_ladder.model.training import train_model
 from mlops_ladder.registry import history, versions
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 from mlops_ladder.tracking import runs
 
 HASH_SEEDS = ("1", "2")  # the order of Python's sets follows from it
@@ -39,8 +39,10 @@ def reproduce(
     if write:
         write_predictions(write)
         return
-    settings = load()
-    champion, params = champion_of({name: provenance.origin(settings)[name] for name in SAME})
+    settings = load_settings()
+    champion, params = champion_of(
+        {name: provenance.get_provenance_tags(settings)[name] for name in SAME}
+    )
     print("Training twice, each in a process of its own ...", flush=True)
     first, second = trainings(params or settings.model)
     differences = {"the second training": apart(first, second)}
@@ -51,7 +53,7 @@ def reproduce(
         print(f"{name:20} is apart by {largest:.3g} at most ({epsilon:g} allowed)")
     faults = [f"{name} is apart by {it:.3g}" for name, it in differences.items() if it > epsilon]
     faults += [f"{name}: no seed; give it settings.seed in build_model" for name in unseeded()]
-    refuse_faults("the training does not repeat", faults)
+    raise_for_faults("the training does not repeat", faults)
     print(f"{len(first):,} held-out predictions repeat")
 
 
@@ -60,7 +62,7 @@ def champion_of(now: dict[str, str]) -> tuple[pd.DataFrame | None, dict[str, obj
     last = history.champion(versions.held().entries)
     if not last:
         return None, {}
-    mlflow, name = runs.connect(), history.title(last)
+    mlflow, name = runs.connect_mlflow(), history.title(last)
     tags = mlflow.get_run(last.run_id).data.tags
     if others := [key for key in SAME if tags.get(key) != now[key]]:
         print(f"Not compared with {name}: its {', '.join(others)} differ")
@@ -78,7 +80,10 @@ def trainings(params: dict[str, object]) -> list[pd.DataFrame]:
 
 def elsewhere(params: dict[str, object], place: Path) -> pd.DataFrame:
     """What a training in a new process predicts; the name of the place is its hash seed."""
-    given = {"PYTHONHASHSEED": place.stem, f"{project.current().prefix}MODEL": json.dumps(params)}
+    given = {
+        "PYTHONHASHSEED": place.stem,
+        f"{project.get_project().prefix}MODEL": json.dumps(params),
+    }
     command = [sys.executable, "-m", "mlops_ladder", "reproduce", "--write", str(place)]
     there = os.environ | given
     done = subprocess.run(command, env=there, capture_output=True, text=True, check=False)
@@ -116,12 +121,14 @@ def read(text: str) -> pd.DataFrame:
 
 def unseeded() -> list[str]:
     """The parameters of the model that should be a seed, and are not set."""
-    found = problem.build_model(read_contract(), load()).get_params(deep=True)
+    found = problem.build_model(read_contract(), load_settings()).get_params(deep=True)
     seeds = [name for name in found if name.rsplit("__", 1)[-1] in ("random_state", "seed")]
     return sorted(name for name in seeds if found[name] is None)
 
 
 def write_predictions(place: Path) -> None:
     """Train on the configured data, and write the held-out predictions."""
-    settings = load()
-    train(problem.read_data(settings), read_contract(), settings).predictions.to_parquet(place)
+    settings = load_settings()
+    train_model(problem.read_data(settings), read_contract(), settings).predictions.to_parquet(
+        place
+    )

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from mlops_ladder import project, ProjectError
 from mlops_ladder.pipeline.server import start
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 
 LOCK = Path("models/schedule.lock")
 TRIES = 3  # to tell somebody
@@ -29,7 +29,7 @@ def main(now: Annotated[bool, typer.Option("--now", help="and once now")] = Fals
 
     ProjectError where another one serves it here, or cron or time zone are none.
     """
-    settings = load().schedule
+    settings = load_settings().schedule
     for name in NEEDED:
         os.environ.setdefault(f"PREFECT_SERVER_SERVICES_{name}_ENABLED", "true")
     with alone():
@@ -40,7 +40,7 @@ def main(now: Annotated[bool, typer.Option("--now", help="and once now")] = Fals
             raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
         ready()
         if not settings.webhook:
-            name = f"{project.current().prefix}SCHEDULE__WEBHOOK"
+            name = f"{project.get_project().prefix}SCHEDULE__WEBHOOK"
             print(f"Nobody is told where a run fails: set {name} to an address", flush=True)
         deployment.serve(settings, now)
 
@@ -69,6 +69,6 @@ def tell(address: str, told: dict[str, Any]) -> bool:
             with urlopen(Request(address, json.dumps(told).encode(), kind), timeout=10):
                 return True
         except (OSError, ValueError, HTTPException) as error:
-            name = f"{project.current().prefix}SCHEDULE__WEBHOOK"
+            name = f"{project.get_project().prefix}SCHEDULE__WEBHOOK"
             print(f"{name}: nobody was told: {error}", file=sys.stderr, flush=True)
     return False

@@ -8,11 +8,18 @@ from pathlib import Path
 
 import pandas as pd
 
-from mlops_ladder import refuse_faults
+from mlops_ladder import raise_for_faults
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.bundle import export
 from mlops_ladder.model import training
-from mlops_ladder.model.split import ids, leaks, overlaps, Parts, parts, twins
+from mlops_ladder.model.split import (
+    find_duplicates_across_splits,
+    find_overlaps,
+    find_target_leakage,
+    list_row_ids,
+    split_three_ways,
+    Splits,
+)
 from mlops_ladder.pipeline import show, tuning
 from mlops_ladder.pipeline.tuning import Best, changed
 from mlops_ladder.plugins import get_implementations
@@ -52,20 +59,22 @@ def ingest(settings: Settings) -> tuple[pd.DataFrame, str]:
 def check(frame: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[pd.DataFrame, str]:
     """The rows to learn from.  ProjectError where they break the contract, or a column leaks."""
     questions(contract)  # what does not fit is told now, not after the search
-    rows = training.learnable(frame, contract, settings, get_implementations("find_violations"))
-    refuse_faults("the data hold the answer", leaks(rows, contract, settings))
+    rows = training.prepare_training_rows(
+        frame, contract, settings, get_implementations("find_violations")
+    )
+    raise_for_faults("the data hold the answer", find_target_leakage(rows, contract, settings))
     return rows, f"{len(rows):,} rows keep the contract"
 
 
-def split(rows: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[Parts, str]:
+def split(rows: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[Splits, str]:
     """The rows to train on, to choose by and to judge by.  ProjectError where two parts overlap."""
-    found = parts(rows, contract, settings)
-    refuse_faults("the parts are no fair test", overlaps(found, contract))
+    found = split_three_ways(rows, contract, settings)
+    raise_for_faults("the parts are no fair test", find_overlaps(found, contract))
     sizes = ", ".join(f"{len(part):,} {name}" for name, part in found.items())
-    return found, "\n".join([sizes, *twins(found, contract)])
+    return found, "\n".join([sizes, *find_duplicates_across_splits(found, contract)])
 
 
-def tune(parted: Parts, contract: Contract, settings: Settings, tags: Tags) -> tuple[Best, str]:
+def tune(parted: Splits, contract: Contract, settings: Settings, tags: Tags) -> tuple[Best, str]:
     """The best parameters on the validation rows."""
     best = tuning.search(parted, contract, settings, tags, partial(show, "tune"))
     return best, f"{len(best.trials)} trials, best {settings.metric} {best.score:.4g}"
@@ -75,21 +84,23 @@ def train(
     rows: pd.DataFrame, contract: Contract, settings: Settings, best: Best
 ) -> tuple[training.Trained, str]:
     """A model with the best parameters, of all rows but those held out, as in `make train`."""
-    kept, held = training.split(rows, contract, settings)
-    trained = training.fit(kept, held, contract, changed(settings, best.params))
+    kept, held = training.split_holdout(rows, contract, settings)
+    trained = training.fit_model(kept, held, contract, changed(settings, best.params))
     return trained, f"model {trained.version} from {len(kept):,} rows"
 
 
-def evaluate(trained: training.Trained, parted: Parts, tags: Tags) -> tuple[str, str]:
+def evaluate(trained: training.Trained, parted: Splits, tags: Tags) -> tuple[str, str]:
     """The run that holds the model, its scores, what is served of it, and who was in which part."""
     chosen = {"model.parameters": json.dumps(trained.settings.model)}  # as `make repro` needs them
-    run_id = runs.record(trained, more_tags=tags | chosen)
+    run_id = runs.record_training(trained, more_tags=tags | chosen)
     with tempfile.TemporaryDirectory() as name:
         place = Path(name)
         bundle = export(trained, place / "serving", run_id)
         (place / "split").mkdir()
-        ids(parted, trained.contract).to_csv(place / "split" / f"{run_id}.csv", index=False)
-        runs.connect().MlflowClient().log_artifacts(run_id, name)
+        list_row_ids(parted, trained.contract).to_csv(
+            place / "split" / f"{run_id}.csv", index=False
+        )
+        runs.connect_mlflow().MlflowClient().log_artifacts(run_id, name)
     metric = trained.settings.metric
     scores = f"{trained.scores[metric]:.4g}, baseline {trained.baseline_scores[metric]:.4g}"
     return run_id, f"{metric} {scores} on {len(trained.holdout):,} rows; {bundle.runtime} to serve"
@@ -104,7 +115,7 @@ def gate(
     further += answers(trained, run_id, champion, frame)
     verdict = judge(trained.truth, found, trained.settings, further)
     report = json.dumps({"run_id": run_id, **tags, **asdict(verdict)}, indent=2)
-    runs.connect().MlflowClient().log_text(run_id, report, "gate.json")
+    runs.connect_mlflow().MlflowClient().log_text(run_id, report, "gate.json")
     said = [f"{name} {it['verdict']}" for name, it in verdict.evidence["questions"].items()]
     return verdict, "; ".join(["accepted" if verdict.accepted else "refused", *said])
 

@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model import prediction, split, training
-from mlops_ladder.model.study import mapped, Study
+from mlops_ladder.model.study import open_executor, Study
 from mlops_ladder.settings import Settings
 from mlops_ladder.tracking import runs
 
@@ -38,7 +38,7 @@ class Best:
 
 
 def search(
-    parts: split.Parts,
+    parts: split.Splits,
     contract: Contract,
     settings: Settings,
     tags: Mapping[str, str] | None = None,
@@ -51,7 +51,7 @@ def search(
     """
     study, metric, trials = Study(contract, settings), settings.metric, list[Trial]()
     given = parts.train, parts.validation, contract, settings
-    with Record(metric, tags or {}) as record, mapped(settings) as places:
+    with Record(metric, tags or {}) as record, open_executor(settings) as places:
         for params, (score, seconds) in attempts(study, settings.tuning.trials, places, *given):
             trials.append(record.trial(len(trials), params, score, seconds))
             told(f"{len(trials)} trials, best {metric} {best(trials, metric).score:.4g}")
@@ -62,7 +62,7 @@ def search(
 def tried(params: Mapping[str, Any], *given: Any) -> tuple[float, float]:
     """The score of these parameters, and the seconds of the fit; `given` as of `fit`."""
     train, held, contract, settings = given
-    found = training.fit(train, held, contract, changed(settings, params))
+    found = training.fit_model(train, held, contract, changed(settings, params))
     return found.scores[settings.metric], found.seconds
 
 
@@ -97,10 +97,10 @@ class Record:
     """A search as an MLflow run, its trials nested in it; it fails where the block does."""
 
     def __init__(self, metric: str, tags: Mapping[str, str]) -> None:
-        mlflow = runs.connect()
+        mlflow = runs.connect_mlflow()
         self.client, self.entities = mlflow.MlflowClient(), mlflow.entities
         self.metric, self.tags = metric, dict(tags)
-        self.place = runs.experiment(mlflow)
+        self.place = runs.get_experiment_id(mlflow)
         self.run_id = self.begin("tuning", {"role": "tuning"})
 
     def __enter__(self) -> Self:

@@ -6,13 +6,13 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from mlops_ladder import plugins, ProjectError, refuse_faults
+from mlops_ladder import plugins, ProjectError, raise_for_faults
 from mlops_ladder.data.contract import Breach, Contract, read_contract
 from mlops_ladder.monitoring.archive import Archive, NoLog
 from mlops_ladder.privacy import erasure_log, pii_patterns
 from mlops_ladder.privacy.rules import reaching, read_rules, RULES, Rules
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 
 def breaches(frame: pd.DataFrame, contract: Contract, rules: Rules) -> list[Breach]:
@@ -42,7 +42,9 @@ def main(
     rules = read_rules(contract)
     if not check:
         print(table(contract, rules) + "\n")
-    refuse_faults("against the rules of privacy", breaches(read_data(load()), contract, rules))
+    raise_for_faults(
+        "against the rules of privacy", breaches(read_data(load_settings()), contract, rules)
+    )
     known = f"{len(contract.columns)} columns, {len(erasure_log.entries())} ids forgotten"
     print(f"{RULES}: {known}; no banned column or value reaches model or log")
 
@@ -62,4 +64,4 @@ def retained(settings: Settings) -> tuple[int, str]:
 
 def retain() -> None:
     """Delete from the prediction log what is older than the retention, and say how much."""
-    print(f"Prediction log: {retained(load())[1]}")
+    print(f"Prediction log: {retained(load_settings())[1]}")

@@ -16,7 +16,7 @@ from typing import Annotated
 import tomlkit
 import typer
 
-from mlops_ladder import ProjectError, write_synced, write_whole
+from mlops_ladder import ProjectError, write_file_atomically, write_synced_file
 from mlops_ladder.data.contract import Contract, read_contract, Role
 from mlops_ladder.data.reading import files, MISSING
 from mlops_ladder.data.sources import checksum, SOURCES
@@ -27,7 +27,7 @@ from mlops_ladder.privacy.erasure_log import entries, Entry, RECORD
 from mlops_ladder.privacy.residual_search import places
 from mlops_ladder.privacy.row_removal import Asked, Part, without
 from mlops_ladder.registry.decisions import alone, who
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 BEGUN = Path("forgotten.part")
 DRY_RUN = typer.Option("--dry-run", help="only say what would be removed")
@@ -77,9 +77,9 @@ def prepare(parts: dict[Path, Part], entry: Entry) -> None:
     parts_at = [part_of(path.resolve()) for path in parts]
     try:
         for place, (path, part) in zip(parts_at, parts.items(), strict=True):
-            write_synced(place, part.content)
+            write_synced_file(place, part.content)
             shutil.copymode(path, place)
-        write_whole(BEGUN, json.dumps(entry, ensure_ascii=False))
+        write_file_atomically(BEGUN, json.dumps(entry, ensure_ascii=False))
     except OSError as error:
         for place in filter(Path.is_file, parts_at):
             place.unlink()
@@ -108,7 +108,7 @@ def carry_out(
     declare(entry)
     if entry["time"] not in [it["time"] for it in entries() if it["ids"] == entry["ids"]]:
         before = RECORD.read_text(encoding="utf-8") if RECORD.exists() else ""
-        write_whole(RECORD, f"{before}{json.dumps(entry, ensure_ascii=False)}\n")
+        write_file_atomically(RECORD, f"{before}{json.dumps(entry, ensure_ascii=False)}\n")
     BEGUN.unlink()
     return entry
 
@@ -124,7 +124,7 @@ def declare(entry: Entry) -> None:
                     source["files"][name] |= {"sha256": known["after"], "rows": known["left"]}
                 else:
                     del source["files"][name]
-        write_whole(SOURCES, tomlkit.dumps(document))
+        write_file_atomically(SOURCES, tomlkit.dumps(document))
 
 
 LOCK = Path("models/forget.lock")
@@ -219,7 +219,7 @@ def main(
     dry_run: Annotated[bool, DRY_RUN] = False,
 ) -> None:
     """Forget an id, say what was removed, where it still is, and what comes next."""
-    settings = load()
+    settings = load_settings()
     asked = asked_for(read_contract(), forgotten_id, column, settings)
     with nullcontext() if dry_run else alone(LOCK):
         entry = forget(asked, settings, dry_run)

@@ -19,7 +19,7 @@ from unicodedata import normalize
 import numpy as np
 import pandas as pd
 
-from mlops_ladder import ProjectError, sync_folder, write_synced
+from mlops_ladder import ProjectError, sync_folder, write_synced_file
 from mlops_ladder.data.casting import broken
 from mlops_ladder.data.contract import Breach, Column, Contract
 from mlops_ladder.privacy.rules import read_rules
@@ -86,7 +86,7 @@ def made() -> bytes:
         raise ProjectError(f"{KEY}: not here, and {RECORD} was made with it; {told}")
     part = KEY.with_name(f"{os.getpid()}.part{KEY.suffix}")  # .gitignore covers it, as the key
     try:
-        write_synced(part, secrets.token_hex(32).encode(), 0o600)
+        write_synced_file(part, secrets.token_hex(32).encode(), 0o600)
         if KEY.exists() and not KEY.read_text("ascii").strip():
             KEY.unlink()  # empty, as a full disk leaves it
         os.link(part, KEY)  # refuses one that was made meanwhile, with which others may be marked

@@ -10,9 +10,9 @@ from unicodedata import combining, normalize
 
 from pydantic import Field
 
-from mlops_ladder import refuse_faults
+from mlops_ladder import raise_for_faults
 from mlops_ladder.data.contract import Breach, Column, Contract
-from mlops_ladder.settings.section import read_section, Section
+from mlops_ladder.settings.section import read_strict_model, StrictModel
 
 RULES = Path("governance/privacy.toml")
 LONGEST = 4  # words of a name that are read as one: "credit card number" has three
@@ -21,7 +21,7 @@ BY_ROLE: dict[str, Class] = {"personal": "personal", "id": "pseudonymous"}
 WAY_OUT = 'give it role = "personal" or "ignored" in contract.toml'
 
 
-class Banned(Section):
+class Banned(StrictModel):
     """Names of columns that reach neither model nor log: whole ones, and words in them."""
 
     names: list[str] = []
@@ -39,13 +39,13 @@ class Banned(Section):
         return ""
 
 
-class Retention(Section):
+class Retention(StrictModel):
     """How many days the prediction log is kept."""
 
     log_days: float = Field(default=90, gt=0, le=36_500)
 
 
-class Rules(Section):
+class Rules(StrictModel):
     """What `governance/privacy.toml` says; `allowed` has a reason for each column."""
 
     banned: Banned = Banned()
@@ -102,6 +102,6 @@ def read_rules(contract: Contract) -> Rules:
 
     Raises ProjectError that names each key that is wrong.
     """
-    rules = read_section(Rules, RULES)
-    refuse_faults("", [f"{RULES}: {fault}" for fault in rules.faults(contract)])
+    rules = read_strict_model(Rules, RULES)
+    raise_for_faults("", [f"{RULES}: {fault}" for fault in rules.faults(contract)])
     return rules

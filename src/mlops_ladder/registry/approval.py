@@ -15,11 +15,11 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from mlops_ladder import ProjectError, refuse_faults, write_whole
+from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import decisions, forge, history, promotion, versions
 from mlops_ladder.registry.forge import Approved, Person, same, unsound, wrong
-from mlops_ladder.settings import file_of, load, operations, read
+from mlops_ladder.settings import get_settings_file, load_settings, operations, read_toml
 from mlops_ladder.tracking import runs
 
 DEPLOYMENTS = Path("deployments.jsonl")
@@ -33,9 +33,9 @@ def rule() -> operations.Approval:
 
     So whoever takes the second person out is seen in git.
     """
-    wanted = load().approval
-    path = file_of("approval")
-    written = operations.Approval(**(read(path).get("approval", {}) if path.exists() else {}))
+    wanted = load_settings().approval
+    path = get_settings_file("approval")
+    written = operations.Approval(**(read_toml(path).get("approval", {}) if path.exists() else {}))
     strict = {
         "needed": max(wanted.needed, written.needed, key=NEEDED.index),
         "way": wanted.way if written.way == "named" else written.way,
@@ -52,7 +52,7 @@ def needed(wanted: operations.Approval) -> bool:
     """
     if wanted.needed != "shared":
         return wanted.needed == "always"
-    address = runs.connect().get_registry_uri()
+    address = runs.connect_mlflow().get_registry_uri()
     return address.partition(":")[0] not in LOCAL or in_production()
 
 
@@ -146,7 +146,7 @@ def request(entry: history.Entry) -> Path:
     made = [str(it) for it in authors(versions.of(entry))]
     text = json.dumps(about | {"authors": made, "report": entry.verdict}, indent=2) + "\n"
     if not path.exists() or json.loads(path.read_text("utf-8")).get("proof") != entry.proof:
-        write_whole(path, text)
+        write_file_atomically(path, text)
     return path
 
 
@@ -182,13 +182,13 @@ def approve(entry: history.Entry, review: str = "") -> Approved:
 
 def refuse(said: Approved, faults: list[str]) -> None:
     """Raises ProjectError that lists the faults, where there are any."""
-    refuse_faults(f"v{said.version}: not approved by {said.approver}", faults)
+    raise_for_faults(f"v{said.version}: not approved by {said.approver}", faults)
 
 
 def write(path: Path, said: Approved) -> None:
     """Put the approval beside the report that it is of."""
     known = json.loads(path.read_text("utf-8")) | {"approval": said.model_dump(mode="json")}
-    write_whole(path, json.dumps(known, indent=2) + "\n")
+    write_file_atomically(path, json.dumps(known, indent=2) + "\n")
 
 
 def main(
@@ -219,5 +219,5 @@ def approved_main() -> None:
     if entry is None:
         raise ProjectError("no version is champion yet; run `make pipeline`")
     version, verdict = versions.of(entry), versions.accepting(entry).verdict or {}
-    refuse_faults(f"v{version.number}: not approved", lacks(version, verdict))
+    raise_for_faults(f"v{version.number}: not approved", lacks(version, verdict))
     print(f"v{version.number}: approved")

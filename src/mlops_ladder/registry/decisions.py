@@ -14,7 +14,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mlops_ladder import plugins, ProjectError, refuse_faults
+from mlops_ladder import plugins, ProjectError, raise_for_faults
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import history, publishing, versions
 from mlops_ladder.registry.versions import Held, Version
@@ -179,4 +179,4 @@ def mend(now: Held) -> list[history.Entry]:
 
 def refuse(faults: list[str]) -> None:
     """Raises ProjectError that lists the faults and says the way out, where there are any."""
-    refuse_faults(f"the registry is not as the gate left it; {WAY_OUT}", faults)
+    raise_for_faults(f"the registry is not as the gate left it; {WAY_OUT}", faults)

@@ -13,7 +13,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import history
 from mlops_ladder.settings.operations import Approval
-from mlops_ladder.settings.section import Section
+from mlops_ladder.settings.section import StrictModel
 
 GITLAB = Path(".gitlab-ci.yml")
 WRITERS = ("OWNER", "MEMBER", "COLLABORATOR")  # of whom GitHub counts a review
@@ -121,7 +121,7 @@ def ask(program: str, path: str) -> Any:
     return json.loads(done.stdout)
 
 
-class Approved(Section):
+class Approved(StrictModel):
     """An approval: of which report, by whom, in which way, and where that can be seen.
 
     `proof` is the sha256 of the verdict; `evidence` a commit, or the address of a review.

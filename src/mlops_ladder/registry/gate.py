@@ -17,6 +17,7 @@ A model that is equal to the champion gains nothing, so it is refused.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite, nan
 from typing import Any
 
@@ -78,7 +79,8 @@ def judge(
     the name that the reasons give it, the champion; None where it cannot predict these rows.
     """
     known = {name: rows for name, rows in found.items() if rows is not None}
-    scores = {name: prediction.score(settings.problem, truth, rows) for name, rows in known.items()}
+    score = partial(prediction.compute_scores, settings.problem, truth)
+    scores = {name: score(rows) for name, rows in known.items()}
     gains = compared(truth, known, scores, settings)
     champion = next((name for name in found if name not in NO_CHAMPION), None)
     answers = [beaten(gains, truth, settings), *floors(scores["candidate"], settings)]
@@ -103,19 +105,21 @@ def carried(answers: Iterable[Answer]) -> bool:
 
 def compared(
     truth: pd.Series, known: dict[str, pd.DataFrame], scores: Scores, settings: Settings
-) -> dict[str, resampling.Measured]:
+) -> dict[str, resampling.Estimate]:
     """The candidate's own score and, for each other model, its gain: above 0 where it is better."""
     metric, sign = settings.metric, -1 if settings.metric in prediction.LOWER_IS_BETTER else 1
-    draws = resampling.resampled(metric, truth, known, settings.seed)
+    draws = resampling.bootstrap_scores(metric, truth, known, settings.seed)
     mine = scores["candidate"][metric]
     gains = {
-        name: (draws["candidate"] - draws[name]).around(sign * (mine - scores[name][metric]), sign)
+        name: (draws["candidate"] - draws[name]).interval(
+            sign * (mine - scores[name][metric]), sign
+        )
         for name in known
     }
-    return gains | {"candidate": draws["candidate"].around(mine)}
+    return gains | {"candidate": draws["candidate"].interval(mine)}
 
 
-def beaten(gains: dict[str, resampling.Measured], truth: pd.Series, settings: Settings) -> Answer:
+def beaten(gains: dict[str, resampling.Estimate], truth: pd.Series, settings: Settings) -> Answer:
     """Is the baseline beaten, and beyond chance where the rows suffice to say so?"""
     metric, gain = settings.metric, gains["baseline"]
     if not isfinite(gains["candidate"].value):
@@ -142,9 +146,9 @@ def floors(scores: dict[str, float], settings: Settings) -> list[Answer]:
     return answers
 
 
-def outdone(champion: str, gains: dict[str, resampling.Measured], settings: Settings) -> Answer:
+def outdone(champion: str, gains: dict[str, resampling.Estimate], settings: Settings) -> Answer:
     """Is the champion beaten by more than `min_gain`?  Not if there is no score to compare."""
-    gain, least = gains.get(champion, resampling.Measured(nan, nan, nan)), settings.gate.min_gain
+    gain, least = gains.get(champion, resampling.Estimate(nan, nan, nan)), settings.gate.min_gain
     if not isfinite(gain.value):
         way_out = f"to replace it all the same: gate.replace_uncompared = {champion[10:]}"
         told = f"{champion} has no {settings.metric} on these rows, so it is not compared"

@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from mlops_ladder import write_synced
-from mlops_ladder.settings.section import Section
+from mlops_ladder import write_synced_file
+from mlops_ladder.settings.section import StrictModel
 
 LOG = Path("promotions.jsonl")
 Action = Literal["accept", "promote", "renew", "rollback", "refuse", "repair"]
@@ -26,7 +26,7 @@ Action = Literal["accept", "promote", "renew", "rollback", "refuse", "repair"]
 STILL = ("accept", "refuse")  # decisions after which the champion is who it was
 
 
-class Entry(Section):
+class Entry(StrictModel):
     """One decision of the gate: from here on `version` is champion and `previous` the one before.
 
     Accepted is a version that waits until somebody approves it.  Of a refusal `version` is what was
@@ -143,7 +143,7 @@ def rewrite(entries: Iterable[Entry]) -> None:
     if wanted == lines():
         return
     unfinished = LOG.with_name(f"{LOG.name}.part")
-    write_synced(unfinished, "".join(wanted).encode())
+    write_synced_file(unfinished, "".join(wanted).encode())
     if LOG.exists():
         LOG.rename(LOG.with_name(f"{LOG.name}.old-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"))
     unfinished.rename(LOG)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_ladder import plugins, ProjectError, refuse_faults
+from mlops_ladder import plugins, ProjectError, raise_for_faults
 from mlops_ladder.registry import decisions, gate, history, publishing, versions
 
 REPAIR = typer.Option("--repair", help="put back what the gate decided")
@@ -90,7 +90,7 @@ def promote(version: versions.Version, verdict: gate.Verdict) -> None:
         last = now.champion.version if now.champion else None
         if last == version.number:
             return
-        refuse_faults(f"v{version.number}: not approved", objections(version, verdict))
+        raise_for_faults(f"v{version.number}: not approved", objections(version, verdict))
         compared, there = verdict.evidence["champion"], history.title(now.champion)
         if compared != there:
             told = f"compared with {compared or 'no champion'}; by now there is {there}"

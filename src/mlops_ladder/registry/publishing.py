@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from mlops_ladder import plugins, ProjectError, refuse_faults, write_whole
+from mlops_ladder import plugins, ProjectError, raise_for_faults, write_file_atomically
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.sources import checksum
 from mlops_ladder.export.runtime import BUNDLE, FILES, load, read_bundle
@@ -42,14 +42,14 @@ def bring(version: versions.Version, place: Path, sha256: str | None) -> None:
         wrong = damage(found, sha256)
         if not wrong and (model := read_bundle(found)["model_version"]) != version.model_version:
             wrong = [f"{BUNDLE}: it is of model {model}, not of {version.model_version}"]
-        refuse_faults(f"v{version.number}: its bundle cannot be served", wrong)
+        raise_for_faults(f"v{version.number}: its bundle cannot be served", wrong)
         shutil.rmtree(place, ignore_errors=True)
         found.rename(place)
 
 
 def download(run_id: str, folder: str) -> Path:
     """The bundle of a run, in this folder.  ProjectError where it has none."""
-    mlflow, place = runs.connect(), {"run_id": run_id, "artifact_path": "serving"}
+    mlflow, place = runs.connect_mlflow(), {"run_id": run_id, "artifact_path": "serving"}
     try:
         return Path(mlflow.artifacts.download_artifacts(**place, dst_path=folder))
     except mlflow.exceptions.MlflowException as error:
@@ -62,7 +62,7 @@ def lacking(entry: history.Entry, run_id: str) -> list[str]:
 
     As after a climb to a level whose bundles hold more, or where the contract expects other values.
     """
-    text = runs.connect().artifacts.load_text
+    text = runs.connect_mlflow().artifacts.load_text
     new, old = (json.loads(text(f"runs:/{it}/serving/{BUNDLE}")) for it in (run_id, entry.run_id))
     more = sorted(set(new["files"]) - set(old["files"]) - set(FILES.values()))
     return more + ["contract.toml"] * (new["contract"]["columns"] != old["contract"]["columns"])
@@ -94,7 +94,7 @@ def publish(entry: history.Entry) -> None:
         POINTER.unlink(missing_ok=True)
         return
     fetch(versions.of(entry), entry.bundle)
-    write_whole(POINTER, named(entry))
+    write_file_atomically(POINTER, named(entry))
     for path in SERVING.iterdir():
         if path.is_dir() and path.name not in (entry.version, entry.previous):
             shutil.rmtree(path)

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from mlops_ladder.data.casting import converted
 from mlops_ladder.data.contract import Contract, refuse
-from mlops_ladder.model.prediction import predict
+from mlops_ladder.model.prediction import predict_rows
 from mlops_ladder.model.training import Trained
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import versions
@@ -86,7 +86,7 @@ def answers(
         return []
     about = Asked(as_logged(trained, run_id), champion, frame)
     replies = {it.name: (it, reply(it, about)) for it in todo}
-    client = runs.connect().MlflowClient()
+    client = runs.connect_mlflow().MlflowClient()
     report = {name: written(it, said) for name, (it, said) in replies.items()}
     client.log_text(run_id, json.dumps(report, indent=2, ensure_ascii=False), "questions.json")
     for name, (_, said) in replies.items():
@@ -101,9 +101,9 @@ def answers(
 def as_logged(trained: Trained, run_id: str) -> Trained:
     """The same training with the model that its run has logged, and what that one predicts."""
     address = f"models:/{versions.logged(run_id)}"
-    model = runs.connect().sklearn.load_model(address)
+    model = runs.connect_mlflow().sklearn.load_model(address)
     rows = trained.holdout[trained.contract.inputs()]
-    return replace(trained, model=model, predictions=predict(model, rows))
+    return replace(trained, model=model, predictions=predict_rows(model, rows))
 
 
 def reply(question: Question, about: Asked) -> Reply:

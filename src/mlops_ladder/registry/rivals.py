@@ -93,18 +93,20 @@ def asked(
 def unseen(last: history.Entry, contract: Contract, rows: pd.DataFrame) -> pd.Series:
     """Of each row: is it none that the champion has learned from?  Its run recorded their keys."""
     file = f"runs:/{last.run_id}/split/{last.run_id}.csv"
-    known = pd.read_csv(StringIO(runs.connect().artifacts.load_text(file)), dtype="str")
+    known = pd.read_csv(StringIO(runs.connect_mlflow().artifacts.load_text(file)), dtype="str")
     if "key" not in known:
         raise ProjectError(f"{file}: does not say which rows it has learned from (no column key)")
     learned = known.loc[known["part"] != "holdout", "key"]
     names = contract.names("feature", "target", "time", "id", "group")
-    keys = training.keys(conform(rows, contract, names), contract, "." in learned.iloc[0])
+    keys = training.compute_row_keys(
+        conform(rows, contract, names), contract, "." in learned.iloc[0]
+    )
     return ~keys.isin(learned)
 
 
 def predictions(champion: Loaded, rows: pd.DataFrame) -> pd.DataFrame:
     """What a bundle says of rows, as `prediction.predict` gives it."""
-    said = prediction.predict(champion, rows)
+    said = prediction.predict_rows(champion, rows)
     if empty := int(said.isna().any(axis=1).sum()):
         raise ProjectError(f"it gives no answer for {empty} of {len(said)} rows")
     return said

@@ -27,7 +27,7 @@ def keygen(*arguments: str, stdin: bytes = b"") -> str:
 
 def named(kind: str) -> str:
     """What a signature is of, as ssh calls it: no other project's, and of no other kind."""
-    return f"{kind}@{project.current().package}"
+    return f"{kind}@{project.get_project().package}"
 
 
 def sign(content: bytes, key: str, kind: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mlops_ladder import ProjectError
 from mlops_ladder.registry import signatures
-from mlops_ladder.settings import improvement, load
+from mlops_ladder.settings import improvement, load_settings
 
 BUNDLE, FILE = "bundle.json", "bundle.json.sig"
 KIND = "model"
@@ -26,6 +26,6 @@ def verified(folder: Path, wanted: improvement.Signing) -> str:
 
 def loaded(folder: Path) -> None:
     """Refuse, by ProjectError, to serve a bundle that nobody has signed, where one has to be."""
-    wanted = load().signing
+    wanted = load_settings().signing
     if wanted.required:
         verified(folder, wanted)

@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 import typer
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import approval, gate, promotion, publishing, signatures, versions
 from mlops_ladder.registry.signed import BUNDLE, FILE, KIND, verified
-from mlops_ladder.settings import improvement, load
+from mlops_ladder.settings import improvement, load_settings
 
 TAG = "signature"
 
@@ -43,14 +43,14 @@ def sign(version: versions.Version, wanted: improvement.Signing) -> str:
     signature = signatures.sign(content, key_of(wanted), KIND)
     by = signatures.signer(content, signature, KIND, Path(wanted.signers))
     versions.client().set_model_version_tag(versions.model_name(), version.number, TAG, signature)
-    write_whole(place / FILE, signature)
+    write_file_atomically(place / FILE, signature)
     return by
 
 
 def bring(version: versions.Version, place: Path) -> None:
     """Put the signature of a version beside its bundle, which was brought here."""
     if signature := held(version):
-        write_whole(place / FILE, signature)
+        write_file_atomically(place / FILE, signature)
 
 
 def waits(version: versions.Version, _verdict: dict[str, Any]) -> list[str]:
@@ -58,7 +58,7 @@ def waits(version: versions.Version, _verdict: dict[str, Any]) -> list[str]:
 
     It is signed where the settings name a key, as those of CI do.
     """
-    wanted = load().signing
+    wanted = load_settings().signing
     if not wanted.required:
         return []
     try:
@@ -82,7 +82,7 @@ def main(
     key: Annotated[str, typer.Option(help="the private key (default: that of git)")] = "",
 ) -> None:
     """Sign a version that the gate has accepted; where it waited for that, it is champion then."""
-    wanted = load().signing
+    wanted = load_settings().signing
     entry = approval.judged(version)
     if key:
         wanted = wanted.model_copy(update={"key": key})

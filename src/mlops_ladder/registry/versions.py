@@ -18,7 +18,7 @@ MISSING = "RESOURCE_DOES_NOT_EXIST"  # what MLflow calls it
 
 def model_name() -> str:
     """The name of the registered model: that of the project's package."""
-    return project.current().package
+    return project.get_project().package
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ class Held:
 
 def client() -> Any:
     """MLflow's client."""
-    return runs.connect().MlflowClient()
+    return runs.connect_mlflow().MlflowClient()
 
 
 def held() -> Held:
     """What the registry holds now.  ProjectError where it does not answer."""
-    mlflow = runs.connect()
+    mlflow = runs.connect_mlflow()
     try:
         found = client().get_registered_model(model_name())  # a search takes twice as long
     except mlflow.exceptions.MlflowException as error:
@@ -76,7 +76,7 @@ def held() -> Held:
 def champion_run() -> runs.Run | None:
     """The run that made the champion, or None where there is no champion."""
     last = held().champion
-    return runs.as_run(client().get_run(last.run_id)) if last else None
+    return runs.convert_run(client().get_run(last.run_id)) if last else None
 
 
 def versions() -> dict[str, Version]:

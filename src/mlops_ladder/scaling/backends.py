@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 from mlops_ladder import project, ProjectError
-from mlops_ladder.data.provenance import needed
+from mlops_ladder.data.provenance import list_requirements
 from mlops_ladder.data.sources import checksum
-from mlops_ladder.model.study import Here
-from mlops_ladder.settings import files, FOLDER, Settings
+from mlops_ladder.model.study import SerialExecutor
+from mlops_ladder.settings import FOLDER, list_settings_files, Settings
 from mlops_ladder.settings.improvement import Scale
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -48,11 +48,13 @@ OPEN: ContextVar["Cluster | None"] = ContextVar("OPEN", default=None)
 def facts() -> dict[str, str]:
     """What has to be the same wherever a task is done, for its result to be the same."""
     found = {*Path().glob("*.toml"), *FOLDER.glob("*.toml"), *Path("governance").glob("*.toml")}
-    sent = {path for path in files() if path.parent == FOLDER} | {project.PYPROJECT}  # with a task
+    sent = {path for path in list_settings_files() if path.parent == FOLDER} | {
+        project.PYPROJECT
+    }  # with a task
     here = sorted(found - sent)
     return {
         "Python": platform.python_version(),
-        **dict(line.split("==", 1) for line in needed()),
+        **dict(line.split("==", 1) for line in list_requirements()),
         CODE: checksum(*sorted(PACKAGE.rglob("*.py")), *own_files()),
         SETTINGS: checksum(*here) if here else "none",
     }
@@ -60,7 +62,7 @@ def facts() -> dict[str, str]:
 
 def own_files() -> list[Path]:
     """The files of the project's own package."""
-    spec = find_spec(project.current().package)
+    spec = find_spec(project.get_project().package)
     return sorted(Path(str(spec.origin)).parent.rglob("*.py")) if spec and spec.origin else []
 
 
@@ -84,7 +86,7 @@ def itself(it: Any) -> Any:
     return it
 
 
-class Local(Here):  # pylint: disable=too-few-public-methods  # as the class that it is
+class Local(SerialExecutor):  # pylint: disable=too-few-public-methods  # as the class that it is
     """This process."""
 
     def __init__(self, wanted: Scale) -> None:
@@ -163,7 +165,7 @@ def ended(wait: Callable[..., Any], future: Any) -> bool:
     return True
 
 
-def opened(settings: Settings) -> AbstractContextManager[Any]:
+def create_executor(settings: Settings) -> AbstractContextManager[Any]:
     """Where the settings say that items are worked on; within this another one is the same.
 
     Raises ProjectError where a cluster cannot be had, or its workers have other versions.

@@ -18,7 +18,7 @@ from mlops_ladder.data.casting import Check
 from mlops_ladder.data.contract import Breach
 from mlops_ladder.data.reading import files, is_parquet, read_chunks
 from mlops_ladder.plugins import get_implementations
-from mlops_ladder.scaling.backends import opened
+from mlops_ladder.scaling.backends import create_executor
 from mlops_ladder.settings import Data, Settings
 
 BLOCK = 8_000_000  # bytes of a CSV; as frames they take ten times as much
@@ -150,7 +150,7 @@ def cut(content: bytes, data: Data) -> int:
 def scored(saved: dict[str, Any], pattern: str, settings: Settings) -> Iterator[Scored]:
     """What `batch.score_file` gives for all rows of these files, numbered through all of them."""
     before, checks = 0, get_implementations("find_violations")
-    with opened(settings) as places:
+    with create_executor(settings) as places:
         pieces = parts(pattern, settings.data)
         for found in places.each(score_part, pieces, saved, settings.data, checks):
             for part in found:

@@ -13,15 +13,15 @@ import typer
 from mlops_ladder import ProjectError
 from mlops_ladder.batch.scoring import Batch, ROWS, write
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.model.split import parts
+from mlops_ladder.model.split import split_three_ways
 from mlops_ladder.model.study import Study
-from mlops_ladder.model.training import fit, learnable, split
+from mlops_ladder.model.training import fit_model, prepare_training_rows, split_holdout
 from mlops_ladder.monitoring.staleness import backtest
 from mlops_ladder.pipeline.tuning import tried
 from mlops_ladder.problem import read_data
-from mlops_ladder.scaling.backends import opened
+from mlops_ladder.scaling.backends import create_executor
 from mlops_ladder.scaling.batch import scored
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 FEW, KEPT = 1000, "rows.parquet"
 MANY = 200_000  # rows of the batch
@@ -47,15 +47,15 @@ def timed(work: Callable[[Settings], Any], settings: Settings) -> Timed:
 def work_of(settings: Settings, contract: Contract, folder: Path, many: int) -> Work:
     """The trials of a search, a backtest where the rows have times, and a batch of many rows."""
     frame, study = read_data(settings), Study(contract, settings)
-    rows = learnable(frame, contract, settings)
-    part = parts(rows, contract, settings)
+    rows = prepare_training_rows(frame, contract, settings)
+    part = split_three_ways(rows, contract, settings)
     tries = max(settings.scale.at_once, settings.scale.workers) if study.space else 1
     chosen = [study.start, *(study.proposed() for _ in range(tries - 1))]
     saved = bundle(rows, contract, settings)
     source = longer(frame, folder / KEPT, many)
 
     def trials(settings: Settings) -> list[str]:
-        with opened(settings) as places:
+        with create_executor(settings) as places:
             given = part.train, part.validation, contract, settings
             return [str(score) for score, _ in places.each(tried, chosen, *given)]
 
@@ -71,7 +71,7 @@ def work_of(settings: Settings, contract: Contract, folder: Path, many: int) -> 
 
 def bundle(rows: pd.DataFrame, contract: Contract, settings: Settings) -> dict[str, Any]:
     """A model of these rows, as `make train` saves it."""
-    model = fit(*split(rows, contract, settings), contract, settings)
+    model = fit_model(*split_holdout(rows, contract, settings), contract, settings)
     return {"model": model.model, "contract": contract, "version": model.version}
 
 
@@ -92,7 +92,7 @@ def changed(settings: Settings, **scale: Any) -> Settings:
 def compared(work: Work, settings: Settings) -> Iterator[tuple[str, Timed, Timed]]:
     """Each piece of work here and, right after, on the workers, which are warm by then."""
     alone, there = changed(settings, backend="local"), changed(settings, backend="dask")
-    with opened(there):
+    with create_executor(there):
         list(work.values())[0](there)
         for name, it in work.items():
             yield name, timed(it, alone), timed(it, there)
@@ -113,7 +113,7 @@ def main(
     rows: Annotated[int, typer.Option(help="of the batch")] = MANY,
 ) -> None:
     """Do the same work here and on workers; ProjectError where the results are not the same."""
-    settings, contract = load(), read_contract()
+    settings, contract = load_settings(), read_contract()
     if workers:
         settings = changed(settings, workers=workers, address="")
     many = max(rows, FEW)

@@ -28,7 +28,7 @@ from mlops_ladder.serving.events import Observer, request_id, Served
 from mlops_ladder.serving.model_reloader import Champion, FOLDER, Follower
 from mlops_ladder.serving.openapi import described, Health, Ready, Version
 from mlops_ladder.serving.schemas import Types
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 LOG = logging.getLogger(__name__)
 LONG = 100_000  # bytes of a body that is answered in a thread, as all of a native model are
@@ -164,7 +164,7 @@ class Service(FastAPI):
 
     def configure_as_project(self) -> None:
         """Serve the champion of this folder, with all that plugins add."""
-        settings, hooks = load(), get_hooks()
+        settings, hooks = load_settings(), get_hooks()
         self.configure(
             settings,
             follow_champion(read_contract(), settings),
@@ -233,7 +233,7 @@ def follow_champion(contract: Contract, settings: Settings) -> Follower:
 
 def load_app() -> Service:
     """Return a new app as the project's service.py has it.  Raise ProjectError if there is none."""
-    name = f"{project.current().package}.service"
+    name = f"{project.get_project().package}.service"
     path, spec = f"src/{name.replace('.', '/')}.py", find_spec(name)
     if not (spec and spec.loader):
         raise ProjectError(f"{path}: not here; git checkout it")

@@ -9,10 +9,10 @@ import orjson
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from mlops_ladder import write_whole
+from mlops_ladder import write_file_atomically
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.serving.app import create_app, follow_champion
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 SNAPSHOT = Path("docs/openapi.json")
 SERVICE = f"{__package__}.app:build"  # by name: each worker makes one
@@ -66,7 +66,7 @@ def document(contract: Contract, settings: Settings) -> dict[str, Any]:
 def snapshot(settings: Settings, _frame: object = None) -> None:
     """Write the OpenAPI document to the file that is kept, so that a change of the API is seen."""
     text = orjson.dumps(document(read_contract(), settings), option=orjson.OPT_INDENT_2)
-    write_whole(SNAPSHOT, text + b"\n")
+    write_file_atomically(SNAPSHOT, text + b"\n")
     print(f"Wrote {SNAPSHOT}")
 
 
@@ -75,9 +75,9 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="serve", description="Serve the champion over HTTP.")
     parser.add_argument("--openapi", action="store_true", help=f"only write {SNAPSHOT}")
     if parser.parse_args(arguments).openapi:
-        snapshot(load())
+        snapshot(load_settings())
         return
-    serving = load().serving
+    serving = load_settings().serving
     uvicorn.run(
         SERVICE, host=serving.host, port=serving.port, root_path=serving.root_path, **OPTIONS
     )

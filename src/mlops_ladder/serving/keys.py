@@ -16,15 +16,15 @@ from time import monotonic
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.settings import load
-from mlops_ladder.settings.section import Section
+from mlops_ladder import ProjectError, write_file_atomically
+from mlops_ladder.settings import load_settings
+from mlops_ladder.settings.section import StrictModel
 
 LOG = logging.getLogger(__name__)
 LONGEST = 36_500
 
 
-class Key(Section):
+class Key(StrictModel):
     """A key as it is kept: it is valid until `expires`, or always."""
 
     name: str
@@ -55,7 +55,7 @@ def read(path: Path) -> list[Key]:
 
 def write(path: Path, keys: Sequence[Key]) -> None:
     """Keep these keys, whole or not at all."""
-    write_whole(path, KEYS.dump_json(list(keys), indent=2, exclude_none=True) + b"\n")
+    write_file_atomically(path, KEYS.dump_json(list(keys), indent=2, exclude_none=True) + b"\n")
     path.chmod(0o644)  # a service in a container is another user, and hashes give nothing away
 
 
@@ -157,7 +157,7 @@ def main(arguments: list[str]) -> None:
 
     if asked.days == 0 or (asked.name and asked.revoke):
         raise ProjectError("DAYS=0: such a key is none.  NAME and REVOKE: only one is wanted")
-    path = Path(load().access.key_file)
+    path = Path(load_settings().access.key_file)
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(lock_of(path)):  # two at once would lose a key, or bring one back
         change(path, asked)

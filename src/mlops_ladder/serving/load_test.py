@@ -22,12 +22,12 @@ import numpy as np
 import pandas as pd
 import typer
 
-from mlops_ladder import project, ProjectError, write_whole
+from mlops_ladder import project, ProjectError, write_file_atomically
 from mlops_ladder.data.casting import conform
 from mlops_ladder.data.columns import spell
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 from mlops_ladder.settings.operations import Load
 
 BODIES = 500  # different requests, sent again and again
@@ -138,7 +138,7 @@ def apart() -> Iterator[tuple[Path, dict[str, str]]]:
             "ACCESS__KEY_FILE": f"{place}/keys.json",
             "ACCESS__REQUESTS_PER_MINUTE": "0",
         }
-        prefix = project.current().prefix
+        prefix = project.get_project().prefix
         yield Path(place), {prefix + name: value for name, value in changed.items()}
 
 
@@ -151,7 +151,9 @@ def service() -> Iterator[tuple[str, int]]:
     with apart() as (place, changed), socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
         free.close()
-        environment = os.environ | changed | {f"{project.current().prefix}SERVING__PORT": str(port)}
+        environment = (
+            os.environ | changed | {f"{project.get_project().prefix}SERVING__PORT": str(port)}
+        )
         said = place / "said"
         command = [sys.executable, "-c", SERVE, "serve"]
         options: Any = {"stderr": subprocess.STDOUT, "env": environment}
@@ -251,9 +253,9 @@ def draw(sent: Sequence[Sent], wanted: Load) -> None:
     # pylint: disable=import-outside-toplevel  # 0.5 s
     from matplotlib.ticker import LogFormatter
 
-    from mlops_ladder.model.figures import empty_figure
+    from mlops_ladder.model.figures import create_figure
 
-    figure = empty_figure(9, 3.5)
+    figure = create_figure(9, 3.5)
     left, right = figure.subplots(1, 2)
     times = np.sort([seconds * 1000 for _, seconds, _ in sent])
     left.plot(times, np.arange(1, len(times) + 1) / len(times))
@@ -272,7 +274,7 @@ def report(sent: Sequence[Sent], judged: Sequence[Budget], wanted: Load) -> None
     """Print what was measured, and keep it as a file and as a picture."""
     found = summary(sent)
     said = found | {"load": wanted.model_dump(), "budgets": [asdict(budget) for budget in judged]}
-    write_whole(REPORT, json.dumps(said, indent=2) + "\n")
+    write_file_atomically(REPORT, json.dumps(said, indent=2) + "\n")
     draw(sent, wanted)
     print(f"{found['requests']:,} requests, {found['per_second']:,.0f} a second", end=": ")
     print(", ".join(f"p{share} {found[f'p{share}_ms']:.2f} ms" for share in (50, 95, 99)))
@@ -297,7 +299,7 @@ def main(
     ] = None,
 ) -> None:
     """Put load on a service; ProjectError where it breaks a budget of config/load.toml."""
-    settings = load()
+    settings = load_settings()
     wanted = settings.load
     if url and not (found := readiness(url))[0]:
         raise ProjectError(f"URL {url}: no service answers: {found[1]}")

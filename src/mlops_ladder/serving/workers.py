@@ -30,7 +30,7 @@ from mlops_ladder.problem import read_data
 from mlops_ladder.serving.command import OPTIONS, SERVICE
 from mlops_ladder.serving.instruments import SHARED
 from mlops_ladder.serving.load_test import apart, bodies, measured, Sent, unready
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 from mlops_ladder.settings.operations import Load
 
 KILLED = 0.3  # of the time of the load, after which a worker is killed
@@ -44,7 +44,11 @@ def supervised(app: str, number: int, listening: socket.socket) -> Iterator[Mult
     They share a folder for their metrics, so that whichever is asked answers for all.
     """
     config = uvicorn.Config(
-        app, workers=number, root_path=load().serving.root_path, log_level="warning", **OPTIONS
+        app,
+        workers=number,
+        root_path=load_settings().serving.root_path,
+        log_level="warning",
+        **OPTIONS,
     )
     before = {name: signal.getsignal(name) for name in SIGNALS}
     shared = os.environ.get(SHARED)
@@ -63,7 +67,7 @@ def main(arguments: list[str]) -> None:
     """Serve with several workers until SIGTERM or Ctrl-C."""
     parser = argparse.ArgumentParser(prog="workers", description=main.__doc__)
     parser.add_argument("--number", type=int, default=os.cpu_count() or 1, help="of workers")
-    number, serving = max(1, parser.parse_args(arguments).number), load().serving
+    number, serving = max(1, parser.parse_args(arguments).number), load_settings().serving
     with socket.create_server((serving.host, serving.port), backlog=2048) as listening:
         print(f"{number} workers at http://{serving.host}:{listening.getsockname()[1]}", flush=True)
         with supervised(SERVICE, number, listening) as workers:
@@ -142,7 +146,7 @@ def judged(attack: Attack) -> str:
 
 def survive(number: Annotated[int, typer.Option(help="of workers")] = 2) -> None:
     """Kill a worker of the service under load; ProjectError where a request fails."""
-    settings = load()
+    settings = load_settings()
     requests = bodies(read_data(settings), read_contract(), settings.load.rows)
     with apart() as (_, changed), patch.dict(os.environ, changed):
         print(judged(attacked(SERVICE, max(2, number), requests, settings.load)))

@@ -9,9 +9,9 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict, TomlConfigSettingsSource
 
-from mlops_ladder import project, ProjectError, refuse_faults
+from mlops_ladder import project, ProjectError, raise_for_faults
 from mlops_ladder.settings import improvement, operations, pipeline
-from mlops_ladder.settings.section import Section
+from mlops_ladder.settings.section import StrictModel
 
 CONFIG = Path("config.toml")
 FOLDER = Path("config")  # of the sections that a level brings: [drift] stands in config/drift.toml
@@ -35,7 +35,7 @@ SPACES = "\u00a0\u202f\u2009"  # each stands for a blank between thousands
 Problem = Literal["classification", "regression"]
 
 
-class About(Section):
+class About(StrictModel):
     """What the model is for, in words."""
 
     question: str = ""
@@ -43,7 +43,7 @@ class About(Section):
     limits: list[str] = []
 
 
-class Data(Section):
+class Data(StrictModel):
     """Where the rows are, and how a CSV is to be read."""
 
     path: str
@@ -54,7 +54,7 @@ class Data(Section):
     missing: list[str] = []
 
 
-def bare(text: str) -> str:
+def strip_number_signs(text: str) -> str:
     """A number without signs of currency and percent, its minus in front; other text as it is."""
     text = text.strip().translate(dict.fromkeys(map(ord, SPACES), " ") | {ord("’"): "'"})
     parts = AMOUNT.fullmatch(text)
@@ -103,35 +103,35 @@ class Settings(BaseSettings):
         cls, settings_cls: type[BaseSettings], *_positional: Any, **sources: Any
     ) -> tuple[Any, ...]:
         """Arguments, then the environment, then the files."""
-        found = TomlConfigSettingsSource(settings_cls, files())
+        found = TomlConfigSettingsSource(settings_cls, list_settings_files())
         return sources["init_settings"], sources["env_settings"], found
 
 
-def file_of(key: str) -> Path:
+def get_settings_file(key: str) -> Path:
     """The file that holds a key or a section."""
     return FOLDER / f"{key}.toml" if any(key in names for names in BROUGHT.values()) else CONFIG
 
 
-def files() -> list[Path]:
+def list_settings_files() -> list[Path]:
     """The files that hold settings."""
-    found = {file_of(key) for key in dict(Settings.model_fields)}
+    found = {get_settings_file(key) for key in dict(Settings.model_fields)}
     return sorted(path for path in found if path.exists())
 
 
-def known_keys() -> list[str]:
+def list_known_keys() -> list[str]:
     """The keys that this project may set: those of its level, and of the levels below."""
-    level = project.current().level
+    level = project.get_project().level
     later = {name for brought, names in BROUGHT.items() if brought > level for name in names}
     return [name for name in dict(Settings.model_fields) if name not in later]
 
 
-def breach(error: Any) -> str:
+def format_error(error: Any) -> str:
     """One breach in words: the key, the value, what it may be."""
     key = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         field = Settings.model_fields.get(str(error["loc"][0]))
         section: Any = field.annotation if field and len(error["loc"]) > 1 else None
-        known = section.model_fields if section else known_keys()
+        known = section.model_fields if section else list_known_keys()
         return f"{key}: unknown key; known are {', '.join(known)}"
     if error["type"] == "missing":
         return f"{key}: not set; add it to {CONFIG}"
@@ -140,18 +140,18 @@ def breach(error: Any) -> str:
     return f"{key}{shown}: {error['msg'].removeprefix('Value error, ')}"
 
 
-def place(error: Any) -> Path | str:
+def find_error_source(error: Any) -> Path | str:
     """Where the value of a breach comes from: the environment, or the file that has its section."""
     words = [str(it).upper() for it in error["loc"]]
-    prefix = project.current().prefix
+    prefix = project.get_project().prefix
     names = {prefix + "__".join(words[:count]) for count in range(1, len(words) + 1)}
     if found := names & set(os.environ):
         return max(found, key=len)
-    path = file_of(str(error["loc"][0]))
+    path = get_settings_file(str(error["loc"][0]))
     return path if path.exists() else CONFIG
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
     """What a file of settings says.  ProjectError where it is not valid TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -159,7 +159,7 @@ def read(path: Path) -> dict[str, Any]:
         raise ProjectError(f"{path}: not valid TOML: {error}") from error
 
 
-def load(**arguments: Any) -> Settings:
+def load_settings(**arguments: Any) -> Settings:
     """The settings; arguments win over the environment, which wins over `config.toml`.
 
     Raises ProjectError that lists every breach: an unknown key, a missing one, a wrong value.
@@ -168,13 +168,13 @@ def load(**arguments: Any) -> Settings:
         raise ProjectError(f"{CONFIG}: not in {Path.cwd()}; run this in the project's folder")
     refuse_misplaced()
     try:
-        settings = Settings(**arguments | {"_env_prefix": project.current().prefix})
+        settings = Settings(**arguments | {"_env_prefix": project.get_project().prefix})
     except tomllib.TOMLDecodeError:
-        for path in files():
-            read(path)
+        for path in list_settings_files():
+            read_toml(path)
         raise
     except ValidationError as error:
-        lines = [f"{place(it)}: {breach(it)}" for it in error.errors()]
+        lines = [f"{find_error_source(it)}: {format_error(it)}" for it in error.errors()]
         raise ProjectError("\n  ".join(lines)) from error
     refuse_unknown(settings)
     return settings
@@ -182,20 +182,20 @@ def load(**arguments: Any) -> Settings:
 
 def refuse_misplaced() -> None:
     """Raise ProjectError if a section stands in a file where nobody would read it."""
-    known = known_keys()
+    known = list_known_keys()
     wrong = []
     for path in [CONFIG, *sorted(FOLDER.glob("*.toml"))]:
-        for key in read(path):
-            if key in known and file_of(key) != path:
-                wrong.append(f"{path}: [{key}] belongs in {file_of(key)}")
+        for key in read_toml(path):
+            if key in known and get_settings_file(key) != path:
+                wrong.append(f"{path}: [{key}] belongs in {get_settings_file(key)}")
             elif path.stem in known and path != CONFIG and key != path.stem:
                 wrong.append(f"{path}: {key} stands outside of [{path.stem}]")
-    refuse_faults("", wrong)
+    raise_for_faults("", wrong)
 
 
 def refuse_unknown(settings: Settings) -> None:
     """Raise ProjectError where a file or the environment sets what this project cannot set."""
-    prefix, known = project.current().prefix, known_keys()
+    prefix, known = project.get_project().prefix, list_known_keys()
     given = {name.removeprefix(prefix): name for name in os.environ if name.startswith(prefix)}
     unknown = [
         name
@@ -207,4 +207,4 @@ def refuse_unknown(settings: Settings) -> None:
         raise ProjectError(f"environment: {', '.join(unknown)}: no such setting")
     if later := sorted(settings.model_fields_set - set(known)):
         error = {"loc": (later[0],), "type": "extra_forbidden"}
-        raise ProjectError(f"{place(error)}: {breach(error)}")
+        raise ProjectError(f"{find_error_source(error)}: {format_error(error)}")

@@ -6,10 +6,10 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from mlops_ladder.settings.section import Section
+from mlops_ladder.settings.section import StrictModel
 
 
-class Rollout(Section):
+class Rollout(StrictModel):
     """How an accepted version comes into use: shadow, then shares of the clients, then all.
 
     `enabled`: the pipeline begins a rollout instead of promoting at once.  Clients are told apart
@@ -52,7 +52,7 @@ class Rollout(Section):
         return self
 
 
-class Quality(Section):
+class Quality(StrictModel):
     """When the live quality is worse than what the gate has promised.
 
     The newest `rows` are looked at whose outcome became known in the last `hours`; fewer than
@@ -69,7 +69,7 @@ class Quality(Section):
     effect: float = Field(default=0.2, ge=0)
 
 
-class Triggers(Section):
+class Triggers(StrictModel):
     """When something that has happened starts a training, and what keeps it from doing so.
 
     No run begins within `cooldown_hours` of another one, nor after `runs_per_week`, or
@@ -88,7 +88,7 @@ class Triggers(Section):
     }
 
 
-class Receiver(Section):
+class Receiver(StrictModel):
     """Where the receiver listens, and who may tell it something: nobody without a key."""
 
     host: str = "127.0.0.1"
@@ -98,7 +98,7 @@ class Receiver(Section):
     requests_per_minute: int = Field(default=60, ge=0)
 
 
-class Objectives(Section):
+class Objectives(StrictModel):
     """What is promised over 30 days: shares of the requests, and of the time.
 
     `availability`: answered without an error.  `latency`: answered within `latency_ms`, an edge of
@@ -113,7 +113,7 @@ class Objectives(Section):
     freshness: float = Field(default=0.95, gt=0, lt=1)
 
 
-class Signing(Section):
+class Signing(StrictModel):
     """Has what is served to be signed, by which key, and by whom (docs/supply.md).
 
     `key`: what the pipeline signs with by itself; it is set in the environment.  `signers`: a file
@@ -125,7 +125,7 @@ class Signing(Section):
     signers: str = ".signers"
 
 
-class Costs(Section):
+class Costs(StrictModel):
     """What an hour of a machine costs: of one that serves, of one that trains."""
 
     currency: str = "EUR"
@@ -134,7 +134,7 @@ class Costs(Section):
     training_hour: float = Field(default=0.20, ge=0)
 
 
-class Scale(Section):
+class Scale(StrictModel):
     """Where searches, batches and backtests are worked out: here, or on a cluster of Dask.
 
     Without an `address` of a scheduler, `workers` processes of this machine are the cluster.

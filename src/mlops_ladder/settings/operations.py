@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from mlops_ladder import project
-from mlops_ladder.settings.section import Section
+from mlops_ladder.settings.section import StrictModel
 
 LONGEST = 87_600  # hours: ten years
 
 
-class Drift(Section):
+class Drift(StrictModel):
     """When the logged inputs count as drifted from those that the champion learned from.
 
     The newest `rows` of the last `hours` are looked at, unless they are fewer than `fewest`.
@@ -28,11 +28,11 @@ class Drift(Section):
     columns: dict[str, Annotated[float, Field(ge=0, le=1)]] = {}
     pushgateway: str = ""
     namespace: str = Field(
-        default_factory=lambda: f"{project.current().namespace}-production", min_length=1
+        default_factory=lambda: f"{project.get_project().namespace}-production", min_length=1
     )
 
 
-class Access(Section):
+class Access(StrictModel):
     """Who may ask the service, how much at once, and how often.
 
     `key_file`: hashed keys.  Without one in it everybody may ask; with `open = false` the service
@@ -46,7 +46,7 @@ class Access(Section):
     requests_per_minute: int = Field(default=0, ge=0)
 
 
-class Fallback(Section):
+class Fallback(StrictModel):
     """What answers where no model does: the most frequent class, or the median, of training.
 
     `enabled = false`: then such a request is refused, as without this section.  `abstain`: mark a
@@ -60,7 +60,7 @@ class Fallback(Section):
     margin: float = Field(default=0, ge=0)
 
 
-class Labels(Section):
+class Labels(StrictModel):
     """Which logged rows people label, and when their labels are learned from.
 
     `rows` wait in the queue, of the last `hours`: the share `uncertain` those that the model was
@@ -78,7 +78,7 @@ class Labels(Section):
     tolerance: float = Field(default=0.05, ge=0)
 
 
-class Load(Section):
+class Load(StrictModel):
     """The load that the service has to carry: so many connections for so many seconds.
 
     Each request has `rows` rows.  Then 95 of 100 answers come within `p95_ms`, no larger share than
@@ -93,13 +93,13 @@ class Load(Section):
     memory_mib: float = Field(default=400, gt=0)
 
 
-class Staleness(Section):
+class Staleness(StrictModel):
     """At which age the champion is too old, in days; `make staleness` derives it from the data."""
 
     max_age_days: float = Field(default=90, gt=0)
 
 
-class Approval(Section):
+class Approval(StrictModel):
     """Who else has to say yes before an accepted version becomes champion.
 
     `needed`: in a registry that others use too, in any, or in none.  `way`: by name, by a signed
@@ -111,7 +111,7 @@ class Approval(Section):
     approvers: list[str] = []
 
 
-class Schedule(Section):
+class Schedule(StrictModel):
     """When the pipeline runs by itself: cron in a time zone; how often a failed run is repeated.
 
     `watch`: when it is looked what the log says, or "" for never.

@@ -4,10 +4,10 @@ import re
 
 from pydantic import Field, field_validator
 
-from mlops_ladder.settings.section import Section
+from mlops_ladder.settings.section import StrictModel
 
 
-class Space(Section):
+class Space(StrictModel):
     """The values that a parameter of the model may take: from low to high, or one of a list."""
 
     low: int | float | None = None
@@ -16,14 +16,14 @@ class Space(Section):
     choices: list[str | int | float | bool] | None = None
 
 
-class Tuning(Section):
+class Tuning(StrictModel):
     """The search for the model's parameters: how many trials, and where."""
 
     trials: int = Field(default=8, ge=1)
     space: dict[str, Space] = {}
 
 
-class Gate(Section):
+class Gate(StrictModel):
     """What a candidate has to reach: a gain over the champion, and a floor for each metric.
 
     `replace_uncompared`: the version that may be replaced though it cannot be compared.
@@ -34,7 +34,7 @@ class Gate(Section):
     floors: dict[str, float] = {}
 
 
-class Leaks(Section):
+class Leaks(StrictModel):
     """How much of the target one column alone may tell, and the columns that may tell it all.
 
     0.9: a copy tells 1.00, one with 5 % of noise 0.93; of honest columns the petals of irises tell
@@ -45,13 +45,13 @@ class Leaks(Section):
     allowed: list[str] = []
 
 
-class Repro(Section):
+class Repro(StrictModel):
     """How far the predictions of two trainings may be apart."""
 
     epsilon: float = Field(default=0, ge=0)
 
 
-class Serving(Section):
+class Serving(StrictModel):
     """The service: where it listens, where it logs, how often it looks for another champion.
 
     `root_path`: the prefix of its address, such as /late, that a proxy in front takes off.

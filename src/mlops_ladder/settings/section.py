@@ -9,16 +9,16 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mlops_ladder import ProjectError
 
 
-class Section(BaseModel):
+class StrictModel(BaseModel):
     """A table of a TOML file, or a record: frozen, and it refuses keys that it does not know."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-Kind = TypeVar("Kind", bound=Section)
+Kind = TypeVar("Kind", bound=StrictModel)
 
 
-def read_section(kind: type[Kind], path: Path) -> Kind:
+def read_strict_model(kind: type[Kind], path: Path) -> Kind:
     """Return what a TOML file holds; of one that is not there, the defaults.
 
     Raises ProjectError that names each key that is wrong.

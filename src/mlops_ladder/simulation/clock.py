@@ -58,7 +58,7 @@ class Clock:
 
     def hold(self) -> None:
         """Tell the modules that are imported by now."""
-        own = f"{__package__.partition('.')[0]}.", f"{project.current().package}."
+        own = f"{__package__.partition('.')[0]}.", f"{project.get_project().package}."
         for name, module in list(sys.modules.items()):
             known = getattr(module, "datetime", None)
             if name.startswith(own) and name != __name__ and known is datetime:

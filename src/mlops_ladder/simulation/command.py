@@ -12,9 +12,9 @@ from typing import Annotated
 import joblib
 import typer
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 from mlops_ladder.simulation.folder import environment, prepare, scenario_place, STORY, WORLD
 from mlops_ladder.simulation.observations import Story
 from mlops_ladder.simulation.page import page
@@ -42,9 +42,9 @@ def main(
     with tempfile.TemporaryDirectory(prefix="simulate-") as place:
         base = Path(place).resolve() / "base"
         base.mkdir()
-        prepare(base, load(), read_contract(), seed)
+        prepare(base, load_settings(), read_contract(), seed)
         stories = lived(base, names)
-        write_whole(PAGE, page(stories, about(base, seed)))
+        write_file_atomically(PAGE, page(stories, about(base, seed)))
     seconds = time.perf_counter() - started
     if wrong := [f"{it.name}: {line}" for it in stories for line in it.wrong]:
         raise ProjectError("\n  ".join([f"not as it should be, see {PAGE}", *wrong]))
@@ -57,7 +57,7 @@ def lived(base: Path, names: list[str]) -> list[Story]:
 
     Raises ProjectError with the last words of one that does not get to its end.
     """
-    print(f"{load().about.question}\nThe first champion learns ...\n", flush=True)
+    print(f"{load_settings().about.question}\nThe first champion learns ...\n", flush=True)
     inside(base)
     count = min(len(names), os.cpu_count() or 1, MOST)
     with ThreadPoolExecutor(count) as pool:

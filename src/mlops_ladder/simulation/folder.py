@@ -15,10 +15,10 @@ from mlops_ladder.data import sources
 from mlops_ladder.data.contract import CONTRACT, Contract
 from mlops_ladder.data.datafile import written
 from mlops_ladder.data.reading import files
-from mlops_ladder.model.training import learnable
+from mlops_ladder.model.training import prepare_training_rows
 from mlops_ladder.privacy.rules import RULES
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import CONFIG, file_of, FOLDER, Settings
+from mlops_ladder.settings import CONFIG, FOLDER, get_settings_file, Settings
 from mlops_ladder.simulation.clock import START
 from mlops_ladder.simulation.world import World, world
 
@@ -47,7 +47,9 @@ def prepare(place: Path, settings: Settings, contract: Contract, seed: int) -> N
     Raises ProjectError where the rows are in no file, or cannot be shifted.
     """
     like = files(settings.data.path)[0].resolve()
-    found = world(learnable(read_data(settings), contract, settings), contract, settings)
+    found = world(
+        prepare_training_rows(read_data(settings), contract, settings), contract, settings
+    )
     (place / RULES.parent).mkdir()
     for path in filter(Path.exists, [CONFIG, CONTRACT, RULES, project.PYPROJECT]):
         shutil.copy(path, place / path)
@@ -58,7 +60,7 @@ def prepare(place: Path, settings: Settings, contract: Contract, seed: int) -> N
     joblib.dump(found, place / WORLD)
     change(place / CONFIG, {"": {"seed": seed}, "data": {"path": f"data/{history.name}"}})
     for section, keys in CHANGED.items():
-        change(place / file_of(section), {section: keys})
+        change(place / get_settings_file(section), {section: keys})
     allow_more_missing(place / CONTRACT)
 
 
@@ -107,7 +109,7 @@ def declared(settings: Settings) -> None:
 
 def environment() -> dict[str, str]:
     """The variables without those that lead to the registry, the log or the settings of a user."""
-    foreign = (project.current().prefix, *FOREIGN)
+    foreign = (project.get_project().prefix, *FOREIGN)
     return {name: it for name, it in os.environ.items() if not name.startswith(foreign)}
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from mlops_ladder.model.prediction import score
+from mlops_ladder.model.prediction import compute_scores
 from mlops_ladder.monitoring.joining import joined, pairs
 from mlops_ladder.monitoring.outcomes import OUTCOMES
 from mlops_ladder.monitoring.quality import History
@@ -164,6 +164,6 @@ def lived(archive: History, settings: Settings, models: list[str]) -> pd.DataFra
         for number in sorted(days.unique()):
             places = days.index[days == number]
             truth = them.rows[contract.target].iloc[places]
-            value = score(settings.problem, truth, them.said.iloc[places])[settings.metric]
+            value = compute_scores(settings.problem, truth, them.said.iloc[places])[settings.metric]
             scores.append({"day": number, "model": model, "score": value})
     return pd.DataFrame(scores, columns=["day", "model", "score"])

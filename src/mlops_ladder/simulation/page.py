@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mlops_ladder.model.figures import empty_figure
+from mlops_ladder.model.figures import create_figure
 from mlops_ladder.monitoring.watch import embedded, STYLE
 from mlops_ladder.simulation.observations import day, Story
 from mlops_ladder.simulation.timeline import CHANGE, DELAY
@@ -20,7 +20,7 @@ MORE = "pre { white-space: pre-wrap } section { border-top: 2px solid #d8dde5; m
 
 def picture(story: Story) -> Figure:
     """Three plots over one axis of days, with a line where something was decided."""
-    figure = empty_figure(10, 8.4)
+    figure = create_figure(10, 8.4)
     top, middle, bottom = figure.subplots(3, 1, sharex=True)
     requests(top, story)
     drifts(middle, story)

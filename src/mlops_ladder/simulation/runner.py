@@ -9,7 +9,7 @@ import joblib
 
 from mlops_ladder.pipeline import command
 from mlops_ladder.plugins import get_implementations
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 from mlops_ladder.simulation.clock import Clock
 from mlops_ladder.simulation.folder import change, declared, scenario_folder, STORY, WORLD
 from mlops_ladder.simulation.observations import day, Story, story
@@ -34,7 +34,7 @@ def main() -> None:
             joblib.dump(found, STORY)
             print(f"{timeline(found)}\n", file=out, flush=True)
         if not sys.argv[1:]:
-            declared(load())
+            declared(load_settings())
             os.environ[STORE] = f"sqlite:///{base}/mlflow.db"
             command.main()
 
@@ -48,7 +48,7 @@ def lived(name: str, base: Path, clock: Clock) -> Story:
     with ExitStack() as opened:
         address, texts = opened.enter_context(told(lambda: day(clock.now)))
         change(Path("config/schedule.toml"), {"schedule": {"webhook": address}})
-        service = opened.enter_context(Service(load()))
+        service = opened.enter_context(Service(load_settings()))
         days = Days(SCENARIOS[name], joblib.load(WORLD), service, clock)
         days.run()
         return story(name, SCENARIOS[name], service, texts, days.refused)

@@ -15,7 +15,7 @@ from mlops_ladder.pipeline.retraining.decision import Kind
 from mlops_ladder.registry.publishing import SERVING
 from mlops_ladder.serving.load_test import requests_of
 from mlops_ladder.serving.rollout import deciding, decisions
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 from mlops_ladder.simulation.clock import Clock
 from mlops_ladder.simulation.scenarios import Scenario
 from mlops_ladder.simulation.service import Request, Service
@@ -38,7 +38,7 @@ class Days:
     def __init__(self, scenario: Scenario, world: World, service: Service, clock: Clock) -> None:
         self.scenario, self.world, self.service, self.clock = scenario, world, service, clock
         self.contract: Contract = read_contract()
-        self.random = np.random.default_rng([load().seed, 1])
+        self.random = np.random.default_rng([load_settings().seed, 1])
         self.rows: dict[int, pd.DataFrame] = {}
         self.refused: list[tuple[float, str]] = []
 
@@ -81,7 +81,7 @@ class Days:
         if day > DELAY:
             self.outcomes(day - DELAY)
         if decisions.running():
-            deciding.step(load())
+            deciding.step(load_settings())
         if day == LOOK or day in self.scenario.before:
             self.look(day)
 
@@ -94,17 +94,17 @@ class Days:
         names = [f"day-{day}-{at // ROWS}" for at in range(len(values))]
         places = [1 + at % ROWS for at in range(len(values))]
         frame = pd.DataFrame({REQUEST: names, ROW: places, target: values})
-        with Outcomes(load().serving.prediction_log_url) as archive:
+        with Outcomes(load_settings().serving.prediction_log_url) as archive:
             take(frame, archive, self.contract, self.clock.now)
 
     def look(self, day: int) -> None:
         """Have outcomes become data, look for drift and for a loss, and judge what was found."""
         try:
-            with Outcomes(load().serving.prediction_log_url) as archive:
-                feedback.feed(load(), self.contract, archive)
+            with Outcomes(load_settings().serving.prediction_log_url) as archive:
+                feedback.feed(load_settings(), self.contract, archive)
         except ProjectError as error:  # rows that break the contract do not become data
             self.refused.append((day + EVENING, " ".join(str(error).split())))
-        settings = load()
+        settings = load_settings()
         drift.compare(settings.drift, settings.serving.prediction_log_url, settings.seed)
         report = quality.look(settings, self.clock.now)
         for kind in self.scenario.causes if day == LOOK else ():
@@ -113,7 +113,7 @@ class Days:
 
     def judge(self, kind: Kind) -> None:
         """Have it decided whether something starts a training, and run it where it does."""
-        settings = load()
+        settings = load_settings()
         happened = causes.of(settings, self.clock.now, kind)
         if happened is None:
             return

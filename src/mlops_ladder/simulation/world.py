@@ -13,7 +13,7 @@ import pandas as pd
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.model.split import answers_of, codes, told
+from mlops_ladder.model.split import encode_categories, encode_target, measure_skill
 from mlops_ladder.settings import Settings
 
 LOW, MIDDLE, NEW = 0, 1, 2
@@ -64,7 +64,7 @@ class World:
 
 
 def world(frame: pd.DataFrame, contract: Contract, settings: Settings) -> World:
-    """The world of these rows, as `training.learnable` gives them.
+    """The world of these rows, as `training.prepare_training_rows` gives them.
 
     Raises ProjectError where no input can be divided.
     """
@@ -101,8 +101,10 @@ def fits(part: np.ndarray) -> bool:
 
 def telling(rows: pd.DataFrame, name: str, contract: Contract, settings: Settings) -> float:
     """How much this input alone tells of the target: the most important one is shifted."""
-    values = rows[name] if pd.api.types.is_numeric_dtype(rows[name]) else codes(rows[name])
-    return told(values, answers_of(rows[contract.target], settings.problem), None)
+    values = (
+        rows[name] if pd.api.types.is_numeric_dtype(rows[name]) else encode_categories(rows[name])
+    )
+    return measure_skill(values, encode_target(rows[contract.target], settings.problem), None)
 
 
 def other(target: pd.Series, settings: Settings) -> Any:

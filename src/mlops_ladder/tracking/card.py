@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.sources import read_sources
-from mlops_ladder.markdown import as_code, as_words, refuse_differences, split_page
-from mlops_ladder.model.evaluation import beats
+from mlops_ladder.markdown import escape_text, format_code, raise_for_differences, split_page
+from mlops_ladder.model.evaluation import is_better
 from mlops_ladder.model.prediction import METRICS
 from mlops_ladder.plugins import get_hooks
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 from mlops_ladder.tracking import runs
 
 CARD = Path("MODEL_CARD.md")
@@ -30,7 +30,7 @@ the champion, or if there is none from the newest, and from `config.toml`; do no
 """
 
 
-def render(run: runs.Run, settings: Settings, contract: Contract) -> str:
+def render_model_card(run: runs.Run, settings: Settings, contract: Contract) -> str:
     """The card of this run, without what stands below the line."""
     about = settings.about
     limits = "\n".join(f"- {limit}" for limit in about.limits)
@@ -56,7 +56,7 @@ def scores(run: runs.Run, settings: Settings) -> str:
             cells = f"{name} | {found[name]:.4g} | {span} | {found[f'baseline.{name}']:.4g}"
             lines.append(f"| {cells} |")
     if chosen in found:
-        better = beats(chosen, found[chosen], found[f"baseline.{chosen}"])
+        better = is_better(chosen, found[chosen], found[f"baseline.{chosen}"])
         verb = "beats" if better else "does not beat"
         lines.append(f"\nBy `{chosen}` the model {verb} the baseline.")
     rows = f"{found['rows.holdout']:,.0f} rows that training has not seen"
@@ -69,14 +69,14 @@ def data(run: runs.Run, settings: Settings, contract: Contract) -> str:
     """Where the rows come from, how many there are, and what each column is used for."""
     path = settings.data.path
     rows, digest = f"{run.metrics['rows.train']:,.0f} rows", run.tags["data.sha256"]
-    lines = [f"{rows} of {as_code(path)}, sha256 `{digest}`.\n"]
+    lines = [f"{rows} of {format_code(path)}, sha256 `{digest}`.\n"]
     for name, source in read_sources().items():
         if any(Path(file).match(path) for file in source["files"]):
-            told = as_words(f"{source['origin']}. Licence {source['licence']}.")
-            lines.append(f"Source {as_code(name)}: {told}\n")
+            told = escape_text(f"{source['origin']}. Licence {source['licence']}.")
+            lines.append(f"Source {format_code(name)}: {told}\n")
     for role in ("target", "time", "feature", "group", "id", "personal", "ignored"):
         if names := contract.names(role):
-            lines.append(f"- {role}: {', '.join(map(as_code, names))}")
+            lines.append(f"- {role}: {', '.join(map(format_code, names))}")
     return "\n".join(lines)
 
 
@@ -94,14 +94,14 @@ def making(run: runs.Run) -> str:
     return "\n".join(lines)
 
 
-def subject() -> runs.Run | None:
+def find_card_run() -> runs.Run | None:
     """The run that the card describes: the champion's, else the newest; None if there is none."""
-    newest = runs.newest()
+    newest = runs.find_newest_run()
     found: runs.Run | None = get_hooks().find_described_run() if newest else None
     return found or newest
 
 
-def check(text: str, run: runs.Run | None, settings: Settings, contract: Contract) -> str:
+def compare_card(text: str, run: runs.Run | None, settings: Settings, contract: Contract) -> str:
     """Does the card say what this run says, which it has to describe?  In words where it does.
 
     Raises ProjectError that shows the lines that differ.
@@ -112,9 +112,9 @@ def check(text: str, run: runs.Run | None, settings: Settings, contract: Contrac
     if named is None or named[1] != run.run_id:
         about = f"describes run {named[1]}" if named else "describes no run"
         raise ProjectError(f"{CARD}: {about}; it has to describe {run.run_id}; run `make card`")
-    wanted, told = render(run, settings, contract), "(- card, + run); run `make card`"
+    wanted, told = render_model_card(run, settings, contract), "(- card, + run); run `make card`"
     page, _ = split_page(CARD, text, YOURS)
-    refuse_differences(f"{CARD}: differs from its run {told}", page, wanted)
+    raise_for_differences(f"{CARD}: differs from its run {told}", page, wanted)
     return f"{CARD}: every number is that of run {run.run_id}"
 
 
@@ -122,16 +122,16 @@ def main(
     only_check: Annotated[bool, CHECK] = False,
 ) -> None:
     """Write the card of the champion, or with --check say whether it is still true."""
-    settings, contract, run = load(), read_contract(), subject()
+    settings, contract, run = load_settings(), read_contract(), find_card_run()
     text = CARD.read_text(encoding="utf-8") if CARD.exists() else f"{HEAD}\n{YOURS}\n"
     if only_check:
-        print(check(text, run, settings, contract))
+        print(compare_card(text, run, settings, contract))
         return
     if run is None:
         raise ProjectError("no run is recorded yet; run `make train`")
     _, below = split_page(CARD, text, YOURS)
-    runs.plots(run, PLOTS)
-    write_whole(CARD, render(run, settings, contract) + below)
+    runs.download_plots(run, PLOTS)
+    write_file_atomically(CARD, render_model_card(run, settings, contract) + below)
     print(f"Wrote {CARD} and {PLOTS}/ from run {run.run_id}.  Read it, then commit it.")
     if not (settings.about.intended_use and settings.about.limits):
         print("It lacks intended use or limits: write them into [about] of config.toml.")

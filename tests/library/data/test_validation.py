@@ -10,7 +10,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Contract, merged, refuse
 from mlops_ladder.data.validation import breaches, schema
-from mlops_ladder.model.training import learnable
+from mlops_ladder.model.training import prepare_training_rows
 from mlops_ladder.settings import Settings
 
 
@@ -56,7 +56,7 @@ def test_the_configured_data_break_nothing(
     frame: pd.DataFrame, contract: Contract, settings: Settings
 ) -> None:
     """The data of the project keep its own contract, or are learned from with no breach left."""
-    found = breaches(learnable(frame, contract, settings), contract)
+    found = breaches(prepare_training_rows(frame, contract, settings), contract)
     assert [str(breach) for breach in found if breach.refuses or breach.expected] == []
 
 
@@ -196,7 +196,9 @@ def test_training_is_refused_with_every_breach(
     broken.iloc[0, list(broken).index(odd)] = "nonsense"
     broken.iloc[0, list(broken).index(empty)] = None
     with pytest.raises(ProjectError) as error:
-        learnable(broken, changed(contract, empty, nullable=False), settings, [breaches])
+        prepare_training_rows(
+            broken, changed(contract, empty, nullable=False), settings, [breaches]
+        )
     said = str(error.value)
     holes = f"{empty}: {broken[empty].isna().sum():,} of"
     wanted = [f"{first}: column is missing", f"{odd}: 1 of", holes]

@@ -11,7 +11,7 @@ from library.delivery.test_promote import Places
 
 from mlops_ladder.delivery import release
 from mlops_ladder.governance import pinned_actions
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 
 SIGNER = "ada@example.com"
 
@@ -41,8 +41,8 @@ def head() -> str:
 def _tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The module that signs images, in a repository where everything has to be signed, by the key `own`."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv(f"{current().prefix}SIGNING__REQUIRED", "true")
-    monkeypatch.setenv(f"{current().prefix}SIGNING__KEY", "own")
+    monkeypatch.setenv(f"{get_project().prefix}SIGNING__REQUIRED", "true")
+    monkeypatch.setenv(f"{get_project().prefix}SIGNING__KEY", "own")
     known = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
     for name in ("own", "stranger"):
         asked = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", name]
@@ -84,7 +84,7 @@ def test_an_unsigned_image_is_refused(tool: Any) -> None:
 
 def test_what_need_not_be_signed_is_brought(tool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """And it is said that nobody has signed it."""
-    monkeypatch.setenv(f"{current().prefix}SIGNING__REQUIRED", "false")
+    monkeypatch.setenv(f"{get_project().prefix}SIGNING__REQUIRED", "false")
     places = Pinned()
     release.perform(tool.Attested(places), release.stage, "tried", head())
     assert places.runs == {"staging": places.pinned("tried")}
@@ -97,7 +97,7 @@ def test_a_signature_of_something_else_does_not_count(
     """Of another image, of another commit, or by somebody whom nobody has named."""
     places = Pinned()
     if name == "a stranger":
-        monkeypatch.setenv(f"{current().prefix}SIGNING__KEY", "stranger")
+        monkeypatch.setenv(f"{get_project().prefix}SIGNING__KEY", "stranger")
         with pytest.raises(SystemExit, match="its signer is not in .signers"):
             tool.perform(places, tool.sign, "tried", "HEAD")
         return

@@ -34,7 +34,7 @@ def _here(folder: Path, run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> Path:
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
     monkeypatch.setattr(versions, "held", lambda: versions.Held({}, {}, 0))
-    monkeypatch.setattr(runs, "newest", lambda: run)  # other tests have recorded runs too
+    monkeypatch.setattr(runs, "find_newest_run", lambda: run)  # other tests have recorded runs too
     return folder
 
 

@@ -20,8 +20,8 @@ from mlops_ladder.governance.feature_review import (
     Worth,
 )
 from mlops_ladder.model import training
-from mlops_ladder.model.resampling import Draws, Measured
-from mlops_ladder.model.training import fit, Trained
+from mlops_ladder.model.resampling import Draws, Estimate
+from mlops_ladder.model.training import fit_model, Trained
 from mlops_ladder.settings import Settings
 
 CONTRACT = Contract(
@@ -73,7 +73,7 @@ def made(settings: Settings, classes: int) -> Trained:
     problem, metric = ("classification", "accuracy") if classes else ("regression", "mae")
     frame = rows(classes).astype({"target": "str" if classes else "float64"})
     other = settings.model_copy(update={"problem": problem, "metric": metric})
-    return fit(frame.iloc[:400], frame.iloc[400:], contract, other)
+    return fit_model(frame.iloc[:400], frame.iloc[400:], contract, other)
 
 
 @pytest.mark.parametrize(("classes", "ablated"), [(0, True), (0, False), (3, True)])
@@ -110,7 +110,7 @@ def test_the_only_feature_is_compared_with_a_model_that_sees_nothing(
     whole = made(settings, 0)
     for name in ("farbe", "immer gleich"):
         whole = replace(whole, contract=feature_review.ignore_column(whole.contract, name))
-    whole = fit(whole.train, whole.holdout, whole.contract, whole.settings)
+    whole = fit_model(whole.train, whole.holdout, whole.contract, whole.settings)
     (only,) = review_features(whole, ablated=True)
     assert only.name == "größe" and only.value.value > 0.3
 
@@ -130,7 +130,7 @@ def test_a_report_names_what_is_worth_nothing_and_who_owns_it(
     monkeypatch.setattr(feature_review, "find_column_owners", lambda _: {"": "Ada", "a|b": "Bob"})
     values = {"a|b": (0.2, 0.1, 0.3), "c": (0.0, -0.1, 0.1), "d": (-0.2, -0.3, -0.1)}
     found = [
-        Worth(name, Measured(*value), Measured(1, 0, 2), 12.4, 0.25)
+        Worth(name, Estimate(*value), Estimate(1, 0, 2), 12.4, 0.25)
         for name, value in reversed(values.items())
     ]
     entry: Any = type("Entry", (), {"version": "3", "run_id": "r", "data_sha256": "d"})()

@@ -15,7 +15,7 @@ from mlops_ladder.data.contract import Contract
 from mlops_ladder.data.sources import declare, SOURCES
 from mlops_ladder.labelling.queue import QUEUE
 from mlops_ladder.serving.store import Store
-from mlops_ladder.settings import CONFIG, load, Settings
+from mlops_ladder.settings import CONFIG, load_settings, Settings
 
 ROWS, ASKED = 200, 12
 LABELS = '\n["rows".labels]\nannotator = "Ada"\ntime = 2024-01-01\n'
@@ -49,7 +49,7 @@ def _project(folder: Path, settings: Settings, frame: pd.DataFrame, contract: Co
     config["data"].update(marks)
     config["data"].pop("thousands", None)
     CONFIG.write_text(tomlkit.dumps(config), encoding="utf-8")
-    declare(load())
+    declare(load_settings())
     with SOURCES.open("a", encoding="utf-8") as file:
         file.write(LABELS)
     asked = inputs(has_label.tail(ASKED), contract)
@@ -58,7 +58,7 @@ def _project(folder: Path, settings: Settings, frame: pd.DataFrame, contract: Co
         log(asked, [{"prediction": 1.0, "abstain": place > 5} for place in range(len(asked))])
     else:
         log(asked, [{"prediction": "yes", "probability": share} for share in shares])
-    return load(labels=settings.labels.model_copy(update={"rows": 6, "annotators": 2}))
+    return load_settings(labels=settings.labels.model_copy(update={"rows": 6, "annotators": 2}))
 
 
 @pytest.fixture

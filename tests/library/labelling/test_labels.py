@@ -13,7 +13,7 @@ from mlops_ladder.data.sources import breaches, checksum, read_sources, SOURCES
 from mlops_ladder.data.validation import breaches as rules
 from mlops_ladder.labelling import command, label_import, queue
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import CONFIG, load, Settings
+from mlops_ladder.settings import CONFIG, load_settings, Settings
 
 MERGED = Path("data/rows_labelled.csv")
 
@@ -87,30 +87,30 @@ def test_a_sheet_without_labels_is_refused(take: Any, fill: Any, folder: Path) -
 
 def merged(project: Settings, contract: Contract) -> str:
     """Merge, and the sha256 of all data."""
-    command.merged(load(labels=project.labels), contract)
-    return checksum(*files(load().data.path))
+    command.merged(load_settings(labels=project.labels), contract)
+    return checksum(*files(load_settings().data.path))
 
 
 def test_settled_rows_join_the_data_and_another_label_is_another_version(
     project: Settings, contract: Contract, take: Any, fill: Any, two: tuple[str, str]
 ) -> None:
     """They are read with the others, keep the contract, and are declared; labels give the bytes."""
-    before = len(read_data(load()))
+    before = len(read_data(load_settings()))
     for who in ("ada", "ben"):
         take(fill(who, *two), who)
     first = merged(project, contract)
-    rows = conform(read_data(load()), contract, [contract.target, *contract.inputs()])
+    rows = conform(read_data(load_settings()), contract, [contract.target, *contract.inputs()])
     assert len(rows) == before + 6
     assert not any(breach.refuses for breach in rules(rows, contract))
     assert sorted(map(str, rows[contract.target].tail(6))) == sorted(two * 3)
-    assert not breaches(read_sources()) and MERGED in files(load().data.path)
+    assert not breaches(read_sources()) and MERGED in files(load_settings().data.path)
     assert merged(project, contract) == first
     for who in ("ada", "ben"):
         take(fill(who, *two[::-1]), who, relabel=True)
     with pytest.raises(ProjectError, match="not what data/labelling/labels.csv says"):
-        command.check(load(labels=project.labels), contract)
+        command.check(load_settings(labels=project.labels), contract)
     assert merged(project, contract) != first
-    assert len(read_data(load())) == before + 6
+    assert len(read_data(load_settings())) == before + 6
 
 
 def test_a_row_in_dispute_is_merged_once_somebody_decides(

@@ -8,7 +8,7 @@ import pytest
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.bundle import TOLERANCE
 from mlops_ladder.export.runtime import as_rows
-from mlops_ladder.model.prediction import predict
+from mlops_ladder.model.prediction import predict_rows
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring.archive import Window
 from mlops_ladder.monitoring.skew import apart, skew
@@ -33,7 +33,7 @@ def logged(rows: pd.DataFrame, said: list[dict[str, Any]]) -> Window:
 def test_equal_answers_are_no_skew(trained: Trained, contract: Contract) -> None:
     """What the model itself answers is not apart from what it answers again."""
     rows = trained.holdout[contract.inputs()].head(200)
-    found = skew(trained.model, logged(rows, answers(predict(trained.model, rows))), TOLERANCE)
+    found = skew(trained.model, logged(rows, answers(predict_rows(trained.model, rows))), TOLERANCE)
     assert (found.rows, found.different, found.requests) == (len(rows), 0, [])
     assert len(as_rows(rows)) == found.rows
 
@@ -45,7 +45,7 @@ def test_another_unit_in_the_service_is_found(trained: Trained, contract: Contra
     if not names:
         pytest.skip("no input is a number")
     changed = rows.assign(**{name: (rows[name] * 1.8 + 32).astype("float64") for name in names})
-    said = answers(predict(trained.model, changed))
+    said = answers(predict_rows(trained.model, changed))
     found = skew(trained.model, logged(rows, said), TOLERANCE)
     assert found.different > 0
     assert found.largest > TOLERANCE

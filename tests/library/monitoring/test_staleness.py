@@ -10,9 +10,9 @@ import pytest
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export import bundle
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
-from mlops_ladder.model.training import learnable, Trained
+from mlops_ladder.model.training import prepare_training_rows, Trained
 from mlops_ladder.monitoring.staleness import backtest, decay, limit, Point, slope
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 from mlops_ladder.settings import Settings
 
 
@@ -47,7 +47,7 @@ def test_models_are_scored_on_later_rows_only(
     """Each model of the backtest is older than the rows that it is scored on."""
     if not contract.names("time"):
         pytest.skip("no column says the time")
-    points = backtest(learnable(frame, contract, settings), contract, settings)
+    points = backtest(prepare_training_rows(frame, contract, settings), contract, settings)
     assert points
     assert all(point.age >= 0 and point.slice >= point.cut for point in points)
 
@@ -67,6 +67,6 @@ def test_a_champion_that_is_too_old_fails(
     (folder / "models/serving/champion.json").write_text(json.dumps({"version": "1"}), "utf-8")
     assert command("staleness", "--fail") == 0
     assert "cannot be judged" in capsys.readouterr().out
-    monkeypatch.setenv(f"{current().prefix}STALENESS__MAX_AGE_DAYS", "1e-9")
+    monkeypatch.setenv(f"{get_project().prefix}STALENESS__MAX_AGE_DAYS", "1e-9")
     assert command("staleness", "--fail") == 1
     assert "train again" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from library.fixture_project import ROOT
 import pytest
 
 from mlops_ladder.pipeline import server
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 
 
 @pytest.fixture(name="flows", scope="package")
@@ -23,6 +23,6 @@ def _flows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.setenv("PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL", "1")
         patch.setenv("PREFECT_API_URL", "")
         ready = server.start()
-        found = import_module(f"{current().package}.pipeline")
+        found = import_module(f"{get_project().package}.pipeline")
         ready()
         yield found

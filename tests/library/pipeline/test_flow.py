@@ -18,7 +18,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.pipeline import steps
 from mlops_ladder.pipeline.command import told
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 from mlops_ladder.registry import versions
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.settings import Settings
@@ -36,7 +36,7 @@ def _rows(
     registered = f"model-{uuid4().hex[:8]}"
     monkeypatch.setattr(versions, "model_name", lambda: registered)
     monkeypatch.setattr(steps, "read_data", lambda settings: frame)
-    monkeypatch.setenv(f"{current().prefix}TUNING__TRIALS", "1")
+    monkeypatch.setenv(f"{get_project().prefix}TUNING__TRIALS", "1")
     shutil.copy(ROOT / "pyproject.toml", folder)
     yield frame
 
@@ -65,7 +65,7 @@ def test_every_task_run_is_completed_and_each_artifact_carries_the_run(flows: An
     if isinstance(refused := state.result(raise_on_failure=False), ProjectError):
         pytest.skip(f"the pipeline refuses these data: {refused}")
     outcome, flow_run = state.result(), str(state.state_details.flow_run_id)
-    run_id, mlflow = outcome.version.run_id, tracking.connect()
+    run_id, mlflow = outcome.version.run_id, tracking.connect_mlflow()
     report = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/gate.json"))
     bundle = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/serving/bundle.json"))
     ids = pd.read_csv(StringIO(mlflow.artifacts.load_text(f"runs:/{run_id}/split/{run_id}.csv")))

@@ -24,7 +24,7 @@ def test_two_trainings_agree(
     repro: Any, frame: pd.DataFrame, trained: Trained, contract: Contract, settings: Settings
 ) -> None:
     """The same rows and settings give the same predictions, within the declared epsilon."""
-    again = training.train(frame, contract, settings)
+    again = training.train_model(frame, contract, settings)
     assert repro.apart(again.predictions, trained.predictions) <= settings.repro.epsilon
 
 

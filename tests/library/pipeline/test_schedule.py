@@ -17,7 +17,7 @@ from library.posted import receiver
 from mlops_ladder import ProjectError
 from mlops_ladder.model.training import Trained
 from mlops_ladder.pipeline import schedule, steps
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 from mlops_ladder.registry import versions
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.settings import Settings
@@ -29,7 +29,7 @@ from mlops_ladder.tracking import runs
 def _heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """What is posted to the address that the environment names."""
     with receiver() as (address, found):
-        monkeypatch.setenv(f"{current().prefix}SCHEDULE__WEBHOOK", address)
+        monkeypatch.setenv(f"{get_project().prefix}SCHEDULE__WEBHOOK", address)
         yield found
 
 
@@ -113,7 +113,7 @@ def test_a_run_that_fails_is_tried_as_often_as_the_settings_say(
     found = {"run_after_training": [test_every_bad_end_is_told]}
     monkeypatch.setattr(deployment.tasks, "task", task)
     monkeypatch.setattr(deployment.plugins, "get_implementations", found.get)
-    monkeypatch.setenv(f"{current().prefix}SCHEDULE__RETRIES", "2")
+    monkeypatch.setenv(f"{get_project().prefix}SCHEDULE__RETRIES", "2")
     with pytest.raises(ProjectError, match="break the contract"):
         deployment.scheduled_training.fn()
     pauses = [settings.schedule.retry_seconds] * 2

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import tomlkit
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.data.sources import checksum, declare
 from mlops_ladder.privacy import erasure, erasure_log
@@ -22,7 +22,7 @@ from mlops_ladder.privacy.command import retained
 from mlops_ladder.privacy.erasure import asked_for, forget
 from mlops_ladder.privacy.residual_search import places
 from mlops_ladder.serving.store import Store
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 ID = "Zoë 7"
 COLUMNS: dict[str, Any] = {
@@ -51,7 +51,7 @@ def _made(folder: Path) -> Settings:
     text = tomlkit.dumps(contract().model_dump(exclude_defaults=True))
     (folder / "contract.toml").write_text(text, encoding="utf-8")
     marks = {"encoding": "utf-8", "separator": ";", "decimal": ","}
-    settings = load(data={"path": "data/*.csv"} | marks)
+    settings = load_settings(data={"path": "data/*.csv"} | marks)
     declare(settings)
     return settings
 
@@ -95,7 +95,7 @@ def test_every_other_row_stays_byte_for_byte(folder: Path, encoding: str, end: s
     """In its encoding, with its separator, quotes, blanks and line ends; also within a cell."""
     text = "".join([HEAD, *ROWS]).replace("\n", end)
     (folder / "own.csv").write_bytes(text.encode(encoding))
-    settings = load(data={"path": "own.csv", "encoding": encoding, "separator": ";"})
+    settings = load_settings(data={"path": "own.csv", "encoding": encoding, "separator": ";"})
     entry = forgotten_id(settings)
     kept = "".join(KEPT).replace("\n", end)
     assert (folder / "own.csv").read_bytes() == kept.encode(encoding)
@@ -111,7 +111,7 @@ def test_of_parquet_the_schema_and_the_other_rows_stay(folder: Path) -> None:
     frame.to_parquet("own.parquet", compression="gzip")
     before = pq.read_schema("own.parquet")
     known = contract().columns | {"Nummer": Column(kind="integer", role="id")}
-    settings = load(data={"path": "own.parquet"})
+    settings = load_settings(data={"path": "own.parquet"})
     forget(asked_for(Contract(columns=known), "8", "", settings), settings)
     pd.testing.assert_frame_equal(pd.read_parquet("own.parquet"), frame.drop(index="q"))
     assert pq.read_schema("own.parquet").equals(before, check_metadata=True)
@@ -214,10 +214,10 @@ def test_a_full_disk_tears_no_line_of_the_record(
     def full(path: Path, content: str | bytes) -> None:
         if path == erasure_log.RECORD:
             raise OSError(28, "No space left on device", str(path))
-        write_whole(path, content)
+        write_file_atomically(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"{erasure.__name__}.write_whole", full)
+        patch.setattr(f"{erasure.__name__}.write_file_atomically", full)
         with pytest.raises(OSError, match="No space left"):
             forgotten_id(made)
     assert erasure_log.entries() == [first]
@@ -339,10 +339,10 @@ def test_what_is_older_than_the_retention_goes(folder: Path) -> None:
     """A request of yesterday stays, and no free page; without a log there is nothing to do."""
     (folder / "governance").mkdir()
     (folder / "governance/privacy.toml").write_text("[retention]\nlog_days = 2\n", encoding="utf-8")
-    assert retained(load())[0] == 0 and not (folder / "predictions.db").exists()
+    assert retained(load_settings())[0] == 0 and not (folder / "predictions.db").exists()
     log([{"x": "of old " * 5000}], age=3)
     log([{"x": 1}], age=1)
-    assert retained(load()) == (1, "1 requests older than 2 days deleted, 1 left")
+    assert retained(load_settings()) == (1, "1 requests older than 2 days deleted, 1 left")
     assert logged() == [("r0", [{"x": 1}], [{"prediction": 0}], 1)]
     assert b"of old" not in (folder / "predictions.db").read_bytes()
     with sqlite3.connect("predictions.db") as store:

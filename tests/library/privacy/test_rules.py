@@ -126,7 +126,7 @@ def test_nothing_is_learned_from_a_banned_column(
     (folder / "governance").mkdir()
     (folder / "governance/privacy.toml").write_text(rules, encoding="utf-8")
     with pytest.raises(ProjectError, match="is personal, and its role is"):
-        training.learnable(frame, contract, settings, [erasure_log.breaches])
+        training.prepare_training_rows(frame, contract, settings, [erasure_log.breaches])
 
 
 PERSONAL = {

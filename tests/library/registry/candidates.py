@@ -23,7 +23,7 @@ def candidate(run: runs.Run, name: str) -> str:
 
 def made(run: runs.Run, name: str, beside: tuple[str, ...] = ()) -> str:
     """Such a run, made anew; `beside` names what its bundle holds beside the model."""
-    mlflow = runs.connect()
+    mlflow = runs.connect_mlflow()
     client = mlflow.MlflowClient()
     known = client.get_run(run.run_id)
     tags = {key: value for key, value in run.tags.items() if "." in key and "mlflow" not in key}

@@ -14,12 +14,12 @@ from library.registry.candidates import accepted, candidate
 from mlops_ladder import ProjectError
 from mlops_ladder.data import provenance
 from mlops_ladder.governance import lineage
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 from mlops_ladder.registry import approval, decisions, history, promotion, versions
 from mlops_ladder.registry.approval import approve, judged, path_of
 from mlops_ladder.registry.forge import Person, same, unsigned
 from mlops_ladder.registry.versions import Version
-from mlops_ladder.settings import file_of, load
+from mlops_ladder.settings import get_settings_file, load_settings
 from mlops_ladder.tracking import runs
 
 Become = Callable[[str, str], None]
@@ -31,8 +31,8 @@ def _become(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Become:
     """A repository where approval is needed; `become(name, address)` is who works there."""
     registered = f"model-{uuid4().hex[:8]}"
     monkeypatch.setattr(versions, "model_name", lambda: registered)
-    monkeypatch.setenv(f"{current().prefix}APPROVAL__NEEDED", "always")
-    monkeypatch.setenv(f"{current().prefix}APPROVAL__WAY", "named")
+    monkeypatch.setenv(f"{get_project().prefix}APPROVAL__NEEDED", "always")
+    monkeypatch.setenv(f"{get_project().prefix}APPROVAL__WAY", "named")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
 
     def become(name: str, email: str) -> None:
@@ -121,7 +121,7 @@ def test_only_those_who_may_approve(
     version: Version, become: Become, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the settings name approvers, others are refused."""
-    monkeypatch.setenv(f"{current().prefix}APPROVAL__APPROVERS", '["cleo@example.com"]')
+    monkeypatch.setenv(f"{get_project().prefix}APPROVAL__APPROVERS", '["cleo@example.com"]')
     become("Bob", "bob@example.com")
     with pytest.raises(ProjectError, match="Bob .*\n  is not among the approvers"):
         approve(judged(version.number))
@@ -139,12 +139,12 @@ def test_alone_on_an_own_registry_nobody_waits(
     version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`shared` asks where the registry has an address that others reach, or production is here."""
-    monkeypatch.setenv(f"{current().prefix}APPROVAL__NEEDED", "shared")
+    monkeypatch.setenv(f"{get_project().prefix}APPROVAL__NEEDED", "shared")
     assert approval.waits(version, asdict(accepted())) == []
-    shared = load().approval
+    shared = load_settings().approval
     for address, wanted in [("https://mlflow.example.com", True), ("sqlite:///a.db", False)]:
         mlflow = type("MLflow", (), {"get_registry_uri": lambda address=address: address})
-        monkeypatch.setattr(runs, "connect", lambda mlflow=mlflow: mlflow)
+        monkeypatch.setattr(runs, "connect_mlflow", lambda mlflow=mlflow: mlflow)
         assert approval.needed(shared) == wanted
     deployed = {"environment": "production", "image": "sha256:1", "result": "deployed"}
     staged = deployed | {"environment": "staging"}
@@ -157,16 +157,16 @@ def test_alone_on_an_own_registry_nobody_waits(
 def test_the_environment_asks_for_no_less_than_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable may put a second person in, and not take one out, nor accept a weaker word."""
     told = 'needed = "always"\nway = "signed"\napprovers = ["cleo@example.com"]\n'
-    file = file_of("approval")
+    file = get_settings_file("approval")
     file.parent.mkdir(exist_ok=True)
     file.write_text(f"[approval]\n{told}", encoding="utf-8")
     variables = {"NEEDED": "never", "WAY": "named", "APPROVERS": '["ada@example.com"]'}
     for name, value in variables.items():
-        monkeypatch.setenv(f"{current().prefix}APPROVAL__{name}", value)
+        monkeypatch.setenv(f"{get_project().prefix}APPROVAL__{name}", value)
     found = approval.rule()
     assert (found.needed, found.way, found.approvers) == ("always", "signed", ["cleo@example.com"])
     file.write_text('[approval]\nneeded = "never"\n', encoding="utf-8")
-    monkeypatch.setenv(f"{current().prefix}APPROVAL__NEEDED", "always")
+    monkeypatch.setenv(f"{get_project().prefix}APPROVAL__NEEDED", "always")
     assert approval.rule().needed == "always"
 
 
@@ -235,7 +235,7 @@ def test_a_signed_commit_approves_and_another_key_does_not(
     version: Version, become: Become, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The commit holds the report, and the signature is of who approves."""
-    monkeypatch.setenv(f"{current().prefix}APPROVAL__WAY", "signed")
+    monkeypatch.setenv(f"{get_project().prefix}APPROVAL__WAY", "signed")
     become("Bob", "bob@example.com")
     with pytest.raises(ProjectError, match="not signed: "):
         approve(judged("1"))
@@ -282,7 +282,7 @@ def test_a_review_of_the_report_approves_and_that_of_its_author_does_not(
     version: Version, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Who reviewed is not who asked, and the commit that they saw holds this report."""
-    monkeypatch.setenv(f"{current().prefix}APPROVAL__WAY", "reviewed")
+    monkeypatch.setenv(f"{get_project().prefix}APPROVAL__WAY", "reviewed")
     path = approval.request(judged(version.number))
     commit = committed(path)
 

@@ -8,7 +8,7 @@ import pytest
 
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model import resampling, training
-from mlops_ladder.model.prediction import LOWER_IS_BETTER, METRICS, score
+from mlops_ladder.model.prediction import compute_scores, LOWER_IS_BETTER, METRICS
 from mlops_ladder.model.training import Trained
 from mlops_ladder.registry.gate import Answer, judge
 from mlops_ladder.settings import Settings
@@ -111,7 +111,7 @@ def test_a_handful_of_rows_gives_a_verdict(asked: Settings, rows: int) -> None:
 def test_a_floor_is_kept_or_named(asked: Settings) -> None:
     """A floor that is missed refuses, and so does one of a metric that there is not."""
     truth, found = found_by(asked, 400, candidate=0.3, champion=0.9)
-    least, far = score(asked.problem, truth, found["candidate"])[asked.metric], 1000.0
+    least, far = compute_scores(asked.problem, truth, found["candidate"])[asked.metric], 1000.0
     missed = -far if asked.metric in LOWER_IS_BETTER else far
     for floors, told in (
         ({asked.metric: least}, "needed: yes"),
@@ -175,8 +175,8 @@ def test_draws_score_as_the_rows_that_are_drawn(asked: Settings) -> None:
     times = np.bincount(np.random.default_rng(0).integers(0, 50, 50), minlength=50)
     rows = np.repeat(np.arange(50), times)
     answers, said = truth.iloc[rows].reset_index(drop=True), found.iloc[rows]
-    wanted = score(asked.problem, answers, said.reset_index(drop=True))[asked.metric]
-    scored = resampling.scorer(asked.metric, truth, found)
+    wanted = compute_scores(asked.problem, answers, said.reset_index(drop=True))[asked.metric]
+    scored = resampling.make_scorer(asked.metric, truth, found)
     assert scored(times.astype("float64")) == pytest.approx(wanted)
 
 
@@ -187,8 +187,10 @@ def test_many_rows_have_the_interval_that_they_deserve(
     truth, found = made(asked.problem, 4000, 0.6)
     widths = []
     for most in (1000, 4000):
-        monkeypatch.setattr(resampling, "MOST_ROWS", most)
-        span = resampling.resampled(asked.metric, truth, {"it": found}, 0)["it"].around(0.5)
+        monkeypatch.setattr(resampling, "MAX_ROWS", most)
+        span = resampling.bootstrap_scores(asked.metric, truth, {"it": found}, 0)["it"].interval(
+            0.5
+        )
         widths.append(span.high - span.low)
     assert widths[0] == pytest.approx(widths[1], rel=0.15)
 
@@ -209,7 +211,7 @@ def test_a_model_of_shuffled_answers_does_not_replace_the_real_one(
     answers = trained.train[contract.target]
     order = np.random.default_rng(0).permutation(len(answers))
     shuffled = trained.train.assign(**{contract.target: answers.to_numpy()[order]})
-    worse = training.fit(shuffled, trained.holdout, contract, settings)
+    worse = training.fit_model(shuffled, trained.holdout, contract, settings)
     found = {"candidate": worse.predictions, "baseline": trained.baseline}
     verdict = judge(trained.truth, found | {"champion v1": trained.predictions}, settings)
     assert not verdict.accepted

@@ -60,7 +60,7 @@ def test_a_model_that_cannot_be_loaded_here_is_served_all_the_same(
     def gone(*_: object) -> None:
         raise AttributeError("module 'problem' has no attribute 'calendar'")
 
-    monkeypatch.setattr(runs.connect().sklearn, "load_model", gone)
+    monkeypatch.setattr(runs.connect_mlflow().sklearn, "load_model", gone)
     wanted = (first, second, first) if name == "rollback" else (second, first, second)
     assert (command(name), state()) == (0, wanted)
     assert decisions.verify(versions.held()) == []

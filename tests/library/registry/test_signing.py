@@ -10,7 +10,7 @@ from library.registry.candidates import accepted, candidate
 
 from mlops_ladder import ProjectError
 from mlops_ladder.export import runtime
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 from mlops_ladder.registry import promotion, publishing, signatures, signed, signing, versions
 from mlops_ladder.registry.versions import Version
 from mlops_ladder.tracking import runs
@@ -30,7 +30,7 @@ def _version(folder: Path, run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> Ve
     """An accepted version where everything has to be signed, by one signer."""
     registered = f"model-{uuid4().hex[:8]}"
     monkeypatch.setattr(versions, "model_name", lambda: registered)
-    monkeypatch.setenv(f"{current().prefix}SIGNING__REQUIRED", "true")
+    monkeypatch.setenv(f"{get_project().prefix}SIGNING__REQUIRED", "true")
     public = Path(f"{key('own')}.pub").read_text(encoding="utf-8")
     (folder / ".signers").write_text(f"{SIGNER} {public}", encoding="utf-8")
     name = f"signed-{versions.model_name()}"
@@ -55,7 +55,7 @@ def test_the_pipeline_signs_where_a_key_is_set(
     version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in CI, which holds the key; the signature comes along wherever the bundle is brought."""
-    monkeypatch.setenv(f"{current().prefix}SIGNING__KEY", "own")
+    monkeypatch.setenv(f"{get_project().prefix}SIGNING__KEY", "own")
     promotion.promote(version, accepted())
     place = publishing.SERVING / version.number
     (place / signed.FILE).unlink()
@@ -80,7 +80,7 @@ def test_the_service_loads_nothing_unsigned(
     version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What is signed gets past; what is not is refused, unless nothing has to be signed."""
-    monkeypatch.setenv(f"{current().prefix}SIGNING__KEY", "own")
+    monkeypatch.setenv(f"{get_project().prefix}SIGNING__KEY", "own")
     promotion.promote(version, accepted())
     place = publishing.SERVING / version.number
     files = [place / signed.BUNDLE, place / signed.FILE, Path(".signers")]
@@ -93,5 +93,5 @@ def test_the_service_loads_nothing_unsigned(
         for path, content in before.items():
             path.write_bytes(content)
     (place / signed.FILE).unlink()
-    monkeypatch.setenv(f"{current().prefix}SIGNING__REQUIRED", "false")
+    monkeypatch.setenv(f"{get_project().prefix}SIGNING__REQUIRED", "false")
     signed.loaded(place)

@@ -16,7 +16,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.bundle import export, TOLERANCE
 from mlops_ladder.model import training
-from mlops_ladder.model.split import ids, Parts
+from mlops_ladder.model.split import list_row_ids, Splits
 from mlops_ladder.model.training import Trained
 from mlops_ladder.registry import decisions, history, promotion, publishing, rivals, versions
 from mlops_ladder.registry.versions import Version
@@ -36,8 +36,8 @@ def served_model(run: runs.Run, trained: Trained) -> Version:
     run_id = made(run, trained.version)
     export(trained, Path("real"), run_id)
     versions.client().log_artifacts(run_id, "real", "serving")
-    parted = Parts(trained.train, trained.train.head(0), trained.holdout)
-    text = ids(parted, trained.contract).to_csv(index=False)
+    parted = Splits(trained.train, trained.train.head(0), trained.holdout)
+    text = list_row_ids(parted, trained.contract).to_csv(index=False)
     versions.client().log_text(run_id, text, f"split/{run_id}.csv")
     version = promotion.register(run_id, trained.version, accepted())
     promotion.promote(version, accepted())
@@ -71,7 +71,7 @@ def test_the_first_accepted_version_is_champion_and_served(run: runs.Run) -> Non
 def test_the_champion_leads_to_its_run_and_scores(run: runs.Run, trained: Trained) -> None:
     """Champion, run, commit, data, parameters, lock and signature hang together; it predicts."""
     promoted(run, "a")
-    mlflow = runs.connect()
+    mlflow = runs.connect_mlflow()
     address = f"models:/{versions.model_name()}@champion"
     version = versions.client().get_model_version_by_alias(versions.model_name(), "champion")
     data = versions.client().get_run(version.run_id).data
@@ -104,7 +104,7 @@ def test_a_champion_whose_code_is_gone_is_asked_by_its_bundle(
     def gone(*_: object) -> None:
         raise AttributeError("module 'problem' has no attribute 'calendar'")
 
-    monkeypatch.setattr(runs.connect().sklearn, "load_model", gone)
+    monkeypatch.setattr(runs.connect_mlflow().sklearn, "load_model", gone)
     found, answers = rivals.rivals(trained)[1:]
     assert_equal(found[name], trained.predictions)
     assert len(answers) == 1
@@ -133,7 +133,9 @@ def test_rows_that_the_champion_has_learned_from_are_left_out(
     name = f"champion v{version.number}"
     seen = trained.train.head(count // 2)
     held = pd.concat([trained.holdout, seen])
-    other = training.fit(trained.train.drop(seen.index), held, trained.contract, trained.settings)
+    other = training.fit_model(
+        trained.train.drop(seen.index), held, trained.contract, trained.settings
+    )
     judged, found, answers = rivals.rivals(other)
     assert list(judged.holdout.index) == list(trained.holdout.index)
     assert_equal(found[name], trained.predictions)
@@ -154,7 +156,7 @@ def test_a_champion_is_asked_about_each_row_once(run: runs.Run, trained: Trained
 def test_a_champion_that_has_learned_from_all_rows_refuses(run: runs.Run, trained: Trained) -> None:
     """No score is compared on rows that one of the two knows: the answer is no."""
     version = served_model(run, trained)
-    other = training.fit(trained.holdout, trained.train, trained.contract, trained.settings)
+    other = training.fit_model(trained.holdout, trained.train, trained.contract, trained.settings)
     found, answers = rivals.rivals(other)[1:]
     assert (found[f"champion v{version.number}"], [it.passed for it in answers]) == (None, [False])
     assert f"all but 0 of the {len(trained.train)} held-out rows" in answers[0].reason

@@ -13,9 +13,9 @@ import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.model.split import parts
-from mlops_ladder.model.study import mapped
-from mlops_ladder.model.training import learnable, Trained
+from mlops_ladder.model.split import split_three_ways
+from mlops_ladder.model.study import open_executor
+from mlops_ladder.model.training import prepare_training_rows, Trained
 from mlops_ladder.monitoring.staleness import backtest
 from mlops_ladder.pipeline import tuning
 from mlops_ladder.scaling import backends, batch
@@ -48,7 +48,7 @@ def _there(settings: Settings) -> Settings:
 @pytest.fixture(name="cluster", scope="module")
 def _cluster(there: Settings) -> Iterator[backends.Cluster]:
     """Two workers, each a process, for all tests of this module."""
-    with backends.opened(there) as cluster:
+    with backends.create_executor(there) as cluster:
         yield cluster
 
 
@@ -56,7 +56,7 @@ def _cluster(there: Settings) -> Iterator[backends.Cluster]:
 def _rows(frame: pd.DataFrame, contract: Contract, settings: Settings) -> pd.DataFrame:
     """Some rows that can be learned from."""
     some = frame.sample(min(len(frame), ROWS), random_state=0).sort_index()
-    return learnable(some, contract, settings)
+    return prepare_training_rows(some, contract, settings)
 
 
 @pytest.mark.usefixtures("cluster")
@@ -65,7 +65,7 @@ def test_the_search_is_the_same(
 ) -> None:
     """Each trial has the same parameters and the same score, to the digit."""
     try:
-        parted = parts(rows, contract, here)
+        parted = split_three_ways(rows, contract, here)
         alone = tuning.search(parted, contract, here, told=str)
     except ProjectError as error:
         pytest.skip(f"these data cannot be searched on: {error}")
@@ -147,7 +147,7 @@ def test_an_address_where_no_scheduler_is_is_named(
     monkeypatch.setattr(backends, "PATIENCE", 1)
     monkeypatch.setattr(backends, "OPEN", ContextVar("OPEN", default=None))
     with pytest.raises(ProjectError, match=r"scale.address = 'tcp://127.0.0.1:9'.*local"):
-        with mapped(changed(settings, "dask", address="tcp://127.0.0.1:9")):
+        with open_executor(changed(settings, "dask", address="tcp://127.0.0.1:9")):
             pass
 
 

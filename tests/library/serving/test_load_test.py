@@ -17,7 +17,7 @@ from library.serving.published import follower, publish
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 from mlops_ladder.serving import load_test
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.load_test import bodies, measured
@@ -127,7 +127,7 @@ def test_a_process_that_holds_more_breaks_the_budget() -> None:
 def _short(folder: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder in which load takes less than a second."""
     monkeypatch.setattr(load_test, "read_data", lambda _: frame)
-    monkeypatch.setenv(f"{current().prefix}LOAD__SECONDS", "0.4")
+    monkeypatch.setenv(f"{get_project().prefix}LOAD__SECONDS", "0.4")
     return folder
 
 
@@ -139,10 +139,12 @@ def test_the_command_reports_and_fails_over_a_budget(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A table, a picture and a file; and an exit status that CI can use."""
-    monkeypatch.setenv(f"{current().prefix}LOAD__P95_MS", "60000")  # however busy this machine is
+    monkeypatch.setenv(
+        f"{get_project().prefix}LOAD__P95_MS", "60000"
+    )  # however busy this machine is
     with serve() as url:
         assert command("load", "--url", url) == 0
-        monkeypatch.setenv(f"{current().prefix}LOAD__P95_MS", "0.001")
+        monkeypatch.setenv(f"{get_project().prefix}LOAD__P95_MS", "0.001")
         assert command("load", "--url", url) == 1
     told = capsys.readouterr()
     assert "BROKEN" in told.out and "over budget: p95" in told.err

@@ -18,13 +18,13 @@ from library.serving.published import follower
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.command import DRAIN
 from mlops_ladder.serving.events import Served
 from mlops_ladder.serving.prediction_log import PATIENCE, PredictionLog, START
 from mlops_ladder.serving.store import Store
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 TARGET = Column(kind="boolean", role="target")
 NOW = datetime(2024, 1, 1, 12, tzinfo=UTC)
@@ -217,18 +217,19 @@ def test_a_log_that_is_no_address_is_refused_before_anything_is_served(
 ) -> None:
     """By the name of what holds it; of one with a password nothing is shown."""
     for log in ("predictions.db", "postgresql:me:secret@host/log"):
-        monkeypatch.setenv(f"{current().prefix}SERVING__PREDICTION_LOG_URL", log)
+        monkeypatch.setenv(f"{get_project().prefix}SERVING__PREDICTION_LOG_URL", log)
         with pytest.raises(
             ProjectError, match="serving.prediction_log_url.*no address of a database"
         ) as refused:
-            load()
+            load_settings()
         assert (
-            f"{current().prefix}SERVING__PREDICTION_LOG_URL: " in str(refused.value)
+            f"{get_project().prefix}SERVING__PREDICTION_LOG_URL: " in str(refused.value)
             and folder.exists()
         )
         assert ("predictions.db'" in str(refused.value)) == (log == "predictions.db")
         assert "secret" not in str(refused.value)
     monkeypatch.setenv(
-        f"{current().prefix}SERVING__PREDICTION_LOG_URL", "postgresql+psycopg://me:secret@host/log"
+        f"{get_project().prefix}SERVING__PREDICTION_LOG_URL",
+        "postgresql+psycopg://me:secret@host/log",
     )
-    assert load().serving.prediction_log_url.endswith("@host/log")
+    assert load_settings().serving.prediction_log_url.endswith("@host/log")

@@ -21,7 +21,7 @@ from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.command import OPTIONS
 from mlops_ladder.serving.load_test import bodies, measured
 from mlops_ladder.serving.workers import Attack, attacked, judged
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 from mlops_ladder.settings.operations import Load
 
 FOLDER = "PUBLISHED_FOR_WORKERS"
@@ -31,7 +31,7 @@ def app() -> FastAPI:
     """What each worker of these tests serves."""
     following = follower(Path(os.environ[FOLDER]), read_contract())
     following.look()
-    return create_app(load(), following)
+    return create_app(load_settings(), following)
 
 
 def test_a_worker_is_killed_and_no_request_fails(

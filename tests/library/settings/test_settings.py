@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from mlops_ladder import ProjectError
-from mlops_ladder.project import current
-from mlops_ladder.settings import CONFIG, file_of, load
+from mlops_ladder.project import get_project
+from mlops_ladder.settings import CONFIG, get_settings_file, load_settings
 
 NO_NUMBER = "Input should be a valid integer, unable to parse string as an integer"
 KNOWN = "known are min_gain, replace_uncompared, floors"
@@ -20,9 +20,9 @@ def test_arguments_win_over_the_environment_and_the_environment_over_the_file(
     text = (folder / CONFIG).read_text(encoding="utf-8")
     lines = [line for line in text.splitlines() if not line.startswith("seed")]
     (folder / CONFIG).write_text("\n".join(["seed = 1", *lines]), encoding="utf-8")
-    seeds = [load().seed]
-    monkeypatch.setenv(f"{current().prefix}SEED", "2")
-    seeds += [load().seed, load(seed=3).seed]
+    seeds = [load_settings().seed]
+    monkeypatch.setenv(f"{get_project().prefix}SEED", "2")
+    seeds += [load_settings().seed, load_settings(seed=3).seed]
     assert seeds == [1, 2, 3]
 
 
@@ -31,7 +31,7 @@ def test_an_unknown_key_is_refused_by_name(folder: Path) -> None:
     text = (folder / CONFIG).read_text(encoding="utf-8")
     (folder / CONFIG).write_text(f"sede = 1\n{text}", encoding="utf-8")
     with pytest.raises(ProjectError, match="sede: unknown key; known are problem, metric, seed"):
-        load()
+        load_settings()
 
 
 def test_an_unknown_variable_is_refused_by_name(
@@ -39,9 +39,9 @@ def test_an_unknown_variable_is_refused_by_name(
 ) -> None:
     """A mistyped variable of the environment is refused rather than ignored."""
     assert (folder / CONFIG).exists()
-    monkeypatch.setenv(f"{current().prefix}SEDE", "1")
-    with pytest.raises(ProjectError, match=f"{current().prefix}SEDE: no such setting"):
-        load()
+    monkeypatch.setenv(f"{get_project().prefix}SEDE", "1")
+    with pytest.raises(ProjectError, match=f"{get_project().prefix}SEDE: no such setting"):
+        load_settings()
 
 
 KUBERNETES = {
@@ -61,35 +61,35 @@ def test_what_kubernetes_tells_a_pod_is_no_setting(
     """The addresses of services whose names begin as the project's; a port that is set is one."""
     assert (folder / CONFIG).exists()
     for name, given in KUBERNETES.items():
-        monkeypatch.setenv(current().prefix + name, given)
-    load()
+        monkeypatch.setenv(get_project().prefix + name, given)
+    load_settings()
     for name in ("PORT", "SERVING_PORT"):
-        monkeypatch.setenv(current().prefix + name, "9000")
-        with pytest.raises(ProjectError, match=f"{current().prefix}{name}: no such setting"):
-            load()
-        monkeypatch.delenv(current().prefix + name)
+        monkeypatch.setenv(get_project().prefix + name, "9000")
+        with pytest.raises(ProjectError, match=f"{get_project().prefix}{name}: no such setting"):
+            load_settings()
+        monkeypatch.delenv(get_project().prefix + name)
 
 
 def test_a_wrong_value_is_blamed_on_what_holds_it(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The file that has the section, or the variable of the environment."""
-    monkeypatch.setenv(f"{current().prefix}SEED", "x")
-    gate = file_of("gate")
+    monkeypatch.setenv(f"{get_project().prefix}SEED", "x")
+    gate = get_settings_file("gate")
     gate.parent.mkdir(exist_ok=True)
     gate.write_text("[gate]\nnonsense = 1\n", encoding="utf-8")
     assert folder == Path.cwd()
     with pytest.raises(ProjectError) as refused:
-        load()
+        load_settings()
     assert sorted(str(refused.value).split("\n  ")) == sorted(
         [
-            f"{current().prefix}SEED: seed = 'x': {NO_NUMBER}",
+            f"{get_project().prefix}SEED: seed = 'x': {NO_NUMBER}",
             f"{gate}: gate.nonsense: unknown key; {KNOWN}",
         ]
     )
     gate.write_text("[broken\n", encoding="utf-8")
     with pytest.raises(ProjectError, match=f"^{gate}: not valid TOML"):
-        load()
+        load_settings()
 
 
 def test_a_file_that_is_not_toml_is_told_in_one_line(

@@ -15,8 +15,8 @@ from library.fixture_project import ROOT
 from mlops_ladder import ProjectError
 from mlops_ladder import settings as loaded
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.model.training import learnable
-from mlops_ladder.project import current
+from mlops_ladder.model.training import prepare_training_rows
+from mlops_ladder.project import get_project
 from mlops_ladder.serving.rollout import deciding
 from mlops_ladder.settings import Settings
 from mlops_ladder.simulation import folder as folders
@@ -32,7 +32,7 @@ from mlops_ladder.simulation.world import MIDDLE, NEW, World
 @pytest.fixture(name="world", scope="module")
 def _world(frame: pd.DataFrame, contract: Contract, settings: Settings) -> World:
     """The world of the configured rows."""
-    return worlds.world(learnable(frame, contract, settings), contract, settings)
+    return worlds.world(prepare_training_rows(frame, contract, settings), contract, settings)
 
 
 def drawn(world: World, new: float = 0, changed: int | None = None, seed: int = 1) -> pd.DataFrame:
@@ -105,13 +105,15 @@ def test_the_folder_has_rows_of_its_own_and_leads_nowhere(
     root = ROOT
     monkeypatch.chdir(root)
     folders.prepare(folder, settings, contract, 7)
-    monkeypatch.setenv(f"{current().prefix}SERVING__PREDICTION_LOG_URL", "postgresql://somewhere")
+    monkeypatch.setenv(
+        f"{get_project().prefix}SERVING__PREDICTION_LOG_URL", "postgresql://somewhere"
+    )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere")
     kept = folders.environment()
     assert "somewhere" not in "".join(kept.values())
-    monkeypatch.delenv(f"{current().prefix}SERVING__PREDICTION_LOG_URL")
+    monkeypatch.delenv(f"{get_project().prefix}SERVING__PREDICTION_LOG_URL")
     monkeypatch.chdir(folder)
-    own = loaded.load()
+    own = loaded.load_settings()
     assert Path(own.data.path).parent == Path("data") and own.seed == 7
     assert own.serving.prediction_log_url == "sqlite:///predictions.db" and own.rollout.enabled
     folders.declared(own)

@@ -8,20 +8,20 @@ import pandas as pd
 from prefect import flow
 
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.model.split import Parts
+from mlops_ladder.model.split import Splits
 from mlops_ladder.model.training import Trained
 from mlops_ladder.pipeline import steps
 from mlops_ladder.pipeline.steps import Outcome, Tags
 from mlops_ladder.pipeline.tasks import finish_submitted, retried_after, run_tags, RUNNER, task
 from mlops_ladder.pipeline.tuning import Best
 from mlops_ladder.registry.gate import Verdict
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 
 @flow(name="training", task_runner=RUNNER, log_prints=True)
 def training() -> Outcome:
     """Train a model on all rows, judge it by the gate, and register it."""
-    settings, contract, tags = load(), read_contract(), run_tags()
+    settings, contract, tags = load_settings(), read_contract(), run_tags()
     frame = ingest(settings)
     rows = check(frame, contract, settings)
     parts = split(rows, contract, settings)
@@ -46,13 +46,13 @@ def check(frame: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[
 
 
 @task
-def split(rows: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[Parts, str]:
+def split(rows: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[Splits, str]:
     """Split the rows by time, group or hash: to train on, to choose by, and to judge by."""
     return steps.split(rows, contract, settings)
 
 
 @task
-def tune(parts: Parts, contract: Contract, settings: Settings, tags: Tags) -> tuple[Best, str]:
+def tune(parts: Splits, contract: Contract, settings: Settings, tags: Tags) -> tuple[Best, str]:
     """Search for the parameters that are best on the validation rows."""
     return steps.tune(parts, contract, settings, tags)
 
@@ -66,7 +66,7 @@ def train(
 
 
 @task
-def evaluate(trained: Trained, parts: Parts, tags: Tags) -> tuple[str, str]:
+def evaluate(trained: Trained, parts: Splits, tags: Tags) -> tuple[str, str]:
     """Record model, scores and what is served of it; return the id of the run."""
     return steps.evaluate(trained, parts, tags)
 

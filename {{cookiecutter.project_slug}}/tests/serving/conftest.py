@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 from mlops_ladder.data.sources import checksum
 from mlops_ladder.export.bundle import export
 from mlops_ladder.model.training import Trained
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 from mlops_ladder.serving.app import build
 from mlops_ladder.serving.load_test import requests_of
 
@@ -31,8 +31,8 @@ def _exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def _place(exported: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a champion, and a log of its own."""
     shutil.copytree(exported, folder / "models/serving")
-    monkeypatch.setenv(f"{current().prefix}SERVING__PREDICTION_LOG_URL", "sqlite:///predictions.db")
-    monkeypatch.setenv(f"{current().prefix}SERVING__HOST", "127.0.0.1")
+    monkeypatch.setenv(f"{get_project().prefix}SERVING__PREDICTION_LOG_URL", "sqlite:///predictions.db")
+    monkeypatch.setenv(f"{get_project().prefix}SERVING__HOST", "127.0.0.1")
     return folder
 
 

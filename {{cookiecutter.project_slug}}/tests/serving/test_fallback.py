@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 
 
 @pytest.fixture(name="enabled", autouse=True)
 def _enabled() -> None:
-    if not load().fallback.enabled:
+    if not load_settings().fallback.enabled:
         pytest.skip("fallback.enabled is false in config/fallback.toml")
 
 
@@ -25,7 +25,7 @@ def test_a_model_that_fails_is_stood_in_for(client: TestClient, rows: list[dict[
 
 def test_the_switch_takes_the_model_out(place: Path, client: TestClient, rows: list[Any]) -> None:
     """While the file is there, no model answers."""
-    (place / load().fallback.switch).touch()
+    (place / load_settings().fallback.switch).touch()
     served: Any = client.app
     for choice in served.state.choices:
         vars(choice)["_due"] = 0.0  # look at once

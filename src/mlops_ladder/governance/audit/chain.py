@@ -149,7 +149,7 @@ class Line(BaseModel):
     @classmethod
     def of(cls, fact: Fact, before: list[str]) -> "Line":
         """The line of a fact that comes after these."""
-        prefix = project.current().prefix
+        prefix = project.get_project().prefix
         return cls(
             **vars(fact),
             number=len(before) + 1,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mlops_ladder import ProjectError
-from mlops_ladder.append_only_log import append
+from mlops_ladder.append_only_log import append_line
 from mlops_ladder.data import provenance
 from mlops_ladder.governance.audit import chain
 from mlops_ladder.governance.audit.chain import Fact, Line, LOG
@@ -69,7 +69,7 @@ def note() -> list[Line]:
         lines, held = chain.written(), chain.registered()
         if lines == held[: len(lines)]:  # another machine was here, or a kill
             for text in held[len(lines) :]:
-                append(LOG, text)
+                append_line(LOG, text)
             lines = chain.written()
         if wrong := chain.faults(lines):
             told = "\n  ".join(wrong)
@@ -78,7 +78,7 @@ def note() -> list[Line]:
         for fact in unnoted(chain.said(lines))[0]:
             added.append(Line.of(fact, lines))
             lines.append(added[-1].text)
-            append(LOG, lines[-1])
+            append_line(LOG, lines[-1])
         chain.keep(lines)
     return added
 
@@ -104,7 +104,7 @@ def repair() -> list[str]:
             fact = Fact("repair", str(LOG), chain.digest(told), told)
             lines = longest + [Line.of(fact, longest).text]
             for text in lines:
-                append(LOG, text)
+                append_line(LOG, text)
             chain.keep(lines)
     return wrong
 

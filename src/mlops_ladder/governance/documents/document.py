@@ -14,12 +14,12 @@ from typing import Annotated, Any
 
 import typer
 
-from mlops_ladder import ProjectError, refuse_faults, write_whole
+from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
 from mlops_ladder.governance.documents import evidence
 from mlops_ladder.governance.documents.statements import find_statement_faults, format_statement
 from mlops_ladder.governance.incidents import read_incidents
-from mlops_ladder.markdown import refuse_differences
-from mlops_ladder.settings import load
+from mlops_ladder.markdown import raise_for_differences
+from mlops_ladder.settings import load_settings
 from mlops_ladder.templates import render_template
 from mlops_ladder.tracking import runs
 
@@ -75,12 +75,12 @@ def check_document(text: str) -> str:
 
     Raises ProjectError that lists the statements that differ from their evidence.
     """
-    refuse_faults(ADVICE, list(find_statement_faults(text))[:20])
+    raise_for_faults(ADVICE, list(find_statement_faults(text))[:20])
     difference = f"{ADVICE}\n  differs from its evidence (- document, + evidence)"
-    refuse_differences(difference, text, render_document())
-    has_runs = runs.newest() is not None
+    raise_for_differences(difference, text, render_document())
+    has_runs = runs.find_newest_run() is not None
     if has_runs:
-        refuse_faults(ADVICE, evidence.find_stale_evidence())
+        raise_for_faults(ADVICE, evidence.find_stale_evidence())
     compared = "" if has_runs else "; there is no run here to compare them with"
     count = count_lines(text, "- ")
     return f"{DOCUMENT}: {count} statements, each with its source, unchanged{compared}"
@@ -96,12 +96,12 @@ def write_document() -> str:
 
     Raises ProjectError, and writes no document, if a statement claims what no evidence can show.
     """
-    evidence.replace_evidence_files(evidence.collect_all_evidence(load()))
+    evidence.replace_evidence_files(evidence.collect_all_evidence(load_settings()))
     text = render_document()
     if faults := list(find_statement_faults(text)):
         way_out = "the text comes from the file that the line cites: change it there"
-        refuse_faults(f"{DOCUMENT}: not written", [*faults, way_out])
-    write_whole(DOCUMENT, text)
+        raise_for_faults(f"{DOCUMENT}: not written", [*faults, way_out])
+    write_file_atomically(DOCUMENT, text)
     count, lacking = count_lines(text, "- "), count_lines(text, NOTHING)
     return f"Wrote {DOCUMENT}: {count} statements; {lacking} points without evidence"
 

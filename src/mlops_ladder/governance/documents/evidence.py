@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.monitoring.archive import Archive, NoLog
 from mlops_ladder.monitoring.quality import History
 from mlops_ladder.plugins import get_hooks
@@ -28,7 +28,11 @@ YEAR = timedelta(days=365)
 
 def describe_run(entry: Entry | None) -> Facts | None:
     """Return the run of the champion, or without a champion the newest run."""
-    run = runs.as_run(runs.connect().get_run(entry.run_id)) if entry else runs.newest()
+    run = (
+        runs.convert_run(runs.connect_mlflow().get_run(entry.run_id))
+        if entry
+        else runs.find_newest_run()
+    )
     if not run:
         return None
     tags = {k: v for k, v in run.tags.items() if not k.startswith(("mlflow.", "prefect."))}
@@ -85,7 +89,7 @@ def to_evidence_text(facts: Facts) -> str:
 def replace_evidence_files(evidence: dict[str, Facts]) -> None:
     """Write these files of evidence, and delete all others."""
     for name, facts in evidence.items():
-        write_whole(FOLDER / f"{name}.json", to_evidence_text(facts))
+        write_file_atomically(FOLDER / f"{name}.json", to_evidence_text(facts))
     for path in FOLDER.glob("*.json"):
         if path.stem not in evidence:
             path.unlink()

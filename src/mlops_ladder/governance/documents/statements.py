@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mlops_ladder.data.sources import checksum
-from mlops_ladder.markdown import as_words
+from mlops_ladder.markdown import escape_text
 
 DIGITS = 12
 RUN = r"run `[0-9a-f]{32}`"
@@ -29,7 +29,7 @@ def cite_source(source: str | Path) -> str:
 def format_statement(text: object, *sources: str | Path) -> str:
     """Return a statement on one line, with its sources; markup outside of code is escaped."""
     parts = re.split(f"({CODE.pattern})", " ".join(str(text).split()))
-    words = "".join(part if CODE.fullmatch(part) else as_words(part) for part in parts)
+    words = "".join(part if CODE.fullmatch(part) else escape_text(part) for part in parts)
     return f"- {words} [{'; '.join(map(cite_source, sources))}]"
 
 

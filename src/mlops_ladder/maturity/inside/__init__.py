@@ -15,5 +15,5 @@ def part(name: str) -> Any:
 
 def given() -> tuple[Any, Any, Any]:
     """The rows, the contract and the settings of the project."""
-    settings, contract = part("settings").load(), part("data.contract").read_contract()
+    settings, contract = part("settings").load_settings(), part("data.contract").read_contract()
     return part("problem").read_data(settings).reset_index(drop=True), contract, settings

@@ -29,7 +29,7 @@ def digest() -> Any:
 
 def upstream() -> Any:
     """The sources of others that training reads, whose rows say how old they are."""
-    settings = part("settings").load()
+    settings = part("settings").load_settings()
     return [
         it.source for it in part("governance.data_agreements").used(settings) if it.freshness.column
     ]
@@ -54,7 +54,7 @@ def age(source: str) -> Any:
 
 def kept_in(path: Path) -> pd.DataFrame:
     """The rows of a file of data, of CSV as they are written."""
-    settings = part("settings").load()
+    settings = part("settings").load_settings()
     if parquet(settings):
         return pd.read_parquet(path)
     data = settings.data
@@ -63,7 +63,7 @@ def kept_in(path: Path) -> pd.DataFrame:
 
 def keep(frame: pd.DataFrame, path: Path) -> None:
     """These rows are the file's; without any there is no file."""
-    settings = part("settings").load()
+    settings = part("settings").load_settings()
     if frame.empty:
         path.unlink()
     elif parquet(settings):

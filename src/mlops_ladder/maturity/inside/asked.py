@@ -18,11 +18,13 @@ def honest() -> tuple[Any, Any]:
     """An ordinary model, as a question is asked about it, and the parts of its rows."""
     frame, contract, settings = given()
     training = part("model.training")
-    rows = training.learnable(frame, contract, settings)
-    found = training.fit(*training.split(rows, contract, settings), contract, settings)
-    return part("registry.questions").Asked(found, None, frame), part("model.split").parts(
-        rows, contract, settings
+    rows = training.prepare_training_rows(frame, contract, settings)
+    found = training.fit_model(
+        *training.split_holdout(rows, contract, settings), contract, settings
     )
+    return part("registry.questions").Asked(found, None, frame), part(
+        "model.split"
+    ).split_three_ways(rows, contract, settings)
 
 
 def declared(name: str, contract: Any) -> Any:
@@ -65,7 +67,9 @@ def spoiled(name: str) -> Any:
     target, held = trained.contract.target, trained.holdout
     lies = wrong(held[target], settings.problem == "classification")
     learned = held.assign(**{target: held[target].where(~rows[chosen], lies)})
-    found = part("model.training").fit(pd.concat([learned] * 3), held, trained.contract, settings)
+    found = part("model.training").fit_model(
+        pd.concat([learned] * 3), held, trained.contract, settings
+    )
     return put_forward(found, parts) | {"spoilt": chosen}
 
 

@@ -13,15 +13,17 @@ def planted() -> Any:
     """The verdict on each of the two, beside some inputs of the project."""
     frame, contract, settings = given()
     training = part("model.training")
-    rows = training.learnable(frame, contract, settings).tail(ROWS).reset_index(drop=True)
+    rows = (
+        training.prepare_training_rows(frame, contract, settings).tail(ROWS).reset_index(drop=True)
+    )
     answers = rows[contract.target]
     codes = answers if settings.problem == "regression" else answers.factorize(sort=True)[0]
     swapped = rows.assign(told=codes)["told"].astype("float64")
     hidden = swapped.sample(frac=0.3, random_state=settings.seed)
     swapped[hidden.index] = hidden.sample(frac=1, random_state=settings.seed).array
     rows = rows.assign(**{CONSTANT: 1.0, TELLING: swapped})
-    parts = training.split(rows, contract, settings)
-    whole = training.fit(*parts, wider(contract), settings)
+    parts = training.split_holdout(rows, contract, settings)
+    whole = training.fit_model(*parts, wider(contract), settings)
     verdicts = {
         it.name: it.verdict
         for it in part("governance.feature_review").review_features(whole, ablated=True)

@@ -14,11 +14,11 @@ def trained(kind: str) -> tuple[Any, Any]:
     """
     frame, contract, settings = given()
     training = part("model.training")
-    rows = training.learnable(frame, contract, settings)
-    kept, held = training.split(rows, contract, settings)
+    rows = training.prepare_training_rows(frame, contract, settings)
+    kept, held = training.split_holdout(rows, contract, settings)
     learned = pd.concat([kept, held, held, held]) if kind == "better" else kept
-    found = training.fit(learned, held, contract, settings)
-    return found, part("model.split").parts(rows, contract, settings)
+    found = training.fit_model(learned, held, contract, settings)
+    return found, part("model.split").split_three_ways(rows, contract, settings)
 
 
 def propose(kind: str) -> Any:
@@ -47,5 +47,5 @@ def put_forward(found: Any, parts: Any) -> Any:
 
 def move(alias: str, version: str) -> Any:
     """Have MLflow's client move an alias, past the gate."""
-    client = part("tracking.runs").connect().MlflowClient()
+    client = part("tracking.runs").connect_mlflow().MlflowClient()
     client.set_registered_model_alias(part("registry.versions").model_name(), alias, version)

@@ -20,7 +20,9 @@ def logged(wrong: str, most: str) -> Any:
     """
     frame, contract, settings = given()
     training = part("model.training")
-    held = training.split(training.learnable(frame, contract, settings), contract, settings)[1]
+    held = training.split_holdout(
+        training.prepare_training_rows(frame, contract, settings), contract, settings
+    )[1]
     held = held.tail(int(most))
     answer(requests(frame.loc[held.index], contract), contract, settings)
     truth = held[contract.target]
@@ -62,7 +64,7 @@ def rows() -> int:
 
 def first_file() -> str:
     """The first file of the data."""
-    return str(part("data.reading").files(part("settings").load().data.path)[0])
+    return str(part("data.reading").files(part("settings").load_settings().data.path)[0])
 
 
 def just_begun() -> str:

@@ -40,7 +40,7 @@ def write(frame: pd.DataFrame, settings: Any, path: str) -> None:
 
 def count() -> Any:
     """How many there are."""
-    return len(raw(part("settings").load()))
+    return len(raw(part("settings").load_settings()))
 
 
 def cells(frame: pd.DataFrame, name: str, places: list[int], value: Any) -> pd.DataFrame:
@@ -88,8 +88,10 @@ def spoil(path: str, plan: str) -> Any:
 
 def order(path: str) -> Any:
     """Of each part of a saved split its times, and what it lacks or has that it should not."""
-    settings, contract = part("settings").load(), part("data.contract").read_contract()
-    rows = part("model.training").learnable(part("problem").read_data(settings), contract, settings)
+    settings, contract = part("settings").load_settings(), part("data.contract").read_contract()
+    rows = part("model.training").prepare_training_rows(
+        part("problem").read_data(settings), contract, settings
+    )
     names, times = contract.names("id") or ["row"], contract.names("time")[:1]
     known = rows.assign(row=rows.index + 1)[[*dict.fromkeys([*names, *times])]]
     known[names] = known[names].astype("str").where(known[names].notna(), "")

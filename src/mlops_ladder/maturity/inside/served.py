@@ -57,7 +57,7 @@ def parity(seed: str, most: str) -> Any:
     types = part("serving.schemas").Types.of(model.contract, classes, len(asked))
     answers = model.answers(types.read(json.dumps(asked).encode())[0])
     rows, _ = part("data.casting").converted(frame, model.contract, model.contract.inputs())
-    known = part("model.prediction").predict(registered(), rows).to_dict("records")
+    known = part("model.prediction").predict_rows(registered(), rows).to_dict("records")
     pairs = zip(known, answers, asked, strict=True)
     wrong = [
         (str(one["prediction"]), other["prediction"], row)
@@ -71,7 +71,7 @@ def registered() -> Any:
     """The champion's model as the registry holds it."""
     number = part("registry.versions").held().champion.version
     address = f"models:/{part('registry.versions').model_name()}/{number}"
-    return part("tracking.runs").connect().sklearn.load_model(address)
+    return part("tracking.runs").connect_mlflow().sklearn.load_model(address)
 
 
 def apart(batch: dict[str, Any], served: dict[str, Any]) -> bool:
@@ -96,7 +96,9 @@ def apart(batch: dict[str, Any], served: dict[str, Any]) -> bool:
 def units(seed: str) -> Any:
     """The first input whose unit the project's own comparison misses in the served model alone."""
     frame, contract, settings = given()
-    trained, export = part("model.training").train(frame, contract, settings), part("export.bundle")
+    trained, export = part("model.training").train_model(frame, contract, settings), part(
+        "export.bundle"
+    )
     why, real = export.compared(trained)[2], export.compiled
     if why or len(trained.predictions.drop_duplicates()) < 10:
         return {"unknown": why or "the model gives nearly all rows the same answer"}
@@ -121,7 +123,9 @@ def like_training(seed: str, most: str) -> Any:
     """Rows that the champion learned from, as a client would send them, and an input of numbers."""
     frame, contract, settings = given()
     training = part("model.training")
-    rows = training.split(training.learnable(frame, contract, settings), contract, settings)[0]
+    rows = training.split_holdout(
+        training.prepare_training_rows(frame, contract, settings), contract, settings
+    )[0]
     chosen = frame.loc[rows.index].sample(min(len(rows), int(most)), random_state=int(seed))
     numbers = [it for it in contract.inputs("number") if frame[it].nunique() > 20]
     return {"rows": requests(chosen, contract), "number": next(iter(numbers), None)}

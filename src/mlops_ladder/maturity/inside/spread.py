@@ -21,10 +21,13 @@ def fragile(item: int, folder: str) -> int:
 
 def killed() -> Any:
     """The answers of the workers, one of which was killed, and those that are wanted."""
-    settings = part("settings").load()
+    settings = part("settings").load_settings()
     scale = settings.scale.model_copy(update={"backend": "dask", "workers": 2, "address": ""})
     wanted = settings.model_copy(update={"scale": scale})
-    with tempfile.TemporaryDirectory() as folder, part("scaling.backends").opened(wanted) as place:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        part("scaling.backends").create_executor(wanted) as place,
+    ):
         found = list(place.each(fragile, range(ITEMS), folder))
         if not Path(folder, "killed").exists():
             found = ["no worker was killed"]

@@ -10,7 +10,7 @@ from mlops_ladder.maturity.inside import given, part
 
 def loads(uri: str) -> Any:
     """How many rows the input example of a model has, and how many it answers."""
-    model = part("tracking.runs").connect().pyfunc.load_model(uri)
+    model = part("tracking.runs").connect_mlflow().pyfunc.load_model(uri)
     return {"rows": len(model.input_example), "answers": len(model.predict(model.input_example))}
 
 
@@ -20,8 +20,8 @@ def shuffled(seed: str) -> Any:
     known = frame[contract.target].dropna()
     mixed = known.sample(frac=1, random_state=int(seed)).set_axis(known.index)
     frame.loc[known.index, contract.target] = mixed
-    found = part("model.evaluation").measured(
-        part("model.training").train(frame, contract, settings)
+    found = part("model.evaluation").collect_metrics(
+        part("model.training").train_model(frame, contract, settings)
     )
     names = {"value": "{}", "low": "{}.low", "high": "{}.high", "baseline": "baseline.{}"}
     said = {name: found.get(form.format(settings.metric)) for name, form in names.items()}
@@ -32,7 +32,7 @@ def shuffled(seed: str) -> Any:
 def seeds() -> Any:
     """The parameters of the model that are seeds."""
     model = part("problem").build_model(
-        part("data.contract").read_contract(), part("settings").load()
+        part("data.contract").read_contract(), part("settings").load_settings()
     )
     return [it for it in model.get_params() if it.rsplit("__")[-1] in ("random_state", "seed")]
 
@@ -40,12 +40,12 @@ def seeds() -> Any:
 def validated(params: str) -> Any:
     """The score of these parameters on the validation rows, and on those held out."""
     frame, contract, settings = given()
-    rows = part("model.training").learnable(frame, contract, settings)
-    parts = part("model.split").parts(rows, contract, settings)
+    rows = part("model.training").prepare_training_rows(frame, contract, settings)
+    parts = part("model.split").split_three_ways(rows, contract, settings)
     chosen = part("pipeline.tuning").changed(settings, json.loads(params))
 
     def score(held: pd.DataFrame) -> float:
-        trained = part("model.training").fit(parts.train, held, contract, chosen)
+        trained = part("model.training").fit_model(parts.train, held, contract, chosen)
         return float(trained.scores[settings.metric])
 
     return {"validation": score(parts.validation), "holdout": score(parts.holdout)}

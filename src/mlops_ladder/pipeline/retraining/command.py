@@ -10,7 +10,7 @@ from mlops_ladder.pipeline.retraining import causes, ledger
 from mlops_ladder.pipeline.retraining.decision import Entry, Event, Kind
 from mlops_ladder.pipeline.retraining.starting import begin, judge, run
 from mlops_ladder.registry.decisions import who
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 SHOWN = 10
 LOOK = typer.Option(help="what to look at")
@@ -25,7 +25,7 @@ def main(
     decision: Annotated[str | None, typer.Option("--run", hidden=True, metavar="ID")] = None,
 ) -> None:
     """Judge what has happened, and run the pipeline where it is decided; or list the decisions."""
-    settings, now = load(), datetime.now(UTC)
+    settings, now = load_settings(), datetime.now(UTC)
     if decision:
         run(decision, settings)
     elif approve:

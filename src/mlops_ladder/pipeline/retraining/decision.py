@@ -6,7 +6,7 @@ from hashlib import sha256
 from typing import Literal
 
 from mlops_ladder.settings.improvement import Triggers
-from mlops_ladder.settings.section import Section
+from mlops_ladder.settings.section import StrictModel
 
 WEEK = timedelta(days=7)
 Kind = Literal["drift", "quality", "data", "alert"]
@@ -15,7 +15,7 @@ Result = Literal["completed", "failed"]
 Verdict = tuple[Word, str]
 
 
-class Event(Section):
+class Event(StrictModel):
     """Something that may start a training: its cause in words, and what tells equal causes."""
 
     kind: Kind
@@ -23,7 +23,7 @@ class Event(Section):
     fingerprint: str
 
 
-class Entry(Section):
+class Entry(StrictModel):
     """What was decided on an event, by whom it was told, and how its run ended."""
 
     id: str

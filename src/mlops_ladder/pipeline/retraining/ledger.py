@@ -57,13 +57,15 @@ def lines() -> list[str]:
 
 def add(entry: Entry) -> None:
     """Write a decision down."""
-    append_only_log.append(LEDGER, json.dumps(entry.model_dump(mode="json", exclude_none=True)))
+    append_only_log.append_line(
+        LEDGER, json.dumps(entry.model_dump(mode="json", exclude_none=True))
+    )
 
 
 def end(name: str, now: datetime, result: Result, said: str) -> None:
     """Write down how the run of a decision ended."""
     told = {"id": name, "ended": now.isoformat(), "result": result, "said": said[:500]}
-    append_only_log.append(LEDGER, json.dumps(told))
+    append_only_log.append_line(LEDGER, json.dumps(told))
 
 
 def recovered(now: datetime) -> list[Entry]:

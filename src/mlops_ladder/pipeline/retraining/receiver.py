@@ -24,7 +24,7 @@ from mlops_ladder.pipeline.retraining import causes, ledger, starting
 from mlops_ladder.pipeline.retraining.decision import Entry, Event
 from mlops_ladder.serving.access import Guard, Shield
 from mlops_ladder.serving.keys import Ring
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 LOG = logging.getLogger(__name__)
 Look = Callable[[Settings, datetime, Any], Event | None]
@@ -131,12 +131,12 @@ def taken(rows: list[dict[str, Any]], settings: Settings, contract: Any) -> dict
 
 def build() -> FastAPI:
     """The receiver of this folder."""
-    return create_app(load())
+    return create_app(load_settings())
 
 
 def main() -> None:
     """Listen until SIGTERM or Ctrl-C; a run that has begun goes on."""
-    settings = load()
+    settings = load_settings()
     guarded(settings)  # told now, without a traceback
     ledger.entries()
     where: Any = {"host": settings.receiver.host, "port": settings.receiver.port}

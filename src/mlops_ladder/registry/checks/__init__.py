@@ -18,16 +18,16 @@ from typing import Any, Literal
 import pandas as pd
 import tomlkit
 
-from mlops_ladder import project, ProjectError, refuse_faults
+from mlops_ladder import project, ProjectError, raise_for_faults
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.registry.questions import Question
 from mlops_ladder.settings import FOLDER, Settings
-from mlops_ladder.settings.section import read_section, Section
+from mlops_ladder.settings.section import read_strict_model, StrictModel
 
 FALSE_ALARMS = 0.05  # how often one question may refuse a model of which nothing is wrong
 
 
-class Declared(Section):
+class Declared(StrictModel):
     """What every question can be told: does its refusal count, or is it only reported?"""
 
     mode: Literal["report", "enforce"] = "report"
@@ -54,7 +54,7 @@ def questions(contract: Contract) -> list[Question]:
             continue
         ask = partial(module.ask, settings=settings)
         found.append(Question(name, settings.mode == "enforce", ask))
-    refuse_faults("", faults)
+    raise_for_faults("", faults)
     return found
 
 
@@ -63,7 +63,7 @@ def modules() -> dict[str, ModuleType]:
 
     Raises ProjectError where a question is declared and has none.
     """
-    here = project.current()
+    here = project.get_project()
     names = {"behaviour", "slices"} | ({"fairness"} if here.people else set())
     found = {name: import_module(f"{__name__}.{name}") for name in sorted(names)}
     if find_spec(f"{here.package}.checks"):
@@ -79,8 +79,8 @@ def modules() -> dict[str, ModuleType]:
 def declared(name: str, module: ModuleType, contract: Contract) -> Declared:
     """What a question is told by its file.  ProjectError that names each key that is wrong."""
     path = FOLDER / f"{name}.toml"
-    settings: Declared = read_section(getattr(module, "Settings", Declared), path)
-    refuse_faults("", [f"{path}: {fault}" for fault in settings.faults(contract)])
+    settings: Declared = read_strict_model(getattr(module, "Settings", Declared), path)
+    raise_for_faults("", [f"{path}: {fault}" for fault in settings.faults(contract)])
     return settings
 
 

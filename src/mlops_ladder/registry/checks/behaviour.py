@@ -18,12 +18,12 @@ from pydantic import Field
 from mlops_ladder import ProjectError
 from mlops_ladder.data.casting import converted
 from mlops_ladder.data.contract import Contract, Kind
-from mlops_ladder.model.prediction import predict
+from mlops_ladder.model.prediction import predict_rows
 from mlops_ladder.model.training import Trained
 from mlops_ladder.registry.checks import Declared
 from mlops_ladder.registry.checks.picture import Line, picture
 from mlops_ladder.registry.questions import Asked, Reply
-from mlops_ladder.settings.section import Section
+from mlops_ladder.settings.section import StrictModel
 
 NUMBERS: tuple[Kind, ...] = ("number", "integer")
 STEPS = 21  # values from the lowest to the highest
@@ -125,7 +125,7 @@ EDGE_ROWS = 20  # rows in which each edge is tried
 TRIES = 5  # other values of an input that must not matter, for each row
 
 
-class Invariance(Section):
+class Invariance(StrictModel):
     """Other allowed values of this column change no answer by more than `largest`.
 
     That is of a probability, or of a number in standard deviations of the answers learned from.
@@ -137,7 +137,7 @@ class Invariance(Section):
     violations: float = Field(default=0, ge=0, le=1)
 
 
-class Direction(Section):
+class Direction(StrictModel):
     """More of this column brings the answer up, or down: against it goes no more than `tolerance`.
 
     The answer is a number, or the probability of `answer`, a class, the second of two where none is
@@ -234,7 +234,7 @@ def edges(trained: Trained, settings: Settings) -> Iterator[Test]:
 def usable(name: str, rows: pd.DataFrame, trained: Trained, settings: Settings) -> Test:
     """Is every answer to these rows one that can be used?"""
     try:
-        said = predict(trained.model, rows)
+        said = predict_rows(trained.model, rows)
     except Exception as error:  # pylint: disable=broad-exception-caught  # its code is any code
         return Test(name, len(rows), len(rows), error=f"{type(error).__name__}: {error}")
     shares = said.filter(regex="^probability_").to_numpy()
@@ -257,11 +257,11 @@ def span(found: pd.Series) -> tuple[float, float, float]:
 def invariance(it: Invariance, trained: Trained, count: int) -> Test:
     """Do other values of the column leave the answer as it is?"""
     rows, random = some(trained, count), np.random.default_rng(trained.settings.seed)
-    pool, before = allowed(it.column, trained), predict(trained.model, rows)
+    pool, before = allowed(it.column, trained), predict_rows(trained.model, rows)
     moved = np.zeros(len(rows))
     for _ in range(TRIES):
         values = [pool[at] for at in random.integers(0, len(pool), len(rows))]
-        after = predict(trained.model, put(rows, {it.column: values}, trained.contract))
+        after = predict_rows(trained.model, put(rows, {it.column: values}, trained.contract))
         moved = np.maximum(moved, apart(after, before, trained))
     broken = int((moved > it.largest).sum())
     name = f"{it.column} does not matter"
@@ -274,8 +274,8 @@ def direction(it: Direction, trained: Trained, count: int) -> Test:
     rows, name = rows[rows[it.column].notna()], f"more {it.column}, answer {it.effect}"
     if rows.empty:
         return Test(name, 0, 0)
-    before = answers(predict(trained.model, rows), it.answer)
-    after = predict(trained.model, more(rows, it.column, it.by, trained))
+    before = answers(predict_rows(trained.model, rows), it.answer)
+    after = predict_rows(trained.model, more(rows, it.column, it.by, trained))
     change = (answers(after, it.answer) - before) / unit(trained)
     wrong = (change if it.effect == "down" else -change) > it.tolerance
     return Test(name, int(wrong.sum()), len(rows), it.violations, span(answers(after, it.answer)))

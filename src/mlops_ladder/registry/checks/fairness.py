@@ -27,13 +27,13 @@ from mlops_ladder.model.training import Trained
 from mlops_ladder.registry.checks import Declared, sure, unknown
 from mlops_ladder.registry.checks.picture import Line, picture
 from mlops_ladder.registry.questions import Asked, Reply
-from mlops_ladder.settings.section import Section
+from mlops_ladder.settings.section import StrictModel
 
 PROJECT = Path("pyproject.toml")
 LONGEST = timedelta(days=366)  # longer, nobody remembers why
 
 
-class Decided(Section):
+class Decided(StrictModel):
     """What two people answer for, and until when: the form of a waiver in `pyproject.toml`."""
 
     reason: str = Field(pattern=r"\w+\W+\w+\W+\w+")

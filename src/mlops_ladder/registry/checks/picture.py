@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from matplotlib.figure import Figure
 
-from mlops_ladder.model.figures import empty_figure
+from mlops_ladder.model.figures import create_figure
 
 SHOWN = 30  # lines, those that are wrong first
 MARKS = ("D", "x", "|", "s")
@@ -26,7 +26,7 @@ class Line:
 def picture(title: str, scale: str, lines: Sequence[Line]) -> Figure:
     """The lines below each other, the first at the top."""
     shown = sorted(lines, key=lambda it: not it.wrong)[:SHOWN][::-1]
-    figure = empty_figure(7.4, 1.2 + 0.28 * len(shown))
+    figure = create_figure(7.4, 1.2 + 0.28 * len(shown))
     axes = figure.add_subplot()
     for place, it in enumerate(shown):
         color = "#b3261e" if it.wrong else "tab:blue"

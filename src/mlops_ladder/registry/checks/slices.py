@@ -19,10 +19,10 @@ from pydantic import Field
 
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
-from mlops_ladder.model.resampling import Draws, resampled
+from mlops_ladder.model.resampling import bootstrap_scores, Draws
 from mlops_ladder.registry import checks, questions
 from mlops_ladder.registry.checks.picture import Line, picture
-from mlops_ladder.settings.section import Section
+from mlops_ladder.settings.section import StrictModel
 
 
 def compare(mine: Draws, other: Draws, sign: int, allowed: float) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def spread(draws: Draws) -> float:
 RESAMPLES = 200  # enough for a standard error, says chapter 6
 
 
-class Slice(Section):
+class Slice(StrictModel):
     """Rows by one column: these values, or numbers from `low` up to and without `high`.
 
     What else is set here holds instead of what is set for all slices.
@@ -182,7 +182,7 @@ def draws_of(asked: questions.Asked, it: Part) -> tuple[Draws, dict[str, Draws]]
         known["champion"] = asked.champion
     said = {name: found[it.rows] for name, found in known.items()}
     settings, truth = trained.settings, trained.truth[it.rows]
-    draws = resampled(settings.metric, truth, said, settings.seed, RESAMPLES)
+    draws = bootstrap_scores(settings.metric, truth, said, settings.seed, RESAMPLES)
     mine = draws.pop("model")
     if it.floor is not None:
         del draws["baseline"]

@@ -21,7 +21,7 @@ from mlops_ladder.serving.rollout import decisions
 from mlops_ladder.serving.rollout.analysis import analyse, Analysis, Truths
 from mlops_ladder.serving.rollout.decisions import decide, Decision, following
 from mlops_ladder.serving.store import arms
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 from mlops_ladder.settings.improvement import Rollout
 from mlops_ladder.tracking import runs
 
@@ -34,7 +34,7 @@ def accepted(version: Version, verdict: Verdict) -> str:
 
     Says what it waits for; nothing where the version may be promoted at once: it is the first.
     """
-    settings = load()
+    settings = load_settings()
     if not settings.rollout.enabled or not versions.held().champion:
         return ""
     again = f"make rollout VERSION={version.number}"
@@ -72,7 +72,7 @@ def start(number: str, wanted: Rollout, experiment: str = "", question: str = ""
 
 def judged(run_id: str) -> Verdict:
     """What the gate said of the model of a run.  ProjectError where it said nothing."""
-    mlflow = runs.connect()
+    mlflow = runs.connect_mlflow()
     try:
         said = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/gate.json"))
     except mlflow.exceptions.MlflowException as error:
@@ -103,7 +103,7 @@ def begin(
         question=question,
         verdict={"accepted": True, "reasons": [*verdict.reasons], "evidence": verdict.evidence},
     )
-    get_hooks().before_rollout(begun=begun, settings=load())
+    get_hooks().before_rollout(begun=begun, settings=load_settings())
     return decide(begun)
 
 
@@ -258,7 +258,7 @@ def main(
     abort: Annotated[bool, typer.Option("--abort", help="end it: the champion stays")] = False,
 ) -> None:
     """Show the rollout, or do with it what is asked."""
-    settings = load()
+    settings = load_settings()
     if fetch:
         publishing.fetch(versions.numbered(fetch))
     elif version:

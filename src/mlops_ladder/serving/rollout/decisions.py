@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.append_only_log import append
+from mlops_ladder import ProjectError, write_file_atomically
+from mlops_ladder.append_only_log import append_line
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, promotion, publishing, versions
 from mlops_ladder.registry.decisions import alone as alone_with_registry
@@ -99,7 +99,7 @@ def running() -> Decision | None:
 
 def decide(decision: Decision) -> Decision:
     """Write a decision down, on the disk, and then carry it out."""
-    append(LOG, json.dumps(decision.model_dump(mode="json")))
+    append_line(LOG, json.dumps(decision.model_dump(mode="json")))
     carry_out(decision)
     get_hooks().after_decision(decision=decision)
     return decision
@@ -111,7 +111,7 @@ def carry_out(decision: Decision) -> None:
         if publishing.damage(publishing.SERVING / plan.version, plan.sha256):
             publishing.fetch(versions.versions()[plan.version], plan.sha256)
         tell(decision)
-        write_whole(POINTER, plan.model_dump_json())
+        write_file_atomically(POINTER, plan.model_dump_json())
         return
     if decision.action == "promote" and not promoted(decision):
         begun = next(it for it in logged() if it.rollout == decision.rollout)

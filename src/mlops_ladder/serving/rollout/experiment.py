@@ -21,15 +21,15 @@ import typer
 from pydantic import Field, ValidationError
 from scipy import stats
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.export.runtime import BUNDLE, read_bundle
 from mlops_ladder.registry import publishing
 from mlops_ladder.serving.assignment import CANDIDATE, CHAMPION
 from mlops_ladder.serving.rollout import deciding, decisions
 from mlops_ladder.serving.rollout.analysis import by_unit
 from mlops_ladder.serving.store import arms
-from mlops_ladder.settings import load, Settings
-from mlops_ladder.settings.section import Section
+from mlops_ladder.settings import load_settings, Settings
+from mlops_ladder.settings.section import StrictModel
 
 FOLDER = Path("experiments")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -40,7 +40,7 @@ ARMS = (CHAMPION, CANDIDATE)
 Metric = Literal["failures", "latency ms", "predictions", "loss"]
 
 
-class Record(Section):
+class Record(StrictModel):
     """An experiment: what is believed, who is compared, and what decides.
 
     `share` of the units gets `candidate`; `better` says which way is good.  It ends when each arm
@@ -102,7 +102,7 @@ def note(name: str, **changes: str) -> None:
     path = place(name)
     document = tomlkit.parse(path.read_text(encoding="utf-8"))
     document.update(changes)
-    write_whole(path, tomlkit.dumps(document))
+    write_file_atomically(path, tomlkit.dumps(document))
 
 
 @dataclass(frozen=True)
@@ -208,7 +208,7 @@ def main(
     ] = None,
 ) -> None:
     """Show an experiment, or do with it what is asked; without a name: all releases."""
-    settings = load()
+    settings = load_settings()
     if not name:
         print(releases(settings))
     elif begin:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.model.prediction import predict
+from mlops_ladder.model.prediction import predict_rows
 from mlops_ladder.model.training import Trained
 from mlops_ladder.registry.questions import Asked
 from mlops_ladder.settings import Settings
@@ -93,7 +93,7 @@ def dullest(kind: str, truth: pd.Series) -> pd.DataFrame:
 def about(asked: Asked, model: Any) -> Asked:
     """The same question about another model."""
     rows = asked.trained.holdout[asked.trained.contract.inputs()]
-    found = replace(asked.trained, model=model, predictions=predict(model, rows))
+    found = replace(asked.trained, model=model, predictions=predict_rows(model, rows))
     return replace(asked, trained=found)
 
 

@@ -14,7 +14,7 @@ import pytest
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.training import Trained
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 from mlops_ladder.registry import checks, questions
 from mlops_ladder.registry.questions import Asked, Question, Reply
 from mlops_ladder.settings import Settings
@@ -33,16 +33,16 @@ def ask(asked, settings):
 @pytest.fixture(name="added")
 def _added(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A question that is one file more, `added.py`, in a folder without TOML files."""
-    own = folder / "own" / current().package
+    own = folder / "own" / get_project().package
     (own / "checks").mkdir(parents=True)
     (folder / "config").mkdir(exist_ok=True)
     (own / "checks" / "__init__.py").touch()
     (own / "checks" / "added.py").write_text(FILE, encoding="utf-8")
-    package = import_module(current().package)
+    package = import_module(get_project().package)
     monkeypatch.setattr(package, "__path__", [*package.__path__, str(own)])
     yield folder
     for name in ("", ".added"):
-        sys.modules.pop(f"{current().package}.checks{name}", None)
+        sys.modules.pop(f"{get_project().package}.checks{name}", None)
 
 
 def by_name(contract: Contract) -> dict[str, Question]:
@@ -110,7 +110,9 @@ def test_the_answers_are_about_the_artifact_and_stand_in_its_run(
     hooks = SimpleNamespace(list_gate_checks=lambda contract: [asked])
     monkeypatch.setattr(questions, "get_hooks", lambda: hooks)
     first, second = questions.answers(trained, run.run_id, None, None)
-    report = json.loads(runs.connect().artifacts.load_text(f"runs:/{run.run_id}/questions.json"))
+    report = json.loads(
+        runs.connect_mlflow().artifacts.load_text(f"runs:/{run.run_id}/questions.json")
+    )
     assert seen[0].trained.model is not trained.model
     wanted, found = trained.predictions, seen[0].trained.predictions
     assert np.array_equal(found["prediction"], wanted["prediction"])
@@ -131,7 +133,7 @@ def test_without_a_question_no_model_is_loaded(
 
 def test_a_declared_question_without_an_answer_is_named(added: Path, contract: Contract) -> None:
     """A file of the project's own questions that is declared and has no `ask`."""
-    own = added / "own" / current().package / "checks/added.py"
+    own = added / "own" / get_project().package / "checks/added.py"
     own.write_text('"""Nothing."""\n', encoding="utf-8")
     (added / "config/added.toml").write_text("", encoding="utf-8")
     with pytest.raises(ProjectError, match="checks/added.py: has no function ask"):

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from library.registry.checks.made import made, other, PLACES
 
-from mlops_ladder.model.prediction import score
+from mlops_ladder.model.prediction import compute_scores
 from mlops_ladder.model.training import Trained
 from mlops_ladder.registry.checks import slices, sure
 from mlops_ladder.registry.questions import Asked
@@ -26,7 +26,7 @@ def _asked(request: pytest.FixtureRequest, settings: Settings) -> Asked:
 def whole(asked: Asked, said: pd.DataFrame, rows: Any = slice(None)) -> float:
     """The score of these answers to these rows, or to all."""
     settings = asked.trained.settings
-    return score(settings.problem, asked.trained.truth[rows], said[rows])[settings.metric]
+    return compute_scores(settings.problem, asked.trained.truth[rows], said[rows])[settings.metric]
 
 
 def test_a_good_model_passes_with_numbers_for_each_slice(asked: Asked) -> None:

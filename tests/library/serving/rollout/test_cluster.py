@@ -137,8 +137,8 @@ def test_what_does_not_reach_the_pods_is_not_carried_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The plan is not noted as carried out, so the next command tries again."""
-    here = replace(project.read(Path()), deploy="kubernetes")
-    monkeypatch.setattr(project, "read", lambda _: here)
+    here = replace(project.read_project(Path()), deploy="kubernetes")
+    monkeypatch.setattr(project, "read_project", lambda _: here)
     pointer = tmp_path / "rollout.json"
     monkeypatch.setattr(decisions, "POINTER", pointer)
     monkeypatch.setattr(publishing, "damage", lambda *_: [])

@@ -14,7 +14,7 @@ from library.registry.candidates import accepted, candidate, promoted, refused
 
 from mlops_ladder import ProjectError
 from mlops_ladder.monitoring.outcomes import Outcome, Outcomes
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 from mlops_ladder.registry import history, promotion, publishing, versions
 from mlops_ladder.registry.decisions import verify
 from mlops_ladder.registry.versions import Version
@@ -250,7 +250,7 @@ def test_the_pipeline_begins_a_rollout_where_that_is_wanted(
 ) -> None:
     """Not for the first champion, once at a time, and not again for what was aborted."""
     first = promotion.register(candidate(run, "a"), "a", accepted())
-    monkeypatch.setenv(f"{current().prefix}ROLLOUT__ENABLED", "true")
+    monkeypatch.setenv(f"{get_project().prefix}ROLLOUT__ENABLED", "true")
     assert deciding.accepted(first, accepted()) == ""
     promotion.promote(first, accepted())
     second = promotion.register(candidate(run, "b"), "b", accepted())
@@ -261,7 +261,7 @@ def test_the_pipeline_begins_a_rollout_where_that_is_wanted(
     assert deciding.accepted(third, accepted()) == waits
     deciding.stop("by hand")
     assert "was aborted: by hand" in deciding.accepted(second, accepted())
-    monkeypatch.setenv(f"{current().prefix}ROLLOUT__ENABLED", "false")
+    monkeypatch.setenv(f"{get_project().prefix}ROLLOUT__ENABLED", "false")
     assert deciding.accepted(third, accepted()) == ""
 
 
@@ -269,7 +269,7 @@ def test_the_command_tells_where_it_stands(
     second: Version, wanted: Settings, command: Callable[..., int], capsys: Any
 ) -> None:
     """Numbers of both arms, what it waits for, and what comes next."""
-    name = f"{current().prefix}SERVING__PREDICTION_LOG_URL"
+    name = f"{get_project().prefix}SERVING__PREDICTION_LOG_URL"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(name, wanted.serving.prediction_log_url)
         assert command("rollout") == 0
