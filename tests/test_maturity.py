@@ -19,18 +19,18 @@ from conftest import (
     commit,
     files,
     Generate,
+    LADDER,
     MANIFEST,
     ok,
     plant,
     ROOT,
-    LADDER,
     run,
 )
 from faults import Fault, LEANING, RECORDS
 from services import serving
 
 from mlops_ladder.maturity import evidence, grading, page, report, Unknown
-from mlops_ladder.maturity.database import mlflow_records
+from mlops_ladder.maturity.database import read_mlflow_records
 from mlops_ladder.maturity.forge import Forge
 from mlops_ladder.maturity.repository import Repository
 from mlops_ladder.maturity.sandbox import Copy
@@ -96,8 +96,8 @@ def test_a_fresh_project_is_equipped_for_its_level_and_has_practised_nothing(
     assert [(it.id, it.problems) for it in found.capabilities if it.problems] == []
     planned = [it["level"] for it in MANIFEST["capabilities"].values() if it.get("planned")]
     equipped = min([int(level), *(lowest - 1 for lowest in planned)])
-    assert report.headline(found) == f"claimed {level} | equipped {equipped} | practised 0"
-    assert report.code(found) == 0
+    assert report.format_headline(found) == f"claimed {level} | equipped {equipped} | practised 0"
+    assert report.get_exit_code(found) == 0
 
 
 def fallen(grades: dict[str, str], name: str, grade: str) -> dict[str, str]:
@@ -197,7 +197,7 @@ def test_a_project_whose_pipeline_has_run_contradicts_itself_nowhere(recorded: P
     """Runs, registry, log, card and data agree: nothing is wrong, and nothing is practised yet."""
     found = grading.assess(Repository(recorded))
     assert [(it.id, it.problems) for it in found.capabilities if it.problems] == []
-    assert report.headline(found) == "claimed 2 | equipped 2 | practised 0"
+    assert report.format_headline(found) == "claimed 2 | equipped 2 | practised 0"
     assert "learned from the sample" in found.notes[0]
     checked = {promise for it in found.capabilities for promise in it.done}
     unknown = {it.id for it in found.capabilities if it.unknown}
@@ -209,7 +209,7 @@ def test_the_store_of_mlflow_is_read_as_its_own_client_reads_it(recorded: Path) 
     """Runs, registry and the inputs of the newest model, by this Python alone: the same facts."""
     script = str(ROOT / "src/mlops_ladder/maturity/records.py")
     told = json.loads(ok(".venv/bin/python", "-P", script, at=recorded))
-    read = json.loads(json.dumps(mlflow_records(recorded / "mlflow.db")))
+    read = json.loads(json.dumps(read_mlflow_records(recorded / "mlflow.db")))
     assert read == told and read["runs"] and read["registry"] and read["newest"]["inputs"]
 
 
@@ -274,7 +274,7 @@ def test_what_a_team_uses_on_its_own_data_is_practised(generate: Generate, tmp_p
 def test_practised_is_three_times_on_two_days_within_90(days: list[int], practised: bool) -> None:
     """Less than that is a try, or the past."""
     now = datetime.now(UTC)
-    assert grading.repeatedly([now - timedelta(days=ago) for ago in days]) == practised
+    assert grading.is_practised([now - timedelta(days=ago) for ago in days]) == practised
 
 
 # ---- The forge
@@ -548,7 +548,7 @@ def test_evidence_of_another_state_is_not_used(fresh: Path) -> None:
     """A file of evidence that was copied, or is old, or of another commit, raises nothing."""
     (fresh / ".maturity").mkdir()
     (fresh / ".maturity/.gitignore").write_text("*\n", encoding="utf-8")
-    bond = evidence.bond(Repository(fresh))
+    bond = evidence.describe_state(Repository(fresh))
     now = datetime.now(UTC)
     names = sorted(name for name in JUDGED if JUDGED[name]["level"] <= 2)
 
@@ -556,7 +556,7 @@ def test_evidence_of_another_state_is_not_used(fresh: Path) -> None:
         kept = {"time": when.isoformat(), "bond": bond, "exercised": names}
         (fresh / evidence.FILE).write_text(json.dumps(kept), encoding="utf-8")
         found = grading.assess(Repository(fresh))
-        evidence.recall(Repository(fresh), found)
+        evidence.apply_evidence(Repository(fresh), found)
         return {it.grade for it in found.capabilities if it.id in names}
 
     assert shown(bond, now) == {"exercised"}

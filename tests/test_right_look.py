@@ -14,9 +14,9 @@ from conftest import commit, LADDER, ok, plant, run
 from test_maturity import foreign
 
 from mlops_ladder.maturity import grading, page, report, syntax, Unknown
-from mlops_ladder.maturity.database import mlflow_records
+from mlops_ladder.maturity.database import read_mlflow_records
 from mlops_ladder.maturity.forge import Forge
-from mlops_ladder.maturity.repo import list_commands, has_secret
+from mlops_ladder.maturity.repo import has_secret, list_commands
 from mlops_ladder.maturity.repository import Repository
 
 CONFIG = """
@@ -263,15 +263,15 @@ def test_a_database_is_read_as_data_and_not_for_ever(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     path.write_bytes(b"no database" * 100)
     with pytest.raises(Unknown, match="mlflow.db: file is not a database"):
-        mlflow_records(path)
+        read_mlflow_records(path)
     path.unlink()
     sqlite3.connect(path).close()
     with pytest.raises(Unknown, match="is no store of MLflow"):
-        mlflow_records(path)
+        read_mlflow_records(path)
     assert [it.name for it in tmp_path.iterdir()] == ["mlflow.db"]
     os.mkfifo(tmp_path / "pipe.db")
     with pytest.raises(Unknown, match="no such file"):
-        mlflow_records(tmp_path / "pipe.db")
+        read_mlflow_records(tmp_path / "pipe.db")
 
 
 # ---- Code, tests, READMEs and keys of others
@@ -343,7 +343,7 @@ NOTEBOOK = {
 
 def test_what_a_notebook_imports_is_seen(tmp_path: Path) -> None:
     """Cells of Python are read without their magics; text, shells and broken cells are not."""
-    names = syntax.imported(syntax.notebook_code(NOTEBOOK))
+    names = syntax.list_imports(syntax.read_notebook_code(NOTEBOOK))
     assert names == {"mlflow", "optuna", "optuna.samplers", "shap"}
     project = foreign(tmp_path / "theirs")
     (project / "fit.py").write_text("def fit():\n    print(1)\n", encoding="utf-8")
@@ -436,9 +436,9 @@ def test_hints_to_others_name_no_file_and_no_command_of_ours(tmp_path: Path) -> 
     ):
         assert ours not in said
     assert "looked for one of these files or folders: uv.lock, poetry.lock" in said
-    assert report.code(found) == 0
+    assert report.get_exit_code(found) == 0
     found.claimed = 2
-    assert report.code(found) == 1
+    assert report.get_exit_code(found) == 1
 
 
 def test_a_folder_of_a_larger_repository_is_judged_with_the_workflows_at_its_top(
@@ -476,7 +476,7 @@ def test_words_of_a_repository_are_text_in_every_form(tmp_path: Path) -> None:
     (project / name).write_text("x", encoding="utf-8")
     (project / "CODEOWNERS").write_text("/nothing @ada\n", encoding="utf-8")
     found = grading.assess(Repository(project))
-    for said in (report.as_text(found), report.explained(found, "gov.ownership")):
+    for said in (report.as_text(found), report.explain_capability(found, "gov.ownership")):
         assert "\x1b" not in said and "\n- `ci" not in said
     assert "\\x1b[2J\\n- `ci" in said
     assert "<script>" not in page.as_html(found)

@@ -9,7 +9,13 @@ from typing import Any
 
 from mlops_ladder.maturity import Unknown
 from mlops_ladder.maturity.repo import list_change_times
-from mlops_ladder.maturity.repository import digest, hint, is_own_data, read_text, Repository
+from mlops_ladder.maturity.repository import (
+    format_hint,
+    hash_files,
+    is_own_data,
+    read_text,
+    Repository,
+)
 
 ROLES = {"feature", "target", "id", "time", "group", "personal", "ignored"}
 RULES = "governance/privacy.toml"
@@ -80,7 +86,7 @@ def find_changed_files(repository: Repository) -> Iterator[str]:
     for source in read_sources(repository).values():
         for file, facts in (source.get("files") or {}).items():
             path = repository.root / file
-            if path.is_file() and digest(path) != facts.get("sha256"):
+            if path.is_file() and hash_files(path) != facts.get("sha256"):
                 yield f"{file}: its sha256 is not the one in {SOURCES}; run: make data"
 
 
@@ -104,7 +110,7 @@ def find_unnamed_versions(repository: Repository) -> Iterator[str]:
     """Yield each file of DVC that names no hash."""
     for name in repository.files:
         if name.endswith(".dvc") and not re.search("md5: [0-9a-f]{32}", repository.text(name)):
-            yield f"{name}: names no version{hint(repository, 'make snapshot')}"
+            yield f"{name}: names no version{format_hint(repository, 'make snapshot')}"
 
 
 def list_data_versions(repository: Repository) -> list[datetime]:
@@ -161,7 +167,7 @@ def find_remembered_people(repository: Repository) -> Iterator[str]:
             yield f"forgotten.jsonl: line {number} names somebody"
         for name, facts in files.items():
             path = repository.root / name
-            if path.is_file() and digest(path) == facts.get("before"):
+            if path.is_file() and hash_files(path) == facts.get("before"):
                 yield f"{name}: as it was before somebody was forgotten; run: make privacy"
 
 

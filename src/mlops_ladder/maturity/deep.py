@@ -19,7 +19,7 @@ def exercise(repository: Repository, found: Assessment, seed: int, only: list[st
     """
     found.deep = True
     signal.signal(signal.SIGTERM, interrupted)
-    wanted = [it for it in found.capabilities if it.here and not it.waived]
+    wanted = [it for it in found.capabilities if it.is_here and not it.waived]
     chosen = {it.id: it for it in wanted if not only or it.id in only}
     checks = [it for it in CHECKS if it.kind in ("trial", "fault")]
     todo = [check for name in chosen for check in checks if check.capability == name]
@@ -48,7 +48,7 @@ def tried(copy: Copy, check: Check, it: Assessed) -> str:
     except Unknown as reason:
         it.untried.append(str(reason))
         return f"unknown: {reason}"
-    if wrong := it.look(check, copy):
+    if wrong := it.run_check(check, copy):
         return f"FAILED: {wrong[0]}"
     good = "caught" if check.kind == "fault" else "passed"
     return it.done[check.promise].replace("passed", good)

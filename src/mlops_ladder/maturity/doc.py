@@ -8,7 +8,7 @@ from typing import Any
 
 from mlops_ladder.maturity import Unknown
 from mlops_ladder.maturity.repo import list_commands
-from mlops_ladder.maturity.repository import digest, Repository
+from mlops_ladder.maturity.repository import hash_files, Repository
 from mlops_ladder.maturity.runbook import read_blocks
 
 CARD, DATASHEET, DRILLS = "MODEL_CARD.md", "DATASHEET.md", "docs/runbooks/drills.jsonl"
@@ -64,7 +64,7 @@ def compare_datasheet_with_data(repository: Repository) -> Iterator[str]:
         files = sorted(repository.root.glob(path)) if path else []
         if not files:
             raise Unknown(f"{path or 'config.toml'}: the data are not here")
-        now = digest(*files)
+        now = hash_files(*files)
         if named[1] != now:
             about = f"is about {named[1][:8]}, the data are {now[:8]}"
             yield f"{DATASHEET}: {about}; run: make datasheet"

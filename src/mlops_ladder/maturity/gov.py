@@ -12,7 +12,7 @@ import yaml
 from mlops_ladder.maturity import Unknown
 from mlops_ladder.maturity.delivery import read_registered_model
 from mlops_ladder.maturity.monitoring import list_alerts
-from mlops_ladder.maturity.repository import digest, Repository
+from mlops_ladder.maturity.repository import hash_files, Repository
 from mlops_ladder.maturity.runbook import read_blocks
 
 RISKS = "governance/risk.toml"
@@ -148,7 +148,7 @@ def find_changed_citations(repository: Repository) -> Iterator[str]:
         path = repository.root / name
         if not path.is_file():
             yield f"{DOCUMENT}: cites {name}, which is not there; run: make techdoc"
-        elif not digest(path).startswith(digits):
+        elif not hash_files(path).startswith(digits):
             yield f"{DOCUMENT}: {name} has changed since it was cited; run: make techdoc"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from mlops_ladder.maturity import Unknown
 from mlops_ladder.maturity.data import list_columns
 from mlops_ladder.maturity.database import open_database
-from mlops_ladder.maturity.repository import hint, Repository
+from mlops_ladder.maturity.repository import format_hint, Repository
 
 DATABASE = "predictions.db"
 NEWEST = "select max(time) from predictions group by date(time) order by 1 desc limit 100"
@@ -35,7 +35,9 @@ def query_predictions(repository: Repository, query: str) -> list[tuple[Any, ...
     """Return rows of the prediction log.  Raise Unknown if there is none on this machine."""
     path = repository.root / DATABASE
     if not path.exists():
-        raise Unknown(f"no prediction is logged in {DATABASE} here{hint(repository, 'make serve')}")
+        raise Unknown(
+            f"no prediction is logged in {DATABASE} here{format_hint(repository, 'make serve')}"
+        )
     with open_database(path) as ask:
         return ask(query)
 

@@ -9,7 +9,7 @@ from zipfile import ZipFile
 
 from mlops_ladder.maturity import fault, trial, Unknown
 from mlops_ladder.maturity.data import read_artifact
-from mlops_ladder.maturity.repo import list_hook_ids, find_secrets
+from mlops_ladder.maturity.repo import find_secrets, list_hook_ids
 from mlops_ladder.maturity.sandbox import Copy, Done, Failed, last, reached
 from mlops_ladder.maturity.trials.batch import ready
 from mlops_ladder.maturity.trials.project import answer
@@ -148,7 +148,7 @@ def locks(copy: Copy) -> Iterator[str]:
     locked: dict[str, set[str]] = {}
     for it in tomllib.loads((copy.root / "uv.lock").read_text(encoding="utf-8"))["package"]:
         locked.setdefault(plain(it["name"]), set()).add(it.get("version", ""))
-    own = plain(copy.repository.pyproject["project"]["name"])
+    own = plain(copy.repository.table("pyproject.toml", "project")["name"])
     for line in read_artifact(copy.repository.runs[0], "environment.txt").split():
         name, _, version = line.partition("==")
         if plain(name) != own and version not in locked.get(plain(name), set()):
