@@ -290,7 +290,7 @@ MUTANTS = {
     ),
     "a row lost": ("batch/scoring.py", "frame.to_csv(unf", "frame.iloc[1:].to_csv(unf"),
     "unknown keys welcome": (
-        "settings/__init__.py",
+        "settings.py",
         'extra="forbid", frozen=True)',
         'extra="ignore", frozen=True)',
     ),

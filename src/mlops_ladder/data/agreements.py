@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import Field
 
 from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
-from mlops_ladder.settings.section import read_strict_model, StrictModel
+from mlops_ladder.strict_model import read_strict_model, StrictModel
 
 FOLDER = Path("governance/contracts")
 ACCEPTED = FOLDER / "accepted.json"

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator
 
 from mlops_ladder import ProjectError
-from mlops_ladder.settings.section import read_strict_model, StrictModel
+from mlops_ladder.strict_model import read_strict_model, StrictModel
 
 CONTRACT = Path("contract.toml")
 FEWEST_ROWS = 100  # a share of missing values says little about fewer

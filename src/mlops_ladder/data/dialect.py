@@ -14,7 +14,8 @@ from pandas.api import types
 from mlops_ladder import ProjectError
 from mlops_ladder.data import contract, reading
 from mlops_ladder.data.casting import times
-from mlops_ladder.settings import Data, SPACES, strip_number_signs
+from mlops_ladder.data.number_signs import SPACES, strip_number_signs
+from mlops_ladder.settings import Data
 
 SEPARATORS = (",", ";", "\t", "|")
 BYTE_ORDER = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}

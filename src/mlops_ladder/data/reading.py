@@ -15,7 +15,8 @@ from pandas.api import types
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.settings import Data, strip_number_signs
+from mlops_ladder.data.number_signs import strip_number_signs
+from mlops_ladder.settings import Data
 
 NUMERIC = ("number", "integer", "boolean")
 # What pandas takes for missing but "None", which is as often a class.

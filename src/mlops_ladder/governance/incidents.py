@@ -19,7 +19,7 @@ from pydantic import Field, field_validator, model_validator, ValidationError
 from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
 from mlops_ladder.markdown import escape_text
 from mlops_ladder.registry import versions
-from mlops_ladder.settings.section import StrictModel
+from mlops_ladder.strict_model import StrictModel
 
 FOLDER = Path("incidents")
 TEMPLATE = FOLDER / "template.md"

@@ -13,7 +13,7 @@ import numpy as np
 from sklearn.metrics import cohen_kappa_score
 
 from mlops_ladder.labelling.queue import decisions, Label, votes
-from mlops_ladder.settings.operations import Labels
+from mlops_ladder.labelling.settings import Labels
 
 Votes = dict[str, dict[str, str]]
 

@@ -18,7 +18,7 @@ from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.serving.store import pairs
-from mlops_ladder.settings.operations import Labels
+from mlops_ladder.labelling.settings import Labels
 
 FOLDER = Path("data/labelling")
 QUEUE, ROWS, DISPUTED = (FOLDER / name for name in ("queue.csv", "rows.jsonl", "disputed.csv"))

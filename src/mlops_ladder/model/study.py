@@ -7,7 +7,8 @@ from typing import Any
 from mlops_ladder import plugins, problem, ProjectError
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
-from mlops_ladder.settings import pipeline, Settings
+from mlops_ladder.pipeline.settings import Space
+from mlops_ladder.settings import Settings
 
 FEWEST_RANDOM = 3  # trials that only look around before the sampler draws on what it has seen
 
@@ -70,7 +71,7 @@ class Study:
         self.study.add_trial(done)
 
 
-def build_distribution(name: str, space: pipeline.Space) -> Any:
+def build_distribution(name: str, space: Space) -> Any:
     """The values of a parameter, as Optuna has them.  ProjectError where there are none."""
     from optuna import distributions  # pylint: disable=import-outside-toplevel  # as above
 

@@ -17,7 +17,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Column
 from mlops_ladder.monitoring.archive import Window
 from mlops_ladder.monitoring.training_reference import Reference
-from mlops_ladder.settings.operations import Drift
+from mlops_ladder.monitoring.settings import Drift
 
 FEW = 10  # different numbers: fewer are counted, as ties make the test for numbers too cautious
 EXPECTED = 10.0  # rows of a kind in the smaller sample: twice what Cochran (Biometrics 10, 1954)

@@ -12,7 +12,7 @@ from statistics import median
 from mlops_ladder import ProjectError
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.settings import load_settings, Settings
-from mlops_ladder.settings.improvement import Costs
+from mlops_ladder.monitoring.settings import Costs
 from mlops_ladder.tracking import runs
 
 DAYS = 30

@@ -15,7 +15,7 @@ from mlops_ladder.monitoring import comparison, training_reference
 from mlops_ladder.monitoring.archive import Archive, Extent, Window, window
 from mlops_ladder.monitoring.comparison import MISSING, Pair, pairs, THERE, Verdict, verdicts
 from mlops_ladder.settings import load_settings
-from mlops_ladder.settings.operations import Drift
+from mlops_ladder.monitoring.settings import Drift
 
 REPORT = Path("reports/drift.html")
 LESS = "\ue03c"  # stands for `<` in the data that Evidently gets

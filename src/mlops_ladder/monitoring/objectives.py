@@ -14,7 +14,7 @@ import typer
 from mlops_ladder import project, ProjectError, write_file_atomically
 from mlops_ladder.serving.instruments import SECONDS
 from mlops_ladder.settings import load_settings
-from mlops_ladder.settings.improvement import Objectives
+from mlops_ladder.monitoring.settings import Objectives
 
 RULES = Path("monitoring/slo_rules.yml")
 SHORT, LONG = ("5m", "30m", "1h"), ("6h", "3d", "30d")

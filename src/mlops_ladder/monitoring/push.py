@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
 from mlops_ladder import ProjectError
 from mlops_ladder.monitoring.comparison import Verdict
 from mlops_ladder.monitoring.quality_tests import ALL, Loss
-from mlops_ladder.settings.operations import Drift
+from mlops_ladder.monitoring.settings import Drift
 
 JOB = "drift"
 QUALITY = "quality"

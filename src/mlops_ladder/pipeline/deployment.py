@@ -22,7 +22,8 @@ from prefect.types.entrypoint import EntrypointType
 from mlops_ladder import plugins, project, ProjectError
 from mlops_ladder.pipeline import command, steps, tasks
 from mlops_ladder.pipeline.schedule import tell
-from mlops_ladder.settings import load_settings, operations, Settings
+from mlops_ladder.pipeline.settings import Schedule
+from mlops_ladder.settings import load_settings, Settings
 
 MOST = 200  # as many as a server gives
 
@@ -88,7 +89,7 @@ def attempt() -> tuple[steps.Outcome, str]:
     return outcome, command.told(outcome)
 
 
-def serve(settings: operations.Schedule, now: bool) -> None:
+def serve(settings: Schedule, now: bool) -> None:
     """Run pipeline and watch at their times, one run after the other, until this process is ended.
 
     Raises ProjectError where cron or time zone are none.
@@ -108,7 +109,7 @@ def serve(settings: operations.Schedule, now: bool) -> None:
     asyncio.run(runner.start())
 
 
-def when(name: str, cron: str, settings: operations.Schedule) -> Any:
+def when(name: str, cron: str, settings: Schedule) -> Any:
     """A schedule, or none where it is never.  ProjectError where cron or time zone are none."""
     try:
         if cron:

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from mlops_ladder import raise_for_faults
 from mlops_ladder.data.contract import Breach, Column, Contract
-from mlops_ladder.settings.section import read_strict_model, StrictModel
+from mlops_ladder.strict_model import read_strict_model, StrictModel
 
 RULES = Path("governance/privacy.toml")
 LONGEST = 4  # words of a name that are read as one: "credit card number" has three

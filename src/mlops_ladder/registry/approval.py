@@ -19,7 +19,9 @@ from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import decisions, forge, history, promotion, versions
 from mlops_ladder.registry.forge import Approved, Person, same, unsound, wrong
-from mlops_ladder.settings import get_settings_file, load_settings, operations, read_toml
+from mlops_ladder.registry.settings import Approval
+from mlops_ladder.settings import get_settings_file, load_settings
+from mlops_ladder.strict_model import read_toml
 from mlops_ladder.tracking import runs
 
 DEPLOYMENTS = Path("deployments.jsonl")
@@ -28,14 +30,14 @@ LOCAL = ("sqlite", "file", "")  # what the address of a registry begins with whe
 DEPLOYED = re.compile(r'"environment": "production".*"result": "deployed"')
 
 
-def rule() -> operations.Approval:
+def rule() -> Approval:
     """What the settings ask for; the environment may ask for more than the file, never for less.
 
     So whoever takes the second person out is seen in git.
     """
     wanted = load_settings().approval
     path = get_settings_file("approval")
-    written = operations.Approval(**(read_toml(path).get("approval", {}) if path.exists() else {}))
+    written = Approval(**(read_toml(path).get("approval", {}) if path.exists() else {}))
     strict = {
         "needed": max(wanted.needed, written.needed, key=NEEDED.index),
         "way": wanted.way if written.way == "named" else written.way,
@@ -44,7 +46,7 @@ def rule() -> operations.Approval:
     return wanted.model_copy(update=strict)
 
 
-def needed(wanted: operations.Approval) -> bool:
+def needed(wanted: Approval) -> bool:
     """Has somebody else to approve before a version becomes champion here?
 
     Where it is asked for in what is shared: in a registry that others use, and where production

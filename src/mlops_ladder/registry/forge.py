@@ -12,8 +12,8 @@ from typing import Any, Literal
 from mlops_ladder import ProjectError
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import history
-from mlops_ladder.settings.operations import Approval
-from mlops_ladder.settings.section import StrictModel
+from mlops_ladder.registry.settings import Approval
+from mlops_ladder.strict_model import StrictModel
 
 GITLAB = Path(".gitlab-ci.yml")
 WRITERS = ("OWNER", "MEMBER", "COLLABORATOR")  # of whom GitHub counts a review

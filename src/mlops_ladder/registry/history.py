@@ -17,7 +17,7 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from mlops_ladder import write_synced_file
-from mlops_ladder.settings.section import StrictModel
+from mlops_ladder.strict_model import StrictModel
 
 LOG = Path("promotions.jsonl")
 Action = Literal["accept", "promote", "renew", "rollback", "refuse", "repair"]

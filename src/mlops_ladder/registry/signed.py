@@ -7,13 +7,14 @@ from pathlib import Path
 
 from mlops_ladder import ProjectError
 from mlops_ladder.registry import signatures
-from mlops_ladder.settings import improvement, load_settings
+from mlops_ladder.registry.settings import Signing
+from mlops_ladder.settings import load_settings
 
 BUNDLE, FILE = "bundle.json", "bundle.json.sig"
 KIND = "model"
 
 
-def verified(folder: Path, wanted: improvement.Signing) -> str:
+def verified(folder: Path, wanted: Signing) -> str:
     """Who has signed the bundle in a folder.  ProjectError where nobody has who may."""
     path = folder / FILE
     signature = path.read_text(encoding="utf-8") if path.is_file() else ""

@@ -13,7 +13,8 @@ from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import approval, gate, promotion, publishing, signatures, versions
 from mlops_ladder.registry.signed import BUNDLE, FILE, KIND, verified
-from mlops_ladder.settings import improvement, load_settings
+from mlops_ladder.registry.settings import Signing
+from mlops_ladder.settings import load_settings
 
 TAG = "signature"
 
@@ -24,7 +25,7 @@ def held(version: versions.Version) -> str:
     return str(tags.get(TAG, ""))
 
 
-def key_of(wanted: improvement.Signing) -> str:
+def key_of(wanted: Signing) -> str:
     """The key to sign with: that of the settings, else git's.  ProjectError where there is none."""
     key = wanted.key or provenance.git("config", "--type=path", "user.signingkey")
     if not key:
@@ -32,7 +33,7 @@ def key_of(wanted: improvement.Signing) -> str:
     return key
 
 
-def sign(version: versions.Version, wanted: improvement.Signing) -> str:
+def sign(version: versions.Version, wanted: Signing) -> str:
     """Sign the bundle of a version: who has signed.
 
     Raises ProjectError where that signature would not count; the registry then holds none.

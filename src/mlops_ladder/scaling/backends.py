@@ -26,7 +26,7 @@ from mlops_ladder.data.provenance import list_requirements
 from mlops_ladder.data.sources import checksum
 from mlops_ladder.model.study import SerialExecutor
 from mlops_ladder.settings import FOLDER, list_settings_files, Settings
-from mlops_ladder.settings.improvement import Scale
+from mlops_ladder.scaling.settings import Scale
 
 PACKAGE = Path(__file__).resolve().parents[1]
 CODE, SETTINGS = "code of the project", "settings (its *.toml)"

@@ -18,7 +18,7 @@ from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
 from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.settings import load_settings
-from mlops_ladder.settings.section import StrictModel
+from mlops_ladder.strict_model import StrictModel
 
 LOG = logging.getLogger(__name__)
 LONGEST = 36_500

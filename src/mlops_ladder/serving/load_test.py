@@ -28,7 +28,7 @@ from mlops_ladder.data.columns import spell
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import load_settings
-from mlops_ladder.settings.operations import Load
+from mlops_ladder.serving.settings import Load
 
 BODIES = 500  # different requests, sent again and again
 START = 60  # seconds that a service gets to become ready

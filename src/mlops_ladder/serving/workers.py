@@ -31,7 +31,7 @@ from mlops_ladder.serving.command import OPTIONS, SERVICE
 from mlops_ladder.serving.instruments import SHARED
 from mlops_ladder.serving.load_test import apart, bodies, measured, Sent, unready
 from mlops_ladder.settings import load_settings
-from mlops_ladder.settings.operations import Load
+from mlops_ladder.serving.settings import Load
 
 KILLED = 0.3  # of the time of the load, after which a worker is killed
 NOTICED = 0.3  # seconds in which its clients see it

@@ -6,7 +6,7 @@ import pytest
 
 from mlops_ladder.labelling.agreement import alpha, judge, kappa
 from mlops_ladder.labelling.queue import DECIDED, Label, QUEUED
-from mlops_ladder.settings.operations import Labels
+from mlops_ladder.labelling.settings import Labels
 
 TWO = Labels(annotators=2, agreement=0.6)
 

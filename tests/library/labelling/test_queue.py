@@ -16,7 +16,7 @@ from mlops_ladder.labelling.queue import Label
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.privacy.command import retained
 from mlops_ladder.settings import Settings
-from mlops_ladder.settings.operations import Labels
+from mlops_ladder.labelling.settings import Labels
 
 from .conftest import log
 

@@ -24,7 +24,7 @@ from mlops_ladder.monitoring.training_reference import read
 from mlops_ladder.serving.store import pairs as pairs_of
 from mlops_ladder.serving.store import Store
 from mlops_ladder.settings import Settings
-from mlops_ladder.settings.operations import Drift
+from mlops_ladder.monitoring.settings import Drift
 
 LIKE_NEW = rows(1_000, 1)
 SHIFTS: dict[str, Any] = {

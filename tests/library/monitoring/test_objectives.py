@@ -8,7 +8,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.monitoring.costs import Served, told
 from mlops_ladder.monitoring.objectives import checked, LONG, RULES, rules, SHORT
 from mlops_ladder.settings import Settings
-from mlops_ladder.settings.improvement import Costs, Objectives
+from mlops_ladder.monitoring.settings import Costs, Objectives
 
 
 def test_the_rules_are_those_of_the_objectives(settings: Settings) -> None:

@@ -20,7 +20,7 @@ from mlops_ladder.monitoring.outcomes import Outcomes, take
 from mlops_ladder.monitoring.push import quality_gauges
 from mlops_ladder.monitoring.quality_tests import ALL, judged, Loss, losses
 from mlops_ladder.settings import Settings
-from mlops_ladder.settings.improvement import Quality
+from mlops_ladder.monitoring.settings import Quality
 from mlops_ladder.tracking import runs
 
 CLASSES = ["ja", "nein", "größer"]

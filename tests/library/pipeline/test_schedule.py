@@ -21,7 +21,7 @@ from mlops_ladder.project import get_project
 from mlops_ladder.registry import versions
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.settings import Settings
-from mlops_ladder.settings.operations import Schedule
+from mlops_ladder.pipeline.settings import Schedule
 from mlops_ladder.tracking import runs
 
 

@@ -14,7 +14,7 @@ from mlops_ladder.model.training import prepare_training_rows
 from mlops_ladder.pipeline import tuning
 from mlops_ladder.problem import build_model
 from mlops_ladder.settings import Settings
-from mlops_ladder.settings.pipeline import Space, Tuning
+from mlops_ladder.pipeline.settings import Space, Tuning
 from mlops_ladder.tracking import runs as tracking
 
 TRIALS, ROWS = 4, 1000

@@ -21,7 +21,7 @@ from mlops_ladder.pipeline import tuning
 from mlops_ladder.scaling import backends, batch
 from mlops_ladder.scaling.backends import asked, CODE, differences, facts
 from mlops_ladder.settings import Settings
-from mlops_ladder.settings.pipeline import Tuning
+from mlops_ladder.pipeline.settings import Tuning
 
 ROWS, TRIALS = 800, 4
 

@@ -19,7 +19,7 @@ from mlops_ladder.serving.fallback import Choice, extend
 from mlops_ladder.serving.model_reloader import POINTER
 from mlops_ladder.serving.prediction_log import opened
 from mlops_ladder.settings import Settings
-from mlops_ladder.settings.operations import Fallback
+from mlops_ladder.serving.settings import Fallback
 
 INSTEAD = REFERENCE["fallback"] | {"fallback": True}
 

@@ -23,7 +23,7 @@ from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.load_test import bodies, measured
 from mlops_ladder.serving.schemas import Types
 from mlops_ladder.settings import Settings
-from mlops_ladder.settings.operations import Load
+from mlops_ladder.serving.settings import Load
 
 WANTED = Load(seconds=0.4, connections=2, p95_ms=300)
 DELAY = 0.31  # seconds: a little more than the budget

@@ -22,7 +22,7 @@ from mlops_ladder.serving.command import OPTIONS
 from mlops_ladder.serving.load_test import bodies, measured
 from mlops_ladder.serving.workers import Attack, attacked, judged
 from mlops_ladder.settings import load_settings
-from mlops_ladder.settings.operations import Load
+from mlops_ladder.serving.settings import Load
 
 FOLDER = "PUBLISHED_FOR_WORKERS"
 

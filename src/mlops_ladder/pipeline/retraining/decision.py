@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Literal
 
-from mlops_ladder.settings.improvement import Triggers
-from mlops_ladder.settings.section import StrictModel
+from mlops_ladder.pipeline.settings import Triggers
+from mlops_ladder.strict_model import StrictModel
 
 WEEK = timedelta(days=7)
 Kind = Literal["drift", "quality", "data", "alert"]

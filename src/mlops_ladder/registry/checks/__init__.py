@@ -22,7 +22,7 @@ from mlops_ladder import project, ProjectError, raise_for_faults
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.registry.questions import Question
 from mlops_ladder.settings import FOLDER, Settings
-from mlops_ladder.settings.section import read_strict_model, StrictModel
+from mlops_ladder.strict_model import read_strict_model, StrictModel
 
 FALSE_ALARMS = 0.05  # how often one question may refuse a model of which nothing is wrong
 

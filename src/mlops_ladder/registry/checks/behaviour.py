@@ -23,7 +23,7 @@ from mlops_ladder.model.training import Trained
 from mlops_ladder.registry.checks import Declared
 from mlops_ladder.registry.checks.picture import Line, picture
 from mlops_ladder.registry.questions import Asked, Reply
-from mlops_ladder.settings.section import StrictModel
+from mlops_ladder.strict_model import StrictModel
 
 NUMBERS: tuple[Kind, ...] = ("number", "integer")
 STEPS = 21  # values from the lowest to the highest

@@ -27,7 +27,7 @@ from mlops_ladder.model.training import Trained
 from mlops_ladder.registry.checks import Declared, sure, unknown
 from mlops_ladder.registry.checks.picture import Line, picture
 from mlops_ladder.registry.questions import Asked, Reply
-from mlops_ladder.settings.section import StrictModel
+from mlops_ladder.strict_model import StrictModel
 
 PROJECT = Path("pyproject.toml")
 LONGEST = timedelta(days=366)  # longer, nobody remembers why

@@ -22,7 +22,7 @@ from mlops_ladder.model.prediction import LOWER_IS_BETTER
 from mlops_ladder.model.resampling import bootstrap_scores, Draws
 from mlops_ladder.registry import checks, questions
 from mlops_ladder.registry.checks.picture import Line, picture
-from mlops_ladder.settings.section import StrictModel
+from mlops_ladder.strict_model import StrictModel
 
 
 def compare(mine: Draws, other: Draws, sign: int, allowed: float) -> dict[str, Any]:

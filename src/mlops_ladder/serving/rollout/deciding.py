@@ -22,7 +22,7 @@ from mlops_ladder.serving.rollout.analysis import analyse, Analysis, Truths
 from mlops_ladder.serving.rollout.decisions import decide, Decision, following
 from mlops_ladder.serving.store import arms
 from mlops_ladder.settings import load_settings, Settings
-from mlops_ladder.settings.improvement import Rollout
+from mlops_ladder.serving.settings import Rollout
 from mlops_ladder.tracking import runs
 
 INPUTS = ("kind", "format", "timezone")

@@ -19,7 +19,7 @@ from mlops_ladder.registry.decisions import alone as alone_with_registry
 from mlops_ladder.registry.decisions import recover, who
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.serving.assignment import PLAN, Plan
-from mlops_ladder.settings.improvement import Rollout
+from mlops_ladder.serving.settings import Rollout
 
 LOG = Path("rollouts.jsonl")
 LOCK = Path("models/rollout.lock")

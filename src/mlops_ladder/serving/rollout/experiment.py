@@ -29,7 +29,7 @@ from mlops_ladder.serving.rollout import deciding, decisions
 from mlops_ladder.serving.rollout.analysis import by_unit
 from mlops_ladder.serving.store import arms
 from mlops_ladder.settings import load_settings, Settings
-from mlops_ladder.settings.section import StrictModel
+from mlops_ladder.strict_model import StrictModel
 
 FOLDER = Path("experiments")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")

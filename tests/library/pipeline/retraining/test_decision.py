@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mlops_ladder.pipeline.retraining.decision import decide, Entry, Event, event
-from mlops_ladder.settings.improvement import Triggers
+from mlops_ladder.pipeline.settings import Triggers
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
 CAUSE = event("drift", "temp drifted", "model-1", "temp", "data-1")

@@ -18,7 +18,7 @@ from mlops_ladder.serving.assignment import Plan
 from mlops_ladder.serving.rollout import cluster, decisions
 from mlops_ladder.serving.rollout.decisions import Decision
 from mlops_ladder.settings import Settings
-from mlops_ladder.settings.improvement import Rollout
+from mlops_ladder.serving.settings import Rollout
 
 HERE, OTHER = "a" * 64, "b" * 64
 IMAGE = "registry/service@sha256:" + "0" * 64

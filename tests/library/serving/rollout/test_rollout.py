@@ -21,7 +21,7 @@ from mlops_ladder.registry.versions import Version
 from mlops_ladder.serving.rollout import deciding, decisions
 from mlops_ladder.serving.store import ARMS, Store
 from mlops_ladder.settings import Settings
-from mlops_ladder.settings.improvement import Rollout
+from mlops_ladder.serving.settings import Rollout
 from mlops_ladder.tracking import runs
 
 WANTED = Rollout(units=100, minutes=0)
