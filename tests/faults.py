@@ -252,7 +252,7 @@ PROMOTED = [
     Fault(
         "an image that nobody asks in staging",
         "cd.promote",
-        broken("delivery/release.py", "places.smoked(", "print("),
+        broken("delivery/release.py", "targets.check_running(", "print("),
     ),
     Fault(
         "an image that got to production past staging",
@@ -276,8 +276,8 @@ OPTIMIZED = [
             "the audit log is not compared with its copies",
             "gov.audit",
             "governance/audit/noting.py",
-            "chain.faults(",
-            "chain.breaks(",
+            "chain.find_chain_faults(",
+            "chain.find_break(",
         ),
         (
             "no hook to the audit log",
@@ -297,15 +297,15 @@ OPTIMIZED = [
             "an image is brought unverified",
             "gov.supply",
             "delivery/release.py",
-            "raise self._places.Refused",
+            "raise self._targets.Refused",
             "print",
         ),
         (
             "stage does not ask for a signature",
             "gov.supply",
             "delivery/release.py",
-            "return Attested(places) if",
-            "return places if",
+            "return SignedTargets(targets) if",
+            "return targets if",
         ),
         (
             "an action by its tag",
@@ -409,7 +409,7 @@ OPTIMIZED = [
             "a plan that is applied unjudged",
             "infra.iac",
             "delivery/provision.py",
-            "    refuse(breaches(shown(plan, INFRA), loss),",
+            "    refuse_plan(find_breaches(read_plan(plan, INFRA), loss),",
             "    print(",
         ),
         (

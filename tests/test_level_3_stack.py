@@ -130,7 +130,7 @@ def test_a_runbook_is_a_link_to_the_repository(tmp_path: Path, origin: str, addr
     ok("git", "init", "--quiet", at=tmp_path)
     if origin:
         ok("git", "remote", "add", "origin", origin, at=tmp_path)
-    asked = "from mlops_ladder.delivery import stack; print(stack.repository())"
+    asked = "from mlops_ladder.delivery import stack; print(stack.find_repository())"
     assert ok(sys.executable, "-B", "-c", asked, at=tmp_path).strip() == address
 
 

@@ -23,27 +23,27 @@ class Places:
     def __init__(self, *unwell: str, **runs: str) -> None:
         self.unwell, self.runs = unwell, runs
 
-    def pinned(self, image: str) -> str:
+    def pin_image(self, image: str) -> str:
         """The digest of an image."""
         return f"sha256:{image}"
 
-    def running(self, environment: str) -> tuple[str, str]:
+    def find_running(self, environment: str) -> tuple[str, str]:
         """What runs there."""
         if environment not in self.runs:
             raise Refused(f"nothing runs in {environment}; run: make stage")
         return self.runs[environment], "commit"
 
-    def smoked(self, environment: str, image: str, commit: str) -> None:
+    def check_running(self, environment: str, image: str, commit: str) -> None:
         """Nothing, or Refused."""
         assert commit == "commit" and self.runs[environment] == image
         if environment in self.unwell:
             raise Refused(f"{environment} does not predict\nThe end of its log")
 
-    def bring(self, environment: str, image: str, commit: str) -> None:
+    def bring_image(self, environment: str, image: str, commit: str) -> None:
         """Switch, and back where it does not answer."""
         before, self.runs = self.runs, self.runs | {environment: image}
         try:
-            self.smoked(environment, image, commit)
+            self.check_running(environment, image, commit)
         except Refused:
             self.runs = before
             raise
@@ -124,6 +124,6 @@ def test_where_the_disk_is_full_nothing_is_done(tool: Any, monkeypatch: pytest.M
     """The room for a line is asked for before anything is done."""
     monkeypatch.setattr(tool, "LOG", Path("/dev/full"))
     done = []
-    with pytest.raises(OSError), tool.noted("production", TRIED, "commit"):
+    with pytest.raises(OSError), tool.log_deployment("production", TRIED, "commit"):
         done.append("brought")
     assert not done

@@ -255,19 +255,19 @@ def backwards(copy: Copy) -> Iterator[str]:
 
 SIGNER = "maturity@localhost"
 IMAGE = f"sha256:{'0' * 64}"
-# Staging in memory: `bring` is what would start an image.
+# Staging in memory: `bring_image` is what would start an image.
 PLACES = """
 import subprocess, sys
 from mlops_ladder.delivery import release
 commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
 class Places:
     class Refused(Exception): pass
-    pinned = staticmethod(lambda image: image)
-    bring = staticmethod(lambda *words: print("BROUGHT"))
+    pin_image = staticmethod(lambda image: image)
+    bring_image = staticmethod(lambda *words: print("BROUGHT"))
 if sys.argv[1] == "sign":
-    release.perform(Places, release.sign, sys.argv[2], commit)
+    release.perform(Places, release.sign_image, sys.argv[2], commit)
 else:
-    release.perform(release.Attested(Places), release.stage, sys.argv[2], commit)
+    release.perform(release.SignedTargets(Places), release.stage, sys.argv[2], commit)
 """
 
 
