@@ -31,7 +31,9 @@ def upstream() -> Any:
     """The sources of others that training reads, whose rows say how old they are."""
     settings = part("settings").load_settings()
     return [
-        it.source for it in part("governance.data_agreements").used(settings) if it.freshness.column
+        it.source
+        for it in part("governance.data_agreements").select_promises(settings)
+        if it.freshness.column
     ]
 
 
@@ -39,7 +41,10 @@ def age(source: str) -> Any:
     """Take away the newest rows of a source, so that it is older than was promised."""
     promise = part("data.agreements").promises()[source]
     fresh = promise.freshness
-    frames = {path: kept_in(path) for path in part("governance.data_agreements").here(promise)}
+    frames = {
+        path: kept_in(path)
+        for path in part("governance.data_agreements").list_source_files(promise)
+    }
     when = {
         path: part("data.casting").times(frame[fresh.column].astype(str), fresh.format)
         for path, frame in frames.items()
