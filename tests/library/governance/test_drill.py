@@ -55,7 +55,7 @@ class Here:  # pylint: disable=too-few-public-methods  # what a copy is to a dri
 
 def drilled(drill: Any, folder: Path, page: str, *programs: str) -> Any:
     """How a page ended where these programs are."""
-    return drill.drill_page(Here(folder), drill.blocks("page.md", page), programs.__contains__)
+    return drill.drill_page(Here(folder), drill.read_blocks("page.md", page), programs.__contains__)
 
 
 def test_the_blocks_of_a_page_are_run_in_their_order(drill: Any, tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_a_block_that_fails_ends_its_page(drill: Any, tmp_path: Path, words: str
 def test_a_page_that_cannot_be_drilled_is_refused(drill: Any, page: str, told: str) -> None:
     """Without a block, or with one that does not end, there is no drill."""
     with pytest.raises(Exception, match=told):
-        drill.blocks("page.md", page)
+        drill.read_blocks("page.md", page)
 
 
 def test_every_runbook_can_be_drilled(drill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
