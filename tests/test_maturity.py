@@ -512,11 +512,13 @@ def test_the_same_is_said_in_every_form(fresh: Path) -> None:
     """Text, JSON, Markdown, a page and a badge name the levels; nothing else is written."""
     found, before = grading.assess(Repository(fresh)), files(fresh)
     line = "claimed 2 | equipped 2 | practised 0"
-    assert report.as_text(found).startswith(line)
-    assert f"### Maturity: {line}" in report.as_markdown(found)
-    assert line in page.as_html(found) and page.as_html(found).count("<title>") == 1 + len(APPLY)
-    assert "equipped 2 · practised 0" in page.as_badge(found)
-    known = json.loads(report.as_json(found))
+    assert report.render_text(found).startswith(line)
+    assert f"### Maturity: {line}" in report.render_markdown(found)
+    assert line in page.render_page(found) and page.render_page(found).count("<title>") == 1 + len(
+        APPLY
+    )
+    assert "equipped 2 · practised 0" in page.render_badge(found)
+    known = json.loads(report.render_json(found))
     assert (known["claimed"], known["equipped"], known["practised"]) == (2, 2, 0)
     assert len(known["capabilities"]) == len(APPLY) and files(fresh) == before
 
@@ -525,7 +527,7 @@ def test_at_most_five_actions_each_with_command_file_and_effort(fresh: Path) -> 
     """What is broken comes first, the lowest level first."""
     for name in ("tests/model/test_gate.py", "uv.lock", "MODEL_CARD.md"):
         (fresh / name).write_text("", encoding="utf-8")
-    lines = report.as_next(grading.assess(Repository(fresh))).splitlines()
+    lines = report.render_next_actions(grading.assess(Repository(fresh))).splitlines()
     assert [line.split(":")[0] for line in lines[1::2]] == [
         "1. env.lock",
         "2. doc.modelcard",
@@ -537,7 +539,7 @@ def test_at_most_five_actions_each_with_command_file_and_effort(fresh: Path) -> 
 def test_words_of_others_are_not_markup(fresh: Path) -> None:
     """What a file holds is escaped where it gets into the page."""
     plant(fresh / "contract.toml", 'role = "target"', 'role = "<script>alert(1)</script>"')
-    shown = page.as_html(grading.assess(Repository(fresh)))
+    shown = page.render_page(grading.assess(Repository(fresh)))
     assert "<script>" not in shown and "&lt;script&gt;" in shown
 
 

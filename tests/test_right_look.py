@@ -16,7 +16,7 @@ from test_maturity import foreign
 from mlops_ladder.maturity import grading, page, report, syntax, Unknown
 from mlops_ladder.maturity.database import read_mlflow_records
 from mlops_ladder.maturity.forge import Forge
-from mlops_ladder.maturity.repo import has_secret, list_commands
+from mlops_ladder.maturity.repo import has_secret, list_code_lines
 from mlops_ladder.maturity.repository import Repository
 
 CONFIG = """
@@ -255,7 +255,7 @@ def test_settings_of_another_shape_end_no_report(tmp_path: Path, text: str) -> N
     project = foreign(tmp_path / "theirs")
     (project / "pyproject.toml").write_text(f"{text}\n", encoding="utf-8")
     (project / ".cruft.json").write_text('{"context": {"cookiecutter": {"maturity_level": [1]}}}')
-    assert report.as_text(grading.assess(Repository(project))).startswith("claimed nothing | ")
+    assert report.render_text(grading.assess(Repository(project))).startswith("claimed nothing | ")
 
 
 def test_a_database_is_read_as_data_and_not_for_ever(tmp_path: Path) -> None:
@@ -373,7 +373,7 @@ READMES = {
 @pytest.mark.parametrize("text", READMES)
 def test_commands_are_seen_in_every_markup_of_a_readme(text: str) -> None:
     """Fences, indented blocks, reStructuredText and AsciiDoc; the text of a list is no command."""
-    assert list_commands(text) == READMES[text]
+    assert list_code_lines(text) == READMES[text]
 
 
 @pytest.mark.parametrize("name", ["README.rst", "readme.txt", "README", "Readme.adoc"])
@@ -425,7 +425,7 @@ def test_hints_to_others_name_no_file_and_no_command_of_ours(tmp_path: Path) -> 
     """They say by what a capability would be seen; nothing claimed is no failure."""
     project = foreign(tmp_path / "theirs")
     found = grading.assess(Repository(project))
-    said = report.as_text(found) + report.as_markdown(found)
+    said = report.render_text(found) + report.render_markdown(found)
     for ours in (
         "make climb",
         "make train",
@@ -476,10 +476,10 @@ def test_words_of_a_repository_are_text_in_every_form(tmp_path: Path) -> None:
     (project / name).write_text("x", encoding="utf-8")
     (project / "CODEOWNERS").write_text("/nothing @ada\n", encoding="utf-8")
     found = grading.assess(Repository(project))
-    for said in (report.as_text(found), report.explain_capability(found, "gov.ownership")):
+    for said in (report.render_text(found), report.explain_capability(found, "gov.ownership")):
         assert "\x1b" not in said and "\n- `ci" not in said
     assert "\\x1b[2J\\n- `ci" in said
-    assert "<script>" not in page.as_html(found)
-    marked = report.as_markdown(found).partition("```")[0]
+    assert "<script>" not in page.render_page(found)
+    marked = report.render_markdown(found).partition("```")[0]
     assert "&#60;script&#62;alert(1)&#124;&#96;&#91;x&#93;(javascript:y)" in marked
     assert [sign for sign in ("<script>", "](javascript", "`[x") if sign in marked] == []

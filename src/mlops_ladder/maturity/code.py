@@ -66,7 +66,9 @@ def find_python_faults(name: str, text: str) -> Iterator[str]:
     elif path.name not in ("__init__.py", "plugins.py"):  # the latter is there to be filled
         calls = (ast.Expr, ast.Assign, ast.AnnAssign)  # at the top, as in setup.py
         acts = (not is_idle(node) for node in parsed.body if hasattr(node, "body"))
-        called = (isinstance(it.value, ast.Call) for it in parsed.body if isinstance(it, calls))
+        called = (
+            isinstance(node.value, ast.Call) for node in parsed.body if isinstance(node, calls)
+        )
         if not any(acts) and not any(called):
             yield f"{name}: nothing in it does anything"
 
@@ -130,7 +132,7 @@ def list_entry_points(repository: Repository) -> list[str]:
         repository.table("pyproject.toml", "project").get("scripts", {}),
         *repository.table("pyproject.toml", "project", "entry-points").values(),
     ]
-    return [str(it) for group in groups if isinstance(group, dict) for it in group.values()]
+    return [str(target) for group in groups if isinstance(group, dict) for target in group.values()]
 
 
 def find_missing_library(repository: Repository, capability: str) -> Iterator[str]:

@@ -15,11 +15,11 @@ from mlops_ladder.maturity import deep, evidence, grading, page, report, Unknown
 from mlops_ladder.maturity.repository import Repository
 
 FORMATS = {
-    "json": (report.as_json, "reports/maturity.json"),
-    "markdown": (report.as_markdown, "reports/maturity.md"),
-    "html": (page.as_html, "reports/maturity.html"),
-    "badge": (page.as_badge, "reports/maturity.svg"),
-    "next": (report.as_next, "-"),
+    "json": (report.render_json, "reports/maturity.json"),
+    "markdown": (report.render_markdown, "reports/maturity.md"),
+    "html": (page.render_page, "reports/maturity.html"),
+    "badge": (page.render_badge, "reports/maturity.svg"),
+    "next": (report.render_next_actions, "-"),
 }
 READY = Path(sys.prefix, "bin", ".ready")  # `make setup` writes the project's folder there
 
@@ -76,7 +76,7 @@ def find_unknown_name(options: argparse.Namespace, assessment: grading.Assessmen
 def show_report(options: argparse.Namespace, assessment: grading.Assessment) -> None:
     """Print the report; one for programs goes to its file, and the text is printed."""
     name = next((name for name in FORMATS if getattr(options, name)), "")
-    form, place = FORMATS.get(name, (report.as_text, "-"))
+    form, place = FORMATS.get(name, (report.render_text, "-"))
     if options.explain:
         text = report.explain_capability(assessment, options.explain)
     else:
@@ -86,7 +86,7 @@ def show_report(options: argparse.Namespace, assessment: grading.Assessment) -> 
         path = Path(place)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n", encoding="utf-8")
-        text = f"{report.as_text(assessment)}\n\nWritten to {place}"
+        text = f"{report.render_text(assessment)}\n\nWritten to {place}"
     print(text)
 
 

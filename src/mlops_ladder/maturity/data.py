@@ -33,6 +33,11 @@ def list_own_runs(repository: Repository, holds: Callable[[Facts], bool]) -> lis
     return [datetime.fromtimestamp(run["started"], UTC) for run in runs]
 
 
+def has_metric(run: Facts, name: str) -> bool:
+    """Return whether a run has a metric, by a name with the `metric` that decides."""
+    return name.format(metric=run["params"].get("metric")) in run["metrics"]
+
+
 def read_artifact(run: Facts, name: str) -> str:
     """Return the text of a file that a run logged.  Raise Unknown if it is on no disk here."""
     folder = Path(run["artifacts"].removeprefix("file://"))
@@ -59,7 +64,7 @@ def is_filled(value: object) -> bool:
     return str("" if value is None else value).strip() not in ("", "unknown")
 
 
-def read_sources(repository: Repository) -> dict[str, Facts]:
+def read_declared_sources(repository: Repository) -> dict[str, Facts]:
     """Return the sources of the data, by name."""
     sources = repository.table(SOURCES)
     return {name: source for name, source in sources.items() if isinstance(source, dict)}
@@ -69,7 +74,7 @@ def find_source_faults(repository: Repository) -> Iterator[str]:
     """Yield each source that does not say where it comes from, or what its files hold."""
     if SOURCES not in repository.files:
         return
-    sources = read_sources(repository)
+    sources = read_declared_sources(repository)
     if not sources:
         yield f"{SOURCES}: names no source"
     for name, source in sources.items():
@@ -83,7 +88,7 @@ def find_source_faults(repository: Repository) -> Iterator[str]:
 
 def find_changed_files(repository: Repository) -> Iterator[str]:
     """Yield each data file that has not the sha256 that is declared."""
-    for source in read_sources(repository).values():
+    for source in read_declared_sources(repository).values():
         for file, facts in (source.get("files") or {}).items():
             path = repository.root / file
             if path.is_file() and hash_files(path) != facts.get("sha256"):
@@ -173,7 +178,7 @@ def find_remembered_people(repository: Repository) -> Iterator[str]:
 
 def find_unlabelled_sources(repository: Repository) -> Iterator[str]:
     """Yield each source that does not say who labelled it and when, and has no table of labels."""
-    for name, source in read_sources(repository).items():
+    for name, source in read_declared_sources(repository).items():
         labels = repository.table(SOURCES, name, "labels")
         lacking = [word for word in ("annotator", "time") if not is_filled(labels.get(word))]
         if lacking and labels.get("table") != TABLE:
@@ -189,7 +194,7 @@ def find_agreement_faults(repository: Repository) -> Iterator[str]:
     """Yield sources without an agreement, and agreements that are incomplete or not accepted."""
     agreements, accepted = read_agreements(repository), repository.table(ACCEPTED)
     covered = {str(agreement.get("source")) for agreement in agreements.values()}
-    for name, source in read_sources(repository).items():
+    for name, source in read_declared_sources(repository).items():
         if source.get("upstream", True) and name not in covered:
             yield f"governance/contracts: none about [{name}], nor upstream = false in {SOURCES}"
     for file, agreement in agreements.items():

@@ -70,7 +70,7 @@ def compare_log_with_registry(repository: Repository) -> Iterator[str]:
             yield f"{LOG}: decision {decision.get('number')}: {differing[0]} is not the registry's"
     if len(decisions) != len(log):
         yield f"{LOG}: {len(log)} decisions, the registry holds {len(decisions)}"
-    moves = [it for it in decisions if it["action"] not in ("accept", "refuse")]
+    moves = [move for move in decisions if move["action"] not in ("accept", "refuse")]
     for alias, key in (("champion", "version"), ("previous", "previous")):
         right = moves[-1].get(key) if moves else None
         if aliases.get(alias) != right:
@@ -78,17 +78,7 @@ def compare_log_with_registry(repository: Repository) -> Iterator[str]:
             yield f"alias {alias}: names version {named}, the gate decided on {right}"
 
 
-def list_promotions(repository: Repository) -> list[datetime]:
-    """Return when models that learned from own data were promoted."""
-    return list_decision_times(repository, {"promote"})
-
-
-def list_gate_decisions(repository: Repository) -> list[datetime]:
-    """Return when the gate decided on models that learned from own data."""
-    return list_decision_times(repository, {"accept", "promote", "refuse"})
-
-
-def list_decision_times(repository: Repository, actions: set[str]) -> list[datetime]:
+def list_decision_times(repository: Repository, actions: list[str]) -> list[datetime]:
     """Return when decisions of this kind were made about runs on own data."""
     own = {run["id"] for run in repository.records["all"] if is_own_data(run)}
     return [
@@ -101,7 +91,8 @@ def list_decision_times(repository: Repository, actions: set[str]) -> list[datet
 def read_approvals(repository: Repository) -> list[Facts]:
     """Return the approvals that the registry holds."""
     versions = read_registered_model(repository)["versions"].values()
-    return [json.loads(it["tags"]["approval"]) for it in versions if "approval" in it["tags"]]
+    tags = [version["tags"] for version in versions]
+    return [json.loads(texts["approval"]) for texts in tags if "approval" in texts]
 
 
 def find_wrong_approvals(repository: Repository) -> Iterator[str]:
@@ -144,7 +135,7 @@ def find_image_faults(repository: Repository) -> Iterator[str]:
     if not any(isinstance(manifest, dict | list) for manifest in manifests):
         yield "nothing starts the image: no compose file, no manifest"
     texts += map(repository.text, starting)
-    if not any(re.search("HEALTHCHECK|healthcheck|readinessProbe", it) for it in texts):
+    if not any(re.search("HEALTHCHECK|healthcheck|readinessProbe", part) for part in texts):
         yield "nothing waits until the service is ready: no health check, no probe"
 
 
@@ -161,7 +152,7 @@ def compare_overlays(repository: Repository) -> Iterator[str]:
         if not overlay.get("namespace"):
             yield f"{name}: no overlay with a namespace"
             return
-    staging, production = ({key: it[key] for key in it.keys() - OWN} for it in overlays)
+    staging, production = ({key: one[key] for key in one.keys() - OWN} for one in overlays)
     for key in sorted(staging.keys() | production.keys()):
         if staging.get(key) != production.get(key):
             yield f"{FOLDER}: {key} of staging is not production's"

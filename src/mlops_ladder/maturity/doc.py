@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from mlops_ladder.maturity import Unknown
-from mlops_ladder.maturity.repo import list_commands
+from mlops_ladder.maturity.repo import list_code_lines
 from mlops_ladder.maturity.repository import hash_files, Repository
 from mlops_ladder.maturity.runbook import read_blocks
 
@@ -79,7 +79,7 @@ def find_runbook_faults(repository: Repository) -> Iterator[str]:
                 read_blocks(name, text)
         except Unknown as reason:
             yield str(reason)
-        if text and not list_commands(text):
+        if text and not list_code_lines(text):
             yield f"{name}: no command in it"
 
 

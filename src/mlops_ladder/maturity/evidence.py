@@ -40,7 +40,7 @@ def write_evidence(repository: Repository, assessment: Assessment) -> None:
         assessment.notes.append(f"not kept: {reason}")
         return
     exercised = {one.id for one in assessment.capabilities if one.grade == "exercised"}
-    kept = read_evidence(repository)
+    kept = load_evidence(repository)
     if kept and kept.get("bond") == state:
         exercised |= set(kept["exercised"]) - {
             one.id for one in assessment.capabilities if one.tried
@@ -52,7 +52,7 @@ def write_evidence(repository: Repository, assessment: Assessment) -> None:
     path.write_text(json.dumps(facts, indent=2), encoding="utf-8")
 
 
-def read_evidence(repository: Repository) -> dict[str, Any] | None:
+def load_evidence(repository: Repository) -> dict[str, Any] | None:
     """Return the evidence in the repository, or None."""
     try:
         kept: dict[str, Any] = json.loads(read_text(repository.root / FILE))
@@ -65,7 +65,7 @@ def read_evidence(repository: Repository) -> dict[str, Any] | None:
 
 def apply_evidence(repository: Repository, assessment: Assessment) -> None:
     """Grade as exercised what an earlier deep run has shown of exactly this state."""
-    kept = read_evidence(repository)
+    kept = load_evidence(repository)
     if kept is None:
         return
     try:

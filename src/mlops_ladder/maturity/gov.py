@@ -13,7 +13,6 @@ from mlops_ladder.maturity import Unknown
 from mlops_ladder.maturity.delivery import read_registered_model
 from mlops_ladder.maturity.monitoring import list_alerts
 from mlops_ladder.maturity.repository import hash_files, Repository
-from mlops_ladder.maturity.runbook import read_blocks
 
 RISKS = "governance/risk.toml"
 CLASSES = ("minimal", "limited", "high", "unacceptable")
@@ -26,7 +25,6 @@ DOCUMENT = "TECHNICAL.md"
 CITED = re.compile(r"`([^`]+)` sha256 `([0-9a-f]{12})`")
 SOURCE = re.compile(r"\[(?:run `[0-9a-f]{32}`|`[^`]+` sha256 `[0-9a-f]{12}`)[^\]]*\]$")
 CLAIM = re.compile(r"\b(?:non-?)?(?:compli(?:an|ed|es)|comply|conform(?!al\b)|certif)\w*", re.I)
-RETIREMENT = "docs/runbooks/retirement.md"
 
 
 def find_unowned_folders(repository: Repository) -> Iterator[str]:
@@ -133,12 +131,6 @@ def find_unsourced_statements(repository: Repository) -> Iterator[str]:
             yield f"{DOCUMENT}: without a source: {line[:60]}; run: make techdoc"
 
 
-def find_unchecked_document(repository: Repository) -> Iterator[str]:
-    """Yield a problem if `make check` does not check the documentation."""
-    if not re.search(r"^techdoc-checked\b", repository.targets.get("check", ""), re.MULTILINE):
-        yield "make check: does not check the technical documentation"
-
-
 def find_changed_citations(repository: Repository) -> Iterator[str]:
     """Yield each file that the documentation cites and that is not what it was."""
     cited = set(CITED.findall(repository.text(DOCUMENT)))
@@ -150,14 +142,6 @@ def find_changed_citations(repository: Repository) -> Iterator[str]:
             yield f"{DOCUMENT}: cites {name}, which is not there; run: make techdoc"
         elif not hash_files(path).startswith(digits):
             yield f"{DOCUMENT}: {name} has changed since it was cited; run: make techdoc"
-
-
-def find_retirement_faults(repository: Repository) -> Iterator[str]:
-    """Yield a problem if the procedure of retirement has no commands that a drill can run."""
-    try:
-        read_blocks(RETIREMENT, repository.text(RETIREMENT))
-    except Unknown as reason:
-        yield str(reason)
 
 
 def find_incident_faults(repository: Repository) -> Iterator[str]:

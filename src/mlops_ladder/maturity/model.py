@@ -53,13 +53,13 @@ def compare_scores(repository: Repository) -> Iterator[str]:
     rows = list(DictReader(StringIO(read_artifact(run, "predictions.csv"))))
     if not rows:
         yield f"{name_run(run)}: no predictions"
-    for name, score in compute_scores(rows).items():
+    for name, score in recompute_scores(rows).items():
         logged = run["metrics"].get(name, math.nan)
         if name in run["metrics"] and not math.isclose(score, logged, rel_tol=1e-6, abs_tol=1e-9):
             yield f"{name_run(run)}: {name} is {score:.6g}, logged was {logged:.6g}"
 
 
-def compute_scores(rows: list[dict[str, str]]) -> dict[str, float]:
+def recompute_scores(rows: list[dict[str, str]]) -> dict[str, float]:
     """Return the accuracy of classes, and the mean absolute and squared errors of numbers."""
     pairs = [(row["truth"], row["prediction"]) for row in rows]
     scores = {"accuracy": sum(truth == answer for truth, answer in pairs) / max(len(pairs), 1)}
@@ -73,13 +73,6 @@ def compute_scores(rows: list[dict[str, str]]) -> dict[str, float]:
     return scores
 
 
-def list_evaluated_runs(repository: Repository) -> list[datetime]:
-    """Return the times of the runs whose metric has an interval."""
-    return list_own_runs(
-        repository, lambda run: f"{run['params'].get('metric')}.low" in run["metrics"]
-    )
-
-
 def compare_with_baseline(repository: Repository) -> Iterator[str]:
     """Yield a problem if the newest model does not beat the baseline of its run."""
     run = repository.runs[0]
@@ -89,13 +82,6 @@ def compare_with_baseline(repository: Repository) -> Iterator[str]:
         yield f"{name_run(run)}: {metric or 'its metric'} stands beside no baseline"
     elif not (score < base if metric in LOWER_IS_BETTER else score > base):
         yield f"{name_run(run)}: {metric} {score:.4g} does not beat the baseline's {base:.4g}"
-
-
-def list_compared_runs(repository: Repository) -> list[datetime]:
-    """Return the times of the runs that hold the baseline's score."""
-    return list_own_runs(
-        repository, lambda run: f"baseline.{run['params'].get('metric')}" in run["metrics"]
-    )
 
 
 def compare_with_best_trial(repository: Repository) -> Iterator[str]:

@@ -28,7 +28,7 @@ def find_dashboard_faults(repository: Repository) -> Iterator[str]:
         asking = [
             panel
             for panel in panels
-            if panel.get("title") and any(it.get("expr") for it in panel.get("targets", []))
+            if panel.get("title") and any(query.get("expr") for query in panel.get("targets", []))
         ]
         if not panels or len(asking) < len(panels):
             yield f"{name}: {len(panels) - len(asking)} of {len(panels)} panels show nothing"

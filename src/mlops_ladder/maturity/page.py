@@ -15,7 +15,7 @@ class Html(str):
     """A text that is HTML already: nothing in it is escaped again."""
 
 
-def fill(part: str, **values: object) -> Html:
+def fill_part(part: str, **values: object) -> Html:
     """Return a part of the page, filled with these values; all but Html is escaped."""
     texts = {k: v if isinstance(v, Html) else escape(str(v)) for k, v in values.items()}
     return Html(Template(report.read_words()["html"][part]).substitute(texts))
@@ -34,7 +34,7 @@ def get_colour(grade: str) -> str:
 def draw_ladder(assessment: Assessment) -> Html:
     """Return the five levels as steps, with a square for each capability."""
     steps = join([draw_step(assessment, level) for level in LEVELS])
-    return fill("ladder", headline=report.format_headline(assessment), steps=steps)
+    return fill_part("ladder", headline=report.format_headline(assessment), steps=steps)
 
 
 def draw_step(assessment: Assessment, level: int) -> Html:
@@ -47,42 +47,45 @@ def draw_step(assessment: Assessment, level: int) -> Html:
     texts |= {"words": marks if members else "not judged yet"}
     squares = join([draw_square(one, number) for number, one in enumerate(members)])
     colour = "#e4f0e4" if level <= assessment.equipped else "#f4f4f4"
-    return fill("step", colour=colour, squares=squares, **place, **texts)
+    return fill_part("step", colour=colour, squares=squares, **place, **texts)
 
 
 def draw_square(one: Assessed, number: int) -> Html:
     """Return a capability on its step; a mouse shows its name and grade."""
     left, top, colour = 200 + number % 15 * 24, 5 + number // 15 * 22, get_colour(one.shown_grade)
     state = report.format_state(one)
-    return fill("square", left=left, top=top, colour=colour, id=one.id, state=state)
+    return fill_part("square", left=left, top=top, colour=colour, id=one.id, state=state)
 
 
 def make_row(one: Assessed, heading: Html) -> Html:
     """Return a capability as a line of the table, behind the heading of its domain."""
-    problems = [fill("problem", problem=words) for words in one.problems[:MAX_PROBLEMS]]
-    dot = fill("dot", colour=get_colour(one.shown_grade))
+    problems = [fill_part("problem", problem=words) for words in one.problems[:MAX_PROBLEMS]]
+    dot = fill_part("dot", colour=get_colour(one.shown_grade))
     facts = {"title": one.title.replace("`", ""), "id": one.id, "level": one.level}
     facts |= {"state": report.format_state(one), "problems": join(problems)}
-    return fill("row", heading=heading, dot=dot, **facts)
+    return fill_part("row", heading=heading, dot=dot, **facts)
 
 
 def make_action(assessment: Assessment, one: Assessed) -> Html:
     """Return a next action."""
     way = report.format_way(assessment, one)
-    return fill("action", id=one.id, reason=report.format_reason(one), way=way)
+    return fill_part("action", id=one.id, reason=report.format_reason(one), way=way)
 
 
-def as_html(assessment: Assessment) -> str:
+def render_page(assessment: Assessment) -> str:
     """A page for people who do not read code: the ladder, what is there, what is next."""
     grades = [
-        fill(
-            "grade", dot=fill("dot", colour=facts["colour"]), grade=grade, meaning=facts["meaning"]
+        fill_part(
+            "grade",
+            dot=fill_part("dot", colour=facts["colour"]),
+            grade=grade,
+            meaning=facts["meaning"],
         )
         for grade, facts in report.read_words()["grades"].items()
     ]
     actions = [make_action(assessment, one) for one in report.list_actions(assessment)]
     rows = [
-        make_row(one, Html() if number else fill("heading", rows=len(members), title=title))
+        make_row(one, Html() if number else fill_part("heading", rows=len(members), title=title))
         for title, members in report.group_by_domain(assessment)
         for number, one in enumerate(members)
     ]
@@ -90,17 +93,17 @@ def as_html(assessment: Assessment) -> str:
     return Template(page).substitute(
         headline=escape(report.format_headline(assessment)),
         ladder=draw_ladder(assessment),
-        scores=escape(report.format_scores(assessment)),
-        notes=join([fill("note", note=note) for note in assessment.notes]),
-        todo=join(actions or [fill("done", text=report.DONE)]),
+        scores=escape(report.format_test_score(assessment)),
+        notes=join([fill_part("note", note=note) for note in assessment.notes]),
+        todo=join(actions or [fill_part("done", text=report.DONE)]),
         rows=join(rows),
         words=join(grades),
     )
 
 
-def as_badge(assessment: Assessment) -> str:
+def render_badge(assessment: Assessment) -> str:
     """A badge as SVG: the equipped and the practised level."""
     text = f"equipped {max(assessment.equipped, 0)} · practised {assessment.practised}"
     aim = min(assessment.claimed or 0, assessment.highest)
     is_upheld = assessment.claimed is not None and assessment.equipped >= aim
-    return fill("badge", text=text, fill=get_colour("exercised" if is_upheld else "declared"))
+    return fill_part("badge", text=text, fill=get_colour("exercised" if is_upheld else "declared"))

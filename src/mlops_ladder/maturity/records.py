@@ -9,7 +9,7 @@ MAX_RUNS = 200
 MODELS = "tags.role = 'model' and attributes.status = 'FINISHED'"
 
 
-def describe_run(run: Any) -> dict[str, Any]:
+def describe_mlflow_run(run: Any) -> dict[str, Any]:
     """Return a run as plain values."""
     info, data = run.info, run.data
     models = run.outputs.model_outputs if run.outputs else []
@@ -30,7 +30,9 @@ def search_runs(client: Any, where: str) -> list[dict[str, Any]]:
     """Return the newest runs that fit, of all experiments."""
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
     options = {"order_by": ["attributes.start_time DESC"], "max_results": MAX_RUNS}
-    return [describe_run(run) for run in client.search_runs(ids, filter_string=where, **options)]
+    return [
+        describe_mlflow_run(run) for run in client.search_runs(ids, filter_string=where, **options)
+    ]
 
 
 def describe_model(mlflow: Any, run: dict[str, Any]) -> dict[str, Any]:
@@ -52,7 +54,9 @@ def describe_registry(client: Any) -> dict[str, Any]:
         registry[model.name] = {
             "aliases": {name: str(number) for name, number in model.aliases.items()},
             "tags": dict(model.tags),
-            "versions": {str(it.version): {"run": it.run_id, "tags": it.tags} for it in versions},
+            "versions": {
+                str(one.version): {"run": one.run_id, "tags": one.tags} for one in versions
+            },
         }
     return registry
 

@@ -31,7 +31,7 @@ ITEM = re.compile(r" *(?:[-*+]|\d+[.)]) ")  # indented lines below it are its te
 LITERAL = re.compile(r"\.\. (?:code|sourcecode|prompt|parsed-literal)|.*::\s*$")
 
 
-def list_commands(text: str) -> list[str]:
+def list_code_lines(text: str) -> list[str]:
     """Return the lines of code in Markdown, reStructuredText or AsciiDoc: fenced, or indented.
 
     The prompts of a console are left out.
@@ -59,7 +59,7 @@ def list_commands(text: str) -> list[str]:
 def find_start_faults(repository: Repository) -> Iterator[str]:
     """Yield a README without commands, and the targets that its commands, or ours, lack."""
     readmes = [name for name in repository.files if re.match(r"(?i)readme[^/]*\Z", name)]
-    commands = [line for name in readmes for line in list_commands(repository.text(name))]
+    commands = [line for name in readmes for line in list_code_lines(repository.text(name))]
     if not commands:
         yield f"{(readmes or ['README.md'])[0]}: no block of commands in it says how to start"
     called = set(re.findall(r"(?:^|&& )make ([a-z][\w-]*)", "\n".join(commands), re.MULTILINE))

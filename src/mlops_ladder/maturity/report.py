@@ -109,14 +109,14 @@ def score_sections(assessment: Assessment) -> dict[str, float]:
     }
 
 
-def format_scores(assessment: Assessment) -> str:
+def format_test_score(assessment: Assessment) -> str:
     """Return the ML Test Score in a line."""
     points = score_sections(assessment)
     parts = ", ".join(f"{name} {value:g}" for name, value in points.items())
     return f"ML Test Score {min(points.values()):g} of 7, the least of: {parts}"
 
 
-def as_text(assessment: Assessment) -> str:
+def render_text(assessment: Assessment) -> str:
     """For a terminal: headline, profile, score, next actions."""
     marks = {grade: facts.get("mark") for grade, facts in read_words()["grades"].items()}
     lines = [format_headline(assessment), ""]
@@ -124,17 +124,17 @@ def as_text(assessment: Assessment) -> str:
         profile = "  ".join(f"{marks[one.grade]} {one.id}" for one in members)
         lines.append(f"{title:15} {profile}")
     legend = "  ".join(f"{mark} {grade}" for grade, mark in marks.items() if mark)
-    lines += ["", legend, format_scores(assessment)]
+    lines += ["", legend, format_test_score(assessment)]
     if assessment.claimed is not None and assessment.claimed > assessment.highest:
         lines.append(BEYOND.format(assessment.highest))
     lines += [f"note: {note}" for note in assessment.notes]
     for one in assessment.capabilities:
         lines += [f"unknown: {one.id}: {reason}" for reason in one.untried]
         lines += [f"{one.id}: {format_state(one)}"] if one.waived else []
-    return "\n".join([*lines, "", as_next(assessment)])
+    return "\n".join([*lines, "", render_next_actions(assessment)])
 
 
-def as_next(assessment: Assessment) -> str:
+def render_next_actions(assessment: Assessment) -> str:
     """At most five next actions, each with its command, its file and what it takes."""
     actions = [
         f"{number}. {one.id}: {format_reason(one)}\n    {format_way(assessment, one)}"
@@ -143,7 +143,7 @@ def as_next(assessment: Assessment) -> str:
     return "\n".join(["Next:", *actions] if actions else [DONE])
 
 
-def as_json(assessment: Assessment) -> str:
+def render_json(assessment: Assessment) -> str:
     """For a program: everything."""
     facts = {
         "claimed": assessment.claimed,
@@ -171,7 +171,7 @@ def escape_markdown(text: str) -> str:
     return re.sub(r"[&<>|`\[\]*_~\\]", lambda mark: f"&#{ord(mark[0])};", text)
 
 
-def as_markdown(assessment: Assessment) -> str:
+def render_markdown(assessment: Assessment) -> str:
     """For a pull request: headline, a table of domains, what is wrong, next actions."""
     headline = format_headline(assessment)
     lines = [f"### Maturity: {headline}", "", "| domain | capabilities |", "|---|---|"]
@@ -184,7 +184,13 @@ def as_markdown(assessment: Assessment) -> str:
         for problem in one.problems
     ]
     lines += ["", *(["**Wrong**", "", *problems, ""] if problems else [])]
-    lines += [f"{format_scores(assessment)}.", "", "```", as_next(assessment), "```"]
+    lines += [
+        f"{format_test_score(assessment)}.",
+        "",
+        "```",
+        render_next_actions(assessment),
+        "```",
+    ]
     return "\n".join(lines)
 
 

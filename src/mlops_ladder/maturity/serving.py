@@ -66,7 +66,9 @@ def find_untested_threats(repository: Repository) -> Iterator[str]:
     rows = re.findall(r"^\| [A-Z].*\|$", repository.text(THREATS), re.MULTILINE)
     if not rows:
         yield f"{THREATS}: lists no threat"
-    tests = "\n".join(repository.text(it) for it in repository.files if it.startswith("tests/"))
+    tests = "\n".join(
+        repository.text(name) for name in repository.files if name.startswith("tests/")
+    )
     written = set(re.findall(r"^def (test_\w+)\(", tests, re.MULTILINE))
     written |= set(re.findall(r"\btest_\w+", repository.library.get("proofs.toml", "")))
     for row in rows:
@@ -80,7 +82,7 @@ def find_autoscaler_faults(repository: Repository) -> Iterator[str]:
     deployment = repository.table("deploy/kubernetes/base/deployment.yaml")
     name = deployment.get("metadata", {}).get("name")
     pods = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("containers", [])
-    if not all(it.get("resources", {}).get("requests", {}).get("cpu") for it in pods) or not pods:
+    if not all(pod.get("resources", {}).get("requests", {}).get("cpu") for pod in pods) or not pods:
         yield "deploy/kubernetes/base/deployment.yaml: requests no CPU: none can be measured"
     for way in (f"{SCALED}/cpu/autoscaler.yaml", f"{SCALED}/requests/scaled.yaml"):
         spec = repository.table(way, "spec")
@@ -136,13 +138,6 @@ def find_unproven_steps(repository: Repository) -> Iterator[str]:
                 yield f"{about}: though the candidate was worse in {', '.join(worse)}"
 
 
-def list_rollout_ends(repository: Repository) -> list[datetime]:
-    """Return when rollouts came to an end."""
-    steps = read_rollouts(repository)
-    ends = [step for step in steps if step["action"] in ("promote", "abort")]
-    return [datetime.fromisoformat(step["time"]) for step in ends]
-
-
 def find_experiment_faults(repository: Repository) -> Iterator[str]:
     """Yield each record that does not say what is believed, who is compared, what decides when."""
     names = repository.glob("experiments/*.toml")
@@ -154,8 +149,8 @@ def find_experiment_faults(repository: Repository) -> Iterator[str]:
             yield f"{name}: has no {', '.join(lacking)}"
 
 
-def list_experiment_ends(repository: Repository) -> list[datetime]:
-    """Return when somebody decided an experiment."""
-    steps = [step for step in read_rollouts(repository) if step.get("experiment")]
+def list_rollout_ends(repository: Repository, key: str) -> list[datetime]:
+    """Return when rollouts that have this key came to an end."""
+    steps = [step for step in read_rollouts(repository) if step.get(key)]
     ends = [step for step in steps if step["action"] in ("promote", "abort")]
     return [datetime.fromisoformat(step["time"]) for step in ends]

@@ -14,10 +14,13 @@ from typing import Any
 
 from mlops_ladder.maturity import Check, CHECKS, Unknown, USES
 from mlops_ladder.maturity.code import find_lacking_targets, find_missing_library
-from mlops_ladder.maturity.data import list_own_runs
+from mlops_ladder.maturity.data import has_metric, list_own_runs
+from mlops_ladder.maturity.delivery import list_decision_times
 from mlops_ladder.maturity.monitoring import find_alert_faults, list_alerts
 from mlops_ladder.maturity.repo import list_change_times
 from mlops_ladder.maturity.repository import Repository
+from mlops_ladder.maturity.runbook import read_blocks
+from mlops_ladder.maturity.serving import list_rollout_ends
 
 HERE = Path(__file__).resolve().parent
 
@@ -61,8 +64,8 @@ def list_matching(repository: Repository, patterns: list[str]) -> list[str]:
 def find_function(name: str) -> Callable[[Repository], Any]:
     """Return the function "module:name" of this package."""
     module, _, function = name.partition(":")
-    found: Callable[[Repository], Any] = getattr(import_module(f"{__package__}.{module}"), function)
-    return found
+    named: Callable[[Repository], Any] = getattr(import_module(f"{__package__}.{module}"), function)
+    return named
 
 
 def ask_function(repository: Repository, rule: Rule) -> Iterator[str]:
@@ -120,9 +123,19 @@ def ask_readable(repository: Repository, rule: Rule) -> Iterator[str]:
         yield rule["problem"]
 
 
+def ask_runbook(repository: Repository, rule: Rule) -> Iterator[str]:
+    """Yield a problem if a drill can run no commands of a page."""
+    try:
+        read_blocks(rule["runbook"], repository.text(rule["runbook"]))
+    except Unknown as reason:
+        yield str(reason)
+
+
 def ask_pattern(repository: Repository, rule: Rule) -> Iterator[str]:
     """Yield a problem if a pattern is in none of these texts."""
-    if "module" in rule:
+    if "target" in rule:
+        texts = [repository.targets.get(rule["target"], "")]
+    elif "module" in rule:
         texts = [repository.library.get(rule["module"], "")]
     else:
         names = [rule["file"]] if "file" in rule else list_matching(repository, rule["files"])
@@ -140,6 +153,7 @@ QUESTIONS: dict[str, Callable[[Repository, Rule], Iterator[str]]] = {
     "alerts": ask_alerts,
     "table": ask_table,
     "readable": ask_readable,
+    "runbook": ask_runbook,
     "pattern": ask_pattern,
 }
 
@@ -150,6 +164,12 @@ def list_uses(source: Rule, repository: Repository) -> list[datetime]:
         return list_change_times(repository, *source["commits"])
     if "runs" in source:
         return list_own_runs(repository, lambda run: source["runs"] in run["tags"])
+    if "metric" in source:
+        return list_own_runs(repository, lambda run: has_metric(run, source["metric"]))
+    if "decisions" in source:
+        return list_decision_times(repository, source["decisions"])
+    if "rollouts" in source:
+        return list_rollout_ends(repository, source["rollouts"])
     if "log" in source:
         lines = map(json.loads, repository.log_lines(source["log"], source["command"]))
         times = [line["time"] for line in lines if source["where"].items() <= line.items()]

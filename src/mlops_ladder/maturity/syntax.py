@@ -40,7 +40,7 @@ def list_imports(text: str) -> frozenset[str]:
         elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
     parts = [name.split(".") for name in names]
-    return frozenset(".".join(it[:end]) for it in parts for end in range(1, len(it) + 1))
+    return frozenset(".".join(path[:end]) for path in parts for end in range(1, len(path) + 1))
 
 
 @cache
