@@ -172,7 +172,7 @@ def test_a_machine_that_catches_nothing_is_found_out(
 
     By its files alone no other capability has another grade than before.
     """
-    start, made, saved = copy._start, copy._made, copy._saved
+    start, made, saved = copy._start, copy._results, copy._saved
     copy.reset()
     before = {it.id: it.grade for it in grading.assess(copy.repository).capabilities}
     try:
@@ -181,9 +181,9 @@ def test_a_machine_that_catches_nothing_is_found_out(
         copy.must("make", "setup")  # a fault may be in the wheel
         copy._start = copy.must("git", "rev-parse", "HEAD").strip()
         if fault.lowers in TRAINING:
-            copy._made, copy._saved = {}, tmp_path / "saved"
+            copy._results, copy._saved = {}, tmp_path / "saved"
         after = {it.id: it.grade for it in grading.assess(copy.repository).capabilities}
         assert {name for name in after if after[name] != before[name]} <= {fault.lowers}
         assert broken_promises(copy, fault.lowers)
     finally:
-        copy._start, copy._made, copy._saved = start, made, saved
+        copy._start, copy._results, copy._saved = start, made, saved

@@ -118,6 +118,25 @@ def test_what_a_planted_fault_replaces_is_there(path: Path) -> None:
     assert lost == []
 
 
+def trials_in_library() -> set[tuple[str, str]]:
+    """What a deep run replaces in modules of the library, by its table and by its functions."""
+    folder = LIBRARY / "maturity/trials"
+    checks = tomllib.loads((folder / "trials.toml").read_text(encoding="utf-8"))["check"]
+    steps = [step for check in checks for step in check.get("step", [check])]
+    pairs = {tuple(step["library"][:2]) for step in steps if "library" in step}
+    for path in folder.glob("*.py"):
+        pairs |= set(planted(path.read_text(encoding="utf-8")))
+    return pairs
+
+
+def test_what_a_deep_run_replaces_is_there() -> None:
+    """A trial that plants a fault in a module of the library finds its place."""
+    pairs = trials_in_library()
+    assert len(pairs) >= 4
+    lost = [pair for pair in pairs if pair[1] not in (LIBRARY / pair[0]).read_text("utf-8")]
+    assert lost == []
+
+
 def test_faults_are_planted_in_many_modules() -> None:
     """The faults are recognised, and one whose place is gone would be noticed."""
     pairs = {pair for path in TESTS for pair in planted(path.read_text(encoding="utf-8"))}

@@ -27,7 +27,8 @@ from mlops_ladder.maturity.repository import Repository
 from mlops_ladder.maturity.runbook import Block, read_blocks
 from mlops_ladder.maturity.sandbox import Copy
 from mlops_ladder.maturity.service import serving
-from mlops_ladder.maturity.trials.deploy import consent, place
+from mlops_ladder.maturity.trials.approval import approve_champion
+from mlops_ladder.maturity.trials.deploy import own_deployment
 
 PAGES, LOG = Path("docs/runbooks"), Path("docs/runbooks/drills.jsonl")
 BLOCK_TIMEOUT_S = 900
@@ -113,10 +114,10 @@ def set_scene(copy: Copy, on: ExitStack, docker: bool) -> None:
     copy.must("make", "pipeline")
     copy.must(".venv/bin/python", "-c", SCENE)
     if docker:
-        if why := consent(copy):
+        if why := approve_champion(copy):
             raise Unknown(f"nobody can approve the champion of the copy: {why}")
-        target = on.enter_context(place(copy))
-        copy.environment |= target.more | {"REGISTRY": f"{target.own}/"}
+        deployment = on.enter_context(own_deployment(copy))
+        copy.environment |= deployment.environment | {"REGISTRY": f"{deployment.name}/"}
     service = on.enter_context(serving(copy))
     if (answer := service.ask("/ready"))[0] != 200:
         raise Unknown(f"the service of the copy is not ready: {answer[1]}")
@@ -155,7 +156,7 @@ def drill_runbooks(only: str = "") -> int:
     author = read_git_author(repository)
     commit = repository.git("rev-parse", "HEAD").strip()
     is_dirty = bool(repository.git("status", "--short", ".", f":!{LOG}"))
-    signal.signal(signal.SIGTERM, deep.interrupted)
+    signal.signal(signal.SIGTERM, deep.end_interrupted)
     docker = bool(which("docker")) and repository.run("docker", "info").returncode == 0
     print(f"{len(pages)} pages, {commit[:8]}, {author}; a champion and a service ...", flush=True)
     results = []

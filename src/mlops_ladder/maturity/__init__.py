@@ -1,7 +1,7 @@
 """The checks of `make maturity`.  A check is a function that yields a sentence for each problem.
 
-signs.toml lists what is asked of files and records; the modules in `trials` register what a deep run
-does in a copy.
+signs.toml lists what is asked of files and records; trials/trials.toml lists what a deep run does in a
+copy.
 """
 
 from collections.abc import Callable, Iterable
@@ -32,21 +32,3 @@ class Check:
 
 CHECKS: list[Check] = []
 USES: dict[str, Callable[[Any], list[datetime]]] = {}
-
-
-def _register(kind: str, capability: str, promise: str) -> Callable[[Find], Find]:
-    def register(find: Find) -> Find:
-        CHECKS.append(Check(capability, kind, promise, find))
-        return find
-
-    return register
-
-
-def trial(capability: str, promise: str) -> Callable[[Find], Find]:
-    """Register a check that does something in a copy of the repository: it works."""
-    return _register("trial", capability, promise)
-
-
-def fault(capability: str, promise: str) -> Callable[[Find], Find]:
-    """Register a check that plants a fault in a copy of the repository: it is caught."""
-    return _register("fault", capability, promise)

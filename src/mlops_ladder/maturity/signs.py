@@ -9,7 +9,6 @@ from fnmatch import fnmatchcase
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from pkgutil import iter_modules
 from typing import Any
 
 from mlops_ladder.maturity import Check, CHECKS, Unknown, USES
@@ -21,6 +20,7 @@ from mlops_ladder.maturity.repo import list_change_times
 from mlops_ladder.maturity.repository import Repository
 from mlops_ladder.maturity.runbook import read_blocks
 from mlops_ladder.maturity.serving import list_rollout_ends
+from mlops_ladder.maturity.trials.table import read_checks
 
 HERE = Path(__file__).resolve().parent
 
@@ -37,8 +37,7 @@ def load_checks() -> None:
             find = partial(find_problems, entry)
             CHECKS.append(Check(entry["capability"], kind, entry["promise"], find))
     USES.update({name: partial(list_uses, source) for name, source in table["uses"].items()})
-    for module in iter_modules([str(HERE / "trials")]):
-        import_module(f"{__package__}.trials.{module.name}")
+    CHECKS.extend(read_checks())
 
 
 def find_problems(entry: Rule, repository: Repository) -> Iterator[str]:
