@@ -107,7 +107,7 @@ def test_the_sample_passes_and_its_run_says_so(project: Path) -> None:
 @pytest.mark.slow
 def test_a_model_bad_for_some_rows_is_refused_and_the_champion_stays(project: Path) -> None:
     """Good on the whole, better than the champion, and wrong about one airline: refused."""
-    found = inside(project, "asked", "spoiled", "slices")
+    found = inside(project, "gate", "propose_spoiled_model", "slices")
     refusals = {it.split(":")[0] for it in found["reasons"] if it.endswith(": no")}
     assert found["gain"] > 0 and found["champion"] == found["before"]
     assert (refusals, found["spoilt"]) == ({"slices", "fairness"}, "carrier = B6")
@@ -116,7 +116,7 @@ def test_a_model_bad_for_some_rows_is_refused_and_the_champion_stays(project: Pa
 @pytest.mark.slow
 def test_an_inverted_model_is_refused(project: Path) -> None:
     """A direction that the model keeps refuses its opposite."""
-    found = inside(project, "asked", "turned")
+    found = inside(project, "gate", "judge_inverted_model")
     ok("git", "checkout", "config/behaviour.toml", at=project)
     assert (found["honest"], found["turned"]) == (["passed", True], ["refused", True])
 

@@ -28,14 +28,14 @@ def queue_rows(copy: Copy) -> Words:
         status, reply = service.ask("/predict", [service.example()] * ROWS)
     if status != 200:
         raise Unknown(f"/predict: {status} for its own example: {reply}")
-    low, high = ask_project(copy, "agreed", "labels")
+    low, high = ask_project(copy, "rows", "choose_labels")
     copy.append(GUIDE, "".join(f"\n- `{name}`: of a trial." for name in (low, high)))
     return {"low": low, "high": high} | read_digest(copy)
 
 
 def read_digest(copy: Copy) -> Words:
     """Return the sha256 and the number of the rows of training."""
-    digest, rows = ask_project(copy, "agreed", "digest")
+    digest, rows = ask_project(copy, "rows", "data_digest")
     return {"digest": digest, "rows": str(rows)}
 
 
@@ -94,7 +94,7 @@ def receive_posts() -> Iterator[tuple[str, list[Any]]]:
 
 def choose_upstream(copy: Copy) -> str:
     """Return a source of others that training reads."""
-    sources: list[str] = ask_project(copy, "agreed", "upstream")
+    sources: list[str] = ask_project(copy, "rows", "list_upstream_sources")
     if not sources:
         raise Unknown("contracts: none about data that training reads and whose rows have a time")
     return copy.random.choice(sorted(sources))
@@ -117,7 +117,7 @@ def check_unchanged_data(copy: Copy) -> Iterator[str]:
 def age_data(copy: Copy) -> Iterator[str]:
     """Take the newest rows of a source away: that is posted."""
     source = choose_upstream(copy)
-    if not ask_project(copy, "agreed", "age", source):
+    if not ask_project(copy, "rows", "remove_newest_rows", source):
         raise Unknown(f"{source}: no row is old enough to be left")
     done, posted = check_contracts(copy)
     if not done.returncode or source not in posted or "days old" not in posted:

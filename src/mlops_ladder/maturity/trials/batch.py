@@ -22,7 +22,7 @@ def need_model(copy: Copy) -> None:
 def write_sample(copy: Copy, *faults: tuple[str, str, Any]) -> int:
     """Write some rows of the user's data, with these faults, to ROWS; return how many."""
     plan = {"seed": copy.random.randrange(2**32), "faults": faults, "most": MAX_ROWS}
-    rows = ask_project(copy, "rows", "spoil", ROWS, json.dumps(plan))
+    rows = ask_project(copy, "rows", "write_spoiled_rows", ROWS, json.dumps(plan))
     if rows is None:
         raise Unknown("problem.py: training reads other rows than [data] path has")
     return int(rows)

@@ -74,7 +74,7 @@ def write_spoiled(copy: Copy, faults: list[Fault]) -> tuple[int, dict[str, str]]
     """Write the configured rows with these faults; return their number and where they are read."""
     plan = json.dumps({"seed": copy.random.randrange(10**6), "faults": faults})
     (copy.root / "data").mkdir(exist_ok=True)
-    rows = ask_project(copy, "rows", "spoil", SPOILED, plan)
+    rows = ask_project(copy, "rows", "write_spoiled_rows", SPOILED, plan)
     if rows is None:
         raise Unknown("problem.py: training reads other rows than [data] path has")
     return rows, copy.settings(DATA__PATH=SPOILED)
@@ -125,7 +125,7 @@ def check_order_of_split(copy: Copy) -> Iterator[str]:
     runs = [run for run in copy.repository.runs if "prefect.flow_run_id" in run["tags"]]
     path = copy.root.parent / "split.csv"
     path.write_text(read_artifact(runs[0], "split/*.csv"), encoding="utf-8")
-    order = ask_project(copy, "rows", "order", str(path))
+    order = ask_project(copy, "rows", "describe_split", str(path))
     if order["astray"]:
         yield f"split: {order['astray']} rows are in the data or in the split, and not in both"
     places = {name: place for place, name in enumerate(PARTS)}

@@ -30,7 +30,7 @@ def other_digit(copy: Copy, digit: str) -> str:
 
 def count_rows(copy: Copy) -> Words:
     """Return the number of rows of the data, as people write it."""
-    return {"rows": f"{ask_project(copy, 'rows', 'count'):,}"}
+    return {"rows": f"{ask_project(copy, 'rows', 'count_rows'):,}"}
 
 
 def edit_datasheet(copy: Copy) -> None:

@@ -34,7 +34,7 @@ def find_report(copy: Copy, name: str) -> Iterator[str]:
 def propose_spoiled_model(copy: Copy, name: str, description: str) -> Iterator[str]:
     """Propose a model that has learned the hold-out, some of its rows wrongly: it is refused."""
     copy.need("rehearse")
-    outcome = ask_known(copy, "spoiled", name)
+    outcome = ask_known(copy, "propose_spoiled_model", name)
     refusals = [
         it for it in outcome["reasons"] if it.startswith(f"{name}: ") and it.endswith(": no")
     ]
@@ -45,7 +45,7 @@ def propose_spoiled_model(copy: Copy, name: str, description: str) -> Iterator[s
 
 def ask_known(copy: Copy, *words: str) -> Facts:
     """Return the answer to a question of the gate.  Unknown, with its reason, if there is none."""
-    answer: Facts = ask_project(copy, "asked", *words)
+    answer: Facts = ask_project(copy, "gate", *words)
     if "unknown" in answer:
         raise Unknown(answer["unknown"])
     return answer
@@ -53,7 +53,7 @@ def ask_known(copy: Copy, *words: str) -> Facts:
 
 def propose_inverted_model(copy: Copy) -> Iterator[str]:
     """Declare a direction that the model keeps: it passes, and its opposite is refused."""
-    answer = ask_known(copy, "turned")
+    answer = ask_known(copy, "judge_inverted_model")
     if answer["honest"] != ["passed", True]:
         yield f"the gate: {answer['honest'][0]} for a model as it should be: {answer['why']}"
     if answer["turned"] != ["refused", True]:
@@ -65,7 +65,7 @@ def challenge_champion(copy: Copy) -> Facts:
 
     def propose() -> Facts:
         copy.need("rehearse")
-        outcome: Facts = ask_project(copy, "judged", "propose", "better")
+        outcome: Facts = ask_project(copy, "gate", "propose_model", "better")
         return outcome
 
     outcome: Facts = copy.once("challenged", propose)
@@ -81,7 +81,7 @@ def propose_better_and_worse(copy: Copy) -> Iterator[str]:
         refusals = "; ".join(it for it in better["reasons"] if it.endswith(": no"))
         yield f"the gate: refuses a better model, {better['scores']}: {refusals}"
         return
-    worse = ask_project(copy, "judged", "propose", "ordinary")
+    worse = ask_project(copy, "gate", "propose_model", "ordinary")
     if worse["champion"] != better["champion"]:
         yield f"the gate: accepts a worse model, {worse['scores']}"
 
@@ -91,7 +91,7 @@ def move_alias(copy: Copy) -> None:
     outcome = challenge_champion(copy)
     others = sorted({outcome["before"], outcome["version"]} - {outcome["champion"]})
     alias, version = ("champion", others[0]) if others else ("previous", outcome["before"])
-    ask_project(copy, "judged", "move", alias, version)
+    ask_project(copy, "gate", "move_alias", alias, version)
 
 
 def roll_back(copy: Copy) -> Iterator[str]:

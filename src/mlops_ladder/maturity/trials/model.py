@@ -16,7 +16,7 @@ MAX_ROWS = 500  # of which the answers are compared
 def load_and_score(copy: Copy, uri: str) -> Iterator[str]:
     """Load a model with MLflow: it answers each row of its input example."""
     try:
-        found = ask_project(copy, "trained", "loads", uri)
+        found = ask_project(copy, "training", "load_model", uri)
     except Unknown as reason:
         yield f"{uri}: does not load and score: {reason}"
         return
@@ -59,7 +59,9 @@ def train_changed_tree(copy: Copy) -> Iterator[str]:
 def shuffle_answers(copy: Copy) -> Iterator[str]:
     """Train on shuffled answers; twice if need be: by chance one interval in forty lies above."""
     for _ in range(2):
-        found = ask_project(copy, "trained", "shuffled", str(copy.random.randrange(2**32)))
+        found = ask_project(
+            copy, "training", "score_shuffled_answers", str(copy.random.randrange(2**32))
+        )
         if None in (found["low"], found["high"], found["baseline"]):
             raise Unknown(f"{found['metric']}: is not defined on these rows, or has no interval")
         above = found["baseline"] - found["high"], found["low"] - found["baseline"]
@@ -88,7 +90,7 @@ def compare_served_answers(copy: Copy) -> Iterator[str]:
     """Ask the registered model and the served one the same rows, the latter as JSON."""
     copy.need("rehearse")
     seed = str(copy.random.randrange(2**32))
-    found = ask_project(copy, "served", "parity", seed, str(MAX_ROWS))
+    found = ask_project(copy, "served", "compare_answers", seed, str(MAX_ROWS))
     for batch, served, row in found["first"]:
         yield (
             f"{found['mismatches']} of {found['rows']} rows are answered otherwise when served:"
@@ -99,7 +101,7 @@ def compare_served_answers(copy: Copy) -> Iterator[str]:
 
 def change_unit_of_input(copy: Copy) -> Iterator[str]:
     """Change inputs one by one between the service and its model, until the export reports it."""
-    found = ask_project(copy, "served", "units", str(copy.random.randrange(2**32)))
+    found = ask_project(copy, "served", "change_units", str(copy.random.randrange(2**32)))
     if "unknown" in found:
         raise Unknown(f"no exported model to plant it in: {found['unknown']}")
     if "missed" in found:
@@ -108,7 +110,7 @@ def change_unit_of_input(copy: Copy) -> Iterator[str]:
 
 def need_seeds(copy: Copy) -> None:
     """Raise Unknown if the model has no seeds."""
-    if not ask_project(copy, "trained", "seeds"):
+    if not ask_project(copy, "training", "list_seeds"):
         raise Unknown("the model has no parameter that is a seed")
 
 
@@ -120,7 +122,7 @@ def score_best_trial(copy: Copy) -> Iterator[str]:
     if search is None or name not in search["metrics"]:
         raise Unknown("the search is not recorded here")
     logged = search["metrics"][name]
-    scores = ask_project(copy, "trained", "validated", run["tags"]["model.parameters"])
+    scores = ask_project(copy, "training", "score_parameters", run["tags"]["model.parameters"])
     if not math.isclose(logged, scores["validation"], rel_tol=1e-4, abs_tol=1e-6):
         is_holdout = math.isclose(logged, scores["holdout"], rel_tol=1e-4, abs_tol=1e-6)
         reason = "; that is the score of the hold-out" if is_holdout else ""

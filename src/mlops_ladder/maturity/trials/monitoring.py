@@ -69,7 +69,7 @@ def log_rows(copy: Copy, change: str = "0") -> Words:
     """Log rows of the training, one input of numbers shifted by so many deviations; return it."""
     copy.need("rehearse")
     seed = str(copy.random.randrange(1000))
-    found = ask_project(copy, "served", "like_training", seed, str(ROWS))
+    found = ask_project(copy, "served", "sample_training_rows", seed, str(ROWS))
     rows, name = found["rows"], found["number"]
     if name is None:
         raise Unknown("no input holds numbers to shift")
@@ -108,7 +108,7 @@ def explain_prediction(copy: Copy) -> Iterator[str]:
 def log_outcomes(copy: Copy, kind: str) -> Words:
     """Log the hold-out, and its outcomes, right or wrong; return the number of rows."""
     copy.need("rehearse")
-    count = ask_project(copy, "outcomes", "logged", kind, str(ROWS))
+    count = ask_project(copy, "outcomes", "log_holdout", kind, str(ROWS))
     copy.must("make", "outcomes", FILE="outcomes.csv")
     return {"count": str(count)}
 
@@ -119,11 +119,11 @@ def take_outcomes(copy: Copy) -> Iterator[str]:
     done = copy.run("make", "quality", "FAIL=yes")
     if done.returncode and "logged rows" in done.stdout:
         yield f"make quality: {last_line(done)}, by the very rows of the promise"
-    before = ask_project(copy, "outcomes", "rows")
+    before = ask_project(copy, "rows", "count_training_rows")
     if (done := copy.run("make", "feedback")).returncode:
         yield f"make feedback: {last_line(done)}"
         return
-    if (now := ask_project(copy, "outcomes", "rows")) != before + count:
+    if (now := ask_project(copy, "rows", "count_training_rows")) != before + count:
         yield f"make feedback: {count} rows have an outcome, the data grew by {now - before}"
     yield from find_failure(copy, "make", "data")
     if "No logged row" not in copy.run("make", "feedback").stdout:

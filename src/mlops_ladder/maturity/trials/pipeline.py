@@ -63,7 +63,7 @@ def complete_flow(copy: Copy) -> Iterator[str]:
         role, tag = run["tags"].get("role"), run["tags"].get("prefect.flow_run_id", "none")
         is_earlier = run["started"] < start  # by a training before it
         if not is_earlier and role in ROLES and not is_same_id(tag, flow_run):
-            yield f"{name_run(run)} ({role}): carries the run {tag} of the flow, {flow_run} is right"
+            yield f"{name_run(run)} ({role}): carries flow run {tag}, {flow_run} is right"
     yield from check_artifacts(repository, flow_run)
 
 
@@ -157,7 +157,7 @@ def read_decisions(copy: Copy) -> list[Facts]:
 def change_data(copy: Copy) -> None:
     """Take the last row of the first data file away, and declare the new data."""
     copy.need("rehearse")
-    path = copy.root / ask_project(copy, "outcomes", "first_file")
+    path = copy.root / ask_project(copy, "rows", "first_file")
     path.write_bytes(path.read_bytes().rstrip(b"\n").rpartition(b"\n")[0] + b"\n")
     copy.must("make", "data", "DECLARE=yes")
 
@@ -184,14 +184,14 @@ def trigger_once(copy: Copy) -> Iterator[str]:
 def trigger_in_vain(copy: Copy) -> Iterator[str]:
     """Break a data file; then repair it, after a run that began a minute ago: nothing starts."""
     change_data(copy)
-    path = copy.root / ask_project(copy, "outcomes", "first_file")
+    path = copy.root / ask_project(copy, "rows", "first_file")
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2] + b"broken" + content[len(content) // 2 :])
     copy.run("make", "trigger", "CAUSE=data")
     if [entry["decision"] for entry in read_decisions(copy)] != ["veto"]:
         yield f"make trigger: a file is broken, and it decides {read_decisions(copy)}"
     path.write_bytes(content)
-    ask_project(copy, "outcomes", "just_begun")
+    ask_project(copy, "outcomes", "note_recent_run")
     copy.run("make", "trigger", "CAUSE=data")
     if read_decisions(copy)[-1]["decision"] != "cooldown":
         yield "make trigger: a run began a minute ago, and another one begins"

@@ -26,7 +26,7 @@ def write_rows(copy: Copy, odd: str = "") -> tuple[str, dict[str, str]]:
 
     Returns an id of it, and the environment that names the file and a prediction log.
     """
-    name = ask_project(copy, "private", "made", DATA, IDS, WORDS, odd)
+    name = ask_project(copy, "rows", "write_private_rows", DATA, IDS, WORDS, odd)
     (copy.root / RECORD).unlink(missing_ok=True)  # the user's: its key is not here
     add_column(copy, IDS)
     add_column(copy, WORDS)

@@ -30,7 +30,7 @@ def predict_each_row(copy: Copy) -> Iterator[str]:
         yield str(error)
         return
     predictions = [row.get("prediction") for row in read_rows(copy, "predictions.csv")]
-    rows = ask_project(copy, "rows", "count")
+    rows = ask_project(copy, "rows", "count_rows")
     if len(predictions) != rows:
         yield f"predictions.csv: {len(predictions)} predictions for {rows} rows"
     if empty := predictions.count("") + predictions.count(None):

@@ -30,7 +30,7 @@ def begun_rollout(copy: Copy) -> Iterator[str]:
 
     def begin() -> str:
         copy.need("rehearse")
-        ask_project(copy, "judged", "propose", "better")
+        ask_project(copy, "gate", "propose_model", "better")
         entries = read_rollouts(copy.repository)
         if [entry["action"] for entry in entries] != ["start"]:
             raise Unknown("no better model can be had from these rows, so none is rolled out")
