@@ -33,7 +33,7 @@ FIXTURES = set(
 )
 
 
-def only_with_arguments(text: str) -> bool:
+def needs_arguments(text: str) -> bool:
     """Does each test function need an argument that is no fixture of pytest, and has no default?"""
     for inside in SIGNATURE.findall(text):
         names = [it.split(":")[0].strip() for it in inside.split(",") if "=" not in it]
@@ -177,7 +177,7 @@ class Facts:
         plain = {name: text for name, text in texts.items() if not PYTESTS.search(text)}
         if any(name.endswith("conftest.py") for name in self.files):
             return []  # a fixture can come from there
-        return [name for name, text in plain.items() if only_with_arguments(text)]
+        return [name for name, text in plain.items() if needs_arguments(text)]
 
     @cached_property
     def test_folder(self) -> str:
