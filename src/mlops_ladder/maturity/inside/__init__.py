@@ -14,11 +14,15 @@ def part(name: str) -> Any:
 
 def read_project() -> tuple[Any, Any, Any]:
     """Return the rows, the contract and the settings of the project."""
-    settings, contract = part("settings").load(), part("data.contract").read_contract()
+    settings, contract = part("settings").load_settings(), part("data.contract").read_contract()
     return part("problem").read_data(settings).reset_index(drop=True), contract, settings
 
 
 def read_training_rows() -> tuple[Any, Any, Any]:
     """Return the rows to learn from, the contract and the settings of the project."""
     frame, contract, settings = read_project()
-    return part("model.training").learnable(frame, contract, settings), contract, settings
+    return (
+        part("model.training").prepare_training_rows(frame, contract, settings),
+        contract,
+        settings,
+    )

@@ -19,10 +19,10 @@ def propose_model(kind: str) -> Any:
     The better one has learned from the hold-out as well, again and again.
     """
     rows, contract, settings = read_training_rows()
-    train, holdout = part("model.training").split(rows, contract, settings)
+    train, holdout = part("model.training").split_holdout(rows, contract, settings)
     learned = pd.concat([train, holdout, holdout, holdout]) if kind == "better" else train
-    trained = part("model.training").fit(learned, holdout, contract, settings)
-    return run_gate(trained, part("model.split").parts(rows, contract, settings))
+    trained = part("model.training").fit_model(learned, holdout, contract, settings)
+    return run_gate(trained, part("model.split").split_three_ways(rows, contract, settings))
 
 
 def run_gate(trained: Any, parts: Any) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def run_gate(trained: Any, parts: Any) -> dict[str, Any]:
 
 def move_alias(alias: str, version: str) -> Any:
     """Move an alias with MLflow's client, past the gate."""
-    client = part("tracking.runs").connect().MlflowClient()
+    client = part("tracking.runs").connect_mlflow().MlflowClient()
     client.set_registered_model_alias(part("registry.versions").model_name(), alias, version)
 
 
@@ -54,10 +54,10 @@ def train_honest_model() -> tuple[Any, Any]:
     """Return an ordinary model, as a question is asked about it, and the parts of its rows."""
     frame = read_project()[0]
     rows, contract, settings = read_training_rows()
-    train, holdout = part("model.training").split(rows, contract, settings)
-    trained = part("model.training").fit(train, holdout, contract, settings)
+    train, holdout = part("model.training").split_holdout(rows, contract, settings)
+    trained = part("model.training").fit_model(train, holdout, contract, settings)
     asked = part("registry.questions").Asked(trained, None, frame)
-    return asked, part("model.split").parts(rows, contract, settings)
+    return asked, part("model.split").split_three_ways(rows, contract, settings)
 
 
 def find_groups(name: str, asked: Any) -> dict[str, Any]:
@@ -95,7 +95,7 @@ def propose_spoiled_model(name: str) -> Any:
     target, holdout = trained.contract.target, trained.holdout
     lies = change_answers(holdout[target], settings.problem == "classification")
     learned = holdout.assign(**{target: holdout[target].where(~rows[chosen], lies)})
-    fit = part("model.training").fit
+    fit = part("model.training").fit_model
     spoiled = fit(pd.concat([learned] * 3), holdout, trained.contract, settings)
     return run_gate(spoiled, parts) | {"spoilt": chosen}
 

@@ -20,7 +20,7 @@ def log_holdout(wrong: str, most: str) -> Any:
     """
     frame = read_project()[0]
     rows, contract, settings = read_training_rows()
-    holdout = part("model.training").split(rows, contract, settings)[1].tail(int(most))
+    holdout = part("model.training").split_holdout(rows, contract, settings)[1].tail(int(most))
     log_answers(make_requests(frame.loc[holdout.index], contract), contract, settings)
     truth = holdout[contract.target]
     if wrong == "wrong":

@@ -49,7 +49,7 @@ def write_raw(frame: pd.DataFrame, settings: Any, path: str | Path) -> None:
 
 def count_rows() -> Any:
     """Return how many rows the files have."""
-    settings = part("settings").load()
+    settings = part("settings").load_settings()
     return len(read_raw(settings, list_files(settings)))
 
 
@@ -60,7 +60,7 @@ def count_training_rows() -> int:
 
 def first_file() -> str:
     """Return the first file of the data."""
-    return str(list_files(part("settings").load())[0])
+    return str(list_files(part("settings").load_settings())[0])
 
 
 def data_digest() -> Any:
@@ -142,13 +142,16 @@ def choose_labels() -> Any:
 
 def list_upstream_sources() -> Any:
     """Return the sources of others that training reads, whose rows have a time."""
-    agreements = part("governance.data_agreements").used(part("settings").load())
+    agreements = part("governance.data_agreements").used(part("settings").load_settings())
     return [it.source for it in agreements if it.freshness.column]
 
 
 def remove_newest_rows(source: str) -> Any:
     """Make a source older than was promised; return how many rows are left."""
-    settings, agreement = part("settings").load(), part("data.agreements").promises()[source]
+    settings, agreement = (
+        part("settings").load_settings(),
+        part("data.agreements").promises()[source],
+    )
     fresh, times = agreement.freshness, part("data.casting").times
     paths = part("governance.data_agreements").here(agreement)
     frames = {path: read_raw(settings, [path]) for path in paths}
@@ -166,7 +169,7 @@ def remove_newest_rows(source: str) -> Any:
 
 def write_private_rows(path: str, ids: str, words: str, odd: str) -> Any:
     """Write some rows with two more columns, with an odd text in one cell; return an id of them."""
-    settings = part("settings").load()
+    settings = part("settings").load_settings()
     frame = read_raw(settings, list_files(settings)).head(MAX_PRIVATE_ROWS)
     frame[ids] = [f"trial-{number}-of-many" for number in range(len(frame))]
     frame[words] = ["ordinary"] * (len(frame) - 1) + [odd or "ordinary"]

@@ -74,7 +74,7 @@ def compare_answers(seed: str, most: str) -> Any:
     types = part("serving.schemas").Types.of(model.contract, classes, len(asked))
     answers = model.answers(types.read(json.dumps(asked).encode())[0])
     rows, _ = part("data.casting").converted(frame, model.contract, model.contract.inputs())
-    known = part("model.prediction").predict(load_registered_model(), rows).to_dict("records")
+    known = part("model.prediction").predict_rows(load_registered_model(), rows).to_dict("records")
     pairs = zip(known, answers, asked, strict=True)
     wrong = [
         (str(one["prediction"]), other["prediction"], row)
@@ -88,7 +88,7 @@ def load_registered_model() -> Any:
     """Return the champion's model as the registry holds it."""
     number = part("registry.versions").held().champion.version
     address = f"models:/{part('registry.versions').model_name()}/{number}"
-    return part("tracking.runs").connect().sklearn.load_model(address)
+    return part("tracking.runs").connect_mlflow().sklearn.load_model(address)
 
 
 def is_different(batch: dict[str, Any], served: dict[str, Any]) -> bool:
@@ -113,7 +113,9 @@ def is_different(batch: dict[str, Any], served: dict[str, Any]) -> bool:
 def change_units(seed: str) -> Any:
     """Change units of inputs in the served model alone, until the comparison reports one."""
     frame, contract, settings = read_project()
-    trained, export = part("model.training").train(frame, contract, settings), part("export.bundle")
+    trained, export = part("model.training").train_model(frame, contract, settings), part(
+        "export.bundle"
+    )
     why, real = export.compared(trained)[2], export.compiled
     if why or len(trained.predictions.drop_duplicates()) < 10:
         return {"unknown": why or "the model gives nearly all rows the same answer"}
@@ -138,7 +140,7 @@ def sample_training_rows(seed: str, most: str) -> Any:
     """Return requests of rows that the champion learned from, and an input of numbers."""
     frame = read_project()[0]
     learnable, contract, settings = read_training_rows()
-    rows = part("model.training").split(learnable, contract, settings)[0]
+    rows = part("model.training").split_holdout(learnable, contract, settings)[0]
     chosen = frame.loc[rows.index].sample(min(len(rows), int(most)), random_state=int(seed))
     numbers = [it for it in contract.inputs("number") if frame[it].nunique() > 20]
     return {"rows": make_requests(chosen, contract), "number": next(iter(numbers), None)}

@@ -14,7 +14,7 @@ KEPT_INPUTS = 2  # of the project, beside the planted ones
 
 def load_model(uri: str) -> Any:
     """Return how many rows the input example of a model has, and how many it answers."""
-    model = part("tracking.runs").connect().pyfunc.load_model(uri)
+    model = part("tracking.runs").connect_mlflow().pyfunc.load_model(uri)
     return {"rows": len(model.input_example), "answers": len(model.predict(model.input_example))}
 
 
@@ -24,8 +24,8 @@ def score_shuffled_answers(seed: str) -> Any:
     answers = frame[contract.target].dropna()
     mixed = answers.sample(frac=1, random_state=int(seed)).set_axis(answers.index)
     frame.loc[answers.index, contract.target] = mixed
-    trained = part("model.training").train(frame, contract, settings)
-    metrics, metric = part("model.evaluation").measured(trained), settings.metric
+    trained = part("model.training").train_model(frame, contract, settings)
+    metrics, metric = part("model.evaluation").collect_metrics(trained), settings.metric
     return {
         "value": metrics.get(metric),
         "low": metrics.get(f"{metric}.low"),
@@ -38,7 +38,7 @@ def score_shuffled_answers(seed: str) -> Any:
 
 def list_seeds() -> Any:
     """Return the parameters of the model that are seeds."""
-    contract, settings = part("data.contract").read_contract(), part("settings").load()
+    contract, settings = part("data.contract").read_contract(), part("settings").load_settings()
     names = part("problem").build_model(contract, settings).get_params()
     return [name for name in names if name.rsplit("__")[-1] in ("random_state", "seed")]
 
@@ -46,11 +46,11 @@ def list_seeds() -> Any:
 def score_parameters(params: str) -> Any:
     """Return the score of these parameters on the validation rows, and on the hold-out."""
     rows, contract, settings = read_training_rows()
-    parts = part("model.split").parts(rows, contract, settings)
+    parts = part("model.split").split_three_ways(rows, contract, settings)
     changed = part("pipeline.tuning").changed(settings, json.loads(params))
 
     def score(holdout: pd.DataFrame) -> float:
-        trained = part("model.training").fit(parts.train, holdout, contract, changed)
+        trained = part("model.training").fit_model(parts.train, holdout, contract, changed)
         return float(trained.scores[settings.metric])
 
     return {"validation": score(parts.validation), "holdout": score(parts.holdout)}
@@ -66,8 +66,8 @@ def review_planted_features() -> Any:
     hidden = telling.sample(frac=0.3, random_state=settings.seed)
     telling[hidden.index] = hidden.sample(frac=1, random_state=settings.seed).array
     rows = rows.assign(**{CONSTANT: 1.0, TELLING: telling})
-    parts = part("model.training").split(rows, contract, settings)
-    trained = part("model.training").fit(*parts, add_columns(contract), settings)
+    parts = part("model.training").split_holdout(rows, contract, settings)
+    trained = part("model.training").fit_model(*parts, add_columns(contract), settings)
     reviews = part("governance.feature_review").review_features(trained, ablated=True)
     verdicts = {review.name: review.verdict for review in reviews}
     return {"constant": verdicts[CONSTANT], "telling": verdicts[TELLING]}

@@ -21,10 +21,10 @@ def fragile(item: int, folder: str) -> int:
 
 def kill_worker() -> Any:
     """Return the answers of the workers, one of which was killed."""
-    settings = part("settings").load()
+    settings = part("settings").load_settings()
     scale = settings.scale.model_copy(update={"backend": "dask", "workers": 2, "address": ""})
     wanted = settings.model_copy(update={"scale": scale})
-    opened = part("scaling.backends").opened
-    with tempfile.TemporaryDirectory() as folder, opened(wanted) as executor:
+    create_executor = part("scaling.backends").create_executor
+    with tempfile.TemporaryDirectory() as folder, create_executor(wanted) as executor:
         answers = list(executor.each(fragile, range(ITEMS), folder))
         return answers if Path(folder, "killed").exists() else ["no worker was killed"]
