@@ -19,7 +19,7 @@ def exercise(repository: Repository, assessment: Assessment, seed: int, only: li
     """
     assessment.deep = True
     signal.signal(signal.SIGTERM, end_interrupted)
-    present = [it for it in assessment.capabilities if it.here and not it.waived]
+    present = [it for it in assessment.capabilities if it.is_here and not it.waived]
     chosen = {it.id: it for it in present if not only or it.id in only}
     checks = [it for it in CHECKS if it.kind in ("trial", "fault")]
     todo = [check for name in chosen for check in checks if check.capability == name]
@@ -54,7 +54,7 @@ def judge_check(copy: Copy, check: Check, assessed: Assessed) -> str:
     except Unknown as reason:
         assessed.untried.append(str(reason))
         return f"unknown: {reason}"
-    if problems := assessed.look(check, copy):
+    if problems := assessed.run_check(check, copy):
         return f"FAILED: {problems[0]}"
     good = "caught" if check.kind == "fault" else "passed"
     return assessed.done[check.promise].replace("passed", good)

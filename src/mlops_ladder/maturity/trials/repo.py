@@ -85,7 +85,7 @@ def compare_run_with_lock(copy: Copy) -> Iterator[str]:
     locked: dict[str, set[str]] = {}
     for package in tomllib.loads(copy.text("uv.lock"))["package"]:
         locked.setdefault(package["name"], set()).add(package.get("version", ""))
-    own = normalize_package(copy.repository.pyproject["project"]["name"])
+    own = normalize_package(copy.repository.table("pyproject.toml", "project")["name"])
     for line in read_artifact(copy.repository.runs[0], "environment.txt").split():
         package, _, version = line.partition("==")
         name = normalize_package(package)
