@@ -142,7 +142,9 @@ def choose_labels() -> Any:
 
 def list_upstream_sources() -> Any:
     """Return the sources of others that training reads, whose rows have a time."""
-    agreements = part("governance.data_agreements").used(part("settings").load_settings())
+    agreements = part("governance.data_agreements").select_promises(
+        part("settings").load_settings()
+    )
     return [it.source for it in agreements if it.freshness.column]
 
 
@@ -153,7 +155,7 @@ def remove_newest_rows(source: str) -> Any:
         part("data.agreements").promises()[source],
     )
     fresh, times = agreement.freshness, part("data.casting").times
-    paths = part("governance.data_agreements").here(agreement)
+    paths = part("governance.data_agreements").list_source_files(agreement)
     frames = {path: read_raw(settings, [path]) for path in paths}
     when = {path: times(it[fresh.column].astype(str), fresh.format) for path, it in frames.items()}
     newest = max(it.max() for it in when.values())
