@@ -108,7 +108,7 @@ def find_uncovered_inputs(repository: Repository) -> Iterator[str]:
     """Yield each input of the newest model that the contract lacks."""
     inputs = repository.records["newest"].get("inputs", []) if repository.runs else []
     for name in sorted(set(inputs) - set(read_columns(repository))):
-        yield f"contract.toml: lacks {name}, which the newest model asks for"
+        yield f"contract.toml: lacks {name}, an input of the newest model"
 
 
 def find_unnamed_versions(repository: Repository) -> Iterator[str]:
@@ -160,7 +160,7 @@ def strip_marks(name: str) -> str:
 
 
 def find_remembered_people(repository: Repository) -> Iterator[str]:
-    """Yield each record that names somebody, and each file that is back as it was."""
+    """Yield each record that names a person, and each file that is back as it was."""
     for number, line in enumerate(repository.text("forgotten.jsonl").splitlines(), 1):
         try:
             entry: Facts = json.loads(line)
@@ -169,11 +169,11 @@ def find_remembered_people(repository: Repository) -> Iterator[str]:
             yield f"forgotten.jsonl: line {number} cannot be read"
             continue
         if not all(SHA256.fullmatch(str(mark)) for mark in marks):
-            yield f"forgotten.jsonl: line {number} names somebody"
+            yield f"forgotten.jsonl: line {number} names a person"
         for name, facts in files.items():
             path = repository.root / name
             if path.is_file() and hash_files(path) == facts.get("before"):
-                yield f"{name}: as it was before somebody was forgotten; run: make privacy"
+                yield f"{name}: is back as it was before an erasure; run: make privacy"
 
 
 def find_unlabelled_sources(repository: Repository) -> Iterator[str]:
@@ -196,7 +196,7 @@ def find_agreement_faults(repository: Repository) -> Iterator[str]:
     covered = {str(agreement.get("source")) for agreement in agreements.values()}
     for name, source in read_declared_sources(repository).items():
         if source.get("upstream", True) and name not in covered:
-            yield f"governance/contracts: none about [{name}], nor upstream = false in {SOURCES}"
+            yield f"governance/contracts: no agreement about [{name}], and no upstream = false in {SOURCES}"
     for file, agreement in agreements.items():
         yield from (f"{file}: {problem}" for problem in find_unsaid_terms(agreement))
         terms = accepted.get(str(agreement.get("source")), {})

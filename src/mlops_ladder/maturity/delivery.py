@@ -136,7 +136,7 @@ def find_image_faults(repository: Repository) -> Iterator[str]:
         yield "nothing starts the image: no compose file, no manifest"
     texts += map(repository.text, starting)
     if not any(re.search("HEALTHCHECK|healthcheck|readinessProbe", part) for part in texts):
-        yield "nothing waits until the service is ready: no health check, no probe"
+        yield "no start waits until the service is ready: no health check, no probe"
 
 
 def list_release_tags(repository: Repository) -> list[datetime]:
@@ -170,7 +170,7 @@ def find_unstaged_images(repository: Repository) -> Iterator[str]:
             if attempt["environment"] == "staging":
                 staged.add(attempt["image"])
             elif (image := attempt["image"]) not in staged:
-                yield f"{DEPLOYED}: {image} got to production past staging, {attempt['time']}"
+                yield f"{DEPLOYED}: {image} got to production without staging, {attempt['time']}"
     except (ValueError, KeyError, TypeError) as error:
         yield f"{DEPLOYED}: cannot be read: {error!r}"
 
@@ -179,14 +179,14 @@ def find_stack_faults(repository: Repository) -> Iterator[str]:
     """Yield a tracking server without passwords, open ports, and secrets with a default."""
     tracking = read_services(repository, "deploy/stack/tracking.yaml").values()
     if not any("--app-name=basic-auth" in list_command_words(service) for service in tracking):
-        yield "deploy/stack/tracking.yaml: no server that asks for a name and a password"
+        yield "deploy/stack/tracking.yaml: no server that requires a login"
     for name in repository.glob("deploy/stack/*.yaml"):
         for key, service in read_services(repository, name).items():
             ports = [str(port) for port in service.get("ports", [])]
             if open_ports := [port for port in ports if "127.0.0.1:" not in port]:
-                yield f"{name}: {key} listens to everybody at {', '.join(open_ports)}"
+                yield f"{name}: {key} listens on all interfaces at {', '.join(open_ports)}"
         for secret in re.findall(r"\$\{(\w*(?:PASSWORD|SECRET)\w*):?-\w", repository.text(name)):
-            yield f"{name}: {secret} has a default, which everybody knows"
+            yield f"{name}: {secret} has a default value"
 
 
 def read_services(repository: Repository, name: str) -> dict[str, Facts]:

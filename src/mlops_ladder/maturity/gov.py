@@ -35,7 +35,7 @@ def find_unowned_folders(repository: Repository) -> Iterator[str]:
     tops = {f"/{name.split('/')[0]}" for name in repository.files}
     lacking = sorted(tops - {path.rstrip("/") for path in owned})
     if lacking and "*" not in owned:
-        yield f"CODEOWNERS: nobody owns {', '.join(lacking[:5])}"
+        yield f"CODEOWNERS: no owner for {', '.join(lacking[:5])}"
 
 
 def find_risk_faults(repository: Repository) -> Iterator[str]:
@@ -48,7 +48,7 @@ def find_risk_faults(repository: Repository) -> Iterator[str]:
     for risk in register.get("risk", []):
         controls = risk.get("controls", [])
         if risk.get("level") == "high" and not controls:
-            yield f"{RISKS}: {risk.get('what')}: high, and nothing stands against it"
+            yield f"{RISKS}: {risk.get('what')}: the risk is high, and has no control"
         for control in map(str, controls):
             if not has_control(repository, *split_control(control)):
                 yield f"{RISKS}: {risk.get('what')}: there is no {control}"
@@ -116,7 +116,7 @@ def find_unpinned_actions(repository: Repository) -> Iterator[str]:
     for name in repository.glob(*WORKFLOWS):
         for action in USES.findall(repository.text(name)):
             if not PINNED.search(action):
-                yield f"{name}: {action}: a tag may be other code tomorrow; pin a full commit"
+                yield f"{name}: {action}: a tag can move; pin a full commit"
 
 
 def find_unsourced_statements(repository: Repository) -> Iterator[str]:

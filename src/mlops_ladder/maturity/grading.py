@@ -200,7 +200,7 @@ def grade_capability(
     one = Assessed(name, entry, waived=waiver)
     if not repository.is_visible(name):
         one.grade = "unknown"
-        one.unknown.append("nothing in a repository that we did not make would show it")
+        one.unknown.append("no file would show it in a repository that the template did not make")
     if not repository.own(name) and not repository.own_targets(name):
         return one
     one.run_check(Check(name, "sign", SUBSTANCE, partial(find_hollow_files, name)), repository)

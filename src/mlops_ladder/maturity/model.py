@@ -79,7 +79,7 @@ def compare_with_baseline(repository: Repository) -> Iterator[str]:
     metric = run["params"].get("metric", "")
     score, base = (run["metrics"].get(name) for name in (metric, f"baseline.{metric}"))
     if score is None or base is None:
-        yield f"{name_run(run)}: {metric or 'its metric'} stands beside no baseline"
+        yield f"{name_run(run)}: {metric or 'its metric'} has no baseline beside it"
     elif not (score < base if metric in LOWER_IS_BETTER else score > base):
         yield f"{name_run(run)}: {metric} {score:.4g} does not beat the baseline's {base:.4g}"
 

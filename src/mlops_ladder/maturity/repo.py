@@ -73,7 +73,7 @@ def find_unignored_files(repository: Repository) -> Iterator[str]:
     names = IGNORED if repository.ours else IGNORED[:1]
     ignored = repository.git("check-ignore", "--no-index", *names, good=(0, 1))
     for name in sorted(set(names) - set(ignored.split())):
-        yield f".gitignore: does not leave out {name}"
+        yield f".gitignore: does not ignore {name}"
 
 
 def find_secrets(repository: Repository) -> Iterator[str]:
@@ -91,7 +91,7 @@ def find_secrets(repository: Repository) -> Iterator[str]:
         elif line.startswith("+") and has_secret(line[1:]):
             leaking.add(path)
     for name in sorted(leaking):
-        yield f"{name}: holds a secret, now or in the history; withdraw the key, then rewrite"
+        yield f"{name}: holds a secret, now or in the history; revoke the key, then rewrite the history"
 
 
 def has_secret(text: str) -> bool:

@@ -83,14 +83,14 @@ def find_autoscaler_faults(repository: Repository) -> Iterator[str]:
     name = deployment.get("metadata", {}).get("name")
     pods = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("containers", [])
     if not all(pod.get("resources", {}).get("requests", {}).get("cpu") for pod in pods) or not pods:
-        yield "deploy/kubernetes/base/deployment.yaml: requests no CPU: none can be measured"
+        yield "deploy/kubernetes/base/deployment.yaml: requests no CPU, so its use cannot be measured"
     for way in (f"{SCALED}/cpu/autoscaler.yaml", f"{SCALED}/requests/scaled.yaml"):
         spec = repository.table(way, "spec")
         if spec.get("scaleTargetRef", {}).get("name") != name:
-            yield f"{way}: scales something else than {name}"
+            yield f"{way}: does not scale {name}"
         least = spec.get("minReplicas", spec.get("minReplicaCount")) or 0
         if least < 2:
-            yield f"{way}: {least} pods at least: where one dies there is none"
+            yield f"{way}: at least {least} pods: none is left if one dies"
     for stage in ("staging", "production"):
         if not {"../cpu", "../requests"} & list_components(repository, stage):
             yield f"{SCALED}/{stage}: no autoscaler"
@@ -107,7 +107,7 @@ def find_rollout_faults(repository: Repository) -> Iterator[str]:
         yield f"{SETTINGS}: rollout.false_aborts is above 0.2: chance decides"
     for stage in ("staging", "production") if repository.glob(f"{SCALED}/*") else ():
         if "../../rollout" not in list_components(repository, stage):
-            yield f"{SCALED}/{stage}: its pods follow no plan of a rollout"
+            yield f"{SCALED}/{stage}: its pods follow no rollout"
 
 
 def read_rollouts(repository: Repository) -> list[Facts]:
@@ -135,7 +135,7 @@ def find_unproven_steps(repository: Repository) -> Iterator[str]:
         if step.get("action") in ("advance", "promote"):
             findings = (step.get("evidence") or {}).get("findings", [])
             if worse := [finding["name"] for finding in findings if finding["worse"]]:
-                yield f"{about}: though the candidate was worse in {', '.join(worse)}"
+                yield f"{about}: although the candidate was worse in {', '.join(worse)}"
 
 
 def find_experiment_faults(repository: Repository) -> Iterator[str]:
