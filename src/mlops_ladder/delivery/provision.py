@@ -14,28 +14,14 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pkgutil import get_data
 from typing import Any
 
 from mlops_ladder.delivery.policies import find_breaches, refuse_plan
 
 INFRA = Path("deploy/infra")
 ENVIRONMENTS = ("staging", "production")
-EXAMPLE = {
-    "account": "123456789012",
-    "certificate_arn": "arn:aws:acm:eu-central-1:123456789012:certificate/example",
-    "image": f"registry.example.com/service@sha256:{'0' * 64}",
-    "repository": "organisation/name",
-}  # with these a plan has every resource that there can be
-# A plan from nothing needs no account.
-OFFLINE = """provider "aws" {
-  access_key                  = "offline"
-  secret_key                  = "offline"
-  allowed_account_ids         = []
-  skip_credentials_validation = true
-  skip_metadata_api_check     = true
-  skip_requesting_account_id  = true
-}
-"""
+OFFLINE = ("offline_override.tf", "example.tfvars")  # beside this module
 
 
 def run_terraform(*arguments: str, at: Path = INFRA, quiet: bool = False) -> str:
@@ -76,12 +62,13 @@ def judge_offline() -> None:
     """Plan both environments from nothing, with every resource, and judge the plans."""
     os.environ.pop("AWS_ENDPOINT_URL", None)
     with copy_infra() as at:
-        (at / "offline_override.tf").write_text(OFFLINE, encoding="utf-8")
+        for file in OFFLINE:
+            (at / file).write_bytes(get_data(__package__, file) or b"")
         run_terraform("init", "-input=false", at=at, quiet=True)
         for name in ENVIRONMENTS:
-            options = [f"-var-file=environments/{name}.tfvars", f"-out={name}.plan"]
-            options += [f"-var={key}={value}" for key, value in EXAMPLE.items()]
-            run_terraform("plan", "-input=false", *options, at=at, quiet=True)
+            options = [f"-var-file=environments/{name}.tfvars", f"-var-file={OFFLINE[1]}"]
+            options += [f"-out={name}.plan", "-input=false"]
+            run_terraform("plan", *options, at=at, quiet=True)
             plan = read_plan(Path(f"{name}.plan"), at)
             refuse_plan(find_breaches(plan), name)
             print(f"{name}: {len(plan['resource_changes'])} resources keep every policy")

@@ -126,23 +126,20 @@ def find_stale_evidence() -> list[str]:
 
 def collect_drift_evidence(settings: Settings) -> Facts | None:
     """Return the newest report on drift; None without one, or without a prediction log."""
-    try:
-        with Archive(settings.serving.prediction_log_url) as archive:
-            return select_newest("drift", archive.verdicts(datetime.now(UTC) - YEAR))
-    except NoLog:
-        return None
+    return collect_newest("drift", Archive, Archive.verdicts, settings)
 
 
 def collect_quality_evidence(settings: Settings) -> Facts | None:
     """Return the newest report on live quality; None without one, or without a prediction log."""
+    return collect_newest("quality", History, History.reports, settings)
+
+
+def collect_newest(name: str, store: Any, read_reports: Any, settings: Settings) -> Facts | None:
+    """Return the newest reports of a store beside the prediction log, by the name of their file."""
     try:
-        with History(settings.serving.prediction_log_url) as archive:
-            return select_newest("quality", archive.reports(datetime.now(UTC) - YEAR))
+        with store(settings.serving.prediction_log_url) as archive:
+            reports = read_reports(archive, datetime.now(UTC) - YEAR)
     except NoLog:
         return None
-
-
-def select_newest(name: str, reports: list[Facts]) -> Facts | None:
-    """Return the reports of the last time, under the name of their file."""
     newest = [report for report in reports if report["time"] == reports[-1]["time"]]
     return {name: {"found": newest}} if newest else None
