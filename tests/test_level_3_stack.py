@@ -38,7 +38,7 @@ seen = training.train_model(read_data(settings), contract, settings).train.sampl
 address, column, widths = sys.argv[1:]
 most, shift = seen[column].max(), seen[column].std() * float(widths)
 seen[column] = (seen[column] + shift).clip(upper=most)  # what the contract allows
-for body in load_test.requests_of(seen, contract, 20):
+for body in load_test.make_requests(seen, contract, 20):
     kind = {"Content-Type": "application/json"}
     urllib.request.urlopen(urllib.request.Request(f"http://{address}/predict", body, kind)).read()
 """

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mlops_ladder.registry.history import Entry
     from mlops_ladder.registry.questions import Question
     from mlops_ladder.registry.versions import Version
-    from mlops_ladder.serving.app import Authenticate, Choose
+    from mlops_ladder.serving.predict_route import Authenticator, ModelSelector
     from mlops_ladder.serving.events import Observer
     from mlops_ladder.serving.rollout.decisions import Decision
     from mlops_ladder.settings import Settings
@@ -183,12 +183,12 @@ def create_request_observer(settings: Settings) -> Observer | None:
 
 
 @hookspec(firstresult=True)
-def create_authenticator(settings: Settings) -> Authenticate | None:
+def create_authenticator(settings: Settings) -> Authenticator | None:
     """Return a function of a request that raises HTTPException if the client may not predict."""
 
 
 @hookspec
-def create_model_selector(settings: Settings) -> Choose | None:
+def create_model_selector(settings: Settings) -> ModelSelector | None:
     """Return a function that may give another model for a request than the champion.
 
     It gets the request, its id, and the model chosen so far.

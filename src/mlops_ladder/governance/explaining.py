@@ -22,7 +22,7 @@ from mlops_ladder.monitoring.archive import Archive, framed, logged
 from mlops_ladder.monitoring.skew import apart, trained
 from mlops_ladder.monitoring.training_reference import bundled, read, Reference
 from mlops_ladder.registry import history, publishing, versions
-from mlops_ladder.serving.store import pairs
+from mlops_ladder.serving.store import pair_rows
 from mlops_ladder.settings import load_settings, Settings
 
 BACKGROUND = 50  # rows of the training that stand for "not known"
@@ -113,7 +113,7 @@ def explain_logged_row(settings: Settings, request_id: str, place: int) -> None:
     """
     with Archive(settings.serving.prediction_log_url) as archive:
         request = archive.request(request_id)
-    lines = pairs(request_id, request.inputs, request.output)
+    lines = pair_rows(request_id, request.inputs, request.output)
     if not 1 <= place <= len(lines):
         raise ProjectError(f"ROW={place}: request {request_id} has {len(lines)} rows, from 1 on")
     inputs, answer = lines[place - 1]

@@ -17,7 +17,7 @@ from typing import Any
 from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.monitoring.archive import Archive
-from mlops_ladder.serving.store import pairs
+from mlops_ladder.serving.store import pair_rows
 from mlops_ladder.labelling.settings import Labels
 
 FOLDER = Path("data/labelling")
@@ -31,7 +31,7 @@ Inputs = dict[str, Any]
 def logged(archive: Archive, numbers: list[int]) -> Iterator[tuple[str, str, Inputs, Inputs]]:
     """The name, time, inputs and answer of each row of these requests that a model has answered."""
     for name, time, inputs, output in archive.requests(numbers):
-        for place, (row, answer) in enumerate(pairs(name, inputs, output), start=1):
+        for place, (row, answer) in enumerate(pair_rows(name, inputs, output), start=1):
             if not answer.get("fallback"):
                 when = time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
                 yield f"{name}/{place}", when.isoformat(), row, answer

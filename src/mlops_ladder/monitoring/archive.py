@@ -20,7 +20,7 @@ import sqlalchemy as sql
 from mlops_ladder import project, ProjectError
 from mlops_ladder.data.casting import conform
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.serving.store import clear_linked, pairs, TABLE
+from mlops_ladder.serving.store import delete_linked, pair_rows, TABLE
 
 BATCH = 5_000  # rows that are in memory at a time
 IDS = 1_000  # in one query: every database takes as many parameters
@@ -151,7 +151,7 @@ class Archive:
         found = []
         columns = TABLE.c.id, TABLE.c.request_id, TABLE.c.inputs, TABLE.c.output
         for number, name, inputs, output in self._read(sql.select(*columns).order_by(TABLE.c.id)):
-            lines = pairs(name, inputs, output)
+            lines = pair_rows(name, inputs, output)
             gone = [place for place, (row, _) in enumerate(lines, start=1) if belongs(row)]
             if gone:
                 kept = [it for place, it in enumerate(lines, start=1) if place not in gone]
@@ -177,13 +177,13 @@ class Archive:
                 connection.execute(changed if it.inputs else sql.delete(TABLE).where(this))
             names = [it.request_id for it in changes]
             for first in range(0, len(names), IDS):
-                clear_linked(connection, names=names[first : first + IDS])
+                delete_linked(connection, names=names[first : first + IDS])
 
     def expire(self, before: datetime) -> tuple[int, int]:
         """Delete the requests from before that time; how many, and how many are left."""
         with self._cleared() as connection:
             gone = connection.execute(sql.delete(TABLE).where(TABLE.c.time < before)).rowcount
-            clear_linked(connection, before)
+            delete_linked(connection, before)
             left = connection.scalar(sql.select(sql.func.count()).select_from(TABLE))
         return gone, int(left or 0)
 
@@ -283,7 +283,7 @@ def chosen(archive: Archive, found: np.ndarray, share: float, seed: int) -> Iter
 def answered_lines(request: Any, part: np.ndarray) -> Iterator[Line]:
     """The rows of a request that are wanted, without those that a stand-in has answered."""
     name, time, inputs, output = request
-    for (row, answer), taken in zip(pairs(name, inputs, output), part, strict=True):
+    for (row, answer), taken in zip(pair_rows(name, inputs, output), part, strict=True):
         if taken and not answer.get("fallback"):
             yield name, time, row, answer
 

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from mlops_ladder import project, ProjectError, write_file_atomically
-from mlops_ladder.serving.instruments import SECONDS
+from mlops_ladder.serving.metrics import LATENCY_BOUNDS
 from mlops_ladder.settings import load_settings
 from mlops_ladder.monitoring.settings import Objectives
 
@@ -93,7 +93,7 @@ def rules(wanted: Objectives) -> str:
 
 def checked(wanted: Objectives) -> Objectives:
     """The same.  ProjectError where the service counts no requests up to that time."""
-    edges = [1000 * it for it in SECONDS]
+    edges = [1000 * it for it in LATENCY_BOUNDS]
     if wanted.latency_ms not in edges:
         known = ", ".join(f"{it:g}" for it in edges)
         told = "is no edge of the service's histogram; there are"

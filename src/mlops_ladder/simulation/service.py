@@ -14,10 +14,10 @@ import uvicorn
 
 from mlops_ladder import ProjectError
 from mlops_ladder.registry import publishing
-from mlops_ladder.serving.app import build
-from mlops_ladder.serving.load_test import connected, unready
+from mlops_ladder.serving.app import create_service
+from mlops_ladder.serving.load_test import connect, wait_until_ready
 from mlops_ladder.serving.rollout import decisions
-from mlops_ladder.serving.store import arms
+from mlops_ladder.serving.store import read_variants
 from mlops_ladder.settings import Settings
 from mlops_ladder.simulation.clock import Clock
 
@@ -50,10 +50,10 @@ class Service:
         place = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{place.getsockname()[1]}"
         options: Any = {"access_log": False, "log_config": None, "server_header": False}
-        self._server = uvicorn.Server(uvicorn.Config(build(), **options))
+        self._server = uvicorn.Server(uvicorn.Config(create_service(), **options))
         self._thread = Thread(target=self._server.run, args=([place],), daemon=True)
         self._thread.start()
-        if why := unready(self.url, self._thread.is_alive):
+        if why := wait_until_ready(self.url, self._thread.is_alive):
             raise ProjectError(f"the service of the simulation is not ready: {why}")
         return self
 
@@ -68,7 +68,7 @@ class Service:
 
     def ask(self, requests: Sequence[Request], day: int, clock: Clock) -> set[str]:
         """Send these requests, spread over a day; the names of those that did not fail."""
-        connection, answered = connected(self.url), {request.name for request in requests}
+        connection, answered = connect(self.url), {request.name for request in requests}
         for place, request in enumerate(requests):
             clock.at(day + NOON + HOURS * place / len(requests))
             headers = {"Content-Type": "application/json", "X-Request-ID": request.name}
@@ -82,7 +82,7 @@ class Service:
 
     def got(self, path: str) -> dict[str, Any]:
         """What it says of itself."""
-        connection = connected(self.url)
+        connection = connect(self.url)
         connection.request("GET", path)
         found: dict[str, Any] = json.loads(connection.getresponse().read())
         connection.close()
@@ -110,7 +110,9 @@ class Service:
                 return False
             if not now or not now.plan:
                 return True
-            found = arms(self.settings.serving.prediction_log_url, now.rollout, now.plan.step)
+            found = read_variants(
+                self.settings.serving.prediction_log_url, now.rollout, now.plan.step
+            )
             known = [it["request_id"] for it in found if it["request_id"] in names]
             return len(known) >= len(names) * (1 + now.plan.shadow)
 

@@ -13,7 +13,7 @@ from mlops_ladder.monitoring.outcomes import Outcomes, REQUEST, ROW, take
 from mlops_ladder.pipeline.retraining import causes, starting
 from mlops_ladder.pipeline.retraining.decision import Kind
 from mlops_ladder.registry.publishing import SERVING
-from mlops_ladder.serving.load_test import requests_of
+from mlops_ladder.serving.load_test import make_requests
 from mlops_ladder.serving.rollout import deciding, decisions
 from mlops_ladder.settings import load_settings
 from mlops_ladder.simulation.clock import Clock
@@ -57,7 +57,7 @@ class Days:
         self.clock.at(day)
         self.clock.hold()
         self.rows[day] = rows = self.drawn(day)
-        bodies = requests_of(rows, self.contract, ROWS)
+        bodies = make_requests(rows, self.contract, ROWS)
         names = [f"day-{day}-{at}" for at in range(REQUESTS)]
         asked = [
             Request(name, f"client of {name}", body)

@@ -21,7 +21,7 @@ from mlops_ladder.monitoring import drift
 from mlops_ladder.monitoring.comparison import numbers, Pair, pairs, thresholds, verdicts, words
 from mlops_ladder.monitoring.push import drift_gauges
 from mlops_ladder.monitoring.training_reference import read
-from mlops_ladder.serving.store import pairs as pairs_of
+from mlops_ladder.serving.store import pair_rows as pairs_of
 from mlops_ladder.serving.store import Store
 from mlops_ladder.settings import Settings
 from mlops_ladder.monitoring.settings import Drift
@@ -41,7 +41,7 @@ SHIFTS: dict[str, Any] = {
 
 def drifted(asked: pd.Series | None = None, **changed: Any) -> list[str]:
     """The columns that have drifted where these are changed, and the rows were asked then."""
-    compared = pairs(reference(), window(asked=asked, **changed))
+    compared = pair_rows(reference(), window(asked=asked, **changed))
     return [it.column for it in verdicts(compared, Drift()) if it.drifted]
 
 
@@ -97,7 +97,7 @@ def test_false_alarms_are_as_seldom_as_declared() -> None:
     most = {0.01: 2, 0.2: 13}  # of 40; more come in 2 of 100 such tests
     alarms = dict.fromkeys(most, 0)
     for seed in range(40):
-        compared = pairs(reference(1_000 + seed), window(2_000 + seed))
+        compared = pair_rows(reference(1_000 + seed), window(2_000 + seed))
         for declared in most:
             found = verdicts(compared, Drift(effect=0, false_alarms=declared))
             alarms[declared] += any(it.drifted for it in found)
@@ -123,7 +123,7 @@ def test_shares_of_false_alarms_add_up() -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside Evidently
 def test_evidently_says_what_the_verdicts_say(tmp_path: Path) -> None:
     """Its report is one file of our tests, with the same p-values."""
-    compared = pairs(reference(), window(**{"größe": SHIFTS["größe"]}))
+    compared = pair_rows(reference(), window(**{"größe": SHIFTS["größe"]}))
     report = drift.write(compared, verdicts(compared, Drift()), Drift(), tmp_path / "drift.html")
     found = {it["config"]["column"]: it["value"] for it in report["metrics"]}
     assert found == {it.label: it.difference.p for it in compared}
@@ -144,7 +144,7 @@ def test_what_a_client_asks_ends_no_script_of_the_report(tmp_path: Path) -> None
 
 def test_the_pushed_gauges_are_those_of_the_alerts() -> None:
     """Their names are agreed with the rules; too few rows never alarm."""
-    found = verdicts(pairs(reference(), window(constant=2.0)), Drift())
+    found = verdicts(pair_rows(reference(), window(constant=2.0)), Drift())
     registry = drift_gauges(found, 1_000, True)
     assert registry.get_sample_value("drift_columns_drifted") == 1
     assert registry.get_sample_value("drift_column_drifted", {"column": "constant"}) == 1

@@ -14,7 +14,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring.archive import Archive, Change
 from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes, take, Taken
-from mlops_ladder.serving.store import ARMS, Store
+from mlops_ladder.serving.store import Store, VARIANTS
 
 DRIFTED = {
     "model_version": "1",
@@ -151,7 +151,7 @@ def test_every_table_of_the_log_loses_what_is_old_or_forgotten(
     known = {"rollout": "r", "step": 1, "unit": "u", "arm": "champion", "shadow": False}
     known |= {"failed": False, "output": "[]", "rows": 20, "latency_ms": 1.0}
     ages = [timedelta(0), timedelta(0), timedelta(days=3)]
-    store = Store(URL, ARMS)
+    store = Store(URL, VARIANTS)
     pairs = zip(names, ages, strict=True)
     store.write([known | {"request_id": name, "time": NOW - age} for name, age in pairs])
     store.close()

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.runtime import BUNDLE, Loaded, read_bundle
-from mlops_ladder.serving.model_reloader import Follower, POINTER
+from mlops_ladder.serving.model_reloader import ModelReloader, POINTER
 from mlops_ladder.serving.schemas import Types
 
 CLASSES = ["none", "first", "second"]
@@ -56,6 +56,6 @@ def loaded(folder: Path) -> Loaded:
     return Loaded(bundle, contract, scores)
 
 
-def follower(folder: Path, contract: Contract) -> Follower:
-    """A follower of this folder, of which requests of up to five rows are taken."""
-    return Follower(folder, Types.of(contract, CLASSES, MOST), loaded)
+def make_reloader(folder: Path, contract: Contract) -> ModelReloader:
+    """Return a reloader of this folder that takes requests of up to five rows."""
+    return ModelReloader(folder, Types.from_contract(contract, CLASSES, MOST), loaded)

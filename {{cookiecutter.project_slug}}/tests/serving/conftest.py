@@ -13,8 +13,8 @@ from mlops_ladder.data.sources import checksum
 from mlops_ladder.export.bundle import export
 from mlops_ladder.model.training import Trained
 from mlops_ladder.project import get_project
-from mlops_ladder.serving.app import build
-from mlops_ladder.serving.load_test import requests_of
+from mlops_ladder.serving.app import create_service
+from mlops_ladder.serving.load_test import make_requests
 
 
 @pytest.fixture(name="exported", scope="session")
@@ -40,13 +40,13 @@ def _place(exported: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def _client(place: Path) -> Iterator[TestClient]:
     """A client of the service, which asks for no key."""
     assert place == Path.cwd()
-    with TestClient(build(), raise_server_exceptions=False) as client:
+    with TestClient(create_service(), raise_server_exceptions=False) as client:
         yield client
 
 
 @pytest.fixture(name="rows")
 def _rows(trained: Trained) -> list[dict[str, Any]]:
     """Held-out rows as a client sends them."""
-    (body,) = requests_of(trained.holdout.head(20), trained.contract, 20)
+    (body,) = make_requests(trained.holdout.head(20), trained.contract, 20)
     found: list[dict[str, Any]] = json.loads(body)
     return found

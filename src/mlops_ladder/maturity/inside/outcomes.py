@@ -38,20 +38,20 @@ def log_answers(asked: list[dict[str, Any]], contract: Any, settings: Any) -> No
     """Have the champion answer these rows, and log the answers as the service does."""
     model = load_champion()
     classes = model.bundle["classes"] or ()
-    types = part("serving.schemas").Types.of(contract, classes, len(asked))
+    types = part("serving.schemas").Types.from_contract(contract, classes, len(asked))
     store = part("serving.store").Store(settings.serving.prediction_log_url)
     for start in range(0, len(asked), REQUEST_ROWS):
-        read = types.read(json.dumps(asked[start : start + REQUEST_ROWS]).encode())[0]
+        read = types.parse_rows(json.dumps(asked[start : start + REQUEST_ROWS]).encode())[0]
         store.write([make_record(f"held-out-{start}", read, model)])
     store.close()
 
 
 def make_record(name: str, asked: list[dict[str, Any]], model: Any) -> dict[str, Any]:
     """Return a request as the service logs it."""
-    served = part("serving.events").Served(
+    served = part("serving.events").PredictionEvent(
         name, datetime.now(UTC), 200, 0.001, model.version, asked, model.answers(asked)
     )
-    return dict(part("serving.prediction_log").recorded(served))
+    return dict(part("serving.prediction_log").describe_request(served))
 
 
 def note_recent_run() -> str:

@@ -38,11 +38,11 @@ def find_uses(name: str) -> Any:
     from pydantic import ValidationError
 
     contract = part("data.contract").read_contract()
-    types = part("serving.schemas").Types.of(contract, (), 1)
+    types = part("serving.schemas").Types.from_contract(contract, (), 1)
     row = part("data.columns").example(contract)
-    types.read(json.dumps(row).encode())
+    types.parse_rows(json.dumps(row).encode())
     try:
-        types.read(json.dumps(row | {name: "somebody"}).encode())
+        types.parse_rows(json.dumps(row | {name: "somebody"}).encode())
         uses = ["the log"]
     except ValidationError:
         uses = []
@@ -71,8 +71,8 @@ def compare_answers(seed: str, most: str) -> Any:
     frame, model = read_project()[0], load_champion()
     frame = frame.sample(min(len(frame), int(most)), random_state=int(seed))
     asked, classes = make_requests(frame, model.contract), model.bundle["classes"] or ()
-    types = part("serving.schemas").Types.of(model.contract, classes, len(asked))
-    answers = model.answers(types.read(json.dumps(asked).encode())[0])
+    types = part("serving.schemas").Types.from_contract(model.contract, classes, len(asked))
+    answers = model.answers(types.parse_rows(json.dumps(asked).encode())[0])
     rows, _ = part("data.casting").converted(frame, model.contract, model.contract.inputs())
     known = part("model.prediction").predict_rows(load_registered_model(), rows).to_dict("records")
     pairs = zip(known, answers, asked, strict=True)

@@ -23,7 +23,7 @@ from mlops_ladder.monitoring.outcomes import Outcomes, take
 from mlops_ladder.pipeline.retraining import causes, ledger, starting
 from mlops_ladder.pipeline.retraining.decision import Entry, Event
 from mlops_ladder.serving.access import Guard, Shield
-from mlops_ladder.serving.keys import Ring
+from mlops_ladder.serving.keys import KeyRing
 from mlops_ladder.settings import load_settings, Settings
 
 LOG = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def create_app(settings: Settings, start: Callable[[Entry], object] = starting.b
     """
     guard, contract = guarded(settings), read_contract()
     app = FastAPI(title="Receiver", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Shield, most=settings.receiver.body_bytes)
+    app.add_middleware(Shield, max_bytes=settings.receiver.body_bytes)
     keyed = [Depends(guard)]
 
     async def heard(look: Look, about: Any) -> dict[str, str]:
@@ -81,8 +81,8 @@ def create_app(settings: Settings, start: Callable[[Entry], object] = starting.b
 def guarded(settings: Settings) -> Guard:
     """Who lets in those with a key of the receiver, and nobody else.  ProjectError without one."""
     receiver = settings.receiver
-    ring = Ring(Path(receiver.key_file), SECONDS)
-    if not ring.locked:
+    ring = KeyRing(Path(receiver.key_file), SECONDS)
+    if not ring.is_locked:
         told = "holds no key, so anybody could start a training; make receiver-key NAME=…"
         raise ProjectError(f"receiver.key_file: {receiver.key_file} {told}")
     limit = {"requests_per_minute": receiver.requests_per_minute}

@@ -20,7 +20,7 @@ from mlops_ladder.serving.assignment import CANDIDATE, Plan
 from mlops_ladder.serving.rollout import decisions
 from mlops_ladder.serving.rollout.analysis import analyse, Analysis, Truths
 from mlops_ladder.serving.rollout.decisions import decide, Decision, following
-from mlops_ladder.serving.store import arms
+from mlops_ladder.serving.store import read_variants
 from mlops_ladder.settings import load_settings, Settings
 from mlops_ladder.serving.settings import Rollout
 from mlops_ladder.tracking import runs
@@ -174,7 +174,7 @@ def standing(now: Decision, settings: Settings) -> Standing:
     """What the service has noted since this decision, and what the step waits for."""
     assert now.plan
     bundle = read_bundle(publishing.SERVING / now.champion)
-    rows = arms(settings.serving.prediction_log_url, now.rollout, now.plan.step)
+    rows = read_variants(settings.serving.prediction_log_url, now.rollout, now.plan.step)
     found = analyse(rows, bundle.get("classes"), now.wanted, steps(now), truths(settings, now))
     waits, wanted = [], now.wanted
     if found.fewer < wanted.units:

@@ -27,7 +27,7 @@ from mlops_ladder.registry import publishing
 from mlops_ladder.serving.assignment import CANDIDATE, CHAMPION
 from mlops_ladder.serving.rollout import deciding, decisions
 from mlops_ladder.serving.rollout.analysis import by_unit
-from mlops_ladder.serving.store import arms
+from mlops_ladder.serving.store import read_variants
 from mlops_ladder.settings import load_settings, Settings
 from mlops_ladder.strict_model import StrictModel
 
@@ -239,7 +239,7 @@ def observed(name: str, settings: Settings) -> pd.DataFrame:
     begun = next(it for it in decisions.logged() if it.rollout == name)
     sides = [publishing.SERVING / it for it in (begun.champion, begun.version)]
     bundle = next((read_bundle(it) for it in sides if (it / BUNDLE).exists()), {})
-    rows = arms(settings.serving.prediction_log_url, name)
+    rows = read_variants(settings.serving.prediction_log_url, name)
     return by_unit(rows, bundle.get("classes"), deciding.truths(settings, now))
 
 

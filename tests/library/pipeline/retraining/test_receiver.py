@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from mlops_ladder import ProjectError
 from mlops_ladder.pipeline.retraining import causes, data_guard, ledger, receiver
 from mlops_ladder.pipeline.retraining.decision import event
-from mlops_ladder.serving.keys import added, write
+from mlops_ladder.serving.keys import add_key, write_keys
 from mlops_ladder.settings import Settings
 
 CAUSE = event("drift", "temp drifted", "model-1", "temp")
@@ -27,8 +27,8 @@ def _client(
     folder: Path, settings: Settings, started: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[TestClient]:
     """A client with a key, of a receiver to which drift is a cause."""
-    key, keys = added([], "alertmanager", None, 0)
-    write(folder / settings.receiver.key_file, keys)
+    key, keys = add_key([], "alertmanager", None, 0)
+    write_keys(folder / settings.receiver.key_file, keys)
     monkeypatch.setattr(data_guard, "faults", lambda *_: [])
     monkeypatch.setattr(causes, "drift", lambda *_: CAUSE)
     monkeypatch.setattr(causes, "data", lambda *_: None)

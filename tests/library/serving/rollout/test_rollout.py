@@ -19,7 +19,7 @@ from mlops_ladder.registry import history, promotion, publishing, versions
 from mlops_ladder.registry.decisions import verify
 from mlops_ladder.registry.versions import Version
 from mlops_ladder.serving.rollout import deciding, decisions
-from mlops_ladder.serving.store import ARMS, Store
+from mlops_ladder.serving.store import Store, VARIANTS
 from mlops_ladder.settings import Settings
 from mlops_ladder.serving.settings import Rollout
 from mlops_ladder.tracking import runs
@@ -73,7 +73,7 @@ def noted(wanted: Settings, units: int = 120, **changed: Any) -> None:
         for place in range(units):
             name = f"{arm}{place}"
             rows.append(known | {"request_id": name, "unit": name, "output": output})
-    store = Store(wanted.serving.prediction_log_url, ARMS)
+    store = Store(wanted.serving.prediction_log_url, VARIANTS)
     store.write(rows)
     store.close()
 
@@ -207,7 +207,7 @@ def test_a_promotion_that_is_killed_is_finished_by_the_next_command(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, name, killed)
         with pytest.raises(Killed):
-            decisions.decide(decisions.following(last, "promote", ["enough"]))
+            decisions.decide(decisions.reloader(last, "promote", ["enough"]))
     assert deciding.step(wanted) is None
     assert state() == (second.number, ["start", "promote"], False)
     assert verify(versions.held()) == []
@@ -228,7 +228,7 @@ def test_a_rollback_after_the_promotion_stands(second: Version, wanted: Settings
     """A plan that a kill has left behind does not promote again what was rolled back since."""
     last = begun(second)
     plan = decisions.POINTER.read_text(encoding="utf-8")
-    decisions.decide(decisions.following(last, "promote", ["enough"]))
+    decisions.decide(decisions.reloader(last, "promote", ["enough"]))
     promotion.rollback()
     decisions.POINTER.write_text(plan, encoding="utf-8")
     assert deciding.step(wanted) is None
