@@ -136,6 +136,18 @@ class PredictRoute(APIRoute):
         return handle
 
 
+def describe_responses(failures: dict[int, str]) -> dict[int | str, dict[str, Any]]:
+    """Return the answers of `/predict`: each has the id of its request."""
+    header = {"headers": {"X-Request-ID": {"schema": {"type": "string"}}}}
+    responses: dict[int | str, dict[str, Any]] = {
+        200: header | {"description": "A prediction"},
+        422: header | {"description": "Rows that break the contract", "model": Refusal},
+    }
+    for status, words in failures.items():
+        responses[status] = header | {"description": words, "model": Failure}
+    return responses
+
+
 def create_predict_router(
     types: Types, failures: dict[int, str], dependencies: Sequence[Depends]
 ) -> APIRouter:
@@ -146,13 +158,6 @@ def create_predict_router(
         failures: The descriptions of further answers, by status.
         dependencies: What the description says of access; the predictor asks for it.
     """
-    header = {"X-Request-ID": {"schema": {"type": "string"}}}
-    responses: dict[int | str, dict[str, Any]] = {
-        200: {"description": "A prediction", "headers": header},
-        422: {"description": "Rows that break the contract", "model": Refusal, "headers": header},
-    }
-    for status, words in sorted((FAILURES | failures).items()):
-        responses[status] = {"description": words, "model": Failure, "headers": header}
     examples: Any = {
         "one": {"summary": "One row", "value": types.example},
         "many": {"summary": "A list of rows", "value": [types.example, types.example]},
@@ -164,7 +169,7 @@ def create_predict_router(
     @router.post(
         "/predict",
         response_model=types.answer,
-        responses=responses,
+        responses=describe_responses(FAILURES | failures),
         description=DESCRIPTION,
         dependencies=dependencies,
         # A key is optional until the first one is made.
