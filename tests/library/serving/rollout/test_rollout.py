@@ -207,7 +207,7 @@ def test_a_promotion_that_is_killed_is_finished_by_the_next_command(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, name, killed)
         with pytest.raises(Killed):
-            decisions.decide(decisions.reloader(last, "promote", ["enough"]))
+            decisions.decide(decisions.following(last, "promote", ["enough"]))
     assert deciding.step(wanted) is None
     assert state() == (second.number, ["start", "promote"], False)
     assert verify(versions.held()) == []
@@ -228,7 +228,7 @@ def test_a_rollback_after_the_promotion_stands(second: Version, wanted: Settings
     """A plan that a kill has left behind does not promote again what was rolled back since."""
     last = begun(second)
     plan = decisions.POINTER.read_text(encoding="utf-8")
-    decisions.decide(decisions.reloader(last, "promote", ["enough"]))
+    decisions.decide(decisions.following(last, "promote", ["enough"]))
     promotion.rollback()
     decisions.POINTER.write_text(plan, encoding="utf-8")
     assert deciding.step(wanted) is None
