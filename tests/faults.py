@@ -451,8 +451,8 @@ OPTIMIZED = [
             "a search that stays in one process",
             "pipeline.scaleout",
             "pipeline/tuning.py",
-            "places.each(tried,",
-            "map(tried,",
+            "executor.each(evaluate_params,",
+            "map(evaluate_params,",
         ),
         (
             "a worker of any version",
@@ -505,7 +505,9 @@ AGREED = [
         "aged data of which nobody is told",
         "data.contract",
         broken(
-            "governance/data_agreements.py", "tell(settings.schedule", "print(settings.schedule"
+            "governance/data_agreements.py",
+            "post_to_webhook(settings.schedule",
+            "print(settings.schedule",
         ),
     ),
 ]
@@ -679,15 +681,15 @@ MACHINES = [
             "two trainings are always alike",
             "model.repro",
             "pipeline/reproduction.py",
-            "return sorted(name for name in seeds if found[name] is None)",
+            "return sorted(name for name in seeds if params[name] is None)",
             "return []",
         ),
         (
             "the search chooses on rows held out",
             "model.tune",
             "pipeline/tuning.py",
-            "given = parts.train, parts.validation,",
-            "given = parts.train, parts.holdout,",
+            "data = parts.train, parts.validation,",
+            "data = parts.train, parts.holdout,",
         ),
         (
             "a step that raises is forgiven",
@@ -701,7 +703,7 @@ MACHINES = [
             "the gate accepts a worse model",
             "registry.gate",
             "registry/gate.py",
-            "return Verdict(carried(answers), ",
+            "return Verdict(accepted, ",
             "return Verdict(True, ",
         ),
         (

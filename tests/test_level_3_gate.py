@@ -20,19 +20,19 @@ SIGNS = [
     ("config/fairness.toml", 'groups = ["origin"]', "groups = []", "model.fairness"),
 ]
 ASK = """
-from mlops_ladder.model import training; from mlops_ladder.registry import questions
+import json
 from mlops_ladder.data.contract import read_contract
+from mlops_ladder.model import training
 from mlops_ladder.problem import read_data
-from mlops_ladder.registry.questions import Asked, reply
+from mlops_ladder.registry.gate_checks import CheckContext, list_checks, run_check
 from mlops_ladder.settings import load_settings
 
 settings, contract = load_settings(), read_contract()
 frame = read_data(settings)
 trained = training.train_model(frame, contract, settings)
-asked = Asked(trained, trained.predictions, frame)
-found = {it.name: reply(it, asked) for it in questions.questions(contract)}
-import json
-print(json.dumps({name: [it.verdict, it.reason] for name, it in found.items()}))
+context = CheckContext(trained, trained.predictions, frame)
+results = {check.name: run_check(check, context) for check in list_checks(contract)}
+print(json.dumps({name: [it.verdict, it.reason] for name, it in results.items()}))
 """
 
 
@@ -78,7 +78,7 @@ def _project(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("asked") / "project"
     shutil.copytree(fresh, folder)
     commit(folder)
-    ok("make", "rehearse", at=folder)
+    ok("make", "pipeline-smoke", at=folder)
     return folder
 
 

@@ -97,7 +97,7 @@ def _project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("watched") / "project"
     shutil.copytree(generate(maturity_level="3"), folder)
     commit(folder)
-    ok("make", "rehearse", at=folder)
+    ok("make", "pipeline-smoke", at=folder)
     return folder
 
 

@@ -67,7 +67,7 @@ def _project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Pa
     commit(folder)
     ok("make", "setup", at=folder)
     ok("make", "contract", "DATA=data/own.csv", "TARGET=antwort", at=folder)
-    ok("make", "snapshot", at=folder)
+    ok("make", "data-version", at=folder)
     commit(folder, "Own data")
     return folder
 
@@ -105,7 +105,7 @@ def test_who_is_forgotten_is_in_no_version_that_comes_after(
     assert ".dvc/cache" in said and "the remote of .dvc/config: earlier versions" in said
     record = (project / "forgotten.jsonl").read_text(encoding="utf-8")
     assert "Zo" not in record and json.loads(record)["files"]["data/own.csv"]["rows"] == 1
-    ok("make", "snapshot", at=project)
+    ok("make", "data-version", at=project)
     assert (project / "data/own.csv.dvc").read_text("utf-8") != pointer
     assert "forgotten.key" not in ok(
         "git", "status", "--porcelain", "--untracked-files", at=project

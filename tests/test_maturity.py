@@ -167,7 +167,7 @@ def test_files_that_hold_nothing_raise_nothing(
 def _recorded(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of level 2 whose pipeline has run; it has a card, and answered a request."""
     project = committed(generate(maturity_level="2"), tmp_path_factory.mktemp("recorded"))
-    ok("make", "setup", "rehearse", "card", at=project)
+    ok("make", "setup", "pipeline-smoke", "card", at=project)
     known = json.loads((project / "docs/openapi.json").read_text(encoding="utf-8"))
     body = known["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
     with serving(project, path="/ready") as service:

@@ -284,7 +284,7 @@ IN_PLACE = {  # writes into a folder that is thrown away or moved when it is who
     ("delivery/provision.py", "write_bytes"),
     ("governance/docs_site.py", "write_text"),
     ("governance/sbom.py", "write_text"),
-    ("registry/signatures.py", "write_text"),
+    ("registry/ssh_signatures.py", "write_text"),
     ("export/bundle.py", "write_bytes"),
     ("export/bundle.py", "write_text"),
     ("simulation/timeline.py", "write_bytes"),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlops_ladder.model.training import Trained
     from mlops_ladder.registry.gate import Verdict
     from mlops_ladder.registry.history import Entry
-    from mlops_ladder.registry.questions import Question
+    from mlops_ladder.registry.gate_checks import GateCheck
     from mlops_ladder.registry.versions import Version
     from mlops_ladder.serving.predict_route import Authenticator, ModelSelector
     from mlops_ladder.serving.events import Observer
@@ -64,7 +64,7 @@ def find_violations(frame: pd.DataFrame, contract: Contract) -> list[Breach] | N
 
 @hookspec
 def list_versioned_files() -> list[Path] | None:
-    """Return further files of which `make snapshot` keeps a version."""
+    """Return further files of which `make data-version` keeps a version."""
 
 
 @hookspec
@@ -105,7 +105,7 @@ def find_described_run() -> Run | None:
 
 
 @hookspec
-def list_gate_checks(contract: Contract) -> list[Question] | None:
+def list_gate_checks(contract: Contract) -> list[GateCheck] | None:
     """Return further questions that the gate asks of a candidate.
 
     Called before the search, so that a question that does not fit the contract is refused early.

@@ -28,7 +28,7 @@ BEGUN = Path(".dvc/tmp/restore.part")  # while files come back: the names of tho
 POINTED = re.compile(r"md5: ([0-9a-f]{32})$", re.M)
 BLOCK = 1 << 20
 BRING_BACK = typer.Option("--restore", help="bring the data of this commit back")
-RESTORE = "ladder snapshot --restore"
+RESTORE = "ladder data-version --restore"
 
 
 def asked(*arguments: str) -> list[str]:
@@ -77,7 +77,9 @@ def named(name: str) -> str:
     """The md5 that the pointer of a data file names.  ProjectError where it names none."""
     found = POINTED.search(Path(pointer(name)).read_text("utf-8"))
     if not found:
-        raise ProjectError(f"{pointer(name)}: no md5 in it; git checkout it, or `make snapshot`")
+        raise ProjectError(
+            f"{pointer(name)}: no md5 in it; git checkout it, or `make data-version`"
+        )
     return found[1]
 
 
@@ -109,7 +111,7 @@ def breaches(settings: Settings) -> list[str]:
     found = []
     for name in names:
         if not {name, pointer(name)} & held and not Path(pointer(name)).exists():
-            found.append(f"{name}: has no version; run `make snapshot`")
+            found.append(f"{name}: has no version; run `make data-version`")
             continue
         keeper = name if name in held else pointer(name)
         found += damaged(name) if keeper == pointer(name) else []
@@ -204,7 +206,7 @@ def dvc(command: str, *names: str) -> str:
         wanted = [line for line in done.stderr.splitlines() if line and "troubles?" not in line]
         said = "\n  ".join(line.removeprefix("ERROR: ") for line in wanted)
         if "unsaved files" in said:
-            said += "\n  Give them a version first (`make snapshot`), or delete them"
+            said += "\n  Give them a version first (`make data-version`), or delete them"
         raise ProjectError(f"dvc {command}: {said}")
     return str(done.stdout)
 

@@ -36,10 +36,10 @@ LAST_LINES = 15  # of the output of a block that fails
 # The champion is promoted once more, so that there is a version to roll back to.
 SCENE = """from mlops_ladder.registry import history, promotion, versions
 from mlops_ladder.registry.gate import Verdict
-last = versions.held().champion
-again = versions.create(last.run_id, last.model_version)
+last = versions.read_state().champion
+again = versions.create_version(last.run_id, last.model_version)
 why = ("there is a way back to drill: yes",)
-promotion.promote(again, Verdict(True, why, dict(champion=history.title(last))))
+promotion.promote_version(again, Verdict(True, why, dict(champion=history.name_champion(last))))
 """
 
 

@@ -24,7 +24,7 @@ from typing import Any
 
 from mlops_ladder import project, ProjectError
 from mlops_ladder.delivery.smoke import Failed
-from mlops_ladder.registry import signatures
+from mlops_ladder.registry import ssh_signatures
 
 SETTINGS = Path("config/signing.toml")
 POINTER, SBOM = Path("models/serving/champion.json"), Path("reports/sbom.json")
@@ -48,7 +48,7 @@ def read_signing_settings() -> dict[str, Any]:
         if key.startswith(start)
     }
     settings["required"] = str(settings.get("required", False)).lower() in TRUE
-    settings["signers"] = Path(settings.get("signers") or signatures.SIGNERS)
+    settings["signers"] = Path(settings.get("signers") or ssh_signatures.SIGNERS)
     return settings
 
 
@@ -92,8 +92,8 @@ def sign_image(targets: Any, image: str, commit: str) -> None:
     pinned, settings = targets.pin_image(image), read_signing_settings()
     key = settings.get("key") or run_git("config", "--type=path", "user.signingkey")
     statement = make_statement(pinned, commit)
-    signature = signatures.sign(statement.encode(), key, KIND)
-    signer = signatures.signer(statement.encode(), signature, KIND, settings["signers"])
+    signature = ssh_signatures.sign_bytes(statement.encode(), key, KIND)
+    signer = ssh_signatures.verify_bytes(statement.encode(), signature, KIND, settings["signers"])
     text = json.dumps({"statement": statement, "signature": signature})
     blob = run_git("hash-object", "-w", "--stdin", stdin=text)
     run_git("update-ref", f"{REFS}/{parse_digest(pinned)}", blob)
@@ -114,7 +114,7 @@ def verify_image(image: str, commit: str) -> str:
         raise ProjectError(f"{image}: not signed; {way_out}") from error
     try:
         signers = read_signing_settings()["signers"]
-        signer = signatures.signer(statement.encode(), signature, KIND, signers)
+        signer = ssh_signatures.verify_bytes(statement.encode(), signature, KIND, signers)
     except ProjectError as error:
         raise ProjectError(f"{image}: not signed: {error}") from error
     content = json.loads(statement)

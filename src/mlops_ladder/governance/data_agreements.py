@@ -15,7 +15,7 @@ from mlops_ladder.data.casting import times
 from mlops_ladder.data.provenance import git
 from mlops_ladder.data.reading import files, read_file
 from mlops_ladder.data.sources import read_sources, SOURCES
-from mlops_ladder.pipeline.schedule import tell
+from mlops_ladder.pipeline.schedule import post_to_webhook
 from mlops_ladder.settings import Data, load_settings, Settings
 
 PROJECT = __name__.partition(".")[0]
@@ -108,7 +108,7 @@ def send_breaches(settings: Settings) -> dict[str, list[str]]:
     breaches = find_promise_breaches(settings, True)
     for name, lines in breaches.items():
         message = {"text": "\n".join(lines), "project": PROJECT, "contract": name}
-        tell(settings.schedule.webhook, message)
+        post_to_webhook(settings.schedule.webhook, message)
     return breaches
 
 

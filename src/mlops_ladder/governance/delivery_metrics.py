@@ -51,7 +51,7 @@ def list_promotions(entries: list[history.Entry]) -> list[Change]:
     changes = []
     for entry in entries:
         if entry.action == "promote":
-            back = history.rolled_back(entries, str(entry.version))
+            back = history.find_rollback(entries, str(entry.version))
             later = back and back.time > entry.time
             why = f"rolled back on {back.time:%Y-%m-%d}" if back and later else ""
             changes.append(Change("model", f"v{entry.version}", entry.time, entry.commit, why))
@@ -108,7 +108,7 @@ def blame_changes(changes: list[Change], incidents: Mapping[Path, Incident]) -> 
 
 def read_changes(incidents: Mapping[Path, Incident]) -> list[Change]:
     """Return every recorded change, by time, with those that failed."""
-    entries = list(history.logged().values())
+    entries = list(history.read_log().values())
     aborted = list_aborted_rollouts(decisions.logged(), entries)
     return blame_changes([*list_promotions(entries), *aborted, *list_deployments()], incidents)
 

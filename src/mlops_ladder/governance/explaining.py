@@ -90,8 +90,8 @@ def measure_importance(model: Any, champion: Reference, seed: int) -> pd.Series:
 
 def find_promoting_decision(model_version: str) -> history.Entry:
     """Return the decision that made this model champion.  Raise ProjectError without one."""
-    for entry in reversed(versions.held().entries):
-        if entry.model_version == model_version and entry.action not in history.STILL:
+    for entry in reversed(versions.read_state().entries):
+        if entry.model_version == model_version and entry.action not in history.NON_MOVING_ACTIONS:
             return entry
     raise ProjectError(f"model {model_version}: no decision of the registry is about it")
 
@@ -102,7 +102,7 @@ def load_reference(entry: history.Entry) -> Reference:
     if (publishing.SERVING / number).is_dir():
         return bundled(publishing.SERVING / number, number)
     with tempfile.TemporaryDirectory() as folder:
-        return bundled(publishing.download(entry.run_id, folder), number)
+        return bundled(publishing.download_bundle(entry.run_id, folder), number)
 
 
 def explain_logged_row(settings: Settings, request_id: str, place: int) -> None:

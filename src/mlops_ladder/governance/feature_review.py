@@ -42,7 +42,7 @@ from mlops_ladder.model.training import (
     Trained,
 )
 from mlops_ladder.monitoring.joining import artifact
-from mlops_ladder.pipeline.tuning import changed
+from mlops_ladder.pipeline.tuning import with_params
 from mlops_ladder.problem import read_data
 from mlops_ladder.registry import versions
 from mlops_ladder.registry.history import Entry
@@ -216,7 +216,7 @@ def refit_champion(entry: Entry, settings: Settings) -> Trained:
     path = mlflow.artifacts.download_artifacts(f"runs:/{entry.run_id}/contract.toml")
     contract = read_contract(Path(path))
     tags = mlflow.get_run(entry.run_id).data.tags
-    settings = changed(settings, json.loads(tags.get("model.parameters", "{}")))
+    settings = with_params(settings, json.loads(tags.get("model.parameters", "{}")))
     rows = prepare_training_rows(read_data(settings), contract, settings)
     whole = fit_model(*split_holdout(rows, contract, settings), contract, settings)
     if not isfinite(whole.scores[settings.metric]):
@@ -276,7 +276,7 @@ def write_report(report: Report) -> Path:
 
 def collect_feature_evidence(_: Settings) -> dict[str, Report] | None:
     """Return the report that the champion's run holds; None if there is none."""
-    entry = versions.held().champion
+    entry = versions.read_state().champion
     text = artifact(entry.run_id, ARTIFACT) if entry else None
     return {"features": dict(json.loads(text))} if text else None
 
@@ -285,7 +285,7 @@ def main(
     seconds: Annotated[float, typer.Option(help="how long learning anew may take")] = SECONDS,
 ) -> None:
     """Print the value and cost of each feature of the champion, and write the report."""
-    settings, entry = load_settings(), versions.held().champion
+    settings, entry = load_settings(), versions.read_state().champion
     if not entry:
         raise ProjectError("no version is champion: it has no features yet; run `make pipeline`")
     whole = refit_champion(entry, settings)

@@ -107,7 +107,7 @@ def make_file_name(title: str) -> str:
 def find_serving_version() -> str:
     """Return the champion's version; "" if there is none, or the registry does not answer."""
     try:
-        champion = versions.held().champion
+        champion = versions.read_state().champion
     except ProjectError:
         return ""
     return str(champion.version) if champion else ""

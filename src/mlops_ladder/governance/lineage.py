@@ -49,7 +49,7 @@ def trace_request(settings: Settings, request_id: str) -> Iterator[Link]:
         yield Link("version", "unknown", str(error))
         return
     yield link_version(entry)
-    accepting = versions.accepting(entry)
+    accepting = versions.find_acceptance(entry)
     yield link_gate(accepting)
     yield link_approver(accepting)
     run = find_finished_run(entry)
@@ -66,27 +66,27 @@ def trace_request(settings: Settings, request_id: str) -> Iterator[Link]:
 
 def link_version(entry: history.Entry) -> Link:
     """Return the link to the version in the registry."""
-    registered = versions.versions().get(str(entry.version))
-    is_same = registered == versions.of(entry)
+    registered = versions.list_versions().get(str(entry.version))
+    is_same = registered == versions.version_from_entry(entry)
     broken = "" if is_same else f"the registry holds {registered or 'none'}"
     return Link("version", f"v{entry.version}, model {entry.model_version}", broken)
 
 
 def link_gate(entry: history.Entry) -> Link:
     """Return the link to the report of the gate."""
-    is_same = entry.verdict is not None and history.digest(entry.verdict) == entry.proof
+    is_same = entry.verdict is not None and history.hash_verdict(entry.verdict) == entry.proof
     broken = "" if is_same else "its report is not there, or was changed"
     return Link("gate", f"{entry}, report {entry.proof[:12]}", broken)
 
 
 def link_approver(entry: history.Entry) -> Link:
     """Return the link to the second person who approved the report of the gate."""
-    version, verdict = versions.of(entry), entry.verdict or {}
-    for valid in (it for it, faults in approval.heard(version, verdict) if not faults):
+    version, verdict = versions.version_from_entry(entry), entry.verdict or {}
+    for valid in (it for it, faults in approval.judge_approvals(version, verdict) if not faults):
         return Link("approver", f"{valid.approver}, {valid.way}, {valid.time:%Y-%m-%d %H:%M} UTC")
-    if not approval.needed(approval.rule()):
+    if not approval.is_approval_needed(approval.read_policy()):
         return Link("approver", "none is needed here")
-    return Link("approver", "none", "; ".join(approval.waits(version, verdict)))
+    return Link("approver", "none", "; ".join(approval.find_unapproved(version, verdict)))
 
 
 def find_finished_run(entry: history.Entry) -> runs.Run | None:

@@ -22,7 +22,7 @@ from mlops_ladder.data import provenance, sources
 from mlops_ladder.data.reading import files
 from mlops_ladder.project import PYPROJECT
 from mlops_ladder.registry import history, publishing, versions
-from mlops_ladder.registry.signing import held
+from mlops_ladder.registry.signing import read_signature
 from mlops_ladder.settings import load_settings, Settings
 
 OUT = Path("reports/sbom.json")
@@ -97,10 +97,10 @@ def list_data(entry: history.Entry, settings: Settings) -> Iterator[Facts]:
 
 def describe_model(entry: history.Entry, settings: Settings, datasets: list[str]) -> Facts:
     """Return the champion: its bundle by sha256, its scores, its data and its origin."""
-    evidence = (versions.whole(entry).verdict or {}).get("evidence", {})
+    evidence = (versions.with_verdict(entry).verdict or {}).get("evidence", {})
     scores = evidence.get("scores", {}).get("candidate", {})
     metrics = [{"type": name, "value": str(value)} for name, value in scores.items()]
-    signature = held(versions.of(entry))
+    signature = read_signature(versions.version_from_entry(entry))
     return {
         "type": "machine-learning-model",
         "bom-ref": "model",
@@ -120,7 +120,7 @@ def describe_model(entry: history.Entry, settings: Settings, datasets: list[str]
             commit=entry.commit,
             data_sha256=entry.data_sha256,
             gate_report_sha256=entry.proof,
-            signature_sha256=history.digest(signature) if signature else "",
+            signature_sha256=history.hash_verdict(signature) if signature else "",
         ),
     }
 
@@ -150,10 +150,12 @@ def build_sbom(entry: history.Entry, settings: Settings) -> Facts:
 
 def main() -> None:
     """Write the bill of materials of the champion."""
-    entry = versions.held().champion
+    entry = versions.read_state().champion
     if not entry:
         raise ProjectError("no version is champion yet; run `make pipeline`")
-    publishing.fetch(versions.of(entry), entry.bundle)  # refused if the bundle was changed
+    publishing.ensure_bundle(
+        versions.version_from_entry(entry), entry.bundle
+    )  # refused if the bundle was changed
     bill = build_sbom(entry, load_settings())
     write_file_atomically(OUT, json.dumps(bill, indent=1) + "\n")
     kinds = [component["type"] for component in bill["components"]]

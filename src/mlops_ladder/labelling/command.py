@@ -112,7 +112,7 @@ def merged(settings: Settings, contract: Contract) -> None:
     print(f"{new}: {len(found.settled)} labelled rows{same}; {wide} names it")
     if found.disputed:
         print(f"{len(found.disputed)} rows in dispute are not among them; see {queue.DISPUTED}")
-    print("Next: make datasheet snapshot, commit: that is the new version; then make pipeline")
+    print("Next: make datasheet data-version, commit: that is the new version; then make pipeline")
 
 
 def expire(settings: Settings, before: datetime) -> None:

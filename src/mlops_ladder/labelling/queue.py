@@ -182,7 +182,7 @@ def add(new: list[Label]) -> None:
 
 
 def files() -> list[Path]:
-    """What `make snapshot` has to keep: the labels, and the rows that they are about."""
+    """What `make data-version` has to keep: the labels, and the rows that they are about."""
     return [path for path in (ROWS, TABLE) if path.exists()]
 
 

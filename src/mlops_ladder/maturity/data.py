@@ -115,7 +115,7 @@ def find_unnamed_versions(repository: Repository) -> Iterator[str]:
     """Yield each file of DVC that names no hash."""
     for name in repository.files:
         if name.endswith(".dvc") and not re.search("md5: [0-9a-f]{32}", repository.text(name)):
-            yield f"{name}: names no version{format_hint(repository, 'make snapshot')}"
+            yield f"{name}: names no version{format_hint(repository, 'make data-version')}"
 
 
 def list_data_versions(repository: Repository) -> list[datetime]:

@@ -57,12 +57,12 @@ class Study:
             sampler=optuna.samplers.TPESampler(seed=settings.seed, n_startup_trials=FEWEST_RANDOM),
         )
 
-    def proposed(self) -> dict[str, Any]:
-        """The next parameters to try."""
+    def ask(self) -> dict[str, Any]:
+        """Return the parameters of the next trial."""
         return dict(self.study.ask(self.space).params)
 
-    def learn(self, params: dict[str, Any], score: float) -> None:
-        """Take a score into account, where it is defined and the space holds the parameters."""
+    def tell(self, params: dict[str, Any], score: float) -> None:
+        """Tell Optuna a score, if it is defined and the parameters are in the space."""
         given: Any = {"params": params, "distributions": self.space, "value": score}
         try:
             done = self.optuna.trial.create_trial(**given)

@@ -157,4 +157,4 @@ def main() -> None:
             "No logged row has an outcome that is not in the data yet.  Next: make outcomes FILE=…"
         )
         return
-    print(f"{place}: {rows:,} rows.  Next: git add it (or make snapshot), make pipeline")
+    print(f"{place}: {rows:,} rows.  Next: git add it (or make data-version), make pipeline")

@@ -19,7 +19,7 @@ from mlops_ladder.monitoring.joining import Joined, joined, pairs, Promise, prom
 from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes
 from mlops_ladder.monitoring.quality_tests import ALL, Loss, losses
 from mlops_ladder.monitoring.watch import embedded, STYLE
-from mlops_ladder.registry.checks.picture import Line, picture
+from mlops_ladder.registry.checks.interval_plot import Interval, plot_intervals
 from mlops_ladder.settings import load_settings, Settings
 
 REPORT = Path("reports/quality.html")
@@ -72,12 +72,12 @@ def words(promised: float) -> str:
 def pictures(report: "Report", before: list[dict[str, Any]], metric: str) -> dict[str, Figure]:
     """The scores of now with what was promised, and that of all rows over time."""
     lines = [
-        Line(it.name, it.low, it.value, it.high, it.degraded, promised_of(it))
+        Interval(it.name, it.low, it.value, it.high, it.degraded, promised_of(it))
         for it in report.found
         if it.metric == metric and isfinite(it.value)
     ]
     table = pd.DataFrame([it for it in before if (it["name"], it["metric"]) == (ALL, metric)])
-    found = {"Now": picture("Live quality", f"{metric}, 95 % interval", lines)}
+    found = {"Now": plot_intervals("Live quality", f"{metric}, 95 % interval", lines)}
     if len(table):
         figure = create_figure(7.4, 4)
         axes = figure.add_subplot()
@@ -92,7 +92,7 @@ def pictures(report: "Report", before: list[dict[str, Any]], metric: str) -> dic
 
 
 def promised_of(it: Loss) -> dict[str, float]:
-    """What a line of the picture is compared with."""
+    """What a line of the plot is compared with."""
     return {"promised": it.promised} if isfinite(it.promised) else {}
 
 

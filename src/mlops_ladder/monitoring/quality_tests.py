@@ -23,8 +23,8 @@ from mlops_ladder.model.prediction import LOWER_IS_BETTER
 from mlops_ladder.model.resampling import bootstrap_scores, Draws
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring.joining import Joined, Promise
-from mlops_ladder.registry.checks import declared, slices, sure
-from mlops_ladder.registry.questions import Asked
+from mlops_ladder.registry.checks import apply_holm, read_check_settings, slices
+from mlops_ladder.registry.gate_checks import CheckContext
 from mlops_ladder.settings import Settings
 
 RESAMPLES = 200  # enough for a standard error, says chapter 6
@@ -63,7 +63,7 @@ def losses(live: Joined, promised: Promise, settings: Settings) -> list[Loss]:
 
 def judged(found: list[Loss], alarms: float) -> list[Loss]:
     """The same, those marked that are worse by more than chance, however many there are."""
-    marks = sure([it.p for it in found], alarms)
+    marks = apply_holm([it.p for it in found], alarms)
     return [replace(it, degraded=mark) for it, mark in zip(found, marks, strict=True)]
 
 
@@ -79,13 +79,13 @@ def scored(live: Joined, promised: Promise, settings: Settings) -> Loss:
     mine = drawn(metric, live.rows[target], live.said, settings.seed)
     held = drawn(metric, promised.truth, promised.said, settings.seed + 1)
     found = Loss(ALL, metric, len(live.rows), *around(mine), held.whole, 1)
-    error = hypot(slices.spread(mine), slices.spread(held))
+    error = hypot(slices.standard_error(mine), slices.standard_error(held))
     return replace(found, p=chance(found, error, settings.quality.allowed))
 
 
 def around(draws: Draws) -> tuple[float, float, float]:
     """A score, and both ends of its interval."""
-    error = SURE * slices.spread(draws)
+    error = SURE * slices.standard_error(draws)
     return draws.whole, draws.whole - error, draws.whole + error
 
 
@@ -139,21 +139,20 @@ def bias(name: str, now: np.ndarray, then: np.ndarray, effect: float) -> Loss:
 def of_slices(live: Joined, promised: Promise, settings: Settings) -> Iterator[Loss]:
     """The score of each slice with rows enough, by `config/slices.toml`."""
     contract = promised.champion.contract
-    told = declared("slices", slices, contract)
-    assert isinstance(told, slices.Settings)
+    told = read_check_settings("slices", slices, contract)
     about = asked(live, promised, settings)
-    for part in slices.parts(about, inside(told, live.rows, contract)):
+    for part in slices.select_slices(about, inside(told, live.rows, contract)):
         if part.rows.sum() >= part.min_n:
             yield of_slice(part, live, promised, settings)
 
 
-def of_slice(part: slices.Part, live: Joined, promised: Promise, settings: Settings) -> Loss:
+def of_slice(part: slices.SliceRows, live: Joined, promised: Promise, settings: Settings) -> Loss:
     """The score of one slice."""
     truth = live.rows.loc[part.rows, promised.champion.contract.target]
     mine = drawn(settings.metric, truth, live.said[part.rows], settings.seed)
     score, low, high = promised.slices.get(part.name, (nan,) * 3)
     found = Loss(part.name, settings.metric, len(truth), *around(mine), score, 1)
-    error = hypot(slices.spread(mine), (high - low) / 2 / SURE)
+    error = hypot(slices.standard_error(mine), (high - low) / 2 / SURE)
     return replace(found, p=chance(found, error, settings.quality.allowed))
 
 
@@ -162,7 +161,7 @@ def inside(told: slices.Settings, rows: pd.DataFrame, contract: Contract) -> sli
     inputs, columns = contract.inputs(), told.columns
     if columns is None:
         counts = {it: rows[it].dropna().astype("str").nunique() for it in inputs}
-        known = [it for it in slices.inferred(contract) if it in inputs]
+        known = [it for it in slices.list_slice_columns(contract) if it in inputs]
         columns = [it for it in known if 1 < counts[it] <= told.most_values]
     changes = {
         "columns": [name for name in columns if name in inputs],
@@ -171,8 +170,8 @@ def inside(told: slices.Settings, rows: pd.DataFrame, contract: Contract) -> sli
     return told.model_copy(update=changes)
 
 
-def asked(live: Joined, promised: Promise, settings: Settings) -> Asked:
+def asked(live: Joined, promised: Promise, settings: Settings) -> CheckContext:
     """The live rows as the gate's questions see the rows held out."""
     learned, contract = live.rows.iloc[:0], promised.champion.contract
     trained = Trained(settings, contract, None, learned, live.rows, live.said, live.said, seconds=0)
-    return Asked(trained)
+    return CheckContext(trained)

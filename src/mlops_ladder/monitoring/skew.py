@@ -107,9 +107,9 @@ def main(rows: Annotated[int, typer.Option(help=f"newest rows (default: {ROWS})"
 def looked(command: Callable[[], None]) -> tuple[bool, str]:
     """Was there anything to look at, and in words.  Raises what the command finds."""
     try:
-        if not versions.held().champion:
+        if not versions.read_state().champion:
             return False, "there is no champion yet"
-        promotion.publish()
+        promotion.publish_champion()
         command()
     except NoLog as nothing:
         return False, f"nothing to look at: {nothing}"

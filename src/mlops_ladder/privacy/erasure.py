@@ -26,7 +26,7 @@ from mlops_ladder.privacy import erasure_log
 from mlops_ladder.privacy.erasure_log import entries, Entry, RECORD
 from mlops_ladder.privacy.residual_search import places
 from mlops_ladder.privacy.row_removal import Asked, Part, without
-from mlops_ladder.registry.decisions import alone, who
+from mlops_ladder.registry.decisions import get_actor, registry_lock
 from mlops_ladder.settings import load_settings, Settings
 
 BEGUN = Path("forgotten.part")
@@ -39,7 +39,7 @@ def planned(
     """The entry of the record without its marks; `before`: what an interrupted run had found."""
     entry = before or {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "who": who(),
+        "who": get_actor(),
         "columns": list(asked.columns),
         "files": {},
         "log": {"requests": 0, "rows": 0},
@@ -221,7 +221,7 @@ def main(
     """Forget an id, say what was removed, where it still is, and what comes next."""
     settings = load_settings()
     asked = asked_for(read_contract(), forgotten_id, column, settings)
-    with nullcontext() if dry_run else alone(LOCK):
+    with nullcontext() if dry_run else registry_lock(LOCK):
         entry = forget(asked, settings, dry_run)
     print(f"{'Would remove' if dry_run else 'Removed'} {said(entry)}")
     if dry_run:
@@ -230,7 +230,9 @@ def main(
     left = list(places(asked.text.strip(), settings.data.encoding, map(Path, entry["files"])))
     if left:
         print("\n  ".join(["Still there, see docs/privacy.md:", *left]))
-    print(f"Next: make snapshot datasheet; git add {RECORD} and what has changed; make pipeline")
+    print(
+        f"Next: make data-version datasheet; git add {RECORD} and what has changed; make pipeline"
+    )
 
 
 def said(entry: Entry) -> str:

@@ -17,7 +17,7 @@ from mlops_ladder.model.split import split_three_ways
 from mlops_ladder.model.study import Study
 from mlops_ladder.model.training import fit_model, prepare_training_rows, split_holdout
 from mlops_ladder.monitoring.staleness import backtest
-from mlops_ladder.pipeline.tuning import tried
+from mlops_ladder.pipeline.tuning import evaluate_params
 from mlops_ladder.problem import read_data
 from mlops_ladder.scaling.backends import create_executor
 from mlops_ladder.scaling.batch import scored
@@ -50,14 +50,14 @@ def work_of(settings: Settings, contract: Contract, folder: Path, many: int) -> 
     rows = prepare_training_rows(frame, contract, settings)
     part = split_three_ways(rows, contract, settings)
     tries = max(settings.scale.at_once, settings.scale.workers) if study.space else 1
-    chosen = [study.start, *(study.proposed() for _ in range(tries - 1))]
+    chosen = [study.start, *(study.ask() for _ in range(tries - 1))]
     saved = bundle(rows, contract, settings)
     source = longer(frame, folder / KEPT, many)
 
     def trials(settings: Settings) -> list[str]:
         with create_executor(settings) as places:
             given = part.train, part.validation, contract, settings
-            return [str(score) for score, _ in places.each(tried, chosen, *given)]
+            return [str(score) for score, _ in places.each(evaluate_params, chosen, *given)]
 
     def batch(settings: Settings) -> bytes:
         write(Batch().answers(scored(saved, str(source), settings)), folder / "found.csv")

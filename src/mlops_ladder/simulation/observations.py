@@ -66,7 +66,7 @@ def day(time: Any) -> float:
 
 def numbered(names: pd.Series) -> pd.Series:
     """The versions of models, as people name them."""
-    known = {it.model_version: f"v{number}" for number, it in versions.versions().items()}
+    known = {it.model_version: f"v{number}" for number, it in versions.list_versions().items()}
     return names.map(lambda name: known.get(name, name))
 
 
@@ -74,7 +74,7 @@ def facts(
     verdicts: list[dict[str, Any]], reports: list[dict[str, Any]], service: Service, texts: Events
 ) -> Expected:
     """What came of it, in the words in which it is expected."""
-    judged = [it for it in history.logged().values() if it.number > 1]
+    judged = [it for it in history.read_log().values() if it.number > 1]
     rollout = [it.action for it in decisions.logged()]
     gate = "refused" if any(it.action == "refuse" for it in judged) else "not asked"
     return {
@@ -96,7 +96,7 @@ def fed(refused: Events) -> str:
 
 def training() -> str:
     """What was decided about trainings: a run, how many, how they failed; or what kept them."""
-    entries = ledger.entries()
+    entries = ledger.read_ledger()
     runs = [it for it in entries if it.decision == "run"]
     if failed := [it for it in runs if it.result != "completed"]:
         return f"run, {failed[0].result}: {failed[0].said}"
@@ -136,9 +136,9 @@ def decided() -> Events:
     """What the triggers, the gate and the rollout have decided."""
     events = [
         (day(it.time), f"trigger: {it.decision}: {it.event.cause}: {it.reason}")
-        for it in ledger.entries()
+        for it in ledger.read_ledger()
     ]
-    for entry in history.logged().values():
+    for entry in history.read_log().values():
         why = "; ".join(entry.verdict["reasons"]) if entry.action == "refuse" else "is champion"
         events.append((day(entry.time), f"gate: {entry.action} v{entry.version}: {why}"))
     events += [

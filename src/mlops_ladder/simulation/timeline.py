@@ -114,14 +114,14 @@ class Days:
     def judge(self, kind: Kind) -> None:
         """Have it decided whether something starts a training, and run it where it does."""
         settings = load_settings()
-        happened = causes.of(settings, self.clock.now, kind)
+        happened = causes.find_event(settings, self.clock.now, kind)
         if happened is None:
             return
-        entry = starting.judge(happened, settings, self.clock.now, BY)
+        entry = starting.judge_event(happened, settings, self.clock.now, BY)
         if entry.decision != "run":
             return
         try:
-            starting.run(entry.id, settings, lambda: self.clock.now)
+            starting.run_training(entry.id, settings, lambda: self.clock.now)
         except ProjectError as error:  # its end is in the ledger
             print(error)
         if self.scenario.damaged and (now := decisions.running()):

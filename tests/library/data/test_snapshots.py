@@ -21,7 +21,7 @@ POINTER = f"{OWN}.dvc"
 
 @pytest.fixture(name="snapshots", scope="module")
 def _snapshots() -> Any:
-    """The module behind `ladder snapshot`."""
+    """The module behind `ladder data-version`."""
     return import_module("mlops_ladder.data.versioning")
 
 
@@ -144,7 +144,7 @@ def test_data_without_a_version_are_told(snapshots: Any, project: Path, own: Set
     """A file that neither git nor DVC holds is told, with what to run."""
     (project / POINTER).unlink()
     commit(project)
-    assert snapshots.breaches(own) == [f"{OWN}: has no version; run `make snapshot`"]
+    assert snapshots.breaches(own) == [f"{OWN}: has no version; run `make data-version`"]
 
 
 def test_git_holds_the_version_of_what_it_tracks(

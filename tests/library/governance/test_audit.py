@@ -58,7 +58,7 @@ def test_a_change_of_configuration_is_noted_with_its_commit() -> None:
     git("commit", "--all", "--quiet", "--message", "Another one")
     missing = "configuration config.toml: not noted; to do so: make audit NOTE=yes"
     assert noting.verify_log() == [missing]
-    promotion.rollback()
+    promotion.roll_back()
     assert kinds()[4:] == ["configuration config.toml", "decision 3"]
     line = chain.parse_lines(chain.read_log()[0])[4]
     assert (line.commit, line.digest) == tuple(git("rev-parse", "HEAD", "HEAD:config.toml").split())
@@ -102,8 +102,8 @@ def test_a_changed_log_is_found_and_the_line_named(command: Callable[..., int]) 
 
 def test_what_the_registry_lost_is_found_and_comes_back() -> None:
     """A decision that was taken out of the registry, and the lines that were."""
-    client = versions.client()
-    client.delete_registered_model_tag(versions.model_name(), versions.key(1))
+    client = versions.get_client()
+    client.delete_registered_model_tag(versions.model_name(), versions.decision_tag(1))
     assert f"{LOG}:3: the registry holds no decision 1" in noting.verify_log()
     client.set_registered_model_tag(versions.model_name(), f"{chain.KEY}000002", "another line")
     assert any(f"{LOG}:2: is not what the registry holds" in it for it in noting.verify_log())
@@ -116,7 +116,7 @@ def test_what_both_have_lost_is_known_to_git() -> None:
     """The end of the log is cut off in the file and in the registry."""
     lines = chain.read_log()[0]
     LOG.write_text("".join(f"{it}\n" for it in lines[:-1]), encoding="utf-8")
-    versions.client().delete_registered_model_tag(versions.model_name(), f"{chain.KEY}000004")
+    versions.get_client().delete_registered_model_tag(versions.model_name(), f"{chain.KEY}000004")
     assert f"{LOG}: lines 4 to 4 are missing; {REF} holds them" in noting.verify_log()
     noting.repair_log()
     assert chain.read_log()[0][:4] == lines
@@ -126,10 +126,10 @@ def test_a_kill_while_a_line_is_written_is_made_good() -> None:
     """The piece of a line goes, and so does what only the file holds."""
     text = LOG.read_text(encoding="utf-8")
     LOG.write_text(text + '{"number": 5, "ti', encoding="utf-8")
-    versions.client().delete_registered_model_tag(versions.model_name(), f"{chain.KEY}000004")
+    versions.get_client().delete_registered_model_tag(versions.model_name(), f"{chain.KEY}000004")
     assert any("is a piece of a line" in it for it in noting.verify_log())
     noting.note_facts()
-    promotion.rollback()
+    promotion.roll_back()
     assert LOG.read_text(encoding="utf-8").startswith(text)
     assert kinds()[-1] == "decision 3" and noting.verify_log() == []
 

@@ -33,7 +33,7 @@ def _here(folder: Path, run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> Path:
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    monkeypatch.setattr(versions, "held", lambda: versions.Held({}, {}, 0))
+    monkeypatch.setattr(versions, "read_state", lambda: versions.RegistryState({}, {}, 0))
     monkeypatch.setattr(runs, "find_newest_run", lambda: run)  # other tests have recorded runs too
     return folder
 

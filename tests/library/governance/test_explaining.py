@@ -68,7 +68,7 @@ def test_importance_names_every_input(trained: Trained, champion: Reference) -> 
 
 def test_a_model_that_nobody_decided_about_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a decision there is no version to explain with."""
-    nothing: Any = versions.Held({}, {}, 0)
+    nothing: Any = versions.RegistryState({}, {}, 0)
     monkeypatch.setattr(versions, "held", lambda: nothing)
     with pytest.raises(ProjectError, match="model abc: no decision of the registry"):
         explaining.find_promoting_decision("abc")

@@ -30,7 +30,7 @@ def _entry(run: Run) -> Entry:
         previous=None,
         data_sha256=run.tags["data.sha256"],
         bundle="",
-        proof=history.digest({"accepted": True}),
+        proof=history.hash_verdict({"accepted": True}),
         verdict={"accepted": True},
         **tags,
     )

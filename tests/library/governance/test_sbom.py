@@ -98,7 +98,7 @@ def _made(folder: Path, run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_libraries_model_and_data_are_named_with_their_digests(settings: Settings) -> None:
     """Each depends on what it was made from."""
-    champion = versions.held().champion
+    champion = versions.read_state().champion
     assert champion
     rows = settings.model_copy(
         update={"data": settings.data.model_copy(update={"path": "rows/*.csv"})}

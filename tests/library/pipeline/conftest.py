@@ -22,7 +22,7 @@ def _flows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.setenv("PREFECT_HOME", str(home))
         patch.setenv("PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL", "1")
         patch.setenv("PREFECT_API_URL", "")
-        ready = server.start()
+        wait_until_ready = server.start_server()
         found = import_module(f"{get_project().package}.pipeline")
-        ready()
+        wait_until_ready()
         yield found

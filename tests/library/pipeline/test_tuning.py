@@ -41,7 +41,7 @@ def _parted(frame: pd.DataFrame, contract: Contract, settings: Settings) -> Spli
 def _best(parted: Splits, contract: Contract, few: Settings) -> tuning.Best:
     """One search."""
     try:
-        return tuning.search(parted, contract, few, told=str)
+        return tuning.search(parted, contract, few, on_progress=str)
     except ProjectError as error:
         raise pytest.skip.Exception(f"these data cannot be searched on: {error}") from error
 
@@ -74,7 +74,7 @@ def test_of_two_trials_the_better_one_wins_and_of_equal_ones_the_first(few: Sett
     worse, better = (2.0, 1.0) if few.metric in LOWER_IS_BETTER else (1.0, 2.0)
     scores = [float("nan"), worse, better, better]
     trials = [tuning.Trial({"number": n}, score, 0, "") for n, score in enumerate(scores)]
-    assert tuning.best(trials, few.metric).params == {"number": 2}
+    assert tuning.find_best(trials, few.metric).params == {"number": 2}
 
 
 def test_the_first_trial_is_what_the_settings_say(
@@ -89,7 +89,9 @@ def test_the_same_seed_gives_the_same_search_whatever_is_held_out(
     best: tuning.Best, parted: Splits, contract: Contract, few: Settings
 ) -> None:
     """Without any held-out row the search finds the same, trial by trial."""
-    again = tuning.search(replace(parted, holdout=parted.holdout.head(0)), contract, few, told=str)
+    again = tuning.search(
+        replace(parted, holdout=parted.holdout.head(0)), contract, few, on_progress=str
+    )
     assert [it.params for it in again.trials] == [it.params for it in best.trials]
     assert [str(it.score) for it in again.trials] == [str(it.score) for it in best.trials]
 
@@ -99,7 +101,7 @@ def test_the_parameters_reach_the_model(
 ) -> None:
     """A model built with the parameters of a trial has them."""
     for trial in best.trials:
-        built = build_model(contract, tuning.changed(few, trial.params))
+        built = build_model(contract, tuning.with_params(few, trial.params))
         assert trial.params.items() <= study.list_model_parameters(built).items()
 
 

@@ -53,8 +53,8 @@ def bundle(name: str, beside: tuple[str, ...] = ()) -> Path:
 
 def accepted() -> Verdict:
     """A verdict that accepts, against the champion that there is now."""
-    last = versions.held().champion
-    return Verdict(True, ("better: yes",), {"champion": history.title(last), "rows": 30})
+    last = versions.read_state().champion
+    return Verdict(True, ("better: yes",), {"champion": history.name_champion(last), "rows": 30})
 
 
 def refused() -> Verdict:
@@ -64,6 +64,6 @@ def refused() -> Verdict:
 
 def promoted(run: runs.Run, name: str) -> Version:
     """A new version that is champion."""
-    version = promotion.register(candidate(run, name), name, accepted())
-    promotion.promote(version, accepted())
+    version = promotion.register_version(candidate(run, name), name, accepted())
+    promotion.promote_version(version, accepted())
     return version

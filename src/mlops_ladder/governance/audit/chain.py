@@ -58,15 +58,15 @@ def hash_text(text: str) -> str:
 
 def list_decisions() -> Iterator[Fact]:
     """Yield the decisions of the gate that the registry holds."""
-    for number, text in sorted(versions.held().copies.items()):
-        entry = history.parse(text)
+    for number, text in sorted(versions.read_state().copies.items()):
+        entry = history.parse_entry(text)
         yield Fact("decision", str(number), hash_text(text), str(entry or "cannot be read"))
 
 
 def list_approvals_and_signatures() -> Iterator[Fact]:
     """Yield the approvals and signatures of versions that the registry holds."""
     query = f"name = '{versions.model_name()}'"
-    registered = versions.client().search_model_versions(query, max_results=10_000)
+    registered = versions.get_client().search_model_versions(query, max_results=10_000)
     for version in sorted(registered, key=lambda version: int(version.version)):
         for kind in set(TAGS) & version.tags.keys():
             text = version.tags[kind]
@@ -150,7 +150,7 @@ def make_line(fact: Fact, before: list[str]) -> Line:
         **vars(fact),
         number=len(before) + 1,
         time=datetime.now(UTC),
-        who=versions.author(),
+        who=versions.get_author(),
         environment=sorted(name for name in environ if name.startswith(prefix)),
         before=hash_text(before[-1]) if before else FIRST,
     )
@@ -184,7 +184,7 @@ def read_log() -> tuple[list[str], str]:
 
 def read_registry_lines() -> list[str]:
     """Return the lines that the registry holds; an empty one for each missing line."""
-    models = versions.client().search_registered_models(f"name = '{versions.model_name()}'")
+    models = versions.get_client().search_registered_models(f"name = '{versions.model_name()}'")
     tags = dict(models[0].tags) if models else {}
     lines = {int(key.removeprefix(KEY)): text for key, text in tags.items() if key.startswith(KEY)}
     return [lines.get(number, "") for number in range(1, max(lines, default=0) + 1)]
@@ -199,7 +199,7 @@ def copy_lines(lines: list[str]) -> None:
     """Copy the lines of the file to the registry and to git."""
     if not lines:
         return
-    client, name = versions.client(), versions.model_name()
+    client, name = versions.get_client(), versions.model_name()
     if client.search_registered_models(f"name = '{name}'"):
         registered = read_registry_lines()
         for number, text in enumerate(lines, 1):

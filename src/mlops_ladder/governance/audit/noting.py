@@ -13,7 +13,7 @@ from mlops_ladder.append_only_log import append_line
 from mlops_ladder.data import provenance
 from mlops_ladder.governance.audit import chain
 from mlops_ladder.governance.audit.chain import Fact, Line, LOG
-from mlops_ladder.registry.decisions import alone
+from mlops_ladder.registry.decisions import registry_lock
 
 LOCK = Path("models/audit.lock")
 NOTE, REPAIR = "make audit NOTE=yes", "make audit REPAIR=yes"
@@ -73,7 +73,7 @@ def note_facts() -> list[Line]:
 
     Raises ProjectError, and notes nothing, if the log differs from its copies.
     """
-    with alone(LOCK):
+    with registry_lock(LOCK):
         texts, registered = chain.read_log()[0], chain.read_registry_lines()
         if texts == registered[: len(texts)]:  # another machine or a kill: the file is shorter
             for text in registered[len(texts) :]:
@@ -95,7 +95,7 @@ def repair_log() -> list[str]:
 
     Raises ProjectError if no whole chain continues the one that git holds.
     """
-    with alone(LOCK):
+    with registry_lock(LOCK):
         anchor, texts = chain.read_git_lines(), chain.read_log()[0]
         faults = [*chain.find_chain_faults(texts), *find_contradictions(chain.parse_lines(texts))]
         copies = [chain.read_registry_lines(), texts, anchor]

@@ -15,8 +15,8 @@ from mlops_ladder.monitoring.archive import Archive, NoLog
 from mlops_ladder.monitoring.quality import History
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import versions
-from mlops_ladder.registry.gate import plain
-from mlops_ladder.registry.history import Entry, moves, promoted
+from mlops_ladder.registry.gate import to_json_safe
+from mlops_ladder.registry.history import Entry, list_moves, list_promotions
 from mlops_ladder.settings import Settings
 from mlops_ladder.tracking import runs
 
@@ -42,14 +42,14 @@ def describe_run(entry: Entry | None) -> Facts | None:
 
 def describe_gate_decision(entry: Entry | None) -> Facts | None:
     """Return the decision that accepted the champion, with the report of the gate."""
-    entries = promoted(versions.held().entries) if entry else []
+    entries = list_promotions(versions.read_state().entries) if entry else []
     own = [accepted for accepted in entries if entry and accepted.version == entry.version]
-    return versions.whole(own[-1]).model_dump(mode="json") if own else None
+    return versions.with_verdict(own[-1]).model_dump(mode="json") if own else None
 
 
 def collect_decisions() -> Facts | None:
     """Return every decision that changed which model serves."""
-    entries = moves(versions.held().entries)
+    entries = list_moves(versions.read_state().entries)
     decisions = [entry.model_dump(mode="json", exclude={"verdict"}) for entry in entries]
     return {"decisions": decisions} if decisions else None
 
@@ -66,7 +66,7 @@ def count_tests() -> Facts | None:
 
 def collect_champion_evidence() -> dict[str, Facts]:
     """Return what does not change while the champion stays: its run, and the gate's report."""
-    entry = versions.held().champion
+    entry = versions.read_state().champion
     evidence = {"run": describe_run(entry), "gate": describe_gate_decision(entry)}
     return {name: facts for name, facts in evidence.items() if facts}
 
@@ -82,7 +82,7 @@ def collect_all_evidence(settings: Settings) -> dict[str, Facts]:
 
 def to_evidence_text(facts: Facts) -> str:
     """Return the text of a file of evidence."""
-    values = plain(json.loads(json.dumps(facts, default=str)))
+    values = to_json_safe(json.loads(json.dumps(facts, default=str)))
     return json.dumps(values, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 

@@ -28,11 +28,11 @@ def propose_model(kind: str) -> Any:
 def run_gate(trained: Any, parts: Any) -> dict[str, Any]:
     """Return the gate's decision on a model, and the champion then; `gain` is what it has to be."""
     steps, versions = part("pipeline.steps"), part("registry.versions")
-    champion, metric = versions.held().champion, trained.settings.metric
+    champion, metric = versions.read_state().champion, trained.settings.metric
     run_id = steps.evaluate(trained, parts, {})[0]
     verdict = steps.gate(trained, run_id, {}, read_project()[0])[0]
     outcome = steps.register(trained, run_id, verdict)[0]
-    score = versions.client().get_run(champion.run_id).data.metrics[metric]
+    score = versions.get_client().get_run(champion.run_id).data.metrics[metric]
     sign = -1 if metric in part("model.prediction").LOWER_IS_BETTER else 1
     return {
         "gain": sign * (trained.scores[metric] - score) - trained.settings.gate.min_gain,
@@ -40,7 +40,7 @@ def run_gate(trained: Any, parts: Any) -> dict[str, Any]:
         "reasons": list(verdict.reasons),
         "before": str(champion.version),
         "version": outcome.version.number,
-        "champion": versions.held().aliases.get("champion"),
+        "champion": versions.read_state().aliases.get("champion"),
     }
 
 
@@ -56,20 +56,20 @@ def train_honest_model() -> tuple[Any, Any]:
     rows, contract, settings = read_training_rows()
     train, holdout = part("model.training").split_holdout(rows, contract, settings)
     trained = part("model.training").fit_model(train, holdout, contract, settings)
-    asked = part("registry.questions").Asked(trained, None, frame)
+    asked = part("registry.gate_checks").CheckContext(trained, None, frame)
     return asked, part("model.split").split_three_ways(rows, contract, settings)
 
 
 def find_groups(name: str, asked: Any) -> dict[str, Any]:
     """Return the held-out rows of each slice, or group, that has rows enough."""
     checks, module = part("registry.checks"), part(f"registry.checks.{name}")
-    settings = checks.declared(name, module, asked.trained.contract)
+    settings = checks.read_check_settings(name, module, asked.trained.contract)
     if name == "slices":
-        slices = module.parts(asked, settings)
+        slices = module.select_slices(asked, settings)
         return {it.name: it.rows for it in slices if it.rows.sum() >= it.min_n}
     rows = {}
     for column in settings.groups:
-        values = module.words(asked.column(column), settings.edges.get(column))
+        values = module.label_groups(asked.column(column), settings.edges.get(column))
         for group, count in values.value_counts().items():
             if count >= settings.min_n:
                 rows[f"{column} = {group}"] = (values == group).to_numpy()
@@ -108,10 +108,10 @@ def judge_without_groups() -> Any:
 
 def ask_question(name: str, asked: Any) -> list[Any]:
     """Return the verdict of a question, whether it decides, and its reason."""
-    module = part("registry.questions")
-    questions = {it.name: it for it in module.questions(asked.trained.contract)}
-    reply = module.reply(questions[name], asked)
-    return [reply.verdict, questions[name].decides, reply.reason]
+    module = part("registry.gate_checks")
+    checks = {check.name: check for check in module.list_checks(asked.trained.contract)}
+    result = module.run_check(checks[name], asked)
+    return [result.verdict, result.decides, result.reason]
 
 
 class InvertedModel:
@@ -135,7 +135,9 @@ def measure_directions(trained: Any) -> dict[tuple[str, str], Any]:
     """Return how often each input of numbers moves the answer up, and down, against the rule."""
     module = part("registry.checks.behaviour")
     return {
-        (name, effect): module.direction(module.Direction(column=name, effect=effect), trained, 200)
+        (name, effect): module.run_direction_test(
+            module.Direction(column=name, effect=effect), trained, 200
+        )
         for name in trained.contract.inputs("number", "integer")
         for effect in ("up", "down")
     }

@@ -59,7 +59,7 @@ def note_recent_run() -> str:
     decision, ledger = part("pipeline.retraining.decision"), part("pipeline.retraining.ledger")
     began = datetime.now(UTC) - timedelta(minutes=1)
     facts: dict[str, Any] = {"decision": "run", "reason": "planted", "by": "trial"}
-    event = decision.event("alert", "planted", "planted")
-    ledger.add(decision.Entry(id="planted", time=began, event=event, **facts))
-    ledger.end("planted", datetime.now(UTC), "completed", "")
+    event = decision.make_event("alert", "planted", "planted")
+    ledger.append_decision(decision.Entry(id="planted", time=began, event=event, **facts))
+    ledger.append_end("planted", datetime.now(UTC), "completed", "")
     return "planted"

@@ -86,7 +86,7 @@ def compare_answers(seed: str, most: str) -> Any:
 
 def load_registered_model() -> Any:
     """Return the champion's model as the registry holds it."""
-    number = part("registry.versions").held().champion.version
+    number = part("registry.versions").read_state().champion.version
     address = f"models:/{part('registry.versions').model_name()}/{number}"
     return part("tracking.runs").connect_mlflow().sklearn.load_model(address)
 

@@ -47,7 +47,7 @@ def score_parameters(params: str) -> Any:
     """Return the score of these parameters on the validation rows, and on the hold-out."""
     rows, contract, settings = read_training_rows()
     parts = part("model.split").split_three_ways(rows, contract, settings)
-    changed = part("pipeline.tuning").changed(settings, json.loads(params))
+    changed = part("pipeline.tuning").with_params(settings, json.loads(params))
 
     def score(holdout: pd.DataFrame) -> float:
         trained = part("model.training").fit_model(parts.train, holdout, contract, changed)

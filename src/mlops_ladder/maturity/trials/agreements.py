@@ -23,7 +23,7 @@ Words = dict[str, str]
 
 def queue_rows(copy: Copy) -> Words:
     """Queue requests for labelling; return two labels that fit, and what training reads."""
-    copy.need("rehearse")
+    copy.need("pipeline-smoke")
     with serving(copy) as service:
         status, reply = service.ask("/predict", [service.example()] * ROWS)
     if status != 200:

@@ -26,7 +26,7 @@ def make_waiting_version(copy: Copy) -> dict[str, str]:
     """Run the pipeline, once; return its version, which nobody has approved."""
 
     def make() -> str:
-        copy.must("make", "rehearse", **act_as(copy, MAKER))
+        copy.must("make", "pipeline-smoke", **act_as(copy, MAKER))
         return str(max(read_registered_model(copy.repository)["versions"], key=int))
 
     return {"version": copy.once("waiting", make)}

@@ -120,7 +120,7 @@ def trains_without_data(copy: Copy) -> bool:
 
 def check_order_of_split(copy: Copy) -> Iterator[str]:
     """Read the ids that a pipeline run has saved, and look up their times in the data."""
-    copy.need("rehearse")
+    copy.need("pipeline-smoke")
     yield from find_shared_rows(copy.repository)
     runs = [run for run in copy.repository.runs if "prefect.flow_run_id" in run["tags"]]
     path = copy.root.parent / "split.csv"

@@ -112,9 +112,9 @@ def restore_first_version(copy: Copy) -> Iterator[str]:
     for version in ("a first version", "a second version"):
         if version == "a second version":
             flip_bit(copy, name)
-        done = copy.run("make", "snapshot", **settings)
+        done = copy.run("make", "data-version", **settings)
         if done.returncode:
-            yield f"make snapshot: {version} of {origin}: {last_line(done)}"
+            yield f"make data-version: {version} of {origin}: {last_line(done)}"
             return
         copy.must("git", "add", "--all")
         copy.must("git", "commit", "--quiet", "--no-verify", "-m", version)

@@ -109,7 +109,7 @@ def own_deployment(copy: Copy) -> Iterator[Deployment]:
 def deploy_broken_image(copy: Copy) -> Iterator[str]:
     """Deploy; then commit an image that never becomes ready, and deploy again."""
     with own_deployment(copy) as deployment:
-        copy.need("rehearse")
+        copy.need("pipeline-smoke")
         if not (copy.root / COMPOSE).is_dir():
             yield from start_image_alone(deployment)
         approve_champion(copy)
@@ -146,7 +146,7 @@ def promote_image(copy: Copy) -> Iterator[str]:
             yield f"make overlays: {last_line(done)}"
         raise Unknown("a cluster of its own is needed to promote in: the overlays were compared")
     with own_deployment(copy) as deployment:
-        copy.need("rehearse")
+        copy.need("pipeline-smoke")
         if (done := require_network(deployment.make("stage"))).returncode:
             yield f"make stage: {last_line(done)}"
         elif deployment.is_serving:
@@ -170,7 +170,7 @@ def promote_broken_image(copy: Copy) -> Iterator[str]:
             yield "make overlays: ends with 0, though production has other names than staging"
         return
     with own_deployment(copy) as deployment:
-        copy.need("rehearse")
+        copy.need("pipeline-smoke")
         key = copy.must("make", "--silent", "key", "NAME=fault").partition("\n")[0]
         if (done := require_network(deployment.make("stage", KEY=key))).returncode:
             raise Unknown(f"make stage: {last_line(done)}")
@@ -200,7 +200,7 @@ def break_policy(copy: Copy) -> dict[str, str]:
 
 def make_backup(copy: Copy) -> Path:
     """Return a backup of the records of the pipeline."""
-    copy.need("rehearse")
+    copy.need("pipeline-smoke")
     copy.must("make", "backup")
     return max((copy.root / "backups").iterdir())
 

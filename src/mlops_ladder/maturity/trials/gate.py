@@ -22,7 +22,7 @@ Facts = dict[str, Any]
 
 def find_report(copy: Copy, name: str) -> Iterator[str]:
     """Run the pipeline: the champion's run holds the result of a question, with a picture."""
-    run = copy.need("rehearse").runs[0]
+    run = copy.need("pipeline-smoke").runs[0]
     folder = Path(run["artifacts"].removeprefix("file://"))
     result = json.loads(read_artifact(run, "questions.json")).get(name)
     if not result:
@@ -33,7 +33,7 @@ def find_report(copy: Copy, name: str) -> Iterator[str]:
 
 def propose_spoiled_model(copy: Copy, name: str, description: str) -> Iterator[str]:
     """Propose a model that has learned the hold-out, some of its rows wrongly: it is refused."""
-    copy.need("rehearse")
+    copy.need("pipeline-smoke")
     outcome = ask_known(copy, "propose_spoiled_model", name)
     refusals = [
         it for it in outcome["reasons"] if it.startswith(f"{name}: ") and it.endswith(": no")
@@ -64,7 +64,7 @@ def challenge_champion(copy: Copy) -> Facts:
     """Propose a better model than the champion, once; return what the gate decided."""
 
     def propose() -> Facts:
-        copy.need("rehearse")
+        copy.need("pipeline-smoke")
         outcome: Facts = ask_project(copy, "gate", "propose_model", "better")
         return outcome
 

@@ -88,7 +88,7 @@ def compare_with_baseline(copy: Copy) -> Iterator[str]:
 
 def compare_served_answers(copy: Copy) -> Iterator[str]:
     """Ask the registered model and the served one the same rows, the latter as JSON."""
-    copy.need("rehearse")
+    copy.need("pipeline-smoke")
     seed = str(copy.random.randrange(2**32))
     found = ask_project(copy, "served", "compare_answers", seed, str(MAX_ROWS))
     for batch, served, row in found["first"]:
@@ -132,7 +132,7 @@ def score_best_trial(copy: Copy) -> Iterator[str]:
 
 def review_features(copy: Copy) -> Iterator[str]:
     """Review the features by shuffling, which is quick: the report names each input."""
-    copy.need("rehearse")
+    copy.need("pipeline-smoke")
     done = copy.run("make", "features", "SECONDS=0")
     pages = list(copy.root.glob("reports/features/v*.md"))
     if done.returncode or not pages:

@@ -36,7 +36,7 @@ def exposed_metrics(service: Service) -> set[str]:
 
 def compare_metrics(copy: Copy) -> Iterator[str]:
     """Ask a service with a champion, and compare its metrics with those of rules and panels."""
-    copy.need("rehearse")
+    copy.need("pipeline-smoke")
     with serving(copy) as service:
         service.ask("/predict", service.example())
         exposed = {SUFFIXES.sub("", name) for name in exposed_metrics(service)}
@@ -67,7 +67,7 @@ def blunt_alert(copy: Copy) -> None:
 
 def log_rows(copy: Copy, change: str = "0") -> Words:
     """Log rows of the training, one input of numbers shifted by so many deviations; return it."""
-    copy.need("rehearse")
+    copy.need("pipeline-smoke")
     seed = str(copy.random.randrange(1000))
     found = ask_project(copy, "served", "sample_training_rows", seed, str(ROWS))
     rows, name = found["rows"], found["number"]
@@ -107,7 +107,7 @@ def explain_prediction(copy: Copy) -> Iterator[str]:
 
 def log_outcomes(copy: Copy, kind: str) -> Words:
     """Log the hold-out, and its outcomes, right or wrong; return the number of rows."""
-    copy.need("rehearse")
+    copy.need("pipeline-smoke")
     count = ask_project(copy, "outcomes", "log_holdout", kind, str(ROWS))
     copy.must("make", "outcomes", FILE="outcomes.csv")
     return {"count": str(count)}

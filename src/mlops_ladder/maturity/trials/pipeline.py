@@ -47,7 +47,7 @@ def newest_flow_run(copy: Copy) -> tuple[str, str, float, dict[str, str]]:
 def complete_flow(copy: Copy) -> Iterator[str]:
     """Run the pipeline; Prefect has completed each task, and each run in MLflow carries its id."""
     try:
-        repository = copy.need("rehearse")
+        repository = copy.need("pipeline-smoke")
     except Failed as reason:
         if newest_flow_run(copy)[1] == "COMPLETED":  # it works, and refuses the model of these data
             raise
@@ -98,7 +98,7 @@ def raise_in_step(copy: Copy) -> Iterator[str]:
     step = copy.random.choice(steps)
     path.write_text(f"{text}\n\ndef {step}(*_given):\n    raise RuntimeError('planted')\n")
     cause = f"though the step {step} raises"
-    if copy.run("make", "rehearse").returncode == 0:
+    if copy.run("make", "pipeline-smoke").returncode == 0:
         yield f"make pipeline: ends with 0, {cause}"
     if (state := newest_flow_run(copy)[1]) != "FAILED":
         yield f"the flow: {state}, {cause}"
@@ -112,8 +112,8 @@ def raise_in_step(copy: Copy) -> Iterator[str]:
 
 def run_again(copy: Copy) -> Iterator[str]:
     """Run the pipeline twice: the same input makes no second version."""
-    before = read_registered_model(copy.need("rehearse"))["versions"]
-    done = copy.run("make", "rehearse")
+    before = read_registered_model(copy.need("pipeline-smoke"))["versions"]
+    done = copy.run("make", "pipeline-smoke")
     if done.returncode:
         yield f"make pipeline, again: {last_line(done)}"
     elif (now := read_registered_model(copy.repository)["versions"]) != before:
@@ -156,7 +156,7 @@ def read_decisions(copy: Copy) -> list[Facts]:
 
 def change_data(copy: Copy) -> None:
     """Take the last row of the first data file away, and declare the new data."""
-    copy.need("rehearse")
+    copy.need("pipeline-smoke")
     path = copy.root / ask_project(copy, "rows", "first_file")
     path.write_bytes(path.read_bytes().rstrip(b"\n").rpartition(b"\n")[0] + b"\n")
     copy.must("make", "data", "DECLARE=yes")

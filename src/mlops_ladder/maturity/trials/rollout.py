@@ -29,7 +29,7 @@ def begun_rollout(copy: Copy) -> Iterator[str]:
     """Begin a rollout beside the champion, once; yield its version, with SETTINGS set."""
 
     def begin() -> str:
-        copy.need("rehearse")
+        copy.need("pipeline-smoke")
         ask_project(copy, "gate", "propose_model", "better")
         entries = read_rollouts(copy.repository)
         if [entry["action"] for entry in entries] != ["start"]:

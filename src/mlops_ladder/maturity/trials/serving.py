@@ -26,7 +26,7 @@ Facts = dict[str, Any]
 
 def send_broken_rows(copy: Copy) -> Iterator[str]:
     """Send rows that break the contract: each is refused, and its field is named."""
-    copy.need("rehearse")
+    copy.need("pipeline-smoke")
     with serving(copy) as service:
         row = example_row(service)
         one, other = copy.random.choice([*row]), copy.random.choice([*row])
@@ -83,7 +83,7 @@ def end_after_few(service: Service) -> list[str]:
 
 def log_under_load(copy: Copy) -> Iterator[str]:
     """Ask over several connections, end the service meanwhile, and count the rows of the log."""
-    copy.need("rehearse")
+    copy.need("pipeline-smoke")
     with serving(copy) as service:
         many = end_under_load(service, service.example())
     with serving(copy) as service:
@@ -102,7 +102,7 @@ def log_under_load(copy: Copy) -> Iterator[str]:
 
 def ask_several_workers(copy: Copy) -> Iterator[str]:
     """`make serve WORKERS=2`, over a new connection for each request."""
-    copy.need("rehearse")
+    copy.need("pipeline-smoke")
     with copy.with_environment(WORKERS="2"), serving(copy) as service:
         row = service.example()
         statuses = [service.ask("/predict", row)[0] for _ in range(REQUESTS_OF_WORKERS)]

@@ -29,9 +29,9 @@ def make_own_key(copy: Copy) -> None:
 
 def champion_bundle(copy: Copy) -> Words:
     """Return the champion's version, and the sha256 of its bundle."""
-    version = read_registered_model(copy.need("rehearse"))["aliases"].get("champion")
+    version = read_registered_model(copy.need("pipeline-smoke"))["aliases"].get("champion")
     if version is None:
-        raise Unknown("no version is champion after make rehearse")
+        raise Unknown("no version is champion after make pipeline-smoke")
     pointer = json.loads(copy.text("models/serving/champion.json"))
     return {"version": str(version), "sha256": pointer["sha256"]}
 

@@ -13,7 +13,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.export.runtime import read_bundle
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, promotion, publishing, versions
-from mlops_ladder.registry.decisions import who
+from mlops_ladder.registry.decisions import get_actor
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.registry.versions import Version
 from mlops_ladder.serving.assignment import CANDIDATE, Plan
@@ -35,7 +35,7 @@ def accepted(version: Version, verdict: Verdict) -> str:
     Says what it waits for; nothing where the version may be promoted at once: it is the first.
     """
     settings = load_settings()
-    if not settings.rollout.enabled or not versions.held().champion:
+    if not settings.rollout.enabled or not versions.read_state().champion:
         return ""
     again = f"make rollout VERSION={version.number}"
     with decisions.alone():
@@ -66,7 +66,7 @@ def start(number: str, wanted: Rollout, experiment: str = "", question: str = ""
         if now := decisions.settle():
             told = f"the rollout of v{now.version} goes on; to end it: make rollout ABORT=yes"
             raise ProjectError(told)
-        version = versions.numbered(number)
+        version = versions.get_version(number)
         return begin(version, judged(version.run_id), wanted, experiment, question)
 
 
@@ -86,7 +86,7 @@ def begin(
     """Write down that a rollout begins, and have the service begin it."""
     champion = decisions.present()
     refuse_unfit(version, verdict, champion)
-    sha256 = publishing.fetch(version)
+    sha256 = publishing.ensure_bundle(version)
     refuse_other_inputs(version.number, str(champion.version))
     name = new_name(experiment or f"v{version.number}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
     begun = Decision(
@@ -95,7 +95,7 @@ def begin(
         rollout=name,
         version=version.number,
         champion=str(champion.version),
-        who=who(),
+        who=get_actor(),
         reasons=["the gate has accepted it"],
         plan=first_step(name, version, str(champion.version), sha256, wanted),
         wanted=wanted,
@@ -119,9 +119,9 @@ def refuse_unfit(version: Version, verdict: Verdict, champion: history.Entry) ->
     about = f"v{version.number}"
     if not verdict.accepted:
         raise ProjectError("\n  ".join([f"{about}: the gate has refused it", *verdict.reasons]))
-    if objections := promotion.objections(version, verdict):
+    if objections := promotion.find_blocking_reasons(version, verdict):
         raise ProjectError("\n  ".join([f"{about}: no client meets it yet", *objections]))
-    compared, there = verdict.evidence["champion"], history.title(champion)
+    compared, there = verdict.evidence["champion"], history.name_champion(champion)
     if champion.version == version.number or compared != there:
         told = f"it was compared with {compared or 'no champion'}; by now there is {there}"
         raise ProjectError(f"{about}: {told}; run `make pipeline` again")
@@ -260,7 +260,7 @@ def main(
     """Show the rollout, or do with it what is asked."""
     settings = load_settings()
     if fetch:
-        publishing.fetch(versions.numbered(fetch))
+        publishing.ensure_bundle(versions.get_version(fetch))
     elif version:
         print(start(version, settings.rollout))
         print("Next: make serve, make rollout STEP=yes")

@@ -15,8 +15,7 @@ from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.append_only_log import append_line
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, promotion, publishing, versions
-from mlops_ladder.registry.decisions import alone as alone_with_registry
-from mlops_ladder.registry.decisions import recover, who
+from mlops_ladder.registry.decisions import get_actor, recover_decisions, registry_lock
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.serving.assignment import PLAN, Plan
 from mlops_ladder.serving.settings import Rollout
@@ -70,7 +69,7 @@ def told(decision: Decision) -> str:
 
 def alone() -> AbstractContextManager[None]:
     """Nobody else on this machine decides on a rollout meanwhile."""
-    return alone_with_registry(LOCK)
+    return registry_lock(LOCK)
 
 
 def logged() -> list[Decision]:
@@ -108,16 +107,16 @@ def decide(decision: Decision) -> Decision:
 def carry_out(decision: Decision) -> None:
     """Have the service do what was decided, and the registry where it ends with a promotion."""
     if plan := decision.plan:
-        if publishing.damage(publishing.SERVING / plan.version, plan.sha256):
-            publishing.fetch(versions.versions()[plan.version], plan.sha256)
+        if publishing.verify_bundle(publishing.SERVING / plan.version, plan.sha256):
+            publishing.ensure_bundle(versions.list_versions()[plan.version], plan.sha256)
         tell(decision)
         write_file_atomically(POINTER, plan.model_dump_json())
         return
     if decision.action == "promote" and not promoted(decision):
         begun = next(it for it in logged() if it.rollout == decision.rollout)
         verdict = begun.verdict | {"reasons": tuple(begun.verdict["reasons"])}
-        promotion.promote(versions.versions()[decision.version], Verdict(**verdict))
-        publishing.warn_of_inputs(present())
+        promotion.promote_version(versions.list_versions()[decision.version], Verdict(**verdict))
+        publishing.warn_of_changed_inputs(present())
     tell(decision)
     POINTER.unlink(missing_ok=True)
 
@@ -129,7 +128,7 @@ def tell(decision: Decision) -> None:
 
 def present() -> history.Entry:
     """The decision that made the champion what it is.  ProjectError where there is none."""
-    champion = versions.held().champion
+    champion = versions.read_state().champion
     if not champion:
         raise ProjectError("no version is champion: nothing can be replaced; run: make pipeline")
     return champion
@@ -137,7 +136,7 @@ def present() -> history.Entry:
 
 def promoted(decision: Decision) -> bool:
     """Has the registry carried this promotion out?  A rollback that came after it stands."""
-    entries = history.promoted(versions.held().entries)
+    entries = history.list_promotions(versions.read_state().entries)
     return any(it.version == decision.version and it.time >= decision.time for it in entries)
 
 
@@ -153,8 +152,8 @@ def settle() -> Decision | None:
     wanted = found.plan.model_dump_json() if found.plan else None
     if not found.plan and there is None:
         return None
-    with alone_with_registry():
-        champion = recover().champion
+    with registry_lock():
+        champion = recover_decisions().champion
     moved = not champion or champion.version != found.champion
     if moved and found.action != "abort" and not (found.action == "promote" and promoted(found)):
         now = f"v{champion.version}" if champion else "none"
@@ -174,5 +173,5 @@ def following(
     evidence: Any = None,
 ) -> Decision:
     """The decision that comes after another of the same rollout; without a plan it ends."""
-    changed = {"time": datetime.now(UTC), "who": who(), "action": action, "reasons": reasons}
+    changed = {"time": datetime.now(UTC), "who": get_actor(), "action": action, "reasons": reasons}
     return before.model_copy(update=changed | {"plan": plan, "evidence": evidence, "verdict": None})

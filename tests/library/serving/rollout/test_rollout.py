@@ -16,7 +16,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.monitoring.outcomes import Outcome, Outcomes
 from mlops_ladder.project import get_project
 from mlops_ladder.registry import history, promotion, publishing, versions
-from mlops_ladder.registry.decisions import verify
+from mlops_ladder.registry.decisions import verify_registry
 from mlops_ladder.registry.versions import Version
 from mlops_ladder.serving.rollout import deciding, decisions
 from mlops_ladder.serving.store import Store, VARIANTS
@@ -53,7 +53,7 @@ def _wanted(settings: Settings, folder: Path) -> Settings:
 def _second(run: runs.Run) -> Version:
     """An accepted version beside champion `a`."""
     promoted(run, "a")
-    return promotion.register(candidate(run, "b"), "b", accepted())
+    return promotion.register_version(candidate(run, "b"), "b", accepted())
 
 
 def begun(version: Version) -> decisions.Decision:
@@ -101,7 +101,7 @@ def test_a_good_model_reaches_all_clients(second: Version, wanted: Settings) -> 
     actions = ["start", "advance", "advance", "advance", "promote"]
     assert state() == (second.number, actions, False)
     assert deciding.step(wanted) is None
-    assert verify(versions.held()) == []
+    assert verify_registry(versions.read_state()) == []
     told = decisions.logged()[1].evidence
     assert told["units"] == {"champion": 120, "candidate": 120} and len(told["findings"]) > 1
 
@@ -117,7 +117,7 @@ def test_a_degraded_model_is_aborted_and_the_champion_serves(
     assert found and found.decision.action == "abort"
     assert state() == (before, ["start", "abort"], False)
     assert decisions.logged()[-1].reasons[0].startswith("failures: 1 against 0")
-    assert history.logged().keys() == {1}  # the gate has decided nothing
+    assert history.read_log().keys() == {1}  # the gate has decided nothing
 
 
 def test_labels_that_came_back_decide_too(second: Version, wanted: Settings) -> None:
@@ -210,8 +210,8 @@ def test_a_promotion_that_is_killed_is_finished_by_the_next_command(
             decisions.decide(decisions.following(last, "promote", ["enough"]))
     assert deciding.step(wanted) is None
     assert state() == (second.number, ["start", "promote"], False)
-    assert verify(versions.held()) == []
-    assert [it.action for it in history.logged().values()] == ["promote", "promote"]
+    assert verify_registry(versions.read_state()) == []
+    assert [it.action for it in history.read_log().values()] == ["promote", "promote"]
 
 
 def test_a_line_that_a_kill_has_torn_was_never_decided(second: Version, wanted: Settings) -> None:
@@ -229,7 +229,7 @@ def test_a_rollback_after_the_promotion_stands(second: Version, wanted: Settings
     last = begun(second)
     plan = decisions.POINTER.read_text(encoding="utf-8")
     decisions.decide(decisions.following(last, "promote", ["enough"]))
-    promotion.rollback()
+    promotion.roll_back()
     decisions.POINTER.write_text(plan, encoding="utf-8")
     assert deciding.step(wanted) is None
     assert state() == ("1", ["start", "promote"], False)
@@ -242,19 +242,19 @@ def test_a_bundle_and_a_plan_that_are_gone_come_back(second: Version, wanted: Se
     decisions.POINTER.unlink()
     deciding.step(wanted)
     assert decisions.POINTER.exists()
-    assert publishing.damage(publishing.SERVING / second.number) == []
+    assert publishing.verify_bundle(publishing.SERVING / second.number) == []
 
 
 def test_the_pipeline_begins_a_rollout_where_that_is_wanted(
     run: runs.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Not for the first champion, once at a time, and not again for what was aborted."""
-    first = promotion.register(candidate(run, "a"), "a", accepted())
+    first = promotion.register_version(candidate(run, "a"), "a", accepted())
     monkeypatch.setenv(f"{get_project().prefix}ROLLOUT__ENABLED", "true")
     assert deciding.accepted(first, accepted()) == ""
-    promotion.promote(first, accepted())
-    second = promotion.register(candidate(run, "b"), "b", accepted())
-    third = promotion.register(candidate(run, "c"), "c", accepted())
+    promotion.promote_version(first, accepted())
+    second = promotion.register_version(candidate(run, "b"), "b", accepted())
+    third = promotion.register_version(candidate(run, "c"), "c", accepted())
     assert deciding.accepted(second, accepted()).endswith("Next: make serve, make rollout")
     assert "goes on" in deciding.accepted(second, accepted())
     waits = "The rollout of v2 goes on; then: make rollout VERSION=3"
