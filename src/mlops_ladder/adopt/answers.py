@@ -22,29 +22,12 @@ from mlops_ladder.adopt.style import (
     find_linter,
     describe_linter,
 )
+from mlops_ladder.adopt.tables import TABLES
 
-# What comes where they pin no version, or one that is older than the second number.
-VERSIONS = {
-    "black": ("26.10.1", 22),
-    "pylint": ("4.1.4", 3),
-    "ruff": ("0.17.6", 0),
-    "yapf": ("0.43.0", 0),
-    "autopep8": ("2.3.2", 2),
-    "flake8": ("7.5.0", 5),
-}
+VERSIONS = TABLES["versions"]
 OWN_LENGTH, BLACKS_LENGTH = "100", "88"
-IGNORED = """.env .env.* !.env.example *.pem *.key __pycache__/ *.py[cod] *.egg-info/ .venv/ build/
-dist/ .ipynb_checkpoints/ .mypy_cache/ .pytest_cache/ .coverage mlruns/ mlartifacts/ *.db *.sqlite3 .idea/
-.vscode/ .DS_Store"""
-# Answers that stay as they were once their capability has been adopted.
-SETTLED = {
-    "repo.hygiene": ("ignored",),
-    "repo.vcs": ("formatter", "linter", "line_length", "notebooks", "hooks_python")
-    + ("formatter_version", "linter_version", "formatter_settings", "linter_settings")
-    + ("linter_plugins", "linter_args", "linter_files"),
-    "ci.tests": ("python_version", "tests", "source", "submodules", "history", "pytest_table")
-    + ("arguments",),
-}
+IGNORED = TABLES["ignored"]
+SETTLED = TABLES["settled"]
 
 
 def read_record(facts: Facts) -> dict[str, Any]:
@@ -182,7 +165,5 @@ def choose_ignored(copy: Copy, facts: Facts) -> list[str]:
     listed = ["ls-files", "--cached", "--ignored", "-z"]
     below = ["--", facts.prefix] if facts.prefix else []
     return [
-        it
-        for it in IGNORED.split()
-        if it[0] == "!" or not copy.git(*listed, f"--exclude={it}", *below)
+        it for it in IGNORED if it[0] == "!" or not copy.git(*listed, f"--exclude={it}", *below)
     ]

@@ -11,7 +11,7 @@ import argparse
 import os
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -52,22 +52,8 @@ WORKFLOWS = ".github/workflows/"
 REVISIONS = ".git-blame-ignore-revs"
 
 
-@dataclass(frozen=True)
-class Asked:  # pylint: disable=too-many-instance-attributes  # a record
-    """What the command line asks for: an attribute an option."""
-
-    folder: Path
-    capabilities: str
-    level: int | None = None
-    branch: str = BRANCH
-    forge: str = ""
-    format: bool = False
-    trial: bool = False
-    yes: bool = False
-
-
-def options(arguments: list[str]) -> Asked:
-    """The command line, read."""
+def options(arguments: list[str]) -> argparse.Namespace:
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(
         prog="adopt", description=str(__doc__).split("\n", maxsplit=1)[0]
     )
@@ -76,7 +62,11 @@ def options(arguments: list[str]) -> Asked:
     parser.add_argument("--level", type=int, choices=range(5), help="all that fits up to a level")
     parser.add_argument("--branch", default=BRANCH, help=f"the new branch (default: {BRANCH})")
     parser.add_argument(
-        "--ci", choices=("github", "gitlab"), default="", help="default: the remote"
+        "--ci",
+        dest="forge",
+        choices=("github", "gitlab"),
+        default="",
+        help="default: the remote",
     )
     parser.add_argument(
         "--format", action="store_true", help="format the code, as a commit of its own"
@@ -89,9 +79,9 @@ def options(arguments: list[str]) -> Asked:
         action="store_true",
         help="agree to running tools, and with --try tests, on this code",
     )
-    it = parser.parse_args(arguments)
-    names = " ".join(it.capabilities)
-    return Asked(it.folder, names, it.level, it.branch, it.ci, it.format, it.trial, it.yes)
+    asked = parser.parse_args(arguments)
+    asked.capabilities = " ".join(asked.capabilities)
+    return asked
 
 
 def refuse_branch(theirs: Theirs, branch: str) -> None:
@@ -110,7 +100,7 @@ HOOKS_RUN = (
 TRIAL_RUNS = "TRY=yes installs its requirements, builds its package and runs its tests"
 
 
-def ask_agreement(asked: Asked, actions: list[str]) -> None:
+def ask_agreement(asked: argparse.Namespace, actions: list[str]) -> None:
     """Ask before anything that can run their code.  Refused without a yes, with nothing changed."""
     if asked.yes or not actions:
         return
@@ -143,7 +133,7 @@ def find_blocked(copy: Copy, names: list[str]) -> dict[str, str]:
 class Adoption:
     """One adoption, in a copy of their commit."""
 
-    def __init__(self, asked: Asked, copy: Copy) -> None:
+    def __init__(self, asked: argparse.Namespace, copy: Copy) -> None:
         self.asked, self.copy = asked, copy
         self.facts = Facts(copy.root, copy.theirs.prefix, tuple(copy.list_files()))
         self.forge = find_forge(asked.forge, copy.theirs.remote, self.facts)
@@ -259,7 +249,7 @@ def write_message(names: list[str], found: Merge, notes: list[str]) -> str:
     return "\n".join([f"Adopt {', '.join(names)}", *left, ""])
 
 
-def adopt(asked: Asked) -> str:
+def adopt(asked: argparse.Namespace) -> str:
     """Adopt; what there is to say of it.  Refused where it cannot be done, with nothing changed."""
     theirs = open_repository(asked.folder)
     wants = asked.level is not None or asked.capabilities.strip()

@@ -15,18 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-# A repository's own configuration can name programs.  These settings win over it.
-SAFE = {
-    "core.autocrlf": "false",
-    "core.hooksPath": os.devnull,
-    "core.quotePath": "false",
-    "core.fsmonitor": "false",
-    "core.symlinks": "true",
-    "gc.auto": "0",
-    "commit.gpgSign": "false",
-    "safe.bareRepository": "explicit",
-    "submodule.recurse": "false",
-}
+from mlops_ladder.adopt.tables import TABLES
+
+SAFE = TABLES["safe_git"]
 SILENT = {"GIT_LFS_SKIP_SMUDGE": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 # No command on their repository may fetch: an address, or its transport, can name a program too.
 LOCAL = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}

@@ -12,17 +12,10 @@ from typing import Any
 
 from mlops_ladder.adopt.git import Copy, Refused, split_names, child_environment
 from mlops_ladder.adopt.join import HOOK
+from mlops_ladder.adopt.tables import TABLES
 
-FIXERS = "black ruff-format yapf autopep8 nbstripout end-of-file-fixer trailing-whitespace".split()
-# Hooks that cannot mend what they find: the answer that lists the files which fail today.
-EXCUSED = {
-    "check-yaml": "unread_yaml",
-    "check-toml": "unread_toml",
-    "check-json": "unread_json",
-    "detect-private-key": "known_keys",
-    "end-of-file-fixer": "odd_ends",
-    "trailing-whitespace": "odd_blanks",
-}
+FIXERS = TABLES["fixers"]
+EXCUSED = TABLES["excused"]
 BASELINE = "tools/pylint_baseline.json"
 UNABLE = 3  # pre-commit's exit code where it could not run at all
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from shlex import quote
 
 from mlops_ladder.adopt.facts import Facts, Table
+from mlops_ladder.adopt.tables import TABLES
 
-TESTING = ("test", "tests", "testing", "unittest", "pytest", "dev", "develop", "development", "ci")
+TESTING = TABLES["testing"]
 FRESH = "uv venv --quiet"
 ACTIVE = "VIRTUAL_ENV=$PWD/.venv"
 # What is declared may bring pytest, or may not: only the environment knows.
@@ -15,24 +16,7 @@ PYTEST = (
     " && {{ .venv/bin/python -c 'import pytest' 2> /dev/null"
     " || uv pip install --quiet 'pytest>=7,<10'; }}{more}"
 )
-# A sign that tests use a package, in pytest's settings or in the tests, and that package.
-USES = {
-    r"--cov\b": "pytest-cov",
-    r"(?<![\w-])-n[ =]?(?:\d|auto|logical)|--dist\b|--numprocesses\b": "pytest-xdist",
-    r"--timeout\b|^\s*timeout\s*=": "pytest-timeout",
-    r"asyncio_mode|pytest\.mark\.asyncio": "pytest-asyncio",
-    r"--benchmark|\(benchmark\b": "pytest-benchmark",
-    r"--mpl\b|mark\.mpl_image": "pytest-mpl",
-    r"--nbval\b": "nbval",
-    r"--reruns\b": "pytest-rerunfailures",
-    r"--random-order\b": "pytest-random-order",
-    r"\bdef test\w*\([^)]*\bmocker\b": "pytest-mock",
-    r"^\s*(?:from|import) hypothesis\b": "hypothesis",
-    r"^\s*(?:from|import) parameterized\b": "parameterized",
-    r"^\s*(?:from|import) freezegun\b": "freezegun",
-    r"^\s*(?:from|import) responses\b": "responses",
-    r"^\s*(?:from|import) requests_mock\b": "requests-mock",
-}
+USES = TABLES["test_packages"]
 LOCAL = re.compile(r"(?:^|/)requirements[^/]*\.txt$|(?:^|/)[\w-]*requirements\.txt$|^requirements/")
 
 

@@ -7,15 +7,10 @@ from typing import Any
 
 import yaml
 
+from mlops_ladder.adopt.tables import TABLES
+
 HOOKS = ".pre-commit-config.yaml"
-# Hooks that do the same under another name: a repository with one of them needs no second.
-SAME = {
-    "black": {"black-jupyter", "ruff-format", "yapf", "autopep8", "blue"},
-    "ruff-format": {"black", "black-jupyter"},
-    "pylint-baseline": {"pylint", "ruff", "ruff-check", "flake8"},
-    "ruff-check": {"ruff"},
-    "nbstripout": {"nb-clean"},
-}
+SAME = {name: set(others) for name, others in TABLES["same_hooks"].items()}
 HOOK = re.compile(r"^      - \{id: ([\w-]+),.*\n", re.MULTILINE)
 
 

@@ -10,23 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mlops_ladder.adopt.join import HOOKS, JOINED
+from mlops_ladder.adopt.tables import TABLES
 
 RECORD = ".cruft.json"
 BASELINE = "tools/pylint_baseline.py"
-# Paths whose place is the top of the repository, also where a folder of it is adopted into.
-TOP = (HOOKS, ".github/*", ".gitlab/*", ".gitlab-ci.yml", "renovate.json")
-# Files that do the same under another name.
-DOES = {
-    "renovate.json": (
-        "renovate.json5",
-        ".renovaterc*",
-        ".github/renovate.json*",
-        ".github/dependabot.y*ml",
-    ),
-    ".github/pull_request_template.md": ("*pull_request_template*",),
-    ".gitlab/merge_request_templates/Default.md": (".gitlab/merge_request_templates/*",),
-    ".pylintrc": ("pylintrc", ".pylintrc.toml"),
-}
+TOP = TABLES["top"]
+DOES = TABLES["same_files"]
 
 Files = dict[str, bytes]
 

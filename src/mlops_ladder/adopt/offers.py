@@ -11,6 +11,7 @@ import yaml
 from mlops_ladder.adopt.facts import Facts
 from mlops_ladder.adopt.git import Refused
 from mlops_ladder.adopt.install import find_install_command
+from mlops_ladder.adopt.tables import TABLES
 
 MANIFEST = Path(__file__).resolve().parents[1] / "maturity" / "capabilities.yml"
 
@@ -93,13 +94,7 @@ ADOPTED = {
     "ci.tests": (need_tests, "CI: your tests, and the hooks where they are adopted"),
     "ci.review": (need_forge, "a form for changes, branch rules as code, dependency updates"),
 }
-# What needs no library, and no adoption either.
-ALONE = {
-    "repo.entrypoint": "yours to write: a README with the commands that start it",
-    "env.lock": "one command of your own: uv lock, or poetry lock",
-    "gov.ownership": "yours to write: CODEOWNERS",
-    "doc.site": "yours to write: mkdocs.yml and its pages",
-}
+ALONE = TABLES["not_adopted"]
 
 
 def choose_capabilities(found: dict[str, Offer], asked: str, level: int | None) -> list[str]:

@@ -22,6 +22,7 @@ from mlops_ladder.adopt.git import Refused, run_git
 from mlops_ladder.adopt.hooks import EXCUSED
 from mlops_ladder.adopt.join import JOINED
 from mlops_ladder.adopt.merge import RECORD, Files, place_file
+from mlops_ladder.adopt.tables import TABLES
 
 HERE = Path(__file__).resolve().parent
 TEMPLATE, INSIDE = HERE.parents[2], "templates/adopted"
@@ -85,21 +86,7 @@ def render_files(answers: Answers, source: Origin, prefix: str) -> Files:
 # What our templates take for code.  In an answer it would be run, and answers come from files of
 # theirs.
 CODE = re.compile(r"\[\[|\]\]|\[%|%\]|\[#|[\r\n\0]")
-SHAPES = {
-    "project_slug": r"[A-Za-z0-9-]+",
-    "capabilities": r"[a-z. ]*",
-    "jobs": r"[a-z ]*",
-    **dict.fromkeys(("folder", "branch", "tests", "source"), r"[\w./@+-]*"),
-    "arguments": r"[\w./@+ =-]*",
-    **dict.fromkeys(("python_version", "hooks_python"), r"3\.\d+"),
-    **dict.fromkeys(("formatter_version", "linter_version"), r"\d[\w.]*"),
-    "line_length": r"\d+",
-    "linter_plugins": r"[\w., =-]*(?:\[[\w,]+\][\w., =-]*)*",
-    "linter_args": r"(?:'[\w.,:/*=-]+'(?:, )?)*",
-    "linter_files": r"[^']*",
-    "unready_hooks": r"[\w.,-]*",
-    **dict.fromkeys(EXCUSED.values(), "[^']*"),
-}
+SHAPES = TABLES["shapes"] | dict.fromkeys(EXCUSED.values(), "[^']*")
 
 
 def refuse_code(answers: Answers, source: str) -> None:
@@ -163,8 +150,8 @@ def render_base(record: dict[str, Any], prefix: str) -> Files:
             check_out_template(commit, clone)
         except Refused as refusal:
             raise Refused(
-                f"{RECORD} names commit {commit[:12]}, and {find_origin().template} does not have it in "
-                f"its history: {refusal}: run a newer version of the template, or mend the commit"
+                f"{RECORD} names commit {commit[:12]}, and {find_origin().template} does not have it"
+                f" in its history: {refusal}: run a newer version of the template, or mend the commit"
             ) from refusal
         files = render_template(
             str(clone / INSIDE), tuple(sorted(read_recorded_answers(record).items()))

@@ -74,7 +74,8 @@ def describe_offers(facts: Facts, found: dict[str, Offer], before: list[str]) ->
         rows.append((it.id, "adopted" if it.id in before else text, it.here))
     parts = [(name, text + f" (here: {here})" * bool(here)) for name, text, here in rows]
     names = " ".join(it.id for it in found.values() if not it.missing and it.id not in before)
-    return f'{facts.layout}.  Nothing is changed.\n\n{format_table(parts)}\n\nNext: CAPABILITIES="{names}"'
+    head = f"{facts.layout}.  Nothing is changed."
+    return f'{head}\n\n{format_table(parts)}\n\nNext: CAPABILITIES="{names}"'
 
 
 def describe_findings(found: list[Finding]) -> list[tuple[str, str]]:

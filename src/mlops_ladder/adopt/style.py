@@ -3,27 +3,13 @@
 import re
 
 from mlops_ladder.adopt.facts import Facts
+from mlops_ladder.adopt.tables import TABLES
 
 LENGTH = re.compile(r"^\s*(?:max[-_]line[-_]length|line[-_]length|column_limit)\s*=\s*(\d+)", re.M)
-# How a tool is called where it is in use.
-FORMATTERS = {
-    "black": r"\bblack(-jupyter)?\b",
-    "ruff": r"\bruff-format\b|\bruff format\b",
-    "yapf": r"\byapf\b",
-    "autopep8": r"\bautopep8\b",
-}
-LINTERS = {
-    "pylint": r"\bpylint\b",
-    "ruff": r"\bruff(-check)?\b(?!-format| format)",
-    "flake8": r"\bflake8\b",
-}
-OWN_FILES = {
-    "ruff": ("ruff.toml", ".ruff.toml"),
-    "yapf": (".style.yapf",),
-    "pylint": (".pylintrc", "pylintrc", ".pylintrc.toml"),
-    "flake8": (".flake8",),
-}
-SECTIONS = {"yapf": "yapf", "flake8": "flake8", "pylint": "pylint", "pycodestyle": "pycodestyle"}
+FORMATTERS = TABLES["formatters"]
+LINTERS = TABLES["linters"]
+OWN_FILES = TABLES["own_files"]
+SECTIONS = TABLES["sections"]
 
 
 Tools = dict[str, str]
