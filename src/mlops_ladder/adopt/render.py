@@ -149,9 +149,10 @@ def render_base(record: dict[str, Any], prefix: str) -> Files:
         try:
             check_out_template(commit, clone)
         except Refused as refusal:
+            template = find_origin().template
             raise Refused(
-                f"{RECORD} names commit {commit[:12]}, and {find_origin().template} does not have it"
-                f" in its history: {refusal}: run a newer version of the template, or mend the commit"
+                f"{RECORD} names commit {commit[:12]}, and {template} does not have it in its "
+                f"history: {refusal}: run a newer version of the template, or mend the commit"
             ) from refusal
         files = render_template(
             str(clone / INSIDE), tuple(sorted(read_recorded_answers(record).items()))
