@@ -145,7 +145,7 @@ def read_manifest(backup: Path) -> dict[str, str]:
     return {"folder": manifest["folder"], **manifest["files"]}
 
 
-def restore(backup: Path, overwrite: bool) -> None:
+def restore_backup(backup: Path, overwrite: bool) -> None:
     """Restore a backup.
 
     Raises Refused, and changes nothing, if it is damaged, or would replace something without
@@ -170,7 +170,7 @@ def find_occupied(files: dict[str, str], dumps: list[str]) -> list[str]:
     if DATABASE.name in files:
         if files["folder"] != str(Path.cwd()):
             raise Refused(f"{DATABASE} names files in {files['folder']}: bring it back there")
-        occupied += [str(it) for it in (DATABASE, Path("promotions.jsonl")) if it.exists()]
+        occupied += [str(path) for path in (DATABASE, Path("promotions.jsonl")) if path.exists()]
     if dumps:
         run_compose("up", "--detach", "--wait", "database", stderr=PIPE)
         names = sorted({*query("postgres", NAMES).split()} & {*dumps})
@@ -234,6 +234,6 @@ def main(arguments: list[str]) -> None:
         if arguments[0] == "make":
             make_backup()
         else:
-            restore(Path(arguments[1]), "--overwrite" in arguments[2:])
+            restore_backup(Path(arguments[1]), "--overwrite" in arguments[2:])
     except Refused as refused:
         sys.exit(f"Refused: {refused}")

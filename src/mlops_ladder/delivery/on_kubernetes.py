@@ -128,7 +128,7 @@ def read_annotations(resource: Facts) -> dict[str, str]:
 
 def read_image(pod: Facts) -> str:
     """Return the image of the service; a cluster may have added other containers."""
-    images = [it["image"] for it in pod["containers"] if it["name"] == SERVICE]
+    images = [item["image"] for item in pod["containers"] if item["name"] == SERVICE]
     return str(images[0]) if images else ""
 
 

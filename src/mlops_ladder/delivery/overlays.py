@@ -66,7 +66,9 @@ def flatten(manifests: list[Any]) -> dict[str, Any]:
     return values
 
 
-def compare_overlays(staging: list[Any], production: list[Any]) -> dict[str, tuple[Any, Any]]:
+def find_overlay_differences(
+    staging: list[Any], production: list[Any]
+) -> dict[str, tuple[Any, Any]]:
     """Return the two values of each path at which the environments differ."""
     one, other = flatten(staging), flatten(production)
     pairs = {path: (one.get(path, NOTHING), other.get(path, NOTHING)) for path in one | other}
@@ -86,7 +88,7 @@ def main(arguments: list[str]) -> None:
     lines = VARIABLES.read_text(encoding="utf-8").splitlines() if VARIABLES.exists() else []
     variables = [name for line in lines if (name := line.partition("#")[0].strip())]
     faults = []
-    for path, pair in sorted(compare_overlays(*map(render_overlay, ENVIRONMENTS)).items()):
+    for path, pair in sorted(find_overlay_differences(*map(render_overlay, ENVIRONMENTS)).items()):
         values = " | ".join("nothing" if value is NOTHING else str(value) for value in pair)
         if may_differ(path, variables):
             print(f"  {path}: {values}")

@@ -74,8 +74,8 @@ def find_unprotected_buckets(resources: list[Facts]) -> Iterator[tuple[str, str]
     """Yield the buckets among the resources of a module, each with a type that it lacks."""
     for bucket in (item["address"] for item in resources if item["type"] == "aws_s3_bucket"):
         for kind in RULES["beside_bucket"]:
-            near = [it for it in resources if it["type"] == kind and it["mode"] == "managed"]
-            names = [it["expressions"].get("bucket", {}).get("references", []) for it in near]
+            near = [item for item in resources if (item["type"], item["mode"]) == (kind, "managed")]
+            names = [item["expressions"].get("bucket", {}).get("references", []) for item in near]
             if not any(bucket in references for references in names):
                 yield bucket, kind
 

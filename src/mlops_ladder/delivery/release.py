@@ -201,7 +201,7 @@ def require_approval(targets: Any) -> None:
             raise targets.Refused(reason.removeprefix("Error: ").strip())
 
 
-def promote(targets: Any) -> None:
+def promote_image(targets: Any) -> None:
     """Bring what staging runs to production, after it has passed the smoke test in staging.
 
     Raises Refused if a second person has to approve the champion, and nobody has.
@@ -237,7 +237,7 @@ def find_targets() -> Any:
     return SignedTargets(targets) if project.get_project().level >= SIGNED_FROM else targets
 
 
-def run_command(action: Callable[..., None], arguments: list[str], usage: str) -> None:
+def run_release_action(action: Callable[..., None], arguments: list[str], usage: str) -> None:
     """Perform an action if there are as many arguments as its usage names."""
     if len(arguments) != len(usage.split()) - 1:
         sys.exit(f"usage: ladder {usage}")
@@ -246,24 +246,24 @@ def run_command(action: Callable[..., None], arguments: list[str], usage: str) -
 
 def stage_main(arguments: list[str]) -> None:
     """Bring an image of a commit to staging."""
-    run_command(stage, arguments, "stage IMAGE COMMIT")
+    run_release_action(stage, arguments, "stage IMAGE COMMIT")
 
 
 def promote_main(arguments: list[str]) -> None:
     """Bring what staging runs to production."""
-    run_command(promote, arguments, "promote")
+    run_release_action(promote_image, arguments, "promote")
 
 
 def unstage_main(arguments: list[str]) -> None:
     """Stop staging."""
-    run_command(lambda targets: targets.stop_environment("staging"), arguments, "unstage")
+    run_release_action(lambda targets: targets.stop_environment("staging"), arguments, "unstage")
 
 
 def sign_main(arguments: list[str]) -> None:
     """Sign the image of a commit."""
-    run_command(sign_image, arguments, "sign-image IMAGE COMMIT")
+    run_release_action(sign_image, arguments, "sign-image IMAGE COMMIT")
 
 
 def verify_main(arguments: list[str]) -> None:
     """Print who signed the images of staging and production."""
-    run_command(verify_environments, arguments, "attested")
+    run_release_action(verify_environments, arguments, "attested")

@@ -20,7 +20,7 @@ class Failed(Exception):
     """A fault of the service."""
 
 
-def request(url: str, body: Any = None) -> Any:
+def request_json(url: str, body: Any = None) -> Any:
     """Return the answer to GET, or to POST with a body.  Raise Failed if it is refused."""
     data = None if body is None else json.dumps(body).encode()
     message = Request(url, data, {"Content-Type": "application/json"})
@@ -40,13 +40,13 @@ def smoke(service: str, commit: str = "") -> Any:
 
     Raises Failed if it is not ready, holds another commit, or does not predict.
     """
-    request(f"{service}/ready")
-    actual = request(f"{service}/version")["commit"]
+    request_json(f"{service}/ready")
+    actual = request_json(f"{service}/version")["commit"]
     if commit and actual != commit:
         raise Failed(f"{service}/version: the commit is {actual}, not {commit}")
-    operation = request(f"{service}/openapi.json")["paths"]["/predict"]["post"]
+    operation = request_json(f"{service}/openapi.json")["paths"]["/predict"]["post"]
     examples = operation["requestBody"]["content"]["application/json"]["examples"]
-    return request(f"{service}/predict", examples["one"]["value"])
+    return request_json(f"{service}/predict", examples["one"]["value"])
 
 
 def smoke_script() -> str:

@@ -46,7 +46,7 @@ class Change:
         return f"{self.time:%Y-%m-%d %H:%M}  {self.kind:6}  {self.name[:24]:24}{why}"
 
 
-def list_promotions(entries: list[history.Entry]) -> list[Change]:
+def collect_promotions(entries: list[history.Entry]) -> list[Change]:
     """Return the models that the gate promoted; one failed if a rollback still keeps it down."""
     changes = []
     for entry in entries:
@@ -110,7 +110,7 @@ def read_changes(incidents: Mapping[Path, Incident]) -> list[Change]:
     """Return every recorded change, by time, with those that failed."""
     entries = list(history.read_log().values())
     aborted = list_aborted_rollouts(decisions.logged(), entries)
-    return blame_changes([*list_promotions(entries), *aborted, *list_deployments()], incidents)
+    return blame_changes([*collect_promotions(entries), *aborted, *list_deployments()], incidents)
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,9 @@ def measure_delivery(
     brought = f"commits; {without} changes brought none"
     weeks, n = max((now - since) / timedelta(weeks=1), 1), len(recent)
     rate, share = (n / weeks, failed / n) if n >= MIN_COUNT else (None, None)
-    wait, length = (median(it) if len(it) >= MIN_COUNT else None for it in (waits, hours))
+    wait, length = (
+        median(values) if len(values) >= MIN_COUNT else None for values in (waits, hours)
+    )
     return [
         Measure("lead time", wait, "hours (median)", len(waits), brought),
         Measure("deployment frequency", rate, "a week", n, f"changes in {weeks:.1f} weeks"),

@@ -23,7 +23,7 @@ LEVELS = ("low", "medium", "high")
 Risk = dict[str, Any]
 
 
-def read_toml(path: Path) -> dict[str, Any]:
+def read_risk_file(path: Path) -> dict[str, Any]:
     """Return a TOML file.  End the program if it cannot be read."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
@@ -36,7 +36,7 @@ def read_text_or_nothing(path: str) -> str:
     return Path(path).read_text(encoding="utf-8") if Path(path).is_file() else ""
 
 
-def has_control(kind: str, name: str) -> bool:
+def control_exists(kind: str, name: str) -> bool:
     """Return whether there is this test, this rule of an alert, or this setting of a gate."""
     if kind == "test":
         path, _, function = name.partition("::")
@@ -49,8 +49,8 @@ def has_control(kind: str, name: str) -> bool:
     section, _, key = name.partition(".")
     if section == "questions":
         settings = Path(f"config/{key}.toml")
-        return has_gate_check(key) and settings.is_file() and bool(read_toml(settings))
-    return key in read_toml(Path(f"config/{section}.toml")).get(section, {})
+        return has_gate_check(key) and settings.is_file() and bool(read_risk_file(settings))
+    return key in read_risk_file(Path(f"config/{section}.toml")).get(section, {})
 
 
 def has_gate_check(name: str) -> bool:
@@ -91,7 +91,7 @@ def list_controls(risk: Risk) -> Iterator[tuple[str, str]]:
         yield kind.strip(), name.strip()
 
 
-def find_risk_faults(risk: Risk, strict: bool) -> Iterator[str]:
+def find_control_faults(risk: Risk, strict: bool) -> Iterator[str]:
     """Yield the faults of a risk; `strict` also those controls that have not run."""
     what = str(risk.get("what", "")).strip() or "a risk without `what`"
     level = risk.get("level")
@@ -102,7 +102,7 @@ def find_risk_faults(risk: Risk, strict: bool) -> Iterator[str]:
     for kind, name in list_controls(risk):
         if kind not in ("test", "alert", "gate"):
             yield f"{what}: {kind!r} is no kind of control; there are test, alert and gate"
-        elif not has_control(kind, name):
+        elif not control_exists(kind, name):
             yield f"{what}: there is no {kind} {name}"
         elif level == "high" and strict and not has_run(kind, name):
             yield f"{what}: the {kind} {name} has not run here; run: make test alerts pipeline"
@@ -122,16 +122,16 @@ def find_register_faults(register: dict[str, Any]) -> Iterator[str]:
 
 def main(arguments: list[str]) -> None:
     """Print each risk with its controls, and the faults."""
-    register = read_toml(REGISTER)
+    register = read_risk_file(REGISTER)
     faults = list(find_register_faults(register))
     for risk in register.get("risk", []):
         print(f"{str(risk.get('level')):6}  {risk.get('what')}")
         for kind, name in list_controls(risk):
             state = "missing"
-            if has_control(kind, name):
+            if control_exists(kind, name):
                 state = "ran" if has_run(kind, name) else "not run"
             print(f"          {state:9}  {kind} {name}")
-        faults += find_risk_faults(risk, "--ran" in arguments)
+        faults += find_control_faults(risk, "--ran" in arguments)
     if faults:
         sys.exit("\n".join(f"{REGISTER}: {fault}" for fault in faults))
     count, kind = len(register["risk"]), register["class"]

@@ -95,7 +95,7 @@ def list_data(entry: history.Entry, settings: Settings) -> Iterator[Facts]:
                 }
 
 
-def describe_model(entry: history.Entry, settings: Settings, datasets: list[str]) -> Facts:
+def describe_champion(entry: history.Entry, settings: Settings, datasets: list[str]) -> Facts:
     """Return the champion: its bundle by sha256, its scores, its data and its origin."""
     evidence = (versions.with_verdict(entry).verdict or {}).get("evidence", {})
     scores = evidence.get("scores", {}).get("candidate", {})
@@ -130,7 +130,7 @@ def build_sbom(entry: history.Entry, settings: Settings) -> Facts:
     bill = export_libraries(entry.commit)
     data = list(list_data(entry, settings))
     refs = [str(file["bom-ref"]) for file in data]
-    bill["components"] += [describe_model(entry, settings, refs), *data]
+    bill["components"] += [describe_champion(entry, settings, refs), *data]
     project = {"type": "application", "bom-ref": "project", "name": versions.model_name()}
     own = bill["metadata"]["component"]["bom-ref"]
     for package in bill["dependencies"]:

@@ -60,7 +60,7 @@ def test_a_signed_image_gets_to_production(tool: Any, capsys: pytest.CaptureFixt
     places = Pinned()
     tool.perform(places, tool.sign_image, "tried", "HEAD")
     release.perform(tool.SignedTargets(places), release.stage, "tried", head())
-    release.perform(tool.SignedTargets(places), release.promote)
+    release.perform(tool.SignedTargets(places), release.promote_image)
     assert places.runs == dict.fromkeys(("staging", "production"), places.pin_image("tried"))
     capsys.readouterr()
     tool.perform(places, tool.verify_environments)
@@ -76,7 +76,7 @@ def test_an_unsigned_image_is_refused(tool: Any) -> None:
     assert not places.runs
     places.runs.update(staging=places.pin_image("tried"), production="sha256:serving")
     with pytest.raises(SystemExit, match="not signed"):
-        release.perform(tool.SignedTargets(places), release.promote)
+        release.perform(tool.SignedTargets(places), release.promote_image)
     assert places.runs["production"] == "sha256:serving"
     with pytest.raises(SystemExit, match="not signed"):
         tool.perform(places, tool.verify_environments)

@@ -42,7 +42,7 @@ def test_what_may_differ_is_told_from_what_may_not(
     tool: Any, changes: dict[str, Any], way: str, may: bool
 ) -> None:
     """A difference is found by the way to it; a variable may differ where it is named."""
-    found = tool.compare_overlays(manifest(), manifest(**changes))
+    found = tool.find_overlay_differences(manifest(), manifest(**changes))
     assert way in found
     assert tool.may_differ(way, []) is may
     assert tool.may_differ(way, ["LEVEL"]) is (may or "LEVEL" in way)

@@ -71,7 +71,7 @@ def test_production_gets_the_digest_that_staging_was_asked_with(tool: Any) -> No
     places = Places(production=SERVING)
     tool.perform(places, tool.stage, "tried", "commit")
     assert places.runs == {"staging": TRIED, "production": SERVING}
-    tool.perform(places, tool.promote)
+    tool.perform(places, tool.promote_image)
     assert places.runs == {"staging": TRIED, "production": TRIED}
     assert noted(tool) == [("staging", TRIED, "deployed"), ("production", TRIED, "deployed")]
 
@@ -81,7 +81,7 @@ def test_an_image_that_fails_its_smoke_test_does_not_serve(tool: Any, unwell: st
     """Production goes on as it was; the command fails, and the log has the reason in a line."""
     places = Places(unwell, staging=TRIED, production=SERVING)
     with pytest.raises(SystemExit, match=f"Not done: {unwell} does not predict"):
-        tool.perform(places, tool.promote)
+        tool.perform(places, tool.promote_image)
     assert places.runs == {"staging": TRIED, "production": SERVING}
     assert noted(tool) == [("production", TRIED, "refused", f"{unwell} does not predict")]
 
@@ -95,18 +95,18 @@ def test_a_model_that_nobody_has_approved_does_not_get_to_production(
     places, rule = Places(staging=TRIED, production=SERVING), tmp_path / "Makefile"
     rule.write_text("approved:\n\t@echo 'Error: nobody has' >&2; exit 1\n", encoding="utf-8")
     with pytest.raises(SystemExit, match="^Not done: nobody has$"):
-        tool.perform(places, tool.promote)
+        tool.perform(places, tool.promote_image)
     assert places.runs["production"] == SERVING
     assert noted(tool) == [("production", TRIED, "refused", "nobody has")]
     rule.write_text("approved:\n\t@echo approved\n", encoding="utf-8")
-    tool.perform(places, tool.promote)
+    tool.perform(places, tool.promote_image)
     assert places.runs["production"] == TRIED
 
 
 def test_nothing_is_promoted_that_staging_does_not_run(tool: Any) -> None:
     """Without staging there is nothing to promote, and nothing to note."""
     with pytest.raises(SystemExit, match="nothing runs in staging; run: make stage"):
-        tool.perform(Places(production=SERVING), tool.promote)
+        tool.perform(Places(production=SERVING), tool.promote_image)
     assert not tool.LOG.exists()
 
 
@@ -115,7 +115,7 @@ def test_what_cannot_be_noted_is_not_done(tool: Any) -> None:
     tool.LOG.mkdir()
     places = Places(staging=TRIED, production=SERVING)
     with pytest.raises(SystemExit, match="Not done: .*deployments.jsonl"):
-        tool.perform(places, tool.promote)
+        tool.perform(places, tool.promote_image)
     assert places.runs["production"] == SERVING
 
 

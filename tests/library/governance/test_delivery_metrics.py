@@ -122,12 +122,12 @@ def test_a_promotion_fails_that_a_rollback_keeps_down() -> None:
         entry(3, "refuse", "3", "2", days[2]),
         entry(4, "rollback", "1", "2", days[3]),
     ]
-    assert [(it.name, it.failed) for it in delivery_metrics.list_promotions(log)] == [
+    assert [(it.name, it.failed) for it in delivery_metrics.collect_promotions(log)] == [
         ("v1", ""),
         ("v2", "rolled back on 2026-03-04"),
     ]
     back = [*log, entry(5, "rollback", "2", "1", days[4])]
-    assert not any(it.failed for it in delivery_metrics.list_promotions(back) if it.name == "v2")
+    assert not any(it.failed for it in delivery_metrics.collect_promotions(back) if it.name == "v2")
 
 
 def test_a_rollout_is_a_change_once_clients_got_it() -> None:

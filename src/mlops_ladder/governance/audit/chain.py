@@ -224,7 +224,7 @@ def find_break(lines: list[str]) -> list[str]:
     return []
 
 
-def find_differences(lines: list[str], other: list[str], where: str) -> Iterator[str]:
+def compare_copies(lines: list[str], other: list[str], where: str) -> Iterator[str]:
     """Yield the differences of the lines from those of another place, in words."""
     pairs = enumerate(zip(lines, other, strict=False), 1)
     if differing := [(place, theirs) for place, (ours, theirs) in pairs if ours != theirs]:
@@ -237,5 +237,5 @@ def find_differences(lines: list[str], other: list[str], where: str) -> Iterator
 
 def find_chain_faults(lines: list[str]) -> list[str]:
     """Return the faults of the log itself, in words."""
-    registered = find_differences(lines, read_registry_lines(), "the registry")
-    return [*find_break(lines), *registered, *find_differences(lines, read_git_lines(), REF)]
+    registered = compare_copies(lines, read_registry_lines(), "the registry")
+    return [*find_break(lines), *registered, *compare_copies(lines, read_git_lines(), REF)]

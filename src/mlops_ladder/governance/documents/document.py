@@ -54,7 +54,7 @@ def render_document() -> str:
     """Return the document: the same text from the same files."""
     text = render_template(
         TEMPLATE,
-        evidence=lambda name: evidence.read_evidence(name) or {},
+        evidence=lambda name: evidence.read_evidence_file(name) or {},
         exists=lambda name: Path(name).exists(),
         find_all=re.findall,
         glob=lambda pattern: sorted(Path().glob(pattern)),

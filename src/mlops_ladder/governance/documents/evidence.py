@@ -26,7 +26,7 @@ Facts = dict[str, Any]
 YEAR = timedelta(days=365)
 
 
-def describe_run(entry: Entry | None) -> Facts | None:
+def collect_run(entry: Entry | None) -> Facts | None:
     """Return the run of the champion, or without a champion the newest run."""
     run = (
         runs.convert_run(runs.connect_mlflow().get_run(entry.run_id))
@@ -67,7 +67,7 @@ def count_tests() -> Facts | None:
 def collect_champion_evidence() -> dict[str, Facts]:
     """Return what does not change while the champion stays: its run, and the gate's report."""
     entry = versions.read_state().champion
-    evidence = {"run": describe_run(entry), "gate": describe_gate_decision(entry)}
+    evidence = {"run": collect_run(entry), "gate": describe_gate_decision(entry)}
     return {name: facts for name, facts in evidence.items() if facts}
 
 
@@ -95,7 +95,7 @@ def replace_evidence_files(evidence: dict[str, Facts]) -> None:
             path.unlink()
 
 
-def read_evidence(name: str) -> Facts | None:
+def read_evidence_file(name: str) -> Facts | None:
     """Return a file of evidence, None if it is missing.  Raise ProjectError if it is damaged."""
     path = FOLDER / f"{name}.json"
     if not path.exists():
@@ -108,7 +108,7 @@ def read_evidence(name: str) -> Facts | None:
 
 def list_sources(name: str) -> list[str | Path]:
     """Return the sources of a file of evidence: the file, and the run that it is about."""
-    run_id = (read_evidence(name) or {}).get("run_id")
+    run_id = (read_evidence_file(name) or {}).get("run_id")
     return [FOLDER / f"{name}.json", *([str(run_id)] if run_id else [])]
 
 
