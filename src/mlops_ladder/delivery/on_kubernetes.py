@@ -25,7 +25,7 @@ Facts = dict[str, Any]
 
 
 def find_overlay(environment: str) -> str:
-    """Return the folder of its manifests; an overlay in a folder there is built on the plain one."""
+    """Return the folder of its manifests; one in a folder there is built on the plain one."""
     paths = sorted(OVERLAYS.glob(f"*/{environment}/kustomization.yaml"))
     return (paths[-1].parent if paths else OVERLAYS / environment).as_posix()
 
