@@ -26,7 +26,7 @@ from mlops_ladder.maturity import deep, Unknown
 from mlops_ladder.maturity.repository import Repository
 from mlops_ladder.maturity.runbook import Block, read_blocks
 from mlops_ladder.maturity.sandbox import Copy
-from mlops_ladder.maturity.service import serving
+from mlops_ladder.maturity.service import run_service
 from mlops_ladder.maturity.trials.approval import approve_champion
 from mlops_ladder.maturity.trials.deploy import own_deployment
 
@@ -118,7 +118,7 @@ def set_scene(copy: Copy, on: ExitStack, docker: bool) -> None:
             raise Unknown(f"nobody can approve the champion of the copy: {why}")
         deployment = on.enter_context(own_deployment(copy))
         copy.environment |= deployment.environment | {"REGISTRY": f"{deployment.name}/"}
-    service = on.enter_context(serving(copy))
+    service = on.enter_context(run_service(copy))
     if (answer := service.ask("/ready"))[0] != 200:
         raise Unknown(f"the service of the copy is not ready: {answer[1]}")
     copy.environment["SERVICE"] = f"http://127.0.0.1:{service.port}"

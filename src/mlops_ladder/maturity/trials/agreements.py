@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 from mlops_ladder.maturity import Unknown
-from mlops_ladder.maturity.data import read_agreements, GUIDE, TABLE
+from mlops_ladder.maturity.data import GUIDE, read_agreements, TABLE
 from mlops_ladder.maturity.sandbox import Copy, Done, last_line
-from mlops_ladder.maturity.service import serving
+from mlops_ladder.maturity.service import run_service
 from mlops_ladder.maturity.trials.project import ask_project, read_rows
 
 ROWS = 8  # that are labelled
@@ -24,7 +24,7 @@ Words = dict[str, str]
 def queue_rows(copy: Copy) -> Words:
     """Queue requests for labelling; return two labels that fit, and what training reads."""
     copy.need("pipeline-smoke")
-    with serving(copy) as service:
+    with run_service(copy) as service:
         status, reply = service.ask("/predict", [service.example()] * ROWS)
     if status != 200:
         raise Unknown(f"/predict: {status} for its own example: {reply}")

@@ -8,7 +8,7 @@ from sqlite3 import connect
 from typing import Any
 
 from mlops_ladder.maturity import Unknown
-from mlops_ladder.maturity.data import read_artifact, list_columns, read_columns, find_shared_rows
+from mlops_ladder.maturity.data import find_shared_rows, list_columns, read_artifact, read_columns
 from mlops_ladder.maturity.sandbox import Copy, last_line
 from mlops_ladder.maturity.trials.project import ask_project
 

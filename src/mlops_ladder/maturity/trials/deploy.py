@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from mlops_ladder.maturity import Unknown
-from mlops_ladder.maturity.delivery import read_registered_model, read_services, list_command_words
+from mlops_ladder.maturity.delivery import list_command_words, read_registered_model, read_services
 from mlops_ladder.maturity.sandbox import Copy, Done, last_line, require_network
-from mlops_ladder.maturity.service import asked, free_port, running, UNREACHABLE
+from mlops_ladder.maturity.service import exchange_json, find_free_port, run_beside, UNREACHABLE
 from mlops_ladder.maturity.trials.approval import approve_champion
 from mlops_ladder.maturity.trials.project import find_failure
 
@@ -47,12 +47,12 @@ class Deployment:
     """A deployment with names, volumes and an address of its own."""
 
     def __init__(self, copy: Copy) -> None:
-        self.copy, self.name, self.port = copy, f"maturity-{secrets.token_hex(4)}", free_port()
+        self.copy, self.name, self.port = copy, f"maturity-{secrets.token_hex(4)}", find_free_port()
         self.environment = {
             "DOCKER_CONFIG": os.environ.get("DOCKER_CONFIG") or str(Path.home() / ".docker"),
             "COMPOSE_PROJECT_NAME": self.name,
             "ADDRESS": f"127.0.0.1:{self.port}",
-            "STAGING_ADDRESS": f"127.0.0.1:{free_port()}",
+            "STAGING_ADDRESS": f"127.0.0.1:{find_free_port()}",
         }
 
     def run(self, *command: str, **more: str) -> Done:
@@ -65,7 +65,7 @@ class Deployment:
 
     def ask(self, path: str) -> tuple[int, Any]:
         """Return the status and the answer behind the proxy."""
-        status, answer = asked(HTTPConnection("127.0.0.1", self.port, timeout=30), path)
+        status, answer = exchange_json(HTTPConnection("127.0.0.1", self.port, timeout=30), path)
         return status, answer
 
     @property
@@ -258,12 +258,12 @@ def server_command(copy: Copy, port: int) -> list[str]:
 
 def write_without_password(copy: Copy) -> Iterator[str]:
     """Start the server as the stack does; write without the password, with another, with it."""
-    port, key = free_port(), secrets.token_urlsafe(24)
+    port, key = find_free_port(), secrets.token_urlsafe(24)
     users = "database_uri = sqlite:///users.db"
     copy.write("users.ini", re.sub("database_uri = .*", users, copy.text("deploy/stack/auth.ini")))
     environment = {"MLFLOW_AUTH_CONFIG_PATH": "users.ini", "MLFLOW_AUTH_ADMIN_USERNAME": "pipeline"}
     environment |= {"MLFLOW_AUTH_ADMIN_PASSWORD": key, "MLFLOW_FLASK_SERVER_SECRET_KEY": key}
-    with running(copy, *server_command(copy, port), **environment) as process:
+    with run_beside(copy, *server_command(copy, port), **environment) as process:
         wait_for_server(port, process, key)
         for case, headers, wanted in (
             ("without a password", {}, 401),
@@ -271,7 +271,7 @@ def write_without_password(copy: Copy) -> Iterator[str]:
             ("with the password", basic_auth(key), 200),
         ):
             connection = HTTPConnection("127.0.0.1", port)
-            status, _ = asked(connection, CREATE, {"name": case}, **headers)
+            status, _ = exchange_json(connection, CREATE, {"name": case}, **headers)
             if status != wanted:
                 yield f"{CREATE}: {status} {case}, {wanted} is right"
 
@@ -286,7 +286,7 @@ def wait_for_server(port: int, process: "subprocess.Popen[bytes]", key: str) -> 
     until = time.monotonic() + SERVER_TIMEOUT_S
     while process.poll() is None and time.monotonic() < until:
         connection = HTTPConnection("127.0.0.1", port, timeout=30)
-        if asked(connection, SEARCH, {}, **basic_auth(key))[0] != UNREACHABLE:
+        if exchange_json(connection, SEARCH, {}, **basic_auth(key))[0] != UNREACHABLE:
             return
         time.sleep(0.2)
     raise Unknown("the tracking server does not start")

@@ -12,7 +12,7 @@ from mlops_ladder.maturity import Unknown
 from mlops_ladder.maturity.data import read_artifact
 from mlops_ladder.maturity.model import name_run
 from mlops_ladder.maturity.sandbox import Copy, Done, last_line
-from mlops_ladder.maturity.service import asked, Service, serving
+from mlops_ladder.maturity.service import exchange_json, run_service, Service
 from mlops_ladder.maturity.trials.project import ask_project
 
 FOLLOW_TIMEOUT_S = 20  # in which the service follows a rollback
@@ -99,7 +99,7 @@ def roll_back(copy: Copy) -> Iterator[str]:
     outcome = challenge_champion(copy)
     if outcome["champion"] == outcome["before"]:
         raise Unknown(f"no second champion to roll back from: {outcome['scores']}")
-    with serving(copy) as service:
+    with run_service(copy) as service:
         if (version := served_version(service)) != outcome["champion"]:
             yield f"/version: names {version}, the champion is {outcome['champion']}"
             return
@@ -128,7 +128,7 @@ def roll_back_under_load(copy: Copy, service: Service, wanted: str) -> tuple[Don
     def ask() -> None:
         connection = service.connect()
         while not stop.is_set():
-            if (reply := asked(connection, "/predict", row))[0] != 200:
+            if (reply := exchange_json(connection, "/predict", row))[0] != 200:
                 failures.append(reply)
                 connection.close()
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, UTC
 
 from mlops_ladder.maturity import Unknown
-from mlops_ladder.maturity.gov import DOCUMENT, LOG, split_control, has_control
+from mlops_ladder.maturity.gov import DOCUMENT, has_control, LOG, split_control
 from mlops_ladder.maturity.sandbox import Copy
 from mlops_ladder.maturity.trials.project import read_table
 

@@ -8,10 +8,9 @@ from http.client import HTTPException
 from statistics import stdev
 
 from mlops_ladder.maturity import Unknown
-from mlops_ladder.maturity.monitoring import BUDGETS
-from mlops_ladder.maturity.monitoring import list_alerts, RULES, list_metrics
+from mlops_ladder.maturity.monitoring import BUDGETS, list_alerts, list_metrics, RULES
 from mlops_ladder.maturity.sandbox import Copy, last_line
-from mlops_ladder.maturity.service import Service, serving
+from mlops_ladder.maturity.service import run_service, Service
 from mlops_ladder.maturity.trials.project import ask_project, find_failure
 
 ROWS = 2_000
@@ -37,7 +36,7 @@ def exposed_metrics(service: Service) -> set[str]:
 def compare_metrics(copy: Copy) -> Iterator[str]:
     """Ask a service with a champion, and compare its metrics with those of rules and panels."""
     copy.need("pipeline-smoke")
-    with serving(copy) as service:
+    with run_service(copy) as service:
         service.ask("/predict", service.example())
         exposed = {SUFFIXES.sub("", name) for name in exposed_metrics(service)}
     asked = {
@@ -78,7 +77,7 @@ def log_rows(copy: Copy, change: str = "0") -> Words:
     for row in rows:
         if row[name] is not None:
             row[name] = min(max(row[name] + shift, low), high)
-    with serving(copy) as service:
+    with run_service(copy) as service:
         for start in range(0, len(rows), 500):
             status, reply = service.ask("/predict", rows[start : start + 500])
             if status != 200:

@@ -17,7 +17,7 @@ from mlops_ladder.maturity.delivery import LOG, read_registered_model
 from mlops_ladder.maturity.model import name_run
 from mlops_ladder.maturity.repository import Repository
 from mlops_ladder.maturity.sandbox import Copy, Failed, last_line
-from mlops_ladder.maturity.service import running, told
+from mlops_ladder.maturity.service import read_process_log, run_beside
 from mlops_ladder.maturity.trials.agreements import receive_posts
 from mlops_ladder.maturity.trials.project import ask_project
 
@@ -122,7 +122,7 @@ def run_again(copy: Copy) -> Iterator[str]:
 
 def find_worker(copy: Copy, group: int) -> int | None:
     """Return the process of a run that has read its rows, in this process group; None if none."""
-    if "ingest " not in told(copy):
+    if "ingest " not in read_process_log(copy):
         return None
     listed = copy.must("ps", "-Aww", "-o", "pid=,pgid=,args=").splitlines()
     rows = [line.split(maxsplit=2) for line in listed if "spawn_main" in line]
@@ -135,10 +135,12 @@ def kill_run(copy: Copy) -> Iterator[str]:
     until = time.monotonic() + START_TIMEOUT_S
     with receive_posts() as (address, posts):
         settings = copy.settings(SCHEDULE__WEBHOOK=address, SCHEDULE__POLL_SECONDS="1")
-        with running(copy, "make", "schedule", "NOW=yes", **settings) as process:
+        with run_beside(copy, "make", "schedule", "NOW=yes", **settings) as process:
             while (worker := find_worker(copy, process.pid)) is None:
                 if process.poll() is not None or time.monotonic() > until:
-                    raise Unknown(f"no run starts that can be killed: {told(copy)[-800:].strip()}")
+                    raise Unknown(
+                        f"no run starts that can be killed: {read_process_log(copy)[-800:].strip()}"
+                    )
                 time.sleep(0.2)
             os.kill(worker, signal.SIGKILL)
             until = time.monotonic() + POST_TIMEOUT_S

@@ -8,7 +8,7 @@ from zipfile import ZipFile
 
 from mlops_ladder.maturity import Unknown
 from mlops_ladder.maturity.data import read_artifact
-from mlops_ladder.maturity.repo import list_hook_ids, find_secrets
+from mlops_ladder.maturity.repo import find_secrets, list_hook_ids
 from mlops_ladder.maturity.sandbox import Copy, Failed, last_line, require_network
 from mlops_ladder.maturity.trials.batch import need_model
 from mlops_ladder.maturity.trials.project import ask_project, read_rows, read_table

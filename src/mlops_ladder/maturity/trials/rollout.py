@@ -8,7 +8,7 @@ from typing import Any
 
 from mlops_ladder.maturity import Unknown
 from mlops_ladder.maturity.sandbox import Copy, last_line
-from mlops_ladder.maturity.service import asked, Service, serving
+from mlops_ladder.maturity.service import exchange_json, run_service, Service
 from mlops_ladder.maturity.serving import read_rollouts
 from mlops_ladder.maturity.trials.project import ask_project, read_table
 
@@ -45,7 +45,7 @@ def ask_all_keys(service: Service, row: Any) -> dict[str, tuple[int, str]]:
     connection, answers = service.connect(), {}
     for number in range(KEYS):
         key = f"client {number}"
-        status, reply = asked(connection, "/predict", row, **{"X-Key": key})
+        status, reply = exchange_json(connection, "/predict", row, **{"X-Key": key})
         answers[key] = status, reply.get("model_version", "") if isinstance(reply, dict) else ""
     return answers
 
@@ -72,7 +72,7 @@ def published_version(copy: Copy) -> str:
 
 def roll_out(copy: Copy) -> Iterator[str]:
     """Ask from many keys, step to the end, and look which model serves."""
-    with begun_rollout(copy) as number, serving(copy) as service:
+    with begun_rollout(copy) as number, run_service(copy) as service:
         actions, statuses = step_to_end(copy, service)
     serves = published_version(copy)
     if actions != ["start", "advance", "promote"] or serves != number:
@@ -87,7 +87,7 @@ def roll_out_broken_model(copy: Copy) -> Iterator[str]:
         before = published_version(copy)
         for path in copy.root.glob(f"models/serving/{number}/model.*"):
             path.write_bytes(b"no model")
-        with serving(copy) as service:
+        with run_service(copy) as service:
             actions, statuses = step_to_end(copy, service)
     serves = published_version(copy)
     if actions != ["start", "abort"] or serves != before:
@@ -111,9 +111,9 @@ def begun_experiment(copy: Copy) -> Iterator[None]:
 def ask_variants_twice(copy: Copy) -> Iterator[str]:
     """Ask from many keys, from each twice, the second time after a restart."""
     with begun_experiment(copy):
-        with serving(copy) as service:
+        with run_service(copy) as service:
             first = find_models(service)
-        with serving(copy) as service:
+        with run_service(copy) as service:
             second = find_models(service)
     if moved := [key for key, name in first.items() if second.get(key) != name]:
         yield f"/predict: {len(moved)} of {KEYS} keys got another model, as {moved[0]}"

@@ -11,7 +11,7 @@ from threading import Event
 from typing import Any
 
 from mlops_ladder.maturity.sandbox import Copy
-from mlops_ladder.maturity.service import asked, Service, serving
+from mlops_ladder.maturity.service import exchange_json, run_service, Service
 from mlops_ladder.maturity.serving import DATABASE, query_predictions
 from mlops_ladder.maturity.trials.project import example_row
 
@@ -27,7 +27,7 @@ Facts = dict[str, Any]
 def send_broken_rows(copy: Copy) -> Iterator[str]:
     """Send rows that break the contract: each is refused, and its field is named."""
     copy.need("pipeline-smoke")
-    with serving(copy) as service:
+    with run_service(copy) as service:
         row = example_row(service)
         one, other = copy.random.choice([*row]), copy.random.choice([*row])
         lacking = {key: row[key] for key in row if key != other}
@@ -50,7 +50,7 @@ def ask_until_end(
     connection: HTTPConnection = service.connect()
     for place in range(100 * REQUESTS):
         name = f"asked-{number}-{place}"
-        status, reply = asked(connection, "/predict", row, **{"X-Request-ID": name})
+        status, reply = exchange_json(connection, "/predict", row, **{"X-Request-ID": name})
         if status != 200 or stop.is_set():
             return
         answered.append(reply.get("request_id", name))
@@ -84,9 +84,9 @@ def end_after_few(service: Service) -> list[str]:
 def log_under_load(copy: Copy) -> Iterator[str]:
     """Ask over several connections, end the service meanwhile, and count the rows of the log."""
     copy.need("pipeline-smoke")
-    with serving(copy) as service:
+    with run_service(copy) as service:
         many = end_under_load(service, service.example())
-    with serving(copy) as service:
+    with run_service(copy) as service:
         few = end_after_few(service)
     if len(many) < REQUESTS or not few:
         yield f"/predict: answered {len(many)} of {REQUESTS} requests under load, then {len(few)}"
@@ -103,7 +103,7 @@ def log_under_load(copy: Copy) -> Iterator[str]:
 def ask_several_workers(copy: Copy) -> Iterator[str]:
     """`make serve WORKERS=2`, over a new connection for each request."""
     copy.need("pipeline-smoke")
-    with copy.with_environment(WORKERS="2"), serving(copy) as service:
+    with copy.with_environment(WORKERS="2"), run_service(copy) as service:
         row = service.example()
         statuses = [service.ask("/predict", row)[0] for _ in range(REQUESTS_OF_WORKERS)]
         time.sleep(COUNT_DELAY_S)

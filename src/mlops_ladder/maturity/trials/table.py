@@ -12,7 +12,7 @@ from typing import Any
 
 from mlops_ladder.maturity import Check, CHECKS, Unknown
 from mlops_ladder.maturity.sandbox import Copy, Done, last_line, require_network, TIMEOUT_S
-from mlops_ladder.maturity.service import asked, Service, serving
+from mlops_ladder.maturity.service import exchange_json, run_service, Service
 from mlops_ladder.maturity.trials.project import ask_project, example_row, read_table
 
 EVERY_STEP = ("env", "at")  # what a check may set for all of its steps
@@ -174,7 +174,7 @@ def is_as_said(step: Facts, output: str) -> bool:
 
 def judge_service(copy: Copy, step: Facts, words: Words) -> Iterator[str]:
     """Start the service, send the requests of a step, and yield the answers that are wrong."""
-    with copy.with_environment(**step.get("env", {})), serving(copy) as service:
+    with copy.with_environment(**step.get("env", {})), run_service(copy) as service:
         for request in step["serve"]:
             for _ in range(request.get("times", 1)):
                 status, reply = send_request(service, request)
@@ -194,7 +194,7 @@ def send_request(service: Service, request: Facts) -> tuple[int, Any]:
     if body == "example":
         body = example_row(service) | request.get("more", {})
     headers = request.get("headers", {})
-    status, reply = asked(service.connect(), request["path"], body, **headers)
+    status, reply = exchange_json(service.connect(), request["path"], body, **headers)
     return status, reply
 
 
