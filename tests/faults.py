@@ -569,8 +569,8 @@ MACHINES = [
             "a sha256 is compared with itself",
             "data.source",
             "data/sources.py",
-            'elif (now := checksum(path)) != declared["sha256"]:',
-            'elif (now := checksum(path)) == "":',
+            'elif (now := compute_sha256(path)) != declared["sha256"]:',
+            'elif (now := compute_sha256(path)) == "":',
         ),
         (
             "ranges are not enforced",
@@ -597,8 +597,8 @@ MACHINES = [
             "any share may be missing",
             "data.schema",
             "data/validation.py",
-            "most=column.missing if name == SHARE else None,",
-            "most=1.0 if name == SHARE else None,",
+            "max_share=column.missing if name == MISSING_SHARE else None,",
+            "max_share=1.0 if name == MISSING_SHARE else None,",
         ),
         (
             "gaps pass where none may be",
@@ -625,7 +625,7 @@ MACHINES = [
             "versions stay on this machine",
             "data.version",
             "data/versioning.py",
-            '        dvc("push", *map(pointer, own))\n',
+            '        run_dvc("push", *map(pointer_path, own))\n',
             "",
         ),
         (
@@ -800,11 +800,11 @@ FORGETTERS = [
     Fault(name, "data.privacy", broken(path, old, new))
     for name, path, old, new in [
         ("a banned column passes", "privacy/rules.py", "elif rule and name", "elif False and name"),
-        ("no value looks personal", "privacy/pii_patterns.py", "if len(seen):", "if False:"),
+        ("no value looks personal", "privacy/rules.py", "if len(personal):", "if False:"),
         (
             "who was forgotten may come back",
             "privacy/erasure_log.py",
-            "if mark(secret, name, canonical(it, column)) in marks",
+            "if make_mark(secret, name, normalize_id(it, column)) in marks",
             "if False",
         ),
         (
@@ -816,7 +816,7 @@ FORGETTERS = [
         (
             "somebody is nowhere, and that is no error",
             "privacy/erasure.py",
-            "if not parts and not changes and not BEGUN.exists():",
+            "if not parts and not changes and not ERASURE_MARKER.exists():",
             "if False:",
         ),
         ("`make check` asks nothing", "Makefile", "check: privacy-checked", "# check:"),

@@ -100,7 +100,7 @@ def test_functions_are_given_one_by_one_in_the_order_of_their_calls(folder: Path
     assert mine("rows", "contract") == ["contract"]
     assert [it.__module__ for it in others] == [
         "mlops_ladder.data.validation",
-        "mlops_ladder.privacy.erasure_log",
+        "mlops_ladder.privacy.rules",
     ]
 
 

@@ -150,7 +150,7 @@ MILLION = """
 import time
 import numpy as np, pandas as pd
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.data.validation import breaches
+from mlops_ladder.data.validation import find_contract_violations
 n, rng = 1_000_000, np.random.default_rng(0)
 words = [f"k{i}" for i in range(100)]
 rows = pd.DataFrame(
@@ -164,7 +164,7 @@ columns = {name: number if name[0] == "n" else word for name in rows}
 contract = Contract(columns=columns | {"id": Column(kind="text", role="id")})
 for frame, faults in ((rows, 0), (rows.assign(n0=2.0, c0="?", id="same"), 3)):
     began = time.process_time()
-    assert len(breaches(frame, contract)) == faults
+    assert len(find_contract_violations(frame, contract)) == faults
     print(time.process_time() - began)
 """
 

@@ -35,14 +35,14 @@ PUBLISH = """
 import hashlib, json, sys
 from pathlib import Path
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.export.bundle import export
+from mlops_ladder.export.bundle import export_bundle
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import load_settings
 from mlops_ladder.model.training import train_model
 folder = Path("models/serving")
 for number, rate in (("1", 0.02), ("2", 0.3)):
     settings, contract = load_settings(model={"learning_rate": rate}), read_contract()
-    made = export(train_model(read_data(settings).head(3000), contract, settings), folder / number)
+    made = export_bundle(train_model(read_data(settings).head(3000), contract, settings), folder / number)
     assert made.runtime == "onnx", made.why
 """
 

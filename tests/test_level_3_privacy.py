@@ -41,7 +41,7 @@ import json, sys
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.privacy.rules import read_rules
 banned = read_rules(read_contract()).banned
-print(json.dumps([name for name in json.loads(sys.argv[1]) if banned.by(name)]))
+print(json.dumps([name for name in json.loads(sys.argv[1]) if banned.find_rule(name)]))
 """
 LOGGED = """
 import sys

@@ -41,10 +41,10 @@ import json
 from mlops_ladder import problem, settings; from mlops_ladder.data import casting
 from mlops_ladder.export import runtime; from mlops_ladder.serving import model_reloader
 pointer = json.loads((model_reloader.FOLDER / model_reloader.POINTER).read_text())
-model = runtime.load(model_reloader.FOLDER / pointer["version"])
+model = runtime.load_bundle(model_reloader.FOLDER / pointer["version"])
 frame = problem.read_data(settings.load_settings())
-rows = casting.conform(frame, model.contract, model.contract.inputs())
-print(json.dumps([it["probability"]["True"] for it in model.answers(runtime.as_rows(rows))]))
+rows = casting.validate_and_cast(frame, model.contract, model.contract.inputs())
+print(json.dumps([it["probability"]["True"] for it in model.answers(runtime.frame_to_rows(rows))]))
 """
 
 
@@ -177,10 +177,10 @@ for kind, labels in LABELS.items():
         said = prediction.predict_rows(model, held[["a", "b"]])
         trained = training.Trained(chosen, known, model, kept, held, said, said, 0)
         with tempfile.TemporaryDirectory() as name_of:
-            saved = bundle.export(trained, pathlib.Path(name_of))
-            loaded = runtime.load(pathlib.Path(name_of))
+            saved = bundle.export_bundle(trained, pathlib.Path(name_of))
+            loaded = runtime.load_bundle(pathlib.Path(name_of))
         wanted = model.predict(held[["a", "b"]]).tolist()
-        answers = loaded.answers(runtime.as_rows(held[["a", "b"]]))
+        answers = loaded.answers(runtime.frame_to_rows(held[["a", "b"]]))
         found[f"{kind}: {name}"] = {
             "runtime": saved.runtime,
             "trained": said["prediction"].tolist() == wanted,
@@ -267,12 +267,12 @@ frame = problem.read_data(chosen).head(1000)
 trained = training.train_model(frame, known, chosen)
 rows = trained.holdout[known.inputs()]
 if sys.argv[2:] == ["save"]:
-    bundle.export(trained, place / "bundle")
+    bundle.export_bundle(trained, place / "bundle")
     prediction.save_model(trained.model, known, trained.version, place / "model.joblib")
     (place / "run").write_text(runs.record_training(trained))
 models = {
     "file": prediction.load_model(place / "model.joblib")["model"],
-    "bundle": runtime.load(place / "bundle"),
+    "bundle": runtime.load_bundle(place / "bundle"),
     "mlflow": runs.connect_mlflow().sklearn.load_model(f"runs:/{(place / 'run').read_text()}/model"),
 }
 said = {name: prediction.predict_rows(it, rows).to_csv() for name, it in models.items()}

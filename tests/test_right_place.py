@@ -329,14 +329,14 @@ def dvc_here(command, *names):
         assert not dvc_main([command, *names]), command
     return said.getvalue()
 
-snapshots.dvc = dvc_here
+snapshots.run_dvc = dvc_here
 settings = load_settings()
 settings = settings.model_copy(
     update={"data": settings.data.model_copy(update={"path": "data/own.csv"})}
 )
 arm(int(sys.argv[1]), True)
-snapshots.snapshot(settings)
-assert not snapshots.damaged("data/own.csv") and snapshots.cached("data/own.csv").exists()
+snapshots.store_versions(settings)
+assert not snapshots.find_damage("data/own.csv") and snapshots.cache_path("data/own.csv").exists()
 sys.stdout.flush()
 os._exit(0)
 """

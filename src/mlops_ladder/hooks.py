@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from mlops_ladder.batch.scoring import Scored
-    from mlops_ladder.data.contract import Breach, Contract
+    from mlops_ladder.data.contract import Violation, Contract
     from mlops_ladder.model.training import Trained
     from mlops_ladder.registry.gate import Verdict
     from mlops_ladder.registry.history import Entry
@@ -55,7 +55,7 @@ def after_contract_change(
 
 
 @hookspec
-def find_violations(frame: pd.DataFrame, contract: Contract) -> list[Breach] | None:
+def find_violations(frame: pd.DataFrame, contract: Contract) -> list[Violation] | None:
     """Return what keeps these rows from being learned from or answered.
 
     Called in training, in the pipeline's step `check`, and for each part of a file to predict.

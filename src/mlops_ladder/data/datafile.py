@@ -17,12 +17,12 @@ from mlops_ladder.data.contract import Contract
 from mlops_ladder.settings import Data
 
 
-def destination(pattern: str, mark: str) -> tuple[Path, str]:
+def choose_destination(pattern: str, mark: str) -> tuple[Path, str]:
     """The file for rows of this mark, and the path of `config.toml` that names it too.
 
     Raises ProjectError where no pattern names just that file and the others.
     """
-    known, path = reading.files(pattern), Path(pattern)
+    known, path = reading.list_data_files(pattern), Path(pattern)
     if path.exists():
         new = path.with_name(f"{path.stem}_{mark}{path.suffix}")
         wide = path.with_name(f"{escape(path.stem)}*{path.suffix}").as_posix()
@@ -37,16 +37,22 @@ def destination(pattern: str, mark: str) -> tuple[Path, str]:
     return new, wide
 
 
-def read_again(unfinished: Path, found: pd.DataFrame, data: Data, contract: Contract) -> None:
+def verify_round_trip(
+    unfinished: Path, found: pd.DataFrame, data: Data, contract: Contract
+) -> None:
     """Raises ProjectError where these rows are not read back as what they were."""
     names = list(map(str, found))
-    back = casting.conform(reading.read_table(str(unfinished), data, contract), contract, names)
+    back = casting.validate_and_cast(
+        reading.read_table(str(unfinished), data, contract), contract, names
+    )
     if lost := [name for name in names if not found[name].equals(back[name])]:
         told = "are not read as they were logged; does contract.toml say how they are written?"
         raise ProjectError(f"{', '.join(lost)}: {told}")
 
 
-def written(found: pd.DataFrame, like: Path, to: Path, data: Data, contract: Contract) -> None:
+def write_rows_like(
+    found: pd.DataFrame, like: Path, to: Path, data: Data, contract: Contract
+) -> None:
     """Write rows as this file has its own: its columns in their order, its kind, its marks."""
     head = next(reading.read_file(like, data, str, 1)).columns
     frame = pd.DataFrame({name: found.get(name, np.nan) for name in head}, index=found.index)
@@ -54,7 +60,7 @@ def written(found: pd.DataFrame, like: Path, to: Path, data: Data, contract: Con
     for name in contract.names("time"):
         column, kind = contract.columns[name], schema.field(name).type if schema else pa.string()
         if not pa.types.is_temporal(kind):
-            frame[name] = found[name].map(partial(columns.spell, column), na_action="ignore")
+            frame[name] = found[name].map(partial(columns.format_time, column), na_action="ignore")
         elif getattr(kind, "tz", None):
             once = np.ones(len(found), dtype="bool")
             frame[name] = found[name].dt.tz_localize(column.timezone, ambiguous=once)

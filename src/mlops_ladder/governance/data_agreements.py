@@ -10,10 +10,10 @@ import typer
 
 from mlops_ladder import ProjectError, raise_for_faults
 from mlops_ladder.data import agreements
-from mlops_ladder.data.agreements import ACCEPTED, FOLDER, Promise
-from mlops_ladder.data.casting import times
-from mlops_ladder.data.provenance import git
-from mlops_ladder.data.reading import files, read_file
+from mlops_ladder.data.agreements import ACCEPTED, FOLDER, Agreement
+from mlops_ladder.data.casting import parse_timestamps
+from mlops_ladder.data.provenance import run_git
+from mlops_ladder.data.reading import list_data_files, read_file
 from mlops_ladder.data.sources import read_sources, SOURCES
 from mlops_ladder.pipeline.schedule import post_to_webhook
 from mlops_ladder.settings import Data, load_settings, Settings
@@ -23,7 +23,7 @@ ROWS = 50_000  # whose times are read at once
 DAY = timedelta(days=1)
 
 
-def list_source_files(promise: Promise) -> list[Path]:
+def list_source_files(promise: Agreement) -> list[Path]:
     """Return the present files of the source.  Raise ProjectError if there is no such source."""
     sources = read_sources()
     if promise.source not in sources:
@@ -32,7 +32,7 @@ def list_source_files(promise: Promise) -> list[Path]:
     return [path for path in map(Path, sources[promise.source]["files"]) if path.exists()]
 
 
-def find_lost_columns(promise: Promise, data: Data) -> Iterator[str]:
+def find_lost_columns(promise: Agreement, data: Data) -> Iterator[str]:
     """Yield the files that lack promised columns."""
     for path in list_source_files(promise):
         head = next((list(map(str, frame)) for frame in read_file(path, data, str, 1)), [])
@@ -41,12 +41,12 @@ def find_lost_columns(promise: Promise, data: Data) -> Iterator[str]:
             yield f"{promise.source}: {fault}; ask {promise.contact}"
 
 
-def find_newest_time(promise: Promise, data: Data) -> datetime | None:
+def find_newest_time(promise: Agreement, data: Data) -> datetime | None:
     """Return the newest time of the source's rows; of its files if no column is promised."""
     paths, fresh = list_source_files(promise), promise.freshness
     if not fresh.column and paths:
         pointers = [f"{path}.dvc" for path in paths]
-        committed = git("log", "-1", "--format=%cI", "--", *map(str, paths), *pointers)
+        committed = run_git("log", "-1", "--format=%cI", "--", *map(str, paths), *pointers)
         if committed:
             return datetime.fromisoformat(committed)
         return datetime.fromtimestamp(max(path.stat().st_mtime for path in paths), UTC)
@@ -55,12 +55,12 @@ def find_newest_time(promise: Promise, data: Data) -> datetime | None:
         if fresh.column in frame:
             values = frame[fresh.column]
             is_time = values.dtype.kind == "M"
-            newest.append((values if is_time else times(values, fresh.format)).max())
+            newest.append((values if is_time else parse_timestamps(values, fresh.format)).max())
     latest = pd.Series(newest, dtype="object").dropna().max() if newest else pd.NaT
     return None if pd.isna(latest) else pd.Timestamp(latest).to_pydatetime()
 
 
-def find_aged_data(promise: Promise, data: Data, now: datetime) -> Iterator[str]:
+def find_aged_data(promise: Agreement, data: Data, now: datetime) -> Iterator[str]:
     """Yield a breach if the newest row is older than promised, or no row has a time."""
     fresh, last = promise.freshness, find_newest_time(promise, data)
     if last is None:
@@ -74,13 +74,13 @@ def find_aged_data(promise: Promise, data: Data, now: datetime) -> Iterator[str]
         yield f"{promise.source}: the newest is of {last:%Y-%m-%d}, {days}; ask {promise.contact}"
 
 
-def select_promises(settings: Settings) -> list[Promise]:
+def select_promises(settings: Settings) -> list[Agreement]:
     """Return the contracts about data that training reads, and print the others.
 
     It also prints sources without a contract, unless they are the project's own.
     """
-    paths, sources = set(map(str, files(settings.data.path))), read_sources()
-    promises = agreements.promises()
+    paths, sources = set(map(str, list_data_files(settings.data.path))), read_sources()
+    promises = agreements.read_agreements()
     names = [name for name, source in sources.items() if paths & set(source["files"])]
     for name in promises.keys() & (sources.keys() - set(names)):
         print(f"{name}: training reads none of its files; its contract is not checked")
@@ -93,10 +93,10 @@ def select_promises(settings: Settings) -> list[Promise]:
 
 def find_promise_breaches(settings: Settings, fresh: bool) -> dict[str, list[str]]:
     """Return the breaches by source: terms, columns, and with `fresh` the age of the data."""
-    accepted, now = agreements.accepted(), datetime.now(UTC)
+    accepted, now = agreements.read_accepted(), datetime.now(UTC)
     breaches = {}
     for promise in select_promises(settings):
-        lines = [*agreements.unaccepted(promise, accepted)]
+        lines = [*agreements.find_unaccepted(promise, accepted)]
         lines += find_lost_columns(promise, settings.data)
         lines += find_aged_data(promise, settings.data, now) if fresh else []
         breaches[promise.source] = lines
@@ -121,14 +121,14 @@ def check_after_training(settings: Settings) -> tuple[int, str]:
 
 def accept_contract(name: str, by: str) -> None:
     """Accept the contract of a source.  Raise ProjectError without a contract or a person."""
-    promises = agreements.promises()
-    person = by.strip() or git("config", "user.name") or ""
+    promises = agreements.read_agreements()
+    person = by.strip() or run_git("config", "user.name") or ""
     if name not in promises:
         known = ", ".join(promises)
         raise ProjectError(f"ACCEPT={name!r}: no such contract; there are: {known}")
     if not person:
         raise ProjectError("BY: say who accepts it: BY=name")
-    agreements.accept(promises[name], person)
+    agreements.record_acceptance(promises[name], person)
     version = promises[name].version
     print(f"{name}: {person} accepts version {version}.  Next: commit {ACCEPTED}")
 

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.provenance import git, UNKNOWN
+from mlops_ladder.data.provenance import run_git, UNKNOWN
 from mlops_ladder.governance.incidents import CHANGES, Incident, read_incidents
 from mlops_ladder.governance.lineage import read_deployments
 from mlops_ladder.registry import history
@@ -142,7 +142,7 @@ def measure_lead_times(changes: Iterable[Change], since: datetime) -> tuple[list
     for change in changes:
         new = [f"^{before[change.kind]}"] if change.kind in before else ["--max-count=1"]
         command = ("log", "--format=%cI", change.commit, *new, "--")
-        listed = None if change.commit == UNKNOWN else git(*command)
+        listed = None if change.commit == UNKNOWN else run_git(*command)
         times = [datetime.fromisoformat(line) for line in (listed or "").splitlines()]
         waits = [(change.time - time) / timedelta(hours=1) for time in times if time <= change.time]
         if change.time >= since:

@@ -26,11 +26,11 @@ from scipy.stats import t
 from threadpoolctl import threadpool_limits
 
 from mlops_ladder import ProjectError, write_file_atomically
-from mlops_ladder.data.agreements import promises
+from mlops_ladder.data.agreements import read_agreements
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.data.reading import files
+from mlops_ladder.data.reading import list_data_files
 from mlops_ladder.data.sources import read_sources
-from mlops_ladder.export.runtime import as_rows
+from mlops_ladder.export.runtime import frame_to_rows
 from mlops_ladder.model.breakdown import draw_breakdown
 from mlops_ladder.model.prediction import LOWER_IS_BETTER, predict_rows
 from mlops_ladder.model.resampling import bootstrap_scores, Draws, Estimate
@@ -202,7 +202,7 @@ def measure_latency(whole: Trained, more: Any, fewer: Any, less: Contract) -> Es
 
 def measure_logged_bytes(whole: Trained, name: str) -> float:
     """Return the mean number of bytes of the column in a row of the prediction log."""
-    rows = as_rows(whole.holdout[[name]].head(BATCH))
+    rows = frame_to_rows(whole.holdout[[name]].head(BATCH))
     sizes = [len(orjson.dumps(row, default=str)) - 1 for row in rows]  # a brace, the other a comma
     return float(np.mean(sizes))
 
@@ -227,9 +227,9 @@ def refit_champion(entry: Entry, settings: Settings) -> Trained:
 
 def find_column_owners(settings: Settings) -> Mapping[str, str]:
     """Return the owner of each column that a contract names; "" is the owner of the files."""
-    used = {str(path) for path in files(settings.data.path)}
+    used = {str(path) for path in list_data_files(settings.data.path)}
     names = [it["owner"] for it in read_sources().values() if used & set(it["files"])]
-    owners = {name: it.owner for it in promises().values() for name in it.columns}
+    owners = {name: it.owner for it in read_agreements().values() for name in it.columns}
     return owners | {"": ", ".join(dict.fromkeys(names)) or "nobody is named"}
 
 

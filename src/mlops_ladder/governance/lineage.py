@@ -16,9 +16,9 @@ import typer
 
 from mlops_ladder import ProjectError, raise_for_faults
 from mlops_ladder.data import provenance
-from mlops_ladder.data.provenance import git, LOCK
-from mlops_ladder.data.reading import files
-from mlops_ladder.data.sources import checksum, SOURCES
+from mlops_ladder.data.provenance import LOCK, run_git
+from mlops_ladder.data.reading import list_data_files
+from mlops_ladder.data.sources import compute_sha256, SOURCES
 from mlops_ladder.governance.explaining import find_promoting_decision
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.registry import approval, history, versions
@@ -110,7 +110,7 @@ def compare_with_run(entry: history.Entry, run: runs.Run) -> str:
 def link_commit(run: runs.Run) -> Link:
     """Return the link to the commit, which must be in this repository."""
     commit = run.tags.get("git.commit", provenance.UNKNOWN)
-    about = git("show", "--no-patch", "--format=%h %cs %an: %s", commit)
+    about = run_git("show", "--no-patch", "--format=%h %cs %an: %s", commit)
     if about is None:
         return Link("commit", commit, "this repository does not hold it")
     is_dirty = run.tags.get("git.dirty") == "true"
@@ -121,14 +121,14 @@ def link_data(run: runs.Run, settings: Settings) -> Link:
     """Return the link to the data: the files here, or a commit that declares their source."""
     wanted = run.tags.get("data.sha256", provenance.UNKNOWN)
     try:
-        current = checksum(*files(settings.data.path))
+        current = compute_sha256(*list_data_files(settings.data.path))
     except ProjectError:
         current = ""
     about = f"{wanted[:12]}, {run.metrics.get('rows.train', 0):,.0f} rows to learn from"
     if current == wanted:
         return Link("data", f"{about}, {settings.data.path}")
     commit = run.tags.get("git.commit", provenance.UNKNOWN)
-    if git("cat-file", "-e", f"{commit}:{SOURCES.as_posix()}") is None:
+    if run_git("cat-file", "-e", f"{commit}:{SOURCES.as_posix()}") is None:
         return Link("data", about, "other data are here, and no commit says where these come from")
     return Link("data", f"{about}; not here now: git checkout {commit[:12]}, make data restore")
 

@@ -19,7 +19,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data import provenance, sources
-from mlops_ladder.data.reading import files
+from mlops_ladder.data.reading import list_data_files
 from mlops_ladder.project import PYPROJECT
 from mlops_ladder.registry import history, publishing, versions
 from mlops_ladder.registry.signing import read_signature
@@ -68,7 +68,7 @@ def list_hashes(sha256: str) -> list[Facts]:
 def read_declared_sources(entry: history.Entry, settings: Settings) -> Facts:
     """Return the declaration of the champion's data: the one here, or that of its commit."""
     try:
-        if sources.checksum(*files(settings.data.path)) == entry.data_sha256:
+        if sources.compute_sha256(*list_data_files(settings.data.path)) == entry.data_sha256:
             return sources.read_sources()
     except ProjectError:  # the data are elsewhere, or were never declared
         pass

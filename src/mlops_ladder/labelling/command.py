@@ -11,7 +11,7 @@ import typer
 from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
 from mlops_ladder.data import casting, datafile
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.data.sources import checksum, SOURCES
+from mlops_ladder.data.sources import compute_sha256, SOURCES
 from mlops_ladder.labelling import agreement, merging, queue
 from mlops_ladder.labelling.label_import import answers, classes, person, take
 from mlops_ladder.monitoring.archive import Archive
@@ -26,7 +26,9 @@ def judged(settings: Settings, contract: Contract) -> agreement.Judged:
     """What the labels come to; those of rows that were forgotten do not count."""
     spread, known = None, queue.rows()
     if settings.problem == "regression":
-        truth = casting.conform(read_data(settings), contract, [contract.target])[contract.target]
+        truth = casting.validate_and_cast(read_data(settings), contract, [contract.target])[
+            contract.target
+        ]
         spread = float(truth.std())
     counted = [it for it in queue.labels() if known.get(it.row, True)]
     return agreement.judge(counted, settings.labels, spread)
@@ -94,13 +96,13 @@ def merged(settings: Settings, contract: Contract) -> None:
 
     All of it, or nothing where something is wrong.
     """
-    new, wide = datafile.destination(settings.data.path, merging.MARK)
+    new, wide = datafile.choose_destination(settings.data.path, merging.MARK)
     config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
     if config["data"]["path"] != settings.data.path:
         other = f"the environment says {settings.data.path!r}"
         raise ProjectError(f"data.path: {other}; say it in {CONFIG}, which names the data")
     unfinished, found = ready(settings, contract)
-    before = checksum(new) if new.exists() else ""
+    before = compute_sha256(new) if new.exists() else ""
     like = merging.originals(settings.data.path)[0]
     sources = merging.declared(new, unfinished, len(found.settled), like)
     unfinished.replace(new)
@@ -108,7 +110,7 @@ def merged(settings: Settings, contract: Contract) -> None:
     if wide != settings.data.path:
         config["data"]["path"] = wide
         write_file_atomically(CONFIG, tomlkit.dumps(config))
-    same = " (as it was)" if checksum(new) == before else ""
+    same = " (as it was)" if compute_sha256(new) == before else ""
     print(f"{new}: {len(found.settled)} labelled rows{same}; {wide} names it")
     if found.disputed:
         print(f"{len(found.disputed)} rows in dispute are not among them; see {queue.DISPUTED}")
@@ -127,12 +129,12 @@ def check(settings: Settings, contract: Contract) -> None:
     Raises ProjectError that lists what has not, and labelled rows that are not as in the table.
     """
     found = merging.lacking(settings.data.path)
-    new, _ = datafile.destination(settings.data.path, merging.MARK)
+    new, _ = datafile.choose_destination(settings.data.path, merging.MARK)
     if queue.labels():
         found += merging.unexplained(classes(settings, contract))
     if new.exists():
         unfinished, _ = ready(settings, contract)
-        if checksum(unfinished) != checksum(new):
+        if compute_sha256(unfinished) != compute_sha256(new):
             found.append(f"{new}: not what {queue.TABLE} says; run: make label MERGE=yes")
         unfinished.unlink()
     raise_for_faults("labels of which not all is known", found)

@@ -8,7 +8,7 @@ from datetime import datetime, UTC
 from pathlib import Path
 
 from mlops_ladder import problem, ProjectError, raise_for_faults
-from mlops_ladder.data.casting import conform
+from mlops_ladder.data.casting import validate_and_cast
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.labelling.queue import add, DECIDED, decisions, Label, labels, rows, votes
 from mlops_ladder.settings import Settings
@@ -30,7 +30,9 @@ def classes(settings: Settings, contract: Contract) -> list[str]:
         return []
     if known := contract.columns[contract.target].categories:
         return known
-    found = conform(problem.read_data(settings), contract, [contract.target])[contract.target]
+    found = validate_and_cast(problem.read_data(settings), contract, [contract.target])[
+        contract.target
+    ]
     return sorted(map(str, found.dropna().unique()))
 
 

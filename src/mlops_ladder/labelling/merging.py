@@ -16,8 +16,8 @@ import tomlkit
 
 from mlops_ladder.data import casting, datafile, validation
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.data.reading import files, read_table
-from mlops_ladder.data.sources import checksum, read_sources, SOURCES, UNKNOWN
+from mlops_ladder.data.reading import list_data_files, read_table
+from mlops_ladder.data.sources import compute_sha256, read_sources, SOURCES, UNKNOWN
 from mlops_ladder.labelling.queue import rows, TABLE
 from mlops_ladder.monitoring.archive import logged
 from mlops_ladder.settings import Data
@@ -30,7 +30,11 @@ RESTORE = "ladder label --merge"
 
 def originals(pattern: str) -> list[Path]:
     """The configured files without the one of labelled rows."""
-    return [path for path in files(pattern) if path != datafile.destination(pattern, MARK)[0]]
+    return [
+        path
+        for path in list_data_files(pattern)
+        if path != datafile.choose_destination(pattern, MARK)[0]
+    ]
 
 
 def largest(name: str, data: Data, contract: Contract) -> int:
@@ -48,7 +52,7 @@ def labelled(settled: dict[str, str], data: Data, contract: Contract) -> pd.Data
     known = rows()
     names = [name for name in known if name in settled]
     raw = pd.DataFrame([known[name] for name in names], columns=contract.inputs())
-    found = casting.conform(raw, logged(contract), contract.inputs())
+    found = casting.validate_and_cast(raw, logged(contract), contract.inputs())
     found[contract.target] = [settled[name] for name in names]
     place = {name: at for at, name in enumerate(known, start=1)}
     for column in contract.names("id", "group"):
@@ -58,7 +62,9 @@ def labelled(settled: dict[str, str], data: Data, contract: Contract) -> pd.Data
         else:
             found[column] = names
     wanted = contract.names("feature", "time", "target", "id", "group")
-    return casting.conform(found, logged(contract), wanted, [validation.breaches])
+    return casting.validate_and_cast(
+        found, logged(contract), wanted, [validation.find_contract_violations]
+    )
 
 
 def merge(settled: dict[str, str], data: Data, contract: Contract) -> Path:
@@ -66,12 +72,12 @@ def merge(settled: dict[str, str], data: Data, contract: Contract) -> Path:
 
     Raises ProjectError where they are not, and leaves everything as it was.
     """
-    new, _ = datafile.destination(data.path, MARK)
+    new, _ = datafile.choose_destination(data.path, MARK)
     found = labelled(settled, data, contract)
     unfinished = new.with_name(f".{new.name}.part")
     try:
-        datafile.written(found, originals(data.path)[0], unfinished, data, contract)
-        datafile.read_again(unfinished, found, data, contract)
+        datafile.write_rows_like(found, originals(data.path)[0], unfinished, data, contract)
+        datafile.verify_round_trip(unfinished, found, data, contract)
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
@@ -81,7 +87,7 @@ def merge(settled: dict[str, str], data: Data, contract: Contract) -> Path:
 def lacking(pattern: str) -> list[str]:
     """A line for each source of the configured files that does not say who labelled, and when."""
     sources, found = read_sources(), []
-    for path in map(str, files(pattern)):
+    for path in map(str, list_data_files(pattern)):
         names = [name for name, it in sources.items() if path in it["files"]]
         if not names:
             found.append(f"{path}: in no source; run: make data DECLARE=yes")
@@ -116,6 +122,6 @@ def declared(new: Path, content: Path, count: int, like: Path) -> str:
         "restore": RESTORE,
         "upstream": False,
         "labels": {"table": TABLE.as_posix()},
-        "files": {str(new): {"sha256": checksum(content), "rows": count}},
+        "files": {str(new): {"sha256": compute_sha256(content), "rows": count}},
     }
     return tomlkit.dumps(document)

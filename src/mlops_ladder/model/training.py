@@ -12,7 +12,7 @@ from sklearn.dummy import DummyClassifier, DummyRegressor
 from threadpoolctl import threadpool_limits
 
 from mlops_ladder import plugins, ProjectError
-from mlops_ladder.data.casting import Check, conform
+from mlops_ladder.data.casting import RowCheck, validate_and_cast
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.model.artifacts import compute_digest
 from mlops_ladder.model.prediction import compute_scores, METRICS, MODEL, predict_rows, save_model
@@ -121,7 +121,7 @@ def split_holdout(
 
 
 def prepare_training_rows(
-    frame: pd.DataFrame, contract: Contract, settings: Settings, checks: Iterable[Check] = ()
+    frame: pd.DataFrame, contract: Contract, settings: Settings, checks: Iterable[RowCheck] = ()
 ) -> pd.DataFrame:
     """The rows that have a target, each column as its kind.
 
@@ -132,7 +132,7 @@ def prepare_training_rows(
     if (count := len(frame)) < MIN_ROWS:
         raise ProjectError(f"{target}: {count} rows have one; at least {MIN_ROWS} are needed")
     names = contract.names("feature", "target", "time", "id", "group")
-    rows = conform(frame, contract, names, checks)
+    rows = validate_and_cast(frame, contract, names, checks)
     for name in contract.names("group"):  # without one, a row is a group of its own
         alone = "without a group, row " + rows.index.astype("str").to_series(rows.index)
         rows[name] = rows[name].astype("object").fillna(alone)
@@ -172,7 +172,7 @@ def fit_model(
 
 
 def train_model(
-    frame: pd.DataFrame, contract: Contract, settings: Settings, checks: Iterable[Check] = ()
+    frame: pd.DataFrame, contract: Contract, settings: Settings, checks: Iterable[RowCheck] = ()
 ) -> Trained:
     """Train on one part of the rows, score the rest.  ProjectError if nothing can be learned."""
     rows = prepare_training_rows(frame, contract, settings, checks)

@@ -18,7 +18,7 @@ import pandas as pd
 import sqlalchemy as sql
 
 from mlops_ladder import project, ProjectError
-from mlops_ladder.data.casting import conform
+from mlops_ladder.data.casting import validate_and_cast
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.serving.store import delete_linked, pair_rows, TABLE
 
@@ -300,7 +300,9 @@ def logged(contract: Contract) -> Contract:
 def framed(chunk: list[Line], contract: Contract) -> pd.DataFrame:
     """The inputs of these rows, each as its kind."""
     names = contract.inputs()
-    return conform(pd.DataFrame([line[2] for line in chunk], columns=names), contract, names)
+    return validate_and_cast(
+        pd.DataFrame([line[2] for line in chunk], columns=names), contract, names
+    )
 
 
 def answered(chunk: list[Line]) -> pd.DataFrame:

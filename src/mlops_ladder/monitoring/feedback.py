@@ -14,12 +14,12 @@ import pandas as pd
 import tomlkit
 
 from mlops_ladder import ProjectError, write_file_atomically
-from mlops_ladder.data.casting import conform
+from mlops_ladder.data.casting import validate_and_cast
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.data.datafile import destination, read_again, written
-from mlops_ladder.data.reading import files, read_table
-from mlops_ladder.data.sources import checksum, SOURCES, UNKNOWN
-from mlops_ladder.data.validation import breaches
+from mlops_ladder.data.datafile import choose_destination, verify_round_trip, write_rows_like
+from mlops_ladder.data.reading import list_data_files, read_table
+from mlops_ladder.data.sources import compute_sha256, SOURCES, UNKNOWN
+from mlops_ladder.data.validation import find_contract_violations
 from mlops_ladder.monitoring.archive import logged
 from mlops_ladder.monitoring.joining import Joined, joined, pairs
 from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes
@@ -37,7 +37,7 @@ def feed(settings: Settings, contract: Contract, archive: Outcomes) -> tuple[Pat
     Raises ProjectError where rows cannot be written as the data have theirs; nothing is changed.
     """
     before, data = archive.used(), settings.data
-    place, wide = destination(data.path, f"{MARK}-{following(before):04}")
+    place, wide = choose_destination(data.path, f"{MARK}-{following(before):04}")
     for name in before:
         complete(Path(name), archive, data, contract)
     new = rows_of(archive, "", contract)
@@ -81,11 +81,11 @@ def rows_of(archive: Outcomes, file: str, contract: Contract) -> Joined:
 
 def write(them: Joined, to: Path, data: Data, contract: Contract) -> None:
     """Write these rows as the first file of the data has its own, and read them back."""
-    like = files(data.path)[0]
+    like = list_data_files(data.path)[0]
     found = named(them, like, data, contract)
     try:
-        written(found, like, to, data, contract)
-        read_again(to, found, data, contract)
+        write_rows_like(found, like, to, data, contract)
+        verify_round_trip(to, found, data, contract)
     except BaseException:
         to.unlink(missing_ok=True)
         raise
@@ -102,12 +102,12 @@ def named(them: Joined, like: Path, data: Data, contract: Contract) -> pd.DataFr
         numbers = contract.columns[name].kind in NUMBERS
         rows[name] = list(after(like, name, len(words), data, contract)) if numbers else words
     wanted = contract.names("feature", "time", "target", "id", "group")
-    return conform(rows, logged(contract), wanted, [breaches])
+    return validate_and_cast(rows, logged(contract), wanted, [find_contract_violations])
 
 
 def after(like: Path, name: str, count: int, data: Data, contract: Contract) -> Iterator[int]:
     """So many whole numbers after the largest one in a column of the data."""
-    known = [read_table(str(path), data, contract)[name] for path in files(data.path)]
+    known = [read_table(str(path), data, contract)[name] for path in list_data_files(data.path)]
     last = pd.to_numeric(pd.concat(known), errors="coerce").max()
     if pd.isna(last):
         message = f"{name}: holds no number in {like}; is its kind right in contract.toml?"
@@ -141,7 +141,7 @@ def declare(place: Path, rows: int) -> None:
             "files": {},
         },
     )
-    source["files"][str(place)] = {"sha256": checksum(place), "rows": rows}
+    source["files"][str(place)] = {"sha256": compute_sha256(place), "rows": rows}
     write_file_atomically(SOURCES, tomlkit.dumps(document))
 
 

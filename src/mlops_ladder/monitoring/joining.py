@@ -13,8 +13,8 @@ import pandas as pd
 from pydantic import TypeAdapter, ValidationError
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.casting import conform, CONVERSIONS
-from mlops_ladder.data.columns import row_type
+from mlops_ladder.data.casting import CASTS, validate_and_cast
+from mlops_ladder.data.columns import make_row_type
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.monitoring.archive import logged
 from mlops_ladder.monitoring.outcomes import Key, Outcome, Outcomes
@@ -54,9 +54,9 @@ def joined(them: Iterator[Pair], contract: Contract, answered: bool = True) -> J
     kept = [it for it, fits in zip(wanted, allowed(wanted, contract), strict=True) if fits]
     inputs, column = contract.inputs(), contract.columns[contract.target]
     frame = pd.DataFrame([asked for _, asked, _ in kept], columns=inputs)
-    rows = conform(frame, logged(contract), inputs)
+    rows = validate_and_cast(frame, logged(contract), inputs)
     values = pd.Series([json.loads(it.value) for it, _, _ in kept], dtype="object")
-    rows[contract.target] = CONVERSIONS[column.kind](values, column)
+    rows[contract.target] = CASTS[column.kind](values, column)
     keys = [(it.request_id, it.row) for it, _, _ in kept]
     said = predictions([it for *_, it in kept], contract)
     return Joined(rows, said, keys, len(wanted) - len(kept))
@@ -64,7 +64,7 @@ def joined(them: Iterator[Pair], contract: Contract, answered: bool = True) -> J
 
 def allowed(them: list[Pair], contract: Contract) -> Iterator[bool]:
     """Would the service take each of these rows by this contract?"""
-    known, inputs = TypeAdapter(row_type(logged(contract))), contract.inputs()
+    known, inputs = TypeAdapter(make_row_type(logged(contract))), contract.inputs()
     for _, asked, _ in them:
         try:
             known.validate_json(orjson.dumps({it: asked[it] for it in inputs if it in asked}))
@@ -78,7 +78,7 @@ def predictions(said: list[dict[str, Any]], contract: Contract) -> pd.DataFrame:
     column = contract.columns[contract.target]
     values = pd.Series([it["prediction"] for it in said], dtype="object")
     shares = pd.DataFrame([it.get("probability", {}) for it in said], dtype="float64")
-    found = pd.DataFrame({"prediction": CONVERSIONS[column.kind](values, column)})
+    found = pd.DataFrame({"prediction": CASTS[column.kind](values, column)})
     return found.join(shares.add_prefix("probability_"))
 
 
@@ -125,7 +125,7 @@ def held_out(text: str, contract: Contract) -> tuple[pd.Series, pd.DataFrame]:
     """The answers and the predictions of the rows held out, as a run keeps them."""
     table = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False)
     column = contract.columns[contract.target]
-    convert: Any = CONVERSIONS[column.kind]
+    convert: Any = CASTS[column.kind]
     shares = table.filter(regex="^probability_").astype("float64")
     said = pd.DataFrame({"prediction": convert(table["prediction"], column)}).join(shares)
     return convert(table["truth"], column), said

@@ -17,10 +17,10 @@ import typer
 from sqlalchemy.schema import CreateTable
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.casting import broken, converted
-from mlops_ladder.data.contract import Breach, Column, Contract, read_contract
+from mlops_ladder.data.casting import cast_columns, make_violation
+from mlops_ladder.data.contract import Column, Contract, read_contract, Violation
 from mlops_ladder.data.reading import read_table
-from mlops_ladder.data.validation import breaches
+from mlops_ladder.data.validation import find_contract_violations
 from mlops_ladder.monitoring.archive import Archive, IDS
 from mlops_ladder.serving.store import TABLE
 from mlops_ladder.settings import load_settings, Settings
@@ -192,8 +192,8 @@ def take(
     """
     known = described(contract)
     optional = [name for name in (ROW, KNOWN, INFLUENCED) if name in frame.columns]
-    rows, wrong = converted(frame, known, [REQUEST, contract.target, *optional])
-    refuse([*wrong, *(it for it in breaches(rows, known) if it.refuses)])
+    rows, wrong = cast_columns(frame, known, [REQUEST, contract.target, *optional])
+    refuse([*wrong, *(it for it in find_contract_violations(rows, known) if it.is_refused)])
     asked, before = archive.asked(rows[REQUEST]), archive.known(rows[REQUEST])
     rows = completed(rows, asked, contract.target, now)
     refuse([*misplaced(rows, asked, now), *conflicts(rows, before, correct)])
@@ -205,7 +205,7 @@ def take(
     return Taken(len(fresh), len(new) - len(fresh) - len(other), len(other))
 
 
-def refuse(wrong: list[Breach]) -> None:
+def refuse(wrong: list[Violation]) -> None:
     """Raises ProjectError that lists every breach, where there are any."""
     if wrong:
         told = "\n  ".join(map(str, wrong))
@@ -236,7 +236,7 @@ def as_json(value: Any) -> str:
     return json.dumps(getattr(value, "item", lambda: value)(), ensure_ascii=False)
 
 
-def misplaced(rows: pd.DataFrame, asked: Asked, now: datetime) -> Iterator[Breach]:
+def misplaced(rows: pd.DataFrame, asked: Asked, now: datetime) -> Iterator[Violation]:
     """What is about no logged row, or not known yet."""
     most = rows[REQUEST].map(lambda it: asked.get(it, NONE)[1])
     place = rows[ROW]
@@ -248,7 +248,9 @@ def misplaced(rows: pd.DataFrame, asked: Asked, now: datetime) -> Iterator[Breac
     yield from found(rows[KNOWN].astype(str), rows[KNOWN] > now, f"are later than now, {now:%F %R}")
 
 
-def conflicts(rows: pd.DataFrame, before: Mapping[Key, Outcome], correct: bool) -> Iterator[Breach]:
+def conflicts(
+    rows: pd.DataFrame, before: Mapping[Key, Outcome], correct: bool
+) -> Iterator[Violation]:
     """What says something else than another row, or than what was taken before."""
     keys = list(zip(rows[REQUEST], rows[ROW], strict=True))
     first = rows.groupby([REQUEST, ROW])["value"].transform("first")
@@ -262,10 +264,10 @@ def conflicts(rows: pd.DataFrame, before: Mapping[Key, Outcome], correct: bool) 
     yield from found(rows["value"], other & in_data, "are in the data already; correct them there")
 
 
-def found(values: pd.Series, wrong: pd.Series, rule: str) -> Iterator[Breach]:
+def found(values: pd.Series, wrong: pd.Series, rule: str) -> Iterator[Violation]:
     """The breach of a rule, where there is one."""
     if wrong.any():
-        yield broken(values, np.asarray(wrong, dtype=bool), rule)
+        yield make_violation(values, np.asarray(wrong, dtype=bool), rule)
 
 
 def main(

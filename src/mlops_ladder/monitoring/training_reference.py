@@ -11,7 +11,7 @@ import pandas as pd
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.export.runtime import read_bundle, verified
+from mlops_ladder.export.runtime import read_bundle, read_verified
 from mlops_ladder.model.training import Trained
 from mlops_ladder.serving.model_reloader import FOLDER, POINTER
 
@@ -169,4 +169,4 @@ def verified_files(place: Path, number: str) -> tuple[dict[str, Any], dict[str, 
     if missing := [name for name in names if name not in bundle["files"]]:
         older = "it was made before this project was monitored; `make pipeline` brings them"
         raise ProjectError(f"v{number}: its bundle has no {', '.join(missing)}: {older}")
-    return bundle, {name: verified(place / name, bundle["files"][name]) for name in names}
+    return bundle, {name: read_verified(place / name, bundle["files"][name]) for name in names}

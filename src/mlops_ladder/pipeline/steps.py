@@ -10,7 +10,7 @@ import pandas as pd
 
 from mlops_ladder import raise_for_faults
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.export.bundle import export
+from mlops_ladder.export.bundle import export_bundle
 from mlops_ladder.model import training
 from mlops_ladder.model.split import (
     find_duplicates_across_splits,
@@ -97,7 +97,7 @@ def evaluate(trained: training.Trained, split_rows: Splits, tags: Tags) -> tuple
     run_id = runs.record_training(trained, more_tags=tags | params)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bundle = export(trained, folder / "serving", run_id)
+        bundle = export_bundle(trained, folder / "serving", run_id)
         (folder / "split").mkdir()
         list_row_ids(split_rows, trained.contract).to_csv(
             folder / "split" / f"{run_id}.csv", index=False

@@ -117,8 +117,10 @@ def find_authors(version: Version) -> list[Person]:
     """
     tags = versions.get_client().get_model_version(versions.model_name(), version.number).tags
     commit = versions.read_origin(version)["commit"]
-    names = provenance.git("show", "--no-patch", "--format=%aN <%aE>%n%cN <%cE>", commit) or ""
-    names += "\n" + (provenance.git("log", "--no-merges", AUTHORS, f"{commit}^..{commit}") or "")
+    names = provenance.run_git("show", "--no-patch", "--format=%aN <%aE>%n%cN <%cE>", commit) or ""
+    names += "\n" + (
+        provenance.run_git("log", "--no-merges", AUTHORS, f"{commit}^..{commit}") or ""
+    )
     authors: list[Person] = []
     for name in filter(None, (tags.get("author", ""), *names.splitlines())):
         if not (person := Person.parse(name)).is_among(authors):
@@ -249,21 +251,21 @@ def commit_signed(path: Path, message: str) -> str:
         if done.returncode:
             output = (done.stderr or done.stdout).strip()
             raise ProjectError(f"{path}: not signed: {output}\nSee docs/approval.md: to sign")
-    return str(provenance.git("rev-parse", "HEAD"))
+    return str(provenance.run_git("rev-parse", "HEAD"))
 
 
 def find_signature_fault(commit: str, approver: str, proof: str) -> str:
     """Return why a commit is no approval of a report by this person; "" if it is."""
     title = f"commit {commit[:12] or 'none'}"
-    if not commit or provenance.git("cat-file", "-e", commit) is None:
+    if not commit or provenance.run_git("cat-file", "-e", commit) is None:
         return f"{title} is not in this repository; git fetch"
-    if provenance.git("verify-commit", commit) is None:
+    if provenance.run_git("verify-commit", commit) is None:
         return f"{title}: its signature does not verify (git verify-commit says why)"
-    signer = Person.parse(str(provenance.git("show", "--no-patch", "--format=%GS", commit)))
+    signer = Person.parse(str(provenance.run_git("show", "--no-patch", "--format=%GS", commit)))
     if not signer.is_same(Person.parse(approver)):
         return f"{title}: signed by {signer}, not by {approver}"
     line = f'"proof": "{proof}"'
-    is_there = provenance.git("grep", "--fixed-strings", line, commit, "--", str(FOLDER))
+    is_there = provenance.run_git("grep", "--fixed-strings", line, commit, "--", str(FOLDER))
     return "" if is_there else f"{title}: of another report"
 
 
@@ -289,7 +291,7 @@ def confirm_review(number: str, version: str, proof: str) -> tuple[list[Person],
     path = find_approval_path(version)
 
     def holds_report(commit: str) -> bool:
-        text = provenance.git("show", f"{commit}:{path.as_posix()}")
+        text = provenance.run_git("show", f"{commit}:{path.as_posix()}")
         try:
             return bool(text) and history.hash_verdict(json.loads(str(text))["report"]) == proof
         except (ValueError, KeyError, TypeError):

@@ -7,9 +7,9 @@ from io import StringIO
 import pandas as pd
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.casting import conform
+from mlops_ladder.data.casting import validate_and_cast
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.export.runtime import load
+from mlops_ladder.export.runtime import load_bundle
 from mlops_ladder.model import prediction, training
 from mlops_ladder.registry import gate, history, publishing, versions
 from mlops_ladder.tracking import runs
@@ -72,7 +72,7 @@ def predict_as_champion(
     ProjectError if it predicts another target, or cannot be compared on these rows.
     """
     publishing.ensure_bundle(versions.version_from_entry(last), last.bundle)
-    champion = load(publishing.SERVING / str(last.version))
+    champion = load_bundle(publishing.SERVING / str(last.version))
     theirs = describe_task(champion.bundle["problem"], champion.contract)
     if theirs != (ours := describe_task(trained.settings.problem, trained.contract)):
         raise ProjectError(f"it predicts {theirs}, not {ours}")
@@ -89,7 +89,7 @@ def predict_as_champion(
     names = "holdout", "predictions", "baseline"
     trained = replace(trained, **{name: getattr(trained, name)[unseen] for name in names})
     inputs = champion.contract.inputs()
-    rows = conform(rows.loc[trained.holdout.index], champion.contract, inputs)
+    rows = validate_and_cast(rows.loc[trained.holdout.index], champion.contract, inputs)
     predictions = prediction.predict_rows(champion, rows)
     if empty := int(predictions.isna().any(axis=1).sum()):
         raise ProjectError(f"it gives no answer for {empty} of {len(rows)} rows")
@@ -105,7 +105,7 @@ def mark_unseen(last: history.Entry, contract: Contract, rows: pd.DataFrame) -> 
     learned = record.loc[record["part"] != "holdout", "key"]
     names = contract.names("feature", "target", "time", "id", "group")
     keys = training.compute_row_keys(
-        conform(rows, contract, names), contract, "." in learned.iloc[0]
+        validate_and_cast(rows, contract, names), contract, "." in learned.iloc[0]
     )
     return ~keys.isin(learned)
 

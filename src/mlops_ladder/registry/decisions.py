@@ -121,7 +121,7 @@ def ensure_same_bundle(version: Version, entries: list[history.Entry]) -> str:
 
 def get_actor() -> str:
     """Return the name for the log: git's user, else the user of the system."""
-    return provenance.git("config", "user.name") or versions.get_system_user()
+    return provenance.run_git("config", "user.name") or versions.get_system_user()
 
 
 def apply_decision(entry: history.Entry) -> None:

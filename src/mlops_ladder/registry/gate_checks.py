@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import pandas as pd
 from threadpoolctl import threadpool_limits
 
-from mlops_ladder.data.casting import converted
-from mlops_ladder.data.contract import Contract, refuse
+from mlops_ladder.data.casting import cast_columns
+from mlops_ladder.data.contract import Contract, raise_for_violations
 from mlops_ladder.model.prediction import predict_rows
 from mlops_ladder.model.training import Trained
 from mlops_ladder.plugins import get_hooks
@@ -45,8 +45,8 @@ class CheckContext:
         if name in holdout.columns:
             return holdout[name]
         rows = (holdout if self.frame is None else self.frame).loc[holdout.index]
-        columns, breaches = converted(rows, self.trained.contract, [name])
-        refuse(breaches)
+        columns, breaches = cast_columns(rows, self.trained.contract, [name])
+        raise_for_violations(breaches)
         return columns[name]
 
 

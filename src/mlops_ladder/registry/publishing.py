@@ -13,8 +13,8 @@ from typing import Any
 
 from mlops_ladder import plugins, ProjectError, raise_for_faults, write_file_atomically
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.data.sources import checksum
-from mlops_ladder.export.runtime import BUNDLE, FILES, load, read_bundle
+from mlops_ladder.data.sources import compute_sha256
+from mlops_ladder.export.runtime import BUNDLE, FILES, load_bundle, read_bundle
 from mlops_ladder.registry import history, versions
 from mlops_ladder.tracking import runs
 
@@ -31,7 +31,7 @@ def ensure_bundle(version: versions.Version, sha256: str | None = None) -> str:
     if not sha256 or verify_bundle(folder, sha256):
         install_bundle(version, folder, sha256)
     plugins.get_hooks().after_bundle_download(version=version, place=folder)
-    return checksum(folder / BUNDLE)
+    return compute_sha256(folder / BUNDLE)
 
 
 def install_bundle(version: versions.Version, folder: Path, sha256: str | None) -> None:
@@ -76,9 +76,9 @@ def verify_bundle(folder: Path, sha256: str | None = None) -> list[str]:
     if not (folder / BUNDLE).is_file():
         return [f"{folder / BUNDLE}: not here"]
     wanted = {BUNDLE: sha256} if sha256 else {}
-    if not sha256 or checksum(folder / BUNDLE) == sha256:
+    if not sha256 or compute_sha256(folder / BUNDLE) == sha256:
         wanted |= read_bundle(folder)["files"]
-    hashes = {name: checksum(folder / name) for name in wanted if (folder / name).is_file()}
+    hashes = {name: compute_sha256(folder / name) for name in wanted if (folder / name).is_file()}
     wrong = {name: digest for name, digest in wanted.items() if hashes.get(name) != digest}
     return [
         f"{folder / name}: changed, or not here; its sha256 was {wrong[name]}" for name in wrong
@@ -121,7 +121,7 @@ def load_champion() -> dict[str, Any]:
     if faults := verify_bundle(folder, sha256):
         way_out = "`make publish` downloads it again"
         raise_for_faults(f"v{folder.name}: its bundle cannot be used", [*faults, way_out])
-    model = load(folder)
+    model = load_bundle(folder)
     return {"model": model, "contract": model.contract, "version": model.version}
 
 

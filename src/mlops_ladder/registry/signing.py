@@ -59,7 +59,7 @@ def sign_version(version: "Version", wanted: Signing) -> str:
     from mlops_ladder.data import provenance
     from mlops_ladder.registry import publishing, versions
 
-    key = wanted.key or provenance.git("config", "--type=path", "user.signingkey")
+    key = wanted.key or provenance.run_git("config", "--type=path", "user.signingkey")
     if not key:
         raise ProjectError("no key to sign with; KEY=~/.ssh/id_ed25519 names one: docs/supply.md")
     publishing.ensure_bundle(version)

@@ -106,7 +106,7 @@ def get_version(number: str) -> Version:
 
 def get_author() -> str:
     """Return the author of a new version: `Name <address>` as in git, else the system's user."""
-    signature = provenance.git("var", "GIT_AUTHOR_IDENT")
+    signature = provenance.run_git("var", "GIT_AUTHOR_IDENT")
     return f"{signature.rpartition('>')[0]}>" if signature else get_system_user()
 
 

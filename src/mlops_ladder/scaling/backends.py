@@ -23,7 +23,7 @@ from typing import Any
 
 from mlops_ladder import project, ProjectError
 from mlops_ladder.data.provenance import list_requirements
-from mlops_ladder.data.sources import checksum
+from mlops_ladder.data.sources import compute_sha256
 from mlops_ladder.model.study import SerialExecutor
 from mlops_ladder.settings import FOLDER, list_settings_files, Settings
 from mlops_ladder.scaling.settings import Scale
@@ -55,8 +55,8 @@ def facts() -> dict[str, str]:
     return {
         "Python": platform.python_version(),
         **dict(line.split("==", 1) for line in list_requirements()),
-        CODE: checksum(*sorted(PACKAGE.rglob("*.py")), *own_files()),
-        SETTINGS: checksum(*here) if here else "none",
+        CODE: compute_sha256(*sorted(PACKAGE.rglob("*.py")), *own_files()),
+        SETTINGS: compute_sha256(*here) if here else "none",
     }
 
 

@@ -14,9 +14,9 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from mlops_ladder.batch.scoring import ROWS, score_file, Scored
-from mlops_ladder.data.casting import Check
-from mlops_ladder.data.contract import Breach
-from mlops_ladder.data.reading import files, is_parquet, read_chunks
+from mlops_ladder.data.casting import RowCheck
+from mlops_ladder.data.contract import Violation
+from mlops_ladder.data.reading import is_parquet, list_data_files, read_chunks
 from mlops_ladder.plugins import get_implementations
 from mlops_ladder.scaling.backends import create_executor
 from mlops_ladder.settings import Data, Settings
@@ -60,7 +60,7 @@ def parts(pattern: str, data: Data) -> Iterator[Path | Part]:
 
     What cannot be read is told by who reads it.
     """
-    for path in files(pattern):
+    for path in list_data_files(pattern):
         try:
             found = parquet_parts(path) if is_parquet(path) else csv_parts(path, data)
             yield from found
@@ -161,12 +161,12 @@ def scored(saved: dict[str, Any], pattern: str, settings: Settings) -> Iterator[
 
 
 def score_part(
-    part: Path | Part, saved: dict[str, Any], data: Data, checks: Iterable[Check]
+    part: Path | Part, saved: dict[str, Any], data: Data, checks: Iterable[RowCheck]
 ) -> list[Scored]:
     """What comes of the rows of a part, numbered in it."""
     return list(score_file(saved, read_chunks([part], data, saved["contract"], ROWS), checks))
 
 
-def later(breach: Breach, before: int) -> Breach:
+def later(breach: Violation, before: int) -> Violation:
     """The same breach, where so many rows precede."""
     return replace(breach, rows=tuple(row + before for row in breach.rows))

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from mlops_ladder.export.runtime import Loaded
+from mlops_ladder.export.runtime import LoadedModel
 from mlops_ladder.serving.model_reloader import ModelReloader
 from mlops_ladder.serving.schemas import Types
 
@@ -58,7 +58,7 @@ class CandidateReloader(ModelReloader):
     """
 
     def __init__(
-        self, folder: Path, default_types: Types, loading: Callable[[Path], Loaded], file: Path
+        self, folder: Path, default_types: Types, loading: Callable[[Path], LoadedModel], file: Path
     ) -> None:
         super().__init__(folder, default_types, loading)
         self.file = file

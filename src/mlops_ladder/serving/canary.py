@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from fastapi import FastAPI, Request
 
-from mlops_ladder.export.runtime import load, Loaded
+from mlops_ladder.export.runtime import load_bundle, LoadedModel
 from mlops_ladder.serving.assignment import (
     CANDIDATE,
     CandidateReloader,
@@ -60,7 +60,9 @@ class RolloutSelector:
     Without a plan, or if the plan is for another champion, the champion answers.
     """
 
-    def __init__(self, folder: Path = FOLDER, loading: Callable[[Path], Loaded] = load) -> None:
+    def __init__(
+        self, folder: Path = FOLDER, loading: Callable[[Path], LoadedModel] = load_bundle
+    ) -> None:
         self.candidate: CandidateReloader | None = None
         self.folder, self.loading = folder, loading
         self._assignments: OrderedDict[str, Assignment] = OrderedDict()

@@ -15,7 +15,7 @@ from fastapi import FastAPI, HTTPException, Request
 from mlops_ladder import ProjectError
 from mlops_ladder.data.columns import Row
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.export.runtime import BUNDLE, Loaded, read_bundle
+from mlops_ladder.export.runtime import BUNDLE, LoadedModel, read_bundle
 from mlops_ladder.serving.events import PredictionEvent
 from mlops_ladder.serving.model_reloader import (
     FOLDER,
@@ -31,7 +31,7 @@ LOG = logging.getLogger(__name__)
 OFF = "the model is switched off and has no stand-in; to switch it on: make on"
 
 
-class StandIn(Loaded):
+class StandIn(LoadedModel):
     """Answers each row with the `instead` of its bundle; 503 if that is empty."""
 
     @classmethod
@@ -108,7 +108,7 @@ class FallbackSelector:
         safeguard = self._safeguards.get(served.number)
         if not safeguard or safeguard.bundle is not served.model.bundle:
             safeguard = self._add_safeguard(served)
-        model: Loaded = safeguard.stand_in
+        model: LoadedModel = safeguard.stand_in
         if not self._is_off:
             own = served.model.bundle, served.model.contract, served.model.scores
             model = GuardedModel(

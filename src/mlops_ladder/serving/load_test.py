@@ -23,10 +23,10 @@ import pandas as pd
 import typer
 
 from mlops_ladder import project, ProjectError, write_file_atomically
-from mlops_ladder.data.casting import conform
-from mlops_ladder.data.columns import spell
+from mlops_ladder.data.casting import validate_and_cast
+from mlops_ladder.data.columns import format_time
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.export.runtime import as_rows
+from mlops_ladder.export.runtime import frame_to_rows
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import load_settings
 from mlops_ladder.serving.settings import Load
@@ -48,12 +48,14 @@ def sample_requests(frame: pd.DataFrame, contract: Contract, size: int) -> list[
 
 def make_requests(frame: pd.DataFrame, contract: Contract, size: int) -> list[bytes]:
     """Return all of these rows, in their order, as requests of so many rows each."""
-    cast = conform(frame, contract, contract.inputs())
+    cast = validate_and_cast(frame, contract, contract.inputs())
     for name in contract.inputs("time"):
-        cast[name] = cast[name].map(partial(spell, contract.columns[name]), na_action="ignore")
+        cast[name] = cast[name].map(
+            partial(format_time, contract.columns[name]), na_action="ignore"
+        )
     for name in contract.inputs("boolean"):
         cast[name] = cast[name].astype("object").map(bool, na_action="ignore")
-    rows = as_rows(cast)
+    rows = frame_to_rows(cast)
     starts = range(0, len(rows), size)
     return [json.dumps(rows[at : at + size] if size > 1 else rows[at]).encode() for at in starts]
 

@@ -13,7 +13,7 @@ import orjson
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.columns import Row
-from mlops_ladder.export.runtime import BUNDLE, load, Loaded
+from mlops_ladder.export.runtime import BUNDLE, load_bundle, LoadedModel
 from mlops_ladder.serving.schemas import Types
 
 FOLDER = Path("models/serving")
@@ -27,16 +27,16 @@ class ServedModel:
 
     number: str
     run_id: str
-    model: Loaded
+    model: LoadedModel
     types: Types
 
 
 @dataclass(frozen=True)
-class ModelWithBackup(Loaded):
+class ModelWithBackup(LoadedModel):
     """A model for one request; if it fails, `backup` answers, and `failures` is not empty."""
 
-    model: Loaded
-    backup: Loaded
+    model: LoadedModel
+    backup: LoadedModel
     failures: list[Exception] = field(default_factory=list)
 
     @property
@@ -65,7 +65,10 @@ class ModelReloader:
     """
 
     def __init__(
-        self, folder: Path, default_types: Types, loading: Callable[[Path], Loaded] = load
+        self,
+        folder: Path,
+        default_types: Types,
+        loading: Callable[[Path], LoadedModel] = load_bundle,
     ) -> None:
         self.folder = folder
         self.current: ServedModel | None = None

@@ -9,7 +9,7 @@ from typing import Any
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.export.runtime import verified
+from mlops_ladder.export.runtime import read_verified
 from mlops_ladder.serving.schemas import Expected
 
 LOG = logging.getLogger(__name__)
@@ -43,7 +43,7 @@ def load_reference(folder: Path, bundle: dict[str, Any], margin: float = 0) -> R
     if not sha256:
         return Reference()
     try:
-        document = json.loads(verified(folder / NAME, sha256))
+        document = json.loads(read_verified(folder / NAME, sha256))
         return parse_reference(document, Contract(**bundle["contract"]), margin)
     except (ProjectError, KeyError, TypeError, ValueError, AttributeError) as error:
         LOG.error("not used: %s: %s", folder / NAME, error)

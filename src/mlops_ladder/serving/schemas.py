@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NotRequired, Self
 import orjson
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from mlops_ladder.data.columns import Answer, example, record, Row, row_type
+from mlops_ladder.data.columns import Answer, make_example_row, make_record_type, Row, make_row_type
 from mlops_ladder.data.contract import Contract
 
 MAX_VIOLATIONS = 20  # listed for a request; the others are counted
@@ -118,7 +118,7 @@ def prediction_fields(contract: Contract, classes: Sequence[Any]) -> dict[str, A
         kind = Literal[tuple(classes)]
     probability = Annotated[float, Field(ge=0, le=1)]
     names = [JSON_BOOLEANS.get(str(it), str(it)) if isinstance(it, bool) else it for it in classes]
-    probabilities = record("Probability", {str(name): probability for name in names})
+    probabilities = make_record_type("Probability", {str(name): probability for name in names})
     return {"prediction": kind, "probability": probabilities} | FLAGS
 
 
@@ -140,21 +140,22 @@ class Types:
     def from_contract(cls, contract: Contract, classes: Sequence[Any], max_rows: int) -> Self:
         """Return the types for this contract and these classes; a regression has no classes."""
         # mypy knows no types that are made at run time.
-        one, fields = row_type(contract), prediction_fields(contract, classes)
+        one, fields = make_row_type(contract), prediction_fields(contract, classes)
         lengths = Field(min_length=1, max_length=max_rows, fail_fast=True)
         many = Annotated[list[one], lengths]  # type: ignore[valid-type]  # made at run time
         source = {"model_version": str, "request_id": str}
-        predictions = record("Prediction", fields)
+        predictions = make_record_type("Prediction", fields)
         listed = {"predictions": list[predictions]}  # type: ignore[valid-type]  # made at run time
         return cls(
             one | many,
-            record("Answer", fields | source) | record("Answers", listed | source),
+            make_record_type("Answer", fields | source)
+            | make_record_type("Answers", listed | source),
             TypeAdapter(one),
             TypeAdapter(many),
             Expected.from_contract(contract),
             frozenset(contract.inputs() + contract.names("id")),
             any(isinstance(label, bool) for label in classes),
-            example(contract),
+            make_example_row(contract),
             max_rows,
         )
 

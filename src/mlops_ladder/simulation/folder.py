@@ -13,8 +13,8 @@ import tomlkit
 from mlops_ladder import project, ProjectError
 from mlops_ladder.data import sources
 from mlops_ladder.data.contract import CONTRACT, Contract
-from mlops_ladder.data.datafile import written
-from mlops_ladder.data.reading import files
+from mlops_ladder.data.datafile import write_rows_like
+from mlops_ladder.data.reading import list_data_files
 from mlops_ladder.model.training import prepare_training_rows
 from mlops_ladder.privacy.rules import RULES
 from mlops_ladder.problem import read_data
@@ -46,7 +46,7 @@ def prepare(place: Path, settings: Settings, contract: Contract, seed: int) -> N
 
     Raises ProjectError where the rows are in no file, or cannot be shifted.
     """
-    like = files(settings.data.path)[0].resolve()
+    like = list_data_files(settings.data.path)[0].resolve()
     found = world(
         prepare_training_rows(read_data(settings), contract, settings), contract, settings
     )
@@ -56,7 +56,7 @@ def prepare(place: Path, settings: Settings, contract: Contract, seed: int) -> N
     shutil.copytree(FOLDER, place / FOLDER)
     history = place / "data" / f"history{like.suffix}"
     history.parent.mkdir()
-    written(first_rows(found, seed), like, history, settings.data, contract)
+    write_rows_like(first_rows(found, seed), like, history, settings.data, contract)
     joblib.dump(found, place / WORLD)
     change(place / CONFIG, {"": {"seed": seed}, "data": {"path": f"data/{history.name}"}})
     for section, keys in CHANGED.items():
@@ -104,7 +104,7 @@ def declared(settings: Settings) -> None:
     if len(read_data(settings)) != HISTORY:
         told = "read_data() does not read the files of [data] path, so it would read the real rows"
         raise ProjectError(f"make simulate: problem.py: {told}")
-    sources.declare(settings)
+    sources.declare_files(settings)
 
 
 def environment() -> dict[str, str]:

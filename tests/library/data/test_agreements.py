@@ -11,7 +11,7 @@ from library.posted import receiver
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data import agreements
-from mlops_ladder.data.sources import declare, SOURCES
+from mlops_ladder.data.sources import declare_files, SOURCES
 from mlops_ladder.governance import data_agreements
 from mlops_ladder.settings import Settings
 
@@ -43,9 +43,9 @@ def _rows(folder: Path, settings: Settings) -> Settings:
     frame.to_csv(folder / "data/rows.csv", index=False)
     data = {"path": "data/rows.csv", "encoding": "utf-8", "separator": ",", "thousands": None}
     here = settings.model_copy(update={"data": settings.data.model_copy(update=data)})
-    declare(here)
+    declare_files(here)
     write()
-    agreements.accept(agreements.promises()["rows"], "Ada")
+    agreements.record_acceptance(agreements.read_agreements()["rows"], "Ada")
     return here
 
 
@@ -63,7 +63,7 @@ def told(rows: Settings, fresh: bool = True) -> str:
 
 def test_what_is_accepted_and_fresh_is_quiet(rows: Settings) -> None:
     """Two days old, seven may be."""
-    promise = agreements.promises()["rows"]
+    promise = agreements.read_agreements()["rows"]
     assert told(rows, fresh=False) == "" and not list(
         data_agreements.find_aged_data(promise, rows.data, NOW)
     )
@@ -83,7 +83,7 @@ def test_aged_data_and_a_bumped_version_each_notify(rows: Settings, heard: Any) 
     assert "version 1.0 was accepted, now it is 1.1, which changes freshness" in found[1]["text"]
     data_agreements.accept_contract("rows", "Ben")
     data_agreements.send_breaches(named)
-    assert len(found) == 2 and agreements.accepted()["rows"]["by"] == "Ben"
+    assert len(found) == 2 and agreements.read_accepted()["rows"]["by"] == "Ben"
 
 
 def test_a_source_that_has_ended_does_not_age(rows: Settings) -> None:
@@ -93,7 +93,7 @@ def test_a_source_that_has_ended_does_not_age(rows: Settings) -> None:
     for until in ("2024-07-01", "2024-07-20"):
         write(freshness=TERMS["freshness"] | {"until": until})
         lines[until] = "".join(
-            data_agreements.find_aged_data(agreements.promises()["rows"], rows.data, late)
+            data_agreements.find_aged_data(agreements.read_agreements()["rows"], rows.data, late)
         )
     assert lines["2024-07-01"] == ""
     assert "22.0 days old on 2024-07-20, 7 may be" in lines["2024-07-20"]

@@ -75,7 +75,7 @@ def test_a_commit_that_is_not_here_and_a_changed_tree_are_named(run: Run) -> Non
     unknown = replace(run, tags=run.tags | {"git.commit": "0" * 40})
     assert "does not hold it" in lineage.link_commit(unknown).broken
     assert "holds another one, or none" in lineage.link_lock(unknown).broken
-    here = provenance.git("rev-parse", "HEAD")
+    here = provenance.run_git("rev-parse", "HEAD")
     if here is None:
         pytest.skip("no commit is here to look up")
     clean = replace(run, tags=run.tags | {"git.commit": here, "git.dirty": "false"})

@@ -88,7 +88,7 @@ def _made(folder: Path, run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     known = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
     for asked in (["init"], ["add", "."], [*known, "commit", "--message", "Start"]):
         subprocess.run(["git", *asked], check=True, capture_output=True)
-    commit = provenance.git("rev-parse", "HEAD")
+    commit = provenance.run_git("rev-parse", "HEAD")
     monkeypatch.setattr(
         versions, "origin", lambda _: {"commit": str(commit), "data_sha256": "3" * 64}
     )

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.casting import conform
+from mlops_ladder.data.casting import validate_and_cast
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.data.reading import files
-from mlops_ladder.data.sources import breaches, checksum, read_sources, SOURCES
-from mlops_ladder.data.validation import breaches as rules
+from mlops_ladder.data.reading import list_data_files
+from mlops_ladder.data.sources import compute_sha256, find_changed_files, read_sources, SOURCES
+from mlops_ladder.data.validation import find_contract_violations as rules
 from mlops_ladder.labelling import command, label_import, queue
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import CONFIG, load_settings, Settings
@@ -88,7 +88,7 @@ def test_a_sheet_without_labels_is_refused(take: Any, fill: Any, folder: Path) -
 def merged(project: Settings, contract: Contract) -> str:
     """Merge, and the sha256 of all data."""
     command.merged(load_settings(labels=project.labels), contract)
-    return checksum(*files(load_settings().data.path))
+    return compute_sha256(*list_data_files(load_settings().data.path))
 
 
 def test_settled_rows_join_the_data_and_another_label_is_another_version(
@@ -99,11 +99,15 @@ def test_settled_rows_join_the_data_and_another_label_is_another_version(
     for who in ("ada", "ben"):
         take(fill(who, *two), who)
     first = merged(project, contract)
-    rows = conform(read_data(load_settings()), contract, [contract.target, *contract.inputs()])
+    rows = validate_and_cast(
+        read_data(load_settings()), contract, [contract.target, *contract.inputs()]
+    )
     assert len(rows) == before + 6
-    assert not any(breach.refuses for breach in rules(rows, contract))
+    assert not any(breach.is_refused for breach in rules(rows, contract))
     assert sorted(map(str, rows[contract.target].tail(6))) == sorted(two * 3)
-    assert not breaches(read_sources()) and MERGED in files(load_settings().data.path)
+    assert not find_changed_files(read_sources()) and MERGED in list_data_files(
+        load_settings().data.path
+    )
     assert merged(project, contract) == first
     for who in ("ada", "ben"):
         take(fill(who, *two[::-1]), who, relabel=True)

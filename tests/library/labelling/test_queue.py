@@ -14,7 +14,7 @@ from mlops_ladder.labelling import command, queue
 from mlops_ladder.labelling.label_import import answers
 from mlops_ladder.labelling.queue import Label
 from mlops_ladder.monitoring.archive import Archive
-from mlops_ladder.privacy.command import retained
+from mlops_ladder.privacy.erasure import delete_expired_requests
 from mlops_ladder.settings import Settings
 from mlops_ladder.labelling.settings import Labels
 
@@ -122,7 +122,7 @@ def test_what_waits_for_a_label_is_kept_no_longer_than_the_log(
 ) -> None:
     """Old rows lose their inputs, in the sheet too; but one whose label is settled is data."""
     command.fill(project, contract)
-    retained(project)
+    delete_expired_requests(project)
     assert all(queue.rows().values())
     lines = list(map(json.loads, queue.ROWS.read_text(encoding="utf-8").splitlines()))
     old = (datetime.now(UTC) - timedelta(days=40_000)).isoformat()
@@ -132,7 +132,7 @@ def test_what_waits_for_a_label_is_kept_no_longer_than_the_log(
     queue.enqueue(changed, anew=True)
     now = datetime.now(UTC).isoformat()
     queue.add([Label(second, two[0], queue.QUEUED, name, now) for name in ("Ada", "Bob")])
-    retained(project)
+    delete_expired_requests(project)
     assert [row for row, inputs in queue.rows().items() if not inputs] == [first]
     assert first not in queue.QUEUE.read_text(encoding="utf-8-sig")
     assert json.loads(queue.ROWS.read_text(encoding="utf-8").splitlines()[2])["time"] >= now

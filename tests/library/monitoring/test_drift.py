@@ -15,7 +15,7 @@ from library.monitoring.logged import KINDS, reference, rows, window
 
 from mlops_ladder import ProjectError
 from mlops_ladder.export import bundle as export
-from mlops_ladder.export.runtime import as_rows, load
+from mlops_ladder.export.runtime import frame_to_rows, load_bundle
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring import drift
 from mlops_ladder.monitoring.comparison import numbers, Pair, pairs, thresholds, verdicts, words
@@ -161,7 +161,7 @@ def test_the_pushed_gauges_are_those_of_the_alerts() -> None:
 @pytest.fixture(name="served")
 def _served(folder: Path, trained: Trained) -> Path:
     """A folder in which `trained` is published."""
-    export.export(trained, folder / "models/serving/1")
+    export.export_bundle(trained, folder / "models/serving/1")
     pointer = {"version": "1", "run_id": "run", "sha256": ""}
     (folder / "models/serving/champion.json").write_text(json.dumps(pointer), encoding="utf-8")
     return folder
@@ -169,9 +169,9 @@ def _served(folder: Path, trained: Trained) -> Path:
 
 def log(trained: Trained, count: int) -> None:
     """Have the champion asked for training rows, and logged."""
-    model = load(Path("models/serving/1"))
+    model = load_bundle(Path("models/serving/1"))
     inputs = trained.train[trained.contract.inputs()]
-    asked = as_rows(inputs.sample(count, replace=True, random_state=0))
+    asked = frame_to_rows(inputs.sample(count, replace=True, random_state=0))
     for row in asked:
         row |= {k: v.to_pydatetime() for k, v in row.items() if isinstance(v, pd.Timestamp)}
     store = Store("sqlite:///predictions.db")
@@ -222,7 +222,7 @@ def test_what_is_not_there_is_named(
     place = folder / "models/serving"
     assert command("drift") == 1
     assert "no champion is published; run `make pipeline`" in capsys.readouterr().err
-    export.export(trained, place / "1")
+    export.export_bundle(trained, place / "1")
     (place / "champion.json").write_text('{"version": "1"}', encoding="utf-8")
     assert read(place).version == trained.version
     assert command("drift") == 1

@@ -7,7 +7,7 @@ import pytest
 
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.bundle import TOLERANCE
-from mlops_ladder.export.runtime import as_rows
+from mlops_ladder.export.runtime import frame_to_rows
 from mlops_ladder.model.prediction import predict_rows
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring.archive import Window
@@ -35,7 +35,7 @@ def test_equal_answers_are_no_skew(trained: Trained, contract: Contract) -> None
     rows = trained.holdout[contract.inputs()].head(200)
     found = skew(trained.model, logged(rows, answers(predict_rows(trained.model, rows))), TOLERANCE)
     assert (found.rows, found.different, found.requests) == (len(rows), 0, [])
-    assert len(as_rows(rows)) == found.rows
+    assert len(frame_to_rows(rows)) == found.rows
 
 
 def test_another_unit_in_the_service_is_found(trained: Trained, contract: Contract) -> None:

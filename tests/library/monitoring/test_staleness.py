@@ -63,7 +63,7 @@ def test_a_champion_that_is_too_old_fails(
     text = (folder / "contract.toml").read_text(encoding="utf-8")
     text = text.replace('role = "time"', 'role = "ignored"')
     (folder / "contract.toml").write_text(text, encoding="utf-8")
-    bundle.export(trained, folder / "models/serving/1")
+    bundle.export_bundle(trained, folder / "models/serving/1")
     (folder / "models/serving/champion.json").write_text(json.dumps({"version": "1"}), "utf-8")
     assert command("staleness", "--fail") == 0
     assert "cannot be judged" in capsys.readouterr().out

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from mlops_ladder.export import bundle
-from mlops_ladder.export.runtime import as_rows, load
+from mlops_ladder.export.runtime import frame_to_rows, load_bundle
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring import watch
 from mlops_ladder.monitoring.archive import Archive, Extent, window
@@ -26,9 +26,9 @@ URL = "sqlite:///predictions.db"
 
 def log(trained: Trained, times: list[datetime], version: str = "", **flags: Any) -> None:
     """Log a request of two rows at each of these times."""
-    bundle.export(trained, Path("models/serving/1"))
-    model, store = load(Path("models/serving/1")), Store(URL)
-    asked = as_rows(trained.train[trained.contract.inputs()].head(2))
+    bundle.export_bundle(trained, Path("models/serving/1"))
+    model, store = load_bundle(Path("models/serving/1")), Store(URL)
+    asked = frame_to_rows(trained.train[trained.contract.inputs()].head(2))
     for row in asked:
         for name in trained.contract.inputs("time"):
             row[name] = row[name].to_pydatetime() if row[name] else None

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.data.sources import checksum
+from mlops_ladder.data.sources import compute_sha256
 from mlops_ladder.registry import history, promotion, versions
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.registry.versions import Version
@@ -44,7 +44,7 @@ def bundle(name: str, beside: tuple[str, ...] = ()) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for file in ("model.joblib", *beside):
         (folder / file).write_bytes(name.encode())
-    files = {file: checksum(folder / file) for file in ("model.joblib", *beside)}
+    files = {file: compute_sha256(folder / file) for file in ("model.joblib", *beside)}
     contract = read_contract().model_dump(mode="json")
     said = {"model_version": name, "contract": contract, "files": files}
     (folder / "bundle.json").write_text(json.dumps(said), encoding="utf-8")

@@ -197,7 +197,7 @@ def test_of_a_merge_who_wrote_what_it_brought_is_an_author(
     git("checkout", "trunk")
     become("Cleo", "cleo@example.com")
     git("merge", "--no-ff", "-m", "Third", "other")
-    commit = provenance.git("rev-parse", "HEAD")
+    commit = provenance.run_git("rev-parse", "HEAD")
     monkeypatch.setattr(versions, "read_origin", lambda _: {"commit": commit})
     found = [it.name for it in approval.find_authors(version)]
     assert found == ["Ada", "Cleo", "Bob", "Dan"]
@@ -287,7 +287,7 @@ def committed(path: Path) -> str:
     """The commit of this file."""
     subprocess.run(["git", "add", str(path)], check=True)
     subprocess.run(["git", "commit", "--quiet", "-m", "The report"], check=True)
-    return str(provenance.git("rev-parse", "HEAD"))
+    return str(provenance.run_git("rev-parse", "HEAD"))
 
 
 @pytest.mark.parametrize("kind", ["github", "gitlab"])

@@ -222,6 +222,6 @@ def test_the_author_is_known_where_the_system_has_no_name_for_its_user(
     def nobody() -> str:
         raise KeyError("getpwuid(): uid not found")
 
-    monkeypatch.setattr(provenance, "git", lambda *_: None)
+    monkeypatch.setattr(provenance, "run_git", lambda *_: None)
     monkeypatch.setattr("getpass.getuser", nobody)
     assert decisions.get_actor() == "unknown"

@@ -91,7 +91,7 @@ def test_the_service_loads_nothing_unsigned(
         signing.require_signature(place)
         change(*files[:2])
         with pytest.raises(ProjectError, match="bundle.json: not signed"):
-            runtime.load(place)
+            runtime.load_bundle(place)
         for path, content in before.items():
             path.write_bytes(content)
     (place / signing.SIGNATURE).unlink()

@@ -14,7 +14,7 @@ from library.registry.candidates import accepted, candidate, made, promoted, ref
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.export.bundle import export, TOLERANCE
+from mlops_ladder.export.bundle import export_bundle, TOLERANCE
 from mlops_ladder.model import training
 from mlops_ladder.model.split import list_row_ids, Splits
 from mlops_ladder.model.training import Trained
@@ -34,7 +34,7 @@ def _empty(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def served_model(run: runs.Run, trained: Trained) -> Version:
     """A champion with the real bundle of the trained model, and a record of its rows."""
     run_id = made(run, trained.version)
-    export(trained, Path("real"), run_id)
+    export_bundle(trained, Path("real"), run_id)
     versions.get_client().log_artifacts(run_id, "real", "serving")
     parted = Splits(trained.train, trained.train.head(0), trained.holdout)
     text = list_row_ids(parted, trained.contract).to_csv(index=False)

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from library.serving.published import make_reloader, loaded
 from library.serving.referenced import KINDS, refer, REFERENCE, ROW
 
-from mlops_ladder.export.runtime import BUNDLE, Loaded
+from mlops_ladder.export.runtime import BUNDLE, LoadedModel
 from mlops_ladder.serving import fallback, metrics
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.assignment import hash_unit, is_in_share, PLAN, Plan
@@ -36,7 +36,7 @@ def planned(folder: Path, share: float, candidate: int = 2, **more: Any) -> None
     (folder / PLAN).write_text(text, encoding="utf-8")
 
 
-def failing(folder: Path) -> Loaded:
+def failing(folder: Path) -> LoadedModel:
     """A model; number 2 answers its own example, and nobody after that."""
     model = loaded(folder)
     if folder.name != "2":
@@ -47,7 +47,7 @@ def failing(folder: Path) -> Loaded:
         left[0] -= 1
         return model.scores(rows) if left[0] >= 0 else 1 / 0
 
-    return Loaded(model.bundle, model.contract, scores)
+    return LoadedModel(model.bundle, model.contract, scores)
 
 
 @contextmanager
@@ -185,14 +185,14 @@ def test_a_shadow_that_cannot_keep_up_is_left_behind(settings: Settings, tmp_pat
     few = settings.rollout.model_copy(update={"capacity": 1})
     go, ready = Event(), [True]
 
-    def stuck(folder: Path) -> Loaded:
+    def stuck(folder: Path) -> LoadedModel:
         model = loaded(folder)
 
         def scores(rows: list[dict[str, Any]]) -> Any:
             assert folder.name != "2" or ready and ready.pop() or go.wait(60)
             return model.scores(rows)
 
-        return Loaded(model.bundle, model.contract, scores)
+        return LoadedModel(model.bundle, model.contract, scores)
 
     with service(settings.model_copy(update={"rollout": few}), tmp_path, stuck) as (client, app):
         asked(client, 30)

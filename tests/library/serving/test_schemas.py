@@ -8,8 +8,8 @@ import pytest
 from library.serving.published import CLASSES, MOST
 from pydantic import ValidationError
 
-from mlops_ladder.data.casting import as_time
-from mlops_ladder.data.columns import Row, spell
+from mlops_ladder.data.casting import cast_times
+from mlops_ladder.data.columns import Row, format_time
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.serving.schemas import Types
 
@@ -185,7 +185,7 @@ def test_a_time_is_what_the_clock_of_its_column_shows(text: str) -> None:
     """The service and a file read the same text as the same time, on both days of a change."""
     column = Column(kind="time", role="time", timezone="Europe/Berlin")
     rows, _ = one("at", column).parse_rows(json.dumps({"at": text}).encode())
-    known = as_time(pd.Series([text, None]), column)
+    known = cast_times(pd.Series([text, None]), column)
     assert rows[0]["at"].isoformat() == CLOCK[text] == known[0].isoformat()
     assert known.dtype == "datetime64[us]" and known[1:].isna().all()
 
@@ -194,7 +194,7 @@ def test_a_time_that_no_clock_shows_is_refused_and_the_others_are_read() -> None
     """In Berlin it is the year 10,000 by then."""
     column, texts = Column(kind="time", role="time", timezone="Europe/Berlin"), [*CLOCK]
     assert refused(one("at", column), b'{"at": "9999-12-31T23:59:59Z"}') is not None
-    known = as_time(pd.Series(["9999-12-31T23:59:59Z", *texts]), column)
+    known = cast_times(pd.Series(["9999-12-31T23:59:59Z", *texts]), column)
     assert known.isna().tolist() == [True, *[False] * len(texts)]
 
 
@@ -203,7 +203,7 @@ def test_a_time_with_an_offset_needs_a_clock() -> None:
     column, text = Column(kind="time", role="time"), "2024-03-30T07:30:00Z"
     with pytest.raises(ValidationError, match="contract.toml sets no timezone for its column"):
         one("at", column).parse_rows(json.dumps({"at": text}).encode())
-    assert as_time(pd.Series([text, text[:-1]]), column).isna().tolist() == [True, False]
+    assert cast_times(pd.Series([text, text[:-1]]), column).isna().tolist() == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -213,9 +213,9 @@ def test_every_format_is_read_alike_by_the_service_and_from_a_file(form: str, te
     """What is written by a format is read again as the same time."""
     column = Column(kind="time", role="time", format=form, timezone="Asia/Tokyo")
     rows, _ = one("at", column).parse_rows(json.dumps({"at": text}).encode())
-    known = as_time(pd.Series([text]), column)[0]
+    known = cast_times(pd.Series([text]), column)[0]
     assert rows[0]["at"] == known and known.hour in (9, 16)
-    assert as_time(pd.Series([spell(column, known)]), column)[0] == known
+    assert cast_times(pd.Series([format_time(column, known)]), column)[0] == known
 
 
 def test_a_zone_that_is_none_is_refused() -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from mlops_ladder.data import provenance
-from mlops_ladder.data.sources import checksum
+from mlops_ladder.data.sources import compute_sha256
 from mlops_ladder.model.prediction import METRICS
 from mlops_ladder.model.training import Trained
 from mlops_ladder.settings import Settings
@@ -26,7 +26,7 @@ def test_a_run_holds_parameters_metrics_and_the_tags_that_say_what_it_was_made_f
     """The newest run is finished, and says which commit, data, lock and seed it is of."""
     assert {"problem", "metric", "seed", "holdout", "data.path"} <= run.params.keys()
     assert set(METRICS[settings.problem]) & run.metrics.keys()
-    assert run.tags["env.lock_sha256"] == checksum(ROOT / "uv.lock")
+    assert run.tags["env.lock_sha256"] == compute_sha256(ROOT / "uv.lock")
     assert run.tags["seed"] == str(settings.seed)
     assert {"git.commit", "git.dirty", "data.sha256", "model_version"} <= run.tags.keys()
 

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mlops_ladder.export.bundle import export
+from mlops_ladder.export.bundle import export_bundle
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring.archive import Window
 from mlops_ladder.monitoring.comparison import pairs, verdicts
@@ -16,7 +16,7 @@ from mlops_ladder.monitoring.training_reference import bundled, Reference
 @pytest.fixture(name="reference")
 def _reference(trained: Trained, tmp_path: Path) -> Reference:
     """What the bundle of the trained model says of its training."""
-    export(trained, tmp_path / "1")
+    export_bundle(trained, tmp_path / "1")
     return bundled(tmp_path / "1", "1")
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from mlops_ladder.data.sources import checksum
-from mlops_ladder.export.bundle import export
+from mlops_ladder.data.sources import compute_sha256
+from mlops_ladder.export.bundle import export_bundle
 from mlops_ladder.model.training import Trained
 from mlops_ladder.project import get_project
 from mlops_ladder.serving.app import create_service
@@ -21,8 +21,8 @@ from mlops_ladder.serving.load_test import make_requests
 def _exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The trained model as the pipeline would publish it."""
     folder = tmp_path_factory.mktemp("exported")
-    export(trained, folder / "1")
-    pointer = {"version": "1", "run_id": "run", "sha256": checksum(folder / "1/bundle.json")}
+    export_bundle(trained, folder / "1")
+    pointer = {"version": "1", "run_id": "run", "sha256": compute_sha256(folder / "1/bundle.json")}
     (folder / "champion.json").write_text(json.dumps(pointer), encoding="utf-8")
     return folder
 

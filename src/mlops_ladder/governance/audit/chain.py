@@ -97,23 +97,23 @@ def list_configuration_changes(known: Mapping[str, str], last: str) -> Iterator[
     listed = None
     if last:
         span = f"{last}..HEAD"
-        listed = provenance.git("log", "--reverse", "--format=%H", span, "--", CONFIGURATION)
+        listed = provenance.run_git("log", "--reverse", "--format=%H", span, "--", CONFIGURATION)
     if listed is None:
-        listed = provenance.git("rev-parse", "--verify", "HEAD") or ""
+        listed = provenance.run_git("rev-parse", "--verify", "HEAD") or ""
     before = dict(known)
     for commit in listed.split():
         after = list_configuration_files(commit)
         for path in sorted(after.keys() | before.keys()):
             digest = after.get(path, REMOVED)
             if digest != before.get(path, REMOVED):
-                about = provenance.git("show", "--no-patch", "--format=%h %s, by %an", commit)
+                about = provenance.run_git("show", "--no-patch", "--format=%h %s, by %an", commit)
                 yield Fact("configuration", path, digest, f"{path}: {about}", commit)
         before = after
 
 
 def list_configuration_files(commit: str) -> dict[str, str]:
     """Return git's name of the content of each file of configuration in a commit."""
-    listed = provenance.git("-c", "core.quotepath=off", "ls-tree", commit) or ""
+    listed = provenance.run_git("-c", "core.quotepath=off", "ls-tree", commit) or ""
     rows = (row.partition("\t") for row in listed.splitlines())
     return {name: about.split()[2] for about, _, name in rows if name.endswith(".toml")}
 
@@ -192,7 +192,7 @@ def read_registry_lines() -> list[str]:
 
 def read_git_lines() -> list[str]:
     """Return the lines that git holds."""
-    return (provenance.git("cat-file", "blob", REF) or "").splitlines()
+    return (provenance.run_git("cat-file", "blob", REF) or "").splitlines()
 
 
 def copy_lines(lines: list[str]) -> None:
@@ -205,8 +205,8 @@ def copy_lines(lines: list[str]) -> None:
         for number, text in enumerate(lines, 1):
             if registered[number - 1 : number] != [text]:
                 client.set_registered_model_tag(name, f"{KEY}{number:06}", text)
-    if lines != read_git_lines() and (blob := provenance.git("hash-object", "-w", str(LOG))):
-        provenance.git("update-ref", REF, blob)
+    if lines != read_git_lines() and (blob := provenance.run_git("hash-object", "-w", str(LOG))):
+        provenance.run_git("update-ref", REF, blob)
 
 
 def find_break(lines: list[str]) -> list[str]:

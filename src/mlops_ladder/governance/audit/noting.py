@@ -42,7 +42,7 @@ def split_unnoted(lines: list[Line]) -> tuple[list[Fact], list[Fact]]:
 def find_contradictions(lines: list[Line]) -> Iterator[str]:
     """Yield the lines that the registry or git contradicts, in words."""
     decisions = {fact.about for fact in chain.list_decisions()}
-    has_repository = provenance.git("rev-parse", "--verify", "HEAD")
+    has_repository = provenance.run_git("rev-parse", "--verify", "HEAD")
     for line in chain.lines_since_repair(lines):
         where = f"{LOG}:{line.number}"
         if line.kind == "decision" and line.about not in decisions:

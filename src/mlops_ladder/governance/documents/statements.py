@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlops_ladder.data.sources import checksum
+from mlops_ladder.data.sources import compute_sha256
 from mlops_ladder.markdown import escape_text
 
 DIGITS = 12
@@ -23,7 +23,7 @@ def cite_source(source: str | Path) -> str:
     path = Path(source)
     if not path.suffix and re.fullmatch("[0-9a-f]{32}", path.name):
         return f"run `{path.name}`"
-    return f"`{path.as_posix()}` sha256 `{checksum(path)[:DIGITS]}`"
+    return f"`{path.as_posix()}` sha256 `{compute_sha256(path)[:DIGITS]}`"
 
 
 def format_statement(text: object, *sources: str | Path) -> str:
@@ -49,5 +49,5 @@ def find_statement_faults(text: str) -> Iterator[str]:
         for name, digits in FILE.findall(line):
             if not Path(name).is_file():
                 yield f"{where}: {name} is cited, and is not there"
-            elif checksum(Path(name))[:DIGITS] != digits:
+            elif compute_sha256(Path(name))[:DIGITS] != digits:
                 yield f"{where}: {name} has changed since it was cited"

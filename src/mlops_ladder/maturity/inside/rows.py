@@ -19,7 +19,7 @@ MAX_PRIVATE_ROWS = 300
 
 def list_files(settings: Any) -> list[Path]:
     """Return the files that training reads."""
-    return list(part("data.reading").files(settings.data.path))
+    return list(part("data.reading").list_data_files(settings.data.path))
 
 
 def is_parquet(settings: Any) -> bool:
@@ -66,7 +66,9 @@ def first_file() -> str:
 def data_digest() -> Any:
     """Return the sha256 of all data, and how many rows they have."""
     frame, _, settings = read_project()
-    digest = part("data.sources").checksum(*part("data.reading").files(settings.data.path))
+    digest = part("data.sources").compute_sha256(
+        *part("data.reading").list_data_files(settings.data.path)
+    )
     return [digest, len(frame)]
 
 
@@ -135,7 +137,9 @@ def choose_labels() -> Any:
     frame, contract, settings = read_project()
     labels = part("labelling.label_import").classes(settings, contract)
     if not labels:
-        values = part("data.casting").conform(frame, contract, [contract.target])[contract.target]
+        values = part("data.casting").validate_and_cast(frame, contract, [contract.target])[
+            contract.target
+        ]
         labels = [values.min(), values.max()]
     return [str(labels[0]), str(labels[-1])]
 
@@ -152,9 +156,9 @@ def remove_newest_rows(source: str) -> Any:
     """Make a source older than was promised; return how many rows are left."""
     settings, agreement = (
         part("settings").load_settings(),
-        part("data.agreements").promises()[source],
+        part("data.agreements").read_agreements()[source],
     )
-    fresh, times = agreement.freshness, part("data.casting").times
+    fresh, times = agreement.freshness, part("data.casting").parse_timestamps
     paths = part("governance.data_agreements").list_source_files(agreement)
     frames = {path: read_raw(settings, [path]) for path in paths}
     when = {path: times(it[fresh.column].astype(str), fresh.format) for path, it in frames.items()}

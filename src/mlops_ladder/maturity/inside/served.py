@@ -39,7 +39,7 @@ def find_uses(name: str) -> Any:
 
     contract = part("data.contract").read_contract()
     types = part("serving.schemas").Types.from_contract(contract, (), 1)
-    row = part("data.columns").example(contract)
+    row = part("data.columns").make_example_row(contract)
     types.parse_rows(json.dumps(row).encode())
     try:
         types.parse_rows(json.dumps(row | {name: "somebody"}).encode())
@@ -53,13 +53,13 @@ def load_champion() -> Any:
     """Return the champion as the service loads it."""
     reloader = part("serving.model_reloader")
     pointer = json.loads((reloader.FOLDER / reloader.POINTER).read_text(encoding="utf-8"))
-    return part("export.runtime").load(reloader.FOLDER / str(pointer["version"]))
+    return part("export.runtime").load_bundle(reloader.FOLDER / str(pointer["version"]))
 
 
 def make_requests(frame: pd.DataFrame, contract: Any) -> list[dict[str, Any]]:
     """Return rows of the data as a client would send them."""
     columns = {name: contract.columns[name] for name in contract.inputs()}
-    rows, _ = part("data.casting").converted(frame, contract, columns)
+    rows, _ = part("data.casting").cast_columns(frame, contract, columns)
     return [
         {name: to_json_value(row[name], column) for name, column in columns.items()}
         for row in rows.to_dict("records")
@@ -73,7 +73,7 @@ def compare_answers(seed: str, most: str) -> Any:
     asked, classes = make_requests(frame, model.contract), model.bundle["classes"] or ()
     types = part("serving.schemas").Types.from_contract(model.contract, classes, len(asked))
     answers = model.answers(types.parse_rows(json.dumps(asked).encode())[0])
-    rows, _ = part("data.casting").converted(frame, model.contract, model.contract.inputs())
+    rows, _ = part("data.casting").cast_columns(frame, model.contract, model.contract.inputs())
     known = part("model.prediction").predict_rows(load_registered_model(), rows).to_dict("records")
     pairs = zip(known, answers, asked, strict=True)
     wrong = [

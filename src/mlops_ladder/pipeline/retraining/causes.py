@@ -22,7 +22,7 @@ MAX_REPORT_AGE = timedelta(days=2)
 def hash_data(settings: Settings) -> str:
     """Return the sha256 of the data; "unknown" if they are in no file."""
     try:
-        return sources.checksum(*reading.files(settings.data.path))
+        return sources.compute_sha256(*reading.list_data_files(settings.data.path))
     except ProjectError:
         return sources.UNKNOWN
 

@@ -33,10 +33,12 @@ def find_data_faults(settings: Settings, kind: Kind, now: datetime) -> list[str]
 def find_file_faults(settings: Settings) -> Iterator[str]:
     """Yield undeclared or changed files, and rows that break the contract."""
     try:
-        if reading.files(settings.data.path) and sources.SOURCES.exists():
+        if reading.list_data_files(settings.data.path) and sources.SOURCES.exists():
             declared = sources.read_sources()
-            strangers = sources.undeclared(settings, declared)
-            faults = sources.breaches(declared) + [f"{name}: in no source" for name in strangers]
+            strangers = sources.find_undeclared_files(settings, declared)
+            faults = sources.find_changed_files(declared) + [
+                f"{name}: in no source" for name in strangers
+            ]
             if faults:
                 yield f"{', '.join(faults)}; if that is intended: make data DECLARE=yes"
     except ProjectError:

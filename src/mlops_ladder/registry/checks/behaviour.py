@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from pydantic import Field
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.casting import converted
+from mlops_ladder.data.casting import cast_columns
 from mlops_ladder.data.contract import Contract, Kind
 from mlops_ladder.model.prediction import predict_rows
 from mlops_ladder.model.training import Trained
@@ -209,7 +209,7 @@ def set_values(
         name: pd.Series([items[row % len(items)] for row in range(len(rows))], dtype="object")
         for name, items in values.items()
     }
-    cast, breaches = converted(pd.DataFrame(columns), contract, columns)
+    cast, breaches = cast_columns(pd.DataFrame(columns), contract, columns)
     if breaches:
         raise ProjectError("; ".join(map(str, breaches)))
     return rows.assign(**{name: cast[name].array for name in columns})
