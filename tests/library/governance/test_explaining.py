@@ -69,6 +69,6 @@ def test_importance_names_every_input(trained: Trained, champion: Reference) -> 
 def test_a_model_that_nobody_decided_about_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a decision there is no version to explain with."""
     nothing: Any = versions.RegistryState({}, {}, 0)
-    monkeypatch.setattr(versions, "held", lambda: nothing)
+    monkeypatch.setattr(versions, "read_state", lambda: nothing)
     with pytest.raises(ProjectError, match="model abc: no decision of the registry"):
         explaining.find_promoting_decision("abc")

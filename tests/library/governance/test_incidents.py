@@ -28,7 +28,7 @@ def _here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty project with the template of a post-mortem, in which nothing serves."""
     (folder / "incidents").mkdir()
     shutil.copy(TEMPLATE, folder / incidents.TEMPLATE)
-    monkeypatch.setattr(versions, "held", lambda: versions.RegistryState({}, {}, 0))
+    monkeypatch.setattr(versions, "read_state", lambda: versions.RegistryState({}, {}, 0))
     return folder
 
 

@@ -90,7 +90,7 @@ def _made(folder: Path, run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> Path:
         subprocess.run(["git", *asked], check=True, capture_output=True)
     commit = provenance.run_git("rev-parse", "HEAD")
     monkeypatch.setattr(
-        versions, "origin", lambda _: {"commit": str(commit), "data_sha256": "3" * 64}
+        versions, "read_origin", lambda _: {"commit": str(commit), "data_sha256": "3" * 64}
     )
     promoted(run, f"model-{versions.model_name()}")
     return folder
