@@ -451,15 +451,15 @@ OPTIMIZED = [
             "a search that stays in one process",
             "pipeline.scaleout",
             "pipeline/tuning.py",
-            "executor.each(evaluate_params,",
+            "executor.map(evaluate_params,",
             "map(evaluate_params,",
         ),
         (
             "a worker of any version",
             "pipeline.scaleout",
             "scaling/backends.py",
-            "if found := differences(wanted, facts()):",
-            "if found := []:",
+            "if faults := find_worker_differences(wanted, collect_worker_facts()):",
+            "if faults := []:",
         ),
     ]
 ]
@@ -646,7 +646,7 @@ MACHINES = [
             "the card is not compared",
             "doc.modelcard",
             "tracking/card.py",
-            ", page, wanted)",
+            ", page, render_model_card(run, settings, contract))",
             ", page, page)",
         ),
         (

@@ -315,7 +315,11 @@ MUTANTS = {
         "digest.update(block)",
         "digest.update(b'')",
     ),
-    "a card that is never compared": ("tracking/card.py", ", page, wanted)", ", page, page)"),
+    "a card that is never compared": (
+        "tracking/card.py",
+        ", page, render_model_card(run, settings, contract))",
+        ", page, page)",
+    ),
 }
 
 

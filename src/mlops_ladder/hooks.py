@@ -90,9 +90,9 @@ def after_training(trained: Trained) -> None:
 
 @hookspec(firstresult=True)
 def get_executor(settings: Settings) -> AbstractContextManager[Any] | None:
-    """Return a context whose value maps a function over items, with the methods of `study.Here`.
+    """Return a context of an executor, with the methods of `study.SerialExecutor`.
 
-    Called by the search of parameters and by what else can be computed in parallel.
+    Called by the search of parameters, the backtest and the batch.
     """
 
 

@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
 
-WIDE = (
+CJK_FONTS = (
     "Noto Sans CJK JP, Noto Sans CJK SC, Source Han Sans, WenQuanYi Micro Hei, WenQuanYi Zen Hei,"
     " Droid Sans Fallback, PingFang SC, Hiragino Sans, Apple SD Gothic Neo, Microsoft YaHei,"
     " Yu Gothic, Malgun Gothic, Arial Unicode MS"
@@ -21,7 +21,7 @@ WIDE = (
 def list_font_families() -> list[str]:
     """The fonts in the order in which they are asked for a letter."""
     here = set(get_font_names())
-    return [*matplotlib.rcParams["font.family"], *(name for name in WIDE if name in here)]
+    return [*matplotlib.rcParams["font.family"], *(name for name in CJK_FONTS if name in here)]
 
 
 def create_figure(width: float, height: float) -> Figure:

@@ -1,4 +1,4 @@
-"""Predictions of a model, how good they are, and the model itself: saved with its code."""
+"""Predictions of a model, their scores, and the saved model with its code."""
 
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,9 @@ LOWER_IS_BETTER = ("mae", "rmse")
 
 
 def predict_rows(model: Any, rows: pd.DataFrame) -> pd.DataFrame:
-    """What the model decides of each row; for a classifier also `probability_CLASS` of each class.
+    """Return the `prediction` of each row; of a classifier also `probability_CLASS` of each class.
 
-    The model is a fitted one, or the bundle of one.
+    The model is a fitted one, or a bundle.
     """
     if hasattr(model, "answer_frame"):
         return pd.DataFrame(model.answer_frame(rows))
@@ -34,10 +34,10 @@ def predict_rows(model: Any, rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def compute_scores(problem: str, truth: pd.Series, found: pd.DataFrame) -> dict[str, float]:
-    """Each metric of the problem, by its name, of predictions as `predict` gives them.
+    """Return each metric of the problem, for predictions as `predict_rows` returns them.
 
-    A metric that `truth` does not define is NaN: `roc_auc` unless there are two classes and both
-    occur, `r2` of a single row.
+    An undefined metric is NaN: `roc_auc` unless there are two classes and both occur, `r2` of a
+    single row.
     """
     guess = found["prediction"]
     if problem == "regression":
@@ -55,8 +55,8 @@ def compute_scores(problem: str, truth: pd.Series, found: pd.DataFrame) -> dict[
 
 
 def compute_roc_auc(truth: pd.Series, shares: pd.DataFrame) -> float:
-    """The area under the ROC curve of the second of two classes; NaN where it is not defined."""
-    if shares.shape[1] != 2:  # none, where a classifier only decides
+    """Return the area under the ROC curve of the second of two classes; NaN if undefined."""
+    if shares.shape[1] != 2:  # a classifier without probabilities has none
         return float("nan")
     positive = truth.astype(str) == shares.columns[1].removeprefix("probability_")
     if positive.nunique() != 2:
@@ -72,7 +72,7 @@ def save_model(model: Any, contract: Contract, version: str, path: Path = MODEL)
 
 
 def load_model(path: Path = MODEL) -> dict[str, Any]:
-    """What training saved: `model`, `contract`, `version`.  ProjectError where nothing is."""
+    """Return the saved `model`, `contract` and `version`.  Raise ProjectError without a model."""
     if not path.exists():
         raise ProjectError(f"{path}: no model is trained yet; run `make train`")
     saved = joblib.load(path)

@@ -1,4 +1,4 @@
-"""Training: rows in, a model out, with its score on rows that it has not seen."""
+"""Training: fits a model to rows, and scores it on held-out rows."""
 
 import time
 from collections.abc import Iterable
@@ -20,22 +20,23 @@ from mlops_ladder.problem import build_model, read_data
 from mlops_ladder.settings import load_settings, Settings
 
 MIN_ROWS = 5
-MAX_REPEATED_SHARE = 0.5  # more equal rows: few inputs, so all rows of a kind would be on one side
-THREADS_MIN_ROWS = 100_000  # on fewer, threads cost more than they bring where others compute too
+MAX_REPEATED_SHARE = 0.5  # above, rows are numbered: else all equal rows would be on one side
+THREADS_MIN_ROWS = 100_000  # on fewer, threads cost more than they save on a busy machine
 EXPECTATION_FIELDS = {
     "categories",
     "enforce",
     "missing",
     "range",
-}  # of a value; no answer changes with it
+}  # of a column; they change no prediction
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained model and what is known about it.
+    """A trained model with its rows and predictions.
 
-    `train` and `holdout` hold the columns of the contract; `predictions` and `baseline` what the
-    model and one without features say of `holdout`; the fit took `seconds`, until Unix time `at`.
+    `train` and `holdout` have the columns of the contract; `predictions` and `baseline` are for
+    `holdout`, by the model and by one without features; the fit took `seconds`, until Unix time
+    `at`.
     """
 
     settings: Settings
@@ -50,22 +51,22 @@ class Trained:
 
     @property
     def truth(self) -> pd.Series:
-        """The target of each held-out row."""
+        """Return the target of each held-out row."""
         return self.holdout[self.contract.target]
 
     @property
     def scores(self) -> dict[str, float]:
-        """Each metric of the model."""
+        """Return each metric of the model."""
         return compute_scores(self.settings.problem, self.truth, self.predictions)
 
     @property
     def baseline_scores(self) -> dict[str, float]:
-        """Each metric of the baseline."""
+        """Return each metric of the baseline."""
         return compute_scores(self.settings.problem, self.truth, self.baseline)
 
-    @cached_property  # once: where a copy is read back, cloudpickle changes the classes that it has
+    @cached_property  # once: cloudpickle changes the classes of a copy that is read back
     def version(self) -> str:
-        """A name for what was learned, and by which code: equal models have the same one."""
+        """Return a hash of the fitted model and its code: equal models have the same version."""
         expectations: Any = {"reviewed": True, "columns": {"__all__": EXPECTATION_FIELDS}}
         return compute_digest((self.model, self.contract.model_dump(exclude=expectations)))[:12]
 
@@ -73,10 +74,10 @@ class Trained:
 def compute_row_keys(
     frame: pd.DataFrame, contract: Contract, by_order: bool | None = None
 ) -> pd.Series:
-    """What tells a row from others, as text that depends on this row alone: a hash.
+    """Return a key of each row, as text: a hash that depends on this row alone.
 
-    Of its group, unless a time decides; else of its id, else of its inputs.  If most rows repeat
-    others, or `by_order` says so, also of its target, and equal ones are numbered.
+    It is the hash of the group, unless a time decides; else of the id, else of the inputs.  If most
+    rows repeat others, or with `by_order`, the target is part of it and equal keys are numbered.
     """
     names = [] if contract.names("time") else contract.names("group")[:1]
     names = names or contract.names("id")
@@ -90,7 +91,7 @@ def compute_row_keys(
 
 
 def normalize_values(values: pd.Series) -> pd.Series:
-    """Numbers as float64, all else as text: a value never depends on those in other rows."""
+    """Return numbers as float64, others as text: a value never depends on those of other rows."""
     if pd.api.types.is_datetime64_any_dtype(values):
         values = values.dt.as_unit("ns").astype("int64")
     if pd.api.types.is_numeric_dtype(values):
@@ -101,9 +102,9 @@ def normalize_values(values: pd.Series) -> pd.Series:
 def split_holdout(
     frame: pd.DataFrame, contract: Contract, settings: Settings, salt: str = "holdout"
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Rows to train on and rows held out: the latest ones if a column says the time.
+    """Return rows to train on and the hold-out: the latest rows, if a column is a time.
 
-    Else those whose hash is small, so further rows move none to the other side: equal rows and the
+    Otherwise rows with a small hash, so that new rows move none to the other side; equal rows and
     rows of a group stay together.  Raises ProjectError if all rows have the same hash.
     """
     if times := contract.names("time"):
@@ -123,9 +124,9 @@ def split_holdout(
 def prepare_training_rows(
     frame: pd.DataFrame, contract: Contract, settings: Settings, checks: Iterable[RowCheck] = ()
 ) -> pd.DataFrame:
-    """The rows that have a target, each column as its kind.
+    """Return the rows that have a target, each column cast to its kind.
 
-    Raises ProjectError where they are too few, break the contract, or cannot be learned from.
+    Raises ProjectError if they are too few, violate the contract, or do not fit the problem.
     """
     target = contract.target
     frame = frame[frame[target].notna()] if target in frame else frame
@@ -145,7 +146,7 @@ def prepare_training_rows(
 
 
 def build_baseline(settings: Settings) -> Any:
-    """An unfitted model that ignores the features: the classes' shares, or the median."""
+    """Return an unfitted model that ignores the features: class shares, or the median."""
     classifies = settings.problem == "classification"
     return DummyClassifier() if classifies else DummyRegressor(strategy="median")
 
@@ -174,14 +175,14 @@ def fit_model(
 def train_model(
     frame: pd.DataFrame, contract: Contract, settings: Settings, checks: Iterable[RowCheck] = ()
 ) -> Trained:
-    """Train on one part of the rows, score the rest.  ProjectError if nothing can be learned."""
+    """Split the rows, and fit a model.  Raise ProjectError if nothing can be learned."""
     rows = prepare_training_rows(frame, contract, settings, checks)
     train, holdout = split_holdout(rows, contract, settings)
     return fit_model(train, holdout, contract, settings)
 
 
 def format_scores(trained: Trained) -> str:
-    """The scores beside the baseline's: those that are defined, and the chosen one, marked."""
+    """Return a table of the defined scores beside the baseline's; the chosen metric is marked."""
     model, baseline = trained.scores, trained.baseline_scores
     lines = [f"{'':18} {'model':>10} {'baseline':>10}"]
     for name in model:

@@ -69,8 +69,8 @@ def backtest(rows: pd.DataFrame, contract: Contract, settings: Settings) -> list
     at = contract.names("time")[0]
     ordered = rows[rows[at].notna()].sort_values(at, kind="stable")
     slices = [ordered.iloc[part] for part in np.array_split(np.arange(len(ordered)), SLICES)]
-    with open_executor(settings) as places:
-        found = list(places.each(tested, range(FIRST, SLICES), slices, contract, settings))
+    with open_executor(settings) as executor:
+        found = list(executor.map(tested, range(FIRST, SLICES), slices, contract, settings))
     return [point for points in found for point in points if isfinite(point.value)]
 
 

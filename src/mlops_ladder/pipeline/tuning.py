@@ -95,9 +95,9 @@ def iter_trials(study: Study, executor: Any, *data: Any) -> Iterator[Any]:
     """
     done, count = 0, data[-1].tuning.trials if study.space else 1
     while done < count:
-        numbers = range(done, min(done + executor.at_once, count))
+        numbers = range(done, min(done + executor.batch_size, count))
         chosen = [study.ask() if number else study.start for number in numbers]
-        results = executor.each(evaluate_params, chosen, *data)
+        results = executor.map(evaluate_params, chosen, *data)
         for params, result in zip(chosen, results, strict=True):
             study.tell(params, result[0])
             yield params, result

@@ -17,12 +17,7 @@ from mlops_ladder.data.columns import Row
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.runtime import BUNDLE, LoadedModel, read_bundle
 from mlops_ladder.serving.events import PredictionEvent
-from mlops_ladder.serving.model_reloader import (
-    FOLDER,
-    ModelReloader,
-    ModelWithBackup,
-    ServedModel,
-)
+from mlops_ladder.serving.model_reloader import FOLDER, ModelReloader, ModelWithBackup, ServedModel
 from mlops_ladder.serving.reference_loader import load_reference, Reference
 from mlops_ladder.serving.schemas import FLAGS, Types
 from mlops_ladder.settings import Settings

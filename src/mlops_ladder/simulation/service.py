@@ -1,4 +1,4 @@
-"""The service of the simulation: the real one, over HTTP; and who is told by the project."""
+"""The service of the simulation, over HTTP, and an inbox for messages to people."""
 
 import json
 import socket
@@ -34,9 +34,9 @@ class Request(NamedTuple):
 
 
 class Service:
-    """The service of this folder, in a thread, on a port that is free; `failed` are its failures.
+    """The service of this folder, in a thread, on a free port; `failed` lists failed requests.
 
-    Failed is what was not answered, with another status than 200, or by a stand-in of a model.
+    A request fails without an answer, with another status than 200, or if the fallback answers.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -62,19 +62,19 @@ class Service:
         self._thread.join(PATIENCE)
 
     def restart(self) -> None:
-        """End it, and start it again."""
+        """Stop the service, and start it again."""
         self.__exit__()
         self.__enter__()  # pylint: disable=unnecessary-dunder-call  # within its own `with`
 
     def ask(self, requests: Sequence[Request], day: int, clock: Clock) -> set[str]:
-        """Send these requests, spread over a day; the names of those that did not fail."""
+        """Send requests, spread over a day; return the names of those that were answered."""
         connection, answered = connect(self.url), {request.name for request in requests}
         for place, request in enumerate(requests):
             clock.at(day + NOON + HOURS * place / len(requests))
             headers = {"Content-Type": "application/json", "X-Request-ID": request.name}
             headers[self.settings.rollout.key_header] = request.key
             self.asked += 1
-            if why := failure(connection, request.body, headers):
+            if why := find_failure(connection, request.body, headers):
                 self.failed.append(f"{request.name}: {why}")
                 answered.remove(request.name)
         connection.close()
@@ -99,7 +99,7 @@ class Service:
             there = [known[name] for name in ("version", "percent") if name in known]
             return self.got("/version")["version"] == served and there == plan
 
-        wait(followed, f"the service does not follow v{served}, rollout {plan}")
+        wait_until(followed, f"the service does not follow v{served}, rollout {plan}")
 
     def written(self, names: set[str]) -> None:
         """Return once these requests are in the log, and what both arms of a rollout did."""
@@ -116,24 +116,24 @@ class Service:
             known = [it["request_id"] for it in found if it["request_id"] in names]
             return len(known) >= len(names) * (1 + now.plan.shadow)
 
-        wait(noted, "the service does not write its log")
+        wait_until(noted, "the service does not write its log")
 
 
-def failure(connection: HTTPConnection, body: bytes, headers: dict[str, str]) -> str:
-    """Why a request has failed; nothing where it was answered."""
+def find_failure(connection: HTTPConnection, body: bytes, headers: dict[str, str]) -> str:
+    """Return why a request has failed; "" if it was answered."""
     try:
         connection.request("POST", "/predict", body, headers)
         answer = connection.getresponse()
-        said = answer.read()
-        failed = answer.status != 200 or b'"fallback":true' in said
-        return f"{answer.status} {said[:200]!r}" if failed else ""
+        content = answer.read()
+        failed = answer.status != 200 or b'"fallback":true' in content
+        return f"{answer.status} {content[:200]!r}" if failed else ""
     except (OSError, HTTPException) as error:
         connection.close()  # the next request opens it again
         return repr(error)
 
 
-def wait(done: Callable[[], bool], otherwise: str) -> None:
-    """Return once something is so.  ProjectError where it is not in time."""
+def wait_until(done: Callable[[], bool], otherwise: str) -> None:
+    """Wait until a condition holds.  Raise ProjectError after a minute."""
     until = time.monotonic() + PATIENCE
     while not done():
         if time.monotonic() > until:
@@ -142,8 +142,8 @@ def wait(done: Callable[[], bool], otherwise: str) -> None:
 
 
 @contextmanager
-def told(day: Callable[[], float]) -> Iterator[tuple[str, list[tuple[float, str]]]]:
-    """An address that takes what people are told, and the texts that came, with their day."""
+def open_inbox(day: Callable[[], float]) -> Iterator[tuple[str, list[tuple[float, str]]]]:
+    """Yield the address of an inbox, and its messages with their day."""
     texts: list[tuple[float, str]] = []
 
     class Inbox(BaseHTTPRequestHandler):

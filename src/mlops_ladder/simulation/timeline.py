@@ -1,4 +1,4 @@
-"""The days of a scenario: requests, outcomes, looks, trainings, steps, by the project's parts."""
+"""The days of a scenario: requests, outcomes, reports, trainings and steps of a rollout."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,20 +19,20 @@ from mlops_ladder.settings import load_settings
 from mlops_ladder.simulation.clock import Clock
 from mlops_ladder.simulation.scenarios import Scenario
 from mlops_ladder.simulation.service import Request, Service
-from mlops_ladder.simulation.world import broken, World
+from mlops_ladder.simulation.world import break_axis, World
 
 REQUESTS, ROWS = 120, 5  # requests on a day, and rows of each
 CHANGE, LAST = 2, 18  # the day on which something changes, and the last one
-LOOK = 8  # the day in whose evening drift and quality are looked at
+LOOK = 8  # the day with a report on drift and quality, in the evening
 EVENING = 0.9
-DELAY = 1  # days until it is known what became of a row
+DELAY = 1  # days until the outcome of a row is known
 BY = "simulation"
 
 
 class Days:
     """A scenario in this folder, day by day.
 
-    `rows` are those that were asked, by day; `refused` says when feedback made no data, and why.
+    `rows` holds the requested rows by day; `refused`: when feedback was refused, and why.
     """
 
     def __init__(self, scenario: Scenario, world: World, service: Service, clock: Clock) -> None:
@@ -43,7 +43,7 @@ class Days:
         self.refused: list[tuple[float, str]] = []
 
     def run(self) -> int:
-        """Live through the days until a day after all is decided; the number of the last one."""
+        """Run the days until a day after the last decision; return its number."""
         for day in range(1, LAST + 1):
             rolling = decisions.running() is not None
             self.traffic(day)
@@ -53,7 +53,7 @@ class Days:
         return day
 
     def traffic(self, day: int) -> None:
-        """The requests of a day, from as many clients, and their answers."""
+        """Send the requests of a day, each from a client of its own."""
         self.clock.at(day)
         self.clock.hold()
         self.rows[day] = rows = self.drawn(day)
@@ -67,15 +67,15 @@ class Days:
         self.service.written(self.service.ask(asked, day, self.clock))
 
     def drawn(self, day: int) -> pd.DataFrame:
-        """The rows of a day, with what will become of them."""
-        it, later = self.scenario, day >= CHANGE
-        new, changed = (it.new, it.changed) if later else (0, None)
+        """Return the rows of a day, with their outcomes."""
+        scenario, later = self.scenario, day >= CHANGE
+        new, changed = (scenario.new, scenario.changed) if later else (0, None)
         rows = self.world.drawn(REQUESTS * ROWS, new, changed, self.random)
         rows = self.world.dated(rows, pd.Series(self.clock.now.replace(tzinfo=None), rows.index))
-        return broken(rows, self.world) if it.broken and later else rows
+        return break_axis(rows, self.world) if scenario.broken and later else rows
 
     def evening(self, day: int) -> None:
-        """Outcomes come back, a rollout steps, and once a week somebody looks."""
+        """Import outcomes, step the rollout, and once a week report on drift and quality."""
         self.clock.at(day + EVENING)
         self.clock.hold()
         if day > DELAY:
@@ -86,7 +86,7 @@ class Days:
             self.look(day)
 
     def outcomes(self, day: int) -> None:
-        """What became of the rows of a day; mixed up, where the scenario says so."""
+        """Import the outcomes of a day; shuffled, if the scenario says so."""
         target = self.contract.target
         values = self.rows[day][target]
         if self.scenario.outcomes == "shuffled" and day >= CHANGE:
@@ -98,7 +98,7 @@ class Days:
             take(frame, archive, self.contract, self.clock.now)
 
     def look(self, day: int) -> None:
-        """Have outcomes become data, look for drift and for a loss, and judge what was found."""
+        """Turn outcomes into data, report on drift and quality, and judge the findings."""
         try:
             with Outcomes(load_settings().serving.prediction_log_url) as archive:
                 feedback.feed(load_settings(), self.contract, archive)
@@ -112,7 +112,7 @@ class Days:
                 self.judge(kind)
 
     def judge(self, kind: Kind) -> None:
-        """Have it decided whether something starts a training, and run it where it does."""
+        """Let the triggers decide whether a finding starts a training, and run it."""
         settings = load_settings()
         happened = causes.find_event(settings, self.clock.now, kind)
         if happened is None:
@@ -125,11 +125,11 @@ class Days:
         except ProjectError as error:  # its end is in the ledger
             print(error)
         if self.scenario.damaged and (now := decisions.running()):
-            damage(SERVING / now.version, self.service.restart)
+            damage_bundle(SERVING / now.version, self.service.restart)
 
 
-def damage(bundle: Path, restart: Callable[[], None]) -> None:
-    """Break the files of a model where it serves; a service that starts cannot load it."""
+def damage_bundle(bundle: Path, restart: Callable[[], None]) -> None:
+    """Overwrite the files of a served model, so that a service that starts cannot load it."""
     for path in bundle.glob("model.*"):
         path.write_bytes(b"no model")
     restart()

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlops_ladder.model.shapley import ALL, compute_shapley_values
+from mlops_ladder.model.shapley import MAX_EXACT_COLUMNS, compute_shapley_values
 
 
 def frame(count: int, columns: int, seed: int = 0) -> pd.DataFrame:
@@ -15,7 +15,7 @@ def frame(count: int, columns: int, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(values, columns=[f"x{place}" for place in range(columns)])
 
 
-@pytest.mark.parametrize("columns", [1, 5, ALL + 3], ids=["one", "exact", "drawn"])
+@pytest.mark.parametrize("columns", [1, 5, MAX_EXACT_COLUMNS + 3], ids=["one", "exact", "drawn"])
 def test_a_linear_model_is_explained_by_its_weights(columns: int) -> None:
     """Each value is the weight times the distance from the average of the background."""
     row, background = frame(1, columns, 1), frame(20, columns)
@@ -55,7 +55,7 @@ def test_what_is_not_used_has_no_value_and_equals_share() -> None:
 
 def test_the_same_seed_gives_the_same_estimate() -> None:
     """Where orders are drawn, they are drawn alike."""
-    row, background = frame(1, ALL + 1, 1), frame(9, ALL + 1)
+    row, background = frame(1, MAX_EXACT_COLUMNS + 1, 1), frame(9, MAX_EXACT_COLUMNS + 1)
 
     def output(rows: pd.DataFrame) -> np.ndarray:
         return np.asarray(np.sin(rows.to_numpy()).prod(axis=1))

@@ -26,5 +26,5 @@ def kill_worker() -> Any:
     wanted = settings.model_copy(update={"scale": scale})
     create_executor = part("scaling.backends").create_executor
     with tempfile.TemporaryDirectory() as folder, create_executor(wanted) as executor:
-        answers = list(executor.each(fragile, range(ITEMS), folder))
+        answers = list(executor.map(fragile, range(ITEMS), folder))
         return answers if Path(folder, "killed").exists() else ["no worker was killed"]
