@@ -300,7 +300,7 @@ def test_keys_that_are_added_at_once_are_all_kept(
 ) -> None:
     """Eight at the same time, and one taken away meanwhile: nothing is lost or comes back."""
     key(path, "old")
-    monkeypatch.setattr(keys, "load", made)
+    monkeypatch.setattr(keys, "load_settings", made)
     add = keys.add_key
 
     def slowly(*given: Any) -> Any:
@@ -318,7 +318,7 @@ def test_nobody_is_let_in_by_a_start_without_the_file_of_keys(
     made: Made, tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where keys were made once, a lost file of them opens the service to nobody."""
-    monkeypatch.setattr(keys, "load", made)
+    monkeypatch.setattr(keys, "load_settings", made)
     keys.main(["--name=only"])
     path.unlink()
     with TestClient(service(made("0.0.0.0"), tmp_path)) as client:
@@ -334,7 +334,7 @@ def test_a_key_that_would_be_none_is_refused(
     """The keys stay as they are."""
     key(path, "first")
     before = path.read_bytes()
-    monkeypatch.setattr(keys, "load", made)
+    monkeypatch.setattr(keys, "load_settings", made)
     with pytest.raises((ProjectError, SystemExit)):
         keys.main(["--name=second", wrong])
     assert path.read_bytes() == before
