@@ -71,10 +71,10 @@ def test_the_search_is_the_same(
     """Each trial has the same parameters and the same score, to the digit."""
     try:
         parted = split_three_ways(rows, contract, here)
-        alone = tuning.search(parted, contract, here, told=str)
+        alone = tuning.search(parted, contract, here, on_progress=str)
     except ProjectError as error:
         pytest.skip(f"these data cannot be searched on: {error}")
-    apart = tuning.search(parted, contract, there, told=str)
+    apart = tuning.search(parted, contract, there, on_progress=str)
     assert [(it.params, str(it.score)) for it in apart.trials] == [
         (it.params, str(it.score)) for it in alone.trials
     ]
