@@ -41,12 +41,14 @@ def notify(flow: Any, flow_run: Any, state: Any) -> None:
     post_to_webhook(load_settings().schedule.webhook, event)
 
 
-BAD_ENDS: Any = dict(on_failure=[notify], on_crashed=[notify], on_cancellation=[notify])
+BAD_ENDS: Any = dict(  # pylint: disable=use-dict-literal  # `make maturity` reads keywords
+    on_failure=[notify], on_crashed=[notify], on_cancellation=[notify]
+)
 
 
 @prefect.flow(name="scheduled-training", task_runner=tasks.RUNNER, log_prints=True, **BAD_ENDS)
 def scheduled_training() -> None:
-    """Run the pipeline, with retries unless its user has to act, as for rows that break the contract.
+    """Run the pipeline; retry it unless its user has to act, as for rows that break the contract.
 
     Then run the hook `run_after_training`, however the training ended.
     """
@@ -116,7 +118,7 @@ def parse_cron(name: str, settings: Schedule) -> Any:
 
 
 def report_lost_runs(client: SyncPrefectClient) -> None:
-    """Mark unfinished runs of this project as crashed and notify: their serving process has ended."""
+    """Mark unfinished runs of this project as crashed, and notify: their server has ended."""
     running = filters.FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])
     ours = filters.DeploymentFilterName(any_=[project.get_project().package])
     runs = client.read_flow_runs(

@@ -1,4 +1,4 @@
-"""The command `reproduce`: the same rows and settings give the same predictions in a new process."""
+"""The command `reproduce`: the same rows and settings give the same predictions again."""
 
 import json
 import os

@@ -73,7 +73,7 @@ def find_free_port() -> int:
 
 
 def wait_for_server(server: "subprocess.Popen[bytes]", log: Path, lock: FileLock) -> None:
-    """Return when the server answers.  Raise ProjectError with the end of its log if it does not."""
+    """Return when the server answers.  Raise ProjectError with its last log lines if not."""
     deadline, direct = time.monotonic() + START_TIMEOUT_S, build_opener(ProxyHandler({}))
     while server.poll() is None and time.monotonic() < deadline:
         try:

@@ -70,7 +70,7 @@ def search(
 
 
 def evaluate_params(params: Mapping[str, Any], *data: Any) -> tuple[float, float]:
-    """Return the score of these parameters, and the seconds of the fit; `data` are those of `fit`."""
+    """Return the score of these parameters, and the seconds of the fit on these data."""
     train, validation, contract, settings = data
     trained = training.fit_model(train, validation, contract, with_params(settings, params))
     return trained.scores[settings.metric], trained.seconds

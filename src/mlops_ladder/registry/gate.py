@@ -165,7 +165,7 @@ def check_floors(scores: dict[str, float], settings: Settings) -> list[CheckResu
 def beats_champion(
     champion: str, gains: dict[str, resampling.Estimate], settings: Settings
 ) -> CheckResult:
-    """Check that the candidate beats the champion by more than `min_gain`; refuse without scores."""
+    """Check that the candidate beats the champion by more than `min_gain`; no score refuses."""
     gain, least = gains.get(champion, resampling.Estimate(nan, nan, nan)), settings.gate.min_gain
     if not isfinite(gain.value):
         way_out = f"to replace it all the same: gate.replace_uncompared = {champion[10:]}"

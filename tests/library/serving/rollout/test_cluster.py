@@ -141,7 +141,7 @@ def test_what_does_not_reach_the_pods_is_not_carried_out(
     monkeypatch.setattr(project, "read_project", lambda _: here)
     pointer = tmp_path / "rollout.json"
     monkeypatch.setattr(decisions, "POINTER", pointer)
-    monkeypatch.setattr(publishing, "damage", lambda *_: [])
+    monkeypatch.setattr(publishing, "verify_bundle", lambda *_: [])
     monkeypatch.setenv("FAIL", "planted: no such host")
     with pytest.raises(ProjectError, match="planted: no such host"):
         decisions.carry_out(decision("advance"))

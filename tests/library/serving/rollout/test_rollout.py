@@ -36,7 +36,9 @@ def _empty(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which nothing is promoted, and a model of its own in the registry."""
     registered = f"model-{uuid4().hex[:8]}"
     monkeypatch.setattr(versions, "model_name", lambda: registered)
-    monkeypatch.setattr(publishing, "warn_of_inputs", lambda entry: None)  # there is no model in it
+    monkeypatch.setattr(
+        publishing, "warn_of_changed_inputs", lambda entry: None
+    )  # there is no model in it
     return folder
 
 
@@ -191,7 +193,7 @@ def test_a_rollback_meanwhile_ends_the_rollout(
         (versions, "alias"),
         (publishing, "publish"),
         (versions, "conclude"),
-        (publishing, "warn_of_inputs"),
+        (publishing, "warn_of_changed_inputs"),
     ],
     ids=lambda it: it if isinstance(it, str) else "",
 )
