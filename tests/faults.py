@@ -480,7 +480,7 @@ AGREED = [
     Fault(
         "agreement that is not measured",
         "data.labels",
-        broken("labelling/agreement.py", "cohen_kappa_score(first", "max(first"),
+        broken("labelling/labels.py", "cohen_kappa_score(first", "max(first"),
     ),
     Fault(
         "data of others without a contract",

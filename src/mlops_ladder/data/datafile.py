@@ -10,11 +10,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import tomlkit
 
-from mlops_ladder import ProjectError
-from mlops_ladder.data import casting, columns, reading
+from mlops_ladder import ProjectError, write_file_atomically
+from mlops_ladder.data import casting, columns, reading, sources
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.settings import Data
+from mlops_ladder.settings import CONFIG, Data
 
 
 def choose_destination(pattern: str, mark: str) -> tuple[Path, str]:
@@ -72,3 +73,78 @@ def write_rows_like(
         return
     marks: Any = {"sep": data.separator, "decimal": data.decimal, "encoding": data.encoding}
     frame.to_csv(to, index=False, lineterminator="\n", **marks)
+
+
+def write_checked(rows: pd.DataFrame, like: Path, to: Path, data: Data, contract: Contract) -> None:
+    """Write rows as the file `like` has its own, and read them back.
+
+    Args:
+        rows: The rows, each column as its kind.
+        like: A file of the data.
+        to: The new file.
+        data: How the data are written.
+        contract: The contract of the data.
+
+    Raises:
+        ProjectError: The rows are not read back as what they were; then there is no new file.
+    """
+    try:
+        write_rows_like(rows, like, to, data, contract)
+        verify_round_trip(to, rows, data, contract)
+    except BaseException:
+        to.unlink(missing_ok=True)
+        raise
+
+
+def add_ids(
+    rows: pd.DataFrame,
+    labels: list[tuple[str, int]],
+    paths: list[Path],
+    data: Data,
+    contract: Contract,
+) -> None:
+    """Fill the columns of role id and group: with names, or with numbers after the largest one.
+
+    Args:
+        rows: The rows to change.
+        labels: The name of each row, and its place among the new ones, from 1.
+        paths: The files whose largest number the places are added to.
+        data: How the data are written.
+        contract: The contract of the data.
+
+    Raises:
+        ProjectError: The column holds no number in the files.
+    """
+    for name in contract.names("id", "group"):
+        if contract.columns[name].kind not in ("number", "integer"):
+            rows[name] = [label for label, _ in labels]
+            continue
+        tables = (reading.read_table(str(path), data, contract)[name] for path in paths)
+        largest = pd.to_numeric(pd.concat(tables), errors="coerce").max()
+        if pd.isna(largest):
+            reason = f"holds no number in {paths[0]}; is its kind right in contract.toml?"
+            raise ProjectError(f"{name}: {reason}")
+        rows[name] = [int(largest) + place for _, place in labels]
+
+
+def describe_source(like: dict[str, Any], origin: str, restore: str, labels: Any) -> dict[str, Any]:
+    """Return an entry of data/sources.toml for files that the project writes itself.
+
+    Args:
+        like: The source whose licence and owner hold for these files too.
+        origin: Where the rows come from.
+        restore: The command that brings a lost file back.
+        labels: Who labelled the rows, and when.
+    """
+    known = {key: like.get(key, sources.UNKNOWN) for key in ("licence", "owner")}
+    known |= {"restore": restore, "upstream": False, "labels": labels, "files": {}}
+    return {"origin": origin, **known}
+
+
+def set_data_path(path: str) -> None:
+    """Have `config.toml` name these files as the data, all else of it unchanged."""
+    config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
+    if config["data"]["path"] != path:
+        config["data"]["path"] = path
+        write_file_atomically(CONFIG, tomlkit.dumps(config))
+        print(f"{CONFIG}: [data] path = {path!r} names the further files too")

@@ -18,9 +18,13 @@ from mlops_ladder.export.bundle import TOLERANCE
 from mlops_ladder.model.breakdown import draw_breakdown, Explanation, format_breakdown
 from mlops_ladder.model.prediction import predict_rows
 from mlops_ladder.model.shapley import compute_shapley_values, Output
-from mlops_ladder.monitoring.archive import Archive, framed, logged
-from mlops_ladder.monitoring.skew import apart, trained
-from mlops_ladder.monitoring.training_reference import bundled, read, Reference
+from mlops_ladder.monitoring.archive import Archive, build_inputs, to_logged_contract
+from mlops_ladder.monitoring.skew import load_registered_model, measure_differences
+from mlops_ladder.monitoring.training_reference import (
+    read_bundled_reference,
+    read_reference,
+    Reference,
+)
 from mlops_ladder.registry import history, publishing, versions
 from mlops_ladder.serving.store import pair_rows
 from mlops_ladder.settings import load_settings, Settings
@@ -100,9 +104,9 @@ def load_reference(entry: history.Entry) -> Reference:
     """Return the reference of a version, from its bundle here or from its run."""
     number = str(entry.version)
     if (publishing.SERVING / number).is_dir():
-        return bundled(publishing.SERVING / number, number)
+        return read_bundled_reference(publishing.SERVING / number, number)
     with tempfile.TemporaryDirectory() as folder:
-        return bundled(publishing.download_bundle(entry.run_id, folder), number)
+        return read_bundled_reference(publishing.download_bundle(entry.run_id, folder), number)
 
 
 def explain_logged_row(settings: Settings, request_id: str, place: int) -> None:
@@ -112,7 +116,7 @@ def explain_logged_row(settings: Settings, request_id: str, place: int) -> None:
     answer now.
     """
     with Archive(settings.serving.prediction_log_url) as archive:
-        request = archive.request(request_id)
+        request = archive.read_request(request_id)
     lines = pair_rows(request_id, request.inputs, request.output)
     if not 1 <= place <= len(lines):
         raise ProjectError(f"ROW={place}: request {request_id} has {len(lines)} rows, from 1 on")
@@ -120,8 +124,10 @@ def explain_logged_row(settings: Settings, request_id: str, place: int) -> None:
     if answer.get("fallback"):
         raise ProjectError(f"{request_id}: a stand-in has answered it; no model says why")
     entry = find_promoting_decision(request.model_version)
-    champion, model = load_reference(entry), trained(str(entry.version))
-    row = framed([(request_id, request.time, inputs, answer)], logged(champion.contract))
+    champion, model = load_reference(entry), load_registered_model(str(entry.version))
+    row = build_inputs(
+        [(request_id, request.time, inputs, answer)], to_logged_contract(champion.contract)
+    )
     difference = compare_answers(model, row, answer, request_id)
     explanation = explain_row(model, row, answer["prediction"], champion, settings.seed)
     print(f"{request_id}, row {place}, of {request.time:%Y-%m-%d %H:%M} UTC")
@@ -139,7 +145,7 @@ def compare_answers(model: Any, row: pd.DataFrame, answer: Any, request_id: str)
     Raises ProjectError if it is too large.
     """
     current = predict_rows(model, row)
-    difference = float(apart(current, pd.Series([answer]))[0])
+    difference = float(measure_differences(current, pd.Series([answer]))[0])
     if difference > TOLERANCE:
         both = f"the model says {current.iloc[0].to_dict()}, logged is {answer}"
         raise ProjectError(f"{request_id}: the answer cannot be had again: {both}; run `make skew`")
@@ -156,8 +162,8 @@ def plot_explanation(explanation: Explanation) -> None:
 
 def explain_champion(settings: Settings) -> None:
     """Print and plot how much each input moves the champion's answers."""
-    champion = read()
-    parts = measure_importance(trained(champion.number), champion, settings.seed)
+    champion = read_reference()
+    parts = measure_importance(load_registered_model(champion.number), champion, settings.seed)
     width = max(map(len, map(str, parts.index)))
     print("\n".join(f"{name!s:{width}}  {value:10.4f}" for name, value in parts.items()))
     draw_breakdown(parts, f"How much each input moves an answer of v{champion.number}", IMPORTANCE)

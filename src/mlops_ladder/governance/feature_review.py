@@ -41,7 +41,7 @@ from mlops_ladder.model.training import (
     split_holdout,
     Trained,
 )
-from mlops_ladder.monitoring.joining import artifact
+from mlops_ladder.monitoring.quality import read_run_text
 from mlops_ladder.pipeline.tuning import with_params
 from mlops_ladder.problem import read_data
 from mlops_ladder.registry import versions
@@ -277,7 +277,7 @@ def write_report(report: Report) -> Path:
 def collect_feature_evidence(_: Settings) -> dict[str, Report] | None:
     """Return the report that the champion's run holds; None if there is none."""
     entry = versions.read_state().champion
-    text = artifact(entry.run_id, ARTIFACT) if entry else None
+    text = read_run_text(entry.run_id, ARTIFACT) if entry else None
     return {"features": dict(json.loads(text))} if text else None
 
 

@@ -40,7 +40,7 @@ class Link:
 def trace_request(settings: Settings, request_id: str) -> Iterator[Link]:
     """Yield every link of a logged request.  Raise ProjectError if there is no such request."""
     with Archive(settings.serving.prediction_log_url) as archive:
-        request = archive.request(request_id)
+        request = archive.read_request(request_id)
     about = f"{request_id} of {request.time:%Y-%m-%d %H:%M:%S} UTC, {request.rows} rows"
     yield Link("prediction", f"{about}, model {request.model_version}")
     try:

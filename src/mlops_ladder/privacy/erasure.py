@@ -224,7 +224,7 @@ def apply_erasure(
     """
     get_hooks().forget_rows(names=set(list_row_names(changes, "/")))
     if archive:  # without changes too: an interrupted run may not have compacted the database
-        archive.change(changes)
+        archive.apply_changes(changes)
     for path, part in parts.items():
         part_path(path).replace(path.resolve())
         if not part.left:  # a file without rows cannot be read
@@ -300,7 +300,7 @@ def find_logged_rows(
     def belongs(row: dict[str, object]) -> bool:
         return request.matches_row(row) or not ids.isdisjoint(request.read_ids(row).items())
 
-    return archive.changes(belongs) if archive else []
+    return archive.find_changes(belongs) if archive else []
 
 
 def erase_id(request: ErasureRequest, settings: Settings, dry: bool = False) -> Entry:
@@ -385,7 +385,7 @@ def delete_expired_requests(settings: Settings) -> tuple[int, str]:
     get_hooks().delete_expired(settings=settings, before=before)
     try:
         with Archive(settings.serving.prediction_log_url) as archive:
-            deleted, left = archive.expire(before)
+            deleted, left = archive.delete_before(before)
     except NoLog as reason:
         return 0, f"nothing to delete: {reason}"
     return deleted, f"{deleted:,} requests older than {days:g} days deleted, {left:,} left"

@@ -6,10 +6,9 @@ from typing import Any
 import pandas as pd
 
 from mlops_ladder.model.prediction import compute_scores
-from mlops_ladder.monitoring.joining import joined, pairs
-from mlops_ladder.monitoring.outcomes import OUTCOMES
-from mlops_ladder.monitoring.quality import History
-from mlops_ladder.monitoring.training_reference import read
+from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes, read_labelled_rows
+from mlops_ladder.monitoring.quality import QUALITY
+from mlops_ladder.monitoring.training_reference import read_reference
 from mlops_ladder.pipeline.retraining import ledger
 from mlops_ladder.registry import history, versions
 from mlops_ladder.serving.rollout import decisions
@@ -50,9 +49,9 @@ def tell_story(
         refused: when feedback was refused, and why.
     """
     settings = service.settings
-    with History(settings.serving.prediction_log_url) as archive:
-        verdicts, reports = archive.verdicts(START), archive.reports(START)
-        asked = pd.DataFrame(archive.traffic(START), columns=["time", "model", "rows", "ms"])
+    with Outcomes(settings.serving.prediction_log_url) as archive:
+        verdicts, reports = archive.read_verdicts(START), archive.read_verdicts(START, QUALITY)
+        asked = pd.DataFrame(archive.read_traffic(START), columns=["time", "model", "rows", "ms"])
         live = score_days(archive, settings, list(asked["model"].unique()))
     seen = collect_facts(verdicts, reports, service, texts) | {
         "feedback": describe_feedback(refused)
@@ -168,16 +167,16 @@ def find_promised_score(reports: list[dict[str, Any]], metric: str) -> float | N
     return known[0] if known else None
 
 
-def score_days(archive: History, settings: Settings, models: list[str]) -> pd.DataFrame:
+def score_days(archive: Outcomes, settings: Settings, models: list[str]) -> pd.DataFrame:
     """Return the score of each model by day, on rows with known outcomes."""
-    contract, scores = read().contract, []
+    contract, scores = read_reference().contract, []
     for model in models:
-        outcomes = archive.labelled(OUTCOMES.c.row > 0, version=model)
-        them = joined(pairs(archive, outcomes), contract)
+        outcomes = archive.find_labelled(OUTCOMES.c.row > 0, version=model)
+        them = read_labelled_rows(archive, outcomes, contract)
         days = pd.Series([int(name.split("-")[1]) for name, _ in them.keys])
         for number in sorted(days.unique()):
             places = days.index[days == number]
             truth = them.rows[contract.target].iloc[places]
-            value = compute_scores(settings.problem, truth, them.said.iloc[places])[settings.metric]
+            value = compute_scores(settings.problem, truth, them.predictions.iloc[places])[settings.metric]
             scores.append({"day": number, "model": model, "score": value})
     return pd.DataFrame(scores, columns=["day", "model", "score"])

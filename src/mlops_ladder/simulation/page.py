@@ -8,14 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mlops_ladder.model.figures import create_figure
-from mlops_ladder.monitoring.watch import embedded, STYLE
+from mlops_ladder.monitoring.page import embed_figure, render_page
 from mlops_ladder.simulation.observations import count_days, Story
 from mlops_ladder.simulation.timeline import CHANGE, DELAY
 
 COLORS = {"v1": "tab:blue", "v2": "tab:orange"}
 BAD = "#b3261e"
 MARKS = {"trigger": "tab:red", "gate": "black", "rollout": "tab:green"}
-MORE = "pre { white-space: pre-wrap } section { border-top: 2px solid #d8dde5; margin-top: 2.4rem }"
 
 
 def draw_story(story: Story) -> Figure:
@@ -101,12 +100,10 @@ def render_simulation_page(stories: list[Story], about: str) -> str:
         f"<td{' class=bad>not as expected' if it.wrong else '>as expected'}"
         for it in stories
     )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>The simulation</title>'
-        f"<style>{STYLE}{MORE}</style><h1>The loop, simulated</h1>"
-        f'<p class="note">{html.escape(about)}</p>'
-        "<table><tr><th>scenario<th>what happens<th>requests<th>failed<th>verdict"
-        f"{lines}</table>{''.join(map(render_section, stories))}</html>\n"
+    head = "<table><tr><th>scenario<th>what happens<th>requests<th>failed<th>verdict"
+    sections = map(render_section, stories)
+    return render_page(
+        "The loop, simulated", html.escape(about), f"{head}{lines}</table>", *sections
     )
 
 
@@ -121,7 +118,7 @@ def render_section(story: Story) -> str:
     return (
         f'<section id="{html.escape(story.name)}"><h2>{html.escape(story.name)}:'
         f" {html.escape(story.scenario.title)}</h2>"
-        f'<img alt="{html.escape(story.name)}, day by day" src="{embedded(draw_story(story))}">'
+        f'<img alt="{html.escape(story.name)}, day by day" src="{embed_figure(draw_story(story))}">'
         f"<table><tr><th>what<th>expected<th>seen{rows}</table>"
         f"<h3>What happened</h3><table><tr><th>day<th>event{events}</table></section>"
     )

@@ -9,7 +9,7 @@ import pandas as pd
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.monitoring import drift, feedback, quality
-from mlops_ladder.monitoring.outcomes import Outcomes, REQUEST, ROW, take
+from mlops_ladder.monitoring.outcomes import import_outcomes, Outcomes, REQUEST, ROW
 from mlops_ladder.pipeline.retraining import causes, starting
 from mlops_ladder.pipeline.retraining.decision import Kind
 from mlops_ladder.registry.publishing import SERVING
@@ -95,20 +95,20 @@ class Days:
         places = [1 + at % ROWS for at in range(len(values))]
         frame = pd.DataFrame({REQUEST: names, ROW: places, target: values})
         with Outcomes(load_settings().serving.prediction_log_url) as archive:
-            take(frame, archive, self.contract, self.clock.now)
+            import_outcomes(frame, archive, self.contract, self.clock.now)
 
     def look(self, day: int) -> None:
         """Turn outcomes into data, report on drift and quality, and judge the findings."""
         try:
             with Outcomes(load_settings().serving.prediction_log_url) as archive:
-                feedback.feed(load_settings(), self.contract, archive)
+                feedback.write_feedback(load_settings(), self.contract, archive)
         except ProjectError as error:  # rows that break the contract do not become data
             self.refused.append((day + EVENING, " ".join(str(error).split())))
         settings = load_settings()
-        drift.compare(settings.drift, settings.serving.prediction_log_url, settings.seed)
-        report = quality.look(settings, self.clock.now)
+        drift.check_drift(settings.drift, settings.serving.prediction_log_url, settings.seed)
+        report = quality.check_quality(settings, self.clock.now)
         for kind in self.scenario.causes if day == LOOK else ():
-            if kind != "quality" or report.found:
+            if kind != "quality" or report.tests:
                 self.judge(kind)
 
     def judge(self, kind: Kind) -> None:

@@ -13,12 +13,12 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data.casting import validate_and_cast
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.data.datafile import choose_destination, verify_round_trip, write_rows_like
-from mlops_ladder.data.reading import is_parquet, list_data_files, read_table
-from mlops_ladder.data.sources import declare_files, find_changed_files, read_sources, SOURCES
+from mlops_ladder.data.reading import list_data_files, is_parquet, read_table
+from mlops_ladder.data.sources import find_changed_files, declare, read_sources, SOURCES
 from mlops_ladder.model.training import Trained
-from mlops_ladder.monitoring.archive import logged
-from mlops_ladder.monitoring.feedback import feed
-from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes, take
+from mlops_ladder.monitoring.archive import to_logged_contract
+from mlops_ladder.monitoring.feedback import write_feedback
+from mlops_ladder.monitoring.outcomes import import_outcomes, OUTCOMES, Outcomes
 from mlops_ladder.settings import Settings
 
 ROWS = 60
@@ -40,14 +40,14 @@ def _own(folder: Path, trained: Trained, settings: Settings) -> Settings:
     publish(trained)
     outcomes = log(trained, trained.holdout.head(ROWS))
     with Outcomes(URL) as archive:
-        take(outcomes, archive, trained.contract, NOW)
+        import_outcomes(outcomes, archive, trained.contract, NOW)
     return own
 
 
 def fed(settings: Settings, contract: Contract) -> tuple[Path | None, int]:
     """What came of it, in the settings as `config.toml` has them by then."""
     with Outcomes(URL) as archive:
-        return feed(settings, contract, archive)
+        return write_feedback(settings, contract, archive)
 
 
 def wider(settings: Settings) -> Settings:
@@ -85,7 +85,7 @@ def test_no_row_is_in_the_data_twice(own: Settings, trained: Trained) -> None:
     assert fed(after, trained.contract) == (None, 0)
     more = log(trained, trained.holdout.tail(80)).tail(20)
     with Outcomes(URL) as archive:
-        take(more, archive, trained.contract, NOW)
+        import_outcomes(more, archive, trained.contract, NOW)
     place, rows = fed(after, trained.contract)
     assert place and "feedback-0002" in place.name and rows == 20
 
@@ -108,12 +108,12 @@ def test_what_cannot_be_written_changes_nothing(
 ) -> None:
     """Rows that are not read back as they were are an error, and wait for the next time."""
     with monkeypatch.context() as patch:
-        patch.setattr("mlops_ladder.monitoring.feedback.write_rows_like", lambda *_: None)
+        patch.setattr("mlops_ladder.data.datafile.write_rows_like", lambda *_: None)
         with pytest.raises(ProjectError):
             fed(own, trained.contract)
     with Outcomes(URL) as archive:
-        assert archive.used() == []
-        assert len(archive.labelled(OUTCOMES.c.file == "")) == ROWS
+        assert archive.list_used_files() == []
+        assert len(archive.find_labelled(OUTCOMES.c.file == "")) == ROWS
     assert [path.name for path in Path("data").glob("*feedback*")] == []
 
 
@@ -143,7 +143,7 @@ def test_rows_are_written_as_the_data_are(tmp_path: Path, settings: Settings, ki
     times = pd.to_datetime(pd.Series(["2025-01-02", "2025-01-03"]))
     rows = pd.DataFrame({"größe": [2.5, None], "an": times, "ziel": ["nein", "größer"]})
     write_rows_like(rows, like, to, data, KINDS)
-    found = validate_and_cast(rows, logged(KINDS), ["größe", "an", "ziel"])
+    found = validate_and_cast(rows, to_logged_contract(KINDS), ["größe", "an", "ziel"])
     verify_round_trip(to, found, data, KINDS)
     if kind == "csv":
         assert to.read_text(encoding="latin-1").splitlines() == [
@@ -172,7 +172,7 @@ def test_times_of_parquet_are_written_as_the_data_have_them(
         read_table(str(like), settings.data, contract), contract, ["an", "ziel"]
     )
     texts = rows.assign(an=[when.isoformat() for when in rows["an"]])
-    found = validate_and_cast(texts, logged(contract), ["an", "ziel"])
+    found = validate_and_cast(texts, to_logged_contract(contract), ["an", "ziel"])
     write_rows_like(found, like, to, settings.data, contract)
     verify_round_trip(to, found, settings.data, contract)
     assert pq.read_table(to).column("an").combine_chunks() == times

@@ -11,7 +11,7 @@ from mlops_ladder.data.contract import Contract
 from mlops_ladder.export import bundle
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
 from mlops_ladder.model.training import prepare_training_rows, Trained
-from mlops_ladder.monitoring.staleness import backtest, decay, limit, Point, slope
+from mlops_ladder.monitoring.staleness import backtest, estimate_decay, find_limit, fit_slope, Point
 from mlops_ladder.project import get_project
 from mlops_ladder.settings import Settings
 
@@ -27,18 +27,18 @@ def aged(per_day: float) -> list[Point]:
 
 def test_hard_seasons_are_not_taken_for_age() -> None:
     """The loss of a day is found, though later slices are harder anyway."""
-    assert slope(aged(-0.01)) == pytest.approx(-0.01)
-    assert slope(aged(0)) == pytest.approx(0, abs=1e-12)
+    assert fit_slope(aged(-0.01)) == pytest.approx(-0.01)
+    assert fit_slope(aged(0)) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_largest_age_is_where_the_metric_meets_its_limit(trained: Trained) -> None:
     """Twice the loss halves it; one that does not age may get as old as was tried, no older."""
     worse = 1 if trained.settings.metric in LOWER_IS_BETTER else -1
-    away = abs(trained.scores[trained.settings.metric] - limit(trained)[0])
+    away = abs(trained.scores[trained.settings.metric] - find_limit(trained)[0])
     for days in (100, 50):
-        found = decay(aged(worse * away / days), trained)
+        found = estimate_decay(aged(worse * away / days), trained)
         assert found.max_age_days == pytest.approx(days)
-    assert decay(aged(-worse * 0.1), trained).max_age_days == 135
+    assert estimate_decay(aged(-worse * 0.1), trained).max_age_days == 135
 
 
 def test_models_are_scored_on_later_rows_only(

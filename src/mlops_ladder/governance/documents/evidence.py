@@ -11,8 +11,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from mlops_ladder import ProjectError, write_file_atomically
-from mlops_ladder.monitoring.archive import Archive, NoLog
-from mlops_ladder.monitoring.quality import History
+from mlops_ladder.monitoring.archive import Archive, DRIFT, NoLog
+from mlops_ladder.monitoring.quality import QUALITY
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import versions
 from mlops_ladder.registry.gate import to_json_safe
@@ -126,19 +126,19 @@ def find_stale_evidence() -> list[str]:
 
 def collect_drift_evidence(settings: Settings) -> Facts | None:
     """Return the newest report on drift; None without one, or without a prediction log."""
-    return collect_newest("drift", Archive, Archive.verdicts, settings)
+    return collect_newest("drift", DRIFT, settings)
 
 
 def collect_quality_evidence(settings: Settings) -> Facts | None:
     """Return the newest report on live quality; None without one, or without a prediction log."""
-    return collect_newest("quality", History, History.reports, settings)
+    return collect_newest("quality", QUALITY, settings)
 
 
-def collect_newest(name: str, store: Any, read_reports: Any, settings: Settings) -> Facts | None:
-    """Return the newest reports of a store beside the prediction log, by the name of their file."""
+def collect_newest(name: str, table: Any, settings: Settings) -> Facts | None:
+    """Return the newest reports of a table beside the prediction log, by the name of their file."""
     try:
-        with store(settings.serving.prediction_log_url) as archive:
-            reports = read_reports(archive, datetime.now(UTC) - YEAR)
+        with Archive(settings.serving.prediction_log_url) as archive:
+            reports = archive.read_verdicts(datetime.now(UTC) - YEAR, table)
     except NoLog:
         return None
     newest = [report for report in reports if report["time"] == reports[-1]["time"]]

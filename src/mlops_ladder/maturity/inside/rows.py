@@ -135,7 +135,7 @@ def describe_split(path: str) -> Any:
 def choose_labels() -> Any:
     """Return two different labels, as a person writes them."""
     frame, contract, settings = read_project()
-    labels = part("labelling.label_import").classes(settings, contract)
+    labels = part("labelling.labels").list_classes(settings, contract)
     if not labels:
         values = part("data.casting").validate_and_cast(frame, contract, [contract.target])[
             contract.target

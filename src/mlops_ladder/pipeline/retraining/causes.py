@@ -9,9 +9,10 @@ from typing import Any
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data import reading, sources
-from mlops_ladder.monitoring import training_reference
 from mlops_ladder.monitoring.archive import Archive
-from mlops_ladder.monitoring.quality import History
+from mlops_ladder.monitoring.outcomes import Outcomes
+from mlops_ladder.monitoring.quality import QUALITY
+from mlops_ladder.monitoring.training_reference import read_reference
 from mlops_ladder.pipeline.retraining.decision import Event, Kind, make_event
 from mlops_ladder.registry import versions
 from mlops_ladder.settings import Settings
@@ -32,7 +33,7 @@ def select_newest_report(rows: list[dict[str, Any]], kind: str, command: str) ->
 
     Raises ProjectError with the command that makes a report if there is none.
     """
-    model = training_reference.read().version
+    model = read_reference().version
     own = [row for row in rows if row["model_version"] == model]
     if not own:
         raise ProjectError(f"no report on {kind} of model {model} in two days; run: {command}")
@@ -43,7 +44,7 @@ def select_newest_report(rows: list[dict[str, Any]], kind: str, command: str) ->
 def find_drift_event(settings: Settings, now: datetime) -> Event | None:
     """Return the drifted columns of the newest report as an event."""
     with Archive(settings.serving.prediction_log_url) as archive:
-        rows = archive.verdicts(now - MAX_REPORT_AGE)
+        rows = archive.read_verdicts(now - MAX_REPORT_AGE)
     model, report = select_newest_report(rows, "drift", "make drift")
     names = sorted(row["column"] for row in report if row["drifted"])
     cause = f"{', '.join(names)} drifted from the training data of model {model}"
@@ -52,8 +53,8 @@ def find_drift_event(settings: Settings, now: datetime) -> Event | None:
 
 def find_quality_event(settings: Settings, now: datetime) -> Event | None:
     """Return the degraded scores of the newest report as an event."""
-    with History(settings.serving.prediction_log_url) as history:
-        rows = history.reports(now - MAX_REPORT_AGE)
+    with Outcomes(settings.serving.prediction_log_url) as history:
+        rows = history.read_verdicts(now - MAX_REPORT_AGE, QUALITY)
     model, report = select_newest_report(rows, "the quality", "make quality")
     names = sorted(f"{row['name']}: {row['metric']}" for row in report if row["degraded"])
     cause = f"model {model} is worse than promised: {', '.join(names)}"
@@ -78,7 +79,7 @@ def find_alert_event(settings: Settings, now: datetime, alert: dict[str, Any]) -
         return None
     if kind != "alert":
         return find_event(settings, now, kind)
-    model = training_reference.read().version
+    model = read_reference().version
     return make_event("alert", f"{name} of model {model}", name, model, hash_data(settings))
 
 

@@ -10,7 +10,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data import reading, sources
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.monitoring import training_reference
-from mlops_ladder.monitoring.archive import Archive, Extent, window
+from mlops_ladder.monitoring.archive import Archive, Extent, read_window
 from mlops_ladder.pipeline import steps
 from mlops_ladder.pipeline.retraining.decision import Kind
 from mlops_ladder.problem import read_data
@@ -51,11 +51,11 @@ def find_file_faults(settings: Settings) -> Iterator[str]:
 
 def find_log_faults(settings: Settings, now: datetime) -> Iterator[str]:
     """Yield logged columns that look broken beside the champion's training rows."""
-    drift, champion = settings.drift, training_reference.read()
+    drift, champion = settings.drift, training_reference.read_reference()
     extent = Extent(drift.hours, drift.rows, training_reference.SAMPLE, settings.seed)
     try:
         with Archive(settings.serving.prediction_log_url) as archive:
-            rows = window(archive, champion.version, champion.contract, extent, now).rows
+            rows = read_window(archive, champion.version, champion.contract, extent, now).rows
     except ProjectError:
         return  # an empty log has no broken column
     yield from find_broken_columns(champion.rows, rows, champion.contract)

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.monitoring.outcomes import Outcomes, take
+from mlops_ladder.monitoring.outcomes import import_outcomes, Outcomes
 from mlops_ladder.pipeline.retraining import causes, ledger, starting
 from mlops_ladder.pipeline.retraining.decision import Entry, Event
 from mlops_ladder.serving.access import Guard, Shield
@@ -125,7 +125,7 @@ def store_outcomes(rows: list[dict[str, Any]], settings: Settings, contract: Any
     """Store outcomes; return how many are new and known.  Raise HTTPException 422 for faults."""
     try:
         with Outcomes(settings.serving.prediction_log_url) as archive:
-            stored = take(pd.DataFrame(rows), archive, contract, starting.get_time())
+            stored = import_outcomes(pd.DataFrame(rows), archive, contract, starting.get_time())
     except ProjectError as error:
         raise HTTPException(422, str(error)) from error
     return {"new": stored.new, "known": stored.known}

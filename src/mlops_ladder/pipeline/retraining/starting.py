@@ -79,7 +79,7 @@ def push_gauges(settings: Settings, entry: Entry) -> None:
     # pylint: disable=import-outside-toplevel  # only for projects with a Pushgateway
     from prometheus_client import CollectorRegistry, Gauge
 
-    from mlops_ladder.monitoring import push
+    from mlops_ladder.monitoring.push import push_gauges
 
     registry = CollectorRegistry()
     for name, help_text, value in (
@@ -90,7 +90,7 @@ def push_gauges(settings: Settings, entry: Entry) -> None:
     ):
         Gauge(name, help_text, registry=registry).set(value)
     try:
-        push.push(settings.drift, registry, JOB)
+        push_gauges(settings.drift, registry, JOB)
     except ProjectError as error:  # the decision stands
         print(error, file=sys.stderr)
 

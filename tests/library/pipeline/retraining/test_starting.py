@@ -5,6 +5,7 @@ import os
 import threading
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -152,7 +153,8 @@ def test_an_alert_means_what_the_settings_say(
 ) -> None:
     """Drift is looked up, an old model is a cause itself, and others start nothing."""
     monkeypatch.setattr(causes, "find_drift_event", lambda *_: CAUSE)
-    monkeypatch.setattr(causes, "training_reference", FakeReference)
+    champion = SimpleNamespace(version="model-1")
+    monkeypatch.setattr(causes, "read_reference", lambda: champion)
 
     def told(name: str, status: str = "firing") -> Any:
         return causes.find_alert_event(
@@ -163,17 +165,6 @@ def test_an_alert_means_what_the_settings_say(
     assert told("ModelOld").kind == "alert"
     assert told("ModelOld").fingerprint == told("ModelOld").fingerprint
     assert told("ServiceDown") is None and told("ColumnDrifted", "resolved") is None
-
-
-class FakeReference:  # pylint: disable=too-few-public-methods  # it stands for a module
-    """A champion."""
-
-    version = "model-1"
-
-    @classmethod
-    def read(cls) -> type["FakeReference"]:
-        """It."""
-        return cls
 
 
 def test_tags_of_a_run_are_texts(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ def test_labels_that_came_back_decide_too(second: Version, wanted: Settings) -> 
     with Outcomes(wanted.serving.prediction_log_url) as archive:
         them = [(it, "1.5" if "champion" in it else "9.0") for it in names]
         kept = [Outcome(name, 1, said, now, False, at) for at, (name, said) in enumerate(them, 1)]
-        archive.keep(kept)
+        archive.store_outcomes(kept)
     found = deciding.step(wanted)
     assert found and found.decision.action == "abort"
     assert found.decision.reasons[0].startswith("loss: 8 against 0.5")
