@@ -177,6 +177,8 @@ def score_days(archive: Outcomes, settings: Settings, models: list[str]) -> pd.D
         for number in sorted(days.unique()):
             places = days.index[days == number]
             truth = them.rows[contract.target].iloc[places]
-            value = compute_scores(settings.problem, truth, them.predictions.iloc[places])[settings.metric]
+            value = compute_scores(settings.problem, truth, them.predictions.iloc[places])[
+                settings.metric
+            ]
             scores.append({"day": number, "model": model, "score": value})
     return pd.DataFrame(scores, columns=["day", "model", "score"])
