@@ -14,7 +14,7 @@ from mlops_ladder.data.casting import validate_and_cast
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.data.datafile import choose_destination, verify_round_trip, write_rows_like
 from mlops_ladder.data.reading import list_data_files, is_parquet, read_table
-from mlops_ladder.data.sources import find_changed_files, declare, read_sources, SOURCES
+from mlops_ladder.data.sources import declare_files, find_changed_files, read_sources, SOURCES
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring.archive import to_logged_contract
 from mlops_ladder.monitoring.feedback import write_feedback

@@ -144,7 +144,7 @@ def test_what_feedback_refuses_is_said(
 
     scenario = replace(SCENARIOS["concept_drift"], causes=())
     with monkeypatch.context() as patch, Clock() as clock:
-        patch.setattr(f"{timeline.__name__}.feedback.feed", refuse)
+        patch.setattr(f"{timeline.__name__}.feedback.write_feedback", refuse)
         patch.setattr(timeline, "Outcomes", lambda _: nullcontext())
         patch.setattr(f"{timeline.__name__}.drift.compare", lambda *_: None)
         patch.setattr(f"{timeline.__name__}.quality.look", lambda *_: None)
