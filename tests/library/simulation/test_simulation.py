@@ -146,8 +146,8 @@ def test_what_feedback_refuses_is_said(
     with monkeypatch.context() as patch, Clock() as clock:
         patch.setattr(f"{timeline.__name__}.feedback.write_feedback", refuse)
         patch.setattr(timeline, "Outcomes", lambda _: nullcontext())
-        patch.setattr(f"{timeline.__name__}.drift.compare", lambda *_: None)
-        patch.setattr(f"{timeline.__name__}.quality.look", lambda *_: None)
+        patch.setattr(f"{timeline.__name__}.drift.check_drift", lambda *_: None)
+        patch.setattr(f"{timeline.__name__}.quality.check_quality", lambda *_: None)
         lived = timeline.Days(scenario, world, cast(Service, None), clock)
         lived.look(8)
     assert lived.refused == [(8.9, "when: are not read as they were logged")]
