@@ -109,7 +109,7 @@ def blame_changes(changes: list[Change], incidents: Mapping[Path, Incident]) -> 
 def read_changes(incidents: Mapping[Path, Incident]) -> list[Change]:
     """Return every recorded change, by time, with those that failed."""
     entries = list(history.read_log().values())
-    aborted = list_aborted_rollouts(decisions.logged(), entries)
+    aborted = list_aborted_rollouts(decisions.read_rollout_log(), entries)
     return blame_changes([*collect_promotions(entries), *aborted, *list_deployments()], incidents)
 
 

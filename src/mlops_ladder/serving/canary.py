@@ -159,7 +159,7 @@ class VariantLog:
             self._candidate.refresh()
 
     def counts(self) -> dict[str, int]:
-        """Return the version of the plan, its share in percent, and the requests of each variant."""
+        """Return version and share of the plan, and the requests of each variant."""
         plan = self._candidate.plan
         if not plan:
             return {"version": 0}
@@ -179,7 +179,7 @@ class VariantLog:
 
 
 def answer_in_shadow(candidate: ServedModel | None, event: PredictionEvent) -> PredictionEvent:
-    """Return the candidate's answer to a request, with the rows as the champion's types read them."""
+    """Return the candidate's answer to a request, with the rows as the champion read them."""
     started, answers, status = perf_counter(), list[dict[str, Any]](), 200
     try:
         if not candidate:

@@ -1,4 +1,4 @@
-"""The load test: sends rows of the configured data to a service, and compares it with its budgets."""
+"""The load test: sends rows of the configured data to a service, which has budgets to keep."""
 
 import json
 import os

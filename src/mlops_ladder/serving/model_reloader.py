@@ -1,4 +1,4 @@
-"""The model reloader: the published champion is served as soon as it is whole, without a restart."""
+"""The model reloader: the service loads a published champion, without a restart."""
 
 import asyncio
 import json

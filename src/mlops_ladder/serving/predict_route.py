@@ -112,7 +112,7 @@ class Predictor:
 
 
 def answer_rows(model: ServedModel, body: bytes, request_id: str) -> Reply:
-    """Return the answers to the rows of a body.  Raise ValidationError if one breaks the contract."""
+    """Return the answers to a body.  Raise ValidationError if a row breaks the contract."""
     rows, is_list = model.types.parse_rows(body)
     answers = model.model.answers(rows)
     for number, name in model.types.expected.find_outside(rows):

@@ -66,7 +66,7 @@ class Ready(BaseModel):
 
 
 class Version(BaseModel):
-    """The model and the code: `version` is the number in the registry, `model_version` the model."""
+    """The model and the code; `version` is the number of the model in the registry."""
 
     version: str | None = None
     model_version: str | None = None

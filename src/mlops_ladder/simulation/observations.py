@@ -88,7 +88,7 @@ def collect_facts(
 ) -> Expected:
     """Return the result, in the words of the expectations."""
     judged = [it for it in history.read_log().values() if it.number > 1]
-    rollout = [it.action for it in decisions.logged()]
+    rollout = [it.action for it in decisions.read_rollout_log()]
     gate = "refused" if any(it.action == "refuse" for it in judged) else "not asked"
     return {
         "drift found": "yes" if any(it["drifted"] for it in verdicts) else "no",
@@ -155,8 +155,11 @@ def list_decisions() -> Events:
         why = "; ".join(entry.verdict["reasons"]) if entry.action == "refuse" else "is champion"
         events.append((count_days(entry.time), f"gate: {entry.action} v{entry.version}: {why}"))
     events += [
-        (count_days(it.time), f"rollout: {it.action} v{it.version}: {decisions.told(it)}")
-        for it in decisions.logged()
+        (
+            count_days(it.time),
+            f"rollout: {it.action} v{it.version}: {decisions.describe_decision(it)}",
+        )
+        for it in decisions.read_rollout_log()
     ]
     return events
 

@@ -91,7 +91,7 @@ class Service:
     def follows(self) -> None:
         """Return once it serves what was decided.  ProjectError where it does not."""
         served = json.loads(publishing.POINTER.read_text(encoding="utf-8"))["version"]
-        now = decisions.running()
+        now = decisions.find_running()
         plan = [int(now.plan.version), round(100 * now.plan.share)] if now and now.plan else [0]
 
         def followed() -> bool:
@@ -103,7 +103,7 @@ class Service:
 
     def written(self, names: set[str]) -> None:
         """Return once these requests are in the log, and what both arms of a rollout did."""
-        now = decisions.running()
+        now = decisions.find_running()
 
         def noted() -> bool:
             if self.got("/health")["observers"]["log"]["waiting"]:

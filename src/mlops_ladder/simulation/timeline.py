@@ -45,7 +45,7 @@ class Days:
     def run(self) -> int:
         """Run the days until a day after the last decision; return its number."""
         for day in range(1, LAST + 1):
-            rolling = decisions.running() is not None
+            rolling = decisions.find_running() is not None
             self.traffic(day)
             self.evening(day)
             if day > LOOK and not rolling:
@@ -80,8 +80,8 @@ class Days:
         self.clock.hold()
         if day > DELAY:
             self.outcomes(day - DELAY)
-        if decisions.running():
-            deciding.step(load_settings())
+        if decisions.find_running():
+            deciding.step_rollout(load_settings())
         if day == LOOK or day in self.scenario.before:
             self.look(day)
 
@@ -124,7 +124,7 @@ class Days:
             starting.run_training(entry.id, settings, lambda: self.clock.now)
         except ProjectError as error:  # its end is in the ledger
             print(error)
-        if self.scenario.damaged and (now := decisions.running()):
+        if self.scenario.damaged and (now := decisions.find_running()):
             damage_bundle(SERVING / now.version, self.service.restart)
 
 

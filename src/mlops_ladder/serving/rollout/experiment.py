@@ -226,21 +226,21 @@ def start(name: str, settings: Settings) -> str:
         raise ProjectError(f"{place(name)}: it began {record.start}; name another one")
     changed = {"shares": [record.share], "shadow": False, "units": record.horizon}
     wanted = settings.rollout.model_copy(update=changed)
-    begun = deciding.start(record.candidate, wanted, name, record.question)
+    begun = deciding.start_rollout(record.candidate, wanted, name, record.question)
     note(name, start=day(begun.time))
     return f"{begun}\nNext: make serve, make experiment NAME={name}"
 
 
 def observed(name: str, settings: Settings) -> pd.DataFrame:
     """The units of an experiment.  ProjectError where it has not begun."""
-    now = decisions.last(name)
+    now = decisions.find_last_decision(name)
     if not now:
         raise ProjectError(f"{name}: it has not begun; make experiment NAME={name} START=yes")
-    begun = next(it for it in decisions.logged() if it.rollout == name)
+    begun = next(it for it in decisions.read_rollout_log() if it.rollout == name)
     sides = [publishing.SERVING / it for it in (begun.champion, begun.version)]
     bundle = next((read_bundle(it) for it in sides if (it / BUNDLE).exists()), {})
     rows = read_variants(settings.serving.prediction_log_url, name)
-    return by_unit(rows, bundle.get("classes"), deciding.truths(settings, now))
+    return by_unit(rows, bundle.get("classes"), deciding.find_truths(settings, now))
 
 
 def shown(name: str, settings: Settings) -> str:
@@ -260,7 +260,7 @@ def shown(name: str, settings: Settings) -> str:
 
 def planned(name: str) -> Record:
     """The record of an experiment.  ProjectError where it asks otherwise than at the start."""
-    record, now = read(name), decisions.last(name)
+    record, now = read(name), decisions.find_last_decision(name)
     if now and now.wanted.units != record.horizon:
         told = f"horizon = {record.horizon}, and it began with {now.wanted.units}: put that back"
         raise ProjectError(f"{place(name)}: {told}")
@@ -283,7 +283,7 @@ def end(name: str, decision: str, settings: Settings) -> str:
     Raises ProjectError where it does not go on, and for the candidate where the horizon is not
     reached or the split is uneven.
     """
-    record, now = planned(name), decisions.running()
+    record, now = planned(name), decisions.find_running()
     if not now or now.experiment != name:
         raise ProjectError(f"{name}: it does not go on, so there is nothing to decide")
     units = observed(name, settings)
@@ -293,7 +293,7 @@ def end(name: str, decision: str, settings: Settings) -> str:
         why = f"uneven split, p {p:.2g}" if told else short(units, record)
         raise ProjectError(f"{name}: {why}: no ground to promote; DECIDE=champion ends it")
     why = f"experiment {name}: {told or 'ended early'}"
-    made = deciding.stop(why, promote=decision == "candidate")
+    made = deciding.stop_rollout(why, promote=decision == "candidate")
     note(name, end=day(datetime.now(UTC)), decision=decision)
     return f"{made}\nNext: git add {place(name)}"
 
@@ -301,11 +301,11 @@ def end(name: str, decision: str, settings: Settings) -> str:
 def releases(settings: Settings) -> str:
     """Each version that met clients: what the gate promised, and what came of it."""
     rows = [("version", "against", "offline gain", "online", "difference", "ended")]
-    for begun in (it for it in decisions.logged() if it.action == "start"):
-        ended = decisions.last(begun.rollout)
+    for begun in (it for it in decisions.read_rollout_log() if it.action == "start"):
+        ended = decisions.find_last_decision(begun.rollout)
         metric, gain = promised(begun)
         found = compared(begun.rollout, settings)
-        how = ended.action if ended and not ended.running else "goes on"
+        how = ended.action if ended and not ended.is_running else "goes on"
         rows.append((f"v{begun.version}", f"v{begun.champion}", f"{metric} {gain}", *found, how))
     if len(rows) == 1:
         return "No version has met clients yet.  Next: make rollout VERSION=n"

@@ -39,6 +39,8 @@ said = sys.argv[1:]
 if said[0] == "kustomize":
     print("apiVersion: v1\\nkind: Namespace\\n---\\napiVersion: apps/v1\\nkind: Deployment\\nmetadata:")
     sys.exit(print("  name: service\\n  namespace: ours"))
+if said[0] == "annotate":
+    sys.exit(print("Namespace ours \\nDeployment service ours"))
 assert said[:2] == ["--namespace", "ours"], said
 spec = dict(containers=[dict(name="service", image="IMAGE")])
 if said[2:4] == ["get", "deployment"]:
@@ -91,22 +93,22 @@ def asked() -> list[Any]:
 
 def test_a_plan_reaches_the_pods_and_is_taken_from_them() -> None:
     """The ConfigMap holds the very plan, and the pods are touched after it; then it is empty."""
-    cluster.bring(decision("advance"))
+    cluster.send_to_cluster(decision("advance"))
     (applied, given), (touched, _) = asked()
     made = json.loads(given)
     assert (applied[0], touched[:2]) == ("apply", ["annotate", "pods"])
     assert (made["kind"], made["metadata"]) == ("ConfigMap", {"name": "service-rollout"})
     assert Plan.model_validate_json(made["data"]["rollout.json"]) == PLAN
     assert touched[-1] == "rollout-step=1"
-    cluster.bring(decision("abort", None))
+    cluster.send_to_cluster(decision("abort", None))
     assert json.loads(asked()[2][1])["data"] == {} and asked()[3][0][-1] == "rollout-step=none"
 
 
 def test_who_names_no_cluster_asks_none(capsys: pytest.CaptureFixture[str]) -> None:
     """Nor is anything asked after a promotion: what is next is told."""
-    cluster.bring(decision("advance", place=""))
-    cluster.bring(decision("abort", None, place=""))
-    cluster.bring(decision("promote", None))
+    cluster.send_to_cluster(decision("advance", place=""))
+    cluster.send_to_cluster(decision("abort", None, place=""))
+    cluster.send_to_cluster(decision("promote", None))
     assert not asked() and "Next: make stage promote" in capsys.readouterr().out
 
 
@@ -118,10 +120,10 @@ def test_a_rollout_begins_only_where_pods_hold_the_candidate(
         update={"prediction_log_url": "postgresql+psycopg://host/log"}
     )
     there = settings.model_copy(update={"serving": shared})
-    cluster.refuse(decision("start"), there)
+    cluster.check_cluster(decision("start"), there)
     monkeypatch.setenv("HELD", OTHER)
     with pytest.raises(ProjectError, match="ours, pod: .*make stage promote CANDIDATE=2"):
-        cluster.refuse(decision("start"), there)
+        cluster.check_cluster(decision("start"), there)
     shared = settings.serving.model_copy(
         update={"prediction_log_url": "sqlite:///predictions/log.db"}
     )
@@ -129,8 +131,8 @@ def test_a_rollout_begins_only_where_pods_hold_the_candidate(
     with pytest.raises(
         ProjectError, match="serving.prediction_log_url: sqlite.*the pods of production"
     ):
-        cluster.refuse(decision("start"), here)
-    cluster.refuse(decision("start", place=""), here)
+        cluster.check_cluster(decision("start"), here)
+    cluster.check_cluster(decision("start", place=""), here)
 
 
 def test_what_does_not_reach_the_pods_is_not_carried_out(
@@ -144,14 +146,14 @@ def test_what_does_not_reach_the_pods_is_not_carried_out(
     monkeypatch.setattr(publishing, "verify_bundle", lambda *_: [])
     monkeypatch.setenv("FAIL", "planted: no such host")
     with pytest.raises(ProjectError, match="planted: no such host"):
-        decisions.carry_out(decision("advance"))
+        decisions.apply_decision(decision("advance"))
     assert not pointer.exists()
     monkeypatch.delenv("FAIL")
-    decisions.carry_out(decision("advance"))
+    decisions.apply_decision(decision("advance"))
     assert Plan.model_validate_json(pointer.read_bytes()) == PLAN
     monkeypatch.setenv("FAIL", "planted: no such host")
     with pytest.raises(ProjectError, match="planted"):
-        decisions.carry_out(decision("abort", None))
+        decisions.apply_decision(decision("abort", None))
     assert pointer.exists()
 
 

@@ -98,8 +98,8 @@ def _begun(folder: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
         question=experiment.read("one").question,
         wanted=SimpleNamespace(units=1000),
     )
-    monkeypatch.setattr(decisions, "last", lambda _: now)
-    monkeypatch.setattr(decisions, "running", lambda: now)
+    monkeypatch.setattr(decisions, "find_last_decision", lambda _: now)
+    monkeypatch.setattr(decisions, "find_running", lambda: now)
     monkeypatch.setattr(experiment, "observed", lambda *_: units)
     return units
 
