@@ -62,11 +62,7 @@ def options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--level", type=int, choices=range(5), help="all that fits up to a level")
     parser.add_argument("--branch", default=BRANCH, help=f"the new branch (default: {BRANCH})")
     parser.add_argument(
-        "--ci",
-        dest="forge",
-        choices=("github", "gitlab"),
-        default="",
-        help="default: the remote",
+        "--ci", dest="forge", choices=("github", "gitlab"), default="", help="default: the remote"
     )
     parser.add_argument(
         "--format", action="store_true", help="format the code, as a commit of its own"

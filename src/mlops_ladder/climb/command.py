@@ -95,7 +95,7 @@ def check_repository() -> None:
 
 
 def check_out_version(version: str, clone: Path, refusal: str) -> tuple[Path, str]:
-    """Return the template's files at a tag, branch or commit, fetched if need be; and the commit."""
+    """Return the template's files at a tag, branch or commit, fetched if needed, and the commit."""
     commit = run_git("rev-parse", "--revs-only", f"{version}^{{commit}}", at=clone)
     if not commit:
         run_git("fetch", "--quiet", "origin", version, at=clone, refusal=refusal)

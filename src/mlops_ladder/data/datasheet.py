@@ -54,7 +54,8 @@ def render_datasheet(frame: pd.DataFrame, contract: Contract, settings: Settings
         HEAD,
         f"## Where they come from\n\n{format_sources(settings)}\n",
         f"## What they hold\n\n{len(frame):,} rows of {len(contract.columns)} columns in"
-        f" {len(paths)} files, sha256 `{sources.compute_sha256(*paths)}`.{count_unlabelled(rows, contract)}\n",
+        f" {len(paths)} files, sha256 `{sources.compute_sha256(*paths)}`."
+        f"{count_unlabelled(rows, contract)}\n",
         "| column | role | kind | missing | holds |\n|---|---|---|---|---|",
         *lines,
     ]
@@ -111,9 +112,7 @@ def compare_datasheet(text: str, wanted: str) -> str:
     return f"{SHEET}: every count and range is that of the data"
 
 
-def write_datasheet(
-    check: Annotated[bool, CHECK] = False,
-) -> None:
+def write_datasheet(check: Annotated[bool, CHECK] = False) -> None:
     """Write the sheet of the configured data, or say whether it is still true."""
     settings, contract = load_settings(), read_contract()
     text = (

@@ -25,7 +25,7 @@ VOCABULARY: dict[str, Any] = tomllib.loads(
 )
 BYTE_ORDER = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 NULL_MARKER = re.compile("(?i)" + "|".join(VOCABULARY["null_marker"]))
-MARKS = [(decimal, thousands) for decimal, thousands in VOCABULARY["number_marks"]]
+MARKS = list(VOCABULARY["number_marks"])
 TIME_FORMATS = [contract.ISO]
 TIME_FORMATS += [date + clock for date in VOCABULARY["dates"] for clock in VOCABULARY["clocks"]]
 SEPARATORS: list[str] = VOCABULARY["separators"]

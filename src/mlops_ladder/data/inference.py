@@ -132,7 +132,7 @@ def infer_problem(target: str, values: pd.Series, column: Column, asked: Problem
 
 
 def looks_categorical(distinct: int, rows: int, column: Column) -> bool:
-    """Return whether whole numbers are classes: up to five, or up to 20 close ones, all repeated."""
+    """Return whether whole numbers are classes: at most 5, or at most 20 close ones, repeated."""
     if column.kind != "integer" or column.range is None:
         return False
     is_dense = column.range[1] - column.range[0] < 2 * distinct

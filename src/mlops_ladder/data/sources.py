@@ -114,7 +114,7 @@ def declare_files(settings: Settings, frame: pd.DataFrame | None = None) -> None
 
 
 def update_declared(files: dict[str, dict[str, Any]]) -> None:
-    """Declare these changed files anew: `after`, their checksum, or None if deleted, and `left` rows.
+    """Declare changed files: the checksum `after`, None if deleted, and the number `left` of rows.
 
     Files that no source names stay undeclared.
     """
@@ -135,9 +135,7 @@ def unknown_source() -> dict[str, Any]:
     return {"origin": UNKNOWN, "licence": UNKNOWN, "owner": UNKNOWN, "files": {}}
 
 
-def main(
-    renew_sources: Annotated[bool, DECLARE] = False,
-) -> None:
+def main(renew_sources: Annotated[bool, DECLARE] = False) -> None:
     """Bring missing files back and compare every file with its sha256."""
     if renew_sources:
         declare_files(load_settings())

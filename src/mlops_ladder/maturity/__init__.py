@@ -1,7 +1,7 @@
 """The checks of `make maturity`.  A check is a function that yields a sentence for each problem.
 
-signs.toml lists what is asked of files and records; trials/trials.toml lists what a deep run does in a
-copy.
+signs.toml lists what is asked of files and records; trials/trials.toml lists what a deep run does
+in a copy.
 """
 
 from collections.abc import Callable, Iterable

@@ -29,7 +29,7 @@ def list_scripts(config: Any) -> list[str]:
 
 
 def find_ci_faults(repository: Repository) -> Iterator[str]:
-    """Yield CI files that run no tests, are not triggered, or swallow a failure; and empty tests."""
+    """Yield CI files that run no tests, never start, or swallow a failure; and empty tests."""
     scripts = {name: list_scripts(repository.parsed(name)) for name in repository.glob(*WORKFLOWS)}
     if not any(RUNS_TESTS.search(script) for jobs in scripts.values() for script in jobs):
         yield f"{', '.join(scripts) or 'no CI file'}: no job runs the tests"

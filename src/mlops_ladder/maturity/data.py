@@ -178,7 +178,7 @@ def find_remembered_people(repository: Repository) -> Iterator[str]:
 
 def find_unlabelled_sources(repository: Repository) -> Iterator[str]:
     """Yield each source that does not say who labelled it and when, and has no table of labels."""
-    for name, source in read_declared_sources(repository).items():
+    for name in read_declared_sources(repository):
         labels = repository.table(SOURCES, name, "labels")
         lacking = [word for word in ("annotator", "time") if not is_filled(labels.get(word))]
         if lacking and labels.get("table") != TABLE:
@@ -196,7 +196,8 @@ def find_agreement_faults(repository: Repository) -> Iterator[str]:
     covered = {str(agreement.get("source")) for agreement in agreements.values()}
     for name, source in read_declared_sources(repository).items():
         if source.get("upstream", True) and name not in covered:
-            yield f"governance/contracts: no agreement about [{name}], and no upstream = false in {SOURCES}"
+            problem = f"no agreement about [{name}], and no upstream = false in {SOURCES}"
+            yield f"governance/contracts: {problem}"
     for file, agreement in agreements.items():
         yield from (f"{file}: {problem}" for problem in find_unsaid_terms(agreement))
         terms = accepted.get(str(agreement.get("source")), {})

@@ -1,4 +1,4 @@
-"""Print what MLflow holds of this project, as JSON.  Run by the project's own Python; only reads."""
+"""Print MLflow's records of this project as JSON.  The project's own Python runs it; it only reads."""
 
 import json
 import os

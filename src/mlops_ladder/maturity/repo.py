@@ -91,11 +91,11 @@ def find_secrets(repository: Repository) -> Iterator[str]:
         elif line.startswith("+") and has_secret(line[1:]):
             leaking.add(path)
     for name in sorted(leaking):
-        yield f"{name}: holds a secret, now or in the history; revoke the key, then rewrite the history"
+        yield f"{name}: holds a secret, or held one; revoke the key, then rewrite the history"
 
 
 def has_secret(text: str) -> bool:
-    """Return whether a text holds a key.  That of a manual, or one of few different signs, is none."""
+    """Return whether a text holds a key.  Keys of manuals do not count."""
     keys = re.finditer(SECRET, text, re.MULTILINE)
     return any(
         not key[2] or (len({*key[2]}) > 9 and not key[2].endswith("EXAMPLE")) for key in keys

@@ -83,7 +83,7 @@ def find_autoscaler_faults(repository: Repository) -> Iterator[str]:
     name = deployment.get("metadata", {}).get("name")
     pods = deployment.get("spec", {}).get("template", {}).get("spec", {}).get("containers", [])
     if not all(pod.get("resources", {}).get("requests", {}).get("cpu") for pod in pods) or not pods:
-        yield "deploy/kubernetes/base/deployment.yaml: requests no CPU, so its use cannot be measured"
+        yield "deploy/kubernetes/base/deployment.yaml: requests no CPU, so use is not measured"
     for way in (f"{SCALED}/cpu/autoscaler.yaml", f"{SCALED}/requests/scaled.yaml"):
         spec = repository.table(way, "spec")
         if spec.get("scaleTargetRef", {}).get("name") != name:

@@ -48,9 +48,8 @@ def find_problems(entry: Rule, repository: Repository) -> Iterator[str]:
         ours = rule.get("ours", entry.get("ours") or "module" in rule or repository.ours)
         beside = "beside" not in rule or list_matching(repository, [rule["beside"]])
         if ours == repository.ours and beside:
-            yield from QUESTIONS[next(kind for kind in QUESTIONS if kind in rule)](
-                repository, rule | {"capability": entry["capability"]}
-            )
+            kind, *_ = [kind for kind in QUESTIONS if kind in rule]
+            yield from QUESTIONS[kind](repository, rule | {"capability": entry["capability"]})
 
 
 def list_matching(repository: Repository, patterns: list[str]) -> list[str]:

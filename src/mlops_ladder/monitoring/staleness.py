@@ -23,12 +23,7 @@ from mlops_ladder.model.evaluation import compute_intervals
 from mlops_ladder.model.figures import create_figure
 from mlops_ladder.model.prediction import compute_scores, LOWER_IS_BETTER, predict_rows
 from mlops_ladder.model.study import open_executor
-from mlops_ladder.model.training import (
-    fit_model,
-    prepare_training_rows,
-    split_holdout,
-    Trained,
-)
+from mlops_ladder.model.training import fit_model, prepare_training_rows, split_holdout, Trained
 from mlops_ladder.monitoring.training_reference import read_champion_facts
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import load_settings, Settings

@@ -1,7 +1,7 @@
 """Signed models: a bundle is signed, and verified before it is promoted or served.
 
-The signed bytes are those of `bundle.json`, which holds the sha256 of every file of the bundle.  The
-signature is a tag of the version in the registry, and a file beside the downloaded bundle.
+The signed bytes are those of `bundle.json`, which holds the sha256 of every file of the bundle.
+The signature is a tag of the version in the registry, and a file beside the downloaded bundle.
 """
 
 # pylint: disable=import-outside-toplevel  # the service imports this module without those of training
@@ -25,7 +25,7 @@ KIND, TAG = "model", "signature"
 
 
 def verify_signed_bundle(folder: Path, wanted: Signing) -> str:
-    """Return the signer of the bundle in a folder.  Raise ProjectError without a valid signature."""
+    """Return the signer of a bundle.  Raise ProjectError without a valid signature."""
     path = folder / SIGNATURE
     signature = path.read_text(encoding="utf-8") if path.is_file() else ""
     content = (folder / BUNDLE).read_bytes()
@@ -36,7 +36,7 @@ def verify_signed_bundle(folder: Path, wanted: Signing) -> str:
 
 
 def require_signature(folder: Path) -> None:
-    """Raise ProjectError if bundles have to be signed and this one is not (`before_bundle_load`)."""
+    """Raise ProjectError if a bundle must be signed and is not (`before_bundle_load`)."""
     wanted = load_settings().signing
     if wanted.required:
         verify_signed_bundle(folder, wanted)

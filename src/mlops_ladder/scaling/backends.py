@@ -141,10 +141,8 @@ class Cluster:
 
     def get_result(self, future: Any) -> Any:
         """Wait for the result of a task.  Raise ProjectError if it cannot be had."""
-        from distributed import (
-            KilledWorker,
-            wait,
-        )  # pylint: disable=import-outside-toplevel  # takes 1 s
+        # pylint: disable-next=import-outside-toplevel  # the import takes a second
+        from distributed import KilledWorker, wait
 
         try:
             while not is_finished(wait, future):

@@ -48,9 +48,8 @@ class ModelWithBackup(LoadedModel):
         """Return the answers of the model, or of its backup."""
         try:
             return self.model.answers(rows)
-        except (
-            Exception
-        ) as error:  # pylint: disable=broad-exception-caught  # models raise anything
+        # pylint: disable-next=broad-exception-caught  # a model can raise any exception
+        except Exception as error:
             LOG.exception("model %s failed; %s answers", self.model.version, self.backup.version)
             self.failures.append(error)
             return self.backup.answers(rows)
@@ -91,9 +90,8 @@ class ModelReloader:
                 self._pointer = pointer
                 LOG.warning("serving version %s", self.current.number)
             self.last_error = None
-        except (
-            Exception
-        ) as error:  # pylint: disable=broad-exception-caught  # loading raises anything
+        # pylint: disable-next=broad-exception-caught  # loading can raise any exception
+        except Exception as error:
             if str(error) != self.last_error:
                 LOG.error("not followed: %s", error)
             self.last_error = str(error) or repr(error)

@@ -23,7 +23,7 @@ Events = list[tuple[float, str]]  # each with its day
 
 @dataclass(frozen=True)
 class Story:
-    """The course of a scenario: its result, deviations from expectations, each event with its day."""
+    """The course of a scenario: result, deviations from expectations, each event with its day."""
 
     name: str
     scenario: Scenario

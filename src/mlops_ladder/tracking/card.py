@@ -81,9 +81,7 @@ def compare_card(text: str, run: runs.Run | None, settings: Settings, contract: 
     return f"{CARD}: every number is that of run {run.run_id}"
 
 
-def main(
-    only_check: Annotated[bool, CHECK] = False,
-) -> None:
+def main(only_check: Annotated[bool, CHECK] = False) -> None:
     """Write the card of the champion, or with --check compare it with its run."""
     settings, contract, run = load_settings(), read_contract(), find_card_run()
     text = CARD.read_text(encoding="utf-8") if CARD.exists() else f"{YOURS}\n"

@@ -90,7 +90,8 @@ def check_candidate(context: CheckContext, settings: Settings) -> CheckResult:
         message = f"none of {len(slices)} slices has enough rows, {settings.min_n} by default"
         return CheckResult("not enough rows", message, evidence)
     failures = [
-        f"{row['slice']} ({row['n']:,} rows): {row['score']:.4g} against {name} {other['score']:.4g}"
+        f"{row['slice']} ({row['n']:,} rows): {row['score']:.4g}"
+        f" against {name} {other['score']:.4g}"
         for row in scored
         for name, other in row["against"].items()
         if other["worse"]
