@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mlops_ladder.model.figures import create_figure
-from mlops_ladder.monitoring.page import embed_figure, render_page
+from mlops_ladder.monitoring.page import embed_figure, render_page, render_table
 from mlops_ladder.simulation.observations import count_days, Story
 from mlops_ladder.simulation.timeline import CHANGE, DELAY
 
@@ -93,42 +93,33 @@ def draw_decisions(axes: Axes, story: Story) -> None:
 
 def render_simulation_page(stories: list[Story], about: str) -> str:
     """Return the page as HTML that needs no other file."""
-    lines = "".join(
-        f'<tr><td><a href="#{html.escape(it.name)}">{html.escape(it.name)}</a>'
-        f"<td>{html.escape(it.scenario.title)}"
-        f"<td>{it.about['requests']:,}<td>{len(it.about['failed'])}"
-        f"<td{' class=bad>not as expected' if it.wrong else '>as expected'}"
-        for it in stories
-    )
-    head = "<table><tr><th>scenario<th>what happens<th>requests<th>failed<th>verdict"
+    rows = []
+    for story in stories:
+        verdict = "not as expected" if story.wrong else "as expected"
+        counts = f"{story.about['requests']:,}", len(story.about["failed"])
+        rows.append(((story.name, story.scenario.title, *counts, verdict), bool(story.wrong)))
+    table = render_table(["scenario", "what happens", "requests", "failed", "verdict"], rows)
     sections = map(render_section, stories)
-    return render_page(
-        "The loop, simulated", html.escape(about), f"{head}{lines}</table>", *sections
-    )
+    return render_page("The loop, simulated", html.escape(about), table, *sections)
 
 
 def render_section(story: Story) -> str:
-    """Return the section of a scenario."""
-    rows = "".join(
-        f"<tr><td>{html.escape(name)}<td>{html.escape(describe_expectation(story, name))}"
-        f"<td{mark_cell(story, name)}>{html.escape(value)}"
-        for name, value in story.seen.items()
+    """Return the section of a scenario: pictures, results beside expectations, events."""
+    rows = []
+    for name, value in story.seen.items():
+        either = name in story.scenario.either
+        expected = "either" if either else story.scenario.expected[name]
+        is_wrong = any(line.startswith(f"{name}: ") for line in story.wrong)
+        rows.append(((name, expected, value), is_wrong))
+    events = [((f"{when:.1f}", text), False) for when, text in story.events]
+    title = html.escape(f"{story.name}: {story.scenario.title}")
+    return "\n".join(
+        [
+            f'<section id="{html.escape(story.name)}"><h2>{title}</h2>',
+            f'<img alt="{title}, day by day" src="{embed_figure(draw_story(story))}">',
+            render_table(["what", "expected", "seen"], rows),
+            "<h3>What happened</h3>",
+            render_table(["day", "event"], events),
+            "</section>",
+        ]
     )
-    events = "".join(f"<tr><td>{when:.1f}<td>{html.escape(text)}" for when, text in story.events)
-    return (
-        f'<section id="{html.escape(story.name)}"><h2>{html.escape(story.name)}:'
-        f" {html.escape(story.scenario.title)}</h2>"
-        f'<img alt="{html.escape(story.name)}, day by day" src="{embed_figure(draw_story(story))}">'
-        f"<table><tr><th>what<th>expected<th>seen{rows}</table>"
-        f"<h3>What happened</h3><table><tr><th>day<th>event{events}</table></section>"
-    )
-
-
-def describe_expectation(story: Story, name: str) -> str:
-    """Return the expectation in words."""
-    return "either" if name in story.scenario.either else story.scenario.expected[name]
-
-
-def mark_cell(story: Story, name: str) -> str:
-    """Return the class of a cell: red if the result is not as expected."""
-    return " class=bad" if any(line.startswith(f"{name}: ") for line in story.wrong) else ""
