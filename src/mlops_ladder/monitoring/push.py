@@ -2,13 +2,16 @@
 
 from collections.abc import Iterable
 from math import isfinite
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
 
 from mlops_ladder import ProjectError
 from mlops_ladder.monitoring.comparison import Verdict
-from mlops_ladder.monitoring.quality import ALL_ROWS, QualityTest
 from mlops_ladder.monitoring.settings import Drift
+
+if TYPE_CHECKING:
+    from mlops_ladder.monitoring.quality import QualityTest
 
 HELP = {
     "drift_columns_drifted": "Columns that drifted",
@@ -61,7 +64,7 @@ def build_drift_gauges(
     return build_registry(series)
 
 
-def build_quality_gauges(tests: list[QualityTest], labels: int, now: float) -> CollectorRegistry:
+def build_quality_gauges(tests: list["QualityTest"], labels: int, now: float) -> CollectorRegistry:
     """Return the metrics of a report; with too few labels there is no score, and no loss.
 
     Args:
@@ -76,7 +79,7 @@ def build_quality_gauges(tests: list[QualityTest], labels: int, now: float) -> C
         ("quality_last_run_timestamp_seconds", {}, now),
     ]
     for test in tests:
-        about = {"slice": "" if test.name == ALL_ROWS else test.name, "score": test.metric}
+        about = {"slice": test.slice_name, "score": test.metric}
         series.append(("quality_worse", about, test.degraded))
         series.append(("quality_score", about, test.value))
         series.append(("quality_promised_score", about, test.promised))

@@ -94,6 +94,11 @@ class QualityTest:
     p: float
     degraded: bool = False
 
+    @property
+    def slice_name(self) -> str:
+        """The name of the slice; empty for all rows."""
+        return "" if self.name == ALL_ROWS else self.name
+
 
 @dataclass(frozen=True)
 class QualityReport:
