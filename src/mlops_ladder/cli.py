@@ -78,10 +78,8 @@ def parses_own_arguments(function: Any) -> bool:
 def call_typer(words: list[str], known: dict[str, Command]) -> None:
     """Run typer's application of these commands.  A usage error ends with 2, as in argparse."""
     try:
-        # typer takes 0.1 s to load: commands that read their words themselves do without.
-        from mlops_ladder.application import (
-            run_application,
-        )  # pylint: disable=import-outside-toplevel
+        # pylint: disable-next=import-outside-toplevel  # typer takes 0.1 s, and some need none
+        from mlops_ladder.application import run_application
     except ImportError as error:
         if words != ["--help"]:
             raise ProjectError(f"{error}: not all is installed; run `make setup`") from error

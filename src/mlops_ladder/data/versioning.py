@@ -24,9 +24,8 @@ from mlops_ladder.data.sources import declare_files, SOURCES
 from mlops_ladder.settings import load_settings, Settings
 
 CACHE = Path(".dvc/cache/files/md5")
-RESTORE_MARKER = Path(
-    ".dvc/tmp/restore.part"
-)  # while files come back: the names of those that were gone
+# While files come back, it holds the names of those that were gone.
+RESTORE_MARKER = Path(".dvc/tmp/restore.part")
 DVC_MD5 = re.compile(r"md5: ([0-9a-f]{32})$", re.M)
 BLOCK_BYTES = 1 << 20
 BRING_BACK = typer.Option("--restore", help="bring the data of this commit back")

@@ -134,12 +134,8 @@ def accept_contract(name: str, by: str) -> None:
 
 
 def main(
-    check: Annotated[
-        bool, typer.Option("--check", help="only what is committed; send nothing")
-    ] = False,
-    source: Annotated[
-        str, typer.Option("--accept", help="the source whose contract is accepted")
-    ] = "",
+    check: Annotated[bool, typer.Option("--check", help="committed files only, no notice")] = False,
+    source: Annotated[str, typer.Option("--accept", help="accept the contract of a source")] = "",
     by: Annotated[str, typer.Option(help="by whom (default: the user of git)")] = "",
 ) -> None:
     """Compare the data with the contracts of their owners, and send the breaches."""

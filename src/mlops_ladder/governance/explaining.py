@@ -171,9 +171,7 @@ def explain_champion(settings: Settings) -> None:
 
 
 def main(
-    request: Annotated[
-        str, typer.Option("--id", help="the X-Request-ID of a logged prediction")
-    ] = "",
+    request: Annotated[str, typer.Option("--id", help="X-Request-ID of a logged prediction")] = "",
     row: Annotated[int, typer.Option(help="which of its rows (default: the first)")] = 1,
 ) -> None:
     """Explain a logged prediction, or, without an id, the champion as a whole."""

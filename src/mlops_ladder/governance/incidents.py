@@ -162,9 +162,7 @@ def format_incident(path: Path, incident: Incident) -> str:
 def main(
     title: Annotated[str, typer.Option(help="what happens, in a few words: opens one")] = "",
     severity: Annotated[Severity, typer.Option()] = "medium",
-    ended: Annotated[
-        str, typer.Option("--restored", help="this one is over now", metavar="NAME")
-    ] = "",
+    ended: Annotated[str, typer.Option("--restored", help="it is over now", metavar="NAME")] = "",
     cause: Annotated[Cause | None, typer.Option()] = None,
 ) -> None:
     """Open an incident, write down that one is over, or list all."""

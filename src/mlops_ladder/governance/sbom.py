@@ -153,9 +153,8 @@ def main() -> None:
     entry = versions.read_state().champion
     if not entry:
         raise ProjectError("no version is champion yet; run `make pipeline`")
-    publishing.ensure_bundle(
-        versions.version_from_entry(entry), entry.bundle
-    )  # refused if the bundle was changed
+    # It raises ProjectError if the bundle was changed.
+    publishing.ensure_bundle(versions.version_from_entry(entry), entry.bundle)
     bill = build_sbom(entry, load_settings())
     write_file_atomically(OUT, json.dumps(bill, indent=1) + "\n")
     kinds = [component["type"] for component in bill["components"]]

@@ -12,6 +12,7 @@ import typer
 from mlops_ladder import ProjectError
 from mlops_ladder.monitoring.archive import Archive, Extent, read_window, Window
 from mlops_ladder.monitoring.comparison import build_pairs, judge_columns, MISSING, PRESENT, Verdict
+from mlops_ladder.monitoring.push import build_drift_gauges, push_gauges
 from mlops_ladder.monitoring.training_reference import read_reference, SAMPLE
 from mlops_ladder.settings import load_settings
 from mlops_ladder.monitoring.settings import Drift
@@ -84,12 +85,8 @@ def main(
     newest, verdicts = check_drift(
         settings.drift, settings.serving.prediction_log_url, settings.seed
     )
-    if settings.drift.pushgateway:
-        # pylint: disable-next=import-outside-toplevel  # only a Pushgateway needs Prometheus' client
-        from mlops_ladder.monitoring.push import build_drift_gauges, push_gauges
-
-        gauges = build_drift_gauges(verdicts, newest.total, bool(verdicts), time.time())
-        push_gauges(settings.drift, gauges, "drift")
+    gauges = build_drift_gauges(verdicts, newest.total, bool(verdicts), time.time())
+    push_gauges(settings.drift, gauges, "drift")
     if not verdicts:
         least = f"at least {settings.drift.fewest} are needed (drift.fewest)"
         print(f"Not enough data: {len(newest.rows):,} logged rows of the champion; {least}")

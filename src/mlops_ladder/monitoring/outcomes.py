@@ -382,12 +382,8 @@ def build_row_test(contract: Contract, inputs: list[str]) -> Callable[[dict[str,
 
 
 def main(
-    file: Annotated[
-        str, typer.Argument(help="CSV or Parquet: request_id, the target; row, known_at")
-    ],
-    correct: Annotated[
-        bool, typer.Option("--correct", help="what says something else is right")
-    ] = False,
+    file: Annotated[str, typer.Argument(help="CSV or Parquet: request_id, target; row, known_at")],
+    correct: Annotated[bool, typer.Option("--correct", help="replace an earlier outcome")] = False,
 ) -> None:
     """Import a file of outcomes; the same file again changes nothing."""
     settings, contract = load_settings(), read_contract()

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable
 from math import isfinite
-from typing import TYPE_CHECKING
-
-from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
+from typing import Any, TYPE_CHECKING
 
 from mlops_ladder import ProjectError
 from mlops_ladder.monitoring.comparison import Verdict
 from mlops_ladder.monitoring.settings import Drift
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
     from mlops_ladder.monitoring.quality import QualityTest
 
 HELP = {
@@ -27,13 +27,22 @@ HELP = {
     "quality_worse": "1 where it is worse than promised",
     "quality_score": "The live score",
     "quality_promised_score": "The score of the gate",
+    "trigger_vetoed": "1 if broken data prevented a training",
+    "trigger_waits": "1 if a person has to approve",
+    "trigger_failed": "1 if the run has failed",
+    "trigger_last_event_timestamp_seconds": "Time of the last decision",
 }
 
+Series = list[tuple[str, dict[str, str], float]]  # name, labels and value of each gauge
 
-def build_registry(series: Iterable[tuple[str, dict[str, str], float]]) -> CollectorRegistry:
-    """Return a registry of gauges, given as name, labels and value."""
-    registry, gauges = CollectorRegistry(), {}
-    for name, labels, value in series:
+
+def build_registry(series: Series) -> "CollectorRegistry":
+    """Return a registry of these gauges, without those that are not finite."""
+    # pylint: disable-next=import-outside-toplevel  # only a Pushgateway needs Prometheus' client
+    from prometheus_client import CollectorRegistry, Gauge
+
+    registry, gauges = CollectorRegistry(), dict[str, Any]()
+    for name, labels, value in filter(lambda gauge: isfinite(gauge[2]), series):
         if name not in gauges:
             gauges[name] = Gauge(name, HELP[name], [*labels], registry=registry)
         gauge = gauges[name].labels(**labels) if labels else gauges[name]
@@ -41,9 +50,7 @@ def build_registry(series: Iterable[tuple[str, dict[str, str], float]]) -> Colle
     return registry
 
 
-def build_drift_gauges(
-    verdicts: list[Verdict], rows: int, has_enough: bool, now: float
-) -> CollectorRegistry:
+def build_drift_gauges(verdicts: list[Verdict], rows: int, has_enough: bool, now: float) -> Series:
     """Return the metrics of a report; with too few rows nothing has drifted.
 
     Args:
@@ -52,7 +59,7 @@ def build_drift_gauges(
         has_enough: Whether they were enough for a verdict.
         now: The time of the report, in seconds.
     """
-    series: list[tuple[str, dict[str, str], float]] = [
+    series: Series = [
         ("drift_columns_drifted", {}, sum(verdict.drifted for verdict in verdicts)),
         ("drift_rows", {}, rows),
         ("drift_enough_data", {}, has_enough),
@@ -61,10 +68,10 @@ def build_drift_gauges(
     for verdict in verdicts:
         series.append(("drift_column_drifted", {"column": verdict.column}, verdict.drifted))
         series.append(("drift_column_effect", {"column": verdict.column}, verdict.effect))
-    return build_registry(series)
+    return series
 
 
-def build_quality_gauges(tests: list["QualityTest"], labels: int, now: float) -> CollectorRegistry:
+def build_quality_gauges(tests: list["QualityTest"], labels: int, now: float) -> Series:
     """Return the metrics of a report; with too few labels there is no score, and no loss.
 
     Args:
@@ -72,7 +79,7 @@ def build_quality_gauges(tests: list["QualityTest"], labels: int, now: float) ->
         labels: The number of rows with a label.
         now: The time of the report, in seconds.
     """
-    series: list[tuple[str, dict[str, str], float]] = [
+    series: Series = [
         ("quality_labels", {}, labels),
         ("quality_enough_labels", {}, bool(tests)),
         ("quality_degraded", {}, any(test.degraded for test in tests)),
@@ -83,21 +90,28 @@ def build_quality_gauges(tests: list["QualityTest"], labels: int, now: float) ->
         series.append(("quality_worse", about, test.degraded))
         series.append(("quality_score", about, test.value))
         series.append(("quality_promised_score", about, test.promised))
-    return build_registry(line for line in series if isfinite(line[2]))
+    return series
 
 
-def push_gauges(settings: Drift, registry: CollectorRegistry, job: str) -> None:
+def push_gauges(settings: Drift, series: Series, job: str) -> None:
     """Replace the last report of this job and namespace at the Pushgateway.
 
-    Reports of another namespace stay.  Raises ProjectError if the Pushgateway cannot be reached.
+    Reports of another namespace stay.  Do nothing without the address of a Pushgateway.  Raise
+    ProjectError if it cannot be reached.
 
     Args:
         settings: The address of the Pushgateway, and the namespace.
-        registry: The gauges of the report.
+        series: The gauges of the report.
         job: The name of the job.
     """
+    if not settings.pushgateway:
+        return
+    # pylint: disable-next=import-outside-toplevel  # only a Pushgateway needs Prometheus' client
+    from prometheus_client import push_to_gateway
+
+    key = {"namespace": settings.namespace}
     try:
-        push_to_gateway(settings.pushgateway, job, registry, {"namespace": settings.namespace})
+        push_to_gateway(settings.pushgateway, job, build_registry(series), key)
     except (OSError, ValueError) as error:
         message = f"drift.pushgateway = {settings.pushgateway!r}: cannot be reached: {error}"
         raise ProjectError(message) from error

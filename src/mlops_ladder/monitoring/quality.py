@@ -36,6 +36,7 @@ from mlops_ladder.model.resampling import bootstrap_scores, Draws
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring.outcomes import LabelledRows, OUTCOMES, Outcomes, read_labelled_rows
 from mlops_ladder.monitoring.page import render_figures, render_page, render_table
+from mlops_ladder.monitoring.push import build_quality_gauges, push_gauges
 from mlops_ladder.monitoring.training_reference import read_reference, Reference
 from mlops_ladder.registry.checks import apply_holm, read_check_settings, slices
 from mlops_ladder.registry.checks.interval_plot import Interval, plot_intervals
@@ -394,12 +395,8 @@ def main(
     """Report whether the champion is as good as the gate promised."""
     settings = load_settings()
     report = check_quality(settings, datetime.now(UTC))
-    if settings.drift.pushgateway:
-        # pylint: disable-next=import-outside-toplevel  # only a Pushgateway needs Prometheus' client
-        from mlops_ladder.monitoring.push import build_quality_gauges, push_gauges
-
-        gauges = build_quality_gauges(report.tests, report.labels, time.time())
-        push_gauges(settings.drift, gauges, "quality")
+    gauges = build_quality_gauges(report.tests, report.labels, time.time())
+    push_gauges(settings.drift, gauges, "quality")
     if not report.tests:
         least = f"at least {settings.quality.fewest} are needed (quality.fewest)"
         print(f"Not enough labels: {report.labels:,} rows of the champion have one; {least}")

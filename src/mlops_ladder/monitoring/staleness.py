@@ -189,9 +189,7 @@ def format_decay(decay: Decay, holdout_days: float, settings: Settings) -> str:
 
 
 def main(
-    fail: Annotated[
-        bool, typer.Option("--fail", help="exit 1 where the champion is too old")
-    ] = False,
+    fail: Annotated[bool, typer.Option("--fail", help="exit 1 if the champion is too old")] = False,
 ) -> None:
     """Derive the largest age of a champion from the data, and print the age of this one."""
     settings, contract = load_settings(), read_contract()

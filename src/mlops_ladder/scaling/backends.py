@@ -32,9 +32,8 @@ PACKAGE = Path(__file__).resolve().parents[1]
 CODE, SETTINGS = "code of the project", "settings (its *.toml)"
 AHEAD = 2  # items for each worker: one in work, one that waits
 SCHEDULER_TIMEOUT_S = 60  # until a scheduler answers
-RESTART_TIMEOUT_S = (
-    300  # seconds after which a worker is there again; on a busy machine imports take long
-)
+# After this time a worker is there again: on a busy machine imports take long.
+RESTART_TIMEOUT_S = 300
 PATIENT_CONFIG = {
     # Imports block a worker, on a busy machine for long.  It does them before it joins the
     # cluster, so that the scheduler does not count it as dead.

@@ -107,9 +107,7 @@ def format_comparison(name: str, alone: Timed, there: Timed) -> str:
 
 
 def main(
-    workers: Annotated[
-        int | None, typer.Option(help="of this machine (default: config/scale.toml)")
-    ] = None,
+    workers: Annotated[int | None, typer.Option(help="default: config/scale.toml")] = None,
     rows: Annotated[int, typer.Option(help="of the batch")] = MANY,
 ) -> None:
     """Do the same work here and on workers; ProjectError where the results are not the same."""

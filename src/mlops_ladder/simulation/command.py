@@ -32,9 +32,7 @@ COMMAND = f"from {__package__}.runner import main; main()"
 
 
 def main(
-    scenario: Annotated[
-        str | None, typer.Option(help="one of them (default: all)", metavar="NAME")
-    ] = None,
+    scenario: Annotated[str | None, typer.Option(help="default: all", metavar="NAME")] = None,
     seed: Annotated[int, typer.Option(help="of all that is drawn")] = 1,
 ) -> None:
     """Run the scenarios, and write a page; fail if one does not end as expected."""

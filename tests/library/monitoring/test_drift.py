@@ -30,7 +30,7 @@ from mlops_ladder.monitoring.comparison import (
     Verdict,
 )
 from mlops_ladder.monitoring.drift_report import write_report
-from mlops_ladder.monitoring.push import build_drift_gauges
+from mlops_ladder.monitoring.push import build_drift_gauges, build_registry
 from mlops_ladder.monitoring.training_reference import read_reference, Reference
 from mlops_ladder.serving.store import pair_rows as pairs_of
 from mlops_ladder.serving.store import Store
@@ -168,7 +168,7 @@ def test_what_a_client_asks_ends_no_script_of_the_report(tmp_path: Path) -> None
 def test_the_pushed_gauges_are_those_of_the_alerts() -> None:
     """Their names are agreed with the rules; too few rows never alarm."""
     found = judge_columns(build_pairs(reference(), window(constant=2.0)), Drift())
-    registry = build_drift_gauges(found, 1_000, True, 1.0)
+    registry = build_registry(build_drift_gauges(found, 1_000, True, 1.0))
     assert registry.get_sample_value("drift_columns_drifted") == 1
     assert registry.get_sample_value("drift_column_drifted", {"column": "constant"}) == 1
     assert registry.get_sample_value("drift_column_drifted", {"column": "count"}) == 0
@@ -176,7 +176,7 @@ def test_the_pushed_gauges_are_those_of_the_alerts() -> None:
     assert registry.get_sample_value("drift_rows") == 1_000
     assert registry.get_sample_value("drift_enough_data") == 1
     assert registry.get_sample_value("drift_last_run_timestamp_seconds")
-    few = build_drift_gauges([], 3, False, 1.0)
+    few = build_registry(build_drift_gauges([], 3, False, 1.0))
     assert few.get_sample_value("drift_enough_data") == 0
     assert few.get_sample_value("drift_columns_drifted") == 0
 

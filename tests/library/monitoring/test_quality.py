@@ -16,7 +16,7 @@ from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring import quality
 from mlops_ladder.monitoring.outcomes import import_outcomes, LabelledRows, Outcomes
-from mlops_ladder.monitoring.push import build_quality_gauges
+from mlops_ladder.monitoring.push import build_quality_gauges, build_registry
 from mlops_ladder.monitoring.quality import (
     ALL_ROWS,
     mark_degraded,
@@ -163,7 +163,7 @@ def test_a_model_that_is_wrong_by_now_is_degraded(
     report = quality.check_quality(settings, NOW + timedelta(hours=1))
     assert report.verdict == "degraded"
     assert (ALL_ROWS, settings.metric) in {(it.name, it.metric) for it in report.degraded}
-    registry = build_quality_gauges(report.tests, report.labels, 0)
+    registry = build_registry(build_quality_gauges(report.tests, report.labels, 0))
     where = {"slice": "", "score": settings.metric}
     assert registry.get_sample_value("quality_worse", where) == 1
     assert registry.get_sample_value("quality_degraded") == 1
@@ -181,7 +181,7 @@ def test_too_few_labels_say_nothing(
         import_outcomes(wrong(served, trained).head(3), archive, trained.contract, NOW)
     assert command("quality", "--fail") == 0
     assert "Not enough labels" in capsys.readouterr().out
-    few = build_quality_gauges([], 3, 0)
+    few = build_registry(build_quality_gauges([], 3, 0))
     assert few.get_sample_value("quality_enough_labels") == 0
     assert few.get_sample_value("quality_degraded") == 0
 

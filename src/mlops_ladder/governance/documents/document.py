@@ -107,9 +107,7 @@ def write_document() -> str:
 
 
 def main(
-    only_check: Annotated[
-        bool, typer.Option("--check", help="change nothing; fail if it is stale")
-    ] = False,
+    only_check: Annotated[bool, typer.Option("--check", help="only check; fail if stale")] = False,
 ) -> None:
     """Write the documentation, or with --check compare it with its evidence."""
     text = read_text_if_exists(DOCUMENT)

@@ -16,6 +16,7 @@ from uuid import uuid4
 from filelock import Timeout
 
 from mlops_ladder import ProjectError
+from mlops_ladder.monitoring.push import push_gauges, Series
 from mlops_ladder.pipeline import command, TAGS
 from mlops_ladder.pipeline.retraining import data_guard, ledger
 from mlops_ladder.pipeline.retraining.decision import decide_on_event, Entry, Event
@@ -62,7 +63,7 @@ def judge_event(
     if word in ("veto", "approval"):
         title = "No training, the data look broken" if word == "veto" else "A training waits"
         announce(settings, f"{title}: {event.cause}: {reason}", entry)
-    push_gauges(settings, entry)
+    push_decision(settings, entry)
     return entry
 
 
@@ -72,25 +73,16 @@ def announce(settings: Settings, text: str, entry: Entry) -> None:
     post_to_webhook(settings.schedule.webhook, event)
 
 
-def push_gauges(settings: Settings, entry: Entry) -> None:
+def push_decision(settings: Settings, entry: Entry) -> None:
     """Push the last decision to the Pushgateway, if one is set; print an error."""
-    if not settings.drift.pushgateway:
-        return
-    # pylint: disable=import-outside-toplevel  # only for projects with a Pushgateway
-    from prometheus_client import CollectorRegistry, Gauge
-
-    from mlops_ladder.monitoring.push import push_gauges
-
-    registry = CollectorRegistry()
-    for name, help_text, value in (
-        ("trigger_vetoed", "1 if broken data prevented a training", entry.decision == "veto"),
-        ("trigger_waits", "1 if a person has to approve", entry.decision == "approval"),
-        ("trigger_failed", "1 if the run has failed", entry.result == "failed"),
-        ("trigger_last_event_timestamp_seconds", "Time of the last decision", time.time()),
-    ):
-        Gauge(name, help_text, registry=registry).set(value)
+    series: Series = [
+        ("trigger_vetoed", {}, entry.decision == "veto"),
+        ("trigger_waits", {}, entry.decision == "approval"),
+        ("trigger_failed", {}, entry.result == "failed"),
+        ("trigger_last_event_timestamp_seconds", {}, time.time()),
+    ]
     try:
-        push_gauges(settings.drift, registry, JOB)
+        push_gauges(settings.drift, series, JOB)
     except ProjectError as error:  # the decision stands
         print(error, file=sys.stderr)
 
@@ -143,4 +135,4 @@ def record_end(entry: Entry, settings: Settings, clock: Clock, failure: str) -> 
         ledger.append_end(entry.id, clock(), "failed" if failure else "completed", failure)
     if failure:
         announce(settings, f"A training failed: {entry.event.cause}: {failure}", entry)
-    push_gauges(settings, entry.model_copy(update={"result": result}))
+    push_decision(settings, entry.model_copy(update={"result": result}))

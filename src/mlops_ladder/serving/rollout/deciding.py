@@ -254,16 +254,12 @@ def stop_rollout(reason: str, promote: bool = False) -> Decision:
 
 
 def main(
-    version: Annotated[
-        str, typer.Option(metavar="N", help="begin the rollout of this version")
-    ] = "",
+    version: Annotated[str, typer.Option(metavar="N", help="begin its rollout")] = "",
     go: Annotated[bool, typer.Option("--step", help="go on, wait or abort, by evidence")] = False,
     seconds: Annotated[
-        float, typer.Option("--watch", metavar="SECONDS", help="do so until it has ended")
+        float, typer.Option("--watch", metavar="SECONDS", help="until it has ended")
     ] = 0,
-    fetch: Annotated[
-        str, typer.Option(metavar="N", help="only have the bundle of this version here")
-    ] = "",
+    fetch: Annotated[str, typer.Option(metavar="N", help="only fetch its bundle")] = "",
     abort: Annotated[bool, typer.Option("--abort", help="end it: the champion stays")] = False,
 ) -> None:
     """Show the rollout, or start, step, watch or abort it."""

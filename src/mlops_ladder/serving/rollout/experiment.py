@@ -200,9 +200,7 @@ def aligned(rows: Sequence[Sequence[Any]]) -> str:
 
 def main(
     name: Annotated[str, typer.Argument(help="a file of experiments/, without .toml")] = "",
-    begin: Annotated[
-        bool, typer.Option("--start", help="send a share of the clients to it")
-    ] = False,
+    begin: Annotated[bool, typer.Option("--start", help="give it a share of the clients")] = False,
     decide: Annotated[
         Literal["candidate", "champion"] | None, typer.Option(help="end it, by a person")
     ] = None,
