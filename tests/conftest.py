@@ -340,19 +340,11 @@ def environment(generate: Generate) -> Callable[..., Path]:
     return of
 
 
-@pytest.fixture(scope="session")
-def shared_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """One Docker engine for the whole run, with stand-ins for the images of Python and of the proxy."""
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A Docker engine with stand-ins for the images of Python and of the proxy; deleted at the end."""
     with stocked_engine(tmp_path_factory.mktemp("engine")) as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def engine(shared_engine: Engine) -> Iterator[Engine]:
-    """The engine of the run; what a file has brought into it is gone at the file's end."""
-    kept = shared_engine.images()
-    yield shared_engine
-    shared_engine.clear(kept)
 
 
 def module(path: str) -> Any:
