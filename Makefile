@@ -32,7 +32,7 @@ maturity: setup ## REPO=folder [ARGS=--markdown]: the level of any repository, f
 	@$(BIN)/ladder maturity "$${REPO:?name the repository: REPO=folder}" $(ARGS)
 
 # File by file, the longest first: a file shares its environments and trainings.
-TESTS = $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 10
+TESTS = $(BIN)/pytest -n 2 --no-loadscope-reorder --durations 10
 
 warm: setup ## compile once what the environments of the tests import; the tests do it first
 	@$(BIN)/python tests/warm.py

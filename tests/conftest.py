@@ -19,6 +19,7 @@ import pytest
 import yaml
 from cookiecutter.main import cookiecutter
 from engines import Engine, stocked_engine
+from scheduling import FileScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = ROOT / "{{cookiecutter.project_slug}}"
@@ -66,8 +67,6 @@ SYSTEMS = set(
     " level_4_pods".split()
 )
 SYSTEM_FIXTURES = {"engine", "server"}
-# There is one Docker engine at a time, so that these files run one after the other, in one process.
-ENGINE = set("level_2_ci level_2_delivery level_3_kubernetes level_3_stack level_4_pods".split())
 
 
 def needs_systems(item: pytest.Item) -> bool:
@@ -77,14 +76,17 @@ def needs_systems(item: pytest.Item) -> bool:
 
 
 def mark_lane(item: pytest.Item) -> None:
-    """Mark a test with its group, and where `make test` does without it, with the reason."""
+    """Mark a test that `make test` leaves out, with the reason."""
     name = item.path.stem.removeprefix("test_")
-    has_engine = name in ENGINE or "engine" in getattr(item, "fixturenames", ())
-    item.add_marker(pytest.mark.xdist_group("engine" if has_engine else name))
     if needs_systems(item):
         item.add_marker(pytest.mark.systems)
     elif name == "projects" or name in LONG and item.get_closest_marker("slow"):
         item.add_marker(pytest.mark.long)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling:
+    """Distribute the tests by file."""
+    return FileScheduling(config, log)
 
 
 def place(item: pytest.Item) -> int:
