@@ -14,7 +14,8 @@ def find_group(nodeid: str) -> str:
     return "engine" if Path(file).stem.removeprefix("test_") in ENGINE else file
 
 
-class FileScheduling(LoadScopeScheduling):
+# xdist 3.8 leaves two methods abstract in its own scheduler, and calls neither.
+class FileScheduling(LoadScopeScheduling):  # pylint: disable=abstract-method
     """Gives each group to one process.
 
     xdist 3.8 ignores `--dist loadgroup` with pytest 9.2, and prints nothing about it.
