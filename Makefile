@@ -34,7 +34,7 @@ maturity: setup ## REPO=folder [ARGS=--markdown]: the level of any repository, f
 # File by file, the longest first: a file shares its environments and trainings.
 TESTS = $(BIN)/pytest -n 2 --no-loadscope-reorder --durations 10
 
-warm: setup ## compile once what the environments of the tests import; the tests do it first
+warm: setup ## compile the tests' dependencies once; each lane does it first
 	@$(BIN)/python tests/warm.py
 
 test: warm ## the library, the template and levels 0 to 2: needs Python, git and make
