@@ -6,7 +6,7 @@ export PATH := $(BIN):$(PATH)
 unexport PYTHONDONTWRITEBYTECODE # where an image sets it, each start compiles all libraries anew
 OUT ?= ..
 
-.PHONY: help setup wheel dist demo new adopt maturity test test-systems test-all test-fast check locks docs
+.PHONY: help setup wheel dist demo new adopt maturity warm test test-systems test-all test-fast check locks docs
 
 help: ## list the tasks
 	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | sort | awk -F'\t' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -32,27 +32,27 @@ maturity: setup ## REPO=folder [ARGS=--markdown]: the level of any repository, f
 	@$(BIN)/ladder maturity "$${REPO:?name the repository: REPO=folder}" $(ARGS)
 
 # File by file, the longest first: a file shares its environments and trainings.
-TESTS = $(BIN)/pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations 10
+TESTS = $(BIN)/pytest -n 2 --no-loadscope-reorder --durations 10
 
-test: setup ## the library, the template and levels 0 to 2: needs Python, git and make
+warm: setup ## compile the tests' dependencies once; each lane does it first
 	@$(BIN)/python tests/warm.py
+
+test: warm ## the library, the template and levels 0 to 2: needs Python, git and make
 	@$(TESTS) -m "not systems and not long"
 
-test-systems: setup ## images, pods, forges, databases, Prometheus, Terraform, and what takes long; Debian, root
-	@$(BIN)/python tests/warm.py
+test-systems: warm ## images, pods, forges, databases, Prometheus, Terraform, and what takes long; Debian, root
 	@$(TESTS) -m "systems or long"
 
-test-all: setup ## both, with every file and fault of which they draw some; two hours
-	@$(BIN)/python tests/warm.py
+test-all: warm ## both, with every file and fault of which they draw some; two hours
 	@DRAW=all $(TESTS)
 
 test-fast: setup ## the tests of the inner loop, a minute or so
 	@$(BIN)/pytest -n 2 -m "not slow"
 
 check: setup ## black, pylint and mypy on the template's own code
-	@$(BIN)/black --check --quiet . && $(BIN)/pylint --disable=R0801 local_extensions.py dev src/mlops_ladder \
+	@$(BIN)/black --check --quiet . && $(BIN)/pylint --jobs 2 --disable=R0801 local_extensions.py dev src/mlops_ladder \
 	&& $(BIN)/pylint --disable=R0801,R0902,E0401 benchmarks \
-	&& $(BIN)/pylint --disable=C,R,W0613,W0621 tests && $(BIN)/mypy
+	&& $(BIN)/pylint --jobs 2 --disable=C,R,W0613,W0621 tests && $(BIN)/mypy
 
 wheel: setup ## build the library into the wheel that projects bring
 	@rm -rf build/wheel && $(UV) build --quiet --wheel --out-dir build/wheel src && cp build/wheel/*.whl "{{cookiecutter.project_slug}}/wheels/"

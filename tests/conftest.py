@@ -19,6 +19,7 @@ import pytest
 import yaml
 from cookiecutter.main import cookiecutter
 from engines import Engine, stocked_engine
+from scheduling import FileScheduling
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = ROOT / "{{cookiecutter.project_slug}}"
@@ -66,8 +67,6 @@ SYSTEMS = set(
     " level_4_pods".split()
 )
 SYSTEM_FIXTURES = {"engine", "server"}
-# There is one Docker engine at a time, so that these files run one after the other, in one process.
-ENGINE = set("level_2_ci level_2_delivery level_3_kubernetes level_3_stack level_4_pods".split())
 
 
 def needs_systems(item: pytest.Item) -> bool:
@@ -77,14 +76,17 @@ def needs_systems(item: pytest.Item) -> bool:
 
 
 def mark_lane(item: pytest.Item) -> None:
-    """Mark a test with its group, and where `make test` does without it, with the reason."""
+    """Mark a test that `make test` leaves out, with the reason."""
     name = item.path.stem.removeprefix("test_")
-    has_engine = name in ENGINE or "engine" in getattr(item, "fixturenames", ())
-    item.add_marker(pytest.mark.xdist_group("engine" if has_engine else name))
     if needs_systems(item):
         item.add_marker(pytest.mark.systems)
     elif name == "projects" or name in LONG and item.get_closest_marker("slow"):
         item.add_marker(pytest.mark.long)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduling:
+    """Distribute the tests by file."""
+    return FileScheduling(config, log)
 
 
 def place(item: pytest.Item) -> int:
@@ -340,19 +342,11 @@ def environment(generate: Generate) -> Callable[..., Path]:
     return of
 
 
-@pytest.fixture(scope="session")
-def shared_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    """One Docker engine for the whole run, with stand-ins for the images of Python and of the proxy."""
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A Docker engine with stand-ins for the images of Python and of the proxy; deleted at the end."""
     with stocked_engine(tmp_path_factory.mktemp("engine")) as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def engine(shared_engine: Engine) -> Iterator[Engine]:
-    """The engine of the run; what a file has brought into it is gone at the file's end."""
-    kept = shared_engine.images()
-    yield shared_engine
-    shared_engine.clear(kept)
 
 
 def module(path: str) -> Any:

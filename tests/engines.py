@@ -14,7 +14,7 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,21 +84,6 @@ class Engine:
         )
         assert done.returncode == 0, f"docker {arguments}\n{str(done.stderr, 'utf-8')}"
         return str(done.stdout, "utf-8").strip()
-
-    def clear(self, kept: Collection[str]) -> None:
-        """Remove every container, volume, network and image but these; what was built stays cached."""
-        if containers := self.docker("ps", "--all", "--quiet").split():
-            self.docker("rm", "--force", "--volumes", *containers)
-        if volumes := self.docker("volume", "ls", "--quiet").split():
-            self.docker("volume", "rm", "--force", *volumes)
-        self.docker("network", "prune", "--force")
-        if images := set(self.images()) - set(kept):
-            self.docker("rmi", "--force", *images)
-
-    def images(self) -> list[str]:
-        """The images that have a name."""
-        listed = self.docker("images", "--format", "{{.Repository}}:{{.Tag}}").split()
-        return [name for name in listed if "<none>" not in name]
 
     def stand_in(self, tag: str, dockerfile: str, **files: Path) -> None:
         """Build an image under this tag from a Dockerfile's text, and files by their names."""

@@ -16,16 +16,23 @@ def documented(makefile: str) -> list[str]:
     return re.findall(r"^([a-z-]+):.*## ", makefile, re.MULTILINE)
 
 
-@pytest.mark.parametrize("answers", [{}, KUBERNETES], ids=["compose", "kubernetes"])
-@pytest.mark.parametrize("level", LEVELS)
-def test_help_shows_ten_tasks_first_and_says_how_to_see_all(
-    generate: Generate, level: str, answers: dict[str, str]
-) -> None:
+@pytest.fixture(params=[{}, KUBERNETES], ids=["compose", "kubernetes"])
+def answers(request: pytest.FixtureRequest) -> dict[str, str]:
+    """The answers of two kinds of project."""
+    return dict(request.param)
+
+
+@pytest.fixture(params=LEVELS)
+def project(request: pytest.FixtureRequest, generate: Generate, answers: dict[str, str]) -> Path:
+    """A project of each level and kind."""
+    return generate(maturity_level=request.param, **answers)
+
+
+def test_help_shows_ten_tasks_first_and_says_how_to_see_all(project: Path) -> None:
     """At most ten of the tasks, and their number; ALL=yes lists each of them once, under a domain."""
-    project = generate(maturity_level=level, **answers)
     tasks = documented((project / "Makefile").read_text(encoding="utf-8"))
     first, everything = (ok("make", "help", more, at=project) for more in ("ALL=", "ALL=yes"))
-    assert len(TASK.findall(first)) == (7 if level == "0" else 10)
+    assert len(TASK.findall(first)) == (7 if len(tasks) == 10 else 10)
     assert first.endswith(f"\nmake help ALL=yes lists all {len(tasks)} tasks\n")
     assert TASK.findall(everything) == tasks and len(set(tasks)) == len(tasks)
     assert everything.startswith("Project\n  make help ")
@@ -71,13 +78,8 @@ def find_targets(readme: str) -> set[str]:
     return {word for word in words if re.fullmatch(r"[a-z][a-z-]*", word)}
 
 
-@pytest.mark.parametrize("answers", [{}, KUBERNETES], ids=["compose", "kubernetes"])
-@pytest.mark.parametrize("level", LEVELS)
-def test_the_readme_is_a_map_of_the_tasks(
-    generate: Generate, level: str, answers: dict[str, str]
-) -> None:
+def test_the_readme_is_a_map_of_the_tasks(project: Path, answers: dict[str, str]) -> None:
     """README names only targets that exist, and all those that `make help` shows first."""
-    project = generate(maturity_level=level, **answers)
     named = find_targets((project / "README.md").read_text(encoding="utf-8"))
     tasks = set(documented((project / "Makefile").read_text(encoding="utf-8")))
     # Without `cloud` there is no infrastructure, and the row says where it would be.

@@ -1,4 +1,4 @@
-"""Text that is no code for tools names what is in the library: planted faults, scripts, signs of maturity."""
+"""Strings name modules and functions that exist: planted faults, scripts, signs of maturity."""
 
 import ast
 import re
@@ -33,7 +33,7 @@ TEXTS = [
 
 
 def constants(tree: ast.Module) -> dict[str, str]:
-    """The texts that the names at the top of a module stand for."""
+    """Return the string constants of a module, by name."""
     known: dict[str, str] = {}
     for node in tree.body:
         if isinstance(node, ast.Assign) and len(node.targets) == 1:
@@ -45,7 +45,7 @@ def constants(tree: ast.Module) -> dict[str, str]:
 
 
 def evaluate(node: ast.expr, known: dict[str, str]) -> str | None:
-    """The text of an expression of literals and known names; None if it is another one."""
+    """Return the text of an expression of literals and known names; None for other expressions."""
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return node.value
     if isinstance(node, ast.Name):
@@ -56,8 +56,8 @@ def evaluate(node: ast.expr, known: dict[str, str]) -> str | None:
     return None
 
 
-def planted(text: str) -> Iterator[tuple[str, str]]:
-    """Each path of a module that a text follows, as arguments or in a tuple: what is replaced there."""
+def find_planted(text: str) -> Iterator[tuple[str, str]]:
+    """Yield each module with the text that a fault replaces in it: arguments, or parts of a tuple."""
     tree = ast.parse(text)
     known = constants(tree)
     for node in ast.walk(tree):
@@ -75,7 +75,7 @@ def planted(text: str) -> Iterator[tuple[str, str]]:
 
 
 def defined(module: str) -> set[str]:
-    """The names that a module of the library, or a package with its modules, defines or imports."""
+    """Return the names that a module of the library defines or imports; of a package its modules too."""
     place = ROOT / "src" / module.replace(".", "/")
     path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
     if not path.is_file():
@@ -89,7 +89,7 @@ def defined(module: str) -> set[str]:
 
 
 def find_unknown(script: str) -> list[str]:
-    """What a text imports from the library, or asks of what it imports, and is not there."""
+    """Return the names that a script imports or uses from the library and that do not exist."""
     unknown, modules = [], {}
     for module, listed in IMPORT.findall(script):
         for name in (part.split(" as ") for part in listed.split(",") if part.strip()):
@@ -108,11 +108,11 @@ def find_unknown(script: str) -> list[str]:
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.stem)
 def test_what_a_planted_fault_replaces_is_there(path: Path) -> None:
-    """Slow tests plant faults into modules of the library: each finds its place."""
+    """Each fault that a slow test plants replaces a text that its module holds."""
     text = path.read_text(encoding="utf-8")
     lost = [
         (module, old)
-        for module, old in planted(text)
+        for module, old in find_planted(text)
         if old not in (LIBRARY / module).read_text(encoding="utf-8")
     ]
     assert lost == []
@@ -125,7 +125,7 @@ def trials_in_library() -> set[tuple[str, str]]:
     steps = [step for check in checks for step in check.get("step", [check])]
     pairs = {tuple(step["library"][:2]) for step in steps if "library" in step}
     for path in folder.glob("*.py"):
-        pairs |= set(planted(path.read_text(encoding="utf-8")))
+        pairs |= set(find_planted(path.read_text(encoding="utf-8")))
     return pairs
 
 
@@ -138,15 +138,15 @@ def test_what_a_deep_run_replaces_is_there() -> None:
 
 
 def test_faults_are_planted_in_many_modules() -> None:
-    """The faults are recognised, and one whose place is gone would be noticed."""
-    pairs = {pair for path in TESTS for pair in planted(path.read_text(encoding="utf-8"))}
+    """The faults are recognised, with constants and sums of strings."""
+    pairs = {pair for path in TESTS for pair in find_planted(path.read_text(encoding="utf-8"))}
     assert len(pairs) > 60
     fault = 'WORD = "no such "\nspoil(tree, "registry/gate.py", WORD + "text", "")\n'
-    assert list(planted(fault)) == [("registry/gate.py", "no such text")]
+    assert list(find_planted(fault)) == [("registry/gate.py", "no such text")]
 
 
 def scripts(path: Path) -> Iterator[str]:
-    """The text of a file; of Python its strings too, which may be scripts for another process."""
+    """Yield the text of a file; for Python, each string that names the library."""
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".py":
         yield text
@@ -161,7 +161,7 @@ def scripts(path: Path) -> Iterator[str]:
 
 
 def test_scripts_in_texts_import_what_is_there() -> None:
-    """What files and strings import from the library, and the names that they use of it, exist."""
+    """Names that files and strings import from the library exist."""
     unknown = {
         str(path.relative_to(ROOT)): names
         for path in TEXTS

@@ -18,7 +18,7 @@ HABITS = re.compile(
 TURNS_OF_PHRASE = 46
 LONG_SENTENCE = 30  # words
 LONG_SENTENCES = 31
-# Methods and functions that a protocol, a command line or a hook asks for by this name.
+# Names that a protocol or the command line requires.
 BY_PROTOCOL = {"main", "options"}
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
 BLOCK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*|#>]|\d+\.) ?)")
@@ -32,7 +32,7 @@ def modules() -> Iterator[tuple[str, ast.Module]]:
 
 
 def count_vague_names(tree: ast.Module) -> int:
-    """Count the places at which a variable or parameter gets a name that says nothing."""
+    """Return the number of variables and parameters with a vague name."""
     names = [
         node.id if isinstance(node, ast.Name) else node.arg
         for node in ast.walk(tree)
@@ -69,7 +69,7 @@ def comments(text: str) -> str:
 
 
 def prose() -> dict[str, str]:
-    """Return what a person reads, by file: documents, docstrings, comments of configuration."""
+    """Return the prose of each file: documents, docstrings, comments of configuration."""
     texts = {}
     listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", at=ROOT)
     for name in filter(None, listed.stdout.split("\0")):
@@ -88,7 +88,7 @@ def prose() -> dict[str, str]:
 def find_long_sentences(text: str) -> list[str]:
     """Return the sentences of more than 30 words; a cell of a table counts as one."""
     sentences = [part for block in BLOCK.split(text) for part in SENTENCE.split(block)]
-    return [it for it in sentences if len(re.findall(r"[A-Za-z][\w'-]*", it)) > LONG_SENTENCE]
+    return [part for part in sentences if len(re.findall(r"[A-Za-z][\w'-]*", part)) > LONG_SENTENCE]
 
 
 def test_variables_say_what_they_hold() -> None:
@@ -99,15 +99,16 @@ def test_variables_say_what_they_hold() -> None:
 
 
 def test_a_function_has_a_name_of_its_own() -> None:
-    """No public function of the library has the name of another one, so that a search finds it."""
+    """Public functions of the library have unique names, so that a search finds one place."""
     repeated = find_repeated_functions()
     assert len(repeated) <= REPEATED_FUNCTIONS, repeated
 
 
 def test_sentences_are_short() -> None:
     """Documents, docstrings and comments of configuration keep to 30 words a sentence."""
-    found = {name: long for name, text in prose().items() if (long := find_long_sentences(text))}
-    assert sum(map(len, found.values())) <= LONG_SENTENCES, found
+    texts = prose()
+    long = {name: part for name, text in texts.items() if (part := find_long_sentences(text))}
+    assert sum(map(len, long.values())) <= LONG_SENTENCES, long
     assert find_long_sentences("word " * 31) and not find_long_sentences("word " * 30)
 
 
@@ -118,6 +119,6 @@ def test_a_turn_of_phrase_is_recognised(habit: str) -> None:
 
 
 def test_sentences_are_plain() -> None:
-    """Turns of phrase that a reader stumbles over stay few."""
-    found = {name: habits for name, text in prose().items() if (habits := HABITS.findall(text))}
-    assert sum(map(len, found.values())) <= TURNS_OF_PHRASE, found
+    """Turns of phrase stay few."""
+    habits = {name: part for name, text in prose().items() if (part := HABITS.findall(text))}
+    assert sum(map(len, habits.values())) <= TURNS_OF_PHRASE, habits

@@ -108,8 +108,8 @@ def test_a_batch_is_the_same(
 
 
 def slow_first(item: int) -> tuple[int, int]:
-    """The item and the process that had it; the first one takes its time over it."""
-    time.sleep(0 if item else 0.3)
+    """Return the item and the process that had it; each takes so long that both workers are needed."""
+    time.sleep(0.1 if item else 0.5)
     return item, os.getpid()
 
 
