@@ -6,7 +6,7 @@ import re
 import tokenize
 
 import pytest
-from conftest import files, Generate, LEVELS, PROJECT, ROOT
+from conftest import files, Generate, LEVELS, PROJECT, ROOT, run
 
 SEAMS = {"README.md", "pyproject.toml"}
 LIBRARY = ROOT / "src" / "mlops_ladder"
@@ -113,3 +113,11 @@ def test_no_level_number_is_asked_for() -> None:
 def test_paths_hold_no_logic() -> None:
     """No file or folder name of the template holds a question."""
     assert [path for path in PROJECT.rglob("*") if "{%" in path.name] == []
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_black_changes_nothing_in_a_new_project(generate: Generate, level: str) -> None:
+    """Its own `make check` would change the file, and fail."""
+    project = generate(maturity_level=level)
+    done = run("black", "--check", "--quiet", "--diff", "src", "tests", at=project)
+    assert done.returncode == 0, done.stdout

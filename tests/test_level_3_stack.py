@@ -354,7 +354,7 @@ def test_nobody_writes_or_reads_without_a_password(stack: Stack) -> None:
 def test_the_champion_is_there_and_the_same_input_is_the_same_version(stack: Stack) -> None:
     """`make pipeline` registers on the server; so does the worker, which adds no version."""
     assert "Waits: version 1" in stack.ok("make", "pipeline")
-    assert "nobody approves what they made" in stack.fails("make", "approve", "VERSION=1")
+    assert "nobody approves their own work" in stack.fails("make", "approve", "VERSION=1")
     other = {f"GIT_AUTHOR_{what}": f"{what}@other.example" for what in ("NAME", "EMAIL")}
     assert "v1 is champion" in stack.ok("make", "approve", "VERSION=1", **other)
     assert "All is as the gate left it" in stack.ok("make", "registry")

@@ -953,7 +953,7 @@ def test_it_is_said_whether_the_day_or_the_month_comes_first(
 @pytest.mark.parametrize(
     "values, words, said, ends",
     [
-        (["1.234", "2.500"], [], "1.234: '.' is read as its decimal mark", [1.234, 2.5]),
+        (["1.234", "2.500"], [], "1.234: '.' is its decimal mark", [1.234, 2.5]),
         (["1.234", "2.500"], ["--decimal", ","], "", [1234, 2500]),
         (["1.234", "2.5"], [], "", [1.234, 2.5]),
         (["1.234,5", "2.500"], [], "", [1234.5, 2500.0]),

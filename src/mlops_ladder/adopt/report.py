@@ -33,28 +33,20 @@ def format_table(rows: list[tuple[str, str]]) -> str:
 def describe_facts(facts: Facts, forge: str, forge_by: str) -> str:
     """What was read, and what says so."""
     name = f" ({facts.package})" if facts.package else ""
-    tests = f"{len(facts.test_files)} files" + (
-        f" in {facts.test_folder}" if facts.test_folder else ""
-    )
+    folder = f" in {facts.test_folder}" if facts.test_folder else ""
+    tests = f"{len(facts.test_files)} files{folder}" if facts.test_files else "none"
     command, source = find_install_command(facts)
+    linter, no_linter = find_linter(facts), "none of yours: pylint comes, with a baseline"
     beside_ruff = "none: ruff lints here, so no other tool comes"
+    no_formatter = beside_ruff if linter[0] == "ruff" else "none of yours: black comes"
     length, length_by = find_line_length(facts)
     rows = [
         ("layout", facts.layout + name),
         ("python", " by ".join(choose_python(facts))),
         ("install", f"by {source}" if command else "nothing says how"),
-        ("tests", tests if facts.test_files else "none"),
-        (
-            "formatter",
-            describe_tool(
-                find_formatter(facts),
-                beside_ruff if find_linter(facts)[0] == "ruff" else "none of yours: black comes",
-            ),
-        ),
-        (
-            "linter",
-            describe_tool(find_linter(facts), "none of yours: pylint comes, with a baseline"),
-        ),
+        ("tests", tests),
+        ("formatter", describe_tool(find_formatter(facts), no_formatter)),
+        ("linter", describe_tool(linter, no_linter)),
         ("lines", f"{length} by {length_by}" if length else "no length given"),
         ("forge", f"{forge or 'unknown'} by {forge_by}"),
     ]

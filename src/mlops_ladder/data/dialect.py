@@ -187,9 +187,7 @@ def apply_number_format(
     data = data.model_copy(update=detect_decimal_and_thousands(samples, data.separator, decimal))
     if (number := find_ambiguous_number(samples, data)) and not decimal:
         other = "." if data.decimal == "," else ","
-        print(
-            f"{number}: {data.decimal!r} is read as its decimal mark; if not, add DECIMAL={other}"
-        )
+        print(f"{number}: {data.decimal!r} is its decimal mark; if not, add DECIMAL={other}")
     data = data.model_copy(update={"missing": detect_null_markers(texts, data, target)})
     masked = {name: frame[name].mask(frame[name].isin(data.missing)) for name in texts}
     return data, frame.assign(**masked) if data.missing else frame

@@ -54,9 +54,17 @@ def detect_timezone(unique: pd.Series, form: str | None) -> str | None:
     return zone if zone in available_timezones() else "UTC"
 
 
+def is_written_boolean(unique: pd.Series) -> bool:
+    """Return whether the values are the words true and false, in any case."""
+    return 0 < len(unique) and set(unique.astype("str").str.strip().str.lower()) <= {
+        "true",
+        "false",
+    }
+
+
 def infer_kind(unique: pd.Series, rows: int, data: Data) -> tuple[Kind, str | None]:
     """Return the kind of these different values of so many rows, and the format of times."""
-    if types.is_bool_dtype(unique):
+    if types.is_bool_dtype(unique) or is_written_boolean(unique):
         return "boolean", None
     if types.is_datetime64_any_dtype(unique):
         return "time", None
@@ -69,8 +77,6 @@ def infer_kind(unique: pd.Series, rows: int, data: Data) -> tuple[Kind, str | No
             is_whole = (numbers % 1 == 0).all() and numbers.abs().max() < 2**53
             return "integer" if is_whole else "number", None
     words = unique.astype("str")
-    if len(words) and set(words.str.strip().str.lower()) <= {"true", "false"}:
-        return "boolean", None
     if form := None if is_code else detect_time_format(words):  # a code such as 01067 is no time
         return "time", form
     return ("category" if 0 < len(words) <= max(20, rows / 2) else "text"), None

@@ -100,9 +100,7 @@ def find_damage(name: str) -> list[str]:
     elif compute_md5(Path(name)) != read_dvc_md5(name):
         found.append(f"{name}: not the content that {pointer_path(name)} names")
     if cache_path(name).exists() and compute_md5(cache_path(name)) != read_dvc_md5(name):
-        found.append(
-            f"{cache_path(name)}: damaged, a copy of {name}; `make restore` fetches another"
-        )
+        found.append(f"{cache_path(name)}: damaged copy of {name}; `make restore` fetches another")
     return found
 
 

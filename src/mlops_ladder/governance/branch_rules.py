@@ -67,6 +67,4 @@ def main(arguments: list[str]) -> None:
     call_gitlab("PUT", project, token, merging)
     call_gitlab("DELETE", f"{protected}/{quote(branch['name'], safe='')}", token, may_miss=True)
     call_gitlab("POST", protected, token, branch)
-    print(
-        f"{host}/{path}: {branch['name']} is protected, and nothing is merged before its pipeline"
-    )
+    print(f"{host}/{path}: {branch['name']} is protected; merges wait for its pipeline")

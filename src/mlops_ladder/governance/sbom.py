@@ -100,6 +100,7 @@ def describe_champion(entry: history.Entry, settings: Settings, datasets: list[s
     evidence = (versions.with_verdict(entry).verdict or {}).get("evidence", {})
     scores = evidence.get("scores", {}).get("candidate", {})
     metrics = [{"type": name, "value": str(value)} for name, value in scores.items()]
+    references = [{"ref": ref} for ref in datasets]
     signature = read_signature(versions.version_from_entry(entry))
     return {
         "type": "machine-learning-model",
@@ -108,10 +109,7 @@ def describe_champion(entry: history.Entry, settings: Settings, datasets: list[s
         "version": entry.model_version,
         "hashes": list_hashes(entry.bundle),
         "modelCard": {
-            "modelParameters": {
-                "task": settings.problem,
-                "datasets": [{"ref": ref} for ref in datasets],
-            },
+            "modelParameters": {"task": settings.problem, "datasets": references},
             "quantitativeAnalysis": {"performanceMetrics": metrics},
         },
         "properties": list_properties(

@@ -86,8 +86,12 @@ def draw_rows(
     drawn: dict[str, Inputs] = {}
     for name, time, row, _ in read_logged_rows(archive, numbers):
         if name in chosen and name not in drawn:
-            inputs = {column: row.get(column) for column in contract.inputs()}
-            drawn[name] = {"row": name, "why": chosen[name], "time": time, "inputs": inputs}
+            drawn[name] = {
+                "row": name,
+                "why": chosen[name],
+                "time": time,
+                "inputs": {column: row.get(column) for column in contract.inputs()},
+            }
     return [drawn[name] for name in chosen]
 
 
@@ -109,7 +113,7 @@ def write_lines(lines: list[Inputs]) -> None:
 
 
 def read_rows() -> dict[str, Inputs]:
-    """Return the inputs of every row that was ever queued, by its name; empty for forgotten ones."""
+    """Return the inputs of each row that was ever queued, by its name; empty for forgotten ones."""
     return {line["row"]: line["inputs"] for line in read_lines()}
 
 

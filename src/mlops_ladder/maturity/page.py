@@ -72,15 +72,15 @@ def make_action(assessment: Assessment, one: Assessed) -> Html:
     return fill_part("action", id=one.id, reason=report.format_reason(one), way=way)
 
 
+def make_dot(facts: dict[str, str]) -> Html:
+    """Return the dot of a grade, in its colour."""
+    return fill_part("dot", colour=facts["colour"])
+
+
 def render_page(assessment: Assessment) -> str:
     """A page for people who do not read code: the ladder, what is there, what is next."""
     grades = [
-        fill_part(
-            "grade",
-            dot=fill_part("dot", colour=facts["colour"]),
-            grade=grade,
-            meaning=facts["meaning"],
-        )
+        fill_part("grade", dot=make_dot(facts), grade=grade, meaning=facts["meaning"])
         for grade, facts in report.read_words()["grades"].items()
     ]
     actions = [make_action(assessment, one) for one in report.list_actions(assessment)]

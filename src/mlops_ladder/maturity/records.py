@@ -1,4 +1,4 @@
-"""Print MLflow's records of this project as JSON.  The project's own Python runs it; it only reads."""
+"""Print MLflow's records of this project as JSON.  The project's own Python runs it; it reads."""
 
 import json
 import os

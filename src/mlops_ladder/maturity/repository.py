@@ -285,7 +285,7 @@ class Repository:  # pylint: disable=too-many-instance-attributes,too-many-publi
         return {name: owner for name, owner in owners.items() if owner}
 
     def own(self, capability: str) -> list[str]:
-        """Return the files that show a capability: its own, or in other repositories similar ones."""
+        """Return the files that show a capability: its own, elsewhere those that are similar."""
         if self.ours:
             return [name for name, owner in self.owners.items() if owner == capability]
         entry = self.capabilities[capability]

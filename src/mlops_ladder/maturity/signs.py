@@ -156,6 +156,12 @@ QUESTIONS: dict[str, Callable[[Repository, Rule], Iterator[str]]] = {
 }
 
 
+ENDS: dict[str, Callable[[Repository, Any], list[datetime]]] = {
+    "decisions": list_decision_times,
+    "rollouts": list_rollout_ends,
+}
+
+
 def list_uses(source: Rule, repository: Repository) -> list[datetime]:
     """Return when the team has used a capability.  Raise Unknown if that cannot be seen here."""
     if "commits" in source:
@@ -164,10 +170,8 @@ def list_uses(source: Rule, repository: Repository) -> list[datetime]:
         return list_own_runs(repository, lambda run: source["runs"] in run["tags"])
     if "metric" in source:
         return list_own_runs(repository, lambda run: has_metric(run, source["metric"]))
-    if "decisions" in source:
-        return list_decision_times(repository, source["decisions"])
-    if "rollouts" in source:
-        return list_rollout_ends(repository, source["rollouts"])
+    for name in ENDS.keys() & source.keys():
+        return ENDS[name](repository, source[name])
     if "log" in source:
         lines = map(json.loads, repository.log_lines(source["log"], source["command"]))
         times = [line["time"] for line in lines if source["where"].items() <= line.items()]

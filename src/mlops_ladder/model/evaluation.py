@@ -95,7 +95,7 @@ def draw_figures(trained: Trained) -> dict[str, Figure]:
 def draw_importance(trained: Trained) -> Figure:
     """Return a plot of the ten most important inputs, the largest at the top."""
     figure = create_figure(6, 4.5)
-    axes = figure.subplots()
+    axes = figure.add_subplot()
     importance = compute_importance(trained).head(10)[::-1]
     axes.barh([str(name)[:30] for name in importance.index], importance.to_numpy())
     label = f"loss of {trained.settings.metric} when shuffled"

@@ -82,7 +82,7 @@ def compute_row_keys(
     names = [] if contract.names("time") else contract.names("group")[:1]
     names = names or contract.names("id")
     columns = frame[names or contract.inputs()].apply(normalize_values)
-    found = pd.util.hash_pandas_object(columns, index=False).map("{:016x}".format)
+    found = pd.util.hash_pandas_object(columns, index=False).map(lambda value: f"{value:016x}")
     repeat = not names and found.duplicated().mean() > MAX_REPEATED_SHARE
     if repeat if by_order is None else by_order:
         found += "." + normalize_values(frame[contract.target]).astype("str")

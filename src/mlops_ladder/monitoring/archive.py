@@ -87,7 +87,7 @@ class Archive:
         self._engine.dispose()
 
     def find_newest(self, version: str, since: datetime, max_rows: int) -> np.ndarray:
-        """Return id and number of rows of the newest requests: an array (requests, 2), oldest first.
+        """Return id and row count of the newest requests: an array (requests, 2), oldest first.
 
         Args:
             version: The model that answered; "" for any.
@@ -107,19 +107,17 @@ class Archive:
         return np.array(newest[::-1], dtype="int64").reshape(-1, 2)
 
     def read_requests(self, numbers: Sequence[int]) -> Iterator[Sequence[Any]]:
-        """Yield request id, time, inputs and output of the requests with these ids, in their order."""
+        """Yield id, time, inputs and output of the requests with these numbers, in their order."""
         table = TABLE.c
         query = sql.select(table.request_id, table.time, table.inputs, table.output)
         return self._read_in(query.order_by(table.id), table.id, numbers)
 
     def read_request(self, request_id: str) -> Any:
-        """Return the newest request of this id, a row of the log.  ProjectError if there is none."""
+        """Return the newest request of this id, a row of the log.  ProjectError without one."""
         query = sql.select(TABLE).where(TABLE.c.request_id == request_id)
         requests = list(self._read(query.order_by(TABLE.c.id.desc()).limit(1)))
         if not requests:
-            reason = (
-                "no such request in the prediction log; an answer's header X-Request-ID names it"
-            )
+            reason = "no such request in the prediction log; X-Request-ID of an answer names it"
             raise ProjectError(f"{request_id}: {reason}")
         return requests[0]
 

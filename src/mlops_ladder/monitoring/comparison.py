@@ -206,7 +206,7 @@ def to_texts(values: pd.Series) -> pd.Series:
     if pd.api.types.is_bool_dtype(values):
         values = values.astype("float64")
     if pd.api.types.is_numeric_dtype(values):
-        values = values.map("{:g}".format)
+        values = values.map(lambda value: f"{value:g}")
     return values.astype("str")
 
 

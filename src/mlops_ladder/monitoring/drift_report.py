@@ -20,7 +20,7 @@ from mlops_ladder.monitoring.training_reference import Reference
 LESS = "\ue03c"  # stands for `<` in all that Evidently gets: it could end the script of the page
 
 
-class ColumnDrift(SingleValueMetric):
+class ColumnDrift(SingleValueMetric):  # pylint: disable=too-many-ancestors  # Evidently has them
     """The verdict on a column."""
 
     column: str
@@ -29,7 +29,7 @@ class ColumnDrift(SingleValueMetric):
     effect: float
 
 
-class ColumnDriftCalculation(SingleValueCalculation[ColumnDrift]):
+class DriftCalculation(SingleValueCalculation[ColumnDrift]):
     """The effect of a verdict as a number with a title; Evidently finds this class by its type."""
 
     def calculate(self, context: Any, current_data: Any, reference_data: Any) -> Any:

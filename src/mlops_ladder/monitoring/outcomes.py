@@ -144,12 +144,10 @@ class Outcomes(Archive):
     def find_labelled(
         self, wanted: Any, max_rows: int | None = None, version: str = ""
     ) -> list[Outcome]:
-        """Return outcomes, sorted by prediction and row, without influenced ones.
+        """Return the outcomes that meet a condition, sorted by prediction and row.
 
-        Args:
-            wanted: A condition on the table of outcomes.
-            max_rows: How many of those that became known last.
-            version: The model that predicted; "" for any.
+        Without influenced ones; at most `max_rows`, those that became known last; of the model of
+        this version, or of any.
         """
         table, log = OUTCOMES.c, TABLE.c
         query = (
@@ -208,9 +206,8 @@ def import_outcomes(
     expected = build_outcome_contract(contract)
     optional = [name for name in (ROW, KNOWN_AT, INFLUENCED) if name in frame.columns]
     rows, wrong = cast_columns(frame, expected, [REQUEST, contract.target, *optional])
-    refuse_outcomes(
-        [*wrong, *(it for it in find_contract_violations(rows, expected) if it.is_refused)]
-    )
+    breaches = find_contract_violations(rows, expected)
+    refuse_outcomes([*wrong, *(breach for breach in breaches if breach.is_refused)])
     requests, before = archive.find_requests(rows[REQUEST]), archive.read_outcomes(rows[REQUEST])
     rows = complete_outcomes(rows, requests, contract.target, now)
     wrong = [*find_misplaced(rows, requests, now), *find_conflicts(rows, before, correct)]
@@ -231,13 +228,9 @@ def refuse_outcomes(wrong: list[Violation]) -> None:
 def complete_outcomes(
     rows: pd.DataFrame, requests: Requests, target: str, now: datetime
 ) -> pd.DataFrame:
-    """Return the rows as outcomes; `row` is 0 if a request had several and none is named.
+    """Return the rows as outcomes; those without `known_at` became known `now`.
 
-    Args:
-        rows: The rows of the file.
-        requests: The logged requests.
-        target: The name of the target.
-        now: When outcomes without `known_at` became known.
+    `row` is 0 if a request had several and none is named.
     """
     logged = [requests.get(name, NOT_LOGGED) for name in rows[REQUEST]]
     place = pd.Series([int(count == 1) for _, count in logged], rows.index)
@@ -253,17 +246,12 @@ def complete_outcomes(
     columns = {
         REQUEST: rows[REQUEST],
         ROW: place.astype(int),
-        "value": [to_json(value) for value in rows[target]],
+        "value": [json.dumps(value, ensure_ascii=False) for value in rows[target].tolist()],
         KNOWN_AT: known_at,
         INFLUENCED: influenced.astype(bool),
         "prediction": [number for number, _ in logged],
     }
     return pd.DataFrame(columns, index=rows.index)
-
-
-def to_json(value: Any) -> str:
-    """Return a value of the target as text that gives it back."""
-    return json.dumps(getattr(value, "item", lambda: value)(), ensure_ascii=False)
 
 
 def find_misplaced(rows: pd.DataFrame, requests: Requests, now: datetime) -> Iterator[Violation]:
@@ -327,11 +315,7 @@ def read_labelled_rows(
 ) -> LabelledRows:
     """Read the rows of these outcomes that the service would accept by this contract.
 
-    Args:
-        archive: The prediction log.
-        outcomes: Outcomes, sorted by prediction and row.
-        contract: The contract of the data.
-        by_model: Whether to leave out rows that the fallback answered.
+    The outcomes are sorted by prediction and row.  `by_model` leaves out those of the fallback.
     """
     as_logged, inputs = to_logged_contract(contract), contract.inputs()
     fits, kept = build_row_test(as_logged, inputs), []
@@ -340,16 +324,14 @@ def read_labelled_rows(
             kept.append((outcome, row, answer))
     column: Any = contract.columns[contract.target]
     convert: Any = CASTS[column.kind]
-    rows = validate_and_cast(
-        pd.DataFrame([row for _, row, _ in kept], columns=inputs), as_logged, inputs
-    )
+    logged = pd.DataFrame([row for _, row, _ in kept], columns=inputs)
+    rows = validate_and_cast(logged, as_logged, inputs)
     truth = [json.loads(outcome.value) for outcome, _, _ in kept]
     rows[contract.target] = convert(pd.Series(truth, dtype="object"), column)
     answers = pd.Series([answer["prediction"] for _, _, answer in kept], dtype="object")
     shares = [answer.get("probability", {}) for _, _, answer in kept]
-    predictions = pd.DataFrame({"prediction": convert(answers, column)}).join(
-        pd.DataFrame(shares, dtype="float64").add_prefix("probability_")
-    )
+    probabilities = pd.DataFrame(shares, dtype="float64").add_prefix("probability_")
+    predictions = pd.DataFrame({"prediction": convert(answers, column)}).join(probabilities)
     keys = [(outcome.request_id, outcome.row) for outcome, _, _ in kept]
     return LabelledRows(rows, predictions, keys)
 

@@ -1,6 +1,5 @@
 """Pushing: the results of reports as Prometheus gauges to a Pushgateway."""
 
-from collections.abc import Iterable
 from math import isfinite
 from typing import Any, TYPE_CHECKING
 

@@ -5,9 +5,7 @@ standard errors of the bootstrap (Efron and Tibshirani, An Introduction to the B
 chapters 6 and 13), as the gate does with slices.  A bias, the mean error, is compared by Welch's
 test (Biometrika 34, 1947): it shows that the answers have changed, not the rows alone.  Holm's
 procedure (Scandinavian Journal of Statistics 6, 1979) allows for the number of comparisons.
-
-The window is fixed, so `false_alarms` holds for single reports.  Of reports on overlapping windows
-several may be false at once.
+`false_alarms` holds for one report: of reports on overlapping windows several may be false at once.
 """
 
 import json
@@ -155,8 +153,8 @@ def parse_predictions(text: str, contract: Contract) -> tuple[pd.Series, pd.Data
     table = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False)
     column = contract.columns[contract.target]
     convert: Any = CASTS[column.kind]
-    shares = table.filter(regex="^probability_").astype("float64")
-    predictions = pd.DataFrame({"prediction": convert(table["prediction"], column)}).join(shares)
+    predictions = table.filter(regex="^probability_").astype("float64")
+    predictions.insert(0, "prediction", convert(table["prediction"], column))
     return convert(table["truth"], column), predictions
 
 
@@ -165,7 +163,7 @@ def run_quality_tests(
 ) -> list[QualityTest]:
     """Test the score of all rows, each bias, and the score of each slice.
 
-    Half of the false alarms is for all rows, the other half for the slices.
+    Half of the false alarms is for all rows, half for the slices.
     """
     target, share = offline.champion.contract.target, settings.quality.false_alarms / 2
     promised = resample_score(offline.truth, offline.predictions, settings, settings.seed + 1)
@@ -187,8 +185,8 @@ def resample_score(
     truth: pd.Series, predictions: pd.DataFrame, settings: Settings, seed: int
 ) -> Draws:
     """Return the metric of `config.toml` on bootstrap draws of these rows."""
-    rows = truth.reset_index(drop=True), predictions.reset_index(drop=True)
-    return bootstrap_scores(settings.metric, rows[0], {"": rows[1]}, seed, RESAMPLES)[""]
+    truth, models = truth.reset_index(drop=True), {"": predictions.reset_index(drop=True)}
+    return bootstrap_scores(settings.metric, truth, models, seed, RESAMPLES)[""]
 
 
 def compare_score(
@@ -198,21 +196,15 @@ def compare_score(
     promised: tuple[float, float],
     settings: Settings,
 ) -> QualityTest:
-    """Test whether the score is worse than promised by more than is allowed.
+    """Test whether the score of these rows is worse than `promised` by more than is allowed.
 
-    Args:
-        name: The name of the rows.
-        truth: Their outcomes.
-        predictions: The predictions for them.
-        promised: The promised score, and its standard error.
-        settings: The metric, the seed and the allowed loss.
+    `promised` is the score and its standard error.
     """
     draws = resample_score(truth, predictions, settings, settings.seed)
     value, error = draws.whole, slices.standard_error(draws)
     sign = -1 if settings.metric in LOWER_IS_BETTER else 1
     room = sign * (value - promised[0]) + settings.quality.allowed * abs(promised[0])
-    total = hypot(error, promised[1])
-    p = 1.0
+    p, total = 1.0, hypot(error, promised[1])
     if isfinite(room) and isfinite(total):
         p = NormalDist().cdf(room / total) if total else float(room >= 0)
     low, high = value - HALF_INTERVAL * error, value + HALF_INTERVAL * error
@@ -240,9 +232,9 @@ def compare_biases(
     live: LabelledRows, offline: OfflineScores, settings: Settings
 ) -> Iterator[QualityTest]:
     """Test whether the mean error, outcome minus prediction, is another one than promised."""
-    target, problem = offline.champion.contract.target, settings.problem
+    truth, problem = live.rows[offline.champion.contract.target], settings.problem
     before = dict(list_errors(offline.truth, offline.predictions, problem))
-    for name, now in list_errors(live.rows[target], live.predictions, problem):
+    for name, now in list_errors(truth, live.predictions, problem):
         then = before.get(name, now[:0])
         if min(len(now), len(then)) > 1:
             yield compare_bias(name, now, then, settings.quality.effect)
@@ -303,8 +295,8 @@ def check_quality(
     offline, quality = offline or read_offline_scores(), settings.quality
     champion = offline.champion
     with Outcomes(settings.serving.prediction_log_url) as archive:
-        is_recent = OUTCOMES.c.known_at >= now - timedelta(hours=quality.hours)
-        outcomes = archive.find_labelled(is_recent, quality.rows, champion.version)
+        recent = OUTCOMES.c.known_at >= now - timedelta(hours=quality.hours)
+        outcomes = archive.find_labelled(recent, quality.rows, champion.version)
         live = read_labelled_rows(archive, outcomes, champion.contract)
         has_enough = len(live.rows) >= quality.fewest
         tests = run_quality_tests(live, offline, settings) if has_enough else []
@@ -334,9 +326,9 @@ def render_quality(report: QualityReport, history: list[dict[str, Any]], setting
     rows = []
     for test in report.tests:
         interval = f"{test.value:.4g} ({test.low:.4g} to {test.high:.4g})"
-        verdict = "degraded" if test.degraded else "fine"
         cells = [test.name, test.metric, f"{test.rows:,}", interval, format_promised(test)]
-        rows.append(([*cells, f"{test.p:.2g}", verdict], test.degraded))
+        cells += [f"{test.p:.2g}", "degraded" if test.degraded else "fine"]
+        rows.append((cells, test.degraded))
     note = (
         f"Model {report.model_version}, {report.time:%Y-%m-%d %H:%M} UTC: the outcome of"
         f" {report.labels:,} of {report.logged:,} logged rows was used.  Of 100 reports on a model"
@@ -367,9 +359,9 @@ def draw_quality(
         table = pd.DataFrame(overall)
         figure = create_figure(7.4, 4)
         axes = figure.add_subplot()
-        times = pd.to_datetime(table["time"], utc=True)
-        axes.plot(times, table["value"], marker="o", label="live")
-        axes.plot(times, table["promised"], color="black", linestyle="--", label="promised")
+        table.index = pd.to_datetime(table["time"], utc=True)
+        axes.plot(table["value"], marker="o", label="live")
+        axes.plot(table["promised"], color="black", linestyle="--", label="promised")
         axes.set(title="All rows, report by report", ylabel=metric)
         axes.tick_params(axis="x", rotation=30)
         axes.legend(frameon=False)
@@ -393,8 +385,7 @@ def main(
     fail: Annotated[bool, typer.Option("--fail", help="exit 1 where it is degraded")] = False,
 ) -> None:
     """Report whether the champion is as good as the gate promised."""
-    settings = load_settings()
-    report = check_quality(settings, datetime.now(UTC))
+    report = check_quality(settings := load_settings(), datetime.now(UTC))
     gauges = build_quality_gauges(report.tests, report.labels, time.time())
     push_gauges(settings.drift, gauges, "quality")
     if not report.tests:
@@ -403,7 +394,7 @@ def main(
         return
     print(format_tests(report.tests))
     names = ", ".join(f"{test.name} ({test.metric})" for test in report.degraded)
-    counts = f"{report.labels:,} of {report.logged:,} logged rows"
-    print(f"\n{counts}; degraded: {names or 'nothing'}.  Next: open {REPORT}")
+    print(f"\n{report.labels:,} of {report.logged:,} logged rows; degraded: {names or 'nothing'}.")
+    print(f"Next: open {REPORT}")
     if names and fail:
         raise ProjectError(f"the quality is not what was promised: {names}; see {REPORT}")

@@ -106,7 +106,7 @@ def draw_predictions(answers: pd.DataFrame, held_out: pd.DataFrame) -> Figure:
         figure = draw_shares(times, values.astype("str"), "share of answers")
         shares = held_out["prediction"].astype("str").value_counts(normalize=True).head(3)
         before = ", ".join(f"{str(name)[:20]} {share:.0%}" for name, share in shares.items())
-        figure.axes[0].set_title(f"held-out rows: {before}", fontsize=10, loc="left")
+        figure.gca().set_title(f"held-out rows: {before}", fontsize=10, loc="left")
         return figure
     figure, axes = start_plot(times, "prediction")
     steps = values.groupby(find_steps(times))

@@ -41,8 +41,10 @@ def notify(flow: Any, flow_run: Any, state: Any) -> None:
     post_to_webhook(load_settings().schedule.webhook, event)
 
 
-BAD_ENDS: Any = dict(  # pylint: disable=use-dict-literal  # `make maturity` reads keywords
-    on_failure=[notify], on_crashed=[notify], on_cancellation=[notify]
+BAD_ENDS: Any = (
+    dict(  # pylint: disable=use-dict-literal  # the keywords are what `make maturity` reads
+        on_failure=[notify], on_crashed=[notify], on_cancellation=[notify]
+    )
 )
 
 

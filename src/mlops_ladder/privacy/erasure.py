@@ -364,9 +364,7 @@ def main(
     files = map(Path, entry["files"])
     if left := list(describe_residuals(request.text.strip(), settings.data.encoding, files)):
         print("\n  ".join(["Still there, see docs/privacy.md:", *left]))
-    print(
-        f"Next: make data-version datasheet; git add {RECORD} and what has changed; make pipeline"
-    )
+    print(f"Next: make data-version datasheet; git add {RECORD} and the changes; make pipeline")
 
 
 def format_entry(entry: Entry) -> str:

@@ -191,16 +191,23 @@ def approve(entry: history.Entry, review: str = "") -> Approved:
     )
     title = f"v{approved.version}: not approved by {approved.approver}"
     raise_for_faults(title, find_policy_faults(approved, entry.proof, authors, policy))
-    request = json.loads(path.read_text("utf-8")) | {"approval": approved.model_dump(mode="json")}
-    write_file_atomically(path, json.dumps(request, indent=2) + "\n")
+    approved = write_approval(path, approved)
     if approved.way == "signed":
-        commit = commit_signed(path, f"Approve v{approved.version}")
-        approved = approved.model_copy(update={"evidence": commit})
         raise_for_faults(title, find_evidence_faults(approved, entry.proof, authors, policy))
     versions.get_client().set_model_version_tag(
         versions.model_name(), version.number, TAG, approved.model_dump_json()
     )
     return approved
+
+
+def write_approval(path: Path, approved: Approved) -> Approved:
+    """Write an approval into the file of its request, and commit a signed one.  Return it."""
+    request = json.loads(path.read_text("utf-8")) | {"approval": approved.model_dump(mode="json")}
+    write_file_atomically(path, json.dumps(request, indent=2) + "\n")
+    if approved.way != "signed":
+        return approved
+    commit = commit_signed(path, f"Approve v{approved.version}")
+    return approved.model_copy(update={"evidence": commit})
 
 
 def find_policy_faults(

@@ -9,7 +9,7 @@ import pandas as pd
 from mlops_ladder import ProjectError
 from mlops_ladder.data.casting import validate_and_cast
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.export.runtime import load_bundle
+from mlops_ladder.export.runtime import load_bundle, LoadedModel
 from mlops_ladder.model import prediction, training
 from mlops_ladder.registry import gate, history, publishing, versions
 from mlops_ladder.tracking import runs
@@ -53,14 +53,22 @@ def find_objections(model_version: str, entries: Sequence[history.Entry]) -> lis
     objections = []
     last = history.find_champion_entry(entries)
     if last and last.model_version == model_version:
-        objections.append(
-            f"it is {history.name_champion(last)} itself, so there is nothing to gain"
-        )
+        objections.append(f"it is {history.name_champion(last)} itself: there is nothing to gain")
     numbers = {str(entry.version) for entry in entries if entry.model_version == model_version}
     for entry in filter(None, (history.find_rollback(entries, number) for number in numbers)):
         way_out = f"`make rollback TO={entry.previous}` makes it champion again"
         objections.append(f"it is v{entry.previous}, which {entry.who} has rolled back; {way_out}")
     return objections
+
+
+def require_same_task(champion: LoadedModel, trained: training.Trained) -> None:
+    """Raise ProjectError if champion and candidate predict different targets or classes."""
+    theirs = describe_task(champion.bundle["problem"], champion.contract)
+    if theirs != (ours := describe_task(trained.settings.problem, trained.contract)):
+        raise ProjectError(f"it predicts {theirs}, not {ours}")
+    old, new = set(champion.bundle["classes"] or ()), set(trained.train[trained.contract.target])
+    if old - new and new - old:
+        raise ProjectError(f"it predicts {old - new}, but the data have {new - old}")
 
 
 def predict_as_champion(
@@ -73,12 +81,7 @@ def predict_as_champion(
     """
     publishing.ensure_bundle(versions.version_from_entry(last), last.bundle)
     champion = load_bundle(publishing.SERVING / str(last.version))
-    theirs = describe_task(champion.bundle["problem"], champion.contract)
-    if theirs != (ours := describe_task(trained.settings.problem, trained.contract)):
-        raise ProjectError(f"it predicts {theirs}, not {ours}")
-    old, new = set(champion.bundle["classes"] or ()), set(trained.train[trained.contract.target])
-    if old - new and new - old:
-        raise ProjectError(f"it predicts {old - new}, but the data have {new - old}")
+    require_same_task(champion, trained)
     rows = pd.concat([trained.train, trained.holdout]).sort_index()
     rows = rows[~rows.index.duplicated()]  # the candidate may learn from a row twice
     rows = rows if frame is None else frame.loc[rows.index]

@@ -36,9 +36,7 @@ def registry_lock(lock: Path | None = None, timeout: float | None = None) -> Ite
         with FileLock(lock, timeout=timeout):
             yield
     except Timeout as error:
-        message = (
-            f"{lock}: another decision has held it for {timeout:g} s; wait for entry, or end it"
-        )
+        message = f"{lock}: another decision has held it for {timeout:g} s; wait, or end it"
         raise ProjectError(message) from error
 
 

@@ -17,6 +17,7 @@ A model that is equal to the champion gains nothing, so it is refused.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from math import isfinite, nan
 from typing import Any, Literal, TYPE_CHECKING
 
@@ -75,6 +76,11 @@ class Verdict:
     evidence: dict[str, Any]
 
 
+def grade_result(result: CheckResult) -> dict[str, Any]:
+    """Return the verdict of a check, and whether it decides, for the report."""
+    return {"verdict": result.verdict, "decides": result.decides}
+
+
 def evaluate_gate(
     truth: pd.Series,
     predictions: Mapping[str, pd.DataFrame | None],
@@ -91,10 +97,8 @@ def evaluate_gate(
         further: Results of checks beyond the scores.
     """
     known = {name: rows for name, rows in predictions.items() if rows is not None}
-    scores = {
-        name: prediction.compute_scores(settings.problem, truth, rows)
-        for name, rows in known.items()
-    }
+    compute = partial(prediction.compute_scores, settings.problem, truth)
+    scores = {name: compute(rows) for name, rows in known.items()}
     gains = compute_gains(truth, known, scores, settings)
     champion = next((name for name in predictions if name not in NO_CHAMPION), None)
     results = [beats_baseline(gains, truth, settings), *check_floors(scores["candidate"], settings)]
@@ -105,11 +109,7 @@ def evaluate_gate(
         "champion": champion,
         "scores": scores,
         "gains": {name: [gain.value, gain.low, gain.high] for name, gain in gains.items()},
-        "questions": {
-            result.name: {"verdict": result.verdict, "decides": result.decides}
-            for result in results
-            if result.name
-        },
+        "questions": {result.name: grade_result(result) for result in results if result.name},
         "resamples": resampling.RESAMPLES,
         "seed": settings.seed,
     }

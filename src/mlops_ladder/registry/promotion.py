@@ -133,9 +133,7 @@ def roll_back(number: str | None = None) -> history.Entry:
         }
         target = others.get(number or str(last and last.previous))
         if not last or not target or existing.get(target.number) != target:
-            message = (
-                f"v{number} is no former champion" if number else "no version was champion before"
-            )
+            message = f"v{number} is no former champion" if number else "no former champion"
             choice = ", ".join(f"v{name}" for name in others if name in existing) or "none"
             raise ProjectError(f"nothing to roll back to: {message}; versions to choose: {choice}")
         return decisions.decide("rollback", target, last.version)

@@ -80,9 +80,7 @@ def verify_bundle(folder: Path, sha256: str | None = None) -> list[str]:
         wanted |= read_bundle(folder)["files"]
     hashes = {name: compute_sha256(folder / name) for name in wanted if (folder / name).is_file()}
     wrong = {name: digest for name, digest in wanted.items() if hashes.get(name) != digest}
-    return [
-        f"{folder / name}: changed, or not here; its sha256 was {wrong[name]}" for name in wrong
-    ]
+    return [f"{folder / name}: changed or gone; its sha256 was {wrong[name]}" for name in wrong]
 
 
 def render_pointer(entry: history.Entry) -> str:

@@ -133,9 +133,7 @@ class Cluster:
         try:
             self.client.wait_for_workers(1, timeout=RESTART_TIMEOUT_S)
         except TimeoutError as error:
-            raise ProjectError(
-                f"[scale]: the cluster has no worker; start one, {WAY_OUT}"
-            ) from error
+            raise ProjectError(f"[scale]: it has no worker; start one, {WAY_OUT}") from error
         return sum(self.client.nthreads().values())
 
     def get_result(self, future: Any) -> Any:
@@ -156,9 +154,7 @@ class Cluster:
             raise ProjectError(fault) from error
         except (ImportError, AttributeError) as error:
             way_out = "start workers in this project's environment"
-            raise ProjectError(
-                f"[scale]: a worker cannot run the task: {error}; {way_out}"
-            ) from error
+            raise ProjectError(f"[scale]: a worker cannot run it: {error}; {way_out}") from error
 
 
 def is_finished(wait: Callable[..., Any], future: Any) -> bool:

@@ -118,7 +118,7 @@ class ModelCollector(
             yield GaugeMetricFamily(name, text, value=self._trained_at)
 
 
-class Metrics:
+class Metrics:  # pylint: disable=too-many-instance-attributes  # counts, and what is compared
     """An observer that counts requests.
 
     `reloader` and `others`, the other observers, are set by `serve_metrics`.  If all strange rows

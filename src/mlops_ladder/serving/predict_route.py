@@ -176,6 +176,7 @@ def create_predict_router(
         openapi_extra={"security": [{}]} if dependencies else None,
     )
     async def predict(
+        # Types are made for each champion.
         rows: Annotated[types.body, Body(openapi_examples=examples)],  # type: ignore[name-defined]
         x_request_id: Annotated[str, Header(alias="X-Request-ID")] = "",
     ) -> Response:

@@ -19,7 +19,7 @@ from mlops_ladder.settings import Settings
 LOW, MIDDLE, NEW = 0, 1, 2
 EDGES = (0.35, 0.7)  # shares of the rows below the middle part, and below the new one
 MIN_SHARE = 0.1  # of the rows: a smaller part would show nothing
-# This share of a part's rows gets the other answer; with all of them the axis would leak the target.
+# This share of a part's rows gets the other answer; with all, the axis would leak the target.
 CHANGED_SHARE = 0.9
 DRIFTED_SHARE = 0.7  # of the rows are of the new part after the drift
 MAX_AXIS_ROWS = 2_000  # rows to choose the axis by

@@ -103,7 +103,7 @@ def test_where_nothing_was_champion_before_a_rollback_is_refused(run: runs.Run, 
     """Without a former champion nothing changes, and the versions to choose from are told."""
     for name in names:
         promoted(run, name)
-    with pytest.raises(ProjectError, match="no version was champion before; .* choose: none"):
+    with pytest.raises(ProjectError, match="no former champion; .* choose: none"):
         promotion.roll_back()
     assert len(history.read_log_lines()) == len(names)
 
@@ -122,7 +122,7 @@ def test_what_was_rolled_back_does_not_come_back_by_itself(run: runs.Run, traine
     """The same model from a second training is objected to, and the way back is told."""
     promoted(run, "a")
     second = promoted(run, trained.version)
-    itself = f"it is champion v{second.number} itself, so there is nothing to gain"
+    itself = f"it is champion v{second.number} itself: there is nothing to gain"
     assert champion.find_objections(trained.version, versions.read_state().entries) == [itself]
     promotion.roll_back()
     told = "\n".join(champion.find_objections(trained.version, versions.read_state().entries))

@@ -92,7 +92,7 @@ def test_the_champion_is_asked_about_the_rows_of_the_candidate(
     assert_equal(found[name], trained.predictions)
     assert list(found) == ["candidate", "baseline", name]
     assert list(judged.holdout.index) == list(trained.holdout.index)
-    assert [it.reason for it in answers] == [f"it is {name} itself, so there is nothing to gain"]
+    assert [it.reason for it in answers] == [f"it is {name} itself: there is nothing to gain"]
 
 
 def test_a_champion_whose_code_is_gone_is_asked_by_its_bundle(

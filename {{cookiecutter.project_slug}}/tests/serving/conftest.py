@@ -31,8 +31,9 @@ def _exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def _place(exported: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a champion, and a log of its own."""
     shutil.copytree(exported, folder / "models/serving")
-    monkeypatch.setenv(f"{get_project().prefix}SERVING__PREDICTION_LOG_URL", "sqlite:///predictions.db")
-    monkeypatch.setenv(f"{get_project().prefix}SERVING__HOST", "127.0.0.1")
+    prefix = f"{get_project().prefix}SERVING__"
+    monkeypatch.setenv(f"{prefix}PREDICTION_LOG_URL", "sqlite:///predictions.db")
+    monkeypatch.setenv(f"{prefix}HOST", "127.0.0.1")
     return folder
 
 

@@ -119,7 +119,7 @@ def list_configuration_files(commit: str) -> dict[str, str]:
 
 
 class Line(BaseModel):
-    """One fact, with the time and the author of the note; `before` is the sha256 of the line before.
+    """One fact, with the time and author of the note; `before` is the sha256 of the line before.
 
     `environment` names the settings that the environment overrode.
     """

@@ -81,9 +81,8 @@ def check_candidate(context: CheckContext, settings: Settings) -> CheckResult:
     scored = [score_slice(context, part) for part in slices if part.rows.sum() >= part.min_n]
     small = {part.name: int(part.rows.sum()) for part in slices if part.rows.sum() < part.min_n}
     compared = [other for row in scored for other in row["against"].values()]
-    for other, significant in zip(
-        compared, apply_holm([comparison["p"] for comparison in compared]), strict=True
-    ):
+    significances = apply_holm([other["p"] for other in compared])
+    for other, significant in zip(compared, significances, strict=True):
         other["worse"] = significant
     evidence = {"metric": metric, "slices": scored, "too small": small}
     if not compared:
@@ -198,6 +197,4 @@ def plot_slices(scored: list[dict[str, Any]], metric: str) -> Figure:
         scores = {other: comparison["score"] for other, comparison in others.items()}
         wrong = any(comparison["worse"] for comparison in others.values())
         intervals.append(Interval(name, row["low"], row["score"], row["high"], wrong, scores))
-    return plot_intervals(
-        "How good the model is in each slice", f"{metric}, 95 % interval", intervals
-    )
+    return plot_intervals("The score in each slice", f"{metric}, 95 % interval", intervals)
