@@ -3,6 +3,7 @@
 import ast
 import io
 import re
+import sys
 import tokenize
 
 import pytest
@@ -119,5 +120,5 @@ def test_paths_hold_no_logic() -> None:
 def test_black_changes_nothing_in_a_new_project(generate: Generate, level: str) -> None:
     """Its own `make check` would change the file, and fail."""
     project = generate(maturity_level=level)
-    done = run("black", "--check", "--quiet", "--diff", "src", "tests", at=project)
+    done = run(sys.executable, "-m", "black", "--check", "--quiet", "--diff", ".", at=project)
     assert done.returncode == 0, done.stdout
