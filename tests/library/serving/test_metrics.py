@@ -24,7 +24,6 @@ from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.events import PredictionEvent
 from mlops_ladder.serving.metrics import (
     create_metrics,
-    Instruments,
     Metrics,
     MULTIPROCESS_FOLDER,
     observe_all,
