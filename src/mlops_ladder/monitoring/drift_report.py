@@ -98,7 +98,7 @@ def build_frame(
         elif kind == "text" and reference.rows[name].nunique() > FEW_VALUES:
             values, title = values.str.len(), f"{name}: length"
         elif not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-            texts = to_texts(values).map(escape).astype("object")
+            texts = to_texts(values).map(escape, na_action="ignore").astype("object")
             values = texts.where(values.notna(), None)
         columns[escape(title)] = values.head(count).to_numpy()
     return pd.DataFrame(columns)

@@ -150,9 +150,9 @@ def test_evidently_says_what_the_verdicts_say(tmp_path: Path) -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside Evidently
 def test_what_a_client_asks_ends_no_script_of_the_report(tmp_path: Path) -> None:
-    """Columns and categories that hold markup stay words of the page."""
+    """Columns and categories that hold markup stay words of the page; a missing value is none."""
     name = "</script><script>alert('column')</script>"
-    old, new = (pd.Series(["a", f"{name}{it}"] * 500) for it in "xy")
+    old, new = (pd.Series(["a", None, *[f"{name}{it}"] * 2] * 250) for it in "xy")
     verdict = Verdict(name, 0.0, 1.0, 0.01, True, Pair(name, name, False, old, new))
     column = {name: {"kind": "category", "role": "feature"}}
     target = {"target": {"kind": "category", "role": "target"}}
