@@ -12,8 +12,8 @@ from typing_extensions import TypedDict
 
 from mlops_ladder.data.contract import Column, Contract, EPOCHS, ISO, Kind
 
-# The first and the last day that Python knows: the clock of another zone may have no such time.
-ENDS_OF_CALENDAR = "^(0001-01-01|9999-12-31)"
+# 2 to 9998: at the ends of Python's calendar the clock of another zone may have no such time.
+YEARS = r"^(000[2-9]|00[1-9]\d|0[1-9]\d\d|[1-8]\d{3}|9[0-8]\d\d|99[0-8]\d|999[0-8])-"
 NOON = datetime(2024, 1, 1, 12)
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 # Of a row with 100,000 unknown fields pydantic makes as many errors: they are counted apart.
@@ -59,7 +59,7 @@ def time_type(column: Column) -> Any:
     form, zone = column.format or ISO, column.timezone
     shown: dict[str, Any] = {"type": "string", "examples": [example_time(column)]}
     if form == ISO and zone:
-        shown |= {"format": "date-time", "not": {"pattern": ENDS_OF_CALENDAR}}
+        shown |= {"format": "date-time", "pattern": YEARS}
     what = "a time" if form == ISO else f"a time of the format {form}"
     clock = f"without an offset it is of {zone}" if zone else "without an offset from UTC"
     shown["description"] = f"{what}; {clock}" if zone else f"{what} {clock}"
