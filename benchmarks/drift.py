@@ -81,28 +81,30 @@ def contract(package: str) -> Any:
         name: {"kind": kind, "role": "feature", "nullable": True} for name, kind in KINDS.items()
     }
     target = {"target": {"kind": "category", "role": "target"}}
-    return import_module(f"{package}.contract").Contract(columns=columns | target)
+    return import_module(f"{package}.data.contract").Contract(columns=columns | target)
 
 
 def alarms(package: str, count: int, window: int, seed: int) -> pd.DataFrame:
     """Which columns each report names: by p alone, and with the effect that is asked for too."""
     comparison = import_module(f"{package}.monitoring.comparison")
-    settings = import_module(f"{package}.operations").Drift()
-    reference = import_module(f"{package}.monitoring.reference").Reference
+    settings = import_module(f"{package}.settings.operations").Drift(namespace="benchmark")
+    reference = import_module(f"{package}.monitoring.training_reference").Reference
     newest = import_module(f"{package}.monitoring.archive").Window
     random, found = np.random.default_rng((seed, window)), []
     for report in range(count):
         old = (rows(random, REFERENCE), answers(random, REFERENCE), {})
         champion = reference("1", "model", contract(package), *old)
         asked = newest(window, rows(random, window), answers(random, window))
-        for it in comparison.verdicts(comparison.pairs(champion, asked), settings):
+        for it in comparison.judge_columns(comparison.build_pairs(champion, asked), settings):
             found.append((report, it.column, it.p <= it.threshold, it.drifted))
     return pd.DataFrame(found, columns=["report", "column", "p", "drifted"])
 
 
 def rate(package: str, count: int, seed: int, windows: Sequence[int]) -> None:
     """Print the share of reports that are wrong."""
-    declared = import_module(f"{package}.operations").Drift().false_alarms
+    declared = (
+        import_module(f"{package}.settings.operations").Drift(namespace="benchmark").false_alarms
+    )
     for window in windows:
         found = alarms(package, count, window, seed)
         shares = found.groupby("report")[["p", "drifted"]].any().mean()
@@ -116,14 +118,14 @@ def rate(package: str, count: int, seed: int, windows: Sequence[int]) -> None:
 
 def fill(package: str, count: int) -> None:
     """Log so many requests of one row, drawn from the reference of the champion."""
-    champion = import_module(f"{package}.monitoring.reference").read()
+    champion = import_module(f"{package}.monitoring.training_reference").read_reference()
     store = import_module(f"{package}.serving.store").Store("sqlite:///predictions.db")
     times = champion.contract.inputs("time")
     plain = champion.rows.assign(
         **{name: champion.rows[name].dt.strftime("%Y-%m-%dT%H:%M:%S") for name in times}
     ).astype("object")
     given = plain.where(champion.rows.notna(), None).to_dict("records")
-    said = champion.said.to_dict("records")
+    said = champion.predictions.to_dict("records")
     texts = [
         (
             orjson.dumps([row], option=orjson.OPT_SERIALIZE_NUMPY).decode(),

@@ -8,8 +8,8 @@ from fastapi import FastAPI, HTTPException, Request
 
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.plugins import get_hooks
-from mlops_ladder.serving.app import create_app, follow_champion
-from mlops_ladder.settings import load
+from mlops_ladder.serving.app import create_app, create_reloader
+from mlops_ladder.settings import load_settings
 
 KNOWN = sha256(b"").digest()  # the load sends no key, which is as much work as a right one
 
@@ -22,10 +22,10 @@ def guard(request: Request) -> None:
 
 def service() -> FastAPI:
     """The service with its prediction log and the guard."""
-    settings = load()
+    settings = load_settings()
     told = get_hooks().create_request_observer(settings=settings)
-    return create_app(settings, follow_champion(read_contract(), settings), told, guard)
+    return create_app(settings, create_reloader(read_contract(), settings), told, guard)
 
 
 if __name__ == "__main__":
-    uvicorn.run(service(), port=load().serving.port, access_log=False)
+    uvicorn.run(service(), port=load_settings().serving.port, access_log=False)

@@ -30,11 +30,11 @@ SERVE = """
 import sys
 import uvicorn
 from mlops_ladder import plugins, project
-from mlops_ladder.serving.app import build
-from mlops_ladder.settings import load
+from mlops_ladder.serving.app import create_service
+from mlops_ladder.settings import load_settings
 if sys.argv[1] != "with":
-    plugins.load_plugins(project.current()).unregister(name="metrics")
-uvicorn.run(build(), port=load().serving.port, access_log=False)
+    plugins.load_plugins(project.get_project()).unregister(name="metrics")
+uvicorn.run(create_service(), port=load_settings().serving.port, access_log=False)
 """
 
 

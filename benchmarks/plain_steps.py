@@ -4,10 +4,10 @@
 
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.pipeline import steps
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 
 if __name__ == "__main__":
-    SETTINGS, CONTRACT, TAGS = load(), read_contract(), {"prefect.flow_run_id": "none"}
+    SETTINGS, CONTRACT, TAGS = load_settings(), read_contract(), {"prefect.flow_run_id": "none"}
     FRAME, _ = steps.ingest(SETTINGS)
     ROWS, _ = steps.check(FRAME, CONTRACT, SETTINGS)
     PARTS, _ = steps.split(ROWS, CONTRACT, SETTINGS)

@@ -21,8 +21,8 @@ REPEATED = """
 import sys
 import pandas as pd, pyarrow as pa, pyarrow.parquet as pq
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import load
-rows = read_data(load())
+from mlops_ladder.settings import load_settings
+rows = read_data(load_settings())
 table = pa.Table.from_pandas(rows.astype({it: "string" for it in rows.select_dtypes("object")}))
 left = int(sys.argv[2])
 with pq.ParquetWriter(sys.argv[1], table.schema) as file:

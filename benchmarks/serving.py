@@ -34,13 +34,13 @@ import hashlib, json
 from pathlib import Path
 from mlops_ladder.model import training; from mlops_ladder.tracking import runs
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.export.bundle import export
+from mlops_ladder.export.bundle import export_bundle
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import load
-settings, contract = load(), read_contract()
-trained = training.train(read_data(settings), contract, settings)
-run_id, folder = runs.record(trained), Path("models/serving")
-made = export(trained, folder / "1", run_id)
+from mlops_ladder.settings import load_settings
+settings, contract = load_settings(), read_contract()
+trained = training.train_model(read_data(settings), contract, settings)
+run_id, folder = runs.record_training(trained), Path("models/serving")
+made = export_bundle(trained, folder / "1", run_id)
 sha256 = hashlib.sha256((folder / "1/bundle.json").read_bytes()).hexdigest()
 pointer = {"version": "1", "run_id": run_id, "sha256": sha256}
 (folder / "champion.json").write_text(json.dumps(pointer))

@@ -12,8 +12,8 @@ from typing import Any
 import yaml
 from rendering import render
 
-from mlops_ladder.maturity import CHECKS, grading
-from mlops_ladder.maturity.capabilities import owner_of
+from mlops_ladder.maturity import CHECKS, signs
+from mlops_ladder.maturity.capabilities import find_owner
 
 TEMPLATE = Path(__file__).resolve().parents[1]
 README, LEVELS, MATURITY, PROOFS = (
@@ -236,7 +236,7 @@ def make_targets(manifest: dict[str, Any]) -> str:
     lines = ["# Made by `make docs`: the targets of the Makefile, by capability."]
     targets: dict[str, list[str]] = {}
     for path in sorted(FRAGMENTS.rglob("*.mk")):
-        owner = owner_of(path.relative_to(FRAGMENTS.parent).as_posix(), manifest["capabilities"])
+        owner = find_owner(path.relative_to(FRAGMENTS.parent).as_posix(), manifest["capabilities"])
         for names in PHONY.findall(path.read_text(encoding="utf-8")):
             targets[owner] = sorted({*targets.get(owner, []), *names.split()})
     for name in manifest["capabilities"]:
@@ -248,7 +248,7 @@ def make_targets(manifest: dict[str, Any]) -> str:
 
 def proofs(manifest: dict[str, Any]) -> list[str]:
     """A line for each check: the capability, what is promised, and how it is found out."""
-    grading.load()
+    signs.load_checks()
     lines = ["| capability | evidence | promise |", "|---|---|---|"]
     kinds = list(KINDS)
     # Checks are known in the order of imports, which differs from process to process.

@@ -1,7 +1,7 @@
 """What stands in for a cluster: a real registry, and a kubectl that remembers what was applied.
 
 No API server is to be had here: what the stand-in takes was never applied to a cluster.  Its
-`kustomize` is the real one.
+`kustomize` and `annotate --local` are the real ones.
 """
 
 import shutil
@@ -30,7 +30,7 @@ from pathlib import Path
 import yaml
 
 said = sys.argv[1:]
-if said[0] == "kustomize":
+if said[0] in ("kustomize", "annotate"):
     os.execv("{real}", ["kubectl", *said])
 state = Path(os.environ["KUBECTL_STATE"])
 assert said[0] == "--namespace", said

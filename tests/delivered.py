@@ -21,14 +21,14 @@ from pathlib import Path
 from mlops_ladder.export import bundle
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import load
-from mlops_ladder.model.training import train
+from mlops_ladder.settings import load_settings
+from mlops_ladder.model.training import train_model
 
 folder, number = Path("models/serving"), sys.argv[1]
-settings, contract = load(seed=int(number)), read_contract()
+settings, contract = load_settings(seed=int(number)), read_contract()
 if sys.argv[2:] == ["native"]:
-    bundle.compared = lambda trained: (b"", None, "planted")
-bundle.export(train(read_data(settings), contract, settings), folder / number)
+    bundle.convert_and_compare = lambda trained: (b"", None, "planted")
+bundle.export_bundle(train_model(read_data(settings), contract, settings), folder / number)
 found = sha256((folder / number / "bundle.json").read_bytes()).hexdigest()
 pointer = {"version": number, "run_id": "", "sha256": found}
 (folder / "next").write_text(json.dumps(pointer))

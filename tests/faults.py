@@ -252,7 +252,7 @@ PROMOTED = [
     Fault(
         "an image that nobody asks in staging",
         "cd.promote",
-        broken("delivery/release.py", "places.smoked(", "print("),
+        broken("delivery/release.py", "targets.check_running(", "print("),
     ),
     Fault(
         "an image that got to production past staging",
@@ -276,8 +276,8 @@ OPTIMIZED = [
             "the audit log is not compared with its copies",
             "gov.audit",
             "governance/audit/noting.py",
-            "chain.faults(",
-            "chain.breaks(",
+            "chain.find_chain_faults(",
+            "chain.find_break(",
         ),
         (
             "no hook to the audit log",
@@ -297,15 +297,15 @@ OPTIMIZED = [
             "an image is brought unverified",
             "gov.supply",
             "delivery/release.py",
-            "raise self._places.Refused",
+            "raise self._targets.Refused",
             "print",
         ),
         (
             "stage does not ask for a signature",
             "gov.supply",
             "delivery/release.py",
-            "return Attested(places) if",
-            "return places if",
+            "return SignedTargets(targets) if",
+            "return targets if",
         ),
         (
             "an action by its tag",
@@ -339,8 +339,8 @@ OPTIMIZED = [
             "a candidate that nobody covers",
             "serving.canary",
             "serving/canary.py",
-            "covered = Covered(",
-            "covered = Loaded(",
+            "attempt = ModelWithBackup(",
+            "attempt = Loaded(",
         ),
         (
             "an experiment that never ends",
@@ -353,7 +353,7 @@ OPTIMIZED = [
             "features that are not left out",
             "feature.review",
             "governance/feature_review.py",
-            "value = lost(",
+            "value = estimate_loss(",
             "value = max(",
         ),
         (
@@ -409,7 +409,7 @@ OPTIMIZED = [
             "a plan that is applied unjudged",
             "infra.iac",
             "delivery/provision.py",
-            "    refuse(breaches(shown(plan, INFRA), loss),",
+            "    refuse_plan(find_breaches(read_plan(plan, INFRA), loss),",
             "    print(",
         ),
         (
@@ -451,15 +451,15 @@ OPTIMIZED = [
             "a search that stays in one process",
             "pipeline.scaleout",
             "pipeline/tuning.py",
-            "places.each(tried,",
-            "map(tried,",
+            "executor.map(evaluate_params,",
+            "map(evaluate_params,",
         ),
         (
             "a worker of any version",
             "pipeline.scaleout",
             "scaling/backends.py",
-            "if found := differences(wanted, facts()):",
-            "if found := []:",
+            "if faults := find_worker_differences(wanted, collect_worker_facts()):",
+            "if faults := []:",
         ),
     ]
 ]
@@ -480,7 +480,7 @@ AGREED = [
     Fault(
         "agreement that is not measured",
         "data.labels",
-        broken("labelling/agreement.py", "cohen_kappa_score(first", "max(first"),
+        broken("labelling/labels.py", "cohen_kappa_score(first", "max(first"),
     ),
     Fault(
         "data of others without a contract",
@@ -505,7 +505,9 @@ AGREED = [
         "aged data of which nobody is told",
         "data.contract",
         broken(
-            "governance/data_agreements.py", "tell(settings.schedule", "print(settings.schedule"
+            "governance/data_agreements.py",
+            "post_to_webhook(settings.schedule",
+            "print(settings.schedule",
         ),
     ),
 ]
@@ -567,8 +569,8 @@ MACHINES = [
             "a sha256 is compared with itself",
             "data.source",
             "data/sources.py",
-            'elif (now := checksum(path)) != declared["sha256"]:',
-            'elif (now := checksum(path)) == "":',
+            'elif (now := compute_sha256(path)) != declared["sha256"]:',
+            'elif (now := compute_sha256(path)) == "":',
         ),
         (
             "ranges are not enforced",
@@ -595,8 +597,8 @@ MACHINES = [
             "any share may be missing",
             "data.schema",
             "data/validation.py",
-            "most=column.missing if name == SHARE else None,",
-            "most=1.0 if name == SHARE else None,",
+            "max_share=column.missing if name == MISSING_SHARE else None,",
+            "max_share=1.0 if name == MISSING_SHARE else None,",
         ),
         (
             "gaps pass where none may be",
@@ -623,7 +625,7 @@ MACHINES = [
             "versions stay on this machine",
             "data.version",
             "data/versioning.py",
-            '        dvc("push", *map(pointer, own))\n',
+            '        run_dvc("push", *map(pointer_path, own))\n',
             "",
         ),
         (
@@ -644,7 +646,7 @@ MACHINES = [
             "the card is not compared",
             "doc.modelcard",
             "tracking/card.py",
-            ", page, wanted)",
+            ", page, render_model_card(run, settings, contract))",
             ", page, page)",
         ),
         (
@@ -658,8 +660,8 @@ MACHINES = [
             "scores are logged a little higher",
             "model.eval",
             "model/evaluation.py",
-            "    found = trained.scores\n",
-            "    found = {name: value + 0.01 for name, value in trained.scores.items()}\n",
+            "    metrics = trained.scores\n",
+            "    metrics = {name: value + 0.01 for name, value in trained.scores.items()}\n",
         ),
         (
             "predictions name no model",
@@ -679,15 +681,15 @@ MACHINES = [
             "two trainings are always alike",
             "model.repro",
             "pipeline/reproduction.py",
-            "return sorted(name for name in seeds if found[name] is None)",
+            "return sorted(name for name in seeds if params[name] is None)",
             "return []",
         ),
         (
             "the search chooses on rows held out",
             "model.tune",
             "pipeline/tuning.py",
-            "given = parts.train, parts.validation,",
-            "given = parts.train, parts.holdout,",
+            "data = parts.train, parts.validation,",
+            "data = parts.train, parts.holdout,",
         ),
         (
             "a step that raises is forgiven",
@@ -701,7 +703,7 @@ MACHINES = [
             "the gate accepts a worse model",
             "registry.gate",
             "registry/gate.py",
-            "return Verdict(carried(answers), ",
+            "return Verdict(accepted, ",
             "return Verdict(True, ",
         ),
         (
@@ -722,21 +724,21 @@ MACHINES = [
             "the service does not follow",
             "registry.rollback",
             "serving/model_reloader.py",
-            "if pointer != self._followed:",
-            "if not self._followed:",
+            "if pointer != self._pointer:",
+            "if not self._pointer:",
         ),
         (
             "a bad payload is answered with 200",
             "serving.api",
-            "serving/app.py",
-            "Reply(orjson.dumps(detail), 422)",
-            "Reply(orjson.dumps(detail), 200)",
+            "serving/predict_route.py",
+            "Reply(orjson.dumps(violations), 422)",
+            "Reply(orjson.dumps(violations), 200)",
         ),
         (
             "ready without a model",
             "serving.api",
             "serving/app.py",
-            "            raise HTTPException(503, self.follower.trouble)\n        return Ready(",
+            "            raise HTTPException(503, self.reloader.last_error)\n        return Ready(",
             '            return Ready(model_version="none")\n        return Ready(',
         ),
         (
@@ -744,13 +746,13 @@ MACHINES = [
             "monitor.predlog",
             "serving/prediction_log.py",
             "        self._queue.append(record)",
-            "        if self._taken.requests % 7:\n            self._queue.append(record)",
+            "        if self._queued.requests % 7:\n            self._queue.append(record)",
         ),
         (
             "what the contract lacks is kept",
             "monitor.predlog",
             "serving/schemas.py",
-            "if not all(row.keys() <= self.known for row in rows):",
+            "if not all(row.keys() <= self.names for row in rows):",
             "if False:",
         ),
     ]
@@ -798,11 +800,11 @@ FORGETTERS = [
     Fault(name, "data.privacy", broken(path, old, new))
     for name, path, old, new in [
         ("a banned column passes", "privacy/rules.py", "elif rule and name", "elif False and name"),
-        ("no value looks personal", "privacy/pii_patterns.py", "if len(seen):", "if False:"),
+        ("no value looks personal", "privacy/rules.py", "if len(personal):", "if False:"),
         (
             "who was forgotten may come back",
             "privacy/erasure_log.py",
-            "if mark(secret, name, canonical(it, column)) in marks",
+            "if make_mark(secret, name, normalize_id(it, column)) in marks",
             "if False",
         ),
         (
@@ -814,7 +816,7 @@ FORGETTERS = [
         (
             "somebody is nowhere, and that is no error",
             "privacy/erasure.py",
-            "if not parts and not changes and not BEGUN.exists():",
+            "if not parts and not changes and not ERASURE_MARKER.exists():",
             "if False:",
         ),
         ("`make check` asks nothing", "Makefile", "check: privacy-checked", "# check:"),

@@ -14,11 +14,11 @@ from conftest import commit, ok
 
 from mlops_ladder.adopt.command import main
 from mlops_ladder.adopt.facts import Facts
-from mlops_ladder.adopt.install import install
-from mlops_ladder.adopt.join import into_hooks, into_pyproject
-from mlops_ladder.adopt.merge import in_their_lines, merge
-from mlops_ladder.adopt.python import python_of
-from mlops_ladder.adopt.style import formatter, line_length, linter
+from mlops_ladder.adopt.install import find_install_command
+from mlops_ladder.adopt.join import merge_hooks, merge_pyproject
+from mlops_ladder.adopt.merge import keep_line_ends, merge_files
+from mlops_ladder.adopt.python import choose_python
+from mlops_ladder.adopt.style import find_formatter, find_line_length, find_linter
 
 Shape = dict[str, str | bytes]
 
@@ -260,8 +260,8 @@ def facts_of(folder: Path, shape: Shape) -> Facts:
 def test_what_can_be_read_is_not_asked(name: str, layout: str, said: str, tmp_path: Path) -> None:
     """Layout, Python and the way to install come from the repository."""
     facts = facts_of(tmp_path, SHAPES[name])
-    found = install(facts)[0].partition(" && { ")[0]
-    assert (facts.layout, python_of(facts)[0], found) == (layout, said, INSTALLS[name])
+    found = find_install_command(facts)[0].partition(" && { ")[0]
+    assert (facts.layout, choose_python(facts)[0], found) == (layout, said, INSTALLS[name])
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_what_can_be_read_is_not_asked(name: str, layout: str, said: str, tmp_pa
 def test_style_of_theirs_is_read(files: Shape, wanted: tuple[str, ...], tmp_path: Path) -> None:
     """Formatter, linter and length of lines, wherever they are configured."""
     facts = facts_of(tmp_path, files)
-    assert (formatter(facts)[0], linter(facts)[0], line_length(facts)[0]) == wanted
+    assert (find_formatter(facts)[0], find_linter(facts)[0], find_line_length(facts)[0]) == wanted
 
 
 # ---- Refused, or worked around, in one line
@@ -493,7 +493,7 @@ def test_a_newer_template_brings_what_has_changed_and_no_edit_is_lost() -> None:
     theirs = {"same": b"old\n", "edited": b"old, and mine\n", "new": None, "gone": None}
     base = {"same": b"old\n", "edited": b"old\n", "gone": b"old\n"}
     ours = {name: b"newer\n" for name in theirs}
-    found = merge(ours, base, theirs.get, {})
+    found = merge_files(ours, base, theirs.get, {})
     assert found.changed == {"same": b"newer\n", "new": b"newer\n"}
     assert found.alone == {
         "edited": "a file of yours stands there",
@@ -504,7 +504,7 @@ def test_a_newer_template_brings_what_has_changed_and_no_edit_is_lost() -> None:
 def test_a_block_of_ours_in_a_file_of_theirs_follows_the_template() -> None:
     """A shared file gets the new block in the place of the old one, in its own line ends."""
     theirs = b"# theirs\r\n*.pyc\r\n\r\n.env\r\n*.old\r\n# after\r\n"
-    found = merge(
+    found = merge_files(
         {".gitignore": b".env\n*.new\n"},
         {".gitignore": b".env\n*.old\n"},
         {".gitignore": theirs}.get,
@@ -523,7 +523,7 @@ def test_hooks_are_added_behind_theirs_and_nothing_moves() -> None:
         f"      - {{id: {name}, name: x, entry: x, language: python}}\n"
         for name in ("black", "trailing-whitespace", "check-json")
     ]
-    after = into_hooks(THEIR_HOOKS, ours + "".join(lines), "")
+    after = merge_hooks(THEIR_HOOKS, ours + "".join(lines), "")
     block = "- repo: local\n  hooks:\n  " + lines[2].strip().join(["  ", "\n"])
     assert only_adds(THEIR_HOOKS.encode(), after.encode())
     assert block in after and after.count("id: ") == 3
@@ -537,24 +537,24 @@ def test_hooks_are_added_behind_theirs_and_nothing_moves() -> None:
 def test_hooks_that_cannot_be_added_safely_are_left_out(theirs: str) -> None:
     """A list in brackets, no list, or no YAML: theirs stays, and the reason is said."""
     with pytest.raises(ValueError, match="lines of its own|no list|cannot be read"):
-        into_hooks(theirs, "repos:\n  - repo: local\n    hooks:\n      - {id: x, name: x}\n", "")
+        merge_hooks(theirs, "repos:\n  - repo: local\n    hooks:\n      - {id: x, name: x}\n", "")
 
 
 def test_tables_are_added_behind_theirs() -> None:
     """Comments, order and out-of-order tables stay; a tool that is configured is left alone."""
     theirs = '[tool.black] # mine\nline-length = 79\n[project]\nname = "x"\n[tool.pytest]\n'
     ours = "[tool.black]\nline-length = 100\n\n[tool.pylint.format]\nmax-line-length = 100\n"
-    after = into_pyproject(theirs, ours, "")
+    after = merge_pyproject(theirs, ours, "")
     assert after == theirs + "\n[tool.pylint.format]\nmax-line-length = 100\n"
-    assert into_pyproject(after, ours, "") == after
+    assert merge_pyproject(after, ours, "") == after
     for broken in ("tool = 3 4", "tool = {black = {}}\n"):
         with pytest.raises(ValueError, match="TOML|behind"):
-            into_pyproject(broken, ours, "")
+            merge_pyproject(broken, ours, "")
 
 
 def test_mixed_line_ends_stay_mixed() -> None:
     """Each line of theirs keeps its end, wherever ours are put in."""
     theirs = "a\r\nb\nc\r\nd"
     plain = theirs.replace("\r\n", "\n")
-    assert in_their_lines(theirs, plain, plain + "\nnew\n") == theirs + "\r\nnew\r\n"
-    assert in_their_lines(theirs, plain, "a\nnew\nb\nc\nd") == "a\r\nnew\r\nb\nc\r\nd"
+    assert keep_line_ends(theirs, plain, plain + "\nnew\n") == theirs + "\r\nnew\r\n"
+    assert keep_line_ends(theirs, plain, "a\nnew\nb\nc\nd") == "a\r\nnew\r\nb\nc\r\nd"

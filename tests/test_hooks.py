@@ -11,7 +11,7 @@ import pytest
 from conftest import ok
 
 from mlops_ladder import hooks, plugins, project, ProjectError
-from mlops_ladder.plugins import get_hooks, get_implementations, library_plugins
+from mlops_ladder.plugins import get_hooks, get_implementations, list_library_plugins
 from mlops_ladder.project import Project
 
 TABLE = '[tool.mlops-ladder]\npackage = "churn"\nlevel = {}\ndeploy = "kubernetes"\n'
@@ -36,7 +36,7 @@ def forget() -> None:
     """Have nothing remembered of a project."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "churn"]:
         del sys.modules[name]
-    project.read.cache_clear()
+    project.read_project.cache_clear()
     plugins.load_plugins.cache_clear()
 
 
@@ -48,7 +48,7 @@ def write(folder: Path, text: str) -> None:
 def test_every_hook_of_the_library_is_declared_and_answered_with_all_arguments() -> None:
     """The functions of plugins.toml take what their hook gives, in this order."""
     wrong = []
-    for table in library_plugins(Project("churn", 4, "kubernetes")).values():
+    for table in list_library_plugins(Project("churn", 4, "kubernetes")).values():
         for hook, target in table.items():
             module, _, name = target.partition(":")
             function = getattr(import_module(f"mlops_ladder.{module}"), name)
@@ -67,7 +67,7 @@ def count(hook: str) -> int:
 @pytest.mark.parametrize("level", range(5))
 def test_a_level_has_the_plugins_of_its_own_and_those_below(level: int) -> None:
     """Nothing of a higher level answers, and every answer is to a declared hook."""
-    found = library_plugins(Project("churn", level))
+    found = list_library_plugins(Project("churn", level))
     assert {hook for table in found.values() for hook in table} <= SPECS
     assert ("tracking" in found, "access" in found, "canary" in found) == (
         level >= 1,
@@ -100,7 +100,7 @@ def test_functions_are_given_one_by_one_in_the_order_of_their_calls(folder: Path
     assert mine("rows", "contract") == ["contract"]
     assert [it.__module__ for it in others] == [
         "mlops_ladder.data.validation",
-        "mlops_ladder.privacy.erasure_log",
+        "mlops_ladder.privacy.rules",
     ]
 
 

@@ -290,14 +290,14 @@ MUTANTS = {
     ),
     "a row lost": ("batch/scoring.py", "frame.to_csv(unf", "frame.iloc[1:].to_csv(unf"),
     "unknown keys welcome": (
-        "settings/__init__.py",
+        "settings.py",
         'extra="forbid", frozen=True)',
         'extra="ignore", frozen=True)',
     ),
     "scored on training rows": (
         "model/training.py",
-        "found = predict(model, held[inputs])",
-        "found = predict(model, kept[inputs])",
+        "predictions = predict_rows(model, holdout[inputs])",
+        "predictions = predict_rows(model, train[inputs])",
     ),
     "a clean tree whatever happens": (
         "data/provenance.py",
@@ -307,15 +307,19 @@ MUTANTS = {
     "no seed in the tags": ("data/provenance.py", '"seed": str(settings.seed)', '"seed": "7"'),
     "a wrong metric logged": (
         "model/evaluation.py",
-        '    found |= {"fit_seconds"',
-        '    found = {n: v + 0.01 for n, v in found.items()}\n    found |= {"fit_seconds"',
+        '    metrics |= {"fit_seconds"',
+        '    metrics = {n: v + 0.01 for n, v in metrics.items()}\n    metrics |= {"fit_seconds"',
     ),
     "a checksum that reads nothing": (
         "data/sources.py",
         "digest.update(block)",
         "digest.update(b'')",
     ),
-    "a card that is never compared": ("tracking/card.py", ", page, wanted)", ", page, page)"),
+    "a card that is never compared": (
+        "tracking/card.py",
+        ", page, render_model_card(run, settings, contract))",
+        ", page, page)",
+    ),
 }
 
 

@@ -439,7 +439,7 @@ MUTANTS = {
     ),
     "fit emptied": (
         "model/training.py",
-        "settings).fit(kept[inputs], answers)\n        seconds",
+        "settings).fit(train[inputs], target)\n        seconds",
         "settings)\n        seconds",
         "NotFittedError",
     ),

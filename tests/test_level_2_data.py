@@ -150,7 +150,7 @@ MILLION = """
 import time
 import numpy as np, pandas as pd
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.data.validation import breaches
+from mlops_ladder.data.validation import find_contract_violations
 n, rng = 1_000_000, np.random.default_rng(0)
 words = [f"k{i}" for i in range(100)]
 rows = pd.DataFrame(
@@ -164,7 +164,7 @@ columns = {name: number if name[0] == "n" else word for name in rows}
 contract = Contract(columns=columns | {"id": Column(kind="text", role="id")})
 for frame, faults in ((rows, 0), (rows.assign(n0=2.0, c0="?", id="same"), 3)):
     began = time.process_time()
-    assert len(breaches(frame, contract)) == faults
+    assert len(find_contract_violations(frame, contract)) == faults
     print(time.process_time() - began)
 """
 
@@ -191,9 +191,9 @@ def sha256(path: Path) -> str:
 def versioned(tree: Path, seed: int) -> str:
     """Another content of one's own file, with a version and a commit; its sha256."""
     own_rows(tree, seed)
-    ok("make", "snapshot", at=tree)
+    ok("make", "data-version", at=tree)
     commit(tree, f"Data {seed}")
-    assert "Every data file has a version" in ok("make", "snapshot", "CHECK=yes", at=tree)
+    assert "Every data file has a version" in ok("make", "data-version", "CHECK=yes", at=tree)
     return sha256(tree / OWN)
 
 
@@ -207,11 +207,11 @@ def test_the_commit_of_a_run_restores_the_bytes_that_it_was_trained_on(tree: Pat
     assert (tags["data.sha256"], tags["git.dirty"]) == (before, "false")
     assert versioned(tree, 2) != before
     ok("git", "checkout", "--quiet", tags["git.commit"], at=tree)
-    said = fails("make", "snapshot", "CHECK=yes", at=tree)
+    said = fails("make", "data-version", "CHECK=yes", at=tree)
     assert f"{OWN}: not the content that {OWN}.dvc names" in said
     ok("make", "restore", at=tree)
     assert sha256(tree / OWN) == tags["data.sha256"]
-    ok("make", "snapshot", "CHECK=yes", at=tree)
+    ok("make", "data-version", "CHECK=yes", at=tree)
 
 
 def test_changes_without_a_version_are_not_overwritten(tree: Path) -> None:
@@ -221,7 +221,7 @@ def test_changes_without_a_version_are_not_overwritten(tree: Path) -> None:
     versioned(tree, 3)
     own_rows(tree, 4)
     changed_to = sha256(tree / OWN)
-    assert "Give them a version first (`make snapshot`)" in fails("make", "restore", at=tree)
+    assert "Give them a version first (`make data-version`)" in fails("make", "restore", at=tree)
     assert sha256(tree / OWN) == changed_to
 
 
@@ -235,7 +235,7 @@ def test_data_come_to_a_clone_a_worktree_and_a_subfolder(tree: Path, tmp_path: P
     shutil.copytree(tmp_path / "clone", tmp_path / "mono/part", ignore=lambda *_: {".git"})
     commit(tmp_path / "mono")
     command, store = str(tree / ".venv/bin/ladder"), tree.parent / "store"
-    tool = str(tree / ".venv/bin/ladder"), "snapshot"
+    tool = str(tree / ".venv/bin/ladder"), "data-version"
     for place in ("worktree", "clone", "mono/part"):
         stored_in(store, tmp_path / place)
         own = {"PYTHONPATH": str(tmp_path / place / "src")}
@@ -264,7 +264,7 @@ def spoil(store: Path) -> None:
 def test_before_the_first_commit_the_way_to_it_is_told(project: Path, tmp_path: Path) -> None:
     """Without a repository nothing is stored, and the error says how to begin."""
     shutil.copytree(project, tmp_path / "bare", ignore=lambda *_: {".git", ".venv", "mlflow.db"})
-    tool = str(project / ".venv/bin/ladder"), "snapshot"
+    tool = str(project / ".venv/bin/ladder"), "data-version"
     own = {"PYTHONPATH": str(tmp_path / "bare/src")}
     wanted = "run: git init && git add . && git commit -m Start"
     assert wanted in fails(*tool, at=tmp_path / "bare", **own)

@@ -25,9 +25,7 @@ SERVICE = f"http://127.0.0.1:{PORT}"
 NOT_SERVED = (
     "dvc evidently joblib mlflow optuna pandas pandera prefect pyarrow pytest scikit-learn uv"
 )
-UNREADY = (
-    'def load(folder: Path) -> Loaded:\n    raise ProjectError("a planted fault")\n\n\ndef loaded('
-)
+UNREADY = 'def load_bundle(folder: Path) -> LoadedModel:\n    raise ProjectError("a planted fault")\n\n\ndef loaded('
 CRASH = 'raise RuntimeError("a planted crash")\n\n\ndef main('
 
 
@@ -227,7 +225,7 @@ def test_an_earlier_commit_comes_back(project: Delivered, served: str) -> None:
 @pytest.mark.parametrize(
     ("module", "old", "fault", "told"),
     [
-        ("export/runtime.py", "def load(", UNREADY, "a planted fault"),
+        ("export/runtime.py", "def load_bundle(", UNREADY, "a planted fault"),
         ("serving/command.py", "def main(", CRASH, "a planted crash"),
     ],
     ids=["unready", "crash"],

@@ -19,11 +19,11 @@ from mlops_ladder import problem, settings; from mlops_ladder.data import contra
 from mlops_ladder.export import runtime
 warnings.simplefilter("ignore")
 folder = pathlib.Path("bundle")
-chosen = settings.load()
-trained = training.train(problem.read_data(chosen), contract.read_contract(), chosen)
-bundle.export(trained, folder)
-loaded = runtime.load(folder)
-rows = bundle.as_rows(trained.holdout[trained.contract.inputs()])
+chosen = settings.load_settings()
+trained = training.train_model(problem.read_data(chosen), contract.read_contract(), chosen)
+bundle.export_bundle(trained, folder)
+loaded = runtime.load_bundle(folder)
+rows = runtime.frame_to_rows(trained.holdout[trained.contract.inputs()])
 pairs = zip(loaded.answers(rows), trained.predictions["prediction"].tolist(), strict=True)
 near = lambda a, b: a == b or abs(a - b) <= 1e-6 * max(abs(b), 1)
 fault = sys.argv[1:]
@@ -31,7 +31,7 @@ broken = lambda rows: loaded.scores([row | {fault[0]: row[fault[0]] * 1.01} for 
 print(json.dumps({
     "bundle": loaded.bundle,
     "predictions": all(near(answer["prediction"], value) for answer, value in pairs),
-    "parity": bundle.parity(trained, broken).holds if fault else True,
+    "parity": bundle.measure_parity(trained, broken).holds if fault else True,
 }))
 """
 
@@ -178,7 +178,7 @@ def rounded(rows):
 INPUTS = """
 from mlops_ladder import problem, settings; from mlops_ladder.data import casting, contract
 known = contract.read_contract()
-rows = casting.conform(problem.read_data(settings.load()), known, known.inputs())
+rows = casting.validate_and_cast(problem.read_data(settings.load_settings()), known, known.inputs())
 body = rows.to_json(orient="split", index=False, date_format="iso")
 print('{"dataframe_split": ' + body + "}")
 """

@@ -125,8 +125,8 @@ def test_the_pipeline_makes_a_champion_and_the_same_rows_no_second_one(project: 
     [
         (
             "pipeline/steps.py",
-            "    trained, found, further = rivals",
-            "    raise RuntimeError('planted')\n    trained, found, further = rivals",
+            "    trained, predictions, results = predict_for_gate",
+            "    raise RuntimeError('planted')\n    trained, predictions, results = predict_for_gate",
             "gate",
         ),
         (
@@ -168,8 +168,8 @@ def test_an_error_of_the_user_is_one_error_without_a_traceback(project: Path) ->
     [
         (
             "pipeline/tuning.py",
-            "given = parts.train, parts.validation,",
-            "given = parts.train, parts.holdout,",
+            "data = parts.train, parts.validation,",
+            "data = parts.train, parts.holdout,",
         ),
         ("pipeline/tuning.py", "return max(defined,", "return min(defined,"),
         ("model/study.py", "seed=settings.seed, ", ""),
@@ -185,11 +185,11 @@ def test_a_search_that_cheats_is_caught_by_the_tests_of_the_library(
 def test_a_training_repeats_and_a_removed_seed_is_reported(project: Path) -> None:
     """Two trainings and the champion agree to the digit, until chance is let in."""
     ok("make", "pipeline", at=project, **SMALL)
-    assert "the champion" in ok("make", "repro", at=project, **SMALL)
+    assert "the champion" in ok("make", "reproduce", at=project, **SMALL)
     plant(project / SRC / "problem.py", '"random_state": settings.seed', '"random_state": None')
-    assert "no seed" in fails("make", "repro", at=project, **SMALL)
+    assert "no seed" in fails("make", "reproduce", at=project, **SMALL)
     plant(project / SRC / "problem.py", '"max_leaf_nodes": 8', '"max_features": 0.5')
-    assert "the second training is apart by" in fails("make", "repro", at=project, **SMALL)
+    assert "the second training differs by" in fails("make", "reproduce", at=project, **SMALL)
 
 
 def killed(project: Path, chance: random.Random, **environment: str) -> float:

@@ -24,8 +24,7 @@ from mlops_ladder import main
 from mlops_ladder.registry import history, publishing, versions
 
 step, left = sys.argv[1], int(sys.argv[2])
-module = {"write": versions, "append": history, "alias": versions, "conclude": versions}
-module = module.get(step, publishing)
+module = next(it for it in (versions, history, publishing) if hasattr(it, step))
 real = getattr(module, step)
 
 def killed(*arguments):
@@ -39,7 +38,14 @@ setattr(module, step, killed)
 sys.argv = ["ladder", "rollback"]
 sys.exit(main())
 """
-STEPS = [("fetch", 0), ("write", 0), ("append", 0), ("alias", 0), ("alias", 1), ("publish", 0)]
+STEPS = [
+    ("ensure_bundle", 0),
+    ("write_decision", 0),
+    ("append_entry", 0),
+    ("set_alias", 0),
+    ("set_alias", 1),
+    ("publish_entry", 0),
+]
 
 
 @pytest.fixture(scope="module", name="promoted")
@@ -98,7 +104,7 @@ def test_a_rollback_is_not_undone_by_the_same_training(project: Path) -> None:
     ok("make", "rollback", at=project)
     assert state(project) == {"champion": "1", "previous": "2", "version": "1"}
     printed = ok("make", "pipeline", at=project, **SMALL, **BETTER)
-    assert "has rolled back; `make rollback TO=2` brings it back: no" in printed
+    assert "has rolled back; `make rollback TO=2` makes it champion again: no" in printed
     ok("make", "rollback", at=project)
     assert state(project) == {"champion": "2", "previous": "1", "version": "2"}
 
@@ -118,7 +124,7 @@ def test_a_champion_whose_code_was_renamed_is_compared_all_the_same(project: Pat
     assert "Traceback" not in printed.stdout + printed.stderr
 
 
-@pytest.mark.parametrize(("step", "passed"), [*STEPS, ("conclude", 0)])
+@pytest.mark.parametrize(("step", "passed"), [*STEPS, ("mark_applied", 0)])
 def test_a_kill_at_each_step_is_made_good(project: Path, step: str, passed: int) -> None:
     """SIGKILL before each step of a rollback: champion is logged, and the next command finishes."""
     command = [".venv/bin/python", "-c", KILLED, step, str(passed)]
@@ -128,14 +134,16 @@ def test_a_kill_at_each_step_is_made_good(project: Path, step: str, passed: int)
     assert "All is as the gate left it" in ok("make", "registry", at=project)
     unwritten = {"champion": "2", "previous": "1", "version": "2"}
     finished = {"champion": "1", "previous": "2", "version": "1"}
-    assert state(project) == (unwritten if step in ("fetch", "write") else finished)
+    assert state(project) == (
+        unwritten if step in ("ensure_bundle", "write_decision") else finished
+    )
 
 
 def test_an_alias_moved_by_hand_stops_the_gate(project: Path) -> None:
     """MLflow's client moves `champion`: named, refused by the pipeline, put back by the way out."""
     code = (
         "from mlops_ladder.registry import versions;"
-        "versions.client().set_registered_model_alias(versions.model_name(), 'champion', '1')"
+        "versions.get_client().set_registered_model_alias(versions.model_name(), 'champion', '1')"
     )
     ok(".venv/bin/python", "-c", code, at=project)
     told = "alias champion: it names version 1; the gate decided on 2"
@@ -162,17 +170,21 @@ MUTANTS = {
     "the verdict ignored": ("registry/promotion.py", "if not verdict.accepted:", "if False:"),
     "an alias before the log": (
         "registry/decisions.py",
-        "    versions.write(entry)\n    history.append(entry)\n",
-        "    versions.write(entry)\n",
+        "    versions.write_decision(entry)\n    history.append_entry(entry)\n",
+        "    versions.write_decision(entry)\n",
     ),
     "aliases not compared": ("registry/decisions.py", "if names != right:", "if False:"),
     "evidence not compared": ("registry/history.py", "sound and entry.short", "entry.short"),
     "a bundle not verified": (
         "registry/publishing.py",
-        "known.get(name) != digest",
-        "name not in known",
+        "hashes.get(name) != digest",
+        "name not in hashes",
     ),
-    "a rollback forgotten": ("registry/rivals.py", "in filter(None, (", "in filter(None, () and ("),
+    "a rollback forgotten": (
+        "registry/champion.py",
+        "in filter(None, (",
+        "in filter(None, () and (",
+    ),
     "an unpaired draw": (
         "model/resampling.py",
         "times = np.bincount(random",

@@ -23,26 +23,26 @@ pytestmark = [pytest.mark.slow]
 
 SCHEMATHESIS = "schemathesis==4.32.5"
 WRITTEN = """\
-                store.write(batch)
+                database.write(batch)
                 self._written.add(batch)
 """
 POPPED = """\
                 for _ in batch:
                     self._queue.popleft()
 """
-UNFINISHED = "        until = time.monotonic() + PATIENCE\n"
+UNFINISHED = "        until = time.monotonic() + STOP_TIMEOUT_S\n"
 PUBLISH = """
 import hashlib, json, sys
 from pathlib import Path
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.export.bundle import export
+from mlops_ladder.export.bundle import export_bundle
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import load
-from mlops_ladder.model.training import train
+from mlops_ladder.settings import load_settings
+from mlops_ladder.model.training import train_model
 folder = Path("models/serving")
 for number, rate in (("1", 0.02), ("2", 0.3)):
-    settings, contract = load(model={"learning_rate": rate}), read_contract()
-    made = export(train(read_data(settings).head(3000), contract, settings), folder / number)
+    settings, contract = load_settings(model={"learning_rate": rate}), read_contract()
+    made = export_bundle(train_model(read_data(settings).head(3000), contract, settings), folder / number)
     assert made.runtime == "onnx", made.why
 """
 
@@ -163,8 +163,8 @@ def test_a_swap_in_two_steps_is_found(tree: Path) -> None:
     spoil(
         tree,
         "serving/model_reloader.py",
-        "self.current = self.champion(pointer)",
-        "new = self.champion(pointer)\n"
+        "self.current = self.load_model(pointer)",
+        "new = self.load_model(pointer)\n"
         "                if self.current:\n"
         "                    self.current.model.bundle.update(new.model.bundle)\n"
         "                    __import__('time').sleep(0.1)\n"
@@ -234,7 +234,7 @@ def _server() -> Iterator[Postgres]:
 
 def logging_to(url: str) -> dict[str, str]:
     """The environment of a service whose log is this database."""
-    return {"FLIGHT_DELAYS_SERVING__LOG": url}
+    return {"FLIGHT_DELAYS_SERVING__PREDICTION_LOG_URL": url}
 
 
 def predicted(service: Service, requests: int) -> dict[str, dict[str, Any]]:
@@ -351,7 +351,7 @@ def whispered(project: Path, url: str, told: Path) -> str:
 
 def test_a_password_is_in_no_line_of_the_log(tree: Path, server: Postgres, tmp_path: Path) -> None:
     """Whether the database is down, refuses the password, or its URL cannot be read."""
-    spoil(tree, "serving/prediction_log.py", "PATIENCE = 5", "PATIENCE = 0.1")
+    spoil(tree, "serving/prediction_log.py", "STOP_TIMEOUT_S = 5", "STOP_TIMEOUT_S = 0.1")
     down = server.url()
     server.start()
     urls = [
@@ -364,14 +364,14 @@ def test_a_password_is_in_no_line_of_the_log(tree: Path, server: Postgres, tmp_p
     said.append(whispered(tree, down, tmp_path / "down.txt"))
     no_url = logging_to(down.replace("://", "//"))
     said.append(fails(".venv/bin/ladder", "serve", at=tree, **no_url))
-    assert "serving.log: no address of a database" in said[-1]
+    assert "serving.prediction_log_url: no address of a database" in said[-1]
     assert not [word for word in ("s3cr3t", "word@", "another") if word in "".join(said)]
     assert "write one in a password as %40" in said[1]
 
 
 def test_a_database_that_says_nothing_does_not_hold_up_the_end(tree: Path) -> None:
     """It takes a connection and never answers: SIGTERM ends the process all the same."""
-    spoil(tree, "serving/prediction_log.py", "PATIENCE = 5", "PATIENCE = 0.5")
+    spoil(tree, "serving/prediction_log.py", "STOP_TIMEOUT_S = 5", "STOP_TIMEOUT_S = 0.5")
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"postgresql+psycopg://log@127.0.0.1:{silent.getsockname()[1]}/postgres"
         with serving(tree, **logging_to(url)) as service:
@@ -402,10 +402,14 @@ def test_schemathesis_finds_nothing(tree: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("serving/openapi.py", '    answers["422"] =', '    answers["418"] ='),
+        (
+            "serving/predict_route.py",
+            "Reply(orjson.dumps(violations), 422)",
+            "Reply(orjson.dumps(violations), 418)",
+        ),
         (
             "serving/schemas.py",
-            "if not all(row.keys() <= self.known for row in rows):",
+            "if not all(row.keys() <= self.names for row in rows):",
             "if False:",
         ),
     ],
@@ -424,17 +428,17 @@ def test_schemathesis_finds_a_planted_fault(tree: Path, file: str, old: str, new
     [
         (
             "serving/schemas.py",
-            "if not all(row.keys() <= self.known for row in rows):",
+            "if not all(row.keys() <= self.names for row in rows):",
             "if False:",
         ),
         ("data/columns.py", "strict=True", "strict=False"),
-        ("serving/model_reloader.py", 'if found != pointer["sha256"]', "if not found"),
+        ("serving/model_reloader.py", 'if digest != pointer["sha256"]', "if not digest"),
         ("serving/model_reloader.py", "        model.answers(rows)  #", "        (rows)  #"),
-        ("serving/app.py", "Reply(orjson.dumps(detail), 422)", 'Reply(b"{}", 422)'),
-        ("serving/app.py", "            await asked\n", "            pass\n"),
+        ("serving/predict_route.py", "Reply(orjson.dumps(violations), 422)", 'Reply(b"{}", 422)'),
+        ("serving/predict_route.py", "            await waiting\n", "            pass\n"),
         ("serving/prediction_log.py", "self._dropped += 1", "self._dropped += 0"),
         ("serving/prediction_log.py", UNFINISHED, "        return\n" + UNFINISHED),
-        ("serving/openapi.py", '"required": True, ', ""),
+        ("serving/schemas.py", "            one | many,", "            one | many | None,"),
     ],
 )
 def test_the_tests_of_the_library_catch_a_fault(
@@ -447,7 +451,7 @@ def test_the_tests_of_the_library_catch_a_fault(
 def test_the_service_starts_without_heavy_libraries(project: Path) -> None:
     """Serving an ONNX model imports neither pandas nor scikit-learn, MLflow or Prefect."""
     code = (
-        "import sys, mlops_ladder.serving.app as service; service.build()\n"
+        "import sys, mlops_ladder.serving.app as service; service.create_service()\n"
         "found = {'pandas', 'sklearn', 'scipy', 'mlflow', 'prefect'} & sys.modules.keys()\n"
         "sys.exit(str(found) if found else 0)"
     )

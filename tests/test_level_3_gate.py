@@ -20,19 +20,19 @@ SIGNS = [
     ("config/fairness.toml", 'groups = ["origin"]', "groups = []", "model.fairness"),
 ]
 ASK = """
-from mlops_ladder.model import training; from mlops_ladder.registry import questions
-from mlops_ladder.data.contract import read_contract
-from mlops_ladder.problem import read_data
-from mlops_ladder.registry.questions import Asked, reply
-from mlops_ladder.settings import load
-
-settings, contract = load(), read_contract()
-frame = read_data(settings)
-trained = training.train(frame, contract, settings)
-asked = Asked(trained, trained.predictions, frame)
-found = {it.name: reply(it, asked) for it in questions.questions(contract)}
 import json
-print(json.dumps({name: [it.verdict, it.reason] for name, it in found.items()}))
+from mlops_ladder.data.contract import read_contract
+from mlops_ladder.model import training
+from mlops_ladder.problem import read_data
+from mlops_ladder.registry.gate_checks import CheckContext, list_checks, run_check
+from mlops_ladder.settings import load_settings
+
+settings, contract = load_settings(), read_contract()
+frame = read_data(settings)
+trained = training.train_model(frame, contract, settings)
+context = CheckContext(trained, trained.predictions, frame)
+results = {check.name: run_check(check, context) for check in list_checks(contract)}
+print(json.dumps({name: [it.verdict, it.reason] for name, it in results.items()}))
 """
 
 
@@ -78,7 +78,7 @@ def _project(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("asked") / "project"
     shutil.copytree(fresh, folder)
     commit(folder)
-    ok("make", "rehearse", at=folder)
+    ok("make", "pipeline-smoke", at=folder)
     return folder
 
 
@@ -107,7 +107,7 @@ def test_the_sample_passes_and_its_run_says_so(project: Path) -> None:
 @pytest.mark.slow
 def test_a_model_bad_for_some_rows_is_refused_and_the_champion_stays(project: Path) -> None:
     """Good on the whole, better than the champion, and wrong about one airline: refused."""
-    found = inside(project, "asked", "spoiled", "slices")
+    found = inside(project, "gate", "propose_spoiled_model", "slices")
     refusals = {it.split(":")[0] for it in found["reasons"] if it.endswith(": no")}
     assert found["gain"] > 0 and found["champion"] == found["before"]
     assert (refusals, found["spoilt"]) == ({"slices", "fairness"}, "carrier = B6")
@@ -116,7 +116,7 @@ def test_a_model_bad_for_some_rows_is_refused_and_the_champion_stays(project: Pa
 @pytest.mark.slow
 def test_an_inverted_model_is_refused(project: Path) -> None:
     """A direction that the model keeps refuses its opposite."""
-    found = inside(project, "asked", "turned")
+    found = inside(project, "gate", "judge_inverted_model")
     ok("git", "checkout", "config/behaviour.toml", at=project)
     assert (found["honest"], found["turned"]) == (["passed", True], ["refused", True])
 

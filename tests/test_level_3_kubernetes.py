@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.slow]
 
 STAGING_PORT = 18612
 RIGHTS = "import os; print(os.getuid(), os.access('/app', os.W_OK), os.statvfs('/').f_flag & 1)"
-APP = "/app/.venv/lib/python*/site-packages/my_problem/service.py"
+ROUTE = "/app/.venv/lib/python*/site-packages/mlops_ladder/serving/predict_route.py"
 ANSWERS = {"maturity_level": "3", "project_name": "My Problem", "python_version": VERSION}
 # Found by the scan, and wanted: a limit of CPU slows a pod down that could use a free core.
 WANTED = "KSV-0011\n"
@@ -113,7 +113,7 @@ def test_an_image_that_does_not_predict_gets_no_further_than_staging(
     before = containers(project)
     good = project.image
     project.change("README.md", "\nIt does not predict.\n")
-    another(project, good, f'RUN sed -i \'s/methods=."POST"./methods=["PUT"]/\' {APP}')
+    another(project, good, f"RUN sed -i s/router.post/router.put/ {ROUTE}")
     said = project.fails("make", "deploy")
     project.ok("git", "reset", "--quiet", "--hard", deployed)
     assert "Not done" in said and "\nnothing goes on" not in said.lower()

@@ -97,7 +97,7 @@ def _project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Pa
     folder = tmp_path_factory.mktemp("watched") / "project"
     shutil.copytree(generate(maturity_level="3"), folder)
     commit(folder)
-    ok("make", "rehearse", at=folder)
+    ok("make", "pipeline-smoke", at=folder)
     return folder
 
 
@@ -196,7 +196,7 @@ def switched_off(project: Path) -> None:
 NO_FALLBACK = {"FLIGHT_DELAYS_FALLBACK__ENABLED": "false"}
 MUCH = {  # so many rows that no machine answers them in time
     "FLIGHT_DELAYS_ACCESS__BODY_BYTES": "50000000",
-    "FLIGHT_DELAYS_SERVING__MOST_ROWS": "100000",
+    "FLIGHT_DELAYS_SERVING__MAX_ROWS_PER_REQUEST": "100000",
 }
 FAULTS: dict[str, tuple[Any, dict[str, str], Any]] = {
     # alert: what is done to the project, with which settings, what is asked
@@ -204,7 +204,7 @@ FAULTS: dict[str, tuple[Any, dict[str, str], Any]] = {
     "Failing": (without_champion, NO_FALLBACK, [{}]),
     "FallbackAnswers": (switched_off, {}, None),
     "ModelOld": (aged, {}, None),
-    "LogDrops": (None, {"FLIGHT_DELAYS_SERVING__LOG_CAPACITY": "1"}, "two"),
+    "LogDrops": (None, {"FLIGHT_DELAYS_SERVING__PREDICTION_LOG_QUEUE_SIZE": "1"}, "two"),
     "RefusedRows": (None, {}, [{}]),
     "StrangeRows": (None, {}, "strange"),
     "Slow": (None, MUCH, "many"),
@@ -307,7 +307,7 @@ def test_a_log_in_postgresql_is_read_too(project: Path, port: str) -> None:
     settings = {"FLIGHT_DELAYS_SERVING__PORT": port}
     with postgres() as database:
         database.start()
-        settings["FLIGHT_DELAYS_SERVING__LOG"] = database.url()
+        settings["FLIGHT_DELAYS_SERVING__PREDICTION_LOG_URL"] = database.url()
         with serving(project, **settings) as service:
             assert service.ask("/predict", later_rows(project)[:500])[0] == 200
         said = {

@@ -11,7 +11,7 @@ from conftest import commit, fails, Generate, ok, plant
 from databases import Postgres, postgres
 from faults import Fault, FORGETTERS, PRIVATE
 
-from mlops_ladder.maturity import CHECKS, grading
+from mlops_ladder.maturity import CHECKS, grading, signs
 from mlops_ladder.maturity.repository import Repository
 from mlops_ladder.maturity.sandbox import Copy
 
@@ -41,14 +41,14 @@ import json, sys
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.privacy.rules import read_rules
 banned = read_rules(read_contract()).banned
-print(json.dumps([name for name in json.loads(sys.argv[1]) if banned.by(name)]))
+print(json.dumps([name for name in json.loads(sys.argv[1]) if banned.find_rule(name)]))
 """
 LOGGED = """
 import sys
 from datetime import UTC, datetime
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 from mlops_ladder.serving.store import Store
-store, line = Store(load().serving.log), {"time": datetime.now(UTC), "model_version": "1", "latency_ms": 1}
+store, line = Store(load_settings().serving.prediction_log_url), {"time": datetime.now(UTC), "model_version": "1", "latency_ms": 1}
 inputs = ['[{"kunden_id": "Zoë 7"}, {"größe": 1}]', '[{"kunden_id": "Zoë 7"}]', '[{"größe": 2}]']
 store.write([line | {"request_id": f"r{n}", "inputs": it, "rows": it.count("}"),
     "output": str([{"prediction": 0}] * it.count("}")).replace("'", '"')} for n, it in enumerate(inputs)])
@@ -67,7 +67,7 @@ def _project(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Pa
     commit(folder)
     ok("make", "setup", at=folder)
     ok("make", "contract", "DATA=data/own.csv", "TARGET=antwort", at=folder)
-    ok("make", "snapshot", at=folder)
+    ok("make", "data-version", at=folder)
     commit(folder, "Own data")
     return folder
 
@@ -90,7 +90,9 @@ def test_who_is_forgotten_is_in_no_version_that_comes_after(
     project: Path, database: Postgres
 ) -> None:
     """Gone from data and from the log on PostgreSQL; the next version is another; told when back."""
-    path, log = project / "data/own.csv", {"FLIGHT_DELAYS_SERVING__LOG": database.url()}
+    path, log = project / "data/own.csv", {
+        "FLIGHT_DELAYS_SERVING__PREDICTION_LOG_URL": database.url()
+    }
     ok(".venv/bin/python", "-c", LOGGED, at=project, **log)
     before, pointer = path.read_bytes(), (project / "data/own.csv.dvc").read_text("utf-8")
     said = ok("make", "forget", f"ID={ID}", at=project, **log)
@@ -103,7 +105,7 @@ def test_who_is_forgotten_is_in_no_version_that_comes_after(
     assert ".dvc/cache" in said and "the remote of .dvc/config: earlier versions" in said
     record = (project / "forgotten.jsonl").read_text(encoding="utf-8")
     assert "Zo" not in record and json.loads(record)["files"]["data/own.csv"]["rows"] == 1
-    ok("make", "snapshot", at=project)
+    ok("make", "data-version", at=project)
     assert (project / "data/own.csv.dvc").read_text("utf-8") != pointer
     assert "forgotten.key" not in ok(
         "git", "status", "--porcelain", "--untracked-files", at=project
@@ -153,7 +155,7 @@ def test_what_privacy_promises_and_is_not_so_lowers_the_maturity(
 @pytest.fixture(name="copy", scope="module")
 def _copy(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Copy:
     """A copy of the project with its environment, as a deep run makes it."""
-    grading.load()
+    signs.load_checks()
     made = Copy(Repository(project), tmp_path_factory.mktemp("copy"), 7)
     made.must("make", "setup")
     return made

@@ -32,13 +32,13 @@ import json, sys, urllib.request
 from mlops_ladder.model import training; from mlops_ladder.serving import load_test
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import load
-settings, contract = load(), read_contract()
-seen = training.train(read_data(settings), contract, settings).train.sample(600, random_state=1)
+from mlops_ladder.settings import load_settings
+settings, contract = load_settings(), read_contract()
+seen = training.train_model(read_data(settings), contract, settings).train.sample(600, random_state=1)
 address, column, widths = sys.argv[1:]
 most, shift = seen[column].max(), seen[column].std() * float(widths)
 seen[column] = (seen[column] + shift).clip(upper=most)  # what the contract allows
-for body in load_test.requests_of(seen, contract, 20):
+for body in load_test.make_requests(seen, contract, 20):
     kind = {"Content-Type": "application/json"}
     urllib.request.urlopen(urllib.request.Request(f"http://{address}/predict", body, kind)).read()
 """
@@ -130,7 +130,7 @@ def test_a_runbook_is_a_link_to_the_repository(tmp_path: Path, origin: str, addr
     ok("git", "init", "--quiet", at=tmp_path)
     if origin:
         ok("git", "remote", "add", "origin", origin, at=tmp_path)
-    asked = "from mlops_ladder.delivery import stack; print(stack.repository())"
+    asked = "from mlops_ladder.delivery import stack; print(stack.find_repository())"
     assert ok(sys.executable, "-B", "-c", asked, at=tmp_path).strip() == address
 
 
@@ -354,7 +354,7 @@ def test_nobody_writes_or_reads_without_a_password(stack: Stack) -> None:
 def test_the_champion_is_there_and_the_same_input_is_the_same_version(stack: Stack) -> None:
     """`make pipeline` registers on the server; so does the worker, which adds no version."""
     assert "Waits: version 1" in stack.ok("make", "pipeline")
-    assert "nobody approves what they made" in stack.fails("make", "approve", "VERSION=1")
+    assert "nobody approves their own work" in stack.fails("make", "approve", "VERSION=1")
     other = {f"GIT_AUTHOR_{what}": f"{what}@other.example" for what in ("NAME", "EMAIL")}
     assert "v1 is champion" in stack.ok("make", "approve", "VERSION=1", **other)
     assert "All is as the gate left it" in stack.ok("make", "registry")

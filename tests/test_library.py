@@ -11,8 +11,8 @@ import pytest
 from conftest import fails, LADDER, ok, plant, PROJECT, ROOT, run
 
 from mlops_ladder import cli, project, ProjectError
-from mlops_ladder.commands import Command, commands, own_commands
-from mlops_ladder.settings import load
+from mlops_ladder.commands import Command, list_commands, list_library_commands
+from mlops_ladder.settings import load_settings
 
 LIBRARY = ROOT / "src" / "mlops_ladder"
 TABLE = '[tool.mlops-ladder]\npackage = "churn"\nlevel = {}\n'
@@ -38,6 +38,7 @@ def test_the_wheel_is_the_source(tmp_path: Path) -> None:
 # What a domain may import: itself and what stands before it.
 ORDER = """
 errors maturity climb adopt template_cli project files markdown hooks plugins commands application cli append_only_log problem
+strict_model templates serving.settings monitoring.settings registry.settings pipeline.settings labelling.settings scaling.settings
 settings data model tracking export registry pipeline serving batch monitoring serving.rollout pipeline.retraining
 labelling privacy governance delivery scaling simulation
 """.split()
@@ -119,13 +120,13 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "pyproject.toml").write_text(TABLE.format(1), encoding="utf-8")
     (tmp_path / "config.toml").write_text(CONFIG, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
-    project.read.cache_clear()
+    project.read_project.cache_clear()
     return tmp_path
 
 
 def test_a_project_is_named_by_its_table(folder: Path) -> None:
     """The names of settings and namespaces follow from the package."""
-    known = project.current()
+    known = project.get_project()
     assert (known.package, known.level, known.prefix) == ("churn", 1, "CHURN_")
     assert known.namespace == "churn" and not known.people and folder.exists()
 
@@ -142,15 +143,15 @@ def test_a_project_is_named_by_its_table(folder: Path) -> None:
 def test_a_table_that_says_too_little_is_refused(folder: Path, text: str, told: str) -> None:
     """The error names the file and what it needs."""
     (folder / "pyproject.toml").write_text(text, encoding="utf-8")
-    project.read.cache_clear()
+    project.read_project.cache_clear()
     with pytest.raises(ProjectError, match=f"pyproject.toml: .*{told}"):
-        project.current()
+        project.get_project()
 
 
 def test_outside_of_a_project_the_folder_is_named(tmp_path: Path) -> None:
     """Without pyproject.toml nothing is guessed."""
     with pytest.raises(ProjectError, match=f"pyproject.toml: not in {tmp_path}/none"):
-        project.read(tmp_path / "none")
+        project.read_project(tmp_path / "none")
 
 
 @pytest.mark.parametrize(
@@ -173,35 +174,35 @@ def test_a_section_that_nobody_would_read_is_refused(
 ) -> None:
     """A section has one file; in another one it would have no effect."""
     (folder / "pyproject.toml").write_text(TABLE.format(4), encoding="utf-8")
-    project.read.cache_clear()
+    project.read_project.cache_clear()
     (folder / "config").mkdir()
     (folder / file).write_text(text, encoding="utf-8")
     with pytest.raises(ProjectError, match=f"{file}: {told}"):
-        load()
+        load_settings()
 
 
 def test_each_section_is_read_from_its_file(folder: Path) -> None:
     """The environment wins over it, and arguments over both."""
     (folder / "pyproject.toml").write_text(TABLE.format(4), encoding="utf-8")
-    project.read.cache_clear()
+    project.read_project.cache_clear()
     (folder / "config").mkdir()
     (folder / "config/gate.toml").write_text("[gate]\nmin_gain = 0.5\n", encoding="utf-8")
     (folder / "config/own.toml").write_text("mode = 'report'\n", encoding="utf-8")  # of a check
-    assert load().gate.min_gain == 0.5
+    assert load_settings().gate.min_gain == 0.5
 
 
 @pytest.mark.usefixtures("folder")
 def test_a_level_has_the_commands_of_its_own_and_those_below() -> None:
     """What a higher level brings is not there."""
-    assert {"train", "predict", "card"} <= commands().keys()
-    assert not {"pipeline", "drift", "rollout"} & commands().keys()
+    assert {"train", "predict", "card"} <= list_commands().keys()
+    assert not {"pipeline", "drift", "rollout"} & list_commands().keys()
 
 
 def test_a_climb_brings_commands_without_an_installation(folder: Path) -> None:
     """The table is all that has to change."""
     (folder / "pyproject.toml").write_text(TABLE.format(4), encoding="utf-8")
-    project.read.cache_clear()
-    assert {"train", "pipeline", "drift", "rollout"} <= commands().keys()
+    project.read_project.cache_clear()
+    assert {"train", "pipeline", "drift", "rollout"} <= list_commands().keys()
 
 
 @pytest.mark.parametrize(
@@ -215,7 +216,7 @@ def test_a_section_of_a_higher_level_is_refused(folder: Path, text: str, told: s
     """It would have no effect; the sections that have one are named."""
     (folder / "config.toml").write_text(CONFIG + text, encoding="utf-8")
     with pytest.raises(ProjectError, match=f"config.toml: {told}; known are problem, metric"):
-        load()
+        load_settings()
 
 
 def test_a_variable_of_a_higher_level_is_refused(
@@ -224,7 +225,7 @@ def test_a_variable_of_a_higher_level_is_refused(
     """As one that there never was."""
     monkeypatch.setenv("CHURN_DRIFT__ROWS", "5")
     with pytest.raises(ProjectError, match="CHURN_DRIFT__ROWS: "):
-        load()
+        load_settings()
     assert folder.exists()
 
 
@@ -243,8 +244,8 @@ def test_every_plugin_leads_to_a_function() -> None:
 
 def test_every_command_leads_to_a_function() -> None:
     """Each line of commands.toml names a function that its module defines, and says what it does."""
-    assert [command.name for command in own_commands() if not defined(command)] == []
-    assert [command.name for command in own_commands() if len(command.help) > 70] == []
+    assert [command.name for command in list_library_commands() if not defined(command)] == []
+    assert [command.name for command in list_library_commands() if len(command.help) > 70] == []
 
 
 def defined(command: Command) -> bool:
@@ -276,17 +277,17 @@ def test_a_wrong_option_ends_with_the_usage(folder: Path) -> None:
 def test_a_command_that_needs_a_file_comes_with_it(folder: Path) -> None:
     """Infrastructure is judged only where there is some."""
     (folder / "pyproject.toml").write_text(TABLE.format(4), encoding="utf-8")
-    project.read.cache_clear()
-    assert "provision" not in commands()
+    project.read_project.cache_clear()
+    assert "provision" not in list_commands()
     (folder / "deploy/infra").mkdir(parents=True)
-    assert "provision" in commands()
+    assert "provision" in list_commands()
 
 
 def test_what_serves_needs_python_and_the_wheel_alone(folder: Path) -> None:
     """Where no environment is, commands of delivery run from the wheel: no package is imported."""
     (folder / "pyproject.toml").write_text(TABLE.format(4), encoding="utf-8")
     (wheel,) = (PROJECT / "wheels").glob("*.whl")
-    names = {command.target.module for command in own_commands() if command.alone}
+    names = {command.target.module for command in list_library_commands() if command.alone}
     script = f"import sys; sys.path.insert(0, {str(wheel)!r}); import mlops_ladder, importlib;"
     script += f"[importlib.import_module(name) for name in {sorted(names)}];"
     script += "sys.argv[1:] = ['backup', 'make']; sys.exit(mlops_ladder.main())"
@@ -304,16 +305,16 @@ def test_a_command_of_any_level_needs_no_project(
 ) -> None:
     """It runs, and is listed, where no other one is."""
     target = EntryPoint("greet", f"{__name__}:greet", "commands")
-    known = [*own_commands(), Command("greet", "project", "say hello", target, "any")]
-    monkeypatch.setattr("mlops_ladder.commands.own_commands", lambda: known)
+    known = [*list_library_commands(), Command("greet", "project", "say hello", target, "any")]
+    monkeypatch.setattr("mlops_ladder.commands.list_library_commands", lambda: known)
     monkeypatch.chdir(tmp_path)
-    cli.start(["greet", "Ada"])
+    cli.dispatch_command(["greet", "Ada"])
     assert capsys.readouterr().out == "Hello Ada\n"
-    cli.start(["--help"])
+    cli.dispatch_command(["--help"])
     told = capsys.readouterr().out
     assert "say hello" in told and "train" not in told
     with pytest.raises(ProjectError, match="pyproject.toml: not in"):
-        cli.start(["train"])
+        cli.dispatch_command(["train"])
 
 
 def test_outside_of_a_project_the_command_says_so(tmp_path: Path) -> None:

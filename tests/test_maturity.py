@@ -19,18 +19,18 @@ from conftest import (
     commit,
     files,
     Generate,
+    LADDER,
     MANIFEST,
     ok,
     plant,
     ROOT,
-    LADDER,
     run,
 )
 from faults import Fault, LEANING, RECORDS
 from services import serving
 
 from mlops_ladder.maturity import evidence, grading, page, report, Unknown
-from mlops_ladder.maturity.database import mlflow_records
+from mlops_ladder.maturity.database import read_mlflow_records
 from mlops_ladder.maturity.forge import Forge
 from mlops_ladder.maturity.repository import Repository
 from mlops_ladder.maturity.sandbox import Copy
@@ -96,8 +96,8 @@ def test_a_fresh_project_is_equipped_for_its_level_and_has_practised_nothing(
     assert [(it.id, it.problems) for it in found.capabilities if it.problems] == []
     planned = [it["level"] for it in MANIFEST["capabilities"].values() if it.get("planned")]
     equipped = min([int(level), *(lowest - 1 for lowest in planned)])
-    assert report.headline(found) == f"claimed {level} | equipped {equipped} | practised 0"
-    assert report.code(found) == 0
+    assert report.format_headline(found) == f"claimed {level} | equipped {equipped} | practised 0"
+    assert report.get_exit_code(found) == 0
 
 
 def fallen(grades: dict[str, str], name: str, grade: str) -> dict[str, str]:
@@ -167,7 +167,7 @@ def test_files_that_hold_nothing_raise_nothing(
 def _recorded(generate: Generate, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project of level 2 whose pipeline has run; it has a card, and answered a request."""
     project = committed(generate(maturity_level="2"), tmp_path_factory.mktemp("recorded"))
-    ok("make", "setup", "rehearse", "card", at=project)
+    ok("make", "setup", "pipeline-smoke", "card", at=project)
     known = json.loads((project / "docs/openapi.json").read_text(encoding="utf-8"))
     body = known["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
     with serving(project, path="/ready") as service:
@@ -197,7 +197,7 @@ def test_a_project_whose_pipeline_has_run_contradicts_itself_nowhere(recorded: P
     """Runs, registry, log, card and data agree: nothing is wrong, and nothing is practised yet."""
     found = grading.assess(Repository(recorded))
     assert [(it.id, it.problems) for it in found.capabilities if it.problems] == []
-    assert report.headline(found) == "claimed 2 | equipped 2 | practised 0"
+    assert report.format_headline(found) == "claimed 2 | equipped 2 | practised 0"
     assert "learned from the sample" in found.notes[0]
     checked = {promise for it in found.capabilities for promise in it.done}
     unknown = {it.id for it in found.capabilities if it.unknown}
@@ -209,7 +209,7 @@ def test_the_store_of_mlflow_is_read_as_its_own_client_reads_it(recorded: Path) 
     """Runs, registry and the inputs of the newest model, by this Python alone: the same facts."""
     script = str(ROOT / "src/mlops_ladder/maturity/records.py")
     told = json.loads(ok(".venv/bin/python", "-P", script, at=recorded))
-    read = json.loads(json.dumps(mlflow_records(recorded / "mlflow.db")))
+    read = json.loads(json.dumps(read_mlflow_records(recorded / "mlflow.db")))
     assert read == told and read["runs"] and read["registry"] and read["newest"]["inputs"]
 
 
@@ -274,7 +274,7 @@ def test_what_a_team_uses_on_its_own_data_is_practised(generate: Generate, tmp_p
 def test_practised_is_three_times_on_two_days_within_90(days: list[int], practised: bool) -> None:
     """Less than that is a try, or the past."""
     now = datetime.now(UTC)
-    assert grading.repeatedly([now - timedelta(days=ago) for ago in days]) == practised
+    assert grading.is_practised([now - timedelta(days=ago) for ago in days]) == practised
 
 
 # ---- The forge
@@ -512,11 +512,13 @@ def test_the_same_is_said_in_every_form(fresh: Path) -> None:
     """Text, JSON, Markdown, a page and a badge name the levels; nothing else is written."""
     found, before = grading.assess(Repository(fresh)), files(fresh)
     line = "claimed 2 | equipped 2 | practised 0"
-    assert report.as_text(found).startswith(line)
-    assert f"### Maturity: {line}" in report.as_markdown(found)
-    assert line in page.as_html(found) and page.as_html(found).count("<title>") == 1 + len(APPLY)
-    assert "equipped 2 · practised 0" in page.as_badge(found)
-    known = json.loads(report.as_json(found))
+    assert report.render_text(found).startswith(line)
+    assert f"### Maturity: {line}" in report.render_markdown(found)
+    assert line in page.render_page(found) and page.render_page(found).count("<title>") == 1 + len(
+        APPLY
+    )
+    assert "equipped 2 · practised 0" in page.render_badge(found)
+    known = json.loads(report.render_json(found))
     assert (known["claimed"], known["equipped"], known["practised"]) == (2, 2, 0)
     assert len(known["capabilities"]) == len(APPLY) and files(fresh) == before
 
@@ -525,7 +527,7 @@ def test_at_most_five_actions_each_with_command_file_and_effort(fresh: Path) -> 
     """What is broken comes first, the lowest level first."""
     for name in ("tests/model/test_gate.py", "uv.lock", "MODEL_CARD.md"):
         (fresh / name).write_text("", encoding="utf-8")
-    lines = report.as_next(grading.assess(Repository(fresh))).splitlines()
+    lines = report.render_next_actions(grading.assess(Repository(fresh))).splitlines()
     assert [line.split(":")[0] for line in lines[1::2]] == [
         "1. env.lock",
         "2. doc.modelcard",
@@ -537,7 +539,7 @@ def test_at_most_five_actions_each_with_command_file_and_effort(fresh: Path) -> 
 def test_words_of_others_are_not_markup(fresh: Path) -> None:
     """What a file holds is escaped where it gets into the page."""
     plant(fresh / "contract.toml", 'role = "target"', 'role = "<script>alert(1)</script>"')
-    shown = page.as_html(grading.assess(Repository(fresh)))
+    shown = page.render_page(grading.assess(Repository(fresh)))
     assert "<script>" not in shown and "&lt;script&gt;" in shown
 
 
@@ -548,7 +550,7 @@ def test_evidence_of_another_state_is_not_used(fresh: Path) -> None:
     """A file of evidence that was copied, or is old, or of another commit, raises nothing."""
     (fresh / ".maturity").mkdir()
     (fresh / ".maturity/.gitignore").write_text("*\n", encoding="utf-8")
-    bond = evidence.bond(Repository(fresh))
+    bond = evidence.describe_state(Repository(fresh))
     now = datetime.now(UTC)
     names = sorted(name for name in JUDGED if JUDGED[name]["level"] <= 2)
 
@@ -556,7 +558,7 @@ def test_evidence_of_another_state_is_not_used(fresh: Path) -> None:
         kept = {"time": when.isoformat(), "bond": bond, "exercised": names}
         (fresh / evidence.FILE).write_text(json.dumps(kept), encoding="utf-8")
         found = grading.assess(Repository(fresh))
-        evidence.recall(Repository(fresh), found)
+        evidence.apply_evidence(Repository(fresh), found)
         return {it.grade for it in found.capabilities if it.id in names}
 
     assert shown(bond, now) == {"exercised"}

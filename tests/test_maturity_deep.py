@@ -15,7 +15,7 @@ from conftest import commit, DRAW, files, Generate, LADDER, MANIFEST, ok, outsid
 from engines import Engine, VERSION
 from faults import Fault, MACHINES
 
-from mlops_ladder.maturity import CHECKS, grading, Unknown
+from mlops_ladder.maturity import CHECKS, grading, signs, Unknown
 from mlops_ladder.maturity.repository import Repository
 from mlops_ladder.maturity.sandbox import Copy
 
@@ -96,7 +96,7 @@ def test_what_is_here_is_exercised_in_a_fresh_project_and_nothing_in_it_changes(
     made: Callable[[int], Path], level: int, lowest: int, number: int
 ) -> None:
     """Every trial passes and every fault is caught."""
-    grading.load()
+    signs.load_checks()
     is_exercised(made(level), tried(range(lowest, level + 1), number), level)
 
 
@@ -144,7 +144,7 @@ def test_an_interrupted_run_leaves_nothing_behind(project: Path, tmp_path: Path)
 @pytest.fixture(name="copy", scope="module")
 def _copy(project: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Copy]:
     """A copy of the project with an environment, as a deep run makes it."""
-    grading.load()
+    signs.load_checks()
     made = Copy(Repository(project), tmp_path_factory.mktemp("copy"), 7)
     made.must("make", "setup")
     yield made
@@ -172,7 +172,7 @@ def test_a_machine_that_catches_nothing_is_found_out(
 
     By its files alone no other capability has another grade than before.
     """
-    start, made, saved = copy._start, copy._made, copy._saved
+    start, made, saved = copy._start, copy._results, copy._saved
     copy.reset()
     before = {it.id: it.grade for it in grading.assess(copy.repository).capabilities}
     try:
@@ -181,9 +181,9 @@ def test_a_machine_that_catches_nothing_is_found_out(
         copy.must("make", "setup")  # a fault may be in the wheel
         copy._start = copy.must("git", "rev-parse", "HEAD").strip()
         if fault.lowers in TRAINING:
-            copy._made, copy._saved = {}, tmp_path / "saved"
+            copy._results, copy._saved = {}, tmp_path / "saved"
         after = {it.id: it.grade for it in grading.assess(copy.repository).capabilities}
         assert {name for name in after if after[name] != before[name]} <= {fault.lowers}
         assert broken_promises(copy, fault.lowers)
     finally:
-        copy._start, copy._made, copy._saved = start, made, saved
+        copy._start, copy._results, copy._saved = start, made, saved

@@ -363,13 +363,13 @@ SEARCH = """
 from mlops_ladder.model import training
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 from sklearn.model_selection import GridSearchCV
 
 build = training.build_model
 training.build_model = lambda *given: GridSearchCV(build(*given), {"verbose": [False, True]}, cv=2)
-settings, contract = load(), read_contract()
-print(*(training.train(read_data(settings), contract, settings).version for _ in range(2)))
+settings, contract = load_settings(), read_contract()
+print(*(training.train_model(read_data(settings), contract, settings).version for _ in range(2)))
 """
 
 
@@ -953,7 +953,7 @@ def test_it_is_said_whether_the_day_or_the_month_comes_first(
 @pytest.mark.parametrize(
     "values, words, said, ends",
     [
-        (["1.234", "2.500"], [], "1.234: '.' is read as its decimal mark", [1.234, 2.5]),
+        (["1.234", "2.500"], [], "1.234: '.' is its decimal mark", [1.234, 2.5]),
         (["1.234", "2.500"], ["--decimal", ","], "", [1234, 2500]),
         (["1.234", "2.5"], [], "", [1.234, 2.5]),
         (["1.234,5", "2.500"], [], "", [1234.5, 2500.0]),

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,25 @@ def test_what_a_planted_fault_replaces_is_there(path: Path) -> None:
     assert lost == []
 
 
+def trials_in_library() -> set[tuple[str, str]]:
+    """What a deep run replaces in modules of the library, by its table and by its functions."""
+    folder = LIBRARY / "maturity/trials"
+    checks = tomllib.loads((folder / "trials.toml").read_text(encoding="utf-8"))["check"]
+    steps = [step for check in checks for step in check.get("step", [check])]
+    pairs = {tuple(step["library"][:2]) for step in steps if "library" in step}
+    for path in folder.glob("*.py"):
+        pairs |= set(find_planted(path.read_text(encoding="utf-8")))
+    return pairs
+
+
+def test_what_a_deep_run_replaces_is_there() -> None:
+    """A trial that plants a fault in a module of the library finds its place."""
+    pairs = trials_in_library()
+    assert len(pairs) >= 4
+    lost = [pair for pair in pairs if pair[1] not in (LIBRARY / pair[0]).read_text("utf-8")]
+    assert lost == []
+
+
 def test_faults_are_planted_in_many_modules() -> None:
     """The faults are recognised, with constants and sums of strings."""
     pairs = {pair for path in TESTS for pair in find_planted(path.read_text(encoding="utf-8"))}
@@ -154,26 +174,33 @@ def test_scripts_in_texts_import_what_is_there() -> None:
     ]
 
 
-def signs(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each module with a call that a sign of maturity looks for in it."""
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "without":
-            path, *calls = [getattr(part, "value", None) for part in node.args[1:]]
-            if isinstance(path, str) and (LIBRARY / path).is_file():
-                yield from ((path, call) for call in calls if isinstance(call, str))
+def signs() -> Iterator[tuple[str, str]]:
+    """Each pattern that a sign of maturity looks for, with the module of the library in which it does."""
+    table = tomllib.loads((LIBRARY / "maturity/signs.toml").read_text(encoding="utf-8"))
+    for rule in (rule for entry in table["sign"] for rule in entry["rules"] if "module" in rule):
+        yield from ((rule["module"], re.escape(f"{call}(")) for call in rule.get("calls", ()))
+        yield from ((rule["module"], rule[key]) for key in ("pattern",) if key in rule)
 
 
-def test_signs_of_maturity_look_for_calls_that_are_there() -> None:
-    """Each module holds the call that a sign looks for."""
-    pairs = [
-        pair
-        for path in sorted((LIBRARY / "maturity").glob("*.py"))
-        for pair in signs(path.read_text(encoding="utf-8"))
-    ]
-    assert len(pairs) > 20
+def test_signs_of_maturity_look_for_what_is_there() -> None:
+    """A sign that looks for a call or a pattern in a module of the library finds it there."""
+    pairs = list(signs())
+    assert len(pairs) > 80
     lost = [
-        (module, call)
-        for module, call in pairs
-        if f"{call}(" not in (LIBRARY / module).read_text(encoding="utf-8")
+        (module, pattern)
+        for module, pattern in pairs
+        if not re.search(pattern, (LIBRARY / module).read_text(encoding="utf-8"))
     ]
     assert lost == []
+
+
+def test_functions_of_the_signs_are_there() -> None:
+    """Each function that signs.toml names is in the module that it names."""
+    text = (LIBRARY / "maturity/signs.toml").read_text(encoding="utf-8")
+    named = set(re.findall(r'function = "(\w+):(\w+)"', text))
+    lost = {
+        (module, name)
+        for module, name in named
+        if name not in defined(f"mlops_ladder.maturity.{module}")
+    }
+    assert len(named) > 40 and lost == set()

@@ -9,14 +9,14 @@ import yaml
 from conftest import ok, ROOT
 from test_adopt import adopt, adopted, blob, facts_of, made, refused, SETUP, Shape, SHAPES
 
-from mlops_ladder.adopt.answers import styled
-from mlops_ladder.adopt.answers import tested as pytest_call
+from mlops_ladder.adopt.answers import describe_style
+from mlops_ladder.adopt.answers import describe_tests as pytest_call
 from mlops_ladder.adopt.ci import find_statuses, find_test_runners, find_unready_hooks
-from mlops_ladder.adopt.git import passed
-from mlops_ladder.adopt.hooks import excuses, Finding
-from mlops_ladder.adopt.install import install
+from mlops_ladder.adopt.git import child_environment
+from mlops_ladder.adopt.hooks import find_excuses, Finding
+from mlops_ladder.adopt.install import find_install_command
 from mlops_ladder.adopt.join import HOOKS
-from mlops_ladder.adopt.render import Origin, render
+from mlops_ladder.adopt.render import Origin, render_files
 
 DEFAULTS = {
     name: value[0] if isinstance(value, list) else value
@@ -186,7 +186,7 @@ def test_answers_of_a_record_are_text_and_never_code(name: str, value: str, tmp_
 
 def test_a_file_name_stays_inside_the_quotes_of_the_hooks() -> None:
     """A quote in a path that a hook cannot read neither ends the pattern nor loses the file."""
-    found = excuses([Finding("check-yaml", [], ["it's [[1]].yaml"], "")])
+    found = find_excuses([Finding("check-yaml", [], ["it's [[1]].yaml"], "")])
     assert found == {"unread_yaml": r"^(it.s...1..\.yaml)$"}
 
 
@@ -194,7 +194,7 @@ def test_no_secret_of_the_environment_is_passed_on(monkeypatch: pytest.MonkeyPat
     """Git, hooks and trials get a path, a home and addresses of registries; no token."""
     for name in ("AWS_SECRET_ACCESS_KEY", "GITHUB_TOKEN", "UV_PUBLISH_TOKEN", "GIT_DIR"):
         monkeypatch.setenv(name, "secret")
-    assert "secret" not in passed().values() and "PATH" in passed()
+    assert "secret" not in child_environment().values() and "PATH" in child_environment()
 
 
 # ---- Jobs that can be green, and none that theirs does already
@@ -323,7 +323,7 @@ def contexts(repository: Path) -> list[str]:
 )
 def test_what_tests_need_is_installed(shape: Shape, wanted: str, tmp_path: Path) -> None:
     """The deps of tox, dependency groups and extras come, also without a lock."""
-    command = install(facts_of(tmp_path, ONE | shape))[0]
+    command = find_install_command(facts_of(tmp_path, ONE | shape))[0]
     assert command.startswith(f"uv venv --quiet && uv pip install --quiet {wanted} && {{ ")
 
 
@@ -335,7 +335,7 @@ def test_plugins_that_tests_use_and_nobody_declares_are_installed(tmp_path: Path
         "pytest.ini": "[pytest]\naddopts = --cov=calc -n auto\n",
         "tests/test_two.py": "def test_two(mocker):\n    assert mocker\n",
     }
-    command = install(facts_of(tmp_path, shape))[0]
+    command = find_install_command(facts_of(tmp_path, shape))[0]
     assert command.endswith("; } && uv pip install --quiet pytest-xdist pytest-mock")
 
 
@@ -359,13 +359,13 @@ def test_flake8_is_called_as_they_call_it(tmp_path: Path) -> None:
         "requirements-dev.txt": "flake8==6.1.0\nflake8-bugbear==24.2.6\npep8-naming\n",
         "Makefile": "lint:\n\tflake8 . --exit-zero\n\tflake8 calc --select=E9,F63 --max-line-length 99\n",
     }
-    found = styled(facts_of(tmp_path, shape))
+    found = describe_style(facts_of(tmp_path, shape))
     assert found["linter_version"] == "6.1.0"
     assert found["linter_plugins"] == ", flake8-bugbear==24.2.6, pep8-naming"
     assert found["linter_args"] == "'--select=E9,F63', '--max-line-length=99'"
     assert found["linter_files"] == "(calc/)"
     answers_of = DEFAULTS | found | {"linter": "flake8", "capabilities": "repo.vcs"}
-    config = yaml.safe_load(render(answers_of, Origin("x", "y"), "")[HOOKS])
+    config = yaml.safe_load(render_files(answers_of, Origin("x", "y"), "")[HOOKS])
     hook = next(it for it in config["repos"][0]["hooks"] if it["id"] == "flake8")
     assert hook["args"] == ["--select=E9,F63", "--max-line-length=99"]
     assert hook["files"] == "^(calc/)"
@@ -379,9 +379,9 @@ def test_flake8_is_called_as_they_call_it(tmp_path: Path) -> None:
 def test_beside_a_ruff_that_only_lints_no_formatter_comes(tmp_path: Path) -> None:
     """[tool.ruff] alone does not say that ruff formats, so nothing would reformat their files."""
     lints: Shape = {"pyproject.toml": "[tool.ruff]\nline-length = 79\n"}
-    assert styled(facts_of(tmp_path / "a", ONE | lints))["formatter"] == "theirs"
+    assert describe_style(facts_of(tmp_path / "a", ONE | lints))["formatter"] == "theirs"
     formats: Shape = {"pyproject.toml": "[tool.ruff.format]\nquote-style = 'single'\n"}
-    assert styled(facts_of(tmp_path / "b", ONE | formats))["formatter"] == "ruff"
+    assert describe_style(facts_of(tmp_path / "b", ONE | formats))["formatter"] == "ruff"
 
 
 def test_hooks_that_need_an_environment_are_skipped_in_ci(tmp_path: Path) -> None:
@@ -391,10 +391,10 @@ def test_hooks_that_need_an_environment_are_skipped_in_ci(tmp_path: Path) -> Non
     )
     assert find_unready_hooks(config) == ["types"]
     base = DEFAULTS | {"unready_hooks": "types", "jobs": "hooks", "linter": "ruff"}
-    files = render(base, Origin("x", "y"), "")
+    files = render_files(base, Origin("x", "y"), "")
     steps = yaml.safe_load(files[".github/workflows/ci.yml"])["jobs"]["hooks"]["steps"]
     assert [it["env"]["SKIP"] for it in steps if "env" in it] == ["types"]
-    lab = render(base | {"ci": "gitlab", "linter": "pylint"}, Origin("x", "y"), "")
+    lab = render_files(base | {"ci": "gitlab", "linter": "pylint"}, Origin("x", "y"), "")
     script = yaml.safe_load(lab[".gitlab-ci.yml"].decode())["hooks"]["script"]
     assert any(it.startswith("SKIP=types,pylint-baseline uvx") for it in script)
 

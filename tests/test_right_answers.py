@@ -41,10 +41,10 @@ import json
 from mlops_ladder import problem, settings; from mlops_ladder.data import casting
 from mlops_ladder.export import runtime; from mlops_ladder.serving import model_reloader
 pointer = json.loads((model_reloader.FOLDER / model_reloader.POINTER).read_text())
-model = runtime.load(model_reloader.FOLDER / pointer["version"])
-frame = problem.read_data(settings.load())
-rows = casting.conform(frame, model.contract, model.contract.inputs())
-print(json.dumps([it["probability"]["True"] for it in model.answers(runtime.as_rows(rows))]))
+model = runtime.load_bundle(model_reloader.FOLDER / pointer["version"])
+frame = problem.read_data(settings.load_settings())
+rows = casting.validate_and_cast(frame, model.contract, model.contract.inputs())
+print(json.dumps([it["probability"]["True"] for it in model.answers(runtime.frame_to_rows(rows))]))
 """
 
 
@@ -162,7 +162,7 @@ MODELS = {
 }
 number = {"kind": "number", "role": "feature"}
 columns = {"a": number, "b": number, "y": {"kind": "category", "role": "target"}}
-known, chosen = contract.Contract(columns=columns), settings.load()
+known, chosen = contract.Contract(columns=columns), settings.load_settings()
 random = np.random.default_rng(0)
 rows = pd.DataFrame(random.normal(size=(600, 2)), columns=["a", "b"])
 late = random.random(600) < 1 / (1 + np.exp(1.5 - 2 * rows.a - rows.b))
@@ -174,18 +174,18 @@ for kind, labels in LABELS.items():
     for name, model in MODELS.items():
         model = Pipeline([("scale", StandardScaler()), ("model", model)])
         model.fit(kept[["a", "b"]], kept["y"])
-        said = prediction.predict(model, held[["a", "b"]])
+        said = prediction.predict_rows(model, held[["a", "b"]])
         trained = training.Trained(chosen, known, model, kept, held, said, said, 0)
         with tempfile.TemporaryDirectory() as name_of:
-            saved = bundle.export(trained, pathlib.Path(name_of))
-            loaded = runtime.load(pathlib.Path(name_of))
+            saved = bundle.export_bundle(trained, pathlib.Path(name_of))
+            loaded = runtime.load_bundle(pathlib.Path(name_of))
         wanted = model.predict(held[["a", "b"]]).tolist()
-        answers = loaded.answers(runtime.as_rows(held[["a", "b"]]))
+        answers = loaded.answers(runtime.frame_to_rows(held[["a", "b"]]))
         found[f"{kind}: {name}"] = {
             "runtime": saved.runtime,
             "trained": said["prediction"].tolist() == wanted,
             "served": [it["prediction"] for it in answers] == wanted,
-            "batch": prediction.predict(loaded, held[["a", "b"]])["prediction"].tolist() == wanted,
+            "batch": prediction.predict_rows(loaded, held[["a", "b"]])["prediction"].tolist() == wanted,
             "accuracy": trained.scores["accuracy"] == float(np.mean(held["y"].to_numpy() == wanted)),
         }
 print(json.dumps(found))
@@ -262,20 +262,20 @@ import hashlib, json, pathlib, sys, warnings
 from mlops_ladder import problem, settings; from mlops_ladder.data import contract; from mlops_ladder.export import bundle; from mlops_ladder.model import prediction, training; from mlops_ladder.tracking import runs
 from mlops_ladder.export import runtime
 warnings.simplefilter("ignore")
-place, known, chosen = pathlib.Path(sys.argv[1]), contract.read_contract(), settings.load()
+place, known, chosen = pathlib.Path(sys.argv[1]), contract.read_contract(), settings.load_settings()
 frame = problem.read_data(chosen).head(1000)
-trained = training.train(frame, known, chosen)
+trained = training.train_model(frame, known, chosen)
 rows = trained.holdout[known.inputs()]
 if sys.argv[2:] == ["save"]:
-    bundle.export(trained, place / "bundle")
+    bundle.export_bundle(trained, place / "bundle")
     prediction.save_model(trained.model, known, trained.version, place / "model.joblib")
-    (place / "run").write_text(runs.record(trained))
+    (place / "run").write_text(runs.record_training(trained))
 models = {
     "file": prediction.load_model(place / "model.joblib")["model"],
-    "bundle": runtime.load(place / "bundle"),
-    "mlflow": runs.connect().sklearn.load_model(f"runs:/{(place / 'run').read_text()}/model"),
+    "bundle": runtime.load_bundle(place / "bundle"),
+    "mlflow": runs.connect_mlflow().sklearn.load_model(f"runs:/{(place / 'run').read_text()}/model"),
 }
-said = {name: prediction.predict(it, rows).to_csv() for name, it in models.items()}
+said = {name: prediction.predict_rows(it, rows).to_csv() for name, it in models.items()}
 print(json.dumps({"version": trained.version, "now": trained.predictions.to_csv()} | said))
 """
 

@@ -14,9 +14,9 @@ from conftest import commit, LADDER, ok, plant, run
 from test_maturity import foreign
 
 from mlops_ladder.maturity import grading, page, report, syntax, Unknown
-from mlops_ladder.maturity.database import mlflow_records
+from mlops_ladder.maturity.database import read_mlflow_records
 from mlops_ladder.maturity.forge import Forge
-from mlops_ladder.maturity.repo import fences, leaks
+from mlops_ladder.maturity.repo import has_secret, list_code_lines
 from mlops_ladder.maturity.repository import Repository
 
 CONFIG = """
@@ -255,7 +255,7 @@ def test_settings_of_another_shape_end_no_report(tmp_path: Path, text: str) -> N
     project = foreign(tmp_path / "theirs")
     (project / "pyproject.toml").write_text(f"{text}\n", encoding="utf-8")
     (project / ".cruft.json").write_text('{"context": {"cookiecutter": {"maturity_level": [1]}}}')
-    assert report.as_text(grading.assess(Repository(project))).startswith("claimed nothing | ")
+    assert report.render_text(grading.assess(Repository(project))).startswith("claimed nothing | ")
 
 
 def test_a_database_is_read_as_data_and_not_for_ever(tmp_path: Path) -> None:
@@ -263,15 +263,15 @@ def test_a_database_is_read_as_data_and_not_for_ever(tmp_path: Path) -> None:
     path = tmp_path / "mlflow.db"
     path.write_bytes(b"no database" * 100)
     with pytest.raises(Unknown, match="mlflow.db: file is not a database"):
-        mlflow_records(path)
+        read_mlflow_records(path)
     path.unlink()
     sqlite3.connect(path).close()
     with pytest.raises(Unknown, match="is no store of MLflow"):
-        mlflow_records(path)
+        read_mlflow_records(path)
     assert [it.name for it in tmp_path.iterdir()] == ["mlflow.db"]
     os.mkfifo(tmp_path / "pipe.db")
     with pytest.raises(Unknown, match="no such file"):
-        mlflow_records(tmp_path / "pipe.db")
+        read_mlflow_records(tmp_path / "pipe.db")
 
 
 # ---- Code, tests, READMEs and keys of others
@@ -298,7 +298,7 @@ PROVES = {
 @pytest.mark.parametrize("text", PROVES)
 def test_every_kind_of_assertion_compares_and_one_of_constants_does_not(text: str) -> None:
     """unittest, numpy, pandas, torch, pytest, mocks, hypothesis, helpers of the same file."""
-    assert len(syntax.tests(text)) == PROVES[text]
+    assert len(syntax.list_tests(text)) == PROVES[text]
 
 
 def test_examples_in_docstrings_are_tests_if_something_runs_them(tmp_path: Path) -> None:
@@ -343,7 +343,7 @@ NOTEBOOK = {
 
 def test_what_a_notebook_imports_is_seen(tmp_path: Path) -> None:
     """Cells of Python are read without their magics; text, shells and broken cells are not."""
-    names = syntax.imported(syntax.notebook_code(NOTEBOOK))
+    names = syntax.list_imports(syntax.read_notebook_code(NOTEBOOK))
     assert names == {"mlflow", "optuna", "optuna.samplers", "shap"}
     project = foreign(tmp_path / "theirs")
     (project / "fit.py").write_text("def fit():\n    print(1)\n", encoding="utf-8")
@@ -373,7 +373,7 @@ READMES = {
 @pytest.mark.parametrize("text", READMES)
 def test_commands_are_seen_in_every_markup_of_a_readme(text: str) -> None:
     """Fences, indented blocks, reStructuredText and AsciiDoc; the text of a list is no command."""
-    assert fences(text) == READMES[text]
+    assert list_code_lines(text) == READMES[text]
 
 
 @pytest.mark.parametrize("name", ["README.rst", "readme.txt", "README", "Readme.adoc"])
@@ -410,7 +410,7 @@ LEAKS = {
 @pytest.mark.parametrize("text", LEAKS)
 def test_a_key_is_a_word_of_its_own(tmp_path: Path, text: str) -> None:
     """A part of a picture in base64, and the example of a manual, are none; also in the history."""
-    assert leaks(text) == LEAKS[text]
+    assert has_secret(text) == LEAKS[text]
     project = foreign(tmp_path / "theirs")
     (project / "seen.txt").write_text(f"{text}\n", encoding="utf-8")
     commit(project, "Seen")
@@ -425,7 +425,7 @@ def test_hints_to_others_name_no_file_and_no_command_of_ours(tmp_path: Path) -> 
     """They say by what a capability would be seen; nothing claimed is no failure."""
     project = foreign(tmp_path / "theirs")
     found = grading.assess(Repository(project))
-    said = report.as_text(found) + report.as_markdown(found)
+    said = report.render_text(found) + report.render_markdown(found)
     for ours in (
         "make climb",
         "make train",
@@ -436,9 +436,9 @@ def test_hints_to_others_name_no_file_and_no_command_of_ours(tmp_path: Path) -> 
     ):
         assert ours not in said
     assert "looked for one of these files or folders: uv.lock, poetry.lock" in said
-    assert report.code(found) == 0
+    assert report.get_exit_code(found) == 0
     found.claimed = 2
-    assert report.code(found) == 1
+    assert report.get_exit_code(found) == 1
 
 
 def test_a_folder_of_a_larger_repository_is_judged_with_the_workflows_at_its_top(
@@ -476,10 +476,10 @@ def test_words_of_a_repository_are_text_in_every_form(tmp_path: Path) -> None:
     (project / name).write_text("x", encoding="utf-8")
     (project / "CODEOWNERS").write_text("/nothing @ada\n", encoding="utf-8")
     found = grading.assess(Repository(project))
-    for said in (report.as_text(found), report.explained(found, "gov.ownership")):
+    for said in (report.render_text(found), report.explain_capability(found, "gov.ownership")):
         assert "\x1b" not in said and "\n- `ci" not in said
     assert "\\x1b[2J\\n- `ci" in said
-    assert "<script>" not in page.as_html(found)
-    marked = report.as_markdown(found).partition("```")[0]
+    assert "<script>" not in page.render_page(found)
+    marked = report.render_markdown(found).partition("```")[0]
     assert "&#60;script&#62;alert(1)&#124;&#96;&#91;x&#93;(javascript:y)" in marked
     assert [sign for sign in ("<script>", "](javascript", "`[x") if sign in marked] == []

@@ -115,8 +115,8 @@ def places(project: Path) -> set[str]:
 
 RECORD = """
 import sys
-from mlops_ladder.tracking.runs import connect
-mlflow = connect()
+from mlops_ladder.tracking.runs import connect_mlflow
+mlflow = connect_mlflow()
 mlflow.set_experiment("trial")
 client = mlflow.MlflowClient()
 with mlflow.start_run() as run:
@@ -129,8 +129,8 @@ print(run.info.run_id)
 """
 READ = """
 import sys
-from mlops_ladder.tracking.runs import connect
-print(connect().artifacts.load_text(f"runs:/{sys.argv[1]}/words.txt"))
+from mlops_ladder.tracking.runs import connect_mlflow
+print(connect_mlflow().artifacts.load_text(f"runs:/{sys.argv[1]}/words.txt"))
 """
 
 
@@ -152,7 +152,7 @@ def test_the_store_of_a_moved_project_is_its_own(project: Path, tmp_path: Path) 
 def test_two_first_runs_at_once_make_one_store(project: Path, tmp_path: Path) -> None:
     """Neither of them dies of a schema that is half made."""
     shutil.copytree(project, tmp_path / "p", ignore=shutil.ignore_patterns(".venv"))
-    script = "from mlops_ladder.tracking.runs import connect; connect()"
+    script = "from mlops_ladder.tracking.runs import connect_mlflow; connect_mlflow()"
     command = [str(project / ".venv/bin/python"), "-c", script + ".search_experiments()"]
     both = [
         subprocess.Popen(command, cwd=tmp_path / "p", env=os.environ | {"PYTHONPATH": "src"})
@@ -209,7 +209,7 @@ def test_the_hooks_check_a_project_inside_a_larger_repository(
 FORKED = HARNESS + dedent("""
     import json
     from pathlib import Path
-    from mlops_ladder import write_whole
+    from mlops_ladder import write_file_atomically
 
     note = Path("notes/words.md")
     note.parent.mkdir()
@@ -217,7 +217,7 @@ FORKED = HARNESS + dedent("""
     ends = []
     for number in range(1, 40):
         for kill in (False, True):  # the killed one last: it ends only when nothing is left to kill
-            status = tried(lambda: write_whole(note, "new\\n" * 5000), number, kill)
+            status = tried(lambda: write_file_atomically(note, "new\\n" * 5000), number, kill)
             known = note.read_text()
             assert known in ("what a person wrote\\n", "new\\n" * 5000), (number, kill, known[:20])
             ends.append(status)
@@ -280,9 +280,11 @@ IN_PLACE = {  # writes into a folder that is thrown away or moved when it is who
     ("delivery/backup.py", "write_bytes"),
     ("delivery/backup.py", "write_text"),
     ("delivery/drill.py", "write_text"),
-    ("delivery/provision.py", "write_text"),
+    ("delivery/on_kubernetes.py", "write_text"),
+    ("delivery/provision.py", "write_bytes"),
     ("governance/docs_site.py", "write_text"),
-    ("registry/signatures.py", "write_text"),
+    ("governance/sbom.py", "write_text"),
+    ("registry/ssh_signatures.py", "write_text"),
     ("export/bundle.py", "write_bytes"),
     ("export/bundle.py", "write_text"),
     ("simulation/timeline.py", "write_bytes"),
@@ -291,7 +293,7 @@ IN_PLACE = {  # writes into a folder that is thrown away or moved when it is who
 
 
 def test_no_module_writes_a_document_in_place() -> None:
-    """All that holds words or a state goes through `write_whole`."""
+    """All that holds words or a state goes through `write_file_atomically`."""
     root = ROOT / "src" / "mlops_ladder"
     found = {
         (path.relative_to(root).as_posix(), node.func.attr)
@@ -319,7 +321,7 @@ import contextlib, io, json, pathlib, shutil, subprocess
 import dvc.repo, dvc.commands.add, dvc.commands.data_sync, dvc.commands.cache  # once, for all forks
 from dvc.cli import main as dvc_main
 from mlops_ladder.data import versioning as snapshots
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 
 def dvc_here(command, *names):
     said = io.StringIO()
@@ -327,14 +329,14 @@ def dvc_here(command, *names):
         assert not dvc_main([command, *names]), command
     return said.getvalue()
 
-snapshots.dvc = dvc_here
-settings = load()
+snapshots.run_dvc = dvc_here
+settings = load_settings()
 settings = settings.model_copy(
     update={"data": settings.data.model_copy(update={"path": "data/own.csv"})}
 )
 arm(int(sys.argv[1]), True)
-snapshots.snapshot(settings)
-assert not snapshots.damaged("data/own.csv") and snapshots.cached("data/own.csv").exists()
+snapshots.store_versions(settings)
+assert not snapshots.find_damage("data/own.csv") and snapshots.cache_path("data/own.csv").exists()
 sys.stdout.flush()
 os._exit(0)
 """

@@ -5,7 +5,6 @@ is linked too.  Without it each new environment compiles MLflow, Prefect and the
 takes 16 seconds of a processor.  What does not fit its source is compiled as ever.
 """
 
-import contextlib
 import os
 import subprocess
 import sys
@@ -57,8 +56,8 @@ def keep(environment: Path, cache: Path) -> int:
             source = Path(folder) / name
             if name.endswith(".py") and (found := compiled.get(same(source))):
                 place = source.parent / "__pycache__" / found.name
-                place.parent.mkdir(exist_ok=True)
-                with contextlib.suppress(FileExistsError):  # of an earlier run, or one beside this
+                if not place.exists():
+                    place.parent.mkdir(exist_ok=True)
                     os.link(found, place)
                     new += 1
     return new

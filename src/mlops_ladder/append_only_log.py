@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 
-def append(path: Path, line: str) -> None:
+def append_line(path: Path, line: str) -> None:
     """Have the line at the end of a file, and on the disk; what a kill has torn there goes."""
     with path.open("a+", encoding="utf-8") as file:
         file.seek(0)

@@ -21,10 +21,10 @@ class LazyCommand(TyperCommand):
 
     def make_context(self, *args: Any, **options: Any) -> Any:
         """Parse the words with the options that the function has."""
-        return typed_command(self._command).make_context(*args, **options)
+        return build_typer_command(self._command).make_context(*args, **options)
 
 
-def typed_command(command: Command) -> Any:
+def build_typer_command(command: Command) -> Any:
     """Return the command that typer makes of the function behind a name."""
     plain: Any = {"add_completion": False, "pretty_exceptions_enable": False}
     application = typer.Typer(**plain, rich_markup_mode=None)
@@ -32,7 +32,7 @@ def typed_command(command: Command) -> Any:
     return get_command(application)
 
 
-def call(words: list[str], known: dict[str, Command]) -> None:
+def run_application(words: list[str], known: dict[str, Command]) -> None:
     """Run the command that the words name.  SystemExit with 2 and the usage if they are wrong."""
     group = TyperGroup(
         name="ladder",

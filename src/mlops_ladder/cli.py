@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from mlops_ladder import project
-from mlops_ladder.commands import Command, commands, commands_anywhere
+from mlops_ladder.commands import Command, list_commands, list_portable_commands
 from mlops_ladder.errors import ProjectError
 
-BLOCKED = FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError
-FULL = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
+FILESYSTEM_ERRORS = FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError
+DISK_FULL_ERRNOS = errno.ENOSPC, errno.EDQUOT, errno.EFBIG
 
 
 def refuse_other_folder() -> None:
     """Raise ProjectError if this is the code of another folder, which a copied `.venv` names."""
-    package = project.current().package
+    package = project.get_project().package
     here, spec = (Path("src") / package).resolve(), find_spec(package)
     if here.is_dir() and not (spec and spec.origin and here.samefile(Path(spec.origin).parent)):
         code = Path(spec.origin).parent if spec and spec.origin else "nothing"
@@ -33,63 +33,63 @@ def refuse_other_folder() -> None:
 
 def main() -> int:
     """Run the command that is named first."""
-    return run(start, sys.argv[1:] or ["--help"])
+    return run_command(dispatch_command, sys.argv[1:] or ["--help"])
 
 
-def start(words: list[str]) -> None:
+def dispatch_command(words: list[str]) -> None:
     """Run the command that is named first, with the other words as its arguments."""
     name = words[0]
     if name in ("-h", "--help"):
-        by_typer(["--help"], available())
+        call_typer(["--help"], list_available_commands())
         return
-    if not (command := find(name)):
-        known = ", ".join(sorted(commands()))
+    if not (command := find_command(name)):
+        known = ", ".join(sorted(list_commands()))
         raise ProjectError(f"{name}: no such command; commands: {known}")
     if not command.alone and isinstance(command.level, int):
         refuse_other_folder()
     function = command.load()
-    if takes_words(function):
+    if parses_own_arguments(function):
         function(words[1:])
     else:
-        by_typer(words, {name: command})
+        call_typer(words, {name: command})
 
 
-def find(name: str) -> Command | None:
+def find_command(name: str) -> Command | None:
     """Return the command of this name; outside of a project only if it needs none."""
-    return commands_anywhere().get(name) or commands().get(name)
+    return list_portable_commands().get(name) or list_commands().get(name)
 
 
-def available() -> dict[str, Command]:
+def list_available_commands() -> dict[str, Command]:
     """Return the commands of this folder's project; outside of one, those that need none."""
     try:
-        return commands()
+        return list_commands()
     except ProjectError:
-        if not commands_anywhere():
+        if not list_portable_commands():
             raise
-        return commands_anywhere()
+        return list_portable_commands()
 
 
-def takes_words(function: Any) -> bool:
+def parses_own_arguments(function: Any) -> bool:
     """Does a command read its words itself?"""
     kinds = [parameter.annotation for parameter in inspect.signature(function).parameters.values()]
     return kinds == [list[str]]
 
 
-def by_typer(words: list[str], known: dict[str, Command]) -> None:
+def call_typer(words: list[str], known: dict[str, Command]) -> None:
     """Run typer's application of these commands.  A usage error ends with 2, as in argparse."""
     try:
-        # typer takes 0.1 s to load: commands that read their words themselves do without.
-        from mlops_ladder.application import call  # pylint: disable=import-outside-toplevel
+        # pylint: disable-next=import-outside-toplevel  # typer takes 0.1 s, and some need none
+        from mlops_ladder.application import run_application
     except ImportError as error:
         if words != ["--help"]:
             raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
         lines = [f"  {name:13} {command.help}" for name, command in known.items()]
         print("\n".join(["Usage: ladder COMMAND [--help]", *lines]))
     else:
-        call(words, known)
+        run_application(words, known)
 
 
-def run(command: Callable[[list[str]], None], args: list[str]) -> int:
+def run_command(command: Callable[[list[str]], None], args: list[str]) -> int:
     """Run a command; its status where its user has something to put right, told in a line."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # busy waiting is slow on a busy machine
     try:
@@ -102,10 +102,10 @@ def run(command: Callable[[list[str]], None], args: list[str]) -> int:
         print(f"Error: {error}", file=sys.stderr)
         return error.status
     except OSError as error:
-        if not isinstance(error, BLOCKED) and error.errno not in FULL:
+        if not isinstance(error, FILESYSTEM_ERRORS) and error.errno not in DISK_FULL_ERRNOS:
             raise
         way = "make room, then run this again; what was there is as it was"
-        if isinstance(error, BLOCKED):
+        if isinstance(error, FILESYSTEM_ERRORS):
             way = "it is in the way, or not yours to change"
         print(f"Error: {error.filename or args}: {error.strerror or error}; {way}", file=sys.stderr)
         return 1

@@ -35,7 +35,7 @@ class Command:
 
 
 @cache
-def own_commands() -> list[Command]:
+def list_library_commands() -> list[Command]:
     """Return all commands of the library."""
     text = (get_data(__package__, "commands.toml") or b"").decode()
     found = []
@@ -46,21 +46,23 @@ def own_commands() -> list[Command]:
     return found
 
 
-def commands_anywhere() -> dict[str, Command]:
+def list_portable_commands() -> dict[str, Command]:
     """Return the commands that need no project."""
-    return {command.name: command for command in own_commands() if command.level == ANYWHERE}
+    return {
+        command.name: command for command in list_library_commands() if command.level == ANYWHERE
+    }
 
 
-def commands() -> dict[str, Command]:
+def list_commands() -> dict[str, Command]:
     """Return the commands of the project in this folder, by name.
 
     Those of the library that its level brings, and its entry points of the group
     `PACKAGE.commands`, which replace the library's of the same name.  Raise ProjectError outside
     of a project.
     """
-    here = project.current()
-    known = commands_anywhere()
-    for command in own_commands():
+    here = project.get_project()
+    known = list_portable_commands()
+    for command in list_library_commands():
         if isinstance(command.level, int) and command.level <= here.level:
             if Path(command.needs).exists():
                 known[command.name] = command

@@ -9,7 +9,7 @@ class ProjectError(Exception):
     status = 1  # with which a command ends
 
 
-def refuse_faults(what: str, faults: Iterable[object]) -> None:
+def raise_for_faults(what: str, faults: Iterable[object]) -> None:
     """Raise ProjectError that lists the faults below what is wrong, if there are any."""
     if lines := [str(fault) for fault in faults]:
         raise ProjectError("\n  ".join(filter(None, [what, *lines])))

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 
-def write_whole(path: Path, content: str | bytes) -> None:
+def write_file_atomically(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all, with its folder, also if the disk is full or power fails.
 
     A link stays a link, and a file keeps its permissions.  Raises OSError that names the file.
@@ -14,7 +14,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     part = place.with_name(f"{place.name}.part")
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        write_synced(part, content.encode() if isinstance(content, str) else content)
+        write_synced_file(part, content.encode() if isinstance(content, str) else content)
         if place.exists():
             shutil.copymode(place, part)
         part.replace(place)
@@ -25,7 +25,7 @@ def write_whole(path: Path, content: str | bytes) -> None:
     sync_folder(place.parent)
 
 
-def write_synced(path: Path, content: bytes, mode: int = 0o666) -> None:
+def write_synced_file(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Write a file, and return when the disk holds it; `mode` is for a new one."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "wb") as file:
         file.write(content)

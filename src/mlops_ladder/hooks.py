@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from mlops_ladder.batch.scoring import Scored
-    from mlops_ladder.data.contract import Breach, Contract
+    from mlops_ladder.data.contract import Violation, Contract
     from mlops_ladder.model.training import Trained
     from mlops_ladder.registry.gate import Verdict
     from mlops_ladder.registry.history import Entry
-    from mlops_ladder.registry.questions import Question
+    from mlops_ladder.registry.gate_checks import GateCheck
     from mlops_ladder.registry.versions import Version
-    from mlops_ladder.serving.app import Authenticate, Choose
+    from mlops_ladder.serving.predict_route import Authenticator, ModelSelector
     from mlops_ladder.serving.events import Observer
     from mlops_ladder.serving.rollout.decisions import Decision
     from mlops_ladder.settings import Settings
@@ -55,7 +55,7 @@ def after_contract_change(
 
 
 @hookspec
-def find_violations(frame: pd.DataFrame, contract: Contract) -> list[Breach] | None:
+def find_violations(frame: pd.DataFrame, contract: Contract) -> list[Violation] | None:
     """Return what keeps these rows from being learned from or answered.
 
     Called in training, in the pipeline's step `check`, and for each part of a file to predict.
@@ -64,7 +64,7 @@ def find_violations(frame: pd.DataFrame, contract: Contract) -> list[Breach] | N
 
 @hookspec
 def list_versioned_files() -> list[Path] | None:
-    """Return further files of which `make snapshot` keeps a version."""
+    """Return further files of which `make data-version` keeps a version."""
 
 
 @hookspec
@@ -90,9 +90,9 @@ def after_training(trained: Trained) -> None:
 
 @hookspec(firstresult=True)
 def get_executor(settings: Settings) -> AbstractContextManager[Any] | None:
-    """Return a context whose value maps a function over items, with the methods of `study.Here`.
+    """Return a context of an executor, with the methods of `study.SerialExecutor`.
 
-    Called by the search of parameters and by what else can be computed in parallel.
+    Called by the search of parameters, the backtest and the batch.
     """
 
 
@@ -105,7 +105,7 @@ def find_described_run() -> Run | None:
 
 
 @hookspec
-def list_gate_checks(contract: Contract) -> list[Question] | None:
+def list_gate_checks(contract: Contract) -> list[GateCheck] | None:
     """Return further questions that the gate asks of a candidate.
 
     Called before the search, so that a question that does not fit the contract is refused early.
@@ -183,12 +183,12 @@ def create_request_observer(settings: Settings) -> Observer | None:
 
 
 @hookspec(firstresult=True)
-def create_authenticator(settings: Settings) -> Authenticate | None:
+def create_authenticator(settings: Settings) -> Authenticator | None:
     """Return a function of a request that raises HTTPException if the client may not predict."""
 
 
 @hookspec
-def create_model_selector(settings: Settings) -> Choose | None:
+def create_model_selector(settings: Settings) -> ModelSelector | None:
     """Return a function that may give another model for a request than the champion.
 
     It gets the request, its id, and the model chosen so far.

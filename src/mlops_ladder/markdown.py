@@ -1,22 +1,28 @@
 """Markdown: text of somebody else as it is written, and pages of which a part is the user's own."""
 
 import re
+from collections.abc import Iterable
 from difflib import ndiff
 from pathlib import Path
 
-from mlops_ladder.errors import ProjectError, refuse_faults
+from mlops_ladder.errors import ProjectError, raise_for_faults
 
 
-def as_words(value: object) -> str:
+def escape_text(value: object) -> str:
     """A value as words on one line of Markdown: nothing in it is markup, HTML, a cell or a link."""
     words = re.sub(r"\s+", " ", str(value))
     return re.sub(r"&(?!#\d+;)|[<>|`\[\]*~\\]", lambda sign: f"&#{ord(sign[0])};", words)
 
 
-def as_code(name: object) -> str:
+def format_code(name: object) -> str:
     """A name as code; as words if it holds what would end the code, or the cell of a table."""
-    plain = as_words(name)
+    plain = escape_text(name)
     return f"`{name}`" if plain == name else plain
+
+
+def list_as_code(names: Iterable[object]) -> str:
+    """Return names of columns, files or versions as code, separated by commas."""
+    return ", ".join(map(format_code, names))
 
 
 def split_page(page: Path, text: str, line: str) -> tuple[str, str]:
@@ -27,7 +33,7 @@ def split_page(page: Path, text: str, line: str) -> tuple[str, str]:
     return above + mark, below
 
 
-def refuse_differences(what: str, text: str, wanted: str) -> None:
+def raise_for_differences(what: str, text: str, wanted: str) -> None:
     """Raise ProjectError that shows the first lines in which a text is not what is wanted."""
     lines = ndiff(text.splitlines(), wanted.splitlines())
-    refuse_faults(what, [line for line in lines if line[0] in "+-"][:6])
+    raise_for_faults(what, [line for line in lines if line[0] in "+-"][:6])

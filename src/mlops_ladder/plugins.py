@@ -18,7 +18,7 @@ from mlops_ladder.errors import ProjectError
 
 def get_hooks() -> Any:
     """Return the hooks of the project in this folder; each is called with arguments by name."""
-    return load_plugins(project.current()).hook
+    return load_plugins(project.get_project()).hook
 
 
 def get_implementations(hook: str) -> list[Callable[..., Any]]:
@@ -29,10 +29,10 @@ def get_implementations(hook: str) -> list[Callable[..., Any]]:
     """
     caller = getattr(get_hooks(), hook)
     names = list(caller.spec.argnames)
-    return [with_arguments(it, names) for it in reversed(caller.get_hookimpls())]
+    return [bind_arguments(it, names) for it in reversed(caller.get_hookimpls())]
 
 
-def with_arguments(implementation: HookImpl, names: list[str]) -> Callable[..., Any]:
+def bind_arguments(implementation: HookImpl, names: list[str]) -> Callable[..., Any]:
     """Return a function of these arguments that gives an implementation those that it takes."""
     function = implementation.function
     if load := getattr(function, "load", None):
@@ -53,7 +53,7 @@ def load_plugins(here: project.Project) -> PluginManager:
     """Return the plugins of a project.  Raise ProjectError if its own cannot be registered."""
     manager = PluginManager(hooks.NAME)
     manager.add_hookspecs(hooks)
-    for name, functions in sorted(library_plugins(here).items(), reverse=True):
+    for name, functions in sorted(list_library_plugins(here).items(), reverse=True):
         plugin = ModuleType(f"{__package__}.{name}")
         for hook, target in functions.items():
             setattr(plugin, hook, import_when_called(getattr(hooks, hook), target))
@@ -62,7 +62,7 @@ def load_plugins(here: project.Project) -> PluginManager:
     return manager
 
 
-def library_plugins(here: project.Project) -> dict[str, dict[str, str]]:
+def list_library_plugins(here: project.Project) -> dict[str, dict[str, str]]:
     """Return what a project's level brings: by plugin and hook the function, `module:name`."""
     found: dict[str, dict[str, str]] = defaultdict(dict)
     for section, table in read_table().items():

@@ -8,17 +8,17 @@ import pandas as pd
 from mlops_ladder import project
 
 
-def own() -> Any:
+def load_problem_module() -> Any:
     """The module that the project wrote."""
-    return import_module(f"{project.current().package}.problem")
+    return import_module(f"{project.get_project().package}.problem")
 
 
 def read_data(settings: Any) -> pd.DataFrame:
     """The rows that the settings name, one column each as in the contract."""
-    frame: pd.DataFrame = own().read_data(settings)
+    frame: pd.DataFrame = load_problem_module().read_data(settings)
     return frame
 
 
 def build_model(*given: Any, **named: Any) -> Any:
     """A model that is not trained yet, as the project builds it."""
-    return own().build_model(*given, **named)
+    return load_problem_module().build_model(*given, **named)

@@ -35,13 +35,13 @@ class Project:
         return self.package.replace("_", "-").strip("-")
 
 
-def current() -> Project:
+def get_project() -> Project:
     """The project whose folder we are in.  Raises ProjectError where there is none."""
-    return read(Path.cwd())
+    return read_project(Path.cwd())
 
 
 @lru_cache(maxsize=16)
-def read(folder: Path) -> Project:
+def read_project(folder: Path) -> Project:
     """The project in a folder.
 
     Raises ProjectError if there is no pyproject.toml, or `[tool.mlops-ladder]` is not valid.

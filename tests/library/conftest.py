@@ -13,12 +13,12 @@ from mlops_ladder import main, project
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.model import training
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 from mlops_ladder.tracking import runs
 
 ROWS = 5000
 TESTS = Path(__file__).resolve().parent
-READ = project.read
+READ = project.read_project
 
 
 def read_project(folder: Path) -> project.Project:
@@ -33,7 +33,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         return (yield)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(ROOT)
-        patch.setattr(project, "read", read_project)
+        patch.setattr(project, "read_project", read_project)
         inherited = filter(None, [os.environ.get("PYTHONPATH")])
         patch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT / "src"), *inherited]))
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{FOLDER / 'mlflow.db'}")
@@ -44,7 +44,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 @pytest.fixture(name="settings", scope="session")
 def _settings() -> Settings:
     """The settings of the project."""
-    return load()
+    return load_settings()
 
 
 @pytest.fixture(name="contract", scope="session")
@@ -62,7 +62,7 @@ def _frame(settings: Settings) -> pd.DataFrame:
 @pytest.fixture(name="trained", scope="session")
 def _trained(frame: pd.DataFrame, contract: Contract, settings: Settings) -> training.Trained:
     """A model trained on `frame`."""
-    return training.train(frame, contract, settings)
+    return training.train_model(frame, contract, settings)
 
 
 @pytest.fixture
@@ -78,14 +78,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def _store() -> None:
     """An experiment of the tests' own, with its artifacts."""
     artifacts = (FOLDER / "artifacts").as_uri()
-    runs.connect().create_experiment(runs.experiment_name(), artifact_location=artifacts)
+    runs.connect_mlflow().create_experiment(runs.get_experiment_name(), artifact_location=artifacts)
 
 
 @pytest.fixture(scope="session")
 def run(trained: training.Trained) -> runs.Run:
     """The recorded run of `trained`."""
-    runs.record(trained)
-    newest = runs.newest()
+    runs.record_training(trained)
+    newest = runs.find_newest_run()
     assert newest is not None
     return newest
 

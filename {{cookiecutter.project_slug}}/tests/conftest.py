@@ -8,16 +8,16 @@ import pytest
 
 from mlops_ladder import refuse_other_folder
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.model.training import train, Trained
+from mlops_ladder.model.training import train_model, Trained
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 refuse_other_folder()  # a copied .venv would test the code of another folder
 
 
 @pytest.fixture(name="settings", scope="session")
 def _settings() -> Settings:
-    return load()
+    return load_settings()
 
 
 @pytest.fixture(name="contract", scope="session")
@@ -33,7 +33,7 @@ def _frame(settings: Settings) -> pd.DataFrame:
 
 @pytest.fixture(name="trained", scope="session")
 def _trained(frame: pd.DataFrame, contract: Contract, settings: Settings) -> Trained:
-    return train(frame, contract, settings)
+    return train_model(frame, contract, settings)
 
 
 @pytest.fixture(name="folder")

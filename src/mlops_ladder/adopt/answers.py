@@ -9,45 +9,28 @@ from urllib.parse import urlsplit
 from mlops_ladder.adopt.ci import find_test_runners, find_unready_hooks
 from mlops_ladder.adopt.facts import Facts
 from mlops_ladder.adopt.git import Copy, Refused
-from mlops_ladder.adopt.install import install, installable
+from mlops_ladder.adopt.install import find_install_command, is_installable
 from mlops_ladder.adopt.join import HOOKS
 from mlops_ladder.adopt.merge import RECORD
-from mlops_ladder.adopt.python import python_of
-from mlops_ladder.adopt.render import INSIDE, Answers, known, refuse_code
+from mlops_ladder.adopt.python import choose_python
+from mlops_ladder.adopt.render import INSIDE, Answers, read_recorded_answers, refuse_code
 from mlops_ladder.adopt.style import (
-    called_length,
+    find_called_length,
     find_pins,
-    formatter,
-    line_length,
-    linter,
-    linting,
+    find_formatter,
+    find_line_length,
+    find_linter,
+    describe_linter,
 )
+from mlops_ladder.adopt.tables import TABLES
 
-# What comes where they pin no version, or one that is older than the second number.
-VERSIONS = {
-    "black": ("26.10.1", 22),
-    "pylint": ("4.1.4", 3),
-    "ruff": ("0.17.6", 0),
-    "yapf": ("0.43.0", 0),
-    "autopep8": ("2.3.2", 2),
-    "flake8": ("7.5.0", 5),
-}
+VERSIONS = TABLES["versions"]
 OWN_LENGTH, BLACKS_LENGTH = "100", "88"
-IGNORED = """.env .env.* !.env.example *.pem *.key __pycache__/ *.py[cod] *.egg-info/ .venv/ build/
-dist/ .ipynb_checkpoints/ .mypy_cache/ .pytest_cache/ .coverage mlruns/ mlartifacts/ *.db *.sqlite3 .idea/
-.vscode/ .DS_Store"""
-# Answers that stay as they were once their capability has been adopted.
-SETTLED = {
-    "repo.hygiene": ("ignored",),
-    "repo.vcs": ("formatter", "linter", "line_length", "notebooks", "hooks_python")
-    + ("formatter_version", "linter_version", "formatter_settings", "linter_settings")
-    + ("linter_plugins", "linter_args", "linter_files"),
-    "ci.tests": ("python_version", "tests", "source", "submodules", "history", "pytest_table")
-    + ("arguments",),
-}
+IGNORED = TABLES["ignored"]
+SETTLED = TABLES["settled"]
 
 
-def record_of(facts: Facts) -> dict[str, Any]:
+def read_record(facts: Facts) -> dict[str, Any]:
     """The record of an earlier adoption, or nothing.  Refused in a project of the template."""
     try:
         record = json.loads(facts.text(RECORD) or "{}")
@@ -58,11 +41,11 @@ def record_of(facts: Facts) -> dict[str, Any]:
         raise Refused(f"{RECORD}: made by this template: in the project, make climb LEVEL=n")
     if record.get("directory") != INSIDE:
         return {}
-    refuse_code(known(record), RECORD)
+    refuse_code(read_recorded_answers(record), RECORD)
     return dict(record)
 
 
-def forge_of(asked: str, remote: str, facts: Facts) -> tuple[str, str]:
+def find_forge(asked: str, remote: str, facts: Facts) -> tuple[str, str]:
     """The forge, and what says so; nothing where the remote is on another one."""
     host = urlsplit(remote if "://" in remote else "ssh://" + remote.replace(":", "/", 1)).hostname
     if asked:
@@ -86,35 +69,37 @@ def read_answers(copy: Copy, facts: Facts, forge: str, names: list[str]) -> Answ
         "folder": facts.prefix,
         "ci": forge or "github",
         "branch": copy.theirs.main,
-        "install": install(facts)[0],
+        "install": find_install_command(facts)[0],
         "history": "yes" if facts.versioned_by_git else "no",
-        "submodules": "yes" if copy.submodules() else "no",
-        "ignored": " ".join(ignored(copy, facts)),
+        "submodules": "yes" if copy.has_submodules() else "no",
+        "ignored": " ".join(choose_ignored(copy, facts)),
         "notebooks": "strip" if facts.notebooks and not facts.shown else "keep",
-        "python_version": python_of(facts)[0],
+        "python_version": choose_python(facts)[0],
         "hooks_python": f"{sys.version_info.major}.{sys.version_info.minor}",
         "unready_hooks": ",".join(find_unready_hooks(facts.text(HOOKS, top=True))),
         "pipeline": "yes" if ".gitlab-ci.yml" in facts.everything else "no",
         "required_checks": "",
-        **tested(facts),
-        **styled(facts),
+        **describe_tests(facts),
+        **describe_style(facts),
     }
 
 
-def answered(copy: Copy, facts: Facts, forge: str, names: list[str], before: Answers) -> Answers:
+def collect_answers(
+    copy: Copy, facts: Facts, forge: str, names: list[str], before: Answers
+) -> Answers:
     """The answers for these capabilities: read, but where they are settled already."""
     answers = read_answers(copy, facts, forge, names)
     for capability in before.get("capabilities", "").split():
         settled = SETTLED.get(capability, ())
         answers |= {name: before[name] for name in settled if name in before}
-    answers["jobs"] = " ".join(jobs(facts, names, before))
+    answers["jobs"] = " ".join(choose_jobs(facts, names, before))
     if answers["jobs"]:
         answers["pipeline"] = "yes"
     refuse_code(answers, "CI")
     return answers
 
 
-def jobs(facts: Facts, names: list[str], before: dict[str, str]) -> list[str]:
+def choose_jobs(facts: Facts, names: list[str], before: dict[str, str]) -> list[str]:
     """The jobs of CI: hooks where we bring them, tests where CI runs none yet."""
     if "ci.tests" not in names:
         return []
@@ -122,16 +107,16 @@ def jobs(facts: Facts, names: list[str], before: dict[str, str]) -> list[str]:
     return ["hooks"] * ("repo.vcs" in names) + ["tests"] * own
 
 
-def tested(facts: Facts) -> dict[str, str]:
+def describe_tests(facts: Facts) -> dict[str, str]:
     """How pytest is called."""
     settings = facts.text(facts.pytest_settings) if facts.pytest_settings else ""
     tests = "" if "testpaths" in settings else facts.test_folder
-    source = "src" if facts.layout == "src layout" and not installable(facts) else ""
+    source = "src" if facts.layout == "src layout" and not is_installable(facts) else ""
     table = bool(facts.pyproject and not facts.pytest_settings and (tests or source))
     scripts = [it for it in facts.uncallable if not tests or it.startswith(f"{tests}/")]
     arguments = [f"--ignore={it}" for it in scripts]
     if "--doctest" in settings and not tests and "testpaths" not in settings:
-        arguments = [*outermost(facts.test_files), *arguments]
+        arguments = [*find_outermost(facts.test_files), *arguments]
     return {
         "tests": tests,
         "source": source,
@@ -140,47 +125,45 @@ def tested(facts: Facts) -> dict[str, str]:
     }
 
 
-def outermost(files: list[str]) -> list[str]:
+def find_outermost(files: list[str]) -> list[str]:
     """The folders that hold files with tests, none inside another; at the top the file."""
     folders = {name.rpartition("/")[0] or name for name in files}
     return sorted(it for it in folders if not any(it.startswith(f"{other}/") for other in folders))
 
 
-def styled(facts: Facts) -> dict[str, str]:
+def describe_style(facts: Facts) -> dict[str, str]:
     """Formatter, linter and length of lines: theirs where they have them."""
-    theirs, lints, here = formatter(facts)[0], linter(facts)[0], bool(facts.pyproject)
+    theirs, lints, here = find_formatter(facts)[0], find_linter(facts)[0], bool(facts.pyproject)
     usual = BLACKS_LENGTH if theirs == "black" else OWN_LENGTH
-    length, settings = line_length(facts)[0] or usual, "table" if here else "args"
+    length, settings = find_line_length(facts)[0] or usual, "table" if here else "args"
     if theirs == "black" and "black" not in facts.tools:
-        length, settings = called_length(facts) or usual, "args"
+        length, settings = find_called_length(facts) or usual, "args"
     elif theirs or lints == "ruff":
         settings = "theirs"
     comes = theirs or ("theirs" if lints == "ruff" else "black")  # beside ruff no second tool
     return {
         "formatter": comes,
-        "formatter_version": version(facts, theirs or "black"),
+        "formatter_version": choose_version(facts, theirs or "black"),
         "formatter_settings": settings,
         "linter": lints or "pylint",
-        "linter_version": version(facts, lints or "pylint"),
+        "linter_version": choose_version(facts, lints or "pylint"),
         "linter_settings": "theirs" if lints else "table" if here else "file",
         "line_length": length,
-        **linting(facts, lints),
+        **describe_linter(facts, lints),
     }
 
 
-def version(facts: Facts, name: str) -> str:
+def choose_version(facts: Facts, name: str) -> str:
     """The version of a tool: theirs where one is pinned that the hooks can use, else ours."""
     ours, oldest = VERSIONS[name]
     pins = [it for it in find_pins(facts, name) if int(it.split(".")[0]) >= oldest]
     return pins[0] if pins else ours
 
 
-def ignored(copy: Copy, facts: Facts) -> list[str]:
+def choose_ignored(copy: Copy, facts: Facts) -> list[str]:
     """The patterns to leave out of git which hide no file that is committed."""
     listed = ["ls-files", "--cached", "--ignored", "-z"]
     below = ["--", facts.prefix] if facts.prefix else []
     return [
-        it
-        for it in IGNORED.split()
-        if it[0] == "!" or not copy.git(*listed, f"--exclude={it}", *below)
+        it for it in IGNORED if it[0] == "!" or not copy.git(*listed, f"--exclude={it}", *below)
     ]

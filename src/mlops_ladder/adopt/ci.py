@@ -38,7 +38,9 @@ def runs_tests(facts: Facts, text: str, depth: int) -> bool:
     commands = "\n".join(find_commands(text))
     if RUNS_TESTS.search(commands):
         return True
-    return depth > 0 and any(runs_tests(facts, it, depth - 1) for it in called(facts, commands))
+    return depth > 0 and any(
+        runs_tests(facts, it, depth - 1) for it in find_called_texts(facts, commands)
+    )
 
 
 def find_commands(text: str) -> Iterator[str]:
@@ -49,29 +51,29 @@ def find_commands(text: str) -> Iterator[str]:
             yield from (part for part in parts if not INSTALLS.match(part))
 
 
-def called(facts: Facts, commands: str) -> Iterator[str]:
+def find_called_texts(facts: Facts, commands: str) -> Iterator[str]:
     """Yield the texts of rules, tasks, scripts and actions that commands call."""
     for words in re.findall(r"\bmake\b([^\n|&]*)", commands):
         targets = [it for it in words.split() if re.fullmatch(r"[\w.-]+", it) and it[0] != "-"]
-        yield from (rule(either(facts, "Makefile"), it) for it in targets)
+        yield from (find_rule(read_either(facts, "Makefile"), it) for it in targets)
     commands = re.sub("[\"']", " ", commands)
     for words in re.findall(rf"\b(?:{TASKS})\b([^\n|&]*)", commands):
-        yield from (text for name, text in tasks(facts).items() if name in words.split())
-        justfile = either(facts, "justfile") or either(facts, "Justfile")
-        yield from (rule(justfile, it) for it in words.split())
+        yield from (text for name, text in read_tasks(facts).items() if name in words.split())
+        justfile = read_either(facts, "justfile") or read_either(facts, "Justfile")
+        yield from (find_rule(justfile, it) for it in words.split())
     for path in re.findall(r"(?:\./)?([\w./-]+)", commands):
         if path in facts.everything and not path.endswith((".txt", ".toml", ".cfg", "setup.py")):
-            yield either(facts, path)
+            yield read_either(facts, path)
     for path in re.findall(r"uses: *['\"]?\./([\w./-]+)", commands):
-        yield either(facts, f"{path}/action.yml") or either(facts, f"{path}/action.yaml")
+        yield read_either(facts, f"{path}/action.yml") or read_either(facts, f"{path}/action.yaml")
 
 
-def either(facts: Facts, name: str) -> str:
+def read_either(facts: Facts, name: str) -> str:
     """Return the text of a file of the folder, else of the top."""
     return facts.text(name) or facts.text(name, top=True)
 
 
-def rule(text: str, target: str) -> str:
+def find_rule(text: str, target: str) -> str:
     """Return the recipe of a rule, and what it needs as calls of make."""
     found = re.search(
         rf"^{re.escape(target)}\b[^\n:=]*:(?!=)([^\n]*)\n((?:[ \t]+.*\n|\n)*)", text, re.M
@@ -79,7 +81,7 @@ def rule(text: str, target: str) -> str:
     return f"make {found[1]}\n{found[2]}" if found else ""
 
 
-def tasks(facts: Facts) -> dict[str, str]:
+def read_tasks(facts: Facts) -> dict[str, str]:
     """Return the tasks of pixi, poe, hatch, pdm and rye: the command of each by its name."""
     try:
         pixi = tomllib.loads(facts.text("pixi.toml"))
@@ -103,15 +105,15 @@ def find_statuses(workflows: Mapping[str, str], branch: str) -> list[str]:
     """Return the names of the checks that GitHub's workflows report on every pull request."""
     found: list[str] = []
     for text in workflows.values():
-        config = loaded(text)
-        if on_every_pull_request(config, branch):
-            found += reported(config, workflows)
+        config = load_workflow(text)
+        if runs_on_every_pull_request(config, branch):
+            found += list_checks(config, workflows)
     return [
         it for it in found if it.isprintable() and not re.search(r"\[[\[%#]|[\]%]\]|\$\{\{", it)
     ]
 
 
-def loaded(text: str) -> Table:
+def load_workflow(text: str) -> Table:
     """Return what a workflow says; nothing if it cannot be read."""
     try:
         config = yaml.safe_load(text)
@@ -120,7 +122,7 @@ def loaded(text: str) -> Table:
     return config if isinstance(config, dict) else {}
 
 
-def on_every_pull_request(config: Table, branch: str) -> bool:
+def runs_on_every_pull_request(config: Table, branch: str) -> bool:
     """Does a workflow start for each pull request on this branch, whatever it changes?"""
     events = config.get("on", config.get(True))  # YAML 1.1 reads `on` as true
     if not isinstance(events, dict):
@@ -133,7 +135,7 @@ def on_every_pull_request(config: Table, branch: str) -> bool:
     return bool(wide) and not {"paths", "paths-ignore", "branches-ignore", "types"} & set(limits)
 
 
-def reported(config: Table, workflows: Mapping[str, str]) -> list[str]:
+def list_checks(config: Table, workflows: Mapping[str, str]) -> list[str]:
     """Return the checks of one workflow: of its gate alone if it has one that always runs."""
     jobs = {name: job for name, job in (config.get("jobs") or {}).items() if isinstance(job, dict)}
     gates = {
@@ -142,19 +144,19 @@ def reported(config: Table, workflows: Mapping[str, str]) -> list[str]:
         if job.get("needs") and re.fullmatch(r"(\$\{\{ *)?always\(\)( *\}\})?", str(job.get("if")))
     }
     steady = gates or {name: job for name, job in jobs.items() if "if" not in job}
-    return [it for name, job in steady.items() for it in checks_of(str(name), job, workflows)]
+    return [it for name, job in steady.items() for it in list_job_checks(str(name), job, workflows)]
 
 
-def checks_of(name: str, job: Table, workflows: Mapping[str, str]) -> Iterable[str]:
+def list_job_checks(name: str, job: Table, workflows: Mapping[str, str]) -> Iterable[str]:
     """Return the checks of a job: one for each cell of its matrix, or each job that it calls."""
-    titles = expanded(str(job.get("name", name)), (job.get("strategy") or {}).get("matrix"))
+    titles = expand_matrix(str(job.get("name", name)), (job.get("strategy") or {}).get("matrix"))
     if "uses" not in job:
         return titles
-    inner = loaded(workflows.get(str(job["uses"]).removeprefix("./"), ""))
-    return [f"{title} / {it}" for title in titles for it in reported(inner, workflows)]
+    inner = load_workflow(workflows.get(str(job["uses"]).removeprefix("./"), ""))
+    return [f"{title} / {it}" for title in titles for it in list_checks(inner, workflows)]
 
 
-def expanded(title: str, matrix: Any) -> list[str]:
+def expand_matrix(title: str, matrix: Any) -> list[str]:
     """Return the titles of a job for each cell of its matrix; none if they cannot be known."""
     if matrix is None:
         return [title]
@@ -166,10 +168,10 @@ def expanded(title: str, matrix: Any) -> list[str]:
     cells = [dict(zip(axes, values)) for values in itertools.product(*axes.values())]
     out = matrix.get("exclude") or []
     kept = [cell for cell in cells if not any(set(it.items()) <= set(cell.items()) for it in out)]
-    return [titled(title, cell) for cell in kept]
+    return [format_title(title, cell) for cell in kept]
 
 
-def titled(title: str, cell: Table) -> str:
+def format_title(title: str, cell: Table) -> str:
     """Return the title of a job for one cell of its matrix, as GitHub writes it."""
     words = {key: json.dumps(it) if isinstance(it, bool) else str(it) for key, it in cell.items()}
     if "matrix." not in title:
@@ -180,14 +182,14 @@ def titled(title: str, cell: Table) -> str:
     return title
 
 
-def required(statuses: Iterable[str]) -> str:
+def format_required(statuses: Iterable[str]) -> str:
     """Return the statuses as a list of GitHub's branch rules holds them, without its brackets."""
     return ", ".join(json.dumps({"context": it, "integration_id": GITHUB_APP}) for it in statuses)
 
 
 def find_unready_hooks(config: str) -> list[str]:
     """Return the hooks that need what is not installed in a job of hooks: tools of a machine."""
-    repos = loaded(config).get("repos") or []
+    repos = load_workflow(config).get("repos") or []
     hooks = [it for repo in repos if isinstance(repo, dict) for it in repo.get("hooks") or []]
     found = [str(it.get("id")) for it in hooks if it.get("language") in NOT_READY]
     return [it for it in found if re.fullmatch(r"[\w.-]+", it)]

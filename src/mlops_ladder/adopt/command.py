@@ -11,21 +11,40 @@ import argparse
 import os
 import re
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path
 
-from mlops_ladder.adopt.answers import answered, forge_of, record_of
-from mlops_ladder.adopt.ci import find_statuses, find_test_runners, required
+from mlops_ladder.adopt.answers import collect_answers, find_forge, read_record
+from mlops_ladder.adopt.ci import find_statuses, find_test_runners, format_required
 from mlops_ladder.adopt.facts import Facts
-from mlops_ladder.adopt.git import Copy, Refused, Theirs, answer, copied, opened
-from mlops_ladder.adopt.hooks import EXCUSED, excuses, first_run, formatted, recorded
+from mlops_ladder.adopt.git import Copy, Refused, Theirs, ask_git, copy_repository, open_repository
+from mlops_ladder.adopt.hooks import (
+    EXCUSED,
+    find_excuses,
+    run_hooks_first,
+    commit_format,
+    record_baseline,
+)
 from mlops_ladder.adopt.join import HOOK, HOOKS
-from mlops_ladder.adopt.merge import RECORD, Merge, done_by, merge, place
-from mlops_ladder.adopt.offers import chosen, offers
-from mlops_ladder.adopt.render import Answers, based, known, origin, render
-from mlops_ladder.adopt.report import Result, ending, listed, nothing, read, told
-from mlops_ladder.adopt.trial import tried
+from mlops_ladder.adopt.merge import RECORD, Merge, find_equivalent, merge_files, place_file
+from mlops_ladder.adopt.offers import choose_capabilities, list_offers
+from mlops_ladder.adopt.render import (
+    Answers,
+    render_base,
+    read_recorded_answers,
+    find_origin,
+    render_files,
+)
+from mlops_ladder.adopt.report import (
+    Result,
+    describe_ending,
+    describe_offers,
+    describe_nothing,
+    describe_facts,
+    describe_result,
+)
+from mlops_ladder.adopt.trial import run_tests_of_ci
 
 BRANCH = "mlops-adopt"
 FOLDER, FILES = "040000", ("100644", "100755")  # the modes of git
@@ -33,22 +52,8 @@ WORKFLOWS = ".github/workflows/"
 REVISIONS = ".git-blame-ignore-revs"
 
 
-@dataclass(frozen=True)
-class Asked:  # pylint: disable=too-many-instance-attributes  # a record
-    """What the command line asks for: an attribute an option."""
-
-    folder: Path
-    capabilities: str
-    level: int | None = None
-    branch: str = BRANCH
-    forge: str = ""
-    format: bool = False
-    trial: bool = False
-    yes: bool = False
-
-
-def options(arguments: list[str]) -> Asked:
-    """The command line, read."""
+def options(arguments: list[str]) -> argparse.Namespace:
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(
         prog="adopt", description=str(__doc__).split("\n", maxsplit=1)[0]
     )
@@ -57,7 +62,7 @@ def options(arguments: list[str]) -> Asked:
     parser.add_argument("--level", type=int, choices=range(5), help="all that fits up to a level")
     parser.add_argument("--branch", default=BRANCH, help=f"the new branch (default: {BRANCH})")
     parser.add_argument(
-        "--ci", choices=("github", "gitlab"), default="", help="default: the remote"
+        "--ci", dest="forge", choices=("github", "gitlab"), default="", help="default: the remote"
     )
     parser.add_argument(
         "--format", action="store_true", help="format the code, as a commit of its own"
@@ -70,17 +75,17 @@ def options(arguments: list[str]) -> Asked:
         action="store_true",
         help="agree to running tools, and with --try tests, on this code",
     )
-    it = parser.parse_args(arguments)
-    names = " ".join(it.capabilities)
-    return Asked(it.folder, names, it.level, it.branch, it.ci, it.format, it.trial, it.yes)
+    asked = parser.parse_args(arguments)
+    asked.capabilities = " ".join(asked.capabilities)
+    return asked
 
 
 def refuse_branch(theirs: Theirs, branch: str) -> None:
     """Refuse a branch that is there, or that git does not take."""
-    if answer(theirs.top, "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}"):
+    if ask_git(theirs.top, "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}"):
         way = f"merge it, delete it (git branch -D {branch}), or BRANCH=another"
         raise Refused(f"{branch}: there is such a branch: {way}")
-    if not answer(theirs.top, "check-ref-format", "--branch", branch):
+    if not ask_git(theirs.top, "check-ref-format", "--branch", branch):
         raise Refused(f"{branch!r}: no name for a branch")
 
 
@@ -91,7 +96,7 @@ HOOKS_RUN = (
 TRIAL_RUNS = "TRY=yes installs its requirements, builds its package and runs its tests"
 
 
-def agree(asked: Asked, actions: list[str]) -> None:
+def ask_agreement(asked: argparse.Namespace, actions: list[str]) -> None:
     """Ask before anything that can run their code.  Refused without a yes, with nothing changed."""
     if asked.yes or not actions:
         return
@@ -105,18 +110,18 @@ def agree(asked: Asked, actions: list[str]) -> None:
         raise Refused("not agreed: nothing is run, and nothing is changed")
 
 
-def blocked(copy: Copy, names: list[str]) -> dict[str, str]:
+def find_blocked(copy: Copy, names: list[str]) -> dict[str, str]:
     """Our paths that something else than a committed file of theirs stands in the way of."""
     found = {}
     for name in names:
-        mode, above = copy.mode(name), Path(name).parents
-        if {copy.mode(str(it)) for it in above if str(it) != "."} - {"", FOLDER}:
+        mode, above = copy.read_mode(name), Path(name).parents
+        if {copy.read_mode(str(it)) for it in above if str(it) != "."} - {"", FOLDER}:
             found[name] = "a file, a link or a submodule stands where its folder would be"
         elif mode and mode not in FILES:
             found[name] = "a folder, a link or a submodule stands there"
         elif not mode and os.path.lexists(copy.theirs.top / name):
             found[name] = "a file that is not committed stands there"
-        elif not mode and (other := done_by(name, copy.listed())):
+        elif not mode and (other := find_equivalent(name, copy.list_files())):
             found[name] = f"{other} does it already"
     return found
 
@@ -124,78 +129,87 @@ def blocked(copy: Copy, names: list[str]) -> dict[str, str]:
 class Adoption:
     """One adoption, in a copy of their commit."""
 
-    def __init__(self, asked: Asked, copy: Copy) -> None:
+    def __init__(self, asked: argparse.Namespace, copy: Copy) -> None:
         self.asked, self.copy = asked, copy
-        self.facts = Facts(copy.root, copy.theirs.prefix, tuple(copy.listed()))
-        self.forge = forge_of(asked.forge, copy.theirs.remote, self.facts)
-        self.record = record_of(self.facts)
-        self.offers = offers(self.facts, self.forge[0])
+        self.facts = Facts(copy.root, copy.theirs.prefix, tuple(copy.list_files()))
+        self.forge = find_forge(asked.forge, copy.theirs.remote, self.facts)
+        self.record = read_record(self.facts)
+        self.offers = list_offers(self.facts, self.forge[0])
 
     def names(self) -> list[str]:
         """What is asked for and what was adopted before, in the order of the levels."""
-        before = known(self.record).get("capabilities", "").split()
-        wanted = chosen(self.offers, self.asked.capabilities, self.asked.level)
+        before = read_recorded_answers(self.record).get("capabilities", "").split()
+        wanted = choose_capabilities(self.offers, self.asked.capabilities, self.asked.level)
         return [name for name in self.offers if name in {*before, *wanted}]
 
-    def merged(self, answers: Answers) -> Merge:
+    def merge_all(self, answers: Answers) -> Merge:
         """What our files for these answers change in theirs."""
-        base = based(self.record, self.facts.prefix)
+        base = render_base(self.record, self.facts.prefix)
         answers["required_checks"] = ""
         for _ in range(2):  # the branch rules name what the workflows report, once those are known
-            ours = render(answers, origin(), self.facts.prefix)
-            found = merge(ours, base, self.copy.blob, blocked(self.copy, list(ours)))
-            answers["required_checks"] = required(self.statuses(found, answers["branch"]))
+            ours = render_files(answers, find_origin(), self.facts.prefix)
+            found = merge_files(
+                ours, base, self.copy.read_blob, find_blocked(self.copy, list(ours))
+            )
+            answers["required_checks"] = format_required(self.statuses(found, answers["branch"]))
         return found
 
     def statuses(self, found: Merge, branch: str) -> list[str]:
         """The checks that the workflows, theirs and ours, report on each pull request."""
         texts = {name: it for name, it in self.facts.pipelines.items() if WORKFLOWS in name}
         texts |= {name: it.decode() for name, it in found.changed.items() if WORKFLOWS in name}
-        own = place(f"{WORKFLOWS}ci.yml", self.facts.prefix, "*")
-        come = known(self.record).get("jobs") or set(texts) - set(self.facts.pipelines)
+        own = place_file(f"{WORKFLOWS}ci.yml", self.facts.prefix, "*")
+        come = read_recorded_answers(self.record).get("jobs") or set(texts) - set(
+            self.facts.pipelines
+        )
         ours = {name: it for name, it in texts.items() if come and fnmatch(name, own)}
         return find_statuses(ours, branch) or find_statuses(texts, branch)
 
     def hooks(self, answers: Answers, found: Merge) -> str:
         """The hooks that come, a line each: of ours those which theirs do not do already."""
-        lines = render(answers, origin(), "").get(HOOKS, b"").decode().splitlines(keepends=True)
+        lines = (
+            render_files(answers, find_origin(), "")
+            .get(HOOKS, b"")
+            .decode()
+            .splitlines(keepends=True)
+        )
         after = found.changed.get(HOOKS, b"").decode("utf-8", "replace")
         there = {
             line.strip()
-            for line in (self.copy.blob(HOOKS) or b"").decode("utf-8", "replace").split("\n")
+            for line in (self.copy.read_blob(HOOKS) or b"").decode("utf-8", "replace").split("\n")
         }
         come = {line.strip() for line in after.splitlines()} - there
         return "".join(line for line in lines if HOOK.match(line) and line.strip() in come)
 
-    def made(self, names: list[str]) -> Result:
+    def make_commit(self, names: list[str]) -> Result:
         """The commit in the copy, with FORMAT another one before it; none where nothing changes."""
-        before = known(self.record)
-        answers = answered(self.copy, self.facts, self.forge[0], names, before)
+        before = read_recorded_answers(self.record)
+        answers = collect_answers(self.copy, self.facts, self.forge[0], names, before)
         answers |= {name: before[name] for name in EXCUSED.values() if name in before}
-        found = self.merged(answers)
+        found = self.merge_all(answers)
         if set(found.changed) <= {self.facts.prefix + RECORD}:
             return Result(found)
         result, extra, hooks = Result(found), {}, self.hooks(answers, found)
         asked = self.asked.trial and "tests" in answers["jobs"].split()
-        agree(self.asked, [HOOKS_RUN] * bool(hooks) + [TRIAL_RUNS] * asked)
+        ask_agreement(self.asked, [HOOKS_RUN] * bool(hooks) + [TRIAL_RUNS] * asked)
         if hooks:
             self.copy.stage(found.changed)
-            findings = first_run(self.copy, hooks, found.changed, self.asked.format)
-            answers |= excuses(findings)
-            style = formatted(self.copy, set(found.changed), STYLE) if self.asked.format else ""
-            result = Result(self.merged(answers), findings, style)
+            findings = run_hooks_first(self.copy, hooks, found.changed, self.asked.format)
+            answers |= find_excuses(findings)
+            style = commit_format(self.copy, set(found.changed), STYLE) if self.asked.format else ""
+            result = Result(self.merge_all(answers), findings, style)
             self.copy.stage(result.merge.changed)
-            extra = recorded(self.copy, hooks, self.facts.prefix)
+            extra = record_baseline(self.copy, hooks, self.facts.prefix)
         result.merge.changed |= extra | self.revisions(result.style)
         self.copy.stage(result.merge.changed)
         notes = self.notes(names, answers, asked)
-        commit = self.copy.commit(message(names, result.merge, notes))
-        trial = tried(self.copy, answers) if asked else ""
+        commit = self.copy.commit(write_message(names, result.merge, notes))
+        trial = run_tests_of_ci(self.copy, answers) if asked else ""
         return replace(result, commit=commit, trial=trial, notes=notes)
 
     def revisions(self, style: str) -> dict[str, bytes]:
         """The file that has `git blame` pass over the commit of the format; none without one."""
-        lines = self.copy.blob(REVISIONS) or b""
+        lines = self.copy.read_blob(REVISIONS) or b""
         more = f"# {STYLE.splitlines()[0]}\n{style}\n".encode()
         return {REVISIONS: lines + more} if style else {}
 
@@ -223,7 +237,7 @@ class Adoption:
 STYLE = "Format the code\n\nWhat the adopted hooks change in every file, and nothing else."
 
 
-def message(names: list[str], found: Merge, notes: list[str]) -> str:
+def write_message(names: list[str], found: Merge, notes: list[str]) -> str:
     """The words of the commit: what came, what was left alone and why, and what was not tried."""
     rows = [f"- {name}: {why}" for name, why in found.alone.items()]
     left = ["", "Left alone:", *rows] if rows else []
@@ -231,25 +245,29 @@ def message(names: list[str], found: Merge, notes: list[str]) -> str:
     return "\n".join([f"Adopt {', '.join(names)}", *left, ""])
 
 
-def adopt(asked: Asked) -> str:
+def adopt(asked: argparse.Namespace) -> str:
     """Adopt; what there is to say of it.  Refused where it cannot be done, with nothing changed."""
-    theirs = opened(asked.folder)
+    theirs = open_repository(asked.folder)
     wants = asked.level is not None or asked.capabilities.strip()
     if wants:
         refuse_branch(theirs, asked.branch)
-    with copied(theirs) as copy:
+    with copy_repository(theirs) as copy:
         adoption = Adoption(asked, copy)
         if adoption.facts.layout == "no Python":
             raise Refused(f"{asked.folder}: no Python in it: neither a module nor a notebook")
-        before = known(adoption.record).get("capabilities", "").split()
+        before = read_recorded_answers(adoption.record).get("capabilities", "").split()
         if not wants:
-            return listed(adoption.facts, adoption.offers, before)
-        names, facts = adoption.names(), read(adoption.facts, *adoption.forge)
-        result = adoption.made(names)
+            return describe_offers(adoption.facts, adoption.offers, before)
+        names, facts = adoption.names(), describe_facts(adoption.facts, *adoption.forge)
+        result = adoption.make_commit(names)
         if result.commit:
             copy.deliver(asked.branch)
-        parts = [facts, *told(result, copy, adoption.offers)]
-        parts += ending(result, theirs, asked.branch) if result.commit else [nothing(names)]
+        parts = [facts, *describe_result(result, copy, adoption.offers)]
+        parts += (
+            describe_ending(result, theirs, asked.branch)
+            if result.commit
+            else [describe_nothing(names)]
+        )
         return "\n\n".join(parts)
 
 

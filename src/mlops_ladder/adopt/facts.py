@@ -10,8 +10,10 @@ from typing import Any
 
 import yaml
 
+from mlops_ladder.adopt.tables import TABLES
+
 WORDY = 1_000_000  # bytes: nothing that a person wrote is longer
-NO_PACKAGE = {"src", "test", "tests", "doc", "docs", "example", "examples", "script", "scripts"}
+NO_PACKAGE = set(TABLES["no_package"])
 TESTED = re.compile(r"^\s*(async )?def test|^class Test|TestCase\)", re.MULTILINE)
 PIPELINES = re.compile(
     r"\.github/workflows/[^/]+\.ya?ml|\.gitlab-ci\.ya?ml|\.gitlab/.+\.ya?ml|\.circleci/.+\.ya?ml"
@@ -25,15 +27,10 @@ Table = dict[str, Any]
 
 PYTESTS = re.compile(r"pytest|unittest|^class Test|^\s+(?:async )?def test", re.MULTILINE)
 SIGNATURE = re.compile(r"^(?:async )?def test\w*\(([^)]*)\)", re.MULTILINE)
-FIXTURES = set(
-    "tmp_path tmp_path_factory tmpdir tmpdir_factory capsys capsysbinary capfd capfdbinary caplog"
-    " monkeypatch request recwarn pytestconfig cache record_property testdir pytester mocker"
-    " benchmark httpserver requests_mock datadir shared_datadir snapshot freezer faker"
-    " httpx_mock".split()
-)
+FIXTURES = set(TABLES["fixtures"])
 
 
-def only_with_arguments(text: str) -> bool:
+def needs_arguments(text: str) -> bool:
     """Does each test function need an argument that is no fixture of pytest, and has no default?"""
     for inside in SIGNATURE.findall(text):
         names = [it.split(":")[0].strip() for it in inside.split(",") if "=" not in it]
@@ -177,7 +174,7 @@ class Facts:
         plain = {name: text for name, text in texts.items() if not PYTESTS.search(text)}
         if any(name.endswith("conftest.py") for name in self.files):
             return []  # a fixture can come from there
-        return [name for name, text in plain.items() if only_with_arguments(text)]
+        return [name for name, text in plain.items() if needs_arguments(text)]
 
     @cached_property
     def test_folder(self) -> str:

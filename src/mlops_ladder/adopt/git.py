@@ -15,18 +15,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-# A repository's own configuration can name programs.  These settings win over it.
-SAFE = {
-    "core.autocrlf": "false",
-    "core.hooksPath": os.devnull,
-    "core.quotePath": "false",
-    "core.fsmonitor": "false",
-    "core.symlinks": "true",
-    "gc.auto": "0",
-    "commit.gpgSign": "false",
-    "safe.bareRepository": "explicit",
-    "submodule.recurse": "false",
-}
+from mlops_ladder.adopt.tables import TABLES
+
+SAFE = TABLES["safe_git"]
 SILENT = {"GIT_LFS_SKIP_SMUDGE": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
 # No command on their repository may fetch: an address, or its transport, can name a program too.
 LOCAL = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
@@ -45,18 +36,18 @@ class Refused(Exception):
     """Why nothing is adopted: one line for each reason, with the way out."""
 
 
-def passed() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """Return the variables of this process that a child process may see."""
     return {name: value for name, value in os.environ.items() if PASSED.fullmatch(name)}
 
 
-def git(at: Path, *arguments: str, stdin: bytes = b"", **environment: str) -> bytes:
+def run_git(at: Path, *arguments: str, stdin: bytes = b"", **environment: str) -> bytes:
     """Return what git prints.  Raise Refused with git's words if it fails."""
     settings = [part for pair in SAFE.items() for part in ("-c", "=".join(pair))]
     done = subprocess.run(
         ["git", *settings, *arguments],
         cwd=at,
-        env=passed() | SILENT | (environment or LOCAL),
+        env=child_environment() | SILENT | (environment or LOCAL),
         input=stdin,
         capture_output=True,
         check=False,
@@ -67,15 +58,15 @@ def git(at: Path, *arguments: str, stdin: bytes = b"", **environment: str) -> by
     return done.stdout
 
 
-def answer(at: Path, *arguments: str) -> str:
+def ask_git(at: Path, *arguments: str) -> str:
     """What git answers in one line, or nothing where it has no answer."""
     try:
-        return git(at, *arguments).decode("utf-8", "surrogateescape").strip()
+        return run_git(at, *arguments).decode("utf-8", "surrogateescape").strip()
     except Refused:
         return ""
 
 
-def names(listed: bytes) -> list[str]:
+def split_names(listed: bytes) -> list[str]:
     """The paths of a list that ends each with a NUL."""
     return [name for name in listed.decode("utf-8", "surrogateescape").split("\0") if name]
 
@@ -93,38 +84,40 @@ class Theirs:
     @property
     def remote(self) -> str:
         """The address of origin, or of the only other remote; empty without one."""
-        remotes = answer(self.top, "remote").split()
+        remotes = ask_git(self.top, "remote").split()
         chosen = "origin" if "origin" in remotes else (remotes or [""])[0]
-        return answer(self.top, "config", "--get", f"remote.{chosen}.url") if chosen else ""
+        return ask_git(self.top, "config", "--get", f"remote.{chosen}.url") if chosen else ""
 
     @property
     def main(self) -> str:
         """The branch that others merge into."""
-        default = answer(self.top, "symbolic-ref", "--short", "refs/remotes/origin/HEAD")
-        known = answer(self.top, "for-each-ref", "--format=%(refname:lstrip=-1)", "refs").split()
+        default = ask_git(self.top, "symbolic-ref", "--short", "refs/remotes/origin/HEAD")
+        known = ask_git(self.top, "for-each-ref", "--format=%(refname:lstrip=-1)", "refs").split()
         usual = next((name for name in ("main", "master") if name in known), "")
         return default.partition("/")[2] or usual or self.branch or "main"
 
 
-def opened(folder: Path) -> Theirs:
+def open_repository(folder: Path) -> Theirs:
     """The repository that holds a folder.  Refused where a commit on it cannot be made."""
     if not folder.is_dir():
         raise Refused(f"{folder}: no such folder")
-    if answer(folder, "rev-parse", "--is-inside-work-tree") != "true":
+    if ask_git(folder, "rev-parse", "--is-inside-work-tree") != "true":
         raise Refused(f"{folder}: no git repository with files: git init, or a clone of it")
-    top = Path(answer(folder, "rev-parse", "--show-toplevel"))
+    top = Path(ask_git(folder, "rev-parse", "--show-toplevel"))
     if not (top / ".git").exists():
         raise Refused(f"{folder}: its files are elsewhere (core.worktree is {top}): name a clone")
-    head = answer(folder, "rev-parse", "--verify", "--quiet", "HEAD")
+    head = ask_git(folder, "rev-parse", "--verify", "--quiet", "HEAD")
     if not head:
         raise Refused(f"{folder}: no commit yet: git add --all && git commit")
-    prefix = answer(folder, "rev-parse", "--show-prefix")
-    return Theirs(top, prefix, head, answer(top, "symbolic-ref", "--short", "HEAD"), who(top))
+    prefix = ask_git(folder, "rev-parse", "--show-prefix")
+    return Theirs(
+        top, prefix, head, ask_git(top, "symbolic-ref", "--short", "HEAD"), find_identity(top)
+    )
 
 
-def who(top: Path) -> dict[str, str]:
+def find_identity(top: Path) -> dict[str, str]:
     """Name and address of who commits, as their repository says.  Refused where it does not."""
-    found = answer(top, "var", "GIT_COMMITTER_IDENT")
+    found = ask_git(top, "var", "GIT_COMMITTER_IDENT")
     name, _, rest = found.partition(" <")
     if not name:
         way = "git config user.name NAME; git config user.email ADDRESS"
@@ -146,23 +139,23 @@ class Copy:
 
     def git(self, *arguments: str, stdin: bytes = b"", **environment: str) -> bytes:
         """Return what git prints in the copy, by no configuration but the copy's own."""
-        return git(self.root, *arguments, stdin=stdin, **ALONE | environment)
+        return run_git(self.root, *arguments, stdin=stdin, **ALONE | environment)
 
-    def listed(self) -> list[str]:
+    def list_files(self) -> list[str]:
         """The paths that the commit holds, submodules left out."""
-        staged = names(self.git("ls-files", "--stage", "-z"))
+        staged = split_names(self.git("ls-files", "--stage", "-z"))
         return [line.partition("\t")[2] for line in staged if not line.startswith("160000")]
 
-    def submodules(self) -> bool:
+    def has_submodules(self) -> bool:
         """Does the commit name commits of other repositories?"""
         return b"160000 " in self.git("ls-files", "--stage")
 
-    def mode(self, name: str) -> str:
+    def read_mode(self, name: str) -> str:
         """What a path is in their commit, as git writes it; empty where it is nothing."""
         listed = self.git("ls-tree", "-z", self.theirs.head, "--", name)
         return listed.decode("utf-8", "replace").partition(" ")[0]
 
-    def blob(self, name: str) -> bytes | None:
+    def read_blob(self, name: str) -> bytes | None:
         """The bytes of a path as their commit has them, not as they would be checked out."""
         listed = self.git("ls-tree", "-z", self.theirs.head, "--", name)
         kind = listed.split()[1:3]
@@ -192,55 +185,55 @@ class Copy:
 
         Their index is read as a copy: git in their repository would run the filters it names.
         """
-        there, ours = located(self.theirs, "index"), self.root / ".git"
+        there, ours = find_git_path(self.theirs, "index"), self.root / ".git"
         for path in [there, *there.parent.glob("sharedindex.*")]:
             if path.is_file():
                 shutil.copy(path, ours / (f"their-{path.name}" if path == there else path.name))
-        if (excluded := located(self.theirs, "info/exclude")).is_file():
+        if (excluded := find_git_path(self.theirs, "info/exclude")).is_file():
             (ours / "info").mkdir(exist_ok=True)
             shutil.copy(excluded, ours / "info/exclude")
         place = ("--git-dir", str(ours), "--work-tree", str(self.theirs.top))
         status = ("status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=all")
         listed = self.git(*place, *status, GIT_INDEX_FILE=str(ours / "their-index"))
-        return [line[3:] for line in names(listed)]
+        return [line[3:] for line in split_names(listed)]
 
     def deliver(self, branch: str) -> None:
         """Give them the commits as a branch, in one step: the only thing that they notice."""
         commit = self.git("rev-parse", "HEAD").decode().strip()
         wanted = f"{commit}\n^{self.theirs.head}\n".encode()
         pack = self.git("pack-objects", "--quiet", "--stdout", "--revs", stdin=wanted)
-        objects = str(located(self.theirs, "objects"))
+        objects = str(find_git_path(self.theirs, "objects"))
         self.git("unpack-objects", "-q", stdin=pack, GIT_OBJECT_DIRECTORY=objects)
-        git(self.theirs.top, "update-ref", f"refs/heads/{branch}", commit, "")
+        run_git(self.theirs.top, "update-ref", f"refs/heads/{branch}", commit, "")
 
 
-def located(theirs: Theirs, name: str) -> Path:
+def find_git_path(theirs: Theirs, name: str) -> Path:
     """Return the path of a file or folder of their .git, wherever git keeps it."""
-    return Path(theirs.top, answer(theirs.top, "rev-parse", "--git-path", name)).resolve()
+    return Path(theirs.top, ask_git(theirs.top, "rev-parse", "--git-path", name)).resolve()
 
 
 @contextmanager
-def copied(theirs: Theirs) -> Iterator[Copy]:
+def copy_repository(theirs: Theirs) -> Iterator[Copy]:
     """Their commit in a folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="adopt-", ignore_cleanup_errors=True) as folder:
         root = Path(folder).resolve() / (theirs.top.name or "repository")
-        form = answer(theirs.top, "rev-parse", "--show-object-format") or "sha1"
+        form = ask_git(theirs.top, "rev-parse", "--show-object-format") or "sha1"
         start = ("init", "--quiet", "--template=", f"--object-format={form}", str(root))
-        git(Path(folder), *start, stdin=b"", **ALONE)
+        run_git(Path(folder), *start, stdin=b"", **ALONE)
         git_folder = root / ".git"
-        objects = located(theirs, "objects")
+        objects = find_git_path(theirs, "objects")
         (git_folder / "objects/info").mkdir(parents=True, exist_ok=True)
         (git_folder / "objects/info/alternates").write_text(f"{objects}\n", "utf-8")
-        shallow = located(theirs, "shallow")
+        shallow = find_git_path(theirs, "shallow")
         if shallow.is_file():
             (git_folder / "shallow").write_bytes(shallow.read_bytes())
-        tags = git(
+        tags = run_git(
             theirs.top, "for-each-ref", "--format=create %(refname) %(objectname)", "refs/tags"
         )
         copy = Copy(root, theirs)
         copy.git("update-ref", "--stdin", stdin=tags)
         copy.git("checkout", "--quiet", "--detach", theirs.head)
-        if theirs.prefix and not copy.mode(theirs.prefix.rstrip("/")):
+        if theirs.prefix and not copy.read_mode(theirs.prefix.rstrip("/")):
             way = "git add --all && git commit"
             raise Refused(f"{theirs.prefix}: nothing in it is committed: {way}")
         yield replace(copy, uncommitted=tuple(copy.find_uncommitted()))

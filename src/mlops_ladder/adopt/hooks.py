@@ -10,19 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_ladder.adopt.git import Copy, Refused, names, passed
+from mlops_ladder.adopt.git import Copy, Refused, split_names, child_environment
 from mlops_ladder.adopt.join import HOOK
+from mlops_ladder.adopt.tables import TABLES
 
-FIXERS = "black ruff-format yapf autopep8 nbstripout end-of-file-fixer trailing-whitespace".split()
-# Hooks that cannot mend what they find: the answer that lists the files which fail today.
-EXCUSED = {
-    "check-yaml": "unread_yaml",
-    "check-toml": "unread_toml",
-    "check-json": "unread_json",
-    "detect-private-key": "known_keys",
-    "end-of-file-fixer": "odd_ends",
-    "trailing-whitespace": "odd_blanks",
-}
+FIXERS = TABLES["fixers"]
+EXCUSED = TABLES["excused"]
 BASELINE = "tools/pylint_baseline.json"
 UNABLE = 3  # pre-commit's exit code where it could not run at all
 
@@ -37,7 +30,7 @@ class Finding:
     printed: str
 
 
-def run(copy: Copy, line: str, files: Iterable[str] = ()) -> tuple[int, str]:
+def run_hook(copy: Copy, line: str, files: Iterable[str] = ()) -> tuple[int, str]:
     """Run one hook on all files, or on some; how it ended and what it printed."""
     config = copy.root.parent / "hooks.yaml"
     config.write_text("repos:\n  - repo: local\n    hooks:\n" + line, encoding="utf-8")
@@ -45,7 +38,7 @@ def run(copy: Copy, line: str, files: Iterable[str] = ()) -> tuple[int, str]:
     command += ["--config", str(config)]
     command += ["--files", *files] if files else ["--all-files"]
     text: Any = {"capture_output": True, "text": True, "errors": "replace"}
-    done = subprocess.run(command, cwd=copy.root, env=passed(), check=False, **text)
+    done = subprocess.run(command, cwd=copy.root, env=child_environment(), check=False, **text)
     printed = done.stdout + done.stderr
     if done.returncode == UNABLE or "An error has occurred" in printed:
         words = [it.strip() for it in printed.splitlines() if "rror" in it]
@@ -53,64 +46,64 @@ def run(copy: Copy, line: str, files: Iterable[str] = ()) -> tuple[int, str]:
     return done.returncode, printed
 
 
-def touched(copy: Copy) -> list[str]:
+def list_modified(copy: Copy) -> list[str]:
     """The files that differ from what is staged."""
-    return names(copy.git("diff", "--name-only", "-z", "--no-renames"))
+    return split_names(copy.git("diff", "--name-only", "-z", "--no-renames"))
 
 
-def restored(copy: Copy) -> None:
+def restore_files(copy: Copy) -> None:
     """The files as they are staged."""
     copy.git("checkout-index", "--all", "--force", "--quiet")
 
 
-def first_run(copy: Copy, config: str, ours: Iterable[str], keep: bool) -> list[Finding]:
+def run_hooks_first(copy: Copy, config: str, ours: Iterable[str], keep: bool) -> list[Finding]:
     """What each hook says of all files; with `keep` they stay as the fixers have made them."""
     found: list[Finding] = []
-    shared, past = set(ours), set(touched(copy))
+    shared, past = set(ours), set(list_modified(copy))
     for match in HOOK.finditer(config):
         if match[1] == "pylint-baseline":
             continue
-        code, printed = run(copy, match[0])
-        changes = set(touched(copy)) - past
-        fails = set(named(copy, printed) if code else []) - changes | changes & shared
+        code, printed = run_hook(copy, match[0])
+        changes = set(list_modified(copy)) - past
+        fails = set(find_named_files(copy, printed) if code else []) - changes | changes & shared
         found.append(Finding(match[1], sorted(changes - shared), sorted(fails), printed))
         if not keep:
-            restored(copy)
+            restore_files(copy)
         elif changes & shared:
             paths = sorted(changes & shared)
             copy.git("checkout-index", "--force", "--quiet", "--", *paths)
-        past |= set(touched(copy))
+        past |= set(list_modified(copy))
     return found
 
 
-def named(copy: Copy, printed: str) -> list[str]:
+def find_named_files(copy: Copy, printed: str) -> list[str]:
     """The files of theirs that a hook names in what it prints."""
     words = set(re.findall(r"[^\s\"':,()]+", printed)) | set(re.findall(r'"([^"\n]+)"', printed))
     words |= set(re.findall(r"^(?:Private key found: )?(.+?)(?:: .*)?$", printed, re.MULTILINE))
-    return sorted(set(copy.listed()) & words)
+    return sorted(set(copy.list_files()) & words)
 
 
-def pattern(name: str) -> str:
+def escape_path(name: str) -> str:
     """Return a pattern for a path, without signs of YAML or of our templates."""
     return re.escape(re.sub(r"['\"\[\]%#\s]", "\0", name)).replace("\\\0", ".").replace("\0", ".")
 
 
-def excuses(found: Iterable[Finding]) -> dict[str, str]:
+def find_excuses(found: Iterable[Finding]) -> dict[str, str]:
     """The answers that let today's files pass the hooks which nobody but a person can satisfy."""
     return {
-        EXCUSED[it.hook]: f"^({'|'.join(map(pattern, it.fails))})$"
+        EXCUSED[it.hook]: f"^({'|'.join(map(escape_path, it.fails))})$"
         for it in found
         if it.hook in EXCUSED and it.fails
     }
 
 
-def recorded(copy: Copy, config: str, prefix: str) -> dict[str, bytes]:
+def record_baseline(copy: Copy, config: str, prefix: str) -> dict[str, bytes]:
     """The baseline of pylint: what it finds in their code today; nothing without that hook."""
     lines = [match[0] for match in HOOK.finditer(config) if match[1] == "pylint-baseline"]
     if not lines:
         return {}
     entry = "tools/pylint_baseline.py"
-    code, printed = run(copy, lines[0].replace(entry, f"{entry} --record"))
+    code, printed = run_hook(copy, lines[0].replace(entry, f"{entry} --record"))
     path = copy.root / prefix / BASELINE
     if not path.exists():
         if code:
@@ -121,9 +114,9 @@ def recorded(copy: Copy, config: str, prefix: str) -> dict[str, bytes]:
     return {prefix + BASELINE: path.read_bytes()}
 
 
-def formatted(copy: Copy, ours: set[str], message: str) -> str:
+def commit_format(copy: Copy, ours: set[str], message: str) -> str:
     """Commit what the fixers have changed, by itself, before ours; empty without a change."""
-    changed = [name for name in touched(copy) if name not in ours]
+    changed = [name for name in list_modified(copy) if name not in ours]
     copy.git("read-tree", "HEAD")
     if not changed:
         return ""

@@ -7,32 +7,27 @@ from typing import Any
 
 import yaml
 
+from mlops_ladder.adopt.tables import TABLES
+
 HOOKS = ".pre-commit-config.yaml"
-# Hooks that do the same under another name: a repository with one of them needs no second.
-SAME = {
-    "black": {"black-jupyter", "ruff-format", "yapf", "autopep8", "blue"},
-    "ruff-format": {"black", "black-jupyter"},
-    "pylint-baseline": {"pylint", "ruff", "ruff-check", "flake8"},
-    "ruff-check": {"ruff"},
-    "nbstripout": {"nb-clean"},
-}
+SAME = {name: set(others) for name, others in TABLES["same_hooks"].items()}
 HOOK = re.compile(r"^      - \{id: ([\w-]+),.*\n", re.MULTILINE)
 
 
-def appended(text: str, block: str) -> str:
+def append_block(text: str, block: str) -> str:
     """A text with a block behind it, an empty line between them."""
     lines = text if not text or text.endswith("\n") else text + "\n"
     return lines + ("\n" if lines.strip() else "") + block
 
 
-def into_gitignore(theirs: str, ours: str, base: str) -> str:
+def merge_gitignore(theirs: str, ours: str, base: str) -> str:
     """Their .gitignore with the entries that it lacks, at the end."""
     have = {line.strip().strip("/") for line in (theirs + base).splitlines()}
     lacking = [line for line in ours.splitlines() if line.strip("/") not in have]
-    return appended(theirs, "\n".join(lacking) + "\n") if lacking else theirs
+    return append_block(theirs, "\n".join(lacking) + "\n") if lacking else theirs
 
 
-def into_pyproject(theirs: str, ours: str, base: str) -> str:
+def merge_pyproject(theirs: str, ours: str, base: str) -> str:
     """Their pyproject.toml with the tool tables that it lacks, at the end.
 
     ValueError where it cannot be read, or where a table cannot be added behind what is there.
@@ -47,10 +42,10 @@ def into_pyproject(theirs: str, ours: str, base: str) -> str:
     have = before.get("tool", {})
     lacking = {name for name in wanted if name not in have and name not in known}
     tables = re.split(r"\n(?=\[)", ours.strip())
-    block = "\n\n".join(it.strip() for it in tables if table_of(it) in lacking)
+    block = "\n\n".join(it.strip() for it in tables if find_tool_name(it) in lacking)
     if not block:
         return theirs
-    text = appended(theirs, block + "\n")
+    text = append_block(theirs, block + "\n")
     try:
         after = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -60,48 +55,48 @@ def into_pyproject(theirs: str, ours: str, base: str) -> str:
     return text
 
 
-def table_of(text: str) -> str:
+def find_tool_name(text: str) -> str:
     """The tool that a block of TOML configures."""
     found = re.match(r"\[tool\.([\w-]+)", text)
     return found[1] if found else ""
 
 
-def lacking_hooks(ours: str, have: Mapping[str, str]) -> list[str]:
+def find_lacking_hooks(ours: str, have: Mapping[str, str]) -> list[str]:
     """The lines of our hooks that do nothing which a hook of theirs does already."""
     return [
         match[0]
         for match in HOOK.finditer(ours)
         if not ({match[1]} | SAME.get(match[1], set())) & have.keys()
         or "files: " in match[0]
-        and all(value not in ("", files_of(match[0])) for value in have.values())
+        and all(value not in ("", find_hook_files(match[0])) for value in have.values())
     ]
 
 
-def id_of(line: str) -> str:
+def find_hook_id(line: str) -> str:
     """The id of a hook of ours."""
     found = HOOK.match(line)
     return found[1] if found else ""
 
 
-def files_of(line: str) -> str:
+def find_hook_files(line: str) -> str:
     """The pattern of the files that a hook of ours looks at; empty where it is all."""
     found = re.search(r"files: '([^']+)'", line)
     return found[1] if found else ""
 
 
-def into_hooks(theirs: str, ours: str, base: str) -> str:
+def merge_hooks(theirs: str, ours: str, base: str) -> str:
     """Their .pre-commit-config.yaml with the hooks that it lacks, behind the last one.
 
     ValueError where it cannot be read, or has no list of repositories in lines of their own.
     """
-    before = hooks_config(theirs)
+    before = parse_hooks(theirs)
     hooks = [hook for repo in before["repos"] for hook in repo.get("hooks") or []]
     have = {str(hook.get("id")): str(hook.get("files", "")) for hook in hooks}
-    known = {id_of(match[0]) for match in HOOK.finditer(base)}
-    lines = [line for line in lacking_hooks(ours, have) if id_of(line) not in known]
+    known = {find_hook_id(match[0]) for match in HOOK.finditer(base)}
+    lines = [line for line in find_lacking_hooks(ours, have) if find_hook_id(line) not in known]
     if not lines:
         return theirs
-    at, indent = end_of_repos(theirs)
+    at, indent = find_end_of_repos(theirs)
     block = "  - repo: local\n    hooks:\n" + "".join(lines)
     shifted = re.sub(r"^  ", indent, block, flags=re.MULTILINE)
     rows = theirs.splitlines(keepends=True)
@@ -109,12 +104,12 @@ def into_hooks(theirs: str, ours: str, base: str) -> str:
         rows[-1] += "\n"
     text = "".join([*rows[:at], shifted, *rows[at:]])
     wanted = yaml.safe_load("repos:\n" + block)["repos"]
-    if hooks_config(text) != before | {"repos": before["repos"] + wanted}:
+    if parse_hooks(text) != before | {"repos": before["repos"] + wanted}:
         raise ValueError("hooks cannot be added without changing what is there")
     return text
 
 
-def hooks_config(text: str) -> dict[str, list[dict[str, list[dict[str, str]]]]]:
+def parse_hooks(text: str) -> dict[str, list[dict[str, list[dict[str, str]]]]]:
     """What a configuration of pre-commit says.  ValueError where it is none."""
     try:
         config = yaml.safe_load(text)
@@ -126,7 +121,7 @@ def hooks_config(text: str) -> dict[str, list[dict[str, list[dict[str, str]]]]]:
     return dict(config)
 
 
-def end_of_repos(text: str) -> tuple[int, str]:
+def find_end_of_repos(text: str) -> tuple[int, str]:
     """The line behind the last repository of a configuration, and the blanks before its dash."""
     root: Any = yaml.compose(text, Loader=yaml.SafeLoader)
     [repos] = [value for key, value in root.value if key.value == "repos"]
@@ -143,4 +138,4 @@ def end_of_repos(text: str) -> tuple[int, str]:
     return last.line + bool(last.column), " " * repos.start_mark.column
 
 
-JOINED = {".gitignore": into_gitignore, "pyproject.toml": into_pyproject, HOOKS: into_hooks}
+JOINED = {".gitignore": merge_gitignore, "pyproject.toml": merge_pyproject, HOOKS: merge_hooks}

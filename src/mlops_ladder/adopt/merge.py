@@ -10,23 +10,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from mlops_ladder.adopt.join import HOOKS, JOINED
+from mlops_ladder.adopt.tables import TABLES
 
 RECORD = ".cruft.json"
 BASELINE = "tools/pylint_baseline.py"
-# Paths whose place is the top of the repository, also where a folder of it is adopted into.
-TOP = (HOOKS, ".github/*", ".gitlab/*", ".gitlab-ci.yml", "renovate.json")
-# Files that do the same under another name.
-DOES = {
-    "renovate.json": (
-        "renovate.json5",
-        ".renovaterc*",
-        ".github/renovate.json*",
-        ".github/dependabot.y*ml",
-    ),
-    ".github/pull_request_template.md": ("*pull_request_template*",),
-    ".gitlab/merge_request_templates/Default.md": (".gitlab/merge_request_templates/*",),
-    ".pylintrc": ("pylintrc", ".pylintrc.toml"),
-}
+TOP = TABLES["top"]
+DOES = TABLES["same_files"]
 
 Files = dict[str, bytes]
 
@@ -39,14 +28,14 @@ class Merge:
     alone: dict[str, str] = field(default_factory=dict)
 
 
-def place(name: str, prefix: str, slug: str) -> str:
+def place_file(name: str, prefix: str, slug: str) -> str:
     """Where a file of ours goes in their repository."""
     if not any(fnmatch.fnmatch(name, pattern) for pattern in TOP):
         return prefix + name
     return name.replace("ci.yml", f"ci-{slug}.yml") if prefix and "workflows/" in name else name
 
 
-def merge(
+def merge_files(
     ours: Files, base: Files, read: Callable[[str], bytes | None], blocked: Mapping[str, str]
 ) -> Merge:
     """Ours among theirs; `read` gives the bytes of a committed path of theirs, None without one."""
@@ -60,7 +49,7 @@ def merge(
         elif theirs is None or base.get(name) == theirs or (kind == RECORD and base):
             found.changed[name] = content
         elif kind in JOINED:
-            joined(found, name, (theirs, content, base.get(name, b"")))
+            join_file(found, name, (theirs, content, base.get(name, b"")))
         elif theirs != content:
             found.alone[name] = "a file of yours stands there"
     found.changed = {name: it for name, it in found.changed.items() if it != read(name)}
@@ -72,7 +61,7 @@ def merge(
     return found
 
 
-def joined(found: Merge, name: str, sides: tuple[bytes, bytes, bytes]) -> None:
+def join_file(found: Merge, name: str, sides: tuple[bytes, bytes, bytes]) -> None:
     """Add to a file of theirs what it lacks; where that cannot be done safely it is left alone."""
     try:
         theirs, ours, base = (side.decode("utf-8") for side in sides)
@@ -82,14 +71,14 @@ def joined(found: Merge, name: str, sides: tuple[bytes, bytes, bytes]) -> None:
         else:
             text = JOINED[name.rpartition("/")[2]](plain, ours, base)
         if text != plain:
-            found.changed[name] = in_their_lines(theirs, plain, text).encode()
+            found.changed[name] = keep_line_ends(theirs, plain, text).encode()
     except UnicodeDecodeError:
         found.alone[name] = "is not UTF-8"
     except ValueError as reason:
         found.alone[name] = str(reason)
 
 
-def in_their_lines(theirs: str, plain: str, text: str) -> str:
+def keep_line_ends(theirs: str, plain: str, text: str) -> str:
     """What was added to a text, in the text with its own line ends, also where they are mixed."""
     line_end = "\r\n" if theirs.count("\r\n") * 2 > theirs.count("\n") else "\n"
     same = next((i for i, (a, b) in enumerate(zip(plain, text)) if a != b), len(plain))
@@ -105,7 +94,7 @@ def in_their_lines(theirs: str, plain: str, text: str) -> str:
     return text.replace("\n", line_end)
 
 
-def done_by(name: str, files: Iterable[str]) -> str:
+def find_equivalent(name: str, files: Iterable[str]) -> str:
     """The file of theirs that does what one of ours would; empty without one."""
     others = (it for it in files if it != name and "workflows/" not in it)
     patterns = DOES.get(name, ())

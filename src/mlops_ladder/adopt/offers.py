@@ -10,7 +10,8 @@ import yaml
 
 from mlops_ladder.adopt.facts import Facts
 from mlops_ladder.adopt.git import Refused
-from mlops_ladder.adopt.install import install
+from mlops_ladder.adopt.install import find_install_command
+from mlops_ladder.adopt.tables import TABLES
 
 MANIFEST = Path(__file__).resolve().parents[1] / "maturity" / "capabilities.yml"
 
@@ -26,16 +27,16 @@ class Offer:
     here: str = ""
 
 
-def offers(facts: Facts, forge: str) -> dict[str, Offer]:
+def list_offers(facts: Facts, forge: str) -> dict[str, Offer]:
     """Every capability that the template has, in the order of its levels."""
     loaded: Any = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
     known = {k: it for k, it in loaded["capabilities"].items() if not it.get("planned")}
-    return {name: offer(facts, forge, name, entry) for name, entry in known.items()}
+    return {name: make_offer(facts, forge, name, entry) for name, entry in known.items()}
 
 
-def offer(facts: Facts, forge: str, name: str, entry: dict[str, Any]) -> Offer:
+def make_offer(facts: Facts, forge: str, name: str, entry: dict[str, Any]) -> Offer:
     """One capability for this repository."""
-    here = shown(entry, facts)
+    here = find_evidence(entry, facts)
     if name in ADOPTED:
         check, words = ADOPTED[name]
         return Offer(name, entry["level"], words, check(facts, forge), here)
@@ -49,7 +50,7 @@ def offer(facts: Facts, forge: str, name: str, entry: dict[str, Any]) -> Offer:
     return Offer(name, entry["level"], entry["title"], missing, here)
 
 
-def shown(entry: dict[str, Any], facts: Facts) -> str:
+def find_evidence(entry: dict[str, Any], facts: Facts) -> str:
     """The file of theirs that shows a capability as it is usual elsewhere; empty without one."""
     for name in facts.files:
         for place in entry.get("elsewhere", []):
@@ -60,23 +61,23 @@ def shown(entry: dict[str, Any], facts: Facts) -> str:
     return next((it for it in facts.modules if used.search(facts.text(it))), "")
 
 
-def nothing(_: Facts, __: str) -> str:
+def need_nothing(_: Facts, __: str) -> str:
     """What every repository has."""
     return ""
 
 
-def a_forge(_: Facts, forge: str) -> str:
+def need_forge(_: Facts, forge: str) -> str:
     """What reviews need: a place that holds them."""
     return "" if forge else "needs a remote on GitHub or GitLab; or say CI=github, CI=gitlab"
 
 
-def tests(facts: Facts, forge: str) -> str:
+def need_tests(facts: Facts, forge: str) -> str:
     """What CI needs: a forge, tests to run, and a way to install what they import."""
-    if missing := a_forge(facts, forge):
+    if missing := need_forge(facts, forge):
         return missing
     if not facts.test_files:
         return "needs a test that pytest finds (test_*.py with a function test_…): there is none"
-    if install(facts)[0]:
+    if find_install_command(facts)[0]:
         return ""
     conda = [name for name in facts.files if name in ("environment.yml", "environment.yaml")]
     found = f"{conda[0]} is conda's" if conda else "there is none"
@@ -85,24 +86,18 @@ def tests(facts: Facts, forge: str) -> str:
 
 # What can be adopted: what it needs, and what it brings here.
 ADOPTED = {
-    "repo.hygiene": (nothing, "entries in .gitignore: secrets, caches, environments, runs"),
+    "repo.hygiene": (need_nothing, "entries in .gitignore: secrets, caches, environments, runs"),
     "repo.vcs": (
-        nothing,
+        need_nothing,
         "pre-commit hooks: formatter, pylint with a baseline, eight small checks",
     ),
-    "ci.tests": (tests, "CI: your tests, and the hooks where they are adopted"),
-    "ci.review": (a_forge, "a form for changes, branch rules as code, dependency updates"),
+    "ci.tests": (need_tests, "CI: your tests, and the hooks where they are adopted"),
+    "ci.review": (need_forge, "a form for changes, branch rules as code, dependency updates"),
 }
-# What needs no library, and no adoption either.
-ALONE = {
-    "repo.entrypoint": "yours to write: a README with the commands that start it",
-    "env.lock": "one command of your own: uv lock, or poetry lock",
-    "gov.ownership": "yours to write: CODEOWNERS",
-    "doc.site": "yours to write: mkdocs.yml and its pages",
-}
+ALONE = TABLES["not_adopted"]
 
 
-def chosen(found: dict[str, Offer], asked: str, level: int | None) -> list[str]:
+def choose_capabilities(found: dict[str, Offer], asked: str, level: int | None) -> list[str]:
     """The capabilities that are asked for, in order.  Refused where one cannot be had here."""
     if level is not None:
         return [it.id for it in found.values() if it.level <= level and not it.missing]

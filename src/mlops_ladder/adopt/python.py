@@ -10,11 +10,11 @@ PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 USUAL = "3.11"  # the oldest Python that this template knows, where nothing is said
 
 
-def python_of(facts: Facts) -> tuple[str, str]:
+def choose_python(facts: Facts) -> tuple[str, str]:
     """The Python that tests run with, and what says so."""
     if found := re.match(r"(?:cpython@|python-)?(3\.\d+)", facts.text(".python-version").strip()):
         return found[1], ".python-version"
-    fitting, said = allowed(facts)
+    fitting, said = list_allowed_pythons(facts)
     used = re.findall(r"python[-_]?version[\"']?\s*[:=][^\n]*", "\n".join(facts.pipelines.values()))
     tried = {it for line in used for it in re.findall(r"3\.\d+\b", line)} & set(fitting)
     if tried:
@@ -27,7 +27,7 @@ def python_of(facts: Facts) -> tuple[str, str]:
     return (recent[0] if recent else fitting[-1]), said or "nothing: assumed"
 
 
-def allowed(facts: Facts) -> tuple[tuple[str, ...], str]:
+def list_allowed_pythons(facts: Facts) -> tuple[tuple[str, ...], str]:
     """The Pythons that the project allows, and what says so; all where nothing does."""
     asked = re.search(r"python_requires\s*=\s*[\"']?([^\"'\n]+)", facts.text("setup.py"))
     places = (
@@ -37,13 +37,15 @@ def allowed(facts: Facts) -> tuple[tuple[str, ...], str]:
         (facts.setup.get("options", "python_requires", fallback=None), "setup.cfg"),
     )
     for text, name in places:
-        fitting = tuple(it for it in PYTHONS if isinstance(text, str) and fits(it, text))
+        fitting = tuple(
+            it for it in PYTHONS if isinstance(text, str) and meets_requirement(it, text)
+        )
         if fitting:
             return fitting, name
     return PYTHONS, ""
 
 
-def fits(python: str, asked: str) -> bool:
+def meets_requirement(python: str, asked: str) -> bool:
     """Does some release of this Python meet a requirement, also one of poetry (^3.9, ~3.9, 3.9)?"""
     parts = [part.strip() for part in asked.split(",")]
     for part in parts:

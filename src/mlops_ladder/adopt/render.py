@@ -18,10 +18,11 @@ from urllib.parse import urlsplit
 
 from cookiecutter.main import cookiecutter
 
-from mlops_ladder.adopt.git import Refused, git
+from mlops_ladder.adopt.git import Refused, run_git
 from mlops_ladder.adopt.hooks import EXCUSED
 from mlops_ladder.adopt.join import JOINED
-from mlops_ladder.adopt.merge import RECORD, Files, place
+from mlops_ladder.adopt.merge import RECORD, Files, place_file
+from mlops_ladder.adopt.tables import TABLES
 
 HERE = Path(__file__).resolve().parent
 TEMPLATE, INSIDE = HERE.parents[2], "templates/adopted"
@@ -40,7 +41,7 @@ class Origin:
 
 
 @cache
-def origin() -> Origin:
+def find_origin() -> Origin:
     """The clone that this runs in, or what `uvx` has installed it from."""
     if IN_CLONE:
         return Origin(**run_path(str(TEMPLATE / "local_extensions.py"))["template_version"]())
@@ -53,20 +54,22 @@ def origin() -> Origin:
     if commit := told.get("vcs_info", {}).get("commit_id"):
         return Origin(address.removeprefix("file://"), str(commit))
     folder = Path(urlsplit(address).path)
-    clean = address and (folder / ".git").exists() and not git(folder, "status", "--porcelain")
-    return Origin(str(folder), git(folder, "rev-parse", "HEAD").decode().strip() if clean else "")
+    clean = address and (folder / ".git").exists() and not run_git(folder, "status", "--porcelain")
+    return Origin(
+        str(folder), run_git(folder, "rev-parse", "HEAD").decode().strip() if clean else ""
+    )
 
 
-def known(record: dict[str, Any]) -> Answers:
+def read_recorded_answers(record: dict[str, Any]) -> Answers:
     """The answers of an earlier adoption."""
     found = record.get("context", {}).get("cookiecutter", {})
     return {name: str(value) for name, value in found.items() if not name.startswith("_")}
 
 
-def render(answers: Answers, source: Origin, prefix: str) -> Files:
+def render_files(answers: Answers, source: Origin, prefix: str) -> Files:
     """Our files for these answers, by their place in the repository, with the record."""
-    files = rendered(str(ADOPTED), tuple(sorted(answers.items())))
-    found = {place(name, prefix, answers["project_slug"]): it for name, it in files}
+    files = render_template(str(ADOPTED), tuple(sorted(answers.items())))
+    found = {place_file(name, prefix, answers["project_slug"]): it for name, it in files}
     shared = [name for name in found if name.rpartition("/")[2] in JOINED]
     record = {
         "template": source.template,
@@ -83,21 +86,7 @@ def render(answers: Answers, source: Origin, prefix: str) -> Files:
 # What our templates take for code.  In an answer it would be run, and answers come from files of
 # theirs.
 CODE = re.compile(r"\[\[|\]\]|\[%|%\]|\[#|[\r\n\0]")
-SHAPES = {
-    "project_slug": r"[A-Za-z0-9-]+",
-    "capabilities": r"[a-z. ]*",
-    "jobs": r"[a-z ]*",
-    **dict.fromkeys(("folder", "branch", "tests", "source"), r"[\w./@+-]*"),
-    "arguments": r"[\w./@+ =-]*",
-    **dict.fromkeys(("python_version", "hooks_python"), r"3\.\d+"),
-    **dict.fromkeys(("formatter_version", "linter_version"), r"\d[\w.]*"),
-    "line_length": r"\d+",
-    "linter_plugins": r"[\w., =-]*(?:\[[\w,]+\][\w., =-]*)*",
-    "linter_args": r"(?:'[\w.,:/*=-]+'(?:, )?)*",
-    "linter_files": r"[^']*",
-    "unready_hooks": r"[\w.,-]*",
-    **dict.fromkeys(EXCUSED.values(), "[^']*"),
-}
+SHAPES = TABLES["shapes"] | dict.fromkeys(EXCUSED.values(), "[^']*")
 
 
 def refuse_code(answers: Answers, source: str) -> None:
@@ -112,7 +101,9 @@ def refuse_code(answers: Answers, source: str) -> None:
 
 
 @cache
-def rendered(template: str, answers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, bytes], ...]:
+def render_template(
+    template: str, answers: tuple[tuple[str, str], ...]
+) -> tuple[tuple[str, bytes], ...]:
     """The files that a version of the template makes of these answers."""
     refuse_code(dict(answers), "an answer")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -132,17 +123,17 @@ def rendered(template: str, answers: tuple[tuple[str, str], ...]) -> tuple[tuple
         return tuple((path.relative_to(made).as_posix(), path.read_bytes()) for path in paths)
 
 
-def check_out(commit: str, clone: Path) -> None:
+def check_out_template(commit: str, clone: Path) -> None:
     """Clone this template, with our files as of a commit in its history; else Refused."""
     agent = {name: os.environ[name] for name in ("SSH_AUTH_SOCK",) if name in os.environ}
     quiet, network = ("--quiet", "--no-checkout", "--template="), {"GIT_TERMINAL_PROMPT": "0"}
-    words = ("clone", *quiet, "--", origin().template, str(clone))
-    git(clone.parent, *words, stdin=b"", **network | agent)
-    git(clone, "merge-base", "--is-ancestor", commit, "HEAD")
-    git(clone, "checkout", "--quiet", commit, "--", INSIDE)
+    words = ("clone", *quiet, "--", find_origin().template, str(clone))
+    run_git(clone.parent, *words, stdin=b"", **network | agent)
+    run_git(clone, "merge-base", "--is-ancestor", commit, "HEAD")
+    run_git(clone, "checkout", "--quiet", commit, "--", INSIDE)
 
 
-def based(record: dict[str, Any], prefix: str) -> Files:
+def render_base(record: dict[str, Any], prefix: str) -> Files:
     """What an earlier adoption brought, rendered again by this template; nothing without one.
 
     The address in the record is not asked: rendering runs the hooks of a template.  Refused if the
@@ -151,17 +142,20 @@ def based(record: dict[str, Any], prefix: str) -> Files:
     if not record:
         return {}
     commit = re.sub(r"[^0-9a-f]", "", str(record.get("commit")))
-    if commit in ("", origin().commit):
-        return render(known(record), origin(), prefix)
+    if commit in ("", find_origin().commit):
+        return render_files(read_recorded_answers(record), find_origin(), prefix)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         clone = Path(folder) / "template"
         try:
-            check_out(commit, clone)
+            check_out_template(commit, clone)
         except Refused as refusal:
+            template = find_origin().template
             raise Refused(
-                f"{RECORD} names commit {commit[:12]}, and {origin().template} does not have it in "
-                f"its history: {refusal}: run a newer version of the template, or mend the commit"
+                f"{RECORD} names commit {commit[:12]}, and {template} does not have it in its "
+                f"history: {refusal}: run a newer version of the template, or mend the commit"
             ) from refusal
-        files = rendered(str(clone / INSIDE), tuple(sorted(known(record).items())))
-    slug = known(record).get("project_slug", "adopted")
-    return {place(name, prefix, slug): it for name, it in files}
+        files = render_template(
+            str(clone / INSIDE), tuple(sorted(read_recorded_answers(record).items()))
+        )
+    slug = read_recorded_answers(record).get("project_slug", "adopted")
+    return {place_file(name, prefix, slug): it for name, it in files}

@@ -3,36 +3,22 @@
 import re
 
 from mlops_ladder.adopt.facts import Facts
+from mlops_ladder.adopt.tables import TABLES
 
 LENGTH = re.compile(r"^\s*(?:max[-_]line[-_]length|line[-_]length|column_limit)\s*=\s*(\d+)", re.M)
-# How a tool is called where it is in use.
-FORMATTERS = {
-    "black": r"\bblack(-jupyter)?\b",
-    "ruff": r"\bruff-format\b|\bruff format\b",
-    "yapf": r"\byapf\b",
-    "autopep8": r"\bautopep8\b",
-}
-LINTERS = {
-    "pylint": r"\bpylint\b",
-    "ruff": r"\bruff(-check)?\b(?!-format| format)",
-    "flake8": r"\bflake8\b",
-}
-OWN_FILES = {
-    "ruff": ("ruff.toml", ".ruff.toml"),
-    "yapf": (".style.yapf",),
-    "pylint": (".pylintrc", "pylintrc", ".pylintrc.toml"),
-    "flake8": (".flake8",),
-}
-SECTIONS = {"yapf": "yapf", "flake8": "flake8", "pylint": "pylint", "pycodestyle": "pycodestyle"}
+FORMATTERS = TABLES["formatters"]
+LINTERS = TABLES["linters"]
+OWN_FILES = TABLES["own_files"]
+SECTIONS = TABLES["sections"]
 
 
 Tools = dict[str, str]
 
 
-def configured(facts: Facts, tools: Tools) -> tuple[str, str]:
+def find_tool(facts: Facts, tools: Tools) -> tuple[str, str]:
     """Which of these tools is in use here, and what says so; nothing where none is."""
     for name in tools:
-        if name == "ruff" and tools is FORMATTERS and not ruff_formats(facts):
+        if name == "ruff" and tools is FORMATTERS and not is_ruff_formatting(facts):
             continue  # its table, or its file, is there for the linter
         if name in facts.tools:
             return name, f"[tool.{name}] in pyproject.toml"
@@ -46,23 +32,23 @@ def configured(facts: Facts, tools: Tools) -> tuple[str, str]:
     return "", ""
 
 
-def ruff_formats(facts: Facts) -> bool:
+def is_ruff_formatting(facts: Facts) -> bool:
     """Do settings of ruff speak of its formatter?  A table alone says only that ruff lints."""
     own = "".join(map(facts.text, OWN_FILES["ruff"]))
     return "format" in facts.tools.get("ruff", {}) or bool(re.search(r"^\[format\]", own, re.M))
 
 
-def formatter(facts: Facts) -> tuple[str, str]:
+def find_formatter(facts: Facts) -> tuple[str, str]:
     """The formatter in use, and what says so."""
-    return configured(facts, FORMATTERS)
+    return find_tool(facts, FORMATTERS)
 
 
-def linter(facts: Facts) -> tuple[str, str]:
+def find_linter(facts: Facts) -> tuple[str, str]:
     """The linter in use, and what says so."""
-    return configured(facts, LINTERS)
+    return find_tool(facts, LINTERS)
 
 
-def line_length(facts: Facts) -> tuple[str, str]:
+def find_line_length(facts: Facts) -> tuple[str, str]:
     """The longest line that is allowed, and what says so; nothing where none is."""
     for name in ("pyproject.toml", "setup.cfg", "tox.ini", ".flake8", ".pylintrc", "pylintrc"):
         if found := LENGTH.search(facts.text(name)):
@@ -73,7 +59,7 @@ def line_length(facts: Facts) -> tuple[str, str]:
     return "", ""
 
 
-def called_length(facts: Facts) -> str:
+def find_called_length(facts: Facts) -> str:
     """The length of lines that black is called with; empty where it is called without one."""
     found = re.search(r"\bblack\b[^\n]*?(?:-l|--line-length)[ =](\d+)", facts.commands)
     return found[1] if found else ""
@@ -91,7 +77,7 @@ PLUGIN = re.compile(
 )
 
 
-def declarations(facts: Facts) -> str:
+def read_declarations(facts: Facts) -> str:
     """Return the text of the files that name what work on the project needs."""
     kinds = ".txt .in .lock Pipfile pyproject.toml setup.py setup.cfg tox.ini"
     names = (*kinds.split(), "environment.yml", "pixi.toml", "noxfile.py")
@@ -103,20 +89,20 @@ def find_pins(facts: Facts, name: str) -> list[str]:
     """Return the versions of a tool that their files pin."""
     locked = rf'^name = "{name}"\nversion = "([\d.]+)"'
     pinned = rf"(?<![\w-]){name}(?:\[[\w,]+\])? *== *[\"']?([\d.]+\d)"
-    found = re.findall(rf"{locked}|{pinned}", declarations(facts), re.MULTILINE)
+    found = re.findall(rf"{locked}|{pinned}", read_declarations(facts), re.MULTILINE)
     return [one or other for one, other in found]
 
 
 def find_plugins(facts: Facts) -> list[str]:
     """Return the plugins of flake8 that their files name, pinned as they pin them."""
     found: dict[str, str] = {}
-    for text in PLUGIN.findall(declarations(facts).replace('"', " ").replace("'", " ")):
+    for text in PLUGIN.findall(read_declarations(facts).replace('"', " ").replace("'", " ")):
         name = re.split(r"[\[=]", text)[0]
         found[name] = max(found.get(name, ""), text, key=len)
     return [found[name] for name in sorted(found) if name != "flake8-mypy"]
 
 
-def called_with(facts: Facts, name: str) -> tuple[list[str], list[str]]:
+def find_call(facts: Facts, name: str) -> tuple[list[str], list[str]]:
     """Return the options of the first call of a linter that can fail, and the paths it is given."""
     for found in re.findall(rf"(?<![\w./-]){name}(?: check)? ([^\n|&;#]*)", facts.commands):
         words = re.sub(r"=[\"']?([^\"' ]*)[\"']?", r"=\1", found).split()
@@ -135,11 +121,11 @@ def called_with(facts: Facts, name: str) -> tuple[list[str], list[str]]:
     return [], []
 
 
-def linting(facts: Facts, name: str) -> dict[str, str]:
+def describe_linter(facts: Facts, name: str) -> dict[str, str]:
     """Return how a hook calls a linter of theirs: as they do, on the paths that they give it."""
     if name not in ("flake8", "ruff"):
         return {"linter_plugins": "", "linter_args": "", "linter_files": ""}
-    options, paths = called_with(facts, name)
+    options, paths = find_call(facts, name)
     section = [it for it in ("setup.cfg", "tox.ini", ".flake8") if "[flake8]" in facts.text(it)]
     if name == "flake8" and facts.prefix and section and "--config" not in " ".join(options):
         options.append(f"--config={facts.prefix}{section[-1]}")

@@ -4,12 +4,12 @@ import subprocess
 import sys
 from typing import Any
 
-from mlops_ladder.adopt.git import Copy, Refused, passed
+from mlops_ladder.adopt.git import Copy, Refused, child_environment
 
 LONGEST = 1800  # seconds, as the job has
 
 
-def commands(answers: dict[str, str]) -> list[str]:
+def list_commands(answers: dict[str, str]) -> list[str]:
     """The commands of the job `tests`."""
     own = answers["pytest_table"] == "no"
     before = f"PYTHONPATH={answers['source']} " if answers["source"] and own else ""
@@ -20,20 +20,25 @@ def commands(answers: dict[str, str]) -> list[str]:
     ]
 
 
-def here(python: str) -> str:
+def find_python(python: str) -> str:
     """This Python where the machine has it, else the one that runs: a trial downloads none."""
     command = ["uv", "python", "find", "--no-python-downloads", "--no-project", python]
     done = subprocess.run(command, capture_output=True, check=False)
     return f"{sys.version_info.major}.{sys.version_info.minor}" if done.returncode else python
 
 
-def tried(copy: Copy, answers: dict[str, str]) -> str:
+def run_tests_of_ci(copy: Copy, answers: dict[str, str]) -> str:
     """The last line of their tests in a fresh environment.  Refused where they fail."""
-    python = here(answers["python_version"])
-    env = passed() | {"UV_PYTHON": python, "COLUMNS": "200", "NO_COLOR": "1", "CI": "true"}
+    python = find_python(answers["python_version"])
+    env = child_environment() | {
+        "UV_PYTHON": python,
+        "COLUMNS": "200",
+        "NO_COLOR": "1",
+        "CI": "true",
+    }
     text: Any = {"capture_output": True, "text": True, "errors": "replace", "timeout": LONGEST}
     said = ""
-    for command in commands(answers):
+    for command in list_commands(answers):
         shell = ["bash", "-e", "-o", "pipefail", "-c", command]
         try:
             place = copy.root / answers["folder"]

@@ -11,19 +11,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.casting import Check, converted
-from mlops_ladder.data.contract import Breach, Contract, FEWEST_ROWS, merged, refuse
-from mlops_ladder.data.reading import files, read_chunks
-from mlops_ladder.model.prediction import load_model, predict
+from mlops_ladder.data.casting import cast_columns, RowCheck
+from mlops_ladder.data.contract import (
+    Contract,
+    merge_violations,
+    MIN_ROWS_FOR_SHARE,
+    raise_for_violations,
+    Violation,
+)
+from mlops_ladder.data.reading import list_data_files, read_chunks
+from mlops_ladder.model.prediction import load_model, predict_rows
 from mlops_ladder.plugins import get_hooks, get_implementations
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 
 OUTPUT = "predictions.csv"
 ROWS = 50_000  # at a time: a file may be larger than memory
 VERBS = {"are": "is", "break": "breaks", "hold": "holds"}
 Saved = dict[str, Any]
 Frames = Iterable[pd.DataFrame]
-Say = Callable[[Breach, Any], str]
+Say = Callable[[Violation, Any], str]
 
 
 class Rejected(ProjectError):
@@ -41,7 +47,7 @@ class Scored:
 
     rows: int
     known: pd.Series
-    breaches: list[Breach]
+    breaches: list[Violation]
     answers: pd.DataFrame
     rejected: pd.DataFrame
 
@@ -52,7 +58,7 @@ class Batch:
     def __init__(self) -> None:
         self.rows = 0
         self.rejected: list[pd.DataFrame] = []
-        self.breaches: list[Breach] = []
+        self.breaches: list[Violation] = []
         self._known: pd.Series | None = None
 
     @property
@@ -69,23 +75,25 @@ class Batch:
         for part in parts:
             self.rows += part.rows
             self._known = part.known if self._known is None else self._known + part.known
-            self.breaches = merged([*self.breaches, *part.breaches])
+            self.breaches = merge_violations([*self.breaches, *part.breaches])
             self.rejected += [part.rejected] if len(part.rejected) else []
             if len(part.answers):
                 yield part.answers
-        self.breaches = [breach.of(self.rows) for breach in self.breaches]
+        self.breaches = [breach.with_total(self.rows) for breach in self.breaches]
         none_left = self.rows and self.refused == self.rows
-        refuse([it for it in self.breaches if none_left or it.expected or self._is_whole(it)])
+        raise_for_violations(
+            [it for it in self.breaches if none_left or it.is_expectation or self._is_whole(it)]
+        )
 
-    def _is_whole(self, breach: Breach) -> bool:
+    def _is_whole(self, breach: Violation) -> bool:
         """Is this about the column, and not about some of its rows?"""
-        if not breach.total or breach.most is not None:
+        if not breach.total or breach.max_share is not None:
             return True
         known = 0 if self._known is None else self._known.get(breach.column, 0)
-        return breach.count >= max(known, FEWEST_ROWS)
+        return breach.count >= max(known, MIN_ROWS_FOR_SHARE)
 
 
-def score_file(saved: Saved, frames: Frames, checks: Iterable[Check] = ()) -> Iterator[Scored]:
+def score_file(saved: Saved, frames: Frames, checks: Iterable[RowCheck] = ()) -> Iterator[Scored]:
     """What comes of the rows, frame by frame: ids, times, predictions and the model's version.
 
     With checks, `outside` names the inputs of a row that lie outside of what the contract expects.
@@ -94,42 +102,42 @@ def score_file(saved: Saved, frames: Frames, checks: Iterable[Check] = ()) -> It
     yield from (score_frame(saved, frame, checks) for frame in frames)
 
 
-def score_frame(saved: Saved, frame: pd.DataFrame, checks: list[Check]) -> Scored:
+def score_frame(saved: Saved, frame: pd.DataFrame, checks: list[RowCheck]) -> Scored:
     """What comes of the rows of a frame, which are numbered in its index from 0."""
     contract: Contract = saved["contract"]
     inputs, reasons = contract.inputs(), pd.Series("", frame.index, dtype="str")
-    rows, breaches = converted(frame, contract, inputs)
+    rows, breaches = cast_columns(frame, contract, inputs)
     note(reasons, frame, breaches, reason)
     if lacking := not all(breach.total for breach in breaches):  # a column is not there
         rows = rows.iloc[:0]
     elif breaches:
-        rows, _ = converted(frame[reasons == ""], contract, inputs)
+        rows, _ = cast_columns(frame[reasons == ""], contract, inputs)
     found = [breach for check in checks for breach in check(rows, contract)] if len(rows) else []
-    note(reasons, rows, [it for it in found if it.refuses and it.most is None], reason)
+    note(reasons, rows, [it for it in found if it.is_refused and it.max_share is None], reason)
     outside = pd.Series("", rows.index, dtype="str")
-    note(outside, rows, [it for it in found if it.expected], lambda it, _: it.column)
+    note(outside, rows, [it for it in found if it.is_expectation], lambda it, _: it.column)
     answers, rejected = rows.iloc[:0], reasons[reasons != ""]
     if not lacking and len(rows := rows[reasons[rows.index] == ""]):
         marks = {"outside": outside[rows.index]} if checks else {}
         answers = frame.loc[rows.index, [it for it in contract.names("id", "time") if it in frame]]
-        answers = pd.concat([answers, predict(saved["model"], rows)], axis=1)
+        answers = pd.concat([answers, predict_rows(saved["model"], rows)], axis=1)
         answers = answers.assign(**marks, model_version=saved["version"])
     told = pd.DataFrame({"row": rejected.index + 1, "reason": rejected.to_numpy()})
     breaches += found
     return Scored(len(frame), frame.reindex(columns=inputs).notna().sum(), breaches, answers, told)
 
 
-def note(words: pd.Series, frame: pd.DataFrame, breaches: Iterable[Breach], say: Say) -> None:
+def note(words: pd.Series, frame: pd.DataFrame, breaches: Iterable[Violation], say: Say) -> None:
     """Add a word about each breach to the rows that it names."""
     for breach in breaches:
-        if breach.wrong is not None:
-            values = frame.loc[breach.wrong, breach.column]
+        if breach.mask is not None:
+            values = frame.loc[breach.mask, breach.column]
             more = [say(breach, value) for value in values]
             before = words[values.index]
             words[values.index] = before.where(before == "", before + "; ") + more
 
 
-def reason(breach: Breach, value: Any) -> str:
+def reason(breach: Violation, value: Any) -> str:
     """Why a row is rejected, with its value."""
     verb, _, rest = breach.rule.partition(" ")
     shown = f": {getattr(value, 'item', lambda: value)()!r}" if breach.example else ""
@@ -161,7 +169,7 @@ def write(frames: Frames, path: Path) -> tuple[int, pd.DataFrame]:
 
 def refuse_overwriting(pattern: str, *paths: Path) -> None:
     """Raise ProjectError if one of these paths is a file that the pattern names to be read."""
-    read = {path.resolve() for path in files(pattern)}
+    read = {path.resolve() for path in list_data_files(pattern)}
     for path in paths:
         if path.exists() and path.resolve() in read:
             raise ProjectError(f"{path}: the file that is read; write to another: OUT=file")
@@ -176,7 +184,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--data", help="CSV or Parquet file, or a pattern (default: config.toml)")
     parser.add_argument("--out", help=f"CSV or Parquet file to write (default: {OUTPUT})")
     options = parser.parse_args(arguments)
-    settings, saved = load(), get_hooks().load_batch_model() or load_model()
+    settings, saved = load_settings(), get_hooks().load_batch_model() or load_model()
     pattern, out = options.data or settings.data.path, Path(options.out or OUTPUT)
     beside, batch = out.with_name(f"{out.stem}.rejected.csv"), Batch()
     refuse_overwriting(pattern, out, beside)
@@ -192,4 +200,4 @@ def main(arguments: list[str]) -> None:
         write(batch.rejected, beside)
         told = f"{batch.refused:,} of {batch.rows:,} rows break the contract and are not answered"
         told += f"; {beside} says which and why"
-        raise Rejected("\n  ".join([told, *(str(it) for it in batch.breaches if it.refuses)]))
+        raise Rejected("\n  ".join([told, *(str(it) for it in batch.breaches if it.is_refused)]))

@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from importlib.metadata import PackageNotFoundError, version as version_of
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as version_of
 from pathlib import Path
 from typing import Any
 
@@ -36,33 +37,35 @@ Answers = dict[str, str]
 
 
 class Refused(Exception):
-    """Why there is no climb, a line for each reason, with the way out."""
+    """The climb is not made; a line for each reason, with the way out."""
 
 
-def run(*command: str, at: Path = PROJECT, stdin: str = "", refusal: str = "", **more: str) -> str:
-    """What the command prints. Where it fails: a refusal in these words, or in its own."""
+def run_or_refuse(
+    *command: str, at: Path = PROJECT, stdin: str = "", refusal: str = "", **more: str
+) -> str:
+    """Return what a command prints.  Raise Refused with these words, or its own, if it fails."""
     env = {name: value for name, value in os.environ.items() if name not in POINTERS} | more
     text: Any = {"input": stdin, "encoding": "utf-8", "errors": "surrogateescape"}
     done = subprocess.run(command, cwd=at, env=env, check=False, capture_output=True, **text)
     if done.returncode:
         raise Refused(refusal or done.stderr.strip() or f"{command[:2]} failed without a word")
-    output: str = done.stdout.removesuffix("\n")
-    return output
+    return str(done.stdout.removesuffix("\n"))
 
 
-def git(*arguments: str, **options: Any) -> str:
-    """What git prints, in English; lists asked for with -z end in a NUL."""
-    return run("git", *arguments, LC_ALL="C", **options)
+def run_git(*arguments: str, **options: Any) -> str:
+    """Return what git prints, in English; a list with -z ends in a NUL."""
+    return run_or_refuse("git", *arguments, LC_ALL="C", **options)
 
 
-def project_folder() -> Path:
+def find_project_folder() -> Path:
     """Return this folder, or the nearest above it, that has a record; without one, this folder."""
     here = Path.cwd()
-    return next((it for it in (here, *here.parents) if (it / RECORD).is_file()), here)
+    folders = [folder for folder in (here, *here.parents) if (folder / RECORD).is_file()]
+    return folders[0] if folders else here
 
 
 def read_record() -> Record:
-    """The record of the template and the answers; refused where it is missing or broken."""
+    """Return the record of the template and the answers.  Raise Refused if it is broken."""
     try:
         record: Record = json.loads((PROJECT / RECORD).read_text(encoding="utf-8"))
         "".join([record["template"], record["commit"], record["context"]["cookiecutter"][LEVEL]])
@@ -73,36 +76,38 @@ def read_record() -> Record:
 
 
 def check_repository() -> None:
-    """Refuse a repository in which a cherry-pick would fail, or could lose something."""
+    """Raise Refused if a cherry-pick would fail in the repository, or could lose something."""
     if not shutil.which("git"):
         raise Refused("git is not installed, or not on the PATH: https://git-scm.com/downloads")
     start = "git add --all && git commit"
-    git("rev-parse", "--git-dir", refusal=f"No git repository here: git init && {start}")
-    git("cat-file", "-e", f"HEAD:./{RECORD}", refusal=f"{RECORD} is not committed: {start}")
-    if any(Path(git("rev-parse", "--absolute-git-dir"), name).exists() for name in BUSY):
+    run_git("rev-parse", "--git-dir", refusal=f"No git repository here: git init && {start}")
+    run_git("cat-file", "-e", f"HEAD:./{RECORD}", refusal=f"{RECORD} is not committed: {start}")
+    if any(Path(run_git("rev-parse", "--absolute-git-dir"), name).exists() for name in BUSY):
         raise Refused("A merge, rebase, cherry-pick or revert is under way: end it, see git status")
     who = "git does not know who you are: git config user.name NAME; git config user.email ADDRESS"
-    git("var", "GIT_COMMITTER_IDENT", refusal=who)
-    top = git("rev-parse", "--show-toplevel")
-    dirty = git("status", "--porcelain", "-z", "--untracked-files=no", "--no-renames").split("\0")
+    run_git("var", "GIT_COMMITTER_IDENT", refusal=who)
+    top = run_git("rev-parse", "--show-toplevel")
+    dirty = run_git("status", "--porcelain", "-z", "--untracked-files=no", "--no-renames").split(
+        "\0"
+    )
     if paths := [os.path.relpath(Path(top, entry[3:]), PROJECT) for entry in dirty[:-1]]:
         raise Refused(f"Not committed: {', '.join(paths[:9])}. First git commit, or git stash")
 
 
-def checkout(version: str, clone: Path, refusal: str) -> tuple[Path, str]:
-    """The template's files at a tag, branch or commit, fetched if need be; and the commit."""
-    commit = git("rev-parse", "--revs-only", f"{version}^{{commit}}", at=clone)
+def check_out_version(version: str, clone: Path, refusal: str) -> tuple[Path, str]:
+    """Return the template's files at a tag, branch or commit, fetched if needed, and the commit."""
+    commit = run_git("rev-parse", "--revs-only", f"{version}^{{commit}}", at=clone)
     if not commit:
-        git("fetch", "--quiet", "origin", version, at=clone, refusal=refusal)
-        commit = git("rev-parse", "FETCH_HEAD^{commit}", at=clone)
+        run_git("fetch", "--quiet", "origin", version, at=clone, refusal=refusal)
+        commit = run_git("rev-parse", "FETCH_HEAD^{commit}", at=clone)
     folder = clone.with_name(commit)
     if not folder.exists():
-        git(*AS_IS, "worktree", "add", "--detach", str(folder), commit, at=clone)
+        run_git(*AS_IS, "worktree", "add", "--detach", str(folder), commit, at=clone)
     return folder, commit
 
 
-def templates(record: Record, version: str, folder: Path) -> tuple[Path, Path, str]:
-    """The template as recorded, the template as wanted, and the commit of the latter."""
+def fetch_templates(record: Record, version: str, folder: Path) -> tuple[Path, Path, str]:
+    """Return the template as recorded, the template as wanted, and the commit of the latter."""
     source, commit, clone = record["template"], record["commit"], folder / "clone"
     if not commit and version:
         raise Refused(f"The template {source} is recorded without a commit: it has no versions")
@@ -110,15 +115,15 @@ def templates(record: Record, version: str, folder: Path) -> tuple[Path, Path, s
         return PROJECT / source, PROJECT / source, ""
     cheap = ["--quiet", "--shared", "--filter=blob:none", "--no-checkout", "--template="]
     mend = f'The template {source} cannot be cloned: mend "template" in {RECORD}, or the network'
-    git("clone", *cheap, "--origin=origin", "--", source, str(clone), refusal=mend)
-    tags = git("tag", "--sort=-creatordate", at=clone).split()[:9]
+    run_git("clone", *cheap, "--origin=origin", "--", source, str(clone), refusal=mend)
+    tags = run_git("tag", "--sort=-creatordate", at=clone).split()[:9]
     unknown = f"The template {source} has no version {{}}; its tags: {' '.join(tags) or 'none'}"
-    old, _ = checkout(commit, clone, unknown.format(commit))
-    return old, *checkout(version or commit, clone, unknown.format(version))
+    old, _ = check_out_version(commit, clone, unknown.format(commit))
+    return old, *check_out_version(version or commit, clone, unknown.format(version))
 
 
 def check_answers(template: Path, source: str, answers: Answers, changes: Answers) -> None:
-    """Refuse changes that the template does not ask for, and answers that it does not offer."""
+    """Raise Refused if the template has no such question, or does not offer an answer."""
     if not (template / "cookiecutter.json").exists():
         raise Refused(f'No template (cookiecutter.json) in {source}: mend "template" in {RECORD}')
     questions = json.loads((template / "cookiecutter.json").read_text(encoding="utf-8"))
@@ -132,7 +137,7 @@ def check_answers(template: Path, source: str, answers: Answers, changes: Answer
         raise Refused("\n".join(wrong))
 
 
-def renderer() -> tuple[str, ...]:
+def find_renderer() -> tuple[str, ...]:
     """Return what runs a script with cookiecutter: this Python if it has it, else uv."""
     try:
         if version_of("cookiecutter").startswith("2."):
@@ -146,19 +151,19 @@ def renderer() -> tuple[str, ...]:
     return uv, "run", "--quiet", "--script"
 
 
-def render(template: Path, answers: Answers, folder: Path) -> Path:
-    """The project that the template makes of these answers; its own refusal is passed on."""
-    made = folder / "made"
-    made.mkdir(parents=True)
+def render_project(template: Path, answers: Answers, folder: Path) -> Path:
+    """Return the project that the template makes of these answers; it may refuse them."""
+    output = folder / "made"
+    output.mkdir(parents=True)
     task = {"template": str(template.resolve()), "extra_context": answers, "no_input": True}
-    task |= {"output_dir": str(made), "default_config": {"replay_dir": str(folder / "replay")}}
+    task |= {"output_dir": str(output), "default_config": {"replay_dir": str(folder / "replay")}}
     env: Any = {"PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "PYTHONWARNINGS": "ignore"}
-    run(*renderer(), RENDERING, stdin=json.dumps(task), **env)
-    return next(made.iterdir())
+    run_or_refuse(*find_renderer(), RENDERING, stdin=json.dumps(task), **env)
+    return next(output.iterdir())
 
 
-def new_record(record: Record, made: Path, changes: Answers, commit: str) -> str:
-    """The record as the new rendering has it, with the template's true address and commit."""
+def renew_record(record: Record, made: Path, changes: Answers, commit: str) -> str:
+    """Return the record of the new rendering, with the template's true address and commit."""
     old = record["context"]["cookiecutter"]
     new = json.loads((made / RECORD).read_text(encoding="utf-8"))["context"]["cookiecutter"]
     for name in changes:
@@ -168,38 +173,42 @@ def new_record(record: Record, made: Path, changes: Answers, commit: str) -> str
     return json.dumps(record | {"commit": commit, "context": context}, indent=2, ensure_ascii=False)
 
 
-def tree(made: Path, folder: Path) -> str:
-    """HEAD's tree with these files, all of them and no others, in the project's place."""
-    prefix, root = git("rev-parse", "--show-prefix"), folder / "tree"
+def write_tree(made: Path, folder: Path) -> str:
+    """Write HEAD's tree with these files, and no others, in the project's place; return its id."""
+    prefix, root = run_git("rev-parse", "--show-prefix"), folder / "tree"
     (root / prefix).parent.mkdir(parents=True, exist_ok=True)
     made.rename(root / prefix)
-    place = ["--git-dir", git("rev-parse", "--absolute-git-dir"), "--work-tree", str(root)]
+    place = ["--git-dir", run_git("rev-parse", "--absolute-git-dir"), "--work-tree", str(root)]
     index = {"at": root, "GIT_INDEX_FILE": str(folder / "index")}
-    git(*place, "read-tree", "HEAD", **index)
-    git(*WHOLE, *place, "--literal-pathspecs", "add", "-f", "--all", "--", prefix or ".", **index)
-    return git(*place, "write-tree", **index)
+    run_git(*place, "read-tree", "HEAD", **index)
+    run_git(
+        *WHOLE, *place, "--literal-pathspecs", "add", "-f", "--all", "--", prefix or ".", **index
+    )
+    return run_git(*place, "write-tree", **index)
 
 
-def sides(record: Record, changes: Answers, version: str, folder: Path) -> tuple[str, str]:
-    """The project as the template made it, and as it would make it now, as two git trees."""
-    *both, commit = templates(record, version, folder)
+def write_both_trees(
+    record: Record, changes: Answers, version: str, folder: Path
+) -> tuple[str, str]:
+    """Return two git trees: the project as the template made it, and as it would make it now."""
+    *both, commit = fetch_templates(record, version, folder)
     answers = {k: v for k, v in record["context"]["cookiecutter"].items() if k[0] != "_"}
     check_answers(both[1], record["template"], answers | changes, changes)
     places = folder / "old", folder / "new"
     with ThreadPoolExecutor() as pool:
-        old, new = pool.map(render, both, (answers, answers | changes), places)
-    text = new_record(record, new, changes, commit) + "\n"
+        old, new = pool.map(render_project, both, (answers, answers | changes), places)
+    text = renew_record(record, new, changes, commit) + "\n"
     (new / RECORD).write_text(text, encoding="utf-8", newline="\n")
     shutil.copyfile(PROJECT / RECORD, old / RECORD)  # as it is, so that it never conflicts
-    return tree(old, places[0]), tree(new, places[1])
+    return write_tree(old, places[0]), write_tree(new, places[1])
 
 
-def refuse_overwriting(before: str, after: str) -> None:
-    """Refuse where files that git does not keep are in the way: it overwrites ignored ones."""
-    kept = set(git("ls-tree", "-r", "--name-only", "-z", "HEAD").split("\0"))
+def refuse_blocked_paths(before: str, after: str) -> None:
+    """Raise Refused if files that git does not keep are in the way: it overwrites ignored ones."""
+    kept = set(run_git("ls-tree", "-r", "--name-only", "-z", "HEAD").split("\0"))
     options = ["-r", "-z", "--no-renames", "--relative", "--name-only", "--diff-filter=d"]
     blocked = set()
-    for path in map(Path, git("diff-tree", *options, before, after).split("\0")[:-1]):
+    for path in map(Path, run_git("diff-tree", *options, before, after).split("\0")[:-1]):
         for place in (path, *path.parents):
             folder = (PROJECT / place).is_dir() and not (PROJECT / place).is_symlink()
             if os.path.lexists(PROJECT / place) and (not folder or place == path):
@@ -209,22 +218,24 @@ def refuse_overwriting(before: str, after: str) -> None:
         raise Refused(f"In the way, and not committed: {names}. First move, commit or delete them")
 
 
-def pick(before: str, after: str, message: str) -> None:
-    """One more commit on the branch; or a conflict, refused with the ways on and back."""
-    base = git("commit-tree", before, "-m", "The project as the template made it")
-    change = git("commit-tree", after, "-p", base, "-m", message)
+def cherry_pick(before: str, after: str, message: str) -> None:
+    """Commit the change to the branch.  Raise Refused, with the ways on and back, on a conflict."""
+    base = run_git("commit-tree", before, "-m", "The project as the template made it")
+    change = run_git("commit-tree", after, "-p", base, "-m", message)
     try:
-        git("-c", "merge.renames=true", "cherry-pick", change, GIT_EDITOR="true")
+        run_git("-c", "merge.renames=true", "cherry-pick", change, GIT_EDITOR="true")
     except Refused as refusal:
-        paths = git("diff", "--name-only", "--diff-filter=U", "-z", "--relative").split("\0")[:-1]
+        paths = run_git("diff", "--name-only", "--diff-filter=U", "-z", "--relative").split("\0")[
+            :-1
+        ]
         advice = CONFLICT.format("\n  ".join(paths)) + LOCK * ("uv.lock" in paths)
         raise Refused(advice if paths else f"{refusal}\nBack: git cherry-pick --abort") from refusal
 
 
-def report(steps: dict[str, str]) -> None:
-    """What the climb did, and the next commands, in two columns."""
+def print_steps(steps: dict[str, str]) -> None:
+    """Print the result of the climb, and the next commands, in two columns."""
     options = ["-r", "-z", "--no-renames", "--name-status", "HEAD^", "HEAD"]
-    kinds = git("diff-tree", *options).split("\0")[:-1:2]
+    kinds = run_git("diff-tree", *options).split("\0")[:-1:2]
     came, went = kinds.count("A"), kinds.count("D")
     rows = steps | {"files": f"{came} came, {len(kinds) - came - went} changed, {went} went"}
     rows |= {"look": "git show --stat HEAD", "next": "make setup, then make help"}
@@ -235,8 +246,8 @@ def report(steps: dict[str, str]) -> None:
         print(line.decode(sys.stdout.encoding))
 
 
-def climb(changes: Answers, version: str) -> None:
-    """One commit that changes the answers, or the template's version; refused if in conflict."""
+def climb_project(changes: Answers, version: str) -> None:
+    """Make one commit that changes the answers, or the template's version."""
     record = read_record()
     answers = record["context"]["cookiecutter"]
     steps = {k: f"{answers.get(k)} -> {v}" for k, v in changes.items() if v != answers.get(k)}
@@ -246,33 +257,33 @@ def climb(changes: Answers, version: str) -> None:
     if steps:
         check_repository()
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-            before, after = sides(record, changes, version, Path(folder).resolve())
+            before, after = write_both_trees(record, changes, version, Path(folder).resolve())
     if before == after:
         print(f"Already at level {answers[LEVEL]}: nothing to change.")
         return
-    refuse_overwriting(before, after)
+    refuse_blocked_paths(before, after)
     if EDITED.exists():
         print(f"The library is edited in {EDITED}: it stays as it is.", flush=True)
     level = f"Climb to maturity level {changes[LEVEL]}" if LEVEL in steps else ""
     title = level or f"Change {', '.join(steps)}"
-    pick(before, after, "\n".join([title, "", *(f"{k}: {v}" for k, v in steps.items())]))
-    report(steps)
+    cherry_pick(before, after, "\n".join([title, "", *(f"{k}: {v}" for k, v in steps.items())]))
+    print_steps(steps)
 
 
 def main(arguments: list[str]) -> None:
-    """Climb as the command line says; a refusal goes to standard error, and ends with 1."""
+    """Climb as the command line says.  A refusal goes to standard error; the exit code is 1."""
     parser = argparse.ArgumentParser(
         prog="climb", description=str(__doc__).split("\n", maxsplit=1)[0]
     )
     parser.add_argument("changes", nargs="*", metavar="LEVEL | NAME=ANSWER")
     parser.add_argument("--template-version", default="", help="a tag, branch or commit")
     options = parser.parse_args(arguments)
-    os.chdir(project_folder())
+    os.chdir(find_project_folder())
     pairs = [change if "=" in change else f"{LEVEL}={change}" for change in options.changes]
     changes = dict(pair.split("=", 1) for pair in pairs)
     if not pairs and not options.template_version or len(changes) < len(pairs):
         parser.error("name one level, or answers, or a version: climb 3 cloud=aws")
     try:
-        climb(changes, options.template_version)
+        climb_project(changes, options.template_version)
     except Refused as refusal:
         sys.exit(str(refusal))

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from zipfile import ZipFile
 
-from mlops_ladder.climb.command import EDITED, read_record, Refused, run, templates
+from mlops_ladder.climb.command import EDITED, fetch_templates, read_record, Refused, run_or_refuse
 from mlops_ladder.errors import ProjectError
 
 LOCK, PYPROJECT = Path("uv.lock"), Path("pyproject.toml")
@@ -46,8 +46,10 @@ def compare_with_template(wheel: Path, folder: Path) -> str:
     """Return how the wheel compares with one that is built anew from the template's source."""
     try:
         record = read_record()
-        template, *_ = templates(record, "", folder)
-        run(UV, "build", "--quiet", "--wheel", "--out-dir", str(folder), str(template / "src"))
+        template, *_ = fetch_templates(record, "", folder)
+        run_or_refuse(
+            UV, "build", "--quiet", "--wheel", "--out-dir", str(folder), str(template / "src")
+        )
         same = Path(folder, wheel.name).read_bytes() == wheel.read_bytes()
     except (OSError, Refused) as reason:
         return f"not compared: {str(reason).splitlines()[-1]}"
@@ -61,13 +63,13 @@ def edit_library(wheel: Path) -> None:
     if EDITED.exists() or not SOURCE.search(text):
         raise ProjectError(f"{EDITED} is there, or {PYPROJECT} names no library in wheels/")
     with ZipFile(wheel) as archive:
-        archive.extractall(EDITED, [it for it in archive.namelist() if "dist-info" not in it])
+        archive.extractall(EDITED, [name for name in archive.namelist() if "dist-info" not in name])
     shutil.move(EDITED / "mlops_ladder/library.toml", EDITED / "pyproject.toml")
     (EDITED / "README.md").write_text(f"The library of this project, from {wheel}: edit it here.\n")
     source = f'mlops-ladder = {{ path = "{EDITED.as_posix()}", editable = true }}'
     PYPROJECT.write_text(SOURCE.sub(source, text), encoding="utf-8", newline="\n")
     if LOCK.exists():
-        run(UV, "lock", "--quiet")
+        run_or_refuse(UV, "lock", "--quiet")
     print(f"{EDITED}: edit it here, and commit it.  Next: make setup.  An image takes only a wheel")
 
 

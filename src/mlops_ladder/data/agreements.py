@@ -12,8 +12,8 @@ from typing import Any
 
 from pydantic import Field
 
-from mlops_ladder import ProjectError, refuse_faults, write_whole
-from mlops_ladder.settings.section import read_section, Section
+from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
+from mlops_ladder.strict_model import read_strict_model, StrictModel
 
 FOLDER = Path("governance/contracts")
 ACCEPTED = FOLDER / "accepted.json"
@@ -21,7 +21,7 @@ ACCEPTED = FOLDER / "accepted.json"
 Accepted = dict[str, dict[str, Any]]
 
 
-class Freshness(Section):
+class Freshness(StrictModel):
     """The newest time in `column`, or the last change of a file, is at most so many days old.
 
     `until`: the source has ended then, and nothing newer is promised; else today.  `format` of the
@@ -34,7 +34,7 @@ class Freshness(Section):
     until: date | None = None
 
 
-class Change(Section):
+class AnnouncedChange(StrictModel):
     """A change that its owner has announced."""
 
     version: str = Field(min_length=1)
@@ -43,7 +43,7 @@ class Change(Section):
     what: str = Field(min_length=1)
 
 
-class Promise(Section):
+class Agreement(StrictModel):
     """What one owner has promised about one source of data/sources.toml."""
 
     source: str = Field(min_length=1)
@@ -53,26 +53,26 @@ class Promise(Section):
     notice_days: int = Field(ge=0)
     columns: list[str] = []
     freshness: Freshness
-    change: Change | None = None
+    change: AnnouncedChange | None = None
 
 
-def promises() -> dict[str, Promise]:
+def read_agreements() -> dict[str, Agreement]:
     """Every contract, by its source.  ProjectError that names each key that is wrong."""
-    found: dict[str, Promise] = {}
+    found: dict[str, Agreement] = {}
     wrong = []
     for path in sorted(FOLDER.glob("*.toml")):
         try:
-            promise = read_section(Promise, path)
+            promise = read_strict_model(Agreement, path)
         except ProjectError as error:
             wrong.append(str(error))
         else:
             if found.setdefault(promise.source, promise) is not promise:
                 wrong.append(f"{path}: source = {promise.source!r} has another contract; keep one")
-    refuse_faults("", wrong)
+    raise_for_faults("", wrong)
     return found
 
 
-def accepted() -> Accepted:
+def read_accepted() -> Accepted:
     """The terms that were accepted last, by source.  ProjectError where they cannot be read."""
     try:
         found: Accepted = json.loads(ACCEPTED.read_text("utf-8")) if ACCEPTED.exists() else {}
@@ -81,18 +81,18 @@ def accepted() -> Accepted:
         raise ProjectError(f"{ACCEPTED}: cannot be read: {error!r}; git checkout it") from error
 
 
-def terms(promise: Promise) -> dict[str, Any]:
+def to_terms(promise: Agreement) -> dict[str, Any]:
     """What is promised, as it is kept in JSON."""
     return promise.model_dump(mode="json", exclude_none=True)
 
 
-def unaccepted(promise: Promise, known: Accepted) -> Iterator[str]:
+def find_unaccepted(promise: Agreement, known: Accepted) -> Iterator[str]:
     """What of a contract nobody has accepted: all of it, a new version, a change without one."""
     name, way_out = promise.source, f"read it, then: make contracts ACCEPT={promise.source}"
     if name not in known:
         yield f"{name}: version {promise.version}: nobody has accepted it; {way_out}"
         return
-    before, now = known[name]["terms"], terms(promise)
+    before, now = known[name]["terms"], to_terms(promise)
     keys = [key for key in (*before, *(now.keys() - before)) if before.get(key) != now.get(key)]
     if "version" in keys:
         rest = ", ".join(key for key in keys if key != "version") or "no other term"
@@ -105,8 +105,8 @@ def unaccepted(promise: Promise, known: Accepted) -> Iterator[str]:
         yield f"{name}: {it.version} on {it.on} was announced {days}; ask {promise.contact}"
 
 
-def accept(promise: Promise, by: str) -> None:
+def record_acceptance(promise: Agreement, by: str) -> None:
     """Write down that somebody has read these terms and goes by them."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    known = accepted() | {promise.source: {"by": by, "time": now, "terms": terms(promise)}}
-    write_whole(ACCEPTED, json.dumps(known, indent=2, ensure_ascii=False) + "\n")
+    known = read_accepted() | {promise.source: {"by": by, "time": now, "terms": to_terms(promise)}}
+    write_file_atomically(ACCEPTED, json.dumps(known, indent=2, ensure_ascii=False) + "\n")

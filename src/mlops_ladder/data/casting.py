@@ -6,15 +6,23 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from mlops_ladder.data.contract import Breach, Column, Contract, EPOCHS, ISO, Kind, refuse
+from mlops_ladder.data.contract import (
+    Column,
+    Contract,
+    EPOCHS,
+    ISO,
+    Kind,
+    raise_for_violations,
+    Violation,
+)
 
-Check = Callable[[pd.DataFrame, Contract], list[Breach]]
-WORDS = {1.0: ("true", "yes", "1", "1.0"), 0.0: ("false", "no", "0", "0.0")}
-TRUTH = {word: truth for truth, words in WORDS.items() for word in words}
+RowCheck = Callable[[pd.DataFrame, Contract], list[Violation]]
+BOOLEAN_WORDS = {1.0: ("true", "yes", "1", "1.0"), 0.0: ("false", "no", "0", "0.0")}
+BOOLEAN_BY_WORD = {word: truth for truth, words in BOOLEAN_WORDS.items() for word in words}
 OFFSET = r"[T ]\d.*(?:[Zz]|[+-]\d\d(?::?\d\d)?)$"
 
 
-def as_number(values: pd.Series, column: Column) -> pd.Series:
+def cast_numbers(values: pd.Series, column: Column) -> pd.Series:
     """float64; int64 for an integer column in which nothing may be missing."""
     found = pd.to_numeric(values, errors="coerce").astype("float64")
     sure = column.role == "target" or not column.nullable
@@ -22,14 +30,14 @@ def as_number(values: pd.Series, column: Column) -> pd.Series:
     return found.astype("int64") if whole else found
 
 
-def as_boolean(values: pd.Series, column: Column) -> pd.Series:
+def cast_booleans(values: pd.Series, column: Column) -> pd.Series:
     """bool; float64 (1, 0, NaN) where values may be missing."""
-    truth = values.astype("str").str.strip().str.lower().map(TRUTH)
+    truth = values.astype("str").str.strip().str.lower().map(BOOLEAN_BY_WORD)
     sure = column.role == "target" or not column.nullable
     return truth.astype("bool") if sure and truth.notna().all() else truth
 
 
-def as_text(values: pd.Series, column: Column | None = None) -> pd.Series:
+def cast_text(values: pd.Series, column: Column | None = None) -> pd.Series:
     """str, without blanks around it; whole numbers without a decimal point.
 
     A class of the target is spelled as the contract lists it, whatever its case.
@@ -44,12 +52,14 @@ def as_text(values: pd.Series, column: Column | None = None) -> pd.Series:
     return words.map(lambda it: spelled.get(it.casefold(), it), na_action="ignore")
 
 
-def as_time(values: pd.Series, column: Column) -> pd.Series:
+def cast_times(values: pd.Series, column: Column) -> pd.Series:
     """datetime64[us] without a zone: what the column's clock shows, see `Column`.
 
     NaT where a value is no time of its format, or has an offset though its clock is not known.
     """
-    found, exact = times(values, column.format or ISO), has_offset(values, column.format or ISO)
+    found, exact = parse_timestamps(values, column.format or ISO), has_offset(
+        values, column.format or ISO
+    )
     if (zone := column.timezone) is None:
         return found.mask(exact)
     sure = found.dt.year.between(2, 9998)  # in the first and the last year a clock may show none
@@ -57,19 +67,24 @@ def as_time(values: pd.Series, column: Column) -> pd.Series:
     shown = found.mask(exact, moved)
     zoned = shown.where(sure).dt.tz_localize(zone, ambiguous=sure.to_numpy(), nonexistent="NaT")
     skipped = zoned.isna() & shown.notna()
-    shown[skipped] = [column.clock(it.to_pydatetime()) for it in shown[skipped]]
+    shown[skipped] = [column.to_wall_clock(it.to_pydatetime()) for it in shown[skipped]]
     return shown
 
 
-def times(values: pd.Series, form: str) -> pd.Series:
+def parse_timestamps(values: pd.Series, form: str) -> pd.Series:
     """datetime64[us], in UTC where a value has an offset; NaT where it is not of this format."""
     if form in EPOCHS:
         seconds = pd.to_numeric(values, errors="coerce") / EPOCHS[form]
         found = pd.to_datetime(seconds, unit="s", errors="coerce", utc=True)
     else:
-        text = as_text(values) if types.is_numeric_dtype(values) else values
+        text = cast_text(values) if types.is_numeric_dtype(values) else values
         found = pd.to_datetime(text, format=form, errors="coerce", utc=True)
     return found.dt.tz_localize(None).astype("datetime64[us]")
+
+
+def are_times(values: pd.Series, form: str) -> bool:
+    """Return whether all values are times of this format."""
+    return bool(parse_timestamps(values, form).notna().all())
 
 
 def has_offset(values: pd.Series, form: str) -> pd.Series:
@@ -79,19 +94,19 @@ def has_offset(values: pd.Series, form: str) -> pd.Series:
     return values.astype("str").str.contains(OFFSET)
 
 
-CONVERSIONS: dict[Kind, Callable[[pd.Series, Column], pd.Series]] = {
-    "number": as_number,
-    "integer": as_number,
-    "boolean": as_boolean,
-    "category": as_text,
-    "text": as_text,
-    "time": as_time,
+CASTS: dict[Kind, Callable[[pd.Series, Column], pd.Series]] = {
+    "number": cast_numbers,
+    "integer": cast_numbers,
+    "boolean": cast_booleans,
+    "category": cast_text,
+    "text": cast_text,
+    "time": cast_times,
 }
 
 
-def converted(
+def cast_columns(
     frame: pd.DataFrame, contract: Contract, names: Iterable[str]
-) -> tuple[pd.DataFrame, list[Breach]]:
+) -> tuple[pd.DataFrame, list[Violation]]:
     """These columns, each as its kind: float64 or int64, bool, str, datetime64; NaN where missing.
 
     And a breach for each column that is missing or holds what is not of its kind; it is left out.
@@ -100,31 +115,33 @@ def converted(
     for name in names:
         if name not in frame.columns:
             known = ", ".join(map(str, frame.columns))
-            breaches.append(Breach(name, f"column is missing; there are {known}"))
+            breaches.append(Violation(name, f"column is missing; there are {known}"))
             continue
         column = contract.columns[name]
-        found = (as_text if column.role == "id" else CONVERSIONS[column.kind])(frame[name], column)
+        found = (cast_text if column.role == "id" else CASTS[column.kind])(frame[name], column)
         wrong = (found.isna() & frame[name].notna()).to_numpy()
         if wrong.any():
-            breaches.append(broken(frame[name], wrong, f"hold no {column.kind}"))
+            breaches.append(make_violation(frame[name], wrong, f"hold no {column.kind}"))
         else:
             columns[name] = found
     return pd.DataFrame(columns, index=frame.index), breaches
 
 
-def broken(values: pd.Series, wrong: np.ndarray, rule: str) -> Breach:
+def make_violation(values: pd.Series, wrong: np.ndarray, rule: str) -> Violation:
     """The breach of a rule by these values, of which `wrong` says true."""
     places = np.flatnonzero(wrong)
     rows = tuple(int(values.index[place]) + 1 for place in places[:3])
     first = values.iloc[places[0]]
     shown = "" if pd.isna(first) else repr(getattr(first, "item", lambda: first)())
-    return Breach(str(values.name), rule, len(places), len(values), rows, shown, wrong)
+    return Violation(str(values.name), rule, len(places), len(values), rows, shown, wrong)
 
 
-def conform(
-    frame: pd.DataFrame, contract: Contract, names: Iterable[str], checks: Iterable[Check] = ()
+def validate_and_cast(
+    frame: pd.DataFrame, contract: Contract, names: Iterable[str], checks: Iterable[RowCheck] = ()
 ) -> pd.DataFrame:
     """These columns, each as its kind.  Raises ProjectError that lists every breach by column."""
-    rows, breaches = converted(frame, contract, names)
-    refuse(breaches + [breach for check in checks for breach in check(rows, contract)])
+    rows, breaches = cast_columns(frame, contract, names)
+    raise_for_violations(
+        breaches + [breach for check in checks for breach in check(rows, contract)]
+    )
     return rows

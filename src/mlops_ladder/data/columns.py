@@ -12,24 +12,26 @@ from typing_extensions import TypedDict
 
 from mlops_ladder.data.contract import Column, Contract, EPOCHS, ISO, Kind
 
+# 2 to 9998: at the ends of Python's calendar the clock of another zone may have no such time.
+YEARS = r"^(000[2-9]|00[1-9]\d|0[1-9]\d\d|[1-8]\d{3}|9[0-8]\d\d|99[0-8]\d|999[0-8])-"
 NOON = datetime(2024, 1, 1, 12)
 STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 # Of a row with 100,000 unknown fields pydantic makes as many errors: they are counted apart.
 LOOSE = STRICT | ConfigDict(extra="allow", json_schema_extra={"additionalProperties": False})
-TENSORS: dict[str, tuple[Kind, ...]] = {
+TENSOR_KINDS: dict[str, tuple[Kind, ...]] = {
     "numbers": ("number", "integer", "boolean"),
     "words": ("category", "text"),
     "times": ("time",),
 }
-NO_WORD = "nan"  # a missing word, as scikit-learn's converters say it
-NO_TIME = -1
-DAY = 24 * 60  # minutes
+MISSING_WORD = "nan"  # a missing word, as scikit-learn's converters say it
+MISSING_TIME = -1
+MINUTES_PER_DAY = 24 * 60  # minutes
 Row = dict[str, Any]
 Answer = dict[str, Any]
 Reading = Callable[[list[Any]], list[Any]]
 
 
-def record(name: str, fields: dict[str, Any], config: ConfigDict | None = None) -> Any:
+def make_record_type(name: str, fields: dict[str, Any], config: ConfigDict | None = None) -> Any:
     """An object of exactly these fields, whatever their names; no value is turned into another."""
     made = TypedDict(name, fields)  # type: ignore[misc]  # fields known at run time only
     # Where pydantic looks for the settings of a TypedDict; mypy knows no attribute of one.
@@ -37,7 +39,7 @@ def record(name: str, fields: dict[str, Any], config: ConfigDict | None = None) 
     return made
 
 
-def instant(column: Column, text: str) -> datetime:
+def parse_time(column: Column, text: str) -> datetime:
     """The time on the column's clock.  Raises ValueError where it is not of the column's format."""
     form = column.format or ISO
     try:
@@ -46,31 +48,31 @@ def instant(column: Column, text: str) -> datetime:
         else:
             when = datetime.fromisoformat(text) if form == ISO else datetime.strptime(text, form)
         if column.timezone:
-            return column.clock(when)
+            return column.to_wall_clock(when)
     except (ValueError, OverflowError, OSError) as error:
         raise ValueError(f"not a time of the format {form}") from error
-    return column.clock(when)
+    return column.to_wall_clock(when)
 
 
-def time(column: Column) -> Any:
+def time_type(column: Column) -> Any:
     """Text that is a time of the column's format; to the model, a datetime."""
     form, zone = column.format or ISO, column.timezone
-    shown: dict[str, Any] = {"type": "string", "examples": [moment(column)]}
+    shown: dict[str, Any] = {"type": "string", "examples": [example_time(column)]}
     if form == ISO and zone:
-        shown["format"] = "date-time"
+        shown |= {"format": "date-time", "pattern": YEARS}
     what = "a time" if form == ISO else f"a time of the format {form}"
     clock = f"without an offset it is of {zone}" if zone else "without an offset from UTC"
     shown["description"] = f"{what}; {clock}" if zone else f"{what} {clock}"
-    return Annotated[str, AfterValidator(partial(instant, column)), WithJsonSchema(shown)]
+    return Annotated[str, AfterValidator(partial(parse_time, column)), WithJsonSchema(shown)]
 
 
-def moment(column: Column) -> str:
+def example_time(column: Column) -> str:
     """A time of this column."""
     known = column.format in (None, ISO) and column.timezone
-    return f"{NOON.isoformat()}Z" if known else spell(column, NOON)
+    return f"{NOON.isoformat()}Z" if known else format_time(column, NOON)
 
 
-def spell(column: Column, when: datetime) -> str:
+def format_time(column: Column, when: datetime) -> str:
     """A time of the column's clock as text in the column's format."""
     form, exact = column.format or ISO, when.replace(tzinfo=ZoneInfo(column.timezone or "UTC"))
     if form in EPOCHS:
@@ -78,14 +80,14 @@ def spell(column: Column, when: datetime) -> str:
     return when.isoformat() if form == ISO else exact.strftime(form)
 
 
-def whole(value: float) -> float:
+def require_whole(value: float) -> float:
     """The value.  ValueError where it is not whole, which pydantic's `multiple_of` says roughly."""
     if value % 1:
         raise ValueError("not a whole number")
     return value
 
 
-def number(column: Column) -> Any:
+def number_type(column: Column) -> Any:
     """A finite number, in the range that is enforced; 3.0 is an integer too, as JSON has it."""
     low, high = column.range if column.range and column.enforce else (None, None)
     shown: dict[str, Any] = {"type": "integer" if column.kind == "integer" else "number"}
@@ -94,10 +96,10 @@ def number(column: Column) -> Any:
     elif column.range:
         shown["description"] = f"expected: {column.range[0]} to {column.range[1]}"
     kind = Annotated[float, Field(ge=low, le=high), WithJsonSchema(shown)]
-    return Annotated[kind, AfterValidator(whole)] if column.kind == "integer" else kind
+    return Annotated[kind, AfterValidator(require_whole)] if column.kind == "integer" else kind
 
 
-def word(column: Column) -> Any:
+def word_type(column: Column) -> Any:
     """Text, one of the categories that are enforced."""
     if not column.categories:
         return str
@@ -106,34 +108,39 @@ def word(column: Column) -> Any:
     return Annotated[str, Field(description=f"expected: {', '.join(column.categories)}")]
 
 
-def identity(column: Column) -> Any:
+def id_type(column: Column) -> Any:
     """Text; of a column of numbers also a whole number, which stays as it is."""
     if column.kind not in ("number", "integer"):
         return str
     bounds = Field(ge=-(2**63), lt=2**63)
-    whole_number = Annotated[int, bounds] | Annotated[float, bounds, AfterValidator(whole)]
+    whole_number = Annotated[int, bounds] | Annotated[float, bounds, AfterValidator(require_whole)]
     shown = {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}
     return str | Annotated[whole_number, WithJsonSchema(shown)]
 
 
-VALUE_TYPES: dict[Kind, Callable[[Column], Any]] = {"number": number, "integer": number}
-VALUE_TYPES |= {"time": time, "boolean": lambda _: bool, "category": word, "text": word}
+VALUE_TYPES: dict[Kind, Callable[[Column], Any]] = {"number": number_type, "integer": number_type}
+VALUE_TYPES |= {
+    "time": time_type,
+    "boolean": lambda _: bool,
+    "category": word_type,
+    "text": word_type,
+}
 
 
 def value_type(column: Column) -> Any:
     """The type of one value of a column."""
-    kind = (identity if column.role == "id" else VALUE_TYPES[column.kind])(column)
+    kind = (id_type if column.role == "id" else VALUE_TYPES[column.kind])(column)
     return kind | None if column.nullable else kind
 
 
-def row_type(contract: Contract) -> Any:
+def make_row_type(contract: Contract) -> Any:
     """One row: every input of the contract; an id may be given, and nothing else."""
     fields = {name: value_type(contract.columns[name]) for name in contract.inputs()}
     ids = {name: NotRequired[value_type(contract.columns[name])] for name in contract.names("id")}
-    return record("Row", ids | fields, LOOSE)
+    return make_record_type("Row", ids | fields, LOOSE)
 
 
-def example(contract: Contract) -> Row:
+def make_example_row(contract: Contract) -> Row:
     """A row that the contract accepts, its numbers in the middle of what it expects."""
     made: Row = {}
     for name in contract.inputs():
@@ -143,38 +150,40 @@ def example(contract: Contract) -> Row:
         elif column.kind == "boolean":
             made[name] = True
         elif column.kind == "time":
-            made[name] = moment(column)
+            made[name] = example_time(column)
         else:
             made[name] = (column.categories or ["text"])[0]
     return made
 
 
-def layout(contract: Contract) -> dict[str, Callable[..., np.ndarray]]:
+def input_builders(contract: Contract) -> dict[str, Callable[..., np.ndarray]]:
     """How rows become the tensors of a graph, (rows, columns) each, by its name.
 
     One for the columns of a kind: each tensor costs a microsecond.
     """
-    columns = {name: contract.inputs(*kinds) for name, kinds in TENSORS.items()}
-    read: dict[str, Reading] = {"numbers": list, "words": words, "times": minutes}
-    return {name: partial(tensor, names, read[name]) for name, names in columns.items() if names}
+    columns = {name: contract.inputs(*kinds) for name, kinds in TENSOR_KINDS.items()}
+    read: dict[str, Reading] = {"numbers": list, "words": encode_text, "times": encode_times}
+    return {
+        name: partial(build_tensor, names, read[name]) for name, names in columns.items() if names
+    }
 
 
-def tensor(names: list[str], read: Reading, rows: list[Row], dtype: type) -> np.ndarray:
+def build_tensor(names: list[str], read: Reading, rows: list[Row], dtype: type) -> np.ndarray:
     """What is read from these columns, (rows, columns); from one list: nested ones cost more."""
     values = read([row[name] for row in rows for name in names])
     return np.array(values, dtype).reshape(len(rows), -1)
 
 
-def words(values: list[Any]) -> list[str]:
+def encode_text(values: list[Any]) -> list[str]:
     """Words without blanks around them, or what stands for a missing one."""
-    return [NO_WORD if value is None else str(value).strip() for value in values]
+    return [MISSING_WORD if value is None else str(value).strip() for value in values]
 
 
-def minutes(values: list[datetime | None]) -> list[int]:
+def encode_times(values: list[datetime | None]) -> list[int]:
     """Minutes since Monday, 1 January of the year 1, on its clock; -1 where a time is missing."""
-    return [NO_TIME if value is None else minute(value) for value in values]
+    return [MISSING_TIME if value is None else to_minute(value) for value in values]
 
 
-def minute(when: datetime) -> int:
+def to_minute(when: datetime) -> int:
     """The minute of a time of its column's clock."""
-    return (when.toordinal() - 1) * DAY + when.hour * 60 + when.minute
+    return (when.toordinal() - 1) * MINUTES_PER_DAY + when.hour * 60 + when.minute

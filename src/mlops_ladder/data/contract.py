@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator
 
 from mlops_ladder import ProjectError
-from mlops_ladder.settings.section import read_section, Section
+from mlops_ladder.strict_model import read_strict_model, StrictModel
 
 CONTRACT = Path("contract.toml")
-FEWEST_ROWS = 100  # a share of missing values says little about fewer
+MIN_ROWS_FOR_SHARE = 100  # a share of missing values says little about fewer
 ISO = "ISO8601"
 # Steps in a second, since 1970 in UTC
 EPOCHS = {f"epoch {it}seconds": 1e3**n for n, it in enumerate(["", "milli", "micro", "nano"])}
@@ -21,7 +21,7 @@ Kind = Literal["number", "integer", "boolean", "category", "text", "time"]
 Role = Literal["feature", "target", "id", "time", "group", "personal", "ignored"]
 
 
-class Column(Section):
+class Column(StrictModel):
     """What one column holds, and what it is used for.
 
     A `time` orders the rows, and the model sees its weekday and hour.  A `group`
@@ -47,14 +47,14 @@ class Column(Section):
 
     @field_validator("timezone")
     @classmethod
-    def known(cls, name: str | None) -> str | None:
+    def validate_timezone(cls, name: str | None) -> str | None:
         """The name of a time zone.  Raises ValueError if there is no such zone."""
         try:
             return name and ZoneInfo(name).key
         except (KeyError, ValueError, OSError) as error:
             raise ValueError("no time zone; write one such as Europe/Berlin or UTC") from error
 
-    def clock(self, when: datetime) -> datetime:
+    def to_wall_clock(self, when: datetime) -> datetime:
         """What the column's clock shows at this time, without a zone.
 
         A time that the clock skips in spring moves ahead with it; one that it shows twice in autumn
@@ -72,7 +72,7 @@ class Column(Section):
         return known.astimezone(UTC).astimezone(zone).replace(tzinfo=None)
 
 
-class Contract(Section):
+class Contract(StrictModel):
     """Every column by its name, in the order of the file.  `reviewed`: a person has read it."""
 
     reviewed: bool = False
@@ -94,7 +94,7 @@ class Contract(Section):
 
 
 @dataclass(frozen=True)
-class Breach:
+class Violation:
     """A rule that some values of a column break: how many of how many rows, and the first of them.
 
     `rows` counts from 1.  Without a `total` it is the column as a whole that is wrong.  `wrong`
@@ -108,22 +108,22 @@ class Breach:
     total: int = 0
     rows: tuple[int, ...] = ()
     example: str = ""
-    wrong: Any = field(default=None, compare=False, repr=False)
-    expected: bool = False
-    most: float | None = None
+    mask: Any = field(default=None, compare=False, repr=False)
+    is_expectation: bool = False
+    max_share: float | None = None
 
     @property
-    def refuses(self) -> bool:
+    def is_refused(self) -> bool:
         """Are these values refused?  A share is judged of 100 rows or more."""
-        if self.most is None:
-            return not self.expected
-        return self.total >= FEWEST_ROWS and self.count > self.most * self.total
+        if self.max_share is None:
+            return not self.is_expectation
+        return self.total >= MIN_ROWS_FOR_SHARE and self.count > self.max_share * self.total
 
-    def __add__(self, later: "Breach") -> "Breach":
+    def __add__(self, later: "Violation") -> "Violation":
         rows = (self.rows + later.rows)[:3]
-        return replace(self, count=self.count + later.count, rows=rows, wrong=None)
+        return replace(self, count=self.count + later.count, rows=rows, mask=None)
 
-    def of(self, total: int) -> "Breach":
+    def with_total(self, total: int) -> "Violation":
         """The same breach, of so many rows."""
         return replace(self, total=total) if self.total else self
 
@@ -135,42 +135,42 @@ class Breach:
         return f"{self.column}: {self.count:,} of {self.total:,} rows {self.rule}{shown}{where}"
 
 
-class Refused(ProjectError):
+class ContractViolationError(ProjectError):
     """Rows that break the contract, and how."""
 
-    def __init__(self, words: str, breaches: list[Breach]) -> None:
+    def __init__(self, words: str, breaches: list[Violation]) -> None:
         super().__init__(words, breaches)
-        self.breaches = breaches
+        self.violations = breaches
 
     def __str__(self) -> str:
         return str(self.args[0])
 
 
-def merged(breaches: Iterable[Breach]) -> list[Breach]:
+def merge_violations(breaches: Iterable[Violation]) -> list[Violation]:
     """One for each column and rule, of those from several parts of the same rows."""
-    found: dict[tuple[str, str], Breach] = {}
+    found: dict[tuple[str, str], Violation] = {}
     for breach in breaches:
         first = found.get((breach.column, breach.rule))
         found[breach.column, breach.rule] = first + breach if first else breach
     return list(found.values())
 
 
-def refuse(breaches: list[Breach]) -> None:
+def raise_for_violations(breaches: list[Violation]) -> None:
     """Report values outside of what is expected.  ProjectError that lists what is refused."""
     for breach in breaches:
-        if breach.expected:
+        if breach.is_expectation:
             print(f"outside, not refused: {breach}")
-    if wrong := [breach for breach in breaches if breach.refuses]:
+    if wrong := [breach for breach in breaches if breach.is_refused]:
         lines = "\n  ".join(map(str, wrong))
         way_out = "Correct the data; where they are right, widen contract.toml, or make contract"
-        raise Refused(f"the data break the contract\n  {lines}\n  {way_out}", wrong)
+        raise ContractViolationError(f"the data break the contract\n  {lines}\n  {way_out}", wrong)
 
 
 def read_contract(path: Path = CONTRACT) -> Contract:
     """The contract in this file.  Raises ProjectError naming each column and key that is wrong."""
     if not path.exists():
         raise ProjectError(f"{path}: not here; make it: `make contract DATA=file TARGET=column`")
-    contract = read_section(Contract, path)
+    contract = read_strict_model(Contract, path)
     targets, inputs = contract.names("target"), contract.inputs()
     if len(targets) != 1 or not inputs:
         found = f"{len(targets)} columns of role target and {len(inputs)} of role feature or time"

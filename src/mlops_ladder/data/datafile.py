@@ -10,19 +10,20 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+import tomlkit
 
-from mlops_ladder import ProjectError
-from mlops_ladder.data import casting, columns, reading
+from mlops_ladder import ProjectError, write_file_atomically
+from mlops_ladder.data import casting, columns, reading, sources
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.settings import Data
+from mlops_ladder.settings import CONFIG, Data
 
 
-def destination(pattern: str, mark: str) -> tuple[Path, str]:
+def choose_destination(pattern: str, mark: str) -> tuple[Path, str]:
     """The file for rows of this mark, and the path of `config.toml` that names it too.
 
     Raises ProjectError where no pattern names just that file and the others.
     """
-    known, path = reading.files(pattern), Path(pattern)
+    known, path = reading.list_data_files(pattern), Path(pattern)
     if path.exists():
         new = path.with_name(f"{path.stem}_{mark}{path.suffix}")
         wide = path.with_name(f"{escape(path.stem)}*{path.suffix}").as_posix()
@@ -37,16 +38,22 @@ def destination(pattern: str, mark: str) -> tuple[Path, str]:
     return new, wide
 
 
-def read_again(unfinished: Path, found: pd.DataFrame, data: Data, contract: Contract) -> None:
+def verify_round_trip(
+    unfinished: Path, found: pd.DataFrame, data: Data, contract: Contract
+) -> None:
     """Raises ProjectError where these rows are not read back as what they were."""
     names = list(map(str, found))
-    back = casting.conform(reading.read_table(str(unfinished), data, contract), contract, names)
+    back = casting.validate_and_cast(
+        reading.read_table(str(unfinished), data, contract), contract, names
+    )
     if lost := [name for name in names if not found[name].equals(back[name])]:
         told = "are not read as they were logged; does contract.toml say how they are written?"
         raise ProjectError(f"{', '.join(lost)}: {told}")
 
 
-def written(found: pd.DataFrame, like: Path, to: Path, data: Data, contract: Contract) -> None:
+def write_rows_like(
+    found: pd.DataFrame, like: Path, to: Path, data: Data, contract: Contract
+) -> None:
     """Write rows as this file has its own: its columns in their order, its kind, its marks."""
     head = next(reading.read_file(like, data, str, 1)).columns
     frame = pd.DataFrame({name: found.get(name, np.nan) for name in head}, index=found.index)
@@ -54,7 +61,7 @@ def written(found: pd.DataFrame, like: Path, to: Path, data: Data, contract: Con
     for name in contract.names("time"):
         column, kind = contract.columns[name], schema.field(name).type if schema else pa.string()
         if not pa.types.is_temporal(kind):
-            frame[name] = found[name].map(partial(columns.spell, column), na_action="ignore")
+            frame[name] = found[name].map(partial(columns.format_time, column), na_action="ignore")
         elif getattr(kind, "tz", None):
             once = np.ones(len(found), dtype="bool")
             frame[name] = found[name].dt.tz_localize(column.timezone, ambiguous=once)
@@ -66,3 +73,78 @@ def written(found: pd.DataFrame, like: Path, to: Path, data: Data, contract: Con
         return
     marks: Any = {"sep": data.separator, "decimal": data.decimal, "encoding": data.encoding}
     frame.to_csv(to, index=False, lineterminator="\n", **marks)
+
+
+def write_checked(rows: pd.DataFrame, like: Path, to: Path, data: Data, contract: Contract) -> None:
+    """Write rows as the file `like` has its own, and read them back.
+
+    Args:
+        rows: The rows, each column as its kind.
+        like: A file of the data.
+        to: The new file.
+        data: How the data are written.
+        contract: The contract of the data.
+
+    Raises:
+        ProjectError: The rows are not read back as what they were; then there is no new file.
+    """
+    try:
+        write_rows_like(rows, like, to, data, contract)
+        verify_round_trip(to, rows, data, contract)
+    except BaseException:
+        to.unlink(missing_ok=True)
+        raise
+
+
+def add_ids(
+    rows: pd.DataFrame,
+    labels: list[tuple[str, int]],
+    paths: list[Path],
+    data: Data,
+    contract: Contract,
+) -> None:
+    """Fill the columns of role id and group: with names, or with numbers after the largest one.
+
+    Args:
+        rows: The rows to change.
+        labels: The name of each row, and its place among the new ones, from 1.
+        paths: The files whose largest number the places are added to.
+        data: How the data are written.
+        contract: The contract of the data.
+
+    Raises:
+        ProjectError: The column holds no number in the files.
+    """
+    for name in contract.names("id", "group"):
+        if contract.columns[name].kind not in ("number", "integer"):
+            rows[name] = [label for label, _ in labels]
+            continue
+        tables = (reading.read_table(str(path), data, contract)[name] for path in paths)
+        largest = pd.to_numeric(pd.concat(tables), errors="coerce").max()
+        if pd.isna(largest):
+            reason = f"holds no number in {paths[0]}; is its kind right in contract.toml?"
+            raise ProjectError(f"{name}: {reason}")
+        rows[name] = [int(largest) + place for _, place in labels]
+
+
+def describe_source(like: dict[str, Any], origin: str, restore: str, labels: Any) -> dict[str, Any]:
+    """Return an entry of data/sources.toml for files that the project writes itself.
+
+    Args:
+        like: The source whose licence and owner hold for these files too.
+        origin: Where the rows come from.
+        restore: The command that brings a lost file back.
+        labels: Who labelled the rows, and when.
+    """
+    known = {key: like.get(key, sources.UNKNOWN) for key in ("licence", "owner")}
+    known |= {"restore": restore, "upstream": False, "labels": labels, "files": {}}
+    return {"origin": origin, **known}
+
+
+def set_data_path(path: str) -> None:
+    """Have `config.toml` name these files as the data, all else of it unchanged."""
+    config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
+    if config["data"]["path"] != path:
+        config["data"]["path"] = path
+        write_file_atomically(CONFIG, tomlkit.dumps(config))
+        print(f"{CONFIG}: [data] path = {path!r} names the further files too")

@@ -11,15 +11,15 @@ import pandas as pd
 import typer
 from pandas.api.types import is_bool_dtype, is_numeric_dtype
 
-from mlops_ladder import problem, write_whole
+from mlops_ladder import problem, write_file_atomically
 from mlops_ladder.data import casting, sources
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.data.reading import files
-from mlops_ladder.markdown import as_code, as_words, refuse_differences, split_page
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.data.reading import list_data_files
+from mlops_ladder.markdown import format_code, escape_text, raise_for_differences, split_page
+from mlops_ladder.settings import load_settings, Settings
 
 SHEET = Path("DATASHEET.md")
-YOURS = "<!-- What stands below this line is yours; `make datasheet` keeps it. -->"
+OWN_WORDS_LINE = "<!-- What stands below this line is yours; `make datasheet` keeps it. -->"
 HEAD = """\
 # Datasheet
 
@@ -40,56 +40,57 @@ Not stated yet.
 
 Not stated yet.
 """
-SHOWN = 3  # the most frequent words of a column
+MAX_WORDS_SHOWN = 3  # the most frequent words of a column
 CHECK = typer.Option("--check", help="change nothing; fail if it is stale")
 
 
-def render(frame: pd.DataFrame, contract: Contract, settings: Settings) -> str:
+def render_datasheet(frame: pd.DataFrame, contract: Contract, settings: Settings) -> str:
     """The sheet of these rows, without what stands below the line."""
     named = contract.names("feature", "target", "time", "id", "group")
-    rows = casting.conform(frame, contract, named)
-    lines = [column(it, rows if it in named else frame, contract) for it in contract.columns]
-    paths = files(settings.data.path)
+    rows = casting.validate_and_cast(frame, contract, named)
+    lines = [format_column(it, rows if it in named else frame, contract) for it in contract.columns]
+    paths = list_data_files(settings.data.path)
     parts = [
         HEAD,
-        f"## Where they come from\n\n{origins(settings)}\n",
+        f"## Where they come from\n\n{format_sources(settings)}\n",
         f"## What they hold\n\n{len(frame):,} rows of {len(contract.columns)} columns in"
-        f" {len(paths)} files, sha256 `{sources.checksum(*paths)}`.{unlabelled(rows, contract)}\n",
+        f" {len(paths)} files, sha256 `{sources.compute_sha256(*paths)}`."
+        f"{count_unlabelled(rows, contract)}\n",
         "| column | role | kind | missing | holds |\n|---|---|---|---|---|",
         *lines,
     ]
-    return "\n".join([*parts, f"\n{YOURS}"])
+    return "\n".join([*parts, f"\n{OWN_WORDS_LINE}"])
 
 
-def origins(settings: Settings) -> str:
+def format_sources(settings: Settings) -> str:
     """A line for each source of the configured files, as data/sources.toml names it."""
-    used = {str(path) for path in files(settings.data.path)}
+    used = {str(path) for path in list_data_files(settings.data.path)}
     lines = []
     for name, it in sources.read_sources().items():
         if used & set(it["files"]):
             told = f"{it['origin']}. Licence {it['licence']}. Owner: {it['owner']}."
-            lines.append(f"- {as_code(name)}: {as_words(told)}")
+            lines.append(f"- {format_code(name)}: {escape_text(told)}")
     return "\n".join(lines) or "No source is declared: `make data DECLARE=yes`."
 
 
-def unlabelled(rows: pd.DataFrame, contract: Contract) -> str:
+def count_unlabelled(rows: pd.DataFrame, contract: Contract) -> str:
     """How many rows say nothing about the target, in words; empty where all do."""
     missing = int(rows[contract.target].isna().sum())
-    return f" {missing:,} have no {as_code(contract.target)}." if missing else ""
+    return f" {missing:,} have no {format_code(contract.target)}." if missing else ""
 
 
-def column(name: str, rows: pd.DataFrame, contract: Contract) -> str:
+def format_column(name: str, rows: pd.DataFrame, contract: Contract) -> str:
     """The line of one column.  No value of a person, of an id or of free text is shown."""
     known = contract.columns[name]
     values = rows[name] if name in rows else pd.Series(dtype="object")
     secret = known.role in ("personal", "id", "ignored") or known.kind == "text"
-    said = f"{values.nunique():,} different values" if secret else holds(values)
+    said = f"{values.nunique():,} different values" if secret else summarize_values(values)
     missing = f"{values.isna().mean():.1%}" if len(values) else "not in the data"
-    cells = [as_code(name), *map(as_words, (known.role, known.kind, missing, said))]
+    cells = [format_code(name), *map(escape_text, (known.role, known.kind, missing, said))]
     return f"| {' | '.join(cells)} |"
 
 
-def holds(values: pd.Series) -> str:
+def summarize_values(values: pd.Series) -> str:
     """A range with the median, the first and last time, or the most frequent words with shares."""
     there = values.dropna()
     if there.empty:
@@ -99,31 +100,33 @@ def holds(values: pd.Series) -> str:
     if is_numeric_dtype(there) and not is_bool_dtype(there):
         return f"{there.min():.6g} to {there.max():.6g}, median {there.median():.6g}"
     shares = there.astype(str).value_counts(normalize=True).sort_index(kind="stable")
-    most = shares.sort_values(ascending=False, kind="stable").head(SHOWN)
-    more = f", {len(shares) - SHOWN} more" if len(shares) > SHOWN else ""
+    most = shares.sort_values(ascending=False, kind="stable").head(MAX_WORDS_SHOWN)
+    more = f", {len(shares) - MAX_WORDS_SHOWN} more" if len(shares) > MAX_WORDS_SHOWN else ""
     return ", ".join(f"{word} {share:.1%}" for word, share in most.items()) + more
 
 
-def compare(text: str, wanted: str) -> str:
+def compare_datasheet(text: str, wanted: str) -> str:
     """In words: the sheet says what the data hold.  Raises ProjectError with lines that differ."""
     told = f"{SHEET}: differs from the data (- sheet, + data); run `make datasheet`"
-    refuse_differences(told, split_page(SHEET, text, YOURS)[0], wanted)
+    raise_for_differences(told, split_page(SHEET, text, OWN_WORDS_LINE)[0], wanted)
     return f"{SHEET}: every count and range is that of the data"
 
 
-def write_datasheet(
-    check: Annotated[bool, CHECK] = False,
-) -> None:
+def write_datasheet(check: Annotated[bool, CHECK] = False) -> None:
     """Write the sheet of the configured data, or say whether it is still true."""
-    settings, contract = load(), read_contract()
-    text = SHEET.read_text(encoding="utf-8") if SHEET.exists() else f"{HEAD}\n{YOURS}{QUESTIONS}"
-    below = split_page(SHEET, text, YOURS)[1]
+    settings, contract = load_settings(), read_contract()
+    text = (
+        SHEET.read_text(encoding="utf-8")
+        if SHEET.exists()
+        else f"{HEAD}\n{OWN_WORDS_LINE}{QUESTIONS}"
+    )
+    below = split_page(SHEET, text, OWN_WORDS_LINE)[1]
     if check and "sha256 `" not in text:
         print(f"{SHEET}: describes no data yet; to write it: make datasheet")
         return
-    wanted = render(problem.read_data(settings), contract, settings)
+    wanted = render_datasheet(problem.read_data(settings), contract, settings)
     if check:
-        print(compare(text, wanted))
+        print(compare_datasheet(text, wanted))
         return
-    write_whole(SHEET, wanted + below)
+    write_file_atomically(SHEET, wanted + below)
     print(f"Wrote {SHEET}.  Read it, answer what stands below the line, then commit it.")

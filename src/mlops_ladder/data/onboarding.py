@@ -11,11 +11,11 @@ import pandas as pd
 import tomlkit
 import typer
 
-from mlops_ladder import plugins, ProjectError, write_synced
+from mlops_ladder import plugins, ProjectError, write_synced_file
 from mlops_ladder.data import dialect, inference, reading
-from mlops_ladder.data.casting import as_boolean, as_text
+from mlops_ladder.data.casting import cast_booleans, cast_text
 from mlops_ladder.data.contract import Column, CONTRACT, Contract
-from mlops_ladder.settings import CONFIG, Data, load, Problem
+from mlops_ladder.settings import CONFIG, Data, load_settings, Problem
 
 HEADER = """\
 What the data hold, column by column; training, prediction and checks read it.
@@ -24,11 +24,11 @@ kind: number integer boolean category text time
 role: feature target id time group personal ignored
 timezone: the clock of a time, such as Europe/Berlin; without it, times have no offset
 enforce: from level 2 on, true refuses a row outside of range or categories; else it is marked"""
-SHOWN = 50
+MAX_COLUMNS_PRINTED = 50
 Decimal = Literal[".", ","] | None
 
 
-def resolve(target: str, names: list[str], why: str = "") -> str:
+def resolve_target(target: str, names: list[str], why: str = "") -> str:
     """The column that is meant: as written, else the one alike but for case, blanks, accents.
 
     Raises ProjectError if there is none; `why` says what may be the reason.
@@ -47,22 +47,24 @@ def resolve(target: str, names: list[str], why: str = "") -> str:
     raise ProjectError(f"TARGET {target!r}: no such column; there are: {known}{why}")
 
 
-def summary(frame: pd.DataFrame, contract: Contract, remarks: dict[str, str]) -> str:
+def format_summary(frame: pd.DataFrame, contract: Contract, remarks: dict[str, str]) -> str:
     """A line for each of the first columns: name, kind, role, what is missing, what it holds."""
     width = min(40, max(map(len, contract.columns)))
     lines = []
-    for name, column in list(contract.columns.items())[:SHOWN]:
+    for name, column in list(contract.columns.items())[:MAX_COLUMNS_PRINTED]:
         lost = f"{frame[name].isna().mean():.1%} missing" if column.nullable else ""
         held = " ".join(remarks[name].split())
         shown = " ".join(name.split())[:width]
         line = f"  {shown:{width}} {column.kind:9} {column.role:8} {lost:14} {held[:120]}"
         lines.append(line.rstrip())
-    if (more := len(contract.columns) - SHOWN) > 0:
+    if (more := len(contract.columns) - MAX_COLUMNS_PRINTED) > 0:
         lines.append(f"  ... and {more:,} more columns: see {CONTRACT}")
     return "\n".join(lines)
 
 
-def told(contract: Contract, problem: Problem, answers: pd.Series, asked: str | None) -> str:
+def format_problem(
+    contract: Contract, problem: Problem, answers: pd.Series, asked: str | None
+) -> str:
     """What will be learned, how many rows cannot help, and what to do where it is wrong."""
     empty = int(answers.isna().sum())
     rest = f"; {empty:,} rows without one are left out of training" if empty else ""
@@ -74,12 +76,12 @@ def told(contract: Contract, problem: Problem, answers: pd.Series, asked: str | 
     return f"{text}\nAre its whole numbers amounts?  Then add PROBLEM=regression."
 
 
-def configured(data: Data, target: str, problem: Problem, classes: int) -> str:
+def render_config(data: Data, target: str, problem: Problem, classes: int) -> str:
     """The text of `config.toml` for these data; comments and all else stay as they are.
 
     Raises ProjectError where the file, so changed, would not be valid.
     """
-    load(problem=problem, data=data.model_dump())
+    load_settings(problem=problem, data=data.model_dump())
     config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
     about = config.setdefault("about", {})
     fresh = config["data"].get("path") != data.path or config["problem"] != problem
@@ -95,7 +97,7 @@ def configured(data: Data, target: str, problem: Problem, classes: int) -> str:
     return tomlkit.dumps(config)
 
 
-def written(contract: Contract) -> str:
+def to_toml(contract: Contract) -> str:
     """The text of `contract.toml`."""
     text = tomlkit.document()
     for line in HEADER.splitlines():
@@ -105,20 +107,20 @@ def written(contract: Contract) -> str:
     return tomlkit.dumps(text)
 
 
-def replace(texts: dict[Path, str]) -> None:
+def write_files_atomically(texts: dict[Path, str]) -> None:
     """Write these files, all or none; one that changes is first copied under a name that is free.
 
     Raises ProjectError where that cannot be done.
     """
     wanted = {path: text.encode() for path, text in texts.items()}
-    changed = {path: text for path, text in wanted.items() if content(path) != text}
+    changed = {path: text for path, text in wanted.items() if read_bytes_if_exists(path) != text}
     parts = {path: path.with_name(f"{path.name}.part") for path in changed}
     olds: dict[Path, Path] = {}
     try:
         for path, text in changed.items():
-            write_synced(parts[path], text)
+            write_synced_file(parts[path], text)
         for path in filter(Path.exists, changed):
-            olds[path] = set_aside(path)
+            olds[path] = backup_file(path)
         for path, part in parts.items():
             part.replace(path)
     except OSError as error:
@@ -134,28 +136,28 @@ def replace(texts: dict[Path, str]) -> None:
         print(f"Wrote {path}{kept}" if path in changed else f"{path} is as it was")
 
 
-def content(path: Path) -> bytes | None:
+def read_bytes_if_exists(path: Path) -> bytes | None:
     """What the file holds; None where there is none."""
     return path.read_bytes() if path.exists() else None
 
 
-def set_aside(path: Path) -> Path:
+def backup_file(path: Path) -> Path:
     """A copy of the file under a name that is free."""
     names = (Path(f"{path}.old-{number}") for number in count(1))
     return Path(shutil.copy2(path, next(name for name in names if not name.exists())))
 
 
-def read_file(
+def read_described_file(
     pattern: str, wanted: str, encoding: str | None, decimal: str | None
 ) -> tuple[Data, pd.DataFrame, str]:
     """How the file is read, its rows, and the target.  ProjectError if the names are not right."""
-    data, raw = dialect.look(pattern, encoding)
-    why, text = "", not reading.is_parquet(reading.files(data.path)[0])
+    data, raw = dialect.sniff_file(pattern, encoding)
+    why, text = "", not reading.is_parquet(reading.list_data_files(data.path)[0])
     if text:
         dialect.check_names(raw, data.path)
-        why = dialect.explain_missing(raw, wanted, data.separator)
-    target = resolve(wanted, list(raw.columns), why)
-    data, frame = dialect.interpreted(data, raw, target, decimal)
+        why = dialect.explain_missing_target(raw, wanted, data.separator)
+    target = resolve_target(wanted, list(raw.columns), why)
+    data, frame = dialect.apply_number_format(data, raw, target, decimal)
     if text:
         dialect.check_units(raw, data.path, data)
     return data, frame, target
@@ -163,7 +165,7 @@ def read_file(
 
 def count_classes(values: pd.Series, column: Column) -> int:
     """How many different values the target has, as training reads it."""
-    return (as_boolean if column.kind == "boolean" else as_text)(values, column).nunique()
+    return (cast_booleans if column.kind == "boolean" else cast_text)(values, column).nunique()
 
 
 def describe_data(
@@ -176,16 +178,16 @@ def describe_data(
     """Infer the contract of a file, write it and what changes in `config.toml`, keep the old."""
     if not (data and target):
         raise ProjectError("DATA and TARGET are needed: make contract DATA=file TARGET=column")
-    marks, frame, name = read_file(data, target, encoding, decimal)
-    contract, found, remarks = inference.infer(frame, marks, name, problem)
+    marks, frame, name = read_described_file(data, target, encoding, decimal)
+    contract, found, remarks = inference.infer_contract(frame, marks, name, problem)
     for other, column in contract.columns.items():
         if column.kind in ("text", "category"):
-            remarks[other] += dialect.other_marks(frame[other], marks)
-    config = configured(marks, name, found, count_classes(frame[name], contract.columns[name]))
-    replace({CONFIG: config, CONTRACT: written(contract)})
+            remarks[other] += dialect.suggest_decimal_mark(frame[other], marks)
+    config = render_config(marks, name, found, count_classes(frame[name], contract.columns[name]))
+    write_files_atomically({CONFIG: config, CONTRACT: to_toml(contract)})
     for renew in plugins.get_implementations("after_contract_change"):
-        replace(renew(load(), frame) or {})
-    print(f"\n{len(frame):,} rows of {marks.path}, read {dialect.described(marks)}")
-    print(summary(frame, contract, remarks))
-    print(told(contract, found, frame[name], problem))
+        write_files_atomically(renew(load_settings(), frame) or {})
+    print(f"\n{len(frame):,} rows of {marks.path}, read {dialect.describe_dialect(marks)}")
+    print(format_summary(frame, contract, remarks))
+    print(format_problem(contract, found, frame[name], problem))
     print(f"Next: read {CONTRACT} and set reviewed = true; then `make train`.")

@@ -9,8 +9,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.reading import files
-from mlops_ladder.data.sources import checksum
+from mlops_ladder.data.reading import list_data_files
+from mlops_ladder.data.sources import compute_sha256
 from mlops_ladder.project import PYPROJECT
 from mlops_ladder.settings import Settings
 
@@ -18,7 +18,7 @@ LIBRARY, LOCK = "mlops-ladder", Path("uv.lock")
 UNKNOWN = "unknown"
 
 
-def git(*arguments: str) -> str | None:
+def run_git(*arguments: str) -> str | None:
     """What git answers, or None where there is no repository, no commit or no git."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
@@ -27,25 +27,25 @@ def git(*arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def origin(settings: Settings) -> dict[str, str]:
+def get_provenance_tags(settings: Settings) -> dict[str, str]:
     """The five tags that say what a run was made from: commit, tree, data, lock, seed."""
-    commit, changes = git("rev-parse", "HEAD"), git("status", "--porcelain")
+    commit, changes = run_git("rev-parse", "HEAD"), run_git("status", "--porcelain")
     if commit is None and (built := os.environ.get("SOURCE_COMMIT")):
         commit, changes = built, ""  # an image holds a commit, and no repository
     try:
-        data = checksum(*files(settings.data.path))
+        data = compute_sha256(*list_data_files(settings.data.path))
     except ProjectError:  # read_data() reads from elsewhere
         data = UNKNOWN
     return {
         "git.commit": commit or UNKNOWN,
         "git.dirty": UNKNOWN if changes is None else str(bool(changes)).lower(),
         "data.sha256": data,
-        "env.lock_sha256": checksum(LOCK) if LOCK.exists() else UNKNOWN,
+        "env.lock_sha256": compute_sha256(LOCK) if LOCK.exists() else UNKNOWN,
         "seed": str(settings.seed),
     }
 
 
-def needed() -> list[str]:
+def list_requirements() -> list[str]:
     """The packages that this project and the library name, each with the version that is installed.
 
     Without the library: what a model needs of it is saved with the model.
@@ -56,6 +56,6 @@ def needed() -> list[str]:
     return [f"{name}=={version(name)}" for name in sorted(names - {LIBRARY})]
 
 
-def installed() -> list[str]:
+def list_packages() -> list[str]:
     """Every installed package with its version, sorted."""
     return sorted({f"{found.name.lower()}=={found.version}" for found in distributions()})

@@ -15,12 +15,13 @@ from pandas.api import types
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.settings import bare, Data
+from mlops_ladder.data.number_signs import strip_number_signs
+from mlops_ladder.settings import Data
 
 NUMERIC = ("number", "integer", "boolean")
 # What pandas takes for missing but "None", which is as often a class.
 ERRORS = ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"]  # of Excel
-MISSING = ["", *"NA N/A n/a #N/A #NA <NA> NULL null NaN nan -nan".split(), *ERRORS]
+NULL_WORDS = ["", *"NA N/A n/a #N/A #NA <NA> NULL null NaN nan -nan".split(), *ERRORS]
 AS_WRITTEN = {"keep_default_na": False, "index_col": False, "skipinitialspace": True}
 AS_WRITTEN |= {"low_memory": False}
 RAGGED = "put that line right"
@@ -51,18 +52,18 @@ def read_chunks(
         if column.kind not in NUMERIC or column.role in ("id", "ignored")
     }
     first = 0
-    for path in files(of) if isinstance(of, str) else of:
+    for path in list_data_files(of) if isinstance(of, str) else of:
         for frame in read_file(path, data, text if contract else str, size):
             frame.index = pd.RangeIndex(first, first + len(frame))
             first += len(frame)
             for name in columns.keys() & set(frame) - text.keys():
                 if columns[name].kind != "boolean" and not types.is_numeric_dtype(frame[name]):
-                    found = numbers(frame[name], data)
+                    found = parse_numbers(frame[name], data)
                     frame[name] = found.astype("object").where(found.notna(), frame[name])
             yield frame
 
 
-def files(pattern: str) -> list[Path]:
+def list_data_files(pattern: str) -> list[Path]:
     """The files that a path or a pattern names, sorted.  ProjectError where there is none."""
     found = [Path(pattern)] if Path(pattern).exists() else sorted(map(Path, glob(pattern)))
     if not found:
@@ -105,10 +106,10 @@ def read_parquet(path: Path, size: int | None) -> Iterator[pd.DataFrame]:
             frame = batch.to_pandas()
             if any(frame.index.names):
                 frame = frame.reset_index()
-            yield frame.apply(plain).rename(columns=str)
+            yield frame.apply(normalize_dtype).rename(columns=str)
 
 
-def plain(values: pd.Series) -> pd.Series:
+def normalize_dtype(values: pd.Series) -> pd.Series:
     """Durations as seconds; lists, dates, bytes and all that is no other kind as text."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = pd.Series(np.asarray(values), index=values.index).infer_objects()
@@ -126,13 +127,13 @@ def read_csv(path: Path, data: Data, text: Any, size: int | None) -> Iterator[pd
     check_widths(path, data)
     with path.open(encoding=data.encoding, newline="") as file:
         options: Any = {"sep": data.separator, "decimal": data.decimal, "dtype": text, **AS_WRITTEN}
-        options |= {"na_values": MISSING + data.missing, "iterator": True, "chunksize": size}
+        options |= {"na_values": NULL_WORDS + data.missing, "iterator": True, "chunksize": size}
         reader: Any = pd.read_csv(file, **options)
-        for frame in up_to_last_value(reader if size else [reader.read()]):
+        for frame in drop_trailing_blanks(reader if size else [reader.read()]):
             yield frame.rename(columns=lambda name: normalize("NFC", name.strip()))
 
 
-def up_to_last_value(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+def drop_trailing_blanks(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
     """Yield these rows without the blank ones at their end, as spreadsheets write them."""
     blank = pd.DataFrame()
     for frame in frames:
@@ -163,7 +164,7 @@ def check_widths(path: Path, data: Data) -> None:
             titled, way_out = False, RAGGED
 
 
-def pattern_of(decimal: str, thousands: str) -> str:
+def number_pattern(decimal: str, thousands: str) -> str:
     """The regular expression of a bare number that is written with these marks."""
     pair = r"(?:,\d\d)*" if thousands == "," else ""  # of India: 12,34,567
     groups = rf"|[1-9]\d?\d?{pair}(?:{re.escape(thousands)}\d\d\d)+" if thousands else ""
@@ -171,7 +172,7 @@ def pattern_of(decimal: str, thousands: str) -> str:
     return rf"[+-]?(?:(?:\d+{groups})(?:{decimals}\d*)?|{decimals}\d+)(?:[eE][+-]?\d+)?"
 
 
-def numbers(values: pd.Series, data: Data) -> pd.Series:
+def parse_numbers(values: pd.Series, data: Data) -> pd.Series:
     """float64, NaN where a value is no number that is written with the marks of the data.
 
     Signs of currency and percent are left out; a number in brackets is negative.
@@ -179,8 +180,12 @@ def numbers(values: pd.Series, data: Data) -> pd.Series:
     if types.is_numeric_dtype(values):
         return values.astype("float64").replace([np.inf, -np.inf], np.nan)
     thousands = data.thousands or ""
-    text = values.astype("object").map(lambda it: bare(str(it)), na_action="ignore").astype("str")
-    known = text.str.fullmatch(pattern_of(data.decimal, thousands), na=False)
+    text = (
+        values.astype("object")
+        .map(lambda it: strip_number_signs(str(it)), na_action="ignore")
+        .astype("str")
+    )
+    known = text.str.fullmatch(number_pattern(data.decimal, thousands), na=False)
     digits = text.str.translate(str.maketrans(data.decimal, ".", thousands))
     loose = text.where(~text.str.contains(thousands, regex=False, na=False)) if thousands else text
     found = pd.to_numeric(digits.where(known, loose), errors="coerce").astype("float64")

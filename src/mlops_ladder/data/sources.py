@@ -16,16 +16,16 @@ import pandas as pd
 import tomlkit
 import typer
 
-from mlops_ladder import ProjectError, refuse_faults, write_whole
-from mlops_ladder.data.reading import files, read_file
-from mlops_ladder.settings import load, Settings
+from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
+from mlops_ladder.data.reading import list_data_files, read_file
+from mlops_ladder.settings import load_settings, Settings
 
 SOURCES = Path("data/sources.toml")
 UNKNOWN = "unknown"
 DECLARE = typer.Option("--declare", help="the files are meant to be as they are")
 
 
-def checksum(*paths: Path) -> str:
+def compute_sha256(*paths: Path) -> str:
     """The sha256 of these files, one after the other."""
     digest = hashlib.sha256()
     for path in paths:
@@ -43,7 +43,7 @@ def read_sources() -> dict[str, Any]:
         raise ProjectError(f"{SOURCES}: cannot be read: {error}") from error
 
 
-def restore(name: str, source: dict[str, Any]) -> None:
+def restore_source(name: str, source: dict[str, Any]) -> None:
     """Bring the files of a source back: by its command, or from its origin."""
     if command := source.get("restore"):
         print(f"{name}: {command}", flush=True)
@@ -53,10 +53,10 @@ def restore(name: str, source: dict[str, Any]) -> None:
             raise ProjectError(f"{name}: {command!r} failed; see above")
         return
     for path in map(Path, source["files"]):
-        fetch(source.get("origin", UNKNOWN), path)
+        fetch_file(source.get("origin", UNKNOWN), path)
 
 
-def fetch(origin: str, path: Path) -> None:
+def fetch_file(origin: str, path: Path) -> None:
     """Copy one file from an address or a path.  ProjectError where that cannot be done."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
@@ -73,7 +73,7 @@ def fetch(origin: str, path: Path) -> None:
     unfinished.replace(path)
 
 
-def breaches(sources: dict[str, Any]) -> list[str]:
+def find_changed_files(sources: dict[str, Any]) -> list[str]:
     """A line for each file that is missing or is not what data/sources.toml says."""
     found = []
     for source in sources.values():
@@ -81,18 +81,18 @@ def breaches(sources: dict[str, Any]) -> list[str]:
             path = Path(name)
             if not path.exists():
                 found.append(f"{name}: missing")
-            elif (now := checksum(path)) != declared["sha256"]:
+            elif (now := compute_sha256(path)) != declared["sha256"]:
                 found.append(f"{name}: sha256 {now[:12]}…, declared {declared['sha256'][:12]}…")
     return found
 
 
-def undeclared(settings: Settings, sources: dict[str, Any]) -> list[str]:
+def find_undeclared_files(settings: Settings, sources: dict[str, Any]) -> list[str]:
     """The files that training reads and no source declares."""
     declared = {name for source in sources.values() for name in source["files"]}
-    return [str(path) for path in files(settings.data.path) if str(path) not in declared]
+    return [str(path) for path in list_data_files(settings.data.path) if str(path) not in declared]
 
 
-def declare(settings: Settings, frame: pd.DataFrame | None = None) -> None:
+def declare_files(settings: Settings, frame: pd.DataFrame | None = None) -> None:
     """Write the sha256 and rows of the files of `config.toml` into data/sources.toml.
 
     A file that no source names becomes a source of its own; a person has to say its origin.
@@ -100,17 +100,34 @@ def declare(settings: Settings, frame: pd.DataFrame | None = None) -> None:
     """
     text = SOURCES.read_text(encoding="utf-8") if SOURCES.exists() else ""
     document = tomlkit.parse(text)
-    for path in files(settings.data.path):
+    for path in list_data_files(settings.data.path):
         known = [source for source in document.values() if str(path) in source["files"]]
         source = known[0] if known else document.setdefault(path.stem, unknown_source())
         rows = 0 if frame is None else len(frame)
         if frame is None or str(path) != settings.data.path:
             rows = sum(map(len, read_file(path, settings.data)))
         known_file = source["files"].setdefault(str(path), {})  # changed in place: comments stay
-        known_file.update({"sha256": checksum(path), "rows": rows})
+        known_file.update({"sha256": compute_sha256(path), "rows": rows})
         if source["origin"] == UNKNOWN:
             print(f"{path}: say its origin, licence and owner in {SOURCES}")
-    write_whole(SOURCES, tomlkit.dumps(document))
+    write_file_atomically(SOURCES, tomlkit.dumps(document))
+
+
+def update_declared(files: dict[str, dict[str, Any]]) -> None:
+    """Declare changed files: the checksum `after`, None if deleted, and the number `left` of rows.
+
+    Files that no source names stay undeclared.
+    """
+    if not SOURCES.exists():
+        return
+    document = tomlkit.parse(SOURCES.read_text(encoding="utf-8"))
+    for source in document.values():
+        for name in files.keys() & source["files"].keys():
+            if sha256 := files[name]["after"]:
+                source["files"][name] |= {"sha256": sha256, "rows": files[name]["left"]}
+            else:
+                del source["files"][name]
+    write_file_atomically(SOURCES, tomlkit.dumps(document))
 
 
 def unknown_source() -> dict[str, Any]:
@@ -118,19 +135,19 @@ def unknown_source() -> dict[str, Any]:
     return {"origin": UNKNOWN, "licence": UNKNOWN, "owner": UNKNOWN, "files": {}}
 
 
-def main(
-    renew_sources: Annotated[bool, DECLARE] = False,
-) -> None:
+def main(renew_sources: Annotated[bool, DECLARE] = False) -> None:
     """Bring missing files back and compare every file with its sha256."""
     if renew_sources:
-        declare(load())
+        declare_files(load_settings())
     sources = read_sources()
     for name, source in sources.items():
         if not all(Path(file).exists() for file in source["files"]):
-            restore(name, source)
-    found = breaches(sources) + [f"{name}: in no source" for name in undeclared(load(), sources)]
+            restore_source(name, source)
+    found = find_changed_files(sources) + [
+        f"{name}: in no source" for name in find_undeclared_files(load_settings(), sources)
+    ]
     way_out = "Put the right files back, or, where the change is meant: make data DECLARE=yes"
-    refuse_faults(f"the data are not what {SOURCES} says", [*found, way_out] if found else [])
+    raise_for_faults(f"the data are not what {SOURCES} says", [*found, way_out] if found else [])
     for name, source in sources.items():
         rows = sum(file["rows"] for file in source["files"].values())
         held = f"{len(source['files'])} files, {rows:,} rows, licence {source['licence']}"

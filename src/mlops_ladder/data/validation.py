@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlops_ladder.data.casting import broken
-from mlops_ladder.data.contract import Breach, Column, Contract
+from mlops_ladder.data.casting import make_violation
+from mlops_ladder.data.contract import Column, Contract, Violation
 
-EXPECTATIONS = ("in_range", "isin")  # pandera's names; a column may enforce them
-SHARE = "share"
-SHOWN = 3  # pandera copies every failure without a limit: minutes for a million of them
+EXPECTATION_CHECKS = ("in_range", "isin")  # pandera's names; a column may enforce them
+MISSING_SHARE = "share"
+MAX_FAILURE_CASES = 3  # pandera copies every failure without a limit: minutes for a million of them
 
 
-def breaches(frame: pd.DataFrame, contract: Contract) -> list[Breach]:
+def find_contract_violations(frame: pd.DataFrame, contract: Contract) -> list[Violation]:
     """Every rule that rows, each column as its kind, break: a breach for each column and rule.
 
     The rules are the contract's: range, categories, whole numbers, what may be missing and how
@@ -27,59 +27,63 @@ def breaches(frame: pd.DataFrame, contract: Contract) -> list[Breach]:
 
     names = [name for name in contract.columns if name in frame.columns]
     try:
-        schema(contract, names).validate(frame.reset_index(drop=True), lazy=True)
+        build_schema(contract, names).validate(frame.reset_index(drop=True), lazy=True)
     except SchemaErrors as found:
-        return [breach(frame, error, contract) for error in found.schema_errors]
+        return [to_violation(frame, error, contract) for error in found.schema_errors]
     return []
 
 
-def schema(contract: Contract, names: list[str]) -> Any:
+def build_schema(contract: Contract, names: list[str]) -> Any:
     """The contract of these columns as a pandera schema; each check carries its rule in words."""
     # Commands that check nothing do not wait the second that pandera takes to load.
     # pylint: disable-next=import-outside-toplevel
     from pandera.pandas import Column as Checked, DataFrameSchema
 
-    rules = {name: checks(name, contract.columns[name]) for name in names}
+    rules = {name: build_checks(name, contract.columns[name]) for name in names}
     columns = {name: Checked(checks=found, nullable=True) for name, found in rules.items()}
     return DataFrameSchema(columns)
 
 
-def checks(name: str, column: Column) -> list[Any]:
+def build_checks(name: str, column: Column) -> list[Any]:
     """The rules of a column; what is missing breaks only those about missing values."""
     from pandera.pandas import Check  # pylint: disable=import-outside-toplevel  # 1 s
 
-    found, there = [], partial(Check, pd.Series.notna, ignore_na=False, n_failure_cases=SHOWN)
+    found, there = [], partial(
+        Check, pd.Series.notna, ignore_na=False, n_failure_cases=MAX_FAILURE_CASES
+    )
     if not column.nullable:
         found.append(there(error="are missing, and the contract says nullable = false"))
     elif column.missing is not None:
         rule = f"are missing; the contract allows {column.missing:.1%}"
-        found.append(there(name=SHARE, error=rule))
+        found.append(there(name=MISSING_SHARE, error=rule))
     if column.role == "id":
         rule = "hold an id that another row has too"
-        found.append(Check(once, error=rule, n_failure_cases=SHOWN))
+        found.append(Check(is_unique, error=rule, n_failure_cases=MAX_FAILURE_CASES))
     if column.kind == "integer" and column.role != "id":
-        found.append(Check(whole, error="hold no whole number", n_failure_cases=SHOWN))
+        found.append(
+            Check(is_whole, error="hold no whole number", n_failure_cases=MAX_FAILURE_CASES)
+        )
     if column.range and column.kind in ("integer", "number"):
         low, high = column.range
         rule = f"break {low} ≤ {name} ≤ {high}"
-        found.append(Check.in_range(low, high, error=rule, n_failure_cases=SHOWN))
+        found.append(Check.in_range(low, high, error=rule, n_failure_cases=MAX_FAILURE_CASES))
     if column.categories and column.kind in ("category", "text"):
         rule = f"hold none of the {len(column.categories)} categories"
-        found.append(Check.isin(column.categories, error=rule, n_failure_cases=SHOWN))
+        found.append(Check.isin(column.categories, error=rule, n_failure_cases=MAX_FAILURE_CASES))
     return found
 
 
-def once(values: pd.Series) -> pd.Series:
+def is_unique(values: pd.Series) -> pd.Series:
     """Does each value stand in no other row?"""
     return ~values.duplicated(keep=False)
 
 
-def whole(values: pd.Series) -> pd.Series:
+def is_whole(values: pd.Series) -> pd.Series:
     """Is each a whole number?"""
     return values % 1 == 0
 
 
-def breach(frame: pd.DataFrame, error: Any, contract: Contract) -> Breach:
+def to_violation(frame: pd.DataFrame, error: Any, contract: Contract) -> Violation:
     """What pandera found, in the rows of the frame; it leaves missing values out of most checks."""
     wrong = np.zeros(len(frame), dtype=bool)
     kept = error.check_output
@@ -87,7 +91,7 @@ def breach(frame: pd.DataFrame, error: Any, contract: Contract) -> Breach:
     column, name = contract.columns[error.schema.name], error.check.name
     enforced = column.enforce or (column.role == "target" and name == "isin")  # a class is no guess
     return replace(
-        broken(frame[error.schema.name], wrong, error.check.error),
-        expected=name in EXPECTATIONS and not enforced,
-        most=column.missing if name == SHARE else None,
+        make_violation(frame[error.schema.name], wrong, error.check.error),
+        is_expectation=name in EXPECTATION_CHECKS and not enforced,
+        max_share=column.missing if name == MISSING_SHARE else None,
     )

@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 from mlops_ladder.errors import ProjectError
-from mlops_ladder.files import write_whole
+from mlops_ladder.files import write_file_atomically
 
 MARK = "# Written by `make ci-at-top` in {}: change the file there, and run it again.\n"
 GITLAB, HOOKS = Path(".gitlab-ci.yml"), Path(".pre-commit-config.yaml")
@@ -83,5 +83,5 @@ def main(_: list[str]) -> None:
                 raise ProjectError(f"{place}: is not from `make ci-at-top` of {folder}; move it")
             print(f"left {place} as it is: add hooks of {folder} as in {folder}/{HOOKS}")
             continue
-        write_whole(place, mark + text)
+        write_file_atomically(place, mark + text)
         print(f"wrote {place}")

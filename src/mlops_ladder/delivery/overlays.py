@@ -1,6 +1,6 @@
-"""Do staging and production differ only where they may?  What they differ in is shown.
+"""The command `overlays`: show how staging and production differ, and refuse other differences.
 
-The values of environment variables may differ too: those that variables.txt of the overlays names.
+Values of environment variables may differ too: those that variables.txt of the overlays names.
 """
 
 import re
@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
-from mlops_ladder.delivery.compose import ran, Refused
-from mlops_ladder.delivery.on_kubernetes import place
+from mlops_ladder.delivery.compose import Refused, run_tool
+from mlops_ladder.delivery.on_kubernetes import find_overlay
 
 VARIABLES = Path("deploy/kubernetes/overlays/variables.txt")
 ENVIRONMENTS = ("staging", "production")
@@ -29,76 +29,72 @@ MAY_DIFFER = (
 NOTHING = object()
 
 
-def rendered(environment: str) -> list[Any]:
-    """The manifests of an environment.  Ends the program where kustomize refuses them."""
+def render_overlay(environment: str) -> list[Any]:
+    """Return the manifests of an environment.  End the program if kustomize refuses them."""
+    folder = find_overlay(environment)
     try:
-        return list(yaml.safe_load_all(ran("kubectl", "kustomize", place(environment))))
+        return list(yaml.safe_load_all(run_tool("kubectl", "kustomize", folder)))
     except Refused as refusal:
-        sys.exit(f"{place(environment)}: {refusal}")
+        sys.exit(f"{folder}: {refusal}")
 
 
-def inner(value: Any) -> list[tuple[str, Any]]:
-    """What a value holds: entries of a list go by their names where each has one of its own."""
+def list_children(value: Any) -> list[tuple[str, Any]]:
+    """Return the entries of a value; those of a list by name if each has a name of its own."""
     if isinstance(value, dict):
         return list(value.items())
     if not isinstance(value, list):
         return []
     names = [entry.get("name") if isinstance(entry, dict) else None for entry in value]
-    own = None not in names and len({*names}) == len(names)
-    return [(str(names[at] if own else at), entry) for at, entry in enumerate(value)]
+    are_unique = None not in names and len({*names}) == len(names)
+    return [(str(names[at] if are_unique else at), entry) for at, entry in enumerate(value)]
 
 
-def leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Each value that holds no other, with the way to it."""
-    if not (held := inner(value)):
+def list_leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield each value that holds no other, with its path."""
+    if not (children := list_children(value)):
         yield path, value
-    for key, entry in held:
-        yield from leaves(entry, f"{path}/{key}")
+    for key, entry in children:
+        yield from list_leaves(entry, f"{path}/{key}")
 
 
-def flat(manifests: list[Any]) -> dict[str, Any]:
-    """All values of manifests, by the way to them; a namespace goes without its name."""
-    found: dict[str, Any] = {}
-    for it in manifests:
-        name = "" if it["kind"] == "Namespace" else f"/{it['metadata']['name']}"
-        found |= leaves(it, f"{it['kind']}{name}")
-    return found
+def flatten(manifests: list[Any]) -> dict[str, Any]:
+    """Return all values of manifests by path; the path of a namespace has no name."""
+    values: dict[str, Any] = {}
+    for item in manifests:
+        name = "" if item["kind"] == "Namespace" else f"/{item['metadata']['name']}"
+        values |= list_leaves(item, f"{item['kind']}{name}")
+    return values
 
 
-def differences(staging: list[Any], production: list[Any]) -> dict[str, tuple[Any, Any]]:
-    """What differs: the two values, by the way to them."""
-    one, other = flat(staging), flat(production)
+def find_overlay_differences(
+    staging: list[Any], production: list[Any]
+) -> dict[str, tuple[Any, Any]]:
+    """Return the two values of each path at which the environments differ."""
+    one, other = flatten(staging), flatten(production)
     pairs = {path: (one.get(path, NOTHING), other.get(path, NOTHING)) for path in one | other}
     return {path: pair for path, pair in pairs.items() if pair[0] != pair[1]}
 
 
-def allowed(path: str, variables: list[str]) -> bool:
-    """May staging and production differ in this?"""
-    named = [rf"{CONTAINER}/env/{re.escape(name)}/value" for name in variables]
-    return any(re.fullmatch(pattern, path) for pattern in (*MAY_DIFFER, *named))
+def may_differ(path: str, variables: list[str]) -> bool:
+    """Return whether staging and production may differ here."""
+    values = [rf"{CONTAINER}/env/{re.escape(name)}/value" for name in variables]
+    return any(re.fullmatch(pattern, path) for pattern in (*MAY_DIFFER, *values))
 
 
 def main(arguments: list[str]) -> None:
-    """Show what differs.  Ends with 1 where something does that may not."""
+    """Print the differences.  End the program with 1 if one is not allowed."""
     if arguments:
         sys.exit("usage: ladder overlays")
     lines = VARIABLES.read_text(encoding="utf-8").splitlines() if VARIABLES.exists() else []
     variables = [name for line in lines if (name := line.partition("#")[0].strip())]
-    found = differences(*map(rendered, ENVIRONMENTS))
-    wrong = []
-    for path, pair in sorted(found.items()):
-        words = " | ".join("nothing" if value is NOTHING else str(value) for value in pair)
-        if allowed(path, variables):
-            print(f"  {path}: {words}")
+    faults = []
+    for path, pair in sorted(find_overlay_differences(*map(render_overlay, ENVIRONMENTS)).items()):
+        values = " | ".join("nothing" if value is NOTHING else str(value) for value in pair)
+        if may_differ(path, variables):
+            print(f"  {path}: {values}")
         else:
-            wrong.append(f"{path}: staging | production: {words}")
-    if wrong:
-        sys.exit(
-            "\n".join(
-                [
-                    *wrong,
-                    "Not tried in staging: make both alike (deploy/kubernetes/overlays/hardened)",
-                ]
-            )
-        )
+            faults.append(f"{path}: staging | production: {values}")
+    if faults:
+        way_out = "make both alike (deploy/kubernetes/overlays/hardened)"
+        sys.exit("\n".join([*faults, f"Not tried in staging: {way_out}"]))
     print("Staging and production are alike in all else.")

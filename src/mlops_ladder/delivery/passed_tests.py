@@ -1,7 +1,7 @@
-"""How many tests passed in each group: `make test-counts`.  Fails where none did.
+"""Count the tests that passed in each group: `make test-counts`.  Fails if a group has none.
 
-A group is a folder under `tests`.  What counts is the report of the newest `make test`; a test that
-was skipped, or that was expected to fail, has not passed.
+A group is a folder under `tests`.  The counts are of the report of the last `make test`; a skipped
+test, or one that was expected to fail, has not passed.
 """
 
 import sys
@@ -13,8 +13,8 @@ REPORT = Path("reports/tests.xml")
 ALWAYS = {"code", "data", "model"}
 
 
-def passed(report: Path) -> Counter[str]:
-    """The number of tests that passed, by the folder under `tests` that holds them."""
+def count_passed(report: Path) -> Counter[str]:
+    """Return the number of tests that passed, by their folder under `tests`."""
     return Counter(
         case.get("classname", "").split(".")[1]
         for case in ElementTree.parse(report).iter("testcase")
@@ -23,14 +23,14 @@ def passed(report: Path) -> Counter[str]:
 
 
 def main(arguments: list[str]) -> None:
-    """Print the counts in one line.  Exits with what to do where there is no report or a zero."""
+    """Print the counts in one line.  End the program if there is no report, or a zero."""
     if arguments:
         sys.exit("usage: ladder test-counts")
     if not REPORT.exists():
         sys.exit(f"{REPORT}: no tests have run; run `make test`")
-    found = passed(REPORT)
+    counts = count_passed(REPORT)
     groups = sorted(ALWAYS | {path.parent.name for path in Path("tests").glob("*/test_*.py")})
-    print("tests=" + ", ".join(f"{group} {found[group]}" for group in groups))
-    if empty := [group for group in groups if not found[group]]:
+    print("tests=" + ", ".join(f"{group} {counts[group]}" for group in groups))
+    if empty := [group for group in groups if not counts[group]]:
         lines = [f"tests/{group}: no test passed; a change here goes unseen" for group in empty]
         sys.exit("\n".join(lines))

@@ -1,6 +1,6 @@
-"""From staging to production: what was tried is what serves, the same bytes, signed if required.
+"""From staging to production: production gets the image that staging runs, signed if required.
 
-An image is brought to staging; `promote` asks it there, and brings the one that it asked to
+`stage` brings an image to staging.  `promote` tests it there, and brings the same bytes to
 production.  Each attempt is a line of deployments.jsonl.
 
 A signature is of a statement on the digest of an image; git holds it in refs/attestations.  Only
@@ -24,7 +24,7 @@ from typing import Any
 
 from mlops_ladder import project, ProjectError
 from mlops_ladder.delivery.smoke import Failed
-from mlops_ladder.registry import signatures
+from mlops_ladder.registry import ssh_signatures
 
 SETTINGS = Path("config/signing.toml")
 POINTER, SBOM = Path("models/serving/champion.json"), Path("reports/sbom.json")
@@ -37,19 +37,23 @@ SIGNED_FROM = 4  # the level that brings signatures
 ACTORS = ("GITHUB_ACTOR", "GITLAB_USER_LOGIN")  # who started a job of CI
 
 
-def settings() -> dict[str, Any]:
-    """The section [signing], and what the environment says instead."""
+def read_signing_settings() -> dict[str, Any]:
+    """Return the section [signing], with what the environment overrides."""
     text = SETTINGS.read_text(encoding="utf-8") if SETTINGS.exists() else ""
-    known: dict[str, Any] = tomllib.loads(text).get("signing", {})
-    own = f"{project.current().prefix}SIGNING__"
-    told = {key[len(own) :].lower(): it for key, it in os.environ.items() if key.startswith(own)}
-    known |= told
-    known["required"] = str(known.get("required", False)).lower() in TRUE
-    return known
+    settings: dict[str, Any] = tomllib.loads(text).get("signing", {})
+    start = f"{project.get_project().prefix}SIGNING__"
+    settings |= {
+        key.removeprefix(start).lower(): value
+        for key, value in os.environ.items()
+        if key.startswith(start)
+    }
+    settings["required"] = str(settings.get("required", False)).lower() in TRUE
+    settings["signers"] = Path(settings.get("signers") or ssh_signatures.SIGNERS)
+    return settings
 
 
-def git(*arguments: str, stdin: str = "") -> str:
-    """What git says.  ProjectError in its words where it fails."""
+def run_git(*arguments: str, stdin: str = "") -> str:
+    """Return the output of git.  Raise ProjectError with its message if it fails."""
     command = ["git", *arguments]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -57,113 +61,113 @@ def git(*arguments: str, stdin: str = "") -> str:
     return done.stdout.strip()
 
 
-def digest_of(image: str) -> str:
-    """The sha256 in the digest of an image.  ProjectError where its name holds none."""
-    found = image.rpartition("sha256:")[2]
-    if len(found) != 64 or "sha256:" not in image:
+def parse_digest(image: str) -> str:
+    """Return the sha256 in the digest of an image.  Raise ProjectError without one."""
+    digest = image.rpartition("sha256:")[2]
+    if len(digest) != 64 or "sha256:" not in image:
         raise ProjectError(f"{image}: no digest; it cannot be signed or verified")
-    return found
+    return digest
 
 
-def stated(image: str, commit: str) -> str:
-    """The statement on an image: its digest, its commit, the champion and the bill of materials."""
+def make_statement(image: str, commit: str) -> str:
+    """Return the statement on an image: digest, commit, champion and bill of materials."""
     files = {path.name: path for path in (POINTER, SBOM) if path.exists()}
-    held = {name: sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
-    return json.dumps(
-        {
-            "_type": STATEMENT,
-            "subject": [{"name": image, "digest": {"sha256": digest_of(image)}}],
-            "predicateType": f"urn:{project.current().package}:image:v1",
-            "predicate": {
-                "commit": git("rev-parse", f"{commit}^0"),
-                "files": held,
-                "time": datetime.now(UTC).isoformat(timespec="seconds"),
-            },
-        }
-    )
+    digests = {name: sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
+    predicate = {
+        "commit": run_git("rev-parse", f"{commit}^0"),
+        "files": digests,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    statement = {
+        "_type": STATEMENT,
+        "subject": [{"name": image, "digest": {"sha256": parse_digest(image)}}],
+        "predicateType": f"urn:{project.get_project().package}:image:v1",
+        "predicate": predicate,
+    }
+    return json.dumps(statement)
 
 
-def sign(places: Any, image: str, commit: str) -> None:
-    """Sign an image by its digest.  ProjectError where that signature would not count."""
-    found, known = places.pinned(image), settings()
-    key = known.get("key") or git("config", "--type=path", "user.signingkey")
-    statement = stated(found, commit)
-    signature = signatures.sign(statement.encode(), key, KIND)
-    by = signatures.signer(statement.encode(), signature, KIND, signers(known))
+def sign_image(targets: Any, image: str, commit: str) -> None:
+    """Sign an image by its digest.  Raise ProjectError if that signature would not count."""
+    pinned, settings = targets.pin_image(image), read_signing_settings()
+    key = settings.get("key") or run_git("config", "--type=path", "user.signingkey")
+    statement = make_statement(pinned, commit)
+    signature = ssh_signatures.sign_bytes(statement.encode(), key, KIND)
+    signer = ssh_signatures.verify_bytes(statement.encode(), signature, KIND, settings["signers"])
     text = json.dumps({"statement": statement, "signature": signature})
-    blob = git("hash-object", "-w", "--stdin", stdin=text)
-    git("update-ref", f"{REFS}/{digest_of(found)}", blob)
-    print(f"{found}: signed by {by}.  For others: git push origin '{REFS}/*'")
+    blob = run_git("hash-object", "-w", "--stdin", stdin=text)
+    run_git("update-ref", f"{REFS}/{parse_digest(pinned)}", blob)
+    print(f"{pinned}: signed by {signer}.  For others: git push origin '{REFS}/*'")
 
 
-def signers(known: dict[str, Any]) -> Path:
-    """The file of those whose signature counts."""
-    return Path(known.get("signers") or signatures.SIGNERS)
+def verify_image(image: str, commit: str) -> str:
+    """Return who has signed that this image is of this commit.
 
-
-def verified(image: str, commit: str) -> str:
-    """Who has signed that this image is of this commit.  ProjectError where nobody has who may."""
-    digest = digest_of(image)
+    Raises ProjectError if no signature, or none of a known signer, says so.
+    """
+    digest = parse_digest(image)
     try:
-        held = json.loads(git("cat-file", "blob", f"{REFS}/{digest}"))
-        statement, signature = str(held["statement"]), str(held["signature"])
+        signed = json.loads(run_git("cat-file", "blob", f"{REFS}/{digest}"))
+        statement, signature = str(signed["statement"]), str(signed["signature"])
     except (ProjectError, ValueError, KeyError, TypeError) as error:
-        told = f"git fetch origin '{REFS}/*:{REFS}/*', or make sign-image"
-        raise ProjectError(f"{image}: not signed; {told}") from error
+        way_out = f"git fetch origin '{REFS}/*:{REFS}/*', or make sign-image"
+        raise ProjectError(f"{image}: not signed; {way_out}") from error
     try:
-        by = signatures.signer(statement.encode(), signature, KIND, signers(settings()))
+        signers = read_signing_settings()["signers"]
+        signer = ssh_signatures.verify_bytes(statement.encode(), signature, KIND, signers)
     except ProjectError as error:
         raise ProjectError(f"{image}: not signed: {error}") from error
-    said = json.loads(statement)
-    if said["subject"][0]["digest"] != {"sha256": digest}:
-        raise ProjectError(f"{image}: {by} has signed another digest")
-    if said["predicate"]["commit"] != commit:
-        raise ProjectError(f"{image}: {by} has signed it as commit {said['predicate']['commit']}")
-    return str(by)
+    content = json.loads(statement)
+    if content["subject"][0]["digest"] != {"sha256": digest}:
+        raise ProjectError(f"{image}: {signer} has signed another digest")
+    if content["predicate"]["commit"] != commit:
+        other = content["predicate"]["commit"]
+        raise ProjectError(f"{image}: {signer} has signed it as commit {other}")
+    return str(signer)
 
 
-class Attested:
-    """The places of release.py, to which nothing is brought that is not signed."""
+class SignedTargets:
+    """Staging and production, which get no image that is not signed."""
 
-    def __init__(self, places: Any) -> None:
-        self._places = places
+    def __init__(self, targets: Any) -> None:
+        self._targets = targets
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._places, name)
+        return getattr(self._targets, name)
 
-    def bring(self, environment: str, image: str, commit: str) -> None:
-        """Verify, then bring.  Refused where nobody has signed, and somebody has to."""
+    def bring_image(self, environment: str, image: str, commit: str) -> None:
+        """Verify, then bring.  Raise Refused if a signature is required and missing."""
         try:
-            print(f"{image}: signed by {verified(image, commit)}", flush=True)
+            print(f"{image}: signed by {verify_image(image, commit)}", flush=True)
         except ProjectError as error:
-            if settings()["required"]:
-                raise self._places.Refused(str(error)) from error
+            if read_signing_settings()["required"]:
+                raise self._targets.Refused(str(error)) from error
             print(f"{error}\nIt is brought all the same: [signing] required = false", flush=True)
-        self._places.bring(environment, image, commit)
+        self._targets.bring_image(environment, image, commit)
 
 
-def verify(places: Any) -> None:
-    """Say who has signed what runs.  ProjectError where nobody has."""
+def verify_environments(targets: Any) -> None:
+    """Print who has signed what runs.  Raise ProjectError if an image is not signed."""
     for environment in ("staging", "production"):
-        image, commit = places.running(environment)
-        print(f"{environment} runs {image}, signed by {verified(image, commit)}")
+        image, commit = targets.find_running(environment)
+        print(f"{environment} runs {image}, signed by {verify_image(image, commit)}")
 
 
-def who() -> str:
-    """Whom to ask about it: who started the job, else git's user, else the machine's."""
-    asked = ["git", "config", "user.name"]
-    named = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
-    found = next((os.environ[name] for name in ACTORS if os.environ.get(name)), named)
+def find_author() -> str:
+    """Return who started the job, else git's user, else the machine's."""
+    command = ["git", "config", "user.name"]
+    named = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
+    author = next((os.environ[name] for name in ACTORS if os.environ.get(name)), named)
     try:
-        return found or getpass.getuser()
+        return author or getpass.getuser()
     except (OSError, KeyError):  # in a container the user may have no name
         return "unknown"
 
 
 @contextmanager
-def noted(environment: str, image: str, commit: str) -> Iterator[None]:
-    """Append to the log how it ended.  Where the log cannot be written nothing is done at all."""
-    entry = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "who": who()}
+def log_deployment(environment: str, image: str, commit: str) -> Iterator[None]:
+    """Append the outcome to the log.  If the log cannot be written, nothing is deployed."""
+    entry = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "who": find_author()}
     entry |= {"environment": environment, "image": image, "commit": commit}
     with LOG.open("a", encoding="utf-8") as log:
         start = log.tell()
@@ -179,90 +183,87 @@ def noted(environment: str, image: str, commit: str) -> Iterator[None]:
         log.write(json.dumps(entry | {"result": "deployed"}) + "\n")
 
 
-def stage(places: Any, image: str, commit: str) -> None:
-    """Bring the image to staging, by its digest: a name may mean another one tomorrow."""
-    found = places.pinned(image)
-    with noted("staging", found, commit):
-        places.bring("staging", found, commit)
-    print(f"staging runs {found}.  Next: make promote", flush=True)
+def stage(targets: Any, image: str, commit: str) -> None:
+    """Bring the image to staging by its digest: a name may mean another image tomorrow."""
+    pinned = targets.pin_image(image)
+    with log_deployment("staging", pinned, commit):
+        targets.bring_image("staging", pinned, commit)
+    print(f"staging runs {pinned}.  Next: make promote", flush=True)
 
 
-def approved(places: Any) -> None:
-    """Raises Refused where somebody else has to approve the champion, and nobody has."""
+def require_approval(targets: Any) -> None:
+    """Raise Refused if a second person has to approve the champion, and nobody has."""
     if APPROVALS.exists():
-        asked = ["make", "--silent", "approved"]
-        done = subprocess.run(asked, capture_output=True, text=True, check=False)
+        command = ["make", "--silent", "approved"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            said = re.split(r"\nmake(?:\[\d+\])?: ", done.stderr or done.stdout)[0]
-            raise places.Refused(said.removeprefix("Error: ").strip())
+            reason = re.split(r"\nmake(?:\[\d+\])?: ", done.stderr or done.stdout)[0]
+            raise targets.Refused(reason.removeprefix("Error: ").strip())
 
 
-def promote(places: Any) -> None:
-    """Bring what staging runs to production, once it has passed the smoke test in staging.
+def promote_image(targets: Any) -> None:
+    """Bring what staging runs to production, after it has passed the smoke test in staging.
 
-    Raises Refused where somebody else has to approve the champion, and nobody has.
+    Raises Refused if a second person has to approve the champion, and nobody has.
     """
-    image, commit = places.running("staging")
-    print(f"staging runs {image}, commit {commit[:12]}; asking it ...", flush=True)
-    with noted("production", image, commit):
-        approved(places)
-        places.smoked("staging", image, commit)
+    image, commit = targets.find_running("staging")
+    print(f"staging runs {image}, commit {commit[:12]}; testing it ...", flush=True)
+    with log_deployment("production", image, commit):
+        require_approval(targets)
+        targets.check_running("staging", image, commit)
         print("it is ready and predicts; production gets it too ...", flush=True)
-        places.bring("production", image, commit)
-        found, _ = places.running("production")
-        if found != image:
-            raise places.Refused(f"production runs {found}; somebody else deploys there")
+        targets.bring_image("production", image, commit)
+        running, _ = targets.find_running("production")
+        if running != image:
+            raise targets.Refused(f"production runs {running}; somebody else deploys there")
     print(f"production runs {image}, as staging does; noted in {LOG}")
 
 
-def perform(places: Any, act: Callable[..., None], *arguments: str) -> None:
-    """Do something with staging and production.  SystemExit with the reason if it is refused."""
+def perform(targets: Any, action: Callable[..., None], *arguments: str) -> None:
+    """Act on staging and production.  End the program with the reason if that is refused."""
     try:
-        act(places, *arguments)
-    except (ProjectError, Failed, OSError, places.Refused) as refused:
+        action(targets, *arguments)
+    except (ProjectError, Failed, OSError, targets.Refused) as refused:
         sys.exit(f"Not done: {refused}")
 
 
-def environments() -> Any:
-    """Return what knows staging and production: overlays of a cluster, or projects of Compose.
+def find_targets() -> Any:
+    """Return the module of staging and production: of Kubernetes, or of Compose.
 
-    From level 4 on it brings no image that is not signed, if it has to be.
+    From level 4 on they get no image without a signature if one is required.
     """
     name = "on_kubernetes" if Path("deploy/kubernetes/overlays").is_dir() else "compose"
-    places = import_module(f"{__package__}.{name}")
-    return Attested(places) if project.current().level >= SIGNED_FROM else places
+    targets = import_module(f"{__package__}.{name}")
+    return SignedTargets(targets) if project.get_project().level >= SIGNED_FROM else targets
+
+
+def run_release_action(action: Callable[..., None], arguments: list[str], usage: str) -> None:
+    """Perform an action if there are as many arguments as its usage names."""
+    if len(arguments) != len(usage.split()) - 1:
+        sys.exit(f"usage: ladder {usage}")
+    perform(find_targets(), action, *arguments)
 
 
 def stage_main(arguments: list[str]) -> None:
     """Bring an image of a commit to staging."""
-    if len(arguments) != 2:
-        sys.exit("usage: ladder stage IMAGE COMMIT")
-    perform(environments(), stage, *arguments)
+    run_release_action(stage, arguments, "stage IMAGE COMMIT")
 
 
 def promote_main(arguments: list[str]) -> None:
     """Bring what staging runs to production."""
-    if arguments:
-        sys.exit("usage: ladder promote")
-    perform(environments(), promote)
+    run_release_action(promote_image, arguments, "promote")
 
 
 def unstage_main(arguments: list[str]) -> None:
     """Stop staging."""
-    if arguments:
-        sys.exit("usage: ladder unstage")
-    perform(environments(), lambda places: places.stop("staging"))
+    run_release_action(lambda targets: targets.stop_environment("staging"), arguments, "unstage")
 
 
 def sign_main(arguments: list[str]) -> None:
     """Sign the image of a commit."""
-    if len(arguments) != 2:
-        sys.exit("usage: ladder sign-image IMAGE COMMIT")
-    perform(environments(), sign, *arguments)
+    run_release_action(sign_image, arguments, "sign-image IMAGE COMMIT")
 
 
 def verify_main(arguments: list[str]) -> None:
-    """Say who has signed what staging and production run."""
-    if arguments:
-        sys.exit("usage: ladder attested")
-    perform(environments(), verify)
+    """Print who signed the images of staging and production."""
+    run_release_action(verify_environments, arguments, "attested")

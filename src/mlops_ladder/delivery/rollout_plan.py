@@ -1,7 +1,7 @@
 """The plan of a rollout, for the pods of an environment: a ConfigMap that they mount.
 
-`held ENVIRONMENT VERSION SHA256` asks whether each pod holds the bundle of a version; `bring
-ENVIRONMENT STEP` gives them the plan of standard input, and an empty one takes theirs away.
+`held ENVIRONMENT VERSION SHA256` checks that each pod holds the bundle of a version.  `bring
+ENVIRONMENT STEP` gives the pods the plan of standard input; an empty one takes theirs away.
 """
 
 import json
@@ -9,47 +9,45 @@ import sys
 from collections.abc import Callable
 
 from mlops_ladder.delivery.compose import Refused
-from mlops_ladder.delivery.on_kubernetes import DIGEST, image_of, Overlay
+from mlops_ladder.delivery.on_kubernetes import find_running, Overlay, SERVICE
 
 BUNDLE = "models/serving/{}/bundle.json"
 
 
-def held(overlay: Overlay, version: str, sha256: str) -> None:
-    """Raises Refused where a pod that runs holds no such bundle."""
-    found = overlay.deployment()
-    image = image_of(found["spec"]["template"]["spec"]) if found else ""
-    pods = overlay.pods(image) if DIGEST.fullmatch(image) else []
-    if not pods:
-        raise Refused(f"nothing runs in {overlay.namespace}; run: make stage promote")
-    file = BUNDLE.format(version)
+def require_bundle(environment: str, version: str, sha256: str) -> None:
+    """Raise Refused if a running pod lacks the bundle of this version."""
+    overlay, (image, _) = Overlay(environment), find_running(environment)
+    if not (pods := overlay.list_pods(image)):
+        raise Refused(f"no pod runs in {overlay.namespace}; run: make stage promote")
     for pod in pods:
+        command = ["sha256sum", BUNDLE.format(version)]
         try:
-            said = overlay.kubectl("exec", pod, "-c", "service", "--", "sha256sum", file)
+            output = overlay.kubectl("exec", pod, "-c", SERVICE, "--", *command)
         except Refused as refusal:
-            said = str(refusal)
-        if said.split(maxsplit=1)[0] != sha256:
-            run = f"make stage promote CANDIDATE={version}"
-            told = f"{said}: no bundle of v{version}; run: {run}"
-            raise Refused(f"{overlay.namespace}, {pod}: {told}")
+            output = str(refusal)
+        if output.split(maxsplit=1)[0] != sha256:
+            way_out = f"run: make stage promote CANDIDATE={version}"
+            fault = f"{output}: no bundle of v{version}; {way_out}"
+            raise Refused(f"{overlay.namespace}, {pod}: {fault}")
 
 
-def bring(overlay: Overlay, step: str) -> None:
-    """Give the pods the plan, or none; they see it in seconds, for a change of theirs is told."""
-    plan = sys.stdin.read()
-    made = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"rollout.json": plan} if plan else {}}
-    made["metadata"] = {"name": f"{overlay.name}-rollout"}
-    overlay.kubectl("apply", "-f", "-", stdin=json.dumps(made))
-    ours = ["-l", f"app.kubernetes.io/name={overlay.name}"]
-    overlay.kubectl("annotate", "pods", *ours, "--overwrite", f"rollout-step={step}")
+def apply_plan(environment: str, step: str) -> None:
+    """Give the pods the plan, or none; the annotation makes them read it within seconds."""
+    overlay, plan = Overlay(environment), sys.stdin.read()
+    metadata = {"name": f"{overlay.name}-rollout"}
+    data = {"rollout.json": plan} if plan else {}
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+    overlay.kubectl("apply", "-f", "-", stdin=json.dumps(config))
+    step_note = f"rollout-step={step}"
+    overlay.kubectl("annotate", "pods", *overlay.pod_labels, "--overwrite", step_note)
 
 
 def main(arguments: list[str]) -> None:
-    """What the command line asks for.  Ends with the reason where it is refused."""
-    if len(arguments) < 3 or arguments[0] not in ("held", "bring"):
+    """Do what the first argument names.  End the program with the reason if that is refused."""
+    actions: dict[str, Callable[..., None]] = {"held": require_bundle, "bring": apply_plan}
+    if len(arguments) < 3 or arguments[0] not in actions:
         sys.exit("usage: ladder plan held ENVIRONMENT VERSION SHA256 | bring ENVIRONMENT STEP")
-    command, environment, *rest = arguments
-    acts: dict[str, Callable[..., None]] = {"held": held, "bring": bring}
     try:
-        acts[command](Overlay(environment), *rest)
+        actions[arguments[0]](*arguments[1:])
     except Refused as refused:
         sys.exit(str(refused))

@@ -1,8 +1,8 @@
-"""Ask a running service whether it is ready, which commit it holds, and for one prediction.
+"""Test a running service: it is ready, holds the commit, and predicts.
 
-`ladder smoke http://127.0.0.1:8000 [COMMIT]` ends with 0, or says what is wrong.  KEY in the
-environment is sent along.  This file imports nothing of the library: `smoke_script` is its
-text, which runs inside of a container whose image may be older.
+`ladder smoke http://127.0.0.1:8000 [COMMIT]` ends with 0, or names the fault.  It sends the API key
+that KEY in the environment holds.  This file imports nothing of the library: `smoke_script` returns
+its text, which runs inside a container whose image may be older.
 """
 
 import json
@@ -13,21 +13,21 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-SECONDS = 10
+TIMEOUT_S = 10
 
 
 class Failed(Exception):
-    """What the service does not do as it should."""
+    """A fault of the service."""
 
 
-def ask(url: str, body: Any = None) -> Any:
-    """What the service answers to GET, or to POST with a body.  Raises Failed where it refuses."""
+def request_json(url: str, body: Any = None) -> Any:
+    """Return the answer to GET, or to POST with a body.  Raise Failed if it is refused."""
     data = None if body is None else json.dumps(body).encode()
-    asked = Request(url, data, {"Content-Type": "application/json"})
+    message = Request(url, data, {"Content-Type": "application/json"})
     if key := os.environ.get("KEY"):
-        asked.add_header("Authorization", f"Bearer {key}")
+        message.add_header("Authorization", f"Bearer {key}")
     try:
-        with urlopen(asked, timeout=SECONDS) as answer:
+        with urlopen(message, timeout=TIMEOUT_S) as answer:
             return json.load(answer)
     except HTTPError as error:
         raise Failed(f"{url}: {error.code} {error.read().decode()}") from error
@@ -36,17 +36,17 @@ def ask(url: str, body: Any = None) -> Any:
 
 
 def smoke(service: str, commit: str = "") -> Any:
-    """What the service predicts for the example in its own description.
+    """Return the prediction for the example of the service's OpenAPI description.
 
-    Raises Failed where it is not ready, holds another commit, or does not predict.
+    Raises Failed if it is not ready, holds another commit, or does not predict.
     """
-    ask(f"{service}/ready")
-    found = ask(f"{service}/version")["commit"]
-    if commit and found != commit:
-        raise Failed(f"{service}/version: the commit is {found}, not {commit}")
-    operation = ask(f"{service}/openapi.json")["paths"]["/predict"]["post"]
+    request_json(f"{service}/ready")
+    actual = request_json(f"{service}/version")["commit"]
+    if commit and actual != commit:
+        raise Failed(f"{service}/version: the commit is {actual}, not {commit}")
+    operation = request_json(f"{service}/openapi.json")["paths"]["/predict"]["post"]
     examples = operation["requestBody"]["content"]["application/json"]["examples"]
-    return ask(f"{service}/predict", examples["one"]["value"])
+    return request_json(f"{service}/predict", examples["one"]["value"])
 
 
 def smoke_script() -> str:
@@ -55,7 +55,7 @@ def smoke_script() -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Ask the service at an address.  SystemExit that says what is wrong."""
+    """Test the service at an address.  End the program with the fault, if there is one."""
     if not 1 <= len(arguments) <= 2:
         sys.exit("usage: ladder smoke ADDRESS [COMMIT]")
     try:

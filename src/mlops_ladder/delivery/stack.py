@@ -1,6 +1,6 @@
-"""The team's stack, by Docker Compose: each file of deploy/stack/, and what watches the service.
+"""The team's stack, by Docker Compose: each file of deploy/stack/, and monitoring/compose.yaml.
 
-Secrets come from the environment, else from deploy/stack/.env, which `secrets` makes.
+Secrets come from the environment, else from deploy/stack/.env, which `secrets` writes.
 ladder stack secrets | up | down | check
 """
 
@@ -12,151 +12,156 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from mlops_ladder.files import write_synced
+from mlops_ladder.files import write_synced_file
 
 ENV = Path("deploy/stack/.env")
-ASKED = re.compile(r"\$\{([A-Z_]+):\?")
+REQUIRED = re.compile(r"\$\{([A-Z_]+):\?")
 SECRET = re.compile(r"PASSWORD|SECRET")
-SOUND = re.compile(r"[A-Za-z0-9_-]{16,}")  # nothing that a URL or a file of settings would read
+LONG = re.compile(r"[A-Za-z0-9_-]{16,}")  # nothing that a URL or a file of settings would interpret
 WEAK = re.compile(r"password|changeme|default|example|qwerty|123456|secret|admin", re.I)
-FEWEST = 8  # different characters
-BUILT = "STACK_IMAGE"  # what `make stack` sets
+MIN_CHARACTERS = 8  # that differ
+BUILT = "STACK_IMAGE"  # set by `make stack`
 ADDRESS = r"(?:\w+://(?:[^@/]+@)?(?P<host>[^/:]+)(?::\d+)?/+|(?:[^@/:]+@)?(?P<name>[^/:]{2,}):)"
 ORIGIN = re.compile(ADDRESS + r"(?P<path>.+?)(?:\.git)?/?")
 
 
 class Refused(Exception):
-    """What is not done, why, and what to do."""
+    """The reason why nothing is done, with the way out."""
 
 
-def files() -> list[Path]:
-    """The compose files that are here: without one of them the rest still works."""
+def list_compose_files() -> list[Path]:
+    """Return the compose files that are here: without one of them the rest still works."""
     paths = [*sorted(Path("deploy/stack").glob("*.yaml")), Path("monitoring/compose.yaml")]
     return [path for path in paths if path.exists()]
 
 
-def wanted() -> list[str]:
-    """What these files ask for, and nothing stands in for."""
-    found = {name for path in files() for name in ASKED.findall(path.read_text(encoding="utf-8"))}
-    return sorted(found - {BUILT})
+def list_required_variables() -> list[str]:
+    """Return the variables that these files require."""
+    texts = [path.read_text(encoding="utf-8") for path in list_compose_files()]
+    return sorted({name for text in texts for name in REQUIRED.findall(text)} - {BUILT})
 
 
-def settings() -> dict[str, str]:
-    """What is set: the environment, and for all else deploy/stack/.env."""
+def read_variables() -> dict[str, str]:
+    """Return the variables of deploy/stack/.env; the environment overrides them."""
     lines = ENV.read_text(encoding="utf-8").splitlines() if ENV.exists() else []
     pairs = [line.split("=", 1) for line in lines if "=" in line and not line.startswith("#")]
     return {name: value.strip("\"'") for name, value in pairs} | dict(os.environ)
 
 
+def list_unset_variables() -> list[str]:
+    """Return the required variables without a value."""
+    values = read_variables()
+    return [name for name in list_required_variables() if not values.get(name)]
+
+
 def make_secrets() -> None:
-    """Write what deploy/stack/.env lacks, at random, readable by you alone; change no other."""
+    """Add the missing random secrets to deploy/stack/.env, readable by you alone."""
     text = ENV.read_text(encoding="utf-8") if ENV.exists() else "# Secrets of the stack: keep it.\n"
     text += "" if text.endswith("\n") else "\n"
-    missing = [name for name in wanted() if not re.search(f"^{name}=", text, re.MULTILINE)]
+    required = list_required_variables()
+    missing = [name for name in required if not re.search(f"^{name}=", text, re.MULTILINE)]
     for name in missing:
         text += f"{name}={secrets.token_urlsafe(32) if SECRET.search(name) else ''}\n"
     write_secrets(text)
-    empty = [name for name in wanted() if not settings().get(name)]
     print(f"{ENV}: {', '.join(missing) or 'nothing'} added")
-    if empty:
-        print(f"To be set by you: {', '.join(empty)}")
+    if unset := list_unset_variables():
+        print(f"To be set by you: {', '.join(unset)}")
 
 
 def write_secrets(text: str) -> None:
-    """Have this text in deploy/stack/.env, whole or not at all.  Refused where the disk is full."""
-    place = ENV.resolve()
-    part = place.with_name(".env.part")
+    """Write deploy/stack/.env whole, or raise Refused and leave it as it was."""
+    path = ENV.resolve()
+    part = path.with_name(".env.part")
     try:
         part.unlink(missing_ok=True)
-        write_synced(part, text.encode(), 0o600)
-        part.replace(place)
+        write_synced_file(part, text.encode(), 0o600)
+        part.replace(path)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise Refused(f"{ENV}: {error.strerror}; what was there is as it was") from error
 
 
-def faults(found: dict[str, str]) -> list[str]:
-    """What is wrong with the secrets: none, or one that somebody could guess."""
-    wrong = []
-    for name in wanted():
-        value = found.get(name, "")
-        if not value:
-            wrong.append(f"{name}: not set; `make secrets` makes {ENV}, where it belongs")
-        elif SECRET.search(name) and not strong(value):
-            wrong.append(f"{name}: guessable; 16 and more of letters, digits, - and _, at random")
-    return wrong
+def find_weak_secrets() -> list[str]:
+    """Return the secrets that somebody could guess: short, well-known or monotonous."""
+    values = read_variables()
+    secret = [name for name in list_required_variables() if SECRET.search(name)]
+    return [name for name in secret if values.get(name) and not is_strong(values[name])]
 
 
-def strong(value: str) -> bool:
-    """Is it long, and neither a known one nor nearly always the same character?"""
+def is_strong(value: str) -> bool:
+    """Return whether a secret is long, not well-known, and of many different characters."""
     letters = re.sub("[-_]", "", value)
-    return bool(SOUND.fullmatch(value)) and not WEAK.search(letters) and len(set(value)) >= FEWEST
+    is_varied = len(set(value)) >= MIN_CHARACTERS
+    return bool(LONG.fullmatch(value)) and not WEAK.search(letters) and is_varied
 
 
-def check() -> None:
-    """Raises Refused that lists what is wrong; with DEVELOPMENT=yes a guessable one is allowed."""
-    wrong = faults(settings())
-    if os.environ.get("DEVELOPMENT") == "yes":
-        wrong = [line for line in wrong if "guessable" not in line]
-    if wrong:
-        raise Refused("\n  ".join(["secrets:", *wrong]))
+def check_secrets() -> None:
+    """Raise Refused that lists the missing and weak secrets; DEVELOPMENT=yes allows weak ones."""
+    unset = f"not set; `make secrets` makes {ENV}, where it belongs"
+    weak = "guessable; 16 and more of letters, digits, - and _, at random"
+    faults = [f"{name}: {unset}" for name in list_unset_variables()]
+    if os.environ.get("DEVELOPMENT") != "yes":
+        faults += [f"{name}: {weak}" for name in find_weak_secrets()]
+    if faults:
+        raise Refused("\n  ".join(["secrets:", *sorted(faults)]))
 
 
-def docker(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[bytes]":
-    """How docker ended.  Raises Refused, with what it said, where it failed."""
+def run_compose(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[bytes]":
+    """Run docker compose for the stack.  Raise Refused with its message if it fails."""
+    os.environ.setdefault("COMPOSE_IGNORE_ORPHANS", "true")  # the service has a file of its own
+    os.environ.setdefault(BUILT, "not-built")
+    os.environ.setdefault("REPOSITORY", read_variables().get("REPOSITORY") or find_repository())
+    files = [word for path in list_compose_files() for word in ("--file", str(path))]
+    secret = ["--env-file", str(ENV)] if ENV.exists() else []
     try:
-        done = subprocess.run(["docker", *arguments], check=False, **options)
+        command = ["docker", "compose", *secret, *files, *arguments]
+        done = subprocess.run(command, check=False, **options)
     except FileNotFoundError as error:
         raise Refused("docker: not installed; https://docs.docker.com/engine/install") from error
     if done.returncode:
-        said = (done.stderr or b"").decode(errors="replace").strip()
-        if "unknown flag: --" in said:
-            said = "docker compose: not installed; https://docs.docker.com/compose/install"
-        raise Refused(f"docker {' '.join(arguments[-4:])}: {said or 'it says why above'}")
+        message = (done.stderr or b"").decode(errors="replace").strip()
+        if "unknown flag: --" in message:
+            message = "docker compose: not installed; https://docs.docker.com/compose/install"
+        reason = message or "it says why above"
+        raise Refused(f"docker {' '.join(command[-4:])}: {reason}")
     return done
 
 
-def compose(*arguments: str, **options: Any) -> "subprocess.CompletedProcess[bytes]":
-    """How docker compose ended for the stack."""
-    os.environ.setdefault("COMPOSE_IGNORE_ORPHANS", "true")  # the service has a file of its own
-    os.environ.setdefault(BUILT, "not-built")
-    os.environ.setdefault("REPOSITORY", settings().get("REPOSITORY") or repository())
-    where = [word for path in files() for word in ("--file", str(path))]
-    secret = ["--env-file", str(ENV)] if ENV.exists() else []
-    return docker("compose", *secret, *where, *arguments, **options)
-
-
-def repository() -> str:
-    """Where a browser reads the files of git's `origin`; nothing where it is no address."""
-    told = ["git", "remote", "get-url", "origin"]
-    origin = subprocess.run(told, check=False, capture_output=True, text=True).stdout.strip()
-    found = ORIGIN.fullmatch(origin)
-    blob = "-/blob" if Path(".gitlab-ci.yml").exists() else "blob"
-    if not found:
+def find_repository() -> str:
+    """Return the web address of the files of git's `origin`, or ""."""
+    command = ["git", "remote", "get-url", "origin"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    origin = ORIGIN.fullmatch(done.stdout.strip())
+    if not origin:
         return ""
-    return f"https://{found['host'] or found['name']}/{found['path']}/{blob}/HEAD/"
+    blob = "-/blob" if Path(".gitlab-ci.yml").exists() else "blob"
+    return f"https://{origin['host'] or origin['name']}/{origin['path']}/{blob}/HEAD/"
 
 
-def up() -> None:
-    """Start all of it, and wait until all of it is well."""
-    check()
-    compose("up", "--detach", "--wait", "--wait-timeout", "600")
-    compose("ps")
+def start_stack() -> None:
+    """Start all services, and return when all are healthy."""
+    check_secrets()
+    run_compose("up", "--detach", "--wait", "--wait-timeout", "600")
+    run_compose("ps")
 
 
-def down() -> None:
-    """Stop it; what it keeps stays in its volumes."""
-    unset = {name: "-" for name in wanted() if not settings().get(name)}
-    os.environ.update(unset)  # to stop something no secret is needed
-    compose("rm", "--stop", "--force")
+def stop_stack() -> None:
+    """Stop all services; their volumes stay."""
+    os.environ.update(dict.fromkeys(list_unset_variables(), "-"))  # stopping needs no secret
+    run_compose("rm", "--stop", "--force")
 
 
 def main(arguments: list[str]) -> None:
-    """Do what is asked for with the stack.  SystemExit with the reason if it is refused."""
-    known = {"secrets": make_secrets, "up": up, "down": down, "check": check}
-    if len(arguments) != 1 or arguments[0] not in known:
+    """Do what the argument names.  End the program with the reason if that is refused."""
+    actions = {
+        "secrets": make_secrets,
+        "up": start_stack,
+        "down": stop_stack,
+        "check": check_secrets,
+    }
+    if len(arguments) != 1 or arguments[0] not in actions:
         sys.exit("usage: ladder stack secrets | up | down | check")
     try:
-        known[arguments[0]]()
+        actions[arguments[0]]()
     except Refused as refused:
         sys.exit(f"Refused: {refused}")

@@ -13,14 +13,19 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.export.runtime import as_rows, BUNDLE, compiled, FILES, Scores
+from mlops_ladder.export.runtime import BUNDLE, create_onnx_scorer, FILES, frame_to_rows, Scorer
 from mlops_ladder.model import artifacts, prediction, training
 from mlops_ladder.plugins import get_hooks
 
 TOLERANCE = 1e-5  # of a probability, or of a number's size: XGBoost adds up in float32
-EDGE_ROWS = 5  # rows in which each edge is tried
-UNSEEN = "a word that no training has seen"
-MOMENTS = ("1969-12-31 23:59:59", "2000-02-29 12:30:30", "2024-12-31 23:59:59", "2199-07-04 00:00")
+BOUNDARY_ROWS = 5  # rows in which each edge is tried
+UNSEEN_WORD = "a word that no training has seen"
+BOUNDARY_TIMES = (
+    "1969-12-31 23:59:59",
+    "2000-02-29 12:30:30",
+    "2024-12-31 23:59:59",
+    "2199-07-04 00:00",
+)
 
 
 @dataclass(frozen=True)
@@ -60,18 +65,18 @@ class Bundle:
     run_id: str | None
 
 
-def export(trained: training.Trained, folder: Path, run_id: str | None = None) -> Bundle:
+def export_bundle(trained: training.Trained, folder: Path, run_id: str | None = None) -> Bundle:
     """Write the bundle of a model into the folder, `bundle.json` last; and what is registered
     to go with it, as bytes by the name of a file.
 
     As ONNX where the model converts and its answers hold over the held-out rows and the edges of
     the contract; else the model itself, to be served natively.
     """
-    content, found, why = compared(trained)
+    content, found, why = convert_and_compare(trained)
     beside = dict(ChainMap(*get_hooks().list_bundle_files(trained=trained)))
     runtime = "native" if why else "onnx"
     if why:
-        with artifacts.code_pickled() as cloudpickle:
+        with artifacts.pickle_own_code() as cloudpickle:
             content = cloudpickle.dumps(trained.model)
     contents = {FILES[runtime]: content, **beside}
     bundle = Bundle(
@@ -79,7 +84,7 @@ def export(trained: training.Trained, folder: Path, run_id: str | None = None) -
         problem=trained.settings.problem,
         runtime=runtime,
         why=why,
-        classes=classes(trained.model),
+        classes=list_classes(trained.model),
         contract=trained.contract.model_dump(mode="json", exclude_defaults=True),
         files={name: hashlib.sha256(text).hexdigest() for name, text in contents.items()},
         parity=found,
@@ -93,7 +98,7 @@ def export(trained: training.Trained, folder: Path, run_id: str | None = None) -
     return bundle
 
 
-def compared(trained: training.Trained) -> tuple[bytes, Parity | None, str]:
+def convert_and_compare(trained: training.Trained) -> tuple[bytes, Parity | None, str]:
     """The model as ONNX, how near it is to the model, and why it is not to be used, if so."""
     found = None
     try:
@@ -101,15 +106,15 @@ def compared(trained: training.Trained) -> tuple[bytes, Parity | None, str]:
         from mlops_ladder.export.onnx.conversion import convert
 
         content = convert(trained.model, trained.contract)
-        scores = compiled(content, trained.contract, classes(trained.model))
-        found = parity(trained, scores)
+        scores = create_onnx_scorer(content, trained.contract, list_classes(trained.model))
+        found = measure_parity(trained, scores)
     except Exception as error:  # pylint: disable=broad-exception-caught  # native serves any model
         first = str(error).strip().partition("\n")[0][:200]  # some print the whole model
         return b"", None, f"{type(error).__name__}: {first}"
     return content, found, "" if found.holds else f"its answers are not the model's: {found}"
 
 
-def classes(model: Any) -> list[Any] | None:
+def list_classes(model: Any) -> list[Any] | None:
     """The classes of which a model gives probabilities, as JSON has them, or None."""
     if not hasattr(model, "predict_proba"):
         return None
@@ -117,13 +122,13 @@ def classes(model: Any) -> list[Any] | None:
     return labels
 
 
-def parity(trained: training.Trained, scores: Scores) -> Parity:
+def measure_parity(trained: training.Trained, scores: Scorer) -> Parity:
     """The exported model's answers beside the model's, over the held-out rows and the edges."""
     rows = trained.holdout[trained.contract.inputs()]
-    rows = pd.concat([rows, *edges(rows, trained.contract)], ignore_index=True)
+    rows = pd.concat([rows, *boundary_rows(rows, trained.contract)], ignore_index=True)
     with threadpool_limits(1):  # on few rows threads cost more than they bring
-        truth = prediction.predict(trained.model, rows)
-    found, shares = scores(as_rows(rows))
+        truth = prediction.predict_rows(trained.model, rows)
+    found, shares = scores(frame_to_rows(rows))
     if shares is None:
         expected = truth["prediction"].to_numpy("float64")
         off, mismatched = np.abs(found - expected) / np.maximum(np.abs(expected), 1), 0
@@ -133,15 +138,15 @@ def parity(trained: training.Trained, scores: Scores) -> Parity:
     return Parity(len(rows), float(np.nan_to_num(off, nan=np.inf).max()), mismatched)
 
 
-def edges(rows: pd.DataFrame, contract: Contract) -> list[pd.DataFrame]:
+def boundary_rows(rows: pd.DataFrame, contract: Contract) -> list[pd.DataFrame]:
     """Copies of some rows with one column at an edge of the contract, or beyond it.
 
     And with all that may be missing missing at once.
     """
-    some = rows.head(EDGE_ROWS)
+    some = rows.head(BOUNDARY_ROWS)
     found = []
     for name in rows:
-        values = extremes(rows[name], contract.columns[str(name)])
+        values = boundary_values(rows[name], contract.columns[str(name)])
         found += [with_value(some, str(name), value) for value in values]
     for name in rows:
         if contract.columns[str(name)].nullable:
@@ -156,13 +161,13 @@ def with_value(rows: pd.DataFrame, name: str, value: Any) -> pd.DataFrame:
     return rows.assign(**{name: column})
 
 
-def extremes(values: pd.Series, column: Column) -> list[Any]:
+def boundary_values(values: pd.Series, column: Column) -> list[Any]:
     """Values at the edges of what a column may hold, and beyond."""
     found: list[Any] = [None] if column.nullable else []
     if column.kind in ("category", "text"):
-        return [*found, UNSEEN, *(column.categories or [])]
+        return [*found, UNSEEN_WORD, *(column.categories or [])]
     if column.kind == "time":
-        return [*found, *map(pd.Timestamp, MOMENTS)]
+        return [*found, *map(pd.Timestamp, BOUNDARY_TIMES)]
     if column.kind == "boolean":
         return [*found, True, False]
     low, high = column.range or (values.min(), values.max())

@@ -13,7 +13,7 @@ from typing import Any, TYPE_CHECKING
 import numpy as np
 
 from mlops_ladder import plugins, ProjectError
-from mlops_ladder.data.columns import layout, Row
+from mlops_ladder.data.columns import input_builders, Row
 from mlops_ladder.data.contract import Contract
 
 if TYPE_CHECKING:
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 BUNDLE = "bundle.json"
 FILES = {"onnx": "model.onnx", "native": "model.joblib"}
-TYPES: dict[str, type] = {
+TENSOR_DTYPES: dict[str, type] = {
     "tensor(double)": np.float64,
     "tensor(float)": np.float32,
     "tensor(int64)": np.int64,
     "tensor(string)": object,
 }
 
-Scores = Callable[[list[Row]], tuple[list[Any], np.ndarray | None]]
+Scorer = Callable[[list[Row]], tuple[list[Any], np.ndarray | None]]
 
 
 @dataclass(frozen=True)
-class Loaded:
+class LoadedModel:
     """A model that is ready to answer, and the bundle that it came from.
 
     `scores` gives what the model decides of each row, and of a classifier the probabilities
@@ -42,7 +42,7 @@ class Loaded:
 
     bundle: dict[str, Any]
     contract: Contract
-    scores: Scores
+    scores: Scorer
     content: bytes = field(default=b"", kw_only=True, repr=False)
 
     @property
@@ -59,14 +59,14 @@ class Loaded:
         found, shares = self.scores(rows)
         if shares is None:
             return [{"prediction": value} for value in found]
-        pairs = zip(found, named(self.bundle["names"], shares), strict=True)
+        pairs = zip(found, by_class_name(self.bundle["names"], shares), strict=True)
         return [{"prediction": value, "probability": share} for value, share in pairs]
 
     def answer_frame(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """The same answers for rows of a frame, each input as its kind, as `predict` gives them."""
         import pandas as pd  # pylint: disable=import-outside-toplevel  # a service does without
 
-        found, shares = self.scores(as_rows(frame[self.contract.inputs()]))
+        found, shares = self.scores(frame_to_rows(frame[self.contract.inputs()]))
         answers = pd.DataFrame({"prediction": found}, index=frame.index)
         if shares is not None:
             columns = [f"probability_{name}" for name in self.bundle["names"]]
@@ -74,16 +74,16 @@ class Loaded:
         return answers
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return made, (self.bundle, self.content)
+        return restore_model, (self.bundle, self.content)
 
 
-def as_rows(frame: "pd.DataFrame") -> list[Row]:
+def frame_to_rows(frame: "pd.DataFrame") -> list[Row]:
     """Rows as the service gets them: plain values, None where one is missing."""
     plain = frame.astype("object").where(frame.notna(), None)
     return [{str(name): row[name] for name in row} for row in plain.to_dict("records")]
 
 
-def named(names: list[str], shares: np.ndarray) -> list[dict[str, float]]:
+def by_class_name(names: list[str], shares: np.ndarray) -> list[dict[str, float]]:
     """Shares (rows, classes) by the names of the classes; a `dict(zip(…))` a row takes longer."""
     rows: list[dict[str, float]] = [{} for _ in shares]
     for name, column in zip(names, shares.T.tolist(), strict=True):
@@ -92,7 +92,7 @@ def named(names: list[str], shares: np.ndarray) -> list[dict[str, float]]:
     return rows
 
 
-def load(folder: Path) -> Loaded:
+def load_bundle(folder: Path) -> LoadedModel:
     """The model of a bundle.
 
     Raises ProjectError where a file is missing, is not the one that was exported, cannot be run, or
@@ -104,11 +104,11 @@ def load(folder: Path) -> Loaded:
         bundle["names"] = [str(label) for label in bundle["classes"] or []]
         name = FILES[str(bundle["runtime"])]
         Contract(**bundle["contract"])
-        content = verified(folder / name, bundle["files"][name])
+        content = read_verified(folder / name, bundle["files"][name])
     except (KeyError, TypeError, ValueError) as error:
         raise ProjectError(f"{folder / BUNDLE}: not a bundle of this service: {error!r}") from error
     try:
-        return made(bundle, content)
+        return restore_model(bundle, content)
     except ImportError as error:
         way_out = "an image that has it: `make image NATIVE=yes`"
         raise ProjectError(f"{folder / name}: {error}; {way_out}") from error
@@ -116,14 +116,14 @@ def load(folder: Path) -> Loaded:
         raise ProjectError(f"{folder / name}: cannot be run: {error}") from error
 
 
-def made(bundle: dict[str, Any], content: bytes) -> Loaded:
+def restore_model(bundle: dict[str, Any], content: bytes) -> LoadedModel:
     """The model of a bundle, from the content of its file."""
     contract = Contract(**bundle["contract"])
     if bundle["runtime"] == "onnx":
-        scores = compiled(content, contract, bundle["classes"])
+        scores = create_onnx_scorer(content, contract, bundle["classes"])
     else:
-        scores = native(content, contract)
-    return Loaded(bundle, contract, scores, content=content)
+        scores = create_native_scorer(content, contract)
+    return LoadedModel(bundle, contract, scores, content=content)
 
 
 def read_bundle(folder: Path) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def read_bundle(folder: Path) -> dict[str, Any]:
         raise ProjectError(f"{path}: cannot be read: {error}") from error
 
 
-def verified(path: Path, sha256: str) -> bytes:
+def read_verified(path: Path, sha256: str) -> bytes:
     """The bytes of a file.  Raises ProjectError where they are not those that the bundle names."""
     try:
         content = path.read_bytes()
@@ -148,7 +148,7 @@ def verified(path: Path, sha256: str) -> bytes:
     return content
 
 
-def compiled(model: bytes, contract: Contract, classes: list[Any] | None) -> Scores:
+def create_onnx_scorer(model: bytes, contract: Contract, classes: list[Any] | None) -> Scorer:
     """Scores by ONNX Runtime: on one thread, as a call takes microseconds and workers are many.
 
     A classifier decides by the first of two outputs; one that has only probabilities, by the
@@ -162,8 +162,8 @@ def compiled(model: bytes, contract: Contract, classes: list[Any] | None) -> Sco
     options.enable_cpu_mem_arena = False  # 5 % of the time of a row, and memory
     options.log_severity_level = 4  # what goes wrong is raised
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    wanted = {tensor.name: TYPES[tensor.type] for tensor in session.get_inputs()}
-    make = layout(contract)
+    wanted = {tensor.name: TENSOR_DTYPES[tensor.type] for tensor in session.get_inputs()}
+    make = input_builders(contract)
     tensors = {name: partial(make[name], dtype=dtype) for name, dtype in wanted.items()}
     outputs, run = [output.name for output in session.get_outputs()], session.run
     known = {label: label for label in classes or ()}  # a graph has 0 and 1 for False and True
@@ -179,19 +179,21 @@ def compiled(model: bytes, contract: Contract, classes: list[Any] | None) -> Sco
     return scores
 
 
-def native(model: bytes, contract: Contract) -> Scores:
+def create_native_scorer(model: bytes, contract: Contract) -> Scorer:
     """Scores by the model itself, on a data frame."""
     # pylint: disable=import-outside-toplevel  # heavy, and most services do without
     import joblib
     import pandas as pd
 
-    from mlops_ladder.data.casting import conform
-    from mlops_ladder.model.prediction import predict
+    from mlops_ladder.data.casting import validate_and_cast
+    from mlops_ladder.model.prediction import predict_rows
 
     estimator, names = joblib.load(BytesIO(model)), contract.inputs()
 
     def scores(rows: list[Row]) -> tuple[list[Any], np.ndarray | None]:
-        found = predict(estimator, conform(pd.DataFrame(rows, columns=names), contract, names))
+        found = predict_rows(
+            estimator, validate_and_cast(pd.DataFrame(rows, columns=names), contract, names)
+        )
         shares = found.drop(columns="prediction").to_numpy() if found.shape[1] > 1 else None
         return found["prediction"].tolist(), shares
 

@@ -13,23 +13,33 @@ from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
 RULES = Path(".gitlab/branch-rules")
-SECONDS = 30
+TIMEOUT_S = 30
 
 
-def place(origin: str) -> tuple[str, str]:
-    """The host and the path of a repository, from an address as git knows it."""
+def parse_origin(origin: str) -> tuple[str, str]:
+    """Return host and path of a repository, from its address in git."""
     if "://" not in origin:  # git@host:group/name.git
         origin = "ssh://" + origin.replace(":", "/", 1)
     parts = urlsplit(origin)
     return parts.hostname or "", parts.path.strip("/").removesuffix(".git")
 
 
-def ask(method: str, url: str, token: str, body: object = None, may_miss: bool = False) -> None:
-    """Send one request; what is not there may be missing.  Exits with GitLab's words if refused."""
+def call_gitlab(
+    method: str, url: str, token: str, body: object = None, may_miss: bool = False
+) -> None:
+    """Send one request.  End the program with GitLab's message if it is refused.
+
+    Args:
+        method: The HTTP method.
+        url: The address in GitLab's API.
+        token: The access token.
+        body: The content, sent as JSON.
+        may_miss: Accept that there is nothing at this address.
+    """
     headers = {"PRIVATE-TOKEN": token, "Content-Type": "application/json"}
     data = None if body is None else json.dumps(body).encode()
     try:
-        with urlopen(Request(url, data, headers, method=method), timeout=SECONDS):
+        with urlopen(Request(url, data, headers, method=method), timeout=TIMEOUT_S):
             pass
     except HTTPError as error:
         if not (may_miss and error.code == 404):
@@ -39,24 +49,22 @@ def ask(method: str, url: str, token: str, body: object = None, may_miss: bool =
 
 
 def main(arguments: list[str]) -> None:
-    """Set how requests are merged, then protect the branch anew: GitLab cannot change a rule."""
+    """Set how requests are merged, then replace the protection: GitLab cannot change a rule."""
     if arguments:
         sys.exit("usage: GITLAB_TOKEN=… ladder branch-rules")
     if not (token := os.environ.get("GITLAB_TOKEN", "")):
         sys.exit(
             "GITLAB_TOKEN: not set; make one with the scope api (GitLab: Settings, Access tokens)"
         )
-    told = ["git", "remote", "get-url", "origin"]
-    origin = subprocess.run(told, check=True, capture_output=True, text=True).stdout.strip()
-    host, path = place(origin)
+    command = ["git", "remote", "get-url", "origin"]
+    origin = subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+    host, path = parse_origin(origin)
     api = os.environ.get("CI_API_V4_URL", f"https://{host}/api/v4")
     project = f"{api}/projects/{quote(path, safe='')}"
     branch = json.loads((RULES / "main.json").read_text(encoding="utf-8"))
     merging = json.loads((RULES / "project.json").read_text(encoding="utf-8"))
     protected = f"{project}/protected_branches"
-    ask("PUT", project, token, merging)
-    ask("DELETE", f"{protected}/{quote(branch['name'], safe='')}", token, may_miss=True)
-    ask("POST", protected, token, branch)
-    print(
-        f"{host}/{path}: {branch['name']} is protected, and nothing is merged before its pipeline"
-    )
+    call_gitlab("PUT", project, token, merging)
+    call_gitlab("DELETE", f"{protected}/{quote(branch['name'], safe='')}", token, may_miss=True)
+    call_gitlab("POST", protected, token, branch)
+    print(f"{host}/{path}: {branch['name']} is protected; merges wait for its pipeline")

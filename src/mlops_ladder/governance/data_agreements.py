@@ -1,4 +1,4 @@
-"""Upstream: do the data hold what their owners have promised?  Whoever has to know is told."""
+"""The command `contracts`: compare the data with what their owners promised, and send breaches."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta, UTC
@@ -8,149 +8,142 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from mlops_ladder import ProjectError
+from mlops_ladder import ProjectError, raise_for_faults
 from mlops_ladder.data import agreements
-from mlops_ladder.data.agreements import ACCEPTED, FOLDER, Promise
-from mlops_ladder.data.casting import times
-from mlops_ladder.data.provenance import git
-from mlops_ladder.data.reading import files, read_file
+from mlops_ladder.data.agreements import ACCEPTED, FOLDER, Agreement
+from mlops_ladder.data.casting import parse_timestamps
+from mlops_ladder.data.provenance import run_git
+from mlops_ladder.data.reading import list_data_files, read_file
 from mlops_ladder.data.sources import read_sources, SOURCES
-from mlops_ladder.pipeline.schedule import tell
-from mlops_ladder.settings import Data, load, Settings
+from mlops_ladder.pipeline.schedule import post_to_webhook
+from mlops_ladder.settings import Data, load_settings, Settings
 
 PROJECT = __name__.partition(".")[0]
-ROWS = 50_000  # of which the times are read at once
+ROWS = 50_000  # whose times are read at once
 DAY = timedelta(days=1)
 
 
-def here(promise: Promise) -> list[Path]:
-    """The files of the source that are here.  ProjectError where there is no such source."""
+def list_source_files(promise: Agreement) -> list[Path]:
+    """Return the present files of the source.  Raise ProjectError if there is no such source."""
     sources = read_sources()
     if promise.source not in sources:
-        told = f"no such source in data/sources.toml; there are: {', '.join(sources)}"
-        raise ProjectError(f"{FOLDER}: source = {promise.source!r}: {told}")
+        known = f"no such source in data/sources.toml; there are: {', '.join(sources)}"
+        raise ProjectError(f"{FOLDER}: source = {promise.source!r}: {known}")
     return [path for path in map(Path, sources[promise.source]["files"]) if path.exists()]
 
 
-def first(path: Path, data: Data) -> list[str]:
-    """The columns of a file."""
-    for frame in read_file(path, data, str, 1):
-        return list(map(str, frame))
-    return []
-
-
-def lost(promise: Promise, data: Data) -> Iterator[str]:
-    """The promised columns that a file lacks."""
-    for path in here(promise):
-        head = first(path, data)
+def find_lost_columns(promise: Agreement, data: Data) -> Iterator[str]:
+    """Yield the files that lack promised columns."""
+    for path in list_source_files(promise):
+        head = next((list(map(str, frame)) for frame in read_file(path, data, str, 1)), [])
         if lacking := [name for name in promise.columns if name not in head]:
-            told = f"{path} lacks {', '.join(lacking)}, which version {promise.version} promises"
-            yield f"{promise.source}: {told}; ask {promise.contact}"
+            fault = f"{path} lacks {', '.join(lacking)}, which version {promise.version} promises"
+            yield f"{promise.source}: {fault}; ask {promise.contact}"
 
 
-def newest(promise: Promise, data: Data) -> datetime | None:
-    """The newest time of the source's rows, or of its files where no column says one."""
-    paths, name = here(promise), promise.freshness.column
-    if not name and paths:
+def find_newest_time(promise: Agreement, data: Data) -> datetime | None:
+    """Return the newest time of the source's rows; of its files if no column is promised."""
+    paths, fresh = list_source_files(promise), promise.freshness
+    if not fresh.column and paths:
         pointers = [f"{path}.dvc" for path in paths]
-        said = git("log", "-1", "--format=%cI", "--", *map(str, paths), *pointers)
-        latest = max(path.stat().st_mtime for path in paths)
-        return datetime.fromisoformat(said) if said else datetime.fromtimestamp(latest, UTC)
-    found = []
-    for frame in (it for path in paths for it in read_file(path, data, str, ROWS)):
-        if name in frame:
-            values = frame[name]
-            known = values if values.dtype.kind == "M" else times(values, promise.freshness.format)
-            found.append(known.max())
-    latest_row = pd.Series(found, dtype="object").dropna().max() if found else pd.NaT
-    return None if pd.isna(latest_row) else pd.Timestamp(latest_row).to_pydatetime()
+        committed = run_git("log", "-1", "--format=%cI", "--", *map(str, paths), *pointers)
+        if committed:
+            return datetime.fromisoformat(committed)
+        return datetime.fromtimestamp(max(path.stat().st_mtime for path in paths), UTC)
+    newest = []
+    for frame in (frame for path in paths for frame in read_file(path, data, str, ROWS)):
+        if fresh.column in frame:
+            values = frame[fresh.column]
+            is_time = values.dtype.kind == "M"
+            newest.append((values if is_time else parse_timestamps(values, fresh.format)).max())
+    latest = pd.Series(newest, dtype="object").dropna().max() if newest else pd.NaT
+    return None if pd.isna(latest) else pd.Timestamp(latest).to_pydatetime()
 
 
-def aged(promise: Promise, data: Data, now: datetime) -> Iterator[str]:
-    """Says so where the newest row is older than was promised, or no row says how old it is."""
-    asked, last = promise.freshness, newest(promise, data)
+def find_aged_data(promise: Agreement, data: Data, now: datetime) -> Iterator[str]:
+    """Yield a breach if the newest row is older than promised, or no row has a time."""
+    fresh, last = promise.freshness, find_newest_time(promise, data)
     if last is None:
-        yield f"{promise.source}: no time in {asked.column or 'its files'}: how old is it?"
+        yield f"{promise.source}: no time in {fresh.column or 'its files'}: how old is it?"
         return
     last = last.replace(tzinfo=last.tzinfo or UTC)
-    until = datetime.combine(asked.until, datetime.min.time(), UTC) if asked.until else now
-    if (age := (min(until, now) - last) / DAY) > asked.max_age_days:
-        told = f"the newest is of {last:%Y-%m-%d}, {age:.1f} days old"
-        told = f"{told}{f' on {asked.until}' if asked.until else ''}, {asked.max_age_days:g} may be"
-        yield f"{promise.source}: {told}; ask {promise.contact}"
+    end = datetime.combine(fresh.until, datetime.min.time(), UTC) if fresh.until else now
+    if (age := (min(end, now) - last) / DAY) > fresh.max_age_days:
+        on = f" on {fresh.until}" if fresh.until else ""
+        days = f"{age:.1f} days old{on}, {fresh.max_age_days:g} may be"
+        yield f"{promise.source}: the newest is of {last:%Y-%m-%d}, {days}; ask {promise.contact}"
 
 
-def used(settings: Settings) -> list[Promise]:
-    """The contracts about data that training reads; those about others are named.
+def select_promises(settings: Settings) -> list[Agreement]:
+    """Return the contracts about data that training reads, and print the others.
 
-    So is a source that has none, unless it says that it is our own.
+    It also prints sources without a contract, unless they are the project's own.
     """
-    read, sources, known = (
-        set(map(str, files(settings.data.path))),
-        read_sources(),
-        agreements.promises(),
-    )
-    names = [name for name, it in sources.items() if read & set(it["files"])]
-    for name in known.keys() & (sources.keys() - set(names)):
-        print(f"{name}: training reads none of its files; its contract is not looked at")
+    paths, sources = set(map(str, list_data_files(settings.data.path))), read_sources()
+    promises = agreements.read_agreements()
+    names = [name for name, source in sources.items() if paths & set(source["files"])]
+    for name in promises.keys() & (sources.keys() - set(names)):
+        print(f"{name}: training reads none of its files; its contract is not checked")
     for name in names:
-        if name not in known and sources[name].get("upstream", True):
-            print(f"{name}: no file of {FOLDER} is about it; write one, or, where the data are")
-            print(f"  your own, say upstream = false in {SOURCES}")
-    return [it for name, it in known.items() if name in names or name not in sources]
+        if name not in promises and sources[name].get("upstream", True):
+            print(f"{name}: no file of {FOLDER} is about it; write one, or, if the data are your")
+            print(f"  own, set upstream = false in {SOURCES}")
+    return [it for name, it in promises.items() if name in names or name not in sources]
 
 
-def breaches(settings: Settings, fresh: bool) -> dict[str, list[str]]:
-    """What does not hold, by source: terms, columns, and with `fresh` the age of the data."""
-    known, now = agreements.accepted(), datetime.now(UTC)
-    found = {}
-    for promise in used(settings):
-        lines = [*agreements.unaccepted(promise, known), *lost(promise, settings.data)]
-        found[promise.source] = lines + (list(aged(promise, settings.data, now)) if fresh else [])
-    return found
+def find_promise_breaches(settings: Settings, fresh: bool) -> dict[str, list[str]]:
+    """Return the breaches by source: terms, columns, and with `fresh` the age of the data."""
+    accepted, now = agreements.read_accepted(), datetime.now(UTC)
+    breaches = {}
+    for promise in select_promises(settings):
+        lines = [*agreements.find_unaccepted(promise, accepted)]
+        lines += find_lost_columns(promise, settings.data)
+        lines += find_aged_data(promise, settings.data, now) if fresh else []
+        breaches[promise.source] = lines
+    return {name: lines for name, lines in breaches.items() if lines}
 
 
-def notify(settings: Settings) -> dict[str, list[str]]:
-    """What does not hold, by source; whom `schedule.webhook` names is told of each."""
-    found = {name: lines for name, lines in breaches(settings, True).items() if lines}
-    for name, lines in found.items():
-        told = {"text": "\n".join(lines), "project": PROJECT, "contract": name}
-        tell(settings.schedule.webhook, told)
-    return found
+def send_breaches(settings: Settings) -> dict[str, list[str]]:
+    """Send the breaches of each source to `schedule.webhook`, and return them."""
+    breaches = find_promise_breaches(settings, True)
+    for name, lines in breaches.items():
+        message = {"text": "\n".join(lines), "project": PROJECT, "contract": name}
+        post_to_webhook(settings.schedule.webhook, message)
+    return breaches
 
 
-def scheduled(settings: Settings) -> tuple[int, str]:
-    """After a run of the schedule: tell what does not hold; how much, and in words."""
-    found = notify(settings)
-    return len(found), f"{', '.join(found)}: told" if found else "the owners keep their contracts"
+def check_after_training(settings: Settings) -> tuple[int, str]:
+    """Send the breaches after a scheduled run; return their number, and a summary."""
+    breaches = send_breaches(settings)
+    summary = f"{', '.join(breaches)}: told" if breaches else "the owners keep their contracts"
+    return len(breaches), summary
 
 
-def agree(name: str, by: str) -> None:
-    """Accept the contract of a source.  ProjectError where there is none, or nobody says who."""
-    known = agreements.promises()
-    who = by.strip() or git("config", "user.name") or ""
-    if name not in known or not who:
-        wrong = f"ACCEPT={name!r}: no such contract; there are: {', '.join(known)}"
-        raise ProjectError(wrong if name not in known else "BY: say who accepts it: BY=name")
-    agreements.accept(known[name], who)
-    print(f"{name}: {who} accepts version {known[name].version}.  Next: commit {ACCEPTED}")
+def accept_contract(name: str, by: str) -> None:
+    """Accept the contract of a source.  Raise ProjectError without a contract or a person."""
+    promises = agreements.read_agreements()
+    person = by.strip() or run_git("config", "user.name") or ""
+    if name not in promises:
+        known = ", ".join(promises)
+        raise ProjectError(f"ACCEPT={name!r}: no such contract; there are: {known}")
+    if not person:
+        raise ProjectError("BY: say who accepts it: BY=name")
+    agreements.record_acceptance(promises[name], person)
+    version = promises[name].version
+    print(f"{name}: {person} accepts version {version}.  Next: commit {ACCEPTED}")
 
 
 def main(
-    check: Annotated[
-        bool, typer.Option("--check", help="only what is committed; tell nobody")
-    ] = False,
-    source: Annotated[
-        str, typer.Option("--accept", help="the source whose contract is accepted")
-    ] = "",
+    check: Annotated[bool, typer.Option("--check", help="committed files only, no notice")] = False,
+    source: Annotated[str, typer.Option("--accept", help="accept the contract of a source")] = "",
     by: Annotated[str, typer.Option(help="by whom (default: the user of git)")] = "",
 ) -> None:
-    """Hold the data against the contracts with their owners, and tell what does not hold."""
-    settings = load()
+    """Compare the data with the contracts of their owners, and send the breaches."""
+    settings = load_settings()
     if source:
-        agree(source, by)
+        accept_contract(source, by)
         return
-    found = breaches(settings, False) if check else notify(settings)
-    if lines := [line for lines in found.values() for line in lines]:
-        raise ProjectError("the data are not what was agreed on\n  " + "\n  ".join(lines))
+    breaches = find_promise_breaches(settings, False) if check else send_breaches(settings)
+    lines = [line for lines in breaches.values() for line in lines]
+    raise_for_faults("the data are not what was agreed on", lines)
     print("Every contract with an owner of data is accepted, and holds")

@@ -1,8 +1,7 @@
-"""Gather the pages of the documentation site, and build it: `ladder site`.
+"""Collect the pages of the documentation site, and build it: `ladder site`.
 
-Every page that git holds, or would add, becomes one of the site, at the same place, so that its
-links lead where they lead in the repository; the level of maturity and the reports of the last runs
-come as pages of their own.  A link to nowhere fails.
+Every page that git holds, or would add, is copied to the same path, so that its links stay right.
+The level of maturity and the reports of the last runs get pages of their own.  A dead link fails.
 """
 
 import shutil
@@ -17,28 +16,28 @@ SHOWN = (".md", ".png", ".svg")
 LEFT_OUT = ("build/", "tests/", ".github/", ".gitlab/")
 
 
-def listed() -> list[Path]:
-    """The pages and pictures of the repository.  SystemExit where git does not answer."""
+def list_pages() -> list[Path]:
+    """Return the pages and pictures of the repository.  End the program if git fails."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"git cannot list the pages: {done.stderr.strip()}; run: git init")
-    found = (Path(name) for name in done.stdout.split("\0") if name.endswith(SHOWN))
-    return [it for it in found if it.is_file() and not it.as_posix().startswith(LEFT_OUT)]
+    names = (name for name in done.stdout.split("\0") if name.endswith(SHOWN))
+    return [Path(name) for name in names if Path(name).is_file() and not name.startswith(LEFT_OUT)]
 
 
-def maturity() -> str:
-    """The page on the level, as `make maturity` says it."""
+def render_maturity_page() -> str:
+    """Return the page with the output of `make maturity`."""
     command = ["make", "--silent", "maturity", "ARGS=--markdown"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if not done.stdout.strip():
         sys.exit(f"make maturity says nothing: {done.stderr.strip()}")
-    return f"# Maturity\n\nFor everyone who asks how far this project is.\n\n{done.stdout}"
+    return f"# Maturity\n\nFor everyone who asks for the level of this project.\n\n{done.stdout}"
 
 
-def reports() -> str:
-    """The page that shows what the last runs have reported."""
-    lines = ["# Reports", "", "For the person who watches the model: what the last runs found."]
+def render_reports_page() -> str:
+    """Return the page with the reports of the last runs, and copy these."""
+    lines = ["# Reports", "", "For the person who watches the model: the reports of the last runs."]
     for name in (*REPORTS, *PICTURES):
         if (path := Path("reports") / name).exists():
             (PAGES / "reports").mkdir(exist_ok=True)
@@ -49,13 +48,13 @@ def reports() -> str:
 
 
 def build_site() -> None:
-    """Gather the pages anew, build, and say where the site is."""
+    """Collect the pages, build the site, and print its place."""
     shutil.rmtree(PAGES, ignore_errors=True)
-    for path in listed():
+    for path in list_pages():
         (PAGES / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, PAGES / path)
-    (PAGES / "maturity.md").write_text(maturity() + "\n", encoding="utf-8")
-    (PAGES / "reports.md").write_text(reports() + "\n", encoding="utf-8")
+    (PAGES / "maturity.md").write_text(render_maturity_page() + "\n", encoding="utf-8")
+    (PAGES / "reports.md").write_text(render_reports_page() + "\n", encoding="utf-8")
     program = str(Path(sys.executable).with_name("mkdocs"))
     command = [program, "build", "--strict"]  # with --quiet it would count no warning
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,7 +1,7 @@
-"""Explaining: what made one logged prediction what it is, and what the champion uses in general.
+"""Explaining: the inputs that made one logged prediction, and those that the champion uses most.
 
-The model of the registry answers the logged row again; that must be the logged answer.  A
-contribution says what the model used, not what would change the world.
+The model of the registry answers the logged row again, and must give the logged answer.  A
+contribution says what the model used.  It does not say what would change the world.
 """
 
 import tempfile
@@ -15,150 +15,168 @@ from threadpoolctl import threadpool_limits
 
 from mlops_ladder import ProjectError
 from mlops_ladder.export.bundle import TOLERANCE
-from mlops_ladder.model.breakdown import bars, Explanation, table
-from mlops_ladder.model.prediction import predict
-from mlops_ladder.model.shapley import contributions, Output
-from mlops_ladder.monitoring.archive import Archive, framed, logged
-from mlops_ladder.monitoring.skew import apart, trained
-from mlops_ladder.monitoring.training_reference import bundled, read, Reference
+from mlops_ladder.model.breakdown import draw_breakdown, Explanation, format_breakdown
+from mlops_ladder.model.prediction import predict_rows
+from mlops_ladder.model.shapley import compute_shapley_values, Output
+from mlops_ladder.monitoring.archive import Archive, build_inputs, to_logged_contract
+from mlops_ladder.monitoring.skew import load_registered_model, measure_differences
+from mlops_ladder.monitoring.training_reference import (
+    read_bundled_reference,
+    read_reference,
+    Reference,
+)
 from mlops_ladder.registry import history, publishing, versions
-from mlops_ladder.serving.store import pairs
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.serving.store import pair_rows
+from mlops_ladder.settings import load_settings, Settings
 
 BACKGROUND = 50  # rows of the training that stand for "not known"
-ROWS, ORDERS = 30, 4  # rows over which importance is averaged; for each a rough estimate will do
+ROWS, ORDERS = 30, 4  # rows over which importance is averaged; a rough estimate for each will do
 PICTURE, IMPORTANCE = Path("reports/explanation.png"), Path("reports/importance.png")
 
 
-def explain(
+def explain_row(
     model: Any, row: pd.DataFrame, label: Any, champion: Reference, seed: int
 ) -> Explanation:
-    """What each input adds to the probability of `label`, or to the number that is predicted."""
-    output, what = measured(model, label)
+    """Return what each input adds to the explained output.
+
+    Args:
+        model: Any model that `predict` knows.
+        row: One row with the inputs.
+        label: The predicted class whose probability is explained, or the predicted number.
+        champion: Rows of the training, from which the background is drawn.
+        seed: Draws the background and the orders of the inputs.
+    """
+    output, name = make_output(model, label)
     with threadpool_limits(1):
-        base, parts = contributions(output, row, background(champion, seed), seed)
+        base, parts = compute_shapley_values(output, row, draw_background(champion, seed), seed)
         whole = float(output(row)[0])
-    values = {str(name): str(value) for name, value in row.iloc[0].items()}
-    return Explanation(what, base, whole, pd.Series(parts, index=row.columns), values)
+    values = {str(column): str(value) for column, value in row.iloc[0].items()}
+    return Explanation(name, base, whole, pd.Series(parts, index=row.columns), values)
 
 
-def measured(model: Any, label: Any) -> tuple[Output, str]:
-    """The function whose output is explained, and its name.
+def make_output(model: Any, label: Any) -> tuple[Output, str]:
+    """Return the function whose output is explained, and its name.
 
-    The probability of a class where the model gives some, else whether it is that class.
+    It is the probability of the class; without probabilities, 1 for this class and 0 for others.
     """
     column = f"probability_{label}"
 
-    def output(rows: pd.DataFrame) -> np.ndarray:
-        found = predict(model, rows)
-        if column in found:
-            return found[column].to_numpy("float64")
+    def compute_output(rows: pd.DataFrame) -> np.ndarray:
+        answers = predict_rows(model, rows)
+        if column in answers:
+            return answers[column].to_numpy("float64")
         if isinstance(label, (bool, str)):
-            return (found["prediction"].astype(str) == str(label)).to_numpy("float64")
-        return found["prediction"].to_numpy("float64")
+            return (answers["prediction"].astype(str) == str(label)).to_numpy("float64")
+        return answers["prediction"].to_numpy("float64")
 
-    probable = hasattr(model, "predict_proba")
-    return output, f"probability of {label}" if probable else "prediction"
+    has_probabilities = hasattr(model, "predict_proba")
+    return compute_output, f"probability of {label}" if has_probabilities else "prediction"
 
 
-def background(champion: Reference, seed: int) -> pd.DataFrame:
-    """Rows of the training, drawn by the seed."""
+def draw_background(champion: Reference, seed: int) -> pd.DataFrame:
+    """Return rows of the training, drawn by the seed."""
     rows = champion.rows
     return rows.sample(min(BACKGROUND, len(rows)), random_state=seed).reset_index(drop=True)
 
 
-def importance(model: Any, champion: Reference, seed: int) -> pd.Series:
-    """How much each input moves the model's answers, on average, the most important first."""
+def measure_importance(model: Any, champion: Reference, seed: int) -> pd.Series:
+    """Return how much each input moves the model's answers on average, the largest first."""
     rows = champion.rows.sample(min(ROWS, len(champion.rows)), random_state=seed + 1)
-    known, found = background(champion, seed), []
-    with threadpool_limits(1):  # threads cost more than they bring where others compute too
-        labels = predict(model, rows)["prediction"].tolist()
-        for place, label in enumerate(labels):
+    background, sizes = draw_background(champion, seed), []
+    with threadpool_limits(1):  # threads cost more than they save while other processes compute
+        for place, label in enumerate(predict_rows(model, rows)["prediction"].tolist()):
             row = rows.iloc[[place]].reset_index(drop=True)
-            output, _ = measured(model, label)
-            found.append(np.abs(contributions(output, row, known, seed, ORDERS)[1]))
-    parts = pd.Series(np.mean(found, axis=0), index=rows.columns)
+            output, _ = make_output(model, label)
+            sizes.append(np.abs(compute_shapley_values(output, row, background, seed, ORDERS)[1]))
+    parts = pd.Series(np.mean(sizes, axis=0), index=rows.columns)
     return parts.sort_values(ascending=False, kind="stable")
 
 
-def decided(model_version: str) -> history.Entry:
-    """The decision that made this model champion.  ProjectError where the registry knows none."""
-    for entry in reversed(versions.held().entries):
-        if entry.model_version == model_version and entry.action not in history.STILL:
+def find_promoting_decision(model_version: str) -> history.Entry:
+    """Return the decision that made this model champion.  Raise ProjectError without one."""
+    for entry in reversed(versions.read_state().entries):
+        if entry.model_version == model_version and entry.action not in history.NON_MOVING_ACTIONS:
             return entry
     raise ProjectError(f"model {model_version}: no decision of the registry is about it")
 
 
-def reference_of(entry: history.Entry) -> Reference:
-    """The reference of a version, from its bundle here or from its run."""
+def load_reference(entry: history.Entry) -> Reference:
+    """Return the reference of a version, from its bundle here or from its run."""
     number = str(entry.version)
     if (publishing.SERVING / number).is_dir():
-        return bundled(publishing.SERVING / number, number)
+        return read_bundled_reference(publishing.SERVING / number, number)
     with tempfile.TemporaryDirectory() as folder:
-        return bundled(publishing.download(entry.run_id, folder), number)
+        return read_bundled_reference(publishing.download_bundle(entry.run_id, folder), number)
 
 
-def logged_row(settings: Settings, request_id: str, place: int) -> tuple[Any, Any, Any]:
-    """The logged request, and of one row in it the inputs and the answer.
+def explain_logged_row(settings: Settings, request_id: str, place: int) -> None:
+    """Print and plot the explanation of a logged row.
 
-    Raises ProjectError where there is no such row, or a stand-in has answered it.
+    Raises ProjectError if there is no such row, a fallback answered it, or the model gives another
+    answer now.
     """
-    with Archive(settings.serving.log) as archive:
-        request = archive.request(request_id)
-    lines = pairs(request_id, request.inputs, request.output)
+    with Archive(settings.serving.prediction_log_url) as archive:
+        request = archive.read_request(request_id)
+    lines = pair_rows(request_id, request.inputs, request.output)
     if not 1 <= place <= len(lines):
         raise ProjectError(f"ROW={place}: request {request_id} has {len(lines)} rows, from 1 on")
-    row, answer = lines[place - 1]
+    inputs, answer = lines[place - 1]
     if answer.get("fallback"):
         raise ProjectError(f"{request_id}: a stand-in has answered it; no model says why")
-    return request, row, answer
-
-
-def again(model: Any, row: pd.DataFrame, answer: Any, request_id: str) -> float:
-    """How far the model's answer is from the logged one.  ProjectError where that is too far."""
-    found = predict(model, row)
-    off = float(apart(found, pd.Series([answer]))[0])
-    if off > TOLERANCE:
-        told = f"the model says {found.iloc[0].to_dict()}, logged is {answer}; run `make skew`"
-        raise ProjectError(f"{request_id}: the answer cannot be had again: {told}")
-    return off
-
-
-def one(settings: Settings, request_id: str, place: int) -> None:
-    """Explain a logged row.  ProjectError where the model now says something else of it."""
-    request, inputs, answer = logged_row(settings, request_id, place)
-    entry = decided(request.model_version)
-    champion, model = reference_of(entry), trained(str(entry.version))
-    row = framed([(request_id, request.time, inputs, answer)], logged(champion.contract))
-    off = again(model, row, answer, request_id)
-    found = explain(model, row, answer["prediction"], champion, settings.seed)
+    entry = find_promoting_decision(request.model_version)
+    champion, model = load_reference(entry), load_registered_model(str(entry.version))
+    row = build_inputs(
+        [(request_id, request.time, inputs, answer)], to_logged_contract(champion.contract)
+    )
+    difference = compare_answers(model, row, answer, request_id)
+    explanation = explain_row(model, row, answer["prediction"], champion, settings.seed)
     print(f"{request_id}, row {place}, of {request.time:%Y-%m-%d %H:%M} UTC")
-    print(f"answered {answer['prediction']!r} by v{entry.version}; again: apart by {off:.2g}\n")
-    print(table(found))
-    shown = found.parts.rename(lambda name: f"{name} = {found.values[str(name)][:16]}")
-    bars(shown, f"{found.what}: {found.output:.4g} (on average {found.base:.4g})", PICTURE)
-    print(f"\nEach line says what the model used, not what would change the world.  See {PICTURE}")
+    again = f"answered again, the difference is {difference:.2g}"
+    print(f"answered {answer['prediction']!r} by v{entry.version}; {again}\n")
+    print(format_breakdown(explanation))
+    plot_explanation(explanation)
+    print("\nEach line says what the model used, not what would change the world.")
+    print(f"See {PICTURE}")
 
 
-def overall(settings: Settings) -> None:
-    """Show what the champion uses, on average."""
-    champion = read()
-    parts = importance(trained(champion.number), champion, settings.seed)
+def compare_answers(model: Any, row: pd.DataFrame, answer: Any, request_id: str) -> float:
+    """Return the difference of the model's answer and the logged one.
+
+    Raises ProjectError if it is too large.
+    """
+    current = predict_rows(model, row)
+    difference = float(measure_differences(current, pd.Series([answer]))[0])
+    if difference > TOLERANCE:
+        both = f"the model says {current.iloc[0].to_dict()}, logged is {answer}"
+        raise ProjectError(f"{request_id}: the answer cannot be had again: {both}; run `make skew`")
+    return difference
+
+
+def plot_explanation(explanation: Explanation) -> None:
+    """Write the picture of an explanation."""
+    values = explanation.values
+    parts = explanation.parts.rename(lambda name: f"{name} = {values[str(name)][:16]}")
+    average = f"(on average {explanation.base:.4g})"
+    draw_breakdown(parts, f"{explanation.what}: {explanation.output:.4g} {average}", PICTURE)
+
+
+def explain_champion(settings: Settings) -> None:
+    """Print and plot how much each input moves the champion's answers."""
+    champion = read_reference()
+    parts = measure_importance(load_registered_model(champion.number), champion, settings.seed)
     width = max(map(len, map(str, parts.index)))
     print("\n".join(f"{name!s:{width}}  {value:10.4f}" for name, value in parts.items()))
-    bars(parts, f"How much each input moves an answer of v{champion.number}", IMPORTANCE)
+    draw_breakdown(parts, f"How much each input moves an answer of v{champion.number}", IMPORTANCE)
     print(f"\nHow much each input moves an answer, on average.  See {IMPORTANCE}")
 
 
 def main(
-    request: Annotated[
-        str, typer.Option("--id", help="the X-Request-ID of a logged prediction")
-    ] = "",
+    request: Annotated[str, typer.Option("--id", help="X-Request-ID of a logged prediction")] = "",
     row: Annotated[int, typer.Option(help="which of its rows (default: the first)")] = 1,
 ) -> None:
     """Explain a logged prediction, or, without an id, the champion as a whole."""
-    settings = load()
+    settings = load_settings()
     if request:
-        one(settings, request, row)
+        explain_logged_row(settings, request, row)
     else:
-        overall(settings)
+        explain_champion(settings)

@@ -1,44 +1,39 @@
-"""Incidents: what went wrong in production, from when to when, and what is learned from it.
+"""Incidents: what went wrong in production, how long it lasted, and what is learned from it.
 
-Each is a file of `incidents/`, with its post-mortem beside it; both are committed.  The headings
-are those of Site Reliability Engineering (Beyer et al., 2016), chapter 15 and appendix D.
+Each is a page of `incidents/`, a post-mortem with its facts as YAML between two lines `---` at the
+top.  Its headings are those of Site Reliability Engineering (Beyer et al., 2016), chapter 15 and
+appendix D.
 """
 
+import json
 import re
-import tomllib
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 from unicodedata import normalize
 
-import tomlkit
 import typer
+import yaml
 from pydantic import Field, field_validator, model_validator, ValidationError
 
-from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.markdown import as_words
+from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
+from mlops_ladder.markdown import escape_text
 from mlops_ladder.registry import versions
-from mlops_ladder.settings.section import Section
+from mlops_ladder.strict_model import StrictModel
 
 FOLDER = Path("incidents")
 TEMPLATE = FOLDER / "template.md"
+FRONT_MATTER = re.compile(r"---\n(.*?)^---$", re.DOTALL | re.MULTILINE)
 Severity = Literal["low", "medium", "high"]
 Cause = Literal["unknown", "model", "deploy", "data", "infrastructure", "other"]
 CHANGES = ("model", "deploy")  # causes that are a change of ours
-COMMENTS = {
-    "severity": "low, medium or high",
-    "cause": "model (a promotion), deploy (of the code), data, infrastructure, other or unknown",
-    "version": "the version that served when it started",
-    "started": "when harm began",
-    "detected": "when somebody, or an alert, saw it",
-}
-LONGEST = 60  # characters of a file name, without the day
+NAME_LENGTH = 60  # characters of a file name, without the day
 
 
-class Incident(Section):
-    """One incident.  `version` is the model that served when it started, "" where none did.
+class Incident(StrictModel):
+    """One incident.  `version` is the model that served when it started, "" if none did.
 
-    Times are in UTC where they name no zone; `restored` is missing as long as it lasts.
+    Times are in UTC if they name no zone.  `restored` is None until the incident is over.
     """
 
     title: str = Field(min_length=1)
@@ -51,13 +46,13 @@ class Incident(Section):
 
     @field_validator("started", "detected", "restored")
     @classmethod
-    def zoned(cls, time: datetime | None) -> datetime | None:
-        """A time without a zone is one of UTC."""
+    def add_zone(cls, time: datetime | None) -> datetime | None:
+        """Return a time without a zone as one of UTC."""
         return time if not time or time.tzinfo else time.replace(tzinfo=UTC)
 
     @model_validator(mode="after")
-    def ordered(self) -> Self:
-        """Harm begins, is detected, and ends, in this order."""
+    def check_order(self) -> Self:
+        """Raise ValueError unless harm begins, is detected, and ends in this order."""
         if self.detected < self.started:
             raise ValueError(f"detected = {self.detected}: before started = {self.started}")
         if self.restored and self.restored < self.detected:
@@ -66,114 +61,119 @@ class Incident(Section):
 
     @property
     def hours(self) -> float | None:
-        """How long it lasted; None where it goes on."""
+        """How long it lasted; None while it goes on."""
         return (self.restored - self.started) / timedelta(hours=1) if self.restored else None
 
 
-def read(path: Path) -> Incident:
-    """The incident of a file.  ProjectError that names each key and value that is wrong."""
+def read_incident(path: Path) -> Incident:
+    """Return the incident of a page.  Raise ProjectError that names each key that is wrong."""
     try:
-        return Incident(**tomllib.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ProjectError(f"{path}: cannot be read: {error}") from error
+        facts = FRONT_MATTER.match(path.read_text(encoding="utf-8"))
+        if not facts:
+            raise ProjectError(f"{path}: cannot be read: no facts between two lines --- at its top")
+        return Incident(**yaml.safe_load(facts[1]))
     except ValidationError as error:
-        wrong = []
-        for it in error.errors():
-            key = f"{'.'.join(map(str, it['loc']))} = {it['input']!r}: " if it["loc"] else ""
-            wrong.append(key + (it["msg"] if key else it["msg"].removeprefix("Value error, ")))
-        raise ProjectError(f"{path}: " + "\n  ".join([*wrong, "correct the file"])) from error
+        faults = []
+        for fault in error.errors():
+            key = f"{'.'.join(map(str, fault['loc']))} = {fault['input']!r}: "
+            faults.append(
+                (key if fault["loc"] else "") + fault["msg"].removeprefix("Value error, ")
+            )
+        raise ProjectError(f"{path}: " + "\n  ".join([*faults, "correct the file"])) from error
+    except (OSError, TypeError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ProjectError(f"{path}: cannot be read: {error}") from error
 
 
-def incidents() -> dict[Path, Incident]:
-    """Every incident by its file, the oldest first.  ProjectError that names what is wrong."""
-    found, wrong = {}, []
-    for path in FOLDER.glob("*.toml"):
+def read_incidents() -> dict[Path, Incident]:
+    """Return every incident by its page, the oldest first.  Raise ProjectError for faults."""
+    incidents, faults = dict[Path, Incident](), []
+    for path in sorted(set(FOLDER.glob("*.md")) - {TEMPLATE}):
         try:
-            found[path] = read(path)
+            incidents[path] = read_incident(path)
         except ProjectError as error:
-            wrong.append(str(error))
-    if wrong:
-        raise ProjectError("\n".join(sorted(wrong)))
-    return dict(sorted(found.items(), key=lambda it: (it[1].started, it[0])))
+            faults.append(error)
+    raise_for_faults("", faults)
+    return dict(sorted(incidents.items(), key=lambda item: (item[1].started, item[0])))
 
 
-def slug(title: str) -> str:
-    """The title as a file name has it: its letters, in whatever script, and digits."""
-    words = re.sub(r"[\W_]+", "-", normalize("NFKC", title).casefold()).strip("-")[:LONGEST]
+def make_file_name(title: str) -> str:
+    """Return the title as a file name: its letters, in any script, and digits."""
+    words = re.sub(r"[\W_]+", "-", normalize("NFKC", title).casefold()).strip("-")[:NAME_LENGTH]
     if not words:
         raise ProjectError(f"TITLE={title!r}: no letter or digit; say in a few words what it is")
     return words.strip("-")
 
 
-def serving() -> str:
-    """The version that is champion; "" where none is, or no registry answers: it may be down."""
+def find_serving_version() -> str:
+    """Return the champion's version; "" if there is none, or the registry does not answer."""
     try:
-        found = versions.held().champion
+        champion = versions.read_state().champion
     except ProjectError:
         return ""
-    return str(found.version) if found else ""
+    return str(champion.version) if champion else ""
 
 
-def opened(title: str, severity: Severity, now: datetime) -> Path:
-    """Write the files of a new incident.  ProjectError where one of this name is there."""
-    path = FOLDER / f"{now:%Y-%m-%d}-{slug(title)}.toml"
-    words = path.with_suffix(".md")
-    if there := [it for it in (path, words) if it.exists()]:
-        raise ProjectError(f"{there[0]}: is there already; give the new one another TITLE")
-    text = tomlkit.document()
-    text.add("title", tomlkit.item(title))
-    said = {"severity": severity, "cause": "unknown", "version": serving()}
-    for name, value in (said | {"started": now, "detected": now}).items():
-        text.add(name, tomlkit.item(value).comment(COMMENTS[name]))
-    heading = as_words(title.translate({ord("<"): "‹", ord(">"): "›"}))  # the site unescapes titles
-    page = TEMPLATE.read_text(encoding="utf-8").replace("TITLE", heading).replace("FILE", path.name)
-    write_whole(words, page)
-    write_whole(path, tomlkit.dumps(text))
+def open_incident(title: str, severity: Severity, now: datetime) -> Path:
+    """Write the page of a new incident.  Raise ProjectError if there is one of this name."""
+    path = FOLDER / f"{now:%Y-%m-%d}-{make_file_name(title)}.md"
+    if path.exists():
+        raise ProjectError(f"{path}: is there already; give the new one another TITLE")
+    heading = title.translate({ord("<"): "‹", ord(">"): "›"})  # the site unescapes titles
+    facts = {
+        "HEADING": escape_text(heading),
+        "NOW": now.isoformat(),
+        "SEVERITY": severity,
+        "TITLE": json.dumps(heading, ensure_ascii=False),
+        "VERSION": json.dumps(find_serving_version()),
+    }
+    template = TEMPLATE.read_text(encoding="utf-8")
+    write_file_atomically(
+        path, re.sub(rf"\b({'|'.join(facts)})\b", lambda word: facts[word[0]], template)
+    )
     return path
 
 
-def restored(name: str, cause: Cause | None, now: datetime) -> Path:
-    """Write down that an incident is over.  ProjectError where there is none, or it is over."""
-    known = {path.stem: path for path in incidents()}
-    if name not in known:
-        there = ", ".join(known) or "none"
-        raise ProjectError(f"RESTORED={name}: no such incident; there are: {there}")
-    path = known[name]
-    text: Any = tomlkit.parse(path.read_text(encoding="utf-8"))
-    if "restored" in text:
-        raise ProjectError(f"{path}: restored = {text['restored']} already; correct it by hand")
-    text["restored"] = now
-    if cause:
-        text["cause"] = cause
-    write_whole(path, tomlkit.dumps(text))
-    read(path)
+def end_incident(name: str, cause: Cause | None, now: datetime) -> Path:
+    """Write down that an incident is over.  Raise ProjectError unless it goes on."""
+    incidents = {path.stem: (path, incident) for path, incident in read_incidents().items()}
+    if name not in incidents:
+        known = ", ".join(incidents) or "none"
+        raise ProjectError(f"RESTORED={name}: no such incident; there are: {known}")
+    path, incident = incidents[name]
+    if incident.restored:
+        raise ProjectError(f"{path}: restored = {incident.restored} already; correct it by hand")
+    text = path.read_text(encoding="utf-8")
+    for key, value in {"restored": now.isoformat(), "cause": cause or incident.cause}.items():
+        line = rf"^({key}:)[^#\n]*?( *#.*)?$"
+        text = re.sub(line, rf"\1 {value}\2", text, count=1, flags=re.MULTILINE)
+    write_file_atomically(path, text)
+    if not read_incident(path).restored:
+        raise ProjectError(f"{path}: has no line `restored:` at its top; add one")
     return path
 
 
-def told(path: Path, it: Incident) -> str:
-    """An incident in a line."""
-    how = "goes on" if it.hours is None else f"{60 * it.hours:,.0f} min"
-    return f"{path.stem:44}  {it.severity:6}  {it.cause:14}  {how:>10}  {it.title}"
+def format_incident(path: Path, incident: Incident) -> str:
+    """Return a line about an incident."""
+    minutes = "goes on" if incident.hours is None else f"{60 * incident.hours:,.0f} min"
+    cells = f"{path.stem:44}  {incident.severity:6}  {incident.cause:14}  {minutes:>10}"
+    return f"{cells}  {incident.title}"
 
 
 def main(
     title: Annotated[str, typer.Option(help="what happens, in a few words: opens one")] = "",
     severity: Annotated[Severity, typer.Option()] = "medium",
-    ended: Annotated[
-        str, typer.Option("--restored", help="this one is over now", metavar="NAME")
-    ] = "",
+    ended: Annotated[str, typer.Option("--restored", help="it is over now", metavar="NAME")] = "",
     cause: Annotated[Cause | None, typer.Option()] = None,
 ) -> None:
-    """Open an incident, write down that it is over, or list all."""
+    """Open an incident, write down that one is over, or list all."""
     now = datetime.now(UTC).replace(microsecond=0)
     if title:
-        path = opened(title, severity, now)
-        print(f"Wrote {path} and {path.with_suffix('.md')}: correct when it started.")
+        path = open_incident(title, severity, now)
+        print(f"Wrote {path}: correct when it started.")
         print(f"Next: docs/runbooks/incident.md; then make incident RESTORED={path.stem}")
     elif ended:
-        path = restored(ended, cause, now)
-        print(f"{path}: over.  Next: write {path.with_suffix('.md')}, and commit both")
+        path = end_incident(ended, cause, now)
+        print(f"{path}: over.  Next: write the post-mortem there, and commit it")
     else:
-        lines = [told(path, it) for path, it in incidents().items()]
         none = "No incident is written down.  To open one: make incident TITLE=…"
-        print("\n".join(lines) or none)
+        print("\n".join(format_incident(*item) for item in read_incidents().items()) or none)

@@ -1,6 +1,6 @@
-"""Lineage: from one logged prediction back to all that made it, each link looked up where it leads.
+"""Lineage: from one logged prediction back to its version, run, commit, data and lock.
 
-A link is broken where the two ends do not agree, or there is nothing at the other one.
+A link is broken if its two ends do not agree, or its other end is missing.
 """
 
 import hashlib
@@ -14,15 +14,15 @@ from typing import Annotated, Any
 
 import typer
 
-from mlops_ladder import ProjectError
+from mlops_ladder import ProjectError, raise_for_faults
 from mlops_ladder.data import provenance
-from mlops_ladder.data.provenance import git, LOCK
-from mlops_ladder.data.reading import files
-from mlops_ladder.data.sources import checksum
-from mlops_ladder.governance.explaining import decided
+from mlops_ladder.data.provenance import LOCK, run_git
+from mlops_ladder.data.reading import list_data_files
+from mlops_ladder.data.sources import compute_sha256, SOURCES
+from mlops_ladder.governance.explaining import find_promoting_decision
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.registry import approval, history, versions
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 from mlops_ladder.tracking import runs
 
 DEPLOYMENTS = Path("deployments.jsonl")
@@ -30,141 +30,158 @@ DEPLOYMENTS = Path("deployments.jsonl")
 
 @dataclass(frozen=True)
 class Link:
-    """One step back: what it is called, what is there, and what is wrong with it, if so."""
+    """One step back: its name, what is there, and what is broken."""
 
     name: str
-    found: str
+    target: str
     broken: str = ""
 
 
-def trace(settings: Settings, request_id: str) -> Iterator[Link]:
-    """Every link of a logged request.  ProjectError where there is no such request."""
-    with Archive(settings.serving.log) as archive:
-        request = archive.request(request_id)
-    said = f"{request_id} of {request.time:%Y-%m-%d %H:%M:%S} UTC, {request.rows} rows"
-    yield Link("prediction", f"{said}, model {request.model_version}")
+def trace_request(settings: Settings, request_id: str) -> Iterator[Link]:
+    """Yield every link of a logged request.  Raise ProjectError if there is no such request."""
+    with Archive(settings.serving.prediction_log_url) as archive:
+        request = archive.read_request(request_id)
+    about = f"{request_id} of {request.time:%Y-%m-%d %H:%M:%S} UTC, {request.rows} rows"
+    yield Link("prediction", f"{about}, model {request.model_version}")
     try:
-        entry = decided(request.model_version)
+        entry = find_promoting_decision(request.model_version)
     except ProjectError as error:
         yield Link("version", "unknown", str(error))
         return
-    yield registered(entry)
-    gate = versions.accepting(entry)
-    yield judged(gate)
-    yield approver(gate)
-    run = recorded(entry)
+    yield link_version(entry)
+    accepting = versions.find_acceptance(entry)
+    yield link_gate(accepting)
+    yield link_approver(accepting)
+    run = find_finished_run(entry)
     if run is None:
         yield Link("run", entry.run_id, "MLflow has no finished run of this id")
         return
-    yield Link("run", f"{run.run_id} of {run.started:%Y-%m-%d %H:%M} UTC", differing(entry, run))
-    yield committed(run)
-    yield data(run, settings)
-    yield locked(run)
-    yield deployed(request)
+    differences = compare_with_run(entry, run)
+    yield Link("run", f"{run.run_id} of {run.started:%Y-%m-%d %H:%M} UTC", differences)
+    yield link_commit(run)
+    yield link_data(run, settings)
+    yield link_lock(run)
+    yield link_image(request.time)
 
 
-def registered(entry: history.Entry) -> Link:
-    """The version in the registry."""
-    found = versions.versions().get(str(entry.version))
-    wrong = "" if found == versions.of(entry) else f"the registry holds {found or 'none'}"
-    return Link("version", f"v{entry.version}, model {entry.model_version}", wrong)
+def link_version(entry: history.Entry) -> Link:
+    """Return the link to the version in the registry."""
+    registered = versions.list_versions().get(str(entry.version))
+    is_same = registered == versions.version_from_entry(entry)
+    broken = "" if is_same else f"the registry holds {registered or 'none'}"
+    return Link("version", f"v{entry.version}, model {entry.model_version}", broken)
 
 
-def judged(entry: history.Entry) -> Link:
-    """The report of the gate, and who answers for it."""
-    sound = entry.verdict is not None and history.digest(entry.verdict) == entry.proof
-    wrong = "" if sound else "its report is not there, or was changed"
-    return Link("gate", f"{entry}, report {entry.proof[:12]}", wrong)
+def link_gate(entry: history.Entry) -> Link:
+    """Return the link to the report of the gate."""
+    is_same = entry.verdict is not None and history.hash_verdict(entry.verdict) == entry.proof
+    broken = "" if is_same else "its report is not there, or was changed"
+    return Link("gate", f"{entry}, report {entry.proof[:12]}", broken)
 
 
-def approver(entry: history.Entry) -> Link:
-    """Who else has said yes to the report of the gate."""
-    version, verdict = versions.of(entry), entry.verdict or {}
-    known = [it for it, faults in approval.heard(version, verdict) if not faults]
-    said = [f"{it.approver}, {it.way}, {it.time:%Y-%m-%d %H:%M} UTC" for it in known]
-    if not approval.needed(approval.rule()):
-        said.append("none is needed here")
-        return Link("approver", said[0])
-    wrong = "" if said else "; ".join(approval.waits(version, verdict))
-    return Link("approver", said[0] if said else "none", wrong)
+def link_approver(entry: history.Entry) -> Link:
+    """Return the link to the second person who approved the report of the gate."""
+    version, verdict = versions.version_from_entry(entry), entry.verdict or {}
+    for valid in (it for it, faults in approval.judge_approvals(version, verdict) if not faults):
+        return Link("approver", f"{valid.approver}, {valid.way}, {valid.time:%Y-%m-%d %H:%M} UTC")
+    if not approval.is_approval_needed(approval.read_policy()):
+        return Link("approver", "none is needed here")
+    return Link("approver", "none", "; ".join(approval.find_unapproved(version, verdict)))
 
 
-def recorded(entry: history.Entry) -> runs.Run | None:
-    """The finished run of the version, or None."""
-    mlflow = runs.connect()
+def find_finished_run(entry: history.Entry) -> runs.Run | None:
+    """Return the finished run of the version, or None."""
+    mlflow = runs.connect_mlflow()
     try:
-        found = mlflow.get_run(entry.run_id)
+        run = mlflow.get_run(entry.run_id)
     except mlflow.exceptions.MlflowException:
         return None
-    return runs.as_run(found) if found.info.status == "FINISHED" else None
+    return runs.convert_run(run) if run.info.status == "FINISHED" else None
 
 
-def differing(entry: history.Entry, run: runs.Run) -> str:
-    """Where the run says something else than the decision."""
+def compare_with_run(entry: history.Entry, run: runs.Run) -> str:
+    """Return the tags of the run that differ from the decision, in words."""
     wanted = {"model_version": entry.model_version, "git.commit": entry.commit}
     wanted |= {"data.sha256": entry.data_sha256}
-    wrong = [name for name, value in wanted.items() if run.tags.get(name) != value]
-    return f"{', '.join(wrong)}: not what the gate wrote down" if wrong else ""
+    differing = [name for name, value in wanted.items() if run.tags.get(name) != value]
+    return f"{', '.join(differing)}: not what the gate wrote down" if differing else ""
 
 
-def committed(run: runs.Run) -> Link:
-    """The commit, which must be in this repository."""
+def link_commit(run: runs.Run) -> Link:
+    """Return the link to the commit, which must be in this repository."""
     commit = run.tags.get("git.commit", provenance.UNKNOWN)
-    about = git("show", "--no-patch", "--format=%h %cs %an: %s", commit)
+    about = run_git("show", "--no-patch", "--format=%h %cs %an: %s", commit)
     if about is None:
         return Link("commit", commit, "this repository does not hold it")
-    changed = run.tags.get("git.dirty") == "true"
-    return Link("commit", about, "files were changed and not committed" if changed else "")
+    is_dirty = run.tags.get("git.dirty") == "true"
+    return Link("commit", about, "files were changed and not committed" if is_dirty else "")
 
 
-def data(run: runs.Run, settings: Settings) -> Link:
-    """The data: those that are here, or a commit that says where they come from."""
+def link_data(run: runs.Run, settings: Settings) -> Link:
+    """Return the link to the data: the files here, or a commit that declares their source."""
     wanted = run.tags.get("data.sha256", provenance.UNKNOWN)
     try:
-        now = checksum(*files(settings.data.path))
+        current = compute_sha256(*list_data_files(settings.data.path))
     except ProjectError:
-        now = ""
-    said = f"{wanted[:12]}, {run.metrics.get('rows.train', 0):,.0f} rows to learn from"
-    if now == wanted:
-        return Link("data", f"{said}, {settings.data.path}")
+        current = ""
+    about = f"{wanted[:12]}, {run.metrics.get('rows.train', 0):,.0f} rows to learn from"
+    if current == wanted:
+        return Link("data", f"{about}, {settings.data.path}")
     commit = run.tags.get("git.commit", provenance.UNKNOWN)
-    if git("cat-file", "-e", f"{commit}:data/sources.toml") is None:
-        return Link("data", said, "other data are here, and no commit says where these come from")
-    return Link("data", f"{said}; not here now: git checkout {commit[:12]}, make data restore")
+    if run_git("cat-file", "-e", f"{commit}:{SOURCES.as_posix()}") is None:
+        return Link("data", about, "other data are here, and no commit says where these come from")
+    return Link("data", f"{about}; not here now: git checkout {commit[:12]}, make data restore")
 
 
-def locked(run: runs.Run) -> Link:
-    """The lock, in the commit of the run."""
+def link_lock(run: runs.Run) -> Link:
+    """Return the link to the lock in the commit of the run."""
     wanted, commit = run.tags.get("env.lock_sha256", ""), run.tags.get("git.commit", "")
-    told = subprocess.run(["git", "show", f"{commit}:{LOCK}"], capture_output=True, check=False)
-    held = hashlib.sha256(told.stdout).hexdigest()
-    same = not told.returncode and held == wanted
-    wrong = "" if same else "the commit holds another one, or none"
-    return Link("lock", f"{LOCK} {wanted[:12]}", wrong)
+    done = subprocess.run(["git", "show", f"{commit}:{LOCK}"], capture_output=True, check=False)
+    is_same = not done.returncode and hashlib.sha256(done.stdout).hexdigest() == wanted
+    broken = "" if is_same else "the commit holds another one, or none"
+    return Link("lock", f"{LOCK} {wanted[:12]}", broken)
 
 
-def deployed(request: Any) -> Link:
-    """The image that was in production when it was asked, as the deployments were written down."""
+def read_deployments() -> list[dict[str, Any]]:
+    """Return the deployments to production, with their times.
+
+    Raises ProjectError that names a line that is no deployment.
+    """
+    lines = DEPLOYMENTS.read_text(encoding="utf-8").splitlines() if DEPLOYMENTS.exists() else []
+    deployments = []
+    for number, text in enumerate(lines, start=1):
+        try:
+            line = json.loads(text)
+            if (line["environment"], line["result"]) == ("production", "deployed"):
+                time = datetime.fromisoformat(line["time"])
+                time = time if time.tzinfo else time.replace(tzinfo=UTC)
+                deployments.append(line | {"image": line["image"], "time": time})
+        except (ValueError, KeyError, TypeError) as error:
+            fault = f"line {number} is no deployment: {error!r}; correct it, or take it out"
+            raise ProjectError(f"{DEPLOYMENTS}: {fault}") from error
+    return deployments
+
+
+def link_image(time: datetime) -> Link:
+    """Return the link to the image that was in production at a time, UTC if it has no zone."""
     if not DEPLOYMENTS.exists():
         return Link("image", "none: the service ran from this folder")
-    asked = request.time  # SQLite keeps no zone: it is UTC
-    when = asked if asked.tzinfo else asked.replace(tzinfo=UTC)
-    lines = map(json.loads, DEPLOYMENTS.read_text(encoding="utf-8").splitlines())
-    done = [it for it in lines if (it["environment"], it["result"]) == ("production", "deployed")]
-    before = [it for it in done if datetime.fromisoformat(it["time"]) <= when]
+    time = time if time.tzinfo else time.replace(tzinfo=UTC)  # SQLite keeps no zone
+    before = [line for line in read_deployments() if line["time"] <= time]
     if not before:
         return Link("image", "none: nothing was in production before it")
-    last = before[-1]
-    return Link("image", f"{last['image']}, in production since {last['time']}, by {last['who']}")
+    image, since, author = (before[-1][key] for key in ("image", "time", "who"))
+    return Link("image", f"{image}, in production since {since.isoformat()}, by {author}")
 
 
 def main(
     prediction: Annotated[str, typer.Argument(help="the X-Request-ID of a logged prediction")],
 ) -> None:
-    """Show the chain.  ProjectError that names each broken link."""
-    found = list(trace(load(), prediction))
-    for link in found:
-        print(f"{link.name:10}  {link.found}" + (f"  BROKEN: {link.broken}" if link.broken else ""))
-    if broken := [f"{link.name}: {link.broken}" for link in found if link.broken]:
-        raise ProjectError("the chain is broken\n  " + "\n  ".join(broken))
+    """Show the chain.  Raise ProjectError that names each broken link."""
+    links = list(trace_request(load_settings(), prediction))
+    for link in links:
+        broken = f"  BROKEN: {link.broken}" if link.broken else ""
+        print(f"{link.name:10}  {link.target}{broken}")
+    faults = [f"{link.name}: {link.broken}" for link in links if link.broken]
+    raise_for_faults("the chain is broken", faults)
     print("Every link holds.  Why it was answered so: make explain ID=…")

@@ -1,7 +1,7 @@
-"""Who owns each file of the repository, by CODEOWNERS: `ladder owners [--list]`.
+"""The owner of each file of the repository, by CODEOWNERS: `ladder owners [--list]`.
 
-git itself matches the patterns, as they are those of .gitignore.  Ends with 1 where a file has no
-owner, a line names nobody that a forge could know, or a pattern fits no file.
+git itself matches the patterns, as they are those of .gitignore.  Ends with 1 if a file has no
+owner, an owner has a name that no forge knows, or a pattern matches no file.
 """
 
 import re
@@ -14,56 +14,57 @@ OWNER = re.compile(r"@[\w.-]+(/[\w.-]+)*|[^@\s]+@[^@\s]+\.[^@\s]+")
 Rule = tuple[str, list[str]]
 
 
-def git(*arguments: str) -> list[str]:
-    """The names that git answers.  SystemExit with its last words where it refuses."""
-    done = subprocess.run(["git", *arguments, "-z"], capture_output=True, text=True, check=False)
+def list_tracked_files(*options: str) -> list[str]:
+    """Return the files that git tracks.  End the program with git's message if it fails."""
+    command = ["git", "ls-files", *options, "-z"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{OWNERS}: git cannot list the files: {done.stderr.strip()}")
     return [name for name in done.stdout.split("\0") if name]
 
 
-def rules(text: str) -> list[Rule]:
-    """The patterns in their order, each with its owners; comments and sections are left out."""
+def match_pattern(pattern: str) -> list[str]:
+    """Return the tracked files that a pattern matches."""
+    return list_tracked_files("--cached", "--ignored", f"--exclude={pattern}")
+
+
+def parse_rules(text: str) -> list[Rule]:
+    """Return the patterns in order, each with its owners, without comments and sections."""
     lines = (re.sub(r"(^|\s)#.*", "", line).split() for line in text.splitlines())
     return [(words[0], words[1:]) for words in lines if words and words[0][0] not in "[^"]
 
 
-def owned(found: list[Rule]) -> dict[str, list[str]]:
-    """The owners of each file that git tracks; none where no pattern fits it."""
-    owner: dict[str, list[str]] = {name: [] for name in git("ls-files")}
-    for pattern, names in found:
-        for name in fitting(pattern):
-            owner[name] = names
-    return owner
+def find_owners(rules: list[Rule]) -> dict[str, list[str]]:
+    """Return the owners of each tracked file; none if no pattern matches it."""
+    owners: dict[str, list[str]] = {name: [] for name in list_tracked_files()}
+    for pattern, names in rules:
+        owners |= dict.fromkeys(match_pattern(pattern), names)
+    return owners
 
 
-def fitting(pattern: str) -> list[str]:
-    """The files that git tracks and a pattern fits."""
-    return git("ls-files", "--cached", "--ignored", f"--exclude={pattern}")
-
-
-def faults(found: list[Rule], owner: dict[str, list[str]]) -> list[str]:
-    """A line for each thing that is wrong."""
-    wrong = [
+def find_owner_faults(rules: list[Rule], owners: dict[str, list[str]]) -> list[str]:
+    """Return a line for each fault."""
+    faults = [
         f"{OWNERS}: {pattern}: {name!r} is no @name and no e-mail address"
-        for pattern, names in found
+        for pattern, names in rules
         for name in names
         if not OWNER.fullmatch(name)
     ]
-    wrong += [f"{OWNERS}: {pattern}: fits no file" for pattern, _ in found if not fitting(pattern)]
-    return wrong + [f"{name}: nobody owns it" for name, names in owner.items() if not names]
+    unused = [pattern for pattern, _ in rules if not match_pattern(pattern)]
+    faults += [f"{OWNERS}: {pattern}: fits no file" for pattern in unused]
+    return faults + [f"{name}: nobody owns it" for name, names in owners.items() if not names]
 
 
 def main(arguments: list[str]) -> None:
-    """List every file with its owners, or only what is wrong."""
+    """List every file with its owners, or only the faults."""
     if not OWNERS.exists():
         sys.exit(f"{OWNERS}: not here; a line `* you@example.com` in it owns all")
-    found = rules(OWNERS.read_text(encoding="utf-8"))
-    owner = owned(found)
+    rules = parse_rules(OWNERS.read_text(encoding="utf-8"))
+    owners = find_owners(rules)
     if "--list" in arguments:
-        width = max(map(len, owner), default=0)
-        print("\n".join(f"{name:{width}}  {' '.join(names)}" for name, names in owner.items()))
-    if wrong := faults(found, owner):
-        sys.exit("\n".join(wrong[:20]) + f"\n{len(wrong)} faults; put them right in {OWNERS}")
-    people = {name for names in owner.values() for name in names}
-    print(f"{OWNERS}: {len(owner)} files, each owned, by {len(people)} in all")
+        width = max(map(len, owners), default=0)
+        print("\n".join(f"{name:{width}}  {' '.join(names)}" for name, names in owners.items()))
+    if faults := find_owner_faults(rules, owners):
+        sys.exit("\n".join(faults[:20]) + f"\n{len(faults)} faults; put them right in {OWNERS}")
+    people = {name for names in owners.values() for name in names}
+    print(f"{OWNERS}: {len(owners)} files, each owned, by {len(people)} in all")

@@ -1,6 +1,6 @@
-"""Are the actions of workflows, and what a pipeline includes, pinned to their content?
+"""Find actions of workflows, and includes of pipelines, that are not pinned to their content.
 
-A tag may mean other code tomorrow; a full commit, or a digest, may not.
+A tag may name other code tomorrow; a full commit or a digest may not.
 """
 
 import re
@@ -15,18 +15,18 @@ GITHUB = (".github/workflows/*.y*ml", ".github/actions/*/action.y*ml")
 FOLDERS = (*GITHUB, ".gitlab-ci.yml", ".gitlab/*.y*ml")
 
 
-def unpinned(text: str) -> Iterator[str]:
-    """What a workflow uses that may be other code tomorrow."""
+def find_unpinned(text: str) -> Iterator[str]:
+    """Yield the actions and includes of a workflow that are not pinned."""
     for name in [*USES.findall(text), *REMOTE.findall(text)]:
         if not PINNED.search(name):
             yield name
 
 
 def main(arguments: list[str]) -> None:
-    """SystemExit that lists what is not pinned."""
+    """End the program with a list of the actions that are not pinned."""
     if arguments:
         sys.exit("usage: ladder pinned")
     paths = [path for pattern in FOLDERS for path in sorted(Path().glob(pattern))]
-    loose = [(path, name) for path in paths for name in unpinned(path.read_text("utf-8"))]
+    loose = [(path, name) for path in paths for name in find_unpinned(path.read_text("utf-8"))]
     if loose:
         sys.exit("\n".join(f"{path}: {name}: pin it to a full commit" for path, name in loose))

@@ -1,182 +1,160 @@
-"""The bill of materials: the libraries, the model and the data that serve, as CycloneDX 1.6.
+"""The bill of materials of the champion, as CycloneDX 1.6: libraries, model and data.
 
-Libraries are those of the lock that the champion was trained with, data the files that it learned
-from.
+The libraries are those of the lock in the champion's commit, by `uv export`.  The data are the
+files that the champion learned from.
 """
 
 import json
+import os
+import shutil
 import subprocess
+import sys
 import tomllib
 from collections.abc import Iterator
 from datetime import datetime, UTC
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data import provenance, sources
-from mlops_ladder.data.reading import files
+from mlops_ladder.data.reading import list_data_files
+from mlops_ladder.project import PYPROJECT
 from mlops_ladder.registry import history, publishing, versions
-from mlops_ladder.registry.signing import held
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.registry.signing import read_signature
+from mlops_ladder.settings import load_settings, Settings
 
 OUT = Path("reports/sbom.json")
-LOCK = provenance.LOCK
+EXPORT = ("export", "--quiet", "--frozen", "--offline", "--all-groups", "--format", "cyclonedx1.5")
 
 Facts = dict[str, Any]
 
 
-def committed(commit: str, path: Path) -> str:
-    """A file as a commit holds it.  ProjectError where this repository does not hold it."""
-    command = ["git", "show", f"{commit}:{path.as_posix()}"]
+def read_committed(commit: str, path: Path) -> str:
+    """Return a file of a commit.  Raise ProjectError if this repository does not hold it."""
+    command = ["git", "show", f"{commit}:./{path.as_posix()}"]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode:
-        message = f"{path}: commit {commit[:12]} of the champion does not hold it; git fetch"
-        raise ProjectError(message)
+        fault = f"commit {commit[:12]} of the champion does not hold it; git fetch"
+        raise ProjectError(f"{path}: {fault}")
     return done.stdout.decode()
 
 
-def properties(**known: object) -> list[Facts]:
-    """Further facts, as CycloneDX has them."""
-    return [{"name": name, "value": str(value)} for name, value in known.items() if value]
+def export_libraries(commit: str) -> Facts:
+    """Return the bill of the libraries that the lock of a commit names, with their sha256."""
+    with TemporaryDirectory() as folder:
+        for path in (PYPROJECT, provenance.LOCK):
+            Path(folder, path.name).write_text(read_committed(commit, path), encoding="utf-8")
+        beside = Path(sys.executable).with_name("uv")
+        uv = os.environ.get("UV") or shutil.which("uv") or str(beside)
+        command = [uv, *EXPORT, "--python", sys.executable, "--directory", folder]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise ProjectError(f"{provenance.LOCK}: uv cannot export it: {done.stderr.strip()}")
+    return dict(json.loads(done.stdout))
 
 
-def hashed(sha256: str) -> list[Facts]:
-    """A sha256, as CycloneDX has it."""
+def list_properties(**values: object) -> list[Facts]:
+    """Return further facts as CycloneDX writes them."""
+    return [{"name": name, "value": str(value)} for name, value in values.items() if value]
+
+
+def list_hashes(sha256: str) -> list[Facts]:
+    """Return a sha256 as CycloneDX writes it."""
     return [{"alg": "SHA-256", "content": sha256}]
 
 
-def reference(package: Facts) -> str:
-    """The name of a locked package that no other one has."""
-    return f"pkg:pypi/{package['name']}@{package['version']}"
-
-
-def library(package: Facts) -> Facts:
-    """A locked package, with each file that may be installed of it and its sha256."""
-    found = [*([package["sdist"]] if "sdist" in package else []), *package.get("wheels", [])]
-    distributed = [
-        {"type": "distribution", "url": it["url"], "hashes": hashed(it["hash"].partition(":")[2])}
-        for it in found
-        if it.get("url") and str(it.get("hash", "")).startswith("sha256:")
-    ]
-    about = {"type": "library", "name": package["name"], "version": package["version"]}
-    about |= {"bom-ref": reference(package), "purl": reference(package)}
-    return about | ({"externalReferences": distributed} if distributed else {})
-
-
-def locked(lock: Facts) -> tuple[list[Facts], list[Facts]]:
-    """The packages of a lock, and who of them depends on whom; the project itself is `project`."""
-    own = {it["name"] for it in lock["package"] if not it.get("source", {}).get("registry")}
-    others = [it for it in lock["package"] if it["name"] not in own and "version" in it]
-    known: dict[str, list[str]] = {}
-    for it in others:
-        known.setdefault(it["name"], []).append(reference(it))
-    needs = []
-    for it in lock["package"]:
-        groups = [it.get("dependencies", []), *it.get("dev-dependencies", {}).values()]
-        names = {need["name"] for group in groups for need in group}
-        wanted = sorted({ref for name in names for ref in known.get(name, [])})
-        if it["name"] in own or it in others:
-            ref = "project" if it["name"] in own else reference(it)
-            needs.append({"ref": ref, "dependsOn": wanted})
-    return [library(it) for it in others], needs
-
-
-def learned_from(entry: history.Entry, settings: Settings) -> Facts:
-    """What is declared of the data that the champion learned from: here, else in its commit."""
+def read_declared_sources(entry: history.Entry, settings: Settings) -> Facts:
+    """Return the declaration of the champion's data: the one here, or that of its commit."""
     try:
-        if sources.checksum(*files(settings.data.path)) == entry.data_sha256:
+        if sources.compute_sha256(*list_data_files(settings.data.path)) == entry.data_sha256:
             return sources.read_sources()
     except ProjectError:  # the data are elsewhere, or were never declared
         pass
-    return tomllib.loads(committed(entry.commit, sources.SOURCES))
+    return tomllib.loads(read_committed(entry.commit, sources.SOURCES))
 
 
-def data(entry: history.Entry, settings: Settings) -> Iterator[Facts]:
-    """Every declared file that the champion learned from, with licence and owner."""
+def list_data(entry: history.Entry, settings: Settings) -> Iterator[Facts]:
+    """Yield every declared file that the champion learned from, with licence and owner."""
     pattern = settings.data.path
-    for name, source in learned_from(entry, settings).items():
+    for name, source in read_declared_sources(entry, settings).items():
+        owner = {"organization": {"name": source.get("owner") or sources.UNKNOWN}}
         for path, about in source.get("files", {}).items():
-            if not (Path(path).match(pattern) or path.startswith(pattern.rstrip("/") + "/")):
-                continue
-            owner = {"organization": {"name": source.get("owner") or sources.UNKNOWN}}
-            yield {
-                "type": "data",
-                "bom-ref": f"data:{path}",
-                "name": path,
-                "hashes": hashed(about["sha256"]),
-                "licenses": [{"license": {"name": source.get("licence") or sources.UNKNOWN}}],
-                "data": [{"type": "dataset", "name": name, "governance": {"owners": [owner]}}],
-                "properties": properties(origin=source.get("origin"), rows=about.get("rows")),
-            }
+            if Path(path).match(pattern) or path.startswith(pattern.rstrip("/") + "/"):
+                yield {
+                    "type": "data",
+                    "bom-ref": f"data:{path}",
+                    "name": path,
+                    "hashes": list_hashes(about["sha256"]),
+                    "licenses": [{"license": {"name": source.get("licence") or sources.UNKNOWN}}],
+                    "data": [{"type": "dataset", "name": name, "governance": {"owners": [owner]}}],
+                    "properties": list_properties(
+                        origin=source.get("origin"), rows=about.get("rows")
+                    ),
+                }
 
 
-def model(entry: history.Entry, settings: Settings, learned: list[Facts]) -> Facts:
-    """The champion: its bundle by sha256, its scores, what it learned from."""
-    scores = (versions.whole(entry).verdict or {}).get("evidence", {}).get("scores", {})
-    known = scores.get("candidate", {})
-    measured = [{"type": name, "value": str(value)} for name, value in known.items()]
-    parameters = {"task": settings.problem, "datasets": [{"ref": it["bom-ref"]} for it in learned]}
+def describe_champion(entry: history.Entry, settings: Settings, datasets: list[str]) -> Facts:
+    """Return the champion: its bundle by sha256, its scores, its data and its origin."""
+    evidence = (versions.with_verdict(entry).verdict or {}).get("evidence", {})
+    scores = evidence.get("scores", {}).get("candidate", {})
+    metrics = [{"type": name, "value": str(value)} for name, value in scores.items()]
+    references = [{"ref": ref} for ref in datasets]
+    signature = read_signature(versions.version_from_entry(entry))
     return {
         "type": "machine-learning-model",
         "bom-ref": "model",
         "name": versions.model_name(),
         "version": entry.model_version,
-        "hashes": hashed(entry.bundle),
+        "hashes": list_hashes(entry.bundle),
         "modelCard": {
-            "modelParameters": parameters,
-            "quantitativeAnalysis": {"performanceMetrics": measured},
+            "modelParameters": {"task": settings.problem, "datasets": references},
+            "quantitativeAnalysis": {"performanceMetrics": metrics},
         },
-        "properties": origin(entry),
+        "properties": list_properties(
+            registered=f"v{entry.version}",
+            run=entry.run_id,
+            commit=entry.commit,
+            data_sha256=entry.data_sha256,
+            gate_report_sha256=entry.proof,
+            signature_sha256=history.hash_verdict(signature) if signature else "",
+        ),
     }
 
 
-def origin(entry: history.Entry) -> list[Facts]:
-    """Where the champion comes from, and whether somebody has signed it."""
-    signature = held(versions.of(entry))
-    return properties(
-        registered=f"v{entry.version}",
-        run=entry.run_id,
-        commit=entry.commit,
-        data_sha256=entry.data_sha256,
-        gate_report_sha256=entry.proof,
-        signature_sha256=history.digest(signature) if signature else "",
-    )
-
-
-def bill(entry: history.Entry, settings: Settings) -> Facts:
-    """The whole bill of a champion.  ProjectError where what it was made from is not here."""
-    lock = committed(entry.commit, LOCK)
-    libraries, needs = locked(tomllib.loads(lock))
-    learned = list(data(entry, settings))
-    parts = [*libraries, model(entry, settings, learned), *learned]
-    for need in needs:
-        if need["ref"] == "project":
-            need["dependsOn"].append("model")
-    needs.append({"ref": "model", "dependsOn": [it["bom-ref"] for it in learned]})
-    about = {"type": "application", "bom-ref": "project", "name": versions.model_name()}
-    return {
-        "bomFormat": "CycloneDX",
+def build_sbom(entry: history.Entry, settings: Settings) -> Facts:
+    """Return the whole bill of a champion.  Raise ProjectError if its sources are not here."""
+    bill = export_libraries(entry.commit)
+    data = list(list_data(entry, settings))
+    refs = [str(file["bom-ref"]) for file in data]
+    bill["components"] += [describe_champion(entry, settings, refs), *data]
+    project = {"type": "application", "bom-ref": "project", "name": versions.model_name()}
+    own = bill["metadata"]["component"]["bom-ref"]
+    for package in bill["dependencies"]:
+        if package["ref"] == own:
+            package |= {"ref": "project", "dependsOn": [*package.get("dependsOn", []), "model"]}
+    bill["dependencies"].append({"ref": "model", "dependsOn": refs})
+    contents = json.dumps(bill["components"], sort_keys=True)
+    return bill | {
         "specVersion": "1.6",
-        "serialNumber": uuid5(NAMESPACE_URL, json.dumps(parts, sort_keys=True)).urn,
-        "version": 1,
+        "serialNumber": uuid5(NAMESPACE_URL, contents).urn,
         "metadata": {
             "timestamp": datetime.now(UTC).isoformat(timespec="seconds"),
-            "component": about | {"version": entry.commit[:12]},
+            "component": project | {"version": entry.commit[:12]},
         },
-        "components": parts,
-        "dependencies": needs,
     }
 
 
 def main() -> None:
     """Write the bill of materials of the champion."""
-    entry = versions.held().champion
+    entry = versions.read_state().champion
     if not entry:
         raise ProjectError("no version is champion yet; run `make pipeline`")
-    publishing.fetch(versions.of(entry), entry.bundle)  # it is what it was, or this is refused
-    found = bill(entry, load())
-    write_whole(OUT, json.dumps(found, indent=1) + "\n")
-    kinds = [it["type"] for it in found["components"]]
-    told = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
-    print(f"{OUT}: of champion v{entry.version}: {told}")
+    # It raises ProjectError if the bundle was changed.
+    publishing.ensure_bundle(versions.version_from_entry(entry), entry.bundle)
+    bill = build_sbom(entry, load_settings())
+    write_file_atomically(OUT, json.dumps(bill, indent=1) + "\n")
+    kinds = [component["type"] for component in bill["components"]]
+    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    print(f"{OUT}: of champion v{entry.version}: {counts}")

@@ -1,146 +1,212 @@
-"""The command `label`: fill the queue, take labels in, merge what is settled, check."""
+"""The command `label`: fill the queue, import labels, merge settled rows into the data, check.
+
+The file of settled rows is written anew each time.  The same labels give the same bytes, and
+another label gives another version of the data.  data/sources.toml says who labelled data that
+came with labels, and when: `labels = { annotator = …, time = … }`.  For rows that were labelled
+here the table of labels says it.
+"""
 
 from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import pandas as pd
 import tomlkit
 import typer
 
-from mlops_ladder import ProjectError, refuse_faults, write_whole
-from mlops_ladder.data import casting, datafile
+from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
+from mlops_ladder.data import casting, datafile, validation
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.data.sources import checksum, SOURCES
-from mlops_ladder.labelling import agreement, merging, queue
-from mlops_ladder.labelling.label_import import answers, classes, person, take
-from mlops_ladder.monitoring.archive import Archive
+from mlops_ladder.data.reading import list_data_files
+from mlops_ladder.data.sources import compute_sha256, read_sources, SOURCES, UNKNOWN
+from mlops_ladder.labelling import labels, queue
+from mlops_ladder.labelling.labels import Agreement, TABLE
+from mlops_ladder.labelling.queue import DISPUTED, QUEUE
+from mlops_ladder.monitoring.archive import Archive, to_logged_contract
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import CONFIG, load, Settings
+from mlops_ladder.settings import CONFIG, load_settings, Settings
 
 RELABEL = typer.Option("--relabel", help="other labels than before are meant")
 CHECK = typer.Option("--check", help="has every label what it needs?")
+MARK = "labelled"  # after `_` it is read after the file that it joins: rows keep their numbers
+REQUIRED = ("annotator", "time")
+GUIDE = Path("docs/labelling.md")
 
 
-def judged(settings: Settings, contract: Contract) -> agreement.Judged:
-    """What the labels come to; those of rows that were forgotten do not count."""
-    spread, known = None, queue.rows()
+def read_agreement(settings: Settings, contract: Contract) -> Agreement:
+    """Return what the labels come to, without those of rows that were forgotten."""
+    spread, rows = None, queue.read_rows()
     if settings.problem == "regression":
-        truth = casting.conform(read_data(settings), contract, [contract.target])[contract.target]
+        truth = casting.validate_and_cast(read_data(settings), contract, [contract.target])[
+            contract.target
+        ]
         spread = float(truth.std())
-    counted = [it for it in queue.labels() if known.get(it.row, True)]
-    return agreement.judge(counted, settings.labels, spread)
+    counted = [label for label in labels.read_labels() if rows.get(label.row, True)]
+    return labels.judge_labels(counted, settings.labels, spread)
 
 
-def waiting(settings: Settings, found: agreement.Judged) -> list[str]:
-    """The queued rows of which too few people have said something."""
-    said, least = queue.votes(queue.labels()), settings.labels.annotators
+def list_waiting(settings: Settings, agreement: Agreement) -> list[str]:
+    """Return the queued rows that too few people have labelled."""
+    votes, needed = labels.collect_votes(labels.read_labels()), settings.labels.annotators
     return [
         row
-        for row, inputs in queue.rows().items()
-        if inputs and len(said.get(row, {})) < least and row not in found.settled
+        for row, inputs in queue.read_rows().items()
+        if inputs and len(votes.get(row, {})) < needed and row not in agreement.settled
     ]
 
 
-def fill(settings: Settings, contract: Contract) -> None:
+def fill_queue(settings: Settings, contract: Contract) -> None:
     """Fill the queue up with logged rows, and write the sheet to label in."""
-    names = waiting(settings, judged(settings, contract))
+    names = list_waiting(settings, read_agreement(settings, contract))
     drawn: list[dict[str, Any]] = []
     if (count := settings.labels.rows - len(names)) > 0:
-        with Archive(settings.serving.log) as archive:
-            drawn = queue.draw(archive, contract, settings.labels, count, settings.seed)
+        with Archive(settings.serving.prediction_log_url) as archive:
+            drawn = queue.draw_rows(archive, contract, settings.labels, count, settings.seed)
     if not names and not drawn:
         none = f"no row of the last {settings.labels.hours:g} hours that was not queued before"
         raise ProjectError(f"the prediction log: {none}; run `make serve` and ask it")
-    queue.enqueue(drawn)
-    names += [it["row"] for it in drawn]
-    queue.sheet(queue.QUEUE, names, settings.seed)
-    why = Counter(it["why"] for it in drawn)
-    new = ", ".join(f"{count} {name}" for name, count in sorted(why.items())) or "none is new"
-    print(f"{queue.QUEUE}: {len(names)} rows ({new}), each for {settings.labels.annotators} people")
-    print(f"A label is {answers(settings, contract).allowed}; {merging.GUIDE} says when")
+    queue.write_lines([*queue.read_lines(), *drawn])
+    names += [line["row"] for line in drawn]
+    queue.write_sheets(QUEUE, names, settings.seed)
+    reasons = Counter(line["why"] for line in drawn)
+    new = ", ".join(f"{count} {name}" for name, count in sorted(reasons.items())) or "none is new"
+    print(f"{QUEUE}: {len(names)} rows ({new}), each for {settings.labels.annotators} people")
+    print(f"{QUEUE.with_suffix('.json')}: the same rows as tasks for Label Studio")
+    allowed = labels.build_answers(settings, contract).allowed
+    print(f"A label is {allowed}; {GUIDE} says when")
     print("Next: each labels a copy, alone; then: make label FILE=copy.csv BY=name")
 
 
-def told(settings: Settings, found: agreement.Judged) -> None:
-    """Say how far people agree, write the sheet of rows in dispute, and name the next command."""
-    left, said = waiting(settings, found), queue.votes(queue.labels())
-    print(f"{len(found.settled)} settled, {len(found.disputed)} in dispute, {len(left)} wait")
+def report_agreement(settings: Settings, agreement: Agreement) -> None:
+    """Print how far people agree and the next command; write the sheet of rows in dispute."""
+    settled, disputed = agreement.settled, agreement.disputed
+    waiting = list_waiting(settings, agreement)
+    print(f"{len(settled)} settled, {len(disputed)} in dispute, {len(waiting)} wait")
     measure = "Krippendorff's alpha" if settings.problem == "regression" else "Cohen's kappa"
-    if found.shared:
-        print(f"Agreement beyond chance on {found.shared} rows ({measure}): {found.agreement:.2f}")
-    if found.shared and not found.trusted(settings.labels):
-        print(f"Below {settings.labels.agreement:g}: only rows that somebody decides are merged;")
-        print(f"make {merging.GUIDE} clearer, then label again with RELABEL=yes")
-    queue.DISPUTED.unlink(missing_ok=True)
-    if found.disputed:
-        both = {row: " | ".join(sorted(said[row].values())) for row in found.disputed}
-        queue.sheet(queue.DISPUTED, sorted(found.disputed), settings.seed, both)
-        print(f"Next: settle them: make label FILE={queue.DISPUTED} BY=name DECIDE=yes")
-    elif found.settled:
+    if agreement.shared:
+        beyond = f"Agreement beyond chance on {agreement.shared} rows ({measure})"
+        print(f"{beyond}: {agreement.value:.2f}")
+        if not agreement.is_trusted(settings.labels):
+            print(
+                f"Below {settings.labels.agreement:g}: only rows that somebody decides are merged;"
+            )
+            print(f"make {GUIDE} clearer, then label again with RELABEL=yes")
+    for path in (DISPUTED, DISPUTED.with_suffix(".json")):
+        path.unlink(missing_ok=True)
+    if disputed:
+        given = {row: " | ".join(sorted(votes.values())) for row, votes in disputed.items()}
+        queue.write_sheets(DISPUTED, sorted(disputed), settings.seed, given)
+        print(f"Next: settle them: make label FILE={DISPUTED} BY=name DECIDE=yes")
+    elif settled:
         print("Next: make label MERGE=yes")
 
 
-def ready(settings: Settings, contract: Contract) -> tuple[Path, agreement.Judged]:
-    """The unfinished file of all rows that are settled.  ProjectError where there are none."""
-    found = judged(settings, contract)
-    if not found.settled:
-        raise ProjectError(f"{queue.TABLE}: no row is settled yet; `make label` fills the queue")
-    return merging.merge(found.settled, settings.data, contract), found
+def list_originals(settings: Settings) -> list[Path]:
+    """Return the configured files without the one of labelled rows."""
+    merged, _ = datafile.choose_destination(settings.data.path, MARK)
+    return [path for path in list_data_files(settings.data.path) if path != merged]
 
 
-def merged(settings: Settings, contract: Contract) -> None:
-    """Make the file of settled rows, declare it, and have `config.toml` name it too.
+def write_settled_rows(settings: Settings, contract: Contract) -> tuple[Path, Agreement]:
+    """Write an unfinished file of all settled rows with their labels, in the order of the queue.
 
-    All of it, or nothing where something is wrong.
+    An id or a group is the name of the row, or a number after the largest one.  Raises ProjectError
+    if no row is settled, or if rows break the contract or are not read back as they were.
     """
-    new, wide = datafile.destination(settings.data.path, merging.MARK)
-    config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
-    if config["data"]["path"] != settings.data.path:
+    agreement, data = read_agreement(settings, contract), settings.data
+    if not agreement.settled:
+        raise ProjectError(f"{TABLE}: no row is settled yet; `make label` fills the queue")
+    rows, as_logged = queue.read_rows(), to_logged_contract(contract)
+    known = [(name, at) for at, name in enumerate(rows, start=1) if name in agreement.settled]
+    raw = pd.DataFrame([rows[name] for name, _ in known], columns=contract.inputs())
+    frame = casting.validate_and_cast(raw, as_logged, contract.inputs())
+    frame[contract.target] = [agreement.settled[name] for name, _ in known]
+    originals = list_originals(settings)
+    datafile.add_ids(frame, known, originals, data, contract)
+    wanted = contract.names("feature", "time", "target", "id", "group")
+    frame = casting.validate_and_cast(
+        frame, as_logged, wanted, [validation.find_contract_violations]
+    )
+    merged, _ = datafile.choose_destination(data.path, MARK)
+    unfinished = merged.with_name(f".{merged.name}.part")
+    datafile.write_checked(frame, originals[0], unfinished, data, contract)
+    return unfinished, agreement
+
+
+def merge_labels(settings: Settings, contract: Contract) -> None:
+    """Write the file of settled rows, declare it, and have `config.toml` name it too.
+
+    If something is wrong, nothing is changed.
+    """
+    new, wide = datafile.choose_destination(settings.data.path, MARK)
+    if tomlkit.parse(CONFIG.read_text("utf-8")).unwrap()["data"]["path"] != settings.data.path:
         other = f"the environment says {settings.data.path!r}"
         raise ProjectError(f"data.path: {other}; say it in {CONFIG}, which names the data")
-    unfinished, found = ready(settings, contract)
-    before = checksum(new) if new.exists() else ""
-    like = merging.originals(settings.data.path)[0]
-    sources = merging.declared(new, unfinished, len(found.settled), like)
+    unfinished, agreement = write_settled_rows(settings, contract)
+    is_same = new.exists() and compute_sha256(new) == compute_sha256(unfinished)
+    document, like = tomlkit.parse(SOURCES.read_text("utf-8")), str(list_originals(settings)[0])
+    original: Any = next((it for it in document.values() if like in it["files"]), {})
+    about = {"origin": "The prediction log, labelled here", "restore": "ladder label --merge"}
+    source = datafile.describe_source(original, **about, labels={"table": TABLE.as_posix()})
+    count, disputed = len(agreement.settled), len(agreement.disputed)
+    source["files"][str(new)] = {"sha256": compute_sha256(unfinished), "rows": count}
+    document[new.stem] = source
     unfinished.replace(new)
-    write_whole(SOURCES, sources)
-    if wide != settings.data.path:
-        config["data"]["path"] = wide
-        write_whole(CONFIG, tomlkit.dumps(config))
-    same = " (as it was)" if checksum(new) == before else ""
-    print(f"{new}: {len(found.settled)} labelled rows{same}; {wide} names it")
-    if found.disputed:
-        print(f"{len(found.disputed)} rows in dispute are not among them; see {queue.DISPUTED}")
-    print("Next: make datasheet snapshot, commit: that is the new version; then make pipeline")
+    write_file_atomically(SOURCES, tomlkit.dumps(document))
+    datafile.set_data_path(wide)
+    print(f"{new}: {count} labelled rows{' (as it was)' if is_same else ''}; {wide} names it")
+    if disputed:
+        print(f"{disputed} rows in dispute are not among them; see {DISPUTED}")
+    print("Next: make datasheet data-version, commit: that is the new version; then make pipeline")
 
 
-def expire(settings: Settings, before: datetime) -> None:
-    """Have the inputs of queued rows from before that time gone, but those with a settled label."""
-    if old := queue.older(before):
-        queue.forget(old - judged(settings, read_contract()).settled.keys())
+def expire_rows(settings: Settings, before: datetime) -> None:
+    """Delete the inputs of queued rows from before that time, save of settled ones; a hook."""
+    if old := queue.find_rows_before(before):
+        queue.forget_rows(old - read_agreement(settings, read_contract()).settled.keys())
 
 
-def check(settings: Settings, contract: Contract) -> None:
-    """Say of how many rows the label has source, annotator and time.
+def find_unlabelled_sources(pattern: str) -> list[str]:
+    """Return a line for each source of the data that does not say who labelled it, and when."""
+    sources, faults = read_sources(), []
+    for path in map(str, list_data_files(pattern)):
+        names = [name for name, source in sources.items() if path in source["files"]]
+        if not names:
+            faults.append(f"{path}: in no source; run: make data DECLARE=yes")
+        for name in names:
+            given = sources[name].get("labels", {})
+            unknown = [it for it in REQUIRED if str(given.get(it, "")).strip() in ("", UNKNOWN)]
+            if unknown and given.get("table") != TABLE.as_posix():
+                example = 'labels = { annotator = "who", time = "when" }'
+                reason = f"does not say its labels' {', '.join(unknown)}: {example}"
+                faults.append(f"{SOURCES}: [{name}] {reason}")
+    return list(dict.fromkeys(faults))
 
-    Raises ProjectError that lists what has not, and labelled rows that are not as in the table.
+
+def check_labels(settings: Settings, contract: Contract) -> None:
+    """Check that every label has a source, an annotator and a time, and report the agreement.
+
+    Raises ProjectError that lists what is missing, and labelled rows that differ from the table.
     """
-    found = merging.lacking(settings.data.path)
-    new, _ = datafile.destination(settings.data.path, merging.MARK)
-    if queue.labels():
-        found += merging.unexplained(classes(settings, contract))
-    if new.exists():
-        unfinished, _ = ready(settings, contract)
-        if checksum(unfinished) != checksum(new):
-            found.append(f"{new}: not what {queue.TABLE} says; run: make label MERGE=yes")
+    faults = find_unlabelled_sources(settings.data.path)
+    merged, _ = datafile.choose_destination(settings.data.path, MARK)
+    if labels.read_labels():
+        text, classes = "", labels.list_classes(settings, contract)
+        if GUIDE.exists():
+            text = GUIDE.read_text(encoding="utf-8")
+        faults += [f"{GUIDE}: says nothing of {it!r}" for it in classes if f"`{it}`" not in text]
+    if merged.exists():
+        unfinished, _ = write_settled_rows(settings, contract)
+        if compute_sha256(unfinished) != compute_sha256(merged):
+            faults.append(f"{merged}: not what {TABLE} says; run: make label MERGE=yes")
         unfinished.unlink()
-    refuse_faults("labels of which not all is known", found)
-    told(settings, judged(settings, contract))
+    raise_for_faults("labels of which not all is known", faults)
+    report_agreement(settings, read_agreement(settings, contract))
     print("Every label to learn from has a source, an annotator and a time")
 
 
-def main(  # pylint: disable=too-many-arguments,too-many-positional-arguments  # options
+def main(  # pylint: disable=too-many-arguments,too-many-positional-arguments  # options of a command
     take_in: Annotated[str, typer.Option("--take", help="a filled sheet to take in")] = "",
     by: Annotated[str, typer.Option(help="who has filled it in")] = "",
     relabel: Annotated[bool, RELABEL] = False,
@@ -148,16 +214,18 @@ def main(  # pylint: disable=too-many-arguments,too-many-positional-arguments  #
     merge: Annotated[bool, typer.Option("--merge", help="put settled rows among the data")] = False,
     only_check: Annotated[bool, CHECK] = False,
 ) -> None:
-    """Fill the queue, or take a filled sheet in, or merge what is settled, or check."""
-    settings, contract = load(), read_contract()
+    """Fill the queue, or import labels, or merge settled rows, or check."""
+    settings, contract = load_settings(), read_contract()
     if take_in:
-        source, who = queue.DECIDED if decide else queue.QUEUED, person(by)
-        new = take(Path(take_in), who, source, answers(settings, contract), relabel)
-        print(f"{take_in}: {len(new)} new labels by {who}")
-        told(settings, judged(settings, contract))
+        source, answers = labels.DECIDED if decide else labels.QUEUED, None
+        answers = labels.build_answers(settings, contract)
+        new = labels.import_labels(Path(take_in), by, source, answers, relabel)
+        people = ", ".join(sorted({label.annotator for label in new})) or "nobody"
+        print(f"{take_in}: {len(new)} new labels by {people}")
+        report_agreement(settings, read_agreement(settings, contract))
     elif merge:
-        merged(settings, contract)
+        merge_labels(settings, contract)
     elif only_check:
-        check(settings, contract)
+        check_labels(settings, contract)
     else:
-        fill(settings, contract)
+        fill_queue(settings, contract)

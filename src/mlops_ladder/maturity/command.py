@@ -1,9 +1,9 @@
 """How mature is a repository?  Judged by what is there, not by what it says of itself.
 
 ladder maturity [FOLDER] [--deep] [--json | --markdown | --html | --badge | …] [--out FILE]
-Ends with 0 where the claimed level is upheld or none is claimed, 1 where not, 2 where that cannot
-be known, 3 where the repository cannot be judged.  Nothing of the repository is executed, but with
---deep: that asks first, unless the repository is the project of this environment.
+Exit code 0: the claimed level is upheld, or none is claimed; 1: it is not; 2: that cannot be known;
+3: the repository cannot be judged.  Nothing of the repository is executed without --deep.  That
+asks first, unless the repository is the project of this environment.
 """
 
 import argparse
@@ -15,17 +15,17 @@ from mlops_ladder.maturity import deep, evidence, grading, page, report, Unknown
 from mlops_ladder.maturity.repository import Repository
 
 FORMATS = {
-    "json": (report.as_json, "reports/maturity.json"),
-    "markdown": (report.as_markdown, "reports/maturity.md"),
-    "html": (page.as_html, "reports/maturity.html"),
-    "badge": (page.as_badge, "reports/maturity.svg"),
-    "next": (report.as_next, "-"),
+    "json": (report.render_json, "reports/maturity.json"),
+    "markdown": (report.render_markdown, "reports/maturity.md"),
+    "html": (page.render_page, "reports/maturity.html"),
+    "badge": (page.render_badge, "reports/maturity.svg"),
+    "next": (report.render_next_actions, "-"),
 }
-READY = Path(sys.prefix, "bin", ".ready")  # `make setup` writes there whose environment it is
+READY = Path(sys.prefix, "bin", ".ready")  # `make setup` writes the project's folder there
 
 
 def read_options(arguments: list[str]) -> argparse.Namespace:
-    """Return what is asked for on the command line."""
+    """Return the options of a command line."""
     parser = argparse.ArgumentParser(
         prog="maturity", description=str(__doc__).split("\n", maxsplit=1)[0]
     )
@@ -47,16 +47,16 @@ def read_options(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def is_own(folder: Path) -> bool:
-    """Is it the project that this environment was made for?"""
+def is_own_project(folder: Path) -> bool:
+    """Return whether this environment was made for the project."""
     try:
         return READY.read_text(encoding="utf-8").strip() == str(folder.resolve())
     except (OSError, UnicodeDecodeError):
         return False
 
 
-def agreed(folder: Path) -> bool:
-    """Ask whether the code of a folder may be executed; where nobody can answer it may not."""
+def ask_consent(folder: Path) -> bool:
+    """Ask whether the code of a folder may be executed; if nobody can answer it may not."""
     print(f"{folder}: --deep executes its code: make, its tests, hooks, programs", file=sys.stderr)
     if sys.stdin.isatty():
         print("It can read and change all that you can.  Go on? [y/N] ", end="", file=sys.stderr)
@@ -65,65 +65,79 @@ def agreed(folder: Path) -> bool:
     return False
 
 
-def unknown_name(asked: argparse.Namespace, found: grading.Assessment) -> str:
-    """Return what is wrong with the capabilities that are named, or nothing."""
-    known = {it.id for it in found.capabilities}
-    wrong = sorted({*asked.only, *filter(None, [asked.explain])} - known)
-    listed = ", ".join(sorted(known))
-    return f"{wrong[0]}: no such capability; there are: {listed}" if wrong else ""
+def find_unknown_name(options: argparse.Namespace, assessment: grading.Assessment) -> str:
+    """Return a message if an option names no capability, else nothing."""
+    ids = {one.id for one in assessment.capabilities}
+    unknown = sorted({*options.only, *filter(None, [options.explain])} - ids)
+    listed = ", ".join(sorted(ids))
+    return f"{unknown[0]}: no such capability; there are: {listed}" if unknown else ""
 
 
-def show(asked: argparse.Namespace, found: grading.Assessment) -> None:
-    """Print what was found; a form for programs goes to its file, and the text is printed."""
-    name = next((name for name in FORMATS if getattr(asked, name)), "")
-    form, place = FORMATS.get(name, (report.as_text, "-"))
-    text = report.explained(found, asked.explain) if asked.explain else form(found)
-    place = asked.out or place
+def show_report(options: argparse.Namespace, assessment: grading.Assessment) -> None:
+    """Print the report; one for programs goes to its file, and the text is printed."""
+    name = next((name for name in FORMATS if getattr(options, name)), "")
+    form, place = FORMATS.get(name, (report.render_text, "-"))
+    if options.explain:
+        text = report.explain_capability(assessment, options.explain)
+    else:
+        text = form(assessment)
+    place = options.out or place
     if place != "-":
         path = Path(place)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text + "\n", encoding="utf-8")
-        text = f"{report.as_text(found)}\n\nWritten to {place}"
+        text = f"{report.render_text(assessment)}\n\nWritten to {place}"
     print(text)
 
 
-def main(arguments: list[str]) -> None:
-    """Judge, print, and end with the exit code."""
-    sys.exit(judge(read_options(arguments)))
-
-
-def judge(asked: argparse.Namespace) -> int:
-    """Judge and print; the exit code."""
+def judge_folder(options: argparse.Namespace) -> int:
+    """Judge a repository, print the report, and return the exit code."""
     # The stream of a terminal or pipe has this method; its declared type has it not.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    folder = Path(asked.folder)
+    folder = Path(options.folder)
     if not folder.is_dir():
         print(f"{folder}: no such folder", file=sys.stderr)
         return 3
-    trusted = asked.yes or is_own(folder)
-    if asked.deep and not trusted and not agreed(folder):
+    is_trusted = options.yes or is_own_project(folder)
+    if options.deep and not is_trusted and not ask_consent(folder):
         return 3
-    repository = Repository(folder, trusted=trusted or asked.deep)
-    found = grading.assess(repository)
-    found.claimed = found.claimed if asked.claim is None else asked.claim
-    if wrong := unknown_name(asked, found):
-        print(wrong, file=sys.stderr)
+    repository = Repository(folder, trusted=is_trusted or options.deep)
+    assessment = grading.assess(repository)
+    assessment.claimed = assessment.claimed if options.claim is None else options.claim
+    if message := find_unknown_name(options, assessment):
+        print(message, file=sys.stderr)
         return 3
-    if not asked.deep:
-        evidence.recall(repository, found)
-    elif reason := exercise(repository, found, asked):
+    if not options.deep:
+        evidence.apply_evidence(repository, assessment)
+    elif reason := run_deep(repository, assessment, options):
         print(f"nothing could be tried: {reason}", file=sys.stderr)
         return 2
-    show(asked, found)
-    return report.code(found)
+    show_report(options, assessment)
+    return report.get_exit_code(assessment)
 
 
-def exercise(repository: Repository, found: grading.Assessment, asked: argparse.Namespace) -> str:
-    """Make the deep run and keep what it shows; why nothing could be tried, or nothing."""
-    seed = secrets.randbelow(10**6) if asked.seed is None else asked.seed
+def run_deep(
+    repository: Repository, assessment: grading.Assessment, options: argparse.Namespace
+) -> str:
+    """Make the deep run and keep its results; return why nothing could be tried, or nothing.
+
+    Args:
+        repository: What is tried, in a copy.
+        assessment: The grades, which the run changes.
+        options: The seed, and the capabilities to try.
+
+    Returns:
+        A reason, or an empty string.
+    """
+    seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     try:
-        deep.exercise(repository, found, seed, asked.only)
+        deep.exercise(repository, assessment, seed, options.only)
     except Unknown as reason:
         return str(reason) or "unknown"
-    evidence.keep(repository, found)
+    evidence.write_evidence(repository, assessment)
     return ""
+
+
+def main(arguments: list[str]) -> None:
+    """Judge a repository, and end with the exit code."""
+    sys.exit(judge_folder(read_options(arguments)))

@@ -5,7 +5,7 @@ import math
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,32 +14,34 @@ import yaml
 from mlops_ladder.maturity import Unknown
 from mlops_ladder.maturity.capabilities import LOADER
 
-SECONDS = 30  # a query takes no longer, whatever a database holds
-MOST = 200_000  # rows of an answer
-RUNS = 200  # newest runs that are read
-LARGE = 1_000_000  # bytes of an MLmodel
-ACTIVE = """select r.run_uuid, r.experiment_id, r.status, r.start_time, r.artifact_uri
+TIMEOUT_S = 30  # of a query, whatever a database holds
+MAX_ROWS = 200_000  # of an answer
+MAX_RUNS = 200  # the newest
+MAX_MLMODEL = 1_000_000  # bytes
+RUNS = """select r.run_uuid, r.experiment_id, r.status, r.start_time, r.artifact_uri
 from runs r join experiments e on e.experiment_id = r.experiment_id
 where r.lifecycle_stage = 'active' and e.lifecycle_stage = 'active' and {}
 order by r.start_time desc, r.run_uuid limit {}"""
-FINISHED = """r.status = 'FINISHED' and exists
+FINISHED_MODELS = """r.status = 'FINISHED' and exists
 (select 1 from tags t where t.run_uuid = r.run_uuid and t.key = 'role' and t.value = 'model')"""
+TABLES = {"runs", "experiments", "params", "latest_metrics", "tags"}
+REGISTRY_TABLES = {"registered_models", "registered_model_aliases", "model_versions"}
 
 Facts = dict[str, Any]
 Ask = Callable[..., list[tuple[Any, ...]]]
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Ask]:
-    """A function that answers a query.  Unknown where this is no database, or it cannot answer.
+def open_database(path: Path) -> Iterator[Ask]:
+    """Give a function that answers a query.  Raise Unknown if this is no database, or it fails.
 
     Nothing is written, not even beside it; what a database defines of its own calls no function.
     """
     if not path.is_file():
         raise Unknown(f"{path.name}: no such file")
-    busy = any(path.with_name(path.name + end).exists() for end in ("-wal", "-journal"))
-    address = f"{path.absolute().as_uri()}?mode=ro{'' if busy else '&immutable=1'}"
-    until = time.monotonic() + SECONDS
+    is_busy = any(path.with_name(path.name + end).exists() for end in ("-wal", "-journal"))
+    address = f"{path.absolute().as_uri()}?mode=ro{'' if is_busy else '&immutable=1'}"
+    until = time.monotonic() + TIMEOUT_S
     try:
         connection = sqlite3.connect(address, uri=True)
     except sqlite3.Error as error:
@@ -49,32 +51,33 @@ def opened(path: Path) -> Iterator[Ask]:
 
     def ask(query: str, *values: Any) -> list[tuple[Any, ...]]:
         try:
-            return connection.execute(query, values).fetchmany(MOST)
+            return connection.execute(query, values).fetchmany(MAX_ROWS)
         except (sqlite3.Error, OverflowError) as error:
             raise Unknown(f"{path.name}: {error}") from error
 
-    try:
+    with closing(connection):
         ask("pragma trusted_schema = off")
         yield ask
-    finally:
-        connection.close()
 
 
-def mlflow_records(path: Path) -> Facts:
-    """What MLflow holds in this database: the same as `records.py` gets from a server."""
-    with opened(path) as ask:
+def read_mlflow_records(path: Path) -> Facts:
+    """Return what MLflow holds in a database: the same as `records.py` gets from a server."""
+    with open_database(path) as ask:
         tables = {name for (name,) in ask("select name from sqlite_master where type = 'table'")}
-        if not {"runs", "experiments", "params", "latest_metrics", "tags"} <= tables:
+        if not TABLES <= tables:
             raise Unknown(f"{path.name}: is no store of MLflow")
-        runs = [run_of(ask, tables, row) for row in ask(ACTIVE.format(FINISHED, RUNS))]
-        every = ask(ACTIVE.format("r.status != 'RUNNING'", RUNS))
-        known = {"runs": runs, "all": [run_of(ask, tables, row) for row in every]}
-        newest = model_of(ask, tables, runs[0]) if runs else {}
-        return known | {"newest": newest, "registry": registry_of(ask, tables)}
+        runs = [read_run(ask, tables, row) for row in ask(RUNS.format(FINISHED_MODELS, MAX_RUNS))]
+        every = ask(RUNS.format("r.status != 'RUNNING'", MAX_RUNS))
+        return {
+            "runs": runs,
+            "all": [read_run(ask, tables, row) for row in every],
+            "newest": read_model(ask, tables, runs[0]) if runs else {},
+            "registry": read_registry(ask) if REGISTRY_TABLES <= tables else {},
+        }
 
 
-def run_of(ask: Ask, tables: set[str], row: tuple[Any, ...]) -> Facts:
-    """A run in plain words."""
+def read_run(ask: Ask, tables: set[str], row: tuple[Any, ...]) -> Facts:
+    """Return a run as plain values."""
     run_id, experiment, status, started, artifacts = row
     metrics = ask("select key, value, is_nan from latest_metrics where run_uuid = ?", run_id)
     outputs = "select destination_id from inputs where source_id = ? and destination_type = ?"
@@ -92,39 +95,38 @@ def run_of(ask: Ask, tables: set[str], row: tuple[Any, ...]) -> Facts:
     }
 
 
-def model_of(ask: Ask, tables: set[str], run: Facts) -> Facts:
-    """The inputs and the example of the model that a run logged, as its MLmodel says."""
+def read_model(ask: Ask, tables: set[str], run: Facts) -> Facts:
+    """Return the inputs of the model that a run logged, and whether it has an example."""
     if not run["models"] or "logged_models" not in tables:
         return {}
     where = "select artifact_location from logged_models where model_id = ?"
-    places = [Path(str(it).removeprefix("file://")) for (it,) in ask(where, run["models"][-1])]
-    path = places[0] / "MLmodel" if places else Path()
-    if not path.is_file() or path.stat().st_size > LARGE:
-        return {}
-    try:
-        found = yaml.load(path.read_text("utf-8"), Loader=LOADER)
-        inputs = json.loads((found.get("signature") or {}).get("inputs") or "[]")
-        names = [it["name"] for it in inputs]
-    except (ValueError, AttributeError, KeyError, TypeError, RecursionError, yaml.YAMLError):
-        return {}
-    return {"inputs": names, "example": bool(found.get("saved_input_example_info"))}
+    for (folder,) in ask(where, run["models"][-1])[:1]:
+        path = Path(str(folder).removeprefix("file://")) / "MLmodel"
+        try:
+            if path.is_file() and path.stat().st_size <= MAX_MLMODEL:
+                model = yaml.load(path.read_text("utf-8"), Loader=LOADER)
+                inputs = json.loads((model.get("signature") or {}).get("inputs") or "[]")
+                names = [column["name"] for column in inputs]
+                return {"inputs": names, "example": bool(model.get("saved_input_example_info"))}
+        except (ValueError, AttributeError, KeyError, TypeError, RecursionError, yaml.YAMLError):
+            pass  # what cannot be read says nothing
+    return {}
 
 
-def registry_of(ask: Ask, tables: set[str]) -> Facts:
-    """Every registered model with its aliases, tags and versions."""
-    if not {"registered_models", "registered_model_aliases", "model_versions"} <= tables:
-        return {}
-    found: Facts = {}
-    for (name,) in ask("select name from registered_models order by name"):
-        aliases = ask("select alias, version from registered_model_aliases where name = ?", name)
-        versions: Facts = {}
-        listed = "select version, run_id from model_versions where name = ? and current_stage != ?"
-        for number, run in ask(listed, name, "Deleted_Internal"):
-            of_version = "select key, value from model_version_tags where name = ? and version = ?"
-            versions[str(number)] = {"run": run, "tags": dict(ask(of_version, name, number))}
-        found[name] = {
-            "aliases": {alias: str(number) for alias, number in aliases},
-            "tags": dict(ask("select key, value from registered_model_tags where name = ?", name)),
-            "versions": versions,
+def read_registry(ask: Ask) -> Facts:
+    """Return every registered model with its aliases, tags and versions."""
+    versions_of = "select version, run_id from model_versions where name = ? and current_stage != ?"
+    tags_of_version = "select key, value from model_version_tags where name = ? and version = ?"
+    aliases_of = "select alias, version from registered_model_aliases where name = ?"
+    tags_of = "select key, value from registered_model_tags where name = ?"
+    return {
+        name: {
+            "aliases": {alias: str(number) for alias, number in ask(aliases_of, name)},
+            "tags": dict(ask(tags_of, name)),
+            "versions": {
+                str(number): {"run": run, "tags": dict(ask(tags_of_version, name, number))}
+                for number, run in ask(versions_of, name, "Deleted_Internal")
+            },
         }
-    return found
+        for (name,) in ask("select name from registered_models order by name")
+    }

@@ -1,4 +1,4 @@
-"""The deep run: every promise tried, every fault planted, in a copy of the repository."""
+"""The deep run: try every promise and plant every fault, in a copy of the repository."""
 
 import signal
 import sys
@@ -12,57 +12,63 @@ from mlops_ladder.maturity.repository import Repository
 from mlops_ladder.maturity.sandbox import Copy
 
 
-def exercise(repository: Repository, found: Assessment, seed: int, only: list[str]) -> None:
-    """Try what is present, or only these; what a trial or a planted fault shows is in `found`.
+def exercise(repository: Repository, assessment: Assessment, seed: int, only: list[str]) -> None:
+    """Try what is present, or only these capabilities; write the results into the assessment.
 
-    A capability is exercised where every trial passed and every fault was caught.
+    A capability is exercised if every trial passed and every fault was caught.
     """
-    found.deep = True
-    signal.signal(signal.SIGTERM, interrupted)
-    wanted = [it for it in found.capabilities if it.here and not it.waived]
-    chosen = {it.id: it for it in wanted if not only or it.id in only}
+    assessment.deep = True
+    signal.signal(signal.SIGTERM, end_interrupted)
+    present = [it for it in assessment.capabilities if it.is_here and not it.waived]
+    chosen = {it.id: it for it in present if not only or it.id in only}
     checks = [it for it in CHECKS if it.kind in ("trial", "fault")]
     todo = [check for name in chosen for check in checks if check.capability == name]
-    tell(f"{len(todo)} trials and faults, in a copy of this repository; seed {seed}\n")
+    show_progress(f"{len(todo)} trials and faults, in a copy of this repository; seed {seed}\n")
     with tempfile.TemporaryDirectory(prefix="maturity-", ignore_cleanup_errors=True) as name:
         copy = Copy(repository, Path(name).resolve(), seed)
         copy.must("make", "setup")
         for place, check in enumerate(todo, start=1):
-            tell(f"[{place:2}/{len(todo)}] {check.capability:17} {check.kind}: {check.promise} ...")
-            started = time.monotonic()
-            said = tried(copy, check, chosen[check.capability])
-            tell(f" {said} ({time.monotonic() - started:.0f} s)\n")
-    for it in chosen.values():
-        settle(it)
+            title = f"{check.capability:17} {check.kind}: {check.promise}"
+            show_progress(f"[{place:2}/{len(todo)}] {title} ...")
+            show_progress(f" {run_check(copy, check, chosen[check.capability])}\n")
+    for assessed in chosen.values():
+        update_grade(assessed)
 
 
-def interrupted(*_given: object) -> None:
-    """End as by Ctrl-C: what was started is ended, the copy is removed."""
+def end_interrupted(*_arguments: object) -> None:
+    """End as Ctrl-C does: every started process is ended, and the copy is removed."""
     sys.exit(3)
 
 
-def tried(copy: Copy, check: Check, it: Assessed) -> str:
-    """Make one trial, and say in a word how it ended."""
+def run_check(copy: Copy, check: Check, assessed: Assessed) -> str:
+    """Run one trial or fault, and return its result in a word, with the time that it took."""
+    started = time.monotonic()
+    result = judge_check(copy, check, assessed)
+    return f"{result} ({time.monotonic() - started:.0f} s)"
+
+
+def judge_check(copy: Copy, check: Check, assessed: Assessed) -> str:
+    """Run one trial or fault, and return its result in a word."""
     try:
         copy.reset()
     except Unknown as reason:
-        it.untried.append(str(reason))
+        assessed.untried.append(str(reason))
         return f"unknown: {reason}"
-    if wrong := it.look(check, copy):
-        return f"FAILED: {wrong[0]}"
+    if problems := assessed.run_check(check, copy):
+        return f"FAILED: {problems[0]}"
     good = "caught" if check.kind == "fault" else "passed"
-    return it.done[check.promise].replace("passed", good)
+    return assessed.done[check.promise].replace("passed", good)
 
 
-def settle(it: Assessed) -> None:
-    """The grade after the trials: a promise that was broken brings it down."""
-    if it.problems:
-        it.grade = "declared"
-    elif it.grade == "present" and it.tried and not it.untried:
-        it.grade = "exercised"
+def update_grade(assessed: Assessed) -> None:
+    """Set the grade after the trials: a broken promise lowers it."""
+    if assessed.problems:
+        assessed.grade = "declared"
+    elif assessed.grade == "present" and assessed.tried and not assessed.untried:
+        assessed.grade = "exercised"
 
 
-def tell(words: str) -> None:
-    """Show progress: on stderr, as stdout is for the report."""
+def show_progress(words: str) -> None:
+    """Write progress to standard error: standard output is for the report."""
     sys.stderr.write(words)
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""From training to the champion: flow, registry, gate, deployment."""
+"""From the champion to production: registry, gate, approval, image, stages, infrastructure."""
 
 import json
 import re
@@ -6,49 +6,38 @@ from collections.abc import Iterator
 from datetime import datetime, UTC
 from typing import Any
 
-from mlops_ladder.maturity import record, sign, Unknown, use
-from mlops_ladder.maturity.code import find_lacking_targets, without_library
-from mlops_ladder.maturity.grading import own_data
-from mlops_ladder.maturity.repository import read_text, Repository
+from mlops_ladder.maturity import Unknown
+from mlops_ladder.maturity.repository import is_own_data, Repository
 
-LOG = "promotions.jsonl"
-DEPLOYED = "deployments.jsonl"
+LOG, DEPLOYED = "promotions.jsonl", "deployments.jsonl"
 FOLDER = "deploy/kubernetes/overlays"
 OVERLAYS = tuple(f"{FOLDER}/{name}/kustomization.yaml" for name in ("staging", "production"))
 OWN = {"namespace", "replicas", "patches"}  # what an overlay may have to itself
+TERRAFORM_SECRET = re.compile(
+    r'^\s*(?:\w*password|\w*secret_key|token)\s*=\s*"[^"$]+"', re.MULTILINE
+)
 
 Facts = dict[str, Any]
 
 
-@sign("pipeline.flow", "the steps from rows to a model are a flow")
-def flow(repository: Repository) -> Iterator[str]:
-    """Something imports an orchestrator."""
-    yield from without_library(repository, "pipeline.flow")
-
-
-def registered(repository: Repository) -> Facts:
-    """The model of this project in the registry.  Unknown where there is none."""
-    known = repository.records["registry"]
+def read_registered_model(repository: Repository) -> Facts:
+    """Return the model of this project in the registry.  Raise Unknown if there is none."""
+    models = repository.records["registry"]
     name = repository.answers.get("package_name", "")
-    found = known.get(name) or next(iter(known.values()), None)
-    if not found or not found["versions"]:
+    model = models.get(name) or next(iter(models.values()), None)
+    if not model or not model["versions"]:
         raise Unknown("no version is registered here yet: make pipeline")
-    return dict(found)
+    return dict(model)
 
 
-@record(
-    "registry.versions", "the champion leads to its run, and to the commit, data and lock of it"
-)
-def chain(repository: Repository) -> Iterator[str]:
-    """Follow the alias to what the champion was made from."""
-    found = registered(repository)
-    number = found["aliases"].get("champion")
+def trace_champion(repository: Repository) -> Iterator[str]:
+    """Yield what is missing between the champion and its run, commit, data and lock."""
+    model = read_registered_model(repository)
+    number = model["aliases"].get("champion")
     if number is None:
         raise Unknown("no version is champion yet: make pipeline")
-    version = found["versions"].get(number)
-    run = next(
-        (it for it in repository.records["all"] if version and it["id"] == version["run"]), None
-    )
+    run_id = model["versions"].get(number, {}).get("run")
+    run = next((run for run in repository.records["all"] if run["id"] == run_id), None)
     if run is None:
         yield f"champion v{number}: its run is not recorded"
         return
@@ -59,72 +48,78 @@ def chain(repository: Repository) -> Iterator[str]:
         yield f"champion v{number}: its run logged no model"
 
 
-@use("registry.versions")
-def promoted(repository: Repository) -> list[datetime]:
-    """Promotions of models that learned from own data."""
-    return decisions_of(repository, {"promote"})
-
-
-def decided(repository: Repository) -> list[Facts]:
-    """The decisions that the registry holds, in their order; they are those of the log."""
-    tags = registered(repository)["tags"]
+def read_decisions(repository: Repository) -> list[Facts]:
+    """Return the decisions of the gate that the registry holds, in their order."""
+    tags = read_registered_model(repository)["tags"]
     numbers = sorted(name for name in tags if re.fullmatch(r"promotion\.\d{6}", name))
     return [json.loads(tags[name]) for name in numbers]
 
 
-def logged(repository: Repository) -> list[Facts]:
-    """The decisions of promotions.jsonl.  Unknown where there is none on this machine."""
-    path = repository.root / LOG
-    if not path.exists():
-        raise Unknown(f"{LOG} is not on this machine: make registry")
-    return [json.loads(line) for line in read_text(path).splitlines() if line]
-
-
-@record("registry.gate", "the log, the registry and its aliases agree on who was made champion")
-def agreed(repository: Repository) -> Iterator[str]:
-    """Compare log and registry decision by decision, and the aliases with the last move."""
-    found = registered(repository)
+def compare_log_with_registry(repository: Repository) -> Iterator[str]:
+    """Yield each decision and each alias in which log and registry differ."""
+    aliases = read_registered_model(repository)["aliases"]
     try:
-        known, log = decided(repository), logged(repository)
+        decisions = read_decisions(repository)
+        log = [json.loads(line) for line in repository.log_lines(LOG, "make registry")]
     except ValueError as error:
         yield f"{LOG}: cannot be read: {error}"
         return
-    for one, other in zip(log, known, strict=False):
-        differing = [key for key in other if key != "verdict" and one.get(key) != other[key]]
+    for line, decision in zip(log, decisions, strict=False):
+        differing = [key for key in decision if key != "verdict" and line.get(key) != decision[key]]
         if differing:
-            yield f"{LOG}: decision {other.get('number')}: {differing[0]} is not the registry's"
-    if len(known) != len(log):
-        yield f"{LOG}: {len(log)} decisions, the registry holds {len(known)}"
-    moves = [it for it in known if it["action"] not in ("accept", "refuse")]
-    for alias, wanted in (("champion", "version"), ("previous", "previous")):
-        right = moves[-1].get(wanted) if moves else None
-        if found["aliases"].get(alias) != right:
-            held = found["aliases"].get(alias)
-            yield f"alias {alias}: names version {held}, the gate decided on {right}"
+            yield f"{LOG}: decision {decision.get('number')}: {differing[0]} is not the registry's"
+    if len(decisions) != len(log):
+        yield f"{LOG}: {len(log)} decisions, the registry holds {len(decisions)}"
+    moves = [move for move in decisions if move["action"] not in ("accept", "refuse")]
+    for alias, key in (("champion", "version"), ("previous", "previous")):
+        right = moves[-1].get(key) if moves else None
+        if aliases.get(alias) != right:
+            named = aliases.get(alias)
+            yield f"alias {alias}: names version {named}, the gate decided on {right}"
 
 
-@use("registry.gate")
-def judged(repository: Repository) -> list[datetime]:
-    """Decisions of the gate on models that learned from own data."""
-    return decisions_of(repository, {"accept", "promote", "refuse"})
+def list_decision_times(repository: Repository, actions: list[str]) -> list[datetime]:
+    """Return when decisions of this kind were made about runs on own data."""
+    own = {run["id"] for run in repository.records["all"] if is_own_data(run)}
+    return [
+        datetime.fromisoformat(decision["time"]).astimezone(UTC)
+        for decision in read_decisions(repository)
+        if decision["action"] in actions and decision["run_id"] in own
+    ]
 
 
-def decisions_of(repository: Repository, actions: set[str]) -> list[datetime]:
-    """When decisions of this kind were made about runs on own data."""
-    own = {run["id"] for run in repository.records["all"] if own_data(run)}
-    found = [it for it in decided(repository) if it["action"] in actions and it["run_id"] in own]
-    return [datetime.fromisoformat(it["time"]).astimezone(UTC) for it in found]
+def read_approvals(repository: Repository) -> list[Facts]:
+    """Return the approvals that the registry holds."""
+    versions = read_registered_model(repository)["versions"].values()
+    tags = [version["tags"] for version in versions]
+    return [json.loads(texts["approval"]) for texts in tags if "approval" in texts]
 
 
-@sign("cd.deploy", "an image that runs as nobody, and a way to start it that waits for it")
-def image(repository: Repository) -> Iterator[str]:
-    """Read the Dockerfile and what starts the image."""
-    names = [
-        name
+def find_wrong_approvals(repository: Repository) -> Iterator[str]:
+    """Yield each approval of another report than the gate's, or by an author."""
+    proofs = {decision["proof"] for decision in read_decisions(repository)}
+    for approval in read_approvals(repository):
+        where = f"v{approval['version']}: approved by {approval['approver']}"
+        if approval["proof"] not in proofs:
+            yield f"{where}: no decision of the gate has that report"
+        if approval["approver"].casefold() in map(str.casefold, approval["authors"]):
+            yield f"{where}, who made it"
+
+
+def list_approvals(repository: Repository) -> list[datetime]:
+    """Return when somebody approved."""
+    times = [approval["time"] for approval in read_approvals(repository)]
+    return [datetime.fromisoformat(time).astimezone(UTC) for time in times]
+
+
+def find_image_faults(repository: Repository) -> Iterator[str]:
+    """Yield what is wrong with the Dockerfile, and with what starts its image."""
+    texts = [
+        repository.text(name)
         for name in repository.files
         if name.endswith("Dockerfile") and "deploy/kubernetes/base/" not in name
     ]
-    text = "\n".join(repository.text(name) for name in names)
+    text = "\n".join(texts)
     if not re.search(r"^FROM \S", text, re.MULTILINE):
         yield "Dockerfile: builds nothing"
         return
@@ -133,125 +128,84 @@ def image(repository: Repository) -> Iterator[str]:
         yield "Dockerfile: the service runs as root"
     if not re.search(r"^(CMD|ENTRYPOINT) ", text, re.MULTILINE):
         yield "Dockerfile: starts nothing"
-    started = repository.glob(
+    starting = repository.glob(
         "compose", "compose.yaml", "docker-compose.yml", "k8s", "deploy", "helm"
     )
-    if not any(
-        isinstance(repository.parsed(name), dict | list) for name in started if name.endswith("ml")
-    ):
+    manifests = [repository.parsed(name) for name in starting if name.endswith("ml")]
+    if not any(isinstance(manifest, dict | list) for manifest in manifests):
         yield "nothing starts the image: no compose file, no manifest"
-    ready = "".join(repository.text(name) for name in started) + text
-    if not re.search("HEALTHCHECK|healthcheck|readinessProbe", ready):
-        yield "nothing waits until the service is ready: no health check, no probe"
+    texts += map(repository.text, starting)
+    if not any(re.search("HEALTHCHECK|healthcheck|readinessProbe", part) for part in texts):
+        yield "no start waits until the service is ready: no health check, no probe"
 
 
-@use("cd.deploy")
-def tagged(repository: Repository) -> list[datetime]:
-    """Tags: CI deploys each."""
+def list_release_tags(repository: Repository) -> list[datetime]:
+    """Return the times of the tags that CI deploys."""
     listed = repository.git("for-each-ref", "--format=%(creatordate:iso-strict)", "refs/tags/v*")
     return [datetime.fromisoformat(line).astimezone(UTC) for line in listed.split()]
 
 
-@sign("cd.promote", "an image is tried in staging, and production is made from the same files")
-def stages(repository: Repository) -> Iterator[str]:
-    """Look for what promotes; overlays name the same bases, and no image."""
-    if not repository.ours:
-        raise Unknown("how others promote is not known")
-    tool = repository.library.get("delivery/release.py", "")
-    for act in ("smoked", "bring", "running"):
-        if f"places.{act}(" not in tool:
-            yield f"delivery/release.py: calls no {act}"
-    yield from find_lacking_targets(repository, "promote")
-    if repository.glob("deploy/kubernetes"):
-        yield from alike(repository)
-
-
-def alike(repository: Repository) -> Iterator[str]:
-    """Where the overlays of staging and production are not made from the same."""
-    found = [repository.parsed(name) for name in OVERLAYS]
-    for name, known in zip(OVERLAYS, found, strict=True):
-        if not isinstance(known, dict) or not known.get("namespace"):
+def compare_overlays(repository: Repository) -> Iterator[str]:
+    """Yield in what the overlays of staging and production are not made from the same."""
+    overlays = [repository.table(name) for name in OVERLAYS]
+    for name, overlay in zip(OVERLAYS, overlays, strict=True):
+        if not overlay.get("namespace"):
             yield f"{name}: no overlay with a namespace"
             return
-    one, other = ({key: it[key] for key in it.keys() - OWN} for it in found)
-    for key in sorted(one.keys() | other.keys()):
-        if one.get(key) != other.get(key):
+    staging, production = ({key: one[key] for key in one.keys() - OWN} for one in overlays)
+    for key in sorted(staging.keys() | production.keys()):
+        if staging.get(key) != production.get(key):
             yield f"{FOLDER}: {key} of staging is not production's"
-    if "images" in one:
+    if "images" in staging:
         yield f"{FOLDER}: images are named; `make promote` puts the digest in"
 
 
-def attempts(repository: Repository) -> list[Facts]:
-    """The attempts of deployments.jsonl.  Unknown where there is none on this machine."""
-    path = repository.root / DEPLOYED
-    if not path.exists():
-        raise Unknown(f"{DEPLOYED} is not on this machine: make stage promote")
-    return [json.loads(line) for line in read_text(path).splitlines() if line]
-
-
-@record("cd.promote", "whatever production got, staging ran before")
-def tried(repository: Repository) -> Iterator[str]:
-    """Follow the log of deployments."""
+def find_unstaged_images(repository: Repository) -> Iterator[str]:
+    """Yield each image that got to production without staging."""
     staged: set[str] = set()
     try:
-        for it in attempts(repository):
-            if it["result"] == "deployed" and it["environment"] == "staging":
-                staged.add(it["image"])
-            elif it["result"] == "deployed" and it["image"] not in staged:
-                yield f"{DEPLOYED}: {it['image']} got to production past staging, {it['time']}"
+        for attempt in map(json.loads, repository.log_lines(DEPLOYED, "make stage promote")):
+            if attempt["result"] != "deployed":
+                continue
+            if attempt["environment"] == "staging":
+                staged.add(attempt["image"])
+            elif (image := attempt["image"]) not in staged:
+                yield f"{DEPLOYED}: {image} got to production without staging, {attempt['time']}"
     except (ValueError, KeyError, TypeError) as error:
         yield f"{DEPLOYED}: cannot be read: {error!r}"
 
 
-@use("cd.promote")
-def moved(repository: Repository) -> list[datetime]:
-    """Images that got from staging to production."""
-    found = [it for it in attempts(repository) if it["environment"] == "production"]
-    times = [it["time"] for it in found if it["result"] == "deployed"]
-    return [datetime.fromisoformat(time).astimezone(UTC) for time in times]
-
-
-@sign("tracking.shared", "a tracking server that asks who it is, and secrets without a default")
-def shared(repository: Repository) -> Iterator[str]:
-    """Read what starts it."""
-    if not repository.ours:
-        return
-    tracking = services(repository, "deploy/stack/tracking.yaml").values()
-    if not any("--app-name=basic-auth" in words(it) for it in tracking):
-        yield "deploy/stack/tracking.yaml: no server that asks for a name and a password"
+def find_stack_faults(repository: Repository) -> Iterator[str]:
+    """Yield a tracking server without passwords, open ports, and secrets with a default."""
+    tracking = read_services(repository, "deploy/stack/tracking.yaml").values()
+    if not any("--app-name=basic-auth" in list_command_words(service) for service in tracking):
+        yield "deploy/stack/tracking.yaml: no server that requires a login"
     for name in repository.glob("deploy/stack/*.yaml"):
-        for service, it in services(repository, name).items():
-            if open_ports := [str(at) for at in it.get("ports", []) if "127.0.0.1:" not in str(at)]:
-                yield f"{name}: {service} listens to everybody at {', '.join(open_ports)}"
+        for key, service in read_services(repository, name).items():
+            ports = [str(port) for port in service.get("ports", [])]
+            if open_ports := [port for port in ports if "127.0.0.1:" not in port]:
+                yield f"{name}: {key} listens on all interfaces at {', '.join(open_ports)}"
         for secret in re.findall(r"\$\{(\w*(?:PASSWORD|SECRET)\w*):?-\w", repository.text(name)):
-            yield f"{name}: {secret} has a default, which everybody knows"
-    for name in ("delivery/stack.py", "delivery/backup.py"):
-        if "def " not in repository.library.get(name, ""):
-            yield f"{name}: does nothing"
+            yield f"{name}: {secret} has a default value"
 
 
-def services(repository: Repository, name: str) -> dict[str, Facts]:
-    """The services of a compose file, by their names; none where it is no such file."""
-    known = repository.parsed(name)
-    return dict(known.get("services") or {}) if isinstance(known, dict) else {}
+def read_services(repository: Repository, name: str) -> dict[str, Facts]:
+    """Return the services of a compose file, by name; none of another file."""
+    return repository.table(name, "services")
 
 
-def words(service: Facts) -> list[str]:
-    """The command of a service, word by word."""
+def list_command_words(service: Facts) -> list[str]:
+    """Return the command of a service, word by word."""
     command = service.get("command", [])
     return command.split() if isinstance(command, str) else [str(word) for word in command]
 
 
-@sign("pipeline.schedule", "the pipeline has its times, and each bad end of a run is told")
-def scheduled(repository: Repository) -> Iterator[str]:
-    """Read the settings, and what is registered for a failure, a crash, a cancellation."""
-    if not repository.ours:
-        return
-    if not (repository.parsed("config/schedule.toml") or {}).get("schedule", {}).get("cron"):
-        yield "config/schedule.toml: names no cron"
-    text = repository.library.get("pipeline/deployment.py", "")
-    for end in ("on_failure", "on_crashed", "on_cancellation"):
-        if not re.search(rf"{end}=\[\w", text):
-            yield f"pipeline/deployment.py: nobody is told {end.replace('_', ' ')}"
-    if "cron=" not in text:
-        yield "pipeline/deployment.py: no schedule"
+def find_terraform_secrets(repository: Repository) -> Iterator[str]:
+    """Yield each file of Terraform that holds a secret.  Raise Unknown if others have no file."""
+    files = repository.glob("*.tf", "deploy/infra", "infra", "terraform")
+    names = [name for name in files if name.endswith(".tf")]
+    for name in names:
+        if secret := TERRAFORM_SECRET.search(repository.text(name)):
+            yield f"{name}: {secret[0].split('=')[0].strip()} stands in the file"
+    if not names and not repository.ours:
+        raise Unknown("what other tools say is not read")

@@ -1,7 +1,7 @@
-"""What a deep run has shown, kept in `.maturity/` until the repository changes or it is too old.
+"""The results of a deep run, kept in `.maturity/` until the repository changes or they are too old.
 
-It holds for one commit, one champion, one state of the data, and only in the repository where it
-was found.  It never raises a level: it spares the reader another deep run.
+They hold for one commit, one champion, one state of the data, and only in the repository in which
+they were found.  They never raise a level: they spare the reader another deep run.
 """
 
 import json
@@ -16,69 +16,66 @@ FILE = ".maturity/evidence.json"
 VALID = timedelta(days=30)
 
 
-def bond(repository: Repository) -> dict[str, Any]:
-    """What evidence is bound to.  Unknown where the tree is not what a commit says."""
+def describe_state(repository: Repository) -> dict[str, Any]:
+    """Return the state for which evidence holds.  Raise Unknown if files are not committed."""
     if repository.git("status", "--porcelain").strip():
         raise Unknown("files are not committed: what was found holds for no commit")
+    state: dict[str, Any] = {
+        "repository": repository.git("rev-list", "--max-parents=0", "HEAD").split(),
+        "commit": repository.git("rev-parse", "HEAD").strip(),
+    }
     try:
-        run = repository.runs[0]
+        data = repository.runs[0]["tags"].get("data.sha256")
         models = repository.records["registry"].values()
-        made = {
-            "data": run["tags"].get("data.sha256"),
-            "champion": [it["aliases"] for it in models],
-        }
+        return state | {"data": data, "champion": [model["aliases"] for model in models]}
     except Unknown:
-        made = {"data": None, "champion": []}
-    first = repository.git("rev-list", "--max-parents=0", "HEAD").split()
-    return {"repository": first, "commit": repository.git("rev-parse", "HEAD").strip()} | made
+        return state | {"data": None, "champion": []}
 
 
-def keep(repository: Repository, found: Assessment) -> None:
-    """Write down which capabilities were exercised, where that holds for a commit."""
+def write_evidence(repository: Repository, assessment: Assessment) -> None:
+    """Write which capabilities were exercised, if that holds for a commit; else add a note."""
     try:
-        bound = bond(repository)
+        state = describe_state(repository)
     except Unknown as reason:
-        found.notes.append(f"not kept: {reason}")
+        assessment.notes.append(f"not kept: {reason}")
         return
-    path, now = repository.root / FILE, datetime.now(UTC)
-    exercised = [it.id for it in found.capabilities if it.grade == "exercised"]
-    known = read(repository)
-    if known and known.get("bond") == bound:
-        tried = {it.id for it in found.capabilities if it.tried}
-        exercised += [name for name in known["exercised"] if name not in tried]
+    exercised = {one.id for one in assessment.capabilities if one.grade == "exercised"}
+    kept = load_evidence(repository)
+    if kept and kept.get("bond") == state:
+        exercised |= set(kept["exercised"]) - {
+            one.id for one in assessment.capabilities if one.tried
+        }
+    path = repository.root / FILE
     path.parent.mkdir(exist_ok=True)
     (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")
-    kept = {"time": now.isoformat(), "bond": bound, "exercised": sorted(set(exercised))}
-    path.write_text(json.dumps(kept, indent=2), encoding="utf-8")
+    facts = {"time": datetime.now(UTC).isoformat(), "bond": state, "exercised": sorted(exercised)}
+    path.write_text(json.dumps(facts, indent=2), encoding="utf-8")
 
 
-def read(repository: Repository) -> dict[str, Any] | None:
-    """The evidence that lies here, or None."""
+def load_evidence(repository: Repository) -> dict[str, Any] | None:
+    """Return the evidence in the repository, or None."""
     try:
         kept: dict[str, Any] = json.loads(read_text(repository.root / FILE))
-        kept["time"], kept["exercised"] = datetime.fromisoformat(kept["time"]), list(
-            kept["exercised"]
-        )
+        kept["time"] = datetime.fromisoformat(kept["time"])
+        kept["exercised"] = list(kept["exercised"])
     except (Unknown, ValueError, KeyError, TypeError, RecursionError):
         return None
     return kept
 
 
-def recall(repository: Repository, found: Assessment) -> None:
-    """Grade as exercised what an earlier deep run has shown of exactly this."""
-    kept = read(repository)
+def apply_evidence(repository: Repository, assessment: Assessment) -> None:
+    """Grade as exercised what an earlier deep run has shown of exactly this state."""
+    kept = load_evidence(repository)
     if kept is None:
         return
     try:
-        same = kept.get("bond") == bond(repository)
+        is_same = kept.get("bond") == describe_state(repository)
     except Unknown:
-        same = False
-    age = datetime.now(UTC) - kept["time"]
-    if not same or not timedelta() <= age <= VALID:
-        found.notes.append(
-            f"{FILE}: is of another state, or older than {VALID.days} days: not used"
-        )
+        is_same = False
+    if not is_same or not timedelta() <= datetime.now(UTC) - kept["time"] <= VALID:
+        note = f"{FILE}: is of another state, or older than {VALID.days} days: not used"
+        assessment.notes.append(note)
         return
-    for it in found.capabilities:
-        if it.grade == "present" and it.id in kept["exercised"]:
-            it.grade = "exercised"
+    for one in assessment.capabilities:
+        if one.grade == "present" and one.id in kept["exercised"]:
+            one.grade = "exercised"

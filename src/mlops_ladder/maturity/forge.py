@@ -1,4 +1,4 @@
-"""GitHub or GitLab, asked where a token is there; else what it would say is unknown."""
+"""GitHub or GitLab: when CI passed, and when changes were approved.  Unknown without a token."""
 
 import json
 import re
@@ -15,7 +15,7 @@ from mlops_ladder.maturity.safe_git import SafeGit
 REMOTE = re.compile(
     r"(?:https?://(?:[^@/]+@)?|ssh://(?:[^@/]+@)?|[^@/:]+@)([^/:]+)(?::\d+)?[/:](.+?)(?:\.git)?/?$"
 )
-SECONDS = 10
+TIMEOUT_S = 10
 HOSTS = {  # the public one, and the variables by which a user names another
     "github": ("github.com", "GH_HOST", "GITHUB_SERVER_URL"),
     "gitlab": ("gitlab.com", "GITLAB_HOST", "CI_SERVER_HOST", "CI_SERVER_URL"),
@@ -25,93 +25,107 @@ HOSTS = {  # the public one, and the variables by which a user names another
 class SameHost(HTTPRedirectHandler):
     """Follows a redirection within a host: a token is shown to no other one."""
 
-    def redirect_request(self, req: Any, *given: Any) -> Request | None:
-        """Refuse what leads to another host."""
-        found = super().redirect_request(req, *given)
-        if found and (found.host, found.type) != (req.host, req.type):
-            raise HTTPError(req.full_url, given[1], "leads to another host", given[3], given[0])
-        return found
+    def redirect_request(self, req: Any, *details: Any) -> Request | None:
+        """Raise HTTPError if a redirection leads to another host."""
+        request = super().redirect_request(req, *details)
+        if request and (request.host, request.type) != (req.host, req.type):
+            raise HTTPError(
+                req.full_url, details[1], "leads to another host", details[3], details[0]
+            )
+        return request
 
 
-def kind_of(host: str, environment: dict[str, str]) -> str:
-    """What forge a host is: github, gitlab, or nothing where the user has not named it."""
+def find_kind(host: str, environment: dict[str, str]) -> str:
+    """Return the kind of a forge, github or gitlab; nothing if the user has not named the host."""
     for kind, (public, *variables) in HOSTS.items():
-        named = [environment.get(name, "") for name in variables]
-        if host.lower() in {public, *(urlsplit(it).hostname or it.lower() for it in named)} - {""}:
+        values = [environment.get(name, "") for name in variables]
+        hosts = {public, *(urlsplit(value).hostname or value.lower() for value in values)}
+        if host.lower() in hosts - {""}:
             return kind
     return ""
 
 
 class Forge:
-    """The place that hosts a repository.  Unknown where there is none, or no token for it.
+    """The forge of a repository.  Raises Unknown if there is none, or no token for it.
 
-    `origin` is what the repository says: a token is sent to a host only if the user trusts that.
+    `origin` is what the repository says: a token is sent to a host only if the user names that.
     """
 
     def __init__(self, repository: Repository) -> None:
-        known = repository.environment
+        environment = repository.environment
         try:
-            address = SafeGit(repository.root, known).remote()
+            origin = SafeGit(repository.root, environment).remote()
         except OSError as error:
             raise Unknown(f"the forge cannot be asked: {error}") from error
-        if not address:
+        if not origin:
             raise Unknown("no remote called origin: the forge cannot be asked")
-        parts = REMOTE.match(address)
-        if not parts:
+        if not (parts := REMOTE.match(origin)):
             raise Unknown("origin is a folder, not a forge")
-        self.host, self.path = parts.groups()
-        kind = kind_of(self.host, known)
+        self.host, path = parts.groups()
+        kind = find_kind(self.host, environment)
         if not kind:
             names = "GH_HOST for a GitHub, GITLAB_HOST for a GitLab"
             raise Unknown(f"{self.host} is no forge that you have named: {names}")
-        self.gitlab, name = kind == "gitlab", f"{kind.upper()}_TOKEN"
-        self.token = known.get(name, "")
+        self.is_gitlab, name = kind == "gitlab", f"{kind.upper()}_TOKEN"
+        self.token = environment.get(name, "")
         if not self.token:
             raise Unknown(f"{self.host} cannot be asked without {name}")
-        self.address = self._api(known)
+        self.address = self._find_api(path, environment)
 
-    def _api(self, known: dict[str, str]) -> str:
+    def _find_api(self, path: str, environment: dict[str, str]) -> str:
         """Return the address of the repository in the forge's API."""
-        if self.gitlab:
-            base = known.get("CI_API_V4_URL", f"https://{self.host}/api/v4")
-            return f"{base}/projects/{quote(self.path, safe='')}"
-        api = "https://api.github.com" if self.host == "github.com" else ""
-        api = api or f"https://{self.host}/api/v3"
-        return f"{known.get('GITHUB_API_URL', api)}/repos/{quote(self.path)}"
+        if self.is_gitlab:
+            base = environment.get("CI_API_V4_URL", f"https://{self.host}/api/v4")
+            return f"{base}/projects/{quote(path, safe='')}"
+        own = f"https://{self.host}/api/v3"
+        api = "https://api.github.com" if self.host == "github.com" else own
+        return f"{environment.get('GITHUB_API_URL', api)}/repos/{quote(path)}"
 
     def ask(self, path: str) -> Any:
-        """What the API answers.  Unknown where it does not."""
+        """Return the answer of the API.  Raise Unknown if there is none."""
         headers = {"Authorization": f"Bearer {self.token}", "Accept": "application/json"}
         try:
             request = Request(self.address + path, headers=headers)
-            with build_opener(SameHost).open(request, timeout=SECONDS) as answer:
+            with build_opener(SameHost).open(request, timeout=TIMEOUT_S) as answer:
                 return json.load(answer)
         except (URLError, ValueError, TimeoutError) as error:
             raise Unknown(f"{self.host}: {error}") from error
 
     def passed(self) -> list[datetime]:
-        """When CI passed on the main branch."""
+        """Return when CI passed on the main branch."""
         main = quote(self.ask("")["default_branch"])
-        if self.gitlab:
-            found = self.ask(f"/pipelines?ref={main}&status=success&per_page=50")
+        if self.is_gitlab:
+            runs = self.ask(f"/pipelines?ref={main}&status=success&per_page=50")
         else:
-            listed = self.ask(f"/actions/runs?branch={main}&status=success&per_page=50")
-            found = listed["workflow_runs"]
-        return [moment(it["created_at"]) for it in found]
+            answer = self.ask(f"/actions/runs?branch={main}&status=success&per_page=50")
+            runs = answer["workflow_runs"]
+        return [parse_time(run["created_at"]) for run in runs]
 
     def approved(self) -> list[datetime]:
-        """When requests were merged, as long as the main branch asks for an approval."""
+        """Return when requests were merged, as long as the main branch asks for an approval."""
         main = quote(self.ask("")["default_branch"])
-        if self.gitlab:
-            asks = any(it.get("approvals_required", 0) for it in self.ask("/approval_rules"))
-            found = self.ask("/merge_requests?state=merged&per_page=50") if asks else []
-            return [moment(it["merged_at"]) for it in found]
-        rules = [it for it in self.ask(f"/rules/branches/{main}") if it["type"] == "pull_request"]
-        asked = [it["parameters"]["required_approving_review_count"] for it in rules]
-        found = self.ask("/pulls?state=closed&per_page=50") if max(asked, default=0) else []
-        return [moment(it["merged_at"]) for it in found if it["merged_at"]]
+        if self.is_gitlab:
+            counts = [rule.get("approvals_required", 0) for rule in self.ask("/approval_rules")]
+            path = "/merge_requests?state=merged&per_page=50"
+        else:
+            rules = self.ask(f"/rules/branches/{main}")
+            rules = [rule["parameters"] for rule in rules if rule["type"] == "pull_request"]
+            counts = [rule["required_approving_review_count"] for rule in rules]
+            path = "/pulls?state=closed&per_page=50"
+        merges = self.ask(path) if any(counts) else []
+        return [parse_time(merge["merged_at"]) for merge in merges if merge["merged_at"]]
 
 
-def moment(text: str) -> datetime:
-    """A time of an API."""
+def parse_time(text: str) -> datetime:
+    """Return a time of an API."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
+def list_passed_runs(repository: Repository) -> list[datetime]:
+    """Return when CI passed on the main branch."""
+    return Forge(repository).passed()
+
+
+def list_approved_merges(repository: Repository) -> list[datetime]:
+    """Return when changes came in by an approved request."""
+    return Forge(repository).approved()

@@ -1,4 +1,4 @@
-"""Who answers for what: owners, risks, the audit log, what it is made from, features, incidents."""
+"""Who answers for what: owners, risks, the audit log, actions, documentation, incidents."""
 
 import hashlib
 import json
@@ -7,238 +7,120 @@ from collections.abc import Iterator
 from datetime import datetime, UTC
 from typing import Any
 
-from mlops_ladder.maturity import record, sign, Unknown, use
-from mlops_ladder.maturity.code import find_lacking_targets
-from mlops_ladder.maturity.delivery import registered
-from mlops_ladder.maturity.monitoring import alerts, without
-from mlops_ladder.maturity.repo import changes
-from mlops_ladder.maturity.repository import digest, read_text, Repository
-from mlops_ladder.maturity.runbook import blocks
+import yaml
 
+from mlops_ladder.maturity import Unknown
+from mlops_ladder.maturity.delivery import read_registered_model
+from mlops_ladder.maturity.monitoring import list_alerts
+from mlops_ladder.maturity.repository import hash_files, Repository
+
+RISKS = "governance/risk.toml"
 CLASSES = ("minimal", "limited", "high", "unacceptable")
 OWNER = re.compile(r"@[\w./-]+|[^@\s]+@[^@\s]+\.\w+")
-Facts = dict[str, Any]
 LOG, REF = "audit.jsonl", "refs/audit/log"
 WORKFLOWS = (".github/workflows", ".github/actions", ".gitlab-ci.yml", ".gitlab")
 USES = re.compile(r"^\s*(?:- )?uses\s*:\s*[\"']?([^\s\"'#]+)", re.MULTILINE)
 PINNED = re.compile(r"^\./|@[0-9a-f]{40}$|@sha256:[0-9a-f]{64}$")
-HOOKS = {
-    "before_bundle_load": "the service loads what nobody has signed",
-    "find_promotion_objections": "an unsigned version becomes champion",
-    "after_bundle_download": "no signature comes along with a model",
-}
-TOOL = "delivery/release.py"
 DOCUMENT = "TECHNICAL.md"
 CITED = re.compile(r"`([^`]+)` sha256 `([0-9a-f]{12})`")
 SOURCE = re.compile(r"\[(?:run `[0-9a-f]{32}`|`[^`]+` sha256 `[0-9a-f]{12}`)[^\]]*\]$")
 CLAIM = re.compile(r"\b(?:non-?)?(?:compli(?:an|ed|es)|comply|conform(?!al\b)|certif)\w*", re.I)
-RETIREMENT = "docs/runbooks/retirement.md"
-TEMPLATE = "incidents/template.md"
-HEADINGS = ("Timeline", "Why", "What is done about it")
 
 
-@sign("gov.ownership", "every file has an owner, and decisions are recorded")
-def owned(repository: Repository) -> Iterator[str]:
-    """A rule for all, or one for each folder at the top; at home decision records and guides."""
+def find_unowned_folders(repository: Repository) -> Iterator[str]:
+    """Yield the folders at the top that no rule of CODEOWNERS gives to somebody."""
     files = repository.glob("CODEOWNERS", ".github/CODEOWNERS", ".gitlab/CODEOWNERS")
-    lines = [line.split() for name in files for line in repository.text(name).splitlines()]
-    known = {words[0] for words in lines if len(words) > 1 and OWNER.fullmatch(words[1])}
-    if "*" not in known:
-        tops = {f"/{name.split('/')[0]}" for name in repository.files}
-        if lacking := sorted(tops - {it.rstrip("/") for it in known}):
-            yield f"CODEOWNERS: nobody owns {', '.join(lacking[:5])}"
-    if repository.ours:
-        for name in ("CONTRIBUTING.md", "docs/modelling.md"):
-            if "\n## " not in repository.text(name) and "\n1. " not in repository.text(name):
-                yield f"{name}: says nothing on how the project is changed"
-        decisions = [repository.text(name) for name in repository.glob("docs/adr/*.md")]
-        if not any("**Decision.**" in text for text in decisions):
-            yield "docs/adr: no decision is recorded"
+    rules = [line.split() for name in files for line in repository.text(name).splitlines()]
+    owned = {words[0] for words in rules if len(words) > 1 and OWNER.fullmatch(words[1])}
+    tops = {f"/{name.split('/')[0]}" for name in repository.files}
+    lacking = sorted(tops - {path.rstrip("/") for path in owned})
+    if lacking and "*" not in owned:
+        yield f"CODEOWNERS: no owner for {', '.join(lacking[:5])}"
 
 
-@sign("gov.risk", "each high risk names a test, a gate or an alert that is there")
-def risks(repository: Repository) -> Iterator[str]:
-    """The register has a class with its reason, misuse and risks, each with controls."""
-    register = repository.parsed("governance/risk.toml") or {}
+def find_risk_faults(repository: Repository) -> Iterator[str]:
+    """Yield a register without class, misuse or risks, and risks whose controls are not there."""
+    register = repository.table(RISKS)
     if register.get("class") not in CLASSES or not register.get("reason"):
-        yield "governance/risk.toml: no class of the risk, or no reason for it"
+        yield f"{RISKS}: no class of the risk, or no reason for it"
     if not register.get("misuse") or not register.get("risk"):
-        yield "governance/risk.toml: names no misuse, or no risk"
+        yield f"{RISKS}: names no misuse, or no risk"
     for risk in register.get("risk", []):
         controls = risk.get("controls", [])
         if risk.get("level") == "high" and not controls:
-            yield f"governance/risk.toml: {risk.get('what')}: high, and nothing stands against it"
+            yield f"{RISKS}: {risk.get('what')}: the risk is high, and has no control"
         for control in map(str, controls):
-            if not there(repository, *split(control)):
-                yield f"governance/risk.toml: {risk.get('what')}: there is no {control}"
+            if not has_control(repository, *split_control(control)):
+                yield f"{RISKS}: {risk.get('what')}: there is no {control}"
 
 
-def split(control: str) -> tuple[str, str]:
-    """The kind and the name of a control, as in `alert: Name`."""
+def split_control(control: str) -> tuple[str, str]:
+    """Return the kind and the name of a control, as in `alert: Name`."""
     kind, _, name = control.partition(":")
     return kind.strip(), name.strip()
 
 
-def there(repository: Repository, kind: str, name: str) -> bool:
-    """Is the control in the repository?"""
+def has_control(repository: Repository, kind: str, name: str) -> bool:
+    """Return whether the test, alert or gate is in the repository."""
     if kind == "test":
         path, _, function = name.partition("::")
         return f"def {function}(" in repository.text(path)
     if kind == "alert":
-        return name in {rule["alert"] for rule in alerts(repository)}
+        return name in {rule["alert"] for rule in list_alerts(repository)}
     section, _, key = name.partition(".")
     if section == "questions":
-        told = repository.parsed(f"config/{key}.toml")
-        here = (
-            repository.glob(f"src/*/checks/{key}.py")
-            or f"registry/checks/{key}.py" in repository.library
-        )
-        return bool(here and told)
-    settings: Facts = repository.parsed(f"config/{section}.toml") or {}
-    return kind == "gate" and key in settings.get(section, {})
+        module = f"registry/checks/{key}.py"
+        asked = repository.glob(f"src/*/checks/{key}.py") or module in repository.library
+        return bool(asked and repository.parsed(f"config/{key}.toml"))
+    return kind == "gate" and key in repository.table(f"config/{section}.toml", section)
 
 
-@sign("gov.lineage", "a logged prediction can be followed back to run, commit, data and lock")
-def lineage(repository: Repository) -> Iterator[str]:
-    """It asks the log, the registry, MLflow and git."""
-    yield from without(
-        repository, "governance/lineage.py", "Archive", "decided", "get_run", "git", "checksum"
-    )
-
-
-@use("gov.ownership")
-def records(repository: Repository) -> list[datetime]:
-    """Commits that record a decision or change who owns what."""
-    return changes(repository, "CODEOWNERS", "docs/adr")
-
-
-@use("gov.risk")
-def registers(repository: Repository) -> list[datetime]:
-    """Commits that change the register."""
-    return changes(repository, "governance/risk.toml")
-
-
-@sign("gov.audit", "each decision is noted in a chain that is compared with registry and git")
-def chained(repository: Repository) -> Iterator[str]:
-    """A line holds the digest of the one before; what decides tells it; a target verifies."""
-    yield from without(
-        repository, "governance/audit/chain.py", "digest", "differences", "registered"
-    )
-    yield from without(
-        repository, "governance/audit/noting.py", "chain.faults", "contradicted", "unnoted"
-    )
-    if not repository.ours:
-        return
-    line = 'after_decision.audit = "governance.audit.noting:'
-    if line not in repository.library.get("plugins.toml", ""):
-        yield "plugins.toml of the library: nobody tells the audit log of a decision"
-    for module in ("registry/decisions.py", "serving/rollout/decisions.py"):
-        if "after_decision(" not in repository.library.get(module, ""):
-            yield f"{module}: tells nobody of a decision"
-    yield from find_lacking_targets(repository, "audit")
-
-
-def noted(repository: Repository) -> list[str]:
-    """The lines of the log.  Unknown where there is none on this machine."""
-    path = repository.root / LOG
-    if not path.exists():
-        raise Unknown(f"{LOG} is not on this machine: make audit NOTE=yes")
-    return read_text(path).splitlines()
-
-
-@record("gov.audit", "each line follows from the one before, and each decision has its line")
-def unbroken(repository: Repository) -> Iterator[str]:
-    """Compute the chain anew, and compare it with the registry and with git."""
-    lines, before = noted(repository), "0" * 64
-    held = registered(repository)["tags"]
-    seen: dict[str, str] = {}
-    for place, text in enumerate(lines, 1):
+def find_audit_faults(repository: Repository) -> Iterator[str]:
+    """Yield where the chain of the log breaks, and in what registry and git hold another log."""
+    lines, before = repository.log_lines(LOG, "make audit NOTE=yes"), "0" * 64
+    tags = read_registered_model(repository)["tags"]
+    noted: dict[str, str] = {}
+    for number, text in enumerate(lines, 1):
         try:
             line = dict(json.loads(text))
         except ValueError:
-            yield f"{LOG}:{place}: cannot be read"
+            yield f"{LOG}:{number}: cannot be read"
             return
         if line.get("before") != before:
-            yield f"{LOG}:{place}: does not follow from the line before"
+            yield f"{LOG}:{number}: does not follow from the line before"
             return
-        if held.get(f"audit.{place:06}") != text:
-            yield f"{LOG}:{place}: is not what the registry holds"
+        if tags.get(f"audit.{number:06}") != text:
+            yield f"{LOG}:{number}: is not what the registry holds"
         before = hashlib.sha256(text.encode()).hexdigest()
         if line.get("kind") == "decision":
-            seen[str(line.get("about"))] = str(line.get("digest"))
-    for key in sorted(it for it in held if re.fullmatch(r"promotion\.\d{6}", it)):
-        number = str(int(key.rpartition(".")[2]))
-        if seen.get(number) != hashlib.sha256(held[key].encode()).hexdigest():
-            yield f"{LOG}: decision {number} is not noted as the registry holds it"
-    if lines[: len(known := anchored(repository))] != known:
+            noted[str(line.get("about"))] = str(line.get("digest"))
+    for key in sorted(tag for tag in tags if re.fullmatch(r"promotion\.\d{6}", tag)):
+        decision = str(int(key.rpartition(".")[2]))
+        if noted.get(decision) != hashlib.sha256(tags[key].encode()).hexdigest():
+            yield f"{LOG}: decision {decision} is not noted as the registry holds it"
+    anchored = read_anchored_log(repository)
+    if lines[: len(anchored)] != anchored:
         yield f"{LOG}: {REF} in git holds another one"
 
 
-def anchored(repository: Repository) -> list[str]:
-    """The lines that git holds; none in a clone that has not fetched them."""
+def read_anchored_log(repository: Repository) -> list[str]:
+    """Return the lines that git holds; none in a clone that has not fetched them."""
     try:
         return repository.git("cat-file", "blob", REF).splitlines()
     except Unknown:
         return []
 
 
-@use("gov.audit")
-def times(repository: Repository) -> list[datetime]:
-    """When decisions were noted."""
-    found = [json.loads(text) for text in noted(repository)]
-    return [datetime.fromisoformat(it["time"]) for it in found if it["kind"] == "decision"]
-
-
-@sign("gov.supply", "a bill of materials, signatures that are asked for, and pinned actions")
-def supplied(repository: Repository) -> Iterator[str]:
-    """Read the workflows, and what verifies before anything serves."""
+def find_unpinned_actions(repository: Repository) -> Iterator[str]:
+    """Yield each action of a workflow that is not pinned to a commit."""
     for name in repository.glob(*WORKFLOWS):
-        for used in USES.findall(repository.text(name)):
-            if not PINNED.search(used):
-                yield f"{name}: {used}: a tag may be other code tomorrow; pin a full commit"
-    if not repository.ours:
-        return
-    yield from without(repository, "governance/sbom.py", "locked", "model", "data")
-    yield from without(repository, "registry/signing.py", "signatures.sign", "signatures.signer")
-    yield from without(repository, "registry/signed.py", "signatures.signer")
-    for hook, why in HOOKS.items():
-        line = rf'^{hook}\.signing = "registry\.sign(?:ed|ing):\w+"'
-        if not re.search(line, repository.library.get("plugins.toml", ""), re.MULTILINE):
-            yield f"plugins.toml of the library: no {hook} for signing: {why}"
-    if "required" not in (repository.parsed("config/signing.toml") or {}).get("signing", {}):
-        yield "config/signing.toml: does not say whether it is required"
-    yield from delivered(repository)
+        for action in USES.findall(repository.text(name)):
+            if not PINNED.search(action):
+                yield f"{name}: {action}: a tag can move; pin a full commit"
 
 
-def delivered(repository: Repository) -> Iterator[str]:
-    """Where an image gets to production past the signatures."""
-    text = repository.library.get(TOOL, "")
-    verified, brought = text.find("{verified(image, commit)}"), text.find("._places.bring(")
-    if not 0 <= verified < brought or "raise self._places.Refused" not in text:
-        yield f"{TOOL}: an image is brought that nobody has verified"
-    if "return Attested(places) if" not in text:
-        yield f"{TOOL}: `ladder stage` and `ladder promote` do not ask for a signature"
-
-
-@use("gov.supply")
-def signed(repository: Repository) -> list[datetime]:
-    """When signatures of versions were noted."""
-    found = [json.loads(text) for text in noted(repository)]
-    return [datetime.fromisoformat(it["time"]) for it in found if it["kind"] == "signature"]
-
-
-@sign("feature.review", "each feature is left out, and what is lost is told from chance")
-def reviewed(repository: Repository) -> Iterator[str]:
-    """Models learn anew without it; the loss has an interval, the latency is measured."""
-    calls = ("answers(learned", "value = lost", "= paired", "in review", "known = owners")
-    yield from without(repository, "governance/feature_review.py", "log_text", *calls)
-
-
-@sign("gov.techdoc", "the documentation claims nothing, and each statement in it has its source")
-def sourced(repository: Repository) -> Iterator[str]:
-    """It is what `make techdoc` writes, `make check` asks it, and no word in it is a verdict."""
-    if not repository.ours:
-        return
+def find_unsourced_statements(repository: Repository) -> Iterator[str]:
+    """Yield each line of the documentation that claims something, or names no source."""
     text = repository.text(DOCUMENT)
     if "`make techdoc` writes it from evidence" not in text:
         yield f"{DOCUMENT}: is not what `make techdoc` writes"
@@ -247,69 +129,39 @@ def sourced(repository: Repository) -> Iterator[str]:
             yield f"{DOCUMENT}: says {claim[0]!r}; run: make techdoc"
         if line.startswith("- ") and not SOURCE.search(line):
             yield f"{DOCUMENT}: without a source: {line[:60]}; run: make techdoc"
-    yield from find_lacking_targets(repository, "techdoc-checked")
-    if not re.search(r"^techdoc-checked\b", repository.targets.get("check", ""), re.MULTILINE):
-        yield "make check: does not check the technical documentation"
 
 
-@record("gov.techdoc", "every file that the documentation cites is what it was")
-def unchanged(repository: Repository) -> Iterator[str]:
-    """Compute each sha256 again."""
-    found = set(CITED.findall(repository.text(DOCUMENT)))
-    if not found:
+def find_changed_citations(repository: Repository) -> Iterator[str]:
+    """Yield each file that the documentation cites and that is not what it was."""
+    cited = set(CITED.findall(repository.text(DOCUMENT)))
+    if not cited:
         raise Unknown(f"{DOCUMENT}: cites nothing yet: make techdoc")
-    for name, digits in sorted(found):
+    for name, digits in sorted(cited):
         path = repository.root / name
         if not path.is_file():
             yield f"{DOCUMENT}: cites {name}, which is not there; run: make techdoc"
-        elif not digest(path).startswith(digits):
+        elif not hash_files(path).startswith(digits):
             yield f"{DOCUMENT}: {name} has changed since it was cited; run: make techdoc"
 
 
-@sign("gov.incident", "incidents have a post-mortem, delivery is measured, an end is planned")
-def prepared(repository: Repository) -> Iterator[str]:
-    """The template asks for what is learned; the procedure of retirement has commands."""
-    if not repository.ours:
-        return
-    for heading in HEADINGS:
-        if f"## {heading}\n" not in repository.text(TEMPLATE):
-            yield f"{TEMPLATE}: has no {heading!r}"
-    calls = ("rolled_back", "return blamed", "incidents", "= lead_times", "happened", "median")
-    yield from without(repository, "governance/delivery_metrics.py", "git", *calls)
-    try:
-        blocks(RETIREMENT, repository.text(RETIREMENT))
-    except Unknown as reason:
-        yield str(reason)
-
-
-@record("gov.incident", "the times of every incident are in order")
-def ordered(repository: Repository) -> Iterator[str]:
-    """Harm begins, is detected, ends; and each incident has its post-mortem beside it."""
-    names = [it for it in repository.glob("incidents/*.toml") if repository.ours]
+def find_incident_faults(repository: Repository) -> Iterator[str]:
+    """Yield each post-mortem whose times, by the facts at its top, are not in order."""
+    names = repository.glob("incidents/*.md") if repository.ours else []
+    names = [name for name in names if name != "incidents/template.md"]
     if not names:
         raise Unknown("no incident is written down")
     for name in names:
-        known: Any = repository.parsed(name) or {}
-        values = [known.get(key) for key in ("started", "detected", "restored")]
-        order = [zoned(value) for value in values if isinstance(value, datetime)]
-        if len(order) < 2 or order != sorted(order):
+        header = repository.text(name).removeprefix("---\n").partition("\n---\n")[0]
+        try:
+            incident: dict[str, Any] = dict(yaml.safe_load(header))
+        except (yaml.YAMLError, TypeError, ValueError):
+            incident = {}
+        values = [incident.get(key) for key in ("started", "detected", "restored")]
+        times = [add_zone(value) for value in values if isinstance(value, datetime)]
+        if len(times) < 2 or times != sorted(times):
             yield f"{name}: started, detected and restored are not times in this order"
-        if name.removesuffix(".toml") + ".md" not in repository.files:
-            yield f"{name}: has no post-mortem beside it"
 
 
-def zoned(time: datetime) -> datetime:
-    """A time with its zone: UTC where it names none."""
+def add_zone(time: datetime) -> datetime:
+    """Return a time with its zone: UTC if it names none."""
     return time if time.tzinfo else time.replace(tzinfo=UTC)
-
-
-@use("gov.techdoc")
-def documents(repository: Repository) -> list[datetime]:
-    """Commits that renew the documentation."""
-    return changes(repository, DOCUMENT)
-
-
-@use("gov.incident")
-def learned(repository: Repository) -> list[datetime]:
-    """Commits that write down what an incident has taught."""
-    return changes(repository, "incidents/*.toml")

@@ -1,59 +1,62 @@
 """From findings to grades, from grades to a level: always the minimum, never an average."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, UTC
-from importlib import import_module
+from functools import partial
 from typing import Any
 
-from mlops_ladder.maturity import Check, CHECKS, DOMAINS, TRIALS, Unknown, USES
-from mlops_ladder.maturity.code import substance
-from mlops_ladder.maturity.repository import Repository, SAMPLE
-from mlops_ladder.maturity.waivers import waived
+from mlops_ladder.maturity import Check, CHECKS, Unknown, USES
+from mlops_ladder.maturity.code import find_hollow_files
+from mlops_ladder.maturity.repository import is_own_data, Repository
+from mlops_ladder.maturity.signs import load_checks
+from mlops_ladder.maturity.waivers import read_waivers
 
-RECENT = timedelta(days=90)  # the last use of what is practised is not older
-REPEATED = 3  # times that it was used at least
+# Practised is used this often, on this many days (once in an afternoon is a try), this recently.
+MIN_TIMES, MIN_DAYS, RECENT = 3, 2, timedelta(days=90)
 NOTHING = "nothing is practised yet"
 YOURS = "to bring your own data: make contract DATA=file TARGET=column"
 SUBSTANCE = "its files hold what their names say"
-MANY = 5  # files that a note names
-DAYS = 2  # days on which it was, at least: once in an afternoon is a try
+MAX_UNREAD = 5  # files that notes name
 
 
 @dataclass
 class Assessed:  # pylint: disable=too-many-instance-attributes  # a record
-    """A capability: how far it is, what is wrong, and what cannot be known."""
+    """A capability: its grade, what is wrong, and what cannot be known."""
 
     id: str
-    entry: dict[str, Any]  # what the list of capabilities says of it
+    entry: dict[str, Any]  # of capabilities.yml
     grade: str = "absent"
     problems: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     waived: str = ""
-    untried: list[str] = field(default_factory=list)  # the same, of a deep run
+    untried: list[str] = field(default_factory=list)  # what a deep run could not know
     tried: bool = False
     used: list[datetime] = field(default_factory=list)
-    done: dict[str, str] = field(default_factory=dict)  # what a deep run has found, by promise
+    done: dict[str, str] = field(default_factory=dict)  # the result of each check, by promise
 
-    def look(self, check: Check, at: Any) -> list[str]:
-        """What a check finds wrong; it joins the problems.
+    def run_check(self, check: Check, place: Any) -> list[str]:
+        """Return what a check finds wrong in a repository or a copy; it joins the problems.
 
-        Files may hold anything: where they make a check stumble, that is wrong with them, and what
-        was recorded or tried is unknown then.
+        Files may hold anything.  If a check of files stumbles over them, that is a problem with the
+        files; what was recorded or tried is then unknown.
         """
-        wrong: list[str] = []
+        problems: list[str] = []
         try:
-            wrong.extend(map(plain, check.find(at)))
-        except Exception as reason:  # pylint: disable=broad-exception-caught  # see above
-            known = isinstance(reason, Unknown)
-            said = plain(f"{check.promise}: {reason if known else f'cannot be read: {reason!r}'}")
-            unknown = self.unknown if check.kind in ("sign", "record") else self.untried
-            (wrong if check.kind == "sign" and not known else unknown).append(said)
-            self.done[check.promise] = f"unknown: {plain(str(reason))}"
-        self.done.setdefault(check.promise, "failed" if wrong else "passed")
-        self.problems += wrong
+            problems.extend(map(escape_controls, check.find(place)))
+        except Exception as error:  # pylint: disable=broad-exception-caught  # see above
+            is_unknown = isinstance(error, Unknown)
+            reason = str(error) if is_unknown else f"cannot be read: {error!r}"
+            line = escape_controls(f"{check.promise}: {reason}")
+            if check.kind == "sign" and not is_unknown:
+                problems.append(line)
+            else:
+                (self.unknown if check.kind in ("sign", "record") else self.untried).append(line)
+            self.done[check.promise] = f"unknown: {escape_controls(str(error))}"
+        self.done.setdefault(check.promise, "failed" if problems else "passed")
+        self.problems += problems
         self.tried = self.tried or check.kind in ("trial", "fault")
-        return wrong
+        return problems
 
     @property
     def level(self) -> int:
@@ -62,94 +65,97 @@ class Assessed:  # pylint: disable=too-many-instance-attributes  # a record
 
     @property
     def title(self) -> str:
-        """What it gives, in a line."""
+        """Its title in capabilities.yml."""
         return str(self.entry["title"])
 
     @property
-    def traced(self) -> bool:
-        """Does its use leave a trace that can be read here?"""
+    def domain(self) -> str:
+        """The first part of its id."""
+        return self.id.partition(".")[0]
+
+    @property
+    def shown_grade(self) -> str:
+        """Its grade; "waived" stands above it."""
+        return "waived" if self.waived else self.grade
+
+    @property
+    def has_trace(self) -> bool:
+        """Whether its use leaves a trace that can be read here."""
         return self.id in USES
 
     @property
-    def here(self) -> bool:
-        """Is it there as far as can be seen, or has someone answered for its absence?"""
-        return bool(self.waived) or self.grade in ("present", "exercised", "practised")
+    def is_here(self) -> bool:
+        """Whether all that can be seen of it is as it should be, or it is waived."""
+        return self.shown_grade in ("waived", "present", "exercised", "practised")
 
     @property
-    def domain(self) -> str:
-        """The first part of its name."""
-        return self.id.partition(".")[0]
+    def has_failed(self) -> bool:
+        """Whether a deep run tried all of it, and something failed."""
+        return self.tried and not self.untried and self.grade not in ("exercised", "practised")
 
 
-def plain(words: str) -> str:
-    """Words on one line: names of files may hold line ends, and what steers a terminal."""
-    return "".join(it if it.isprintable() else it.encode("unicode_escape").decode() for it in words)
+def escape_controls(text: str) -> str:
+    """Return a text on one line: names of files may hold line ends, and what steers a terminal."""
+    return "".join(
+        mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text
+    )
 
 
 @dataclass
 class Assessment:
-    """A repository, judged."""
+    """The grades of a repository, and the levels that follow from them."""
 
     claimed: int | None
     capabilities: list[Assessed]
     notes: list[str]
-    ours: bool = True  # was it made by the template?
+    ours: bool = True  # whether the template made the repository
     deep: bool = False
     unfinished: int = 5  # the lowest level of which the template does not bring everything yet
 
     @property
     def highest(self) -> int:
         """The highest level of which this tool knows every capability."""
-        return min(max(it.level for it in self.capabilities), self.unfinished - 1)
+        return min(max(one.level for one in self.capabilities), self.unfinished - 1)
 
     @property
     def equipped(self) -> int:
         """The level up to which every capability is there, and in a deep run works; -1 below 0."""
-        return self._reached(lambda it: bool(it.waived) or (it.here and not self._failed(it)))
+        return self._find_level(lambda one: one.waived or (one.is_here and not one.has_failed))
 
     @property
     def practised(self) -> int:
         """The level up to which all that leaves a trace is used; at least 0."""
-        used = self._reached(lambda it: it.grade == "practised" or not it.traced)
+        used = self._find_level(lambda one: one.grade == "practised" or not one.has_trace)
         return max(0, min(used, self.equipped))
 
     @property
-    def open(self) -> list[Assessed]:
+    def undecided(self) -> list[Assessed]:
         """The capabilities up to the claimed level of which a deep run could not know something."""
         aim = min(self.claimed or 0, self.highest)
-        return [it for it in self.capabilities if self.deep and it.level <= aim and it.untried]
+        return [one for one in self.capabilities if self.deep and one.level <= aim and one.untried]
 
-    def _failed(self, it: Assessed) -> bool:
-        return it.tried and it.grade not in ("exercised", "practised") and not it.untried
-
-    def _reached(self, holds: Any) -> int:
-        missed = [it.level for it in self.capabilities if not holds(it)]
+    def _find_level(self, holds: Callable[[Assessed], object]) -> int:
+        missed = [one.level for one in self.capabilities if not holds(one)]
         return min([*missed, self.highest + 1]) - 1
-
-
-def load() -> None:
-    """Have every check known."""
-    for name in DOMAINS + TRIALS:
-        import_module(f"{__package__}.{name}")
 
 
 def assess(repository: Repository) -> Assessment:
     """Judge a repository by its files and by what was recorded."""
-    load()
-    waivers, notes = waived(repository, datetime.now(UTC).date())
-    found = [
-        judged(repository, name, entry, waivers)
+    load_checks()
+    waivers, notes = read_waivers(repository, datetime.now(UTC).date())
+    capabilities = [
+        grade_capability(repository, name, entry, waivers.get(name, ""))
         for name, entry in repository.capabilities.items()
-        if not entry.get("planned") and applies(repository, entry)
+        if not entry.get("planned") and concerns(repository, entry)
     ]
-    notes += practise(repository, found) + seen(repository)
-    planned = [it["level"] for it in repository.capabilities.values() if it.get("planned")]
-    unfinished = min(planned, default=5)
-    return Assessment(claim(repository), found, notes, repository.ours, unfinished=unfinished)
+    notes += grade_uses(repository, capabilities) + list_unread(repository)
+    planned = [one["level"] for one in repository.capabilities.values() if one.get("planned")]
+    claimed, unfinished = read_claim(repository), min(planned, default=5)
+    return Assessment(claimed, capabilities, notes, repository.ours, unfinished=unfinished)
 
 
-def seen(repository: Repository) -> list[str]:
-    """What was read elsewhere than one expects, and what could not be read."""
+def list_unread(repository: Repository) -> list[str]:
+    """Return notes on what was read in a larger repository, and on what could not be read."""
     notes = []
     if repository.top != repository.root:
         place = repository.root.relative_to(repository.top)
@@ -157,70 +163,78 @@ def seen(repository: Repository) -> list[str]:
             f"{place} lies in a larger repository: a forge reads workflows only at the top of that,"
             f" so they count if they are there and name {place}"
         )
-    unread = [f"{name}: {why}" for name, why in sorted(repository.unreadable.items())]
-    more = [f"{len(unread) - MANY} more files cannot be read"] if len(unread) > MANY else []
-    return list(map(plain, notes + unread[:MANY] + more))
+    unread = [f"{name}: {reason}" for name, reason in sorted(repository.unreadable.items())]
+    notes += unread[:MAX_UNREAD]
+    if len(unread) > MAX_UNREAD:
+        notes.append(f"{len(unread) - MAX_UNREAD} more files cannot be read")
+    return list(map(escape_controls, notes))
 
 
-def applies(repository: Repository, entry: dict[str, Any]) -> bool:
-    """Does a capability concern this repository?  Without answers on record: all do."""
-    asked = {"people": "affects_people", "cloud": "cloud"}.get(entry["if"], "")
-    return repository.answers.get(asked) not in ("no", "none")
+def concerns(repository: Repository, entry: dict[str, Any]) -> bool:
+    """Return whether a capability concerns a repository, by its answers; without answers all do."""
+    question = {"people": "affects_people", "cloud": "cloud"}.get(entry["if"], "")
+    return repository.answers.get(question) not in ("no", "none")
 
 
-def claim(repository: Repository) -> int | None:
-    """The level that `[tool.mlops-ladder]` claims; where it is silent, the record."""
-    said = repository.table("pyproject.toml", "tool", "mlops-ladder").get("level")
-    said = repository.answers.get("maturity_level") if said is None else said
-    return int(str(said)) if str(said) in ("0", "1", "2", "3", "4") else None
+def read_claim(repository: Repository) -> int | None:
+    """Return the level of `[tool.mlops-ladder]`, or else that on record; None without one."""
+    level = repository.table("pyproject.toml", "tool", "mlops-ladder").get("level")
+    level = repository.answers.get("maturity_level") if level is None else level
+    return int(str(level)) if str(level) in ("0", "1", "2", "3", "4") else None
 
 
-def judged(
-    repository: Repository, name: str, entry: dict[str, Any], waivers: dict[str, str]
+def grade_capability(
+    repository: Repository, name: str, entry: dict[str, Any], waiver: str
 ) -> Assessed:
-    """A capability by its files and records: absent, declared or present."""
-    found = Assessed(name, entry, waived=waivers.get(name, ""))
-    if not repository.visible(name):
-        found.grade = "unknown"
-        found.unknown.append("nothing in a repository that we did not make would show it")
+    """Grade a capability by its files and records: absent, declared or present.
+
+    Args:
+        repository: What is judged.
+        name: The id of the capability.
+        entry: What capabilities.yml says of it.
+        waiver: Why it is waived; empty if it is not.
+
+    Returns:
+        Its grade, problems, and what is unknown.
+    """
+    one = Assessed(name, entry, waived=waiver)
+    if not repository.is_visible(name):
+        one.grade = "unknown"
+        one.unknown.append("no file would show it in a repository that the template did not make")
     if not repository.own(name) and not repository.own_targets(name):
-        return found
-    found.look(Check(name, "sign", SUBSTANCE, lambda at: substance(at, name)), repository)
-    del found.done[SUBSTANCE]
+        return one
+    one.run_check(Check(name, "sign", SUBSTANCE, partial(find_hollow_files, name)), repository)
+    del one.done[SUBSTANCE]
     for check in CHECKS:
         if check.capability == name and check.kind in ("sign", "record"):
-            found.look(check, repository)
-    found.grade = "declared" if found.problems else "present"
-    return found
+            one.run_check(check, repository)
+    one.grade = "declared" if one.problems else "present"
+    return one
 
 
-def practise(repository: Repository, found: Iterable[Assessed]) -> list[str]:
-    """Raise to practised what the team has used on its own data, repeatedly, recently."""
+def grade_uses(repository: Repository, capabilities: Iterable[Assessed]) -> list[str]:
+    """Raise to practised what the team uses on its own data; return why nothing can be."""
     try:
-        own = [run for run in repository.runs if own_data(run)]
-        reason = "" if own else f"every run learned from the sample: {NOTHING}; {YOURS}"
+        own = [run for run in repository.runs if is_own_data(run)]
     except Unknown as unknown:
-        reason = plain(f"{unknown}; {NOTHING}")
-    for it in found:
-        if reason or not it.traced or it.grade != "present":
+        return [escape_controls(f"{unknown}; {NOTHING}")]
+    if not own:
+        return [f"every run learned from the sample: {NOTHING}; {YOURS}"]
+    for one in capabilities:
+        if not one.has_trace or one.grade != "present":
             continue
         try:
-            it.used = sorted(USES[it.id](repository))
+            one.used = sorted(USES[one.id](repository))
         except Unknown as unknown:
-            it.unknown.append(plain(str(unknown)))
+            one.unknown.append(escape_controls(str(unknown)))
         except Exception as error:  # pylint: disable=broad-exception-caught  # records may lie
-            it.unknown.append(plain(f"its use cannot be read: {error!r}"))
-        if repeatedly(it.used):
-            it.grade = "practised"
-    return [reason] if reason else []
+            one.unknown.append(escape_controls(f"its use cannot be read: {error!r}"))
+        if is_practised(one.used):
+            one.grade = "practised"
+    return []
 
 
-def own_data(run: dict[str, Any]) -> bool:
-    """Did a run learn from other data than the sample?"""
-    return not run["params"].get("data.path", SAMPLE).startswith(SAMPLE)
-
-
-def repeatedly(times: list[datetime]) -> bool:
-    """At least three times, on at least two days, the last one not long ago?"""
-    recent = [it for it in times if datetime.now(UTC) - it <= RECENT]
-    return len(recent) >= REPEATED and len({it.date() for it in recent}) >= DAYS
+def is_practised(times: list[datetime]) -> bool:
+    """Return whether these are enough times, on enough days, recently."""
+    recent = [time for time in times if datetime.now(UTC) - time <= RECENT]
+    return len(recent) >= MIN_TIMES and len({time.date() for time in recent}) >= MIN_DAYS

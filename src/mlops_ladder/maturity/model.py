@@ -1,4 +1,4 @@
-"""The model: runs, scores, baseline, search, repetition, features."""
+"""The model: runs, scores, baseline and search, as MLflow has recorded them."""
 
 import json
 import math
@@ -8,163 +8,108 @@ from datetime import datetime
 from io import StringIO
 from typing import Any
 
-from mlops_ladder.maturity import record, sign, Unknown, use
-from mlops_ladder.maturity.code import without_library
-from mlops_ladder.maturity.data import artifact, own_runs
+from mlops_ladder.maturity import Unknown
+from mlops_ladder.maturity.data import list_own_runs, read_artifact
 from mlops_ladder.maturity.repository import Repository
 
 TAGS = ("git.commit", "git.dirty", "data.sha256", "env.lock_sha256", "seed")
-LOWER = ("mae", "rmse")  # as the project names them: the lower the better
+LOWER_IS_BETTER = ("mae", "rmse")  # as the project names them
 
 Facts = dict[str, Any]
 
 
-def newest(repository: Repository) -> Facts:
-    """The newest finished run of a model."""
-    return repository.runs[0]
-
-
-def short(run: Facts) -> str:
-    """A run as findings name it."""
+def name_run(run: Facts) -> str:
+    """Return a run as messages name it."""
     return f"run {run['id'][:8]}"
 
 
-@sign("tracking.runs", "training is recorded by MLflow, and can be run as an MLflow Project")
-def recorded(repository: Repository) -> Iterator[str]:
-    """Something that is not a test imports a tracker; MLproject has entry points."""
-    yield from without_library(repository, "tracking.runs")
-    project = repository.parsed("MLproject") if "MLproject" in repository.files else None
-    if repository.ours and not (isinstance(project, dict) and project.get("entry_points")):
-        yield "MLproject: has no entry points"
-
-
-@record(
-    "tracking.runs",
-    "the newest run has parameters, metrics, five tags and a model that says its inputs",
-)
-def complete(repository: Repository) -> Iterator[str]:
-    """Look at what MLflow holds of the newest run."""
-    run = newest(repository)
-    for kind in ("params", "metrics"):
-        if not run[kind]:
-            yield f"{short(run)}: has no {kind}"
-    for tag in TAGS:
-        if not run["tags"].get(tag):
-            yield f"{short(run)}: lacks the tag {tag}"
-    known = repository.records["newest"]
-    if not known.get("inputs") or not known.get("example"):
-        yield f"{short(run)}: its model has no signature, or no input example"
-
-
-@use("tracking.runs")
-def tracked(repository: Repository) -> list[datetime]:
-    """Runs of a committed tree whose commit git knows."""
-    known = set(repository.git("rev-list", "--all").split())
-    clean = {"git.dirty": "false"}
-    return own_runs(
-        repository,
-        lambda run: clean.items() <= run["tags"].items() and run["tags"]["git.commit"] in known,
+def find_missing_facts(repository: Repository) -> Iterator[str]:
+    """Yield what the newest run lacks: parameters, metrics, tags, signature, example."""
+    run, model = repository.runs[0], repository.records["newest"]
+    yield from (
+        f"{name_run(run)}: has no {kind}" for kind in ("params", "metrics") if not run[kind]
     )
+    yield from (f"{name_run(run)}: lacks the tag {tag}" for tag in TAGS if not run["tags"].get(tag))
+    if not model.get("inputs") or not model.get("example"):
+        yield f"{name_run(run)}: its model has no signature, or no input example"
 
 
-@record(
-    "model.eval",
-    "the scores of the newest run, computed again from its predictions, are those logged",
-)
-def again(repository: Repository) -> Iterator[str]:
-    """Recompute what needs only truth and prediction, and look for intervals."""
-    run = newest(repository)
+def list_clean_runs(repository: Repository) -> list[datetime]:
+    """Return the times of the runs of a committed tree whose commit git knows."""
+    commits = set(repository.git("rev-list", "--all").split())
+
+    def is_clean(run: Facts) -> bool:
+        return run["tags"].get("git.dirty") == "false" and run["tags"]["git.commit"] in commits
+
+    return list_own_runs(repository, is_clean)
+
+
+def compare_scores(repository: Repository) -> Iterator[str]:
+    """Yield each score of the newest run that its predictions do not give again."""
+    run = repository.runs[0]
     metric = run["params"].get("metric", "")
     if not {f"{metric}.low", f"{metric}.high"} <= run["metrics"].keys():
-        yield f"{short(run)}: {metric or 'its metric'} has no interval"
-    rows = list(DictReader(StringIO(artifact(run, "predictions.csv"))))
+        yield f"{name_run(run)}: {metric or 'its metric'} has no interval"
+    rows = list(DictReader(StringIO(read_artifact(run, "predictions.csv"))))
     if not rows:
-        yield f"{short(run)}: no predictions"
-    for name, found in recomputed(rows).items():
+        yield f"{name_run(run)}: no predictions"
+    for name, score in recompute_scores(rows).items():
         logged = run["metrics"].get(name, math.nan)
-        if name in run["metrics"] and not math.isclose(found, logged, rel_tol=1e-6, abs_tol=1e-9):
-            yield f"{short(run)}: {name} is {found:.6g}, logged was {logged:.6g}"
+        if name in run["metrics"] and not math.isclose(score, logged, rel_tol=1e-6, abs_tol=1e-9):
+            yield f"{name_run(run)}: {name} is {score:.6g}, logged was {logged:.6g}"
 
 
-def recomputed(rows: list[dict[str, str]]) -> dict[str, float]:
-    """Accuracy of classes, or the mean absolute and squared errors of numbers."""
+def recompute_scores(rows: list[dict[str, str]]) -> dict[str, float]:
+    """Return the accuracy of classes, and the mean absolute and squared errors of numbers."""
     pairs = [(row["truth"], row["prediction"]) for row in rows]
+    scores = {"accuracy": sum(truth == answer for truth, answer in pairs) / max(len(pairs), 1)}
     try:
-        errors = [float(truth) - float(said) for truth, said in pairs]
+        errors = [float(truth) - float(answer) for truth, answer in pairs]
     except ValueError:
-        errors = []
-    found = {"accuracy": sum(truth == said for truth, said in pairs) / max(len(pairs), 1)}
+        return scores
     if errors:
-        squares = sum(it * it for it in errors) / len(errors)
-        found["mae"] = sum(map(abs, errors)) / len(errors)
-        found["rmse"] = math.sqrt(squares)
-    return found
+        scores["mae"] = sum(map(abs, errors)) / len(errors)
+        scores["rmse"] = math.sqrt(sum(error * error for error in errors) / len(errors))
+    return scores
 
 
-@use("model.eval")
-def evaluated(repository: Repository) -> list[datetime]:
-    """Runs whose metric has an interval."""
-    return own_runs(repository, lambda run: f"{run['params'].get('metric')}.low" in run["metrics"])
-
-
-@record("model.baseline", "the newest model beats its baseline")
-def better(repository: Repository) -> Iterator[str]:
-    """Compare the metric that decides with the baseline's, of the same run."""
-    run = newest(repository)
+def compare_with_baseline(repository: Repository) -> Iterator[str]:
+    """Yield a problem if the newest model does not beat the baseline of its run."""
+    run = repository.runs[0]
     metric = run["params"].get("metric", "")
-    found, base = (run["metrics"].get(name) for name in (metric, f"baseline.{metric}"))
-    if found is None or base is None:
-        yield f"{short(run)}: {metric or 'its metric'} stands beside no baseline"
-    elif not (found < base if metric in LOWER else found > base):
-        yield f"{short(run)}: {metric} {found:.4g} does not beat the baseline's {base:.4g}"
+    score, base = (run["metrics"].get(name) for name in (metric, f"baseline.{metric}"))
+    if score is None or base is None:
+        yield f"{name_run(run)}: {metric or 'its metric'} has no baseline beside it"
+    elif not (score < base if metric in LOWER_IS_BETTER else score > base):
+        yield f"{name_run(run)}: {metric} {score:.4g} does not beat the baseline's {base:.4g}"
 
 
-@use("model.baseline")
-def compared(repository: Repository) -> list[datetime]:
-    """Runs that hold the baseline's score."""
-    return own_runs(
-        repository, lambda run: f"baseline.{run['params'].get('metric')}" in run["metrics"]
-    )
-
-
-@sign("model.tune", "a search is written down: what may vary, and how often")
-def space(repository: Repository) -> Iterator[str]:
-    """Something imports a library of searches."""
-    yield from without_library(repository, "model.tune")
-
-
-@record("model.tune", "the newest model of the pipeline has the parameters of its best trial")
-def best(repository: Repository) -> Iterator[str]:
-    """Compare the run with its nested trials, which are scored on validation rows."""
-    run = next((it for it in repository.runs if "model.parameters" in it["tags"]), None)
+def compare_with_best_trial(repository: Repository) -> Iterator[str]:
+    """Yield each parameter that the newest model of a search does not have from its best trial."""
+    run = next((run for run in repository.runs if "model.parameters" in run["tags"]), None)
     if run is None:
         raise Unknown("no run with a search is recorded here: make pipeline")
-    known, metric = json.loads(run["tags"]["model.parameters"]), run["params"]["metric"]
+    chosen, metric = json.loads(run["tags"]["model.parameters"]), run["params"]["metric"]
+    score = f"validation.{metric}"
     wanted = {"role": "trial", "prefect.flow_run_id": run["tags"].get("prefect.flow_run_id")}
-    scored = [
-        it
-        for it in reversed(repository.records["all"])  # of equal trials the first one is the best
-        if wanted.items() <= it["tags"].items() and f"validation.{metric}" in it["metrics"]
+    trials = [
+        trial
+        for trial in reversed(repository.records["all"])  # of equal trials the first is the best
+        if wanted.items() <= trial["tags"].items() and score in trial["metrics"]
     ]
-    if not scored:
-        raise Unknown(f"{short(run)}: its trials are not recorded here")
-    sign_of = -1 if metric in LOWER else 1
-    top = max(scored, key=lambda it: sign_of * float(it["metrics"][f"validation.{metric}"]))
-    for key, right in top["params"].items():
+    if not trials:
+        raise Unknown(f"{name_run(run)}: its trials are not recorded here")
+    choose = min if metric in LOWER_IS_BETTER else max
+    best = choose(trials, key=lambda trial: float(trial["metrics"][score]))
+    for key, right in best["params"].items():
         name = key.removeprefix("model.")
-        if not alike(right, known.get(name)):
-            yield f"{short(run)}: {name} is {known.get(name)}, that of the best trial {right}"
+        if not is_same_value(right, chosen.get(name)):
+            yield f"{name_run(run)}: {name} is {chosen.get(name)}, that of the best trial {right}"
 
 
-def alike(said: str | None, value: object) -> bool:
-    """Is a parameter that MLflow holds as text this value?"""
+def is_same_value(text: str | None, value: object) -> bool:
+    """Return whether a parameter that MLflow holds as text is this value."""
     try:
-        return math.isclose(float(str(said)), float(str(value)))
+        return math.isclose(float(str(text)), float(str(value)))
     except ValueError:
-        return said == str(value)
-
-
-@use("model.tune")
-def searched(repository: Repository) -> list[datetime]:
-    """Runs with parameters of a search."""
-    return own_runs(repository, lambda run: "model.parameters" in run["tags"])
+        return text == str(value)

@@ -1,117 +1,109 @@
-"""What was found, as a page that a manager can read, and as a badge."""
+"""The report of an assessment as a page for people who do not read code, and as a badge."""
 
 from html import escape
-from importlib.resources import files
+from pathlib import Path
 from string import Template
 
 from mlops_ladder.maturity import report
 from mlops_ladder.maturity.grading import Assessed, Assessment
-from mlops_ladder.maturity.report import NAMES
 
-GRADES = {  # the colour of each, and what it means
-    "unknown": ("#ffffff", "cannot be seen from here"),
-    "absent": ("#d0d4d9", "nothing of it is here"),
-    "declared": ("#e0a800", "there are files, and they do not hold what they promise"),
-    "present": ("#8fbf8f", "all that can be seen without trying is as it should be"),
-    "exercised": ("#2e8b57", "tried: it works, and planted faults are caught"),
-    "practised": ("#1f5f99", "the team has used it on its own data, repeatedly, recently"),
-    "waived": ("#9a7fb8", "two people answer for its absence, until a date"),
-}
+LEVELS = range(5)
+MAX_PROBLEMS = 3  # of a capability
 
 
-def colour(it: Assessed) -> str:
-    """The colour of a capability."""
-    return GRADES["waived" if it.waived else it.grade][0]
+class Html(str):
+    """A text that is HTML already: nothing in it is escaped again."""
 
 
-def ladder(found: Assessment) -> str:
-    """The five levels as steps, with a square for each capability."""
-    steps = "".join(step(found, level) for level in range(len(NAMES)))
-    told = escape(report.headline(found))
-    return f'<svg viewBox="0 0 790 300" role="img" aria-label="{told}">{steps}</svg>'
+def fill_part(part: str, **values: object) -> Html:
+    """Return a part of the page, filled with these values; all but Html is escaped."""
+    texts = {k: v if isinstance(v, Html) else escape(str(v)) for k, v in values.items()}
+    return Html(Template(report.read_words()["html"][part]).substitute(texts))
 
 
-def step(found: Assessment, level: int) -> str:
-    """A level of the ladder."""
-    top, left = 240 - level * 55, 10 + level * 60
-    members = [it for it in found.capabilities if it.level == level]
-    words = ", ".join(marks(found, level)) if members else "not judged yet"
-    fill = "#e4f0e4" if level <= found.equipped else "#f4f4f4"
-    return "".join(
-        [
-            f'<rect x="{left}" y="{top}" width="{780 - left}" height="50" fill="{fill}"/>',
-            f'<text x="{left + 8}" y="{top + 20}" font-weight="bold">{level} {NAMES[level]}</text>',
-            f'<text x="{left + 8}" y="{top + 40}" font-size="13">{words}</text>',
-            *(square(it, left + 200, top + 5, place) for place, it in enumerate(members)),
-        ]
-    )
+def join(parts: list[Html]) -> Html:
+    """Return parts of the page as one."""
+    return Html("".join(parts))
 
 
-def square(it: Assessed, left: int, top: int, place: int) -> str:
-    """A capability on its step; its name and grade are shown to a mouse."""
-    x, y = left + place % 15 * 24, top + place // 15 * 22
-    told = f"<title>{escape(it.id)}: {escape(report.state(it))}</title>"
-    return f'<rect x="{x}" y="{y}" width="18" height="18" rx="3" fill="{colour(it)}">{told}</rect>'
+def get_colour(grade: str) -> str:
+    """Return the colour of a grade."""
+    return str(report.read_words()["grades"][grade]["colour"])
 
 
-def marks(found: Assessment, level: int) -> list[str]:
-    """The words that stand on a step."""
-    known = {"claimed": found.claimed, "equipped": found.equipped, "practised": found.practised}
-    return [name for name, value in known.items() if value == level]
+def draw_ladder(assessment: Assessment) -> Html:
+    """Return the five levels as steps, with a square for each capability."""
+    steps = join([draw_step(assessment, level) for level in LEVELS])
+    return fill_part("ladder", headline=report.format_headline(assessment), steps=steps)
 
 
-def dot(fill: str) -> str:
-    """A round mark in a colour."""
-    return f'<span class="dot" style="background:{fill}"></span>'
+def draw_step(assessment: Assessment, level: int) -> Html:
+    """Return a level of the ladder, with the names of the levels that are this one."""
+    members = [one for one in assessment.capabilities if one.level == level]
+    levels = {name: getattr(assessment, name) for name in ("claimed", "equipped", "practised")}
+    marks = ", ".join(name for name, value in levels.items() if value == level)
+    place = {"left": 10 + level * 60, "top": 240 - level * 55, "width": 770 - level * 60}
+    texts = {"level": level, "name": report.name_level(level)}
+    texts |= {"words": marks if members else "not judged yet"}
+    squares = join([draw_square(one, number) for number, one in enumerate(members)])
+    colour = "#e4f0e4" if level <= assessment.equipped else "#f4f4f4"
+    return fill_part("step", colour=colour, squares=squares, **place, **texts)
 
 
-def row(name: str, it: Assessed, first: int) -> str:
-    """A line of the table of capabilities."""
-    head = f'<th rowspan="{first}">{name}</th>' if first else ""
-    faults = "".join(f"<br><small>{escape(words)}</small>" for words in it.problems[:3])
-    shown = f"{escape(it.title.replace('`', ''))}<br><small>{it.id}, level {it.level}</small>"
-    grade = f"{dot(colour(it))}{escape(report.state(it))}{faults}"
-    return f"<tr>{head}<td>{shown}</td><td>{grade}</td></tr>"
+def draw_square(one: Assessed, number: int) -> Html:
+    """Return a capability on its step; a mouse shows its name and grade."""
+    left, top, colour = 200 + number % 15 * 24, 5 + number // 15 * 22, get_colour(one.shown_grade)
+    state = report.format_state(one)
+    return fill_part("square", left=left, top=top, colour=colour, id=one.id, state=state)
 
 
-def todo(found: Assessment, it: Assessed) -> str:
-    """A next action."""
-    how = escape(report.way(found, it))
-    return f"<li><b>{it.id}</b>: {escape(report.reasons(it))}<br><code>{how}</code></li>"
+def make_row(one: Assessed, heading: Html) -> Html:
+    """Return a capability as a line of the table, behind the heading of its domain."""
+    problems = [fill_part("problem", problem=words) for words in one.problems[:MAX_PROBLEMS]]
+    dot = fill_part("dot", colour=get_colour(one.shown_grade))
+    facts = {"title": one.title.replace("`", ""), "id": one.id, "level": one.level}
+    facts |= {"state": report.format_state(one), "problems": join(problems)}
+    return fill_part("row", heading=heading, dot=dot, **facts)
 
 
-def as_html(found: Assessment) -> str:
+def make_action(assessment: Assessment, one: Assessed) -> Html:
+    """Return a next action."""
+    way = report.format_way(assessment, one)
+    return fill_part("action", id=one.id, reason=report.format_reason(one), way=way)
+
+
+def make_dot(facts: dict[str, str]) -> Html:
+    """Return the dot of a grade, in its colour."""
+    return fill_part("dot", colour=facts["colour"])
+
+
+def render_page(assessment: Assessment) -> str:
     """A page for people who do not read code: the ladder, what is there, what is next."""
+    grades = [
+        fill_part("grade", dot=make_dot(facts), grade=grade, meaning=facts["meaning"])
+        for grade, facts in report.read_words()["grades"].items()
+    ]
+    actions = [make_action(assessment, one) for one in report.list_actions(assessment)]
     rows = [
-        row(name, it, len(members) if not place else 0)
-        for name, members in report.by_domain(found)
-        for place, it in enumerate(members)
+        make_row(one, Html() if number else fill_part("heading", rows=len(members), title=title))
+        for title, members in report.group_by_domain(assessment)
+        for number, one in enumerate(members)
     ]
-    words = [
-        f"<tr><td>{dot(fill)}{grade}</td><td>{meaning}</td></tr>"
-        for grade, (fill, meaning) in GRADES.items()
-    ]
-    page = (files(__package__) / "page.html").read_text("utf-8")
+    page = Path(__file__).with_suffix(".html").read_text("utf-8")
     return Template(page).substitute(
-        headline=escape(report.headline(found)),
-        ladder=ladder(found),
-        scores=escape(report.scores(found)),
-        notes="".join(f"<p><small>{escape(note)}</small></p>" for note in found.notes),
-        todo="".join(todo(found, it) for it in report.actions(found)) or f"<li>{report.DONE}</li>",
-        rows="".join(rows),
-        words="".join(words),
+        headline=escape(report.format_headline(assessment)),
+        ladder=draw_ladder(assessment),
+        scores=escape(report.format_test_score(assessment)),
+        notes=join([fill_part("note", note=note) for note in assessment.notes]),
+        todo=join(actions or [fill_part("done", text=report.DONE)]),
+        rows=join(rows),
+        words=join(grades),
     )
 
 
-def as_badge(found: Assessment) -> str:
+def render_badge(assessment: Assessment) -> str:
     """A badge as SVG: the equipped and the practised level."""
-    text = f"equipped {max(found.equipped, 0)} · practised {found.practised}"
-    good = found.claimed is not None and found.equipped >= min(found.claimed, found.highest)
-    fill = GRADES["exercised" if good else "declared"][0]
-    font = 'font-family="Verdana,sans-serif" font-size="11" fill="#fff"'
-    return (
-        '<svg xmlns="http://www.w3.org/2000/svg" width="236" height="20" role="img" '
-        f'aria-label="maturity: {text}"><rect width="66" height="20" fill="#555"/>'
-        f'<rect x="66" width="170" height="20" fill="{fill}"/>'
-        f'<text x="8" y="14" {font}>maturity</text><text x="74" y="14" {font}>{text}</text></svg>'
-    )
+    text = f"equipped {max(assessment.equipped, 0)} · practised {assessment.practised}"
+    aim = min(assessment.claimed or 0, assessment.highest)
+    is_upheld = assessment.claimed is not None and assessment.equipped >= aim
+    return fill_part("badge", text=text, fill=get_colour("exercised" if is_upheld else "declared"))

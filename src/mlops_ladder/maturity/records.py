@@ -1,17 +1,18 @@
-"""What MLflow holds of this project, as JSON.  Run by the project's own Python; it only reads."""
+"""Print MLflow's records of this project as JSON.  The project's own Python runs it; it reads."""
 
 import json
 import os
 import sys
 from typing import Any
 
-RUNS = 200
+MAX_RUNS = 200
+MODELS = "tags.role = 'model' and attributes.status = 'FINISHED'"
 
 
-def run_of(found: Any) -> dict[str, Any]:
-    """A run in plain words."""
-    info, data = found.info, found.data
-    models = found.outputs.model_outputs if found.outputs else []
+def describe_mlflow_run(run: Any) -> dict[str, Any]:
+    """Return a run as plain values."""
+    info, data = run.info, run.data
+    models = run.outputs.model_outputs if run.outputs else []
     return {
         "id": info.run_id,
         "experiment": info.experiment_id,
@@ -25,34 +26,39 @@ def run_of(found: Any) -> dict[str, Any]:
     }
 
 
-def runs_of(client: Any, where: str) -> list[dict[str, Any]]:
-    """The newest runs that fit, in all experiments."""
-    places = [it.experiment_id for it in client.search_experiments()]
-    order = ["attributes.start_time DESC"]
-    found = client.search_runs(places, filter_string=where, order_by=order, max_results=RUNS)
-    return [run_of(it) for it in found]
+def search_runs(client: Any, where: str) -> list[dict[str, Any]]:
+    """Return the newest runs that fit, of all experiments."""
+    ids = [experiment.experiment_id for experiment in client.search_experiments()]
+    options = {"order_by": ["attributes.start_time DESC"], "max_results": MAX_RUNS}
+    return [
+        describe_mlflow_run(run) for run in client.search_runs(ids, filter_string=where, **options)
+    ]
 
 
-def model_of(mlflow: Any, run: dict[str, Any]) -> dict[str, Any]:
-    """The inputs and the example of the model that a run logged."""
+def describe_model(mlflow: Any, run: dict[str, Any]) -> dict[str, Any]:
+    """Return the inputs of the model that a run logged, and whether it has an example."""
     if not run["models"]:
         return {}
     info = mlflow.models.get_model_info(f"models:/{run['models'][-1]}")
-    inputs = [it["name"] for it in info.signature.inputs.to_dict()] if info.signature else []
+    inputs = (
+        [column["name"] for column in info.signature.inputs.to_dict()] if info.signature else []
+    )
     return {"inputs": inputs, "example": bool(info.saved_input_example_info)}
 
 
-def registry_of(client: Any) -> dict[str, Any]:
-    """Every registered model with its aliases, tags and versions."""
-    found = {}
+def describe_registry(client: Any) -> dict[str, Any]:
+    """Return every registered model with its aliases, tags and versions."""
+    registry = {}
     for model in client.search_registered_models():
         versions = client.search_model_versions(f"name = '{model.name}'", max_results=10_000)
-        found[model.name] = {
+        registry[model.name] = {
             "aliases": {name: str(number) for name, number in model.aliases.items()},
             "tags": dict(model.tags),
-            "versions": {str(it.version): {"run": it.run_id, "tags": it.tags} for it in versions},
+            "versions": {
+                str(one.version): {"run": one.run_id, "tags": one.tags} for one in versions
+            },
         }
-    return found
+    return registry
 
 
 def main() -> None:
@@ -60,14 +66,17 @@ def main() -> None:
     os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "ERROR"}
-    import mlflow  # pylint: disable=import-outside-toplevel  # once the environment is as it should
+    import mlflow  # pylint: disable=import-outside-toplevel  # it reads the environment above
 
     client = mlflow.MlflowClient()
-    runs = runs_of(client, "tags.role = 'model' and attributes.status = 'FINISHED'")
-    newest = model_of(mlflow, runs[0]) if runs else {}
-    others = runs_of(client, "attributes.status != 'RUNNING'")
-    known = {"runs": runs, "all": others, "newest": newest, "registry": registry_of(client)}
-    json.dump(known, sys.stdout)
+    runs = search_runs(client, MODELS)
+    records = {
+        "runs": runs,
+        "all": search_runs(client, "attributes.status != 'RUNNING'"),
+        "newest": describe_model(mlflow, runs[0]) if runs else {},
+        "registry": describe_registry(client),
+    }
+    json.dump(records, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -7,10 +7,10 @@ from hashlib import sha256
 from pathlib import PurePosixPath
 from typing import Any
 
-from mlops_ladder.maturity import sign, Unknown, use
+from mlops_ladder.maturity import Unknown
 from mlops_ladder.maturity.code import find_lacking_targets
 from mlops_ladder.maturity.repository import Repository
-from mlops_ladder.maturity.syntax import examples, tests
+from mlops_ladder.maturity.syntax import has_examples, list_tests
 
 KEYS = "|".join(
     (
@@ -23,138 +23,130 @@ KEYS = "|".join(
 )
 # Also an extended regular expression of git.  A part of a longer word, as of a picture, is no key.
 SECRET = f"-----BEGIN [A-Z ]*PRIVATE KEY|(^|[^A-Za-z0-9+/])({KEYS})($|[^A-Za-z0-9+/])"
-BLOB = 5_000_000  # bytes
+MAX_BYTES = 5_000_000  # of a file in the history
 IGNORED = (".env", "data/rows.parquet", "models/model.joblib", "mlflow.db")  # elsewhere the first
 LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pixi.lock", "conda-lock.yml")
-
-Facts = dict[str, Any]
-
-
 FENCE = re.compile(r" *(```+|~~~+|-----*$|\.\.\.\.+$)")  # of Markdown and AsciiDoc
 ITEM = re.compile(r" *(?:[-*+]|\d+[.)]) ")  # indented lines below it are its text
 LITERAL = re.compile(r"\.\. (?:code|sourcecode|prompt|parsed-literal)|.*::\s*$")
 
 
-def fences(text: str) -> list[str]:
-    """The lines of code in a text of Markdown, reStructuredText or AsciiDoc: fenced, or indented.
+def list_code_lines(text: str) -> list[str]:
+    """Return the lines of code in Markdown, reStructuredText or AsciiDoc: fenced, or indented.
 
     The prompts of a console are left out.
     """
-    found, fence, opener, above, deep = [], "", "", "", 0
+    commands, fence, opener, above, deep = [], "", "", "", 0
     for line in text.expandtabs(4).splitlines():
         mark, words = FENCE.match(line), line.strip()
         indent, literal = len(line) - len(line.lstrip()), LITERAL.match(opener)
         least = 1 if literal else 4
         if fence:
             fence = "" if words == fence else fence
-            found += [words] if fence else []
+            commands += [words] if fence else []
         elif mark and (mark[1][0] not in "-." or not above or above.startswith(".")):
             fence, opener = mark[1], ""
         elif words and deep and indent >= deep:
-            found.append(words)
+            commands.append(words)
         elif words and indent >= least and not above and not ITEM.match(opener):
-            found, deep = [*found, words], indent
+            commands, deep = [*commands, words], indent
         elif words and not (literal and words.startswith(":")):  # options of a directive
             opener, deep = line, 0
         above = words
-    return [re.sub(r"^[$>] ", "", line) for line in found if line]
+    return [re.sub(r"^[$>] ", "", line) for line in commands if line]
 
 
-@sign("repo.entrypoint", "the README says how to start, and the make targets that start it exist")
-def starts(repository: Repository) -> Iterator[str]:
-    """A README with commands whose targets exist; at home a way to train and to predict."""
-    readmes = [it for it in repository.files if re.match(r"readme[^/]*\Z", it, re.IGNORECASE)]
-    lines = [line for name in readmes for line in fences(repository.text(name))]
-    if not lines:
+def find_start_faults(repository: Repository) -> Iterator[str]:
+    """Yield a README without commands, and the targets that its commands, or ours, lack."""
+    readmes = [name for name in repository.files if re.match(r"(?i)readme[^/]*\Z", name)]
+    commands = [line for name in readmes for line in list_code_lines(repository.text(name))]
+    if not commands:
         yield f"{(readmes or ['README.md'])[0]}: no block of commands in it says how to start"
-    called = set(re.findall(r"(?:^|&& )make ([a-z][\w-]*)", "\n".join(lines), re.MULTILINE))
+    called = set(re.findall(r"(?:^|&& )make ([a-z][\w-]*)", "\n".join(commands), re.MULTILINE))
     wanted = {"train", "predict", "maturity"} if repository.ours else called
     if "Makefile" in repository.files:
         yield from find_lacking_targets(repository, *sorted(wanted))
 
 
-@sign("repo.hygiene", "secrets, data and models are kept out of git")
-def ignores(repository: Repository) -> Iterator[str]:
-    """What must not get into git is ignored."""
+def find_unignored_files(repository: Repository) -> Iterator[str]:
+    """Yield each file that must not get into git, and is not ignored."""
     names = IGNORED if repository.ours else IGNORED[:1]
     ignored = repository.git("check-ignore", "--no-index", *names, good=(0, 1))
     for name in sorted(set(names) - set(ignored.split())):
-        yield f".gitignore: does not leave out {name}"
+        yield f".gitignore: does not ignore {name}"
 
 
-@sign("repo.hygiene", "no secret in the history, and none in the files")
-def secrets(repository: Repository) -> Iterator[str]:
-    """Names each file in which something looks like a key."""
-    found = {name for name in repository.files if leaks(repository.text(name))}
+def find_secrets(repository: Repository) -> Iterator[str]:
+    """Yield each file in which something looks like a key, now or in the history."""
+    leaking = {name for name in repository.files if has_secret(repository.text(name))}
     shown = "--format=", "--unified=0", "--relative", "--src-prefix=a/", "--dst-prefix=b/"
     try:
         past = repository.git("log", "--all", "-G", SECRET, *shown, "--", ".")
     except Unknown:
         past = ""
-    place = ""
+    path = ""
     for line in past.splitlines():
         if line.startswith("+++ "):
-            place = line[4:].strip('"').removeprefix("b/")
-        elif line.startswith("+") and leaks(line[1:]):
-            found.add(place)
-    for name in sorted(found):
-        yield f"{name}: holds a secret, now or in the history; withdraw the key, then rewrite"
+            path = line[4:].strip('"').removeprefix("b/")
+        elif line.startswith("+") and has_secret(line[1:]):
+            leaking.add(path)
+    for name in sorted(leaking):
+        yield f"{name}: holds a secret, or held one; revoke the key, then rewrite the history"
 
 
-def leaks(text: str) -> bool:
-    """Does a text hold a key?  That of a manual, or one of few different signs, is none."""
-    found = re.finditer(SECRET, text, re.MULTILINE)
-    return any(not it[2] or (len({*it[2]}) > 9 and not it[2].endswith("EXAMPLE")) for it in found)
+def has_secret(text: str) -> bool:
+    """Return whether a text holds a key.  Keys of manuals do not count."""
+    keys = re.finditer(SECRET, text, re.MULTILINE)
+    return any(
+        not key[2] or (len({*key[2]}) > 9 and not key[2].endswith("EXAMPLE")) for key in keys
+    )
 
 
-@sign("repo.hygiene", "no file over 5 MB in the history")
-def blobs(repository: Repository) -> Iterator[str]:
-    """Names each file that makes every clone large."""
-    listed = f"--filter=blob:limit={BLOB}", "--filter-print-omitted"
+def find_large_files(repository: Repository) -> Iterator[str]:
+    """Yield each file of the history that makes every clone large."""
+    listed = f"--filter=blob:limit={MAX_BYTES}", "--filter-print-omitted"
     try:
-        found = repository.git("rev-list", "--all", "--objects", *listed, "--", ".")
+        objects = repository.git("rev-list", "--all", "--objects", *listed, "--", ".")
     except Unknown:
         return
-    large = [line[1:].split()[0] for line in found.splitlines() if line.startswith("~")]
-    for blob in large:
+    for blob in (line[1:].split()[0] for line in objects.splitlines() if line.startswith("~")):
         name = repository.git("log", "--all", "--format=", "--name-only", f"--find-object={blob}")
         yield f"{(name.splitlines() or [blob])[0]}: over 5 MB, in the history of git"
 
 
-@sign("repo.vcs", "a package that can be imported, tests, a formatter and a linter as hooks")
-def habits(repository: Repository) -> Iterator[str]:
-    """What keeps a repository in shape is set up."""
+def find_practice_faults(repository: Repository) -> Iterator[str]:
+    """Yield which of package, tests, formatter and linter is missing."""
     if not repository.package:
         yield "no package to import: no folder with an __init__.py"
-    found = [name for name in repository.files if name.endswith(".py") and is_test(name)]
-    if not any(tests(repository.text(name)) for name in found) and not documented(repository):
+    texts = [repository.text(name) for name in repository.files if is_test_file(name)]
+    if not any(map(list_tests, texts)) and not has_doctests(repository):
         yield "no test compares anything"
-    config = repository.parsed(".pre-commit-config.yaml")
-    hooks = hooks_of(config)
+    hooks = list_hook_ids(repository.parsed(".pre-commit-config.yaml"))
     if not any(re.search("black|ruff|yapf|autopep8", hook) for hook in hooks):
         yield ".pre-commit-config.yaml: no hook formats Python"
     if not any(re.search("pylint|ruff|flake8", hook) for hook in hooks):
         yield ".pre-commit-config.yaml: no hook lints Python"
 
 
-def is_test(name: str) -> bool:
-    """Is it a file of tests, by its name?"""
-    stem = PurePosixPath(name).stem
-    return stem.startswith("test") or stem.endswith(("_test", "_tests"))
+def is_test_file(name: str) -> bool:
+    """Return whether it is a Python file of tests, by its name."""
+    path = PurePosixPath(name)
+    named = path.stem.startswith("test") or path.stem.endswith(("_test", "_tests"))
+    return name.endswith(".py") and named
 
 
-def documented(repository: Repository) -> bool:
-    """Are the examples in docstrings run as tests?"""
-    named = repository.glob(
+def has_doctests(repository: Repository) -> bool:
+    """Return whether the examples in docstrings are run as tests."""
+    settings = repository.glob(
         "*.toml", "*.ini", "*.cfg", "Makefile", "noxfile.py", ".github/workflows"
     )
-    return any("doctest" in repository.text(name) for name in named) and any(
-        examples(repository.text(name)) for name in repository.files if name.endswith(".py")
+    return any("doctest" in repository.text(name) for name in settings) and any(
+        has_examples(repository.text(name)) for name in repository.files if name.endswith(".py")
     )
 
 
-def hooks_of(config: Any) -> list[str]:
-    """The ids of the hooks of pre-commit."""
+def list_hook_ids(config: Any) -> list[str]:
+    """Return the ids of the hooks in a configuration of pre-commit."""
     repos = config.get("repos") if isinstance(config, dict) else None
     return [
         str(hook.get("id", ""))
@@ -165,50 +157,39 @@ def hooks_of(config: Any) -> list[str]:
     ]
 
 
-@use("repo.vcs")
-def commits(repository: Repository) -> list[datetime]:
-    """Commits that change code, tests or settings, after the first."""
-    return changes(repository, "*.py", "*.toml")
-
-
-def changes(repository: Repository, *paths: str) -> list[datetime]:
-    """When these paths were changed, the first commit of the repository left out."""
+def list_change_times(repository: Repository, *paths: str) -> list[datetime]:
+    """Return when commits changed these paths, the first commit of the repository left out."""
     first = repository.git("rev-list", "--max-parents=0", "HEAD").split()
     listed = repository.git("log", "--no-merges", "--format=%H %cI", "--", *paths).splitlines()
     later = [line.split() for line in listed if line.split()[0] not in first]
     return [datetime.fromisoformat(when).astimezone(UTC) for _, when in later]
 
 
-@sign("env.lock", "the lock names what the project asks for, and the Python is pinned")
-def locked(repository: Repository) -> Iterator[str]:
-    """Every dependency of pyproject.toml stands in the lock."""
-    name = next((it for it in LOCKS if it in repository.files), "")
+def find_lock_faults(repository: Repository) -> Iterator[str]:
+    """Yield the dependencies of pyproject.toml that the lock lacks."""
+    name = next((lock for lock in LOCKS if lock in repository.files), "")
     text = repository.text(name) if name else ""
-    lines: list[Any] = []
-    named = repository.table("pyproject.toml", "project").get("dependencies")
-    for group in (named, *repository.table("pyproject.toml", "dependency-groups").values()):
-        lines += [line for line in group or () if isinstance(line, str)]
-    asked = {re.split(r"[\s\[<>=!~;(]", line)[0].lower().replace("_", "-") for line in lines}
-    have = set(re.findall(r'^name = "([^"]+)"', text, re.MULTILINE))
-    if name in ("uv.lock", "poetry.lock", "pdm.lock") and (lacking := sorted(asked - have)):
+    direct = repository.table("pyproject.toml", "project").get("dependencies")
+    groups = [direct, *repository.table("pyproject.toml", "dependency-groups").values()]
+    lines = [line for group in groups for line in group or () if isinstance(line, str)]
+    wanted = {re.split(r"[\s\[<>=!~;(]", line)[0].lower().replace("_", "-") for line in lines}
+    lacking = sorted(wanted - set(re.findall(r'^name = "([^"]+)"', text, re.MULTILINE)))
+    if name in ("uv.lock", "poetry.lock", "pdm.lock") and lacking:
         yield f"{name}: lacks {', '.join(lacking[:5])}; run: {name.split('.')[0]} lock"
-    if repository.ours and ".python-version" not in repository.files:
-        yield ".python-version: is missing"
 
 
-@use("env.lock")
-def locked_runs(repository: Repository) -> list[datetime]:
-    """Runs whose lock is that of their commit."""
+def list_locked_runs(repository: Repository) -> list[datetime]:
+    """Return the times of the runs whose lock is that of their commit."""
     return [
         datetime.fromtimestamp(run["started"], UTC)
         for run in repository.runs
-        if lock_at(repository, run["tags"].get("git.commit", ""))
+        if hash_lock_at(repository, run["tags"].get("git.commit", ""))
         == run["tags"].get("env.lock_sha256")
     ]
 
 
-def lock_at(repository: Repository, commit: str) -> str:
-    """The sha256 of uv.lock at a commit."""
+def hash_lock_at(repository: Repository, commit: str) -> str:
+    """Return the sha256 of uv.lock at a commit, or "none"."""
     if not re.fullmatch("[0-9a-f]{40,64}", commit):  # a record may say anything, also an option
         return "none"
     try:

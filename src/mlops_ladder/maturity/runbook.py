@@ -8,29 +8,29 @@ from mlops_ladder.maturity import Unknown
 
 @dataclass(frozen=True)
 class Block:
-    """Commands of a page: which of its blocks they are, what they need, what is run."""
+    """Commands of a page: the name of the block, what it needs, and its text."""
 
     name: str
     needs: tuple[str, ...]
     text: str
 
 
-def blocks(page: str, text: str) -> list[Block]:
-    """The blocks of a page that are run.  Unknown where there is none, or one does not end."""
-    found: list[Block] = []
-    heading, inside, marks, lines = "", False, [""], [""]
+def read_blocks(page: str, text: str) -> list[Block]:
+    """Return the blocks of a page that are run.  Raise Unknown without one, or without its end."""
+    blocks: list[Block] = []
+    heading, is_inside, marks, lines = "", False, [""], [""]
     for line in text.splitlines():
         if line.strip().startswith("```"):
-            if inside and marks[:1] == ["sh"]:
-                name = f"{heading}, block {len(found) + 1}"
-                found.append(Block(name, tuple(marks[1:]), dedent("\n".join(lines))))
-            inside, marks, lines = not inside, line.strip()[3:].split(), []
-        elif inside:
+            if is_inside and marks[:1] == ["sh"]:
+                name = f"{heading}, block {len(blocks) + 1}"
+                blocks.append(Block(name, tuple(marks[1:]), dedent("\n".join(lines))))
+            is_inside, marks, lines = not is_inside, line.strip()[3:].split(), []
+        elif is_inside:
             lines.append(line)
         elif line.startswith("#"):
             heading = line.lstrip("# ")
-    if inside:
+    if is_inside:
         raise Unknown(f"{page}: the last block, under {heading}, does not end: close it with ```")
-    if not found:
+    if not blocks:
         raise Unknown(f"{page}: no block that is run: mark one with ```sh, or take the page away")
-    return found
+    return blocks

@@ -5,8 +5,8 @@ import re
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from random import Random
@@ -17,18 +17,19 @@ from mlops_ladder.maturity import Unknown
 from mlops_ladder.maturity.repository import Repository, WHEEL
 
 Done = subprocess.CompletedProcess[str]
-PATIENCE = 240  # seconds that a command may take
-PRIVATE = ("MLFLOW_", "PREFECT_", "DVC_", "GIT_", "PYTEST_", "MAKE", "MFLAGS", "VIRTUAL_ENV")
-WHO = {"NAME": "maturity", "EMAIL": "maturity@localhost"}
-SILENT = (
+TIMEOUT_S = 240  # of a command
+HIDDEN = ("MLFLOW_", "PREFECT_", "DVC_", "GIT_", "PYTEST_", "MAKE", "MFLAGS", "VIRTUAL_ENV")
+IDENTITY = {"NAME": "maturity", "EMAIL": "maturity@localhost"}
+NO_NETWORK = (
     r"[Ff]ailed to fetch|[Cc]ould ?n[o']t connect|error sending request|dns error|timed out"
     r"|Name or service not known|name resolution|Connection refused|unreachable|urlopen error"
-)  # what programs say that reach nobody
-KEPT = (".venv", "__pycache__", ".mypy_cache")
+)  # what programs print that reach no server
+PRESERVED = (".venv", "__pycache__", ".mypy_cache")
+INSTALLED = ("ladder", "python", "pytest", "mlflow")  # programs of the project's environment
 
 
-def ended(command: tuple[str, ...], timeout: float, **options: Any) -> Done:
-    """How a command ended; interrupted, or too slow, all that it has started ends with it.
+def run_process(command: tuple[str, ...], timeout: float, **options: Any) -> Done:
+    """Run a command to its end; kill it with all that it started if it is interrupted or too slow.
 
     Raises what `subprocess.run` raises.
     """
@@ -36,23 +37,23 @@ def ended(command: tuple[str, ...], timeout: float, **options: Any) -> Done:
     text: Any = {"text": True, "errors": "replace", "start_new_session": True}
     with subprocess.Popen(command, **pipes, **text, **options) as process:
         try:
-            said = process.communicate(timeout=timeout)
+            streams = process.communicate(timeout=timeout)
         except BaseException:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             raise
-    return Done(command, process.returncode, *said)
+    return Done(command, process.returncode, *streams)
 
 
-def place(kind: str) -> str:
-    """Where uv keeps packages or Pythons for the user: a copy with another home shares them."""
+def find_uv_folder(kind: str) -> str:
+    """Return the user's folder of uv for packages or Pythons: copies share it."""
     uv = os.environ.get("UV", "uv")  # set by `uv run`, which need not be on the PATH
-    told = subprocess.run([uv, kind, "dir"], capture_output=True, text=True, check=False)
-    return told.stdout.strip()
+    done = subprocess.run([uv, kind, "dir"], capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 class Failed(Unknown):
-    """In its last words, why something failed that a trial only builds upon."""
+    """A preparation of a trial failed; the message is its last line."""
 
 
 class Copy:
@@ -63,7 +64,7 @@ class Copy:
         self.root = folder / "copy"
         self.random = Random(seed)
         self._saved = folder / "saved"
-        self._made: dict[str, Any] = {}
+        self._results: dict[str, Any] = {}
         self._home = folder / "home"
         self._home.mkdir()
         self._clone()
@@ -75,35 +76,35 @@ class Copy:
         else:
             self.root.mkdir()
             self.must("git", "init", "--quiet")
-        kept = {*self.original.files, *self._data()}
-        for name in set(self._listed()) - kept:
+        wanted = {*self.original.files, *self._find_data()}
+        for name in set(self._tracked()) - wanted:
             (self.root / name).unlink()
-        self._bring(kept)
+        self._copy_files(wanted)
         self.must("git", "add", "--all")
         self.must("git", "commit", "--quiet", "--allow-empty", "--no-verify", "-m", "As it is")
         self._start = self.must("git", "rev-parse", "HEAD").strip()
 
-    def _bring(self, names: Iterable[str]) -> None:
-        """Copy files of the original; what a link there leads to comes as a file of its own."""
+    def _copy_files(self, names: Iterable[str]) -> None:
+        """Copy files of the original; the target of a link is copied as a file of its own."""
         for name in sorted(names):
             (self.root / name).parent.mkdir(parents=True, exist_ok=True)
             (self.root / name).unlink(missing_ok=True)
             shutil.copy2(self.original.path(name), self.root / name)
 
-    def _listed(self) -> Iterable[str]:
+    def _tracked(self) -> Iterable[str]:
         return filter(None, self.must("git", "ls-files", "-z").split("\0"))
 
-    def _data(self) -> list[str]:
-        """The files that training reads and git does not keep, and those that DVC keeps."""
-        path = (self.original.parsed("config.toml") or {}).get("data", {}).get("path", "")
-        kept = [self.original.root / it[:-4] for it in self.original.files if it.endswith(".dvc")]
-        here = [] if not path or Path(path).is_absolute() else self.original.root.glob(path)
-        found = {at for at in (*here, *kept) if at.is_file()}
-        return [at.relative_to(self.original.root).as_posix() for at in found]
+    def _find_data(self) -> list[str]:
+        """Return the files that training reads though git ignores them, and those of DVC."""
+        path, root = self.original.table("config.toml", "data").get("path", ""), self.original.root
+        paths = {root / name[:-4] for name in self.original.files if name.endswith(".dvc")}
+        if path and not Path(path).is_absolute():
+            paths |= set(root.glob(path))
+        return [file.relative_to(root).as_posix() for file in paths if file.is_file()]
 
     @property
     def repository(self) -> Repository:
-        """What the copy holds now."""
+        """The content of the copy as it is now."""
         return Repository(self.root, self.environment)
 
     @property
@@ -111,89 +112,103 @@ class Copy:
         """The folder of the package."""
         return self.root / self.original.package
 
+    def settings(self, **values: str) -> dict[str, str]:
+        """Return environment variables that set settings: `settings(LOAD__SECONDS="2")`."""
+        return {f"{self.package.name.upper()}_{name}": value for name, value in values.items()}
+
     @cached_property
     def environment(self) -> dict[str, str]:
         """The user's environment without what would lead to the user's servers and registry."""
         own = self.original.answers.get("package_name", "").upper() + "_"
-        kept = {
+        variables = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(PRIVATE) and (own == "_" or not name.startswith(own))
+            if not name.startswith(HIDDEN) and (own == "_" or not name.startswith(own))
         }
-        kept.pop("PYTHONDONTWRITEBYTECODE", None)
-        for key, value in WHO.items():
-            kept |= {f"GIT_AUTHOR_{key}": value, f"GIT_COMMITTER_{key}": value}
-        return kept | {
+        variables.pop("PYTHONDONTWRITEBYTECODE", None)
+        for key, value in IDENTITY.items():
+            variables |= {f"GIT_AUTHOR_{key}": value, f"GIT_COMMITTER_{key}": value}
+        return variables | {
             "HOME": str(self._home),
-            "UV_CACHE_DIR": place("cache"),
-            "UV_PYTHON_INSTALL_DIR": place("python"),
+            "UV_CACHE_DIR": find_uv_folder("cache"),
+            "UV_PYTHON_INSTALL_DIR": find_uv_folder("python"),
             "DVC_SITE_CACHE_DIR": str(self._home / "dvc"),
             "PYTHONUTF8": "1",
             "LC_ALL": "C.UTF-8",
         }
 
-    def run(self, *command: str, at: str = "", timeout: Any = PATIENCE, **more: Any) -> Done:
-        """How a command ended in the copy.  Unknown where there is no such program, or no end."""
-        options: Any = {"cwd": at or self.root, "env": self.environment | more}
+    @contextmanager
+    def with_environment(self, **variables: str) -> Iterator[None]:
+        """Set variables for all commands inside a `with` block."""
+        self.environment.update(variables)
         try:
-            return ended(command, timeout, **options)
+            yield
+        finally:
+            for name in variables:
+                self.environment.pop(name, None)
+
+    def run(self, *command: str, at: str = "", timeout: Any = TIMEOUT_S, **more: Any) -> Done:
+        """Run a command in the copy.  Unknown if there is no such program, or it does not end."""
+        options: Any = {"cwd": at or self.root, "env": self.environment | more}
+        command = (self._find_program(command[0]), *command[1:])
+        try:
+            return run_process(command, timeout, **options)
         except OSError as error:
             raise Unknown(f"{command[0]}: {error.strerror}") from error
         except subprocess.TimeoutExpired as error:
-            told = f"{' '.join(command[:3])}: no end after {timeout:.0f} s"
-            raise Unknown(f"{told}; last it said: {spoken(error)}") from error
+            reason = f"{' '.join(command[:3])}: no end after {timeout:.0f} s"
+            raise Unknown(f"{reason}; last it said: {last_words(error)}") from error
+
+    def _find_program(self, name: str) -> str:
+        """Return a program of the project's environment; uv as the Makefile finds it."""
+        own = str(self.root / ".venv/bin" / name)
+        if name == "uv":
+            return self.environment.get("UV") or shutil.which("uv") or own
+        return own if name in INSTALLED else name
 
     def must(self, *command: str, at: str = "", **more: Any) -> str:
-        """What a command prints.  Failed, an Unknown, where it fails."""
+        """Return what a command prints.  Failed, an Unknown, if it fails."""
         done = self.run(*command, at=at, **more)
         if done.returncode:
-            raise Failed(f"{' '.join(command[:3])}: {last(done)}")
+            raise Failed(f"{' '.join(command[:3])}: {last_line(done)}")
         return done.stdout
 
-    def cli(self, *arguments: str, **more: Any) -> Done:
-        """How a command of the project ended: `cli("train")`."""
-        return self.run(str(self.root / ".venv/bin/ladder"), *arguments, **more)
-
-    def python(self, script: str, *arguments: str, **more: Any) -> Done:
-        """How a script ended, in the environment of the project."""
-        return self.run(str(self.root / ".venv/bin/python"), "-c", script, *arguments, **more)
-
     def need(self, *command: str) -> Repository:
-        """What the copy holds once a make target is done; it is done once, see `kept`."""
+        """Run a make target, once for all trials; return what the copy holds then."""
 
         def make() -> Repository:
             self.must("make", *command)
             return self.repository
 
-        found: Repository = self.kept("-".join(command), make)
+        found: Repository = self.once("-".join(command), make)
         return found
 
-    def kept(self, name: str, make: Callable[[], Any]) -> Any:
-        """What making something gave: the first time it is made, later what it left is put back.
+    def once(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return what `make` returned when it was called first; its files are put back.
 
-        Failed, again and again, where it failed.
+        If it failed then, it fails with the same reason each time.
         """
-        if name not in self._made:
+        if name not in self._results:
             try:
-                self._made[name] = make()
+                self._results[name] = make()
             except Unknown as reason:
-                self._made[name] = reason
+                self._results[name] = reason
             self._save(self._saved / name)
         elif (self._saved / name).exists():
             shutil.copytree(self._saved / name, self.root, dirs_exist_ok=True)
-        if isinstance(self._made[name], Unknown):
-            raise self._made[name]
-        return self._made[name]
+        if isinstance(self._results[name], Unknown):
+            raise self._results[name]
+        return self._results[name]
 
     def _save(self, saved: Path) -> None:
-        hidden = [option for name in KEPT for option in ("-x", f"{name}/")]
+        hidden = [option for name in PRESERVED for option in ("-x", f"{name}/")]
         names = self.must("git", "ls-files", "-z", "--others", *hidden)
         for name in filter(None, names.split("\0")):
             (saved / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(self.root / name, saved / name)
 
-    def library(self) -> Path:
-        """The library as files that may be spoilt; until `reset` commands in the copy use them."""
+    def unpack_library(self) -> Path:
+        """Return the library as files that may be changed; commands use them until `reset`."""
         folder, wheels = self.root.parent / "library", sorted(self.root.glob(WHEEL))
         if not wheels:
             raise Unknown(f"{WHEEL}: not there")
@@ -209,41 +224,54 @@ class Copy:
             shutil.rmtree(self.root.parent / "library", ignore_errors=True)
         self.must("git", "reset", "--quiet", "--hard", self._start)
         self.run("git", "update-ref", "-d", "refs/audit/log")
-        self.must("git", "clean", "-ffdxq", *(f"--exclude={name}" for name in KEPT))
-        self._bring(set(self._data()) - set(self._listed()))
+        self.must("git", "clean", "-ffdxq", *(f"--exclude={name}" for name in PRESERVED))
+        self._copy_files(set(self._find_data()) - set(self._tracked()))
+
+    def text(self, name: str) -> str:
+        """Return the text of a file; empty if there is none."""
+        path = self.root / name
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file."""
+        (self.root / name).write_text(text, encoding="utf-8")
+
+    def append(self, name: str, text: str) -> None:
+        """Add text to the end of a file."""
+        self.write(name, self.text(name) + text)
 
     def plant(self, name: str, old: str, new: str) -> None:
-        """Put a fault into a file.  Unknown where the file does not hold what it replaces."""
-        replace(self.root / name, old, new)
+        """Plant a fault in a file.  Unknown if the file does not hold the text to replace."""
+        replace_text(self.root / name, old, new)
 
-    def spoil(self, module: str, old: str, new: str) -> None:
-        """Put a fault into a module of the library.  Unknown as of `plant`."""
-        replace(self.library() / module, old, new)
+    def plant_in_library(self, module: str, old: str, new: str) -> None:
+        """Plant a fault in a module of the library.  Unknown if it does not hold the text."""
+        replace_text(self.unpack_library() / module, old, new)
 
 
-def replace(path: Path, old: str, new: str) -> None:
-    """Replace text in a file.  Unknown where it is not there."""
+def replace_text(path: Path, old: str, new: str) -> None:
+    """Replace text in a file.  Unknown if it is not there."""
     text = path.read_text(encoding="utf-8")
     if old not in text:
         raise Unknown(f"{path.name} does not hold {old!r}: the fault cannot be planted")
     path.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def last(done: Done) -> str:
-    """The last line that a command said, what make says of it left out."""
-    words = done.stderr.strip() or done.stdout.strip()
-    lines = [line for line in words.splitlines() if not line.startswith("make: ***")]
+def last_line(done: Done) -> str:
+    """Return the last line of a command's output that is not make's own."""
+    output = done.stderr.strip() or done.stdout.strip()
+    lines = [line for line in output.splitlines() if not line.startswith("make: ***")]
     return lines[-1] if lines else "failed without a word"
 
 
-def spoken(error: subprocess.TimeoutExpired) -> str:
-    """The last words of a command that was ended, a hundred of each of its streams."""
-    said = [str(it, errors="replace").split() for it in (error.stdout, error.stderr) if it]
-    return " | ".join(" ".join(words[-100:]) for words in said) or "nothing"
+def last_words(error: subprocess.TimeoutExpired) -> str:
+    """Return the last hundred words of each stream of a command that was killed."""
+    streams = [str(it, errors="replace").split() for it in (error.stdout, error.stderr) if it]
+    return " | ".join(" ".join(words[-100:]) for words in streams) or "nothing"
 
 
-def reached(done: Done) -> Done:
-    """The same.  Unknown where it failed because a server did not answer."""
-    if done.returncode and (said := re.search(f".*({SILENT}).*", done.stdout + done.stderr)):
-        raise Unknown(said[0].strip())
+def require_network(done: Done) -> Done:
+    """Return the same.  Unknown if the command failed because a server did not answer."""
+    if done.returncode and (line := re.search(f".*({NO_NETWORK}).*", done.stdout + done.stderr)):
+        raise Unknown(line[0].strip())
     return done

@@ -1,4 +1,4 @@
-"""A service of the project that runs in a copy: started on a free port, asked, and ended."""
+"""A service of the project in a copy: start it on a free port, send requests, end it."""
 
 import http.client
 import json
@@ -13,35 +13,36 @@ from typing import Any
 
 from mlops_ladder.maturity.sandbox import Copy
 
-PATIENCE = 90  # seconds that it has to start
-FAREWELL = 40  # seconds that it has to end
-SAID = ".git/process.log"  # what a process says, where no check of files looks
-UNREACHABLE = 0  # the status of an answer that does not come
+START_TIMEOUT_S, STOP_TIMEOUT_S = 90, 40
+PROCESS_LOG, SERVICE_LOG = ".git/process.log", ".git/service.log"  # no check of files looks there
+UNREACHABLE = 0  # the status without an answer
+
+Process = subprocess.Popen[bytes]
 
 
 class Service:
     """A service and its address."""
 
-    def __init__(self, port: int, process: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, port: int, process: Process) -> None:
         self.port = port
         self.process = process
 
     @property
     def lives(self) -> bool:
-        """Does its process live?"""
+        """Whether its process lives."""
         return self.process.poll() is None
 
     def connect(self) -> http.client.HTTPConnection:
-        """A connection that is kept."""
+        """Return a connection that is kept."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
 
     def ask(self, path: str, body: Any = None) -> tuple[int, Any]:
-        """The status of one answer, and what it says."""
-        status, answer = asked(self.connect(), path, body)
+        """Return the status and the body of one answer."""
+        status, answer = exchange_json(self.connect(), path, body)
         return status, answer
 
     def example(self) -> Any:
-        """The row that its own description gives as an example; None where there is none."""
+        """Return the row that its own description gives as an example, or None."""
         _, document = self.ask("/openapi.json")
         try:
             body = document["paths"]["/predict"]["post"]["requestBody"]["content"]
@@ -51,7 +52,7 @@ class Service:
 
     def end(self) -> None:
         """Ask it to end, wait for that, and leave nothing of it behind."""
-        until = time.monotonic() + FAREWELL
+        until = time.monotonic() + STOP_TIMEOUT_S
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGTERM)
             while time.monotonic() < until:
@@ -62,8 +63,8 @@ class Service:
         self.process.wait()
 
 
-def asked(to: http.client.HTTPConnection, path: str, body: Any = None, **more: str) -> Any:
-    """The status and the JSON of an answer over this connection."""
+def exchange_json(to: http.client.HTTPConnection, path: str, body: Any = None, **more: str) -> Any:
+    """Return the status and the JSON of an answer over this connection."""
     headers = {"Content-Type": "application/json"} | more
     try:
         if body is None:
@@ -78,37 +79,39 @@ def asked(to: http.client.HTTPConnection, path: str, body: Any = None, **more: s
         return answer.status, "an answer that is not JSON"
 
 
-def free_port() -> int:
-    """A port of this machine on which nobody listens."""
+def find_free_port() -> int:
+    """Return a port of this machine on which nothing listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
-def started(copy: Copy, port: int) -> "subprocess.Popen[bytes]":
-    """`make serve` on this port; it logs into the copy, wherever the settings would have it log."""
-    own = f"{copy.package.name.upper()}_SERVING__"
-    settings = {f"{own}HOST": "127.0.0.1", f"{own}PORT": str(port)}
-    settings |= {f"{own}LOG": "sqlite:///predictions.db", f"{own}POLL_SECONDS": "0.2"}
-    with (copy.root / ".git" / "service.log").open("wb") as log:
+def start_process(copy: Copy, log: str, *command: str, **variables: str) -> Process:
+    """Start a command in the copy, in a session of its own; its output goes to a file."""
+    with (copy.root / log).open("wb") as file:
         return subprocess.Popen(
-            ["make", "serve"],
+            command,
             cwd=copy.root,
-            env=copy.environment | settings,
+            env=copy.environment | variables,
             stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
+            stdout=file,
+            stderr=file,
             start_new_session=True,
         )
 
 
 @contextmanager
-def serving(copy: Copy) -> Iterator[Service]:
-    """A service of the copy, once it answers or its time is up; ended whatever happens."""
-    port = free_port()
-    service = Service(port, started(copy, port))
+def run_service(copy: Copy) -> Iterator[Service]:
+    """Run `make serve` on a free port; give the service once it answers, or its time is up.
+
+    It logs into the copy, whatever the settings say.  It is ended in any case.
+    """
+    port, own = find_free_port(), f"{copy.package.name.upper()}_SERVING__"
+    settings = {f"{own}HOST": "127.0.0.1", f"{own}PORT": str(port), f"{own}POLL_SECONDS": "0.2"}
+    settings[f"{own}PREDICTION_LOG_URL"] = "sqlite:///predictions.db"
+    service = Service(port, start_process(copy, SERVICE_LOG, "make", "serve", **settings))
     try:
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + START_TIMEOUT_S
         while service.lives and service.ask("/health")[0] == UNREACHABLE:
             if time.monotonic() > until:
                 break
@@ -118,24 +121,15 @@ def serving(copy: Copy) -> Iterator[Service]:
         service.end()
 
 
-def told(copy: Copy) -> str:
-    """What the process that runs in the copy, or ran last, has said so far."""
-    return (copy.root / SAID).read_text("utf-8", "replace")
+def read_process_log(copy: Copy) -> str:
+    """Return the output of the process that runs beside, or ran last."""
+    return (copy.root / PROCESS_LOG).read_text("utf-8", "replace")
 
 
 @contextmanager
-def running(copy: Copy, *command: str, **more: str) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process of the copy, ended with all that it started."""
-    with (copy.root / SAID).open("wb") as log:
-        process = subprocess.Popen(
-            command,
-            cwd=copy.root,
-            env=copy.environment | more,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+def run_beside(copy: Copy, *command: str, **variables: str) -> Iterator[Process]:
+    """Run a process of the copy; end it with all that it started."""
+    process = start_process(copy, PROCESS_LOG, *command, **variables)
     try:
         yield process
     finally:

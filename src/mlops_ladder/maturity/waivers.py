@@ -7,30 +7,31 @@ from typing import Any
 
 from mlops_ladder.maturity.repository import Repository
 
-LONGEST = timedelta(days=366)  # a waiver holds no longer
+LONGEST = timedelta(days=366)  # of a waiver
 
 
-def waived(repository: Repository, today: date) -> tuple[dict[str, str], list[str]]:
-    """The capabilities that waivers of pyproject.toml answer for, and the waivers that do not.
+def read_waivers(repository: Repository, today: date) -> tuple[dict[str, str], list[str]]:
+    """Return the capabilities that waivers of pyproject.toml answer for, and notes on the others.
 
-    One needs `id`, `reason`, `by`, `approved_by` (another person) and `until`, within a year.
+    A waiver needs `id`, `reason`, `by`, `approved_by` (another person) and `until`, within a year.
     """
-    good, bad = {}, []
+    valid, notes = {}, []
     listed = repository.table("pyproject.toml", "tool", "mlops-ladder").get("waivers", [])
-    for waiver in listed if isinstance(listed, list) else ():
-        if not isinstance(waiver, dict):
-            continue
-        name, wrong = str(waiver.get("id", "?")), list(waiver_faults(repository, waiver, today))
-        if wrong:
-            bad.append(f"waiver of {name}: does not hold: {'; '.join(wrong)}")
+    listed = listed if isinstance(listed, list) else []
+    for waiver in (waiver for waiver in listed if isinstance(waiver, dict)):
+        name = str(waiver.get("id", "?"))
+        if faults := list(find_waiver_faults(repository, waiver, today)):
+            notes.append(f"waiver of {name}: does not hold: {'; '.join(faults)}")
         else:
             people = f"{waiver['by']} and {waiver['approved_by']}"
-            good[name] = f"{waiver['reason']} ({people}, until {waiver['until']})"
-    return good, bad
+            valid[name] = f"{waiver['reason']} ({people}, until {waiver['until']})"
+    return valid, notes
 
 
-def waiver_faults(repository: Repository, waiver: dict[str, Any], today: date) -> Iterator[str]:
-    """Why a waiver does not hold."""
+def find_waiver_faults(
+    repository: Repository, waiver: dict[str, Any], today: date
+) -> Iterator[str]:
+    """Yield why a waiver does not hold."""
     if waiver.get("id") not in repository.capabilities:
         yield "there is no such capability"
     if len(re.findall(r"\w+", str(waiver.get("reason", "")))) < 3:

@@ -15,21 +15,21 @@ from mlops_ladder import project
 from mlops_ladder.errors import ProjectError
 
 
-def own_modules() -> set[str]:
+def find_own_modules() -> set[str]:
     """The modules that are ours: the library, the package, others whose file lies here."""
     files = {name: str(vars(it).get("__file__")) for name, it in list(sys.modules.items()) if it}
     here = f"{Path.cwd()}{os.sep}"
     own = {name for name, at in files.items() if at.startswith(here) and "site-packages" not in at}
-    ours = {__name__.partition(".")[0], project.current().package, "__main__"}
+    ours = {__name__.partition(".")[0], project.get_project().package, "__main__"}
     return ours | {name.partition(".")[0] for name in own}
 
 
 @contextmanager
-def code_pickled() -> Iterator[Any]:
+def pickle_own_code() -> Iterator[Any]:
     """Give cloudpickle, set to save project code.  ProjectError if a model cannot be saved."""
     import cloudpickle  # pylint: disable=import-outside-toplevel  # a service does without
 
-    modules = [it for name in own_modules() - {"__main__"} if (it := sys.modules.get(name))]
+    modules = [it for name in find_own_modules() - {"__main__"} if (it := sys.modules.get(name))]
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     try:
@@ -42,11 +42,11 @@ def code_pickled() -> Iterator[Any]:
             cloudpickle.unregister_pickle_by_value(module)
 
 
-def digest(thing: Any) -> str:
+def compute_digest(thing: Any) -> str:
     """A name for what something holds and does: equal values with equal code have the same one."""
     from joblib.hashing import NumpyHasher  # pylint: disable=import-outside-toplevel  # heavy
 
-    own, seen = own_modules(), set[Any]()
+    own, seen = find_own_modules(), set[Any]()
 
     class Hasher(NumpyHasher):
         """Takes the project's own functions and classes by what they are made of."""
@@ -60,21 +60,23 @@ def digest(thing: Any) -> str:
             module = obj.__name__ if isinstance(obj, ModuleType) else str(obj.__module__)
             if module.partition(".")[0] not in own:
                 return (str, (module,)) if isinstance(obj, ModuleType) else NotImplemented
-            parts = [] if obj in seen else made_of(obj)
+            parts = [] if obj in seen else list_code_parts(obj)
             seen.add(obj)
             return list, ([getattr(obj, "__qualname__", module), *parts],)
 
     return str(Hasher("sha1").hash(thing))
 
 
-def made_of(code: Any) -> list[Any]:
+def list_code_parts(code: Any) -> list[Any]:
     """The source of code, and the values it uses.  ProjectError for a late import of own code."""
     with suppress(OSError, TypeError):  # of what was typed in there is no text
         text = inspect.getsource(code)
         if not inspect.isfunction(code):
             bases = getattr(code, "__bases__", ())
             return [text, *bases, *filter(inspect.isfunction, vars(code).values())]
-        if {".", *own_modules()} & set(re.findall(r"^\s+(?:from|import)\s+(\.|\w+)", text, re.M)):
+        if {".", *find_own_modules()} & set(
+            re.findall(r"^\s+(?:from|import)\s+(\.|\w+)", text, re.M)
+        ):
             why = "it imports code of this project, with which a saved model would change"
             raise ProjectError(f"{code.__qualname__}: {why}; import it at the top of its file")
         named = inspect.getclosurevars(code)

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from mlops_ladder.model.figures import empty_figure
+from mlops_ladder.model.figures import create_figure
 
-SHOWN = 20  # columns in a picture
+MAX_COLUMNS_DRAWN = 20  # columns in a picture
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Explanation:
     values: dict[str, str]
 
 
-def table(found: Explanation) -> str:
+def format_breakdown(found: Explanation) -> str:
     """Each input with its value and what it adds, the largest first; then the sum."""
     order = found.parts.abs().sort_values(ascending=False, kind="stable").index
     width = max(map(len, map(str, [*order, "the average answer"])))
@@ -35,10 +35,10 @@ def table(found: Explanation) -> str:
     return "\n".join([*lines, f"{found.what:{width}}  {'':24}  {found.output:10.4f}"])
 
 
-def bars(parts: pd.Series, title: str, path: Path) -> None:
+def draw_breakdown(parts: pd.Series, title: str, path: Path) -> None:
     """Write a picture of what each column adds, the largest on top."""
-    order = parts.abs().sort_values(ascending=False, kind="stable").index[:SHOWN][::-1]
-    figure = empty_figure(7.4, 1.2 + 0.3 * len(order))
+    order = parts.abs().sort_values(ascending=False, kind="stable").index[:MAX_COLUMNS_DRAWN][::-1]
+    figure = create_figure(7.4, 1.2 + 0.3 * len(order))
     axes = figure.add_subplot()
     colours = ["tab:orange" if value < 0 else "tab:blue" for value in parts[order]]
     axes.barh([str(name) for name in order], parts[order], color=colours)

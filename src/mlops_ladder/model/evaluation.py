@@ -1,139 +1,133 @@
-"""Evaluation: how far a held-out score can be trusted, and pictures that show where it fails."""
+"""Evaluation: metrics with their intervals, the importance of inputs, and plots of the hold-out."""
 
-from collections.abc import Callable
 from math import isfinite
+from typing import Any
 
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from sklearn.calibration import calibration_curve
-from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
+from sklearn.calibration import CalibrationDisplay
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import ConfusionMatrixDisplay, PredictionErrorDisplay, RocCurveDisplay
 from threadpoolctl import threadpool_limits
 
-from mlops_ladder.model.figures import empty_figure
-from mlops_ladder.model.prediction import LOWER_IS_BETTER, METRICS, predict, score
-from mlops_ladder.model.resampling import resampled
+from mlops_ladder.model.figures import create_figure
+from mlops_ladder.model.prediction import compute_scores, LOWER_IS_BETTER, METRICS, predict_rows
+from mlops_ladder.model.resampling import bootstrap_scores
 from mlops_ladder.model.training import Trained
 
 IMPORTANCE_ROWS = 1000
+MAX_CLASSES_WITH_NUMBERS = 12  # in a confusion matrix; numbers of more classes overlap
 
 
-def intervals(
-    problem: str, truth: pd.Series, found: pd.DataFrame, seed: int = 0
+def compute_intervals(
+    problem: str, truth: pd.Series, predictions: pd.DataFrame, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """The 95 % interval of each metric over draws of the held-out rows; NaN where it has none."""
-    draws = {it: resampled(it, truth, {"model": found}, seed)["model"] for it in METRICS[problem]}
-    spans = {name: drawn.around(drawn.whole) for name, drawn in draws.items()}
-    return {name: (span.low, span.high) for name, span in spans.items()}
+    """Return the 95 % bootstrap interval of each metric; NaN if it has none.
+
+    Args:
+        problem: "classification" or "regression".
+        truth: the target of each held-out row.
+        predictions: of the same rows, as `predict_rows` returns them.
+        seed: of the draws.
+    """
+    intervals = {}
+    for name in METRICS[problem]:
+        draws = bootstrap_scores(name, truth, {"model": predictions}, seed)["model"]
+        estimate = draws.interval(draws.whole)
+        intervals[name] = (estimate.low, estimate.high)
+    return intervals
 
 
-def beats(metric: str, model: float, baseline: float) -> bool:
-    """Is the model's score the better one?  False where either is not defined."""
+def is_better(metric: str, model: float, baseline: float) -> bool:
+    """Return whether the model's score is the better one; False if either is not defined."""
     return model < baseline if metric in LOWER_IS_BETTER else model > baseline
 
 
-def measured(trained: Trained) -> dict[str, float]:
-    """Each metric with its interval as NAME, NAME.low and NAME.high; those that are defined."""
+def collect_metrics(trained: Trained) -> dict[str, float]:
+    """Return each defined metric with its interval, as NAME, NAME.low and NAME.high."""
     problem, seed = trained.settings.problem, trained.settings.seed
-    found = trained.scores
-    spans = intervals(problem, trained.truth, trained.predictions, seed)
-    found |= {f"{name}.low": low for name, (low, _) in spans.items()}
-    found |= {f"{name}.high": high for name, (_, high) in spans.items()}
-    found |= {f"baseline.{name}": value for name, value in trained.baseline_scores.items()}
-    found |= {"fit_seconds": trained.seconds, "rows.train": len(trained.train)}
-    found["rows.holdout"] = len(trained.holdout)
-    return {name: float(value) for name, value in found.items() if isfinite(value)}
+    metrics = trained.scores
+    intervals = compute_intervals(problem, trained.truth, trained.predictions, seed)
+    for name, (low, high) in intervals.items():
+        metrics |= {f"{name}.low": low, f"{name}.high": high}
+    metrics |= {f"baseline.{name}": value for name, value in trained.baseline_scores.items()}
+    metrics |= {"fit_seconds": trained.seconds, "rows.train": len(trained.train)}
+    metrics["rows.holdout"] = len(trained.holdout)
+    return {name: float(value) for name, value in metrics.items() if isfinite(value)}
 
 
-def importance(trained: Trained) -> pd.Series:
-    """What shuffling each input costs the chosen metric, the greatest first.
+def compute_importance(trained: Trained) -> pd.Series:
+    """Return how much worse the chosen metric gets if an input is shuffled, the largest first.
 
     Permutation importance on up to 1,000 held-out rows (Breiman, Random Forests, 2001, section 10).
     """
-    contract, settings, held = trained.contract, trained.settings, trained.holdout
-    rows = held.sample(min(len(held), IMPORTANCE_ROWS), random_state=settings.seed)
-    random = np.random.default_rng(settings.seed)
+    inputs, settings, holdout = trained.contract.inputs(), trained.settings, trained.holdout
+    rows = holdout.sample(min(len(holdout), IMPORTANCE_ROWS), random_state=settings.seed)
     sign = -1 if settings.metric in LOWER_IS_BETTER else 1
 
-    def reached(changed: pd.DataFrame) -> float:
-        found = predict(trained.model, changed[contract.inputs()])
-        return sign * score(settings.problem, rows[contract.target], found)[settings.metric]
+    def score_model(model: Any, values: pd.DataFrame, truth: pd.Series) -> float:
+        scores = compute_scores(settings.problem, truth, predict_rows(model, values))
+        return sign * scores[settings.metric]
 
-    with threadpool_limits(1):  # on few rows threads cost more than they bring
-        whole = reached(rows)
-        shuffled = ((it, rows[it].sample(frac=1, random_state=random)) for it in contract.inputs())
-        costs = {name: whole - reached(rows.assign(**{name: it.array})) for name, it in shuffled}
-    return pd.Series(costs).sort_values(ascending=False)
+    with threadpool_limits(1):  # threads cost more than they save on so few rows
+        target, options = rows[trained.contract.target], {"random_state": settings.seed}
+        importance = permutation_importance(
+            trained.model, rows[inputs], target, scoring=score_model, n_repeats=1, **options
+        )
+    return pd.Series(importance.importances_mean, inputs).sort_values(ascending=False)
 
 
-def figures(trained: Trained) -> dict[str, Figure]:
-    """Plots of the held-out rows by file name: the score, where it fails, what it rests on."""
-    drawn: dict[str, Callable[[Axes, Trained], object]] = {"importance.png": draw_importance}
+def draw_figures(trained: Trained) -> dict[str, Figure]:
+    """Return plots of the held-out rows by file name."""
+    figures = {"importance.png": draw_importance(trained)}
     if trained.settings.problem == "regression":
-        drawn |= {"predicted.png": draw_predicted, "residuals.png": draw_residuals}
-    else:
-        drawn |= {"confusion.png": draw_confusion}
-        if trained.predictions.shape[1] == 3 and trained.truth.nunique() == 2:
-            drawn |= {"roc.png": draw_roc, "calibration.png": draw_calibration}
-    return {name: framed(draw, trained) for name, draw in drawn.items()}
+        figures["predicted.png"] = draw_errors(trained, "actual_vs_predicted")
+        figures["residuals.png"] = draw_errors(trained, "residual_vs_predicted")
+        return figures
+    figures["confusion.png"] = draw_confusion(trained)
+    if trained.predictions.shape[1] == 3 and trained.truth.nunique() == 2:
+        bins = {"n_bins": 10, "strategy": "quantile"}
+        figures["roc.png"] = draw_curve(trained, RocCurveDisplay, plot_chance_level=True)
+        figures["calibration.png"] = draw_curve(trained, CalibrationDisplay, **bins)
+    return figures
 
 
-def framed(draw: Callable[[Axes, Trained], object], trained: Trained) -> Figure:
-    """One plot on a sheet of its own, without a window."""
-    figure = empty_figure(6, 4.5)
-    draw(figure.subplots(), trained)
+def draw_importance(trained: Trained) -> Figure:
+    """Return a plot of the ten most important inputs, the largest at the top."""
+    figure = create_figure(6, 4.5)
+    axes = figure.add_subplot()
+    importance = compute_importance(trained).head(10)[::-1]
+    axes.barh([str(name)[:30] for name in importance.index], importance.to_numpy())
+    label = f"loss of {trained.settings.metric} when shuffled"
+    axes.set(title="Permutation importance", xlabel=label)
     return figure
 
 
-def draw_importance(axes: Axes, trained: Trained) -> None:
-    """The ten inputs whose shuffling costs the most, the greatest at the top."""
-    costs = importance(trained).head(10)[::-1]
-    axes.barh([str(name)[:30] for name in costs.index], costs.to_numpy())
-    lost = f"loss of {trained.settings.metric} when shuffled"
-    axes.set(title="What the model rests on", xlabel=lost)
+def draw_errors(trained: Trained, kind: str) -> Figure:
+    """Return a plot of predicted numbers against true ones, or of the differences."""
+    figure = create_figure(6, 4.5)
+    options = {"kind": kind, "ax": figure.subplots(), "scatter_kwargs": {"s": 6, "alpha": 0.4}}
+    predicted = trained.predictions["prediction"]
+    PredictionErrorDisplay.from_predictions(trained.truth, predicted, **options)
+    return figure
 
 
-def draw_predicted(axes: Axes, trained: Trained) -> None:
-    """Predicted against true, with the line on which they agree."""
-    truth, guess = trained.truth, trained.predictions["prediction"]
-    axes.scatter(truth, guess, s=6, alpha=0.4)
-    axes.axline((truth.mean(), truth.mean()), slope=1, color="black", linewidth=1)
-    target = f"true {trained.contract.target}"
-    axes.set(title="Predicted against true", xlabel=target, ylabel="predicted")
+def draw_confusion(trained: Trained) -> Figure:
+    """Return the confusion matrix in rows; without numbers if there are many classes."""
+    figure = create_figure(6, 4.5)
+    truth, predicted = trained.truth.astype(str), trained.predictions["prediction"].astype(str)
+    has_numbers = truth.nunique() <= MAX_CLASSES_WITH_NUMBERS
+    options: dict[str, Any] = {"values_format": "d", "cmap": "Blues", "xticks_rotation": "vertical"}
+    options |= {"include_values": has_numbers, "colorbar": not has_numbers}
+    ConfusionMatrixDisplay.from_predictions(truth, predicted, ax=figure.subplots(), **options)
+    return figure
 
 
-def draw_residuals(axes: Axes, trained: Trained) -> None:
-    """How far predictions are off, as a histogram."""
-    axes.hist(trained.predictions["prediction"] - trained.truth, bins=50)
-    axes.set(title="Errors", xlabel=f"predicted − true {trained.contract.target}", ylabel="rows")
-
-
-def draw_confusion(axes: Axes, trained: Trained) -> None:
-    """Which class is taken for which, in rows; without numbers where there are many classes."""
-    truth, guess = trained.truth.astype(str), trained.predictions["prediction"].astype(str)
-    few = truth.nunique() <= 12
-    look: dict[str, object] = {"values_format": "d", "cmap": "Blues", "xticks_rotation": "vertical"}
-    look |= {"include_values": few, "colorbar": not few}
-    ConfusionMatrixDisplay.from_predictions(truth, guess, ax=axes, **look)
-    axes.set(title="Which class is taken for which", xlabel="predicted", ylabel="true")
-
-
-def draw_roc(axes: Axes, trained: Trained) -> None:
-    """The ROC curve of the second class, beside chance."""
-    RocCurveDisplay.from_predictions(*positive(trained), ax=axes, plot_chance_level=True)
-    axes.set(title="Hits against false alarms", xlabel="false alarms", ylabel="hits")
-
-
-def draw_calibration(axes: Axes, trained: Trained) -> None:
-    """How often it happens when the model says how likely it is, in ten groups of equal size."""
-    happened, said = calibration_curve(*positive(trained), n_bins=10, strategy="quantile")
-    axes.plot(said, happened, marker="o")
-    axes.axline((0, 0), slope=1, color="black", linewidth=1)
-    axes.set(title="Calibration", xlabel="predicted probability", ylabel="share that happened")
-
-
-def positive(trained: Trained) -> tuple[pd.Series, pd.Series]:
-    """Is a row of the second class, and how probable the model finds it."""
-    shares = trained.predictions.iloc[:, -1]
-    return trained.truth.astype(str) == str(shares.name).removeprefix("probability_"), shares
+def draw_curve(trained: Trained, display: Any, **options: Any) -> Figure:
+    """Return a plot of the second class's probability by one of scikit-learn's displays."""
+    figure = create_figure(6, 4.5)
+    probability = trained.predictions.iloc[:, -1]
+    label = str(probability.name).removeprefix("probability_")
+    truth = trained.truth.astype(str) == label
+    display.from_predictions(truth, probability, ax=figure.subplots(), name=label, **options)
+    return figure

@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font_names
 
-WIDE = (
+CJK_FONTS = (
     "Noto Sans CJK JP, Noto Sans CJK SC, Source Han Sans, WenQuanYi Micro Hei, WenQuanYi Zen Hei,"
     " Droid Sans Fallback, PingFang SC, Hiragino Sans, Apple SD Gothic Neo, Microsoft YaHei,"
     " Yu Gothic, Malgun Gothic, Arial Unicode MS"
@@ -18,16 +18,16 @@ WIDE = (
 
 
 @cache
-def families() -> list[str]:
+def list_font_families() -> list[str]:
     """The fonts in the order in which they are asked for a letter."""
     here = set(get_font_names())
-    return [*matplotlib.rcParams["font.family"], *(name for name in WIDE if name in here)]
+    return [*matplotlib.rcParams["font.family"], *(name for name in CJK_FONTS if name in here)]
 
 
-def empty_figure(width: float, height: float) -> Figure:
+def create_figure(width: float, height: float) -> Figure:
     """An empty figure of so many inches, without a window; what is put on it shares its room.
 
     A `$` in a name is a sign there, and begins no formula.
     """
-    matplotlib.rcParams.update({"font.family": families(), "text.parse_math": False})
+    matplotlib.rcParams.update({"font.family": list_font_families(), "text.parse_math": False})
     return Figure(figsize=(width, height), layout="constrained")

@@ -1,4 +1,4 @@
-"""Predictions of a model, how good they are, and the model itself: saved with its code."""
+"""Predictions of a model, their scores, and the saved model with its code."""
 
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from sklearn import metrics
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.model.artifacts import code_pickled
+from mlops_ladder.model.artifacts import pickle_own_code
 
 MODEL = Path("models/model.joblib")
 METRICS = {
@@ -20,10 +20,10 @@ METRICS = {
 LOWER_IS_BETTER = ("mae", "rmse")
 
 
-def predict(model: Any, rows: pd.DataFrame) -> pd.DataFrame:
-    """What the model decides of each row; for a classifier also `probability_CLASS` of each class.
+def predict_rows(model: Any, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the `prediction` of each row; of a classifier also `probability_CLASS` of each class.
 
-    The model is a fitted one, or the bundle of one.
+    The model is a fitted one, or a bundle.
     """
     if hasattr(model, "answer_frame"):
         return pd.DataFrame(model.answer_frame(rows))
@@ -33,11 +33,11 @@ def predict(model: Any, rows: pd.DataFrame) -> pd.DataFrame:
     return found
 
 
-def score(problem: str, truth: pd.Series, found: pd.DataFrame) -> dict[str, float]:
-    """Each metric of the problem, by its name, of predictions as `predict` gives them.
+def compute_scores(problem: str, truth: pd.Series, found: pd.DataFrame) -> dict[str, float]:
+    """Return each metric of the problem, for predictions as `predict_rows` returns them.
 
-    A metric that `truth` does not define is NaN: `roc_auc` unless there are two classes and both
-    occur, `r2` of a single row.
+    An undefined metric is NaN: `roc_auc` unless there are two classes and both occur, `r2` of a
+    single row.
     """
     guess = found["prediction"]
     if problem == "regression":
@@ -48,15 +48,15 @@ def score(problem: str, truth: pd.Series, found: pd.DataFrame) -> dict[str, floa
         }
     hit = truth == guess
     return {
-        "roc_auc": roc_auc(truth, found.filter(regex="^probability_")),
+        "roc_auc": compute_roc_auc(truth, found.filter(regex="^probability_")),
         "accuracy": float(hit.mean()),
         "balanced_accuracy": float(hit.groupby(truth).mean().mean()),
     }
 
 
-def roc_auc(truth: pd.Series, shares: pd.DataFrame) -> float:
-    """The area under the ROC curve of the second of two classes; NaN where it is not defined."""
-    if shares.shape[1] != 2:  # none, where a classifier only decides
+def compute_roc_auc(truth: pd.Series, shares: pd.DataFrame) -> float:
+    """Return the area under the ROC curve of the second of two classes; NaN if undefined."""
+    if shares.shape[1] != 2:  # a classifier without probabilities has none
         return float("nan")
     positive = truth.astype(str) == shares.columns[1].removeprefix("probability_")
     if positive.nunique() != 2:
@@ -67,12 +67,12 @@ def roc_auc(truth: pd.Series, shares: pd.DataFrame) -> float:
 def save_model(model: Any, contract: Contract, version: str, path: Path = MODEL) -> None:
     """Write a model with its code, its contract and its version; whole or not at all."""
     saved = {"model": model, "contract": contract.model_dump(), "version": version}
-    with code_pickled() as cloudpickle:
-        write_whole(path, cloudpickle.dumps(saved))
+    with pickle_own_code() as cloudpickle:
+        write_file_atomically(path, cloudpickle.dumps(saved))
 
 
 def load_model(path: Path = MODEL) -> dict[str, Any]:
-    """What training saved: `model`, `contract`, `version`.  ProjectError where nothing is."""
+    """Return the saved `model`, `contract` and `version`.  Raise ProjectError without a model."""
     if not path.exists():
         raise ProjectError(f"{path}: no model is trained yet; run `make train`")
     saved = joblib.load(path)

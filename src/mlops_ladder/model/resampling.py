@@ -1,4 +1,4 @@
-"""Resampling: the scores of several models on the same draws of the held-out rows, and fast."""
+"""Resampling: scores of several models on the same bootstrap draws of the held-out rows."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from threadpoolctl import threadpool_limits
 from mlops_ladder.model.prediction import METRICS
 
 RESAMPLES = 500
-MOST_ROWS = 20_000  # a part of more shows how widely scores spread, in a second, not in minutes
+MAX_ROWS = 20_000  # a sample of more rows shows the spread in a second instead of minutes
 Scorer = Callable[[np.ndarray], float]
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A value with its 95 % interval, NaN where it has none."""
+class Estimate:
+    """A value with its 95 % interval; NaN if it has none."""
 
     value: float
     low: float
@@ -31,7 +31,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Draws:
-    """A metric of one model, or the difference of two: of some rows, and of each draw of them."""
+    """A metric of one model, or the difference of two: on all rows, and on each draw."""
 
     whole: float
     drawn: np.ndarray
@@ -40,38 +40,38 @@ class Draws:
     def __sub__(self, other: "Draws") -> "Draws":
         return Draws(self.whole - other.whole, self.drawn - other.drawn, self.scale)
 
-    def around(self, value: float, sign: int = 1) -> Measured:
-        """The value with its percentile interval; none where a tenth of the draws define none."""
+    def interval(self, value: float, sign: int = 1) -> Estimate:
+        """Return a value with its percentile interval; none if many draws are undefined."""
         away = sign * (self.drawn - self.whole)
         away = away[np.isfinite(away)]
         if len(away) < 0.9 * len(self.drawn) or not isfinite(value):
-            return Measured(value, nan, nan)
+            return Estimate(value, nan, nan)
         low, high = value + self.scale * np.quantile(away, [0.025, 0.975])
-        return Measured(value, float(low), float(high))
+        return Estimate(value, float(low), float(high))
 
 
-def resampled(
+def bootstrap_scores(
     metric: str,
     truth: pd.Series,
     found: Mapping[str, pd.DataFrame],
     seed: int,
     resamples: int = RESAMPLES,
 ) -> dict[str, Draws]:
-    """The metric of each model on 500 draws of the rows, the same for all: the paired bootstrap.
+    """Return the metric of each model on 500 common draws of the rows: the paired bootstrap.
 
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 16.  Of more than
     MOST_ROWS a part is drawn from, and the spread scaled by the root of its share.
     """
-    random, rows = np.random.default_rng(seed), min(len(truth), MOST_ROWS)
+    random, rows = np.random.default_rng(seed), min(len(truth), MAX_ROWS)
     part = np.arange(rows)
     if rows < len(truth):
         part = random.choice(len(truth), rows, replace=False)
     scorers = {
-        name: scorer(metric, truth.iloc[part], predicted.iloc[part])
+        name: make_scorer(metric, truth.iloc[part], predicted.iloc[part])
         for name, predicted in found.items()
     }
     draws = np.empty((len(scorers), resamples))
-    with threadpool_limits(1):  # for a sum of some thousand numbers threads only wait
+    with threadpool_limits(1):  # threads cost more than they save on a sum of some thousand numbers
         for column in range(resamples):
             times = np.bincount(random.integers(0, rows, rows), minlength=rows).astype("float64")
             draws[:, column] = [scored(times) for scored in scorers.values()]
@@ -80,13 +80,15 @@ def resampled(
     return {name: Draws(scored(once), drawn, scale) for (name, scored), drawn in pairs}
 
 
-def scorer(metric: str, truth: pd.Series, found: pd.DataFrame) -> Scorer:
-    """What `score` says of this metric, as a function of how many times each row is drawn."""
+def make_scorer(metric: str, truth: pd.Series, found: pd.DataFrame) -> Scorer:
+    """Return a function from the draw counts of the rows to the metric."""
     if metric == "roc_auc":
-        return area(truth, found.filter(regex="^probability_"))
+        return make_weighted_roc_auc(truth, found.filter(regex="^probability_"))
     if metric in METRICS["classification"]:
         hit = (truth == found["prediction"]).to_numpy(dtype="float64")
-        return shares(hit, truth.factorize()[0] if metric == "balanced_accuracy" else 0 * hit)
+        return make_weighted_accuracy(
+            hit, truth.factorize()[0] if metric == "balanced_accuracy" else 0 * hit
+        )
     error = (truth - found["prediction"]).to_numpy(dtype="float64")
     if metric == "mae":
         error = np.abs(error)
@@ -94,11 +96,11 @@ def scorer(metric: str, truth: pd.Series, found: pd.DataFrame) -> Scorer:
     error = error**2
     if metric == "rmse":
         return lambda times: float(np.sqrt(times @ error / times.sum()))
-    return explained(truth.to_numpy(dtype="float64"), error)
+    return make_weighted_r2(truth.to_numpy(dtype="float64"), error)
 
 
-def explained(answers: np.ndarray, error: np.ndarray) -> Scorer:
-    """R²: the share of the answers' spread that the squared errors leave; NaN without a spread."""
+def make_weighted_r2(answers: np.ndarray, error: np.ndarray) -> Scorer:
+    """Return a function from draw counts to R²; NaN if the targets are all equal."""
 
     def scored(times: np.ndarray) -> float:
         away = answers - np.average(answers, weights=times)
@@ -108,8 +110,8 @@ def explained(answers: np.ndarray, error: np.ndarray) -> Scorer:
     return scored
 
 
-def shares(hit: np.ndarray, groups: np.ndarray) -> Scorer:
-    """The share of hits in each group that is drawn, averaged over the groups."""
+def make_weighted_accuracy(hit: np.ndarray, groups: np.ndarray) -> Scorer:
+    """Return a function from draw counts to the share of hits, averaged over drawn groups."""
     groups = groups.astype("int64")
 
     def scored(times: np.ndarray) -> float:
@@ -119,11 +121,11 @@ def shares(hit: np.ndarray, groups: np.ndarray) -> Scorer:
     return scored
 
 
-def area(truth: pd.Series, probabilities: pd.DataFrame) -> Scorer:
-    """The area under the ROC curve of the second of two classes; rows are sorted once, not a draw.
+def make_weighted_roc_auc(truth: pd.Series, probabilities: pd.DataFrame) -> Scorer:
+    """Return a function from draw counts to the ROC AUC; rows are sorted once for all draws.
 
-    It is the share of pairs of a positive and a negative row in which the positive one has the
-    higher probability; ties count half (Hanley and McNeil, Radiology 143, 1982).
+    It is the share of pairs in which the positive row has the higher probability; ties count half
+    (Hanley and McNeil, Radiology 143, 1982).
     """
     if probabilities.shape[1] != 2:
         return lambda times: nan

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 
 Output = Callable[[pd.DataFrame], np.ndarray]
-ALL = 12  # features of which each coalition is looked at: 4,096
-ORDERS = 32  # orders in which more features are added, and as many backwards
-AT_ONCE = 200_000  # rows that the model is given
+MAX_EXACT_COLUMNS = 12  # features of which each coalition is looked at: 4,096
+DRAWN_ORDERS = 32  # orders in which more features are added, and as many backwards
+MAX_ROWS_PER_CALL = 200_000  # rows that the model is given
 
 
-def contributions(
+def compute_shapley_values(
     output: Output,
     row: pd.DataFrame,
     background: pd.DataFrame,
@@ -32,18 +32,18 @@ def contributions(
     al., 2022): then the values are estimates that still add up.
     """
     count = row.shape[1]
-    if count <= ALL and orders is None:
+    if count <= MAX_EXACT_COLUMNS and orders is None:
         known = (np.arange(2**count)[:, None] >> np.arange(count) & 1).astype(bool)
-        return exact(worth(output, known, row, background), known)
-    known = paths(count, orders or ORDERS, np.random.default_rng(seed))
-    gains = np.diff(worth(output, known, row, background).reshape((-1, count + 1)), axis=1)
+        return compute_exact_values(compute_worth(output, known, row, background), known)
+    known = draw_coalition_paths(count, orders or DRAWN_ORDERS, np.random.default_rng(seed))
+    gains = np.diff(compute_worth(output, known, row, background).reshape((-1, count + 1)), axis=1)
     grown = known.reshape((-1, count + 1, count)).astype("int8")
     order = np.diff(grown, axis=1).argmax(axis=2)
     values = np.bincount(order.ravel(), gains.ravel(), count) / len(gains)
     return float(output(background).mean()), values
 
 
-def exact(found: np.ndarray, known: np.ndarray) -> tuple[float, np.ndarray]:
+def compute_exact_values(found: np.ndarray, known: np.ndarray) -> tuple[float, np.ndarray]:
     """The worth of the empty coalition, and each value from the worth of every coalition."""
     count = known.shape[1]
     size = known.sum(axis=1)
@@ -54,7 +54,7 @@ def exact(found: np.ndarray, known: np.ndarray) -> tuple[float, np.ndarray]:
     return float(found[0]), np.array(values)
 
 
-def paths(count: int, orders: int, random: np.random.Generator) -> np.ndarray:
+def draw_coalition_paths(count: int, orders: int, random: np.random.Generator) -> np.ndarray:
     """Coalitions that grow by one feature at a time, (2 · orders · (count + 1), count)."""
     found = []
     for _ in range(orders):
@@ -66,19 +66,19 @@ def paths(count: int, orders: int, random: np.random.Generator) -> np.ndarray:
     return np.concatenate(found)
 
 
-def worth(
+def compute_worth(
     output: Output, known: np.ndarray, row: pd.DataFrame, background: pd.DataFrame
 ) -> np.ndarray:
     """The average output of each coalition, (coalitions,)."""
-    step = max(1, AT_ONCE // len(background))
+    step = max(1, MAX_ROWS_PER_CALL // len(background))
     parts = [
-        output(mixed(known[first : first + step], row, background)).reshape(-1, len(background))
+        output(mix_rows(known[first : first + step], row, background)).reshape(-1, len(background))
         for first in range(0, len(known), step)
     ]
     return np.asarray(np.concatenate(parts).mean(axis=1))
 
 
-def mixed(known: np.ndarray, row: pd.DataFrame, background: pd.DataFrame) -> pd.DataFrame:
+def mix_rows(known: np.ndarray, row: pd.DataFrame, background: pd.DataFrame) -> pd.DataFrame:
     """For each coalition all background rows, with the values of `row` where they are known."""
     taken = np.repeat(known, len(background), axis=0)
     columns = {}

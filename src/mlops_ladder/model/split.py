@@ -1,4 +1,4 @@
-"""The split: which rows are learned from, chosen by and judged by, and what would spoil it."""
+"""The split into training, validation and hold-out rows, and checks that it is fair."""
 
 from dataclasses import dataclass
 
@@ -13,32 +13,32 @@ from mlops_ladder.model import training
 from mlops_ladder.settings import Settings
 
 FOLDS = 5
-FEWEST_ROWS = 50  # of fewer, even a copy of the target does not tell it from the rows beside it
-MOST_ROWS = 5_000  # more of them change a share by less than 0.01
+MIN_ROWS = 50  # of fewer, even a copy of the target cannot be told from chance
+MAX_ROWS = 5_000  # more of them change the skill by less than 0.01
 
 
 @dataclass(frozen=True)
-class Parts:
-    """Rows to learn from, rows to choose parameters by, and rows that judge the model."""
+class Splits:
+    """Rows to train on, to choose parameters by, and to judge the model by."""
 
     train: pd.DataFrame
     validation: pd.DataFrame
     holdout: pd.DataFrame
 
     def items(self) -> list[tuple[str, pd.DataFrame]]:
-        """Each part by its name, in the order of time."""
+        """Return each split by its name, in the order of time."""
         return list(vars(self).items())
 
 
-def parts(rows: pd.DataFrame, contract: Contract, settings: Settings) -> Parts:
-    """The rows of `training.learnable` in three parts.
+def split_three_ways(rows: pd.DataFrame, contract: Contract, settings: Settings) -> Splits:
+    """Split the rows of `training.prepare_training_rows` in three.
 
-    The holdout is that of `training.split`; the validation rows are cut from the others in the same
-    way.  Raises ProjectError where there are too few.
+    The hold-out is that of `training.split_holdout`; the validation rows are split from the others
+    in the same way.  Raises ProjectError if there are too few rows.
     """
     try:
-        rest, holdout = training.split(rows, contract, settings)
-        found = Parts(*training.split(rest, contract, settings, "validation"), holdout)
+        rest, holdout = training.split_holdout(rows, contract, settings)
+        found = Splits(*training.split_holdout(rest, contract, settings, "validation"), holdout)
         if found.train.empty:
             raise ProjectError("no rows are left to train on")
     except ProjectError as error:
@@ -51,34 +51,37 @@ def parts(rows: pd.DataFrame, contract: Contract, settings: Settings) -> Parts:
     return found
 
 
-def ids(split: Parts, contract: Contract) -> pd.DataFrame:
-    """The ids of all rows, or their numbers where no column is an id, and the part of each.
-
-    And the `key` by which a later run knows the row again.
-    """
+def list_row_ids(split: Splits, contract: Contract) -> pd.DataFrame:
+    """Return the id or number of each row, its split, and its `key` in later runs."""
     names = contract.names("id")
     rows = pd.concat([part.assign(part=name) for name, part in split.items()])
     known = rows[names] if names else pd.DataFrame({"row": rows.index + 1}, rows.index)
-    return known.assign(key=training.keys(rows.sort_index(), contract), part=rows["part"])
+    return known.assign(
+        key=training.compute_row_keys(rows.sort_index(), contract), part=rows["part"]
+    )
 
 
-def overlaps(split: Parts, contract: Contract) -> list[str]:
-    """What makes the parts no fair test: a line for each thing that stands in more than one.
+def find_overlaps(split: Splits, contract: Contract) -> list[str]:
+    """Return a line for each row, id or group in two splits, and for splits that overlap in time.
 
-    A row, an id, a group (unless time decides), or times of which a later part holds earlier ones.
+    Groups may be in two splits if time decides.
     """
     times = contract.names("time")
-    found = repeated(split, "row", [pd.Series(part.index) for _, part in split.items()])
+    found = find_values_in_several_splits(
+        split, "row", [pd.Series(part.index) for _, part in split.items()]
+    )
     for name in contract.names("id", *(() if times else ("group",))):
-        found += repeated(split, name, [part[name] for _, part in split.items()])
+        found += find_values_in_several_splits(
+            split, name, [part[name] for _, part in split.items()]
+        )
     for (earlier, before), (later, after) in zip(split.items(), split.items()[1:], strict=False):
         if times and before[times[0]].max() > after[times[0]].min():
             found.append(f"{times[0]}: {later} begins before {earlier} ends")
     return found
 
 
-def repeated(split: Parts, what: str, values: list[pd.Series]) -> list[str]:
-    """A line that says how many of these values, by part, stand in more than one part."""
+def find_values_in_several_splits(split: Splits, what: str, values: list[pd.Series]) -> list[str]:
+    """Return a line with the number of values that are in more than one split, if any."""
     each = pd.concat([part.dropna().drop_duplicates() for part in values], ignore_index=True)
     twice = each[each.duplicated()].drop_duplicates()
     if twice.empty:
@@ -87,11 +90,10 @@ def repeated(split: Parts, what: str, values: list[pd.Series]) -> list[str]:
     return [f"{what}: {len(twice):,} stand in more than one of {named}: {twice.iloc[0]!r}"]
 
 
-def twins(split: Parts, contract: Contract) -> list[str]:
-    """What may make the score too good: held-out rows that were learned from, groups cut in two.
+def find_duplicates_across_splits(split: Splits, contract: Contract) -> list[str]:
+    """Return a line if held-out rows equal training rows, and for groups in two splits.
 
-    Both may be right: where few columns hold few words, rows repeat; where time decides, so do
-    groups.
+    Both may be right: rows repeat if few columns have few values, groups if time decides.
     """
     columns = [*contract.inputs(), contract.target]
     learned = pd.concat([split.train, split.validation])
@@ -102,25 +104,27 @@ def twins(split: Parts, contract: Contract) -> list[str]:
         share = f"{equal:,} of {len(held):,} held-out rows"
         found.append(f"{share} equal one that is learned from, {contract.target} included")
     for name in contract.names("group") if contract.names("time") else []:
-        found += repeated(split, name, [part[name] for _, part in split.items()])
+        found += find_values_in_several_splits(
+            split, name, [part[name] for _, part in split.items()]
+        )
     return found
 
 
-def leaks(rows: pd.DataFrame, contract: Contract, settings: Settings) -> list[str]:
-    """A line for each input that alone tells the target: a copy, another scale, a code of it.
+def find_target_leakage(rows: pd.DataFrame, contract: Contract, settings: Settings) -> list[str]:
+    """Return a line for each input that predicts the target alone: a copy, or a code of it.
 
-    Said where `told` is at or above `leaks.threshold`, for all columns but `leaks.allowed`.  Times
-    are left out, as the model sees only their weekday and hour.
+    Its skill is at least `leaks.threshold`, and it is not in `leaks.allowed`.  Times are left out,
+    as the model sees only their weekday and hour.
     """
-    if len(rows) < FEWEST_ROWS or rows[contract.target].nunique() < 2:
+    if len(rows) < MIN_ROWS or rows[contract.target].nunique() < 2:
         return []
-    some = rows.sample(min(len(rows), MOST_ROWS), random_state=settings.seed)
+    some = rows.sample(min(len(rows), MAX_ROWS), random_state=settings.seed)
     target = some[contract.target]
-    answers = answers_of(target, settings.problem)
+    answers = encode_target(target, settings.problem)
     groups = some[contract.names("group")[0]].astype(str) if contract.names("group") else None
     found = []
     for name in contract.inputs("number", "integer", "boolean", "category", "text"):
-        share = told(some[name], answers, groups)
+        share = measure_skill(some[name], answers, groups)
         if share >= settings.leaks.threshold and name not in settings.leaks.allowed:
             known = f"alone it tells {share:.1%} of {contract.target}; is it known beforehand?"
             way_out = "add it to leaks.allowed (config/leaks.toml), else set its role to ignored"
@@ -128,20 +132,20 @@ def leaks(rows: pd.DataFrame, contract: Contract, settings: Settings) -> list[st
     return found
 
 
-def answers_of(target: pd.Series, problem: str) -> np.ndarray:
-    """The target as (rows, 1) ranks, so that no outlier decides, or (rows, classes) of 0 and 1."""
+def encode_target(target: pd.Series, problem: str) -> np.ndarray:
+    """Return the target as (rows, 1) ranks, for outliers, or as (rows, classes) of 0 and 1."""
     if problem == "regression":
         return target.rank().to_numpy()[:, None]
     return pd.get_dummies(target).to_numpy(dtype="float64")
 
 
-def told(values: pd.Series, answers: np.ndarray, groups: pd.Series | None) -> float:
-    """The share of the error of guessing that this column alone takes away, on rows not seen.
+def measure_skill(values: pd.Series, answers: np.ndarray, groups: pd.Series | None) -> float:
+    """Return the skill of one column: the share of the baseline's error that it removes.
 
-    0: it says nothing; 1: all.  A tree learns from folds of the rows; groups stay together.
+    0 is no skill, 1 a perfect prediction, by a tree in cross-validation; groups stay together.
     """
     numeric = pd.api.types.is_numeric_dtype(values)
-    seen = values.astype("float64") if numeric else codes(values)
+    seen = values.astype("float64") if numeric else encode_categories(values)
     leaf = max(1, len(values) // 500) if numeric else 1
     tree = DecisionTreeRegressor(min_samples_leaf=leaf, random_state=0)
     several = groups is not None and groups.nunique() >= FOLDS
@@ -151,7 +155,7 @@ def told(values: pd.Series, answers: np.ndarray, groups: pd.Series | None) -> fl
     return float(1 - missed / np.abs(answers - answers.mean(axis=0)).sum())
 
 
-def codes(words: pd.Series) -> pd.Series:
-    """Each word as a number in their sorted order; NaN where missing."""
+def encode_categories(words: pd.Series) -> pd.Series:
+    """Return categories as numbers in sorted order; NaN if missing."""
     numbers, _ = pd.factorize(words, sort=True)
     return pd.Series(numbers, index=words.index, dtype="float64").where(numbers >= 0)

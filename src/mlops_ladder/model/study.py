@@ -1,4 +1,4 @@
-"""The study of a search: which parameters are tried next.  The only file that imports optuna."""
+"""The study of a search: chooses the next parameters.  The only file that imports optuna."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
@@ -7,72 +7,76 @@ from typing import Any
 from mlops_ladder import plugins, problem, ProjectError
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
-from mlops_ladder.settings import pipeline, Settings
+from mlops_ladder.pipeline.settings import Space
+from mlops_ladder.settings import Settings
 
-FEWEST_RANDOM = 3  # trials that only look around before the sampler draws on what it has seen
+MIN_RANDOM_TRIALS = 3  # trials at random before the sampler uses the scores so far
 
 
-class Here:  # pylint: disable=too-few-public-methods  # a place to work at does one thing
-    """How a function is put on many items: one after the other, in this process."""
+class SerialExecutor:  # pylint: disable=too-few-public-methods  # an executor only maps
+    """Calls a function on many items, one after the other, in this process."""
 
-    at_once = 1  # trials of a search that are chosen before the first of them is scored
+    batch_size = 1  # trials of a search that are chosen before the first of them is scored
 
-    def each(self, function: Callable[..., Any], items: Iterable[Any], *more: Any) -> Iterator[Any]:
-        """What the function says of each item, in their order; `more` are further arguments."""
+    def map(self, function: Callable[..., Any], items: Iterable[Any], *more: Any) -> Iterator[Any]:
+        """Return the results by the order of the items; `more` are further arguments."""
         return (function(item, *more) for item in items)
 
 
-def mapped(settings: Any) -> Any:
-    """A context that holds something with the methods of `Here`: it, or what is registered."""
-    return plugins.get_hooks().get_executor(settings=settings) or nullcontext(Here())
+def open_executor(settings: Any) -> Any:
+    """Return a context of the executor that a plugin brings, or of a SerialExecutor."""
+    return plugins.get_hooks().get_executor(settings=settings) or nullcontext(SerialExecutor())
 
 
-def parameters(model: Any) -> dict[str, Any]:
-    """Every parameter of a model by its own name, whatever the model is wrapped in."""
-    found = model.get_params(deep=True)
-    return {name.rsplit("__", 1)[-1]: found[name] for name in sorted(found, reverse=True)}
+def list_model_parameters(model: Any) -> dict[str, Any]:
+    """Return each parameter of a model by its own name, whatever wraps the model."""
+    params = model.get_params(deep=True)
+    return {name.rsplit("__", 1)[-1]: params[name] for name in sorted(params, reverse=True)}
 
 
 class Study:
-    """Proposes parameters from the space of the settings: Optuna's TPE, seeded.
+    """Chooses parameters from the space of the settings by Optuna's TPE sampler, with a seed.
 
-    `start` holds what the settings say of the parameters in the space.
+    `start` holds the values of the settings for the parameters in the space.
     """
 
     def __init__(self, contract: Contract, settings: Settings) -> None:
         import optuna  # pylint: disable=import-outside-toplevel  # heavy, and only a search needs it
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        known = parameters(problem.build_model(contract, settings))
+        known = list_model_parameters(problem.build_model(contract, settings))
         if unknown := [name for name in settings.tuning.space if name not in known]:
-            told = f"no parameter of the model; known are {', '.join(sorted(known))}"
-            raise ProjectError(f"[tuning.space]: {', '.join(unknown)}: {told} (config/tuning.toml)")
+            why = f"no parameter of the model; known are {', '.join(sorted(known))}"
+            raise ProjectError(f"[tuning.space]: {', '.join(unknown)}: {why} (config/tuning.toml)")
         self.optuna = optuna
-        declared = settings.tuning.space.items()
-        self.space = {name: distribution(name, values) for name, values in declared}
+        spaces = settings.tuning.space.items()
+        self.space = {name: build_distribution(name, space) for name, space in spaces}
         self.start = {name: known[name] for name in self.space}
         self.study = optuna.create_study(
             direction="minimize" if settings.metric in LOWER_IS_BETTER else "maximize",
-            sampler=optuna.samplers.TPESampler(seed=settings.seed, n_startup_trials=FEWEST_RANDOM),
+            sampler=optuna.samplers.TPESampler(
+                seed=settings.seed, n_startup_trials=MIN_RANDOM_TRIALS
+            ),
         )
 
-    def proposed(self) -> dict[str, Any]:
-        """The next parameters to try."""
+    def ask(self) -> dict[str, Any]:
+        """Return the next parameters to score."""
         return dict(self.study.ask(self.space).params)
 
-    def learn(self, params: dict[str, Any], score: float) -> None:
-        """Take a score into account, where it is defined and the space holds the parameters."""
-        given: Any = {"params": params, "distributions": self.space, "value": score}
+    def tell(self, params: dict[str, Any], score: float) -> None:
+        """Add a scored trial, unless its score is undefined or the space lacks its parameters."""
+        options: Any = {"params": params, "distributions": self.space, "value": score}
         try:
-            done = self.optuna.trial.create_trial(**given)
+            trial = self.optuna.trial.create_trial(**options)
         except (TypeError, ValueError):
             return
-        self.study.add_trial(done)
+        self.study.add_trial(trial)
 
 
-def distribution(name: str, space: pipeline.Space) -> Any:
-    """The values of a parameter, as Optuna has them.  ProjectError where there are none."""
-    from optuna import distributions  # pylint: disable=import-outside-toplevel  # as above
+def build_distribution(name: str, space: Space) -> Any:
+    """Return the space of a parameter for Optuna.  Raise ProjectError if it has no values."""
+    # Heavy, and only a search needs it.
+    from optuna import distributions  # pylint: disable=import-outside-toplevel
 
     low, high = space.low, space.high
     try:

@@ -1,4 +1,4 @@
-"""The archive: the prediction log, read and cleared; its newest rows; and each verdict on drift.
+"""The archive: the prediction log as it is read and cleared, and the stored verdicts of reports.
 
 Beside `serving/store.py`, which writes the log, the only file that imports SQLAlchemy.
 """
@@ -18,12 +18,13 @@ import pandas as pd
 import sqlalchemy as sql
 
 from mlops_ladder import project, ProjectError
-from mlops_ladder.data.casting import conform
+from mlops_ladder.data.casting import validate_and_cast
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.serving.store import clear_linked, pairs, TABLE
+from mlops_ladder.serving.store import delete_linked, pair_rows, TABLE
 
 BATCH = 5_000  # rows that are in memory at a time
-IDS = 1_000  # in one query: every database takes as many parameters
+MAX_PARAMETERS = 1_000  # of one query: every database takes as many
+CHUNK = 20_000  # rows that become a data frame at a time: plain Python objects take ten times more
 DRIFT = sql.Table(
     "drift",
     sql.MetaData(),
@@ -36,9 +37,7 @@ DRIFT = sql.Table(
     sql.Column("effect", sql.Float, nullable=False),
     sql.Column("drifted", sql.Boolean, nullable=False),
 )
-Belongs = Callable[[dict[str, Any]], bool]
-CHUNK = 20_000  # rows that become a data frame at a time: plain Python objects take ten times more
-Line = tuple[str, datetime, dict[str, Any], dict[str, Any]]
+LoggedRow = tuple[str, datetime, dict[str, Any], dict[str, Any]]  # request, time, inputs, answer
 
 
 class NoLog(ProjectError):
@@ -47,7 +46,7 @@ class NoLog(ProjectError):
 
 @dataclass(frozen=True)
 class Change:
-    """A logged request of which some rows go: its number and id, which rows, and what stays.
+    """A logged request that loses rows: its number and id, which rows, and the rows that stay.
 
     Rows count from 1.
     """
@@ -62,24 +61,24 @@ class Change:
 class Archive:
     """The database of the prediction log.
 
-    Raises NoLog where it is not there, or holds no log, and ProjectError where it cannot be read;
-    the URL may hold a password and is not shown.
+    Raises NoLog if it does not exist or holds no log, and ProjectError if it cannot be read.  The
+    messages do not show the URL, which may hold a password.
     """
 
     def __init__(self, url: str) -> None:
         place = sql.make_url(url)
         file = Path(place.database or "") if place.get_backend_name() == "sqlite" else None
         if file and not file.is_file():
-            other = f"or set {project.current().prefix}SERVING__LOG to that of a service elsewhere"
+            name = f"{project.get_project().prefix}SERVING__PREDICTION_LOG_URL"
+            other = f"or set {name} to that of a service elsewhere"
             raise NoLog(f"{file}: no prediction log is here; run `make serve` and ask it, {other}")
         self._engine = sql.create_engine(url)
-        try:
-            known = sql.inspect(self._engine).has_table(TABLE.name)
-        except sql.exc.SQLAlchemyError as error:
-            told = str(error).partition("\n")[0]
-            raise ProjectError(f"serving.log: the database cannot be read: {told}") from error
-        if not known:
-            raise NoLog("serving.log: the database holds no prediction log; is it the one?")
+        with raise_as_project_error("the database cannot be read"):
+            has_log = sql.inspect(self._engine).has_table(TABLE.name)
+        if not has_log:
+            raise NoLog(
+                "serving.prediction_log_url: the database holds no prediction log; is it the one?"
+            )
 
     def __enter__(self) -> Self:
         return self
@@ -87,202 +86,225 @@ class Archive:
     def __exit__(self, *_error: object) -> None:
         self._engine.dispose()
 
-    def newest(self, version: str, since: datetime, most: int) -> np.ndarray:
-        """Id and number of rows of the newest requests to a model, or to any: (requests, 2).
+    def find_newest(self, version: str, since: datetime, max_rows: int) -> np.ndarray:
+        """Return id and row count of the newest requests: an array (requests, 2), oldest first.
 
-        Whole requests since that time, the oldest first, as many as hold `most` rows.
+        Args:
+            version: The model that answered; "" for any.
+            since: The time of the oldest request.
+            max_rows: Whole requests are taken until they hold so many rows.
         """
-        table, found, total = TABLE.c, [], 0
-        query = sql.select(table.id, table.rows).order_by(table.id.desc())
+        table, newest, total = TABLE.c, [], 0
         wanted = table.time >= since
         if version:
             wanted &= table.model_version == version
+        query = sql.select(table.id, table.rows).order_by(table.id.desc())
         for number, rows in self._read(query.where(wanted)):
-            if total >= most:
+            if total >= max_rows:
                 break
-            found.append((number, rows))
+            newest.append((number, rows))
             total += rows
-        return np.array(found[::-1], dtype="int64").reshape(-1, 2)
+        return np.array(newest[::-1], dtype="int64").reshape(-1, 2)
 
-    def requests(self, numbers: Sequence[int]) -> Iterator[Sequence[Any]]:
-        """The request id, time, inputs and output of the requests of these ids, in their order."""
+    def read_requests(self, numbers: Sequence[int]) -> Iterator[Sequence[Any]]:
+        """Yield id, time, inputs and output of the requests with these numbers, in their order."""
         table = TABLE.c
         query = sql.select(table.request_id, table.time, table.inputs, table.output)
-        for first in range(0, len(numbers), IDS):
-            wanted = table.id.in_(numbers[first : first + IDS])
-            yield from self._read(query.where(wanted).order_by(table.id))
+        return self._read_in(query.order_by(table.id), table.id, numbers)
 
-    def request(self, request_id: str) -> Any:
-        """The newest request of this id: a row of the log.  ProjectError where there is none."""
+    def read_request(self, request_id: str) -> Any:
+        """Return the newest request of this id, a row of the log.  ProjectError without one."""
         query = sql.select(TABLE).where(TABLE.c.request_id == request_id)
-        found = list(self._read(query.order_by(TABLE.c.id.desc()).limit(1)))
-        if not found:
-            told = "no such request in the prediction log; an answer's header X-Request-ID names it"
-            raise ProjectError(f"{request_id}: {told}")
-        return found[0]
+        requests = list(self._read(query.order_by(TABLE.c.id.desc()).limit(1)))
+        if not requests:
+            reason = "no such request in the prediction log; X-Request-ID of an answer names it"
+            raise ProjectError(f"{request_id}: {reason}")
+        return requests[0]
 
-    def traffic(self, since: datetime) -> Iterator[Sequence[Any]]:
-        """The time, model version, rows and milliseconds of each request to any model."""
+    def read_traffic(self, since: datetime) -> Iterator[Sequence[Any]]:
+        """Yield time, model version, rows and milliseconds of each request to any model."""
         table = TABLE.c
         query = sql.select(table.time, table.model_version, table.rows, table.latency_ms)
         return self._read(query.where(table.time >= since).order_by(table.id))
 
-    def add(self, verdicts: Iterable[dict[str, Any]], table: sql.Table = DRIFT) -> None:
-        """Keep these verdicts: on drift, or on what another table is about."""
+    def add_verdicts(self, verdicts: Iterable[dict[str, Any]], table: sql.Table = DRIFT) -> None:
+        """Store these verdicts: on drift, or those of another table."""
         with self._engine.begin() as connection:
             table.create(connection, checkfirst=True)
             if rows := list(verdicts):
                 connection.execute(sql.insert(table), rows)
 
-    def verdicts(self, since: datetime, table: sql.Table = DRIFT) -> list[dict[str, Any]]:
-        """The verdicts since that time, in their order: on drift, or those of another table."""
+    def read_verdicts(self, since: datetime, table: sql.Table = DRIFT) -> list[dict[str, Any]]:
+        """Return the stored verdicts since that time, in their order."""
         if not sql.inspect(self._engine).has_table(table.name):
             return []
         query = sql.select(table).where(table.c.time >= since).order_by(table.c.id)
         return [row._asdict() for row in self._read(query)]
 
-    def changes(self, belongs: Belongs) -> list[Change]:
-        """What has to change in the log so that no row of which this is true is left in it."""
-        found = []
+    def find_changes(self, belongs: Callable[[dict[str, Any]], bool]) -> list[Change]:
+        """Return the changes after which no row for which `belongs` is true is left in the log."""
+        changes = []
         columns = TABLE.c.id, TABLE.c.request_id, TABLE.c.inputs, TABLE.c.output
         for number, name, inputs, output in self._read(sql.select(*columns).order_by(TABLE.c.id)):
-            lines = pairs(name, inputs, output)
+            lines = pair_rows(name, inputs, output)
             gone = [place for place, (row, _) in enumerate(lines, start=1) if belongs(row)]
             if gone:
-                kept = [it for place, it in enumerate(lines, start=1) if place not in gone]
-                rows, said = [row for row, _ in kept], [answer for _, answer in kept]
-                found.append(Change(number, name, gone, rows, said))
-        return found
+                kept = [line for place, line in enumerate(lines, start=1) if place not in gone]
+                rows, answers = [row for row, _ in kept], [answer for _, answer in kept]
+                changes.append(Change(number, name, gone, rows, answers))
+        return changes
 
-    def change(self, changes: Sequence[Change]) -> None:
-        """Do this to the log: all of it, or nothing and raise.  A request without rows goes.
+    def apply_changes(self, changes: Sequence[Change]) -> None:
+        """Apply all changes to the log, or none and raise.  A request without rows is deleted.
 
-        One with fewer rows has another id: what is said of its third row is about another one now.
+        A request with fewer rows gets another id: "its third row" would be another one now.
         """
-        with self._cleared() as connection:
-            for it in changes:
+        with self._vacuum_after() as connection:
+            for change in changes:
                 values = {
                     "request_id": uuid4().hex,
-                    "inputs": orjson.dumps(it.inputs).decode(),
-                    "output": orjson.dumps(it.output).decode(),
-                    "rows": len(it.inputs),
+                    "inputs": orjson.dumps(change.inputs).decode(),
+                    "output": orjson.dumps(change.output).decode(),
+                    "rows": len(change.inputs),
                 }
-                this = TABLE.c.id == it.number
-                changed = sql.update(TABLE).where(this).values(values)
-                connection.execute(changed if it.inputs else sql.delete(TABLE).where(this))
-            names = [it.request_id for it in changes]
-            for first in range(0, len(names), IDS):
-                clear_linked(connection, names=names[first : first + IDS])
+                this = TABLE.c.id == change.number
+                update = sql.update(TABLE).where(this).values(values)
+                connection.execute(update if change.inputs else sql.delete(TABLE).where(this))
+            names = [change.request_id for change in changes]
+            for first in range(0, len(names), MAX_PARAMETERS):
+                delete_linked(connection, names=names[first : first + MAX_PARAMETERS])
 
-    def expire(self, before: datetime) -> tuple[int, int]:
-        """Delete the requests from before that time; how many, and how many are left."""
-        with self._cleared() as connection:
-            gone = connection.execute(sql.delete(TABLE).where(TABLE.c.time < before)).rowcount
-            clear_linked(connection, before)
+    def delete_before(self, time: datetime) -> tuple[int, int]:
+        """Delete the requests from before that time.  Return how many, and how many are left."""
+        with self._vacuum_after() as connection:
+            gone = connection.execute(sql.delete(TABLE).where(TABLE.c.time < time)).rowcount
+            delete_linked(connection, time)
             left = connection.scalar(sql.select(sql.func.count()).select_from(TABLE))
         return gone, int(left or 0)
 
     @contextmanager
-    def _cleared(self) -> Iterator[sql.Connection]:
-        """A transaction after which the database gives the room back: no page holds what was there.
-
-        Raises ProjectError where the database does not do it.
-        """
-        lite = self._engine.dialect.name == "sqlite"
-        try:
+    def _vacuum_after(self) -> Iterator[sql.Connection]:
+        """Open a transaction, then vacuum: no page of the file still holds what was deleted."""
+        with raise_as_project_error("cannot be cleared", "; run it again"):
             with self._engine.begin() as connection:
                 yield connection
             with self._engine.connect() as connection:
-                alone = connection.execution_options(isolation_level="AUTOCOMMIT")
-                alone.exec_driver_sql("vacuum")
-                if lite:
-                    alone.exec_driver_sql("pragma wal_checkpoint(truncate)")
-        except sql.exc.SQLAlchemyError as error:
-            told = str(error).partition("\n")[0]
-            raise ProjectError(f"serving.log: cannot be cleared: {told}; run it again") from error
+                autocommit = connection.execution_options(isolation_level="AUTOCOMMIT")
+                autocommit.exec_driver_sql("vacuum")
+                if self._engine.dialect.name == "sqlite":
+                    autocommit.exec_driver_sql("pragma wal_checkpoint(truncate)")
 
     def _read(self, query: Any) -> Iterator[Any]:
         with self._engine.connect() as connection:
             yield from connection.execution_options(yield_per=BATCH).execute(query)
+
+    def _read_in(self, query: Any, column: Any, values: Iterable[Any]) -> Iterator[Any]:
+        """Yield the rows in which the column has one of these values, some values at a time."""
+        unique = list(dict.fromkeys(values))
+        for first in range(0, len(unique), MAX_PARAMETERS):
+            yield from self._read(query.where(column.in_(unique[first : first + MAX_PARAMETERS])))
+
+
+@contextmanager
+def raise_as_project_error(reason: str, way_out: str = "") -> Iterator[None]:
+    """Raise an error of the database as ProjectError, with the first line of its message."""
+    try:
+        yield
+    except sql.exc.SQLAlchemyError as error:
+        first_line = str(error).partition("\n")[0]
+        raise ProjectError(
+            f"serving.prediction_log_url: {reason}: {first_line}{way_out}"
+        ) from error
 
 
 @dataclass(frozen=True)
 class Window:
     """Logged rows of one model, the oldest first.
 
-    `total` were logged; `rows` has the inputs of those that are looked at, each as its kind, and
-    `said` their `request_id`, `time`, `prediction`, `score` and the whole `answer`.
+    `total` rows were logged.  `rows` has the inputs of those that were read, cast by the contract.
+    `answers` has their `request_id`, `time`, `prediction`, `score` and the whole `answer`.
     """
 
     total: int
     rows: pd.DataFrame
-    said: pd.DataFrame
+    answers: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class Extent:
-    """How far back a window goes: so many hours and rows, whichever ends first.
+    """The size of a window: it ends after so many hours or rows, whichever comes first.
 
-    Of more than `most` rows an even part is drawn, by `seed`.
+    Of more than `max_rows` rows a sample is drawn, by `seed`.
     """
 
     hours: float
     rows: int
-    most: int
+    max_rows: int
     seed: int = 0
 
 
-def window(
+def read_window(
     archive: Archive, version: str, contract: Contract, extent: Extent, now: datetime | None = None
 ) -> Window:
-    """The newest logged rows of this model, without those that a stand-in has answered.
+    """Read the newest logged rows of a model, without those that the fallback answered.
 
-    Memory holds the rows that are looked at, not the log.  Raises ProjectError where there are no
-    rows, or where they are not of the contract.
+    Memory holds the rows that are read, not the log.
+
+    Args:
+        archive: The prediction log.
+        version: The model that answered.
+        contract: The contract of the rows.
+        extent: How far the window goes back.
+        now: The end of the window.
+
+    Raises:
+        NoLog: The model answered no row in that time.
+        ProjectError: The fallback answered all rows, or rows break the contract.
     """
     since = (now or datetime.now(UTC)) - timedelta(hours=extent.hours)
-    found = archive.newest(version, since, extent.rows)
-    total = int(found[:, 1].sum())
+    requests = archive.find_newest(version, since, extent.rows)
+    total = int(requests[:, 1].sum())
     if not total:
-        told = f"model {version} has answered no row in the last {extent.hours:g} hours"
-        raise NoLog(f"the prediction log: {told}; run `make serve` and ask it")
-    known = logged(contract)
-    lines = chosen(archive, found, min(1.0, extent.most / total), extent.seed)
+        reason = f"model {version} has answered no row in the last {extent.hours:g} hours"
+        raise NoLog(f"the prediction log: {reason}; run `make serve` and ask it")
+    as_logged = to_logged_contract(contract)
+    lines = sample_rows(archive, requests, min(1.0, extent.max_rows / total), extent.seed)
     parts = []
     while chunk := list(islice(lines, CHUNK)):
-        parts.append((framed(chunk, known), answered(chunk)))
+        parts.append((build_inputs(chunk, as_logged), build_answers(chunk)))
     if not parts:
         raise ProjectError(f"the prediction log: a stand-in has answered all {total} newest rows")
     return Window(total, *(pd.concat(side, ignore_index=True) for side in zip(*parts, strict=True)))
 
 
-def chosen(archive: Archive, found: np.ndarray, share: float, seed: int) -> Iterator[Line]:
-    """Request, time, row and answer of a share of the rows, of those that a model has answered.
+def sample_rows(
+    archive: Archive, requests: np.ndarray, share: float, seed: int
+) -> Iterator[LoggedRow]:
+    """Yield a random share of the rows of these requests, without those of the fallback.
 
-    Drawn are rows, not requests: one may hold as many as thousands of others.
+    Rows are drawn, not requests: one request may hold as many rows as thousands of others.
+
+    Args:
+        archive: The prediction log.
+        requests: Id and number of rows of each request, an array (requests, 2).
+        share: The share of the rows, 0 to 1.
+        seed: The seed of the draw.
     """
-    ends = found[:, 1].cumsum()
-    take = np.random.default_rng(seed).random(ends[-1]) < share
-    some = np.logical_or.reduceat(take, ends - found[:, 1])
-    wanted = [
-        (number, take[end - rows : end])
-        for (number, rows), end in zip(found[some].tolist(), ends[some].tolist(), strict=True)
-    ]
-    requests = archive.requests([number for number, _ in wanted])
-    for request, (_, part) in zip(requests, wanted, strict=True):
-        yield from answered_lines(request, part)
+    ends = requests[:, 1].cumsum()
+    is_drawn = np.random.default_rng(seed).random(ends[-1]) < share
+    has_drawn = np.logical_or.reduceat(is_drawn, ends - requests[:, 1])
+    wanted = requests[has_drawn].tolist()
+    lines = archive.read_requests([number for number, _ in wanted])
+    for (_, count), end, line in zip(wanted, ends[has_drawn].tolist(), lines, strict=True):
+        name, time, inputs, output = line
+        rows = zip(pair_rows(name, inputs, output), is_drawn[end - count : end], strict=True)
+        for (row, answer), is_taken in rows:
+            if is_taken and not answer.get("fallback"):
+                yield name, time, row, answer
 
 
-def answered_lines(request: Any, part: np.ndarray) -> Iterator[Line]:
-    """The rows of a request that are wanted, without those that a stand-in has answered."""
-    name, time, inputs, output = request
-    for (row, answer), taken in zip(pairs(name, inputs, output), part, strict=True):
-        if taken and not answer.get("fallback"):
-            yield name, time, row, answer
-
-
-def logged(contract: Contract) -> Contract:
-    """The contract of rows as they are logged: there a time is ISO 8601, whatever it was."""
+def to_logged_contract(contract: Contract) -> Contract:
+    """Return the contract of rows as they are logged: every time is in ISO 8601."""
     columns = {
         name: column.model_copy(update={"format": None})
         for name, column in contract.columns.items()
@@ -290,14 +312,19 @@ def logged(contract: Contract) -> Contract:
     return contract.model_copy(update={"columns": columns})
 
 
-def framed(chunk: list[Line], contract: Contract) -> pd.DataFrame:
-    """The inputs of these rows, each as its kind."""
+def build_inputs(chunk: list[LoggedRow], contract: Contract) -> pd.DataFrame:
+    """Return the inputs of these rows, cast by the contract of logged rows."""
     names = contract.inputs()
-    return conform(pd.DataFrame([line[2] for line in chunk], columns=names), contract, names)
+    return validate_and_cast(
+        pd.DataFrame([line[2] for line in chunk], columns=names), contract, names
+    )
 
 
-def answered(chunk: list[Line]) -> pd.DataFrame:
-    """What was answered: `prediction`, `score` (NaN where there are no probabilities), `answer`."""
+def build_answers(chunk: list[LoggedRow]) -> pd.DataFrame:
+    """Return `request_id`, `time`, `prediction`, `score` and `answer` of each row.
+
+    The score is NaN if there are no probabilities.
+    """
     shares = [line[3].get("probability", {}).values() for line in chunk]
     scores = [max(values, default=np.nan) for values in shares]
     columns = {

@@ -1,8 +1,9 @@
-"""The comparison: which inputs, and are the predictions, other than in the reference?
+"""The comparison: do inputs and predictions differ from the reference, and by how much?
 
-Both are samples: a test that takes the reference for the truth, as Evidently's chi-square does,
-alarms for its chance as well.  Effects are on the scale of Cohen (Statistical Power Analysis for
-the Behavioral Sciences, 1988, chapters 2 and 6), where 0.2 is small, 0.5 medium and 0.8 large.
+Reference and window are both samples.  A test that takes the reference as exact, as Evidently's
+chi-square test does, also alarms for the chance in the reference.  Effects are on Cohen's scale
+(Statistical Power Analysis for the Behavioral Sciences, 1988, chapters 2 and 6): 0.2 is small, 0.5
+medium and 0.8 large.
 """
 
 from collections.abc import Iterator
@@ -17,78 +18,80 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Column
 from mlops_ladder.monitoring.archive import Window
 from mlops_ladder.monitoring.training_reference import Reference
-from mlops_ladder.settings.operations import Drift
+from mlops_ladder.monitoring.settings import Drift
 
-FEW = 10  # different numbers: fewer are counted, as ties make the test for numbers too cautious
-EXPECTED = 10.0  # rows of a kind in the smaller sample: twice what Cochran (Biometrics 10, 1954)
-# asks for, as not p-values of 0.05 matter here but of 0.001
-SMALL = 100  # rows: the p-value of the limit is 0 in 4 % of draws of 50 beside 1
-FARTHEST = 0.9999  # a gap of 1 would be infinitely many standard deviations
+FEW_VALUES = 10  # fewer distinct numbers are counted: ties make the test for numbers too cautious
+# Rows of a kind in the smaller sample: twice the number of Cochran (Biometrics 10, 1954), because
+# p-values of 0.001 matter here, not of 0.05.
+MIN_EXPECTED = 10.0
+EXACT_BELOW = 100  # rows: in 4 % of draws of 50 beside 1 the p-value of the limit is 0
+MAX_GAP = 0.9999  # a gap of 1 would be infinitely many standard deviations
 PREDICTION = "prediction"
-MISSING, THERE = "missing", "there"
-WEEK, NEARLY = pd.Timedelta(days=7), pd.Timedelta(hours=14)  # a night
+MISSING, PRESENT = "missing", "present"
+WEEK, NIGHT = pd.Timedelta(days=7), pd.Timedelta(hours=14)
 
 
 class Difference(NamedTuple):
-    """How probable a difference as large is by chance alone, and its size on Cohen's scale."""
+    """The probability of so large a difference by chance, and its size on Cohen's scale."""
 
     p: float
     effect: float
 
 
-NONE = Difference(1.0, 0.0)
+NO_DIFFERENCE = Difference(1.0, 0.0)
 
 
-def numbers(reference: pd.Series, found: pd.Series) -> Difference:
-    """The difference of two samples of numbers, none of them missing.
+def compare_numbers(reference: pd.Series, window: pd.Series) -> Difference:
+    """Return the difference of two samples of numbers without missing values.
 
-    The two-sample Kolmogorov-Smirnov test.  The effect is by how many standard deviations two
-    normal distributions with as large a gap lie apart.
+    p is of the two-sample Kolmogorov-Smirnov test.  The effect is the distance, in standard
+    deviations, of two normal distributions with the same largest gap.
     """
-    if reference.empty or found.empty:
-        return NONE
-    if pd.concat([reference, found]).nunique() <= FEW:
-        return words(reference, found)
-    exact = min(len(reference), len(found)) < SMALL
-    known = stats.ks_2samp(reference, found, method="exact" if exact else "asymp")
-    gap = min(float(known.statistic), FARTHEST)
-    return Difference(float(known.pvalue), float(2 * stats.norm.ppf((1 + gap) / 2)))
+    if reference.empty or window.empty:
+        return NO_DIFFERENCE
+    if pd.concat([reference, window]).nunique() <= FEW_VALUES:
+        return compare_counts(reference, window)
+    is_small = min(len(reference), len(window)) < EXACT_BELOW
+    test = stats.ks_2samp(reference, window, method="exact" if is_small else "asymp")
+    gap = min(float(test.statistic), MAX_GAP)
+    return Difference(float(test.pvalue), float(2 * stats.norm.ppf((1 + gap) / 2)))
 
 
-def words(reference: pd.Series, found: pd.Series) -> Difference:
-    """The difference of two samples of words, or of anything that can be counted.
+def compare_counts(reference: pd.Series, window: pd.Series) -> Difference:
+    """Return the difference of two samples of values that can be counted.
 
-    Fisher's exact test of two kinds, the chi-square test of homogeneity of more.  The effect is
-    Cohen's h, for more than two kinds as the angle of Bhattacharyya, which is h for two.
+    p is of Fisher's exact test for two kinds, of the chi-square test of homogeneity for more.  The
+    effect is Cohen's h, for more than two kinds Bhattacharyya's angle, which is h for two.
     """
-    table = pooled(pd.concat([reference.value_counts(), found.value_counts()], axis=1))
+    table = pool_rare_values(pd.concat([reference.value_counts(), window.value_counts()], axis=1))
     if len(table) < 2 or not table.sum(axis=0).all():
-        return NONE
+        return NO_DIFFERENCE
     if len(table) == 2:
         p = float(stats.fisher_exact(table).pvalue)
     else:
         p = float(stats.chi2_contingency(table.T, correction=False).pvalue)
-    alike = float(np.sqrt(table / table.sum(axis=0)).prod(axis=1).sum())
-    return Difference(p, float(2 * np.arccos(min(alike, 1.0))))
+    similarity = float(np.sqrt(table / table.sum(axis=0)).prod(axis=1).sum())
+    return Difference(p, float(2 * np.arccos(min(similarity, 1.0))))
 
 
-def pooled(counts: pd.DataFrame) -> np.ndarray:
-    """The counts of two samples (kinds, 2), rare kinds together until there are enough of them.
+def pool_rare_values(counts: pd.DataFrame) -> np.ndarray:
+    """Return the counts of two samples, an array (kinds, 2), with rare kinds added up.
 
-    Put together are kinds of a similar frequency in both samples, so that many new words do not
-    hide among old ones; which, depends on the sum of both samples alone, so no test is spoilt.
+    Kinds of a similar frequency in both samples together are added up until there are enough rows.
+    So many new values do not hide among old ones.  The groups depend on the sum of both samples
+    alone, which leaves the tests valid.
     """
     table = counts.fillna(0).to_numpy()
     total = table.sum(axis=1)
-    ranks = np.lexsort((counts.index.astype("str").to_numpy(dtype="object"), total))
-    table, total = table[ranks], total[ranks]
-    enough = EXPECTED * total.sum() / max(table.sum(axis=0).min(), 1)
-    groups, held, group = np.zeros(len(total), dtype=int), 0.0, 0
+    order = np.lexsort((counts.index.astype("str").to_numpy(dtype="object"), total))
+    table, total = table[order], total[order]
+    enough = MIN_EXPECTED * total.sum() / max(table.sum(axis=0).min(), 1)
+    groups, rows_in_group, group = np.zeros(len(total), dtype=int), 0.0, 0
     for place, rows in enumerate(total):
-        groups[place], held = group, held + rows
-        if held >= enough:
-            group, held = group + 1, 0.0
-    groups[groups == group] = max(group - 1, 0)  # the last group did not get enough
+        groups[place], rows_in_group = group, rows_in_group + rows
+        if rows_in_group >= enough:
+            group, rows_in_group = group + 1, 0.0
+    groups[groups == group] = max(group - 1, 0)  # the last group did not get enough rows
     if not groups[-1:].any():
         groups[-1:] = 1  # the most frequent kind and all others: Fisher's test needs no more
     sums = [table[groups == number].sum(axis=0) for number in set(groups.tolist())]
@@ -97,28 +100,23 @@ def pooled(counts: pd.DataFrame) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Pair:
-    """What is compared of a column: its values, the share that is missing, how sure the model is.
+    """Two samples that are compared: values of a column, its missing share, or probabilities.
 
-    `label` is a name of its own; a column may have several pairs.
+    A column may have several pairs; each has a `label` of its own.
     """
 
     column: str
     label: str
-    numeric: bool
+    is_numeric: bool
     reference: pd.Series
-    found: pd.Series
-
-    @property
-    def difference(self) -> Difference:
-        """How far the two are apart."""
-        return (numbers if self.numeric else words)(self.reference, self.found)
+    window: pd.Series
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Has a column drifted?  It has where p is at most `threshold` and the effect is large enough.
+    """Has a column drifted?  It has if p is at most `threshold` and the effect is large enough.
 
-    `pair` is the one that differs most; `p` is corrected for how many pairs the column has.
+    `pair` is the one that differs most.  `p` is corrected for the number of pairs of the column.
     """
 
     column: str
@@ -129,66 +127,82 @@ class Verdict:
     pair: Pair
 
 
-def pairs(reference: Reference, window: Window) -> list[Pair]:
-    """All that is compared: the inputs of the contract, then the predictions."""
-    found: list[Pair] = []
-    for name in reference.contract.inputs():
-        column = reference.contract.columns[name]
-        old, new = reference.rows[name], window.rows[name]
-        found += of_column(name, column, old, new, window.said["time"])
+def build_pairs(reference: Reference, window: Window) -> list[Pair]:
+    """Return all pairs that are compared: those of the inputs, then those of the predictions."""
+    pairs: list[Pair] = []
+    inputs = reference.contract.inputs()
+    for name in inputs:
+        column, samples = reference.contract.columns[name], (
+            reference.rows[name],
+            window.rows[name],
+        )
+        pairs += build_column_pairs(name, column, *samples, window.answers["time"])
     title = PREDICTION
-    while title in reference.contract.inputs():
+    while title in inputs:
         title += " of the model"
-    old, new = reference.said["prediction"], window.said["prediction"]
-    sure = bool(reference.said["score"].notna().any())
-    numeric = pd.api.types.is_float_dtype(old) and not sure
-    found.append(pair(title, title, numeric, old, new))
-    if sure:
-        old, new = reference.said["score"], window.said["score"].dropna()
-        found.append(pair(title, f"{title}: probability", True, old, new))
-    return found
+    old, new = reference.predictions, window.answers
+    has_scores = bool(old["score"].notna().any())
+    is_numeric = pd.api.types.is_float_dtype(old["prediction"]) and not has_scores
+    pairs.append(make_pair(title, title, is_numeric, old["prediction"], new["prediction"]))
+    if has_scores:
+        label = f"{title}: probability"
+        pairs.append(make_pair(title, label, True, old["score"], new["score"].dropna()))
+    return pairs
 
 
-def of_column(
-    name: str, column: Column, old: pd.Series, new: pd.Series, asked: pd.Series
+def build_column_pairs(
+    name: str, column: Column, reference: pd.Series, window: pd.Series, asked_at: pd.Series
 ) -> Iterator[Pair]:
-    """The values of a column, and what is missing of it where any is; `asked` is when."""
-    known, seen = old.dropna(), new.dropna()
-    if column.kind == "time":
-        # What the model sees of a time; the time itself is another in every new row.
-        known, seen = known[whole_weeks(known)], new[whole_weeks(asked)].dropna()
-        hours = (values.dt.hour + values.dt.minute / 60 for values in (known, seen))
-        yield pair(name, f"{name}: hour", True, *hours)
-        yield pair(name, f"{name}: weekday", False, known.dt.day_name(), seen.dt.day_name())
-    elif column.kind == "text" and known.nunique() > FEW:
-        # Words that hardly ever repeat can only be measured.
-        yield pair(name, f"{name}: length", True, known.str.len(), seen.astype("str").str.len())
-    else:
-        yield pair(name, name, column.kind in ("number", "integer"), known, seen)
-    if old.isna().any() or new.isna().any():
-        marks = {True: MISSING, False: THERE}
-        yield pair(name, f"{name}: missing", False, old.isna().map(marks), new.isna().map(marks))
+    """Yield a pair of values, or two for a time, and a pair of missing shares if any are missing.
 
-
-def whole_weeks(times: pd.Series) -> pd.Series:
-    """Which are in the newest whole weeks that these times span, but for a night: else none.
-
-    What comes in a part of a week has some weekdays and hours more rarely though nothing has
-    changed.  So logged rows are taken by when they were asked, whatever times they tell of.
+    Args:
+        name: The name of the column.
+        column: What the contract says about it.
+        reference: Its values in the reference.
+        window: Its values in the window.
+        asked_at: When each row of the window was logged.
     """
-    weeks = (times.max() - times.min() + NEARLY) // WEEK if len(times) else 0
+    old, new = reference.dropna(), window.dropna()
+    if column.kind == "time":
+        # The model sees hour and weekday; the time itself is another one in every new row.
+        old = old[select_whole_weeks(old)]
+        new = window[select_whole_weeks(asked_at)].dropna()
+        hours = (values.dt.hour + values.dt.minute / 60 for values in (old, new))
+        yield make_pair(name, f"{name}: hour", True, *hours)
+        yield make_pair(name, f"{name}: weekday", False, old.dt.day_name(), new.dt.day_name())
+    elif column.kind == "text" and old.nunique() > FEW_VALUES:
+        # Texts that hardly ever repeat can only be measured.
+        lengths = old.str.len(), new.astype("str").str.len()
+        yield make_pair(name, f"{name}: length", True, *lengths)
+    else:
+        yield make_pair(name, name, column.kind in ("number", "integer"), old, new)
+    if reference.isna().any() or window.isna().any():
+        words = {True: MISSING, False: PRESENT}
+        shares = (values.isna().map(words) for values in (reference, window))
+        yield make_pair(name, f"{name}: missing", False, *shares)
+
+
+def select_whole_weeks(times: pd.Series) -> pd.Series:
+    """Return which times lie in the newest whole weeks that they span; a night may be absent.
+
+    In a part of a week some weekdays and hours are rarer though nothing has changed.  Logged rows
+    are selected by the time of their request, not by the times in them.
+    """
+    weeks = (times.max() - times.min() + NIGHT) // WEEK if len(times) else 0
     return pd.Series(times > times.max() - weeks * WEEK)
 
 
-def pair(column: str, label: str, numeric: bool, old: pd.Series, new: pd.Series) -> Pair:
-    """A pair of plain values: numbers, or texts that are the same wherever a value comes from."""
-    if numeric:
-        return Pair(column, label, True, old.astype("float64"), new.astype("float64"))
-    return Pair(column, label, False, *(texts(values) for values in (old, new)))
+def make_pair(
+    column: str, label: str, is_numeric: bool, reference: pd.Series, window: pd.Series
+) -> Pair:
+    """Return a pair of numbers, or of texts that are spelled alike on both sides."""
+    if is_numeric:
+        return Pair(column, label, True, reference.astype("float64"), window.astype("float64"))
+    return Pair(column, label, False, to_texts(reference), to_texts(window))
 
 
-def texts(values: pd.Series) -> pd.Series:
-    """Values as text, and a truth as one however it is held: nullable ones are numbers."""
+def to_texts(values: pd.Series) -> pd.Series:
+    """Return values as text; booleans as 0 and 1, because nullable ones are numbers."""
     if pd.api.types.is_bool_dtype(values):
         values = values.astype("float64")
     if pd.api.types.is_numeric_dtype(values):
@@ -196,11 +210,11 @@ def texts(values: pd.Series) -> pd.Series:
     return values.astype("str")
 
 
-def thresholds(columns: list[str], settings: Drift) -> dict[str, float]:
-    """The largest p that is drift, by column: as it is set, else an equal share of false alarms.
+def share_false_alarms(columns: list[str], settings: Drift) -> dict[str, float]:
+    """Return the largest p that is drift, by column: the configured one, else an equal share.
 
-    Bonferroni: with shares that add up to `false_alarms`, one of so many reports is false, however
-    the columns depend on each other.  Raises ProjectError where a column is set that is not there.
+    The shares add up to `false_alarms` (Bonferroni), so at most that share of reports is wrong,
+    however the columns depend on each other.  Raises ProjectError for an unknown column.
     """
     if unknown := set(settings.columns) - set(columns):
         known = ", ".join(columns)
@@ -211,25 +225,33 @@ def thresholds(columns: list[str], settings: Drift) -> dict[str, float]:
     return {name: value for name, value in (shares | settings.columns).items() if value > 0}
 
 
-def verdicts(compared: list[Pair], settings: Drift) -> list[Verdict]:
-    """A verdict for each column that is to be looked at, what differs most first."""
-    allowed = thresholds(list(dict.fromkeys(it.column for it in compared)), settings)
-    found = []
-    for name, threshold in allowed.items():
-        ours = [it for it in compared if it.column == name]
-        judged = (judge(it, len(ours), threshold, settings) for it in ours)
-        found.append(min(judged, key=order))
-    return sorted(found, key=order)
+def judge_columns(pairs: list[Pair], settings: Drift) -> list[Verdict]:
+    """Return a verdict for each column that is not left out, the largest difference first."""
+    thresholds = share_false_alarms(list(dict.fromkeys(pair.column for pair in pairs)), settings)
+    verdicts = []
+    for name, threshold in thresholds.items():
+        own = [pair for pair in pairs if pair.column == name]
+        judged = (judge_pair(pair, len(own), threshold, settings) for pair in own)
+        verdicts.append(min(judged, key=rank_verdict))
+    return sorted(verdicts, key=rank_verdict)
 
 
-def judge(compared: Pair, count: int, threshold: float, settings: Drift) -> Verdict:
-    """The verdict on one of the `count` pairs of a column."""
-    p, effect = compared.difference
+def judge_pair(pair: Pair, count: int, threshold: float, settings: Drift) -> Verdict:
+    """Return the verdict on one of the `count` pairs of a column.
+
+    Args:
+        pair: The two samples.
+        count: The number of pairs of the column.
+        threshold: The largest p that is drift.
+        settings: The smallest effect that is drift.
+    """
+    compare = compare_numbers if pair.is_numeric else compare_counts
+    p, effect = compare(pair.reference, pair.window)
     p = min(1.0, p * count)
     drifted = p <= threshold and effect >= settings.effect
-    return Verdict(compared.column, p, effect, threshold, drifted, compared)
+    return Verdict(pair.column, p, effect, threshold, drifted, pair)
 
 
-def order(verdict: Verdict) -> tuple[bool, float, float]:
-    """Drift first, then by how improbable it is, then by size."""
+def rank_verdict(verdict: Verdict) -> tuple[bool, float, float]:
+    """Return a sort key: drift first, then by p, then by effect."""
     return not verdict.drifted, verdict.p, -verdict.effect

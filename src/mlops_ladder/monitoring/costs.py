@@ -1,8 +1,8 @@
-"""Costs: of 1,000 predictions and of a training, from what was measured and what an hour costs.
+"""Costs: of 1,000 predictions and of a training, from measured times and the prices of an hour.
 
-What is measured: the time in which requests were answered, in the prediction log; how long the runs
-of a pipeline last, from its first trial to its last record, in MLflow.  What is not: how many
-processors that kept busy, and what a machine does beside it; so each cost is an estimate.
+Measured are the time in which requests were answered (the prediction log), and the time from the
+first trial to the last record of a pipeline (MLflow).  How many processors that kept busy is not
+measured, nor other work of the machine.  So each cost is an estimate.
 """
 
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from statistics import median
 
 from mlops_ladder import ProjectError
 from mlops_ladder.monitoring.archive import Archive
-from mlops_ladder.settings import load, Settings
-from mlops_ladder.settings.improvement import Costs
+from mlops_ladder.settings import load_settings, Settings
+from mlops_ladder.monitoring.settings import Costs
 from mlops_ladder.tracking import runs
 
 DAYS = 30
@@ -20,79 +20,83 @@ HOUR = 3600
 
 
 @dataclass(frozen=True)
-class Served:
-    """What was asked in a time: rows, the seconds in which they were answered, and the hours."""
+class ServedTraffic:
+    """The rows of a time, the seconds in which they were answered, and its hours."""
 
     rows: int
     busy: float
     hours: float
 
-    def busy_cost(self, costs: Costs) -> float:
-        """Of 1,000 predictions where machines stand for nothing else, and no longer."""
-        return 1000 * self.busy / self.rows * costs.serving_hour / HOUR
 
-    def whole_cost(self, costs: Costs) -> float:
-        """Of 1,000 predictions with the hours in which the machines wait."""
-        return 1000 * self.hours * costs.replicas * costs.serving_hour / self.rows
+def measure_traffic(settings: Settings, now: datetime) -> ServedTraffic:
+    """Return the traffic of the last 30 days, from its first request on.
 
-
-def served(settings: Settings, now: datetime) -> Served:
-    """The last 30 days, from the first request in them.  ProjectError where there is none."""
-    since = now - timedelta(days=DAYS)
-    with Archive(settings.serving.log) as archive:
-        asked = [(time, rows, ms) for time, _, rows, ms in archive.traffic(since)]
-    if not asked:
+    Raises ProjectError if there is none.
+    """
+    with Archive(settings.serving.prediction_log_url) as archive:
+        requests = [tuple(it) for it in archive.read_traffic(now - timedelta(days=DAYS))]
+    if not requests:
         message = f"the prediction log: no request in {DAYS} days; run `make serve`, ask it"
         raise ProjectError(message)
-    first = asked[0][0] if asked[0][0].tzinfo else asked[0][0].replace(tzinfo=UTC)
+    times, _, rows, milliseconds = zip(*requests, strict=True)
+    first = times[0] if times[0].tzinfo else times[0].replace(tzinfo=UTC)
     hours = max((now - first).total_seconds() / HOUR, 1 / HOUR)
-    return Served(sum(it[1] for it in asked), sum(it[2] for it in asked) / 1000, hours)
+    return ServedTraffic(sum(rows), sum(milliseconds) / 1000, hours)
 
 
-def trainings(now: datetime) -> list[float]:
-    """The seconds of each pipeline of the last 30 days."""
-    mlflow = runs.connect()
+def measure_trainings(now: datetime) -> list[float]:
+    """Return the seconds of each pipeline of the last 30 days."""
+    mlflow = runs.connect_mlflow()
     since = int((now - timedelta(days=DAYS)).timestamp() * 1000)
     spans: dict[str, list[int]] = {}
-    found = mlflow.MlflowClient().search_runs(
-        [it.experiment_id for it in mlflow.search_experiments()],
+    finished = mlflow.MlflowClient().search_runs(
+        [experiment.experiment_id for experiment in mlflow.search_experiments()],
         filter_string=f"attributes.start_time >= {since} and attributes.status = 'FINISHED'",
         max_results=10_000,
     )
-    for run in found:
+    for run in finished:
         if name := run.data.tags.get("prefect.flow_run_id"):
             spans.setdefault(name, []).extend([run.info.start_time, run.info.end_time])
-    return [(max(it) - min(it)) / 1000 for it in spans.values()]
+    return [(max(span) - min(span)) / 1000 for span in spans.values()]
 
 
-def told(of_predictions: Served, of_trainings: list[float], costs: Costs) -> str:
-    """Both costs for a person, with what they rest on."""
-    it, hour = of_predictions, f"{costs.currency} an hour"
-    lines = [
-        priced("1,000 predictions, busy time alone", it.busy_cost(costs), costs),
-        priced("1,000 predictions, waiting included", it.whole_cost(costs), costs),
-        f"  measured: {it.rows:,} rows answered in {it.busy:.1f} s, in {it.hours:.1f} hours",
-        f"  assumed: {costs.replicas} machine(s) all that time, {costs.serving_hour:g} {hour}",
+def format_costs(traffic: ServedTraffic, trainings: list[float], costs: Costs) -> str:
+    """Return both costs for a person, with the measured times and the assumptions.
+
+    Args:
+        traffic: The rows that were served.
+        trainings: The seconds of each training.
+        costs: The prices.
+    """
+    thousand, price = 1000 / traffic.rows, costs.training_hour / HOUR
+    busy = thousand * traffic.busy * costs.serving_hour / HOUR
+    whole = thousand * traffic.hours * costs.replicas * costs.serving_hour
+    time = f"{traffic.busy:.1f} s, in {traffic.hours:.1f} hours"
+    machines = f"{costs.replicas} machine(s) all that time, {costs.serving_hour:g}"
+    lines: list[tuple[str, float] | str] = [
+        ("1,000 predictions, busy time alone", busy),
+        ("1,000 predictions, waiting included", whole),
+        f"  measured: {traffic.rows:,} rows answered in {time}",
+        f"  assumed: {machines} {costs.currency} an hour",
+        f"a training: none in {DAYS} days; run: make pipeline",
     ]
-    if not of_trainings:
-        return "\n".join([*lines, f"a training: none in {DAYS} days; run: make pipeline"])
-    middle, price = median(of_trainings), costs.training_hour / HOUR
-    lines += [
-        priced("a training", middle * price, costs),
-        priced(f"all trainings of {DAYS} days", sum(of_trainings) * price, costs),
-        f"  measured: {len(of_trainings)}, {middle:.0f} s each (median), from trial to record",
-        f"  assumed: one machine, {costs.training_hour:g} {hour}; reading rows is not in it",
-    ]
-    return "\n".join(lines)
-
-
-def priced(what: str, cost: float, costs: Costs) -> str:
-    """A line of the bill."""
-    return f"{what:36}{cost:14.6f} {costs.currency}"
+    if trainings:
+        middle, hourly = median(trainings), f"{costs.training_hour:g} {costs.currency} an hour"
+        lines[-1:] = [
+            ("a training", middle * price),
+            (f"all trainings of {DAYS} days", sum(trainings) * price),
+            f"  measured: {len(trainings)}, {middle:.0f} s each (median), from trial to record",
+            f"  assumed: one machine, {hourly}; reading rows is not in it",
+        ]
+    texts = (
+        it if isinstance(it, str) else f"{it[0]:36}{it[1]:14.6f} {costs.currency}" for it in lines
+    )
+    return "\n".join(texts)
 
 
 def main() -> None:
-    """Say what 1,000 predictions and a training cost, by the prices of config/costs.toml."""
-    settings, now = load(), datetime.now(UTC)
-    print(told(served(settings, now), trainings(now), settings.costs))
+    """Print what 1,000 predictions and a training cost, by the prices of config/costs.toml."""
+    settings, now = load_settings(), datetime.now(UTC)
+    traffic, trainings = measure_traffic(settings, now), measure_trainings(now)
+    print(format_costs(traffic, trainings, settings.costs))
     print("Prices: config/costs.toml")

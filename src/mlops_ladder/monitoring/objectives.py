@@ -1,114 +1,86 @@
-"""Objectives: what is promised over 30 days, as rules of Prometheus that say how fast it is spent.
+"""Objectives: what is promised over 30 days, as Prometheus rules for the burn rate of its budget.
 
-An error budget is what may go wrong in 30 days.  A burn rate of 1 spends it in just that time.
-Who is told when is chapter 5 of The Site Reliability Workbook (Google, 2018), "Multiwindow,
-Multi-Burn-Rate Alerts": at once where 2 % is gone within an hour (14.4) or 5 % within six (6), with
-a ticket where 10 % is gone within three days (1); a window of a twelfth says that it still goes on.
+An error budget is what may fail in 30 days.  A burn rate of 1 spends it in just that time.  The
+alerts follow The Site Reliability Workbook (Google, 2018), chapter 5, "Multiwindow, Multi-Burn-Rate
+Alerts": a page if 2 % is gone within an hour (14.4) or 5 % within six (6), a ticket if 10 % is gone
+within three days (1).  A window of a twelfth shows that it still goes on.
 """
 
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 from typing import Annotated
 
 import typer
 
-from mlops_ladder import project, ProjectError, write_whole
-from mlops_ladder.serving.instruments import SECONDS
-from mlops_ladder.settings import load
-from mlops_ladder.settings.improvement import Objectives
+from mlops_ladder import project, ProjectError, write_file_atomically
+from mlops_ladder.serving.metrics import LATENCY_BOUNDS
+from mlops_ladder.settings import load_settings
+from mlops_ladder.monitoring.settings import Objectives
 
 RULES = Path("monitoring/slo_rules.yml")
 SHORT, LONG = ("5m", "30m", "1h"), ("6h", "3d", "30d")
-HEAD = """\
-# Written by `make objectives` from config/objectives.toml: change that, not this.
-groups:
-  - name: objectives now
-    rules:
-      - record: slo:bad:now
-        labels: {slo: quality}
-        expr: max by (namespace) (quality_degraded{%s})
-      - record: slo:bad:now
-        labels: {slo: freshness}
-        expr: |
-          time() - max by (namespace) (serving_model_trained_timestamp_seconds{%s})
-            > bool max by (namespace) (serving_model_max_age_seconds{%s})
-"""
-QUICK = """\
-  - name: burn rates
-    rules:
-"""
-SLOW = """\
-  - name: burn rates of many samples
-    interval: 5m
-    rules:
-"""
-RULE = """\
+RATE = "sum by (namespace) (rate(%s{%s}[%s]))"
+BURN = """\
       - record: slo:burn:%s
         labels: {slo: %s}
         expr: |
           (%s) / %.6g
 """
-LEFT = """\
-  - name: budgets
-    rules:
-      - record: slo:budget:left
-        expr: 1 - slo:burn:30d{%s}
-"""
-RATE = "sum by (namespace) (rate(%s{%s}[%s]))"
-TIME = 'avg_over_time(slo:bad:now{%s, slo="%s"}[%s])'
 
 
-def namespaces() -> str:
-    """Which series are ours; each namespace is judged by itself."""
-    return f'namespace=~"{project.current().namespace}-(production|staging)"'
+def render_missed_share(slo: str, window: str, wanted: Objectives, namespaces: str) -> str:
+    """Return the expression for the share of requests, or of the time, that missed an objective.
 
-
-def missed(slo: str, window: str, wanted: Objectives) -> str:
-    """The share of requests, or of the time, in which an objective was missed in a window."""
-
-    def rate(metric: str, label: str = "") -> str:
-        return RATE % (metric, namespaces() + label, window)
-
+    Args:
+        slo: The objective.
+        window: The time, as Prometheus writes it.
+        wanted: All objectives.
+        namespaces: The selector of the series of this project.
+    """
+    if slo in ("quality", "freshness"):
+        return f'avg_over_time(slo:bad:now{{{namespaces}, slo="{slo}"}}[{window}])'
     if slo == "availability":
-        everything = rate("serving_requests_total")
-        failed = rate("serving_requests_total", ', status=~"5.."')
-        return f"({failed} or 0 * {everything}) / {everything}"
-    if slo == "latency":
-        edge = f"{wanted.latency_ms / 1000:g}"
-        either = edge if "." in edge else f"{edge}|{edge}.0"  # as an older Prometheus writes it
-        quick = rate("serving_request_seconds_bucket", f', le=~"{either}"')
-        return f"1 - {quick} / {rate('serving_request_seconds_count')}"
-    return TIME % (namespaces(), slo, window)
+        every = RATE % ("serving_requests_total", namespaces, window)
+        failed = RATE % ("serving_requests_total", f'{namespaces}, status=~"5.."', window)
+        return f"({failed} or 0 * {every}) / {every}"
+    edge = f"{wanted.latency_ms / 1000:g}"
+    edges = edge if "." in edge else f"{edge}|{edge}.0"  # as an older Prometheus writes it
+    quick = RATE % ("serving_request_seconds_bucket", f'{namespaces}, le=~"{edges}"', window)
+    return f"1 - {quick} / {RATE % ('serving_request_seconds_count', namespaces, window)}"
 
 
-def rules(wanted: Objectives) -> str:
-    """The text of the rules."""
-    shares, text = wanted.model_dump(exclude={"latency_ms"}), HEAD % ((namespaces(),) * 3)
-    for group, windows in ((QUICK, SHORT), (SLOW, LONG)):
-        text += group
-        for window in windows:
-            for slo, share in shares.items():
-                text += RULE % (window, slo, missed(slo, window, wanted), 1 - share)
-    return text + LEFT % namespaces()
+def render_rules(wanted: Objectives) -> str:
+    """Return the text of the rules; each namespace is judged by itself."""
+    namespaces = f'namespace=~"{project.get_project().namespace}-(production|staging)"'
+    shares, burns = wanted.model_dump(exclude={"latency_ms"}), {}
+    for name, windows in (("short", SHORT), ("long", LONG)):
+        burns[name] = "".join(
+            BURN % (window, slo, render_missed_share(slo, window, wanted, namespaces), 1 - share)
+            for window in windows
+            for slo, share in shares.items()
+        )
+    template = Template((files(__package__) / "slo_rules.yml").read_text(encoding="utf-8"))
+    return template.substitute(burns, namespaces=namespaces)
 
 
-def checked(wanted: Objectives) -> Objectives:
-    """The same.  ProjectError where the service counts no requests up to that time."""
-    edges = [1000 * it for it in SECONDS]
+def require_bucket(wanted: Objectives) -> Objectives:
+    """Return the objectives.  ProjectError if the service counts no requests up to that latency."""
+    edges = [1000 * seconds for seconds in LATENCY_BOUNDS]
     if wanted.latency_ms not in edges:
-        known = ", ".join(f"{it:g}" for it in edges)
-        told = "is no edge of the service's histogram; there are"
-        raise ProjectError(f"objectives.latency_ms = {wanted.latency_ms:g} {told} {known}")
+        known = ", ".join(f"{edge:g}" for edge in edges)
+        reason = "is no edge of the service's histogram; there are"
+        raise ProjectError(f"objectives.latency_ms = {wanted.latency_ms:g} {reason} {known}")
     return wanted
 
 
 def main(check: Annotated[bool, typer.Option("--check", help="only compare")] = False) -> None:
-    """Write the rules of the objectives, or say whether they are those that are written."""
-    text = rules(checked(load().objectives))
-    if check:
-        if not RULES.exists() or RULES.read_text(encoding="utf-8") != text:
-            message = f"{RULES}: not those of config/objectives.toml; run: make objectives"
-            raise ProjectError(message)
+    """Write the rules of the objectives, or check that the written ones are up to date."""
+    text = render_rules(require_bucket(load_settings().objectives))
+    if not check:
+        write_file_atomically(RULES, text)
+        print(f"Wrote {RULES}.  Next: make alerts")
+    elif RULES.exists() and RULES.read_text(encoding="utf-8") == text:
         print(f"{RULES}: as config/objectives.toml says")
-        return
-    write_whole(RULES, text)
-    print(f"Wrote {RULES}.  Next: make alerts")
+    else:
+        raise ProjectError(f"{RULES}: not those of config/objectives.toml; run: make objectives")

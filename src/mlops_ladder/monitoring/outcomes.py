@@ -1,31 +1,35 @@
-"""Outcomes: what became of logged predictions, once that is known, in the database of the log.
+"""Outcomes: the truth about logged predictions, once it is known, in the database of the log.
 
-A file of outcomes is checked as a whole, and then kept as a whole or not at all.
+A file of outcomes is checked as a whole, and then stored as a whole or not at all.
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, UTC
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+import orjson
 import pandas as pd
 import sqlalchemy as sql
 import typer
+from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.schema import CreateTable
 
-from mlops_ladder import ProjectError
-from mlops_ladder.data.casting import broken, converted
-from mlops_ladder.data.contract import Breach, Column, Contract, read_contract
+from mlops_ladder import ProjectError, raise_for_faults
+from mlops_ladder.data.casting import cast_columns, CASTS, make_violation, validate_and_cast
+from mlops_ladder.data.columns import make_row_type
+from mlops_ladder.data.contract import Violation, Column, Contract, read_contract
 from mlops_ladder.data.reading import read_table
-from mlops_ladder.data.validation import breaches
-from mlops_ladder.monitoring.archive import Archive, IDS
+from mlops_ladder.data.validation import find_contract_violations
+from mlops_ladder.monitoring.archive import Archive, to_logged_contract
 from mlops_ladder.serving.store import TABLE
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
-REQUEST, ROW, KNOWN, INFLUENCED = "request_id", "row", "known_at", "influenced"
+REQUEST, ROW, KNOWN_AT, INFLUENCED = "request_id", "row", "known_at", "influenced"
 OUTCOMES = sql.Table(
     "outcomes",
     sql.MetaData(),
@@ -40,25 +44,25 @@ OUTCOMES = sql.Table(
     sql.UniqueConstraint("request_id", "row"),
 )
 INDEX = sql.Index("predictions_request_id", TABLE.c.request_id)
-SAME = (TABLE.c.id == OUTCOMES.c.prediction) & (TABLE.c.request_id == OUTCOMES.c.request_id)
+SAME_REQUEST = (TABLE.c.id == OUTCOMES.c.prediction) & (TABLE.c.request_id == OUTCOMES.c.request_id)
 Key = tuple[str, int]
-Asked = Mapping[str, tuple[int, int]]
-NONE = (0, 0)  # of a request that is not logged
+Requests = Mapping[str, tuple[int, int]]  # by request id: its number in the log, and its rows
+NOT_LOGGED = (0, 0)
 WAY_OUT = (
     "Correct the file, and take it again.  Where an outcome itself was put right later:"
     " make outcomes FILE=… CORRECT=yes"
 )
 
 
-def deletion(*_: Any) -> sql.Delete:
-    """Deletes the outcomes of what the log does not hold any more."""
-    return sql.delete(OUTCOMES).where(~sql.exists().where(SAME))
+def build_outcome_deletion(*_: Any) -> sql.Delete:
+    """Return the statement that deletes outcomes whose request left the log; a hook."""
+    return sql.delete(OUTCOMES).where(~sql.exists().where(SAME_REQUEST))
 
 
 class Outcome(NamedTuple):
-    """What became of a row of a request, which counts from 1, and of which logged prediction.
+    """The outcome of a row of a request, which counts from 1, and the logged prediction.
 
-    `value` as JSON; `file` of the data in which it is by now, or empty.
+    `value` is JSON.  `file` is the data file that has the row, or empty.
     """
 
     request_id: str
@@ -71,8 +75,8 @@ class Outcome(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Taken:
-    """How many outcomes were new, known already, and put right."""
+class ImportCounts:
+    """How many outcomes were new, known already, and corrected."""
 
     new: int
     known: int
@@ -80,9 +84,9 @@ class Taken:
 
 
 class Outcomes(Archive):
-    """The prediction log with what became of it.
+    """The prediction log with the outcomes; raises the errors of an archive.
 
-    What is deleted from the log takes its outcomes along.  Raises ProjectError as an archive does.
+    What is deleted from the log takes its outcomes along.
     """
 
     def __init__(self, url: str) -> None:
@@ -91,215 +95,302 @@ class Outcomes(Archive):
             connection.execute(CreateTable(OUTCOMES, if_not_exists=True))
             for index in (*OUTCOMES.indexes, INDEX):
                 index.create(connection, checkfirst=True)
-            connection.execute(deletion())
+            connection.execute(build_outcome_deletion())
 
-    def asked(self, names: Iterable[str]) -> dict[str, tuple[int, int]]:
-        """The newest logged request of each of these ids: its number in the log, and its rows."""
+    def find_requests(self, names: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """Return number in the log and rows of the newest request of each of these ids."""
         table = TABLE.c
         query = sql.select(table.request_id, table.id, table.rows).order_by(table.id)
-        return {name: (at, rows) for name, at, rows in self._of(query, table.request_id, names)}
+        lines = self._read_in(query, table.request_id, names)
+        return {name: (number, rows) for name, number, rows in lines}
 
-    def known(self, names: Iterable[str]) -> dict[Key, Outcome]:
-        """The outcomes of the requests of these ids."""
-        table = OUTCOMES.c
-        query = sql.select(*(table[name] for name in Outcome._fields))
-        them = (Outcome(*row) for row in self._of(query, table.request_id, names))
-        return {(it.request_id, it.row): it for it in them}
+    def read_outcomes(self, names: Iterable[str]) -> dict[Key, Outcome]:
+        """Return the outcomes of the requests of these ids."""
+        query = sql.select(*(OUTCOMES.c[name] for name in Outcome._fields))
+        outcomes = (Outcome(*row) for row in self._read_in(query, OUTCOMES.c.request_id, names))
+        return {(it.request_id, it.row): it for it in outcomes}
 
-    def keep(self, new: Iterable[Outcome], corrected: Iterable[Outcome] = ()) -> None:
-        """Add these, and change those: all of it, or nothing.
+    def store_outcomes(self, new: Iterable[Outcome], corrected: Iterable[Outcome] = ()) -> None:
+        """Add and change these outcomes: all of them, or none.
 
-        Raises ProjectError where somebody else adds one of them at the same time.
+        Raises ProjectError if another process adds one of them at the same time.
         """
         table = OUTCOMES.c
         try:
             with self._engine.begin() as connection:
-                if rows := [it._asdict() for it in new]:
+                if rows := [outcome._asdict() for outcome in new]:
                     connection.execute(sql.insert(OUTCOMES), rows)
-                for it in corrected:
-                    its = (table.request_id == it.request_id) & (table.row == it.row)
-                    connection.execute(sql.update(OUTCOMES).where(its).values(**it._asdict()))
+                for outcome in corrected:
+                    same = (table.request_id == outcome.request_id) & (table.row == outcome.row)
+                    values = outcome._asdict()
+                    connection.execute(sql.update(OUTCOMES).where(same).values(**values))
         except sql.exc.IntegrityError as error:
-            told = "somebody else takes the same outcomes now; nothing was taken, try it again"
-            raise ProjectError(told) from error
+            reason = "somebody else takes the same outcomes now; nothing was taken, try it again"
+            raise ProjectError(reason) from error
 
-    def mark(self, keys: Iterable[Key], file: str) -> None:
-        """Have it written down that these are in this file of the data: all, or none."""
+    def mark_used(self, keys: Iterable[Key], file: str) -> None:
+        """Record that this data file has these rows: all of them, or none."""
         table = OUTCOMES.c
-        its = (table.request_id == sql.bindparam("name")) & (table.row == sql.bindparam("place"))
+        same = (table.request_id == sql.bindparam("name")) & (table.row == sql.bindparam("place"))
         with self._engine.begin() as connection:
-            marked = [{"name": name, "place": row} for name, row in keys]
-            connection.execute(sql.update(OUTCOMES).where(its).values(file=file), marked)
+            rows = [{"name": name, "place": row} for name, row in keys]
+            connection.execute(sql.update(OUTCOMES).where(same).values(file=file), rows)
 
-    def used(self) -> list[str]:
-        """The files of the data in which outcomes are."""
+    def list_used_files(self) -> list[str]:
+        """Return the data files that have rows with an outcome."""
         query = sql.select(OUTCOMES.c.file).where(OUTCOMES.c.file != "").distinct()
         return sorted(name for (name,) in self._read(query))
 
-    def labelled(self, wanted: Any, most: int | None = None, version: str = "") -> list[Outcome]:
-        """The outcomes that `wanted` says, of a model or of all.
+    def find_labelled(
+        self, wanted: Any, max_rows: int | None = None, version: str = ""
+    ) -> list[Outcome]:
+        """Return the outcomes that meet a condition, sorted by prediction and row.
 
-        By prediction and row; the `most` that became known last.  None that somebody influenced.
+        Without influenced ones; at most `max_rows`, those that became known last; of the model of
+        this version, or of any.
         """
         table, log = OUTCOMES.c, TABLE.c
         query = (
             sql.select(*(table[name] for name in Outcome._fields))
-            .join_from(OUTCOMES, TABLE, SAME)
+            .join_from(OUTCOMES, TABLE, SAME_REQUEST)
             .where(wanted & ~table.influenced)
             .where(log.model_version == version if version else sql.true())
             .order_by(table.known_at.desc(), table.id.desc())
-            .limit(most)
+            .limit(max_rows)
         )
-        them = (Outcome(*row) for row in self._read(query))
-        return sorted(them, key=lambda it: (it.prediction, it.row))
+        outcomes = (Outcome(*row) for row in self._read(query))
+        return sorted(outcomes, key=lambda outcome: (outcome.prediction, outcome.row))
 
-    def logged_rows(self, version: str) -> int:
-        """How many rows this model was asked."""
+    def count_logged_rows(self, version: str) -> int:
+        """Return how many rows this model was asked."""
         query = sql.select(sql.func.sum(TABLE.c.rows)).where(TABLE.c.model_version == version)
         return int(next(iter(self._read(query)))[0] or 0)
 
-    def _of(self, query: Any, column: Any, names: Iterable[str]) -> Iterator[Any]:
-        every = list(dict.fromkeys(names))
-        for first in range(0, len(every), IDS):
-            yield from self._read(query.where(column.in_(every[first : first + IDS])))
 
+def build_outcome_contract(contract: Contract) -> Contract:
+    """Return the contract of a file of outcomes.
 
-def described(contract: Contract) -> Contract:
-    """The contract of a file of outcomes.  ProjectError where the target has one of our names."""
-    if contract.target in (REQUEST, ROW, KNOWN, INFLUENCED):
-        told = f"{contract.target}: the target has a name that outcomes need; rename the column"
-        raise ProjectError(told)
+    Raises ProjectError if the target has the name of another column.
+    """
+    if contract.target in (REQUEST, ROW, KNOWN_AT, INFLUENCED):
+        reason = "the target has a name that outcomes need; rename the column"
+        raise ProjectError(f"{contract.target}: {reason}")
     target = contract.columns[contract.target].model_copy(update={"nullable": False})
     return Contract(
         columns={
             REQUEST: Column(kind="text", role="feature"),
             ROW: Column(kind="integer", role="feature", nullable=True),
             contract.target: target,
-            KNOWN: Column(kind="time", role="feature", nullable=True, timezone="UTC"),
+            KNOWN_AT: Column(kind="time", role="feature", nullable=True, timezone="UTC"),
             INFLUENCED: Column(kind="boolean", role="feature", nullable=True),
         }
     )
 
 
-def take(
+def import_outcomes(
     frame: pd.DataFrame, archive: Outcomes, contract: Contract, now: datetime, correct: bool = False
-) -> Taken:
-    """Keep these outcomes: those that are new, and with `correct` those that say something else.
+) -> ImportCounts:
+    """Store new outcomes, and with `correct` also those that have another value by now.
 
-    `frame` has `request_id`, the target and, where a request had several rows, `row`; `known_at`
-    and `influenced` where that is known.  ProjectError that lists all that is wrong; then nothing
-    is kept.
+    Args:
+        frame: `request_id` and the target; `row` for requests of several rows; `known_at` and
+            `influenced` if that is known.
+        archive: The prediction log.
+        contract: The contract of the data.
+        now: When outcomes without `known_at` became known.
+        correct: Whether another value than before is a correction.
+
+    Raises:
+        ProjectError: Lists everything that is wrong; then nothing is stored.
     """
-    known = described(contract)
-    optional = [name for name in (ROW, KNOWN, INFLUENCED) if name in frame.columns]
-    rows, wrong = converted(frame, known, [REQUEST, contract.target, *optional])
-    refuse([*wrong, *(it for it in breaches(rows, known) if it.refuses)])
-    asked, before = archive.asked(rows[REQUEST]), archive.known(rows[REQUEST])
-    rows = completed(rows, asked, contract.target, now)
-    refuse([*misplaced(rows, asked, now), *conflicts(rows, before, correct)])
-    them = (Outcome(*it) for it in rows[[*Outcome._fields[:-1]]].itertuples(index=False))
-    new = {(it.request_id, it.row): it for it in them}
-    fresh = [it for key, it in new.items() if key not in before]
-    other = [it for key, it in new.items() if key in before and before[key].value != it.value]
-    archive.keep(fresh, other)
-    return Taken(len(fresh), len(new) - len(fresh) - len(other), len(other))
+    expected = build_outcome_contract(contract)
+    optional = [name for name in (ROW, KNOWN_AT, INFLUENCED) if name in frame.columns]
+    rows, wrong = cast_columns(frame, expected, [REQUEST, contract.target, *optional])
+    breaches = find_contract_violations(rows, expected)
+    refuse_outcomes([*wrong, *(breach for breach in breaches if breach.is_refused)])
+    requests, before = archive.find_requests(rows[REQUEST]), archive.read_outcomes(rows[REQUEST])
+    rows = complete_outcomes(rows, requests, contract.target, now)
+    wrong = [*find_misplaced(rows, requests, now), *find_conflicts(rows, before, correct)]
+    refuse_outcomes(wrong)
+    outcomes = (Outcome(*it) for it in rows[[*Outcome._fields[:-1]]].itertuples(index=False))
+    by_key = {(outcome.request_id, outcome.row): outcome for outcome in outcomes}
+    new = [it for key, it in by_key.items() if key not in before]
+    changed = [it for key, it in by_key.items() if before.get(key, it).value != it.value]
+    archive.store_outcomes(new, changed)
+    return ImportCounts(len(new), len(by_key) - len(new) - len(changed), len(changed))
 
 
-def refuse(wrong: list[Breach]) -> None:
-    """Raises ProjectError that lists every breach, where there are any."""
-    if wrong:
-        told = "\n  ".join(map(str, wrong))
-        raise ProjectError(f"no outcome was taken\n  {told}\n  {WAY_OUT}")
+def refuse_outcomes(wrong: list[Violation]) -> None:
+    """Raise ProjectError that lists what is wrong, with the way out."""
+    raise_for_faults("no outcome was taken", [*wrong, WAY_OUT] if wrong else [])
 
 
-def completed(rows: pd.DataFrame, asked: Asked, target: str, now: datetime) -> pd.DataFrame:
-    """The rows as outcomes have them; `row` 0 where it is not said of which of several rows."""
-    number, single = (rows[REQUEST].map(lambda it, at=at: asked.get(it, NONE)[at]) for at in (0, 1))
-    place = rows[ROW].fillna(single == 1) if ROW in rows else single == 1
-    at = pd.to_datetime(rows[KNOWN], utc=True) if KNOWN in rows else pd.Series(pd.NaT, rows.index)
-    touched = rows[INFLUENCED].fillna(0) if INFLUENCED in rows else pd.Series(0, rows.index)
-    return pd.DataFrame(
-        {
-            REQUEST: rows[REQUEST],
-            ROW: place.astype(int),
-            "value": [as_json(it) for it in rows[target]],
-            KNOWN: [now if pd.isna(it) else it.to_pydatetime() for it in at],
-            INFLUENCED: touched.astype(bool),
-            "prediction": number,
-        },
-        index=rows.index,
-    )
+def complete_outcomes(
+    rows: pd.DataFrame, requests: Requests, target: str, now: datetime
+) -> pd.DataFrame:
+    """Return the rows as outcomes; those without `known_at` became known `now`.
+
+    `row` is 0 if a request had several and none is named.
+    """
+    logged = [requests.get(name, NOT_LOGGED) for name in rows[REQUEST]]
+    place = pd.Series([int(count == 1) for _, count in logged], rows.index)
+    influenced = pd.Series(0, rows.index)
+    known_at = [now] * len(rows)
+    if ROW in rows:
+        place = rows[ROW].fillna(place)
+    if INFLUENCED in rows:
+        influenced = rows[INFLUENCED].fillna(0)
+    if KNOWN_AT in rows:
+        times = pd.to_datetime(rows[KNOWN_AT], utc=True)
+        known_at = [now if pd.isna(time) else time.to_pydatetime() for time in times]
+    columns = {
+        REQUEST: rows[REQUEST],
+        ROW: place.astype(int),
+        "value": [json.dumps(value, ensure_ascii=False) for value in rows[target].tolist()],
+        KNOWN_AT: known_at,
+        INFLUENCED: influenced.astype(bool),
+        "prediction": [number for number, _ in logged],
+    }
+    return pd.DataFrame(columns, index=rows.index)
 
 
-def as_json(value: Any) -> str:
-    """One value of the target as text that gives it back."""
-    return json.dumps(getattr(value, "item", lambda: value)(), ensure_ascii=False)
+def find_misplaced(rows: pd.DataFrame, requests: Requests, now: datetime) -> Iterator[Violation]:
+    """Yield what is about no logged row, or not known yet."""
+    names, place = rows[REQUEST], rows[ROW]
+    count = names.map(lambda name: requests.get(name, NOT_LOGGED)[1])
+    yield from list_breach(names, count == 0, "are no request of the prediction log")
+    is_open = count.gt(1) & place.eq(0)
+    yield from list_breach(names, is_open, f"had several rows; say which: column {ROW}, from 1")
+    is_outside = count.gt(0) & ~is_open & ~place.between(1, count)
+    yield from list_breach(place, is_outside, "are no row of their request, which count from 1")
+    is_later, rule = rows[KNOWN_AT] > now, f"are later than now, {now:%F %R}"
+    yield from list_breach(rows[KNOWN_AT].astype(str), is_later, rule)
 
 
-def misplaced(rows: pd.DataFrame, asked: Asked, now: datetime) -> Iterator[Breach]:
-    """What is about no logged row, or not known yet."""
-    most = rows[REQUEST].map(lambda it: asked.get(it, NONE)[1])
-    place = rows[ROW]
-    yield from found(rows[REQUEST], most == 0, "are no request of the prediction log")
-    several = most.gt(1) & place.eq(0)
-    yield from found(rows[REQUEST], several, f"had several rows; say which: column {ROW}, from 1")
-    outside = most.gt(0) & ~several & ~place.between(1, most)
-    yield from found(place, outside, "are no row of their request, which count from 1")
-    yield from found(rows[KNOWN].astype(str), rows[KNOWN] > now, f"are later than now, {now:%F %R}")
+def find_conflicts(
+    rows: pd.DataFrame, before: Mapping[Key, Outcome], correct: bool
+) -> Iterator[Violation]:
+    """Yield what contradicts another row of the file, or an outcome from before.
 
-
-def conflicts(rows: pd.DataFrame, before: Mapping[Key, Outcome], correct: bool) -> Iterator[Breach]:
-    """What says something else than another row, or than what was taken before."""
-    keys = list(zip(rows[REQUEST], rows[ROW], strict=True))
+    Args:
+        rows: The rows as outcomes.
+        before: The outcomes that are stored.
+        correct: Whether another value than before is a correction.
+    """
+    values = rows["value"]
     first = rows.groupby([REQUEST, ROW])["value"].transform("first")
-    yield from found(rows["value"], first != rows["value"], "say something else than a row before")
-    then = pd.Series([before.get(key) for key in keys], rows.index, dtype=object)
-    values = zip(then, rows["value"], strict=True)
-    other = pd.Series([old is not None and old.value != new for old, new in values], rows.index)
-    in_data = pd.Series([bool(old is not None and old.file) for old in then], rows.index)
+    yield from list_breach(values, first != values, "say something else than a row before")
+    stored = [before.get(key) for key in zip(rows[REQUEST], rows[ROW], strict=True)]
+    is_other, is_used = (pd.Series(False, rows.index) for _ in range(2))
+    for place, outcome in enumerate(stored):
+        if outcome is not None:
+            is_other.iloc[place] = outcome.value != values.iloc[place]
+            is_used.iloc[place] = bool(outcome.file)
     if not correct:
-        yield from found(rows["value"], other, "say something else than what was taken before")
-    yield from found(rows["value"], other & in_data, "are in the data already; correct them there")
+        yield from list_breach(values, is_other, "say something else than what was taken before")
+    in_data = "are in the data already; correct them there"
+    yield from list_breach(values, is_other & is_used, in_data)
 
 
-def found(values: pd.Series, wrong: pd.Series, rule: str) -> Iterator[Breach]:
-    """The breach of a rule, where there is one."""
+def list_breach(values: pd.Series, wrong: pd.Series, rule: str) -> Iterator[Violation]:
+    """Yield the breach of a rule, if there is one."""
     if wrong.any():
-        yield broken(values, np.asarray(wrong, dtype=bool), rule)
+        yield make_violation(values, np.asarray(wrong, dtype=bool), rule)
+
+
+@dataclass(frozen=True)
+class LabelledRows:
+    """Logged rows with the target, cast by the contract, and the predictions for them.
+
+    `keys` name request and row.
+    """
+
+    rows: pd.DataFrame
+    predictions: pd.DataFrame
+    keys: list[Key]
+
+
+def read_labelled_rows(
+    archive: Outcomes, outcomes: list[Outcome], contract: Contract, by_model: bool = True
+) -> LabelledRows:
+    """Read the rows of these outcomes that the service would accept by this contract.
+
+    The outcomes are sorted by prediction and row.  `by_model` leaves out those of the fallback.
+    """
+    as_logged, inputs = to_logged_contract(contract), contract.inputs()
+    fits, kept = build_row_test(as_logged, inputs), []
+    for outcome, row, answer in join_requests(archive, outcomes):
+        if not (by_model and answer.get("fallback")) and fits(row):
+            kept.append((outcome, row, answer))
+    column: Any = contract.columns[contract.target]
+    convert: Any = CASTS[column.kind]
+    logged = pd.DataFrame([row for _, row, _ in kept], columns=inputs)
+    rows = validate_and_cast(logged, as_logged, inputs)
+    truth = [json.loads(outcome.value) for outcome, _, _ in kept]
+    rows[contract.target] = convert(pd.Series(truth, dtype="object"), column)
+    answers = pd.Series([answer["prediction"] for _, _, answer in kept], dtype="object")
+    shares = [answer.get("probability", {}) for _, _, answer in kept]
+    probabilities = pd.DataFrame(shares, dtype="float64").add_prefix("probability_")
+    predictions = pd.DataFrame({"prediction": convert(answers, column)}).join(probabilities)
+    keys = [(outcome.request_id, outcome.row) for outcome, _, _ in kept]
+    return LabelledRows(rows, predictions, keys)
+
+
+def join_requests(
+    archive: Outcomes, outcomes: list[Outcome]
+) -> Iterator[tuple[Outcome, dict[str, Any], dict[str, Any]]]:
+    """Yield each outcome with the inputs of its row and the answer."""
+    numbers = sorted({outcome.prediction for outcome in outcomes})
+    groups = groupby(outcomes, key=lambda outcome: outcome.prediction)
+    requests = archive.read_requests(numbers)
+    for (_, _, inputs, output), (_, group) in zip(requests, groups, strict=True):
+        rows, answers = orjson.loads(inputs), orjson.loads(output)
+        for outcome in group:
+            yield outcome, rows[outcome.row - 1], answers[outcome.row - 1]
+
+
+def build_row_test(contract: Contract, inputs: list[str]) -> Callable[[dict[str, Any]], bool]:
+    """Return a function that tells whether the service would accept a row by this contract."""
+    row_model = TypeAdapter(make_row_type(contract))
+
+    def fits(row: dict[str, Any]) -> bool:
+        try:
+            row_model.validate_json(orjson.dumps({it: row[it] for it in inputs if it in row}))
+        except ValidationError:
+            return False
+        return True
+
+    return fits
 
 
 def main(
-    file: Annotated[
-        str, typer.Argument(help="CSV or Parquet: request_id, the target; row, known_at")
-    ],
-    correct: Annotated[
-        bool, typer.Option("--correct", help="what says something else is right")
-    ] = False,
+    file: Annotated[str, typer.Argument(help="CSV or Parquet: request_id, target; row, known_at")],
+    correct: Annotated[bool, typer.Option("--correct", help="replace an earlier outcome")] = False,
 ) -> None:
-    """Take a file of outcomes; the same file again changes nothing."""
-    settings, contract = load(), read_contract()
+    """Import a file of outcomes; the same file again changes nothing."""
+    settings, contract = load_settings(), read_contract()
     if not Path(file).is_file():
         raise ProjectError(f"{file}: no such file in {Path.cwd()}; make outcomes FILE=…")
-    frame = read_table(file, settings.data, described(contract))
-    with Outcomes(settings.serving.log) as archive:
-        taken = take(frame, archive, contract, datetime.now(UTC), correct)
-    print(f"{taken.new:,} outcomes taken, {taken.known:,} known before", end=", ")
-    print(f"{taken.corrected:,} put right\nNext: make quality")
+    frame = read_table(file, settings.data, build_outcome_contract(contract))
+    with Outcomes(settings.serving.prediction_log_url) as archive:
+        counts = import_outcomes(frame, archive, contract, datetime.now(UTC), correct)
+    known = f"{counts.new:,} outcomes taken, {counts.known:,} known before"
+    print(f"{known}, {counts.corrected:,} put right\nNext: make quality")
 
 
-def known_since(settings: Settings, since: datetime) -> dict[str, list[Any]]:
-    """What was true of the rows of each request, as far as it became known since this time.
+def find_known_outcomes(settings: Settings, since: datetime) -> dict[str, list[Any]]:
+    """Return the truth of the rows of each request that became known since this time; a hook.
 
     None for a row that is not known; without what a prediction has influenced.
     """
     try:
-        with Outcomes(settings.serving.log) as archive:
-            labelled = archive.labelled(OUTCOMES.c.known_at >= since)
-    except ProjectError:  # there is no log yet: nobody was asked
+        with Outcomes(settings.serving.prediction_log_url) as archive:
+            outcomes = archive.find_labelled(OUTCOMES.c.known_at >= since)
+    except ProjectError:  # there is no log yet
         return {}
     truths: dict[str, list[Any]] = {}
-    for it in labelled:
-        rows = truths.setdefault(it.request_id, [])
-        rows.extend([None] * (it.row - len(rows)))
-        rows[it.row - 1] = json.loads(it.value)
+    for outcome in outcomes:
+        rows = truths.setdefault(outcome.request_id, [])
+        rows.extend([None] * (outcome.row - len(rows)))
+        rows[outcome.row - 1] = json.loads(outcome.value)
     return truths

@@ -1,74 +1,116 @@
-"""Pushing: verdicts on drift and on the live quality, as Prometheus gauges, to a Pushgateway."""
+"""Pushing: the results of reports as Prometheus gauges to a Pushgateway."""
 
-import time
-from collections.abc import Iterable
 from math import isfinite
-
-from prometheus_client import CollectorRegistry, Gauge, push_to_gateway
+from typing import Any, TYPE_CHECKING
 
 from mlops_ladder import ProjectError
 from mlops_ladder.monitoring.comparison import Verdict
-from mlops_ladder.monitoring.quality_tests import ALL, Loss
-from mlops_ladder.settings.operations import Drift
+from mlops_ladder.monitoring.settings import Drift
 
-JOB = "drift"
-QUALITY = "quality"
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from mlops_ladder.monitoring.quality import QualityTest
+
+HELP = {
+    "drift_columns_drifted": "Columns that drifted",
+    "drift_rows": "Logged rows that were looked at",
+    "drift_enough_data": "1 where the rows were enough for a verdict",
+    "drift_last_run_timestamp_seconds": "When drift was last looked for",
+    "drift_column_drifted": "1 where it drifted",
+    "drift_column_effect": "Cohen's scale",
+    "quality_labels": "Rows with an outcome that were looked at",
+    "quality_enough_labels": "1 where they were enough for a verdict",
+    "quality_degraded": "1 where something is worse than promised",
+    "quality_last_run_timestamp_seconds": "When the quality was last looked at",
+    "quality_worse": "1 where it is worse than promised",
+    "quality_score": "The live score",
+    "quality_promised_score": "The score of the gate",
+    "trigger_vetoed": "1 if broken data prevented a training",
+    "trigger_waits": "1 if a person has to approve",
+    "trigger_failed": "1 if the run has failed",
+    "trigger_last_event_timestamp_seconds": "Time of the last decision",
+}
+
+Series = list[tuple[str, dict[str, str], float]]  # name, labels and value of each gauge
 
 
-def drift_gauges(found: Iterable[Verdict], rows: int, enough: bool) -> CollectorRegistry:
-    """The metrics of a report; without enough rows there are no verdicts, and nothing drifted."""
-    registry, verdicts = CollectorRegistry(), list(found)
-    plain = {
-        "drift_columns_drifted": ("Columns that drifted", sum(it.drifted for it in verdicts)),
-        "drift_rows": ("Logged rows that were looked at", rows),
-        "drift_enough_data": ("1 where the rows were enough for a verdict", int(enough)),
-        "drift_last_run_timestamp_seconds": ("When drift was last looked for", time.time()),
-    }
-    for name, (words, value) in plain.items():
-        Gauge(name, words, registry=registry).set(value)
-    drifted = Gauge("drift_column_drifted", "1 where it drifted", ["column"], registry=registry)
-    effect = Gauge("drift_column_effect", "Cohen's scale", ["column"], registry=registry)
-    for verdict in verdicts:
-        drifted.labels(verdict.column).set(verdict.drifted)
-        effect.labels(verdict.column).set(verdict.effect)
+def build_registry(series: Series) -> "CollectorRegistry":
+    """Return a registry of these gauges, without those that are not finite."""
+    # pylint: disable-next=import-outside-toplevel  # only a Pushgateway needs Prometheus' client
+    from prometheus_client import CollectorRegistry, Gauge
+
+    registry, gauges = CollectorRegistry(), dict[str, Any]()
+    for name, labels, value in filter(lambda gauge: isfinite(gauge[2]), series):
+        if name not in gauges:
+            gauges[name] = Gauge(name, HELP[name], [*labels], registry=registry)
+        gauge = gauges[name].labels(**labels) if labels else gauges[name]
+        gauge.set(value)
     return registry
 
 
-def push(wanted: Drift, registry: CollectorRegistry, job: str = JOB) -> None:
+def build_drift_gauges(verdicts: list[Verdict], rows: int, has_enough: bool, now: float) -> Series:
+    """Return the metrics of a report; with too few rows nothing has drifted.
+
+    Args:
+        verdicts: The verdict on each column.
+        rows: The number of rows that were logged.
+        has_enough: Whether they were enough for a verdict.
+        now: The time of the report, in seconds.
+    """
+    series: Series = [
+        ("drift_columns_drifted", {}, sum(verdict.drifted for verdict in verdicts)),
+        ("drift_rows", {}, rows),
+        ("drift_enough_data", {}, has_enough),
+        ("drift_last_run_timestamp_seconds", {}, now),
+    ]
+    for verdict in verdicts:
+        series.append(("drift_column_drifted", {"column": verdict.column}, verdict.drifted))
+        series.append(("drift_column_effect", {"column": verdict.column}, verdict.effect))
+    return series
+
+
+def build_quality_gauges(tests: list["QualityTest"], labels: int, now: float) -> Series:
+    """Return the metrics of a report; with too few labels there is no score, and no loss.
+
+    Args:
+        tests: The quality tests of the report.
+        labels: The number of rows with a label.
+        now: The time of the report, in seconds.
+    """
+    series: Series = [
+        ("quality_labels", {}, labels),
+        ("quality_enough_labels", {}, bool(tests)),
+        ("quality_degraded", {}, any(test.degraded for test in tests)),
+        ("quality_last_run_timestamp_seconds", {}, now),
+    ]
+    for test in tests:
+        about = {"slice": test.slice_name, "score": test.metric}
+        series.append(("quality_worse", about, test.degraded))
+        series.append(("quality_score", about, test.value))
+        series.append(("quality_promised_score", about, test.promised))
+    return series
+
+
+def push_gauges(settings: Drift, series: Series, job: str) -> None:
     """Replace the last report of this job and namespace at the Pushgateway.
 
-    Reports of another namespace stay.  Raises ProjectError if the Pushgateway cannot be reached.
+    Reports of another namespace stay.  Do nothing without the address of a Pushgateway.  Raise
+    ProjectError if it cannot be reached.
+
+    Args:
+        settings: The address of the Pushgateway, and the namespace.
+        series: The gauges of the report.
+        job: The name of the job.
     """
+    if not settings.pushgateway:
+        return
+    # pylint: disable-next=import-outside-toplevel  # only a Pushgateway needs Prometheus' client
+    from prometheus_client import push_to_gateway
+
+    key = {"namespace": settings.namespace}
     try:
-        push_to_gateway(wanted.pushgateway, job, registry, {"namespace": wanted.namespace})
+        push_to_gateway(settings.pushgateway, job, build_registry(series), key)
     except (OSError, ValueError) as error:
-        message = f"drift.pushgateway = {wanted.pushgateway!r}: cannot be reached: {error}"
+        message = f"drift.pushgateway = {settings.pushgateway!r}: cannot be reached: {error}"
         raise ProjectError(message) from error
-
-
-def quality_gauges(found: list[Loss], labels: int, now: float) -> CollectorRegistry:
-    """The metrics of a report; without enough labels there is no score, and nothing is degraded."""
-    registry = CollectorRegistry()
-    plain = {
-        "quality_labels": ("Rows with an outcome that were looked at", labels),
-        "quality_enough_labels": ("1 where they were enough for a verdict", bool(found)),
-        "quality_degraded": (
-            "1 where something is worse than promised",
-            any(it.degraded for it in found),
-        ),
-        "quality_last_run_timestamp_seconds": ("When the quality was last looked at", now),
-    }
-    for name, (words, number) in plain.items():
-        Gauge(name, words, registry=registry).set(number)
-    by = ["slice", "score"]
-    worse = Gauge("quality_worse", "1 where it is worse than promised", by, registry=registry)
-    value = Gauge("quality_score", "The live score", by, registry=registry)
-    held = Gauge("quality_promised_score", "The score of the gate", by, registry=registry)
-    for it in found:
-        where = ("" if it.name == ALL else it.name, it.metric)
-        worse.labels(*where).set(it.degraded)
-        if isfinite(it.value):
-            value.labels(*where).set(it.value)
-        if isfinite(it.promised):
-            held.labels(*where).set(it.promised)
-    return registry

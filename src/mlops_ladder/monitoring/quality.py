@@ -1,29 +1,53 @@
-"""Live quality: how good the champion is by what became of its predictions, beside the promise."""
+"""Live quality: is the champion as good as at the gate, by the outcomes of its predictions?
 
-import html
+Each score is compared by the normal distribution of its difference from the promised one, with the
+standard errors of the bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
+chapters 6 and 13), as the gate does with slices.  A bias, the mean error, is compared by Welch's
+test (Biometrika 34, 1947): it shows that the answers have changed, not the rows alone.  Holm's
+procedure (Scandinavian Journal of Statistics 6, 1979) allows for the number of comparisons.
+`false_alarms` holds for one report: of reports on overlapping windows several may be false at once.
+"""
+
+import json
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta, UTC
-from math import isfinite
+from io import StringIO
+from math import hypot, isfinite, nan, sqrt
 from pathlib import Path
+from statistics import NormalDist
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sql
 import typer
 from matplotlib.figure import Figure
 
-from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.model.figures import empty_figure
-from mlops_ladder.monitoring.joining import Joined, joined, pairs, Promise, promise
-from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes
-from mlops_ladder.monitoring.quality_tests import ALL, Loss, losses
-from mlops_ladder.monitoring.watch import embedded, STYLE
-from mlops_ladder.registry.checks.picture import Line, picture
-from mlops_ladder.settings import load, Settings
+from mlops_ladder import ProjectError, write_file_atomically
+from mlops_ladder.data.casting import CASTS
+from mlops_ladder.data.contract import Contract
+from mlops_ladder.model.figures import create_figure
+from mlops_ladder.model.prediction import LOWER_IS_BETTER
+from mlops_ladder.model.resampling import bootstrap_scores, Draws
+from mlops_ladder.model.training import Trained
+from mlops_ladder.monitoring.outcomes import LabelledRows, OUTCOMES, Outcomes, read_labelled_rows
+from mlops_ladder.monitoring.page import render_figures, render_page, render_table
+from mlops_ladder.monitoring.push import build_quality_gauges, push_gauges
+from mlops_ladder.monitoring.training_reference import read_reference, Reference
+from mlops_ladder.registry.checks import apply_holm, read_check_settings, slices
+from mlops_ladder.registry.checks.interval_plot import Interval, plot_intervals
+from mlops_ladder.registry.gate_checks import CheckContext
+from mlops_ladder.serving.model_reloader import FOLDER, POINTER
+from mlops_ladder.settings import load_settings, Settings
+from mlops_ladder.tracking import runs
 
 REPORT = Path("reports/quality.html")
-TABLE = sql.Table(
+RESAMPLES = 200  # enough for a standard error, says chapter 6
+HALF_INTERVAL = NormalDist().inv_cdf(0.975)  # standard errors to the end of a 95 % interval
+ALL_ROWS = "all rows"
+QUALITY = sql.Table(
     "quality",
     sql.MetaData(),
     sql.Column("id", sql.Integer, primary_key=True),
@@ -37,166 +61,340 @@ TABLE = sql.Table(
     sql.Column("p", sql.Float, nullable=False),
     sql.Column("degraded", sql.Boolean, nullable=False),
 )
-Verdict = Literal["not enough labels", "fine", "degraded"]
-
-
-def page(report: "Report", before: list[dict[str, Any]], settings: Settings) -> str:
-    """The page as HTML that needs no other file."""
-    rows = "".join(
-        f"<tr><td>{html.escape(it.name)}<td>{html.escape(it.metric)}<td>{it.rows:,}"
-        f"<td>{it.value:.4g} ({it.low:.4g} to {it.high:.4g})<td>{words(it.promised)}<td>{it.p:.2g}"
-        f"<td{' class=bad>degraded' if it.degraded else '>fine'}"
-        for it in report.found
-    )
-    images = "".join(
-        f'<figure style="margin:0"><img alt="{title}" src="{embedded(drawn)}"></figure>'
-        for title, drawn in pictures(report, before, settings.metric).items()
-    )
-    share = settings.quality.false_alarms
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Live quality</title>'
-        f"<style>{STYLE}</style><h1>Live quality: {report.verdict}</h1>"
-        f'<p class="note">Model {html.escape(report.model_version)}, {report.time:%Y-%m-%d %H:%M}'
-        f" UTC: the outcome of {report.labels:,} of {report.asked:,} logged rows was used.  Of 100"
-        f" reports on a model that is as promised, {100 * share:g} say degraded.</p><table>"
-        "<tr><th>rows<th>score<th>count<th>live, 95 % interval<th>promised<th>p<th>verdict"
-        f'{rows}</table><div class="pictures">{images}</div></html>\n'
-    )
-
-
-def words(promised: float) -> str:
-    """What was promised, for a person."""
-    return f"{promised:.4g}" if isfinite(promised) else "nothing"
-
-
-def pictures(report: "Report", before: list[dict[str, Any]], metric: str) -> dict[str, Figure]:
-    """The scores of now with what was promised, and that of all rows over time."""
-    lines = [
-        Line(it.name, it.low, it.value, it.high, it.degraded, promised_of(it))
-        for it in report.found
-        if it.metric == metric and isfinite(it.value)
-    ]
-    table = pd.DataFrame([it for it in before if (it["name"], it["metric"]) == (ALL, metric)])
-    found = {"Now": picture("Live quality", f"{metric}, 95 % interval", lines)}
-    if len(table):
-        figure = empty_figure(7.4, 4)
-        axes = figure.add_subplot()
-        times = pd.to_datetime(table["time"], utc=True)
-        axes.plot(times, table["value"], marker="o", label="live")
-        axes.plot(times, table["promised"], color="black", linestyle="--", label="promised")
-        axes.set(title="All rows, report by report", ylabel=metric)
-        axes.tick_params(axis="x", rotation=30)
-        axes.legend(frameon=False)
-        found["Over time"] = figure
-    return found
-
-
-def promised_of(it: Loss) -> dict[str, float]:
-    """What a line of the picture is compared with."""
-    return {"promised": it.promised} if isfinite(it.promised) else {}
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was found of a model at a time; `labels` of `asked` logged rows have an outcome."""
+class OfflineScores:
+    """The promise of the gate: the held-out rows of the champion, and its predictions for them.
+
+    `slices` has the score of each slice with its 95 % interval.
+    """
+
+    champion: Reference
+    truth: pd.Series
+    predictions: pd.DataFrame
+    slices: dict[str, tuple[float, float, float]]
+
+
+@dataclass(frozen=True)
+class QualityTest:
+    """A score of some rows with its 95 % interval, and the promised score of such rows.
+
+    `p` is the probability of so large a loss by chance; 1 if there is no promised score.
+    """
+
+    name: str
+    metric: str
+    rows: int
+    value: float
+    low: float
+    high: float
+    promised: float
+    p: float
+    degraded: bool = False
+
+    @property
+    def slice_name(self) -> str:
+        """The name of the slice; empty for all rows."""
+        return "" if self.name == ALL_ROWS else self.name
+
+
+@dataclass(frozen=True)
+class QualityReport:
+    """The tests of a model at a time; `labels` of `logged` rows have an outcome."""
 
     time: datetime
     model_version: str
     labels: int
-    asked: int
-    found: list[Loss]
+    logged: int
+    tests: list[QualityTest]
 
     @property
-    def degraded(self) -> list[Loss]:
-        """What is worse than promised."""
-        return [it for it in self.found if it.degraded]
+    def degraded(self) -> list[QualityTest]:
+        """The tests that say that the model is worse than promised."""
+        return [test for test in self.tests if test.degraded]
 
     @property
-    def verdict(self) -> Verdict:
-        """All of it in two words."""
-        if not self.found:
+    def verdict(self) -> Literal["not enough labels", "fine", "degraded"]:
+        """All tests in two words."""
+        if not self.tests:
             return "not enough labels"
         return "degraded" if self.degraded else "fine"
 
 
-class History(Outcomes):
-    """The outcomes, and each verdict on the quality that was given."""
+def read_offline_scores(folder: Path = FOLDER) -> OfflineScores:
+    """Return the promise for the champion that is published in this folder.
 
-    def add_report(self, report: Report) -> None:
-        """Keep what was found."""
-        about = {"time": report.time, "model_version": report.model_version}
-        rows = [asdict(it) | about for it in report.found if isfinite(it.value)]
-        for row in rows:
-            row["promised"] = row["promised"] if isfinite(row["promised"]) else None
-        names = TABLE.c.keys()[1:]  # but for the id
-        self.add(({name: row[name] for name in names} for row in rows), TABLE)
-
-    def reports(self, since: datetime) -> list[dict[str, Any]]:
-        """What was found since that time, in its order."""
-        return self.verdicts(since, TABLE)
-
-    def live(self, promised: Promise, settings: Settings, now: datetime) -> Joined:
-        """The newest rows of the champion of which the outcome is known."""
-        wanted = OUTCOMES.c.known_at >= now - timedelta(hours=settings.quality.hours)
-        found = self.labelled(wanted, settings.quality.rows, promised.champion.version)
-        return joined(pairs(self, found), promised.champion.contract)
-
-
-def look(settings: Settings, now: datetime, promised: Promise | None = None) -> Report:
-    """Judge the champion by the outcomes that are known, and keep what was found.
-
-    Raises ProjectError where no champion is published, or nothing is logged.
+    Raises ProjectError if there is none, or if its run does not exist any more.
     """
-    promised = promised or promise()
-    version = promised.champion.version
-    with History(settings.serving.log) as history:
-        live = history.live(promised, settings, now)
-        enough = len(live.rows) >= settings.quality.fewest
-        found = losses(live, promised, settings) if enough else []
-        report = Report(now, version, len(live.rows), history.logged_rows(version), found)
-        history.add_report(report)
-        if found:
-            write(report, history.reports(now - timedelta(days=365)), settings)
+    champion = read_reference(folder)
+    run_id = str(json.loads((folder / POINTER).read_bytes())["run_id"])
+    text = read_run_text(run_id, "predictions.csv")
+    if text is None:
+        reason = "MLflow has no held-out predictions of it; is MLFLOW_TRACKING_URI the right one?"
+        raise ProjectError(f"run {run_id} of the champion v{champion.number}: {reason}")
+    answers = json.loads(read_run_text(run_id, "questions.json") or "{}")
+    scores = answers.get("slices", {}).get("evidence", {}).get("slices", [])
+    by_slice = {it["slice"]: (it["score"], it["low"], it["high"]) for it in scores}
+    return OfflineScores(champion, *parse_predictions(text, champion.contract), by_slice)
+
+
+def read_run_text(run_id: str, name: str) -> str | None:
+    """Return a text artifact of a run; None if there is none."""
+    mlflow = runs.connect_mlflow()
+    try:
+        return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{name}"))
+    except (mlflow.exceptions.MlflowException, OSError):
+        return None
+
+
+def parse_predictions(text: str, contract: Contract) -> tuple[pd.Series, pd.DataFrame]:
+    """Return truth and predictions of the held-out rows from the CSV of a run."""
+    table = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False)
+    column = contract.columns[contract.target]
+    convert: Any = CASTS[column.kind]
+    predictions = table.filter(regex="^probability_").astype("float64")
+    predictions.insert(0, "prediction", convert(table["prediction"], column))
+    return convert(table["truth"], column), predictions
+
+
+def run_quality_tests(
+    live: LabelledRows, offline: OfflineScores, settings: Settings
+) -> list[QualityTest]:
+    """Test the score of all rows, each bias, and the score of each slice.
+
+    Half of the false alarms is for all rows, half for the slices.
+    """
+    target, share = offline.champion.contract.target, settings.quality.false_alarms / 2
+    promised = resample_score(offline.truth, offline.predictions, settings, settings.seed + 1)
+    known = promised.whole, slices.standard_error(promised)
+    overall = compare_score(ALL_ROWS, live.rows[target], live.predictions, known, settings)
+    return [
+        *mark_degraded([overall, *compare_biases(live, offline, settings)], share),
+        *mark_degraded(list(compare_slices(live, offline, settings)), share),
+    ]
+
+
+def mark_degraded(tests: list[QualityTest], false_alarms: float) -> list[QualityTest]:
+    """Return the tests, and mark those that chance does not explain, however many there are."""
+    marks = apply_holm([test.p for test in tests], false_alarms)
+    return [replace(test, degraded=mark) for test, mark in zip(tests, marks, strict=True)]
+
+
+def resample_score(
+    truth: pd.Series, predictions: pd.DataFrame, settings: Settings, seed: int
+) -> Draws:
+    """Return the metric of `config.toml` on bootstrap draws of these rows."""
+    truth, models = truth.reset_index(drop=True), {"": predictions.reset_index(drop=True)}
+    return bootstrap_scores(settings.metric, truth, models, seed, RESAMPLES)[""]
+
+
+def compare_score(
+    name: str,
+    truth: pd.Series,
+    predictions: pd.DataFrame,
+    promised: tuple[float, float],
+    settings: Settings,
+) -> QualityTest:
+    """Test whether the score of these rows is worse than `promised` by more than is allowed.
+
+    `promised` is the score and its standard error.
+    """
+    draws = resample_score(truth, predictions, settings, settings.seed)
+    value, error = draws.whole, slices.standard_error(draws)
+    sign = -1 if settings.metric in LOWER_IS_BETTER else 1
+    room = sign * (value - promised[0]) + settings.quality.allowed * abs(promised[0])
+    p, total = 1.0, hypot(error, promised[1])
+    if isfinite(room) and isfinite(total):
+        p = NormalDist().cdf(room / total) if total else float(room >= 0)
+    low, high = value - HALF_INTERVAL * error, value + HALF_INTERVAL * error
+    return QualityTest(name, settings.metric, len(truth), value, low, high, promised[0], p)
+
+
+def list_errors(
+    truth: pd.Series, predictions: pd.DataFrame, problem: str
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the errors of a number, or of the probability of each class, with a name.
+
+    Of two classes the second one.  Nothing for a model without probabilities.
+    """
+    if problem == "regression":
+        yield "bias", (truth - predictions["prediction"]).to_numpy("float64")
+        return
+    shares = predictions.filter(regex="^probability_")
+    for name in shares.columns[1:] if shares.shape[1] == 2 else shares.columns:
+        label = name.removeprefix("probability_")
+        hits = (truth.astype(str) == label).to_numpy("float64")
+        yield f"bias: {label}", hits - shares[name].to_numpy("float64")
+
+
+def compare_biases(
+    live: LabelledRows, offline: OfflineScores, settings: Settings
+) -> Iterator[QualityTest]:
+    """Test whether the mean error, outcome minus prediction, is another one than promised."""
+    truth, problem = live.rows[offline.champion.contract.target], settings.problem
+    before = dict(list_errors(offline.truth, offline.predictions, problem))
+    for name, now in list_errors(truth, live.predictions, problem):
+        then = before.get(name, now[:0])
+        if min(len(now), len(then)) > 1:
+            yield compare_bias(name, now, then, settings.quality.effect)
+
+
+def compare_bias(name: str, now: np.ndarray, then: np.ndarray, effect: float) -> QualityTest:
+    """Test a mean error against the promised one; a change below `effect` is none."""
+    value, promised = float(now.mean()), float(then.mean())
+    errors = [errors.std(ddof=1) / sqrt(len(errors)) for errors in (now, then)]
+    change, error = abs(value - promised), hypot(*errors)
+    p = 2 * NormalDist().cdf(-change / error) if error else float(value == promised)
+    if change < effect * hypot(now.std(ddof=1), then.std(ddof=1)) / sqrt(2):
+        p = 1.0
+    half = float(HALF_INTERVAL * errors[0])
+    return QualityTest(ALL_ROWS, name, len(now), value, value - half, value + half, promised, p)
+
+
+def compare_slices(
+    live: LabelledRows, offline: OfflineScores, settings: Settings
+) -> Iterator[QualityTest]:
+    """Test the score of each slice of `config/slices.toml` that has enough rows."""
+    contract = offline.champion.contract
+    wanted = read_check_settings("slices", slices, contract)
+    nothing, rows = live.rows.iloc[:0], live.rows
+    both = live.predictions, live.predictions
+    context = CheckContext(Trained(settings, contract, None, nothing, rows, *both, seconds=0))
+    for part in slices.select_slices(context, restrict_to_inputs(wanted, rows, contract)):
+        if part.rows.sum() >= part.min_n:
+            score, low, high = offline.slices.get(part.name, (nan,) * 3)
+            promised = score, (high - low) / 2 / HALF_INTERVAL
+            truth, predictions = rows.loc[part.rows, contract.target], live.predictions[part.rows]
+            yield compare_score(part.name, truth, predictions, promised, settings)
+
+
+def restrict_to_inputs(
+    wanted: slices.Settings, rows: pd.DataFrame, contract: Contract
+) -> slices.Settings:
+    """Return the slices without those of columns that the service does not get."""
+    inputs, columns = contract.inputs(), wanted.columns
+    if columns is None:
+        counts = {name: rows[name].dropna().astype("str").nunique() for name in inputs}
+        inferred = [name for name in slices.list_slice_columns(contract) if name in inputs]
+        columns = [name for name in inferred if 1 < counts[name] <= wanted.most_values]
+    changes = {
+        "columns": [name for name in columns if name in inputs],
+        "slices": [it for it in wanted.slices if it.column in inputs],
+    }
+    return wanted.model_copy(update=changes)
+
+
+def check_quality(
+    settings: Settings, now: datetime, offline: OfflineScores | None = None
+) -> QualityReport:
+    """Test the champion by the outcomes that are known; store the results and write the page.
+
+    Raises ProjectError if no champion is published, or nothing is logged.
+    """
+    offline, quality = offline or read_offline_scores(), settings.quality
+    champion = offline.champion
+    with Outcomes(settings.serving.prediction_log_url) as archive:
+        recent = OUTCOMES.c.known_at >= now - timedelta(hours=quality.hours)
+        outcomes = archive.find_labelled(recent, quality.rows, champion.version)
+        live = read_labelled_rows(archive, outcomes, champion.contract)
+        has_enough = len(live.rows) >= quality.fewest
+        tests = run_quality_tests(live, offline, settings) if has_enough else []
+        counts = len(live.rows), archive.count_logged_rows(champion.version)
+        report = QualityReport(now, champion.version, *counts, tests)
+        store_report(report, archive)
+        if tests:
+            history = archive.read_verdicts(now - timedelta(days=365), QUALITY)
+            write_file_atomically(REPORT, render_quality(report, history, settings))
     return report
 
 
-def write(report: Report, before: list[dict[str, Any]], settings: Settings) -> None:
-    """Write the page."""
-    write_whole(REPORT, page(report, before, settings))
+def store_report(report: QualityReport, archive: Outcomes) -> None:
+    """Store each test that has a score."""
+    rows = []
+    for test in report.tests:
+        row = asdict(test) | {"time": report.time, "model_version": report.model_version}
+        row["promised"] = test.promised if isfinite(test.promised) else None
+        if isfinite(test.value):
+            rows.append({name: row[name] for name in QUALITY.c.keys() if name in row})
+    archive.add_verdicts(rows, QUALITY)
 
 
-def told(report: Report) -> str:
-    """What was found, for a person, what is worst first."""
-    width = max(len(it.name[:36]) for it in report.found)
+def render_quality(report: QualityReport, history: list[dict[str, Any]], settings: Settings) -> str:
+    """Return the page: the tests as a table, and the scores now and over time."""
+    head = ["rows", "score", "count", "live, 95 % interval", "promised", "p", "verdict"]
+    rows = []
+    for test in report.tests:
+        interval = f"{test.value:.4g} ({test.low:.4g} to {test.high:.4g})"
+        cells = [test.name, test.metric, f"{test.rows:,}", interval, format_promised(test)]
+        cells += [f"{test.p:.2g}", "degraded" if test.degraded else "fine"]
+        rows.append((cells, test.degraded))
+    note = (
+        f"Model {report.model_version}, {report.time:%Y-%m-%d %H:%M} UTC: the outcome of"
+        f" {report.labels:,} of {report.logged:,} logged rows was used.  Of 100 reports on a model"
+        f" that is as promised, {100 * settings.quality.false_alarms:g} say degraded."
+    )
+    pictures = render_figures(draw_quality(report, history, settings.metric))
+    return render_page(f"Live quality: {report.verdict}", note, render_table(head, rows), pictures)
+
+
+def format_promised(test: QualityTest) -> str:
+    """Return the promised score for a person."""
+    return f"{test.promised:.4g}" if isfinite(test.promised) else "nothing"
+
+
+def draw_quality(
+    report: QualityReport, history: list[dict[str, Any]], metric: str
+) -> dict[str, Figure]:
+    """Draw the scores with the promised ones, and the score of all rows over time."""
+    lines = []
+    for test in report.tests:
+        if test.metric == metric and isfinite(test.value):
+            promised = {"promised": test.promised} if isfinite(test.promised) else {}
+            values = test.low, test.value, test.high
+            lines.append(Interval(test.name, *values, test.degraded, promised))
+    figures = {"Now": plot_intervals("Live quality", f"{metric}, 95 % interval", lines)}
+    overall = [it for it in history if (it["name"], it["metric"]) == (ALL_ROWS, metric)]
+    if overall:
+        table = pd.DataFrame(overall)
+        figure = create_figure(7.4, 4)
+        axes = figure.add_subplot()
+        table.index = pd.to_datetime(table["time"], utc=True)
+        axes.plot(table["value"], marker="o", label="live")
+        axes.plot(table["promised"], color="black", linestyle="--", label="promised")
+        axes.set(title="All rows, report by report", ylabel=metric)
+        axes.tick_params(axis="x", rotation=30)
+        axes.legend(frameon=False)
+        figures["Over time"] = figure
+    return figures
+
+
+def format_tests(tests: list[QualityTest]) -> str:
+    """Return the tests as a table for a person, the worst first."""
+    width = max(len(test.name[:36]) for test in tests)
     lines = [f"{'rows':{width}}  {'score':18}  {'count':>7}  {'live':>9}  promised         p"]
-    for it in sorted(report.found, key=lambda it: (not it.degraded, it.p)):
-        mark = "  DEGRADED" if it.degraded else ""
-        values = f"{it.value:9.4g}  {words(it.promised):>8}  {it.p:8.2g}"
-        lines.append(f"{it.name[:36]:{width}}  {it.metric[:18]:18}  {it.rows:7,}  {values}{mark}")
+    for test in sorted(tests, key=lambda test: (not test.degraded, test.p)):
+        mark = "  DEGRADED" if test.degraded else ""
+        about = f"{test.name[:36]:{width}}  {test.metric[:18]:18}  {test.rows:7,}"
+        values = f"{test.value:9.4g}  {format_promised(test):>8}  {test.p:8.2g}"
+        lines.append(f"{about}  {values}{mark}")
     return "\n".join(lines)
 
 
 def main(
     fail: Annotated[bool, typer.Option("--fail", help="exit 1 where it is degraded")] = False,
 ) -> None:
-    """Say whether the champion is as good as the gate has promised."""
-    settings = load()
-    report = look(settings, datetime.now(UTC))
-    if settings.drift.pushgateway:
-        # pylint: disable=import-outside-toplevel  # seldom needed
-        from mlops_ladder.monitoring.push import push, QUALITY, quality_gauges
-
-        push(settings.drift, quality_gauges(report.found, report.labels, time.time()), QUALITY)
-    if report.verdict == "not enough labels":
+    """Report whether the champion is as good as the gate promised."""
+    report = check_quality(settings := load_settings(), datetime.now(UTC))
+    gauges = build_quality_gauges(report.tests, report.labels, time.time())
+    push_gauges(settings.drift, gauges, "quality")
+    if not report.tests:
         least = f"at least {settings.quality.fewest} are needed (quality.fewest)"
         print(f"Not enough labels: {report.labels:,} rows of the champion have one; {least}")
         return
-    print(told(report))
-    named = ", ".join(f"{it.name} ({it.metric})" for it in report.degraded)
-    print(
-        f"\n{report.labels:,} of {report.asked:,} logged rows; degraded: {named or 'nothing'}.",
-        end="  ",
-    )
+    print(format_tests(report.tests))
+    names = ", ".join(f"{test.name} ({test.metric})" for test in report.degraded)
+    print(f"\n{report.labels:,} of {report.logged:,} logged rows; degraded: {names or 'nothing'}.")
     print(f"Next: open {REPORT}")
-    if named and fail:
-        raise ProjectError(f"the quality is not what was promised: {named}; see {REPORT}")
+    if names and fail:
+        raise ProjectError(f"the quality is not what was promised: {names}; see {REPORT}")

@@ -1,4 +1,4 @@
-"""The reference: what the champion was trained on, kept beside it for all that watches it."""
+"""The reference: a sample of the champion's training, kept in its bundle for the monitoring."""
 
 import json
 from dataclasses import dataclass
@@ -11,162 +11,165 @@ import pandas as pd
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.export.runtime import read_bundle, verified
+from mlops_ladder.export.runtime import read_bundle, read_verified
 from mlops_ladder.model.training import Trained
 from mlops_ladder.serving.model_reloader import FOLDER, POINTER
 
-ROWS, SAID, FACTS = "reference.parquet", "reference_predictions.parquet", "reference.json"
+ROWS, PREDICTIONS, FACTS = "reference.parquet", "reference_predictions.parquet", "reference.json"
 SAMPLE = 10_000  # rows: enough to tell shares that are 0.02 apart, and a small file
-FEW = 200  # different texts that are still worth a list
+MAX_LISTED_TEXTS = 200  # different texts that are still worth a list
 
 
 @dataclass(frozen=True)
 class Reference:
     """The published champion as its bundle describes it.
 
-    `rows` are a sample of the inputs of training; `said` is what the model predicted for rows that
-    it had not seen, as `said()` gives it; `facts` is `reference.json`.
+    `rows` are a sample of the inputs of the training.  `predictions` are those for held-out rows,
+    as `add_score` returns them.  `facts` is `reference.json`.
     """
 
     number: str
     version: str
     contract: Contract
     rows: pd.DataFrame
-    said: pd.DataFrame
+    predictions: pd.DataFrame
     facts: dict[str, Any]
 
 
-def files(trained: Trained) -> dict[str, bytes]:
-    """What goes into the bundle of a model: samples of inputs and of predictions, and the facts.
+def build_reference_files(trained: Trained) -> dict[str, bytes]:
+    """Return the files of a model's bundle: samples of inputs and predictions, and the facts.
 
-    The same training has the same ones.  No column that the model does not see.
+    They hold no column that the model does not see.  Equal trainings give equal files.
     """
     seed = trained.settings.seed
+    facts = json.dumps(collect_facts(trained), ensure_ascii=False, allow_nan=False)
     return {
-        ROWS: parquet(trained.train[trained.contract.inputs()], seed),
-        SAID: parquet(said(trained.predictions), seed),
-        FACTS: json.dumps(facts(trained), ensure_ascii=False, allow_nan=False).encode(),
+        ROWS: sample_to_parquet(trained.train[trained.contract.inputs()], seed),
+        PREDICTIONS: sample_to_parquet(add_score(trained.predictions), seed),
+        FACTS: facts.encode(),
     }
 
 
-def parquet(rows: pd.DataFrame, seed: int) -> bytes:
-    """A Parquet file of these rows, or of 10,000 of them."""
+def sample_to_parquet(rows: pd.DataFrame, seed: int) -> bytes:
+    """Return a Parquet file of these rows, or of 10,000 of them."""
     buffer, sample = BytesIO(), rows.sample(min(len(rows), SAMPLE), random_state=seed)
     sample.to_parquet(buffer, index=False)
     return buffer.getvalue()
 
 
-def said(found: pd.DataFrame) -> pd.DataFrame:
-    """`prediction`, and `score`: how probable the model finds it; NaN where it does not say.
-
-    Of predictions as `prediction.predict` gives them.
-    """
-    shares = found.filter(regex="^probability_")
+def add_score(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Return `prediction` and `score`, its probability; NaN if the model has no probabilities."""
+    shares = predictions.filter(regex="^probability_")
     score = shares.max(axis=1) if shares.shape[1] else np.nan
-    return pd.DataFrame({"prediction": found["prediction"], "score": score}, index=found.index)
+    columns = {"prediction": predictions["prediction"], "score": score}
+    return pd.DataFrame(columns, index=predictions.index)
 
 
-def facts(trained: Trained) -> dict[str, Any]:
-    """What the service needs to know of all rows that the model learned from."""
-    contract, found = trained.contract, said(trained.predictions)
-    certain = found["score"] if found["score"].notna().any() else found["prediction"]
-    numeric = pd.api.types.is_float_dtype(certain) or trained.settings.problem == "regression"
-    steps = certain.quantile(np.linspace(0, 1, 11)).tolist() if numeric else []
+def collect_facts(trained: Trained) -> dict[str, Any]:
+    """Return the facts about all rows of the training that the service needs."""
+    contract, predictions = trained.contract, add_score(trained.predictions)
+    has_scores = predictions["score"].notna().any()
+    values = predictions["score" if has_scores else "prediction"]
+    is_numeric = pd.api.types.is_float_dtype(values) or trained.settings.problem == "regression"
+    deciles = values.quantile(np.linspace(0, 1, 11)).tolist() if is_numeric else []
+    columns = {name: contract.columns[name] for name in contract.inputs()}
     return {
         "trained_at": int(trained.at),
         "rows": len(trained.train),
         "columns": {
-            name: edges(trained.train[name], contract.columns[name]) for name in contract.inputs()
+            name: summarize_column(trained.train[name], it) for name, it in columns.items()
         },
-        "fallback": fallback(trained),
-        "scores": [float(step) for step in steps],
+        "fallback": choose_fallback(trained),
+        "scores": [float(score) for score in deciles],
     }
 
 
-def edges(values: pd.Series, column: Column) -> dict[str, Any]:
-    """What a column holds: its lowest and highest value or all its words, and the share missing."""
-    known, share = values.dropna(), {"missing": float(values.isna().mean())}
-    if column.kind in ("number", "integer", "time") and len(known):
-        ends = seconds(known) if column.kind == "time" else known
-        make: type = float if column.kind == "number" else int
-        return {"low": make(ends.min()), "high": make(ends.max())} | share
+def summarize_column(values: pd.Series, column: Column) -> dict[str, Any]:
+    """Return the lowest and highest value of a column, or all its values, and the missing share.
+
+    Times are seconds since 1970 on the clock of their column.
+    """
+    present, share = values.dropna(), {"missing": float(values.isna().mean())}
+    if column.kind in ("number", "integer", "time") and len(present):
+        if column.kind == "time":
+            present = (present - pd.Timestamp(0)).dt.total_seconds()
+        cast: type = float if column.kind == "number" else int
+        return {"low": cast(present.min()), "high": cast(present.max())} | share
     if column.kind == "boolean":
-        return {"values": sorted({bool(value) for value in known})} | share
-    if column.kind == "category" or (column.kind == "text" and known.nunique() <= FEW):
-        return {"values": sorted(set(known))} | share
+        return {"values": sorted({bool(value) for value in present})} | share
+    is_short = column.kind == "text" and present.nunique() <= MAX_LISTED_TEXTS
+    if column.kind == "category" or is_short:
+        return {"values": sorted(set(present))} | share
     return share
 
 
-def seconds(times: pd.Series) -> pd.Series:
-    """Seconds since 1970 on the clock of their column; NaN where a time is missing."""
-    return (times - pd.Timestamp(0)).dt.total_seconds()
-
-
-def fallback(trained: Trained) -> dict[str, Any]:
-    """What to answer where no model can: the most frequent class, or the median."""
-    answers = trained.train[trained.contract.target]
+def choose_fallback(trained: Trained) -> dict[str, Any]:
+    """Return the answer when no model can answer: the most frequent class, or the median."""
+    truth = trained.train[trained.contract.target]
     if trained.settings.problem == "regression":
-        return {"prediction": float(answers.median())}
-    shares = answers.value_counts(normalize=True).sort_index()
+        return {"prediction": float(truth.median())}
+    shares = truth.value_counts(normalize=True).sort_index()
     if not hasattr(trained.model, "classes_"):
         return {"prediction": np.asarray([shares.idxmax()]).tolist()[0]}
     labels = np.asarray(trained.model.classes_).tolist()
-    known = {label: float(shares.get(label, 0)) for label in labels}
-    best = {"prediction": max(known, key=known.__getitem__)}
-    if not hasattr(trained.model, "predict_proba"):
-        return best
-    return best | {"probability": {str(label): share for label, share in known.items()}}
+    by_label = {label: float(shares.get(label, 0)) for label in labels}
+    answer: dict[str, Any] = {"prediction": max(by_label, key=by_label.__getitem__)}
+    if hasattr(trained.model, "predict_proba"):
+        answer["probability"] = {str(label): share for label, share in by_label.items()}
+    return answer
 
 
-def read(folder: Path = FOLDER) -> Reference:
-    """The reference of the champion that is published in this folder.
+def read_reference(folder: Path = FOLDER) -> Reference:
+    """Return the reference of the champion that is published in this folder.
 
-    Raises ProjectError where none is, or where its bundle is damaged or has no reference.
+    Raises ProjectError if there is none, or if its bundle is damaged or has no reference.
     """
-    number = published(folder)
-    return bundled(folder / number, number)
+    number = read_published_number(folder)
+    return read_bundled_reference(folder / number, number)
 
 
-def champion_facts(folder: Path = FOLDER) -> dict[str, Any]:
-    """The facts alone.  A command that reads nothing after them reads no Parquet: ending then may
-    abort (apache/arrow issue 34314).
+def read_champion_facts(folder: Path = FOLDER) -> dict[str, Any]:
+    """Return the facts alone, without reading Parquet.  Raises ProjectError as `read_reference`.
 
-    Raises ProjectError as `read` does.
+    A command that reads Parquet last may abort when it ends (apache/arrow issue 34314).
     """
-    number = published(folder)
-    _, contents = verified_files(folder / number, number)
-    found: dict[str, Any] = json.loads(contents[FACTS])
-    return found
+    number = read_published_number(folder)
+    _, contents = verify_reference_files(folder / number, number)
+    facts: dict[str, Any] = json.loads(contents[FACTS])
+    return facts
 
 
-def published(folder: Path) -> str:
-    """The version that is served from this folder.  ProjectError where none is."""
+def read_published_number(folder: Path) -> str:
+    """Return the version that is served from this folder.  ProjectError if there is none."""
     pointer = folder / POINTER
     if not pointer.exists():
         raise ProjectError(f"{pointer}: no champion is published; run `make pipeline`")
     return str(json.loads(pointer.read_bytes())["version"])
 
 
-def bundled(place: Path, number: str) -> Reference:
-    """The reference in the bundle of a version.  ProjectError where it is damaged or has none."""
-    bundle, contents = verified_files(place, number)
+def read_bundled_reference(place: Path, number: str) -> Reference:
+    """Return the reference in the bundle of a version.
+
+    Raises ProjectError if the bundle is damaged or has no reference.
+    """
+    bundle, contents = verify_reference_files(place, number)
     return Reference(
         number=number,
         version=str(bundle["model_version"]),
         contract=Contract(**bundle["contract"]),
         rows=pd.read_parquet(BytesIO(contents[ROWS])),
-        said=pd.read_parquet(BytesIO(contents[SAID])),
+        predictions=pd.read_parquet(BytesIO(contents[PREDICTIONS])),
         facts=json.loads(contents[FACTS]),
     )
 
 
-def verified_files(place: Path, number: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """What a bundle says of itself, and the files of its reference by name.
+def verify_reference_files(place: Path, number: str) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """Return the description of a bundle, and the files of its reference by name.
 
-    Raises ProjectError where one is missing or damaged.
+    Raises ProjectError if a file is missing or damaged.
     """
-    bundle, names = read_bundle(place), (ROWS, SAID, FACTS)
+    bundle, names = read_bundle(place), (ROWS, PREDICTIONS, FACTS)
     if missing := [name for name in names if name not in bundle["files"]]:
         older = "it was made before this project was monitored; `make pipeline` brings them"
         raise ProjectError(f"v{number}: its bundle has no {', '.join(missing)}: {older}")
-    return bundle, {name: verified(place / name, bundle["files"][name]) for name in names}
+    return bundle, {name: read_verified(place / name, bundle["files"][name]) for name in names}

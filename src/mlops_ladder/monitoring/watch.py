@@ -1,10 +1,7 @@
-"""Watching without Prometheus: one local page on the requests, the answers and the verdicts."""
+"""Watching without Prometheus: one local page about requests, answers and drift, from the log."""
 
 import html
-from base64 import b64encode
-from collections.abc import Iterable
 from datetime import datetime, timedelta, UTC
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,36 +11,25 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.model.figures import empty_figure
-from mlops_ladder.monitoring import drift, training_reference
-from mlops_ladder.monitoring.archive import Archive, Extent, Window, window
-from mlops_ladder.monitoring.comparison import texts
-from mlops_ladder.settings import load, Settings
+from mlops_ladder import ProjectError, write_file_atomically
+from mlops_ladder.model.figures import create_figure
+from mlops_ladder.monitoring.archive import Archive, Extent, read_window, Window
+from mlops_ladder.monitoring.comparison import to_texts
+from mlops_ladder.monitoring.drift import REPORT
+from mlops_ladder.monitoring.page import render_figures, render_page, render_table
+from mlops_ladder.monitoring.training_reference import read_reference, Reference
+from mlops_ladder.settings import load_settings, Settings
 
 STEPS = 60  # points in time of a curve
-MANY = 8  # classes or versions that have a colour of their own
-BAD = "#b3261e"
+MAX_COLORS = 8  # classes or versions that have a colour of their own
+RED, GREY = "#b3261e", "#c3c9d2"
 PAGE = Path("reports/watch.html")
 ROWS = 20_000  # of the champion, that are looked into: more change no picture
-STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem;
-  color: #1f2430; background: #fff }
-h1 { margin-bottom: 0 } h2 { margin: 2.2rem 0 .4rem; font-size: 1.2rem } .note { color: #5b6472 }
-dl { display: flex; flex-wrap: wrap; gap: .8rem; margin: 1.2rem 0 }
-dl div { border: 1px solid #d8dde5; border-radius: 8px; padding: .5rem 1rem; min-width: 8rem }
-dt { font-size: .85rem; color: #5b6472 } dd { margin: 0; font-size: 1.4rem; font-weight: 600 }
-img { width: 100%; height: auto }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(32rem, 1fr)); gap: 1rem }
-table { border-collapse: collapse } td, th { padding: .25rem .9rem .25rem 0; text-align: left;
-  border-bottom: 1px solid #e6eaf0; font-variant-numeric: tabular-nums }
-.bad { color: #b3261e; font-weight: 600 }
-"""
 
 
-def sheet(times: pd.Series) -> tuple[Figure, Axes]:
-    """An empty plot from the first of these times to the last, of half a minute at least."""
-    figure = empty_figure(7.4, 3.4)
+def start_plot(times: pd.Series, ylabel: str, **limits: Any) -> tuple[Figure, Axes]:
+    """Return an empty plot from the first to the last of these times, half a minute at least."""
+    figure = create_figure(7.4, 3.4)
     axes = figure.add_subplot()
     # matplotlib has no types for these two.
     locator: Any = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
@@ -54,236 +40,209 @@ def sheet(times: pd.Series) -> tuple[Figure, Axes]:
     axes.grid(axis="y", alpha=0.3)
     first, last = (moment.tz_localize(None) for moment in (times.min(), times.max()))
     margin = max((last - first) / 50, pd.Timedelta(seconds=15))
-    axes.set(xlim=(first - margin, last + margin))
+    axes.set(xlim=(first - margin, last + margin), ylabel=ylabel, **limits)
     return figure, axes
 
 
-def steps(times: pd.Series) -> pd.Series:
-    """For each time the start of the step that it is in."""
-    starts = grid(times)
-    places = starts.searchsorted(times.dt.tz_localize(None), side="right") - 1
-    return pd.Series(starts[places], index=times.index)
+def draw_curves(axes: Axes, curves: dict[str, pd.Series]) -> None:
+    """Draw a line with a name for each curve, a mark on each point."""
+    for name, values in curves.items():
+        axes.plot(values.index, values, label=name, marker=".")
+    axes.legend(frameon=False)
 
 
-def grid(times: pd.Series) -> pd.DatetimeIndex:
-    """The starts of at most sixty equal steps from the first to the last time, without a zone."""
+def build_grid(times: pd.Series) -> pd.DatetimeIndex:
+    """Return the starts of at most sixty equal steps from the first to the last time."""
     first, span = times.min().tz_localize(None), times.max() - times.min()
     width = max(span / STEPS, pd.Timedelta(seconds=1))
     return pd.date_range(first, periods=min(span // width + 1, STEPS), freq=width)
 
 
-def requests(asked: pd.DataFrame) -> Figure:
-    """How many requests and rows there were in each step."""
-    figure, axes = sheet(asked["time"])
-    found = asked.groupby(steps(asked["time"]))["rows"].agg(["count", "sum"])
-    found = found.reindex(grid(asked["time"]), fill_value=0)  # nobody asked: a gap is to be seen
-    axes.plot(found.index, found["sum"], label="rows", color="tab:orange", marker=".")
-    axes.plot(found.index, found["count"], label="requests", color="tab:blue", marker=".")
-    width = max((asked["time"].max() - asked["time"].min()).total_seconds() / STEPS, 1)
-    shown = f"{width:.0f} s" if width < 60 else f"{width / 60:.3g} minutes"
-    axes.set(ylabel=f"in each {shown}", ylim=(0, None))
-    axes.legend(frameon=False)
+def find_steps(times: pd.Series) -> pd.Series:
+    """Return for each time the start of the step that it is in."""
+    starts = build_grid(times)
+    places = starts.searchsorted(times.dt.tz_localize(None), side="right") - 1
+    return pd.Series(starts[places], index=times.index)
+
+
+def draw_requests(traffic: pd.DataFrame) -> Figure:
+    """Draw how many requests and rows there were in each step."""
+    times = traffic["time"]
+    width = max((times.max() - times.min()).total_seconds() / STEPS, 1)
+    unit = f"{width:.0f} s" if width < 60 else f"{width / 60:.3g} minutes"
+    figure, axes = start_plot(times, f"in each {unit}", ylim=(0, None))
+    counts = traffic.groupby(find_steps(times))["rows"].agg(["sum", "count"])
+    counts = counts.reindex(build_grid(times), fill_value=0)  # a gap in the traffic has to be seen
+    draw_curves(axes, {"rows": counts["sum"], "requests": counts["count"]})
     return figure
 
 
-def latency(asked: pd.DataFrame) -> Figure:
-    """The median latency, and the one that 5 % of the requests exceed."""
-    figure, axes = sheet(asked["time"])
-    groups = asked.groupby(steps(asked["time"]))["ms"]
-    for share, color in ((0.95, "tab:orange"), (0.5, "tab:blue")):
-        found = groups.quantile(share)
-        axes.plot(found.index, found, label=f"p{share * 100:.0f}", color=color, marker=".")
-    axes.set(ylabel="milliseconds", ylim=(0, None))
-    axes.legend(frameon=False)
+def draw_latency(traffic: pd.DataFrame) -> Figure:
+    """Draw the median latency, and the one that 5 % of the requests exceed."""
+    figure, axes = start_plot(traffic["time"], "milliseconds", ylim=(0, None))
+    steps = traffic.groupby(find_steps(traffic["time"]))["ms"]
+    draw_curves(axes, {"p95": steps.quantile(0.95), "p50": steps.median()})
     return figure
 
 
-def versions(asked: pd.DataFrame) -> Figure:
-    """The share of the requests that each model has answered."""
-    figure, axes = sheet(asked["time"])
-    stack(axes, asked["time"], asked["version"], "share of requests")
-    return figure
-
-
-def predictions(said: pd.DataFrame, before: pd.DataFrame) -> Figure:
-    """The share of each class, or how numbers are spread, beside what was on held-out rows."""
-    figure, axes = sheet(said["time"])
-    kind = said["prediction"].dtype
-    counted = pd.api.types.is_bool_dtype(kind) or not pd.api.types.is_numeric_dtype(kind)
-    if counted or said["score"].notna().any():
-        stack(axes, said["time"], said["prediction"].astype("str"), "share of answers")
-        shares = before["prediction"].astype("str").value_counts(normalize=True).head(3)
-        held = ", ".join(f"{str(name)[:20]} {share:.0%}" for name, share in shares.items())
-        axes.set_title(f"held-out rows: {held}", fontsize=10, loc="left")
-        return figure
-    groups = said.groupby(steps(said["time"]))["prediction"]
-    low, middle, high = (groups.quantile(share) for share in (0.1, 0.5, 0.9))
-    axes.fill_between(low.index, low, high, alpha=0.25, label="80 % of the answers")
-    axes.plot(middle.index, middle, label="median", marker=".")
-    axes.axhline(before["prediction"].median(), color="black", ls="--", label="median, held out")
-    axes.set(ylabel="prediction")
-    axes.legend(frameon=False)
-    return figure
-
-
-def stack(axes: Axes, times: pd.Series, names: pd.Series, title: str) -> None:
-    """Shares of names over time, one above the other; seldom ones are one."""
-    kept = names.value_counts().index[:MANY]
-    names = names.where(names.isin(kept), "others")
-    shares = pd.crosstab(steps(times), names, normalize="index")
+def draw_shares(times: pd.Series, names: pd.Series, ylabel: str) -> Figure:
+    """Draw the shares of names over time, one above the other; rare names are added up."""
+    figure, axes = start_plot(times, ylabel, ylim=(0, 1))
+    names = names.where(names.isin(names.value_counts().index[:MAX_COLORS]), "others")
+    shares = pd.crosstab(find_steps(times), names, normalize="index")
     shares = shares[list(names.value_counts().index)]
-    if len(shares) == 1:  # no area, but a width
+    if len(shares) == 1:  # one point has no area, so it gets a width
         shares = pd.concat([shares, shares.rename(lambda at: at + pd.Timedelta(seconds=1))])
-    axes.stackplot(shares.index, shares.T.to_numpy(), labels=[str(it)[:20] for it in shares])
-    axes.set(ylabel=title, ylim=(0, 1))
+    axes.stackplot(shares.index, shares.T.to_numpy(), labels=[str(name)[:20] for name in shares])
     axes.legend(frameon=True, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
+    return figure
 
 
-def ordinary(newest: Window, champion: training_reference.Reference) -> Figure:
-    """The share of rows with something missing, and with something that training has not seen."""
-    figure, axes = sheet(newest.said["time"])
-    step = steps(newest.said["time"])
-    curves = {
+def draw_predictions(answers: pd.DataFrame, held_out: pd.DataFrame) -> Figure:
+    """Draw the share of each class, or the spread of numbers, with that of held-out rows."""
+    times, values, kinds = answers["time"], answers["prediction"], pd.api.types
+    is_number = kinds.is_numeric_dtype(values) and not kinds.is_bool_dtype(values)
+    if not is_number or answers["score"].notna().any():
+        figure = draw_shares(times, values.astype("str"), "share of answers")
+        shares = held_out["prediction"].astype("str").value_counts(normalize=True).head(3)
+        before = ", ".join(f"{str(name)[:20]} {share:.0%}" for name, share in shares.items())
+        figure.gca().set_title(f"held-out rows: {before}", fontsize=10, loc="left")
+        return figure
+    figure, axes = start_plot(times, "prediction")
+    steps = values.groupby(find_steps(times))
+    low, high = steps.quantile(0.1), steps.quantile(0.9)
+    axes.fill_between(low.index, low, high, alpha=0.25, label="80 % of the answers")
+    median = held_out["prediction"].median()
+    axes.axhline(median, color="black", ls="--", label="median, held out")
+    draw_curves(axes, {"median": steps.median()})
+    return figure
+
+
+def draw_unusual_rows(newest: Window, champion: Reference) -> Figure:
+    """Draw the share of rows with a missing value, and with one that training has not seen."""
+    figure, axes = start_plot(newest.answers["time"], "% of rows", ylim=(0, None))
+    steps = find_steps(newest.answers["time"])
+    marks = {
         "something missing": newest.rows.isna().any(axis=1),
-        "outside what training saw": outside(newest.rows, champion),
+        "outside what training saw": find_unseen(newest.rows, champion),
     }
-    for name, marks in curves.items():
-        found = marks.groupby(step).mean() * 100
-        axes.plot(found.index, found, label=f"{name} ({marks.mean():.1%})", marker=".")
-    axes.set(ylabel="% of rows", ylim=(0, None))
-    axes.legend(frameon=False)
+    curves = {f"{name} ({it.mean():.1%})": it.groupby(steps).mean() for name, it in marks.items()}
+    draw_curves(axes, {name: shares * 100 for name, shares in curves.items()})
     return figure
 
 
-def outside(rows: pd.DataFrame, champion: training_reference.Reference) -> pd.Series:
-    """Does a row hold a number beyond those of training, or a word that was not among them?
+def find_unseen(rows: pd.DataFrame, champion: Reference) -> pd.Series:
+    """Return which rows hold a number beyond those of the training, or a new word.
 
-    A time is beyond them in every new row, and is not looked at.
+    Times are left out: in every new row they are beyond those of the training.
     """
-    found = pd.Series(False, index=rows.index)
-    for name, known in champion.facts["columns"].items():
+    is_unseen = pd.Series(False, index=rows.index)
+    for name, facts in champion.facts["columns"].items():
         values = rows[name]
-        if "values" in known:
-            words = texts(pd.Series(known["values"]))
-            found |= values.notna() & ~texts(values).isin(words)
-        elif "low" in known and champion.contract.columns[name].kind != "time":
-            found |= (values < known["low"]) | (values > known["high"])
-    return found
+        if "values" in facts:
+            words = to_texts(pd.Series(facts["values"]))
+            is_unseen |= values.notna() & ~to_texts(values).isin(words)
+        elif "low" in facts and champion.contract.columns[name].kind != "time":
+            is_unseen |= (values < facts["low"]) | (values > facts["high"])
+    return is_unseen
 
 
-def drifts(verdicts: pd.DataFrame, smallest: float) -> Figure:
-    """The effect of each column in each report; those that drifted at some time have a name."""
-    figure, axes = sheet(verdicts["time"])
-    drifted = verdicts.groupby("column")["drifted"].any()
-    order: Iterable[str] = verdicts.groupby("column")["effect"].max().sort_values().index[::-1]
-    named = [name for name in order if drifted[name]][:MANY]
-    for name, group in verdicts.groupby("column"):
-        label = str(name)[:24] if name in named else None
-        style: dict[str, Any] = {"label": label, "zorder": 3} if label else {"color": "#c3c9d2"}
-        axes.plot(group["time"], group["effect"], marker=".", **style)
+def draw_drift(verdicts: pd.DataFrame, smallest: float) -> Figure:
+    """Draw the effect of each column in each report; columns that ever drifted have a name."""
+    top = max(1.0, float(np.nanmax(verdicts["effect"])) * 1.1)
+    figure, axes = start_plot(verdicts["time"], "effect (Cohen)", ylim=(0, top))
     bad = verdicts[verdicts["drifted"]]
-    axes.scatter(bad["time"], bad["effect"], color=BAD, zorder=4, s=18)
-    axes.axhline(smallest, color=BAD, ls="--", lw=1, label="smallest that is drift")
-    axes.set(ylabel="effect (Cohen)", ylim=(0, max(1.0, np.nanmax(verdicts["effect"]) * 1.1)))
+    worst = bad.groupby("column")["effect"].max().sort_values().index[::-1][:MAX_COLORS]
+    for name, group in verdicts.groupby("column"):
+        style: dict[str, Any] = {"color": GREY}
+        if name in worst:
+            style = {"label": str(name)[:24], "zorder": 3}
+        axes.plot(group["time"], group["effect"], marker=".", **style)
+    axes.scatter(bad["time"], bad["effect"], color=RED, zorder=4, s=18)
+    axes.axhline(smallest, color=RED, ls="--", lw=1, label="smallest that is drift")
     axes.legend(frameon=True, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
     return figure
 
 
-def traffic(archive: Archive, since: datetime) -> pd.DataFrame:
-    """Every request since then: `time`, `version`, `rows`, `ms`.  ProjectError where none is."""
-    rows = list(map(tuple, archive.traffic(since)))
-    if not rows:
+def read_traffic(archive: Archive, since: datetime) -> pd.DataFrame:
+    """Return `time`, `version`, `rows` and `ms` of every request since then.
+
+    Raises ProjectError if there is none.
+    """
+    traffic = pd.DataFrame(archive.read_traffic(since), columns=["time", "version", "rows", "ms"])
+    if traffic.empty:
         raise ProjectError(f"the prediction log: no request since {since:%Y-%m-%d %H:%M} UTC")
-    found = pd.DataFrame(rows, columns=["time", "version", "rows", "ms"])
-    return found.assign(time=pd.to_datetime(found["time"], utc=True))
+    return traffic.assign(time=pd.to_datetime(traffic["time"], utc=True))
 
 
-def pictures(archive: Archive, asked: pd.DataFrame, settings: Settings) -> dict[str, Figure]:
-    """Each plot by its title."""
-    champion, hours = training_reference.read(), settings.drift.hours
-    now = datetime.now(UTC)
-    newest = window(archive, champion.version, champion.contract, Extent(hours, ROWS, ROWS), now)
-    verdicts = pd.DataFrame(archive.verdicts(now - timedelta(days=365)))
-    found = {
-        "Requests": requests(asked),
-        "Latency": latency(asked),
-        "Model versions": versions(asked),
-        "Predictions of the champion": predictions(newest.said, champion.said),
-        "Inputs out of the ordinary": ordinary(newest, champion),
+def draw_all(
+    archive: Archive, traffic: pd.DataFrame, verdicts: list[dict[str, Any]], settings: Settings
+) -> dict[str, Figure]:
+    """Draw each plot of the page, by its title.
+
+    Args:
+        archive: The prediction log.
+        traffic: The requests.
+        verdicts: The verdicts on drift.
+        settings: How far back to look, and the smallest effect that is drift.
+    """
+    champion = read_reference()
+    extent = Extent(settings.drift.hours, ROWS, ROWS)
+    newest = read_window(archive, champion.version, champion.contract, extent)
+    figures = {
+        "Requests": draw_requests(traffic),
+        "Latency": draw_latency(traffic),
+        "Model versions": draw_shares(traffic["time"], traffic["version"], "share of requests"),
+        "Predictions of the champion": draw_predictions(newest.answers, champion.predictions),
+        "Inputs out of the ordinary": draw_unusual_rows(newest, champion),
     }
-    if len(verdicts):
-        found["Drift in each report"] = drifts(verdicts, settings.drift.effect)
-    return found
+    if verdicts:
+        figures["Drift in each report"] = draw_drift(pd.DataFrame(verdicts), settings.drift.effect)
+    return figures
 
 
-def page(numbers: dict[str, str], drawn: dict[str, Figure], verdicts: str, hours: float) -> str:
-    """The page as HTML that needs no other file."""
-    boxes = (f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in numbers.items())
-    cards = "".join(boxes)
-    images = "".join(
-        f'<figure style="margin:0"><h2>{title}</h2><img alt="{title}" src="{embedded(figure)}">'
-        "</figure>"
-        for title, figure in drawn.items()
-    )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>The service</title>'
-        f"<style>{STYLE}</style><h1>The service, watched</h1>"
-        f'<p class="note">From the prediction log: the last {hours:g} hours, until'
-        f" {datetime.now(UTC):%Y-%m-%d %H:%M} UTC.  Times are UTC.</p>"
-        f'<dl>{cards}</dl>{verdicts}<div class="pictures">{images}</div></html>\n'
-    )
-
-
-def embedded(figure: Figure) -> str:
-    """The picture as an address that holds it."""
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return f"data:image/png;base64,{b64encode(buffer.getvalue()).decode()}"
-
-
-def listed(verdicts: list[dict[str, Any]]) -> str:
-    """The newest report on drift as a table, what has drifted first."""
+def render_drift(verdicts: list[dict[str, Any]]) -> str:
+    """Return the newest report on drift as a table, drifted columns first."""
     if not verdicts:
         return "<h2>Drift now</h2><p>No report yet: <code>make drift</code></p>"
-    last = max(it["time"] for it in verdicts)
-    now = sorted((it for it in verdicts if it["time"] == last), key=rank)
-    lines = "".join(
-        f"<tr><td>{html.escape(it['column'])}<td>{it['p']:.2g}<td>{it['effect']:.2f}"
-        f"<td{' class=bad' if it['drifted'] else ''}>{'drift' if it['drifted'] else 'as before'}"
-        for it in now
-    )
-    link = f'<a href="{drift.REPORT.name}">the whole report</a>' if drift.REPORT.exists() else ""
-    return (
-        f"<h2>Drift now</h2><p class=note>{last:%Y-%m-%d %H:%M} UTC, {now[0]['rows']:,} rows"
-        f" of model {html.escape(now[0]['model_version'])}; {link}</p>"
-        f"<table><tr><th>column<th>p<th>effect (Cohen)<th>verdict{lines}</table>"
-    )
+    last = max(verdict["time"] for verdict in verdicts)
+    newest = [verdict for verdict in verdicts if verdict["time"] == last]
+    newest.sort(key=lambda verdict: (not verdict["drifted"], verdict["p"]))
+    rows = []
+    for it in newest:
+        result = "drift" if it["drifted"] else "as before"
+        cells = [it["column"], f"{it['p']:.2g}", f"{it['effect']:.2f}", result]
+        rows.append((cells, it["drifted"]))
+    link = f'<a href="{REPORT.name}">the whole report</a>' if REPORT.exists() else ""
+    about = f"{newest[0]['rows']:,} rows of model {html.escape(newest[0]['model_version'])}"
+    note = f"<p class=note>{last:%Y-%m-%d %H:%M} UTC, {about}; {link}</p>"
+    table = render_table(["column", "p", "effect (Cohen)", "verdict"], rows)
+    return f"<h2>Drift now</h2>{note}{table}"
 
 
-def rank(verdict: dict[str, Any]) -> tuple[bool, float]:
-    """Drift first, then by how improbable it is."""
-    return not verdict["drifted"], verdict["p"]
-
-
-def figures(asked: pd.DataFrame) -> dict[str, str]:
-    """What is said in large type."""
-    last = asked["version"].iloc[-1]
-    return {
-        "requests": f"{len(asked):,}",
-        "rows": f"{asked['rows'].sum():,}",
-        "p50": f"{asked['ms'].median():.3g} ms",
-        "p95": f"{asked['ms'].quantile(0.95):.3g} ms",
-        "newest model": html.escape(str(last)),
+def render_numbers(traffic: pd.DataFrame) -> str:
+    """Return the numbers in large type."""
+    numbers = {
+        "requests": f"{len(traffic):,}",
+        "rows": f"{traffic['rows'].sum():,}",
+        "p50": f"{traffic['ms'].median():.3g} ms",
+        "p95": f"{traffic['ms'].quantile(0.95):.3g} ms",
+        "newest model": html.escape(str(traffic["version"].iloc[-1])),
     }
+    boxes = (f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in numbers.items())
+    return f"<dl>{''.join(boxes)}</dl>"
 
 
 def main() -> None:
     """Write the page."""
-    settings = load()
-    now = datetime.now(UTC)
-    with Archive(settings.serving.log) as archive:
-        asked = traffic(archive, now - timedelta(hours=settings.drift.hours))
-        drawn = pictures(archive, asked, settings)
-        verdicts = listed(archive.verdicts(now - timedelta(days=365)))
-    write_whole(PAGE, page(figures(asked), drawn, verdicts, settings.drift.hours))
-    print(f"{len(asked):,} requests.  Next: open {PAGE}")
+    settings, now = load_settings(), datetime.now(UTC)
+    hours = settings.drift.hours
+    with Archive(settings.serving.prediction_log_url) as archive:
+        traffic = read_traffic(archive, now - timedelta(hours=hours))
+        verdicts = archive.read_verdicts(now - timedelta(days=365))
+        figures = draw_all(archive, traffic, verdicts, settings)
+    until = f"until {now:%Y-%m-%d %H:%M} UTC.  Times are UTC."
+    note = f"From the prediction log: the last {hours:g} hours, {until}"
+    parts = render_numbers(traffic), render_drift(verdicts), render_figures(figures)
+    write_file_atomically(PAGE, render_page("The service, watched", note, *parts))
+    print(f"{len(traffic):,} requests.  Next: open {PAGE}")

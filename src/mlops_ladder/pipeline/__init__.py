@@ -7,20 +7,21 @@ import sys
 TAGS = "PIPELINE_TAGS"
 
 
-def given_tags() -> dict[str, str]:
-    """What whoever starts a run wants to have on it, as JSON in the environment."""
-    return {str(name): str(it) for name, it in json.loads(os.environ.get(TAGS, "{}")).items()}
+def read_environment_tags() -> dict[str, str]:
+    """Return the tags for the run, which its caller sets as JSON in the environment."""
+    tags = json.loads(os.environ.get(TAGS, "{}"))
+    return {str(name): str(value) for name, value in tags.items()}
 
 
-def show(step: str, words: str, seconds: float | None = None) -> None:
-    """Say what a step came to, and in how many seconds; further lines of words below.
+def print_step(step: str, text: str, seconds: float | None = None) -> None:
+    """Print the result of a step and its seconds; further lines of the text below.
 
-    Without seconds: how far it is, on a terminal only, where the next line is written over this.
+    Without seconds, print progress, on a terminal only; the next line overwrites it.
     """
     if seconds is not None:
-        first, *more = words.splitlines()
+        first, *more = text.splitlines()
         sys.stdout.write(f"{step:9} {first:64} {seconds:6.1f} s\n")
         sys.stdout.writelines(f"{'':9} {line}\n" for line in more)
     elif sys.stdout.isatty():
-        sys.stdout.write(f"{step:9} {words:64}\r")
+        sys.stdout.write(f"{step:9} {text:64}\r")
     sys.stdout.flush()

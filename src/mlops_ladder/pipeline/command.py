@@ -6,9 +6,9 @@ from typing import Any, TYPE_CHECKING
 
 from mlops_ladder import project, ProjectError
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.pipeline import given_tags, server
+from mlops_ladder.pipeline import read_environment_tags, server
 from mlops_ladder.registry import versions
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 
 if TYPE_CHECKING:
     from mlops_ladder.pipeline.steps import Outcome
@@ -17,78 +17,77 @@ HEAVY = ("mlflow.sklearn", "optuna", "pandera.pandas", "skl2onnx")
 
 
 def main() -> None:
-    """Run the training pipeline; ProjectError, and nothing registered, where a step fails."""
-    settings, contract = load(), read_contract()
+    """Run the training pipeline.  Raise ProjectError, and register nothing, if a step fails."""
+    settings, contract = load_settings(), read_contract()
     print(settings.about.question or f"Predicting {contract.target}", flush=True)
-    ready = server.start()
+    wait_until_ready = server.start_server()
     try:
-        training = project_flow()
-        prepare()
-        ready()
-        outcome = tagged(training)
+        flow = import_flow()
+        warm_up()
+        wait_until_ready()
+        outcome = run_with_tags(flow)
     except KeyboardInterrupt as error:
         raise ProjectError("interrupted; run `make pipeline` again") from error
-    print(told(outcome))
+    print(format_outcome(outcome))
 
 
-def tagged(training: Any) -> "Outcome":
-    """The flow, with tags that say who or what has started it."""
-    from prefect import tags  # pylint: disable=import-outside-toplevel  # as in `project_flow`
+def run_with_tags(flow: Any) -> "Outcome":
+    """Run the flow with tags that name its cause."""
+    from prefect import tags  # pylint: disable=import-outside-toplevel  # as in `import_flow`
 
-    with tags(*(f"{name}: {it}" for name, it in given_tags().items())):
-        outcome: Outcome = training()
+    with tags(*(f"{name}: {value}" for name, value in read_environment_tags().items())):
+        outcome: Outcome = flow()
     return outcome
 
 
-def project_flow() -> Any:
-    """Return the flow of the project's pipeline.py; its imports take seconds: the server starts.
+def import_flow() -> Any:
+    """Return the flow of the project's pipeline.py, while the server starts.
 
-    Prefect reads its settings when it is imported: the server's address must stand by then.
+    Prefect reads its settings when it is imported, so the address of the server must be set before.
     """
-    package = project.current().package
+    package = project.get_project().package
     try:
         return import_module(f"{package}.pipeline").training
     except ImportError as error:
-        way = "not all is installed; run `make setup`"
+        way_out = "not all is installed; run `make setup`"
         if error.name == f"{package}.pipeline":
-            way = f"git checkout src/{package}/pipeline.py"
-        raise ProjectError(f"{error}: {way}") from error
+            way_out = f"git checkout src/{package}/pipeline.py"
+        raise ProjectError(f"{error}: {way_out}") from error
 
 
-def prepare() -> None:
-    """Do now what the steps would spend seconds on: open MLflow's store, import what they use.
+def warm_up() -> None:
+    """Open MLflow's store and import what the steps use, while the server starts.
 
-    The first start of a server takes longer still, and the steps need it.  What fails here fails
-    again in the step that needs it, which says so.
+    An error here is ignored: the step that needs the same raises it again.
     """
     with suppress(Exception):
-        versions.held()
+        versions.read_state()
         for name in HEAVY:
             import_module(name)
 
 
-def told(outcome: "Outcome") -> str:
-    """The verdict, its reasons, the version, and what comes next.
+def format_outcome(outcome: "Outcome") -> str:
+    """Return the verdict, its reasons, the version and the next command.
 
-    Raises ProjectError where the first model is refused.
+    Raises ProjectError if the first model is refused.
     """
     version = f"version {outcome.version.number}, model {outcome.version.model_version}"
+    serve = f"Champion: {version}.  Next: make serve"
+    reasons = "\n  ".join(outcome.verdict.reasons)
     if outcome.brought:
         files = ", ".join(outcome.brought)
-        said = f"Renewed: the champion is this model already, and has {files} now."
-        return f"{said}\nChampion: {version}.  Next: make serve"
+        return f"Renewed: the champion is this model already, and has {files} now.\n{serve}"
     if outcome.unchanged:
         return f"Unchanged: the champion is this model already, {version}.  Next: make serve"
-    reasons = "\n  ".join(outcome.verdict.reasons)
     if outcome.waits:
         waits = "\n  ".join(outcome.waits)
         return f"Accepted:\n  {reasons}\nWaits: {version}\n  {waits}"
     if outcome.verdict.accepted:
-        return f"Accepted:\n  {reasons}\nChampion: {version}.  Next: make serve"
+        return f"Accepted:\n  {reasons}\n{serve}"
     if outcome.verdict.evidence["champion"]:
-        stays = "The champion stays.  Candidate"
-        return f"Refused:\n  {reasons}\n{stays}: {version}.  Next: make serve"
+        stays = f"The champion stays.  Candidate: {version}.  Next: make serve"
+        return f"Refused:\n  {reasons}\n{stays}"
     raise ProjectError(
         f"refused, and no version is champion: nothing can be served\n  {reasons}\n"
-        "Bring better data or another model, or change what the gate asks for in config/gate.toml"
+        "Use better data or another model, or change the requirements in config/gate.toml"
     )

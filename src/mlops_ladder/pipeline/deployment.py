@@ -1,7 +1,7 @@
-"""Pipeline and watch as Prefect deployments: served by one process, each run in another.
+"""Pipeline and watch as Prefect deployments: one process serves them, each run is another.
 
-The process that serves sees how a run ends, also where it is killed, and then calls what is
-registered for that here: a process that is killed can tell nobody itself.
+The serving process sees how a run ends, also by a kill, and notifies the webhook: a killed process
+cannot do that itself.
 """
 
 import asyncio
@@ -21,112 +21,115 @@ from prefect.types.entrypoint import EntrypointType
 
 from mlops_ladder import plugins, project, ProjectError
 from mlops_ladder.pipeline import command, steps, tasks
-from mlops_ladder.pipeline.schedule import tell
-from mlops_ladder.settings import load, operations, Settings
+from mlops_ladder.pipeline.schedule import post_to_webhook
+from mlops_ladder.pipeline.settings import Schedule
+from mlops_ladder.settings import load_settings, Settings
 
-MOST = 200  # as many as a server gives
+MAX_RUNS = 200  # the largest page of a server
 
 
 def notify(flow: Any, flow_run: Any, state: Any) -> None:
-    """Tell whoever the settings name how a run has ended.  Prefect gives these by their names."""
-    words = f"{flow.name} {flow_run.name}: {state.name}: {state.message or 'no reason is given'}"
-    said = {"flow_run": flow_run.name, "flow_run_id": str(flow_run.id), "state": state.name}
-    tell(load().schedule.webhook, {"text": words, "project": project.current().package, **said})
+    """Notify the webhook of the end of a run.  Prefect gives these arguments by name."""
+    reason = state.message or "no reason is given"
+    event = {
+        "text": f"{flow.name} {flow_run.name}: {state.name}: {reason}",
+        "project": project.get_project().package,
+        "flow_run": flow_run.name,
+        "flow_run_id": str(flow_run.id),
+        "state": state.name,
+    }
+    post_to_webhook(load_settings().schedule.webhook, event)
 
 
-@prefect.flow(
-    name="scheduled-training",
-    task_runner=tasks.RUNNER,
-    log_prints=True,
-    on_failure=[notify],
-    on_crashed=[notify],
-    on_cancellation=[notify],
+BAD_ENDS: Any = (
+    dict(  # pylint: disable=use-dict-literal  # the keywords are what `make maturity` reads
+        on_failure=[notify], on_crashed=[notify], on_cancellation=[notify]
+    )
 )
-def scheduled_training() -> None:
-    """The pipeline, tried again unless its user has to act, as where rows break the contract.
 
-    Then, however it ended, what is registered to be done as often.
+
+@prefect.flow(name="scheduled-training", task_runner=tasks.RUNNER, log_prints=True, **BAD_ENDS)
+def scheduled_training() -> None:
+    """Run the pipeline; retry it unless its user has to act, as for rows that break the contract.
+
+    Then run the hook `run_after_training`, however the training ended.
     """
-    settings = load()
+    settings = load_settings()
     try:
-        tasks.task(attempt, [settings.schedule.retry_seconds] * settings.schedule.retries)()
+        delays = [settings.schedule.retry_seconds] * settings.schedule.retries
+        tasks.task(run_pipeline_once, delays)()
     finally:
-        for further in tasks_of("run_after_training"):
+        for further in build_tasks("run_after_training"):
             further(settings)
 
 
-@prefect.flow(
-    name="scheduled-watch",
-    log_prints=True,
-    on_failure=[notify],
-    on_crashed=[notify],
-    on_cancellation=[notify],
-)
+@prefect.flow(name="scheduled-watch", log_prints=True, **BAD_ENDS)
 def scheduled_watch() -> None:
-    """What is registered to look at the log; what one of them finds keeps no other from looking."""
-    settings, found = load(), []
-    for look in tasks_of("watch_predictions"):
+    """Run all plugins of the hook `watch_predictions`, then raise all their findings at once."""
+    settings, findings = load_settings(), []
+    for watch in build_tasks("watch_predictions"):
         try:
-            look(settings)
+            watch(settings)
         except ProjectError as error:
-            found.append(str(error))
-    if found:
-        raise ProjectError("\n".join(found))
+            findings.append(str(error))
+    if findings:
+        raise ProjectError("\n".join(findings))
 
 
-def tasks_of(hook: str) -> list[Callable[[Settings], object]]:
-    """The plugins behind a hook, each as a task."""
+def build_tasks(hook: str) -> list[Callable[[Settings], object]]:
+    """Return the plugins of a hook, each as a task."""
     return [tasks.task(function) for function in plugins.get_implementations(hook)]
 
 
-def attempt() -> tuple[steps.Outcome, str]:
-    """The pipeline once.  The same rows, settings and code again give the version they gave."""
-    outcome: steps.Outcome = command.project_flow().fn()
-    return outcome, command.told(outcome)
+def run_pipeline_once() -> tuple[steps.Outcome, str]:
+    """Run the pipeline; the same rows, settings and code again give the same version."""
+    outcome: steps.Outcome = command.import_flow().fn()
+    return outcome, command.format_outcome(outcome)
 
 
-def serve(settings: operations.Schedule, now: bool) -> None:
-    """Run pipeline and watch at their times, one run after the other, until this process is ended.
+def serve_schedule(settings: Schedule, now: bool) -> None:
+    """Run pipeline and watch at their times, one run after the other, until this process ends.
 
-    Raises ProjectError where cron or time zone are none.
+    Raises ProjectError if cron or time zone are invalid.
     """
-    name = project.current().package  # a server may be shared with other projects
+    name = project.get_project().package  # a server may be shared with other projects
     runner = Runner(name=name, limit=1, query_seconds=settings.poll_seconds)
-    whens = {key: when(key, getattr(settings, key), settings) for key in ("cron", "watch")}
+    cron, watch = parse_cron("cron", settings), parse_cron("watch", settings)
     with get_client(sync_client=True) as client:
-        lost(client)
+        report_lost_runs(client)
         options: Any = {"name": name, "entrypoint_type": EntrypointType.MODULE_PATH}
-        runner.add_flow(scheduled_watch, schedule=whens["watch"], **options)
-        made: Any = runner.add_flow(scheduled_training, schedule=whens["cron"], **options)
+        runner.add_flow(scheduled_watch, schedule=watch, **options)
+        training: Any = runner.add_flow(scheduled_training, schedule=cron, **options)
         if now:
-            client.create_flow_run_from_deployment(made)
-    served = f"{settings.cron!r}, and to watch {settings.watch!r}"
-    print(f"Serving {served} ({settings.timezone}); end it with Ctrl-C", flush=True)
+            client.create_flow_run_from_deployment(training)
+    times = f"training {settings.cron!r}, watch {settings.watch!r} ({settings.timezone})"
+    print(f"Serving the schedule: {times}; end it with Ctrl-C", flush=True)
     asyncio.run(runner.start())
 
 
-def when(name: str, cron: str, settings: operations.Schedule) -> Any:
-    """A schedule, or none where it is never.  ProjectError where cron or time zone are none."""
+def parse_cron(name: str, settings: Schedule) -> Any:
+    """Return a schedule, or None for an empty cron.  Raise ProjectError if it is invalid."""
+    cron = getattr(settings, name)
     try:
         if cron:
             CronSchedule(cron=cron, timezone=settings.timezone)
     except ValueError as error:
-        about = f"schedule.{name} = {cron!r}, timezone = {settings.timezone!r}"
-        raise ProjectError(f"{about}: {error}; as in '0 3 * * 1' and 'Europe/Berlin'") from error
+        values = f"schedule.{name} = {cron!r}, timezone = {settings.timezone!r}"
+        raise ProjectError(f"{values}: {error}; as in '0 3 * * 1' and 'Europe/Berlin'") from error
     return Cron(cron, timezone=settings.timezone) if cron else None
 
 
-def lost(client: SyncPrefectClient) -> None:
-    """Mark and tell runs that nobody watches any more: what served them was killed too."""
+def report_lost_runs(client: SyncPrefectClient) -> None:
+    """Mark unfinished runs of this project as crashed, and notify: their server has ended."""
     running = filters.FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING])
-    ours = filters.DeploymentFilterName(any_=[project.current().package])
+    ours = filters.DeploymentFilterName(any_=[project.get_project().package])
     runs = client.read_flow_runs(
         flow_run_filter=filters.FlowRunFilter(state=filters.FlowRunFilterState(type=running)),
         deployment_filter=filters.DeploymentFilter(name=ours),
         sort=FlowRunSort.START_TIME_DESC,
-        limit=MOST,
+        limit=MAX_RUNS,
     )
     for run in runs:
-        ended: Any = Crashed(message="what served the schedule ended before the run did")
-        client.set_flow_run_state(run.id, ended, force=True)
-        notify(client.read_flow(run.flow_id), run, ended)
+        crashed: Any = Crashed(message="the process of the schedule ended before the run did")
+        client.set_flow_run_state(run.id, crashed, force=True)
+        notify(client.read_flow(run.flow_id), run, crashed)

@@ -1,4 +1,4 @@
-"""The command `schedule`: the pipeline at its times, and somebody is told where a run fails."""
+"""The command `schedule`: runs the pipeline at its times, and notifies a webhook of failures."""
 
 import json
 import os
@@ -16,38 +16,42 @@ import typer
 from filelock import FileLock, Timeout
 
 from mlops_ladder import project, ProjectError
-from mlops_ladder.pipeline.server import start
-from mlops_ladder.settings import load
+from mlops_ladder.pipeline.server import start_server
+from mlops_ladder.settings import load_settings
 
 LOCK = Path("models/schedule.lock")
-TRIES = 3  # to tell somebody
-NEEDED = ("CANCELLATION_CLEANUP", "LATE_RUNS", "SCHEDULER")  # a server for one run lacks these
+TRIES = 3
+SERVICES = ("CANCELLATION_CLEANUP", "LATE_RUNS", "SCHEDULER")  # off in a server for one run
 
 
 def main(now: Annotated[bool, typer.Option("--now", help="and once now")] = False) -> None:
-    """Serve the schedule until this is ended; runs that an earlier one has lost are told first.
+    """Serve the schedule until this process ends; first report runs that an earlier one has lost.
 
-    ProjectError where another one serves it here, or cron or time zone are none.
+    Raises ProjectError if another process serves it here, or cron or time zone are invalid.
     """
-    settings = load().schedule
-    for name in NEEDED:
+    settings = load_settings().schedule
+    for name in SERVICES:
         os.environ.setdefault(f"PREFECT_SERVER_SERVICES_{name}_ENABLED", "true")
-    with alone():
-        ready = start()
+    with schedule_lock():
+        wait_until_ready = start_server()
         try:  # Prefect reads its settings when it is imported
             deployment = import_module(".deployment", __package__)
         except ImportError as error:
             raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
-        ready()
+        wait_until_ready()
         if not settings.webhook:
-            name = f"{project.current().prefix}SCHEDULE__WEBHOOK"
-            print(f"Nobody is told where a run fails: set {name} to an address", flush=True)
-        deployment.serve(settings, now)
+            print(f"No webhook: set {webhook_variable()} to be notified of failures", flush=True)
+        deployment.serve_schedule(settings, now)
+
+
+def webhook_variable() -> str:
+    """Return the environment variable for the webhook."""
+    return f"{project.get_project().prefix}SCHEDULE__WEBHOOK"
 
 
 @contextmanager
-def alone() -> Iterator[None]:
-    """Nobody else on this machine serves the schedule.  ProjectError where somebody does."""
+def schedule_lock() -> Iterator[None]:
+    """Hold the lock of the schedule.  Raise ProjectError if another process holds it."""
     LOCK.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(LOCK, timeout=0):
@@ -56,19 +60,19 @@ def alone() -> Iterator[None]:
         raise ProjectError(f"{LOCK}: the schedule is served already; end that process") from error
 
 
-def tell(address: str, told: dict[str, Any]) -> bool:
-    """Post what happened, as JSON with a line of `text`; whether somebody took it.
+def post_to_webhook(address: str, event: dict[str, Any]) -> bool:
+    """Print the event's `text` and post it as JSON; return whether it was received.
 
-    It is tried three times.  Whatever goes wrong then stands in the log, and ends nothing.
+    It is tried three times.  An error is printed, and raises nothing.
     """
-    print(told["text"], file=sys.stderr, flush=True)
-    kind = {"Content-Type": "application/json"}
-    for pause in range(TRIES if address else 0):
-        time.sleep(pause)
+    print(event["text"], file=sys.stderr, flush=True)
+    headers = {"Content-Type": "application/json"}
+    for delay in range(TRIES if address else 0):
+        time.sleep(delay)
         try:
-            with urlopen(Request(address, json.dumps(told).encode(), kind), timeout=10):
+            with urlopen(Request(address, json.dumps(event).encode(), headers), timeout=10):
                 return True
         except (OSError, ValueError, HTTPException) as error:
-            name = f"{project.current().prefix}SCHEDULE__WEBHOOK"
-            print(f"{name}: nobody was told: {error}", file=sys.stderr, flush=True)
+            text = f"{webhook_variable()}: nobody was notified: {error}"
+            print(text, file=sys.stderr, flush=True)
     return False

@@ -1,7 +1,7 @@
 """The tasks of the training pipeline: Prefect's, with a line printed about each.
 
-Steps are called one after the other, so that one which fails ends the flow.  A task that somebody
-submits is waited for before anything is registered, and fails it too: Prefect would not look.
+Steps are called one after the other, so that a failing one ends the flow.  If somebody submits a
+task, the flow waits for it before it registers anything, and fails with it: Prefect would not.
 """
 
 import time
@@ -17,15 +17,15 @@ from prefect.futures import PrefectConcurrentFuture
 from prefect.task_runners import ThreadPoolTaskRunner
 
 from mlops_ladder import ProjectError
-from mlops_ladder.pipeline import given_tags, show
+from mlops_ladder.pipeline import print_step, read_environment_tags
 
-Given = ParamSpec("Given")
+Arguments = ParamSpec("Arguments")
 Result = TypeVar("Result")
-Step = Callable[Given, tuple[Result, str]]
+Step = Callable[Arguments, tuple[Result, str]]
 
 
-class Watched(ThreadPoolTaskRunner[Any]):
-    """Threads for tasks that are submitted; it knows all of them."""
+class TrackingRunner(ThreadPoolTaskRunner[Any]):
+    """A thread pool that keeps the future of each submitted task."""
 
     def __init__(self, max_workers: int | None = None) -> None:
         super().__init__(max_workers)
@@ -38,63 +38,61 @@ class Watched(ThreadPoolTaskRunner[Any]):
         return future
 
 
-RUNNER: Any = Watched()  # Prefect gives each run of the flow another like it
+RUNNER: Any = TrackingRunner()  # Prefect makes a copy for each run of the flow
 
 
-def task(function: Step[Given, Result], pauses: Sequence[float] = ()) -> Task[Given, Result]:
-    """Return a task of a function whose result comes with a line about it.
+def task(
+    function: Step[Arguments, Result], delays: Sequence[float] = ()
+) -> Task[Arguments, Result]:
+    """Return a Prefect task that prints a line about its result, with its seconds.
 
-    The task gives the result, and prints the line with the seconds that it took.  It is run again
-    after each of the pauses, in seconds, unless it fails by a ProjectError.
+    Args:
+        function: A step: it returns its result and the line.
+        delays: The seconds before each retry.  A ProjectError is not retried.
     """
-    made: Task[Given, Result] = prefect.task(
-        name=function.__name__,
-        cache_policy=NO_CACHE,  # else Prefect hashes all rows
-        retries=len(pauses),
-        retry_delay_seconds=list(pauses),
-        retry_condition_fn=unforeseen,
-        log_prints=True,
-    )(reported(function))
-    return made
-
-
-def retried_after(*pauses: float) -> Callable[[Step[Given, Result]], Task[Given, Result]]:
-    """Return a decorator as `task` that runs the task again after each of these seconds."""
-    return lambda function: task(function, pauses)
-
-
-def reported(function: Step[Given, Result]) -> Callable[Given, Result]:
-    """Return a function that gives the result of a step, and prints the line about it."""
 
     @wraps(function)
-    def step(*given: Given.args, **named: Given.kwargs) -> Result:
-        name, started = function.__name__, time.perf_counter()
-        show(name, "...")
-        result, words = function(*given, **named)
-        show(name, words, time.perf_counter() - started)
+    def step(*arguments: Arguments.args, **named: Arguments.kwargs) -> Result:
+        started = time.perf_counter()
+        print_step(function.__name__, "...")
+        result, text = function(*arguments, **named)
+        print_step(function.__name__, text, time.perf_counter() - started)
         return result
 
-    return step
+    decorated: Task[Arguments, Result] = prefect.task(
+        name=function.__name__,
+        cache_policy=NO_CACHE,  # else Prefect hashes all rows
+        retries=len(delays),
+        retry_delay_seconds=list(delays),
+        retry_condition_fn=is_retryable,
+        log_prints=True,
+    )(step)
+    return decorated
 
 
-def unforeseen(_task: Any, _run: Any, state: Any) -> bool:
-    """Did it fail by something that may be better the next time?"""
+def retry_after(*delays: float) -> Callable[[Step[Arguments, Result]], Task[Arguments, Result]]:
+    """Return a decorator like `task` with retries after these seconds."""
+    return lambda function: task(function, delays)
+
+
+def is_retryable(_task: Any, _run: Any, state: Any) -> bool:
+    """Return whether a task failed by something that a retry may pass: no ProjectError."""
     return not isinstance(state.result(raise_on_failure=False), ProjectError)
 
 
 def run_tags() -> dict[str, str]:
-    """Return the tags that all that this run of the flow makes carries."""
-    return {"prefect.flow_run_id": str(context().flow_run.id)} | given_tags()
+    """Return the tags for everything that this run of the flow records."""
+    return {"prefect.flow_run_id": str(get_context().flow_run.id)} | read_environment_tags()
 
 
 def finish_submitted() -> None:
-    """Return once the tasks that this run has submitted are completed; raise what one raises."""
-    for future in context().task_runner.futures:
+    """Wait for the tasks that this run has submitted; raise the error of a failed one."""
+    for future in get_context().task_runner.futures:
         future.result()
 
 
-def context() -> Any:
-    """The run of the flow that we are in."""
-    found = FlowRunContext.get()
-    assert found and found.flow_run
-    return found
+def get_context() -> Any:
+    """Return the context of the running flow."""
+    context = FlowRunContext.get()
+    assert context and context.flow_run
+    return context

@@ -1,1 +1,1 @@
-"""Privacy: what may reach the model and the log, how long it is kept, and how it is forgotten."""
+"""Privacy: which data may reach the model and the log, how long they are kept, and erasure."""

@@ -1,158 +1,276 @@
-"""Forgetting: the rows of one id leave the data and the log, and a record says that they did.
+"""Erasure: the rows of one id leave the data and the log, and a record says so.
 
-All is prepared, then it is written down what will be done, and only then done.  A run that is
-killed after that leaves `forgotten.part`; the same command once more ends it.
+All files are prepared first, then the plan is written down, and only then anything changes.  A run
+that is killed after that leaves `forgotten.part`; the same command once more completes it.
+Requests that are older than the retention leave the log too.
 """
 
+import csv
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import replace
-from datetime import datetime, UTC
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, UTC
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Annotated
+from unicodedata import normalize
 
-import tomlkit
+import pyarrow as pa
+import pyarrow.parquet as pq
 import typer
 
-from mlops_ladder import ProjectError, write_synced, write_whole
-from mlops_ladder.data.contract import Contract, read_contract, Role
-from mlops_ladder.data.reading import files, MISSING
-from mlops_ladder.data.sources import checksum, SOURCES
+from mlops_ladder import ProjectError, write_synced_file, write_file_atomically
+from mlops_ladder.data.contract import Column, Contract, read_contract, Role
+from mlops_ladder.data.reading import is_parquet, list_data_files, NULL_WORDS
+from mlops_ladder.data.sources import compute_sha256, update_declared
 from mlops_ladder.monitoring.archive import Archive, Change, NoLog
 from mlops_ladder.plugins import get_hooks
-from mlops_ladder.privacy import erasure_log
-from mlops_ladder.privacy.erasure_log import entries, Entry, RECORD
-from mlops_ladder.privacy.residual_search import places
-from mlops_ladder.privacy.row_removal import Asked, Part, without
-from mlops_ladder.registry.decisions import alone, who
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.privacy.erasure_log import ensure_key, Entry, make_mark, normalize_id
+from mlops_ladder.privacy.erasure_log import read_erasures, RECORD
+from mlops_ladder.privacy.residual_search import describe_residuals
+from mlops_ladder.privacy.rules import read_rules
+from mlops_ladder.registry.decisions import get_actor, registry_lock
+from mlops_ladder.settings import Data, load_settings, Settings
 
-BEGUN = Path("forgotten.part")
+ERASURE_MARKER = Path("forgotten.part")
+LOCK = Path("models/forget.lock")
+ROLES: tuple[Role, ...] = ("id", "group", "personal")
 DRY_RUN = typer.Option("--dry-run", help="only say what would be removed")
+BYTE_ORDER_MARK = "\ufeff"  # begins a file, and is part of no name
 
 
-def planned(
-    asked: Asked, parts: dict[Path, Part], changes: list[Change], before: Entry | None = None
+@dataclass(frozen=True)
+class ErasureRequest:
+    """The id to erase: `text` in one of `columns`.  `ids` identify a row wherever it is logged.
+
+    `copies` are ids of logged rows that became data.
+    """
+
+    text: str
+    columns: Mapping[str, Column]
+    ids: Mapping[str, Column]
+    copies: frozenset[str] = frozenset()
+
+    def matches_row(self, row: Mapping[str, object]) -> bool:
+        """Return whether a row belongs to the id."""
+        return any(
+            row.get(name) is not None
+            and normalize_id(row[name], column) == normalize_id(self.text, column)
+            for name, column in self.columns.items()
+        ) or any(row.get(name) in self.copies for name in self.ids)
+
+    def read_ids(self, row: Mapping[str, object]) -> dict[str, str]:
+        """Return the ids of a row, by column."""
+        present = {name: value for name in self.ids if (value := row.get(name)) is not None}
+        return {name: normalize_id(value, self.ids[name]) for name, value in present.items()}
+
+    def check_columns(self, names: list[str]) -> None:
+        """Raise ValueError if a file has none of the columns that can hold the id."""
+        if names and not self.columns.keys() & set(names):
+            raise ValueError(f"has no column {' or '.join(self.columns)}")
+
+
+@dataclass(frozen=True)
+class RemainingFile:
+    """A data file after the erasure: its bytes, its number of rows, the ids of each erased row."""
+
+    content: bytes
+    left: int
+    erased: list[dict[str, str]]
+
+
+def remove_rows(path: Path, data: Data, request: ErasureRequest) -> RemainingFile:
+    """Return a file without the rows of the id; all other rows keep their bytes.
+
+    Raise ProjectError if it cannot be written as it was.
+    """
+    try:
+        if is_parquet(path):
+            return remove_parquet_rows(path, request)
+        return remove_csv_rows(path.read_bytes(), data, request)
+    except (OSError, ValueError, LookupError, csv.Error, pa.ArrowException) as error:
+        raise ProjectError(f"{path}: {error}; nothing is changed") from error
+
+
+def remove_csv_rows(raw: bytes, data: Data, request: ErasureRequest) -> RemainingFile:
+    """Return a CSV without the rows of the id, in the encoding and separator of the settings."""
+    text = raw.decode(data.encoding)
+    if text.encode(data.encoding) != raw:
+        raise ValueError(f"not written by the rules of {data.encoding}; save it as UTF-8")
+    header: list[str] = []
+    kept, erased, left = [], [], 0
+    for lines, row in split_records(text, data.separator):
+        if not header or not row:
+            header = header or [normalize("NFC", name.strip()) for name in row]
+            request.check_columns(header)
+        elif request.matches_row(cells := dict(zip(header, row, strict=False))):
+            erased.append(request.read_ids(cells))
+            continue
+        else:
+            left += 1
+        kept.append(lines)
+    return RemainingFile("".join(kept).encode(data.encoding), left, erased)
+
+
+def split_records(text: str, separator: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield each record with its line ends, and its cells, which may contain line ends too."""
+    lines: list[str] = []
+
+    def collect_lines() -> Iterator[str]:
+        for line in StringIO(text, newline=""):
+            lines.append(line)
+            yield line.removeprefix(BYTE_ORDER_MARK)
+
+    for row in csv.reader(collect_lines(), delimiter=separator, skipinitialspace=True):
+        yield "".join(lines), row
+        lines.clear()
+
+
+def remove_parquet_rows(path: Path, request: ErasureRequest) -> RemainingFile:
+    """Return a Parquet file without the rows of the id; schema, metadata and compression stay."""
+    with pq.ParquetFile(path) as file:
+        table, metadata = file.read(), file.metadata
+    groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+    codec = groups[0].column(0).compression if groups and metadata.num_columns else "NONE"
+    request.check_columns(table.column_names)
+    wanted = {*request.columns, *request.ids}
+    rows = table.select([name for name in table.column_names if name in wanted]).to_pylist()
+    matches = [request.matches_row(row) for row in rows]
+    kept, sink = table.filter(pa.array([not match for match in matches])), BytesIO()
+    size = max([1, *(group.num_rows for group in groups)])
+    codec = codec.replace("UNCOMPRESSED", "NONE")
+    pq.write_table(kept, sink, compression=codec, row_group_size=size)
+    erased = [request.read_ids(row) for row, match in zip(rows, matches, strict=True) if match]
+    return RemainingFile(sink.getvalue(), kept.num_rows, erased)
+
+
+def plan_entry(
+    request: ErasureRequest,
+    parts: dict[Path, RemainingFile],
+    changes: list[Change],
+    earlier: Entry | None = None,
 ) -> Entry:
-    """The entry of the record without its marks; `before`: what an interrupted run had found."""
-    entry = before or {
+    """Return the entry for the record, without the marks of the id.
+
+    Args:
+        request: The id to erase.
+        parts: The files that change.
+        changes: The requests of the log that change.
+        earlier: The entry of an interrupted run, whose counts stay.
+    """
+    entry = earlier or {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "who": who(),
-        "columns": list(asked.columns),
+        "who": get_actor(),
+        "columns": list(request.columns),
         "files": {},
         "log": {"requests": 0, "rows": 0},
     }
     for path, part in parts.items():
-        known = entry["files"].setdefault(str(path), {"rows": 0, "before": checksum(path)})
-        known["rows"] = max(known["rows"], len(part.gone))
-        known["left"] = part.left
-    rows, log = sum(len(it.gone) for it in changes), entry["log"]
+        counts = entry["files"].setdefault(str(path), {"rows": 0, "before": compute_sha256(path)})
+        counts["rows"] = max(counts["rows"], len(part.erased))
+        counts["left"] = part.left
+    rows, log = sum(len(change.gone) for change in changes), entry["log"]
     log |= {"requests": max(log["requests"], len(changes)), "rows": max(log["rows"], rows)}
     return entry
 
 
-def begun(ids: dict[str, str]) -> Entry | None:
-    """What an interrupted run was about to do.  ProjectError where that was with another id."""
-    if not BEGUN.exists():
+def read_interrupted(ids: dict[str, str]) -> Entry | None:
+    """Return the plan of an interrupted run.  Raise ProjectError if it was about another id."""
+    if not ERASURE_MARKER.exists():
         return None
-    entry: Entry = json.loads(BEGUN.read_text(encoding="utf-8"))
+    entry: Entry = json.loads(ERASURE_MARKER.read_text(encoding="utf-8"))
     if entry["ids"] != ids:
-        told = "to forget another id was begun and not ended; run that one again first"
-        raise ProjectError(f"{BEGUN}: {told}")
+        reason = "to forget another id was begun and not ended; run that one again first"
+        raise ProjectError(f"{ERASURE_MARKER}: {reason}")
     return entry
 
 
-def part_of(path: Path) -> Path:
-    """Where a file is prepared."""
-    return path.with_name(f"{path.name}.part")
+def part_path(path: Path) -> Path:
+    """Return the path beside a data file, links resolved, where its new content is prepared."""
+    return path.resolve().with_name(f"{path.resolve().name}.part")
 
 
-def prepare(parts: dict[Path, Part], entry: Entry) -> None:
-    """Write every file beside its place, then what will be done.
+def prepare_erasure(parts: dict[Path, RemainingFile], entry: Entry) -> None:
+    """Write every new file beside its place, then the plan.
 
-    Raises ProjectError where that cannot be done; then nothing is changed.
+    Raise ProjectError if that fails; then nothing is changed.
     """
-    parts_at = [part_of(path.resolve()) for path in parts]
     try:
-        for place, (path, part) in zip(parts_at, parts.items(), strict=True):
-            write_synced(place, part.content)
-            shutil.copymode(path, place)
-        write_whole(BEGUN, json.dumps(entry, ensure_ascii=False))
+        for path, part in parts.items():
+            write_synced_file(part_path(path), part.content)
+            shutil.copymode(path, part_path(path))
+        write_file_atomically(ERASURE_MARKER, json.dumps(entry, ensure_ascii=False))
     except OSError as error:
-        for place in filter(Path.is_file, parts_at):
-            place.unlink()
+        for prepared in filter(Path.is_file, map(part_path, parts)):
+            prepared.unlink()
         name = error.filename or " and ".join(map(str, parts))
         raise ProjectError(f"{name}: {error.strerror}; nothing is changed") from error
 
 
-def carry_out(
-    parts: dict[Path, Part], archive: Archive | None, changes: list[Change], entry: Entry
+def apply_erasure(
+    parts: dict[Path, RemainingFile], archive: Archive | None, changes: list[Change], entry: Entry
 ) -> Entry:
-    """Change log, files, declared sources; then record it.  Done again, it changes nothing more.
+    """Change the log, the files and data/sources.toml, then record it; it can be repeated.
 
-    Who keeps logged rows elsewhere learns of it first, as the log then no longer tells which.
+    Plugins that keep logged rows elsewhere are called first: later the log cannot name these rows.
+
+    Args:
+        parts: The files that change, which are prepared.
+        archive: The prediction log, if there is one.
+        changes: The requests of the log that change.
+        entry: The entry for the record.
     """
-    names = {f"{it.request_id}/{place}" for it in changes for place in it.gone}
-    get_hooks().forget_rows(names=names)
-    if archive:  # without changes too: an interrupted run may have left pages as they were
-        archive.change(changes)
+    get_hooks().forget_rows(names=set(list_row_names(changes, "/")))
+    if archive:  # without changes too: an interrupted run may not have compacted the database
+        archive.apply_changes(changes)
     for path, part in parts.items():
-        part_of(path.resolve()).replace(path.resolve())
-        if not part.left:  # a file without rows is none that can be read
+        part_path(path).replace(path.resolve())
+        if not part.left:  # a file without rows cannot be read
             path.resolve().unlink()
             path.with_name(f"{path.name}.dvc").unlink(missing_ok=True)
-    for name, known in entry["files"].items():
-        known["after"] = checksum(Path(name)) if known["left"] else None
-    declare(entry)
-    if entry["time"] not in [it["time"] for it in entries() if it["ids"] == entry["ids"]]:
-        before = RECORD.read_text(encoding="utf-8") if RECORD.exists() else ""
-        write_whole(RECORD, f"{before}{json.dumps(entry, ensure_ascii=False)}\n")
-    BEGUN.unlink()
+    for name, counts in entry["files"].items():
+        counts["after"] = compute_sha256(Path(name)) if counts["left"] else None
+    update_declared(entry["files"])
+    if entry["time"] not in [it["time"] for it in read_erasures() if it["ids"] == entry["ids"]]:
+        lines = RECORD.read_text(encoding="utf-8") if RECORD.exists() else ""
+        write_file_atomically(RECORD, f"{lines}{json.dumps(entry, ensure_ascii=False)}\n")
+    ERASURE_MARKER.unlink()
     return entry
 
 
-def declare(entry: Entry) -> None:
-    """Say in data/sources.toml what the files hold that have changed, and of no other."""
-    if SOURCES.exists():
-        document = tomlkit.parse(SOURCES.read_text(encoding="utf-8"))
-        for source in document.values():
-            for name in entry["files"].keys() & source["files"].keys():
-                known = entry["files"][name]
-                if known["after"]:
-                    source["files"][name] |= {"sha256": known["after"], "rows": known["left"]}
-                else:
-                    del source["files"][name]
-        write_whole(SOURCES, tomlkit.dumps(document))
+def parse_request(contract: Contract, text: str, column: str, settings: Settings) -> ErasureRequest:
+    """Return what to erase.
 
+    Args:
+        contract: The contract of the data.
+        text: The id, as it stands in the data.
+        column: The column that holds it; without a name, every column of role `id`.
+        settings: They list the words for a missing value.
 
-LOCK = Path("models/forget.lock")
-ROLES: tuple[Role, ...] = ("id", "group", "personal")
-
-
-def asked_for(contract: Contract, text: str, column: str, settings: Settings) -> Asked:
-    """Whose rows are meant.  ProjectError where no column names anybody, or the id is none."""
-    if not text.strip() or text.strip() in MISSING + settings.data.missing:
+    Raises:
+        ProjectError: The text is no id, or the column cannot hold one.
+    """
+    if not text.strip() or text.strip() in NULL_WORDS + settings.data.missing:
         raise ProjectError(f"ID={text!r}: no id; run: make forget ID=…")
-    ids = contract.names("id")
-    if column and column not in contract.names(*ROLES):
-        known = ", ".join(contract.names(*ROLES)) or "none"
-        roles = " or ".join(ROLES)
-        raise ProjectError(f"COLUMN={column!r}: is of no role {roles}; there are: {known}")
+    ids, allowed = contract.names("id"), contract.names(*ROLES)
+    if column and column not in allowed:
+        reason = f"is of no role {' or '.join(ROLES)}; there are: {', '.join(allowed) or 'none'}"
+        raise ProjectError(f"COLUMN={column!r}: {reason}")
     if not column and not ids:
         way_out = 'give role = "id" to one that names somebody'
         way_out += ", or name one of role group or personal: COLUMN=…"
         raise ProjectError(f"contract.toml: no column has the role id; {way_out}")
-    meant = {name: contract.columns[name] for name in ([column] if column else ids)}
-    return Asked(text, meant, {name: contract.columns[name] for name in ids})
+    columns = {name: contract.columns[name] for name in ([column] if column else ids)}
+    return ErasureRequest(text, columns, {name: contract.columns[name] for name in ids})
 
 
 @contextmanager
-def log_of(settings: Settings) -> Iterator[Archive | None]:
-    """The prediction log; None where nothing was logged yet."""
+def open_log(settings: Settings) -> Iterator[Archive | None]:
+    """Open the prediction log; None if nothing has been logged yet."""
     try:
-        archive = Archive(settings.serving.log)
+        archive = Archive(settings.serving.prediction_log_url)
     except NoLog:
         yield None
         return
@@ -160,57 +278,73 @@ def log_of(settings: Settings) -> Iterator[Archive | None]:
         yield archive
 
 
-def every(asked: Asked, settings: Settings) -> dict[Path, Part]:
-    """What is left of each data file."""
-    return {path: without(path, settings.data, asked) for path in files(settings.data.path)}
+def remove_from_files(request: ErasureRequest, settings: Settings) -> dict[Path, RemainingFile]:
+    """Return what is left of each data file."""
+    paths = list_data_files(settings.data.path)
+    return {path: remove_rows(path, settings.data, request) for path in paths}
 
 
-def copies(changes: list[Change]) -> frozenset[str]:
-    """The ids that these rows of the log have where they became data: labelled, or as feedback."""
-    named = ((it.request_id, place) for it in changes for place in it.gone)
-    return frozenset(f"{name}{mark}{place}" for name, place in named for mark in "/-")
+def list_row_names(changes: list[Change], *marks: str) -> Iterator[str]:
+    """Yield the names of rows of the log: the id of the request, a mark, the place of the row."""
+    for change in changes:
+        for place in change.gone:
+            yield from (f"{change.request_id}{mark}{place}" for mark in marks)
 
 
-def logged(archive: Archive | None, asked: Asked, parts: dict[Path, Part]) -> list[Change]:
-    """What has to change in the log: rows of the id, and of the ids of the rows that go."""
-    rows = {pair for part in parts.values() for cells in part.gone for pair in cells.items()}
+def find_logged_rows(
+    archive: Archive | None, request: ErasureRequest, parts: dict[Path, RemainingFile]
+) -> list[Change]:
+    """Return what changes in the log: rows of the id, and rows with the ids of erased rows."""
+    ids = {pair for part in parts.values() for row in part.erased for pair in row.items()}
 
     def belongs(row: dict[str, object]) -> bool:
-        return asked.fits(row) or not rows.isdisjoint(asked.named(row).items())
+        return request.matches_row(row) or not ids.isdisjoint(request.read_ids(row).items())
 
-    return archive.changes(belongs) if archive else []
+    return archive.find_changes(belongs) if archive else []
 
 
-def forget(asked: Asked, settings: Settings, dry: bool = False) -> Entry:
-    """Take an id out of data and log, and record it; what was done, or with `dry` would be.
+def erase_id(request: ErasureRequest, settings: Settings, dry: bool = False) -> Entry:
+    """Erase an id from data and log, and record it.
 
-    Raises ProjectError where it is nowhere, or nothing would be left; then nothing is changed.
+    Args:
+        request: The id to erase.
+        settings: Where data and log are.
+        dry: Change nothing.
+
+    Returns:
+        The entry of the record, or with `dry` what it would be.
+
+    Raises:
+        ProjectError: The id is nowhere, or no row would be left; then nothing is changed.
     """
-    found = every(asked, settings)
-    with log_of(settings) as archive:
-        changes = logged(archive, asked, found)
-        if known := copies(changes):
-            found = every(replace(asked, copies=known), settings)
-        parts = {path: part for path, part in found.items() if part.gone}
-        if not parts and not changes and not BEGUN.exists():
-            columns = " or ".join(asked.columns)
-            where = f"in {columns} of {len(found)} data files, nor in a logged request"
-            raise ProjectError(f"the id is not {where}; nothing is changed")
-        if not any(part.left for part in found.values()):
-            told = "no row would be left; delete the data yourself"
-            raise ProjectError(f"{settings.data.path}: {told}")
+    files = remove_from_files(request, settings)
+    with open_log(settings) as archive:
+        changes = find_logged_rows(archive, request, files)
+        if copies := frozenset(list_row_names(changes, "/", "-")):  # labelled, or from feedback
+            files = remove_from_files(replace(request, copies=copies), settings)
+        parts = {path: part for path, part in files.items() if part.erased}
+        if not parts and not changes and not ERASURE_MARKER.exists():
+            columns = " or ".join(request.columns)
+            places = f"in {columns} of {len(files)} data files, nor in a logged request"
+            raise ProjectError(f"the id is not {places}; nothing is changed")
+        if not any(part.left for part in files.values()):
+            reason = "no row would be left; delete the data yourself"
+            raise ProjectError(f"{settings.data.path}: {reason}")
         if dry:
-            return planned(asked, parts, changes)
-        ids = marks(asked)
-        entry = planned(asked, parts, changes, begun(ids)) | {"ids": ids}
-        prepare(parts, entry)
-        return carry_out(parts, archive, changes, entry)
+            return plan_entry(request, parts, changes)
+        marks = make_marks(request)
+        entry = plan_entry(request, parts, changes, read_interrupted(marks)) | {"ids": marks}
+        prepare_erasure(parts, entry)
+        return apply_erasure(parts, archive, changes, entry)
 
 
-def marks(asked: Asked) -> dict[str, str]:
-    """What stands for the id in the record, by column."""
-    secret, named = erasure_log.made(), asked.columns.items()
-    return {name: erasure_log.mark(secret, name, asked.of(column)) for name, column in named}
+def make_marks(request: ErasureRequest) -> dict[str, str]:
+    """Return the marks of the id in the record, by column."""
+    secret = ensure_key()
+    return {
+        name: make_mark(secret, name, normalize_id(request.text, column))
+        for name, column in request.columns.items()
+    }
 
 
 def main(
@@ -218,25 +352,43 @@ def main(
     column: Annotated[str, typer.Option(help="a column of role id, group or personal")] = "",
     dry_run: Annotated[bool, DRY_RUN] = False,
 ) -> None:
-    """Forget an id, say what was removed, where it still is, and what comes next."""
-    settings = load()
-    asked = asked_for(read_contract(), forgotten_id, column, settings)
-    with nullcontext() if dry_run else alone(LOCK):
-        entry = forget(asked, settings, dry_run)
-    print(f"{'Would remove' if dry_run else 'Removed'} {said(entry)}")
+    """Erase an id; print what was removed, where it still is, and the next step."""
+    settings = load_settings()
+    request = parse_request(read_contract(), forgotten_id, column, settings)
+    with nullcontext() if dry_run else registry_lock(LOCK):
+        entry = erase_id(request, settings, dry_run)
+    print(f"{'Would remove' if dry_run else 'Removed'} {format_entry(entry)}")
     if dry_run:
         return
     print(f"Recorded in {RECORD}, by a mark that names nobody")
-    left = list(places(asked.text.strip(), settings.data.encoding, map(Path, entry["files"])))
-    if left:
+    files = map(Path, entry["files"])
+    if left := list(describe_residuals(request.text.strip(), settings.data.encoding, files)):
         print("\n  ".join(["Still there, see docs/privacy.md:", *left]))
-    print(f"Next: make snapshot datasheet; git add {RECORD} and what has changed; make pipeline")
+    print(f"Next: make data-version datasheet; git add {RECORD} and the changes; make pipeline")
 
 
-def said(entry: Entry) -> str:
-    """What an entry has removed, in words, with a line for each file."""
-    known, log = entry["files"], entry["log"]
-    rows = sum(it["rows"] for it in known.values())
-    lines = [f"  {name}: {it['rows']:,} rows, {it['left']:,} left" for name, it in known.items()]
+def format_entry(entry: Entry) -> str:
+    """Return in words what an entry has removed, with a line for each file."""
+    files, log = entry["files"], entry["log"]
+    rows = sum(counts["rows"] for counts in files.values())
+    lines = [f"  {name}: {it['rows']:,} rows, {it['left']:,} left" for name, it in files.items()]
     logged_rows = f"{log['rows']:,} rows of {log['requests']:,} logged requests"
-    return "\n".join([f"{rows:,} rows of {len(known)} data files, and {logged_rows}", *lines])
+    return "\n".join([f"{rows:,} rows of {len(files)} data files, and {logged_rows}", *lines])
+
+
+def delete_expired_requests(settings: Settings) -> tuple[int, str]:
+    """Delete requests older than the retention, and copies of them; return the count, and words."""
+    days = read_rules(read_contract()).retention.log_days
+    before = datetime.now(UTC) - timedelta(days=days)
+    get_hooks().delete_expired(settings=settings, before=before)
+    try:
+        with Archive(settings.serving.prediction_log_url) as archive:
+            deleted, left = archive.delete_before(before)
+    except NoLog as reason:
+        return 0, f"nothing to delete: {reason}"
+    return deleted, f"{deleted:,} requests older than {days:g} days deleted, {left:,} left"
+
+
+def run_retention() -> None:
+    """Delete requests older than the retention from the prediction log, and print the count."""
+    print(f"Prediction log: {delete_expired_requests(load_settings())[1]}")

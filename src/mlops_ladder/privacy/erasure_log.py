@@ -1,7 +1,7 @@
-"""Who was forgotten: a record that names nobody, and what finds them again.
+"""The record of erased ids, `forgotten.jsonl`: it names nobody, and finds an id that is back.
 
 An id is kept as its HMAC-SHA256 under a key of this project that git does not hold.  A plain hash,
-salted or not, would give away a customer's number: there are few enough to try them all.
+salted or not, would reveal a customer's number: there are few enough numbers to try them all.
 """
 
 import hmac
@@ -9,31 +9,31 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 from unicodedata import normalize
 
-import numpy as np
 import pandas as pd
 
-from mlops_ladder import ProjectError, sync_folder, write_synced
-from mlops_ladder.data.casting import broken
-from mlops_ladder.data.contract import Breach, Column, Contract
-from mlops_ladder.privacy.rules import read_rules
+from mlops_ladder import ProjectError, sync_folder, write_synced_file
+from mlops_ladder.data.casting import make_violation
+from mlops_ladder.data.contract import Column, Contract, Violation
 
 RECORD, KEY = Path("forgotten.jsonl"), Path("forgotten.key")
-VARIABLE = "FORGOTTEN_KEY"  # of the environment, where the file is not: in CI
-FULL = 30  # digits: longer numbers are no ids, and some would fill the memory
-BACK = "hold an id that was forgotten; run `make forget ID=…` again, and ask where it came from"
+KEY_VARIABLE = "FORGOTTEN_KEY"  # the environment has the key where the file is not: in CI
+MAX_ID_DIGITS = 30  # a longer number is no id, and some would fill the memory
+RETURNED_RULE = (
+    "hold an id that was forgotten; run `make forget ID=…` again, and ask where it came from"
+)
 
 Entry = dict[str, Any]
 
 
-def canonical(value: object, column: Column) -> str:
-    """An id as text, the same however it was written: without blanks around it, 7.0 as 7."""
+def normalize_id(value: object, column: Column) -> str:
+    """Return an id as text, the same however it was written: without blanks, 7.0 as 7."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     text = normalize("NFC", str(value)).strip()
@@ -42,54 +42,57 @@ def canonical(value: object, column: Column) -> str:
             number = Decimal(text)
         except InvalidOperation:
             return text
-        if number.is_finite() and abs(number.adjusted()) < FULL:
+        if number.is_finite() and abs(number.adjusted()) < MAX_ID_DIGITS:
             return f"{number.normalize():f}"
     return text
 
 
-def entries() -> list[Entry]:
-    """The lines of the record.  ProjectError that names one that cannot be read."""
+def read_erasures() -> list[Entry]:
+    """Return the entries of the record.  Raise ProjectError that names an unreadable line."""
     lines = RECORD.read_text(encoding="utf-8").splitlines() if RECORD.exists() else []
-    found = []
+    entries = []
     for number, line in enumerate(lines, 1):
         try:
             entry: Entry = json.loads(line)
-            found.append(entry | {"ids": dict(entry["ids"])})
+            entries.append(entry | {"ids": dict(entry["ids"])})
         except (ValueError, KeyError, TypeError) as error:
-            told = "is no entry; git checkout it, for it says who was forgotten"
-            raise ProjectError(f"{RECORD}: line {number} {told}") from error
-    return found
+            reason = "is no entry; git checkout it, for it says who was forgotten"
+            raise ProjectError(f"{RECORD}: line {number} {reason}") from error
+    return entries
 
 
-def key() -> bytes | None:
-    """The key of the record: from the environment, else from its file; None where it is not here.
+def read_key() -> bytes | None:
+    """Return the key of the record from the environment or its file, or None without a key.
 
-    Raises ProjectError where it is none.
+    Raise ProjectError if the text is no key.
     """
-    text = os.environ.get(VARIABLE) or (KEY.read_text("ascii") if KEY.exists() else "")
+    text = os.environ.get(KEY_VARIABLE) or (KEY.read_text("ascii") if KEY.exists() else "")
     try:
-        found = bytes.fromhex(text.strip())
-        if text and len(found) != 32:
+        key = bytes.fromhex(text.strip())
+        if text and len(key) != 32:
             raise ValueError("not 32 bytes")
     except ValueError as error:
-        told = f"{error}; bring back the one that the record was made with"
-        raise ProjectError(f"{KEY}: {told}") from error
-    return found or None
+        way_out = "bring back the one that the record was made with"
+        raise ProjectError(f"{KEY}: {error}; {way_out}") from error
+    return key or None
 
 
-def made() -> bytes:
-    """The key, made at the first use.  ProjectError where a record was made with another one."""
-    if found := key():
-        return found
+def ensure_key() -> bytes:
+    """Return the key, and create it at the first use.
+
+    Raise ProjectError if the key of an existing record is not here.
+    """
+    if key := read_key():
+        return key
     if RECORD.exists():
-        told = f"bring it back, or set {VARIABLE}: with a new one nobody is known again"
-        raise ProjectError(f"{KEY}: not here, and {RECORD} was made with it; {told}")
+        way_out = f"bring it back, or set {KEY_VARIABLE}: with a new one nobody is known again"
+        raise ProjectError(f"{KEY}: not here, and {RECORD} was made with it; {way_out}")
     part = KEY.with_name(f"{os.getpid()}.part{KEY.suffix}")  # .gitignore covers it, as the key
     try:
-        write_synced(part, secrets.token_hex(32).encode(), 0o600)
+        write_synced_file(part, secrets.token_hex(32).encode(), 0o600)
         if KEY.exists() and not KEY.read_text("ascii").strip():
             KEY.unlink()  # empty, as a full disk leaves it
-        os.link(part, KEY)  # refuses one that was made meanwhile, with which others may be marked
+        os.link(part, KEY)  # fails if another process has created a key meanwhile
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(KEY)) from error
     finally:
@@ -99,33 +102,42 @@ def made() -> bytes:
     return bytes.fromhex(KEY.read_text("ascii"))
 
 
-def mark(secret: bytes, name: str, text: str) -> str:
-    """What stands for an id of a column in the record."""
+def make_mark(secret: bytes, name: str, text: str) -> str:
+    """Return the mark of an id of a column in the record."""
     return hmac.digest(secret, f"{name}\0{text}".encode(), "sha256").hex()
 
 
-def back(
-    frame: pd.DataFrame, columns: Mapping[str, Column], secret: bytes, known: list[Entry]
-) -> Iterator[Breach]:
-    """A breach for each column that holds an id which was forgotten; no value is shown."""
-    for name in [it for it in columns if it in frame.columns]:
-        marks = {entry["ids"].get(name) for entry in known} - {None}
-        values, column = frame[name].reset_index(drop=True), columns[name]
-        words: Iterable[object] = values.dropna().unique() if marks else []
-        bad = [it for it in words if mark(secret, name, canonical(it, column)) in marks]
-        if bad:
-            wrong = broken(values, np.asarray(values.isin(bad)), BACK)
-            yield replace(wrong, example="")
+def find_returned_ids(
+    frame: pd.DataFrame, columns: Mapping[str, Column], secret: bytes, entries: list[Entry]
+) -> Iterator[Violation]:
+    """Yield a violation for each column that holds an erased id; it shows no value.
 
-
-def breaches(frame: pd.DataFrame, contract: Contract) -> list[Breach]:
-    """What keeps rows from being learned from: banned columns, and ids that were forgotten.
-
-    Without the key of the record nobody can be known again; then that is said.
+    Args:
+        frame: The rows to search.
+        columns: The columns of the contract.
+        secret: The key of the record.
+        entries: The record.
     """
-    found, known = list(read_rules(contract).breaches(contract)), entries()
-    secret = key() if known else None
-    if known and not secret:
-        told = f"neither {KEY} nor {VARIABLE} is here; whether one is back is not known"
-        print(f"{RECORD}: {len(known)} were forgotten, and {told}", file=sys.stderr)
-    return found + list(back(frame, contract.columns, secret, known) if secret else [])
+    for name in [name for name in columns if name in frame.columns]:
+        marks = {entry["ids"].get(name) for entry in entries} - {None}
+        values, column = frame[name].reset_index(drop=True), columns[name]
+        ids: list[object] = list(values.dropna().unique()) if marks else []
+        returned = [it for it in ids if make_mark(secret, name, normalize_id(it, column)) in marks]
+        if returned:
+            mask = values.isin(returned).to_numpy()
+            yield replace(make_violation(values, mask, RETURNED_RULE), example="")
+
+
+def find_erased_ids(frame: pd.DataFrame, contract: Contract) -> list[Violation]:
+    """Return a violation for each column that holds an erased id.
+
+    Without the key of the record no id can be recognised; then print that.
+    """
+    entries = read_erasures()
+    secret = read_key() if entries else None
+    if secret:
+        return list(find_returned_ids(frame, contract.columns, secret, entries))
+    if entries:
+        reason = f"neither {KEY} nor {KEY_VARIABLE} is here; whether one is back is not known"
+        print(f"{RECORD}: {len(entries)} were forgotten, and {reason}", file=sys.stderr)
+    return []

@@ -12,26 +12,26 @@ import pyarrow.parquet as pq
 
 from mlops_ladder.data import provenance, reading
 
-SKIPPED = {".git", ".venv", "__pycache__", ".mypy_cache", ".pytest_cache", "node_modules"}
-CLOSED = {".gz", ".zip", ".zst", ".bz2", ".xz", ".7z", ".tgz"}
-SHORTEST = 4  # characters: a shorter id stands everywhere, as a part of numbers
+SKIPPED_FOLDERS = {".git", ".venv", "__pycache__", ".mypy_cache", ".pytest_cache", "node_modules"}
+COMPRESSED_SUFFIXES = {".gz", ".zip", ".zst", ".bz2", ".xz", ".7z", ".tgz"}
+MIN_ID_LENGTH = 4  # characters: a shorter id stands everywhere, as a part of numbers
 
 
-def files(folder: Path) -> Iterator[Path]:
+def walk_files(folder: Path) -> Iterator[Path]:
     """The files in a folder that are not git's or the environment's."""
     for place, folders, names in os.walk(folder):
-        folders[:] = sorted(set(folders) - SKIPPED)
+        folders[:] = sorted(set(folders) - SKIPPED_FOLDERS)
         yield from (Path(place, name) for name in sorted(names))
 
 
-def pattern(text: str, encoding: str) -> re.Pattern[bytes]:
+def id_pattern(text: str, encoding: str) -> re.Pattern[bytes]:
     """The id as bytes, in UTF-8, in the encoding of the data, and as JSON writes it."""
     forms = {text.encode(), json.dumps(text)[1:-1].encode(), text.encode(encoding, "replace")}
     either = b"|".join(map(re.escape, sorted(forms)))
     return re.compile(rb"(?<![0-9A-Za-z])(?:" + either + rb")(?![0-9A-Za-z])")
 
 
-def holds(path: Path, looked_for: re.Pattern[bytes], text: str) -> bool:
+def contains_id(path: Path, looked_for: re.Pattern[bytes], text: str) -> bool:
     """Does a file hold it?  Of Parquet the cells are asked."""
     if not path.is_file() or not path.stat().st_size:
         return False
@@ -45,38 +45,38 @@ def holds(path: Path, looked_for: re.Pattern[bytes], text: str) -> bool:
         return looked_for.search(content) is not None
 
 
-def remains(text: str, encoding: str, folder: Path) -> tuple[list[Path], list[Path]]:
+def find_residual_files(text: str, encoding: str, folder: Path) -> tuple[list[Path], list[Path]]:
     """The files that hold an id, and those that nobody can look into."""
-    looked_for = pattern(text, encoding)
+    looked_for = id_pattern(text, encoding)
     found, closed = [], []
-    for path in files(folder):
-        if path.suffix in CLOSED:
+    for path in walk_files(folder):
+        if path.suffix in COMPRESSED_SUFFIXES:
             closed.append(path)
-        elif holds(path, looked_for, text):
+        elif contains_id(path, looked_for, text):
             found.append(path)
     return found, closed
 
 
-def places(text: str, encoding: str, changed: Iterable[Path]) -> Iterator[str]:
+def describe_residuals(text: str, encoding: str, changed: Iterable[Path]) -> Iterator[str]:
     """In lines: where in this folder, in git and at DVC's remote the id still is, or may be."""
-    if len(text) < SHORTEST:
+    if len(text) < MIN_ID_LENGTH:
         yield f"not looked for: of an id of {len(text)} characters every file holds parts"
     else:
-        found, closed = remains(text, encoding, Path())
-        for place, paths in grouped(found).items():
+        found, closed = find_residual_files(text, encoding, Path())
+        for place, paths in group_by_folder(found).items():
             more = f", and {len(paths) - 1} more files of {place}" if len(paths) > 1 else ""
             yield f"{paths[0]}{more}"
-        for place, paths in grouped(closed).items():
+        for place, paths in group_by_folder(closed).items():
             yield f"{place}: {len(paths)} compressed files, which are not looked into"
     names = [path.as_posix() for path in changed]
-    commits = provenance.git("rev-list", "--count", "--all", "--", *names) if names else None
+    commits = provenance.run_git("rev-list", "--count", "--all", "--", *names) if names else None
     if commits not in (None, "0"):
         yield f"git: {commits} commits hold earlier versions of {', '.join(names)}"
     if any(Path(f"{name}.dvc").exists() for name in names):
         yield "the remote of .dvc/config: earlier versions"
 
 
-def grouped(paths: Iterable[Path]) -> dict[str, list[Path]]:
+def group_by_folder(paths: Iterable[Path]) -> dict[str, list[Path]]:
     """By the folder of the project that they lie in, of a hidden one by the next."""
     found: dict[str, list[Path]] = {}
     for path in paths:

@@ -1,41 +1,64 @@
-"""Approval: a second person has read the report of the gate, and says that a version may serve.
+"""Approval: a second person has read the gate's report, and approves the version for service.
 
-What is approved is the report, by its sha256: another report, or a changed one, is not approved.
-The approval is a tag of the version in the registry, and a file of `approvals/` to commit.
+The report is approved by its sha256: another or a changed report is not approved.  The approval is
+a tag of the version in the registry, and a file of `approvals/` to commit.
 """
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime, UTC
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from pydantic import ValidationError
 
-from mlops_ladder import ProjectError, refuse_faults, write_whole
+from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
 from mlops_ladder.data import provenance
-from mlops_ladder.registry import decisions, forge, history, promotion, versions
-from mlops_ladder.registry.forge import Approved, Person, same, unsound, wrong
-from mlops_ladder.settings import file_of, load, operations, read
+from mlops_ladder.registry import decisions, history, promotion, versions
+from mlops_ladder.registry.forge_reviews import find_reviewers, Person
+from mlops_ladder.registry.versions import Version
+from mlops_ladder.registry.settings import Approval
+from mlops_ladder.settings import get_settings_file, load_settings
+from mlops_ladder.strict_model import read_toml, StrictModel
 from mlops_ladder.tracking import runs
 
-DEPLOYMENTS = Path("deployments.jsonl")
-NEEDED = ("never", "shared", "always")
-LOCAL = ("sqlite", "file", "")  # what the address of a registry begins with where nobody else is
+DEPLOYMENTS, FOLDER = Path("deployments.jsonl"), Path("approvals")
 DEPLOYED = re.compile(r'"environment": "production".*"result": "deployed"')
+NEEDED = ("never", "shared", "always")
+LOCAL = ("sqlite", "file", "")  # schemes of a registry that nobody else reaches
+TAG = "approval"
+REQUEST = typer.Option("--request", help="only write the report to review")
+AUTHORS = "--format=%aN <%aE>%n%(trailers:key=Co-authored-by,valueonly)"
 
 
-def rule() -> operations.Approval:
-    """What the settings ask for; the environment may ask for more than the file, never for less.
+class Approved(StrictModel):
+    """An approval: of which report, by whom, how, and with which evidence.
 
-    So whoever takes the second person out is seen in git.
+    `proof` is the sha256 of the verdict; `evidence` a commit, or the address of a review.
     """
-    wanted = load().approval
-    path = file_of("approval")
-    written = operations.Approval(**(read(path).get("approval", {}) if path.exists() else {}))
+
+    version: str
+    model_version: str
+    proof: str
+    approver: str
+    authors: list[str]
+    way: Literal["named", "signed", "reviewed"]
+    evidence: str
+    time: datetime
+
+
+def read_policy() -> Approval:
+    """Return the settings; the environment may be stricter than the file, never weaker.
+
+    So a change that removes the second person is seen in git.
+    """
+    wanted = load_settings().approval
+    path = get_settings_file("approval")
+    written = Approval(**(read_toml(path).get("approval", {}) if path.exists() else {}))
     strict = {
         "needed": max(wanted.needed, written.needed, key=NEEDED.index),
         "way": wanted.way if written.way == "named" else written.way,
@@ -44,151 +67,244 @@ def rule() -> operations.Approval:
     return wanted.model_copy(update=strict)
 
 
-def needed(wanted: operations.Approval) -> bool:
-    """Has somebody else to approve before a version becomes champion here?
+def is_approval_needed(policy: Approval) -> bool:
+    """Return whether a version needs an approval here before it becomes champion.
 
-    Where it is asked for in what is shared: in a registry that others use, and where production
-    follows the champion of this folder.
+    `shared` asks for it if others use this registry, or this folder has deployed to production.
     """
-    if wanted.needed != "shared":
-        return wanted.needed == "always"
-    address = runs.connect().get_registry_uri()
-    return address.partition(":")[0] not in LOCAL or in_production()
-
-
-def in_production() -> bool:
-    """Has this folder brought anything to production?"""
+    if policy.needed != "shared":
+        return policy.needed == "always"
+    address = runs.connect_mlflow().get_registry_uri()
+    if address.partition(":")[0] not in LOCAL:
+        return True
     text = DEPLOYMENTS.read_text(encoding="utf-8") if DEPLOYMENTS.exists() else ""
     return bool(DEPLOYED.search(text))
 
 
-FOLDER = Path("approvals")
-TAG = "approval"
-REQUEST = typer.Option("--request", help="only write the report to review")
-MADE = "--format=%aN <%aE>%n%(trailers:key=Co-authored-by,valueonly)"
+def find_unapproved(version: Version, verdict: dict[str, Any]) -> list[str]:
+    """Return why a version may not become champion yet: nobody else has approved this report.
 
-
-def waits(version: versions.Version, verdict: dict[str, Any]) -> list[str]:
-    """Why a version may not become champion yet: nobody else has approved this report of the gate.
-
-    Nothing where the settings ask for no approval.
+    Returns nothing if the settings need no approval (`find_promotion_objections`).
     """
-    return lacks(version, verdict) if needed(rule()) else []
+    return find_approval_faults(version, verdict) if is_approval_needed(read_policy()) else []
 
 
-def lacks(version: versions.Version, verdict: dict[str, Any]) -> list[str]:
-    """Why nobody else has approved this report of the gate; nothing where somebody has."""
-    made, found = authors(version), heard(version, verdict)
-    if any(not faults for _, faults in found):
+def find_approval_faults(version: Version, verdict: dict[str, Any]) -> list[str]:
+    """Return why no approval of this report counts; nothing if one does."""
+    authors, judged = find_authors(version), judge_approvals(version, verdict)
+    if any(not faults for _, faults in judged):
         return []
-    told = f"somebody other than {' and '.join(map(str, made))} has to approve it"
+    message = f"somebody other than {' and '.join(map(str, authors))} has to approve it"
     return [
-        *(f"by {it.approver}: {why}" for it, faults in found for why in faults),
-        f"{told}: make approve VERSION={version.number}",
+        *(f"by {approved.approver}: {why}" for approved, faults in judged for why in faults),
+        f"{message}: make approve VERSION={version.number}",
     ]
 
 
-def heard(version: versions.Version, verdict: dict[str, Any]) -> list[tuple[Approved, list[str]]]:
-    """Each approval in the registry, with why it does not count."""
-    proof, made, wanted = history.digest(verdict), authors(version), rule()
-    return [(it, unsound(it, proof, made, wanted)) for it in held(version)]
+def judge_approvals(version: Version, verdict: dict[str, Any]) -> list[tuple[Approved, list[str]]]:
+    """Return each approval in the registry, with the reasons why it does not count."""
+    proof, authors, policy = history.hash_verdict(verdict), find_authors(version), read_policy()
+    approvals = read_approvals(version)
+    return [
+        (approved, find_evidence_faults(approved, proof, authors, policy)) for approved in approvals
+    ]
 
 
-def authors(version: versions.Version) -> list[Person]:
-    """Who made a version: who registered it, and whose commit it was made from.
+def find_authors(version: Version) -> list[Person]:
+    """Return the authors of a version: who registered it, and the authors of its commit.
 
-    Of a merge, that is who wrote what it brought; co-authors are authors.
+    For a merge, also the authors of the merged commits; co-authors are authors.
     """
-    tags = versions.client().get_model_version(versions.model_name(), version.number).tags
-    commit = versions.origin(version)["commit"]
-    by = provenance.git("show", "--no-patch", "--format=%aN <%aE>%n%cN <%cE>", commit) or ""
-    by += "\n" + (provenance.git("log", "--no-merges", MADE, f"{commit}^..{commit}") or "")
-    found = [Person.of(it) for it in (tags.get("author", ""), *by.splitlines()) if it]
-    return [it for place, it in enumerate(found) if not any(same(it, of) for of in found[:place])]
+    tags = versions.get_client().get_model_version(versions.model_name(), version.number).tags
+    commit = versions.read_origin(version)["commit"]
+    names = provenance.run_git("show", "--no-patch", "--format=%aN <%aE>%n%cN <%cE>", commit) or ""
+    names += "\n" + (
+        provenance.run_git("log", "--no-merges", AUTHORS, f"{commit}^..{commit}") or ""
+    )
+    authors: list[Person] = []
+    for name in filter(None, (tags.get("author", ""), *names.splitlines())):
+        if not (person := Person.parse(name)).is_among(authors):
+            authors.append(person)
+    return authors
 
 
-def held(version: versions.Version) -> Iterator[Approved]:
-    """The approvals in the registry, of this version and of others that are the same model."""
-    query = f"name = '{versions.model_name()}'"
-    for it in versions.client().search_model_versions(query, max_results=10_000):
-        if it.tags.get("model_version") == version.model_version and TAG in it.tags:
+def read_approvals(version: Version) -> Iterator[Approved]:
+    """Read the approvals in the registry, for this version and others of the same model."""
+    for record in versions.search_versions():
+        if record.tags.get("model_version") == version.model_version and TAG in record.tags:
             with suppress(ValidationError):
-                yield Approved.model_validate_json(it.tags[TAG])
+                yield Approved.model_validate_json(record.tags[TAG])
 
 
-def path_of(number: str) -> Path:
-    """The file that holds the report of a version, and its approval."""
+def find_approval_path(number: str) -> Path:
+    """Return the file for the report of a version, and its approval."""
     return FOLDER / f"v{number}.json"
 
 
-def judged(number: str) -> history.Entry:
-    """What the gate said of a version when it accepted it, with the whole verdict.
+def find_accepted(number: str) -> history.Entry:
+    """Return the decision that accepted a version, with the whole verdict.
 
-    Raises ProjectError where it did not, or where the report is not what it was.
+    Raises ProjectError if there is none, or the report was changed.
     """
-    with decisions.alone():
-        entries = decisions.recover().entries
-    found = [it for it in entries if it.version == number and it.action in ("accept", "promote")]
-    if not found:
-        numbers = {str(it.version) for it in entries if it.action in ("accept", "promote")}
-        known = ", ".join(sorted(numbers, key=int)) or "none"
-        raise ProjectError(f"VERSION={number}: the gate has accepted no such version; {known}")
-    entry = versions.whole(found[-1])
-    if entry.verdict is None or history.digest(entry.verdict) != entry.proof:
-        raise ProjectError(f"v{number}: the report of the gate is not there, or was changed")
+    with decisions.registry_lock():
+        entries = decisions.recover_decisions().entries
+    accepted = {entry.version: entry for entry in entries if entry.action in ("accept", "promote")}
+    if number not in accepted:
+        numbers = ", ".join(sorted(map(str, accepted), key=int)) or "none"
+        raise ProjectError(f"VERSION={number}: the gate has accepted no such version; {numbers}")
+    entry = versions.with_verdict(accepted[number])
+    if entry.verdict is None or history.hash_verdict(entry.verdict) != entry.proof:
+        raise ProjectError(f"v{number}: the report of the gate is missing, or was changed")
     return entry
 
 
-def request(entry: history.Entry) -> Path:
-    """The file with the report that is to be approved: written where it is not there yet."""
-    path = path_of(str(entry.version))
+def write_request(entry: history.Entry) -> Path:
+    """Write the file with the report to approve, unless it is there; return its path."""
+    path = find_approval_path(str(entry.version))
     about = entry.model_dump(mode="json", include={"version", "run_id", "model_version", "proof"})
-    made = [str(it) for it in authors(versions.of(entry))]
-    text = json.dumps(about | {"authors": made, "report": entry.verdict}, indent=2) + "\n"
+    authors = [str(author) for author in find_authors(versions.version_from_entry(entry))]
+    text = json.dumps(about | {"authors": authors, "report": entry.verdict}, indent=2) + "\n"
     if not path.exists() or json.loads(path.read_text("utf-8")).get("proof") != entry.proof:
-        write_whole(path, text)
+        write_file_atomically(path, text)
     return path
 
 
 def approve(entry: history.Entry, review: str = "") -> Approved:
-    """Write down that whoever works here, or has reviewed, approves what the gate said.
+    """Write the approval of the present user, or of a reviewer, to the registry and the file.
 
-    Raises ProjectError where that approval would not count; the registry then holds none.
+    Raises ProjectError if that approval would not count; the registry then holds none.
     """
-    wanted, version, path = rule(), versions.of(entry), request(entry)
-    by, evidence, made = Person.of(versions.author()), "", authors(version)
+    policy, version = read_policy(), versions.version_from_entry(entry)
+    path, authors = write_request(entry), find_authors(version)
+    approver, evidence = Person.parse(versions.get_author()), ""
     if review:
-        (by, *_), evidence = forge.reviewed(review, version.number, entry.proof)
-    said = Approved(
+        (approver, *_), evidence = confirm_review(review, version.number, entry.proof)
+    approved = Approved(
         version=version.number,
         model_version=version.model_version,
         proof=entry.proof,
-        approver=str(by),
-        authors=[str(it) for it in made],
-        way="reviewed" if review else "signed" if wanted.way == "signed" else "named",
+        approver=str(approver),
+        authors=[str(author) for author in authors],
+        way="reviewed" if review else "signed" if policy.way == "signed" else "named",
         evidence=evidence,
         time=datetime.now(UTC),
     )
-    refuse(said, wrong(said, entry.proof, made, wanted))
-    write(path, said)
-    if said.way == "signed":
-        commit = forge.signed(path, f"Approve v{said.version}")
-        said = said.model_copy(update={"evidence": commit})
-        refuse(said, unsound(said, entry.proof, made, wanted))
-    text = said.model_dump_json()
-    versions.client().set_model_version_tag(versions.model_name(), said.version, TAG, text)
-    return said
+    title = f"v{approved.version}: not approved by {approved.approver}"
+    raise_for_faults(title, find_policy_faults(approved, entry.proof, authors, policy))
+    approved = write_approval(path, approved)
+    if approved.way == "signed":
+        raise_for_faults(title, find_evidence_faults(approved, entry.proof, authors, policy))
+    versions.get_client().set_model_version_tag(
+        versions.model_name(), version.number, TAG, approved.model_dump_json()
+    )
+    return approved
 
 
-def refuse(said: Approved, faults: list[str]) -> None:
-    """Raises ProjectError that lists the faults, where there are any."""
-    refuse_faults(f"v{said.version}: not approved by {said.approver}", faults)
+def write_approval(path: Path, approved: Approved) -> Approved:
+    """Write an approval into the file of its request, and commit a signed one.  Return it."""
+    request = json.loads(path.read_text("utf-8")) | {"approval": approved.model_dump(mode="json")}
+    write_file_atomically(path, json.dumps(request, indent=2) + "\n")
+    if approved.way != "signed":
+        return approved
+    commit = commit_signed(path, f"Approve v{approved.version}")
+    return approved.model_copy(update={"evidence": commit})
 
 
-def write(path: Path, said: Approved) -> None:
-    """Put the approval beside the report that it is of."""
-    known = json.loads(path.read_text("utf-8")) | {"approval": said.model_dump(mode="json")}
-    write_whole(path, json.dumps(known, indent=2) + "\n")
+def find_policy_faults(
+    approved: Approved, proof: str, authors: list[Person], policy: Approval
+) -> list[str]:
+    """Return why an approval does not count, without a look at its evidence.
+
+    Args:
+        approved: The approval.
+        proof: The sha256 of the gate's report.
+        authors: The authors of the version.
+        policy: The settings.
+    """
+    approver, faults = Person.parse(approved.approver), []
+    if approved.proof != proof:
+        faults.append("it is of another report of the gate")
+    if approver.is_among(authors):
+        faults.append("nobody approves their own work")
+    if policy.approvers and not approver.is_among(map(Person.parse, policy.approvers)):
+        faults.append("is not among the approvers of config/approval.toml")
+    if policy.way not in ("named", approved.way):
+        faults.append(f"approved as {approved.way}; config/approval.toml wants {policy.way}")
+    return faults
+
+
+def find_evidence_faults(
+    approved: Approved, proof: str, authors: list[Person], policy: Approval
+) -> list[str]:
+    """Return why an approval does not count; verify its signed commit, or its review.
+
+    The arguments are those of `find_policy_faults`.
+    """
+    faults = find_policy_faults(approved, proof, authors, policy)
+    if faults or approved.way == "named":
+        return faults
+    if approved.way == "signed":
+        fault = find_signature_fault(approved.evidence, approved.approver, proof)
+    else:
+        fault = find_review_fault(approved)
+    return [fault] if fault else []
+
+
+def commit_signed(path: Path, message: str) -> str:
+    """Commit this file alone, signed; return the commit.  Raise ProjectError if git cannot sign."""
+    for command in (["add", "--force"], ["commit", "-S", "-m", message]):
+        arguments = ["git", *command, "--", str(path)]
+        done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+        if done.returncode:
+            output = (done.stderr or done.stdout).strip()
+            raise ProjectError(f"{path}: not signed: {output}\nSee docs/approval.md: to sign")
+    return str(provenance.run_git("rev-parse", "HEAD"))
+
+
+def find_signature_fault(commit: str, approver: str, proof: str) -> str:
+    """Return why a commit is no approval of a report by this person; "" if it is."""
+    title = f"commit {commit[:12] or 'none'}"
+    if not commit or provenance.run_git("cat-file", "-e", commit) is None:
+        return f"{title} is not in this repository; git fetch"
+    if provenance.run_git("verify-commit", commit) is None:
+        return f"{title}: its signature does not verify (git verify-commit says why)"
+    signer = Person.parse(str(provenance.run_git("show", "--no-patch", "--format=%GS", commit)))
+    if not signer.is_same(Person.parse(approver)):
+        return f"{title}: signed by {signer}, not by {approver}"
+    line = f'"proof": "{proof}"'
+    is_there = provenance.run_git("grep", "--fixed-strings", line, commit, "--", str(FOLDER))
+    return "" if is_there else f"{title}: of another report"
+
+
+def find_review_fault(approved: Approved) -> str:
+    """Return why the forge does not confirm a review now; "" if it does."""
+    number = approved.evidence.rpartition("/")[2]
+    try:
+        people, address = confirm_review(number, approved.version, approved.proof)
+    except ProjectError as error:
+        way_out = "sign in with gh or glab (GH_TOKEN, GITLAB_TOKEN); see docs/approval.md"
+        return f"review {approved.evidence}: not confirmed by the forge: {error}; {way_out}"
+    if address != approved.evidence or approved.approver not in map(str, people):
+        names = ", ".join(map(str, people))
+        return f"review {approved.evidence}: the forge knows {address}, approved by {names}"
+    return ""
+
+
+def confirm_review(number: str, version: str, proof: str) -> tuple[list[Person], str]:
+    """Return the people who have approved this report on the forge, and the review's address.
+
+    Raises ProjectError if nobody but the authors of the request has.
+    """
+    path = find_approval_path(version)
+
+    def holds_report(commit: str) -> bool:
+        text = provenance.run_git("show", f"{commit}:{path.as_posix()}")
+        try:
+            return bool(text) and history.hash_verdict(json.loads(str(text))["report"]) == proof
+        except (ValueError, KeyError, TypeError):
+            return False
+
+    return find_reviewers(number, path.as_posix(), holds_report)
 
 
 def main(
@@ -196,28 +312,30 @@ def main(
     review: Annotated[str, typer.Option(help="as pull request N was reviewed", metavar="N")] = "",
     open_request: Annotated[bool, REQUEST] = False,
 ) -> None:
-    """Approve a version that the gate has accepted; where it waited, it is champion then."""
-    entry = judged(version)
+    """Approve a version that the gate has accepted; if it waited for that, it becomes champion."""
+    entry = find_accepted(version)
     if open_request:
-        print(f"{request(entry)}: the report of the gate.  Next: commit it, and have it reviewed")
+        path = write_request(entry)
+        print(f"{path}: the report of the gate.  Next: commit it, and have it reviewed")
         return
-    said = approve(entry, review)
-    path = path_of(said.version)
-    print(f"v{said.version}: approved by {said.approver}, {said.way}; in {path}, to be committed")
-    promotion.promote_waiting(entry, promotion.diverted)
+    approved = approve(entry, review)
+    path = find_approval_path(approved.version)
+    print(f"v{version}: approved by {approved.approver}, {approved.way}; commit {path}")
+    promotion.promote_waiting(entry, promotion.begin_rollout)
 
 
-def approved_main() -> None:
-    """Say whether somebody else has approved the champion, as production has to know.
+def require_approved_champion() -> None:
+    """Print whether somebody else has approved the champion; production asks before a deployment.
 
-    ProjectError that says why not, where the settings ask for it anywhere.
+    Raises ProjectError with the reasons if nobody has, and the settings need it anywhere.
     """
-    entry = versions.held().champion
-    if rule().needed == "never":
-        print("config/approval.toml asks for no approval")
+    entry = versions.read_state().champion
+    if read_policy().needed == "never":
+        print("config/approval.toml needs no approval")
         return
     if entry is None:
         raise ProjectError("no version is champion yet; run `make pipeline`")
-    version, verdict = versions.of(entry), versions.accepting(entry).verdict or {}
-    refuse_faults(f"v{version.number}: not approved", lacks(version, verdict))
+    version = versions.version_from_entry(entry)
+    verdict = versions.find_acceptance(entry).verdict or {}
+    raise_for_faults(f"v{version.number}: not approved", find_approval_faults(version, verdict))
     print(f"v{version.number}: approved")

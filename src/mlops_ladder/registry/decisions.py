@@ -1,9 +1,9 @@
-"""Decisions: each is written down before it is carried out, so that a kill leaves nothing open.
+"""Decisions: each is written down before it is applied, so that a kill leaves nothing open.
 
-In this order: the bundle is brought here, the registry and the log learn of the decision, the
-aliases move, the pointer of the service moves, the registry learns that it is done.  Whatever is
-killed in between, `recover` carries out what was written down.  `verify` says what is not as the
-gate left it, and `repair` puts it back.
+The order: download the bundle, write the decision to the registry and to the log, move the aliases,
+move the pointer of the service, mark the decision as applied.  After a kill, `recover_decisions`
+applies the last decision that was written.  `verify_registry` lists every difference from the
+gate's last decision, and `repair_registry` restores that state.
 """
 
 from collections.abc import Iterator
@@ -14,42 +14,75 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from mlops_ladder import plugins, ProjectError, refuse_faults
+from mlops_ladder import plugins, ProjectError, raise_for_faults
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import history, publishing, versions
-from mlops_ladder.registry.versions import Held, Version
+from mlops_ladder.registry.versions import RegistryState, Version
 
 LOCK = Path("models/registry.lock")
-PATIENCE = 60  # seconds; a promotion takes a few
+LOCK_TIMEOUT_S = 60  # a promotion takes a few seconds
+WAY_OUT = "`make registry REPAIR=yes` restores the last decision"
 
 
 @contextmanager
-def alone(lock: Path | None = None, patience: float | None = None) -> Iterator[None]:
-    """Nobody else on this machine decides meanwhile.  ProjectError where it lasts too long.
+def registry_lock(lock: Path | None = None, timeout: float | None = None) -> Iterator[None]:
+    """Hold the lock of the registry, or another one.  Raise ProjectError after the timeout.
 
-    About promotions, or what another lock is for.  The system frees the lock of a process that
-    ends, however it ends.
+    The system frees the lock when its process ends, also after a kill.
     """
-    lock, patience = lock or LOCK, PATIENCE if patience is None else patience
+    lock, timeout = lock or LOCK, LOCK_TIMEOUT_S if timeout is None else timeout
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(lock, timeout=patience):
+        with FileLock(lock, timeout=timeout):
             yield
     except Timeout as error:
-        told = f"{lock}: another decision has held it for {patience:g} s; wait for it, or end it"
-        raise ProjectError(told) from error
+        message = f"{lock}: another decision has held it for {timeout:g} s; wait, or end it"
+        raise ProjectError(message) from error
+
+
+@contextmanager
+def locked_registry() -> Iterator[RegistryState]:
+    """Hold the lock of a verified registry, and give its state.
+
+    First, finish an interrupted decision.  Raises ProjectError that lists each difference from the
+    gate's decisions, and the way out.
+    """
+    with registry_lock():
+        state = recover_decisions()
+        raise_for_changes(verify_registry(state))
+        yield state
+
+
+def recover_and_verify() -> None:
+    """Finish an interrupted decision.  Raise ProjectError if the registry was changed by hand.
+
+    A pipeline starts with it, so that it does not train for a registry that refuses promotions.
+    """
+    with locked_registry():
+        pass
 
 
 def decide(
     action: history.Action, version: Version | None, previous: str | None, verdict: Any = None
 ) -> history.Entry:
-    """Write a decision down, in the registry and in the log, and then carry it out.
+    """Write a decision to the registry and the log, and apply it.
 
-    Raises ProjectError, and nothing is written, where a version has no sound bundle to serve, or
-    another machine has decided meanwhile.
+    Args:
+        action: The kind of decision.
+        version: The version that the decision is about.
+        previous: The number of the champion before it.
+        verdict: The report of the gate, ready for JSON.
+
+    Returns:
+        The new entry of the log.
+
+    Raises:
+        ProjectError: The version has no sound bundle to serve, or another machine has decided
+            meanwhile.  Nothing is written then.
     """
-    entries = (before := versions.held()).entries
-    bundle = brought(version, entries) if version and action not in history.STILL else ""
+    before = versions.read_state()
+    entries = before.entries
+    moves = version and action not in history.NON_MOVING_ACTIONS
     entry = history.Entry(
         number=entries[-1].number + 1 if entries else 1,
         time=datetime.now(UTC),
@@ -58,125 +91,127 @@ def decide(
         run_id=version.run_id if version else "",
         model_version=version.model_version if version else "",
         previous=previous,
-        who=who(),
-        bundle=bundle,
-        proof=history.digest(verdict),
+        who=get_actor(),
+        bundle=ensure_same_bundle(version, entries) if version and moves else "",
+        proof=history.hash_verdict(verdict),
         verdict=verdict,
-        **versions.origin(version),
+        **versions.read_origin(version),
     )
-    write_down(entry, before)
-    carry_out(entry)
+    write_ahead(entry, before)
+    apply_decision(entry)
     plugins.get_hooks().after_decision(decision=entry)
     return entry
 
 
-def write_down(entry: history.Entry, before: Held) -> None:
-    """Have registry and log hold a decision.  ProjectError where they hold another one by now."""
-    if versions.held().copies != before.copies:
+def write_ahead(entry: history.Entry, before: RegistryState) -> None:
+    """Write a decision to registry and log.  Raise ProjectError if the registry has a newer one."""
+    if versions.read_state().copies != before.copies:
         raise ProjectError("another machine has decided meanwhile; run the command again")
-    versions.write(entry)
-    history.append(entry)
+    versions.write_decision(entry)
+    history.append_entry(entry)
 
 
-def brought(version: Version, entries: list[history.Entry]) -> str:
-    """The sha256 of the version's bundle, which is here then, and is what it was if it ever was."""
-    known = [it.bundle for it in entries if it.version == version.number and it.bundle]
-    return publishing.fetch(version, known[0] if known else None)
+def ensure_same_bundle(version: Version, entries: list[history.Entry]) -> str:
+    """Download the version's bundle; return its sha256, which must be that of earlier decisions."""
+    hashes = [entry.bundle for entry in entries if entry.version == version.number and entry.bundle]
+    return publishing.ensure_bundle(version, hashes[0] if hashes else None)
 
 
-def who() -> str:
-    """Who decides: git's user, else the user of the system."""
-    return provenance.git("config", "user.name") or versions.system_user()
+def get_actor() -> str:
+    """Return the name for the log: git's user, else the user of the system."""
+    return provenance.run_git("config", "user.name") or versions.get_system_user()
 
 
-def carry_out(entry: history.Entry) -> None:
-    """Move the aliases, then have the champion served, then say that it is done."""
-    if entry.action not in history.STILL:
-        versions.alias("previous", entry.previous)
-        versions.alias("champion", entry.version)
-        publishing.publish(entry)
-    versions.conclude(entry.number)
+def apply_decision(entry: history.Entry) -> None:
+    """Move the aliases, then the pointer of the service, then mark the decision as applied."""
+    if entry.action not in history.NON_MOVING_ACTIONS:
+        versions.set_alias("previous", entry.previous)
+        versions.set_alias("champion", entry.version)
+        publishing.publish_entry(entry)
+    versions.mark_applied(entry.number)
 
 
-def recover() -> Held:
-    """What the registry holds, once what a kill has interrupted is finished.
+def recover_decisions() -> RegistryState:
+    """Apply the last decision if a kill has interrupted it; return the state of the registry.
 
-    The log learns of the decisions that it lacks, as another machine made them.
+    Decisions that another machine has made are added to the log.
     """
-    now, known = versions.held(), history.logged()
-    lacking = [entry for entry in now.entries if entry.number not in known]
-    for entry in lacking:
-        history.append(versions.whole(entry))
-    if lacking:
-        print(f"{history.LOG}: brought from the registry, {len(lacking)} decisions")
-    if not now.entries or now.entries[-1].number <= now.concluded:
-        return now
-    entry = versions.whole(now.entries[-1])
-    print(f"Finishing what was interrupted: {entry}")
-    history.append(entry)
-    if entry.version and versions.versions().get(entry.version) != versions.of(entry):
-        versions.conclude(entry.number)  # deleted meanwhile: `verify` tells
+    state, logged = versions.read_state(), history.read_log()
+    missing = [entry for entry in state.entries if entry.number not in logged]
+    for entry in missing:
+        history.append_entry(versions.with_verdict(entry))
+    if missing:
+        print(f"{history.LOG}: {len(missing)} decisions added from the registry")
+    if not state.entries or state.entries[-1].number <= state.concluded:
+        return state
+    entry = versions.with_verdict(state.entries[-1])
+    print(f"Finishing an interrupted decision: {entry}")
+    history.append_entry(entry)
+    version = versions.version_from_entry(entry)
+    if entry.version and versions.list_versions().get(entry.version) != version:
+        versions.mark_applied(entry.number)  # deleted meanwhile: `verify_registry` reports it
     else:
-        carry_out(entry)
-    return versions.held()
+        apply_decision(entry)
+    return versions.read_state()
 
 
-WAY_OUT = "`make registry REPAIR=yes` puts back what the gate decided"
+def verify_registry(state: RegistryState) -> list[str]:
+    """Return a line for each difference from the gate's decisions, in registry, log and service."""
+    return find_changes(state) + publishing.verify_pointer(history.list_moves(state.entries))
 
 
-def verify(now: Held) -> list[str]:
-    """What is not as the gate left it, in words: the log, aliases, versions, what is served."""
-    return undecided(now) + publishing.faults(history.moves(now.entries))
-
-
-def undecided(now: Held) -> list[str]:
-    """What the log, the aliases and the versions say and the gate did not decide, in words."""
-    known, last = versions.versions(), now.champion
-    faults = history.differences(now.copies)
+def find_changes(state: RegistryState) -> list[str]:
+    """Return a line for each change of log, aliases or versions that the gate did not decide."""
+    existing, last = versions.list_versions(), state.champion
+    faults = history.compare_log(state.copies)
     wanted = {"champion": last.version, "previous": last.previous} if last else {}
     for name in ("champion", "previous"):
-        names, right = now.aliases.get(name), wanted.get(name)
+        names, right = state.aliases.get(name), wanted.get(name)
         if names != right:
             faults.append(f"alias {name}: it names version {names}; the gate decided on {right}")
-    for entry in history.standing(now.entries):
-        if known.get(str(entry.version)) != versions.of(entry):
-            found = known.get(str(entry.version), "none")
-            faults.append(f"v{entry.version}: promoted was {versions.of(entry)}; there is {found}")
+    for entry in history.list_moves_since_repair(state.entries):
+        promoted = versions.version_from_entry(entry)
+        if existing.get(promoted.number) != promoted:
+            present = existing.get(promoted.number, "none")
+            faults.append(f"v{entry.version}: promoted was {promoted}; there is {present}")
     return faults
 
 
-def repair() -> list[str]:
-    """Put back what the gate decided: the log, the aliases, what is served.  What was wrong.
+def repair_registry() -> list[str]:
+    """Restore log, aliases and pointer as the gate decided; return the faults.
 
-    Champion becomes the newest version that the gate has promoted and that is still what it was;
-    nothing that the gate did not decide is adopted.
+    The champion becomes the newest promoted version that is unchanged.  No change made outside the
+    gate is adopted.
     """
-    with alone():
-        now = recover()
-        if faults := verify(now):
-            entries, known = mend(now), versions.versions()
-            chosen = [versions.of(it) for it in reversed(history.moves(entries)) if it.version]
-            sound = [it for it in dict.fromkeys(chosen) if known.get(it.number) == it]
+    with registry_lock():
+        state = recover_decisions()
+        if faults := verify_registry(state):
+            entries, existing = reconcile_log(state), versions.list_versions()
+            moves = [entry for entry in reversed(history.list_moves(entries)) if entry.version]
+            promoted = dict.fromkeys(map(versions.version_from_entry, moves))
+            sound = [version for version in promoted if existing.get(version.number) == version]
             champion, previous = (*sound, None, None)[:2]
             decide("repair", champion, previous.number if previous else None, {"faults": faults})
     return faults
 
 
-def mend(now: Held) -> list[history.Entry]:
-    """Have the same decisions in the registry and in the log, and give them.
+def reconcile_log(state: RegistryState) -> list[history.Entry]:
+    """Make registry and log hold the same decisions, and return these.
 
-    Where the two differ the registry is right; what it has lost comes back from the log.
+    If the two differ, the registry is right; a decision that it has lost comes from the log.
     """
-    lost = {n: it for n, it in history.logged().items() if n <= now.concluded}
-    entries = lost | {it.number: versions.whole(it) for it in now.entries}
-    for number in now.copies.keys() - entries.keys():
-        versions.erase(number)
-    for number in entries.keys() - {it.number for it in now.entries}:
-        versions.write(entries[number])
-    history.rewrite(entries[number] for number in sorted(entries))
-    return [entries[number] for number in sorted(entries)]
+    kept = {entry.number: versions.with_verdict(entry) for entry in state.entries}
+    logged = {n: entry for n, entry in history.read_log().items() if n <= state.concluded}
+    entries = logged | kept
+    for number in state.copies.keys() - entries.keys():
+        versions.delete_decision(number)
+    for number in entries.keys() - kept.keys():
+        versions.write_decision(entries[number])
+    ordered = [entries[number] for number in sorted(entries)]
+    history.rewrite_log(ordered)
+    return ordered
 
 
-def refuse(faults: list[str]) -> None:
-    """Raises ProjectError that lists the faults and says the way out, where there are any."""
-    refuse_faults(f"the registry is not as the gate left it; {WAY_OUT}", faults)
+def raise_for_changes(faults: list[str]) -> None:
+    """Raise ProjectError that lists the faults and the way out, if there are any."""
+    raise_for_faults(f"the registry is not as the gate left it; {WAY_OUT}", faults)

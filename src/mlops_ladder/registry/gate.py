@@ -1,29 +1,33 @@
-"""Promotion: may a candidate become the champion?  The rule alone; it knows no registry.
+"""The gate: may a candidate become the champion?  The rule alone, without a registry.
 
-All models are compared by the chosen metric on the same held-out rows.  A candidate is accepted
-where all of this holds:
+All models are compared by the chosen metric on the same held-out rows.  A candidate is accepted if
+all of this holds:
 
 - It beats the baseline, and so does the low end of the gain's 95 % interval.  Below 100 rows, or
-  where there is no interval, the gain alone decides, and the reason says so.
+  without an interval, the gain alone decides, and the reason says so.
 - It keeps every floor of `[gate]`.
 - It gains more than `min_gain` on the champion, if there is one.  The interval is evidence and does
-  not decide: else a champion stays until something beats it by a wide margin.  A champion that
-  cannot be compared is not beaten, unless `gate.replace_uncompared` names it.
-- Every further question that decides is answered with yes.
+  not decide: otherwise a champion would stay until something beats it by a wide margin.  A champion
+  that cannot be compared is not beaten, unless `gate.replace_uncompared` names it.
+- It passes every further check that decides.
 
 A model that is equal to the champion gains nothing, so it is refused.
 """
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from math import isfinite, nan
-from typing import Any
+from typing import Any, Literal, TYPE_CHECKING
 
 import pandas as pd
 
 from mlops_ladder.model import prediction, resampling
 from mlops_ladder.settings import Settings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FEW_ROWS = 100  # with fewer, the interval is wider than most gains
 NO_CHAMPION = ("candidate", "baseline")
@@ -31,27 +35,33 @@ Scores = dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one question says about a promotion: yes or no, and why in a line.
+class CheckResult:
+    """The result of a check: a verdict, the reason in a line, the numbers, and a figure of them.
 
-    Where it does not decide, a no is told and keeps nobody out.  A question that has joined has a
-    `name`, and its `verdict` is a word.
+    The gate itself sets `name` and `decides`.  A refusal by a check that does not decide is
+    reported, and refuses no candidate.
     """
 
-    passed: bool
+    verdict: Literal["passed", "refused", "not enough rows"]
     reason: str
-    decides: bool = True
-    verdict: str = ""
+    evidence: dict[str, Any] = field(default_factory=dict)
+    picture: "Figure | None" = None
     name: str = ""
+    decides: bool = True
 
     @property
-    def told(self) -> dict[str, Any]:
-        """What the evidence says of it."""
-        return {"verdict": self.verdict, "decides": self.decides}
+    def is_passed(self) -> bool:
+        """Is it no refusal?"""
+        return self.verdict != "refused"
 
     def __str__(self) -> str:
         reported = "" if self.decides else " (reported only)"
-        return f"{self.reason}: {'yes' if self.passed else 'no'}{reported}"
+        return f"{self.reason}: {'yes' if self.is_passed else 'no'}{reported}"
+
+
+def make_result(passed: bool, reason: str) -> CheckResult:
+    """Return the result of a check that the gate makes itself."""
+    return CheckResult("passed" if passed else "refused", reason)
 
 
 @dataclass(frozen=True)
@@ -66,98 +76,111 @@ class Verdict:
     evidence: dict[str, Any]
 
 
-def judge(
-    truth: pd.Series,
-    found: Mapping[str, pd.DataFrame | None],
-    settings: Settings,
-    further: Iterable[Answer] = (),
-) -> Verdict:
-    """The verdict on the candidate; `further` are the answers to questions beyond its scores.
+def grade_result(result: CheckResult) -> dict[str, Any]:
+    """Return the verdict of a check, and whether it decides, for the report."""
+    return {"verdict": result.verdict, "decides": result.decides}
 
-    `found` holds what each model predicts for the rows of `truth`: `candidate`, `baseline` and, by
-    the name that the reasons give it, the champion; None where it cannot predict these rows.
+
+def evaluate_gate(
+    truth: pd.Series,
+    predictions: Mapping[str, pd.DataFrame | None],
+    settings: Settings,
+    further: Iterable[CheckResult] = (),
+) -> Verdict:
+    """Return the verdict on the candidate.
+
+    Args:
+        truth: The true values of the held-out rows.
+        predictions: The predictions of each model for these rows: `candidate`, `baseline` and the
+            champion by its name in the reasons; None if it cannot predict them.
+        settings: The project's settings, with metric and gate.
+        further: Results of checks beyond the scores.
     """
-    known = {name: rows for name, rows in found.items() if rows is not None}
-    scores = {name: prediction.score(settings.problem, truth, rows) for name, rows in known.items()}
-    gains = compared(truth, known, scores, settings)
-    champion = next((name for name in found if name not in NO_CHAMPION), None)
-    answers = [beaten(gains, truth, settings), *floors(scores["candidate"], settings)]
-    answers += [*([outdone(champion, gains, settings)] if champion else []), *further]
+    known = {name: rows for name, rows in predictions.items() if rows is not None}
+    compute = partial(prediction.compute_scores, settings.problem, truth)
+    scores = {name: compute(rows) for name, rows in known.items()}
+    gains = compute_gains(truth, known, scores, settings)
+    champion = next((name for name in predictions if name not in NO_CHAMPION), None)
+    results = [beats_baseline(gains, truth, settings), *check_floors(scores["candidate"], settings)]
+    results += [*([beats_champion(champion, gains, settings)] if champion else []), *further]
     evidence = {
         "metric": settings.metric,
         "rows": len(truth),
         "champion": champion,
         "scores": scores,
-        "gains": {name: [it.value, it.low, it.high] for name, it in gains.items()},
-        "questions": {it.name: it.told for it in answers if it.name},
+        "gains": {name: [gain.value, gain.low, gain.high] for name, gain in gains.items()},
+        "questions": {result.name: grade_result(result) for result in results if result.name},
         "resamples": resampling.RESAMPLES,
         "seed": settings.seed,
     }
-    return Verdict(carried(answers), tuple(map(str, answers)), plain(evidence))
+    accepted = all(result.is_passed or not result.decides for result in results)
+    return Verdict(accepted, tuple(map(str, results)), to_json_safe(evidence))
 
 
-def carried(answers: Iterable[Answer]) -> bool:
-    """Is each answer that decides a yes?"""
-    return all(it.passed or not it.decides for it in answers)
-
-
-def compared(
+def compute_gains(
     truth: pd.Series, known: dict[str, pd.DataFrame], scores: Scores, settings: Settings
-) -> dict[str, resampling.Measured]:
-    """The candidate's own score and, for each other model, its gain: above 0 where it is better."""
+) -> dict[str, resampling.Estimate]:
+    """Return the candidate's score and, for each other model, its gain: above 0 if it is better."""
     metric, sign = settings.metric, -1 if settings.metric in prediction.LOWER_IS_BETTER else 1
-    draws = resampling.resampled(metric, truth, known, settings.seed)
+    draws = resampling.bootstrap_scores(metric, truth, known, settings.seed)
     mine = scores["candidate"][metric]
     gains = {
-        name: (draws["candidate"] - draws[name]).around(sign * (mine - scores[name][metric]), sign)
+        name: (draws["candidate"] - draws[name]).interval(
+            sign * (mine - scores[name][metric]), sign
+        )
         for name in known
     }
-    return gains | {"candidate": draws["candidate"].around(mine)}
+    return gains | {"candidate": draws["candidate"].interval(mine)}
 
 
-def beaten(gains: dict[str, resampling.Measured], truth: pd.Series, settings: Settings) -> Answer:
-    """Is the baseline beaten, and beyond chance where the rows suffice to say so?"""
+def beats_baseline(
+    gains: dict[str, resampling.Estimate], truth: pd.Series, settings: Settings
+) -> CheckResult:
+    """Check that the candidate beats the baseline, beyond chance if the rows suffice."""
     metric, gain = settings.metric, gains["baseline"]
     if not isfinite(gains["candidate"].value):
         others = ", ".join(name for name in prediction.METRICS[settings.problem] if name != metric)
         rows = f"{len(truth)} held-out rows with {truth.nunique()} different answers"
         way_out = f"choose another metric in config.toml ({others}), or hold out more rows"
-        return Answer(False, f"{metric} is not defined on {rows}; {way_out}")
-    told = f"{metric} {gains['candidate']} against the baseline: gain {gain}"
+        return make_result(False, f"{metric} is not defined on {rows}; {way_out}")
+    message = f"{metric} {gains['candidate']} against the baseline: gain {gain}"
     if len(truth) < FEW_ROWS or not isfinite(gain.low):
         few = f"{len(truth)} rows: too few for an interval to decide"
-        return Answer(gain.value > 0, f"{told}, more than 0 needed ({few})")
-    return Answer(gain.low > 0, f"{told}, an interval above 0 needed")
+        return make_result(gain.value > 0, f"{message}, more than 0 needed ({few})")
+    return make_result(gain.low > 0, f"{message}, an interval above 0 needed")
 
 
-def floors(scores: dict[str, float], settings: Settings) -> list[Answer]:
-    """Is each floor kept?  Not where its metric is unknown or not defined."""
-    answers = []
+def check_floors(scores: dict[str, float], settings: Settings) -> list[CheckResult]:
+    """Check each floor; refuse if its metric is unknown or not defined."""
+    results = []
     for name, floor in settings.gate.floors.items():
         lower, value = name in prediction.LOWER_IS_BETTER, scores.get(name, nan)
         bound = "at most" if lower else "at least"
-        known = "" if name in scores else f" (no such metric; there are {', '.join(scores)})"
-        told = f"{name} {value:.4g}{known}, {bound} {floor:.4g} needed"
-        answers.append(Answer(value <= floor if lower else value >= floor, told))
-    return answers
+        unknown = "" if name in scores else f" (no such metric; there are {', '.join(scores)})"
+        reason = f"{name} {value:.4g}{unknown}, {bound} {floor:.4g} needed"
+        results.append(make_result(value <= floor if lower else value >= floor, reason))
+    return results
 
 
-def outdone(champion: str, gains: dict[str, resampling.Measured], settings: Settings) -> Answer:
-    """Is the champion beaten by more than `min_gain`?  Not if there is no score to compare."""
-    gain, least = gains.get(champion, resampling.Measured(nan, nan, nan)), settings.gate.min_gain
+def beats_champion(
+    champion: str, gains: dict[str, resampling.Estimate], settings: Settings
+) -> CheckResult:
+    """Check that the candidate beats the champion by more than `min_gain`; no score refuses."""
+    gain, least = gains.get(champion, resampling.Estimate(nan, nan, nan)), settings.gate.min_gain
     if not isfinite(gain.value):
         way_out = f"to replace it all the same: gate.replace_uncompared = {champion[10:]}"
-        told = f"{champion} has no {settings.metric} on these rows, so it is not compared"
-        return Answer(excused(champion, settings), f"{told} ({way_out} in config/gate.toml)")
-    told = f"{settings.metric} {gains['candidate']} against {champion}: gain {gain}"
-    return Answer(gain.value > least, f"{told}, more than {least:.4g} needed")
+        message = f"{champion} has no {settings.metric} on these rows, so it is not compared"
+        reason = f"{message} ({way_out} in config/gate.toml)"
+        return make_result(may_replace_uncompared(champion, settings), reason)
+    message = f"{settings.metric} {gains['candidate']} against {champion}: gain {gain}"
+    return make_result(gain.value > least, f"{message}, more than {least:.4g} needed")
 
 
-def excused(champion: str, settings: Settings) -> bool:
-    """May this champion be replaced though it cannot be compared?  A person says so by name."""
+def may_replace_uncompared(champion: str, settings: Settings) -> bool:
+    """Return whether the settings name this champion as replaceable without a comparison."""
     return champion == f"champion v{settings.gate.replace_uncompared}"
 
 
-def plain(value: Any) -> Any:
-    """The same without NaN and infinity, which JSON does not know: None in their place."""
+def to_json_safe(value: Any) -> Any:
+    """Return the value with None in place of NaN and infinity, which JSON does not have."""
     return json.loads(json.dumps(value), parse_constant=lambda _: None)

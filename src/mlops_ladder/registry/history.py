@@ -1,9 +1,9 @@
 """The history of the champion: who made which version the champion, when, and why.
 
-MLflow's aliases have no author, no time and no history, and any client may move one.  So the gate
-writes each decision down twice before an alias moves: as a tag of the registered model, where every
-machine finds it, and as a line of `promotions.jsonl`, which holds the evidence as well.  The
-registry is right; the log of each machine is an export of it.
+MLflow's aliases have no author, time or history, and any client may move one.  So the gate writes
+each decision down twice before an alias moves.  A tag of the registered model holds it for every
+machine.  A line of `promotions.jsonl` holds it with its evidence.  If the two differ, the registry
+is right: the log of each machine is an export of it.
 """
 
 import hashlib
@@ -16,22 +16,20 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from mlops_ladder import write_synced
-from mlops_ladder.settings.section import Section
+from mlops_ladder import write_synced_file
+from mlops_ladder.strict_model import StrictModel
 
 LOG = Path("promotions.jsonl")
+NON_MOVING_ACTIONS = ("accept", "refuse")  # they leave the champion as it is
 Action = Literal["accept", "promote", "renew", "rollback", "refuse", "repair"]
 
 
-STILL = ("accept", "refuse")  # decisions after which the champion is who it was
-
-
-class Entry(Section):
+class Entry(StrictModel):
     """One decision of the gate: from here on `version` is champion and `previous` the one before.
 
-    Accepted is a version that waits until somebody approves it.  Of a refusal `version` is what was
-    refused; a renewal has the verdict of the same model.  `bundle` is the sha256 of what is served,
-    `proof` that of the verdict.
+    An accepted version waits for an approval.  For a refusal, `version` is the refused one; a
+    renewal has the verdict of the same model.  `bundle` is the sha256 of the served bundle, `proof`
+    that of the verdict.
     """
 
     number: int
@@ -50,86 +48,82 @@ class Entry(Section):
 
     @property
     def short(self) -> str:
-        """The text that the registry holds: without the verdict, which may be long."""
+        """The text in the registry: without the verdict, which may be long."""
         return json.dumps(self.model_dump(mode="json", exclude={"verdict"}))
 
     @property
     def line(self) -> str:
-        """The text that the log holds, in ASCII: a kill while it is written splits no character."""
+        """The text in the log, in ASCII: a kill while it is written splits no character."""
         return json.dumps(self.model_dump(mode="json")) + "\n"
 
     def __str__(self) -> str:
-        what = f"v{self.version}" if self.version else "no champion"
-        return f"{self.time:%Y-%m-%d %H:%M} {self.action} {what} by {self.who}"
+        subject = f"v{self.version}" if self.version else "no champion"
+        return f"{self.time:%Y-%m-%d %H:%M} {self.action} {subject} by {self.who}"
 
 
-def parse(text: str) -> Entry | None:
-    """The entry in this text, or None where there is none."""
+def parse_entry(text: str) -> Entry | None:
+    """Return the entry in this text, or None if it is not an entry."""
     try:
         return Entry.model_validate_json(text)
     except ValidationError:
         return None
 
 
-def digest(verdict: Any) -> str:
-    """The sha256 of a verdict, in whatever order its keys are."""
+def hash_verdict(verdict: Any) -> str:
+    """Return the sha256 of a verdict; the order of its keys does not matter."""
     return hashlib.sha256(json.dumps(verdict, sort_keys=True).encode()).hexdigest()
 
 
-def moves(entries: Iterable[Entry]) -> list[Entry]:
-    """The decisions that moved the aliases, in their order."""
-    return [entry for entry in entries if entry.action not in STILL]
+def list_moves(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the decisions that moved the aliases, in their order."""
+    return [entry for entry in entries if entry.action not in NON_MOVING_ACTIONS]
 
 
-def champion(entries: Iterable[Entry]) -> Entry | None:
-    """The decision that made the champion what it is, or None where there is no champion."""
-    last = moves(entries)[-1:]
+def find_champion_entry(entries: Iterable[Entry]) -> Entry | None:
+    """Return the decision that made the current champion, or None if there is no champion."""
+    last = list_moves(entries)[-1:]
     return last[0] if last and last[0].version else None
 
 
-def promoted(entries: Iterable[Entry]) -> list[Entry]:
-    """The promotions, and their renewals: what the gate has accepted."""
+def list_promotions(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the promotions and renewals: the versions that the gate has accepted."""
     return [entry for entry in entries if entry.action in ("promote", "renew")]
 
 
-def standing(entries: Iterable[Entry]) -> list[Entry]:
-    """The moves to a version since the last repair, which has looked at all before it."""
-    found: list[Entry] = []
-    for entry in moves(entries):
-        if entry.action == "repair":
-            found.clear()
-        if entry.version:
-            found.append(entry)
-    return found
+def list_moves_since_repair(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the moves to a version since the last repair, which has checked all before it."""
+    moves = list_moves(entries)
+    repairs = [place for place, entry in enumerate(moves) if entry.action == "repair"]
+    return [entry for entry in moves[repairs[-1] if repairs else 0 :] if entry.version]
 
 
-def title(last: Entry | None) -> str | None:
-    """What the reasons of a verdict call the champion."""
+def name_champion(last: Entry | None) -> str | None:
+    """Return the name of the champion in the reasons of a verdict."""
     return f"champion v{last.version}" if last else None
 
 
-def rolled_back(entries: Sequence[Entry], number: str) -> Entry | None:
-    """The rollback that took this version down, unless it has been champion since."""
-    for entry in reversed(moves(entries)):
+def find_rollback(entries: Sequence[Entry], number: str) -> Entry | None:
+    """Return the rollback that replaced this version, unless it has been champion since."""
+    for entry in reversed(list_moves(entries)):
         if number in (entry.version, entry.previous):
             return entry if entry.action == "rollback" and entry.version != number else None
     return None
 
 
-def lines() -> list[str]:
-    """The lines of the log, as they stand there."""
+def read_log_lines() -> list[str]:
+    """Return the lines of the log as they are."""
     return LOG.read_text(encoding="utf-8").splitlines(keepends=True) if LOG.exists() else []
 
 
-def append(entry: Entry) -> None:
-    """Have the entry in the log, and on the disk, before anything else happens.
+def append_entry(entry: Entry) -> None:
+    """Write the entry into the log and sync it to the disk.
 
-    A piece of it, which a kill has left at the end, is completed.
+    If a kill has left a piece of it at the end, complete that piece.
     """
-    known = lines()
-    if entry.line in known:
+    lines = read_log_lines()
+    if entry.line in lines:
         return
-    torn = known[-1] if known and not known[-1].endswith("\n") else ""
+    torn = lines[-1] if lines and not lines[-1].endswith("\n") else ""
     rest = entry.line.removeprefix(torn) if entry.line.startswith(torn) else f"\n{entry.line}"
     with LOG.open("a", encoding="utf-8") as file:
         file.write(rest)
@@ -137,38 +131,36 @@ def append(entry: Entry) -> None:
         os.fsync(file.fileno())
 
 
-def rewrite(entries: Iterable[Entry]) -> None:
-    """Have these entries in the log and nothing else; the log that was there is set aside."""
+def rewrite_log(entries: Iterable[Entry]) -> None:
+    """Replace the log by these entries, and keep the old log under another name."""
     wanted = [entry.line for entry in entries]
-    if wanted == lines():
+    if wanted == read_log_lines():
         return
     unfinished = LOG.with_name(f"{LOG.name}.part")
-    write_synced(unfinished, "".join(wanted).encode())
+    write_synced_file(unfinished, "".join(wanted).encode())
     if LOG.exists():
         LOG.rename(LOG.with_name(f"{LOG.name}.old-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"))
     unfinished.rename(LOG)
 
 
-def logged() -> dict[int, Entry]:
-    """The entries of the log by their numbers, without lines that are none."""
-    return {entry.number: entry for entry in map(parse, lines()) if entry}
+def read_log() -> dict[int, Entry]:
+    """Return the entries of the log by number, without lines that are not entries."""
+    return {entry.number: entry for entry in map(parse_entry, read_log_lines()) if entry}
 
 
-def differences(copies: Mapping[int, str]) -> list[str]:
-    """Where the log contradicts the registry, in words; what it lacks, `recover` brings."""
-    ours = logged()
-    odd = len(lines()) - len(ours)
-    faults = [f"{LOG}: {odd} lines are no decision, or one that is there twice"] if odd else []
-    for number in sorted(ours):
-        where = f"{LOG}: decision {number}"
+def compare_log(copies: Mapping[int, str]) -> list[str]:
+    """Return a line for each contradiction between the log and the registry's copies.
+
+    An entry that the log lacks is no contradiction: `recover_decisions` adds it.
+    """
+    logged = read_log()
+    odd = len(read_log_lines()) - len(logged)
+    faults = [f"{LOG}: {odd} lines are no decision, or a decision a second time"] if odd else []
+    for number, entry in sorted(logged.items()):
+        sound = entry.verdict is None or hash_verdict(entry.verdict) == entry.proof
         if number not in copies:
-            faults.append(f"{where} is not the gate's: the registry does not hold it")
-        elif not same(ours[number], copies[number]):
-            faults.append(f"{where} was changed: the registry holds {copies[number]}")
+            faults.append(f"{LOG}: decision {number} is not the gate's: the registry lacks it")
+        elif not (sound and entry.short == copies[number]):
+            message = f"decision {number} was changed: the registry holds {copies[number]}"
+            faults.append(f"{LOG}: {message}")
     return faults
-
-
-def same(entry: Entry, copy: str) -> bool:
-    """Does an entry of the log say what the registry holds of it?"""
-    sound = entry.verdict is None or digest(entry.verdict) == entry.proof
-    return sound and entry.short == copy

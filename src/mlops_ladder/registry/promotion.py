@@ -1,208 +1,192 @@
-"""The registry: versions of the model, and the only way to become champion.
+"""Promotion: registers versions, and is the only way to become champion.
 
-The alias `candidate` names the version that the gate judged last, `champion` the one that is
-served, `previous` the champion before it.
+The alias `candidate` names the version that the gate evaluated last, `champion` the served version,
+and `previous` the champion before it.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from mlops_ladder import plugins, ProjectError, refuse_faults
+from mlops_ladder import plugins, ProjectError, raise_for_faults
 from mlops_ladder.registry import decisions, gate, history, publishing, versions
+from mlops_ladder.registry.versions import Version
 
-REPAIR = typer.Option("--repair", help="put back what the gate decided")
+REPAIR = typer.Option("--repair", help="restore the state of the gate's last decision")
 CHOICE = typer.Option(help="which (default: the previous champion)", metavar="VERSION")
 
 
-@contextmanager
-def steady() -> Iterator[versions.Held]:
-    """Alone with a registry that is as the gate left it, and what it holds.
+def register_version(run_id: str, model_version: str, verdict: gate.Verdict) -> Version:
+    """Return the version of this model, now the `candidate`: an existing or a new one.
 
-    What a kill interrupted is finished first.  Raises ProjectError that lists what is not as it
-    was, and the way out.
+    A refusal is logged, and so is an acceptance that waits for an approval.  Raises ProjectError if
+    the registry was changed outside the gate.
     """
-    with decisions.alone():
-        now = decisions.recover()
-        decisions.refuse(decisions.verify(now))
-        yield now
-
-
-def settle() -> None:
-    """Finish what a kill has interrupted.  A pipeline starts with it.
-
-    Raises ProjectError where the registry is not as the gate left it, and would refuse a promotion.
-    """
-    with decisions.alone():
-        decisions.refuse(decisions.verify(decisions.recover()))
-
-
-def register(run_id: str, model_version: str, verdict: gate.Verdict) -> versions.Version:
-    """The version of this model, as `candidate`: the one it has, or a new one of the run.
-
-    A refusal is logged, and so is that an accepted one waits.  Raises ProjectError where the
-    registry is not as the gate left it.
-    """
-    with steady() as now:
-        equal = [it for it in versions.versions().values() if it.model_version == model_version]
-        version = equal[0] if equal else versions.create(run_id, model_version)
-        versions.alias("candidate", version.number)
-        last = now.champion.version if now.champion else None
+    with decisions.locked_registry() as state:
+        equal = [
+            version
+            for version in versions.list_versions().values()
+            if version.model_version == model_version
+        ]
+        version = equal[0] if equal else versions.create_version(run_id, model_version)
+        versions.set_alias("candidate", version.number)
+        last = state.champion.version if state.champion else None
         if not verdict.accepted:
             decisions.decide("refuse", version, last, asdict(verdict))
-        elif last != version.number and objections(version, verdict):
-            known = [(it.action, it.version, it.proof) for it in now.entries[-1:]]
-            if known != [("accept", version.number, history.digest(asdict(verdict)))]:
+        elif last != version.number and find_blocking_reasons(version, verdict):
+            newest = [(entry.action, entry.version, entry.proof) for entry in state.entries[-1:]]
+            if newest != [("accept", version.number, history.hash_verdict(asdict(verdict)))]:
                 decisions.decide("accept", version, last, asdict(verdict))
     return version
 
 
-def objections(version: versions.Version, verdict: gate.Verdict) -> list[str]:
-    """Why an accepted version may not become champion yet, as all say that have joined."""
-    found = plugins.get_hooks().find_promotion_objections(version=version, verdict=asdict(verdict))
-    return [why for reasons in found for why in reasons]
+def find_blocking_reasons(version: Version, verdict: gate.Verdict) -> list[str]:
+    """Return why an accepted version may not become champion yet, from all plugins."""
+    hook = plugins.get_hooks().find_promotion_objections
+    lists = hook(version=version, verdict=asdict(verdict))
+    return [reason for reasons in lists for reason in reasons]
 
 
-def waits(version: versions.Version, verdict: gate.Verdict) -> list[str]:
-    """Why an accepted version does not become champion now: objections, or it goes another way."""
-    return objections(version, verdict) or diverted(version, verdict)
+def find_pending_reasons(version: Version, verdict: gate.Verdict) -> list[str]:
+    """Return why an accepted version does not become champion now: blocked, or in a rollout."""
+    return find_blocking_reasons(version, verdict) or begin_rollout(version, verdict)
 
 
-def diverted(version: versions.Version, verdict: gate.Verdict) -> list[str]:
-    """The other way that an accepted version goes, where one has joined that takes it."""
+def begin_rollout(version: Version, verdict: gate.Verdict) -> list[str]:
+    """Hand an accepted version to the rollout; return what it says, or [] if there is none."""
     return list(filter(None, plugins.get_hooks().hand_to_rollout(version=version, verdict=verdict)))
 
 
-def promote(version: versions.Version, verdict: gate.Verdict) -> None:
-    """Make the version champion, have it served, and log who did it and why.
+def promote_version(version: Version, verdict: gate.Verdict) -> None:
+    """Make the version champion, serve it, and log who did it and why.
 
-    A kill at any moment is made good by the next command.  Raises ProjectError, and changes
-    nothing, where the verdict refuses or is about another champion, where somebody has to approve
-    it first, where the registry is not as the gate left it, or the run has no sound bundle.
+    After a kill at any moment, the next command finishes the promotion.  Raises ProjectError, and
+    changes nothing, if the verdict refuses or is about another champion, an approval is missing,
+    the registry was changed outside the gate, or the run has no sound bundle.
     """
     if not verdict.accepted:
-        told = "\n  ".join(verdict.reasons)
-        raise ProjectError(f"v{version.number}: the gate has refused it\n  {told}")
-    with steady() as now:
-        last = now.champion.version if now.champion else None
+        lines = [f"v{version.number}: the gate has refused it", *verdict.reasons]
+        raise ProjectError("\n  ".join(lines))
+    with decisions.locked_registry() as state:
+        last = state.champion.version if state.champion else None
         if last == version.number:
             return
-        refuse_faults(f"v{version.number}: not approved", objections(version, verdict))
-        compared, there = verdict.evidence["champion"], history.title(now.champion)
-        if compared != there:
-            told = f"compared with {compared or 'no champion'}; by now there is {there}"
-            raise ProjectError(f"v{version.number}: {told}; run `make pipeline` again")
+        raise_for_faults(
+            f"v{version.number}: not approved", find_blocking_reasons(version, verdict)
+        )
+        compared, champion = verdict.evidence["champion"], history.name_champion(state.champion)
+        if compared != champion:
+            message = f"compared with {compared or 'no champion'}; by now there is {champion}"
+            raise ProjectError(f"v{version.number}: {message}; run `make pipeline` again")
         decisions.decide("promote", version, last, asdict(verdict))
 
 
 def promote_waiting(
-    entry: history.Entry, find_obstacles: Callable[[versions.Version, gate.Verdict], list[str]]
+    entry: history.Entry, find_obstacles: Callable[[Version, gate.Verdict], list[str]]
 ) -> None:
-    """Make a version that waited the champion, or say what is in its way."""
-    version, last = versions.of(entry), versions.held().champion
+    """Make a version that waited the champion, or print its obstacles."""
+    version, last = versions.version_from_entry(entry), versions.read_state().champion
     if entry.action != "accept" or (last and last.version == version.number):
         return
     verdict = gate.Verdict(**entry.verdict)
-    if found := find_obstacles(version, verdict):
-        print("\n".join(found))
+    if obstacles := find_obstacles(version, verdict):
+        print("\n".join(obstacles))
         return
-    promote(version, verdict)
+    promote_version(version, verdict)
     print(f"v{version.number} is champion; the service follows.  Next: make publish")
 
 
-def renew(run_id: str) -> versions.Version:
-    """The version of a run that made the champion's model again, champion in its place.
+def renew_champion(run_id: str) -> Version:
+    """Make the version of a run that has trained the champion's model again the champion.
 
-    The verdict stays, and so does what a rollback leads to.  Raises ProjectError where the registry
-    is not as the gate left it, or the run has another model or no sound bundle.
+    The verdict stays, and so does the target of a rollback.  Raises ProjectError if the registry
+    was changed outside the gate, or the run has another model or no sound bundle.
     """
-    with steady() as now:
-        last = now.champion
-        found = versions.client().get_run(run_id).data.tags.get("model_version")
-        if not last or last.model_version != found:
-            there = last.model_version if last else "no champion"
-            raise ProjectError(f"run {run_id}: it made model {found}; there is {there}")
-        judged = [it for it in history.promoted(now.entries) if it.version == last.version][-1]
-        version = versions.create(run_id, last.model_version)
-        versions.alias("candidate", version.number)
-        decisions.decide("renew", version, last.previous, versions.whole(judged).verdict)
+    with decisions.locked_registry() as state:
+        last = state.champion
+        model = versions.get_client().get_run(run_id).data.tags.get("model_version")
+        if not last or last.model_version != model:
+            present = last.model_version if last else "no champion"
+            raise ProjectError(f"run {run_id}: it made model {model}; there is {present}")
+        promotions = history.list_promotions(state.entries)
+        accepted = [entry for entry in promotions if entry.version == last.version][-1]
+        version = versions.create_version(run_id, last.model_version)
+        versions.set_alias("candidate", version.number)
+        verdict = versions.with_verdict(accepted).verdict
+        decisions.decide("renew", version, last.previous, verdict)
     return version
 
 
-def rollback(number: str | None = None) -> history.Entry:
-    """Make `previous`, or another version that was champion, champion again: the log's new entry.
+def roll_back(number: str | None = None) -> history.Entry:
+    """Make `previous`, or another former champion, champion again; return the log's new entry.
 
-    A second rollback takes the first one back.  Raises ProjectError where there is nothing to roll
-    back to, or the registry is not as the gate left it.
+    A second rollback reverts the first.  Raises ProjectError if there is no such version, or the
+    registry was changed outside the gate.
     """
-    with steady() as now:
-        last, known = now.champion, versions.versions()
-        once = [versions.of(it) for it in history.promoted(now.entries)]
-        others = {it.number: it for it in once if last and it.number != last.version}
+    with decisions.locked_registry() as state:
+        last, existing = state.champion, versions.list_versions()
+        former = map(versions.version_from_entry, history.list_promotions(state.entries))
+        others = {
+            version.number: version for version in former if last and version.number != last.version
+        }
         target = others.get(number or str(last and last.previous))
-        if not last or not target or known.get(target.number) != target:
-            told = "no version was champion before"
-            told = f"v{number} is no champion of old" if number else told
-            choice = ", ".join(f"v{it}" for it in others if it in known) or "none"
-            raise ProjectError(f"nothing to roll back to: {told}; versions to choose: {choice}")
+        if not last or not target or existing.get(target.number) != target:
+            message = f"v{number} is no former champion" if number else "no former champion"
+            choice = ", ".join(f"v{name}" for name in others if name in existing) or "none"
+            raise ProjectError(f"nothing to roll back to: {message}; versions to choose: {choice}")
         return decisions.decide("rollback", target, last.version)
 
 
-def publish() -> history.Entry | None:
-    """Have the champion served on this machine, and give the decision that made it champion.
+def publish_champion() -> history.Entry | None:
+    """Serve the champion on this machine; return the decision that made it champion.
 
-    Raises ProjectError where the registry is not as the gate left it.
+    Raises ProjectError if the registry was changed outside the gate.
     """
-    with decisions.alone():
-        now = decisions.recover()
-        decisions.refuse(decisions.undecided(now))
-        if now.champion:
-            publishing.publish(now.champion)
-    return now.champion
+    with decisions.registry_lock():
+        state = decisions.recover_decisions()
+        decisions.raise_for_changes(decisions.find_changes(state))
+        if state.champion:
+            publishing.publish_entry(state.champion)
+    return state.champion
 
 
-def listing(now: versions.Held) -> str:
-    """Every version with its aliases, its run and the last decision about it, a line each."""
-    about = {entry.version: str(entry) for entry in now.entries}
+def format_versions(state: versions.RegistryState) -> str:
+    """Return a line for each version: its aliases, its run and the last decision about it."""
+    last = {entry.version: str(entry) for entry in state.entries}
     rows = []
-    for number, version in sorted(versions.versions().items(), key=lambda it: int(it[0])):
-        names = " ".join(name for name, named in sorted(now.aliases.items()) if named == number)
+    for number, version in sorted(versions.list_versions().items(), key=lambda item: int(item[0])):
+        names = " ".join(sorted(name for name, target in state.aliases.items() if target == number))
         run = f"run {version.run_id[:8]}  model {version.model_version}"
-        rows.append(f"v{number:4} {names:19} {run}  {about.get(number, 'not decided')}")
+        rows.append(f"v{number:4} {names:19} {run}  {last.get(number, 'not decided')}")
     return "\n".join(rows) or "No version is registered yet.  Next: make pipeline"
 
 
-def main(
-    put_back: Annotated[bool, REPAIR] = False,
-) -> None:
-    """List the versions, and say whether all is as the gate left it."""
+def main(put_back: Annotated[bool, REPAIR] = False) -> None:
+    """List the versions; fail if the registry was changed outside the gate."""
     if put_back:
-        wrong = decisions.repair() or ["none"]
-        print("\n  ".join(["Put back what the gate decided.  Wrong were:", *wrong]))
-    with decisions.alone():
-        now = decisions.recover()
-        print(listing(now))
-        decisions.refuse(decisions.verify(now))
-    print(publishing.behind(now.champion) or "All is as the gate left it.")
+        faults = decisions.repair_registry() or ["none"]
+        print("\n  ".join(["Restored the gate's last decision.  The faults were:", *faults]))
+    with decisions.registry_lock():
+        state = decisions.recover_decisions()
+        print(format_versions(state))
+        decisions.raise_for_changes(decisions.verify_registry(state))
+    print(publishing.describe_lag(state.champion) or "All is as the gate left it.")
 
 
-def rollback_main(
-    to: Annotated[str | None, CHOICE] = None,
-) -> None:
+def rollback_main(to: Annotated[str | None, CHOICE] = None) -> None:
     """Make the previous champion, or another one, champion again."""
-    entry = rollback(to)
-    print(f"{entry}\n{listing(versions.held())}")
-    publishing.warn_of_inputs(entry)
-    print("The service follows by itself.  To take it back: make rollback")
+    entry = roll_back(to)
+    print(f"{entry}\n{format_versions(versions.read_state())}")
+    publishing.warn_of_changed_inputs(entry)
+    print("The service follows by itself.  To revert it: make rollback")
 
 
 def publish_main() -> None:
-    """Bring the champion of the registry to this machine, and have it served."""
-    last = publish()
-    if last is None:
+    """Download the champion of the registry to this machine, and serve it."""
+    champion = publish_champion()
+    if champion is None:
         raise ProjectError("no version is champion yet; run `make pipeline`")
-    publishing.warn_of_inputs(last)
-    print(f"{publishing.POINTER}: names v{last.version}.  Next: make serve")
+    publishing.warn_of_changed_inputs(champion)
+    print(f"{publishing.POINTER}: names v{champion.version}.  Next: make serve")

@@ -1,90 +1,118 @@
-"""Signed models: what is served was signed by somebody whom `.signers` names.
+"""Signed models: a bundle is signed, and verified before it is promoted or served.
 
-Signed is `bundle.json`, which holds the sha256 of every file of the bundle.  The signature is a tag
-of the version in the registry, and a file beside the bundle wherever that is brought.
+The signed bytes are those of `bundle.json`, which holds the sha256 of every file of the bundle.
+The signature is a tag of the version in the registry, and a file beside the downloaded bundle.
 """
 
+# pylint: disable=import-outside-toplevel  # the service imports this module without those of training
+
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TYPE_CHECKING
 
 import typer
 
-from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.data import provenance
-from mlops_ladder.registry import approval, gate, promotion, publishing, signatures, versions
-from mlops_ladder.registry.signed import BUNDLE, FILE, KIND, verified
-from mlops_ladder.settings import improvement, load
+from mlops_ladder import ProjectError, write_file_atomically
+from mlops_ladder.registry.settings import Signing
+from mlops_ladder.registry.ssh_signatures import sign_bytes, verify_bytes
+from mlops_ladder.settings import load_settings
 
-TAG = "signature"
+if TYPE_CHECKING:
+    from mlops_ladder.registry.gate import Verdict
+    from mlops_ladder.registry.versions import Version
+
+BUNDLE, SIGNATURE = "bundle.json", "bundle.json.sig"
+KIND, TAG = "model", "signature"
 
 
-def held(version: versions.Version) -> str:
-    """The signature that the registry holds of a version; empty where there is none."""
-    tags = versions.client().get_model_version(versions.model_name(), version.number).tags
+def verify_signed_bundle(folder: Path, wanted: Signing) -> str:
+    """Return the signer of a bundle.  Raise ProjectError without a valid signature."""
+    path = folder / SIGNATURE
+    signature = path.read_text(encoding="utf-8") if path.is_file() else ""
+    content = (folder / BUNDLE).read_bytes()
+    try:
+        return verify_bytes(content, signature, KIND, Path(wanted.signers))
+    except ProjectError as error:
+        raise ProjectError(f"{folder / BUNDLE}: not signed: {error}") from error
+
+
+def require_signature(folder: Path) -> None:
+    """Raise ProjectError if a bundle must be signed and is not (`before_bundle_load`)."""
+    wanted = load_settings().signing
+    if wanted.required:
+        verify_signed_bundle(folder, wanted)
+
+
+def read_signature(version: "Version") -> str:
+    """Return the signature of a version in the registry, or "" if there is none."""
+    from mlops_ladder.registry import versions
+
+    tags = versions.get_client().get_model_version(versions.model_name(), version.number).tags
     return str(tags.get(TAG, ""))
 
 
-def key_of(wanted: improvement.Signing) -> str:
-    """The key to sign with: that of the settings, else git's.  ProjectError where there is none."""
-    key = wanted.key or provenance.git("config", "--type=path", "user.signingkey")
+def sign_version(version: "Version", wanted: Signing) -> str:
+    """Sign the bundle of a version, with the configured key or git's; return the signer.
+
+    Raises ProjectError if there is no key, or the signature would not count; the registry then
+    holds none.
+    """
+    from mlops_ladder.data import provenance
+    from mlops_ladder.registry import publishing, versions
+
+    key = wanted.key or provenance.run_git("config", "--type=path", "user.signingkey")
     if not key:
         raise ProjectError("no key to sign with; KEY=~/.ssh/id_ed25519 names one: docs/supply.md")
-    return key
+    publishing.ensure_bundle(version)
+    folder = publishing.SERVING / version.number
+    content = (folder / BUNDLE).read_bytes()
+    signature = sign_bytes(content, key, KIND)
+    signer = verify_bytes(content, signature, KIND, Path(wanted.signers))
+    name = versions.model_name()
+    versions.get_client().set_model_version_tag(name, version.number, TAG, signature)
+    write_file_atomically(folder / SIGNATURE, signature)
+    return signer
 
 
-def sign(version: versions.Version, wanted: improvement.Signing) -> str:
-    """Sign the bundle of a version: who has signed.
+def write_signature(version: "Version", place: Path) -> None:
+    """Write the signature of a version beside its bundle (`after_bundle_download`)."""
+    if signature := read_signature(version):
+        write_file_atomically(place / SIGNATURE, signature)
 
-    Raises ProjectError where that signature would not count; the registry then holds none.
+
+def find_unsigned(version: "Version", _verdict: dict[str, Any]) -> list[str]:
+    """Return why a version may not become champion yet: it needs a signature and has none.
+
+    If the settings name a key, as in CI, sign it now (`find_promotion_objections`).
     """
-    publishing.fetch(version)
-    place = publishing.SERVING / version.number
-    content = (place / BUNDLE).read_bytes()
-    signature = signatures.sign(content, key_of(wanted), KIND)
-    by = signatures.signer(content, signature, KIND, Path(wanted.signers))
-    versions.client().set_model_version_tag(versions.model_name(), version.number, TAG, signature)
-    write_whole(place / FILE, signature)
-    return by
+    from mlops_ladder.registry import publishing
 
-
-def bring(version: versions.Version, place: Path) -> None:
-    """Put the signature of a version beside its bundle, which was brought here."""
-    if signature := held(version):
-        write_whole(place / FILE, signature)
-
-
-def waits(version: versions.Version, _verdict: dict[str, Any]) -> list[str]:
-    """Why a version may not become champion yet: it has to be signed, and is not.
-
-    It is signed where the settings name a key, as those of CI do.
-    """
-    wanted = load().signing
+    wanted = load_settings().signing
     if not wanted.required:
         return []
     try:
-        if wanted.key and not held(version):
-            sign(version, wanted)
-        publishing.fetch(version)
-        verified(publishing.SERVING / version.number, wanted)
+        if wanted.key and not read_signature(version):
+            sign_version(version, wanted)
+        publishing.ensure_bundle(version)
+        verify_signed_bundle(publishing.SERVING / version.number, wanted)
     except ProjectError as error:
         return [str(error), f"to sign it: make sign VERSION={version.number}"]
     return []
-
-
-def find_obstacles(version: versions.Version, verdict: gate.Verdict) -> list[str]:
-    """For what else a version waits that is signed by now, a line each."""
-    why = promotion.waits(version, verdict)
-    return [f"v{version.number} still waits", *(f"  {it}" for it in why)] if why else []
 
 
 def main(
     version: Annotated[str, typer.Option(help="which version")],
     key: Annotated[str, typer.Option(help="the private key (default: that of git)")] = "",
 ) -> None:
-    """Sign a version that the gate has accepted; where it waited for that, it is champion then."""
-    wanted = load().signing
-    entry = approval.judged(version)
+    """Sign a version that the gate has accepted; if it waited for that, it becomes champion."""
+    from mlops_ladder.registry import approval, promotion, versions
+
+    def find_obstacles(waiting: "Version", verdict: "Verdict") -> list[str]:
+        reasons = promotion.find_pending_reasons(waiting, verdict)
+        return [f"v{version} still waits", *(f"  {why}" for why in reasons)] if reasons else []
+
+    wanted = load_settings().signing
+    entry = approval.find_accepted(version)
     if key:
         wanted = wanted.model_copy(update={"key": key})
-    print(f"v{version}: signed by {sign(versions.of(entry), wanted)}")
+    print(f"v{version}: signed by {sign_version(versions.version_from_entry(entry), wanted)}")
     promotion.promote_waiting(entry, find_obstacles)

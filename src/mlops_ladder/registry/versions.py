@@ -1,4 +1,4 @@
-"""Versions: what MLflow's Model Registry holds of this model, read and written."""
+"""Versions: reads and writes MLflow's Model Registry for this project's model."""
 
 import getpass
 import json
@@ -13,17 +13,17 @@ from mlops_ladder.tracking import runs
 
 DECISION = re.compile(r"promotion\.\d{6}")
 CONCLUDED = "promotions.concluded"
-MISSING = "RESOURCE_DOES_NOT_EXIST"  # what MLflow calls it
+MISSING = "RESOURCE_DOES_NOT_EXIST"  # MLflow's error code
 
 
 def model_name() -> str:
-    """The name of the registered model: that of the project's package."""
-    return project.current().package
+    """Return the name of the registered model: the name of the project's package."""
+    return project.get_project().package
 
 
 @dataclass(frozen=True)
 class Version:
-    """A version of the registered model, the run that made it, and the name of what it learned."""
+    """A version of the registered model, its run, and the hash of the trained model."""
 
     number: str
     run_id: str
@@ -31,10 +31,10 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Held:
-    """What the registry holds: the version of each alias, and the decisions by their numbers.
+class RegistryState:
+    """The state of the registry: the version of each alias, and the decisions by number.
 
-    All decisions up to `concluded` have been carried out.
+    All decisions up to `concluded` are applied.
     """
 
     aliases: dict[str, str]
@@ -43,146 +43,159 @@ class Held:
 
     @property
     def entries(self) -> list[history.Entry]:
-        """The decisions in their order, without those that cannot be read."""
-        found = (history.parse(self.copies[number]) for number in sorted(self.copies))
-        return [entry for entry in found if entry]
+        """The decisions in their order, without unreadable ones."""
+        entries = (history.parse_entry(self.copies[number]) for number in sorted(self.copies))
+        return [entry for entry in entries if entry]
 
     @property
     def champion(self) -> history.Entry | None:
-        """The decision that made the champion what it is, or None where there is no champion."""
-        return history.champion(self.entries)
+        """The decision that made the current champion, or None if there is no champion."""
+        return history.find_champion_entry(self.entries)
 
 
-def client() -> Any:
-    """MLflow's client."""
-    return runs.connect().MlflowClient()
+def get_client() -> Any:
+    """Return MLflow's client."""
+    return runs.connect_mlflow().MlflowClient()
 
 
-def held() -> Held:
-    """What the registry holds now.  ProjectError where it does not answer."""
-    mlflow = runs.connect()
+def read_state() -> RegistryState:
+    """Return the present state of the registry.  Raise ProjectError if it does not answer."""
+    mlflow = runs.connect_mlflow()
     try:
-        found = client().get_registered_model(model_name())  # a search takes twice as long
+        model = get_client().get_registered_model(model_name())  # a search takes twice as long
     except mlflow.exceptions.MlflowException as error:
         if error.error_code == MISSING:
-            return Held({}, {}, 0)
+            return RegistryState({}, {}, 0)
         raise ProjectError(f"{mlflow.get_registry_uri()}: no registry answers: {error}") from error
-    tags = found.tags
+    tags = model.tags
     copies = {int(k.rpartition(".")[2]): v for k, v in tags.items() if DECISION.fullmatch(k)}
-    aliases = {name: str(number) for name, number in found.aliases.items()}
-    return Held(aliases, copies, int(tags.get(CONCLUDED, 0)))
+    aliases = {name: str(number) for name, number in model.aliases.items()}
+    return RegistryState(aliases, copies, int(tags.get(CONCLUDED, 0)))
 
 
-def champion_run() -> runs.Run | None:
-    """The run that made the champion, or None where there is no champion."""
-    last = held().champion
-    return runs.as_run(client().get_run(last.run_id)) if last else None
+def find_champion_run() -> runs.Run | None:
+    """Return the run of the champion, or None if there is no champion."""
+    last = read_state().champion
+    return runs.convert_run(get_client().get_run(last.run_id)) if last else None
 
 
-def versions() -> dict[str, Version]:
-    """Every version of the model, by its number."""
-    found = client().search_model_versions(f"name = '{model_name()}'", max_results=10_000)
-    known = [Version(str(it.version), it.run_id, it.tags.get("model_version", "")) for it in found]
-    return {version.number: version for version in known}
+def search_versions(condition: str = "") -> list[Any]:
+    """Return MLflow's records of the model's versions, those that meet a further condition."""
+    query = f"name = '{model_name()}'{condition}"
+    return list(get_client().search_model_versions(query, max_results=10_000))
 
 
-def numbered(number: str) -> Version:
-    """The version of this number.  ProjectError, with those that there are, where there is none."""
-    known = versions()
-    if number not in known:
-        told = ", ".join(sorted(known, key=int)) or "none"
-        raise ProjectError(f"v{number}: no such version; there are: {told}")
-    return known[number]
+def list_versions() -> dict[str, Version]:
+    """Return every version of the model, by its number."""
+    return {
+        str(record.version): Version(
+            str(record.version), record.run_id, record.tags.get("model_version", "")
+        )
+        for record in search_versions()
+    }
 
 
-def author() -> str:
-    """Who makes a version: `Name <address>`, as git would sign; else the user of the system."""
-    said = provenance.git("var", "GIT_AUTHOR_IDENT")
-    return f"{said.rpartition('>')[0]}>" if said else system_user()
+def get_version(number: str) -> Version:
+    """Return the version of this number.  Raise ProjectError that lists the versions if none is."""
+    versions = list_versions()
+    if number not in versions:
+        numbers = ", ".join(sorted(versions, key=int)) or "none"
+        raise ProjectError(f"v{number}: no such version; there are: {numbers}")
+    return versions[number]
 
 
-def system_user() -> str:
-    """The user of the system."""
+def get_author() -> str:
+    """Return the author of a new version: `Name <address>` as in git, else the system's user."""
+    signature = provenance.run_git("var", "GIT_AUTHOR_IDENT")
+    return f"{signature.rpartition('>')[0]}>" if signature else get_system_user()
+
+
+def get_system_user() -> str:
+    """Return the user of the system."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # in a container the user may have no name
         return provenance.UNKNOWN
 
 
-def logged(run_id: str) -> str:
-    """The id of the model that a run has logged.  ProjectError where it has logged none."""
-    outputs = client().get_run(run_id).outputs
+def find_logged_model(run_id: str) -> str:
+    """Return the id of the model that a run has logged.  Raise ProjectError if there is none."""
+    outputs = get_client().get_run(run_id).outputs
     if not outputs or not outputs.model_outputs:
-        raise ProjectError(f"run {run_id}: it has logged no model; `make pipeline` records one")
+        raise ProjectError(f"run {run_id}: no logged model; `make pipeline` records one")
     return str(outputs.model_outputs[-1].model_id)
 
 
-def create(run_id: str, model_version: str) -> Version:
-    """A new version: the model that the run logged, with its signature."""
-    mlclient, model_id = client(), logged(run_id)
-    if not mlclient.search_registered_models(f"name = '{model_name()}'"):
-        mlclient.create_registered_model(model_name())
-    tags = {"model_version": model_version, "author": author()}
-    given = {"tags": tags, "model_id": model_id}
-    made = mlclient.create_model_version(model_name(), f"models:/{model_id}", run_id, **given)
-    return Version(str(made.version), run_id, model_version)
+def create_version(run_id: str, model_version: str) -> Version:
+    """Register the model that a run has logged as a new version."""
+    client, model_id = get_client(), find_logged_model(run_id)
+    if not client.search_registered_models(f"name = '{model_name()}'"):
+        client.create_registered_model(model_name())
+    record = client.create_model_version(
+        model_name(),
+        f"models:/{model_id}",
+        run_id,
+        tags={"model_version": model_version, "author": get_author()},
+        model_id=model_id,
+    )
+    return Version(str(record.version), run_id, model_version)
 
 
-def of(entry: history.Entry) -> Version:
-    """The version that a decision is about."""
+def version_from_entry(entry: history.Entry) -> Version:
+    """Return the version that a decision is about."""
     return Version(str(entry.version), entry.run_id, entry.model_version)
 
 
-def alias(name: str, number: str | None) -> None:
-    """Have the alias name this version, or none."""
+def set_alias(name: str, number: str | None) -> None:
+    """Point the alias at this version, or delete it."""
     if number:
-        client().set_registered_model_alias(model_name(), name, number)
+        get_client().set_registered_model_alias(model_name(), name, number)
     else:
-        client().delete_registered_model_alias(model_name(), name)
+        get_client().delete_registered_model_alias(model_name(), name)
 
 
-def origin(version: Version | None) -> dict[str, str]:
-    """The commit and the data that a version was made from, by the names of an entry."""
-    tags = client().get_run(version.run_id).data.tags if version else {}
-    known = {"commit": "git.commit", "data_sha256": "data.sha256"}
-    return {name: tags.get(tag, provenance.UNKNOWN) for name, tag in known.items()}
+def read_origin(version: Version | None) -> dict[str, str]:
+    """Return the commit and the data of a version's run, by the field names of an entry."""
+    tags = get_client().get_run(version.run_id).data.tags if version else {}
+    names = {"commit": "git.commit", "data_sha256": "data.sha256"}
+    return {name: tags.get(tag, provenance.UNKNOWN) for name, tag in names.items()}
 
 
-def key(number: int) -> str:
-    """The tag that holds the decision of this number."""
+def decision_tag(number: int) -> str:
+    """Return the tag that holds the decision of this number."""
     return f"promotion.{number:06}"
 
 
-def write(entry: history.Entry) -> None:
-    """Have the decision in the registry: its verdict with the version, the rest with the model."""
+def write_decision(entry: history.Entry) -> None:
+    """Write the decision into the registry: the verdict to the version, the rest to the model."""
     if entry.version and entry.verdict:
         verdict = json.dumps(entry.verdict)
         tag = f"verdict.{entry.number:06}"
-        client().set_model_version_tag(model_name(), entry.version, tag, verdict)
-    client().set_registered_model_tag(model_name(), key(entry.number), entry.short)
+        get_client().set_model_version_tag(model_name(), entry.version, tag, verdict)
+    get_client().set_registered_model_tag(model_name(), decision_tag(entry.number), entry.short)
 
 
-def whole(entry: history.Entry) -> history.Entry:
-    """A decision with its verdict, where its version is still there to hold it."""
-    query = f"name = '{model_name()}' and version_number = {entry.version}"
-    found = client().search_model_versions(query) if entry.version else []
-    verdict = found[0].tags.get(f"verdict.{entry.number:06}") if found else None
+def with_verdict(entry: history.Entry) -> history.Entry:
+    """Return a decision with its verdict, if its version still exists and holds it."""
+    condition = f" and version_number = {entry.version}"
+    records = search_versions(condition) if entry.version else []
+    verdict = records[0].tags.get(f"verdict.{entry.number:06}") if records else None
     return entry.model_copy(update={"verdict": json.loads(verdict) if verdict else None})
 
 
-def accepting(entry: history.Entry) -> history.Entry:
-    """The decision by which the gate accepted a model, with its report: a rollback has none."""
-    for it in reversed(history.promoted(held().entries)):
-        if it.model_version == entry.model_version:
-            return whole(it)
-    return whole(entry)
+def find_acceptance(entry: history.Entry) -> history.Entry:
+    """Return the decision that accepted this model, with its report: a rollback has none."""
+    for promotion in reversed(history.list_promotions(read_state().entries)):
+        if promotion.model_version == entry.model_version:
+            return with_verdict(promotion)
+    return with_verdict(entry)
 
 
-def conclude(number: int) -> None:
-    """Have the registry know that all decisions up to this one are carried out."""
-    client().set_registered_model_tag(model_name(), CONCLUDED, str(number))
+def mark_applied(number: int) -> None:
+    """Record in the registry that all decisions up to this one are applied."""
+    get_client().set_registered_model_tag(model_name(), CONCLUDED, str(number))
 
 
-def erase(number: int) -> None:
-    """Take a decision that cannot be read out of the registry."""
-    client().delete_registered_model_tag(model_name(), key(number))
+def delete_decision(number: int) -> None:
+    """Delete an unreadable decision from the registry."""
+    get_client().delete_registered_model_tag(model_name(), decision_tag(number))

@@ -1,9 +1,9 @@
 """Backends: a function on many items, in this process or on the workers of a Dask cluster.
 
-The only file that imports distributed.  Answers come in the order of the items, and few items are
-under way at a time, so that neither they nor their answers fill the memory.
+The only file that imports distributed.  Results come in the order of the items.  Few items are
+submitted at a time, so that neither they nor their results fill the memory.
 
-A worker does a task only where it has the Python, packages, code and settings of this process.
+A worker refuses a task unless it has the Python, packages, code and settings of this process.
 """
 
 import logging
@@ -22,20 +22,21 @@ from pathlib import Path
 from typing import Any
 
 from mlops_ladder import project, ProjectError
-from mlops_ladder.data.provenance import needed
-from mlops_ladder.data.sources import checksum
-from mlops_ladder.model.study import Here
-from mlops_ladder.settings import files, FOLDER, Settings
-from mlops_ladder.settings.improvement import Scale
+from mlops_ladder.data.provenance import list_requirements
+from mlops_ladder.data.sources import compute_sha256
+from mlops_ladder.model.study import SerialExecutor
+from mlops_ladder.settings import FOLDER, list_settings_files, Settings
+from mlops_ladder.scaling.settings import Scale
 
 PACKAGE = Path(__file__).resolve().parents[1]
 CODE, SETTINGS = "code of the project", "settings (its *.toml)"
-AHEAD = 2  # items for each worker: one that is worked on, one that waits
-PATIENCE = 60  # seconds in which a scheduler answers
-RESTART = 300  # seconds after which a worker is there again; on a busy machine imports take long
-PATIENT = {
-    # Imports take a worker's whole attention, on a busy machine for long: they come before it
-    # joins, and nobody takes it for dead meanwhile.
+AHEAD = 2  # items for each worker: one in work, one that waits
+SCHEDULER_TIMEOUT_S = 60  # until a scheduler answers
+# After this time a worker is there again: on a busy machine imports take long.
+RESTART_TIMEOUT_S = 300
+PATIENT_CONFIG = {
+    # Imports block a worker, on a busy machine for long.  It does them before it joins the
+    # cluster, so that the scheduler does not count it as dead.
     "distributed.worker.preload": [f"{__package__}.command"],
     "distributed.comm.timeouts.connect": "120s",
     "distributed.comm.timeouts.tcp": "300s",
@@ -45,139 +46,141 @@ OPEN: ContextVar["Cluster | None"] = ContextVar("OPEN", default=None)
 
 
 @cache
-def facts() -> dict[str, str]:
-    """What has to be the same wherever a task is done, for its result to be the same."""
-    found = {*Path().glob("*.toml"), *FOLDER.glob("*.toml"), *Path("governance").glob("*.toml")}
-    sent = {path for path in files() if path.parent == FOLDER} | {project.PYPROJECT}  # with a task
-    here = sorted(found - sent)
+def collect_worker_facts() -> dict[str, str]:
+    """Return the versions and checksums on which the result of a task depends."""
+    paths = {*Path().glob("*.toml"), *FOLDER.glob("*.toml"), *Path("governance").glob("*.toml")}
+    paths -= {path for path in list_settings_files() if path.parent == FOLDER}  # sent with a task
+    here = sorted(paths - {project.PYPROJECT})
     return {
         "Python": platform.python_version(),
-        **dict(line.split("==", 1) for line in needed()),
-        CODE: checksum(*sorted(PACKAGE.rglob("*.py")), *own_files()),
-        SETTINGS: checksum(*here) if here else "none",
+        **dict(line.split("==", 1) for line in list_requirements()),
+        CODE: compute_sha256(*sorted(PACKAGE.rglob("*.py")), *list_package_files()),
+        SETTINGS: compute_sha256(*here) if here else "none",
     }
 
 
-def own_files() -> list[Path]:
-    """The files of the project's own package."""
-    spec = find_spec(project.current().package)
+def list_package_files() -> list[Path]:
+    """Return the files of the project's own package."""
+    spec = find_spec(project.get_project().package)
     return sorted(Path(str(spec.origin)).parent.rglob("*.py")) if spec and spec.origin else []
 
 
-def differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
-    """What is not the same, in words."""
+def find_worker_differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
+    """Return a line for each fact that is not the same."""
     other = {name: value for name, value in wanted.items() if found.get(name) != value}
     plain = {name: f"{name} {found.get(name)}, not {value}" for name, value in other.items()}
     return [f"other {name}" if name in (CODE, SETTINGS) else plain[name] for name in other]
 
 
-def asked(item: Any, wanted: dict[str, str], function: Callable[..., Any], *more: Any) -> Any:
-    """What the function says of an item.  ProjectError where this worker is not as is wanted."""
-    if found := differences(wanted, facts()):
+def run_on_worker(
+    item: Any, wanted: dict[str, str], function: Callable[..., Any], *more: Any
+) -> Any:
+    """Return the function's result for an item.  Raise ProjectError if this worker differs."""
+    if faults := find_worker_differences(wanted, collect_worker_facts()):
         where = f"worker {platform.node()}, process {os.getpid()}, in {Path.cwd()}"
-        raise ProjectError(f"[scale]: {where}: {'; '.join(found)}; start it in a copy of this one")
+        raise ProjectError(f"[scale]: {where}: {'; '.join(faults)}; start it in a copy of this one")
     return function(item, *more)
 
 
-def itself(it: Any) -> Any:
-    """What it is given."""
-    return it
+def return_unchanged(value: Any) -> Any:
+    """Return the argument: a task that holds it for other tasks."""
+    return value
 
 
-class Local(Here):  # pylint: disable=too-few-public-methods  # as the class that it is
-    """This process."""
+class Local(SerialExecutor):  # pylint: disable=too-few-public-methods  # an executor only maps
+    """This process, with the batch size of the settings."""
 
     def __init__(self, wanted: Scale) -> None:
-        self.at_once = wanted.at_once
+        self.batch_size = wanted.at_once
 
 
 class Cluster:
-    """The workers of a cluster.  What one of them was at when it died, another one does again."""
+    """The workers of a cluster.  If a worker dies, another one repeats its task."""
 
     def __init__(self, client: Any, wanted: Scale) -> None:
-        self.client, self.at_once = client, wanted.at_once
-        self.sent: dict[int, tuple[Any, Any]] = {}
+        self.client, self.batch_size = client, wanted.at_once
+        self.shared: dict[int, tuple[Any, Any]] = {}
 
-    def each(self, function: Callable[..., Any], items: Iterable[Any], *more: Any) -> Iterator[Any]:
-        """What the function says of each item, in their order; `more` are further arguments.
+    def map(self, function: Callable[..., Any], items: Iterable[Any], *more: Any) -> Iterator[Any]:
+        """Yield the results by the order of the items; `more` are further arguments.
 
-        Raises what the function raises; ProjectError where a worker cannot be asked, or is not as
-        this process is.
+        Raises what the function raises; ProjectError if a worker is lost, or differs from this
+        process.
         """
-        given = [self.send(it) for it in (facts(), function, *more)]
+        shared = [self.share(value) for value in (collect_worker_facts(), function, *more)]
         waiting: deque[Any] = deque()
-        most = AHEAD * len(self.threads())
+        most = AHEAD * self.count_threads()
         try:
             for item in items:
-                waiting.append(self.client.submit(asked, item, *given, pure=False))
+                waiting.append(self.client.submit(run_on_worker, item, *shared, pure=False))
                 if len(waiting) >= most:
-                    yield self.answer(waiting.popleft())
+                    yield self.get_result(waiting.popleft())
             while waiting:
-                yield self.answer(waiting.popleft())
+                yield self.get_result(waiting.popleft())
         finally:
             self.client.cancel(list(waiting))
 
-    def send(self, it: Any) -> Any:
-        """A task that is this object: workers hand it on, and make it again where one is lost."""
-        if id(it) not in self.sent:
-            with warnings.catch_warnings(action="ignore", category=UserWarning):  # that it is large
-                self.sent[id(it)] = it, self.client.submit(itself, it, pure=False)
-        return self.sent[id(it)][1]
+    def share(self, value: Any) -> Any:
+        """Return a task that holds a value; workers copy it, and compute a lost one again."""
+        if id(value) not in self.shared:
+            with warnings.catch_warnings(action="ignore", category=UserWarning):  # if it is large
+                task = self.client.submit(return_unchanged, value, pure=False)
+            self.shared[id(value)] = value, task
+        return self.shared[id(value)][1]
 
-    def threads(self) -> list[str]:
-        """The worker of each thread that can work.  ProjectError where none is there in minutes."""
+    def count_threads(self) -> int:
+        """Return the threads of all workers.  Raise ProjectError if no worker joins in minutes."""
         try:
-            self.client.wait_for_workers(1, timeout=RESTART)
+            self.client.wait_for_workers(1, timeout=RESTART_TIMEOUT_S)
         except TimeoutError as error:
-            told = f"[scale]: the cluster has no worker; start one, {WAY_OUT}"
-            raise ProjectError(told) from error
-        found = self.client.nthreads()
-        return [name for name, number in found.items() for _ in range(number)]
+            raise ProjectError(f"[scale]: it has no worker; start one, {WAY_OUT}") from error
+        return sum(self.client.nthreads().values())
 
-    def answer(self, future: Any) -> Any:
-        """The result of a task, once it is there.  ProjectError where it never will be."""
-        from distributed import KilledWorker, wait  # pylint: disable=import-outside-toplevel  # 1 s
+    def get_result(self, future: Any) -> Any:
+        """Wait for the result of a task.  Raise ProjectError if it cannot be had."""
+        # pylint: disable-next=import-outside-toplevel  # the import takes a second
+        from distributed import KilledWorker, wait
 
         try:
-            while not ended(wait, future):
-                self.threads()
+            while not is_finished(wait, future):
+                self.count_threads()
             return future.result()
         except KilledWorker as error:
             died = f"{error.last_worker.address}, and {error.allowed_failures} before it"
-            told = "more memory for each worker, or smaller parts, may help"
-            raise ProjectError(f"[scale]: a task killed its workers: {died}; {told}") from error
+            way_out = "give each worker more memory, or make the parts smaller"
+            raise ProjectError(f"[scale]: a task killed its workers: {died}; {way_out}") from error
         except (CancelledError, OSError) as error:
-            said = f"[scale]: the cluster was lost: {error}; start it again, {WAY_OUT}"
-            raise ProjectError(said) from error
+            fault = f"[scale]: the cluster was lost: {error}; start it again, {WAY_OUT}"
+            raise ProjectError(fault) from error
         except (ImportError, AttributeError) as error:
-            told = "workers have to be of this project's environment"
-            raise ProjectError(f"[scale]: a worker cannot run the task: {error}; {told}") from error
+            way_out = "start workers in this project's environment"
+            raise ProjectError(f"[scale]: a worker cannot run it: {error}; {way_out}") from error
 
 
-def ended(wait: Callable[..., Any], future: Any) -> bool:
-    """Has the task ended within a minute, however it did?"""
+def is_finished(wait: Callable[..., Any], future: Any) -> bool:
+    """Return whether the task has ended within a minute, with a result or an error."""
     try:
-        wait(future, timeout=PATIENCE)
+        wait(future, timeout=SCHEDULER_TIMEOUT_S)
     except TimeoutError:
         return False
     return True
 
 
-def opened(settings: Settings) -> AbstractContextManager[Any]:
-    """Where the settings say that items are worked on; within this another one is the same.
+def create_executor(settings: Settings) -> AbstractContextManager[Any]:
+    """Return a context of the executor that the settings name; nested contexts share a cluster.
 
-    Raises ProjectError where a cluster cannot be had, or its workers have other versions.
+    Raises ProjectError if a cluster cannot be reached, or its workers have other versions.
     """
     if settings.scale.backend == "local":
         return nullcontext(Local(settings.scale))
-    return nullcontext(OPEN.get()) if OPEN.get() else started(settings.scale)
+    return nullcontext(OPEN.get()) if OPEN.get() else start_cluster(settings.scale)
 
 
 @contextmanager
-def started(wanted: Scale) -> Iterator[Any]:
-    """A cluster that is used within this, also where it is asked for again."""
-    # `connected` leaves all that it enters: pylint: disable=contextmanager-generator-missing-cleanup
-    with connected(wanted) as client:
+def start_cluster(wanted: Scale) -> Iterator[Any]:
+    """Yield a cluster that nested contexts use too."""
+    # connect_client closes what it opens: pylint: disable=contextmanager-generator-missing-cleanup
+    with connect_client(wanted) as client:
         token = OPEN.set(Cluster(client, wanted))
         try:
             yield OPEN.get()
@@ -186,28 +189,28 @@ def started(wanted: Scale) -> Iterator[Any]:
 
 
 @contextmanager
-def connected(wanted: Scale) -> Iterator[Any]:
-    """A client of the cluster, which ends with it where it is of this machine."""
+def connect_client(wanted: Scale) -> Iterator[Any]:
+    """Yield a client; a cluster of this machine ends with it."""
     try:
-        # Other commands do not wait the second that it takes.
+        # The import takes a second, and other commands do without.
         dask, distributed = map(import_module, ("dask", "distributed"))
     except ImportError as error:
         raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
     if not wanted.address:
         how = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
         with (
-            dask.config.set(PATIENT),
+            dask.config.set(PATIENT_CONFIG),
             distributed.LocalCluster(wanted.workers, threads_per_worker=1, **how) as cluster,
             distributed.Client(cluster) as client,
         ):
             yield client
         return
     try:
-        client = distributed.Client(wanted.address, timeout=PATIENCE)
-        client.wait_for_workers(1, timeout=PATIENCE)
+        client = distributed.Client(wanted.address, timeout=SCHEDULER_TIMEOUT_S)
+        client.wait_for_workers(1, timeout=SCHEDULER_TIMEOUT_S)
         client.get_versions(check=True)
     except (OSError, ValueError, ImportError) as error:
-        said = " ".join(str(error).split())
-        raise ProjectError(f"scale.address = {wanted.address!r}: {said}; {WAY_OUT}") from error
+        reason = " ".join(str(error).split())
+        raise ProjectError(f"scale.address = {wanted.address!r}: {reason}; {WAY_OUT}") from error
     with client:
         yield client

@@ -1,7 +1,7 @@
-"""Batch: predictions for files of any length, part by part, on as many workers as there are.
+"""Batch: predictions for files of any length, part by part, on all workers.
 
-Files are cut into parts that workers read for themselves, without reading what is before: a CSV
-where a record ends, Parquet between its row groups.
+Files are cut into parts, and a worker reads its part alone: a CSV file is cut between records, a
+Parquet file between row groups.
 """
 
 import csv
@@ -14,11 +14,11 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from mlops_ladder.batch.scoring import ROWS, score_file, Scored
-from mlops_ladder.data.casting import Check
-from mlops_ladder.data.contract import Breach
-from mlops_ladder.data.reading import files, is_parquet, read_chunks
+from mlops_ladder.data.casting import RowCheck
+from mlops_ladder.data.contract import Violation
+from mlops_ladder.data.reading import is_parquet, list_data_files, read_chunks
 from mlops_ladder.plugins import get_implementations
-from mlops_ladder.scaling.backends import opened
+from mlops_ladder.scaling.backends import create_executor
 from mlops_ladder.settings import Data, Settings
 
 BLOCK = 8_000_000  # bytes of a CSV; as frames they take ten times as much
@@ -26,10 +26,10 @@ BLOCK = 8_000_000  # bytes of a CSV; as frames they take ten times as much
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of a file, which opens as if they were all of it.
+    """Some rows of a file, which opens like a file of these rows.
 
-    Of a CSV the header and the bytes of `span`, which `before` lines of rows precede; of Parquet
-    these row groups.
+    Of a CSV file: the header and the bytes of `span`, after `before` lines of rows.  Of a Parquet
+    file: these row groups.
     """
 
     path: Path
@@ -47,7 +47,7 @@ class Part:
     def open(
         self, mode: str = "r", encoding: str | None = None, newline: str | None = None
     ) -> io.BytesIO | io.TextIOWrapper:
-        """The content, or how a file of Parquet begins."""
+        """Return the content, or the first bytes of a Parquet file."""
         start, end = self.span if self.groups is None else (0, 4)
         with self.path.open("rb") as file:
             file.seek(start)
@@ -55,24 +55,23 @@ class Part:
         return content if "b" in mode else io.TextIOWrapper(content, encoding, newline=newline)
 
 
-def parts(pattern: str, data: Data) -> Iterator[Path | Part]:
-    """The files that a pattern names, in pieces, in their order; whole where one cannot be cut.
+def list_parts(pattern: str, data: Data) -> Iterator[Path | Part]:
+    """Yield the parts of the files that match a pattern, in order.
 
-    What cannot be read is told by who reads it.
+    A file that cannot be cut or opened is yielded whole: its reader reports what is wrong.
     """
-    for path in files(pattern):
+    for path in list_data_files(pattern):
         try:
-            found = parquet_parts(path) if is_parquet(path) else csv_parts(path, data)
-            yield from found
+            yield from list_parquet_parts(path) if is_parquet(path) else list_csv_parts(path, data)
         except OSError:
             yield path
 
 
-def parquet_parts(path: Path) -> Iterator[Path | Part]:
-    """Row groups, of which small ones are put together."""
+def list_parquet_parts(path: Path) -> Iterator[Path | Part]:
+    """Yield row groups; small ones are joined."""
     try:
         with pq.ParquetFile(path) as file:
-            sizes = [file.metadata.row_group(it).num_rows for it in range(file.num_row_groups)]
+            sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
     except ValueError:
         sizes = []
     if not sizes:
@@ -80,65 +79,65 @@ def parquet_parts(path: Path) -> Iterator[Path | Part]:
         return
     groups: list[int] = []
     for group in range(len(sizes)):
-        if groups and sum(sizes[it] for it in [*groups, group]) > ROWS:
+        if groups and sum(sizes[i] for i in [*groups, group]) > ROWS:
             yield Part(path, groups=tuple(groups))
             groups = []
         groups.append(group)
     yield Part(path, groups=tuple(groups))
 
 
-def csv_parts(path: Path, data: Data) -> Iterator[Path | Part]:
-    """Blocks of whole records, each with the header of the file."""
+def list_csv_parts(path: Path, data: Data) -> Iterator[Path | Part]:
+    """Yield blocks of whole records, each with the header of the file."""
     if not "a\n".encode(data.encoding).endswith(b"a\n"):  # UTF-16: a byte is no character
         yield path
         return
     with path.open("rb") as file:
-        header = first_record(file, data)
+        header = read_header(file, data)
         start, rest, before, more = len(header), b"", 0, b"-"
         file.seek(start)
         while more:
             more = file.read(BLOCK)
             content = rest + more
-            end = cut(content, data) if more else len(content)
+            end = find_record_end(content, data) if more else len(content)
             if content[:end].strip() or (not more and start == len(header)):
                 yield Part(path, header, (start, start + end), before)
             before += content.count(b"\n", 0, end)
             start, rest = start + end, content[end:]
 
 
-def first_record(file: Any, data: Data) -> bytes:
-    """The header, with the ends of its lines."""
+def read_header(file: Any, data: Data) -> bytes:
+    """Return the header with its line ends."""
     taken: list[bytes] = []
     try:
-        next(records(iter(file), taken, data), None)
+        next(parse_records(iter(file), taken, data), None)
     except (ValueError, csv.Error):
         return b""
     return b"".join(taken)
 
 
-def records(lines: Iterator[bytes], taken: list[bytes], data: Data) -> Iterator[list[str]]:
-    """The records of these lines; those that were read for them so far are in `taken`."""
+def parse_records(lines: Iterator[bytes], taken: list[bytes], data: Data) -> Iterator[list[str]]:
+    """Yield the records of these lines, and append the lines read so far to `taken`."""
 
-    def told() -> Iterator[str]:
+    def decode() -> Iterator[str]:
         for line in lines:
             taken.append(line)
             yield line.decode(data.encoding)
 
-    return csv.reader(told(), delimiter=data.separator, skipinitialspace=True)
+    return csv.reader(decode(), delimiter=data.separator, skipinitialspace=True)
 
 
-def cut(content: bytes, data: Data) -> int:
-    """Where a record ends, as near to the end as can be said; 0 where none does.
+def find_record_end(content: bytes, data: Data) -> int:
+    """Return the end of the last record that is certainly complete; 0 if there is none.
 
-    What is not to be decoded is cut off as it is, for who reads it to complain of.
+    Content that cannot be decoded is one part: its reader reports that.
     """
     whole = content.rfind(b"\n") + 1
     if b'"' not in content:
         return whole
     taken: list[bytes] = []
-    ends = [0, 0]  # of the last record nothing is known: a quote may be open
+    ends = [0, 0]  # the last record may be incomplete: a quote may be open
     try:
-        for _ in records(io.BytesIO(content[:whole]), taken, data):
+        for _ in parse_records(io.BytesIO(content[:whole]), taken, data):
             size = ends[-1] + sum(map(len, taken))
             taken.clear()
             ends = [ends[-1], size]
@@ -147,26 +146,26 @@ def cut(content: bytes, data: Data) -> int:
     return ends[0]
 
 
-def scored(saved: dict[str, Any], pattern: str, settings: Settings) -> Iterator[Scored]:
-    """What `batch.score_file` gives for all rows of these files, numbered through all of them."""
+def score_parts(saved: dict[str, Any], pattern: str, settings: Settings) -> Iterator[Scored]:
+    """Yield what `score_file` yields, with rows numbered through all files."""
     before, checks = 0, get_implementations("find_violations")
-    with opened(settings) as places:
-        pieces = parts(pattern, settings.data)
-        for found in places.each(score_part, pieces, saved, settings.data, checks):
-            for part in found:
-                breaches = [later(breach, before) for breach in part.breaches]
+    with create_executor(settings) as executor:
+        pieces = list_parts(pattern, settings.data)
+        for results in executor.map(score_part, pieces, saved, settings.data, checks):
+            for part in results:
+                breaches = [shift_rows(breach, before) for breach in part.breaches]
                 rejected = part.rejected.assign(row=part.rejected["row"] + before)
                 yield replace(part, breaches=breaches, rejected=rejected)
-            before += sum(part.rows for part in found)
+            before += sum(part.rows for part in results)
 
 
 def score_part(
-    part: Path | Part, saved: dict[str, Any], data: Data, checks: Iterable[Check]
+    part: Path | Part, saved: dict[str, Any], data: Data, checks: Iterable[RowCheck]
 ) -> list[Scored]:
-    """What comes of the rows of a part, numbered in it."""
+    """Return the predictions for a part, with rows numbered in it."""
     return list(score_file(saved, read_chunks([part], data, saved["contract"], ROWS), checks))
 
 
-def later(breach: Breach, before: int) -> Breach:
-    """The same breach, where so many rows precede."""
-    return replace(breach, rows=tuple(row + before for row in breach.rows))
+def shift_rows(violation: Violation, before: int) -> Violation:
+    """Return the same violation for rows after `before` others."""
+    return replace(violation, rows=tuple(row + before for row in violation.rows))

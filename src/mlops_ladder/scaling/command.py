@@ -13,15 +13,15 @@ import typer
 from mlops_ladder import ProjectError
 from mlops_ladder.batch.scoring import Batch, ROWS, write
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.model.split import parts
+from mlops_ladder.model.split import split_three_ways
 from mlops_ladder.model.study import Study
-from mlops_ladder.model.training import fit, learnable, split
+from mlops_ladder.model.training import fit_model, prepare_training_rows, split_holdout
 from mlops_ladder.monitoring.staleness import backtest
-from mlops_ladder.pipeline.tuning import tried
+from mlops_ladder.pipeline.tuning import evaluate_params
 from mlops_ladder.problem import read_data
-from mlops_ladder.scaling.backends import opened
-from mlops_ladder.scaling.batch import scored
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.scaling.backends import create_executor
+from mlops_ladder.scaling.batch import score_parts
+from mlops_ladder.settings import load_settings, Settings
 
 FEW, KEPT = 1000, "rows.parquet"
 MANY = 200_000  # rows of the batch
@@ -37,30 +37,30 @@ class Timed:
     processor: float
 
 
-def timed(work: Callable[[Settings], Any], settings: Settings) -> Timed:
+def run_timed(work: Callable[[Settings], Any], settings: Settings) -> Timed:
     """Do it."""
     started, busy = time.perf_counter(), time.process_time()
     result = work(settings)
     return Timed(result, time.perf_counter() - started, time.process_time() - busy)
 
 
-def work_of(settings: Settings, contract: Contract, folder: Path, many: int) -> Work:
+def list_work(settings: Settings, contract: Contract, folder: Path, many: int) -> Work:
     """The trials of a search, a backtest where the rows have times, and a batch of many rows."""
     frame, study = read_data(settings), Study(contract, settings)
-    rows = learnable(frame, contract, settings)
-    part = parts(rows, contract, settings)
+    rows = prepare_training_rows(frame, contract, settings)
+    part = split_three_ways(rows, contract, settings)
     tries = max(settings.scale.at_once, settings.scale.workers) if study.space else 1
-    chosen = [study.start, *(study.proposed() for _ in range(tries - 1))]
-    saved = bundle(rows, contract, settings)
-    source = longer(frame, folder / KEPT, many)
+    chosen = [study.start, *(study.ask() for _ in range(tries - 1))]
+    saved = train_bundle(rows, contract, settings)
+    source = write_longer_table(frame, folder / KEPT, many)
 
     def trials(settings: Settings) -> list[str]:
-        with opened(settings) as places:
+        with create_executor(settings) as executor:
             given = part.train, part.validation, contract, settings
-            return [str(score) for score, _ in places.each(tried, chosen, *given)]
+            return [str(score) for score, _ in executor.map(evaluate_params, chosen, *given)]
 
     def batch(settings: Settings) -> bytes:
-        write(Batch().answers(scored(saved, str(source), settings)), folder / "found.csv")
+        write(Batch().answers(score_parts(saved, str(source), settings)), folder / "found.csv")
         return (folder / "found.csv").read_bytes()
 
     found: Work = {f"{tries} trials of the search": trials}
@@ -69,13 +69,13 @@ def work_of(settings: Settings, contract: Contract, folder: Path, many: int) -> 
     return found | {f"batch of {many:,} rows": batch}
 
 
-def bundle(rows: pd.DataFrame, contract: Contract, settings: Settings) -> dict[str, Any]:
+def train_bundle(rows: pd.DataFrame, contract: Contract, settings: Settings) -> dict[str, Any]:
     """A model of these rows, as `make train` saves it."""
-    model = fit(*split(rows, contract, settings), contract, settings)
+    model = fit_model(*split_holdout(rows, contract, settings), contract, settings)
     return {"model": model.model, "contract": contract, "version": model.version}
 
 
-def longer(frame: pd.DataFrame, path: Path, many: int) -> Path:
+def write_longer_table(frame: pd.DataFrame, path: Path, many: int) -> Path:
     """The rows over and over, until they are so many, as a Parquet file."""
     words = {name: "string" for name in frame.select_dtypes("object")}
     rows = frame.astype(words).reset_index(drop=True)
@@ -84,21 +84,21 @@ def longer(frame: pd.DataFrame, path: Path, many: int) -> Path:
     return path
 
 
-def changed(settings: Settings, **scale: Any) -> Settings:
+def with_scale(settings: Settings, **scale: Any) -> Settings:
     """The settings with these of `[scale]`."""
     return settings.model_copy(update={"scale": settings.scale.model_copy(update=scale)})
 
 
-def compared(work: Work, settings: Settings) -> Iterator[tuple[str, Timed, Timed]]:
+def compare_work(work: Work, settings: Settings) -> Iterator[tuple[str, Timed, Timed]]:
     """Each piece of work here and, right after, on the workers, which are warm by then."""
-    alone, there = changed(settings, backend="local"), changed(settings, backend="dask")
-    with opened(there):
+    alone, there = with_scale(settings, backend="local"), with_scale(settings, backend="dask")
+    with create_executor(there):
         list(work.values())[0](there)
         for name, it in work.items():
-            yield name, timed(it, alone), timed(it, there)
+            yield name, run_timed(it, alone), run_timed(it, there)
 
 
-def line(name: str, alone: Timed, there: Timed) -> str:
+def format_comparison(name: str, alone: Timed, there: Timed) -> str:
     """A row of the table.  ProjectError where the workers have come to something else."""
     if alone.result != there.result:
         raise ProjectError(f"{name}: the workers have come to something else than this process")
@@ -107,21 +107,19 @@ def line(name: str, alone: Timed, there: Timed) -> str:
 
 
 def main(
-    workers: Annotated[
-        int | None, typer.Option(help="of this machine (default: config/scale.toml)")
-    ] = None,
+    workers: Annotated[int | None, typer.Option(help="default: config/scale.toml")] = None,
     rows: Annotated[int, typer.Option(help="of the batch")] = MANY,
 ) -> None:
     """Do the same work here and on workers; ProjectError where the results are not the same."""
-    settings, contract = load(), read_contract()
+    settings, contract = load_settings(), read_contract()
     if workers:
-        settings = changed(settings, workers=workers, address="")
+        settings = with_scale(settings, workers=workers, address="")
     many = max(rows, FEW)
     where = "workers" if settings.scale.address else f"{settings.scale.workers} workers"
     print(f"{'':28}{'here':>10}{where:>10}{'faster':>8}", flush=True)
     with tempfile.TemporaryDirectory() as name:
-        work, seconds = work_of(settings, contract, Path(name), many), 0.0
-        for what, alone, there in compared(work, settings):
-            print(line(what, alone, there), flush=True)
+        work, seconds = list_work(settings, contract, Path(name), many), 0.0
+        for what, alone, there in compare_work(work, settings):
+            print(format_comparison(what, alone, there), flush=True)
             seconds = alone.processor  # in the end that of the batch
     print(f"One processor: {many / seconds:,.0f} rows of the batch in a second of its time")

@@ -1,6 +1,6 @@
-"""Access: who is let in, how much of a body is read, how often one may ask, and safe headers."""
+"""Access: API keys, limits on bodies and on requests, and safe headers."""
 
-# pylint: disable=too-few-public-methods  # each class is a function with a memory
+# pylint: disable=too-few-public-methods  # each class is a function with state
 
 import logging
 from collections import OrderedDict
@@ -9,19 +9,19 @@ from ipaddress import ip_address
 from math import ceil
 from pathlib import Path
 from time import monotonic
-from typing import Any
 
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import FastAPI, HTTPException, Request, Security
+from fastapi.security import HTTPBearer
 from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mlops_ladder import ProjectError
-from mlops_ladder.serving.keys import Ring
+from mlops_ladder.serving.keys import KeyRing
 from mlops_ladder.settings import Settings
 
 LOG = logging.getLogger(__name__)
-MOST = 10_000  # callers that are remembered; the one that has been quiet longest is forgotten
+MAX_CLIENTS = 10_000  # with a bucket; the one that has been quiet longest is forgotten
 PAGES = ("/docs", "/static-offline-docs")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -29,163 +29,159 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-STRICT = "default-src 'none'; frame-ancestors 'none'"
-# The page has a script and a style of its own between its tags; all else comes from this service.
-DOCS = (
+STRICT_POLICY = "default-src 'none'; frame-ancestors 'none'"
+# The page has an inline script and style; all else comes from this service.
+PAGE_POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline';"
     " img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
+KEY_SCHEME = HTTPBearer(
+    scheme_name="key", description="a key of `make key NAME=…`", auto_error=False
+)
 
 
-class Buckets:
-    """A bucket for each caller: it holds what a minute allows, and fills steadily."""
+class TokenBuckets:
+    """A token bucket for each client: it holds the requests of a minute, and fills steadily."""
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = monotonic) -> None:
-        self._most, self._clock = float(per_minute), clock
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._capacity, self._clock = float(per_minute), clock
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
-    def wait(self, caller: str) -> float:
-        """Take a request from the bucket; the seconds until there is one, 0 where one was taken."""
-        now, rate = self._clock(), self._most / 60
-        held, then = self._left.pop(caller, (self._most, now))
-        held = min(self._most, held + (now - then) * rate)
-        taken = held >= 1
-        self._left[caller] = (held - taken, now)
-        if len(self._left) > MOST:
-            self._left.popitem(last=False)
-        return 0 if taken else (1 - held) / rate
+    def take(self, client: str) -> float:
+        """Take a token and return 0, or return the seconds until there is one."""
+        now, rate = self._clock(), self._capacity / 60
+        tokens, then = self._buckets.pop(client, (self._capacity, now))
+        tokens = min(self._capacity, tokens + (now - then) * rate)
+        is_taken = tokens >= 1
+        self._buckets[client] = (tokens - is_taken, now)
+        if len(self._buckets) > MAX_CLIENTS:
+            self._buckets.popitem(last=False)
+        return 0 if is_taken else (1 - tokens) / rate
 
 
 class Guard:
-    """Asked before a request to predict is read.
+    """Checks a request to predict before its body is read.
 
-    Raises HTTPException: 401 without a valid key where one is needed, 429 where one asks too often.
+    Raises HTTPException: 401 without a valid key if one is needed, 429 if a client asks too often.
     """
 
-    def __init__(self, settings: Settings, ring: Ring) -> None:
+    def __init__(self, settings: Settings, ring: KeyRing) -> None:
         self._ring = ring
-        most = settings.access.requests_per_minute
-        self._buckets = Buckets(most) if most else None
+        per_minute = settings.access.requests_per_minute
+        self._buckets = TokenBuckets(per_minute) if per_minute else None
 
     def __call__(self, request: Request) -> None:
-        self._ring.look()
-        caller = self._caller(request)
-        if self._buckets and (wait := self._buckets.wait(caller)):
+        self._ring.refresh()
+        client = self._identify_client(request)
+        if self._buckets and (wait := self._buckets.take(client)):
             after = {"Retry-After": str(ceil(wait))}
             raise HTTPException(429, f"too many requests; wait {ceil(wait)} s", after)
 
-    def _caller(self, request: Request) -> str:
-        """The name of the key, or the address where none is needed."""
-        if not self._ring.locked:
+    def _identify_client(self, request: Request) -> str:
+        """Return the name of the key, or the address if no key is needed."""
+        if not self._ring.is_locked:
             return f"address {request.client.host if request.client else ''}"
-        scheme, _, given = request.headers.get("authorization", "").partition(" ")
-        owner = self._ring.owner(given.strip()) if scheme.lower() == "bearer" else None
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        owner = self._ring.find_owner(key.strip()) if scheme.lower() == "bearer" else None
         if owner is None:
-            words = "a valid key is needed: Authorization: Bearer KEY"
-            raise HTTPException(401, words, {"WWW-Authenticate": "Bearer"})
+            detail = "a valid key is needed: Authorization: Bearer KEY"
+            raise HTTPException(401, detail, {"WWW-Authenticate": "Bearer"})
         return f"key {owner}"
 
 
 class Shield:
-    """Around the whole service: reads no body beyond a limit, and puts safe headers on answers.
+    """A middleware that limits the size of bodies, and puts safe headers on answers.
 
-    What nobody has caught is answered by 500, without its words.
+    An error that nothing has caught is answered by 500, without its message.
     """
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self._app, self._most = app, most
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app, self._max_bytes = app, max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        begun = False
+        has_begun = False
 
-        async def sent(message: Message) -> None:
-            nonlocal begun
+        async def send_safely(message: Message) -> None:
+            nonlocal has_begun
             if message["type"] == "http.response.start":
-                begun = True
+                has_begun = True
                 path = scope["path"].removeprefix(scope.get("root_path", ""))
-                protect(path, MutableHeaders(scope=message))
+                set_safe_headers(path, MutableHeaders(scope=message))
             await send(message)
 
         try:
-            await self._app(scope, limited(scope, receive, self._most), sent)
-        except Exception:  # pylint: disable=broad-exception-caught  # whatever nobody has caught
+            await self._app(scope, limit_body(scope, receive, self._max_bytes), send_safely)
+        except Exception:  # pylint: disable=broad-exception-caught  # whatever nothing has caught
             LOG.exception("%s failed", scope["path"])
-            if begun:
+            if has_begun:
                 raise
-            await JSONResponse({"detail": "the service failed"}, 500)(scope, receive, sent)
+            failure = JSONResponse({"detail": "the service failed"}, 500)
+            await failure(scope, receive, send_safely)
 
 
-def protect(path: str, headers: MutableHeaders) -> None:
-    """Tell browsers to take an answer for nothing but what it is."""
+def set_safe_headers(path: str, headers: MutableHeaders) -> None:
+    """Set the headers that keep a browser from using an answer for anything else."""
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
-    headers["Content-Security-Policy"] = DOCS if path.startswith(PAGES) else STRICT
+    headers["Content-Security-Policy"] = PAGE_POLICY if path.startswith(PAGES) else STRICT_POLICY
 
 
-def limited(scope: Scope, receive: Receive, most: int) -> Receive:
-    """The body of a request, as long as it is not too long: then HTTPException 413.
+def limit_body(scope: Scope, receive: Receive, max_bytes: int) -> Receive:
+    """Return a `receive` that raises HTTPException 413 if the body is too long.
 
-    Nothing is read of one that says so itself.
+    If the header says so already, nothing is read.
     """
-    said = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
-    known = int(said) if said.isdigit() else 0
-    found = 0
+    headers = scope["headers"]
+    length = next((value for name, value in headers if name == b"content-length"), b"")
+    announced = int(length) if length.isdigit() else 0
+    received = 0
 
-    async def received() -> Message:
-        nonlocal found
-        if known <= most:
+    async def receive_limited() -> Message:
+        nonlocal received
+        if announced <= max_bytes:
             message = await receive()
-            found += len(message.get("body", b""))
-        if max(known, found) > most:
-            words = f"the body has more than {most:,} bytes; send fewer rows at once"
-            raise HTTPException(413, words, {"Connection": "close"})
+            received += len(message.get("body", b""))
+        if max(announced, received) > max_bytes:
+            detail = f"the body has more than {max_bytes:,} bytes; send fewer rows at once"
+            raise HTTPException(413, detail, {"Connection": "close"})
         return message
 
-    return received
+    return receive_limited
 
 
-def loopback(host: str) -> bool:
-    """Does this host reach only its own machine?"""
+def is_loopback(host: str) -> bool:
+    """Can only this machine reach the host?"""
     try:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
 
 
-def opened(settings: Settings) -> Guard:
-    """The guard of the service.  ProjectError where anybody could ask, unless that is wanted."""
+def create_guard(settings: Settings) -> Guard:
+    """Return the guard of the service.
+
+    Raises ProjectError if other machines reach it without a key and `access.open` is false.
+    """
     access, host = settings.access, settings.serving.host
-    ring = Ring(Path(access.key_file), settings.serving.poll_seconds)
-    if not (ring.locked or access.open or loopback(host)):
+    ring = KeyRing(Path(access.key_file), settings.serving.poll_seconds)
+    is_private = ring.is_locked or is_loopback(host)
+    if not (is_private or access.open):
         raise ProjectError(
-            f"serving.host = {host!r}, and {access.key_file} holds no key: anybody who reaches it"
-            " could ask; add a key: make key NAME=…  To let everybody ask: access.open = true"
+            f"serving.host = {host!r}, and {access.key_file} holds no key: any machine that reaches"
+            " it could ask; add a key: make key NAME=…  To let everybody ask: access.open = true"
         )
-    if not (ring.locked or loopback(host)):
-        LOG.warning("anybody who reaches %s may ask; to change that: make key NAME=…", host)
+    if not is_private:
+        LOG.warning("any machine that reaches %s may ask; to change that: make key NAME=…", host)
     return Guard(settings, ring)
 
 
-def extend(app: FastAPI, settings: Settings) -> None:
-    """Put the shield around the service, and the key into its description."""
-    app.add_middleware(Shield, most=settings.access.body_bytes)
-    plain = app.openapi
-    codes = {"401": "Not authenticated", "413": "Too large"}
-    codes |= {"429": "Too many requests"} if settings.access.requests_per_minute else {}
-
-    def described() -> dict[str, Any]:
-        document = plain()
-        bearer = {"type": "http", "scheme": "bearer", "description": "a key of `make key NAME=…`"}
-        document["components"]["securitySchemes"] = {"key": bearer}
-        operation = document["paths"]["/predict"]["post"]
-        operation["security"] = [{"key": []}, {}]
-        failure = operation["responses"]["503"]
-        for code, words in codes.items():
-            operation["responses"][code] = failure | {"description": words}
-        return document
-
-    # FastAPI's own way to describe more than it knows.
-    app.openapi = described  # type: ignore[method-assign]
+def protect_service(app: FastAPI, settings: Settings) -> None:
+    """Put the shield around the service, and the key and its statuses into the description."""
+    app.add_middleware(Shield, max_bytes=settings.access.body_bytes)
+    app.state.predict_failures |= {401: "Not authenticated", 413: "Too large"}
+    if settings.access.requests_per_minute:
+        app.state.predict_failures[429] = "Too many requests"
+    app.state.predict_dependencies.append(Security(KEY_SCHEME))

@@ -1,173 +1,90 @@
-"""The service: predictions over HTTP by the champion, typed by its contract."""
+"""The service: a FastAPI app whose `/predict` has the types of the champion."""
 
 import asyncio
-import logging
 import platform
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime, UTC
 from importlib.util import find_spec, module_from_spec
-from inspect import isawaitable
-from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any
 
-import orjson
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, FastAPI, HTTPException
+from fastapi.openapi.utils import get_openapi
 from fastapi_offline import FastAPIOffline
-from pydantic import ValidationError
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from mlops_ladder import project, ProjectError
-from mlops_ladder.data.columns import Answer, Row
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.plugins import get_hooks
-from mlops_ladder.serving.events import Observer, request_id, Served
-from mlops_ladder.serving.model_reloader import Champion, FOLDER, Follower
-from mlops_ladder.serving.openapi import described, Health, Ready, Version
-from mlops_ladder.serving.schemas import Types
-from mlops_ladder.settings import load, Settings
-
-LOG = logging.getLogger(__name__)
-LONG = 100_000  # bytes of a body that is answered in a thread, as all of a native model are
-
-Authenticate = Callable[[Request], Awaitable[None] | None]
-Choose = Callable[[Request, str, Champion | None], Champion | None]
-
-
-class Reply(NamedTuple):
-    """The body of an answer as JSON, and what it was made of."""
-
-    content: bytes
-    status: int = 200
-    rows: Sequence[Row] = ()
-    answers: Sequence[Answer] = ()
-
-
-class Predictor:
-    """`POST /predict`.  A plain Starlette endpoint: its types change while it runs."""
-
-    def __init__(
-        self,
-        follower: Follower,
-        observers: Sequence[Observer],
-        authenticate: Authenticate | None,
-        choices: Sequence[Choose],
-    ) -> None:
-        self.follower, self.observers = follower, observers
-        self.authenticate, self.choices = authenticate, choices
-
-    async def predict(self, request: Request) -> Response:
-        """Answer a row or a list of rows; the observers know of it before the client does."""
-        started, number = perf_counter(), request_id(request)
-        headers = {"X-Request-ID": number}
-        champion = self.follower.current  # for the whole request: never two models in one answer
-        for choose in self.choices:
-            champion = choose(request, number, champion)
-        try:
-            reply = await self.reply(request, champion, number)
-        except HTTPException as error:
-            reply = Reply(orjson.dumps({"detail": error.detail}), error.status_code)
-            headers |= error.headers or {}
-        except Exception:  # pylint: disable=broad-exception-caught  # whatever a model raises
-            LOG.exception("request %s failed", number)
-            reply = Reply(b'{"detail":"the model failed"}', 500)
-        version, now = champion.model.version if champion else "", datetime.now(UTC)
-        known = number, now, reply.status, perf_counter() - started, version
-        self.tell(Served(*known, reply.rows, reply.answers))
-        return Response(reply.content, reply.status, headers, "application/json")
-
-    async def reply(self, request: Request, champion: Champion | None, number: str) -> Reply:
-        """The reply to a request.  Raises HTTPException where there is none to give."""
-        if self.authenticate and isawaitable(asked := self.authenticate(request)):
-            await asked
-        if not champion:
-            raise HTTPException(503, self.follower.trouble)
-        kind = request.headers.get("content-type", "")
-        if kind.partition(";")[0].strip().lower() != "application/json":
-            raise HTTPException(415, f"{kind or 'no content type'}: send application/json")
-        try:
-            body = await request.body()
-        except ClientDisconnect as error:
-            raise HTTPException(400, "the client went away") from error
-        try:
-            if len(body) > LONG or champion.model.bundle["runtime"] == "native":
-                return await run_in_threadpool(replied, champion, body, number)
-            return replied(champion, body, number)
-        except ValidationError as error:
-            detail = await run_in_threadpool(champion.types.faults, body, error)
-            return Reply(orjson.dumps(detail), 422)
-
-    def tell(self, event: Served) -> None:
-        """Tell every observer; one that fails costs nobody an answer."""
-        for observer in self.observers:
-            try:
-                observer(event)
-            except Exception:  # pylint: disable=broad-exception-caught  # whatever it raises
-                LOG.exception("%s failed", observer.name)
-
-
-def replied(champion: Champion, body: bytes, number: str) -> Reply:
-    """What a model says of the rows of a body.  ValidationError where they break its contract."""
-    rows, many = champion.types.read(body)
-    answers = champion.model.answers(rows)
-    for place, name in champion.types.expected.outside(rows):
-        answers[place].setdefault("outside", []).append(name)
-    known = {"model_version": champion.model.version, "request_id": number}
-    shown = champion.types.spelled(answers)
-    said = ({"predictions": shown} if many else shown[0]) | known
-    return Reply(orjson.dumps(said), 200, rows, answers)
+from mlops_ladder.serving.events import Observer
+from mlops_ladder.serving.model_reloader import FOLDER, ModelReloader
+from mlops_ladder.serving.predict_route import (
+    Authenticator,
+    create_predict_router,
+    ModelSelector,
+    Predictor,
+)
+from mlops_ladder.serving.schemas import Health, Ready, Types, Version
+from mlops_ladder.settings import load_settings, Settings
 
 
 class Service(FastAPI):
     """The service of the champion: a FastAPI app that reads its settings when it starts.
 
-    Whoever creates one adds the endpoints: `predict`, `health`, `ready` and `version` answer them.
+    The project adds endpoints: `health`, `ready` and `running_version` answer three of them.
+    Each champion brings a router of its own for `/predict`, which takes what no endpoint does.
     """
 
-    follower: Follower
+    reloader: ModelReloader
     settings: Settings
-    predict: Callable[[Request], Awaitable[Response]]
+    predictor: Predictor
 
     def __init__(self, title: str) -> None:
-        named: dict[str, Any] = {"title": title, "redoc_url": None}
+        pages: dict[str, Any] = {"title": title, "redoc_url": None}
         super().__init__(
             docs_url=None,
             version="1",
             lifespan=lambda _: self.lifespan(),
             generate_unique_id_function=lambda route: route.name,
-            **named,
+            **pages,
         )
-        pages = FastAPIOffline(**named).routes  # docs whose scripts come from here
-        self.router.routes += [it for it in pages if getattr(it, "path", "") != self.openapi_url]
+        offline = FastAPIOffline(**pages).routes  # `/docs` with scripts of this service
+        self.router.routes += [
+            route for route in offline if getattr(route, "path", "") != self.openapi_url
+        ]
+        self.router.default = self.pass_to_champion
+        self._champion: tuple[Types, APIRouter] | None = None
 
     def configure(
         self,
         settings: Settings,
-        follower: Follower,
+        reloader: ModelReloader,
         observers: Sequence[Observer] = (),
-        authenticate: Authenticate | None = None,
-        choices: Sequence[Choose] = (),
+        authenticate: Authenticator | None = None,
+        selectors: Sequence[ModelSelector] = (),
     ) -> None:
-        """Serve the model that `follower` holds; on start it looks for one.
+        """Serve the model of a reloader.
 
-        `observers` are told of each request.  `authenticate` may raise HTTPException.  Each of
-        `choices` may give another model for a request than the champion or the one before.
+        Args:
+            settings: The settings of the project.
+            reloader: Holds the champion; it is refreshed when the service starts.
+            observers: Get each request.
+            authenticate: Raises HTTPException if the client may not predict.
+            selectors: Each may give a request another model than the one before has.
         """
-        heard = list(observers)  # an extension of the service may add another
         self.description = settings.about.question
-        self.settings, self.follower = settings, follower
-        self.state.follower, self.state.observers, self.state.choices = follower, heard, choices
-        self.predict = Predictor(follower, heard, authenticate, choices).predict
+        self.settings, self.reloader = settings, reloader
+        self.predictor = Predictor(reloader, [*observers], authenticate, selectors)
+        self.state.reloader, self.state.selectors = reloader, selectors
+        self.state.observers = self.predictor.observers
+        self.state.predict_failures, self.state.predict_dependencies = {}, []
 
     def configure_as_project(self) -> None:
         """Serve the champion of this folder, with all that plugins add."""
-        settings, hooks = load(), get_hooks()
+        settings, hooks = load_settings(), get_hooks()
         self.configure(
             settings,
-            follow_champion(read_contract(), settings),
+            create_reloader(read_contract(), settings),
             hooks.create_request_observer(settings=settings),
             hooks.create_authenticator(settings=settings),
             hooks.create_model_selector(settings=settings),
@@ -175,9 +92,9 @@ class Service(FastAPI):
         hooks.extend_service(app=self, settings=settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer; at first, which is when a server starts it, it is configured."""
+        """Answer; the first call comes from the server that starts it, and configures it."""
         try:
-            if not hasattr(self, "follower"):
+            if not hasattr(self, "reloader"):
                 self.configure_as_project()
         except ProjectError as error:
             if scope["type"] != "lifespan":
@@ -186,54 +103,78 @@ class Service(FastAPI):
             return
         await super().__call__(scope, receive, send)
 
+    async def pass_to_champion(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass what no endpoint takes to the router of the champion."""
+        await self.champion_router()(scope, receive, send)
+
+    def champion_router(self) -> APIRouter:
+        """Return the router with the types of the champion; without one, of the contract."""
+        types = self.reloader.types
+        if self._champion is None or self._champion[0] is not types:
+            options = self.state.predict_failures, self.state.predict_dependencies
+            self._champion = types, create_predict_router(types, *options)
+        return self._champion[1]
+
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document: FastAPI's, with the types of the model that is served."""
-        if not hasattr(self, "follower"):
+        """Return the OpenAPI document, with the types of the model that is served."""
+        if not hasattr(self, "reloader"):
             self.configure_as_project()
-            return self.openapi()  # an extension may have replaced it
-        return described(self, self.follower.types)
+        return get_openapi(
+            title=self.title,
+            version=self.version,
+            description=self.description,
+            routes=[*self.routes, *self.champion_router().routes],
+        )
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        """From the start of the service to its end: follow the champion, then close observers."""
-        await asyncio.to_thread(self.follower.look)
-        seconds = self.settings.serving.poll_seconds
-        following = asyncio.create_task(self.follower.follow(seconds))
+        """Refresh the model while the service runs; close the observers at its end."""
+        await asyncio.to_thread(self.reloader.refresh)
+        polling = asyncio.create_task(self.reloader.poll(self.settings.serving.poll_seconds))
         yield
-        following.cancel()
+        polling.cancel()
         # All at once: each may wait for a database, and the process is killed after its grace.
-        await asyncio.gather(*(asyncio.to_thread(it.close) for it in self.state.observers))
+        closing = (asyncio.to_thread(observer.close) for observer in self.state.observers)
+        await asyncio.gather(*closing)
 
     def health(self) -> Health:
-        """Say that the process lives, and what its observers count."""
+        """Return the counts of the observers, and why a published model is not served."""
         counts = {observer.name: observer.counts() for observer in self.state.observers}
-        return Health(trouble=self.follower.trouble, observers=counts)
+        return Health(trouble=self.reloader.last_error, observers=counts)
 
     def ready(self) -> Ready:
-        """Say which model answers.  Raise HTTPException 503 if there is none."""
-        if not self.follower.current:
-            raise HTTPException(503, self.follower.trouble)
-        return Ready(model_version=self.follower.current.model.version)
+        """Return the model that answers.  Raise HTTPException 503 if there is none."""
+        if not self.reloader.current:
+            raise HTTPException(503, self.reloader.last_error)
+        return Ready(model_version=self.reloader.current.model.version)
 
     def running_version(self) -> Version:
-        """Say which model, code and Python answer."""
-        known = told(self.follower.current) if self.follower.current else {}
-        commit = self.settings.serving.commit
-        return Version(**known, commit=commit, python=platform.python_version())
+        """Return the model, the code and the Python that answer."""
+        code = {"commit": self.settings.serving.commit, "python": platform.python_version()}
+        if not (served := self.reloader.current):
+            return Version(**code)
+        return Version(
+            version=served.number,
+            model_version=served.model.version,
+            run_id=served.run_id,
+            runtime=served.model.bundle["runtime"],
+            why=served.model.bundle.get("why"),
+            **code,
+        )
 
 
-def follow_champion(contract: Contract, settings: Settings) -> Follower:
-    """Follows the published champion; before the first, the contract says what may be asked."""
+def create_reloader(contract: Contract, settings: Settings) -> ModelReloader:
+    """Return a reloader of the published champion, with the contract's types before the first."""
     target = contract.columns[contract.target]
-    classes = [False, True] if target.kind == "boolean" else target.categories or []
-    most = settings.serving.most_rows
-    known = classes if settings.problem == "classification" else []
-    return Follower(FOLDER, Types.of(contract, known, most))
+    labels = [False, True] if target.kind == "boolean" else target.categories or []
+    classes = labels if settings.problem == "classification" else []
+    max_rows = settings.serving.max_rows_per_request
+    return ModelReloader(FOLDER, Types.from_contract(contract, classes, max_rows))
 
 
 def load_app() -> Service:
     """Return a new app as the project's service.py has it.  Raise ProjectError if there is none."""
-    name = f"{project.current().package}.service"
+    name = f"{project.get_project().package}.service"
     path, spec = f"src/{name.replace('.', '/')}.py", find_spec(name)
     if not (spec and spec.loader):
         raise ProjectError(f"{path}: not here; git checkout it")
@@ -244,26 +185,15 @@ def load_app() -> Service:
     return app
 
 
-def create_app(*given: Any, **named: Any) -> Service:
-    """Return the service of service.py, configured with what `Service.configure` takes."""
+def create_app(*arguments: Any, **options: Any) -> Service:
+    """Return the service of service.py, configured with the arguments of `Service.configure`."""
     app = load_app()
-    app.configure(*given, **named)
+    app.configure(*arguments, **options)
     return app
 
 
-def build() -> Service:
-    """The service of this folder, with all that is registered for it: run by each worker."""
+def create_service() -> Service:
+    """Return the service of this folder, with its plugins; each worker calls it."""
     app = load_app()
     app.configure_as_project()
     return app
-
-
-def told(served: Champion) -> dict[str, str]:
-    """Which model is served, and how."""
-    return {
-        "version": served.number,
-        "model_version": served.model.version,
-        "run_id": served.run_id,
-        "runtime": served.model.bundle["runtime"],
-        "why": served.model.bundle.get("why"),
-    }

@@ -1,7 +1,7 @@
-"""Assignment: which of two models answers whom, and the plan that says so.
+"""Assignment: the plan of a rollout, and the model that it gives to a client.
 
-The same key gets the same model, at every worker and after a restart, without anything that is
-kept; and as a share grows, whoever had the candidate keeps it.
+The same key gets the same model, in every worker and after a restart, without any state; and as a
+share grows, a client that had the candidate keeps it.
 """
 
 from collections.abc import Callable
@@ -11,20 +11,20 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from mlops_ladder.export.runtime import Loaded
-from mlops_ladder.serving.model_reloader import Follower
+from mlops_ladder.export.runtime import LoadedModel
+from mlops_ladder.serving.model_reloader import ModelReloader
 from mlops_ladder.serving.schemas import Types
 
 PLAN = "rollout.json"
 CHAMPION, CANDIDATE = "champion", "candidate"
-BYTES = 8
+UNIT_BYTES = 8
 
 
 class Plan(BaseModel):
-    """How the service is to use a version beside its champion; it holds for that champion alone.
+    """How the service uses a version beside its champion; it is valid for that champion only.
 
-    `share` of the units is answered by the version; in the `shadow` none is, and it answers all the
-    same, for comparison.  `rollout` names the whole, `step` this part of it.
+    `share` of the units is answered by the version.  In the `shadow` no unit is, and the version
+    answers for comparison only.  `rollout` names the rollout, `step` the part of it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,43 +40,43 @@ class Plan(BaseModel):
     key_header: str
 
 
-def unit(rollout: str, key: str) -> str:
-    """Whoever sends this key, by another name in each rollout: nobody reads the key from it."""
+def hash_unit(rollout: str, key: str) -> str:
+    """Return a pseudonym of the client with this key; it differs between rollouts."""
     salt = blake2b(rollout.encode()).digest()
-    return blake2b(key.encode(), digest_size=BYTES, key=salt).hexdigest()
+    return blake2b(key.encode(), digest_size=UNIT_BYTES, key=salt).hexdigest()
 
 
-def drawn(name: str, share: float) -> bool:
-    """Does a share of all units, evenly spread, hold this one?"""
-    return int(name, 16) < share * 2.0 ** (8 * BYTES)
+def is_in_share(unit: str, share: float) -> bool:
+    """Is a unit in this share of all units, which are evenly spread?"""
+    return int(unit, 16) < share * 2.0 ** (8 * UNIT_BYTES)
 
 
-class Candidate(Follower):
-    """Holds the version of a plan: `current`; and `plan`, as long as its file is there.
+class CandidateReloader(ModelReloader):
+    """Holds the version of a plan: `current`; and the `plan`, as long as its file exists.
 
-    A plan whose version cannot be loaded is a plan all the same, without `current`.
+    If the version cannot be loaded, there is a plan without `current`.
     """
 
     def __init__(
-        self, folder: Path, unserved: Types, loading: Callable[[Path], Loaded], file: Path
+        self, folder: Path, default_types: Types, loading: Callable[[Path], LoadedModel], file: Path
     ) -> None:
-        super().__init__(folder, unserved, loading)
+        super().__init__(folder, default_types, loading)
         self.file = file
         self.plan: Plan | None = None
         self._read: Plan | None = None
 
-    def look(self) -> None:
-        """Know the plan and its version; without a plan, neither."""
+    def refresh(self) -> None:
+        """Load the plan and its version; without a plan, hold neither."""
         if self.file.exists():
-            super().look()
-            if self.trouble:
-                self.current, self._followed = None, {}
+            super().refresh()
         else:
-            self._read, self.current, self.trouble, self._followed = None, None, None, {}
+            self._read, self.last_error = None, None
+        if self.last_error or not self._read:
+            self.current, self._pointer = None, {}
         self.plan = self._read
 
-    def pointer(self) -> dict[str, Any]:
-        """The version of the plan.  Raises where the file holds no plan."""
+    def read_pointer(self) -> dict[str, Any]:
+        """Return the version of the plan.  Raise if the file holds no plan."""
         self._read = None
         self._read = Plan.model_validate_json(self.file.read_bytes())
         return self._read.model_dump(include={"version", "run_id", "sha256"})

@@ -1,7 +1,7 @@
-"""The canary: two models in one process, each with its share of the clients, or one in the shadow.
+"""The canary: two models in one process, each for a share of the clients, or one in the shadow.
 
-No client pays for a candidate: where it fails, the champion answers in its place.  In the shadow it
-answers after the client was answered, or not at all where it cannot keep up.
+No client pays for a candidate: if it fails, the champion answers in its place.  In the shadow the
+candidate answers after the client has its answer, and skips requests if it cannot keep up.
 """
 
 import logging
@@ -13,77 +13,153 @@ from threading import Event, Lock, Thread
 from time import perf_counter
 from typing import Any, NamedTuple
 
-import orjson
 from fastapi import FastAPI, Request
 
-from mlops_ladder.export.runtime import load, Loaded
-from mlops_ladder.serving.assignment import CANDIDATE, Candidate, CHAMPION, drawn, PLAN, Plan, unit
-from mlops_ladder.serving.events import Record, Served
-from mlops_ladder.serving.model_reloader import Champion, Covered, FOLDER
-from mlops_ladder.serving.prediction_log import opened as open_log, PredictionLog
+from mlops_ladder.export.runtime import load_bundle, LoadedModel
+from mlops_ladder.serving.assignment import (
+    CANDIDATE,
+    CandidateReloader,
+    CHAMPION,
+    hash_unit,
+    is_in_share,
+    PLAN,
+    Plan,
+)
+from mlops_ladder.serving.events import PredictionEvent
+from mlops_ladder.serving.model_reloader import FOLDER, ModelWithBackup, ServedModel
+from mlops_ladder.serving.prediction_log import (
+    create_prediction_log,
+    describe_output,
+    PredictionLog,
+)
 from mlops_ladder.settings import Settings
 
 LOG = logging.getLogger(__name__)
-REFUSED = 422  # by the contract of a model, which may refuse more than that of the other
-LOG = logging.getLogger(__name__)
-MOST = 10_000  # requests under way that are remembered
+CONTRACT_VIOLATION = 422  # one model's contract may refuse more than the other's
+MAX_REQUESTS = 10_000  # under way that are remembered
 
 
-class Notes:
-    """An observer that notes what came of a request, by arm, and asks the shadow.
+class Assignment(NamedTuple):
+    """A request of a unit to a variant, and the candidate: None if it cannot be loaded."""
 
-    `taken` gives who was chosen to answer a request.
+    plan: Plan
+    unit: str
+    variant: str
+    candidate: ServedModel | None = None
+    attempt: ModelWithBackup | None = None
+
+    @property
+    def has_failed(self) -> bool:
+        """Should the candidate have answered, and has not?"""
+        return self.variant == CANDIDATE and not (self.attempt and not self.attempt.failures)
+
+
+class RolloutSelector:
+    """Selects the variant for a request, and remembers it until the request is answered.
+
+    Without a plan, or if the plan is for another champion, the champion answers.
     """
+
+    def __init__(
+        self, folder: Path = FOLDER, loading: Callable[[Path], LoadedModel] = load_bundle
+    ) -> None:
+        self.candidate: CandidateReloader | None = None
+        self.folder, self.loading = folder, loading
+        self._assignments: OrderedDict[str, Assignment] = OrderedDict()
+
+    def __call__(
+        self, request: Request, request_id: str, champion: ServedModel | None
+    ) -> ServedModel | None:
+        """Return the champion, or the candidate if the unit of this request is in its share."""
+        plan = self.candidate.plan if self.candidate else None
+        if not plan or not champion or champion.number != plan.champion:
+            return champion
+        assert self.candidate
+        candidate, selected = self.candidate.current, champion
+        unit = hash_unit(plan.rollout, request.headers.get(plan.key_header) or request_id)
+        assignment = Assignment(plan, unit, CHAMPION, candidate)
+        if not plan.shadow and is_in_share(unit, plan.share):
+            assignment = Assignment(plan, unit, CANDIDATE)
+            if candidate:
+                model = candidate.model
+                own = model.bundle, model.contract, model.scores
+                attempt = ModelWithBackup(*own, model, champion.model)
+                selected = ServedModel(candidate.number, candidate.run_id, attempt, candidate.types)
+                assignment = Assignment(plan, unit, CANDIDATE, candidate, attempt)
+        self._assignments[request_id] = assignment
+        if len(self._assignments) > MAX_REQUESTS:  # of clients that went away
+            self._assignments.popitem(last=False)
+        return selected
+
+    def pop_assignment(self, request_id: str) -> Assignment | None:
+        """Return the assignment of a request, and forget it."""
+        return self._assignments.pop(request_id, None) if self._assignments else None
+
+
+class VariantLog:
+    """An observer that logs each request of a rollout with its variant, and runs the shadow."""
 
     name = "rollout"
 
     def __init__(
-        self, settings: Settings, candidate: Candidate, taken: "Callable[[str], Asked | None]"
+        self, settings: Settings, candidate: CandidateReloader, selector: RolloutSelector
     ) -> None:
-        self._settings, self._candidate, self._taken = settings, candidate, taken
+        self._settings, self._candidate, self._selector = settings, candidate, selector
         self._count: Counter[str] = Counter()
         self._log: PredictionLog | None = None
         self._lock, self._ended = Lock(), Event()
-        self._shadow: Queue[tuple[Asked, Served] | None] = Queue(settings.rollout.capacity)
+        self._shadow: Queue[tuple[Assignment, PredictionEvent] | None] = Queue(
+            settings.rollout.capacity
+        )
 
-    def __call__(self, event: Served) -> None:
-        """Note a request that a model has answered, or could not; then ask the shadow."""
-        asked = self._taken(event.request_id)
-        if not asked or 400 <= event.status < 500 and event.status != REFUSED:
+    def __call__(self, event: PredictionEvent) -> None:
+        """Log a request that a model has answered or failed to answer; queue it for the shadow."""
+        assignment = self._selector.pop_assignment(event.request_id)
+        is_refused = 400 <= event.status < 500 and event.status != CONTRACT_VIOLATION
+        if not assignment or is_refused:
             return
         stood_in = any("fallback" in answer for answer in event.answers)
-        self._note(asked, event, asked.arm, asked.lost or event.status != 200 or stood_in)
-        if asked.plan.shadow and event.status == 200:
+        has_failed = assignment.has_failed or event.status != 200 or stood_in
+        self._write(assignment, event, assignment.variant, has_failed)
+        if assignment.plan.shadow and event.status == 200:
             try:
-                self._shadow.put_nowait((asked, event))
+                self._shadow.put_nowait((assignment, event))
             except Full:
                 self._count["dropped"] += 1
 
-    def _note(self, asked: "Asked", event: Served, arm: str, failed: bool) -> None:
-        plan = asked.plan
-        known = {"rollout": plan.rollout, "step": plan.step, "unit": asked.unit, "arm": arm}
-        known |= {"failed": failed, "shadow": plan.shadow and arm == CANDIDATE}
+    def _write(
+        self, assignment: Assignment, event: PredictionEvent, variant: str, has_failed: bool
+    ) -> None:
+        plan = assignment.plan
+        record = {
+            "rollout": plan.rollout,
+            "step": plan.step,
+            "unit": assignment.unit,
+            "arm": variant,
+            "failed": has_failed,
+            "shadow": plan.shadow and variant == CANDIDATE,
+        }
         with self._lock:  # the shadow is a thread of its own
-            self._count[arm] += 1
-            self._count["failed"] += failed and arm == CANDIDATE
-            self._log = self._log or open_log(self._settings, "ARMS")
-            self._log.put(event, lambda event: noted(event, known))
+            self._count[variant] += 1
+            self._count["failed"] += has_failed and variant == CANDIDATE
+            self._log = self._log or create_prediction_log(self._settings, "VARIANTS")
+            self._log.put(event, lambda event: record | describe_output(event))
 
-    def answer(self) -> None:
-        """Answer in the shadow, one request after the other, until the end."""
-        while (waits := self._shadow.get()) and not self._ended.is_set():
-            asked, event = waits
-            said = shadowed(asked.candidate, event)
-            self._note(asked, said, CANDIDATE, said.status != 200)
+    def run_shadow(self) -> None:
+        """Let the candidate answer queued requests, one after the other, until the end."""
+        while (queued := self._shadow.get()) and not self._ended.is_set():
+            assignment, event = queued
+            shadow = answer_in_shadow(assignment.candidate, event)
+            self._write(assignment, shadow, CANDIDATE, shadow.status != 200)
 
-    def follow(self) -> None:
-        """Look for a plan, again and again, until the end."""
-        self._candidate.look()
+    def poll_plan(self) -> None:
+        """Refresh the plan again and again, until the end."""
+        self._candidate.refresh()
         while not self._ended.wait(self._settings.serving.poll_seconds):
-            self._candidate.look()
+            self._candidate.refresh()
 
     def counts(self) -> dict[str, int]:
-        """The version of the plan, its share in percent, and the requests of each arm."""
+        """Return version and share of the plan, and the requests of each variant."""
         plan = self._candidate.plan
         if not plan:
             return {"version": 0}
@@ -92,7 +168,7 @@ class Notes:
         return shown | {"shadow": int(plan.shadow)} | {name: self._count[name] for name in names}
 
     def close(self) -> None:
-        """Write what is noted.  What waits in the shadow is not answered any more."""
+        """Write the log.  Requests that still wait for the shadow are dropped."""
         self._ended.set()
         if self._shadow.empty():
             self._shadow.put(None)
@@ -102,97 +178,32 @@ class Notes:
             log.close()
 
 
-def shadowed(candidate: Champion | None, event: Served) -> Served:
-    """What a candidate says of a request that is answered: as the champion read it."""
+def answer_in_shadow(candidate: ServedModel | None, event: PredictionEvent) -> PredictionEvent:
+    """Return the candidate's answer to a request, with the rows as the champion read them."""
     started, answers, status = perf_counter(), list[dict[str, Any]](), 200
     try:
         if not candidate:
             raise ValueError("the candidate cannot be loaded")
         answers = candidate.model.answers(list(event.rows))
-    except Exception as error:  # pylint: disable=broad-exception-caught  # whatever a model raises
+    except Exception as error:  # pylint: disable=broad-exception-caught  # models raise anything
         LOG.warning("in the shadow: %s", str(error).partition("\n")[0])
         status = 500
     seconds = perf_counter() - started
     return event._replace(status=status, seconds=seconds, answers=answers)
 
 
-def noted(event: Served, known: dict[str, Any]) -> Record:
-    """A request as a row of the table of arms."""
-    return known | {
-        "request_id": event.request_id,
-        "time": event.time,
-        "output": orjson.dumps(event.answers).decode(),
-        "rows": len(event.rows),
-        "latency_ms": round(event.seconds * 1000, 3),
-    }
+def create_rollout_selector(_: Settings) -> RolloutSelector:
+    """Return a selector that has no candidate until `follow_rollout` gives it one."""
+    return RolloutSelector()
 
 
-class Asked(NamedTuple):
-    """A request of a unit to an arm, and the candidate: None where it cannot be loaded."""
-
-    plan: Plan
-    unit: str
-    arm: str
-    candidate: Champion | None = None
-    covered: Covered | None = None
-
-    @property
-    def lost(self) -> bool:
-        """Should the candidate have answered, and has not?"""
-        return self.arm == CANDIDATE and (not self.covered or bool(self.covered.failed))
-
-
-class Router:
-    """Chooses who answers a request, and remembers it until the request is answered.
-
-    The champion does without a plan, and beside another champion than the plan's.
-    """
-
-    def __init__(self, folder: Path = FOLDER, loading: Callable[[Path], Loaded] = load) -> None:
-        self.candidate: Candidate | None = None
-        self.folder, self.loading = folder, loading
-        self._asked: OrderedDict[str, Asked] = OrderedDict()
-
-    def __call__(self, request: Request, number: str, champion: Champion | None) -> Champion | None:
-        """The champion, or the candidate where the unit of this request is drawn."""
-        plan = self.candidate.plan if self.candidate else None
-        if not plan or not champion or champion.number != plan.champion:
-            return champion
-        assert self.candidate
-        candidate = self.candidate.current
-        name = unit(plan.rollout, request.headers.get(plan.key_header) or number)
-        if plan.shadow or not drawn(name, plan.share):
-            return self._remembered(number, Asked(plan, name, CHAMPION, candidate), champion)
-        if not candidate:
-            return self._remembered(number, Asked(plan, name, CANDIDATE), champion)
-        model = candidate.model
-        covered = Covered(model.bundle, model.contract, model.scores, model, champion.model)
-        chosen = Champion(candidate.number, candidate.run_id, covered, candidate.types)
-        return self._remembered(number, Asked(plan, name, CANDIDATE, candidate, covered), chosen)
-
-    def _remembered(self, number: str, asked: Asked, chosen: Champion) -> Champion:
-        self._asked[number] = asked
-        if len(self._asked) > MOST:  # of clients that went away
-            self._asked.popitem(last=False)
-        return chosen
-
-    def taken(self, number: str) -> Asked | None:
-        """Who was chosen to answer this request; it is remembered no longer."""
-        return self._asked.pop(number, None) if self._asked else None
-
-
-def opened(_: Settings) -> Router:
-    """Who answers; nobody but the champion until `extend` has it follow a plan."""
-    return Router()
-
-
-def extend(app: FastAPI, settings: Settings) -> None:
-    """Have the service follow the plan of a rollout, note what comes of it, and tell `/health`."""
-    for router in app.state.choices:
-        if isinstance(router, Router):
-            found = router.folder, app.state.follower.types, router.loading
-            router.candidate = Candidate(*found, settings.rollout.plans / PLAN)
-            notes = Notes(settings, router.candidate, router.taken)
-            app.state.observers.append(notes)
-            for run in (notes.follow, notes.answer):
+def follow_rollout(app: FastAPI, settings: Settings) -> None:
+    """Let the service follow the plan of a rollout, log its variants, and show it at `/health`."""
+    for selector in app.state.selectors:
+        if isinstance(selector, RolloutSelector):
+            own = selector.folder, app.state.reloader.types, selector.loading
+            selector.candidate = CandidateReloader(*own, settings.rollout.plans / PLAN)
+            log = VariantLog(settings, selector.candidate, selector)
+            app.state.observers.append(log)
+            for run in (log.poll_plan, log.run_shadow):
                 Thread(target=run, name=f"rollout {run.__name__}", daemon=True).start()

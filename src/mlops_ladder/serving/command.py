@@ -1,83 +1,118 @@
-"""The command that serves, and the description of the service that is kept in the repository."""
+"""The command that serves, and the description of the service that the repository holds.
+
+All that the service needs of uvicorn's undocumented parts is here; a test names the version.
+"""
 
 import argparse
+import os
+import signal
+import socket
+import tempfile
 from asyncio import TimerHandle, Transport
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import orjson
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.supervisors import Multiprocess
+from uvicorn.supervisors.multiprocess import SIGNALS
 
-from mlops_ladder import write_whole
+from mlops_ladder import write_file_atomically
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.serving.app import create_app, follow_champion
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.serving.app import create_app, create_reloader
+from mlops_ladder.settings import load_settings, Settings
 
 SNAPSHOT = Path("docs/openapi.json")
-SERVICE = f"{__package__}.app:build"  # by name: each worker makes one
-DRAIN = 15  # seconds that requests under way get after SIGTERM; then the log is closed
-SLOW = 30  # seconds that a request may take to arrive, with its body
+SERVICE = f"{__package__}.app:create_service"  # by name: each worker makes one
+STOP_TIMEOUT_S = 15  # for open requests after SIGTERM; then the log is closed
+REQUEST_TIMEOUT_S = 30  # for a request to arrive, with its body
 
 
-class Impatient(HttpToolsProtocol):
-    """A connection that is closed where a request does not arrive: nobody holds half of one."""
+class TimeoutProtocol(HttpToolsProtocol):
+    """A connection that is closed if a request does not arrive in time."""
 
-    _late: TimerHandle | None = None
+    _timeout: TimerHandle | None = None
 
-    # asyncio hands over a Transport here; its base class names BaseTransport.
+    # asyncio passes a Transport; its base class names BaseTransport.
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
         super().connection_made(transport)
-        self._late = self.loop.call_later(SLOW, transport.close)
+        self._timeout = self.loop.call_later(REQUEST_TIMEOUT_S, transport.close)
 
     def data_received(self, data: bytes) -> None:
-        """Wait for the rest of a request, or no longer."""
+        """Wait for the rest of a request, or stop waiting."""
         super().data_received(data)
-        arrived = self.cycle and not (self.cycle.response_complete or self.cycle.more_body)
-        if self._late and arrived:
-            self._late.cancel()
-            self._late = None
-        elif not (self._late or arrived):
-            self._late = self.loop.call_later(SLOW, self.transport.close)
+        has_arrived = self.cycle and not (self.cycle.response_complete or self.cycle.more_body)
+        if self._timeout and has_arrived:
+            self._timeout.cancel()
+            self._timeout = None
+        elif not (self._timeout or has_arrived):
+            self._timeout = self.loop.call_later(REQUEST_TIMEOUT_S, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait for nothing."""
+        """Stop waiting."""
         super().connection_lost(exc)
-        if self._late:
-            self._late.cancel()
+        if self._timeout:
+            self._timeout.cancel()
 
 
 OPTIONS: dict[str, Any] = {
     "factory": True,
-    "http": f"{__name__}:Impatient",  # by name: a worker has to live before it imports this
+    "http": f"{__name__}:TimeoutProtocol",  # by name: a worker has to live before it imports this
     "access_log": False,
-    "proxy_headers": False,  # anybody can write them
+    "proxy_headers": False,  # any client can send them
     "server_header": False,
-    "timeout_graceful_shutdown": DRAIN,
+    "timeout_graceful_shutdown": STOP_TIMEOUT_S,
 }
 
 
-def document(contract: Contract, settings: Settings) -> dict[str, Any]:
-    """The OpenAPI document of the service that this contract gives, before a champion is there."""
-    return create_app(settings, follow_champion(contract, settings)).openapi()
+@contextmanager
+def create_workers(app: str, number: int, listening: socket.socket) -> Iterator[Multiprocess]:
+    """Give workers of an app on this socket; `run` starts them, in the main thread.
+
+    They share a folder for their metrics, so that each of them answers for all.
+    """
+    config = uvicorn.Config(
+        app,
+        workers=number,
+        root_path=load_settings().serving.root_path,
+        log_level="warning",
+        **OPTIONS,
+    )
+    handlers = {name: signal.getsignal(name) for name in SIGNALS}
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with patch.dict(os.environ, {"PROMETHEUS_MULTIPROC_DIR": folder}):
+                yield Multiprocess(config, sockets=[listening])
+        finally:
+            for name, handler in handlers.items():
+                signal.signal(name, handler)
 
 
-def snapshot(settings: Settings, _frame: object = None) -> None:
-    """Write the OpenAPI document to the file that is kept, so that a change of the API is seen."""
-    text = orjson.dumps(document(read_contract(), settings), option=orjson.OPT_INDENT_2)
-    write_whole(SNAPSHOT, text + b"\n")
+def describe_service(contract: Contract, settings: Settings) -> dict[str, Any]:
+    """Return the OpenAPI document of the service of a contract, before there is a champion."""
+    return create_app(settings, create_reloader(contract, settings)).openapi()
+
+
+def write_openapi(settings: Settings, _frame: object = None) -> None:
+    """Write the OpenAPI document into the repository, so that a change of the API is seen."""
+    document = describe_service(read_contract(), settings)
+    write_file_atomically(SNAPSHOT, orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n")
     print(f"Wrote {SNAPSHOT}")
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until SIGTERM or Ctrl-C; requests under way are then answered, and logged."""
+    """Serve until SIGTERM or Ctrl-C; open requests are then answered, and logged."""
     parser = argparse.ArgumentParser(prog="serve", description="Serve the champion over HTTP.")
     parser.add_argument("--openapi", action="store_true", help=f"only write {SNAPSHOT}")
     if parser.parse_args(arguments).openapi:
-        snapshot(load())
+        write_openapi(load_settings())
         return
-    serving = load().serving
+    serving = load_settings().serving
     uvicorn.run(
         SERVICE, host=serving.host, port=serving.port, root_path=serving.root_path, **OPTIONS
     )

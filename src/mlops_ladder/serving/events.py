@@ -1,4 +1,4 @@
-"""What observers of the service are told: the prediction log is one of them."""
+"""The events that observers of the service get: the prediction log is one of them."""
 
 import re
 from collections.abc import Sequence
@@ -14,10 +14,10 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 Record = dict[str, Any]  # a row of the prediction log, by the names of its columns
 
 
-class Served(NamedTuple):
-    """A request to `/predict`, answered in `seconds`; refused where `status` is not 200.
+class PredictionEvent(NamedTuple):
+    """A request to `/predict`, answered in `seconds`; it was refused unless `status` is 200.
 
-    Rows are as they were validated; those of a refused request are not kept.
+    The rows are the validated ones; a refused request has none.
     """
 
     request_id: str
@@ -30,21 +30,21 @@ class Served(NamedTuple):
 
 
 class Observer(Protocol):
-    """Is told of each request before its answer is sent, so it must be quick."""
+    """Gets each request before its answer is sent, so it must be quick."""
 
     name: str
 
-    def __call__(self, event: Served) -> None:
+    def __call__(self, event: PredictionEvent) -> None:
         """Take note of a request."""
 
     def counts(self) -> dict[str, int]:
-        """What `/health` shows of it."""
+        """Return the counts that `/health` shows for this observer."""
 
     def close(self) -> None:
-        """Finish: the last request was answered."""
+        """Finish after the last request."""
 
 
-def request_id(request: Request) -> str:
-    """The client's own id of a request where it is fit to be one, else a new one."""
-    given = request.headers.get("x-request-id", "")
-    return given if REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
+def get_request_id(request: Request) -> str:
+    """Return the client's own id of a request if it is valid, else a new one."""
+    own_id = request.headers.get("x-request-id", "")
+    return own_id if REQUEST_ID.fullmatch(own_id) else f"{getrandbits(128):032x}"

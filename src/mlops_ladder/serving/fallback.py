@@ -1,6 +1,6 @@
-"""A stand-in where no model can answer, a switch that puts it in, and a mark on strange rows.
+"""A stand-in that answers if no model can, a switch that puts it in, and a mark on strange rows.
 
-While the file of the switch is there (`make off`), the stand-in answers every request.
+While the file of the switch exists (`make off`), the stand-in answers every request.
 """
 
 import logging
@@ -15,169 +15,163 @@ from fastapi import FastAPI, HTTPException, Request
 from mlops_ladder import ProjectError
 from mlops_ladder.data.columns import Row
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.export.runtime import BUNDLE, Loaded, read_bundle
-from mlops_ladder.serving.events import Served
-from mlops_ladder.serving.model_reloader import Champion, Covered, FOLDER, Follower
-from mlops_ladder.serving.reference_loader import Reference, reference
+from mlops_ladder.export.runtime import BUNDLE, LoadedModel, read_bundle
+from mlops_ladder.serving.events import PredictionEvent
+from mlops_ladder.serving.model_reloader import FOLDER, ModelReloader, ModelWithBackup, ServedModel
+from mlops_ladder.serving.reference_loader import load_reference, Reference
 from mlops_ladder.serving.schemas import FLAGS, Types
 from mlops_ladder.settings import Settings
 
 LOG = logging.getLogger(__name__)
-OFF = "the model is switched off, and nothing is known to answer instead; to end that: make on"
-
-Answers = list[dict[str, Any]]
+OFF = "the model is switched off and has no stand-in; to switch it on: make on"
 
 
-class StandIn(Loaded):
-    """Answers each row with what its bundle says under `instead`; 503 where that is nothing."""
+class StandIn(LoadedModel):
+    """Answers each row with the `instead` of its bundle; 503 if that is empty."""
 
     @classmethod
-    def of(cls, bundle: dict[str, Any], instead: dict[str, Any]) -> "StandIn":
-        """The stand-in of the model of a bundle."""
-        named = {"model_version": f"fallback-{bundle['model_version']}", "instead": instead}
-        return cls(bundle | named, Contract(**bundle["contract"]), unscored)
+    def from_bundle(cls, bundle: dict[str, Any], instead: dict[str, Any]) -> "StandIn":
+        """Return the stand-in of the model of a bundle."""
+        changed = {"model_version": f"fallback-{bundle['model_version']}", "instead": instead}
+        return cls(bundle | changed, Contract(**bundle["contract"]), refuse_scores)
 
-    def answers(self, rows: list[Row]) -> Answers:
-        """The same answer to each row, marked."""
+    def answers(self, rows: list[Row]) -> list[dict[str, Any]]:
+        """Return the same answer to each row, marked."""
         instead = self.bundle["instead"]
         if not instead:
             raise HTTPException(503, OFF)
         return [instead | {"fallback": True} for _ in rows]
 
 
-def unscored(_: list[Row]) -> NoReturn:
-    """A stand-in has no scores."""
+def refuse_scores(_: list[Row]) -> NoReturn:
+    """Raise ProjectError: a stand-in has no scores."""
     raise ProjectError("a stand-in has no model")
 
 
 @dataclass(frozen=True)
-class Guarded(Covered):
-    """A model, for one request: it marks strange rows, and a stand-in answers where it fails."""
+class GuardedModel(ModelWithBackup):
+    """A model for one request: it marks strange rows, and its stand-in answers if it fails."""
 
-    strange: Reference = Reference()
+    reference: Reference = Reference()
 
-    def answers(self, rows: list[Row]) -> Answers:
-        """The answers of the model, or of its stand-in if that has something to say."""
-        guarded = self.cover.bundle["instead"]
-        answers = super().answers(rows) if guarded else self.model.answers(rows)
-        for place, _ in () if self.failed else self.strange.outside(rows):
-            answers[place]["abstain"] = True
+    def answers(self, rows: list[Row]) -> list[dict[str, Any]]:
+        """Return the answers of the model, or of a stand-in that has an answer."""
+        has_stand_in = self.backup.bundle["instead"]
+        answers = super().answers(rows) if has_stand_in else self.model.answers(rows)
+        for number, _ in () if self.failures else self.reference.find_outside(rows):
+            answers[number]["abstain"] = True
         return answers
 
 
-class Prepared(NamedTuple):
-    """What stands in for the model of a bundle, and what is strange to it."""
+class Safeguard(NamedTuple):
+    """The stand-in for the model of a bundle, and the reference by which rows are strange."""
 
     bundle: dict[str, Any]
     stand_in: StandIn
-    strange: Reference
+    reference: Reference
 
 
-class Choice:
-    """Who answers a request: the champion, guarded; its stand-in; None where nothing is known.
+class FallbackSelector:
+    """Selects the champion, guarded; or its stand-in; or the stand-in of the newest bundle.
 
-    It looks at the folder when the champion changes, and as often as the service looks for one.
-    Two models may take turns: what is known of both is kept.  Whether answers to strange rows are
-    marked, `marks` says.
+    The folder is read when the champion changes, and as often as the service polls.  A rollout has
+    two models that take turns, so two safeguards are kept.  `marks`: are strange rows marked?
     """
 
     def __init__(self, settings: Settings, folder: Path = FOLDER) -> None:
         self._settings, self._folder = settings, folder
         self.marks = settings.fallback.abstain
-        self._off, self._due, self._without = False, 0.0, False
+        self._is_off, self._due, self._lacks_model = False, 0.0, False
         self._times: dict[Path, int] = {}
-        self._newest: Champion | None = None
-        self._prepared: dict[str, Prepared] = {}
+        self._newest: ServedModel | None = None
+        self._safeguards: dict[str, Safeguard] = {}
 
-    def __call__(self, _: Request, __: str, champion: Champion | None) -> Champion | None:
-        """Who answers a request to this champion."""
-        return self.of(champion)
+    def __call__(self, _: Request, __: str, served: ServedModel | None) -> ServedModel | None:
+        """Return the model that answers a request."""
+        return self.select(served)
 
-    def of(self, champion: Champion | None) -> Champion | None:
-        """Who answers instead of this champion, or as it."""
-        if monotonic() >= self._due or self._without != (champion is None):
-            self._look(champion is None)
-        if not champion:
+    def select(self, served: ServedModel | None) -> ServedModel | None:
+        """Return the model that answers instead of this one, or safeguards it."""
+        if monotonic() >= self._due or self._lacks_model != (served is None):
+            self._is_off = Path(self._settings.fallback.switch).exists()
+            self._lacks_model = served is None
+            if self._lacks_model:
+                self._find_newest()
+            self._due = monotonic() + self._settings.serving.poll_seconds
+        if not served:
             return self._newest
-        model = champion.model
-        known = self._prepared.get(champion.number)
-        if not known or known.bundle is not model.bundle:
-            known = self._prepare(champion)
-        answering: Loaded = known.stand_in
-        if not self._off:
-            parts = model.bundle, model.contract, model.scores
-            answering = Guarded(*parts, model, known.stand_in, strange=known.strange)
-        return Champion(champion.number, champion.run_id, answering, champion.types)
+        safeguard = self._safeguards.get(served.number)
+        if not safeguard or safeguard.bundle is not served.model.bundle:
+            safeguard = self._add_safeguard(served)
+        model: LoadedModel = safeguard.stand_in
+        if not self._is_off:
+            own = served.model.bundle, served.model.contract, served.model.scores
+            model = GuardedModel(
+                *own, served.model, safeguard.stand_in, reference=safeguard.reference
+            )
+        return ServedModel(served.number, served.run_id, model, served.types)
 
-    def _look(self, without: bool) -> None:
-        self._off = Path(self._settings.fallback.switch).exists()
-        if without:
-            self._search()
-        self._without = without
-        self._due = monotonic() + self._settings.serving.poll_seconds
+    def _add_safeguard(self, served: ServedModel) -> Safeguard:
+        fallback, bundle = self._settings.fallback, served.model.bundle
+        reference = load_reference(self._folder / served.number, bundle, fallback.margin)
+        stand_in = StandIn.from_bundle(bundle, reference.fallback if fallback.enabled else {})
+        safeguard = Safeguard(bundle, stand_in, reference if fallback.abstain else Reference())
+        self._safeguards = dict([*self._safeguards.items()][-1:]) | {served.number: safeguard}
+        return safeguard
 
-    def _prepare(self, champion: Champion) -> Prepared:
-        """Know the stand-in of a champion, and what is strange to it."""
-        wanted, bundle = self._settings.fallback, champion.model.bundle
-        found = reference(self._folder / champion.number, bundle, wanted.margin)
-        model = StandIn.of(bundle, found.fallback if wanted.enabled else {})
-        known = Prepared(bundle, model, found if wanted.abstain else Reference())
-        self._prepared = dict([*self._prepared.items()][-1:]) | {champion.number: known}
-        return known
-
-    def _search(self) -> None:
-        """Know the stand-in of the newest bundle that has one; nothing where none was changed."""
+    def _find_newest(self) -> None:
+        """Find the newest bundle with a stand-in, if a bundle has changed."""
         times = {path.parent: path.stat().st_mtime_ns for path in self._folder.glob(f"*/{BUNDLE}")}
         if times != self._times:
-            places = sorted(times, key=times.__getitem__, reverse=True)
-            self._newest = next(filter(None, map(self._known, places)), None)
+            newest_first = sorted(times, key=times.__getitem__, reverse=True)
+            self._newest = next(filter(None, map(self._load_stand_in, newest_first)), None)
         self._times = times
 
-    def _known(self, place: Path) -> Champion | None:
-        """The stand-in of the bundle in this folder, or None where it has none."""
+    def _load_stand_in(self, folder: Path) -> ServedModel | None:
+        max_rows = self._settings.serving.max_rows_per_request
         try:
-            bundle = read_bundle(place)
-            contract, instead = Contract(**bundle["contract"]), reference(place, bundle).fallback
-            model = StandIn.of(bundle, instead)
-            types = Types.of(contract, bundle["classes"] or (), self._settings.serving.most_rows)
+            bundle = read_bundle(folder)
+            instead = load_reference(folder, bundle).fallback
+            model = StandIn.from_bundle(bundle, instead)
+            types = Types.from_contract(model.contract, bundle["classes"] or (), max_rows)
         except (ProjectError, KeyError, TypeError, ValueError) as error:
-            LOG.error("no stand-in: %s: %s", place, error)
+            LOG.error("no stand-in: %s: %s", folder, error)
             return None
-        wanted = instead and self._settings.fallback.enabled
-        return Champion(place.name, "", model, types) if wanted else None
+        is_wanted = instead and self._settings.fallback.enabled
+        return ServedModel(folder.name, "", model, types) if is_wanted else None
 
 
-class Watch:
-    """What `/health` shows: does a stand-in answer, and how many rows it answered or marked."""
+class FallbackCounts:
+    """An observer: `/health` shows whether a stand-in answers, and how many rows were marked."""
 
     name = "fallback"
 
-    def __init__(self, choice: Choice, follower: Follower) -> None:
-        self._choice, self._follower = choice, follower
+    def __init__(self, selector: FallbackSelector, reloader: ModelReloader) -> None:
+        self._selector, self._reloader = selector, reloader
         self._rows: Counter[str] = Counter()
 
-    def __call__(self, event: Served) -> None:
+    def __call__(self, event: PredictionEvent) -> None:
         """Count the rows that are marked."""
-        for name in FLAGS:
-            self._rows[name] += sum(name in answer for answer in event.answers)
+        for flag in FLAGS:
+            self._rows[flag] += sum(flag in answer for answer in event.answers)
 
     def counts(self) -> dict[str, int]:
-        """`answering`: 1 while a stand-in does; else rows."""
-        chosen = self._choice.of(self._follower.current)
-        answering = chosen is not None and bool(chosen.model.bundle.get("instead"))
-        return {"answering": int(answering)} | {name: self._rows[name] for name in FLAGS}
+        """Return `answering`, 1 while a stand-in answers, and the number of rows by their mark."""
+        served = self._selector.select(self._reloader.current)
+        is_answering = served is not None and bool(served.model.bundle.get("instead"))
+        return {"answering": int(is_answering)} | {flag: self._rows[flag] for flag in FLAGS}
 
     def close(self) -> None:
-        """Nothing to finish."""
+        """Do nothing: there is nothing to finish."""
 
 
-def opened(settings: Settings) -> Choice:
-    """Who answers, as the settings have it."""
-    return Choice(settings)
+def create_fallback_selector(settings: Settings) -> FallbackSelector:
+    """Return the selector of these settings."""
+    return FallbackSelector(settings)
 
 
-def extend(app: FastAPI, _: Settings) -> None:
-    """Let `/health` say whether a stand-in answers."""
-    for choice in app.state.choices:
-        if isinstance(choice, Choice):
-            app.state.observers.append(Watch(choice, app.state.follower))
+def report_fallback(app: FastAPI, _: Settings) -> None:
+    """Let `/health` show whether a stand-in answers."""
+    for selector in app.state.selectors:
+        if isinstance(selector, FallbackSelector):
+            app.state.observers.append(FallbackCounts(selector, app.state.reloader))

@@ -1,7 +1,7 @@
-"""API keys: several, each with a name, of which only hashes are kept.
+"""API keys: several, each with a name; only their hashes are stored.
 
-A key is 256 random bits, so its plain sha256 gives nothing away: there are no likely keys to try.
-A slow hash, as passwords need, would cost each request tens of milliseconds.
+A key is 256 random bits, so a plain sha256 is enough: nobody can try likely keys.  A slow hash, as
+passwords need, would cost each request tens of milliseconds.
 """
 
 import argparse
@@ -16,23 +16,23 @@ from time import monotonic
 
 from pydantic import AwareDatetime, TypeAdapter, ValidationError
 
-from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.settings import load
-from mlops_ladder.settings.section import Section
+from mlops_ladder import ProjectError, write_file_atomically
+from mlops_ladder.settings import load_settings
+from mlops_ladder.strict_model import StrictModel
 
 LOG = logging.getLogger(__name__)
-LONGEST = 36_500
+MAX_DURATION = 36_500
 
 
-class Key(Section):
-    """A key as it is kept: it is valid until `expires`, or always."""
+class Key(StrictModel):
+    """A stored key: it is valid until `expires`, or without end."""
 
     name: str
     sha256: str
     created: AwareDatetime
     expires: AwareDatetime | None = None
 
-    def valid(self, now: datetime) -> bool:
+    def is_valid(self, now: datetime) -> bool:
         """May it still be used?"""
         return self.expires is None or now < self.expires
 
@@ -40,142 +40,152 @@ class Key(Section):
 KEYS = TypeAdapter(list[Key])
 
 
-def read(path: Path) -> list[Key]:
-    """The keys of a file, none where there is no file.  ProjectError where it cannot be read."""
+def read_keys(path: Path) -> list[Key]:
+    """Return the keys of a file; none if there is no file.  Raise ProjectError if it is broken."""
     try:
         return KEYS.validate_json(path.read_bytes())
     except FileNotFoundError:
         return []
     except (OSError, ValidationError) as error:
-        said = str(error).partition("\n")[0]
+        reason = str(error).partition("\n")[0]
         raise ProjectError(
-            f"{path}: no file of keys ({said}); move it away, then make new ones: make key NAME=…"
+            f"{path}: no file of keys ({reason}); move it away, then make new ones: make key NAME=…"
         ) from error
 
 
-def write(path: Path, keys: Sequence[Key]) -> None:
-    """Keep these keys, whole or not at all."""
-    write_whole(path, KEYS.dump_json(list(keys), indent=2, exclude_none=True) + b"\n")
-    path.chmod(0o644)  # a service in a container is another user, and hashes give nothing away
+def write_keys(path: Path, keys: Sequence[Key]) -> None:
+    """Write a file of keys, whole or not at all."""
+    write_file_atomically(path, KEYS.dump_json(list(keys), indent=2, exclude_none=True) + b"\n")
+    path.chmod(0o644)  # the service in a container is another user; hashes are no secret
 
 
-def lock_of(path: Path) -> Path:
-    """The lock of a file of keys.  It stays: where it is, there were keys once."""
+def lock_path(path: Path) -> Path:
+    """Return the lock of a file of keys.  It is never deleted: it shows that there were keys."""
     return path.with_name(f"{path.name}.lock")
 
 
-def digest(key: str) -> str:
-    """What is kept of a key."""
+def hash_key(key: str) -> str:
+    """Return the stored form of a key."""
     return sha256(key.encode()).hexdigest()
 
 
-def added(
+def add_key(
     keys: Sequence[Key], name: str, days: float | None, grace: float
 ) -> tuple[str, list[Key]]:
-    """A new key, and all keys with it; one that had the name ends after so many hours of grace."""
+    """Return a new key, and all keys with it.
+
+    Args:
+        keys: The keys so far; expired ones are left out.
+        name: The name of the client; an older key of this name ends after the grace.
+        days: The new key ends after so many days; None for never.
+        grace: Hours that an older key of this name stays valid.
+    """
     now, secret = datetime.now(UTC), secrets.token_urlsafe(32)
     end = now + timedelta(hours=grace)
-    kept = [key for key in keys if key.valid(now)]
-    for place, key in enumerate(kept):
+    valid = [key for key in keys if key.is_valid(now)]
+    for place, key in enumerate(valid):
         if key.name == name:
-            kept[place] = key.model_copy(update={"expires": min(key.expires or end, end)})
+            valid[place] = key.model_copy(update={"expires": min(key.expires or end, end)})
     expires = now + timedelta(days=days) if days else None
-    return secret, [*kept, Key(name=name, sha256=digest(secret), created=now, expires=expires)]
+    return secret, [*valid, Key(name=name, sha256=hash_key(secret), created=now, expires=expires)]
 
 
-def revoked(keys: Sequence[Key], name: str) -> list[Key]:
-    """The keys without those of this name.  ProjectError where there is none."""
+def revoke_keys(keys: Sequence[Key], name: str) -> list[Key]:
+    """Return the keys without those of this name.  Raise ProjectError if it has none."""
     left = [key for key in keys if key.name != name]
     if len(left) == len(keys):
-        known = ", ".join(sorted({key.name for key in keys})) or "none"
-        raise ProjectError(f"REVOKE {name!r}: no such key; there are: {known}")
+        names = ", ".join(sorted({key.name for key in keys})) or "none"
+        raise ProjectError(f"REVOKE {name!r}: no such key; there are: {names}")
     return left
 
 
-class Ring:
-    """The keys of a file, looked at again as often as `seconds` say.
+class KeyRing:
+    """The keys of a file, which is read again as often as `seconds` say.
 
-    `locked` from the first key on: when the last one is taken away, or the file is lost, nobody is
-    let in, after a start either, for its lock is still there.  A file that cannot be read any more
-    changes nothing until it can.  Raises ProjectError where it cannot at the start.
+    The ring is locked from the first key on.  If the last key is revoked or the file is lost, no
+    client gets in, even after a restart: the lock file is still there.  A file that breaks while
+    the service runs changes nothing until it is repaired.  Raises ProjectError if it is broken at
+    the start.
     """
 
     def __init__(self, path: Path, seconds: float) -> None:
         self._path, self._seconds = path, seconds
-        self._stamp = self._stamped()
-        self._keys = read(path)
-        self.locked = path.exists() or lock_of(path).exists()
+        self._stamp = self._read_stamp()
+        self._keys = read_keys(path)
+        self.is_locked = path.exists() or lock_path(path).exists()
         self._due = monotonic() + seconds
 
-    def _stamped(self) -> tuple[int, int]:
+    def _read_stamp(self) -> tuple[int, int]:
         try:
-            found = self._path.stat()
+            stat = self._path.stat()
         except OSError:
             return (0, 0)
-        return (found.st_mtime_ns, found.st_ino)
+        return (stat.st_mtime_ns, stat.st_ino)
 
-    def look(self) -> None:
-        """Know the keys that are in the file now, if it is time."""
+    def refresh(self) -> None:
+        """Read the file again if it is time and the file has changed."""
         if monotonic() < self._due:
             return
         self._due = monotonic() + self._seconds
-        if (stamp := self._stamped()) == self._stamp:
+        if (stamp := self._read_stamp()) == self._stamp:
             return
         try:
-            self._keys, self._stamp = read(self._path), stamp
+            self._keys, self._stamp = read_keys(self._path), stamp
         except ProjectError as error:
             LOG.error("the keys stay as they were: %s", error)
-        self.locked = self.locked or bool(self._keys)
+        self.is_locked = self.is_locked or bool(self._keys)
 
-    def owner(self, given: str) -> str | None:
-        """The name of a key, None of one that is not valid; as slow for any that is wrong."""
-        wanted, found = digest(given), None
-        for key in self._keys:
-            if compare_digest(wanted, key.sha256) and key.valid(datetime.now(UTC)):
-                found = key.name
-        return found
+    def find_owner(self, key: str) -> str | None:
+        """Return the name of a valid key, else None; the time does not depend on the key."""
+        digest, owner = hash_key(key), None
+        for known in self._keys:
+            if compare_digest(digest, known.sha256) and known.is_valid(datetime.now(UTC)):
+                owner = known.name
+        return owner
 
 
-def span(text: str) -> float:
-    """A length of time, as a number from 0 to LONGEST."""
+def parse_duration(text: str) -> float:
+    """Return a number from 0 to MAX_DURATION.  Raise ArgumentTypeError for another."""
     value = float(text)
-    if not 0 <= value <= LONGEST:
-        raise argparse.ArgumentTypeError(f"{text}: from 0 to {LONGEST:,}")
+    if not 0 <= value <= MAX_DURATION:
+        raise argparse.ArgumentTypeError(f"{text}: from 0 to {MAX_DURATION:,}")
     return value
 
 
 def main(arguments: list[str]) -> None:
-    """Add a key and print it, once; or take keys away; or list them."""
+    """Add a key and print it, once; or revoke keys; or list them."""
     parser = argparse.ArgumentParser(prog="key", description=main.__doc__)
-    parser.add_argument("--name", help="of who asks; a key that had it ends after the grace")
-    parser.add_argument("--days", type=span, help="the new key ends after so many")
-    parser.add_argument("--grace", type=span, default=24, help="hours that an old key gets (24)")
-    parser.add_argument("--revoke", help="take all keys of this name away, at once")
-    asked = parser.parse_args(arguments)
+    parser.add_argument("--name", help="of the client; its older key ends after the grace")
+    parser.add_argument("--days", type=parse_duration, help="the new key ends after so many")
+    parser.add_argument(
+        "--grace", type=parse_duration, default=24, help="hours that an older key gets (24)"
+    )
+    parser.add_argument("--revoke", help="revoke all keys of this name, at once")
+    options = parser.parse_args(arguments)
     # pylint: disable-next=import-outside-toplevel  # the service reads keys, and needs no lock
     from filelock import FileLock
 
-    if asked.days == 0 or (asked.name and asked.revoke):
-        raise ProjectError("DAYS=0: such a key is none.  NAME and REVOKE: only one is wanted")
-    path = Path(load().access.key_file)
+    if options.days == 0 or (options.name and options.revoke):
+        raise ProjectError("DAYS=0 makes no key, and NAME and REVOKE exclude each other: use one")
+    path = Path(load_settings().access.key_file)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock_of(path)):  # two at once would lose a key, or bring one back
-        change(path, asked)
+    with FileLock(lock_path(path)):  # two commands at once would lose a key, or bring one back
+        change_keys(path, options)
 
 
-def change(path: Path, asked: argparse.Namespace) -> None:
-    """Do to a file of keys what was asked."""
-    keys = read(path)
-    if asked.revoke:
-        write(path, revoked(keys, asked.revoke))
-        print(f"{asked.revoke}: its keys are not valid any more")
-    elif asked.name:
-        secret, keys = added(keys, asked.name, asked.days, asked.grace)
-        write(path, keys)
+def change_keys(path: Path, options: argparse.Namespace) -> None:
+    """Add or revoke a key of a file, or list its keys, as the options say."""
+    keys = read_keys(path)
+    if options.revoke:
+        write_keys(path, revoke_keys(keys, options.revoke))
+        print(f"{options.revoke}: its keys are not valid any more")
+    elif options.name:
+        secret, keys = add_key(keys, options.name, options.days, options.grace)
+        write_keys(path, keys)
         print(f"{secret}\nThis is shown once.  Send it as: Authorization: Bearer KEY")
     else:
         now = datetime.now(UTC)
         for key in keys:
             end = f"until {key.expires:%Y-%m-%d %H:%M} UTC" if key.expires else "without end"
-            print(f"{key.name:20} {end if key.valid(now) else 'expired'}")
+            print(f"{key.name:20} {end if key.is_valid(now) else 'expired'}")
         print("To add one: make key NAME=…")

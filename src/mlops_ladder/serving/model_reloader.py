@@ -1,4 +1,4 @@
-"""Following: the published champion, served as soon as it is whole, without a restart."""
+"""The model reloader: the service loads a published champion, without a restart."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ import orjson
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.columns import Row
-from mlops_ladder.export.runtime import BUNDLE, load, Loaded
+from mlops_ladder.export.runtime import BUNDLE, load_bundle, LoadedModel
 from mlops_ladder.serving.schemas import Types
 
 FOLDER = Path("models/serving")
@@ -22,99 +22,104 @@ LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Champion:
-    """A model that serves, its number in the registry, and the types of its requests."""
+class ServedModel:
+    """A model that answers, its number in the registry, and the types of its requests."""
 
     number: str
     run_id: str
-    model: Loaded
+    model: LoadedModel
     types: Types
 
 
 @dataclass(frozen=True)
-class Covered(Loaded):
-    """A model for one request; where it fails, `cover` answers, and `failed` says so."""
+class ModelWithBackup(LoadedModel):
+    """A model for one request; if it fails, `backup` answers, and `failures` is not empty."""
 
-    model: Loaded
-    cover: Loaded
-    failed: list[bool] = field(default_factory=list)
+    model: LoadedModel
+    backup: LoadedModel
+    failures: list[Exception] = field(default_factory=list)
 
     @property
     def version(self) -> str:
-        """The name of what has answered."""
-        return self.cover.version if self.failed else self.model.version
+        """The version of the model that has answered."""
+        return self.backup.version if self.failures else self.model.version
 
     def answers(self, rows: list[Row]) -> list[dict[str, Any]]:
-        """The answers of the model, or of its cover."""
+        """Return the answers of the model, or of its backup."""
         try:
             return self.model.answers(rows)
-        except Exception:  # pylint: disable=broad-exception-caught  # whatever a model raises
-            LOG.exception("model %s failed; %s answers", self.model.version, self.cover.version)
-            self.failed.append(True)
-            return self.cover.answers(rows)
+        # pylint: disable-next=broad-exception-caught  # a model can raise any exception
+        except Exception as error:
+            LOG.exception("model %s failed; %s answers", self.model.version, self.backup.version)
+            self.failures.append(error)
+            return self.backup.answers(rows)
 
 
-class Follower:
-    """Holds the champion that the pointer in a folder names: `current`, or None before the first.
+class ModelReloader:
+    """Holds the model that the pointer in a folder names: `current`, or None before the first.
 
-    A request takes `current` once, so that it meets one model with its own types; `unserved` are
-    those before the first.  `trouble` says why the pointer is not followed; the model before it
-    then serves on.
+    A request takes `current` once, so that one model with its own types answers it; `default_types`
+    are those before the first model.  `last_error` says why the pointer is not followed; meanwhile
+    the model before it answers.
     """
 
     def __init__(
-        self, folder: Path, unserved: Types, loading: Callable[[Path], Loaded] = load
+        self,
+        folder: Path,
+        default_types: Types,
+        loading: Callable[[Path], LoadedModel] = load_bundle,
     ) -> None:
         self.folder = folder
-        self.current: Champion | None = None
-        self.trouble: str | None = None
-        self._unserved = unserved
+        self.current: ServedModel | None = None
+        self.last_error: str | None = None
+        self._default_types = default_types
         self._load = loading
-        self._followed: dict[str, Any] = {}
+        self._pointer: dict[str, Any] = {}
 
     @property
     def types(self) -> Types:
-        """The types of the champion; without one, those of the project's contract."""
-        return self.current.types if self.current else self._unserved
+        """The types of the current model; before the first, those of the project's contract."""
+        return self.current.types if self.current else self._default_types
 
-    def look(self) -> None:
-        """Serve what the pointer names; where that cannot be, go on as before and say why."""
+    def refresh(self) -> None:
+        """Load the model that the pointer names; if that fails, keep the one before."""
         try:
-            pointer = self.pointer()
-            if pointer != self._followed:
-                self.current = self.champion(pointer)  # one assignment: no request sees a half
-                self._followed = pointer
+            pointer = self.read_pointer()
+            if pointer != self._pointer:
+                self.current = self.load_model(pointer)  # one assignment: requests see no mixture
+                self._pointer = pointer
                 LOG.warning("serving version %s", self.current.number)
-            self.trouble = None
-        except Exception as error:  # pylint: disable=broad-exception-caught  # whatever is broken
-            if str(error) != self.trouble:
+            self.last_error = None
+        # pylint: disable-next=broad-exception-caught  # loading can raise any exception
+        except Exception as error:
+            if str(error) != self.last_error:
                 LOG.error("not followed: %s", error)
-            self.trouble = str(error) or repr(error)
+            self.last_error = str(error) or repr(error)
 
-    def pointer(self) -> dict[str, Any]:
-        """What the registry published last.  Raises ProjectError where that is nothing."""
+    def read_pointer(self) -> dict[str, Any]:
+        """Return the pointer that the registry published last.  Raise ProjectError without one."""
         path = self.folder / POINTER
         if not path.exists():
             raise ProjectError(f"{path}: no champion is published; run `make pipeline`")
         return dict(json.loads(path.read_bytes()))
 
-    def champion(self, pointer: dict[str, Any]) -> Champion:
-        """The model that a pointer names, whole and answering.  Raises where it is not."""
+    def load_model(self, pointer: dict[str, Any]) -> ServedModel:
+        """Return the model that a pointer names.  Raise if it is not whole or does not answer."""
         folder = self.folder / str(pointer["version"])
-        found = sha256((folder / BUNDLE).read_bytes()).hexdigest()
-        if found != pointer["sha256"]:
+        digest = sha256((folder / BUNDLE).read_bytes()).hexdigest()
+        if digest != pointer["sha256"]:
             raise ProjectError(
-                f"{folder / 'bundle.json'}: sha256 is {found[:12]}…, published was"
+                f"{folder / BUNDLE}: sha256 is {digest[:12]}…, published was"
                 f" {pointer['sha256'][:12]}…; publish it again: `make pipeline` or `make rollback`"
             )
-        model = self._load(folder)
-        types = Types.of(model.contract, model.bundle["classes"] or (), self._unserved.limit)
-        rows, _ = types.read(orjson.dumps(types.example))
-        model.answers(rows)  # it does answer, and the first time is slow
-        return Champion(str(pointer["version"]), str(pointer["run_id"]), model, types)
+        model, max_rows = self._load(folder), self._default_types.max_rows
+        types = Types.from_contract(model.contract, model.bundle["classes"] or (), max_rows)
+        rows, _ = types.parse_rows(orjson.dumps(types.example))
+        model.answers(rows)  # it must answer; and the first answer is slow
+        return ServedModel(str(pointer["version"]), str(pointer["run_id"]), model, types)
 
-    async def follow(self, seconds: float) -> None:
-        """Look again and again, beside the requests."""
+    async def poll(self, seconds: float) -> None:
+        """Refresh again and again, beside the requests."""
         while True:
             await asyncio.sleep(seconds)
-            await asyncio.to_thread(self.look)
+            await asyncio.to_thread(self.refresh)

@@ -1,6 +1,6 @@
-"""The prediction log: what was asked and answered, written without letting a request wait.
+"""The prediction log: requests and answers, written without letting a request wait.
 
-Requests put themselves as JSON into a queue; one thread writes them to the database.
+Requests go into a queue as JSON; one thread writes them to the database.
 """
 
 import logging
@@ -14,29 +14,29 @@ from typing import Protocol
 
 import orjson
 
-from mlops_ladder.serving.events import Record, Served
+from mlops_ladder.serving.events import PredictionEvent, Record
 from mlops_ladder.settings import Settings
 
 LOG = logging.getLogger(__name__)
 PAUSE = 0.2  # seconds between two writes: a process that is killed loses no more than this
 START = 1.0  # seconds before the first: libraries are loaded, and the first answer does not wait
 BATCH = 500
-PATIENCE = 5  # seconds that a database that is down may hold up the end; `close` takes twice that
+STOP_TIMEOUT_S = 5  # that a database that is down may delay the end; `close` waits twice that
 
 
-class Store(Protocol):
-    """Where requests are written to."""
+class Database(Protocol):
+    """A place to which requests are written."""
 
     def write(self, records: Sequence[Record]) -> None:
-        """Keep these requests: all of them, or none and raise."""
+        """Write these requests: all of them, or none and raise."""
 
     def close(self) -> None:
-        """Write no more."""
+        """Release the database."""
 
 
 @dataclass
-class Tally:
-    """How many requests, and how many rows they had."""
+class Counts:
+    """A number of requests, and the number of their rows."""
 
     requests: int = 0
     rows: int = 0
@@ -48,118 +48,122 @@ class Tally:
 
 
 class PredictionLog:
-    """An observer that writes each answered request, in order, to what `opening` gives.
+    """An observer that writes each answered request, in order, to a database.
 
-    At most `capacity` predictions wait; what comes on top is dropped and counted.  While the
-    database is down they wait; a batch of which it did not say that it is written, though it is,
-    is written again.  `close` writes what waits.
+    The queue holds at most `capacity` predictions; beyond that, new ones are dropped and counted.
+    While the database is down, they wait.  Delivery is at least once: if the database has written
+    a batch without saying so, the batch is written again.  `close` writes the rest.
     """
 
     name = "log"
 
-    def __init__(self, opening: Callable[[], Store], capacity: int) -> None:
-        self._store = cache(opening)
+    def __init__(self, connect: Callable[[], Database], capacity: int) -> None:
+        self._database = cache(connect)
         self._capacity = capacity
         self._queue: deque[Record] = deque()
-        self._closing, self._hurry = False, threading.Event()
-        # Each is changed by one thread only: the first two by that of the requests.
-        self._taken, self._dropped = Tally(), 0
-        self._written, self._failed = Tally(), 0
+        self._is_closing, self._wake = False, threading.Event()
+        # One thread changes each: that of the requests the first two.
+        self._queued, self._dropped = Counts(), 0
+        self._written, self._failed = Counts(), 0
         self._thread = threading.Thread(target=self._run, name="prediction log", daemon=True)
         self._thread.start()
 
-    def __call__(self, event: Served) -> None:
-        """Put an answered request into the queue, or drop it where that is full."""
+    def __call__(self, event: PredictionEvent) -> None:
+        """Queue an answered request, or drop it if the queue is full."""
         if event.status == 200:
-            self.put(event, recorded)
+            self.put(event, describe_request)
 
-    def put(self, event: Served, record_of: Callable[[Served], Record]) -> None:
-        """Put what is recorded of a request into the queue, or drop it where that is full."""
-        before = self._taken.rows - self._written.rows
+    def put(self, event: PredictionEvent, describe: Callable[[PredictionEvent], Record]) -> None:
+        """Queue the description of a request, or drop it if the queue is full."""
+        before = self._queued.rows - self._written.rows
         after = before + len(event.rows)
         if after > self._capacity:
             self._dropped += 1
-            seldom(self._dropped, "full: %s requests are not in it", self._dropped)
+            warn_at_powers_of_two(self._dropped, "full: %s requests are not in it", self._dropped)
             return
-        record = record_of(event)
-        self._taken.add([record])
+        record = describe(event)
+        self._queued.add([record])
         self._queue.append(record)
         if before <= self._capacity / 2 < after:  # once: a database that is down is not hurried
-            self._hurry.set()
+            self._wake.set()
 
     def counts(self) -> dict[str, int]:
-        """Requests that are written, wait and were dropped; and writes that failed."""
+        """Return the requests that are written, wait or were dropped, and the failed writes."""
         return {
             "written": self._written.requests,
-            "waiting": self._taken.requests - self._written.requests,
+            "waiting": self._queued.requests - self._written.requests,
             "dropped": self._dropped,
             "failed": self._failed,
         }
 
     def close(self) -> None:
-        """Write what waits, and stop.  Says so where the database does not take it."""
-        self._closing = True
-        self._hurry.set()
-        self._thread.join(2 * PATIENCE)  # a database may also say nothing at all
+        """Write the queue, and stop.  Log an error if the database does not take it."""
+        self._is_closing = True
+        self._wake.set()
+        self._thread.join(2 * STOP_TIMEOUT_S)  # a database may never answer
         if left := self.counts()["waiting"]:
             LOG.error("lost: %s answered requests could not be written", left)
 
     def _run(self) -> None:
-        self._hurry.wait(START)
-        while not self._closing:
-            self._hurry.clear()
+        self._wake.wait(START)
+        while not self._is_closing:
+            self._wake.clear()
             self._write()
-            self._hurry.wait(PAUSE)
-        until = time.monotonic() + PATIENCE
+            self._wake.wait(PAUSE)
+        until = time.monotonic() + STOP_TIMEOUT_S
         while not self._write() and time.monotonic() < until:
             time.sleep(PAUSE)
-        if self._store.cache_info().currsize:
-            self._store().close()
+        if self._database.cache_info().currsize:
+            self._database().close()
 
     def _write(self) -> bool:
-        """Write all that waits, a batch at a time; False where that failed."""
+        """Write the queue, a batch at a time; return False if that failed."""
         try:
-            store = self._store()
+            database = self._database()
             while self._queue:
                 batch = [self._queue[place] for place in range(min(len(self._queue), BATCH))]
-                store.write(batch)
+                database.write(batch)
                 self._written.add(batch)
                 for _ in batch:
                     self._queue.popleft()
-        except Exception as error:  # pylint: disable=broad-exception-caught  # any driver's own
+        except Exception as error:  # pylint: disable=broad-exception-caught  # of any driver
             self._failed += 1
-            why = str(error).partition("\n")[0]
-            seldom(self._failed, "not written, to be tried again: %s", why)
+            reason = str(error).partition("\n")[0]
+            warn_at_powers_of_two(self._failed, "not written, to be tried again: %s", reason)
             return False
         return True
 
 
-def recorded(event: Served) -> Record:
-    """A request as a row of the log: as texts, which cost the garbage collector nothing."""
+def describe_output(event: PredictionEvent) -> Record:
+    """Return a request as a row of a log, without its inputs."""
     return {
         "request_id": event.request_id,
         "time": event.time,
-        "model_version": event.model_version,
-        "inputs": orjson.dumps(event.rows).decode(),
         "output": orjson.dumps(event.answers).decode(),
         "rows": len(event.rows),
         "latency_ms": round(event.seconds * 1000, 3),
     }
 
 
-def seldom(count: int, message: str, *values: object) -> None:
-    """Warn at the first, second, fourth, eighth … time, so that a long trouble fills no disk."""
+def describe_request(event: PredictionEvent) -> Record:
+    """Return a request as a row of the prediction log: texts cost the garbage collector nothing."""
+    inputs = orjson.dumps(event.rows).decode()
+    return describe_output(event) | {"model_version": event.model_version, "inputs": inputs}
+
+
+def warn_at_powers_of_two(count: int, message: str, *values: object) -> None:
+    """Warn at the first, second, fourth, eighth … time, so that a long outage fills no disk."""
     if count.bit_count() == 1:
         LOG.warning(message, *values)
 
 
-def opened(settings: Settings, table: str = "TABLE") -> PredictionLog:
-    """The prediction log that these settings name, or another table of `store.py` beside it."""
+def create_prediction_log(settings: Settings, table: str = "TABLE") -> PredictionLog:
+    """Return the prediction log of these settings, or a log into another table of `store.py`."""
 
-    def store() -> Store:
+    def connect() -> Database:
         # pylint: disable-next=import-outside-toplevel  # 0.3 s that the first answer need not wait
-        from mlops_ladder.serving import store as tables
+        from mlops_ladder.serving import store
 
-        return tables.Store(settings.serving.log, getattr(tables, table))
+        return store.Store(settings.serving.prediction_log_url, getattr(store, table))
 
-    return PredictionLog(store, settings.serving.log_capacity)
+    return PredictionLog(connect, settings.serving.prediction_log_queue_size)

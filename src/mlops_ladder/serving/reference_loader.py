@@ -1,4 +1,4 @@
-"""What the champion learned from, as the service reads it: `reference.json` of its bundle."""
+"""The reference of the champion, as the service reads it: `reference.json` of its bundle."""
 
 import json
 import logging
@@ -9,8 +9,8 @@ from typing import Any
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.export.runtime import verified
-from mlops_ladder.serving.schemas import Expected, Range
+from mlops_ladder.export.runtime import read_verified
+from mlops_ladder.serving.schemas import Expected
 
 LOG = logging.getLogger(__name__)
 NAME = "reference.json"
@@ -20,10 +20,10 @@ POWERS = sorted([0.0, *(sign * 10.0**power for sign in (-1, 1) for power in rang
 
 @dataclass(frozen=True)
 class Reference(Expected):
-    """What is known of the training: when it was, a stand-in for its model, what it saw.
+    """The training: when it was, a stand-in for its model, and the values that it saw.
 
-    `scores` are the deciles of what the model said of held-out rows.  Times are in no range: a
-    model sees their weekday and hour, and every new row is later than the training.
+    `scores` are the deciles of the model's scores of the hold-out.  Times have no range: a model
+    sees their weekday and hour, and every new row is later than the training.
     """
 
     trained_at: float | None = None
@@ -31,54 +31,45 @@ class Reference(Expected):
     scores: Sequence[float] = ()
 
 
-def reference(folder: Path, bundle: dict[str, Any], margin: float = 0) -> Reference:
-    """The reference of a bundle; an empty one where it has none, or one that is not whole.
+def load_reference(folder: Path, bundle: dict[str, Any], margin: float = 0) -> Reference:
+    """Return the reference of a bundle; an empty one if it has none, or one that is not whole.
 
-    A number is outside where it is further from the range of training than `margin` of its width.
+    Args:
+        folder: The folder of the bundle.
+        bundle: The content of `bundle.json`.
+        margin: A number may leave the range of training by this share of its width.
     """
-    wanted = bundle.get("files", {}).get(NAME)
-    if not wanted:
+    sha256 = bundle.get("files", {}).get(NAME)
+    if not sha256:
         return Reference()
     try:
-        said = json.loads(verified(folder / NAME, wanted))
-        return understood(said, Contract(**bundle["contract"]), margin)
+        document = json.loads(read_verified(folder / NAME, sha256))
+        return parse_reference(document, Contract(**bundle["contract"]), margin)
     except (ProjectError, KeyError, TypeError, ValueError, AttributeError) as error:
         LOG.error("not used: %s: %s", folder / NAME, error)
         return Reference()
 
 
-def understood(said: dict[str, Any], contract: Contract, margin: float) -> Reference:
-    """What `reference.json` says of the inputs of this contract."""
-    columns = {name: said.get("columns", {}).get(name, {}) for name in contract.inputs()}
-    numbers = contract.inputs("number", "integer")
-    truths = contract.inputs("boolean")
-    return Reference(
-        tuple(wider(name, columns[name], margin) for name in numbers if "low" in columns[name]),
-        tuple(
-            (name, seen(columns[name]["values"], name in truths))
-            for name in contract.inputs("category", "text", "boolean")
-            if "values" in columns[name]
-        ),
-        said.get("trained_at"),
-        said.get("fallback") or {},
-        tuple(said.get("scores") or ()),
-    )
+def parse_reference(document: dict[str, Any], contract: Contract, margin: float) -> Reference:
+    """Return the content of `reference.json` about the inputs of a contract."""
+    ranges, categories = [], list[tuple[str, frozenset[Any]]]()
+    for name in contract.inputs():
+        column, kind = document.get("columns", {}).get(name, {}), contract.columns[name].kind
+        if kind in ("number", "integer") and "low" in column:
+            low, high = float(column["low"]), float(column["high"])
+            more = margin * (high - low)
+            ranges.append((name, low - more, high + more))
+        elif kind == "boolean" and "values" in column:
+            values = frozenset(str(value).lower() in TRUE for value in column["values"])
+            categories.append((name, values))
+        elif kind in ("category", "text") and "values" in column:
+            words = frozenset(str(value).strip() for value in column["values"])
+            categories.append((name, words))
+    fallback, scores = document.get("fallback") or {}, tuple(document.get("scores") or ())
+    return Reference(ranges, categories, document.get("trained_at"), fallback, scores)
 
 
-def wider(name: str, column: dict[str, Any], margin: float) -> Range:
-    """The range of a column with a margin, as a share of its width, on both sides."""
-    low, high = float(column["low"]), float(column["high"])
-    return name, low - margin * (high - low), high + margin * (high - low)
-
-
-def seen(values: Sequence[Any], truths: bool) -> frozenset[Any]:
-    """The values of a column, as rows hold them: bools, or words without blanks around them."""
-    if truths:
-        return frozenset(str(value).lower() in TRUE for value in values)
-    return frozenset(str(value).strip() for value in values)
-
-
-def cuts(scores: Sequence[float]) -> list[float]:
-    """Bounds between which numbers like these are counted; powers of ten where none are known."""
-    found = sorted({float(f"{score:.4g}") for score in scores})
-    return found if len(found) > 1 else POWERS
+def score_bounds(scores: Sequence[float]) -> list[float]:
+    """Return the bounds of a histogram of such scores; powers of ten if no scores are known."""
+    bounds = sorted({float(f"{score:.4g}") for score in scores})
+    return bounds if len(bounds) > 1 else POWERS

@@ -1,22 +1,23 @@
-"""Requests and answers as types, made from the contract; what they refuse never gets further."""
+"""The types of requests and answers: those of `/predict` follow from the contract."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NotRequired, Self
 
 import orjson
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from mlops_ladder.data.columns import example, record, Row, row_type
+from mlops_ladder.data.columns import Answer, make_example_row, make_record_type, Row, make_row_type
 from mlops_ladder.data.contract import Contract
 
-SHOWN = 20  # faults of a request
-LONGEST = 100  # characters of the name of an unknown field
+MAX_VIOLATIONS = 20  # listed for a request; the others are counted
+MAX_NAME_LENGTH = 100  # of an unknown field that is listed
 BRIEF: dict[str, Any] = {"include_url": False, "include_context": False, "include_input": False}
-SPELLED = {"False": "false", "True": "true"}
-# What may stand beside a prediction, where not the model alone has answered.
+UNKNOWN_FIELD = {"type": "extra_forbidden", "msg": "Extra inputs are not permitted"}
+JSON_BOOLEANS = {"False": "false", "True": "true"}
+# Further fields of a prediction.
 FLAGS: dict[str, Any] = {
-    "fallback": NotRequired[Annotated[bool, Field(description="no model answered: a stand-in")]],
+    "fallback": NotRequired[Annotated[bool, Field(description="a stand-in answered, no model")]],
     "abstain": NotRequired[Annotated[bool, Field(description="training saw no such row")]],
     "outside": NotRequired[
         Annotated[
@@ -24,150 +25,202 @@ FLAGS: dict[str, Any] = {
         ]
     ],
 }
-Range = tuple[str, float, float]
-Known = tuple[str, frozenset[Any]]
-Answer = dict[str, Any]
+
+
+class RowViolation(BaseModel):
+    """An error and its place: `["body", row number from 0 (in a list), column]`."""
+
+    type: str
+    loc: list[str | int]
+    msg: str
+
+
+class Refusal(BaseModel):
+    """The first 20 errors of a request, and how many `more` there are.
+
+    A list is answered as a whole or refused as a whole: send the other rows again.
+    """
+
+    detail: list[RowViolation]
+    more: int = 0
+
+
+class Failure(BaseModel):
+    """The reason why there is no answer."""
+
+    detail: str
+
+
+class Health(BaseModel):
+    """The process is alive.  `trouble`: why a published model is not served."""
+
+    status: str = "ok"
+    trouble: str | None
+    observers: dict[str, dict[str, int]]
+
+
+class Ready(BaseModel):
+    """A model is served."""
+
+    model_version: str
+
+
+class Version(BaseModel):
+    """The model and the code; `version` is the number of the model in the registry."""
+
+    version: str | None = None
+    model_version: str | None = None
+    run_id: str | None = None
+    runtime: str | None = Field(default=None, description="onnx or native")
+    why: str | None = Field(default=None, description="why it is native")
+    commit: str = Field(description="of the code")
+    python: str
 
 
 @dataclass(frozen=True)
 class Expected:
-    """Ranges and words that rows are expected to hold; a missing value is always expected."""
+    """The ranges and categories that values are expected in; a missing value is always expected."""
 
-    ranges: Sequence[Range] = ()
-    known: Sequence[Known] = ()
+    ranges: Sequence[tuple[str, float, float]] = ()
+    categories: Sequence[tuple[str, frozenset[Any]]] = ()
 
     @classmethod
-    def of(cls, contract: Contract) -> Self:
-        """What a contract expects of its inputs, and does not enforce."""
-        columns = {name: contract.columns[name] for name in contract.inputs()}
-        free = [(name, column) for name, column in columns.items() if not column.enforce]
+    def from_contract(cls, contract: Contract) -> Self:
+        """Return the expectations that a contract has and does not enforce."""
+        inputs = {name: contract.columns[name] for name in contract.inputs()}
+        free = [(name, column) for name, column in inputs.items() if not column.enforce]
         return cls(
             [(name, *column.range) for name, column in free if column.range],
             [(name, frozenset(column.categories)) for name, column in free if column.categories],
         )
 
-    def outside(self, rows: Sequence[Row]) -> list[tuple[int, str]]:
-        """The place of a row and the column, of each value that is not expected."""
-        found = []
-        for place, row in enumerate(rows):
+    def find_outside(self, rows: Sequence[Row]) -> list[tuple[int, str]]:
+        """Return the row number and the column of each value that is not expected."""
+        outside = []
+        for number, row in enumerate(rows):
             for name, low, high in self.ranges:
                 if (value := row[name]) is not None and not low <= value <= high:
-                    found.append((place, name))
-            for name, known in self.known:
-                if (value := row[name]) is not None and value not in known:
-                    if not isinstance(value, str) or value.strip() not in known:
-                        found.append((place, name))
-        return found
+                    outside.append((number, name))
+            for name, categories in self.categories:
+                if (value := row[name]) is not None and value not in categories:
+                    if not isinstance(value, str) or value.strip() not in categories:
+                        outside.append((number, name))
+        return outside
 
 
-def prediction(contract: Contract, classes: Sequence[Any]) -> dict[str, Any]:
-    """The fields of what a model says of a row: a number, or a class and how probable each is."""
+def prediction_fields(contract: Contract, classes: Sequence[Any]) -> dict[str, Any]:
+    """Return the fields of a prediction: a number, or a class and the probability of each class."""
     kinds: dict[str, Any] = {"number": float, "integer": float, "boolean": bool}
     kind = kinds.get(contract.columns[contract.target].kind, str)
     if not classes:
         return {"prediction": kind} | FLAGS
     if not any(isinstance(label, float) for label in classes):
         kind = Literal[tuple(classes)]
-    share = Annotated[float, Field(ge=0, le=1)]
-    names = [SPELLED[str(label)] if isinstance(label, bool) else str(label) for label in classes]
-    shares = record("Probability", dict.fromkeys(names, share))
-    return {"prediction": kind, "probability": shares} | FLAGS
+    probability = Annotated[float, Field(ge=0, le=1)]
+    names = [JSON_BOOLEANS.get(str(it), str(it)) if isinstance(it, bool) else it for it in classes]
+    probabilities = make_record_type("Probability", {str(name): probability for name in names})
+    return {"prediction": kind, "probability": probabilities} | FLAGS
 
 
 @dataclass(frozen=True)
 class Types:
-    """What may be asked of a model, and what it answers: of one row, and of many."""
+    """The requests that a model takes and the answers that it gives, of one row or of many."""
 
+    body: Any
+    answer: Any
     row: TypeAdapter[Row]
     rows: TypeAdapter[list[Row]]
-    answer: TypeAdapter[Answer]
-    answers: TypeAdapter[Answer]
     expected: Expected
-    known: frozenset[str]
-    truths: bool
+    names: frozenset[str]
+    has_booleans: bool
     example: Row
-    limit: int
+    max_rows: int
 
     @classmethod
-    def of(cls, contract: Contract, classes: Sequence[Any], limit: int) -> Self:
-        """The types for this contract and these classes, none for a regression.
-
-        At most `limit` rows are taken in a request.
-        """
-        # Types that are made while the program runs are no types to mypy.
-        one, said = row_type(contract), prediction(contract, classes)
-        lengths = Field(min_length=1, max_length=limit, fail_fast=True)
-        many = Annotated[list[one], lengths]  # type: ignore[valid-type]  # as above
-        known = {"model_version": str, "request_id": str}
-        listed = {"predictions": list[record("Prediction", said)]}  # type: ignore[misc]  # as above
+    def from_contract(cls, contract: Contract, classes: Sequence[Any], max_rows: int) -> Self:
+        """Return the types for this contract and these classes; a regression has no classes."""
+        # mypy knows no types that are made at run time.
+        one, fields = make_row_type(contract), prediction_fields(contract, classes)
+        lengths = Field(min_length=1, max_length=max_rows, fail_fast=True)
+        many = Annotated[list[one], lengths]  # type: ignore[valid-type]  # made at run time
+        source = {"model_version": str, "request_id": str}
+        predictions = make_record_type("Prediction", fields)
+        listed = {"predictions": list[predictions]}  # type: ignore[valid-type]  # made at run time
         return cls(
+            one | many,
+            make_record_type("Answer", fields | source)
+            | make_record_type("Answers", listed | source),
             TypeAdapter(one),
             TypeAdapter(many),
-            TypeAdapter(record("Answer", said | known)),
-            TypeAdapter(record("Answers", listed | known)),
-            Expected.of(contract),
+            Expected.from_contract(contract),
             frozenset(contract.inputs() + contract.names("id")),
             any(isinstance(label, bool) for label in classes),
-            example(contract),
-            limit,
+            make_example_row(contract),
+            max_rows,
         )
 
-    def read(self, body: bytes) -> tuple[list[Row], bool]:
-        """The rows of a JSON body, and whether it is a list of them.
+    def parse_rows(self, body: bytes) -> tuple[list[Row], bool]:
+        """Return the rows of a JSON body, and whether it is a list.
 
-        Raises pydantic's ValidationError where a field breaks the contract; `faults` names all.
+        Raises pydantic's ValidationError if a row breaks the contract; `list_violations` explains
+        it.
         """
-        many = body.lstrip()[:1] == b"["
-        rows = self.rows.validate_json(body) if many else [self.row.validate_json(body)]
-        if not all(row.keys() <= self.known for row in rows):
+        is_list = body.lstrip()[:1] == b"["
+        rows = self.rows.validate_json(body) if is_list else [self.row.validate_json(body)]
+        if not all(row.keys() <= self.names for row in rows):
             raise ValidationError.from_exception_data("Row", [])
-        return rows, many
+        return rows, is_list
 
-    def faults(self, body: bytes, error: ValidationError) -> dict[str, Any]:
-        """The first faults of a body that `read` refuses, in FastAPI's form, and how many `more`.
+    def list_violations(self, body: bytes, error: ValidationError) -> dict[str, Any]:
+        """Return the first errors of a refused body, in FastAPI's form, and how many `more`.
 
-        However many there are, only those that are shown are kept.
+        Only the errors that are listed are kept in memory.
         """
-        first = error.errors(**BRIEF)
-        long = any(fault["type"] == "too_long" for fault in first)
-        found, count = list[Any](), 0
-        for place, row in [] if long else given(body):
-            faults, number = self.wrong(row)
-            found += [fault | {"loc": ("body", *place, *fault["loc"])} for fault in faults]
-            del found[SHOWN:]
+        errors = error.errors(**BRIEF)
+        is_long = any(it["type"] == "too_long" for it in errors)
+        violations, count = list[Any](), 0
+        for place, row in () if is_long else iter_rows(body):
+            of_row, number = self.find_row_violations(row)
+            violations += [it | {"loc": ("body", *place, *it["loc"])} for it in of_row]
+            del violations[MAX_VIOLATIONS:]
             count += number
-        if not found:  # of the body as a whole
-            found = [fault | {"loc": ("body", *fault["loc"])} for fault in first[:SHOWN]]
-        return {"detail": found} | ({"more": count - SHOWN} if count > SHOWN else {})
+        if not violations:  # the body as a whole is wrong
+            first = errors[:MAX_VIOLATIONS]
+            violations = [it | {"loc": ("body", *it["loc"])} for it in first]
+        more = {"more": count - MAX_VIOLATIONS} if count > MAX_VIOLATIONS else {}
+        return {"detail": violations} | more
 
-    def wrong(self, row: Any) -> tuple[list[Any], int]:
-        """The first faults of a row, and how many it has."""
-        faults = list[Any]()
+    def find_row_violations(self, row: Any) -> tuple[list[Any], int]:
+        """Return the first errors of a row, and how many it has."""
+        errors = list[Any]()
         try:
             self.row.validate_python(row)
         except ValidationError as error:
-            faults += error.errors(**BRIEF)
-        names = [name for name in row if name not in self.known] if isinstance(row, dict) else []
-        known = {"type": "extra_forbidden", "msg": "Extra inputs are not permitted"}
-        shown = [known | {"loc": (name[:LONGEST],)} for name in names[:SHOWN]]
-        return faults + shown, len(faults) + len(names)
+            errors += error.errors(**BRIEF)
+        unknown = [it for it in row if it not in self.names] if isinstance(row, dict) else []
+        first = [
+            UNKNOWN_FIELD | {"loc": (it[:MAX_NAME_LENGTH],)} for it in unknown[:MAX_VIOLATIONS]
+        ]
+        return errors + first, len(errors) + len(unknown)
 
-    def spelled(self, answers: list[Answer]) -> list[Answer]:
-        """The answers as JSON spells them: the keys of probabilities as the prediction."""
-        if not self.truths:
+    def spell_booleans(self, answers: list[Answer]) -> list[Answer]:
+        """Return the answers with the keys of probabilities spelled as JSON spells predictions."""
+        if not self.has_booleans:
             return answers
-        for answer in (shown := [answer.copy() for answer in answers]):
+        spelled = [answer.copy() for answer in answers]
+        for answer in spelled:
             if shares := answer.get("probability"):
-                answer["probability"] = {SPELLED[name]: share for name, share in shares.items()}
-        return shown
+                answer["probability"] = {JSON_BOOLEANS[it]: share for it, share in shares.items()}
+        return spelled
 
 
-def given(body: bytes) -> list[tuple[tuple[int, ...], Any]]:
-    """The rows of a body and their places in its list; none of what is no JSON."""
+def iter_rows(body: bytes) -> Iterator[tuple[tuple[int, ...], Any]]:
+    """Yield each row of a JSON body with its place in the list; nothing if it is no JSON."""
     try:
         rows = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return []
+        return
     if isinstance(rows, list):
-        return [((place,), row) for place, row in enumerate(rows)]
-    return [((), rows)]
+        yield from (((number,), row) for number, row in enumerate(rows))
+    else:
+        yield (), rows

@@ -1,7 +1,7 @@
-"""The tables of predictions and of both arms of a rollout: who answered which unit, and what.
+"""The tables of predictions, and of the variants of a rollout: the answers of each model by unit.
 
-The table of arms holds no inputs, and answers in the shadow stand in it alone: nobody takes them
-for served ones.  The only file of the service that imports SQLAlchemy.
+The table of variants holds no inputs.  Answers in the shadow are in this table only, so that nobody
+takes them for served ones.  The only file of the service that imports SQLAlchemy.
 """
 
 import logging
@@ -32,9 +32,9 @@ TABLE = sql.Table(
     sql.Column("rows", sql.Integer, nullable=False),
     sql.Column("latency_ms", sql.Float, nullable=False),
 )
-NEVER = datetime.min.replace(tzinfo=UTC)
-ARMS = sql.Table(
-    "arms",
+BEGINNING = datetime.min.replace(tzinfo=UTC)
+VARIANTS = sql.Table(
+    "arms",  # its name in the databases that exist
     sql.MetaData(),
     sql.Column("id", sql.Integer, primary_key=True),
     sql.Column("rollout", sql.String(128), nullable=False, index=True),
@@ -53,10 +53,10 @@ BATCH = 5_000
 
 
 class Store:
-    """A database to which several processes may write, one SQLite file too.
+    """A database to which several processes may write, even if it is a SQLite file.
 
-    Raises SQLAlchemy's errors where it cannot be reached, or does not take what it is given, and
-    ValueError for a URL of which a driver would print a part of the password.
+    Raises SQLAlchemy's errors if it cannot be reached or refuses a row, and ValueError for a URL
+    with a password that a driver would print a part of.
     """
 
     def __init__(self, url: str, table: sql.Table = TABLE) -> None:
@@ -68,7 +68,7 @@ class Store:
     def _open(self) -> None:
         self._engine = sql.create_engine(self._url, pool_pre_ping=True)
         if self._engine.dialect.name == "sqlite":
-            sql.event.listen(self._engine, "connect", shared)
+            sql.event.listen(self._engine, "connect", share_sqlite_file)
         with self._engine.begin() as connection:
             connection.execute(CreateTable(self._table, if_not_exists=True))
             for index in self._table.indexes:
@@ -76,17 +76,17 @@ class Store:
         self._file = self._inode()
 
     def _inode(self) -> tuple[int, int, bool] | None:
-        """Which file SQLite writes to, and is there something in it?  None of another database."""
+        """Return device, inode and whether SQLite's file has content; None for another database."""
         try:
-            found = os.stat(self._engine.url.database or "")
+            stat = os.stat(self._engine.url.database or "")
         except OSError:
             return None
-        return found.st_dev, found.st_ino, found.st_size > 0
+        return stat.st_dev, stat.st_ino, stat.st_size > 0
 
     def write(self, records: Sequence[Record]) -> None:
-        """Add these rows: all of them, or none.
+        """Write these rows: all of them, or none.
 
-        A file that was removed or replaced is opened anew, and so is a database that has refused.
+        A file that was removed or replaced is opened again, and so is a database that has failed.
         """
         try:
             if self._inode() != self._file:
@@ -102,58 +102,65 @@ class Store:
             raise
 
     def close(self) -> None:
-        """Let go of the database."""
+        """Close all connections."""
         self._engine.dispose()
 
 
-def shared(connection: Any, _: Any) -> None:
-    """Let readers and other writers of a SQLite file wait for each other, not fail."""
+def share_sqlite_file(connection: Any, _: Any) -> None:
+    """Let readers and writers of a SQLite file wait for each other instead of failing."""
     for setting in ("busy_timeout = 10000", "journal_mode = wal", "synchronous = normal"):
         connection.execute(f"pragma {setting}")
 
 
-def pairs(request_id: str, inputs: str, output: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Each row and what was answered, in their order.  ProjectError where they are damaged."""
+def pair_rows(
+    request_id: str, inputs: str, output: str
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return each row of a logged request with its answer.  Raise ProjectError if it is damaged."""
     try:
         return list(zip(orjson.loads(inputs), orjson.loads(output), strict=True))
     except (ValueError, TypeError) as error:
-        told = f"request {request_id} is damaged ({error})"
-        way_out = "to delete it: docs/runbooks/deletion.md, A request"
-        raise ProjectError(f"the prediction log: {told}; {way_out}") from error
+        raise ProjectError(
+            f"the prediction log: request {request_id} is damaged ({error});"
+            " to delete it: docs/runbooks/deletion.md, A request"
+        ) from error
 
 
-def clear_linked(db: sql.Connection, before: datetime = NEVER, names: Sequence[str] = ()) -> None:
-    """Delete from the tables beside the log what belongs to these requests, or is from before."""
+def delete_linked(
+    db: sql.Connection, before: datetime = BEGINNING, names: Sequence[str] = ()
+) -> None:
+    """Delete from the tables beside the log the rows of these requests, and older rows."""
     present = sql.inspect(db).get_table_names()
     for delete in get_hooks().build_linked_deletion(before=before, names=names):
         if delete.table.name in present:
             db.execute(delete)
 
 
-def deletion(before: datetime, names: Sequence[str]) -> sql.Delete:
-    """Deletes what is from before that time, and these requests; failed ones stand only here."""
-    return sql.delete(ARMS).where((ARMS.c.time < before) | ARMS.c.request_id.in_(names))
+def delete_variants(before: datetime, names: Sequence[str]) -> sql.Delete:
+    """Return a statement that deletes older requests, and these; failed ones are only here."""
+    return sql.delete(VARIANTS).where((VARIANTS.c.time < before) | VARIANTS.c.request_id.in_(names))
 
 
-def arms(url: str, rollout: str, step: int | None = None) -> Iterator[dict[str, Any]]:
-    """What both arms did in a rollout, or in one step of it, in their order.
+def read_variants(url: str, rollout: str, step: int | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the requests of both variants of a rollout, or of one step of it, in their order.
 
-    Raises ProjectError where the database cannot be read; its URL may hold a password.
+    Raises ProjectError, without the password of the URL, if the database cannot be read.
     """
-    place = sql.make_url(url)
-    if place.get_backend_name() == "sqlite" and not Path(place.database or "").is_file():
+    address = sql.make_url(url)
+    if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
         return
-    engine = sql.create_engine(place)
-    query = sql.select(ARMS).where(ARMS.c.rollout == rollout).order_by(ARMS.c.id)
+    engine = sql.create_engine(address)
+    query = sql.select(VARIANTS).where(VARIANTS.c.rollout == rollout).order_by(VARIANTS.c.id)
     if step is not None:
-        query = query.where(ARMS.c.step == step)
+        query = query.where(VARIANTS.c.step == step)
     try:
-        if sql.inspect(engine).has_table(ARMS.name):
+        if sql.inspect(engine).has_table(VARIANTS.name):
             with engine.connect() as connection:
                 rows = connection.execution_options(yield_per=BATCH).execute(query)
                 yield from (row._asdict() for row in rows)
     except sql.exc.SQLAlchemyError as error:
-        told = str(error).partition("\n")[0]
-        raise ProjectError(f"serving.log: the database cannot be read: {told}") from error
+        reason = str(error).partition("\n")[0]
+        raise ProjectError(
+            f"serving.prediction_log_url: the database cannot be read: {reason}"
+        ) from error
     finally:
         engine.dispose()

@@ -1,1 +1,1 @@
-"""The simulation: days of a service in a throw-away folder, by the project's own parts."""
+"""The simulation: days of a service in a temporary folder, by the project's own code."""

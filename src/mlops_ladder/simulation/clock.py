@@ -1,4 +1,4 @@
-"""The clock: within it, the modules of this package are told the time of the simulation."""
+"""The clock: within its context, `datetime.now` of this library's modules is the simulated time."""
 
 import sys
 from datetime import datetime, timedelta, UTC
@@ -11,18 +11,18 @@ START = datetime(2030, 1, 7, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-def told(clock: "Clock") -> type[datetime]:
-    """A datetime whose `now` is that of the clock."""
+def build_datetime_class(clock: "Clock") -> type[datetime]:
+    """Return a datetime class whose `now` is that of the clock."""
 
     class Simulated(datetime):
-        """Makes plain times, as a datetime does; the present one is simulated."""
+        """Creates ordinary datetimes; only `now` is simulated."""
 
         def __new__(cls, *parts: Any, **named: Any) -> Any:
             return datetime(*parts, **named)
 
         @classmethod
         def now(cls, tz: object = None) -> Any:
-            """The time of the simulation, in UTC."""
+            """Return the time of the simulation, in UTC."""
             assert tz is UTC
             return clock.now
 
@@ -30,15 +30,15 @@ def told(clock: "Clock") -> type[datetime]:
 
 
 class Clock:
-    """The time of the simulation: `now`, which only `at` moves.
+    """The time of the simulation: `now`, which only `at` changes.
 
-    A module that is imported later is told the time once `hold` is called again.  Other packages,
-    MLflow and Prefect among them, keep the real time.
+    Call `hold` again after a module was imported.  Other packages, such as MLflow and Prefect, keep
+    the real time.
     """
 
     def __init__(self) -> None:
         self.now = START
-        self._simulated = told(self)
+        self._simulated = build_datetime_class(self)
         self._changed: list[ModuleType] = []
 
     def __enter__(self) -> Self:
@@ -52,13 +52,13 @@ class Clock:
             setattr(module, "datetime", datetime)
 
     def at(self, days: float) -> datetime:
-        """Have it be so many days after the start."""
+        """Set the time to so many days after the start, and return it."""
         self.now = START + days * DAY
         return self.now
 
     def hold(self) -> None:
-        """Tell the modules that are imported by now."""
-        own = f"{__package__.partition('.')[0]}.", f"{project.current().package}."
+        """Replace `datetime` in each imported module of the library and the project."""
+        own = f"{__package__.partition('.')[0]}.", f"{project.get_project().package}."
         for name, module in list(sys.modules.items()):
             known = getattr(module, "datetime", None)
             if name.startswith(own) and name != __name__ and known is datetime:

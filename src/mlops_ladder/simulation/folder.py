@@ -1,4 +1,4 @@
-"""The throw-away folder: the project's settings and rows, and nothing that leads back to it."""
+"""The temporary folder: the project's settings and rows, and no reference back to the project."""
 
 import os
 import shutil
@@ -13,25 +13,25 @@ import tomlkit
 from mlops_ladder import project, ProjectError
 from mlops_ladder.data import sources
 from mlops_ladder.data.contract import CONTRACT, Contract
-from mlops_ladder.data.datafile import written
-from mlops_ladder.data.reading import files
-from mlops_ladder.model.training import learnable
+from mlops_ladder.data.datafile import write_rows_like
+from mlops_ladder.data.reading import list_data_files
+from mlops_ladder.model.training import prepare_training_rows
 from mlops_ladder.privacy.rules import RULES
 from mlops_ladder.problem import read_data
-from mlops_ladder.settings import CONFIG, file_of, FOLDER, Settings
+from mlops_ladder.settings import CONFIG, FOLDER, get_settings_file, Settings
 from mlops_ladder.simulation.clock import START
-from mlops_ladder.simulation.world import World, world
+from mlops_ladder.simulation.world import World, build_world
 
 WORLD, STORY = Path("world.joblib"), Path("story.joblib")
-HISTORY = 1_000  # rows that the first champion learns from
-WEEKS = 26  # in which they have happened
-FOREIGN = ("MLFLOW_", "PREFECT_", "PIPELINE_")  # variables that lead somewhere else
-# So few rows, requests and days need other numbers than a service; which answers are right has
-# changed by intent, so a candidate may differ from the champion, and floors are of another world.
+HISTORY = 1_000  # rows to train the first champion
+WEEKS = 26  # over which these rows are spread
+FOREIGN = ("MLFLOW_", "PREFECT_", "PIPELINE_")  # variables that name other servers
+# With few rows, requests and days, thresholds are lower than those of a service.  The right answers
+# change on purpose: so a candidate may differ from the champion, and floors do not apply.
 CHANGED: dict[str, dict[str, Any]] = {
     "tuning": {"trials": 1},
     "gate": {"floors": {}},
-    "serving": {"log": "sqlite:///predictions.db", "poll_seconds": 0.05},
+    "serving": {"prediction_log_url": "sqlite:///predictions.db", "poll_seconds": 0.05},
     "drift": {"hours": 168, "rows": 50_000, "fewest": 200, "pushgateway": ""},
     "access": {"key_file": "models/serving/keys.json", "requests_per_minute": 0},
     "approval": {"needed": "never"},
@@ -41,29 +41,31 @@ CHANGED: dict[str, dict[str, Any]] = {
 }
 
 
-def prepare(place: Path, settings: Settings, contract: Contract, seed: int) -> None:
-    """Fill a folder in which the project can be run, with rows of its own.
+def prepare_folder(place: Path, settings: Settings, contract: Contract, seed: int) -> None:
+    """Fill a folder in which the project runs, with rows of its own.
 
-    Raises ProjectError where the rows are in no file, or cannot be shifted.
+    Raises ProjectError if the rows are in no file, or cannot be shifted.
     """
-    like = files(settings.data.path)[0].resolve()
-    found = world(learnable(read_data(settings), contract, settings), contract, settings)
+    like = list_data_files(settings.data.path)[0].resolve()
+    found = build_world(
+        prepare_training_rows(read_data(settings), contract, settings), contract, settings
+    )
     (place / RULES.parent).mkdir()
     for path in filter(Path.exists, [CONFIG, CONTRACT, RULES, project.PYPROJECT]):
         shutil.copy(path, place / path)
     shutil.copytree(FOLDER, place / FOLDER)
     history = place / "data" / f"history{like.suffix}"
     history.parent.mkdir()
-    written(first_rows(found, seed), like, history, settings.data, contract)
+    write_rows_like(draw_first_rows(found, seed), like, history, settings.data, contract)
     joblib.dump(found, place / WORLD)
-    change(place / CONFIG, {"": {"seed": seed}, "data": {"path": f"data/{history.name}"}})
+    update_toml(place / CONFIG, {"": {"seed": seed}, "data": {"path": f"data/{history.name}"}})
     for section, keys in CHANGED.items():
-        change(place / file_of(section), {section: keys})
-    allow_more_missing(place / CONTRACT)
+        update_toml(place / get_settings_file(section), {section: keys})
+    loosen_missing_shares(place / CONTRACT)
 
 
-def first_rows(found: World, seed: int) -> pd.DataFrame:
-    """The rows before the first day, each with an id of its own."""
+def draw_first_rows(found: World, seed: int) -> pd.DataFrame:
+    """Return the rows before the first day, each with an id of its own."""
     random = np.random.default_rng([seed, 0])
     rows = found.drawn(HISTORY, 0, None, random)
     weeks = pd.to_timedelta(7 * random.integers(0, WEEKS, HISTORY), unit="D")
@@ -75,8 +77,8 @@ def first_rows(found: World, seed: int) -> pd.DataFrame:
     return rows
 
 
-def change(path: Path, sections: dict[str, dict[str, Any]]) -> None:
-    """Set these keys of a TOML file; "" names those outside of a section."""
+def update_toml(path: Path, sections: dict[str, dict[str, Any]]) -> None:
+    """Set keys of a TOML file by section; "" is the top level."""
     document: Any = tomlkit.parse(path.read_text(encoding="utf-8") if path.exists() else "")
     for section, keys in sections.items():
         table = document if not section else document.setdefault(section, {})
@@ -85,8 +87,8 @@ def change(path: Path, sections: dict[str, dict[str, Any]]) -> None:
     path.write_text(tomlkit.dumps(document), encoding="utf-8")
 
 
-def allow_more_missing(path: Path) -> None:
-    """Rows that are drawn have now and then more missing values than all of them have."""
+def loosen_missing_shares(path: Path) -> None:
+    """Raise the limits of missing values: a sample can have more of them than all rows."""
     document: Any = tomlkit.parse(path.read_text(encoding="utf-8"))
     for column in document["columns"].values():
         if "missing" in column:
@@ -94,30 +96,30 @@ def allow_more_missing(path: Path) -> None:
     path.write_text(tomlkit.dumps(document), encoding="utf-8")
 
 
-def declared(settings: Settings) -> None:
-    """Say in the folder what its data are.
+def declare_data(settings: Settings) -> None:
+    """Write `data/sources.toml` for the rows of the folder.
 
-    Raises ProjectError where the project reads its rows from elsewhere.
+    Raises ProjectError if the project reads its rows from elsewhere.
     """
     if len(read_data(settings)) != HISTORY:
-        told = "read_data() does not read the files of [data] path, so it would read the real rows"
-        raise ProjectError(f"make simulate: problem.py: {told}")
-    sources.declare(settings)
+        why = "read_data() does not read the files of [data] path, so it would read the real rows"
+        raise ProjectError(f"make simulate: problem.py: {why}")
+    sources.declare_files(settings)
 
 
-def environment() -> dict[str, str]:
-    """The variables without those that lead to the registry, the log or the settings of a user."""
-    foreign = (project.current().prefix, *FOREIGN)
-    return {name: it for name, it in os.environ.items() if not name.startswith(foreign)}
+def build_environment() -> dict[str, str]:
+    """Return the environment without variables of the user's registry, log or settings."""
+    foreign = (project.get_project().prefix, *FOREIGN)
+    return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
 
-def scenario_place(base: Path, name: str) -> Path:
-    """Where a scenario is lived through."""
+def get_scenario_folder(base: Path, name: str) -> Path:
+    """Return the folder of a scenario."""
     return base.parent / name
 
 
-def scenario_folder(base: Path, name: str) -> Path:
-    """A copy of the folder as the first champion has left it; what that recorded stays there."""
-    place = scenario_place(base, name)
+def copy_base_folder(base: Path, name: str) -> Path:
+    """Copy the folder of the first champion, without its runs; return the copy."""
+    place = get_scenario_folder(base, name)
     shutil.copytree(base, place, ignore=shutil.ignore_patterns("mlruns", "mlartifacts", ".prefect"))
     return place

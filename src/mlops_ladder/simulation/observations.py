@@ -1,21 +1,20 @@
-"""What was seen: read from what the project has written down, not from what the simulation did."""
+"""Observations: read from the project's own records, not from the simulation."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from mlops_ladder.model.prediction import score
-from mlops_ladder.monitoring.joining import joined, pairs
-from mlops_ladder.monitoring.outcomes import OUTCOMES
-from mlops_ladder.monitoring.quality import History
-from mlops_ladder.monitoring.training_reference import read
+from mlops_ladder.model.prediction import compute_scores
+from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes, read_labelled_rows
+from mlops_ladder.monitoring.quality import QUALITY
+from mlops_ladder.monitoring.training_reference import read_reference
 from mlops_ladder.pipeline.retraining import ledger
 from mlops_ladder.registry import history, versions
 from mlops_ladder.serving.rollout import decisions
 from mlops_ladder.settings import Settings
 from mlops_ladder.simulation.clock import DAY, START
-from mlops_ladder.simulation.scenarios import differences, Expected, Scenario
+from mlops_ladder.simulation.scenarios import Expected, find_surprises, Scenario
 from mlops_ladder.simulation.service import Service
 
 UTC_START = START.replace(tzinfo=None)
@@ -24,7 +23,7 @@ Events = list[tuple[float, str]]  # each with its day
 
 @dataclass(frozen=True)
 class Story:
-    """A scenario as it went: its end, what was not as expected, and each event with its day."""
+    """The course of a scenario: result, deviations from expectations, each event with its day."""
 
     name: str
     scenario: Scenario
@@ -37,66 +36,80 @@ class Story:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def story(name: str, scenario: Scenario, service: Service, texts: Events, refused: Events) -> Story:
-    """What the log, the ledger, the registry and the service say of this folder.
+def tell_story(
+    name: str, scenario: Scenario, service: Service, texts: Events, refused: Events
+) -> Story:
+    """Return the story of this folder by its log, ledger, registry and service.
 
-    `texts` were sent to people; `refused` says when feedback made no data, and why.
+    Args:
+        name: of the scenario.
+        scenario: with its expectations.
+        service: that answered the requests.
+        texts: messages to people.
+        refused: when feedback was refused, and why.
     """
     settings = service.settings
-    with History(settings.serving.log) as archive:
-        verdicts, reports = archive.verdicts(START), archive.reports(START)
-        asked = pd.DataFrame(archive.traffic(START), columns=["time", "model", "rows", "ms"])
-        live = lived(archive, settings, list(asked["model"].unique()))
-    seen = facts(verdicts, reports, service, texts) | {"feedback": fed(refused)}
+    with Outcomes(settings.serving.prediction_log_url) as archive:
+        verdicts, reports = archive.read_verdicts(START), archive.read_verdicts(START, QUALITY)
+        asked = pd.DataFrame(archive.read_traffic(START), columns=["time", "model", "rows", "ms"])
+        live = score_days(archive, settings, list(asked["model"].unique()))
+    seen = collect_facts(verdicts, reports, service, texts) | {
+        "feedback": describe_feedback(refused)
+    }
     about = {"requests": service.asked, "failed": service.failed, "metric": settings.metric}
-    about |= {"promised": promised(reports, settings.metric), "effect": settings.drift.effect}
-    events = [*found(verdicts, reports), *decided(), *texts]
+    about |= {
+        "promised": find_promised_score(reports, settings.metric),
+        "effect": settings.drift.effect,
+    }
+    events = [*list_findings(verdicts, reports), *list_decisions(), *texts]
     events += [(when, f"feedback: refused: {why}") for when, why in refused]
     events.sort(key=lambda it: it[0])
-    asked = asked.assign(day=asked["time"].map(day).astype(int), model=numbered(asked["model"]))
-    live = live.assign(model=numbered(live["model"]))
-    wrong = differences(scenario, seen)
+    asked = asked.assign(
+        day=asked["time"].map(count_days).astype(int), model=name_versions(asked["model"])
+    )
+    live = live.assign(model=name_versions(live["model"]))
+    wrong = find_surprises(scenario, seen)
     return Story(name, scenario, seen, wrong, events, asked, live, pd.DataFrame(verdicts), about)
 
 
-def day(time: Any) -> float:
-    """How many days after the start; of times without a zone, as SQLite gives them, too."""
+def count_days(time: Any) -> float:
+    """Return the days since the start; a time without a zone, as from SQLite, is in UTC."""
     return float((time.replace(tzinfo=None) - UTC_START) / DAY)
 
 
-def numbered(names: pd.Series) -> pd.Series:
-    """The versions of models, as people name them."""
-    known = {it.model_version: f"v{number}" for number, it in versions.versions().items()}
+def name_versions(names: pd.Series) -> pd.Series:
+    """Return the registered version of each model, such as v1."""
+    known = {it.model_version: f"v{number}" for number, it in versions.list_versions().items()}
     return names.map(lambda name: known.get(name, name))
 
 
-def facts(
+def collect_facts(
     verdicts: list[dict[str, Any]], reports: list[dict[str, Any]], service: Service, texts: Events
 ) -> Expected:
-    """What came of it, in the words in which it is expected."""
-    judged = [it for it in history.logged().values() if it.number > 1]
-    rollout = [it.action for it in decisions.logged()]
+    """Return the result, in the words of the expectations."""
+    judged = [it for it in history.read_log().values() if it.number > 1]
+    rollout = [it.action for it in decisions.read_rollout_log()]
     gate = "refused" if any(it.action == "refuse" for it in judged) else "not asked"
     return {
         "drift found": "yes" if any(it["drifted"] for it in verdicts) else "no",
         "loss found": "yes" if any(it["degraded"] for it in reports) else "no",
-        "training": training(),
+        "training": describe_training(),
         "gate": "accepted" if rollout else gate,
         "rollout": ", ".join(rollout) or "none",
         "serves": f"v{service.got('/version')['version']}",
-        "told": people(texts),
+        "told": describe_messages(texts),
         "failed requests": str(len(service.failed)),
     }
 
 
-def fed(refused: Events) -> str:
-    """Whether logged rows became data, or why not."""
+def describe_feedback(refused: Events) -> str:
+    """Return whether logged rows became data, or why not."""
     return f"refused: {refused[0][1]}" if refused else "taken"
 
 
-def training() -> str:
-    """What was decided about trainings: a run, how many, how they failed; or what kept them."""
-    entries = ledger.entries()
+def describe_training() -> str:
+    """Return the number of trainings and why one failed, or the decision against one."""
+    entries = ledger.read_ledger()
     runs = [it for it in entries if it.decision == "run"]
     if failed := [it for it in runs if it.result != "completed"]:
         return f"run, {failed[0].result}: {failed[0].said}"
@@ -105,65 +118,70 @@ def training() -> str:
     return ", ".join(dict.fromkeys(it.decision for it in entries)) or "none"
 
 
-def people(texts: Events) -> str:
-    """What people were told."""
+def describe_messages(texts: Events) -> str:
+    """Return a summary of the messages to people."""
     if not texts:
         return "nobody"
     broken = all("the data look broken" in text for _, text in texts)
     return "of broken data" if broken else "; ".join(text for _, text in texts)
 
 
-def found(verdicts: list[dict[str, Any]], reports: list[dict[str, Any]]) -> Events:
-    """What each look at drift and at the quality has found."""
+def list_findings(verdicts: list[dict[str, Any]], reports: list[dict[str, Any]]) -> Events:
+    """Return the result of each report on drift and quality."""
     events = []
     for time in dict.fromkeys(it["time"] for it in verdicts):
         names = [it["column"] for it in verdicts if it["time"] == time and it["drifted"]]
-        events.append((day(time), f"drift: {', '.join(names) or 'none'}"))
+        events.append((count_days(time), f"drift: {', '.join(names) or 'none'}"))
     for time in dict.fromkeys(it["time"] for it in reports):
         now = [it for it in reports if it["time"] == time]
         lost = [f"{it['name']} ({it['metric']})" for it in now if it["degraded"]]
-        events.append((day(time), f"quality: {shown(lost) or 'as promised'}"))
+        events.append((count_days(time), f"quality: {shorten_names(lost) or 'as promised'}"))
     return events
 
 
-def shown(names: list[str]) -> str:
-    """The first names of many."""
+def shorten_names(names: list[str]) -> str:
+    """Return the first three names, and the number of the others."""
     more = f" and {len(names) - 3} more" if len(names) > 3 else ""
     return f"worse than promised: {', '.join(names[:3])}{more}" if names else ""
 
 
-def decided() -> Events:
-    """What the triggers, the gate and the rollout have decided."""
+def list_decisions() -> Events:
+    """Return the decisions of triggers, gate and rollout."""
     events = [
-        (day(it.time), f"trigger: {it.decision}: {it.event.cause}: {it.reason}")
-        for it in ledger.entries()
+        (count_days(it.time), f"trigger: {it.decision}: {it.event.cause}: {it.reason}")
+        for it in ledger.read_ledger()
     ]
-    for entry in history.logged().values():
+    for entry in history.read_log().values():
         why = "; ".join(entry.verdict["reasons"]) if entry.action == "refuse" else "is champion"
-        events.append((day(entry.time), f"gate: {entry.action} v{entry.version}: {why}"))
+        events.append((count_days(entry.time), f"gate: {entry.action} v{entry.version}: {why}"))
     events += [
-        (day(it.time), f"rollout: {it.action} v{it.version}: {decisions.told(it)}")
-        for it in decisions.logged()
+        (
+            count_days(it.time),
+            f"rollout: {it.action} v{it.version}: {decisions.describe_decision(it)}",
+        )
+        for it in decisions.read_rollout_log()
     ]
     return events
 
 
-def promised(reports: list[dict[str, Any]], metric: str) -> float | None:
-    """What the gate has promised of the first champion."""
+def find_promised_score(reports: list[dict[str, Any]], metric: str) -> float | None:
+    """Return the offline score of the first champion."""
     known = [it["promised"] for it in reports if (it["name"], it["metric"]) == ("all rows", metric)]
     return known[0] if known else None
 
 
-def lived(archive: History, settings: Settings, models: list[str]) -> pd.DataFrame:
-    """The score of each model on the rows of each day of which it is known what became of them."""
-    contract, scores = read().contract, []
+def score_days(archive: Outcomes, settings: Settings, models: list[str]) -> pd.DataFrame:
+    """Return the score of each model by day, on rows with known outcomes."""
+    contract, scores = read_reference().contract, []
     for model in models:
-        outcomes = archive.labelled(OUTCOMES.c.row > 0, version=model)
-        them = joined(pairs(archive, outcomes), contract)
+        outcomes = archive.find_labelled(OUTCOMES.c.row > 0, version=model)
+        them = read_labelled_rows(archive, outcomes, contract)
         days = pd.Series([int(name.split("-")[1]) for name, _ in them.keys])
         for number in sorted(days.unique()):
             places = days.index[days == number]
             truth = them.rows[contract.target].iloc[places]
-            value = score(settings.problem, truth, them.said.iloc[places])[settings.metric]
+            value = compute_scores(settings.problem, truth, them.predictions.iloc[places])[
+                settings.metric
+            ]
             scores.append({"day": number, "model": model, "score": value})
     return pd.DataFrame(scores, columns=["day", "model", "score"])

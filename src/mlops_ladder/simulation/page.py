@@ -1,4 +1,4 @@
-"""The page of the simulation: each scenario with what was expected, what was seen, and pictures."""
+"""The page of the simulation: each scenario with expectations, results and plots."""
 
 import html
 
@@ -7,38 +7,37 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mlops_ladder.model.figures import empty_figure
-from mlops_ladder.monitoring.watch import embedded, STYLE
-from mlops_ladder.simulation.observations import day, Story
+from mlops_ladder.model.figures import create_figure
+from mlops_ladder.monitoring.page import embed_figure, render_page, render_table
+from mlops_ladder.simulation.observations import count_days, Story
 from mlops_ladder.simulation.timeline import CHANGE, DELAY
 
 COLORS = {"v1": "tab:blue", "v2": "tab:orange"}
 BAD = "#b3261e"
 MARKS = {"trigger": "tab:red", "gate": "black", "rollout": "tab:green"}
-MORE = "pre { white-space: pre-wrap } section { border-top: 2px solid #d8dde5; margin-top: 2.4rem }"
 
 
-def picture(story: Story) -> Figure:
-    """Three plots over one axis of days, with a line where something was decided."""
-    figure = empty_figure(10, 8.4)
+def draw_story(story: Story) -> Figure:
+    """Return three plots over the days, with a line at each decision."""
+    figure = create_figure(10, 8.4)
     top, middle, bottom = figure.subplots(3, 1, sharex=True)
-    requests(top, story)
-    drifts(middle, story)
-    scores(bottom, story)
+    draw_requests(top, story)
+    draw_drift(middle, story)
+    draw_scores(bottom, story)
     for axes in (top, middle, bottom):
         axes.spines[["top", "right"]].set_visible(False)
         axes.axvline(CHANGE, color="grey", linestyle=":")
         handles, _ = axes.get_legend_handles_labels()
         if handles:
             axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
-    decisions(top, story)
+    draw_decisions(top, story)
     bottom.set(xlabel="day of the simulation (dotted: the change begins)")
     bottom.set_xticks(range(1, int(story.traffic["day"].max()) + 2))
     return figure
 
 
-def requests(axes: Axes, story: Story) -> None:
-    """How many requests each version has answered on each day."""
+def draw_requests(axes: Axes, story: Story) -> None:
+    """Draw the requests of each day by the version that answered."""
     counts = pd.crosstab(story.traffic["day"], story.traffic["model"])
     below = np.zeros(len(counts))
     for name in counts:
@@ -50,13 +49,13 @@ def requests(axes: Axes, story: Story) -> None:
     axes.set(title=title, ylabel="requests a day, by version")
 
 
-def drifts(axes: Axes, story: Story) -> None:
-    """The effect of each column at each look; those that have drifted have a name."""
+def draw_drift(axes: Axes, story: Story) -> None:
+    """Draw the effect of each column in each report; drifted columns are labelled."""
     known = story.verdicts
     for name, part in known.groupby("column") if len(known) else ():
         bad = part["drifted"].any()
         label, color = (str(name)[:24], BAD) if bad else (None, "#c3c9d2")
-        days = part["time"].map(day)
+        days = part["time"].map(count_days)
         axes.plot(days, part["effect"], marker="o", color=color, label=label, zorder=2 + bad)
     least = story.about["effect"]
     axes.axhline(least, color=BAD, linestyle="--", lw=1, label="smallest that is drift")
@@ -64,8 +63,8 @@ def drifts(axes: Axes, story: Story) -> None:
     axes.set(title=title, ylabel="effect (Cohen)", ylim=(0, None))
 
 
-def scores(axes: Axes, story: Story) -> None:
-    """The score of each version on the rows of a day, known later."""
+def draw_scores(axes: Axes, story: Story) -> None:
+    """Draw the live score of each version by day."""
     for name, part in story.live.groupby("model"):
         color = COLORS.get(str(name))
         axes.plot(part["day"] + 0.5, part["score"], marker="o", label=name, color=color)
@@ -76,8 +75,8 @@ def scores(axes: Axes, story: Story) -> None:
     axes.set(title=title, ylabel=metric)
 
 
-def decisions(axes: Axes, story: Story) -> None:
-    """A line and a word for each decision."""
+def draw_decisions(axes: Axes, story: Story) -> None:
+    """Draw a line and a word at each decision."""
     top = axes.get_ylim()[1]
     axes.set_ylim(0, 1.5 * top)
     heights: dict[float, int] = {}
@@ -92,46 +91,35 @@ def decisions(axes: Axes, story: Story) -> None:
         axes.text(when, height, word, ha="right", va="top", fontsize=8, color=MARKS[kind])
 
 
-def page(stories: list[Story], about: str) -> str:
-    """The page as HTML that needs no other file."""
-    lines = "".join(
-        f'<tr><td><a href="#{html.escape(it.name)}">{html.escape(it.name)}</a>'
-        f"<td>{html.escape(it.scenario.title)}"
-        f"<td>{it.about['requests']:,}<td>{len(it.about['failed'])}"
-        f"<td{' class=bad>not as expected' if it.wrong else '>as expected'}"
-        for it in stories
+def render_simulation_page(stories: list[Story], about: str) -> str:
+    """Return the page as HTML that needs no other file."""
+    rows = []
+    for story in stories:
+        verdict = "not as expected" if story.wrong else "as expected"
+        counts = f"{story.about['requests']:,}", len(story.about["failed"])
+        rows.append(((story.name, story.scenario.title, *counts, verdict), bool(story.wrong)))
+    table = render_table(["scenario", "what happens", "requests", "failed", "verdict"], rows)
+    sections = map(render_section, stories)
+    return render_page("The loop, simulated", html.escape(about), table, *sections)
+
+
+def render_section(story: Story) -> str:
+    """Return the section of a scenario: pictures, results beside expectations, events."""
+    rows = []
+    for name, value in story.seen.items():
+        either = name in story.scenario.either
+        expected = "either" if either else story.scenario.expected[name]
+        is_wrong = any(line.startswith(f"{name}: ") for line in story.wrong)
+        rows.append(((name, expected, value), is_wrong))
+    events = [((f"{when:.1f}", text), False) for when, text in story.events]
+    title = html.escape(f"{story.name}: {story.scenario.title}")
+    return "\n".join(
+        [
+            f'<section id="{html.escape(story.name)}"><h2>{title}</h2>',
+            f'<img alt="{title}, day by day" src="{embed_figure(draw_story(story))}">',
+            render_table(["what", "expected", "seen"], rows),
+            "<h3>What happened</h3>",
+            render_table(["day", "event"], events),
+            "</section>",
+        ]
     )
-    return (
-        '<!doctype html><html lang="en"><meta charset="utf-8"><title>The simulation</title>'
-        f"<style>{STYLE}{MORE}</style><h1>The loop, simulated</h1>"
-        f'<p class="note">{html.escape(about)}</p>'
-        "<table><tr><th>scenario<th>what happens<th>requests<th>failed<th>verdict"
-        f"{lines}</table>{''.join(map(section, stories))}</html>\n"
-    )
-
-
-def section(story: Story) -> str:
-    """A scenario."""
-    rows = "".join(
-        f"<tr><td>{html.escape(name)}<td>{html.escape(expected(story, name))}"
-        f"<td{marked(story, name)}>{html.escape(value)}"
-        for name, value in story.seen.items()
-    )
-    events = "".join(f"<tr><td>{when:.1f}<td>{html.escape(text)}" for when, text in story.events)
-    return (
-        f'<section id="{html.escape(story.name)}"><h2>{html.escape(story.name)}:'
-        f" {html.escape(story.scenario.title)}</h2>"
-        f'<img alt="{html.escape(story.name)}, day by day" src="{embedded(picture(story))}">'
-        f"<table><tr><th>what<th>expected<th>seen{rows}</table>"
-        f"<h3>What happened</h3><table><tr><th>day<th>event{events}</table></section>"
-    )
-
-
-def expected(story: Story, name: str) -> str:
-    """What was expected, in words."""
-    return "either" if name in story.scenario.either else story.scenario.expected[name]
-
-
-def marked(story: Story, name: str) -> str:
-    """The mark of a cell: what is not as expected is red."""
-    return " class=bad" if any(line.startswith(f"{name}: ") for line in story.wrong) else ""

@@ -1,4 +1,4 @@
-"""Inside of the throw-away folder: the first champion, or a scenario in a copy of its own."""
+"""The process in the temporary folder: trains the first champion, or runs scenarios in copies."""
 
 import os
 import sys
@@ -9,53 +9,53 @@ import joblib
 
 from mlops_ladder.pipeline import command
 from mlops_ladder.plugins import get_implementations
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 from mlops_ladder.simulation.clock import Clock
-from mlops_ladder.simulation.folder import change, declared, scenario_folder, STORY, WORLD
-from mlops_ladder.simulation.observations import day, Story, story
+from mlops_ladder.simulation.folder import update_toml, declare_data, copy_base_folder, STORY, WORLD
+from mlops_ladder.simulation.observations import count_days, Story, tell_story
 from mlops_ladder.simulation.scenarios import SCENARIOS
-from mlops_ladder.simulation.service import Service, told
+from mlops_ladder.simulation.service import Service, open_inbox
 from mlops_ladder.simulation.timeline import Days
 
-STORE = "MLFLOW_TRACKING_URI"  # by its whole path: each folder has one of its own
+STORE = "MLFLOW_TRACKING_URI"  # an absolute path: each folder has its own
 
 
 def main() -> None:
-    """Train the first champion; or live through the scenarios named, and keep their stories.
+    """Train the first champion, or run the named scenarios and save their stories.
 
-    Timelines are printed, each with an empty line; what the project prints goes to stderr.
+    Timelines go to stdout, each with an empty line; output of the project goes to stderr.
     """
     base, out = Path.cwd(), sys.stdout
-    # What is imported while a training runs would know the real time.
+    # Import these first: a module that is imported during a training would see the real time.
     get_implementations("hand_to_rollout")
     with redirect_stdout(sys.stderr), Clock() as clock:
         for name in sys.argv[1:]:
-            found = lived(name, base, clock)
+            found = live_scenario(name, base, clock)
             joblib.dump(found, STORY)
-            print(f"{timeline(found)}\n", file=out, flush=True)
+            print(f"{format_timeline(found)}\n", file=out, flush=True)
         if not sys.argv[1:]:
-            declared(load())
+            declare_data(load_settings())
             os.environ[STORE] = f"sqlite:///{base}/mlflow.db"
             command.main()
 
 
-def lived(name: str, base: Path, clock: Clock) -> Story:
-    """A scenario from its first day to its last, in its own folder."""
-    place = scenario_folder(base, name)
+def live_scenario(name: str, base: Path, clock: Clock) -> Story:
+    """Run a scenario from its first day to its last, in its own folder; return its story."""
+    place = copy_base_folder(base, name)
     os.chdir(place)
     os.environ[STORE] = f"sqlite:///{place}/mlflow.db"
     clock.at(0)
     with ExitStack() as opened:
-        address, texts = opened.enter_context(told(lambda: day(clock.now)))
-        change(Path("config/schedule.toml"), {"schedule": {"webhook": address}})
-        service = opened.enter_context(Service(load()))
+        address, texts = opened.enter_context(open_inbox(lambda: count_days(clock.now)))
+        update_toml(Path("config/schedule.toml"), {"schedule": {"webhook": address}})
+        service = opened.enter_context(Service(load_settings()))
         days = Days(SCENARIOS[name], joblib.load(WORLD), service, clock)
         days.run()
-        return story(name, SCENARIOS[name], service, texts, days.refused)
+        return tell_story(name, SCENARIOS[name], service, texts, days.refused)
 
 
-def timeline(found: Story) -> str:
-    """What happened on which day, and whether it was as expected."""
+def format_timeline(found: Story) -> str:
+    """Return the events by day, and whether the result is as expected."""
     failed = len(found.about["failed"])
     end = f"{found.about['requests']:,} requests, {failed} failed; serves {found.seen['serves']}"
     verdict = ["NOT as expected" if found.wrong else "as expected", *found.wrong]

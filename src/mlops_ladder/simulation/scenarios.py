@@ -1,10 +1,10 @@
-"""The scenarios: what happens to the world, and what the project has to make of it."""
+"""The scenarios: a change of the world, and the expected reaction of the project."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from mlops_ladder.pipeline.retraining.decision import Kind
-from mlops_ladder.simulation.world import DRIFTED, MIDDLE
+from mlops_ladder.simulation.world import DRIFTED_SHARE, MIDDLE
 
 Outcomes = Literal["right", "shuffled"]
 Expected = dict[str, str]
@@ -29,12 +29,12 @@ RENEWED: Expected = {
 
 @dataclass(frozen=True)
 class Scenario:
-    """What changes on the second day, and what is to be seen in the end.
+    """A change on the second day, and the expected result.
 
-    `new`: the share of rows of the new part.  `changed`: the part whose answer is another one.
-    `damaged`: the candidate's files break after the gate has accepted it.  `causes`: what a
-    training is started for; `either`: what may come out either way; `before`: days on which drift
-    and quality are looked at too, though nothing is done about them.
+    `new`: the share of rows of the new part.  `changed`: the part whose answers change.
+    `damaged`: the candidate's files break after the gate has accepted it.  `causes`: reasons for a
+    training.  `either`: results that are not compared.  `before`: further days with reports on
+    drift and quality, without a reaction.
     """
 
     title: str
@@ -55,7 +55,7 @@ SCENARIOS = {
         "Rows come that nobody asked about before: found, learned, brought into use by steps",
         CALM | RENEWED | {"drift found": "yes"},
         before=(1,),
-        new=DRIFTED,
+        new=DRIFTED_SHARE,
         either=("loss found",),
     ),
     "concept_drift": Scenario(
@@ -79,15 +79,15 @@ SCENARIOS = {
     "bad_canary": Scenario(
         "The gate accepts a model that fails where it serves: aborted, and no client notices",
         CALM | RENEWED | {"drift found": "yes", "rollout": "start, abort", "serves": "v1"},
-        new=DRIFTED,
+        new=DRIFTED_SHARE,
         damaged=True,
         either=("loss found",),
     ),
 }
 
 
-def differences(scenario: Scenario, seen: Expected) -> list[str]:
-    """What is not as expected, a line each; what may come out either way is left out."""
+def find_surprises(scenario: Scenario, seen: Expected) -> list[str]:
+    """Return a line for each result that is not as expected, except those in `either`."""
     return [
         f"{name}: {seen.get(name, 'not seen')}, expected {value}"
         for name, value in scenario.expected.items()

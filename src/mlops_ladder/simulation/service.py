@@ -1,4 +1,4 @@
-"""The service of the simulation: the real one, over HTTP; and who is told by the project."""
+"""The service of the simulation, over HTTP, and an inbox for messages to people."""
 
 import json
 import socket
@@ -14,10 +14,10 @@ import uvicorn
 
 from mlops_ladder import ProjectError
 from mlops_ladder.registry import publishing
-from mlops_ladder.serving.app import build
-from mlops_ladder.serving.load_test import connected, unready
+from mlops_ladder.serving.app import create_service
+from mlops_ladder.serving.load_test import connect, wait_until_ready
 from mlops_ladder.serving.rollout import decisions
-from mlops_ladder.serving.store import arms
+from mlops_ladder.serving.store import read_variants
 from mlops_ladder.settings import Settings
 from mlops_ladder.simulation.clock import Clock
 
@@ -34,9 +34,9 @@ class Request(NamedTuple):
 
 
 class Service:
-    """The service of this folder, in a thread, on a port that is free; `failed` are its failures.
+    """The service of this folder, in a thread, on a free port; `failed` lists failed requests.
 
-    Failed is what was not answered, with another status than 200, or by a stand-in of a model.
+    A request fails without an answer, with another status than 200, or if the fallback answers.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -50,10 +50,10 @@ class Service:
         place = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{place.getsockname()[1]}"
         options: Any = {"access_log": False, "log_config": None, "server_header": False}
-        self._server = uvicorn.Server(uvicorn.Config(build(), **options))
+        self._server = uvicorn.Server(uvicorn.Config(create_service(), **options))
         self._thread = Thread(target=self._server.run, args=([place],), daemon=True)
         self._thread.start()
-        if why := unready(self.url, self._thread.is_alive):
+        if why := wait_until_ready(self.url, self._thread.is_alive):
             raise ProjectError(f"the service of the simulation is not ready: {why}")
         return self
 
@@ -62,19 +62,19 @@ class Service:
         self._thread.join(PATIENCE)
 
     def restart(self) -> None:
-        """End it, and start it again."""
+        """Stop the service, and start it again."""
         self.__exit__()
         self.__enter__()  # pylint: disable=unnecessary-dunder-call  # within its own `with`
 
     def ask(self, requests: Sequence[Request], day: int, clock: Clock) -> set[str]:
-        """Send these requests, spread over a day; the names of those that did not fail."""
-        connection, answered = connected(self.url), {request.name for request in requests}
+        """Send requests, spread over a day; return the names of those that were answered."""
+        connection, answered = connect(self.url), {request.name for request in requests}
         for place, request in enumerate(requests):
             clock.at(day + NOON + HOURS * place / len(requests))
             headers = {"Content-Type": "application/json", "X-Request-ID": request.name}
             headers[self.settings.rollout.key_header] = request.key
             self.asked += 1
-            if why := failure(connection, request.body, headers):
+            if why := find_failure(connection, request.body, headers):
                 self.failed.append(f"{request.name}: {why}")
                 answered.remove(request.name)
         connection.close()
@@ -82,7 +82,7 @@ class Service:
 
     def got(self, path: str) -> dict[str, Any]:
         """What it says of itself."""
-        connection = connected(self.url)
+        connection = connect(self.url)
         connection.request("GET", path)
         found: dict[str, Any] = json.loads(connection.getresponse().read())
         connection.close()
@@ -91,7 +91,7 @@ class Service:
     def follows(self) -> None:
         """Return once it serves what was decided.  ProjectError where it does not."""
         served = json.loads(publishing.POINTER.read_text(encoding="utf-8"))["version"]
-        now = decisions.running()
+        now = decisions.find_running()
         plan = [int(now.plan.version), round(100 * now.plan.share)] if now and now.plan else [0]
 
         def followed() -> bool:
@@ -99,39 +99,41 @@ class Service:
             there = [known[name] for name in ("version", "percent") if name in known]
             return self.got("/version")["version"] == served and there == plan
 
-        wait(followed, f"the service does not follow v{served}, rollout {plan}")
+        wait_until(followed, f"the service does not follow v{served}, rollout {plan}")
 
     def written(self, names: set[str]) -> None:
         """Return once these requests are in the log, and what both arms of a rollout did."""
-        now = decisions.running()
+        now = decisions.find_running()
 
         def noted() -> bool:
             if self.got("/health")["observers"]["log"]["waiting"]:
                 return False
             if not now or not now.plan:
                 return True
-            found = arms(self.settings.serving.log, now.rollout, now.plan.step)
+            found = read_variants(
+                self.settings.serving.prediction_log_url, now.rollout, now.plan.step
+            )
             known = [it["request_id"] for it in found if it["request_id"] in names]
             return len(known) >= len(names) * (1 + now.plan.shadow)
 
-        wait(noted, "the service does not write its log")
+        wait_until(noted, "the service does not write its log")
 
 
-def failure(connection: HTTPConnection, body: bytes, headers: dict[str, str]) -> str:
-    """Why a request has failed; nothing where it was answered."""
+def find_failure(connection: HTTPConnection, body: bytes, headers: dict[str, str]) -> str:
+    """Return why a request has failed; "" if it was answered."""
     try:
         connection.request("POST", "/predict", body, headers)
         answer = connection.getresponse()
-        said = answer.read()
-        failed = answer.status != 200 or b'"fallback":true' in said
-        return f"{answer.status} {said[:200]!r}" if failed else ""
+        content = answer.read()
+        failed = answer.status != 200 or b'"fallback":true' in content
+        return f"{answer.status} {content[:200]!r}" if failed else ""
     except (OSError, HTTPException) as error:
         connection.close()  # the next request opens it again
         return repr(error)
 
 
-def wait(done: Callable[[], bool], otherwise: str) -> None:
-    """Return once something is so.  ProjectError where it is not in time."""
+def wait_until(done: Callable[[], bool], otherwise: str) -> None:
+    """Wait until a condition holds.  Raise ProjectError after a minute."""
     until = time.monotonic() + PATIENCE
     while not done():
         if time.monotonic() > until:
@@ -140,8 +142,8 @@ def wait(done: Callable[[], bool], otherwise: str) -> None:
 
 
 @contextmanager
-def told(day: Callable[[], float]) -> Iterator[tuple[str, list[tuple[float, str]]]]:
-    """An address that takes what people are told, and the texts that came, with their day."""
+def open_inbox(day: Callable[[], float]) -> Iterator[tuple[str, list[tuple[float, str]]]]:
+    """Yield the address of an inbox, and its messages with their day."""
     texts: list[tuple[float, str]] = []
 
     class Inbox(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""The days of a scenario: requests, outcomes, looks, trainings, steps, by the project's parts."""
+"""The days of a scenario: requests, outcomes, reports, trainings and steps of a rollout."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,43 +9,43 @@ import pandas as pd
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.monitoring import drift, feedback, quality
-from mlops_ladder.monitoring.outcomes import Outcomes, REQUEST, ROW, take
+from mlops_ladder.monitoring.outcomes import import_outcomes, Outcomes, REQUEST, ROW
 from mlops_ladder.pipeline.retraining import causes, starting
 from mlops_ladder.pipeline.retraining.decision import Kind
 from mlops_ladder.registry.publishing import SERVING
-from mlops_ladder.serving.load_test import requests_of
+from mlops_ladder.serving.load_test import make_requests
 from mlops_ladder.serving.rollout import deciding, decisions
-from mlops_ladder.settings import load
+from mlops_ladder.settings import load_settings
 from mlops_ladder.simulation.clock import Clock
 from mlops_ladder.simulation.scenarios import Scenario
 from mlops_ladder.simulation.service import Request, Service
-from mlops_ladder.simulation.world import broken, World
+from mlops_ladder.simulation.world import break_axis, World
 
 REQUESTS, ROWS = 120, 5  # requests on a day, and rows of each
 CHANGE, LAST = 2, 18  # the day on which something changes, and the last one
-LOOK = 8  # the day in whose evening drift and quality are looked at
+LOOK = 8  # the day with a report on drift and quality, in the evening
 EVENING = 0.9
-DELAY = 1  # days until it is known what became of a row
+DELAY = 1  # days until the outcome of a row is known
 BY = "simulation"
 
 
 class Days:
     """A scenario in this folder, day by day.
 
-    `rows` are those that were asked, by day; `refused` says when feedback made no data, and why.
+    `rows` holds the requested rows by day; `refused`: when feedback was refused, and why.
     """
 
     def __init__(self, scenario: Scenario, world: World, service: Service, clock: Clock) -> None:
         self.scenario, self.world, self.service, self.clock = scenario, world, service, clock
         self.contract: Contract = read_contract()
-        self.random = np.random.default_rng([load().seed, 1])
+        self.random = np.random.default_rng([load_settings().seed, 1])
         self.rows: dict[int, pd.DataFrame] = {}
         self.refused: list[tuple[float, str]] = []
 
     def run(self) -> int:
-        """Live through the days until a day after all is decided; the number of the last one."""
+        """Run the days until a day after the last decision; return its number."""
         for day in range(1, LAST + 1):
-            rolling = decisions.running() is not None
+            rolling = decisions.find_running() is not None
             self.traffic(day)
             self.evening(day)
             if day > LOOK and not rolling:
@@ -53,11 +53,11 @@ class Days:
         return day
 
     def traffic(self, day: int) -> None:
-        """The requests of a day, from as many clients, and their answers."""
+        """Send the requests of a day, each from a client of its own."""
         self.clock.at(day)
         self.clock.hold()
         self.rows[day] = rows = self.drawn(day)
-        bodies = requests_of(rows, self.contract, ROWS)
+        bodies = make_requests(rows, self.contract, ROWS)
         names = [f"day-{day}-{at}" for at in range(REQUESTS)]
         asked = [
             Request(name, f"client of {name}", body)
@@ -67,26 +67,26 @@ class Days:
         self.service.written(self.service.ask(asked, day, self.clock))
 
     def drawn(self, day: int) -> pd.DataFrame:
-        """The rows of a day, with what will become of them."""
-        it, later = self.scenario, day >= CHANGE
-        new, changed = (it.new, it.changed) if later else (0, None)
+        """Return the rows of a day, with their outcomes."""
+        scenario, later = self.scenario, day >= CHANGE
+        new, changed = (scenario.new, scenario.changed) if later else (0, None)
         rows = self.world.drawn(REQUESTS * ROWS, new, changed, self.random)
         rows = self.world.dated(rows, pd.Series(self.clock.now.replace(tzinfo=None), rows.index))
-        return broken(rows, self.world) if it.broken and later else rows
+        return break_axis(rows, self.world) if scenario.broken and later else rows
 
     def evening(self, day: int) -> None:
-        """Outcomes come back, a rollout steps, and once a week somebody looks."""
+        """Import outcomes, step the rollout, and once a week report on drift and quality."""
         self.clock.at(day + EVENING)
         self.clock.hold()
         if day > DELAY:
             self.outcomes(day - DELAY)
-        if decisions.running():
-            deciding.step(load())
+        if decisions.find_running():
+            deciding.step_rollout(load_settings())
         if day == LOOK or day in self.scenario.before:
             self.look(day)
 
     def outcomes(self, day: int) -> None:
-        """What became of the rows of a day; mixed up, where the scenario says so."""
+        """Import the outcomes of a day; shuffled, if the scenario says so."""
         target = self.contract.target
         values = self.rows[day][target]
         if self.scenario.outcomes == "shuffled" and day >= CHANGE:
@@ -94,42 +94,42 @@ class Days:
         names = [f"day-{day}-{at // ROWS}" for at in range(len(values))]
         places = [1 + at % ROWS for at in range(len(values))]
         frame = pd.DataFrame({REQUEST: names, ROW: places, target: values})
-        with Outcomes(load().serving.log) as archive:
-            take(frame, archive, self.contract, self.clock.now)
+        with Outcomes(load_settings().serving.prediction_log_url) as archive:
+            import_outcomes(frame, archive, self.contract, self.clock.now)
 
     def look(self, day: int) -> None:
-        """Have outcomes become data, look for drift and for a loss, and judge what was found."""
+        """Turn outcomes into data, report on drift and quality, and judge the findings."""
         try:
-            with Outcomes(load().serving.log) as archive:
-                feedback.feed(load(), self.contract, archive)
+            with Outcomes(load_settings().serving.prediction_log_url) as archive:
+                feedback.write_feedback(load_settings(), self.contract, archive)
         except ProjectError as error:  # rows that break the contract do not become data
             self.refused.append((day + EVENING, " ".join(str(error).split())))
-        settings = load()
-        drift.compare(settings.drift, settings.serving.log, settings.seed)
-        report = quality.look(settings, self.clock.now)
+        settings = load_settings()
+        drift.check_drift(settings.drift, settings.serving.prediction_log_url, settings.seed)
+        report = quality.check_quality(settings, self.clock.now)
         for kind in self.scenario.causes if day == LOOK else ():
-            if kind != "quality" or report.found:
+            if kind != "quality" or report.tests:
                 self.judge(kind)
 
     def judge(self, kind: Kind) -> None:
-        """Have it decided whether something starts a training, and run it where it does."""
-        settings = load()
-        happened = causes.of(settings, self.clock.now, kind)
+        """Let the triggers decide whether a finding starts a training, and run it."""
+        settings = load_settings()
+        happened = causes.find_event(settings, self.clock.now, kind)
         if happened is None:
             return
-        entry = starting.judge(happened, settings, self.clock.now, BY)
+        entry = starting.judge_event(happened, settings, self.clock.now, BY)
         if entry.decision != "run":
             return
         try:
-            starting.run(entry.id, settings, lambda: self.clock.now)
+            starting.run_training(entry.id, settings, lambda: self.clock.now)
         except ProjectError as error:  # its end is in the ledger
             print(error)
-        if self.scenario.damaged and (now := decisions.running()):
-            damage(SERVING / now.version, self.service.restart)
+        if self.scenario.damaged and (now := decisions.find_running()):
+            damage_bundle(SERVING / now.version, self.service.restart)
 
 
-def damage(bundle: Path, restart: Callable[[], None]) -> None:
-    """Break the files of a model where it serves; a service that starts cannot load it."""
+def damage_bundle(bundle: Path, restart: Callable[[], None]) -> None:
+    """Overwrite the files of a served model, so that a service that starts cannot load it."""
     for path in bundle.glob("model.*"):
         path.write_bytes(b"no model")
     restart()

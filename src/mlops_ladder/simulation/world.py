@@ -1,8 +1,8 @@
-"""The world: rows drawn from the configured ones, so that it is known what has changed in them.
+"""The world: rows drawn from those of the project, so that every change in them is known.
 
-Its rows are those of the project, drawn with replacement.  One input, the axis, divides them into
-three parts of low, middle and new values.  Until it drifts, nobody asks about the new part; of the
-middle and the new part a scenario may say that the answer is another one from now on.
+One input, the axis, divides the rows into three parts of low, middle and new values.  Before the
+drift, no request has rows of the new part.  A scenario can change the answers of the middle and the
+new part.
 """
 
 from dataclasses import dataclass
@@ -13,20 +13,21 @@ import pandas as pd
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.model.split import answers_of, codes, told
+from mlops_ladder.model.split import encode_categories, encode_target, measure_skill
 from mlops_ladder.settings import Settings
 
 LOW, MIDDLE, NEW = 0, 1, 2
 EDGES = (0.35, 0.7)  # shares of the rows below the middle part, and below the new one
-FEWEST = 0.1  # of the rows: a smaller part would say nothing
-SURE = 0.9  # of the rows of a part get the other answer; with all of them a column would be a leak
-DRIFTED = 0.7  # of the rows are of the new part once the inputs have drifted
-MOST = 2_000  # rows that the axis is chosen by
+MIN_SHARE = 0.1  # of the rows: a smaller part would show nothing
+# This share of a part's rows gets the other answer; with all, the axis would leak the target.
+CHANGED_SHARE = 0.9
+DRIFTED_SHARE = 0.7  # of the rows are of the new part after the drift
+MAX_AXIS_ROWS = 2_000  # rows to choose the axis by
 
 
 @dataclass(frozen=True)
 class World:
-    """All rows with the part that each is in, and what is answered where the relation changes."""
+    """All rows with the part of each, and the answer where the relation changes."""
 
     contract: Contract
     rows: pd.DataFrame
@@ -37,8 +38,14 @@ class World:
     def drawn(
         self, count: int, new: float, changed: int | None, random: np.random.Generator
     ) -> pd.DataFrame:
-        """Rows of which the share `new` is of the new part; most of the part `changed`, and of the
-        new one, have the other answer."""
+        """Draw rows with replacement.
+
+        Args:
+            count: of rows.
+            new: the share of rows of the new part.
+            changed: a part most of whose rows get the other answer, as in the new part.
+            random: the generator.
+        """
         fresh = random.random(count) < new
         places = np.where(
             fresh,
@@ -47,14 +54,16 @@ class World:
         )
         rows, part = self.rows.iloc[places].reset_index(drop=True), self.part[places]
         anew = (part == NEW) | (part == changed)
-        turned = anew & (random.random(count) < SURE)
+        turned = anew & (random.random(count) < CHANGED_SHARE)
         target = self.contract.target
         answers = rows[target].astype("object").where(~turned, self.other)
         return rows.assign(**{target: answers.astype(rows[target].dtype)})
 
     def dated(self, rows: pd.DataFrame, ends: pd.Series) -> pd.DataFrame:
-        """The rows moved by whole weeks into the seven days before these ends: hours and weekdays,
-        which are all that a model sees of a time, stay."""
+        """Move the rows by whole weeks into the seven days before `ends`.
+
+        Hours and weekdays stay; a model sees no more of a time.
+        """
         times = self.contract.names("time")
         if not times:
             return rows
@@ -63,30 +72,32 @@ class World:
         return rows.assign(**{name: rows[name] + weeks for name in times})
 
 
-def world(frame: pd.DataFrame, contract: Contract, settings: Settings) -> World:
-    """The world of these rows, as `training.learnable` gives them.
+def build_world(frame: pd.DataFrame, contract: Contract, settings: Settings) -> World:
+    """Return the world of these rows, as `training.prepare_training_rows` returns them.
 
-    Raises ProjectError where no input can be divided.
+    Raises ProjectError if no input can be divided.
     """
     rows, target = frame.reset_index(drop=True), frame[contract.target]
-    parts = {name: divided(rows[name], contract) for name in inputs(contract)}
-    usable = {name: part for name, part in parts.items() if fits(part)}
+    parts = {
+        name: divide_by_value(rows[name], contract) for name in list_shiftable_inputs(contract)
+    }
+    usable = {name: part for name, part in parts.items() if has_enough_rows(part)}
     if not usable:
         known = ", ".join(parts) or "none"
         told_why = "no input of numbers or categories has values enough to shift"
         raise ProjectError(f"make simulate: {told_why}; there are: {known}")
-    some = rows.sample(min(len(rows), MOST), random_state=0)
-    axis = max(usable, key=lambda name: telling(some, name, contract, settings))
-    return World(contract, rows, axis, usable[axis], other(target, settings))
+    some = rows.sample(min(len(rows), MAX_AXIS_ROWS), random_state=0)
+    axis = max(usable, key=lambda name: measure_axis(some, name, contract, settings))
+    return World(contract, rows, axis, usable[axis], choose_other_answer(target, settings))
 
 
-def inputs(contract: Contract) -> list[str]:
-    """The inputs that may be shifted: numbers, and where there are none categories."""
+def list_shiftable_inputs(contract: Contract) -> list[str]:
+    """Return the inputs that can be shifted: numbers, or without any, categories."""
     return contract.inputs("number", "integer") or contract.inputs("category")
 
 
-def divided(values: pd.Series, contract: Contract) -> np.ndarray:
-    """The part of each row by its value; what is missing is low."""
+def divide_by_value(values: pd.Series, contract: Contract) -> np.ndarray:
+    """Return the part of each row by its value; a missing value is low."""
     if contract.columns[str(values.name)].kind == "category":
         values = values.map(values.value_counts().rank(ascending=False, method="first"))
     known = values.astype("float64")
@@ -94,20 +105,24 @@ def divided(values: pd.Series, contract: Contract) -> np.ndarray:
     return np.asarray((known > edges.iloc[0]).astype(int) + (known > edges.iloc[1]).astype(int))
 
 
-def fits(part: np.ndarray) -> bool:
-    """Has each part rows enough?"""
-    return bool(np.bincount(part, minlength=3).min() >= FEWEST * len(part))
+def has_enough_rows(part: np.ndarray) -> bool:
+    """Return whether each part has enough rows."""
+    return bool(np.bincount(part, minlength=3).min() >= MIN_SHARE * len(part))
 
 
-def telling(rows: pd.DataFrame, name: str, contract: Contract, settings: Settings) -> float:
-    """How much this input alone tells of the target: the most important one is shifted."""
-    values = rows[name] if pd.api.types.is_numeric_dtype(rows[name]) else codes(rows[name])
-    return told(values, answers_of(rows[contract.target], settings.problem), None)
+def measure_axis(rows: pd.DataFrame, name: str, contract: Contract, settings: Settings) -> float:
+    """Return the skill of this input alone: the most important one is shifted."""
+    values = (
+        rows[name] if pd.api.types.is_numeric_dtype(rows[name]) else encode_categories(rows[name])
+    )
+    return measure_skill(values, encode_target(rows[contract.target], settings.problem), None)
 
 
-def other(target: pd.Series, settings: Settings) -> Any:
-    """The answer where the relation changes: the second most frequent class, or a number far from
-    the median."""
+def choose_other_answer(target: pd.Series, settings: Settings) -> Any:
+    """Return the answer where the relation changes.
+
+    The second most frequent class, or a number far from the median.
+    """
     if settings.problem == "classification":
         return target.value_counts().index[1]
     ordered = target.sort_values().to_numpy()
@@ -115,8 +130,8 @@ def other(target: pd.Series, settings: Settings) -> Any:
     return high if high - middle >= middle - low else low
 
 
-def broken(rows: pd.DataFrame, world_of: World) -> pd.DataFrame:
-    """The rows with the axis lost: missing where the contract allows it, else stuck at a value."""
+def break_axis(rows: pd.DataFrame, world_of: World) -> pd.DataFrame:
+    """Return the rows without the axis: missing if the contract allows it, else a constant."""
     name = world_of.axis
     if world_of.contract.columns[name].nullable:
         return rows.assign(**{name: pd.Series(np.nan, rows.index, dtype=rows[name].dtype)})

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.provenance import installed, needed, origin
-from mlops_ladder.model.artifacts import code_pickled
-from mlops_ladder.model.evaluation import figures, measured
+from mlops_ladder.data.provenance import get_provenance_tags, list_packages, list_requirements
+from mlops_ladder.model.artifacts import pickle_own_code
+from mlops_ladder.model.evaluation import collect_metrics, draw_figures
 from mlops_ladder.model.training import Trained
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 from mlops_ladder.tracking.store import prepare_store, STORE
 
 DEFAULT = f"sqlite:///{STORE}"
@@ -33,12 +33,12 @@ class Run:
     tags: dict[str, str]
 
 
-def experiment_name() -> str:
+def get_experiment_name() -> str:
     """The name of the experiment: that of the project's package."""
-    return current().package
+    return get_project().package
 
 
-def connect() -> Any:
+def connect_mlflow() -> Any:
     """mlflow, speaking to MLFLOW_TRACKING_URI; without one, to mlflow.db in this folder."""
     os.environ.setdefault("MLFLOW_TRACKING_URI", DEFAULT)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -58,7 +58,7 @@ def connect() -> Any:
     return mlflow
 
 
-def parameters(trained: Trained) -> dict[str, Any]:
+def collect_run_parameters(trained: Trained) -> dict[str, Any]:
     """The settings and the parameters of the estimator, one level deep."""
     settings = trained.settings.model_dump(include={"problem", "metric", "seed", "holdout"})
     last = getattr(trained.model, "steps", [("", trained.model)])[-1][1]
@@ -66,7 +66,7 @@ def parameters(trained: Trained) -> dict[str, Any]:
     return settings | {"data.path": trained.settings.data.path} | inside
 
 
-def record(
+def record_training(
     trained: Trained, folders: Iterable[Path] = (), more_tags: Mapping[str, str] | None = None
 ) -> str:
     """Record a training: the baseline as one run, the model as the next; gives the latter's id.
@@ -75,19 +75,20 @@ def record(
     predictions, installed versions, these folders, the model with signature and input example.
     """
     print("Recording the run ...", flush=True)
-    mlflow = connect()
-    tags = origin(trained.settings) | {"model_version": trained.version} | dict(more_tags or {})
-    record_baseline(mlflow, experiment(mlflow), trained, tags)
-    name, tags = f"model-{trained.version}", tags | {"role": "model", "package": experiment_name()}
-    with mlflow.start_run(run_name=name, tags=tags) as run:
-        mlflow.log_params(parameters(trained))
-        mlflow.log_metrics(measured(trained))
-        for name, figure in figures(trained).items():
+    mlflow = connect_mlflow()
+    tags = get_provenance_tags(trained.settings) | {"model_version": trained.version}
+    tags |= more_tags or {}
+    record_baseline(mlflow, get_experiment_id(mlflow), trained, tags)
+    tags |= {"role": "model", "package": get_experiment_name()}
+    with mlflow.start_run(run_name=f"model-{trained.version}", tags=tags) as run:
+        mlflow.log_params(collect_run_parameters(trained))
+        mlflow.log_metrics(collect_metrics(trained))
+        for name, figure in draw_figures(trained).items():
             mlflow.log_figure(figure, f"plots/{name}")
         known = trained.holdout[trained.contract.names("id", "time")]
         rows = known.assign(truth=trained.truth, **trained.predictions)
         mlflow.log_text(rows.to_csv(index=False), "predictions.csv")
-        mlflow.log_text("\n".join(installed()), "environment.txt")
+        mlflow.log_text("\n".join(list_packages()), "environment.txt")
         for name in ("config.toml", "contract.toml"):
             mlflow.log_artifact(name)
         for folder in folders:
@@ -97,11 +98,11 @@ def record(
     return str(run.info.run_id)
 
 
-def experiment(mlflow: Any) -> str:
+def get_experiment_id(mlflow: Any) -> str:
     """The id of the project's experiment, or of that in which `mlflow run` has opened a run."""
     if opened := os.environ.get("MLFLOW_RUN_ID"):
         return str(mlflow.get_run(opened).info.experiment_id)
-    return str(mlflow.set_experiment(experiment_name()).experiment_id)
+    return str(mlflow.set_experiment(get_experiment_name()).experiment_id)
 
 
 def record_baseline(mlflow: Any, place: str, trained: Trained, tags: dict[str, str]) -> None:
@@ -117,44 +118,43 @@ def record_baseline(mlflow: Any, place: str, trained: Trained, tags: dict[str, s
 def record_model(mlflow: Any, trained: Trained) -> None:
     """The model with the project's code, as a pickle: load only models that you trust."""
     rows = trained.holdout[trained.contract.inputs()]
-    with code_pickled():
+    with pickle_own_code():
         mlflow.sklearn.log_model(
             trained.model,
             name="model",
             signature=mlflow.models.infer_signature(rows, trained.predictions["prediction"]),
             input_example=rows.head(5),
-            pip_requirements=needed(),
+            pip_requirements=list_requirements(),
             serialization_format="cloudpickle",
         )
 
 
-def newest() -> Run | None:
+def find_newest_run() -> Run | None:
     """The newest finished run of a model of this project, or None where there is none."""
     if os.environ.get("MLFLOW_TRACKING_URI", DEFAULT) == DEFAULT and not Path(STORE).exists():
         return None
-    mlflow = connect()
-    ours = (
-        f"tags.package = '{experiment_name()}' and tags.role = 'model'"  # others share the server
-    )
+    mlflow = connect_mlflow()
+    # Other projects may use the same server.
+    ours = f"tags.package = '{get_experiment_name()}' and tags.role = 'model'"
     found = mlflow.MlflowClient().search_runs(
         [found.experiment_id for found in mlflow.search_experiments()],
         filter_string=f"{ours} and attributes.status = 'FINISHED'",
         order_by=["attributes.start_time DESC"],
         max_results=1,
     )
-    return as_run(found[0]) if found else None
+    return convert_run(found[0]) if found else None
 
 
-def as_run(found: Any) -> Run:
+def convert_run(found: Any) -> Run:
     """MLflow's run as ours."""
     info, data = found.info, found.data
     started = datetime.fromtimestamp(info.start_time / 1000, tz=UTC)
     return Run(info.run_id, started, dict(data.params), dict(data.metrics), dict(data.tags))
 
 
-def plots(run: Run, folder: Path) -> list[Path]:
+def download_plots(run: Run, folder: Path) -> list[Path]:
     """Copy the run's plots into the folder, in place of those of another run; where they are."""
-    found = connect().artifacts.download_artifacts(run_id=run.run_id, artifact_path="plots")
+    found = connect_mlflow().artifacts.download_artifacts(run_id=run.run_id, artifact_path="plots")
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):
         old.unlink()

@@ -10,8 +10,8 @@ from typing import Any
 from mlops_ladder import ProjectError
 
 STORE = "mlflow.db"
-PATIENCE = 300  # seconds in which another process may make or move the store
-PLACES = (  # the columns of MLflow's tables that hold absolute places
+LOCK_TIMEOUT_S = 300  # seconds in which another process may make or move the store
+LOCATION_COLUMNS = (  # the columns of MLflow's tables that hold absolute places
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
     ("logged_models", "artifact_location"),
@@ -29,28 +29,28 @@ def prepare_store(mlflow: Any, here: Path) -> None:
     if "%" in mlflow.__file__:  # its migrations take it for a placeholder
         told = "MLflow fails if a folder has `%`; rename the folder"
         raise ProjectError(f"{mlflow.__file__}: {told}")
-    with closing(sqlite3.connect("mlflow-lock.db", PATIENCE)) as lock:
+    with closing(sqlite3.connect("mlflow-lock.db", LOCK_TIMEOUT_S)) as lock:
         lock.execute("BEGIN EXCLUSIVE")
         if Path(STORE).exists():
-            relocate(here)
+            relocate_store(here)
         mlflow.MlflowClient().search_experiments(max_results=1)
 
 
-def relocate(here: Path) -> None:
+def relocate_store(here: Path) -> None:
     """Have the store name its artifacts here, where it named them in the folder it comes from.
 
     Only what lay in the `mlruns` of that folder is changed; other addresses stay.
     """
-    store = sqlite3.connect(STORE, PATIENCE)
+    store = sqlite3.connect(STORE, LOCK_TIMEOUT_S)
     with closing(store), store:
         tables = store.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
-        if not {("experiments",), *((table,) for table, _ in PLACES)} <= set(tables):
+        if not {("experiments",), *((table,) for table, _ in LOCATION_COLUMNS)} <= set(tables):
             return
         first = "SELECT artifact_location FROM experiments WHERE experiment_id = 0"
         old = next((row[0].removesuffix("0") for row in store.execute(first)), "")
         new = f"{here}/mlruns/"
         if old != new and old.startswith("/") and old.endswith("/mlruns/"):
-            for table, column in PLACES:
+            for table, column in LOCATION_COLUMNS:
                 store.execute(
                     f"UPDATE {table} SET {column} = ? || substr({column}, ?)"
                     f" WHERE substr({column}, 1, ?) = ?",

@@ -12,7 +12,7 @@ import pytest
 from mlops_ladder.batch import scoring
 from mlops_ladder.batch.scoring import Rejected, score_file
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.model.prediction import load_model, MODEL, predict, save_model
+from mlops_ladder.model.prediction import load_model, MODEL, predict_rows, save_model
 from mlops_ladder.model.training import Trained
 
 
@@ -44,7 +44,7 @@ def test_each_row_gets_a_prediction_and_the_version_of_the_model(
 def test_a_prediction_is_what_the_fitted_model_says(trained: Trained) -> None:
     """No row is changed on its way into the model, and no answer on its way out."""
     rows, model = trained.holdout[trained.contract.inputs()], trained.model
-    found = predict(model, rows)
+    found = predict_rows(model, rows)
     if not hasattr(model, "predict_proba"):
         assert np.array_equal(found["prediction"], model.predict(rows))
         return
@@ -60,7 +60,7 @@ def test_the_columns_are_ids_times_predictions_and_version(
     """Ids and times lead, the version is last, and the model's answers stand between."""
     saved = {"model": trained.model, "contract": contract, "version": "v"}
     found = next(score_file(saved, [frame.head(5)])).answers
-    answers = list(predict(trained.model, trained.holdout[contract.inputs()]).columns)
+    answers = list(predict_rows(trained.model, trained.holdout[contract.inputs()]).columns)
     assert list(found) == [*contract.names("id", "time"), *answers, "model_version"]
 
 
@@ -127,7 +127,7 @@ def test_a_saved_model_answers_the_same_after_its_code_is_edited(
         code = (lambda times: times.isna().astype("float64")).__code__
         monkeypatch.setattr(step.func, "__code__", code)
     rows = trained.holdout[contract.inputs()]
-    pd.testing.assert_frame_equal(predict(load_model()["model"], rows), trained.predictions)
+    pd.testing.assert_frame_equal(predict_rows(load_model()["model"], rows), trained.predictions)
     assert replace(trained).version != before
 
 

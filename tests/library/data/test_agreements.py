@@ -11,7 +11,7 @@ from library.posted import receiver
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data import agreements
-from mlops_ladder.data.sources import declare, SOURCES
+from mlops_ladder.data.sources import declare_files, SOURCES
 from mlops_ladder.governance import data_agreements
 from mlops_ladder.settings import Settings
 
@@ -43,9 +43,9 @@ def _rows(folder: Path, settings: Settings) -> Settings:
     frame.to_csv(folder / "data/rows.csv", index=False)
     data = {"path": "data/rows.csv", "encoding": "utf-8", "separator": ",", "thousands": None}
     here = settings.model_copy(update={"data": settings.data.model_copy(update=data)})
-    declare(here)
+    declare_files(here)
     write()
-    agreements.accept(agreements.promises()["rows"], "Ada")
+    agreements.record_acceptance(agreements.read_agreements()["rows"], "Ada")
     return here
 
 
@@ -58,13 +58,15 @@ def _heard() -> Iterator[tuple[str, list[Any]]]:
 
 def told(rows: Settings, fresh: bool = True) -> str:
     """What does not hold."""
-    return "\n".join(data_agreements.breaches(rows, fresh).get("rows", []))
+    return "\n".join(data_agreements.find_promise_breaches(rows, fresh).get("rows", []))
 
 
 def test_what_is_accepted_and_fresh_is_quiet(rows: Settings) -> None:
     """Two days old, seven may be."""
-    promise = agreements.promises()["rows"]
-    assert told(rows, fresh=False) == "" and not list(data_agreements.aged(promise, rows.data, NOW))
+    promise = agreements.read_agreements()["rows"]
+    assert told(rows, fresh=False) == "" and not list(
+        data_agreements.find_aged_data(promise, rows.data, NOW)
+    )
 
 
 def test_aged_data_and_a_bumped_version_each_notify(rows: Settings, heard: Any) -> None:
@@ -72,16 +74,16 @@ def test_aged_data_and_a_bumped_version_each_notify(rows: Settings, heard: Any) 
     address, found = heard
     schedule = rows.schedule.model_copy(update={"webhook": address})
     named = rows.model_copy(update={"schedule": schedule})
-    data_agreements.notify(named)
+    data_agreements.send_breaches(named)
     assert len(found) == 1 and found[0]["contract"] == "rows"
     assert "the newest is of 2024-06-28" in found[0]["text"]
     assert "7 may be; ask groesse@example.com" in found[0]["text"]
     write(version="1.1", freshness={"column": "am", "format": "%d.%m.%Y", "max_age_days": 1e6})
-    data_agreements.notify(named)
+    data_agreements.send_breaches(named)
     assert "version 1.0 was accepted, now it is 1.1, which changes freshness" in found[1]["text"]
-    data_agreements.agree("rows", "Ben")
-    data_agreements.notify(named)
-    assert len(found) == 2 and agreements.accepted()["rows"]["by"] == "Ben"
+    data_agreements.accept_contract("rows", "Ben")
+    data_agreements.send_breaches(named)
+    assert len(found) == 2 and agreements.read_accepted()["rows"]["by"] == "Ben"
 
 
 def test_a_source_that_has_ended_does_not_age(rows: Settings) -> None:
@@ -90,7 +92,9 @@ def test_a_source_that_has_ended_does_not_age(rows: Settings) -> None:
     lines = {}
     for until in ("2024-07-01", "2024-07-20"):
         write(freshness=TERMS["freshness"] | {"until": until})
-        lines[until] = "".join(data_agreements.aged(agreements.promises()["rows"], rows.data, late))
+        lines[until] = "".join(
+            data_agreements.find_aged_data(agreements.read_agreements()["rows"], rows.data, late)
+        )
     assert lines["2024-07-01"] == ""
     assert "22.0 days old on 2024-07-20, 7 may be" in lines["2024-07-20"]
 
@@ -149,4 +153,4 @@ def test_only_a_contract_that_is_there_can_be_accepted(rows: Settings) -> None:
     """The error names those that are."""
     assert rows
     with pytest.raises(ProjectError, match="no such contract; there are: rows"):
-        data_agreements.agree("others", "Ada")
+        data_agreements.accept_contract("others", "Ada")

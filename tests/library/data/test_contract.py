@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.casting import conform
+from mlops_ladder.data.casting import validate_and_cast
 from mlops_ladder.data.contract import Contract
 
 
@@ -16,7 +16,7 @@ def test_the_data_hold_every_declared_column(frame: pd.DataFrame, contract: Cont
 def test_the_data_keep_the_contract(frame: pd.DataFrame, contract: Contract) -> None:
     """Every value of a column in use is of its kind; none is lost."""
     names = contract.inputs()
-    rows = conform(frame, contract, names)
+    rows = validate_and_cast(frame, contract, names)
     assert (list(rows), len(rows)) == (names, len(frame))
     assert {n for n in names if rows[n].isna().sum() != frame[n].isna().sum()} == set()
 
@@ -31,5 +31,5 @@ def test_all_breaches_are_listed_at_once(frame: pd.DataFrame, contract: Contract
     """Rows that lack columns are refused with every one of them named."""
     names = contract.inputs()
     with pytest.raises(ProjectError) as found:
-        conform(frame[[contract.target]], contract, names)
+        validate_and_cast(frame[[contract.target]], contract, names)
     assert [name for name in names if f"{name}: column is missing" not in str(found.value)] == []

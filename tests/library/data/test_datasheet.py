@@ -24,7 +24,7 @@ def _datasheet() -> Any:
 @pytest.fixture(name="text", scope="module")
 def _text(datasheet: Any, contract: Contract, settings: Settings) -> str:
     """The sheet of the configured data, with words of the user's own."""
-    return f"{datasheet.render(read_data(settings), contract, settings)}\nMy own words.\n"
+    return f"{datasheet.render_datasheet(read_data(settings), contract, settings)}\nMy own words.\n"
 
 
 def test_a_fresh_sheet_says_what_the_data_hold(
@@ -34,7 +34,7 @@ def test_a_fresh_sheet_says_what_the_data_hold(
     for name, column in contract.columns.items():
         assert f"| `{name}` | {column.role} | {column.kind} |".replace("||", "") in text
     assert f"{len(read_data(settings)):,} rows of {len(contract.columns)} columns" in text
-    assert split_page(datasheet.SHEET, text, datasheet.YOURS)[1] == "\nMy own words.\n"
+    assert split_page(datasheet.SHEET, text, datasheet.OWN_WORDS_LINE)[1] == "\nMy own words.\n"
 
 
 def test_names_and_values_are_text_in_the_sheet(datasheet: Any, contract: Contract) -> None:
@@ -42,7 +42,7 @@ def test_names_and_values_are_text_in_the_sheet(datasheet: Any, contract: Contra
     column = contract.columns[contract.target].model_copy(update={"kind": "category"})
     name, value = "a|`b`", "<script>alert(1)</script>\n|"
     known = contract.model_copy(update={"columns": {name: column}})
-    assert datasheet.column(name, pd.DataFrame({name: [value]}), known) == (
+    assert datasheet.format_column(name, pd.DataFrame({name: [value]}), known) == (
         "| a&#124;&#96;b&#96; | target | category | 0.0% |"
         " &#60;script&#62;alert(1)&#60;/script&#62; &#124; 100.0% |"
     )
@@ -53,10 +53,10 @@ def test_an_edited_count_is_found(
 ) -> None:
     """A number that is not that of the data fails, and both lines are shown."""
     frame = read_data(settings)
-    rows, wanted = f"{len(frame):,} rows", datasheet.render(frame, contract, settings)
-    assert "is that of the data" in datasheet.compare(text, wanted)
+    rows, wanted = f"{len(frame):,} rows", datasheet.render_datasheet(frame, contract, settings)
+    assert "is that of the data" in datasheet.compare_datasheet(text, wanted)
     with pytest.raises(ProjectError, match="differs from the data") as found:
-        datasheet.compare(text.replace(rows, "1 rows", 1), wanted)
+        datasheet.compare_datasheet(text.replace(rows, "1 rows", 1), wanted)
     assert "1 rows" in str(found.value) and rows in str(found.value)
 
 
@@ -64,9 +64,9 @@ def test_other_data_make_the_sheet_stale(
     datasheet: Any, text: str, contract: Contract, settings: Settings
 ) -> None:
     """A row less is another sheet."""
-    wanted = datasheet.render(read_data(settings).iloc[1:], contract, settings)
+    wanted = datasheet.render_datasheet(read_data(settings).iloc[1:], contract, settings)
     with pytest.raises(ProjectError, match="run `make datasheet`"):
-        datasheet.compare(text, wanted)
+        datasheet.compare_datasheet(text, wanted)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_other_data_make_the_sheet_stale(
 )
 def test_a_column_is_told_by_its_values(datasheet: Any, values: list[object], said: str) -> None:
     """Numbers by their range, times by the first and the last, words by how frequent they are."""
-    assert datasheet.holds(pd.Series(values)) == said
+    assert datasheet.summarize_values(pd.Series(values)) == said
 
 
 @pytest.mark.parametrize("role", ["personal", "id", "ignored"])
@@ -92,7 +92,7 @@ def test_no_value_of_a_person_is_shown(datasheet: Any, contract: Contract, role:
     name = contract.inputs()[0]
     columns = contract.columns | {name: contract.columns[name].model_copy(update={"role": role})}
     other = contract.model_copy(update={"columns": columns})
-    line = datasheet.column(name, pd.DataFrame({name: ["Ada", "Ada", "Grace"]}), other)
+    line = datasheet.format_column(name, pd.DataFrame({name: ["Ada", "Ada", "Grace"]}), other)
     assert "2 different values" in line and "Ada" not in line
 
 
@@ -102,6 +102,6 @@ def test_make_datasheet_writes_and_keeps_own_words(
 ) -> None:
     """Without the line between, nothing is overwritten."""
     with pytest.raises(ProjectError, match="put it back above your own words"):
-        split_page(datasheet.SHEET, "All mine.", datasheet.YOURS)
+        split_page(datasheet.SHEET, "All mine.", datasheet.OWN_WORDS_LINE)
     datasheet.write_datasheet(check=True)
     assert capsys.readouterr().out.startswith("DATASHEET.md: ")

@@ -21,7 +21,7 @@ POINTER = f"{OWN}.dvc"
 
 @pytest.fixture(name="snapshots", scope="module")
 def _snapshots() -> Any:
-    """The module behind `ladder snapshot`."""
+    """The module behind `ladder data-version`."""
     return import_module("mlops_ladder.data.versioning")
 
 
@@ -58,7 +58,7 @@ def _made(
     commit(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        assert snapshots.snapshot(own) == [OWN]
+        assert snapshots.store_versions(own) == [OWN]
     commit(folder)
     return folder
 
@@ -82,29 +82,29 @@ def flip(path: Path) -> None:
 
 def test_a_commit_names_the_bytes_of_the_data(snapshots: Any, project: Path, own: Settings) -> None:
     """Git holds the pointer and not the data, whose sha256 and way back are declared."""
-    assert not snapshots.breaches(own)
+    assert not snapshots.find_unversioned(own)
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=project, capture_output=True, check=True)
     held = listed.stdout.decode().split("\0")
     assert (POINTER in held, OWN in held) == (True, False)
     source = sources.read_sources()["own rows"]
-    assert source["files"][OWN]["sha256"] == sources.checksum(project / OWN)
+    assert source["files"][OWN]["sha256"] == sources.compute_sha256(project / OWN)
     assert source["restore"] == snapshots.RESTORE
 
 
 @pytest.mark.parametrize("place", ["file", "cache"])
 def test_one_flipped_byte_is_told(snapshots: Any, project: Path, own: Settings, place: str) -> None:
     """A flipped byte in the file, or in the copy that would bring it back, is told."""
-    path = snapshots.cached(OWN) if place == "cache" else Path(OWN)
+    path = snapshots.cache_path(OWN) if place == "cache" else Path(OWN)
     flip(project / path)
-    assert [line.split(":")[0] for line in snapshots.breaches(own)] == [str(path)]
+    assert [line.split(":")[0] for line in snapshots.find_unversioned(own)] == [str(path)]
 
 
 def test_lost_bytes_come_back_from_the_store(snapshots: Any, project: Path) -> None:
     """With the file lost and its copy damaged, the store gives the same bytes again."""
     before = (project / OWN).read_bytes()
     (project / OWN).unlink()
-    flip(project / snapshots.cached(OWN))
-    assert snapshots.restore() == [OWN]
+    flip(project / snapshots.cache_path(OWN))
+    assert snapshots.restore_versions() == [OWN]
     assert (project / OWN).read_bytes() == before
 
 
@@ -112,21 +112,21 @@ def test_what_a_killed_restore_has_cut_comes_back(
     snapshots: Any, project: Path, own: Settings
 ) -> None:
     """The next one ends it, and until then a cut file gets no version; other rows stay."""
-    path, begun = project / OWN, project / snapshots.BEGUN
+    path, begun = project / OWN, project / snapshots.RESTORE_MARKER
     whole = path.read_bytes()
     path.unlink()
     path.write_bytes(whole[:20])
     begun.parent.mkdir(parents=True, exist_ok=True)
     begun.write_text(OWN, encoding="utf-8")
     with pytest.raises(ProjectError, match="a restore was interrupted"):
-        snapshots.snapshot(own)
-    assert snapshots.restore() == [OWN] and not begun.exists()
+        snapshots.store_versions(own)
+    assert snapshots.restore_versions() == [OWN] and not begun.exists()
     assert path.read_bytes() == whole
     path.unlink()
     path.write_bytes(whole + b"more")
     begun.write_text(OWN, encoding="utf-8")
     with pytest.raises(ProjectError, match="unsaved files"):
-        snapshots.restore()
+        snapshots.restore_versions()
     assert path.read_bytes() == whole + b"more" and not begun.exists()
 
 
@@ -137,14 +137,14 @@ def test_a_pointer_that_is_not_committed_is_told(
     pointer = project / POINTER
     pointer.write_text(f"{pointer.read_text(encoding='utf-8')}desc: changed\n", encoding="utf-8")
     wanted = f"{POINTER}: not as committed; run: git add '{POINTER}' && git commit"
-    assert snapshots.breaches(own) == [wanted]
+    assert snapshots.find_unversioned(own) == [wanted]
 
 
 def test_data_without_a_version_are_told(snapshots: Any, project: Path, own: Settings) -> None:
     """A file that neither git nor DVC holds is told, with what to run."""
     (project / POINTER).unlink()
     commit(project)
-    assert snapshots.breaches(own) == [f"{OWN}: has no version; run `make snapshot`"]
+    assert snapshots.find_unversioned(own) == [f"{OWN}: has no version; run `make data-version`"]
 
 
 def test_git_holds_the_version_of_what_it_tracks(
@@ -154,9 +154,9 @@ def test_git_holds_the_version_of_what_it_tracks(
     (project / POINTER).unlink()
     subprocess.run(["git", "add", "--force", OWN], cwd=project, check=True)
     commit(project)
-    assert not snapshots.breaches(own) and not snapshots.snapshot(own)
+    assert not snapshots.find_unversioned(own) and not snapshots.store_versions(own)
     flip(project / OWN)
-    assert [line.split(":")[0] for line in snapshots.breaches(own)] == [OWN]
+    assert [line.split(":")[0] for line in snapshots.find_unversioned(own)] == [OWN]
 
 
 def test_without_a_repository_the_way_out_is_told(
@@ -166,7 +166,7 @@ def test_without_a_repository_the_way_out_is_told(
     (folder / "data").mkdir()
     (folder / OWN).write_text("x\n1\n", encoding="utf-8")
     with pytest.raises(ProjectError, match="run: git init && git add . && git commit -m Start"):
-        snapshots.snapshot(own)
+        snapshots.store_versions(own)
 
 
 def test_data_outside_of_the_project_are_refused(
@@ -178,4 +178,4 @@ def test_data_outside_of_the_project_are_refused(
     far.write_text("x\n1\n", encoding="utf-8")
     data = own.data.model_copy(update={"path": str(far)})
     with pytest.raises(ProjectError, match="copy it into data/ and run `make contract`"):
-        snapshots.snapshot(own.model_copy(update={"data": data}))
+        snapshots.store_versions(own.model_copy(update={"data": data}))

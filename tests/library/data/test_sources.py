@@ -7,7 +7,7 @@ import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data import sources
-from mlops_ladder.data.reading import files
+from mlops_ladder.data.reading import list_data_files
 from mlops_ladder.settings import Settings
 
 
@@ -19,7 +19,7 @@ def _declared(folder: Path, settings: Settings, frame: pd.DataFrame) -> Settings
     data = settings.data.model_copy(update={"path": "data/rows.csv", "encoding": "utf-8"})
     data = data.model_copy(update={"separator": ",", "decimal": ".", "thousands": None})
     here = settings.model_copy(update={"data": data})
-    sources.declare(here)
+    sources.declare_files(here)
     return here
 
 
@@ -28,7 +28,7 @@ def test_every_file_that_training_reads_is_declared_and_unchanged(settings: Sett
     known: dict[str, dict[str, str]] = {}
     for source in sources.read_sources().values():
         known |= source["files"]
-    now = {str(path): sources.checksum(path) for path in files(settings.data.path)}
+    now = {str(path): sources.compute_sha256(path) for path in list_data_files(settings.data.path)}
     assert {name: known.get(name, {}).get("sha256") for name in now} == now
 
 
@@ -36,10 +36,12 @@ def test_one_flipped_byte_is_found(declared: Settings) -> None:
     """A file of which one byte differs is named."""
     path = Path(declared.data.path)
     content = bytearray(path.read_bytes())
-    assert not sources.breaches(sources.read_sources())
+    assert not sources.find_changed_files(sources.read_sources())
     content[-2] ^= 1
     path.write_bytes(content)
-    assert [line.split(":")[0] for line in sources.breaches(sources.read_sources())] == [str(path)]
+    assert [line.split(":")[0] for line in sources.find_changed_files(sources.read_sources())] == [
+        str(path)
+    ]
 
 
 def test_a_missing_file_comes_back_from_its_origin(declared: Settings, folder: Path) -> None:
@@ -49,15 +51,15 @@ def test_a_missing_file_comes_back_from_its_origin(declared: Settings, folder: P
     text = sources.SOURCES.read_text(encoding="utf-8")
     known = text.replace('origin = "unknown"', 'origin = "elsewhere.csv"')
     sources.SOURCES.write_text(known, encoding="utf-8")
-    sources.restore("rows", sources.read_sources()["rows"])
-    assert not sources.breaches(sources.read_sources())
+    sources.restore_source("rows", sources.read_sources()["rows"])
+    assert not sources.find_changed_files(sources.read_sources())
 
 
 def test_a_missing_file_of_unknown_origin_is_refused(declared: Settings) -> None:
     """Where nobody has said the origin, the way out is told."""
     Path(declared.data.path).unlink()
     with pytest.raises(ProjectError, match="put the file back, or say in data/sources.toml"):
-        sources.restore("rows", sources.read_sources()["rows"])
+        sources.restore_source("rows", sources.read_sources()["rows"])
 
 
 def test_declaring_counts_the_rows(declared: Settings) -> None:

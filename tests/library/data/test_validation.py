@@ -7,17 +7,17 @@ import pandas as pd
 import pytest
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.casting import conform
-from mlops_ladder.data.contract import Contract, merged, refuse
-from mlops_ladder.data.validation import breaches, schema
-from mlops_ladder.model.training import learnable
+from mlops_ladder.data.casting import validate_and_cast
+from mlops_ladder.data.contract import Contract, merge_violations, raise_for_violations
+from mlops_ladder.data.validation import build_schema, find_contract_violations
+from mlops_ladder.model.training import prepare_training_rows
 from mlops_ladder.settings import Settings
 
 
 @pytest.fixture(name="rows")
 def _rows(frame: pd.DataFrame, contract: Contract) -> pd.DataFrame:
     """The configured data, each input as its kind, numbered from 0."""
-    return conform(frame, contract, contract.inputs()).reset_index(drop=True)
+    return validate_and_cast(frame, contract, contract.inputs()).reset_index(drop=True)
 
 
 def changed(contract: Contract, name: str, **update: Any) -> Contract:
@@ -43,21 +43,21 @@ def planted(rows: pd.DataFrame, name: str, *values: Any) -> pd.DataFrame:
 
 def told(rows: pd.DataFrame, contract: Contract, name: str) -> list[str]:
     """What is said of a column."""
-    found = [breach for breach in breaches(rows, contract) if breach.refuses]
+    found = [breach for breach in find_contract_violations(rows, contract) if breach.is_refused]
     return [str(breach) for breach in found if breach.column == name]
 
 
 def test_every_input_of_the_model_has_its_rules(contract: Contract) -> None:
     """The schema covers every input of the model."""
-    assert list(schema(contract, contract.inputs()).columns) == contract.inputs()
+    assert list(build_schema(contract, contract.inputs()).columns) == contract.inputs()
 
 
 def test_the_configured_data_break_nothing(
     frame: pd.DataFrame, contract: Contract, settings: Settings
 ) -> None:
     """The data of the project keep its own contract, or are learned from with no breach left."""
-    found = breaches(learnable(frame, contract, settings), contract)
-    assert [str(breach) for breach in found if breach.refuses or breach.expected] == []
+    found = find_contract_violations(prepare_training_rows(frame, contract, settings), contract)
+    assert [str(breach) for breach in found if breach.is_refused or breach.is_expectation] == []
 
 
 def test_a_value_out_of_range_is_named_with_its_row(rows: pd.DataFrame, contract: Contract) -> None:
@@ -99,16 +99,20 @@ def test_what_is_only_expected_is_reported_and_refuses_nothing(
     words = sorted(rows[word].dropna().unique())
     free = changed(contract, number, range=(low, high), enforce=False)
     free = changed(free, word, categories=words, enforce=False)
-    found = breaches(planted(planted(rows, number, high + 1), word, words[0], "new"), free)
-    found = [breach for breach in found if breach.column in (number, word) and breach.most is None]
-    assert [(breach.column, breach.refuses) for breach in found] == [
+    found = find_contract_violations(
+        planted(planted(rows, number, high + 1), word, words[0], "new"), free
+    )
+    found = [
+        breach for breach in found if breach.column in (number, word) and breach.max_share is None
+    ]
+    assert [(breach.column, breach.is_refused) for breach in found] == [
         (name, False) for name in contract.columns if name in (number, word)
     ]
-    assert {breach.column: breach.wrong.nonzero()[0].tolist() for breach in found} == {
+    assert {breach.column: breach.mask.nonzero()[0].tolist() for breach in found} == {
         number: [0],
         word: [1],
     }
-    refuse(found)
+    raise_for_violations(found)
     lines = capsys.readouterr().out.splitlines()
     assert sorted(lines) == sorted(f"outside, not refused: {breach}" for breach in found)
 
@@ -119,8 +123,8 @@ def test_a_class_that_the_target_does_not_have_is_refused(contract: Contract) ->
         contract, contract.target, kind="category", categories=["no", "yes"], range=None
     )
     rows = pd.DataFrame({contract.target: ["no", "yes", "yess"]})
-    (found,) = breaches(rows, target)
-    assert found.refuses and str(found).endswith("none of the 2 categories: 'yess' (rows 3)")
+    (found,) = find_contract_violations(rows, target)
+    assert found.is_refused and str(found).endswith("none of the 2 categories: 'yess' (rows 3)")
 
 
 @pytest.mark.parametrize(("holes", "refused"), [([5, 5, 5, 5], False), ([20, 0, 0, 21], True)])
@@ -134,10 +138,12 @@ def test_a_share_of_missing_values_is_judged_of_all_rows_of_a_stream(
     found = [
         breach
         for count in holes
-        for breach in breaches(known.mask(pd.Series(np.arange(100) < count), axis=0), loose)
+        for breach in find_contract_violations(
+            known.mask(pd.Series(np.arange(100) < count), axis=0), loose
+        )
     ]
-    (whole,) = [breach.of(400) for breach in merged(found)]
-    assert (whole.count, whole.refuses) == (sum(holes), refused)
+    (whole,) = [breach.with_total(400) for breach in merge_violations(found)]
+    assert (whole.count, whole.is_refused) == (sum(holes), refused)
 
 
 def test_a_hole_where_none_may_be_is_named(rows: pd.DataFrame, contract: Contract) -> None:
@@ -196,7 +202,9 @@ def test_training_is_refused_with_every_breach(
     broken.iloc[0, list(broken).index(odd)] = "nonsense"
     broken.iloc[0, list(broken).index(empty)] = None
     with pytest.raises(ProjectError) as error:
-        learnable(broken, changed(contract, empty, nullable=False), settings, [breaches])
+        prepare_training_rows(
+            broken, changed(contract, empty, nullable=False), settings, [find_contract_violations]
+        )
     said = str(error.value)
     holes = f"{empty}: {broken[empty].isna().sum():,} of"
     wanted = [f"{first}: column is missing", f"{odd}: 1 of", holes]

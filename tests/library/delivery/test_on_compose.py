@@ -26,9 +26,9 @@ def brought(tool: Any, monkeypatch: pytest.MonkeyPatch, **port: str) -> list[Any
     ports = [{"host_ip": "127.0.0.1"}, port]
     known, found = json.dumps({"services": {"proxy": {"ports": ports}}}), list[Any]()
     monkeypatch.setattr(tool, "compose", lambda *_: known)
-    monkeypatch.setattr(tool, "stay", lambda: None)
-    monkeypatch.setattr(tool, "deploy", lambda *image: found.append(image))
-    tool.bring("production", "image", "commit")
+    monkeypatch.setattr(tool, "keep_address", lambda: None)
+    monkeypatch.setattr(tool, "switch", lambda *image: found.append(image))
+    tool.bring_image("production", "image", "commit")
     return found
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mlops_ladder.delivery import provision
+from mlops_ladder.delivery import policies
 
 TAGS = {"project": "p", "environment": "staging", "managed-by": "terraform"}
 DATABASE = {"publicly_accessible": False, "storage_encrypted": True}
@@ -23,7 +23,7 @@ Facts = dict[str, Any]
 @pytest.fixture(name="tool")
 def _tool() -> Any:
     """The module behind `ladder policies`."""
-    return provision
+    return policies
 
 
 def planned(kind: str, after: Any, actions: tuple[str, ...] = ("create",), **more: Any) -> Facts:
@@ -84,7 +84,7 @@ def trust(values: list[str]) -> Facts:
 )
 def test_a_plan_that_breaks_a_policy_is_refused(tool: Any, plan: Facts, told: str) -> None:
     """One breach, which says what is wrong."""
-    (line,) = tool.breaches(plan)
+    (line,) = tool.find_breaches(plan)
     assert told in line
 
 
@@ -103,20 +103,20 @@ def test_a_plan_that_breaks_a_policy_is_refused(tool: Any, plan: Facts, told: st
 )
 def test_a_plan_that_keeps_the_policies_passes(tool: Any, plan: Facts) -> None:
     """What looks alike, and is meant so."""
-    assert not tool.breaches(plan)
+    assert not tool.find_breaches(plan)
 
 
 def test_what_holds_data_is_deleted_where_that_is_said(tool: Any) -> None:
     """LOSS=yes lets a plan delete, and do nothing else that is refused."""
-    assert not tool.breaches(planned("aws_db_instance", None, ("delete",)), loss=True)
-    assert tool.breaches(planned("aws_s3_bucket_acl", {"acl": "public-read"}), loss=True)
+    assert not tool.find_breaches(planned("aws_db_instance", None, ("delete",)), loss=True)
+    assert tool.find_breaches(planned("aws_s3_bucket_acl", {"acl": "public-read"}), loss=True)
 
 
 def test_production_is_protected(tool: Any) -> None:
     """What staging may do, production may not."""
     plan = planned("aws_db_instance", DATABASE | {"skip_final_snapshot": True})
-    assert not tool.breaches(plan | {"variables": {"environment": {"value": "staging"}}})
-    (line,) = tool.breaches(plan | {"variables": {"environment": {"value": "production"}}})
+    assert not tool.find_breaches(plan | {"variables": {"environment": {"value": "staging"}}})
+    (line,) = tool.find_breaches(plan | {"variables": {"environment": {"value": "production"}}})
     assert "leave no snapshot" in line
 
 
@@ -130,11 +130,11 @@ def test_http_on_the_internet_is_refused(tool: Any) -> None:
         plan = planned("aws_lb", {"internal": internal})
         listener = {"protocol": "HTTP", "default_action": [{"type": act}]}
         plan["resource_changes"] += planned("aws_lb_listener", listener)["resource_changes"]
-        assert len(tool.breaches(plan)) == count
+        assert len(tool.find_breaches(plan)) == count
 
 
 def test_what_is_no_plan_is_not_judged(tool: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing passes because nothing came."""
     monkeypatch.setattr("sys.stdin", io.StringIO("{}"))
     with pytest.raises(SystemExit, match="no plan"):
-        tool.judge_main([])
+        tool.main([])

@@ -23,27 +23,27 @@ class Places:
     def __init__(self, *unwell: str, **runs: str) -> None:
         self.unwell, self.runs = unwell, runs
 
-    def pinned(self, image: str) -> str:
+    def pin_image(self, image: str) -> str:
         """The digest of an image."""
         return f"sha256:{image}"
 
-    def running(self, environment: str) -> tuple[str, str]:
+    def find_running(self, environment: str) -> tuple[str, str]:
         """What runs there."""
         if environment not in self.runs:
             raise Refused(f"nothing runs in {environment}; run: make stage")
         return self.runs[environment], "commit"
 
-    def smoked(self, environment: str, image: str, commit: str) -> None:
+    def check_running(self, environment: str, image: str, commit: str) -> None:
         """Nothing, or Refused."""
         assert commit == "commit" and self.runs[environment] == image
         if environment in self.unwell:
             raise Refused(f"{environment} does not predict\nThe end of its log")
 
-    def bring(self, environment: str, image: str, commit: str) -> None:
+    def bring_image(self, environment: str, image: str, commit: str) -> None:
         """Switch, and back where it does not answer."""
         before, self.runs = self.runs, self.runs | {environment: image}
         try:
-            self.smoked(environment, image, commit)
+            self.check_running(environment, image, commit)
         except Refused:
             self.runs = before
             raise
@@ -71,7 +71,7 @@ def test_production_gets_the_digest_that_staging_was_asked_with(tool: Any) -> No
     places = Places(production=SERVING)
     tool.perform(places, tool.stage, "tried", "commit")
     assert places.runs == {"staging": TRIED, "production": SERVING}
-    tool.perform(places, tool.promote)
+    tool.perform(places, tool.promote_image)
     assert places.runs == {"staging": TRIED, "production": TRIED}
     assert noted(tool) == [("staging", TRIED, "deployed"), ("production", TRIED, "deployed")]
 
@@ -81,7 +81,7 @@ def test_an_image_that_fails_its_smoke_test_does_not_serve(tool: Any, unwell: st
     """Production goes on as it was; the command fails, and the log has the reason in a line."""
     places = Places(unwell, staging=TRIED, production=SERVING)
     with pytest.raises(SystemExit, match=f"Not done: {unwell} does not predict"):
-        tool.perform(places, tool.promote)
+        tool.perform(places, tool.promote_image)
     assert places.runs == {"staging": TRIED, "production": SERVING}
     assert noted(tool) == [("production", TRIED, "refused", f"{unwell} does not predict")]
 
@@ -95,18 +95,18 @@ def test_a_model_that_nobody_has_approved_does_not_get_to_production(
     places, rule = Places(staging=TRIED, production=SERVING), tmp_path / "Makefile"
     rule.write_text("approved:\n\t@echo 'Error: nobody has' >&2; exit 1\n", encoding="utf-8")
     with pytest.raises(SystemExit, match="^Not done: nobody has$"):
-        tool.perform(places, tool.promote)
+        tool.perform(places, tool.promote_image)
     assert places.runs["production"] == SERVING
     assert noted(tool) == [("production", TRIED, "refused", "nobody has")]
     rule.write_text("approved:\n\t@echo approved\n", encoding="utf-8")
-    tool.perform(places, tool.promote)
+    tool.perform(places, tool.promote_image)
     assert places.runs["production"] == TRIED
 
 
 def test_nothing_is_promoted_that_staging_does_not_run(tool: Any) -> None:
     """Without staging there is nothing to promote, and nothing to note."""
     with pytest.raises(SystemExit, match="nothing runs in staging; run: make stage"):
-        tool.perform(Places(production=SERVING), tool.promote)
+        tool.perform(Places(production=SERVING), tool.promote_image)
     assert not tool.LOG.exists()
 
 
@@ -115,7 +115,7 @@ def test_what_cannot_be_noted_is_not_done(tool: Any) -> None:
     tool.LOG.mkdir()
     places = Places(staging=TRIED, production=SERVING)
     with pytest.raises(SystemExit, match="Not done: .*deployments.jsonl"):
-        tool.perform(places, tool.promote)
+        tool.perform(places, tool.promote_image)
     assert places.runs["production"] == SERVING
 
 
@@ -124,6 +124,6 @@ def test_where_the_disk_is_full_nothing_is_done(tool: Any, monkeypatch: pytest.M
     """The room for a line is asked for before anything is done."""
     monkeypatch.setattr(tool, "LOG", Path("/dev/full"))
     done = []
-    with pytest.raises(OSError), tool.noted("production", TRIED, "commit"):
+    with pytest.raises(OSError), tool.log_deployment("production", TRIED, "commit"):
         done.append("brought")
     assert not done

@@ -11,7 +11,13 @@ import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.governance import delivery_metrics
-from mlops_ladder.governance.delivery_metrics import aborted, blamed, Change, Measure, measures
+from mlops_ladder.governance.delivery_metrics import (
+    blame_changes,
+    Change,
+    list_aborted_rollouts,
+    Measure,
+    measure_delivery,
+)
 from mlops_ladder.governance.incidents import Incident
 from mlops_ladder.registry.history import Entry
 
@@ -73,7 +79,7 @@ def test_the_four_are_what_happened(commit: Commit) -> None:
         Path("c.toml"): incident("unknown", NOW - WEEK, 9),
         Path("d.toml"): incident("unknown", NOW - HOUR),
     }
-    found = measures(blamed(made, known), known.values(), NOW)
+    found = measure_delivery(blame_changes(made, known), known.values(), NOW)
     assert told(found) == [(3, 5), (1, 4), (0.25, 4), (2, 3)]
     assert str(found[0]) == (
         "lead time               3 hours (median)                  "
@@ -85,11 +91,11 @@ def test_of_few_nothing_is_said(commit: Commit) -> None:
     """A median of two is chance; and so is all that is older than the days that are asked for."""
     when = [NOW - timedelta(days=days) for days in (200, 20, 10)]
     made = [Change("image", "i", time, commit(time - HOUR)) for time in when]
-    found = measures(made, [incident("data", NOW - WEEK, 1)], NOW)
+    found = measure_delivery(made, [incident("data", NOW - WEEK, 1)], NOW)
     assert told(found) == [(None, 2), (None, 2), (None, 2), (None, 1)]
     assert "not enough data (3 are needed)" in str(found[0])
-    assert told(measures([], [], NOW)) == [(None, 0)] * 4
-    assert told(measures(made, [], NOW, days=365))[0] == (1, 3)
+    assert told(measure_delivery([], [], NOW)) == [(None, 0)] * 4
+    assert told(measure_delivery(made, [], NOW, days=365))[0] == (1, 3)
 
 
 def test_a_change_without_a_new_commit_has_no_lead_time(commit: Commit) -> None:
@@ -103,7 +109,7 @@ def test_a_change_without_a_new_commit_has_no_lead_time(commit: Commit) -> None:
         Change("model", "v4", NOW - 2 * HOUR, late),
         Change("image", "i", NOW, first),
     ]
-    hours, without = delivery_metrics.lead_times(made, NOW - 4 * WEEK)
+    hours, without = delivery_metrics.measure_lead_times(made, NOW - 4 * WEEK)
     assert (hours, without) == ([1, 3 * 7 * 24], 3)
 
 
@@ -116,12 +122,12 @@ def test_a_promotion_fails_that_a_rollback_keeps_down() -> None:
         entry(3, "refuse", "3", "2", days[2]),
         entry(4, "rollback", "1", "2", days[3]),
     ]
-    assert [(it.name, it.failed) for it in delivery_metrics.promotions(log)] == [
+    assert [(it.name, it.failed) for it in delivery_metrics.collect_promotions(log)] == [
         ("v1", ""),
         ("v2", "rolled back on 2026-03-04"),
     ]
     back = [*log, entry(5, "rollback", "2", "1", days[4])]
-    assert not any(it.failed for it in delivery_metrics.promotions(back) if it.name == "v2")
+    assert not any(it.failed for it in delivery_metrics.collect_promotions(back) if it.name == "v2")
 
 
 def test_a_rollout_is_a_change_once_clients_got_it() -> None:
@@ -141,7 +147,7 @@ def test_a_rollout_is_a_change_once_clients_got_it() -> None:
         decision("4", "start", 0.5),
         decision("4", "promote", None),
     ]
-    found = aborted(steps, [entry(1, "accept", "3", None, NOW)])
+    found = list_aborted_rollouts(steps, [entry(1, "accept", "3", None, NOW)])
     assert found == [Change("model", "v3", NOW, "c", "aborted: slow")]
 
 
@@ -158,7 +164,7 @@ def test_an_incident_blames_the_change_that_it_names() -> None:
         Path("d.toml"): incident("deploy", NOW + 5 * HOUR, 1),
         Path("x.toml"): incident("data", NOW + 5 * HOUR, 1),
     }
-    failed = {it.name: it.failed for it in blamed(made, known)}
+    failed = {it.name: it.failed for it in blame_changes(made, known)}
     assert failed == {"v1": "incident m", "i1": "incident d", "v2": "", "i2": ""}
 
 
@@ -172,10 +178,10 @@ def test_deployments_are_read_and_a_broken_line_is_named(folder: Path) -> None:
     ]
     log = folder / "deployments.jsonl"
     log.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    assert delivery_metrics.deployments(log) == [Change("image", "i", NOW, "c")]
+    assert delivery_metrics.list_deployments() == [Change("image", "i", NOW, "c")]
     log.write_text(json.dumps(line | {"time": "yesterday"}), encoding="utf-8")
     with pytest.raises(ProjectError, match="deployments.jsonl: line 1 is no deployment"):
-        delivery_metrics.deployments(log)
+        delivery_metrics.list_deployments()
 
 
 def test_the_command_tells_the_source_and_refuses_no_days(

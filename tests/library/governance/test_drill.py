@@ -55,7 +55,7 @@ class Here:  # pylint: disable=too-few-public-methods  # what a copy is to a dri
 
 def drilled(drill: Any, folder: Path, page: str, *programs: str) -> Any:
     """How a page ended where these programs are."""
-    return drill.drilled(Here(folder), drill.blocks("page.md", page), programs.__contains__)
+    return drill.drill_page(Here(folder), drill.read_blocks("page.md", page), programs.__contains__)
 
 
 def test_the_blocks_of_a_page_are_run_in_their_order(drill: Any, tmp_path: Path) -> None:
@@ -94,13 +94,13 @@ def test_a_block_that_fails_ends_its_page(drill: Any, tmp_path: Path, words: str
 def test_a_page_that_cannot_be_drilled_is_refused(drill: Any, page: str, told: str) -> None:
     """Without a block, or with one that does not end, there is no drill."""
     with pytest.raises(Exception, match=told):
-        drill.blocks("page.md", page)
+        drill.read_blocks("page.md", page)
 
 
 def test_every_runbook_can_be_drilled(drill: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each page of this project has a block; a page that is not there is refused by name."""
     monkeypatch.chdir(ROOT)
     pages = sorted(Path("docs/runbooks").glob("*.md"))
-    assert list(drill.runbooks("")) == pages and len(drill.runbooks("rollback")) == 1
+    assert list(drill.read_runbooks("")) == pages and len(drill.read_runbooks("rollback")) == 1
     with pytest.raises(Exception, match="nothing.md: no such page; there are: .*rollback"):
-        drill.runbooks("nothing")
+        drill.read_runbooks("nothing")

@@ -13,10 +13,15 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.governance import feature_review
-from mlops_ladder.governance.feature_review import lost, review, too_slow, Worth
+from mlops_ladder.governance.feature_review import (
+    estimate_loss,
+    is_ablation_too_slow,
+    review_features,
+    Worth,
+)
 from mlops_ladder.model import training
-from mlops_ladder.model.resampling import Draws, Measured
-from mlops_ladder.model.training import fit, Trained
+from mlops_ladder.model.resampling import Draws, Estimate
+from mlops_ladder.model.training import fit_model, Trained
 from mlops_ladder.settings import Settings
 
 CONTRACT = Contract(
@@ -68,7 +73,7 @@ def made(settings: Settings, classes: int) -> Trained:
     problem, metric = ("classification", "accuracy") if classes else ("regression", "mae")
     frame = rows(classes).astype({"target": "str" if classes else "float64"})
     other = settings.model_copy(update={"problem": problem, "metric": metric})
-    return fit(frame.iloc[:400], frame.iloc[400:], contract, other)
+    return fit_model(frame.iloc[:400], frame.iloc[400:], contract, other)
 
 
 @pytest.mark.parametrize(("classes", "ablated"), [(0, True), (0, False), (3, True)])
@@ -76,7 +81,7 @@ def test_what_tells_the_answer_is_valuable_and_a_constant_is_not(
     settings: Settings, classes: int, ablated: bool
 ) -> None:
     """Of numbers and of classes, learned anew and shuffled, under any name and with gaps."""
-    found = {it.name: it for it in review(made(settings, classes), ablated)}
+    found = {it.name: it for it in review_features(made(settings, classes), ablated)}
     assert found["größe"].verdict == "valuable"
     assert found["immer gleich"].verdict == "no value shown"
     assert abs(found["immer gleich"].value.value) < found["größe"].value.value / 20
@@ -89,12 +94,12 @@ def test_a_loss_has_both_kinds_of_chance_in_it() -> None:
     """Pairs that agree leave what the held-out rows say; pairs that differ make it wider."""
     spread = np.linspace(-0.1, 0.1, 500)
     full = [Draws(0.8, 0.8 + spread, 1.0)] * 3
-    same = lost(full, [Draws(0.5, np.full(500, 0.5), 1.0)] * 3, "accuracy")
+    same = estimate_loss(full, [Draws(0.5, np.full(500, 0.5), 1.0)] * 3, "accuracy")
     assert (same.value, same.low, same.high) == pytest.approx((0.3, 0.205, 0.395))
     apart = [Draws(it, np.full(500, it), 1.0) for it in (0.4, 0.5, 0.6)]
-    wide = lost(full, apart, "accuracy")
+    wide = estimate_loss(full, apart, "accuracy")
     assert wide.value == pytest.approx(0.3) and wide.low < 0.1
-    worse = lost(full, [Draws(1.0, np.full(500, 1.0), 1.0)] * 3, "mae")
+    worse = estimate_loss(full, [Draws(1.0, np.full(500, 1.0), 1.0)] * 3, "mae")
     assert worse.value == pytest.approx(0.2), "an error that grows is a loss"
 
 
@@ -104,38 +109,40 @@ def test_the_only_feature_is_compared_with_a_model_that_sees_nothing(
     """Without it nothing is left to learn from."""
     whole = made(settings, 0)
     for name in ("farbe", "immer gleich"):
-        whole = replace(whole, contract=feature_review.without(whole.contract, name))
-    whole = fit(whole.train, whole.holdout, whole.contract, whole.settings)
-    (only,) = review(whole, ablated=True)
+        whole = replace(whole, contract=feature_review.ignore_column(whole.contract, name))
+    whole = fit_model(whole.train, whole.holdout, whole.contract, whole.settings)
+    (only,) = review_features(whole, ablated=True)
     assert only.name == "größe" and only.value.value > 0.3
 
 
 def test_what_would_take_too_long_is_known_before(trained: Trained) -> None:
     """By the time that one training took, for each pair and each feature."""
     needed = trained.seconds * feature_review.REPEATS * (len(trained.contract.inputs()) + 1)
-    assert too_slow(trained, needed * 0.9) and not too_slow(trained, needed * 1.1)
+    assert is_ablation_too_slow(trained, needed * 0.9) and not is_ablation_too_slow(
+        trained, needed * 1.1
+    )
 
 
 def test_a_report_names_what_is_worth_nothing_and_who_owns_it(
     trained: Trained, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The most valuable first; a name that would end a cell of the table does not."""
-    monkeypatch.setattr(feature_review, "owners", lambda _: {"": "Ada", "a|b": "Bob"})
+    monkeypatch.setattr(feature_review, "find_column_owners", lambda _: {"": "Ada", "a|b": "Bob"})
     values = {"a|b": (0.2, 0.1, 0.3), "c": (0.0, -0.1, 0.1), "d": (-0.2, -0.3, -0.1)}
     found = [
-        Worth(name, Measured(*value), Measured(1, 0, 2), 12.4, 0.25)
+        Worth(name, Estimate(*value), Estimate(1, 0, 2), 12.4, 0.25)
         for name, value in reversed(values.items())
     ]
     entry: Any = type("Entry", (), {"version": "3", "run_id": "r", "data_sha256": "d"})()
     entry.model_version = trained.version
-    report = feature_review.reported(entry, trained, found, ablated=True)
-    page = feature_review.page(report)
+    report = feature_review.build_report(entry, trained, found, ablated=True)
+    page = feature_review.render_report(report)
     line = "| a&#124;b | valuable | 0.2000 (0.1000 to 0.3000) | 1.00 (0.00 to 2.00) | 12 | 25.0% |"
     assert f"{line} Bob |" in page and "| c | no value shown" in page
     assert "Not to be told from nothing: `c`.\nBetter without: `d`." in page
     assert "another model" not in page and page.index("a&#124;b") < page.index("| d |")
     entry.model_version = "other"
-    assert "another model" in feature_review.page(
-        feature_review.reported(entry, trained, found, True)
+    assert "another model" in feature_review.render_report(
+        feature_review.build_report(entry, trained, found, True)
     )
     assert not list(folder.glob("reports/*")), "nothing is written yet"

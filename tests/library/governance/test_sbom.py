@@ -12,31 +12,61 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data import provenance
 from mlops_ladder.data.sources import SOURCES
 from mlops_ladder.governance import sbom
+from mlops_ladder.project import PYPROJECT
 from mlops_ladder.registry import versions
 from mlops_ladder.settings import Settings
 from mlops_ladder.tracking import runs
 
+PROJECT = """
+[project]
+name = "project"
+version = "0.1"
+requires-python = ">=3.11"
+dependencies = ["one"]
+
+[dependency-groups]
+dev = ["two"]
+
+[tool.mlops-ladder]
+package = "flight_delays"
+level = 4
+"""
 LOCK = """
+version = 1
+revision = 3
+requires-python = ">=3.11"
+
+[[package]]
+name = "one"
+version = "1.0"
+source = { registry = "https://pypi.org/simple" }
+dependencies = [{ name = "two" }]
+sdist = { url = "https://example.com/one-1.0.tar.gz", hash = "sha256:%s", size = 1 }
+
 [[package]]
 name = "project"
-source = { editable = "." }
+version = "0.1"
+source = { virtual = "." }
 dependencies = [{ name = "one" }]
 
 [package.dev-dependencies]
 dev = [{ name = "two" }]
 
-[[package]]
-name = "one"
-version = "1.0"
-source = { registry = "https://example.com/simple" }
-dependencies = [{ name = "two" }]
-sdist = { url = "https://example.com/one.tar.gz", hash = "sha256:%s", size = 1 }
+[package.metadata]
+requires-dist = [{ name = "one" }]
+
+[package.metadata.requires-dev]
+dev = [{ name = "two" }]
 
 [[package]]
 name = "two"
 version = "2.0"
-source = { registry = "https://example.com/simple" }
-""" % ("1" * 64)
+source = { registry = "https://pypi.org/simple" }
+sdist = { url = "https://example.com/two-2.0.tar.gz", hash = "sha256:%s", size = 1 }
+""" % (
+    "1" * 64,
+    "4" * 64,
+)
 DECLARED = """
 [own]
 origin = "somewhere"
@@ -51,15 +81,16 @@ def _made(folder: Path, run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A commit with a lock and declared data, and a champion that says it was made from it."""
     registered = f"model-{uuid4().hex[:8]}"
     monkeypatch.setattr(versions, "model_name", lambda: registered)
-    (folder / sbom.LOCK).write_text(LOCK, encoding="utf-8")
+    (folder / provenance.LOCK).write_text(LOCK, encoding="utf-8")
+    (folder / PYPROJECT).write_text(PROJECT, encoding="utf-8")
     (folder / SOURCES).parent.mkdir()
     (folder / SOURCES).write_text(DECLARED, encoding="utf-8")
     known = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
     for asked in (["init"], ["add", "."], [*known, "commit", "--message", "Start"]):
         subprocess.run(["git", *asked], check=True, capture_output=True)
-    commit = provenance.git("rev-parse", "HEAD")
+    commit = provenance.run_git("rev-parse", "HEAD")
     monkeypatch.setattr(
-        versions, "origin", lambda _: {"commit": str(commit), "data_sha256": "3" * 64}
+        versions, "read_origin", lambda _: {"commit": str(commit), "data_sha256": "3" * 64}
     )
     promoted(run, f"model-{versions.model_name()}")
     return folder
@@ -67,20 +98,21 @@ def _made(folder: Path, run: runs.Run, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_libraries_model_and_data_are_named_with_their_digests(settings: Settings) -> None:
     """Each depends on what it was made from."""
-    champion = versions.held().champion
+    champion = versions.read_state().champion
     assert champion
     rows = settings.model_copy(
         update={"data": settings.data.model_copy(update={"path": "rows/*.csv"})}
     )
-    found = sbom.bill(champion, rows)
+    found = sbom.build_sbom(champion, rows)
     parts = {it["bom-ref"]: it for it in found["components"]}
-    one, two = "pkg:pypi/one@1.0", "pkg:pypi/two@2.0"
+    by_url = {it["purl"]: ref for ref, it in parts.items() if "purl" in it}
+    one, two = by_url["pkg:pypi/one@1.0"], by_url["pkg:pypi/two@2.0"]
     assert list(parts) == [one, two, "model", "data:rows/a.csv"]
-    assert parts[one]["externalReferences"][0]["hashes"] == sbom.hashed("1" * 64)
-    assert parts["model"]["hashes"] == sbom.hashed(champion.bundle)
-    assert parts["data:rows/a.csv"]["hashes"] == sbom.hashed("2" * 64)
+    assert parts[one]["externalReferences"][0]["hashes"] == sbom.list_hashes("1" * 64)
+    assert parts["model"]["hashes"] == sbom.list_hashes(champion.bundle)
+    assert parts["data:rows/a.csv"]["hashes"] == sbom.list_hashes("2" * 64)
     assert parts["data:rows/a.csv"]["licenses"] == [{"license": {"name": "CC0-1.0"}}]
-    needs = {it["ref"]: it["dependsOn"] for it in found["dependencies"]}
+    needs = {it["ref"]: it.get("dependsOn", []) for it in found["dependencies"]}
     assert needs == {
         "project": [one, two, "model"],
         one: [two],
@@ -93,6 +125,6 @@ def test_without_the_commit_there_is_no_bill(made: Path, command: Callable[..., 
     """What the champion was made from cannot be told; nothing is written."""
     (made / ".git").rename(made / "git")
     with pytest.raises(ProjectError, match="commit .* of the champion does not hold it"):
-        sbom.committed("0" * 40, sbom.LOCK)
+        sbom.read_committed("0" * 40, provenance.LOCK)
     assert command("sbom") == 1
     assert not sbom.OUT.exists()

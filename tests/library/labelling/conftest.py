@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 import tomlkit
 
-from mlops_ladder.data.casting import conform
+from mlops_ladder.data.casting import validate_and_cast
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.data.sources import declare, SOURCES
+from mlops_ladder.data.sources import declare_files, SOURCES
 from mlops_ladder.labelling.queue import QUEUE
 from mlops_ladder.serving.store import Store
-from mlops_ladder.settings import CONFIG, load, Settings
+from mlops_ladder.settings import CONFIG, load_settings, Settings
 
 ROWS, ASKED = 200, 12
 LABELS = '\n["rows".labels]\nannotator = "Ada"\ntime = 2024-01-01\n'
@@ -24,7 +24,7 @@ Fill = Callable[..., Path]
 
 def inputs(frame: pd.DataFrame, contract: Contract) -> list[dict[str, Any]]:
     """Rows as the service logs them."""
-    rows = conform(frame, contract, contract.inputs())
+    rows = validate_and_cast(frame, contract, contract.inputs())
     found: list[dict[str, Any]] = json.loads(rows.to_json(orient="records", date_format="iso"))
     return found
 
@@ -49,7 +49,7 @@ def _project(folder: Path, settings: Settings, frame: pd.DataFrame, contract: Co
     config["data"].update(marks)
     config["data"].pop("thousands", None)
     CONFIG.write_text(tomlkit.dumps(config), encoding="utf-8")
-    declare(load())
+    declare_files(load_settings())
     with SOURCES.open("a", encoding="utf-8") as file:
         file.write(LABELS)
     asked = inputs(has_label.tail(ASKED), contract)
@@ -58,7 +58,7 @@ def _project(folder: Path, settings: Settings, frame: pd.DataFrame, contract: Co
         log(asked, [{"prediction": 1.0, "abstain": place > 5} for place in range(len(asked))])
     else:
         log(asked, [{"prediction": "yes", "probability": share} for share in shares])
-    return load(labels=settings.labels.model_copy(update={"rows": 6, "annotators": 2}))
+    return load_settings(labels=settings.labels.model_copy(update={"rows": 6, "annotators": 2}))
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def fill(folder: Path) -> Fill:
 @pytest.fixture(name="two")
 def _two(settings: Settings, contract: Contract, frame: pd.DataFrame) -> tuple[str, str]:
     """Two different labels of the configured problem, as the data write them."""
-    values = conform(frame, contract, [contract.target])[contract.target].dropna()
+    values = validate_and_cast(frame, contract, [contract.target])[contract.target].dropna()
     if settings.problem == "regression":
         return str(values.min()), str(values.max())
     first, second = sorted(map(str, values.unique()))[:2]

@@ -4,9 +4,15 @@ import math
 
 import pytest
 
-from mlops_ladder.labelling.agreement import alpha, judge, kappa
-from mlops_ladder.labelling.queue import DECIDED, Label, QUEUED
-from mlops_ladder.settings.operations import Labels
+from mlops_ladder.labelling.labels import (
+    compute_alpha,
+    compute_kappa,
+    DECIDED,
+    judge_labels,
+    Label,
+    QUEUED,
+)
+from mlops_ladder.labelling.settings import Labels
 
 TWO = Labels(annotators=2, agreement=0.6)
 
@@ -30,13 +36,13 @@ def counted(yes_yes: int, yes_no: int, no_yes: int, no_no: int) -> dict[str, dic
 
 def test_kappa_is_what_cohen_computes() -> None:
     """50 proposals, 20 both yes, 15 both no: 0.7 agree, 0.5 by chance, so 0.4."""
-    assert kappa(counted(20, 5, 10, 15)) == pytest.approx(0.4)
+    assert compute_kappa(counted(20, 5, 10, 15)) == pytest.approx(0.4)
 
 
 def test_people_who_always_agree_have_one_and_people_who_share_nothing_have_none() -> None:
     """Also where all is of one class, of which chance explains everything."""
-    assert kappa(counted(9, 0, 0, 0)) == 1.0
-    assert math.isnan(kappa({"1": {"ada": "y"}, "2": {"ben": "y"}}))
+    assert compute_kappa(counted(9, 0, 0, 0)) == 1.0
+    assert math.isnan(compute_kappa({"1": {"ada": "y"}, "2": {"ben": "y"}}))
 
 
 def test_alpha_is_what_krippendorff_computes() -> None:
@@ -46,13 +52,13 @@ def test_alpha_is_what_krippendorff_computes() -> None:
     every = [it for pair in values for it in pair]
     observed = sum((x - y) ** 2 for x, y in values) / len(values)
     expected = sum((x - y) ** 2 for x in every for y in every) / (6 * 5)
-    assert alpha(units) == pytest.approx(1 - observed / expected)
-    assert alpha({"1": {"a": "2", "b": "2.0"}}) == 1.0
+    assert compute_alpha(units) == pytest.approx(1 - observed / expected)
+    assert compute_alpha({"1": {"a": "2", "b": "2.0"}}) == 1.0
 
 
 def test_what_two_people_say_alike_is_settled_and_the_rest_is_in_dispute() -> None:
     """A row that one person has seen is neither."""
-    found = judge(said(ada="abababab.", ben="ababababa", eva="b........"), TWO)
+    found = judge_labels(said(ada="abababab.", ben="ababababa", eva="b........"), TWO)
     assert found.settled.keys() == {f"row {place}" for place in range(1, 8)}
     assert found.disputed == {"row 0": {"ada": "a", "ben": "a", "eva": "b"}}
 
@@ -60,20 +66,22 @@ def test_what_two_people_say_alike_is_settled_and_the_rest_is_in_dispute() -> No
 def test_a_decision_settles_a_dispute() -> None:
     """It stands above what people have said before, and counts for no agreement."""
     known = said(ada="aabb", ben="aabb", eva="b...")
-    found = judge(known + said(DECIDED, eva="b..."), TWO)
+    found = judge_labels(known + said(DECIDED, eva="b..."), TWO)
     assert (found.settled["row 0"], found.disputed) == ("b", {})
-    assert found.agreement == judge(known, TWO).agreement
+    assert found.value == judge_labels(known, TWO).value
 
 
 def test_what_chance_explains_is_not_settled() -> None:
     """Two people who guess agree on half of the rows: only what somebody has decided counts."""
-    found = judge(said(ada="abababab", ben="aabbaabb") + said(DECIDED, eva=".a......"), TWO)
-    assert found.agreement == pytest.approx(0) and found.settled == {"row 1": "a"}
+    found = judge_labels(said(ada="abababab", ben="aabbaabb") + said(DECIDED, eva=".a......"), TWO)
+    assert found.value == pytest.approx(0) and found.settled == {"row 1": "a"}
 
 
 def test_the_last_word_of_a_person_counts() -> None:
     """Who labels again has changed their mind."""
-    assert judge(said(ada="aabb", ben="bbaa") + said(ada="bbaa"), TWO).settled["row 0"] == "b"
+    assert (
+        judge_labels(said(ada="aabb", ben="bbaa") + said(ada="bbaa"), TWO).settled["row 0"] == "b"
+    )
 
 
 def test_numbers_agree_within_the_tolerance() -> None:
@@ -84,6 +92,6 @@ def test_numbers_agree_within_the_tolerance() -> None:
         for row, numbers in (("1", "5 5.5 6"), ("2", "50 51 50.0"), ("3", "90 90 80"))
         for who, number in zip("abc", numbers.split(), strict=True)
     ]
-    found = judge(known, settings, spread=20.0)
+    found = judge_labels(known, settings, spread=20.0)
     assert found.settled == {"1": "5.5", "2": "50.0"}
-    assert found.disputed.keys() == {"3"} and 0.9 < found.agreement < 1
+    assert found.disputed.keys() == {"3"} and 0.9 < found.value < 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlops_ladder.model.evaluation import intervals
+from mlops_ladder.model.evaluation import compute_intervals
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
 from mlops_ladder.model.training import Trained
 
@@ -15,7 +15,7 @@ def test_the_model_is_not_worse_than_the_baseline(trained: Trained) -> None:
         pytest.skip(f"{len(trained.holdout)} held-out rows say nothing; {TOO_FEW} are needed")
     problem, metric = trained.settings.problem, trained.settings.metric
     model, baseline = trained.scores[metric], trained.baseline_scores[metric]
-    low, high = intervals(problem, trained.truth, trained.predictions)[metric]
+    low, high = compute_intervals(problem, trained.truth, trained.predictions)[metric]
     gain = baseline - model if metric in LOWER_IS_BETTER else model - baseline
     assert gain > low - high, f"{metric}: model {model:.4g}, baseline {baseline:.4g}"
 

@@ -8,7 +8,7 @@ import orjson
 import pandas as pd
 
 from mlops_ladder.export import bundle
-from mlops_ladder.export.runtime import as_rows, load
+from mlops_ladder.export.runtime import frame_to_rows, load_bundle
 from mlops_ladder.model.training import Trained
 from mlops_ladder.serving.store import Store
 
@@ -19,15 +19,15 @@ PART = 20  # rows of a request
 
 def publish(trained: Trained, run_id: str = "run") -> None:
     """Have `trained` served from this folder, as the model of a run."""
-    bundle.export(trained, Path("models/serving/1"))
+    bundle.export_bundle(trained, Path("models/serving/1"))
     pointer = {"version": "1", "run_id": run_id, "sha256": ""}
     Path("models/serving/champion.json").write_text(json.dumps(pointer), encoding="utf-8")
 
 
 def log(trained: Trained, rows: pd.DataFrame, time: datetime = NOW) -> pd.DataFrame:
     """Ask for these rows, 20 a request, and log it; their outcomes as a file has them."""
-    model, target = load(Path("models/serving/1")), trained.contract.target
-    asked = as_rows(rows[trained.contract.inputs()])
+    model, target = load_bundle(Path("models/serving/1")), trained.contract.target
+    asked = frame_to_rows(rows[trained.contract.inputs()])
     for row in asked:
         row |= {k: v.to_pydatetime() for k, v in row.items() if isinstance(v, pd.Timestamp)}
     starts = range(0, len(asked), PART)

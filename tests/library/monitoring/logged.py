@@ -49,7 +49,7 @@ def rows(count: int, seed: int) -> pd.DataFrame:
     )
 
 
-def said(count: int, seed: int) -> pd.DataFrame:
+def answers(count: int, seed: int) -> pd.DataFrame:
     """Answers of one distribution, of three classes."""
     random = np.random.default_rng(seed)
     classes = random.choice(["ja", "nein", "größer"], count, p=[0.7, 0.2, 0.1])
@@ -58,11 +58,11 @@ def said(count: int, seed: int) -> pd.DataFrame:
 
 def reference(seed: int = 0) -> Reference:
     """A champion that has learned from 3,000 rows."""
-    return Reference("1", "model-1", contract(), rows(3_000, seed), said(3_000, seed), {})
+    return Reference("1", "model-1", contract(), rows(3_000, seed), answers(3_000, seed), {})
 
 
 def window(seed: int = 1, asked: pd.Series | None = None, **changed: Any) -> Window:
     """1,000 logged rows like those, but for the columns that are given; `asked` is when."""
     new = rows(1_000, seed)
-    answers = said(1_000, seed).assign(time=new["at"] if asked is None else asked)
-    return Window(1_000, new.assign(**changed), answers)
+    logged = answers(1_000, seed).assign(time=new["at"] if asked is None else asked)
+    return Window(1_000, new.assign(**changed), logged)

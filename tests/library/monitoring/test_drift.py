@@ -11,20 +11,31 @@ import numpy as np
 import orjson
 import pandas as pd
 import pytest
-from library.monitoring.logged import KINDS, reference, rows, window
+from library.monitoring.logged import answers, KINDS, reference, rows, window
 
 from mlops_ladder import ProjectError
+from mlops_ladder.data.contract import Contract
 from mlops_ladder.export import bundle as export
-from mlops_ladder.export.runtime import as_rows, load
+from mlops_ladder.export.runtime import frame_to_rows, load_bundle
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring import drift
-from mlops_ladder.monitoring.comparison import numbers, Pair, pairs, thresholds, verdicts, words
-from mlops_ladder.monitoring.push import drift_gauges
-from mlops_ladder.monitoring.training_reference import read
-from mlops_ladder.serving.store import pairs as pairs_of
+from mlops_ladder.monitoring.archive import Window
+from mlops_ladder.monitoring.comparison import (
+    build_pairs,
+    compare_counts,
+    compare_numbers,
+    judge_columns,
+    Pair,
+    share_false_alarms,
+    Verdict,
+)
+from mlops_ladder.monitoring.drift_report import write_report
+from mlops_ladder.monitoring.push import build_drift_gauges, build_registry
+from mlops_ladder.monitoring.training_reference import read_reference, Reference
+from mlops_ladder.serving.store import pair_rows as pairs_of
 from mlops_ladder.serving.store import Store
 from mlops_ladder.settings import Settings
-from mlops_ladder.settings.operations import Drift
+from mlops_ladder.monitoring.settings import Drift
 
 LIKE_NEW = rows(1_000, 1)
 SHIFTS: dict[str, Any] = {
@@ -41,8 +52,8 @@ SHIFTS: dict[str, Any] = {
 
 def drifted(asked: pd.Series | None = None, **changed: Any) -> list[str]:
     """The columns that have drifted where these are changed, and the rows were asked then."""
-    compared = pairs(reference(), window(asked=asked, **changed))
-    return [it.column for it in verdicts(compared, Drift()) if it.drifted]
+    compared = build_pairs(reference(), window(asked=asked, **changed))
+    return [it.column for it in judge_columns(compared, Drift()) if it.drifted]
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -83,7 +94,7 @@ def test_what_is_missing_is_drift() -> None:
 def test_a_difference_that_nobody_cares_for_is_none() -> None:
     """A shift of a tenth of the spread is no drift, however many rows make it sure."""
     random = np.random.default_rng(0)
-    found = numbers(*(pd.Series(random.normal(at, size=100_000)) for at in (0, 0.1)))
+    found = compare_numbers(*(pd.Series(random.normal(at, size=100_000)) for at in (0, 0.1)))
     assert found.p < 1e-50
     assert found.effect == pytest.approx(0.1, abs=0.02)
     assert found.effect < Drift().effect
@@ -97,9 +108,9 @@ def test_false_alarms_are_as_seldom_as_declared() -> None:
     most = {0.01: 2, 0.2: 13}  # of 40; more come in 2 of 100 such tests
     alarms = dict.fromkeys(most, 0)
     for seed in range(40):
-        compared = pairs(reference(1_000 + seed), window(2_000 + seed))
+        compared = build_pairs(reference(1_000 + seed), window(2_000 + seed))
         for declared in most:
-            found = verdicts(compared, Drift(effect=0, false_alarms=declared))
+            found = judge_columns(compared, Drift(effect=0, false_alarms=declared))
             alarms[declared] += any(it.drifted for it in found)
     assert [it for it, count in alarms.items() if count > most[it]] == []
     assert alarms[0.2] >= 2  # a test that never alarms knows nothing
@@ -108,35 +119,47 @@ def test_false_alarms_are_as_seldom_as_declared() -> None:
 def test_the_reference_is_a_sample_too() -> None:
     """Few rows of a reference are not taken for the truth, of numbers and of words."""
     few, many = pd.Series(np.arange(50.0)), pd.Series([60.0])
-    assert numbers(few, many).p == pytest.approx(2 / 51)
-    assert words(pd.Series(["a"] * 10), pd.Series(["a"] * 990 + ["b"] * 10)).p == 1
+    assert compare_numbers(few, many).p == pytest.approx(2 / 51)
+    assert compare_counts(pd.Series(["a"] * 10), pd.Series(["a"] * 990 + ["b"] * 10)).p == 1
 
 
 def test_shares_of_false_alarms_add_up() -> None:
     """Columns share what is declared; one with its own threshold keeps it, 0 leaves it out."""
-    found = thresholds(list("abcd"), Drift(false_alarms=0.02, columns={"a": 0.5, "b": 0}))
+    found = share_false_alarms(list("abcd"), Drift(false_alarms=0.02, columns={"a": 0.5, "b": 0}))
     assert found == {"c": 0.01, "d": 0.01, "a": 0.5}
     with pytest.raises(ProjectError, match="drift.columns: z: no such column; there are a, b"):
-        thresholds(["a", "b"], Drift(columns={"z": 0.1}))
+        share_false_alarms(["a", "b"], Drift(columns={"z": 0.1}))
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside Evidently
 def test_evidently_says_what_the_verdicts_say(tmp_path: Path) -> None:
-    """Its report is one file of our tests, with the same p-values."""
-    compared = pairs(reference(), window(**{"größe": SHIFTS["größe"]}))
-    report = drift.write(compared, verdicts(compared, Drift()), Drift(), tmp_path / "drift.html")
-    found = {it["config"]["column"]: it["value"] for it in report["metrics"]}
-    assert found == {it.label: it.difference.p for it in compared}
-    assert 'src="http' not in (tmp_path / "drift.html").read_text(encoding="utf-8")
+    """Its report is one file with the verdict on each column, and each kind of column is shown."""
+    newest = window(**{"größe": SHIFTS["größe"]})
+    known = judge_columns(build_pairs(reference(), newest), Drift())
+    path = tmp_path / "drift.html"
+    report = write_report(reference(), newest, known, Drift().effect, path)
+    shown = {it["config"]["column"]: it for it in report["metrics"] if "label" in it["config"]}
+    numbers = {name: (it["config"]["p"], it["value"]) for name, it in shown.items()}
+    assert numbers == {it.column: (it.p, it.effect) for it in known}
+    failed = {
+        it["metric_config"]["params"]["column"] for it in report["tests"] if it["status"] == "FAIL"
+    }
+    assert failed == {it.column for it in known if it.drifted} == {"größe"}
+    assert 'src="http' not in path.read_text(encoding="utf-8")
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # inside Evidently
 def test_what_a_client_asks_ends_no_script_of_the_report(tmp_path: Path) -> None:
-    """Columns and categories that hold markup stay words of the page."""
+    """Columns and categories that hold markup stay words of the page; a missing value is none."""
     name = "</script><script>alert('column')</script>"
-    old, new = (pd.Series(["a", f"{name}{it}"] * 500) for it in "xy")
-    compared = [Pair(name, name, False, old, new)]
-    drift.write(compared, verdicts(compared, Drift()), Drift(), tmp_path / "drift.html")
+    old, new = (pd.Series(["a", None, *[f"{name}{it}"] * 2] * 250) for it in "xy")
+    verdict = Verdict(name, 0.0, 1.0, 0.01, True, Pair(name, name, False, old, new))
+    column = {name: {"kind": "category", "role": "feature"}}
+    target = {"target": {"kind": "category", "role": "target"}}
+    known = Contract.model_validate({"columns": column | target})
+    champion = Reference("1", "model", known, pd.DataFrame({name: old}), answers(1_000, 0), {})
+    newest = Window(1_000, pd.DataFrame({name: new}), answers(1_000, 1))
+    write_report(champion, newest, [verdict], 0.2, tmp_path / "drift.html")
     page = (tmp_path / "drift.html").read_text(encoding="utf-8")
     assert name not in page and "<script>alert" not in page and "ue03c" not in page
     assert r"\u003c/script>\u003cscript>alert('column')\u003c/script>x" in page
@@ -144,8 +167,8 @@ def test_what_a_client_asks_ends_no_script_of_the_report(tmp_path: Path) -> None
 
 def test_the_pushed_gauges_are_those_of_the_alerts() -> None:
     """Their names are agreed with the rules; too few rows never alarm."""
-    found = verdicts(pairs(reference(), window(constant=2.0)), Drift())
-    registry = drift_gauges(found, 1_000, True)
+    found = judge_columns(build_pairs(reference(), window(constant=2.0)), Drift())
+    registry = build_registry(build_drift_gauges(found, 1_000, True, 1.0))
     assert registry.get_sample_value("drift_columns_drifted") == 1
     assert registry.get_sample_value("drift_column_drifted", {"column": "constant"}) == 1
     assert registry.get_sample_value("drift_column_drifted", {"column": "count"}) == 0
@@ -153,7 +176,7 @@ def test_the_pushed_gauges_are_those_of_the_alerts() -> None:
     assert registry.get_sample_value("drift_rows") == 1_000
     assert registry.get_sample_value("drift_enough_data") == 1
     assert registry.get_sample_value("drift_last_run_timestamp_seconds")
-    few = drift_gauges([], 3, False)
+    few = build_registry(build_drift_gauges([], 3, False, 1.0))
     assert few.get_sample_value("drift_enough_data") == 0
     assert few.get_sample_value("drift_columns_drifted") == 0
 
@@ -161,7 +184,7 @@ def test_the_pushed_gauges_are_those_of_the_alerts() -> None:
 @pytest.fixture(name="served")
 def _served(folder: Path, trained: Trained) -> Path:
     """A folder in which `trained` is published."""
-    export.export(trained, folder / "models/serving/1")
+    export.export_bundle(trained, folder / "models/serving/1")
     pointer = {"version": "1", "run_id": "run", "sha256": ""}
     (folder / "models/serving/champion.json").write_text(json.dumps(pointer), encoding="utf-8")
     return folder
@@ -169,13 +192,13 @@ def _served(folder: Path, trained: Trained) -> Path:
 
 def log(trained: Trained, count: int) -> None:
     """Have the champion asked for training rows, and logged."""
-    model = load(Path("models/serving/1"))
+    model = load_bundle(Path("models/serving/1"))
     inputs = trained.train[trained.contract.inputs()]
-    asked = as_rows(inputs.sample(count, replace=True, random_state=0))
+    asked = frame_to_rows(inputs.sample(count, replace=True, random_state=0))
     for row in asked:
         row |= {k: v.to_pydatetime() for k, v in row.items() if isinstance(v, pd.Timestamp)}
     store = Store("sqlite:///predictions.db")
-    answers = model.answers(asked)
+    said = model.answers(asked)
     store.write(
         [
             {
@@ -183,7 +206,7 @@ def log(trained: Trained, count: int) -> None:
                 "time": datetime.now(UTC),
                 "model_version": model.version,
                 "inputs": orjson.dumps(asked).decode(),
-                "output": orjson.dumps(answers).decode(),
+                "output": orjson.dumps(said).decode(),
                 "rows": count,
                 "latency_ms": 1.0,
             }
@@ -197,7 +220,7 @@ def test_rows_like_those_of_the_training_have_not_drifted(
 ) -> None:
     """Of the configured problem no input is reported, and each column is a row of the history."""
     log(trained, 400)
-    newest, found = drift.compare(settings.drift, "sqlite:///predictions.db", 0)
+    newest, found = drift.check_drift(settings.drift, "sqlite:///predictions.db", 0)
     assert newest.total == 400
     assert [it.column for it in found if it.drifted and it.column != "prediction"] == []
     with sqlite3.connect(served / "predictions.db") as store:
@@ -222,9 +245,9 @@ def test_what_is_not_there_is_named(
     place = folder / "models/serving"
     assert command("drift") == 1
     assert "no champion is published; run `make pipeline`" in capsys.readouterr().err
-    export.export(trained, place / "1")
+    export.export_bundle(trained, place / "1")
     (place / "champion.json").write_text('{"version": "1"}', encoding="utf-8")
-    assert read(place).version == trained.version
+    assert read_reference(place).version == trained.version
     assert command("drift") == 1
     assert "no prediction log is here; run `make serve`" in capsys.readouterr().err
     Store("sqlite:///predictions.db").close()

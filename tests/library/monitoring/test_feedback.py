@@ -10,15 +10,15 @@ from library.fixture_project import ROOT
 from library.monitoring.known import log, NOW, publish, URL
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.casting import conform
+from mlops_ladder.data.casting import validate_and_cast
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.data.datafile import destination, read_again, written
-from mlops_ladder.data.reading import files, is_parquet, read_table
-from mlops_ladder.data.sources import breaches, declare, read_sources, SOURCES
+from mlops_ladder.data.datafile import choose_destination, verify_round_trip, write_rows_like
+from mlops_ladder.data.reading import list_data_files, is_parquet, read_table
+from mlops_ladder.data.sources import declare_files, find_changed_files, read_sources, SOURCES
 from mlops_ladder.model.training import Trained
-from mlops_ladder.monitoring.archive import logged
-from mlops_ladder.monitoring.feedback import feed
-from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes, take
+from mlops_ladder.monitoring.archive import to_logged_contract
+from mlops_ladder.monitoring.feedback import write_feedback
+from mlops_ladder.monitoring.outcomes import import_outcomes, OUTCOMES, Outcomes
 from mlops_ladder.settings import Settings
 
 ROWS = 60
@@ -27,7 +27,7 @@ ROWS = 60
 @pytest.fixture(name="own")
 def _own(folder: Path, trained: Trained, settings: Settings) -> Settings:
     """The settings of a folder with one file of the data, a champion, and outcomes of 60 rows."""
-    first = files(str(ROOT / settings.data.path))[0]
+    first = list_data_files(str(ROOT / settings.data.path))[0]
     (folder / "data").mkdir()
     place = Path("data") / f"mine{first.suffix}"
     place.write_bytes(first.read_bytes())
@@ -36,18 +36,18 @@ def _own(folder: Path, trained: Trained, settings: Settings) -> Settings:
     )
     text = (folder / "config.toml").read_text(encoding="utf-8")
     (folder / "config.toml").write_text(text.replace(settings.data.path, str(place)), "utf-8")
-    declare(own)
+    declare_files(own)
     publish(trained)
     outcomes = log(trained, trained.holdout.head(ROWS))
     with Outcomes(URL) as archive:
-        take(outcomes, archive, trained.contract, NOW)
+        import_outcomes(outcomes, archive, trained.contract, NOW)
     return own
 
 
 def fed(settings: Settings, contract: Contract) -> tuple[Path | None, int]:
     """What came of it, in the settings as `config.toml` has them by then."""
     with Outcomes(URL) as archive:
-        return feed(settings, contract, archive)
+        return write_feedback(settings, contract, archive)
 
 
 def wider(settings: Settings) -> Settings:
@@ -67,9 +67,11 @@ def test_rows_with_an_outcome_are_in_the_next_version_of_the_data(
     after = wider(own)
     assert after.data.path in Path("config.toml").read_text(encoding="utf-8")
     assert len(read_table(after.data.path, own.data)) == before + ROWS
-    assert str(place) in read_sources()["feedback"]["files"] and not breaches(read_sources())
+    assert str(place) in read_sources()["feedback"]["files"] and not find_changed_files(
+        read_sources()
+    )
     names = [*contract.inputs(), contract.target]
-    found = conform(read_table(str(place), own.data, contract), contract, names)
+    found = validate_and_cast(read_table(str(place), own.data, contract), contract, names)
     asked = trained.holdout[names].head(ROWS).reset_index(drop=True)
     pd.testing.assert_frame_equal(found, asked, check_dtype=False)
 
@@ -83,7 +85,7 @@ def test_no_row_is_in_the_data_twice(own: Settings, trained: Trained) -> None:
     assert fed(after, trained.contract) == (None, 0)
     more = log(trained, trained.holdout.tail(80)).tail(20)
     with Outcomes(URL) as archive:
-        take(more, archive, trained.contract, NOW)
+        import_outcomes(more, archive, trained.contract, NOW)
     place, rows = fed(after, trained.contract)
     assert place and "feedback-0002" in place.name and rows == 20
 
@@ -98,7 +100,7 @@ def test_what_a_kill_interrupted_is_finished(own: Settings, trained: Trained) ->
     SOURCES.write_text(declared.partition("[feedback]")[0], encoding="utf-8")
     assert fed(after, trained.contract) == (None, 0)
     assert place.read_bytes() == content
-    assert not breaches(read_sources()) and "feedback" in read_sources()
+    assert not find_changed_files(read_sources()) and "feedback" in read_sources()
 
 
 def test_what_cannot_be_written_changes_nothing(
@@ -106,12 +108,12 @@ def test_what_cannot_be_written_changes_nothing(
 ) -> None:
     """Rows that are not read back as they were are an error, and wait for the next time."""
     with monkeypatch.context() as patch:
-        patch.setattr("mlops_ladder.monitoring.feedback.written", lambda *_: None)
+        patch.setattr("mlops_ladder.data.datafile.write_rows_like", lambda *_: None)
         with pytest.raises(ProjectError):
             fed(own, trained.contract)
     with Outcomes(URL) as archive:
-        assert archive.used() == []
-        assert len(archive.labelled(OUTCOMES.c.file == "")) == ROWS
+        assert archive.list_used_files() == []
+        assert len(archive.find_labelled(OUTCOMES.c.file == "")) == ROWS
     assert [path.name for path in Path("data").glob("*feedback*")] == []
 
 
@@ -140,9 +142,9 @@ def test_rows_are_written_as_the_data_are(tmp_path: Path, settings: Settings, ki
         first.to_parquet(like, index=False)
     times = pd.to_datetime(pd.Series(["2025-01-02", "2025-01-03"]))
     rows = pd.DataFrame({"größe": [2.5, None], "an": times, "ziel": ["nein", "größer"]})
-    written(rows, like, to, data, KINDS)
-    found = conform(rows, logged(KINDS), ["größe", "an", "ziel"])
-    read_again(to, found, data, KINDS)
+    write_rows_like(rows, like, to, data, KINDS)
+    found = validate_and_cast(rows, to_logged_contract(KINDS), ["größe", "an", "ziel"])
+    verify_round_trip(to, found, data, KINDS)
     if kind == "csv":
         assert to.read_text(encoding="latin-1").splitlines() == [
             "wer;größe;an;ziel",
@@ -150,7 +152,7 @@ def test_rows_are_written_as_the_data_are(tmp_path: Path, settings: Settings, ki
             ";;03.01.2025;größer",
         ]
     with pytest.raises(ProjectError, match="ziel: are not read as they were logged"):
-        read_again(to, found.assign(ziel="ja"), data, KINDS)
+        verify_round_trip(to, found.assign(ziel="ja"), data, KINDS)
 
 
 @pytest.mark.parametrize("unit", ["ms", "us", "ns"])
@@ -166,11 +168,13 @@ def test_times_of_parquet_are_written_as_the_data_have_them(
     pq.write_table(pa.table({"an": times, "ziel": ["ja"] * 5}), like)
     column = Column(kind="time", role="time", timezone=zone)
     contract = Contract(columns={"an": column, "ziel": Column(kind="category", role="target")})
-    rows = conform(read_table(str(like), settings.data, contract), contract, ["an", "ziel"])
+    rows = validate_and_cast(
+        read_table(str(like), settings.data, contract), contract, ["an", "ziel"]
+    )
     texts = rows.assign(an=[when.isoformat() for when in rows["an"]])
-    found = conform(texts, logged(contract), ["an", "ziel"])
-    written(found, like, to, settings.data, contract)
-    read_again(to, found, settings.data, contract)
+    found = validate_and_cast(texts, to_logged_contract(contract), ["an", "ziel"])
+    write_rows_like(found, like, to, settings.data, contract)
+    verify_round_trip(to, found, settings.data, contract)
     assert pq.read_table(to).column("an").combine_chunks() == times
     assert pq.read_schema(to).field("an").type == kind
 
@@ -185,7 +189,7 @@ def test_feedback_adds_rows_to_parquet(own: Settings, trained: Trained, unit: st
         if column.role in ("feature", "time", "target", "id", "group")
     }
     stored = contract.model_copy(update={"columns": columns})
-    frame = conform(read_table(own.data.path, own.data, contract), contract, columns)
+    frame = validate_and_cast(read_table(own.data.path, own.data, contract), contract, columns)
     for name in contract.names("time"):
         frame[name] = frame[name].dt.tz_localize(columns[name].timezone).dt.as_unit(unit)
     Path(own.data.path).unlink()
@@ -194,7 +198,7 @@ def test_feedback_adds_rows_to_parquet(own: Settings, trained: Trained, unit: st
     made, rows = fed(own.model_copy(update={"data": data}), stored)
     assert made and rows == ROWS and is_parquet(made)
     names = [*contract.inputs(), contract.target]
-    found = conform(read_table(str(made), data, stored), stored, names)
+    found = validate_and_cast(read_table(str(made), data, stored), stored, names)
     asked = trained.holdout[names].head(ROWS).reset_index(drop=True)
     pd.testing.assert_frame_equal(found, asked, check_dtype=False)
 
@@ -204,5 +208,5 @@ def test_a_pattern_that_names_others_too_is_refused(folder: Path) -> None:
     for name in ("mine.csv", "mine_old.csv"):
         (folder / name).write_text("a\n1\n", encoding="utf-8")
     with pytest.raises(ProjectError, match="no pattern names its files and mine_new.csv alone"):
-        destination("mine.csv", "new")
-    assert destination("mine*.csv", "new") == (Path("mine_new.csv"), "mine*.csv")
+        choose_destination("mine.csv", "new")
+    assert choose_destination("mine*.csv", "new") == (Path("mine_new.csv"), "mine*.csv")

@@ -13,8 +13,8 @@ from library.monitoring.known import log, NOW, publish, URL
 from mlops_ladder import ProjectError
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring.archive import Archive, Change
-from mlops_ladder.monitoring.outcomes import OUTCOMES, Outcomes, take, Taken
-from mlops_ladder.serving.store import ARMS, Store
+from mlops_ladder.monitoring.outcomes import import_outcomes, ImportCounts, OUTCOMES, Outcomes
+from mlops_ladder.serving.store import Store, VARIANTS
 
 DRIFTED = {
     "model_version": "1",
@@ -34,10 +34,10 @@ def _outcomes(folder: Path, trained: Trained) -> pd.DataFrame:
     return log(trained, trained.holdout.head(60))
 
 
-def taken(frame: pd.DataFrame, trained: Trained, correct: bool = False) -> Taken:
+def taken(frame: pd.DataFrame, trained: Trained, correct: bool = False) -> ImportCounts:
     """Take these outcomes."""
     with Outcomes(URL) as archive:
-        return take(frame, archive, trained.contract, NOW, correct)
+        return import_outcomes(frame, archive, trained.contract, NOW, correct)
 
 
 def other(trained: Trained) -> Any:
@@ -48,8 +48,8 @@ def other(trained: Trained) -> Any:
 def test_the_same_outcomes_twice_change_nothing(outcomes: pd.DataFrame, trained: Trained) -> None:
     """All are new, then all are known; a row that stands there twice counts once."""
     twice = pd.concat([outcomes, outcomes.head(1)], ignore_index=True)
-    assert taken(twice, trained) == Taken(60, 0, 0)
-    assert taken(outcomes, trained) == Taken(0, 60, 0)
+    assert taken(twice, trained) == ImportCounts(60, 0, 0)
+    assert taken(outcomes, trained) == ImportCounts(0, 60, 0)
 
 
 @pytest.mark.parametrize(
@@ -106,9 +106,9 @@ def test_another_value_later_is_a_correction_or_an_error(
     changed = outcomes.head(1).assign(**{target: second})
     with pytest.raises(ProjectError, match="(?s)than what was taken before.*CORRECT=yes"):
         taken(changed, trained)
-    assert taken(changed, trained, correct=True) == Taken(0, 0, 1)
+    assert taken(changed, trained, correct=True) == ImportCounts(0, 0, 1)
     with Outcomes(URL) as archive:
-        archive.mark([(changed["request_id"].iloc[0], 1)], "data/file.csv")
+        archive.mark_used([(changed["request_id"].iloc[0], 1)], "data/file.csv")
     with pytest.raises(ProjectError, match="are in the data already; correct them there"):
         taken(outcomes.head(1).assign(**{target: first}), trained, correct=True)
 
@@ -117,7 +117,7 @@ def test_a_request_of_one_row_needs_no_number(outcomes: pd.DataFrame, trained: T
     """Where a request had one row, that is the one."""
     log(trained, trained.holdout.head(1))  # asked again under the same id, with one row
     single = outcomes.head(1).drop(columns="row")
-    assert taken(single, trained) == Taken(1, 0, 0)
+    assert taken(single, trained) == ImportCounts(1, 0, 0)
 
 
 def test_what_a_prediction_has_influenced_is_kept_apart(
@@ -127,7 +127,7 @@ def test_what_a_prediction_has_influenced_is_kept_apart(
     taken(outcomes.assign(influenced=[True] * 10 + [False] * 50), trained)
     with Outcomes(URL) as archive:
         since = OUTCOMES.c.known_at >= NOW - timedelta(days=1)
-        assert len(archive.labelled(since)) == 50
+        assert len(archive.find_labelled(since)) == 50
 
 
 def test_what_is_deleted_from_the_log_takes_its_outcomes_along(
@@ -138,7 +138,7 @@ def test_what_is_deleted_from_the_log_takes_its_outcomes_along(
     with sqlite3.connect("predictions.db") as store:
         store.execute("delete from predictions where request_id = 'request-0'")
     with Outcomes(URL) as archive:
-        assert len(archive.known(outcomes["request_id"])) == 40
+        assert len(archive.read_outcomes(outcomes["request_id"])) == 40
 
 
 @pytest.mark.parametrize("way", ["retain", "forget"])
@@ -151,19 +151,19 @@ def test_every_table_of_the_log_loses_what_is_old_or_forgotten(
     known = {"rollout": "r", "step": 1, "unit": "u", "arm": "champion", "shadow": False}
     known |= {"failed": False, "output": "[]", "rows": 20, "latency_ms": 1.0}
     ages = [timedelta(0), timedelta(0), timedelta(days=3)]
-    store = Store(URL, ARMS)
+    store = Store(URL, VARIANTS)
     pairs = zip(names, ages, strict=True)
     store.write([known | {"request_id": name, "time": NOW - age} for name, age in pairs])
     store.close()
     with Archive(URL) as archive:
-        found = archive.request("request-0")
-        archive.add([DRIFTED | {"time": NOW}])
+        found = archive.read_request("request-0")
+        archive.add_verdicts([DRIFTED | {"time": NOW}])
         if way == "retain":
-            assert archive.expire(NOW - timedelta(days=1)) == (0, 3)
+            assert archive.delete_before(NOW - timedelta(days=1)) == (0, 3)
             assert requests("arms") == {"request-0", "request-20"}
-            assert archive.expire(NOW + timedelta(days=1)) == (3, 0)
+            assert archive.delete_before(NOW + timedelta(days=1)) == (3, 0)
         else:
-            archive.change([Change(found.id, "request-0", [], [], [])])
+            archive.apply_changes([Change(found.id, "request-0", [], [], [])])
     with sqlite3.connect("predictions.db") as log_of:
         tables = {
             name

@@ -7,11 +7,11 @@ import pytest
 
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export.bundle import TOLERANCE
-from mlops_ladder.export.runtime import as_rows
-from mlops_ladder.model.prediction import predict
+from mlops_ladder.export.runtime import frame_to_rows
+from mlops_ladder.model.prediction import predict_rows
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring.archive import Window
-from mlops_ladder.monitoring.skew import apart, skew
+from mlops_ladder.monitoring.skew import find_skew, measure_differences
 
 
 def answers(found: pd.DataFrame) -> list[dict[str, Any]]:
@@ -33,9 +33,11 @@ def logged(rows: pd.DataFrame, said: list[dict[str, Any]]) -> Window:
 def test_equal_answers_are_no_skew(trained: Trained, contract: Contract) -> None:
     """What the model itself answers is not apart from what it answers again."""
     rows = trained.holdout[contract.inputs()].head(200)
-    found = skew(trained.model, logged(rows, answers(predict(trained.model, rows))), TOLERANCE)
+    found = find_skew(
+        trained.model, logged(rows, answers(predict_rows(trained.model, rows))), TOLERANCE
+    )
     assert (found.rows, found.different, found.requests) == (len(rows), 0, [])
-    assert len(as_rows(rows)) == found.rows
+    assert len(frame_to_rows(rows)) == found.rows
 
 
 def test_another_unit_in_the_service_is_found(trained: Trained, contract: Contract) -> None:
@@ -45,8 +47,8 @@ def test_another_unit_in_the_service_is_found(trained: Trained, contract: Contra
     if not names:
         pytest.skip("no input is a number")
     changed = rows.assign(**{name: (rows[name] * 1.8 + 32).astype("float64") for name in names})
-    said = answers(predict(trained.model, changed))
-    found = skew(trained.model, logged(rows, said), TOLERANCE)
+    said = answers(predict_rows(trained.model, changed))
+    found = find_skew(trained.model, logged(rows, said), TOLERANCE)
     assert found.different > 0
     assert found.largest > TOLERANCE
     assert found.requests
@@ -61,7 +63,7 @@ def test_other_answers_are_infinitely_far() -> None:
         {"prediction": "c", "probability": right},
         {"prediction": "a", "probability": {"a": 0.9}},
     ]
-    assert apart(pd.DataFrame(shares), pd.Series(said)).tolist() == [float("inf")] * 3
+    assert measure_differences(pd.DataFrame(shares), pd.Series(said)).tolist() == [float("inf")] * 3
     numbers = pd.DataFrame({"prediction": [100.0, 0.5]})
     plain = pd.Series([{"prediction": 101.0}, {"prediction": 0.75}])
-    assert apart(numbers, plain).tolist() == [0.01, 0.25]
+    assert measure_differences(numbers, plain).tolist() == [0.01, 0.25]

@@ -10,9 +10,9 @@ import pytest
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.export import bundle
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
-from mlops_ladder.model.training import learnable, Trained
-from mlops_ladder.monitoring.staleness import backtest, decay, limit, Point, slope
-from mlops_ladder.project import current
+from mlops_ladder.model.training import prepare_training_rows, Trained
+from mlops_ladder.monitoring.staleness import backtest, estimate_decay, find_limit, fit_slope, Point
+from mlops_ladder.project import get_project
 from mlops_ladder.settings import Settings
 
 
@@ -27,18 +27,18 @@ def aged(per_day: float) -> list[Point]:
 
 def test_hard_seasons_are_not_taken_for_age() -> None:
     """The loss of a day is found, though later slices are harder anyway."""
-    assert slope(aged(-0.01)) == pytest.approx(-0.01)
-    assert slope(aged(0)) == pytest.approx(0, abs=1e-12)
+    assert fit_slope(aged(-0.01)) == pytest.approx(-0.01)
+    assert fit_slope(aged(0)) == pytest.approx(0, abs=1e-12)
 
 
 def test_the_largest_age_is_where_the_metric_meets_its_limit(trained: Trained) -> None:
     """Twice the loss halves it; one that does not age may get as old as was tried, no older."""
     worse = 1 if trained.settings.metric in LOWER_IS_BETTER else -1
-    away = abs(trained.scores[trained.settings.metric] - limit(trained)[0])
+    away = abs(trained.scores[trained.settings.metric] - find_limit(trained)[0])
     for days in (100, 50):
-        found = decay(aged(worse * away / days), trained)
+        found = estimate_decay(aged(worse * away / days), trained)
         assert found.max_age_days == pytest.approx(days)
-    assert decay(aged(-worse * 0.1), trained).max_age_days == 135
+    assert estimate_decay(aged(-worse * 0.1), trained).max_age_days == 135
 
 
 def test_models_are_scored_on_later_rows_only(
@@ -47,7 +47,7 @@ def test_models_are_scored_on_later_rows_only(
     """Each model of the backtest is older than the rows that it is scored on."""
     if not contract.names("time"):
         pytest.skip("no column says the time")
-    points = backtest(learnable(frame, contract, settings), contract, settings)
+    points = backtest(prepare_training_rows(frame, contract, settings), contract, settings)
     assert points
     assert all(point.age >= 0 and point.slice >= point.cut for point in points)
 
@@ -63,10 +63,10 @@ def test_a_champion_that_is_too_old_fails(
     text = (folder / "contract.toml").read_text(encoding="utf-8")
     text = text.replace('role = "time"', 'role = "ignored"')
     (folder / "contract.toml").write_text(text, encoding="utf-8")
-    bundle.export(trained, folder / "models/serving/1")
+    bundle.export_bundle(trained, folder / "models/serving/1")
     (folder / "models/serving/champion.json").write_text(json.dumps({"version": "1"}), "utf-8")
     assert command("staleness", "--fail") == 0
     assert "cannot be judged" in capsys.readouterr().out
-    monkeypatch.setenv(f"{current().prefix}STALENESS__MAX_AGE_DAYS", "1e-9")
+    monkeypatch.setenv(f"{get_project().prefix}STALENESS__MAX_AGE_DAYS", "1e-9")
     assert command("staleness", "--fail") == 1
     assert "train again" in capsys.readouterr().err

@@ -13,10 +13,10 @@ import pandas as pd
 import pytest
 
 from mlops_ladder.export import bundle
-from mlops_ladder.export.runtime import as_rows, load
+from mlops_ladder.export.runtime import frame_to_rows, load_bundle
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring import watch
-from mlops_ladder.monitoring.archive import Archive, Extent, window
+from mlops_ladder.monitoring.archive import Archive, Extent, read_window
 from mlops_ladder.monitoring.watch import PAGE
 from mlops_ladder.serving.store import Store
 
@@ -26,9 +26,9 @@ URL = "sqlite:///predictions.db"
 
 def log(trained: Trained, times: list[datetime], version: str = "", **flags: Any) -> None:
     """Log a request of two rows at each of these times."""
-    bundle.export(trained, Path("models/serving/1"))
-    model, store = load(Path("models/serving/1")), Store(URL)
-    asked = as_rows(trained.train[trained.contract.inputs()].head(2))
+    bundle.export_bundle(trained, Path("models/serving/1"))
+    model, store = load_bundle(Path("models/serving/1")), Store(URL)
+    asked = frame_to_rows(trained.train[trained.contract.inputs()].head(2))
     for row in asked:
         for name in trained.contract.inputs("time"):
             row[name] = row[name].to_pydatetime() if row[name] else None
@@ -62,10 +62,10 @@ def test_a_window_ends_by_time_or_by_rows(trained: Trained) -> None:
             (Extent(24, 5, 99), 4),
             (Extent(99, 99, 99), 8),
         ):
-            found = window(archive, trained.version, trained.contract, extent, NOW)
-            assert len(found.rows) == len(found.said) == rows
+            found = read_window(archive, trained.version, trained.contract, extent, NOW)
+            assert len(found.rows) == len(found.answers) == rows
             assert list(found.rows) == trained.contract.inputs()
-        drawn = window(archive, trained.version, trained.contract, Extent(99, 99, 5), NOW)
+        drawn = read_window(archive, trained.version, trained.contract, Extent(99, 99, 5), NOW)
     assert drawn.total == 10
     assert 0 < len(drawn.rows) < 8
 
@@ -92,7 +92,7 @@ def test_brief_traffic_fills_its_plot() -> None:
     """Requests of one second are shown over seconds, each with a mark of its own."""
     times = pd.date_range("2024-01-01 12:00", periods=3, freq="100ms", tz="UTC")
     asked = pd.DataFrame({"time": times, "version": "one", "rows": 1, "ms": 2.0})
-    for draw in (watch.requests, watch.latency, watch.versions):
+    for draw in (watch.draw_requests, watch.draw_latency):
         (axes,) = draw(asked).axes
         first, last = axes.get_xlim()  # in days
         assert (last - first) * 24 * 3600 < 60
@@ -103,7 +103,7 @@ def test_hours_without_a_request_are_none_and_no_line_between_neighbours() -> No
     """The plot goes down to nothing where nobody was answered."""
     day = pd.date_range("2024-01-01", periods=48, freq="30min", tz="UTC")
     times = day.append(day + pd.Timedelta(days=4))
-    (axes,) = watch.requests(pd.DataFrame({"time": times, "rows": 2})).axes
+    (axes,) = watch.draw_requests(pd.DataFrame({"time": times, "rows": 2})).axes
     for line in axes.lines:
         found = np.asarray(line.get_ydata())
         assert len(found) == 60 and (found == 0).sum() > 30
@@ -114,5 +114,5 @@ def test_answers_of_yes_and_no_are_counted() -> None:
     """Classes that are true and false, of a model without probabilities, are no numbers."""
     said = pd.DataFrame({"prediction": [True, False, True], "score": np.nan})
     said["time"] = pd.date_range("2024-01-01", periods=3, freq="h", tz="UTC")
-    (axes,) = watch.predictions(said, said).axes
+    (axes,) = watch.draw_predictions(said, said).axes
     assert axes.get_title(loc="left") == "held-out rows: True 67%, False 33%"

@@ -9,7 +9,7 @@ from library.fixture_project import ROOT
 import pytest
 
 from mlops_ladder.pipeline import server
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 
 
 @pytest.fixture(name="flows", scope="package")
@@ -22,7 +22,7 @@ def _flows(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.setenv("PREFECT_HOME", str(home))
         patch.setenv("PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL", "1")
         patch.setenv("PREFECT_API_URL", "")
-        ready = server.start()
-        found = import_module(f"{current().package}.pipeline")
-        ready()
+        wait_until_ready = server.start_server()
+        found = import_module(f"{get_project().package}.pipeline")
+        wait_until_ready()
         yield found

@@ -17,8 +17,8 @@ from library.fixture_project import ROOT
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.pipeline import steps
-from mlops_ladder.pipeline.command import told
-from mlops_ladder.project import current
+from mlops_ladder.pipeline.command import format_outcome
+from mlops_ladder.project import get_project
 from mlops_ladder.registry import versions
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.settings import Settings
@@ -36,7 +36,7 @@ def _rows(
     registered = f"model-{uuid4().hex[:8]}"
     monkeypatch.setattr(versions, "model_name", lambda: registered)
     monkeypatch.setattr(steps, "read_data", lambda settings: frame)
-    monkeypatch.setenv(f"{current().prefix}TUNING__TRIALS", "1")
+    monkeypatch.setenv(f"{get_project().prefix}TUNING__TRIALS", "1")
     shutil.copy(ROOT / "pyproject.toml", folder)
     yield frame
 
@@ -65,7 +65,7 @@ def test_every_task_run_is_completed_and_each_artifact_carries_the_run(flows: An
     if isinstance(refused := state.result(raise_on_failure=False), ProjectError):
         pytest.skip(f"the pipeline refuses these data: {refused}")
     outcome, flow_run = state.result(), str(state.state_details.flow_run_id)
-    run_id, mlflow = outcome.version.run_id, tracking.connect()
+    run_id, mlflow = outcome.version.run_id, tracking.connect_mlflow()
     report = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/gate.json"))
     bundle = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/serving/bundle.json"))
     ids = pd.read_csv(StringIO(mlflow.artifacts.load_text(f"runs:/{run_id}/split/{run_id}.csv")))
@@ -84,9 +84,9 @@ def test_a_first_model_that_is_refused_is_an_error(champion: str | None, error: 
     outcome = steps.Outcome(verdict, versions.Version("1", "run", "model"))
     if error:
         with pytest.raises(ProjectError, match=f"{error}\n  too poor: no"):
-            told(outcome)
+            format_outcome(outcome)
     else:
-        assert "The champion stays.  Candidate: version 1" in told(outcome)
+        assert "The champion stays.  Candidate: version 1" in format_outcome(outcome)
 
 
 def test_a_step_that_fails_fails_the_flow_and_registers_nothing(
@@ -102,7 +102,7 @@ def test_a_step_that_fails_fails_the_flow_and_registers_nothing(
     found = states(str(state.state_details.flow_run_id), 2)
     assert state.is_failed()
     assert found == {"ingest": "Completed", "check": "Failed"}
-    assert versions.versions() == {}
+    assert versions.list_versions() == {}
 
 
 def test_a_submitted_task_that_nobody_waits_for_fails_the_flow(
@@ -122,7 +122,7 @@ def test_a_submitted_task_that_nobody_waits_for_fails_the_flow(
         monkeypatch.setattr(steps, name, named(name, trained))
     state = flows.training(return_state=True)
     assert state.is_failed()
-    assert versions.versions() == {}
+    assert versions.list_versions() == {}
 
 
 def named(name: str, result: Any) -> Any:

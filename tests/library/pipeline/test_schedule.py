@@ -17,11 +17,11 @@ from library.posted import receiver
 from mlops_ladder import ProjectError
 from mlops_ladder.model.training import Trained
 from mlops_ladder.pipeline import schedule, steps
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 from mlops_ladder.registry import versions
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.settings import Settings
-from mlops_ladder.settings.operations import Schedule
+from mlops_ladder.pipeline.settings import Schedule
 from mlops_ladder.tracking import runs
 
 
@@ -29,7 +29,7 @@ from mlops_ladder.tracking import runs
 def _heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """What is posted to the address that the environment names."""
     with receiver() as (address, found):
-        monkeypatch.setenv(f"{current().prefix}SCHEDULE__WEBHOOK", address)
+        monkeypatch.setenv(f"{get_project().prefix}SCHEDULE__WEBHOOK", address)
         yield found
 
 
@@ -58,10 +58,12 @@ def test_an_address_that_does_not_answer_stops_nothing(
 ) -> None:
     """It is tried, and what could not be told stands in the log."""
     monkeypatch.setattr(schedule, "TRIES", 1)
-    assert not schedule.tell("http://127.0.0.1:1/", {"text": "A run crashed"})
-    assert not schedule.tell("", {"text": "Another run crashed"})
+    assert not schedule.post_to_webhook("http://127.0.0.1:1/", {"text": "A run crashed"})
+    assert not schedule.post_to_webhook("", {"text": "Another run crashed"})
     said = capsys.readouterr().err
-    assert "A run crashed" in said and "Another run crashed" in said and "nobody was told" in said
+    assert (
+        "A run crashed" in said and "Another run crashed" in said and "nobody was notified" in said
+    )
 
 
 def test_who_answers_nonsense_stops_nothing(
@@ -74,15 +76,15 @@ def test_who_answers_nonsense_stops_nothing(
         raise BadStatusLine("220 mail")
 
     monkeypatch.setattr(schedule, "urlopen", nonsense)
-    assert not schedule.tell("http://127.0.0.1:1/", {"text": "A run crashed"})
-    assert "nobody was told: 220 mail" in capsys.readouterr().err
+    assert not schedule.post_to_webhook("http://127.0.0.1:1/", {"text": "A run crashed"})
+    assert "nobody was notified: 220 mail" in capsys.readouterr().err
 
 
 def test_a_second_schedule_on_this_machine_is_refused(folder: Path) -> None:
     """Two of them would run everything twice."""
     (folder / "models").mkdir(exist_ok=True)
     with FileLock(schedule.LOCK), pytest.raises(ProjectError, match="is served already"):
-        with schedule.alone():
+        with schedule.schedule_lock():
             pass
 
 
@@ -90,10 +92,10 @@ def test_a_second_schedule_on_this_machine_is_refused(folder: Path) -> None:
 def test_times_that_are_none_are_refused(deployment: Any, cron: str, zone: str) -> None:
     """Cron and time zone are named with their values."""
     with pytest.raises(ProjectError) as refused:
-        deployment.serve(Schedule(cron=cron, timezone=zone), False)
+        deployment.serve_schedule(Schedule(cron=cron, timezone=zone), False)
     assert f"schedule.cron = {cron!r}, timezone = {zone!r}" in str(refused.value)
     with pytest.raises(ProjectError, match="schedule.watch = 'at dawn'"):
-        deployment.serve(Schedule(watch="at dawn"), False)
+        deployment.serve_schedule(Schedule(watch="at dawn"), False)
 
 
 def test_a_run_that_fails_is_tried_as_often_as_the_settings_say(
@@ -105,7 +107,7 @@ def test_a_run_that_fails_is_tried_as_often_as_the_settings_say(
     def task(function: Any, pauses: Sequence[float] = ()) -> Any:
         def run(*_given: Any) -> None:
             asked.append((function.__name__, pauses))
-            if function is deployment.attempt:
+            if function is deployment.run_pipeline_once:
                 raise ProjectError("the rows break the contract")
 
         return run
@@ -113,11 +115,11 @@ def test_a_run_that_fails_is_tried_as_often_as_the_settings_say(
     found = {"run_after_training": [test_every_bad_end_is_told]}
     monkeypatch.setattr(deployment.tasks, "task", task)
     monkeypatch.setattr(deployment.plugins, "get_implementations", found.get)
-    monkeypatch.setenv(f"{current().prefix}SCHEDULE__RETRIES", "2")
+    monkeypatch.setenv(f"{get_project().prefix}SCHEDULE__RETRIES", "2")
     with pytest.raises(ProjectError, match="break the contract"):
         deployment.scheduled_training.fn()
     pauses = [settings.schedule.retry_seconds] * 2
-    assert asked == [("attempt", pauses), (test_every_bad_end_is_told.__name__, ())]
+    assert asked == [("run_pipeline_once", pauses), (test_every_bad_end_is_told.__name__, ())]
 
 
 def test_each_look_at_the_log_is_taken_and_what_they_find_is_raised(
@@ -159,4 +161,4 @@ def test_the_same_model_again_is_no_second_version(
     refused = Verdict(False, ("too poor: no",), {"champion": None})
     made = [steps.register(trained, run.run_id, refused)[0].version.number for _ in range(2)]
     assert made == ["1", "1"]
-    assert list(versions.versions()) == ["1"]
+    assert list(versions.list_versions()) == ["1"]

@@ -14,15 +14,15 @@ import pyarrow.parquet as pq
 import pytest
 import tomlkit
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.data.sources import checksum, declare
+from mlops_ladder.data.sources import compute_sha256, declare_files
 from mlops_ladder.privacy import erasure, erasure_log
-from mlops_ladder.privacy.command import retained
-from mlops_ladder.privacy.erasure import asked_for, forget
-from mlops_ladder.privacy.residual_search import places
+
+from mlops_ladder.privacy.erasure import delete_expired_requests, erase_id, parse_request
+from mlops_ladder.privacy.residual_search import describe_residuals
 from mlops_ladder.serving.store import Store
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 ID = "Zoë 7"
 COLUMNS: dict[str, Any] = {
@@ -51,14 +51,14 @@ def _made(folder: Path) -> Settings:
     text = tomlkit.dumps(contract().model_dump(exclude_defaults=True))
     (folder / "contract.toml").write_text(text, encoding="utf-8")
     marks = {"encoding": "utf-8", "separator": ";", "decimal": ","}
-    settings = load(data={"path": "data/*.csv"} | marks)
-    declare(settings)
+    settings = load_settings(data={"path": "data/*.csv"} | marks)
+    declare_files(settings)
     return settings
 
 
 def forgotten_id(settings: Settings, text: str = ID, column: str = "") -> Any:
     """The entry of the record."""
-    return forget(asked_for(contract(), text, column, settings), settings)
+    return erase_id(parse_request(contract(), text, column, settings), settings)
 
 
 def all_bytes(folder: Path) -> dict[str, bytes]:
@@ -95,7 +95,7 @@ def test_every_other_row_stays_byte_for_byte(folder: Path, encoding: str, end: s
     """In its encoding, with its separator, quotes, blanks and line ends; also within a cell."""
     text = "".join([HEAD, *ROWS]).replace("\n", end)
     (folder / "own.csv").write_bytes(text.encode(encoding))
-    settings = load(data={"path": "own.csv", "encoding": encoding, "separator": ";"})
+    settings = load_settings(data={"path": "own.csv", "encoding": encoding, "separator": ";"})
     entry = forgotten_id(settings)
     kept = "".join(KEPT).replace("\n", end)
     assert (folder / "own.csv").read_bytes() == kept.encode(encoding)
@@ -111,8 +111,8 @@ def test_of_parquet_the_schema_and_the_other_rows_stay(folder: Path) -> None:
     frame.to_parquet("own.parquet", compression="gzip")
     before = pq.read_schema("own.parquet")
     known = contract().columns | {"Nummer": Column(kind="integer", role="id")}
-    settings = load(data={"path": "own.parquet"})
-    forget(asked_for(Contract(columns=known), "8", "", settings), settings)
+    settings = load_settings(data={"path": "own.parquet"})
+    erase_id(parse_request(Contract(columns=known), "8", "", settings), settings)
     pd.testing.assert_frame_equal(pd.read_parquet("own.parquet"), frame.drop(index="q"))
     assert pq.read_schema("own.parquet").equals(before, check_metadata=True)
     assert pq.read_metadata(folder / "own.parquet").row_group(0).column(0).compression == "GZIP"
@@ -121,15 +121,15 @@ def test_of_parquet_the_schema_and_the_other_rows_stay(folder: Path) -> None:
 def test_only_the_files_that_hold_the_id_change_and_nobody_is_named(made: Settings) -> None:
     """They are declared anew; the record says what went, and holds no trace of the id."""
     paths = [Path("data/1.csv"), Path("data/2.csv")]
-    before, other = checksum(*paths), paths[1].read_bytes()
+    before, other = compute_sha256(*paths), paths[1].read_bytes()
     entry = forgotten_id(made)
-    assert checksum(*paths) != before and paths[1].read_bytes() == other
+    assert compute_sha256(*paths) != before and paths[1].read_bytes() == other
     assert paths[0].read_text(encoding="utf-8") == "".join(KEPT)
     sources = tomlkit.parse(Path("data/sources.toml").read_text("utf-8")).unwrap()
-    assert sources["1"]["files"]["data/1.csv"] == {"sha256": checksum(paths[0]), "rows": 2}
+    assert sources["1"]["files"]["data/1.csv"] == {"sha256": compute_sha256(paths[0]), "rows": 2}
     text = erasure_log.RECORD.read_text(encoding="utf-8")
     assert json.loads(text) == entry and "Zo" not in text
-    assert entry["files"]["data/1.csv"]["after"] == checksum(paths[0])
+    assert entry["files"]["data/1.csv"]["after"] == compute_sha256(paths[0])
     assert erasure_log.KEY.stat().st_mode & 0o77 == 0
 
 
@@ -183,7 +183,7 @@ def test_by_a_group_all_of_its_rows_go(made: Settings) -> None:
     assert logged()[0][1] == [{"Nummer": "C"}]
 
 
-@pytest.mark.parametrize("place", ["carry_out", "declare"])
+@pytest.mark.parametrize("place", ["apply_erasure", "update_declared"])
 def test_what_was_interrupted_is_ended_by_the_next_run(
     made: Settings, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -202,7 +202,7 @@ def test_what_was_interrupted_is_ended_by_the_next_run(
     entry = forgotten_id(made)
     assert Path("data/1.csv").read_text(encoding="utf-8") == "".join(KEPT) and logged() == []
     assert entry["files"]["data/1.csv"]["rows"] == 2 and entry["log"]["rows"] == 1
-    assert erasure_log.entries() == [entry] and not erasure.BEGUN.exists()
+    assert erasure_log.read_erasures() == [entry] and not erasure.ERASURE_MARKER.exists()
 
 
 def test_a_full_disk_tears_no_line_of_the_record(
@@ -214,15 +214,15 @@ def test_a_full_disk_tears_no_line_of_the_record(
     def full(path: Path, content: str | bytes) -> None:
         if path == erasure_log.RECORD:
             raise OSError(28, "No space left on device", str(path))
-        write_whole(path, content)
+        write_file_atomically(path, content)
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"{erasure.__name__}.write_whole", full)
+        patch.setattr(f"{erasure.__name__}.write_file_atomically", full)
         with pytest.raises(OSError, match="No space left"):
             forgotten_id(made)
-    assert erasure_log.entries() == [first]
+    assert erasure_log.read_erasures() == [first]
     second = forgotten_id(made)
-    assert erasure_log.entries() == [first, second] and not erasure.BEGUN.exists()
+    assert erasure_log.read_erasures() == [first, second] and not erasure.ERASURE_MARKER.exists()
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_where_a_file_cannot_be_prepared_nothing_changes(
 ) -> None:
     """The error names it; no part of a file is left."""
     (folder / name).mkdir()
-    erasure_log.made()
+    erasure_log.ensure_key()
     before = all_bytes(folder)
     with pytest.raises(ProjectError, match=f"{named}: .*; nothing is changed"):
         forgotten_id(made)
@@ -267,7 +267,7 @@ def test_what_names_nobody_is_refused_and_nothing_changes(
 def test_without_an_id_in_the_contract_the_way_out_is_told(made: Settings) -> None:
     """A column gets the role, or one is named."""
     with pytest.raises(ProjectError, match='no column has the role id; give role = "id"'):
-        asked_for(contract(Nummer="ignored"), ID, "", made)
+        parse_request(contract(Nummer="ignored"), ID, "", made)
 
 
 def test_a_file_of_this_id_alone_goes_and_the_last_one_does_not(made: Settings) -> None:
@@ -286,18 +286,18 @@ def test_whoever_is_back_is_told_by_row_and_not_by_name(
     """Another writing of the id too.  Without the key that is not known, and said."""
     forgotten_id(made)
     frame = pd.DataFrame({"Nummer": ["A 1", " Zoe\u0308 7 ", None], "größe": 1.0})
-    (found,) = erasure_log.breaches(frame, contract())
+    (found,) = erasure_log.find_erased_ids(frame, contract())
     assert str(found).startswith("Nummer: 1 of 3 rows hold an id that was forgotten")
     assert "(rows 2)" in str(found) and "7" not in str(found)
-    assert erasure_log.breaches(frame.iloc[:1], contract()) == []
+    assert erasure_log.find_erased_ids(frame.iloc[:1], contract()) == []
     key = erasure_log.KEY.read_text(encoding="ascii")
     erasure_log.KEY.unlink()
-    assert erasure_log.breaches(frame, contract()) == []
+    assert erasure_log.find_erased_ids(frame, contract()) == []
     assert "whether one is back is not known" in capsys.readouterr().err
     with pytest.raises(ProjectError, match="bring it back, or set FORGOTTEN_KEY"):
-        erasure_log.made()
+        erasure_log.ensure_key()
     monkeypatch.setenv("FORGOTTEN_KEY", key)
-    assert len(erasure_log.breaches(frame, contract())) == 1
+    assert len(erasure_log.find_erased_ids(frame, contract())) == 1
 
 
 def test_what_still_holds_it_is_found(folder: Path) -> None:
@@ -310,13 +310,13 @@ def test_what_still_holds_it_is_found(folder: Path) -> None:
     (folder / "b/three.csv").write_text(f"{ID}8\nx{ID}\n", encoding="utf-8")
     pd.DataFrame({"x": ["a", ID]}).to_parquet("runs/x.parquet")
     (folder / "runs/x.gz").write_bytes(b"1")
-    assert list(places(ID, "cp1252", [])) == [
+    assert list(describe_residuals(ID, "cp1252", [])) == [
         "a/text.md",
         "b/one.json, and 1 more files of b",
         "runs/x.parquet",
         "runs: 1 compressed files, which are not looked into",
     ]
-    assert "not looked for" in list(places("7", "utf-8", []))[0]
+    assert "not looked for" in list(describe_residuals("7", "utf-8", []))[0]
 
 
 def test_a_dry_run_and_the_command(
@@ -339,10 +339,16 @@ def test_what_is_older_than_the_retention_goes(folder: Path) -> None:
     """A request of yesterday stays, and no free page; without a log there is nothing to do."""
     (folder / "governance").mkdir()
     (folder / "governance/privacy.toml").write_text("[retention]\nlog_days = 2\n", encoding="utf-8")
-    assert retained(load())[0] == 0 and not (folder / "predictions.db").exists()
+    assert (
+        delete_expired_requests(load_settings())[0] == 0
+        and not (folder / "predictions.db").exists()
+    )
     log([{"x": "of old " * 5000}], age=3)
     log([{"x": 1}], age=1)
-    assert retained(load()) == (1, "1 requests older than 2 days deleted, 1 left")
+    assert delete_expired_requests(load_settings()) == (
+        1,
+        "1 requests older than 2 days deleted, 1 left",
+    )
     assert logged() == [("r0", [{"x": 1}], [{"prediction": 0}], 1)]
     assert b"of old" not in (folder / "predictions.db").read_bytes()
     with sqlite3.connect("predictions.db") as store:

@@ -10,9 +10,8 @@ import pytest
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.model import training
-from mlops_ladder.privacy import command as shown
-from mlops_ladder.privacy import erasure_log, pii_patterns
-from mlops_ladder.privacy.rules import Banned, read_rules, Rules
+from mlops_ladder.privacy import rules as privacy_rules
+from mlops_ladder.privacy.rules import Banned, find_personal_values, read_rules, Rules
 from mlops_ladder.settings import Settings
 
 BANNED = Banned(
@@ -30,7 +29,7 @@ def columned(**columns: Any) -> Contract:
 
 def broken(rules: Rules, **columns: Any) -> list[str]:
     """The breaches of these columns, in words."""
-    return list(map(str, rules.breaches(columned(**columns))))
+    return list(map(str, rules.find_banned_columns(columned(**columns))))
 
 
 def test_the_configured_columns_and_data_keep_to_the_rules(command: Callable[..., int]) -> None:
@@ -78,9 +77,9 @@ def test_what_does_not_reach_the_model_may_have_any_name() -> None:
 def test_a_reason_allows_a_column() -> None:
     """An empty one does not, and a class is not outdone by it."""
     allowed = Rules(banned=BANNED, allowed={"email": "a yes or a no"})
-    assert not broken(allowed, email={}) and allowed.faults(columned(email={})) == []
+    assert not broken(allowed, email={}) and allowed.find_faults(columned(email={})) == []
     empty = Rules(allowed={"email": " "})
-    assert empty.faults(columned(email={})) == ["allowed.email: say why"]
+    assert empty.find_faults(columned(email={})) == ["allowed.email: say why"]
     personal = allowed.model_copy(update={"classes": {"email": "personal"}})
     assert "is personal, and its role is feature" in broken(personal, email={})[0]
 
@@ -90,7 +89,7 @@ def test_what_is_classed_personal_or_pseudonymous_is_no_feature(kind: Any) -> No
     """Whatever it is called; a column has the class of its role unless another one is set."""
     rules = Rules(classes={"since": kind})
     assert f"since: is {kind}, and its role is feature" in broken(rules, since={}, other={})[0]
-    classes = [rules.of(name, Column(kind="text", role=role)) for name, role in ROLES]
+    classes = [rules.classify(name, Column(kind="text", role=role)) for name, role in ROLES]
     assert classes == ["personal", "pseudonymous", "internal", kind]
 
 
@@ -126,7 +125,9 @@ def test_nothing_is_learned_from_a_banned_column(
     (folder / "governance").mkdir()
     (folder / "governance/privacy.toml").write_text(rules, encoding="utf-8")
     with pytest.raises(ProjectError, match="is personal, and its role is"):
-        training.learnable(frame, contract, settings, [erasure_log.breaches])
+        training.prepare_training_rows(
+            frame, contract, settings, [privacy_rules.find_privacy_violations]
+        )
 
 
 PERSONAL = {
@@ -146,12 +147,12 @@ def test_a_value_that_looks_personal_is_found(what: str) -> None:
     """By column and row, and not shown."""
     for value in PERSONAL[what]:
         frame = pd.DataFrame({"größe": ["a", value, None, value], "answer": 1.0})
-        (found,) = pii_patterns.personal(frame, columned(**{"größe": {}}), ())
+        (found,) = find_personal_values(frame, columned(**{"größe": {}}), ())
         assert str(found).startswith(f"größe: 2 of 4 rows hold {what}")
         assert "rows 2, 4" in str(found) and value not in str(found)
-        assert not list(pii_patterns.personal(frame, columned(**{"größe": {}}), ("größe",)))
+        assert not list(find_personal_values(frame, columned(**{"größe": {}}), ("größe",)))
         assert not list(
-            pii_patterns.personal(frame, columned(**{"größe": {"role": "personal"}}), ())
+            find_personal_values(frame, columned(**{"größe": {"role": "personal"}}), ())
         )
 
 
@@ -162,13 +163,13 @@ def test_a_value_that_looks_personal_is_found(what: str) -> None:
 )
 def test_an_ordinary_value_is_none(value: str) -> None:
     """Times, versions, numbers of orders, and accounts whose check digits are wrong."""
-    assert not list(pii_patterns.personal(pd.DataFrame({"x": [value]}), columned(x={}), ()))
+    assert not list(find_personal_values(pd.DataFrame({"x": [value]}), columned(x={}), ()))
 
 
 def test_the_table_says_what_each_column_reaches() -> None:
     """Inputs reach model and log, an id the log, all else nothing."""
     known = columned(a={}, b={"role": "id"}, c={"role": "personal"})
-    lines = [line.split() for line in shown.table(known, Rules()).splitlines()]
+    lines = [line.split() for line in privacy_rules.format_columns(known, Rules()).splitlines()]
     assert [line[1:] for line in lines[1:4]] == [
         ["feature", "internal", "model,", "log"],
         ["id", "pseudonymous", "log,", "where", "sent"],

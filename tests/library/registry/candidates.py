@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.data.sources import checksum
+from mlops_ladder.data.sources import compute_sha256
 from mlops_ladder.registry import history, promotion, versions
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.registry.versions import Version
@@ -23,7 +23,7 @@ def candidate(run: runs.Run, name: str) -> str:
 
 def made(run: runs.Run, name: str, beside: tuple[str, ...] = ()) -> str:
     """Such a run, made anew; `beside` names what its bundle holds beside the model."""
-    mlflow = runs.connect()
+    mlflow = runs.connect_mlflow()
     client = mlflow.MlflowClient()
     known = client.get_run(run.run_id)
     tags = {key: value for key, value in run.tags.items() if "." in key and "mlflow" not in key}
@@ -44,7 +44,7 @@ def bundle(name: str, beside: tuple[str, ...] = ()) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for file in ("model.joblib", *beside):
         (folder / file).write_bytes(name.encode())
-    files = {file: checksum(folder / file) for file in ("model.joblib", *beside)}
+    files = {file: compute_sha256(folder / file) for file in ("model.joblib", *beside)}
     contract = read_contract().model_dump(mode="json")
     said = {"model_version": name, "contract": contract, "files": files}
     (folder / "bundle.json").write_text(json.dumps(said), encoding="utf-8")
@@ -53,8 +53,8 @@ def bundle(name: str, beside: tuple[str, ...] = ()) -> Path:
 
 def accepted() -> Verdict:
     """A verdict that accepts, against the champion that there is now."""
-    last = versions.held().champion
-    return Verdict(True, ("better: yes",), {"champion": history.title(last), "rows": 30})
+    last = versions.read_state().champion
+    return Verdict(True, ("better: yes",), {"champion": history.name_champion(last), "rows": 30})
 
 
 def refused() -> Verdict:
@@ -64,6 +64,6 @@ def refused() -> Verdict:
 
 def promoted(run: runs.Run, name: str) -> Version:
     """A new version that is champion."""
-    version = promotion.register(candidate(run, name), name, accepted())
-    promotion.promote(version, accepted())
+    version = promotion.register_version(candidate(run, name), name, accepted())
+    promotion.promote_version(version, accepted())
     return version

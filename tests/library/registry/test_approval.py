@@ -14,12 +14,17 @@ from library.registry.candidates import accepted, candidate
 from mlops_ladder import ProjectError
 from mlops_ladder.data import provenance
 from mlops_ladder.governance import lineage
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 from mlops_ladder.registry import approval, decisions, history, promotion, versions
-from mlops_ladder.registry.approval import approve, judged, path_of
-from mlops_ladder.registry.forge import Person, same, unsigned
+from mlops_ladder.registry.approval import (
+    approve,
+    find_accepted,
+    find_approval_path,
+    find_signature_fault,
+)
+from mlops_ladder.registry.forge_reviews import Person
 from mlops_ladder.registry.versions import Version
-from mlops_ladder.settings import file_of, load
+from mlops_ladder.settings import get_settings_file, load_settings
 from mlops_ladder.tracking import runs
 
 Become = Callable[[str, str], None]
@@ -31,8 +36,8 @@ def _become(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Become:
     """A repository where approval is needed; `become(name, address)` is who works there."""
     registered = f"model-{uuid4().hex[:8]}"
     monkeypatch.setattr(versions, "model_name", lambda: registered)
-    monkeypatch.setenv(f"{current().prefix}APPROVAL__NEEDED", "always")
-    monkeypatch.setenv(f"{current().prefix}APPROVAL__WAY", "named")
+    monkeypatch.setenv(f"{get_project().prefix}APPROVAL__NEEDED", "always")
+    monkeypatch.setenv(f"{get_project().prefix}APPROVAL__WAY", "named")
     monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
 
     def become(name: str, email: str) -> None:
@@ -48,21 +53,21 @@ def _become(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Become:
 @pytest.fixture(name="version")
 def _version(run: runs.Run) -> Version:
     """A version by Ada that the gate has accepted."""
-    return promotion.register(candidate(run, "a"), "a", accepted())
+    return promotion.register_version(candidate(run, "a"), "a", accepted())
 
 
 def champion() -> str | None:
     """Which version is champion."""
-    return versions.held().aliases.get("champion")
+    return versions.read_state().aliases.get("champion")
 
 
 def test_an_accepted_version_waits_and_is_promoted_by_nobody(version: Version) -> None:
     """The decision is logged once, however often; the champion is who it was."""
-    promotion.register(version.run_id, "a", accepted())
-    assert [it.action for it in versions.held().entries] == ["accept"]
+    promotion.register_version(version.run_id, "a", accepted())
+    assert [it.action for it in versions.read_state().entries] == ["accept"]
     with pytest.raises(ProjectError, match="v1: not approved\n  somebody other than Ada <ada@"):
-        promotion.promote(version, accepted())
-    assert (champion(), decisions.verify(versions.held())) == (None, [])
+        promotion.promote_version(version, accepted())
+    assert (champion(), decisions.verify_registry(versions.read_state())) == (None, [])
 
 
 @pytest.mark.parametrize(
@@ -79,10 +84,10 @@ def test_nobody_approves_what_they_made(
 ) -> None:
     """By name or by address, in whatever case; the registry then holds no approval."""
     become(name, email)
-    with pytest.raises(ProjectError, match="nobody approves what they made"):
-        approve(judged("1"))
+    with pytest.raises(ProjectError, match="nobody approves their own work"):
+        approve(find_accepted("1"))
     assert command("approve", "--version", "1") == 1
-    assert not [*approval.held(version)] and champion() is None
+    assert not [*approval.read_approvals(version)] and champion() is None
 
 
 def test_what_somebody_else_approves_is_champion(
@@ -91,83 +96,89 @@ def test_what_somebody_else_approves_is_champion(
     """The approval is in the registry and in a file; a rollback and a renewal need no other."""
     become("Bob", "bob@example.com")
     assert command("approve", "--version", version.number) == 0
-    assert (champion(), decisions.verify(versions.held())) == ("1", [])
-    assert [it.action for it in versions.held().entries] == ["accept", "promote"]
-    written = json.loads(path_of("1").read_text(encoding="utf-8"))
+    assert (champion(), decisions.verify_registry(versions.read_state())) == ("1", [])
+    assert [it.action for it in versions.read_state().entries] == ["accept", "promote"]
+    written = json.loads(find_approval_path("1").read_text(encoding="utf-8"))
     assert written["approval"]["approver"] == "Bob <bob@example.com>"
-    assert history.digest(written["report"]) == written["proof"] == written["approval"]["proof"]
+    assert (
+        history.hash_verdict(written["report"]) == written["proof"] == written["approval"]["proof"]
+    )
     assert command("approve", "--version", "1") == 0  # again: nothing else happens
-    assert [it.action for it in versions.held().entries] == ["accept", "promote"]
+    assert [it.action for it in versions.read_state().entries] == ["accept", "promote"]
 
 
 def test_an_approval_of_another_report_does_not_count(version: Version, become: Become) -> None:
     """It is bound to the sha256 of what the gate said."""
     become("Bob", "bob@example.com")
-    approve(judged("1"))
+    approve(find_accepted("1"))
     verdict = asdict(accepted())
-    assert approval.waits(version, verdict) == []
+    assert approval.find_unapproved(version, verdict) == []
     verdict["evidence"]["rows"] += 1
-    told = approval.waits(version, verdict)
+    told = approval.find_unapproved(version, verdict)
     assert told[0] == "by Bob <bob@example.com>: it is of another report of the gate"
-    client = versions.client()
-    forged = next(approval.held(version)).model_copy(update={"approver": "ada@example.com"})
+    client = versions.get_client()
+    forged = next(approval.read_approvals(version)).model_copy(
+        update={"approver": "ada@example.com"}
+    )
     client.set_model_version_tag(versions.model_name(), "1", approval.TAG, forged.model_dump_json())
-    assert "nobody approves what they made" in approval.waits(version, asdict(accepted()))[0]
+    assert (
+        "nobody approves their own work" in approval.find_unapproved(version, asdict(accepted()))[0]
+    )
     client.set_model_version_tag(versions.model_name(), "1", approval.TAG, "nonsense")
-    assert "somebody other than Ada" in approval.waits(version, asdict(accepted()))[0]
+    assert "somebody other than Ada" in approval.find_unapproved(version, asdict(accepted()))[0]
 
 
 def test_only_those_who_may_approve(
     version: Version, become: Become, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the settings name approvers, others are refused."""
-    monkeypatch.setenv(f"{current().prefix}APPROVAL__APPROVERS", '["cleo@example.com"]')
+    monkeypatch.setenv(f"{get_project().prefix}APPROVAL__APPROVERS", '["cleo@example.com"]')
     become("Bob", "bob@example.com")
     with pytest.raises(ProjectError, match="Bob .*\n  is not among the approvers"):
-        approve(judged(version.number))
+        approve(find_accepted(version.number))
     become("Cleo", "cleo@example.com")
-    assert approve(judged(version.number)).approver == "Cleo <cleo@example.com>"
+    assert approve(find_accepted(version.number)).approver == "Cleo <cleo@example.com>"
 
 
 def test_what_the_gate_has_not_accepted_cannot_be_approved(version: Version) -> None:
     """The error names the version and those that there are."""
     with pytest.raises(ProjectError, match=f"VERSION=7: .* no such version; {version.number}"):
-        judged("7")
+        find_accepted("7")
 
 
 def test_alone_on_an_own_registry_nobody_waits(
     version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`shared` asks where the registry has an address that others reach, or production is here."""
-    monkeypatch.setenv(f"{current().prefix}APPROVAL__NEEDED", "shared")
-    assert approval.waits(version, asdict(accepted())) == []
-    shared = load().approval
+    monkeypatch.setenv(f"{get_project().prefix}APPROVAL__NEEDED", "shared")
+    assert approval.find_unapproved(version, asdict(accepted())) == []
+    shared = load_settings().approval
     for address, wanted in [("https://mlflow.example.com", True), ("sqlite:///a.db", False)]:
         mlflow = type("MLflow", (), {"get_registry_uri": lambda address=address: address})
-        monkeypatch.setattr(runs, "connect", lambda mlflow=mlflow: mlflow)
-        assert approval.needed(shared) == wanted
+        monkeypatch.setattr(runs, "connect_mlflow", lambda mlflow=mlflow: mlflow)
+        assert approval.is_approval_needed(shared) == wanted
     deployed = {"environment": "production", "image": "sha256:1", "result": "deployed"}
     staged = deployed | {"environment": "staging"}
     refused = deployed | {"result": "refused"}
     for line, wanted in [(staged, False), (refused, False), (deployed, True)]:
         approval.DEPLOYMENTS.write_text(json.dumps(line) + "\n", encoding="utf-8")
-        assert approval.needed(shared) == wanted
+        assert approval.is_approval_needed(shared) == wanted
 
 
 def test_the_environment_asks_for_no_less_than_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable may put a second person in, and not take one out, nor accept a weaker word."""
     told = 'needed = "always"\nway = "signed"\napprovers = ["cleo@example.com"]\n'
-    file = file_of("approval")
+    file = get_settings_file("approval")
     file.parent.mkdir(exist_ok=True)
     file.write_text(f"[approval]\n{told}", encoding="utf-8")
     variables = {"NEEDED": "never", "WAY": "named", "APPROVERS": '["ada@example.com"]'}
     for name, value in variables.items():
-        monkeypatch.setenv(f"{current().prefix}APPROVAL__{name}", value)
-    found = approval.rule()
+        monkeypatch.setenv(f"{get_project().prefix}APPROVAL__{name}", value)
+    found = approval.read_policy()
     assert (found.needed, found.way, found.approvers) == ("always", "signed", ["cleo@example.com"])
     file.write_text('[approval]\nneeded = "never"\n', encoding="utf-8")
-    monkeypatch.setenv(f"{current().prefix}APPROVAL__NEEDED", "always")
-    assert approval.rule().needed == "always"
+    monkeypatch.setenv(f"{get_project().prefix}APPROVAL__NEEDED", "always")
+    assert approval.read_policy().needed == "always"
 
 
 def test_of_a_merge_who_wrote_what_it_brought_is_an_author(
@@ -186,9 +197,9 @@ def test_of_a_merge_who_wrote_what_it_brought_is_an_author(
     git("checkout", "trunk")
     become("Cleo", "cleo@example.com")
     git("merge", "--no-ff", "-m", "Third", "other")
-    commit = provenance.git("rev-parse", "HEAD")
-    monkeypatch.setattr(versions, "origin", lambda _: {"commit": commit})
-    found = [it.name for it in approval.authors(version)]
+    commit = provenance.run_git("rev-parse", "HEAD")
+    monkeypatch.setattr(versions, "read_origin", lambda _: {"commit": commit})
+    found = [it.name for it in approval.find_authors(version)]
     assert found == ["Ada", "Cleo", "Bob", "Dan"]
 
 
@@ -199,17 +210,17 @@ def test_production_and_a_trace_know_who_approved_also_after_a_rollback(
     assert command("approved") == 1  # no champion yet
     become("Bob", "bob@example.com")
     assert command("approve", "--version", version.number) == 0
-    promotion.register(candidate(run, "b"), "b", accepted())
+    promotion.register_version(candidate(run, "b"), "b", accepted())
     become("Cleo", "cleo@example.com")
     assert (command("approve", "--version", "2"), command("approved")) == (0, 0)
-    entry = promotion.rollback()
-    gate = versions.accepting(entry)
+    entry = promotion.roll_back()
+    gate = versions.find_acceptance(entry)
     assert (entry.action, entry.version, champion()) == ("rollback", "1", "1")
-    assert lineage.judged(gate).broken == "" and command("approved") == 0
-    link = lineage.approver(gate)
-    assert (link.found.split(",")[0], link.broken) == ("Bob <bob@example.com>", "")
-    versions.client().delete_model_version_tag(versions.model_name(), "1", approval.TAG)
-    assert "somebody other than Ada" in lineage.approver(gate).broken
+    assert lineage.link_gate(gate).broken == "" and command("approved") == 0
+    link = lineage.link_approver(gate)
+    assert (link.target.split(",")[0], link.broken) == ("Bob <bob@example.com>", "")
+    versions.get_client().delete_model_version_tag(versions.model_name(), "1", approval.TAG)
+    assert "somebody other than Ada" in lineage.link_approver(gate).broken
     assert command("approved") == 1
 
 
@@ -235,22 +246,24 @@ def test_a_signed_commit_approves_and_another_key_does_not(
     version: Version, become: Become, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The commit holds the report, and the signature is of who approves."""
-    monkeypatch.setenv(f"{current().prefix}APPROVAL__WAY", "signed")
+    monkeypatch.setenv(f"{get_project().prefix}APPROVAL__WAY", "signed")
     become("Bob", "bob@example.com")
     with pytest.raises(ProjectError, match="not signed: "):
-        approve(judged("1"))
+        approve(find_accepted("1"))
     signer(folder, monkeypatch, "eve@example.com")
     with pytest.raises(ProjectError, match="signed by .*eve@example.com, not by Bob"):
-        approve(judged("1"))
-    assert not [*approval.held(version)]
-    path_of("1").unlink()
+        approve(find_accepted("1"))
+    assert not [*approval.read_approvals(version)]
+    find_approval_path("1").unlink()
     signer(folder, monkeypatch, "bob@example.com")
-    said = approve(judged("1"))
-    assert approval.waits(version, asdict(accepted())) == []
-    assert unsigned(said.evidence, said.approver, "0" * 64).endswith("of another report")
+    said = approve(find_accepted("1"))
+    assert approval.find_unapproved(version, asdict(accepted())) == []
+    assert find_signature_fault(said.evidence, said.approver, "0" * 64).endswith(
+        "of another report"
+    )
     for name in ("COUNT", "KEY_0"):  # git knows no signer any more
         monkeypatch.delenv(f"GIT_CONFIG_{name}")
-    assert "does not verify" in unsigned(said.evidence, said.approver, said.proof)
+    assert "does not verify" in find_signature_fault(said.evidence, said.approver, said.proof)
 
 
 def forge(folder: Path, monkeypatch: pytest.MonkeyPatch, answers: dict[str, object]) -> None:
@@ -274,7 +287,7 @@ def committed(path: Path) -> str:
     """The commit of this file."""
     subprocess.run(["git", "add", str(path)], check=True)
     subprocess.run(["git", "commit", "--quiet", "-m", "The report"], check=True)
-    return str(provenance.git("rev-parse", "HEAD"))
+    return str(provenance.run_git("rev-parse", "HEAD"))
 
 
 @pytest.mark.parametrize("kind", ["github", "gitlab"])
@@ -282,8 +295,8 @@ def test_a_review_of_the_report_approves_and_that_of_its_author_does_not(
     version: Version, folder: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     """Who reviewed is not who asked, and the commit that they saw holds this report."""
-    monkeypatch.setenv(f"{current().prefix}APPROVAL__WAY", "reviewed")
-    path = approval.request(judged(version.number))
+    monkeypatch.setenv(f"{get_project().prefix}APPROVAL__WAY", "reviewed")
+    path = approval.write_request(find_accepted(version.number))
     commit = committed(path)
 
     def answers(login: str, commit: str) -> dict[str, object]:
@@ -317,34 +330,37 @@ def test_a_review_of_the_report_approves_and_that_of_its_author_does_not(
     for login in ("ada", "dan"):  # of the request, or of a commit; the last one is the 101st
         forge(folder, monkeypatch, answers(login, commit))
         with pytest.raises(ProjectError, match=f"approved by {login}; wanted is somebody other"):
-            approve(judged("1"), "5")
+            approve(find_accepted("1"), "5")
     forge(folder, monkeypatch, answers("bob", "0" * 40))
     with pytest.raises(ProjectError, match="a commit that holds approvals/v1.json as it is here"):
-        approve(judged("1"), "5")
+        approve(find_accepted("1"), "5")
     forge(folder, monkeypatch, answers("bob", commit))
-    said = approve(judged("1"), "5")
+    said = approve(find_accepted("1"), "5")
     assert (said.approver, said.way, said.evidence) == ("Bob", "reviewed", "https://x/5")
-    assert approval.waits(version, asdict(accepted())) == []
-    assert lineage.approver(judged("1")).broken == ""
+    assert approval.find_unapproved(version, asdict(accepted())) == []
+    assert lineage.link_approver(find_accepted("1")).broken == ""
     for change in ({"approver": "Cleo"}, {"evidence": "https://y/5"}, {"evidence": "none"}):
         text = said.model_copy(update=change).model_dump_json()
-        versions.client().set_model_version_tag(versions.model_name(), "1", approval.TAG, text)
-        told = approval.waits(version, asdict(accepted()))
+        versions.get_client().set_model_version_tag(versions.model_name(), "1", approval.TAG, text)
+        told = approval.find_unapproved(version, asdict(accepted()))
         assert told and f"review {change.get('evidence', 'https://x/5')}: " in told[0]
-        assert lineage.approver(judged("1")).found == "none"
+        assert lineage.link_approver(find_accepted("1")).target == "none"
     text = said.model_dump_json()
-    versions.client().set_model_version_tag(versions.model_name(), "1", approval.TAG, text)
-    assert approval.waits(version, asdict(accepted())) == []
+    versions.get_client().set_model_version_tag(versions.model_name(), "1", approval.TAG, text)
+    assert approval.find_unapproved(version, asdict(accepted())) == []
     forge(folder, monkeypatch, answers("cleo", commit))  # Bob's approval was withdrawn
-    assert "approved by" in approval.waits(version, asdict(accepted()))[0]
+    assert "approved by" in approval.find_unapproved(version, asdict(accepted()))[0]
     if kind == "github":
         pull = "repos/{owner}/{repo}/pulls/5"
         known = answers("bob", commit)
         assert isinstance(known[pull], dict)
         forge(folder, monkeypatch, known | {pull: {**known[pull], "commits": 102}})
-        assert "lists 101 of its 102 commits" in approval.waits(version, asdict(accepted()))[0]
+        assert (
+            "lists 101 of its 102 commits"
+            in approval.find_unapproved(version, asdict(accepted()))[0]
+        )
     (folder / "answers.json").unlink()
-    told = approval.waits(version, asdict(accepted()))
+    told = approval.find_unapproved(version, asdict(accepted()))
     assert "not confirmed by the forge" in told[0] and "sign in with gh or glab" in told[0]
 
 
@@ -359,4 +375,4 @@ def test_a_review_of_the_report_approves_and_that_of_its_author_does_not(
 )
 def test_people_are_known_by_name_or_address(one: str, other: str, wanted: bool) -> None:
     """An empty name is nobody's."""
-    assert same(Person.of(one), Person.of(other)) == wanted
+    assert Person.parse(one).is_same(Person.parse(other)) == wanted

@@ -8,9 +8,9 @@ import pytest
 
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model import resampling, training
-from mlops_ladder.model.prediction import LOWER_IS_BETTER, METRICS, score
+from mlops_ladder.model.prediction import compute_scores, LOWER_IS_BETTER, METRICS
 from mlops_ladder.model.training import Trained
-from mlops_ladder.registry.gate import Answer, judge
+from mlops_ladder.registry.gate import CheckResult, evaluate_gate, make_result
 from mlops_ladder.settings import Settings
 
 CASES = [(problem, metric) for problem, names in METRICS.items() for metric in names]
@@ -55,7 +55,7 @@ def found_by(asked: Settings, rows: int, candidate: float, champion: float) -> t
 def test_a_better_model_is_accepted(asked: Settings) -> None:
     """Beyond baseline and champion, by every metric: accepted, and each reason says yes."""
     truth, found = found_by(asked, 400, candidate=0.3, champion=0.9)
-    verdict = judge(truth, found, asked)
+    verdict = evaluate_gate(truth, found, asked)
     assert verdict.accepted and [it.rsplit(": ", 1)[1] for it in verdict.reasons] == ["yes", "yes"]
     assert f"{asked.metric} " in verdict.reasons[1] and "champion v2" in verdict.reasons[1]
     assert verdict.evidence["champion"] == "champion v2"
@@ -63,7 +63,7 @@ def test_a_better_model_is_accepted(asked: Settings) -> None:
 
 def test_a_worse_model_is_refused(asked: Settings) -> None:
     """Beyond the baseline and behind the champion, by every metric: refused for the latter."""
-    verdict = judge(*found_by(asked, 400, candidate=0.6, champion=0.1), asked)
+    verdict = evaluate_gate(*found_by(asked, 400, candidate=0.6, champion=0.1), asked)
     assert [it.rsplit(": ", 1)[1] for it in verdict.reasons] == ["yes", "no"]
     assert not verdict.accepted
 
@@ -71,7 +71,7 @@ def test_a_worse_model_is_refused(asked: Settings) -> None:
 def test_an_equal_model_is_refused(asked: Settings) -> None:
     """What says the same as the champion gains nothing."""
     truth, found = found_by(asked, 400, candidate=0.3, champion=0.3)
-    verdict = judge(truth, found | {"champion v2": found["candidate"]}, asked)
+    verdict = evaluate_gate(truth, found | {"champion v2": found["candidate"]}, asked)
     assert not verdict.accepted
     assert "gain 0 (0 to 0), more than 0 needed: no" in verdict.reasons[1]
 
@@ -79,7 +79,7 @@ def test_an_equal_model_is_refused(asked: Settings) -> None:
 def test_a_gain_below_the_least_is_refused(asked: Settings) -> None:
     """A model that is better, but by less than `min_gain`, is refused."""
     gate = asked.gate.model_copy(update={"min_gain": 100.0})
-    verdict = judge(
+    verdict = evaluate_gate(
         *found_by(asked, 400, candidate=0.3, champion=0.9), asked.model_copy(update={"gate": gate})
     )
     assert not verdict.accepted and "more than 100 needed: no" in verdict.reasons[1]
@@ -90,14 +90,14 @@ def test_noise_does_not_beat_the_baseline(asked: Settings) -> None:
     truth = made(asked.problem, 400, 0)[0]
     order = np.random.default_rng(2).permutation(400)
     guess = made(asked.problem, 400, 0.3)[1].iloc[order].reset_index(drop=True)
-    verdict = judge(truth, {"candidate": guess, "baseline": baseline(truth)}, asked)
+    verdict = evaluate_gate(truth, {"candidate": guess, "baseline": baseline(truth)}, asked)
     assert not verdict.accepted and "an interval above 0 needed: no" in verdict.reasons[0]
 
 
 def test_few_rows_let_a_first_model_pass_by_its_gain(asked: Settings) -> None:
     """On few rows the gain decides alone, and the reason says so."""
     truth, found = made(asked.problem, 8, 0.1)
-    verdict = judge(truth, {"candidate": found, "baseline": baseline(truth)}, asked)
+    verdict = evaluate_gate(truth, {"candidate": found, "baseline": baseline(truth)}, asked)
     assert verdict.accepted and verdict.evidence["champion"] is None
     assert "8 rows: too few for an interval to decide): yes" in verdict.reasons[0]
 
@@ -105,13 +105,15 @@ def test_few_rows_let_a_first_model_pass_by_its_gain(asked: Settings) -> None:
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_a_handful_of_rows_gives_a_verdict(asked: Settings, rows: int) -> None:
     """Three rows, two or one: a verdict with reasons, whatever the metric."""
-    assert len(judge(*found_by(asked, rows, candidate=0.3, champion=0.9), asked).reasons) == 2
+    assert (
+        len(evaluate_gate(*found_by(asked, rows, candidate=0.3, champion=0.9), asked).reasons) == 2
+    )
 
 
 def test_a_floor_is_kept_or_named(asked: Settings) -> None:
     """A floor that is missed refuses, and so does one of a metric that there is not."""
     truth, found = found_by(asked, 400, candidate=0.3, champion=0.9)
-    least, far = score(asked.problem, truth, found["candidate"])[asked.metric], 1000.0
+    least, far = compute_scores(asked.problem, truth, found["candidate"])[asked.metric], 1000.0
     missed = -far if asked.metric in LOWER_IS_BETTER else far
     for floors, told in (
         ({asked.metric: least}, "needed: yes"),
@@ -119,7 +121,7 @@ def test_a_floor_is_kept_or_named(asked: Settings) -> None:
         ({"beauty": 0.5}, "no such metric"),
     ):
         gate = asked.gate.model_copy(update={"floors": floors})
-        verdict = judge(truth, found, asked.model_copy(update={"gate": gate}))
+        verdict = evaluate_gate(truth, found, asked.model_copy(update={"gate": gate}))
         assert told in verdict.reasons[1] and verdict.accepted == ("yes" in told)
 
 
@@ -129,7 +131,7 @@ def test_a_champion_that_cannot_be_compared_is_told(asked: Settings) -> None:
     for named, word in ((None, "no"), (1, "no"), (2, "yes")):
         gate = asked.gate.model_copy(update={"replace_uncompared": named})
         said = asked.model_copy(update={"gate": gate})
-        verdict = judge(truth, found | {"champion v2": None}, said)
+        verdict = evaluate_gate(truth, found | {"champion v2": None}, said)
         assert (verdict.accepted, verdict.evidence["champion"]) == (word == "yes", "champion v2")
         assert "gate.replace_uncompared = 2 in config/gate.toml" in verdict.reasons[1]
         assert verdict.reasons[1].endswith(f": {word}")
@@ -139,21 +141,23 @@ def test_to_name_a_champion_that_can_be_compared_changes_nothing(asked: Settings
     """A better champion stays, also if `replace_uncompared` names it."""
     gate = asked.gate.model_copy(update={"replace_uncompared": 2})
     said = asked.model_copy(update={"gate": gate})
-    assert not judge(*found_by(asked, 400, candidate=0.6, champion=0.1), said).accepted
+    assert not evaluate_gate(*found_by(asked, 400, candidate=0.6, champion=0.1), said).accepted
 
 
 def test_a_further_question_may_refuse(asked: Settings) -> None:
     """An answer that is no refuses, whatever the scores."""
     truth, found = found_by(asked, 400, candidate=0.3, champion=0.9)
-    verdict = judge(truth, found, asked, [Answer(False, "1 of 400 rows differs in service")])
+    verdict = evaluate_gate(
+        truth, found, asked, [make_result(False, "1 of 400 rows differs in service")]
+    )
     assert not verdict.accepted and verdict.reasons[-1] == "1 of 400 rows differs in service: no"
 
 
 def test_a_question_that_does_not_decide_is_told_and_refuses_nobody(asked: Settings) -> None:
     """Its no stands among the reasons and in the evidence, marked; the model is accepted."""
     truth, found = found_by(asked, 400, candidate=0.3, champion=0.9)
-    new = Answer(False, "new: 3 of 9", decides=False, verdict="refused", name="new")
-    verdict = judge(truth, found, asked, [new])
+    new = CheckResult("refused", "new: 3 of 9", name="new", decides=False)
+    verdict = evaluate_gate(truth, found, asked, [new])
     assert verdict.accepted and verdict.reasons[-1] == "new: 3 of 9: no (reported only)"
     assert verdict.evidence["questions"] == {"new": {"verdict": "refused", "decides": False}}
 
@@ -164,7 +168,7 @@ def test_a_metric_that_is_not_defined_is_refused_with_a_way_out(settings: Settin
     truth, found = made("classification", 40, 0.1)
     three = found.assign(probability_perhaps=0.0)
     for answers, said in ((truth.map(lambda _: "no"), found), (truth, three)):
-        verdict = judge(answers, {"candidate": said, "baseline": baseline(truth)}, asked)
+        verdict = evaluate_gate(answers, {"candidate": said, "baseline": baseline(truth)}, asked)
         assert not verdict.accepted
         assert "choose another metric in config.toml (accuracy, bal" in verdict.reasons[0]
 
@@ -175,8 +179,8 @@ def test_draws_score_as_the_rows_that_are_drawn(asked: Settings) -> None:
     times = np.bincount(np.random.default_rng(0).integers(0, 50, 50), minlength=50)
     rows = np.repeat(np.arange(50), times)
     answers, said = truth.iloc[rows].reset_index(drop=True), found.iloc[rows]
-    wanted = score(asked.problem, answers, said.reset_index(drop=True))[asked.metric]
-    scored = resampling.scorer(asked.metric, truth, found)
+    wanted = compute_scores(asked.problem, answers, said.reset_index(drop=True))[asked.metric]
+    scored = resampling.make_scorer(asked.metric, truth, found)
     assert scored(times.astype("float64")) == pytest.approx(wanted)
 
 
@@ -187,8 +191,10 @@ def test_many_rows_have_the_interval_that_they_deserve(
     truth, found = made(asked.problem, 4000, 0.6)
     widths = []
     for most in (1000, 4000):
-        monkeypatch.setattr(resampling, "MOST_ROWS", most)
-        span = resampling.resampled(asked.metric, truth, {"it": found}, 0)["it"].around(0.5)
+        monkeypatch.setattr(resampling, "MAX_ROWS", most)
+        span = resampling.bootstrap_scores(asked.metric, truth, {"it": found}, 0)["it"].interval(
+            0.5
+        )
         widths.append(span.high - span.low)
     assert widths[0] == pytest.approx(widths[1], rel=0.15)
 
@@ -196,7 +202,7 @@ def test_many_rows_have_the_interval_that_they_deserve(
 def test_a_verdict_is_the_same_each_time(asked: Settings) -> None:
     """The draws are seeded: the same rows give the same numbers."""
     rows = found_by(asked, 60, candidate=0.6, champion=0.6)
-    assert judge(*rows, asked) == judge(*rows, asked)
+    assert evaluate_gate(*rows, asked) == evaluate_gate(*rows, asked)
 
 
 def test_a_model_of_shuffled_answers_does_not_replace_the_real_one(
@@ -209,7 +215,7 @@ def test_a_model_of_shuffled_answers_does_not_replace_the_real_one(
     answers = trained.train[contract.target]
     order = np.random.default_rng(0).permutation(len(answers))
     shuffled = trained.train.assign(**{contract.target: answers.to_numpy()[order]})
-    worse = training.fit(shuffled, trained.holdout, contract, settings)
+    worse = training.fit_model(shuffled, trained.holdout, contract, settings)
     found = {"candidate": worse.predictions, "baseline": trained.baseline}
-    verdict = judge(trained.truth, found | {"champion v1": trained.predictions}, settings)
+    verdict = evaluate_gate(trained.truth, found | {"champion v1": trained.predictions}, settings)
     assert not verdict.accepted

@@ -12,7 +12,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.data import provenance
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.model.training import Trained
-from mlops_ladder.registry import decisions, history, promotion, publishing, rivals, versions
+from mlops_ladder.registry import champion, decisions, history, promotion, publishing, versions
 from mlops_ladder.tracking import runs
 
 
@@ -31,7 +31,7 @@ def _empty(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def state() -> tuple[str | None, str | None, str]:
     """Champion and previous in the registry, and what the service is told to serve."""
     said = json.loads(publishing.POINTER.read_text(encoding="utf-8"))
-    names = versions.held().aliases
+    names = versions.read_state().aliases
     return names.get("champion"), names.get("previous"), said["version"]
 
 
@@ -42,9 +42,9 @@ def test_a_rollback_brings_the_previous_champion_back_and_a_second_takes_it_back
     first, second = promoted(run, "a").number, promoted(run, "b").number
     assert (command("rollback"), state()) == (0, (first, second, first))
     assert (command("rollback"), state()) == (0, (second, first, second))
-    actions = [entry.action for entry in history.logged().values()]
+    actions = [entry.action for entry in history.read_log().values()]
     assert actions == ["promote", "promote", "rollback", "rollback"]
-    assert decisions.verify(versions.held()) == []
+    assert decisions.verify_registry(versions.read_state()) == []
 
 
 @pytest.mark.parametrize("name", ["rollback", "publish"])
@@ -60,10 +60,10 @@ def test_a_model_that_cannot_be_loaded_here_is_served_all_the_same(
     def gone(*_: object) -> None:
         raise AttributeError("module 'problem' has no attribute 'calendar'")
 
-    monkeypatch.setattr(runs.connect().sklearn, "load_model", gone)
+    monkeypatch.setattr(runs.connect_mlflow().sklearn, "load_model", gone)
     wanted = (first, second, first) if name == "rollback" else (second, first, second)
     assert (command(name), state()) == (0, wanted)
-    assert decisions.verify(versions.held()) == []
+    assert decisions.verify_registry(versions.read_state()) == []
 
 
 def test_a_champion_with_another_contract_is_told(
@@ -74,7 +74,7 @@ def test_a_champion_with_another_contract_is_told(
 ) -> None:
     """Its inputs that contract.toml describes otherwise or lacks are named, and only then."""
     assert [promoted(run, name).number for name in "ab"] and command("rollback") == 0
-    assert "Tell those" not in capsys.readouterr().out
+    assert "Tell the clients" not in capsys.readouterr().out
     ours = read_contract()
     first = ours.inputs()[0]
     columns = {"another" if it == first else it: of for it, of in ours.columns.items()}
@@ -82,7 +82,7 @@ def test_a_champion_with_another_contract_is_told(
     monkeypatch.setattr(publishing, "read_contract", lambda: changed)
     assert command("rollback") == 0
     names = ", ".join(sorted(["another", first]))
-    assert f"v2 wants these inputs otherwise than contract.toml says: {names}\n" in (
+    assert f"v2 and contract.toml describe these inputs differently: {names}\n" in (
         capsys.readouterr().out
     )
 
@@ -91,8 +91,11 @@ def test_any_former_champion_can_come_back(run: runs.Run) -> None:
     """A version that was champion long ago comes back by its number, with its bundle."""
     first, _, third = (promoted(run, name).number for name in "abc")
     assert not (publishing.SERVING / first).exists()
-    promotion.rollback(first)
-    assert (state(), decisions.verify(versions.held())) == ((first, third, first), [])
+    promotion.roll_back(first)
+    assert (state(), decisions.verify_registry(versions.read_state())) == (
+        (first, third, first),
+        [],
+    )
 
 
 @pytest.mark.parametrize("names", ["", "a"], ids=["none", "one"])
@@ -100,39 +103,41 @@ def test_where_nothing_was_champion_before_a_rollback_is_refused(run: runs.Run, 
     """Without a former champion nothing changes, and the versions to choose from are told."""
     for name in names:
         promoted(run, name)
-    with pytest.raises(ProjectError, match="no version was champion before; .* choose: none"):
-        promotion.rollback()
-    assert len(history.lines()) == len(names)
+    with pytest.raises(ProjectError, match="no former champion; .* choose: none"):
+        promotion.roll_back()
+    assert len(history.read_log_lines()) == len(names)
 
 
 def test_a_version_that_never_was_champion_is_no_way_back(run: runs.Run) -> None:
     """A candidate that the gate has not promoted cannot become champion by a rollback."""
     first, _ = promoted(run, "a"), promoted(run, "b")
-    other = promotion.register(candidate(run, "c"), "c", accepted())
-    with pytest.raises(ProjectError, match=f"v{other.number} is no .* choose: v{first.number}"):
-        promotion.rollback(other.number)
+    other = promotion.register_version(candidate(run, "c"), "c", accepted())
+    with pytest.raises(
+        ProjectError, match=f"v{other.number} is no former .* choose: v{first.number}"
+    ):
+        promotion.roll_back(other.number)
 
 
 def test_what_was_rolled_back_does_not_come_back_by_itself(run: runs.Run, trained: Trained) -> None:
     """The same model from a second training is objected to, and the way back is told."""
     promoted(run, "a")
     second = promoted(run, trained.version)
-    itself = f"it is champion v{second.number} itself, so there is nothing to gain"
-    assert rivals.objections(trained.version, versions.held().entries) == [itself]
-    promotion.rollback()
-    told = "\n".join(rivals.objections(trained.version, versions.held().entries))
-    assert f"`make rollback TO={second.number}` brings it back" in told
-    promotion.rollback()
-    assert rivals.objections(trained.version, versions.held().entries) == [itself]
+    itself = f"it is champion v{second.number} itself: there is nothing to gain"
+    assert champion.find_objections(trained.version, versions.read_state().entries) == [itself]
+    promotion.roll_back()
+    told = "\n".join(champion.find_objections(trained.version, versions.read_state().entries))
+    assert f"`make rollback TO={second.number}` makes it champion again" in told
+    promotion.roll_back()
+    assert champion.find_objections(trained.version, versions.read_state().entries) == [itself]
 
 
 STEPS = [
-    (publishing, "fetch"),
-    (versions, "write"),
-    (history, "append"),
-    (versions, "alias"),
-    (publishing, "publish"),
-    (versions, "conclude"),
+    (publishing, "ensure_bundle"),
+    (versions, "write_decision"),
+    (history, "append_entry"),
+    (versions, "set_alias"),
+    (publishing, "publish_entry"),
+    (versions, "mark_applied"),
 ]
 
 
@@ -160,19 +165,19 @@ def test_a_kill_between_two_steps_leaves_the_old_champion_or_the_new_one(
 ) -> None:
     """Killed before any step, no champion is unlogged, and the next command finishes it."""
     first = promoted(run, "a").number
-    second = promotion.register(candidate(run, "b"), "b", accepted())
+    second = promotion.register_version(candidate(run, "b"), "b", accepted())
     with pytest.MonkeyPatch.context() as patch:
         passed = killed_before(step, patch)
         with pytest.raises(Killed):
-            promotion.promote(second, accepted())
-    known = {entry.version for entry in history.logged().values()}
-    assert versions.held().aliases["champion"] in known
-    promotion.settle()
-    done = "write" in passed
+            promotion.promote_version(second, accepted())
+    known = {entry.version for entry in history.read_log().values()}
+    assert versions.read_state().aliases["champion"] in known
+    decisions.recover_and_verify()
+    done = "write_decision" in passed
     assert state() == ((second.number, first, second.number) if done else (first, None, first))
-    promotion.promote(second, accepted())
+    promotion.promote_version(second, accepted())
     assert state() == (second.number, first, second.number)
-    assert len(history.lines()) == 2
+    assert len(history.read_log_lines()) == 2
 
 
 def test_every_step_of_a_promotion_is_killed_in_these_tests(
@@ -180,23 +185,32 @@ def test_every_step_of_a_promotion_is_killed_in_these_tests(
 ) -> None:
     """A promotion has eight steps, in the order in which a kill can be made good."""
     promoted(run, "a")
-    second = promotion.register(candidate(run, "b"), "b", accepted())
+    second = promotion.register_version(candidate(run, "b"), "b", accepted())
     passed = killed_before(100, monkeypatch)
-    promotion.promote(second, accepted())
-    assert passed == ["fetch", "write", "append", "alias", "alias", "publish", "fetch", "conclude"]
+    promotion.promote_version(second, accepted())
+    assert passed == [
+        "ensure_bundle",
+        "write_decision",
+        "append_entry",
+        "set_alias",
+        "set_alias",
+        "publish_entry",
+        "ensure_bundle",
+        "mark_applied",
+    ]
 
 
 def test_a_line_that_a_kill_has_torn_is_completed(run: runs.Run) -> None:
     """A promotion killed while it wrote its line is finished, and the log is whole."""
     promoted(run, "a")
-    second = promotion.register(candidate(run, "b"), "b", accepted())
+    second = promotion.register_version(candidate(run, "b"), "b", accepted())
     with pytest.MonkeyPatch.context() as patch:
         killed_before(3, patch)
         with pytest.raises(Killed):
-            promotion.promote(second, accepted())
+            promotion.promote_version(second, accepted())
     log = history.LOG.read_bytes()
     history.LOG.write_bytes(log[:-40])
-    promotion.settle()
+    decisions.recover_and_verify()
     assert (history.LOG.read_bytes(), state()[0]) == (log, second.number)
 
 
@@ -208,6 +222,6 @@ def test_the_author_is_known_where_the_system_has_no_name_for_its_user(
     def nobody() -> str:
         raise KeyError("getpwuid(): uid not found")
 
-    monkeypatch.setattr(provenance, "git", lambda *_: None)
+    monkeypatch.setattr(provenance, "run_git", lambda *_: None)
     monkeypatch.setattr("getpass.getuser", nobody)
-    assert decisions.who() == "unknown"
+    assert decisions.get_actor() == "unknown"

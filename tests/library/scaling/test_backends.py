@@ -13,15 +13,20 @@ import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.model.split import parts
-from mlops_ladder.model.study import mapped
-from mlops_ladder.model.training import learnable, Trained
+from mlops_ladder.model.split import split_three_ways
+from mlops_ladder.model.study import open_executor
+from mlops_ladder.model.training import prepare_training_rows, Trained
 from mlops_ladder.monitoring.staleness import backtest
 from mlops_ladder.pipeline import tuning
 from mlops_ladder.scaling import backends, batch
-from mlops_ladder.scaling.backends import asked, CODE, differences, facts
+from mlops_ladder.scaling.backends import (
+    run_on_worker,
+    CODE,
+    find_worker_differences,
+    collect_worker_facts,
+)
 from mlops_ladder.settings import Settings
-from mlops_ladder.settings.pipeline import Tuning
+from mlops_ladder.pipeline.settings import Tuning
 
 ROWS, TRIALS = 800, 4
 
@@ -48,7 +53,7 @@ def _there(settings: Settings) -> Settings:
 @pytest.fixture(name="cluster", scope="module")
 def _cluster(there: Settings) -> Iterator[backends.Cluster]:
     """Two workers, each a process, for all tests of this module."""
-    with backends.opened(there) as cluster:
+    with backends.create_executor(there) as cluster:
         yield cluster
 
 
@@ -56,7 +61,7 @@ def _cluster(there: Settings) -> Iterator[backends.Cluster]:
 def _rows(frame: pd.DataFrame, contract: Contract, settings: Settings) -> pd.DataFrame:
     """Some rows that can be learned from."""
     some = frame.sample(min(len(frame), ROWS), random_state=0).sort_index()
-    return learnable(some, contract, settings)
+    return prepare_training_rows(some, contract, settings)
 
 
 @pytest.mark.usefixtures("cluster")
@@ -65,11 +70,11 @@ def test_the_search_is_the_same(
 ) -> None:
     """Each trial has the same parameters and the same score, to the digit."""
     try:
-        parted = parts(rows, contract, here)
-        alone = tuning.search(parted, contract, here, told=str)
+        parted = split_three_ways(rows, contract, here)
+        alone = tuning.search(parted, contract, here, on_progress=str)
     except ProjectError as error:
         pytest.skip(f"these data cannot be searched on: {error}")
-    apart = tuning.search(parted, contract, there, told=str)
+    apart = tuning.search(parted, contract, there, on_progress=str)
     assert [(it.params, str(it.score)) for it in apart.trials] == [
         (it.params, str(it.score)) for it in alone.trials
     ]
@@ -95,7 +100,7 @@ def test_a_batch_is_the_same(
         frame.head(200 * (5 - number)).to_parquet(tmp_path / f"{number}.parquet")
     saved = {"model": trained.model, "contract": trained.contract, "version": "v"}
     alone, apart = (
-        [part.answers for part in batch.scored(saved, f"{tmp_path}/*.parquet", it)]
+        [part.answers for part in batch.score_parts(saved, f"{tmp_path}/*.parquet", it)]
         for it in (here, there)
     )
     assert len(alone) == 5
@@ -103,8 +108,8 @@ def test_a_batch_is_the_same(
 
 
 def slow_first(item: int) -> tuple[int, int]:
-    """The item and the process that had it; the first one takes its time over it."""
-    time.sleep(0 if item else 0.3)
+    """Return the item and the process that had it; each takes so long that both workers are needed."""
+    time.sleep(0.1 if item else 0.5)
     return item, os.getpid()
 
 
@@ -112,7 +117,7 @@ def test_answers_come_in_order_from_both_workers(cluster: backends.Cluster) -> N
     """However long one of them takes; and only some items are taken at a time."""
     taken: list[int] = []
     items = (taken.append(it) or it for it in range(20))  # type: ignore[func-returns-value]  # told
-    answers = cluster.each(slow_first, items)
+    answers = cluster.map(slow_first, items)
     first = next(answers)
     assert len(taken) == 2 * backends.AHEAD
     found = [first, *answers]
@@ -128,26 +133,26 @@ def failing(item: int) -> None:
 def test_what_a_function_raises_is_raised_here(cluster: backends.Cluster) -> None:
     """As it would be in this process."""
     with pytest.raises(ProjectError, match="0: not to be had"):
-        list(cluster.each(failing, range(9)))
+        list(cluster.map(failing, range(9)))
 
 
 def test_a_worker_that_is_not_as_this_process_does_nothing(cluster: backends.Cluster) -> None:
     """Another code or version is named, with the worker's process and folder."""
-    other = facts() | {CODE: "0", "pandas": "0.1"}
-    future = cluster.client.submit(asked, 1, other, str)
+    other = collect_worker_facts() | {CODE: "0", "pandas": "0.1"}
+    future = cluster.client.submit(run_on_worker, 1, other, str)
     with pytest.raises(ProjectError, match=r"process \d+, in .*pandas .*, not 0.1; .*other code"):
-        cluster.answer(future)
-    assert differences(facts(), facts()) == []
+        cluster.get_result(future)
+    assert find_worker_differences(collect_worker_facts(), collect_worker_facts()) == []
 
 
 def test_an_address_where_no_scheduler_is_is_named(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the value, and the way out."""
-    monkeypatch.setattr(backends, "PATIENCE", 1)
+    monkeypatch.setattr(backends, "SCHEDULER_TIMEOUT_S", 1)
     monkeypatch.setattr(backends, "OPEN", ContextVar("OPEN", default=None))
     with pytest.raises(ProjectError, match=r"scale.address = 'tcp://127.0.0.1:9'.*local"):
-        with mapped(changed(settings, "dask", address="tcp://127.0.0.1:9")):
+        with open_executor(changed(settings, "dask", address="tcp://127.0.0.1:9")):
             pass
 
 
@@ -163,7 +168,7 @@ def test_what_a_worker_was_at_when_it_was_killed_is_done_again(
     cluster: backends.Cluster, tmp_path: Path
 ) -> None:
     """No answer is lost, and none comes twice."""
-    assert list(cluster.each(fragile, range(8), str(tmp_path))) == list(range(8))
+    assert list(cluster.map(fragile, range(8), str(tmp_path))) == list(range(8))
     assert (tmp_path / "killed").exists()
 
 
@@ -178,4 +183,4 @@ def test_a_task_that_kills_whoever_has_it_is_told(
     """The error names the last of the workers."""
     monkeypatch.setattr(cluster.client.cluster.scheduler, "allowed_failures", 0)
     with pytest.raises(ProjectError, match=r"a task killed its workers: tcp://127.0.0.1:\d+"):
-        list(cluster.each(deadly, [0]))
+        list(cluster.map(deadly, [0]))

@@ -39,7 +39,7 @@ def test_all_parts_are_what_the_whole_is(
 ) -> None:
     """The same rows, in the same order."""
     saved = {"model": trained.model, "contract": trained.contract, "version": "v"}
-    found = [it.answers for it in batch.scored(saved, pattern, settings)]
+    found = [it.answers for it in batch.score_parts(saved, pattern, settings)]
     rows = read_chunks(pattern, settings.data, trained.contract)
     known = [it.answers for it in score_file(saved, rows, get_implementations("find_violations"))]
     whole = pd.concat(known, ignore_index=True)

@@ -27,7 +27,7 @@ LINES = [
 def cut(path: Path, data: Data, monkeypatch: pytest.MonkeyPatch, block: int) -> list[pd.DataFrame]:
     """The frames of each part."""
     monkeypatch.setattr(batch, "BLOCK", block)
-    found = batch.parts(str(path), data)
+    found = batch.list_parts(str(path), data)
     return [pd.concat(read_chunks([part], data, size=MANY)) for part in found]
 
 

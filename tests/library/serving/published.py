@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.export.runtime import BUNDLE, Loaded, read_bundle
-from mlops_ladder.serving.model_reloader import Follower, POINTER
+from mlops_ladder.export.runtime import BUNDLE, LoadedModel, read_bundle
+from mlops_ladder.serving.model_reloader import ModelReloader, POINTER
 from mlops_ladder.serving.schemas import Types
 
 CLASSES = ["none", "first", "second"]
@@ -38,7 +38,7 @@ def publish(folder: Path, number: int, contract: Contract, classifies: bool = Tr
     unfinished.replace(folder / POINTER)
 
 
-def loaded(folder: Path) -> Loaded:
+def loaded(folder: Path) -> LoadedModel:
     """The model of a folder that `publish` made; from number 3 on it cannot answer."""
     bundle, number = read_bundle(folder), int(folder.name)
     contract = Contract(**bundle["contract"])
@@ -53,9 +53,9 @@ def loaded(folder: Path) -> Loaded:
         said = [float(place == number) for place in range(len(CLASSES))]
         return [CLASSES[number]] * len(rows), np.array([said] * len(rows))
 
-    return Loaded(bundle, contract, scores)
+    return LoadedModel(bundle, contract, scores)
 
 
-def follower(folder: Path, contract: Contract) -> Follower:
-    """A follower of this folder, of which requests of up to five rows are taken."""
-    return Follower(folder, Types.of(contract, CLASSES, MOST), loaded)
+def make_reloader(folder: Path, contract: Contract) -> ModelReloader:
+    """Return a reloader of this folder that takes requests of up to five rows."""
+    return ModelReloader(folder, Types.from_contract(contract, CLASSES, MOST), loaded)

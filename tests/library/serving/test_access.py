@@ -12,15 +12,15 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx import Response
-from library.serving.published import follower
+from library.serving.published import make_reloader
 from library.serving.referenced import KINDS, refer, REFERENCE, ROW
 
 from mlops_ladder import ProjectError
 from mlops_ladder.serving import keys
-from mlops_ladder.serving.access import Buckets, extend, opened
+from mlops_ladder.serving.access import create_guard, protect_service, TokenBuckets
 from mlops_ladder.serving.app import create_app
-from mlops_ladder.serving.command import document
-from mlops_ladder.serving.keys import added, read, revoked, write
+from mlops_ladder.serving.command import describe_service
+from mlops_ladder.serving.keys import add_key, read_keys, revoke_keys, write_keys
 from mlops_ladder.settings import Settings
 
 Made = Callable[..., Settings]
@@ -48,15 +48,15 @@ def _path(tmp_path: Path) -> Path:
 def service(settings: Settings, folder: Path) -> FastAPI:
     """A service that these settings protect."""
     refer(folder, 1, REFERENCE)
-    app = create_app(settings, follower(folder, KINDS), (), opened(settings))
-    extend(app, settings)
+    app = create_app(settings, make_reloader(folder, KINDS), (), create_guard(settings))
+    protect_service(app, settings)
     return app
 
 
 def key(path: Path, name: str, days: float | None = None, grace: float = 24) -> str:
     """A new key in this file."""
-    secret, known = added(read(path), name, days, grace)
-    write(path, known)
+    secret, known = add_key(read_keys(path), name, days, grace)
+    write_keys(path, known)
     return secret
 
 
@@ -105,7 +105,7 @@ def test_a_revoked_key_opens_nothing_even_if_it_was_the_last(
     """Revoking needs no restart; taking the last key away lets nobody in."""
     secret = key(path, "second")
     assert ask(client, secret).status_code == 200
-    write(path, revoked(read(path), "second"))
+    write_keys(path, revoke_keys(read_keys(path), "second"))
     assert ask(client, secret).status_code == 401
     path.unlink()
     assert [ask(client, secret).status_code, ask(client).status_code] == [401, 401]
@@ -116,7 +116,7 @@ def test_nobody_is_let_in_by_a_start_after_the_last_key_was_taken(
 ) -> None:
     """A service that starts where there were keys once wants one."""
     secret = key(path, "only")
-    write(path, revoked(read(path), "only"))
+    write_keys(path, revoke_keys(read_keys(path), "only"))
     with TestClient(service(made(), tmp_path)) as client:
         assert [ask(client, secret).status_code, ask(client).status_code] == [401, 401]
 
@@ -126,7 +126,7 @@ def test_an_expired_key_opens_nothing(client: TestClient, path: Path) -> None:
     secret = key(path, "second", days=1)
     assert ask(client, secret).status_code == 200
     ended = {"expires": datetime.now(UTC) - timedelta(seconds=1)}
-    write(path, [kept.model_copy(update=ended) for kept in read(path)])
+    write_keys(path, [kept.model_copy(update=ended) for kept in read_keys(path)])
     assert ask(client, secret).status_code == 401
 
 
@@ -146,7 +146,7 @@ def test_a_broken_file_of_keys_changes_nothing(client: TestClient, path: Path) -
     path.write_text("{", encoding="utf-8")
     assert [ask(client, secret).status_code, ask(client).status_code] == [200, 401]
     stamp = path.stat()
-    write(kept := path.with_name("kept.json"), [])
+    write_keys(kept := path.with_name("kept.json"), [])
     assert kept.stat().st_mode & 0o044 == 0o044  # the user of a container reads it
     path.write_bytes(kept.read_bytes())  # it can be read again, and looks as old as before
     os.utime(path, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
@@ -171,10 +171,10 @@ def test_a_service_that_others_reach_does_not_start_without_a_key(
 ) -> None:
     """The error names the host, the file, and both ways out."""
     with pytest.raises(ProjectError, match=r"make key NAME=…  To let .* access.open = true"):
-        opened(made(host, open=False))
-    assert opened(made(host))
+        create_guard(made(host, open=False))
+    assert create_guard(made(host))
     key(path, "first")
-    assert opened(made(host, open=False))
+    assert create_guard(made(host, open=False))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost", "127.9.9.9"])
@@ -188,7 +188,7 @@ def test_a_file_of_keys_that_cannot_be_read_stops_the_start(made: Made, path: Pa
     """What is no list of keys is named."""
     path.write_text("{", encoding="utf-8")
     with pytest.raises(ProjectError, match="keys.json: no file of keys"):
-        opened(made())
+        create_guard(made())
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -235,12 +235,12 @@ def test_the_description_lists_each_status_that_access_gives(
 def test_a_bucket_fills_again() -> None:
     """After a while there is a request again, and never more than a minute allows."""
     now = [0.0]
-    buckets = Buckets(60, lambda: now[0])
-    assert [buckets.wait("a") for _ in range(61)] == [0.0] * 60 + [1.0]
+    buckets = TokenBuckets(60, lambda: now[0])
+    assert [buckets.take("a") for _ in range(61)] == [0.0] * 60 + [1.0]
     now[0] = 1.0
-    assert buckets.wait("a") == 0 < buckets.wait("a")
+    assert buckets.take("a") == 0 < buckets.take("a")
     now[0] = 1000.0
-    assert [bool(buckets.wait("a")) for _ in range(61)] == [False] * 60 + [True]
+    assert [bool(buckets.take("a")) for _ in range(61)] == [False] * 60 + [True]
 
 
 @pytest.mark.parametrize("place", ["/docs", "/health", "/predict", "/nowhere", "/broken"])
@@ -273,7 +273,9 @@ def test_the_description_shows_the_key_and_the_file_of_it_does_not(
     shown = client.get("/openapi.json").json()
     assert shown["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
     assert shown["paths"]["/predict"]["post"]["security"] == [{"key": []}, {}]
-    assert folder.exists() and "securitySchemes" not in document(KINDS, made())["components"]
+    assert (
+        folder.exists() and "securitySchemes" not in describe_service(KINDS, made())["components"]
+    )
 
 
 def test_the_command_adds_lists_and_revokes(
@@ -290,7 +292,7 @@ def test_the_command_adds_lists_and_revokes(
     assert command("key", "--revoke", "nobody") == 1
     assert "there are: Zoë" in capsys.readouterr().err
     assert command("key", "--revoke", "Zoë") == 0
-    assert read(folder / "models/serving/keys.json") == []
+    assert read_keys(folder / "models/serving/keys.json") == []
 
 
 def test_keys_that_are_added_at_once_are_all_kept(
@@ -298,25 +300,25 @@ def test_keys_that_are_added_at_once_are_all_kept(
 ) -> None:
     """Eight at the same time, and one taken away meanwhile: nothing is lost or comes back."""
     key(path, "old")
-    monkeypatch.setattr(keys, "load", made)
-    add = keys.added
+    monkeypatch.setattr(keys, "load_settings", made)
+    add = keys.add_key
 
     def slowly(*given: Any) -> Any:
         sleep(0.05)
         return add(*given)
 
-    monkeypatch.setattr(keys, "added", slowly)
+    monkeypatch.setattr(keys, "add_key", slowly)
     asked = [["--revoke=old"], *([f"--name={number}"] for number in range(8))]
     with ThreadPoolExecutor(len(asked)) as pool:
         list(pool.map(keys.main, asked))
-    assert sorted(kept.name for kept in read(path)) == [str(number) for number in range(8)]
+    assert sorted(kept.name for kept in read_keys(path)) == [str(number) for number in range(8)]
 
 
 def test_nobody_is_let_in_by_a_start_without_the_file_of_keys(
     made: Made, tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where keys were made once, a lost file of them opens the service to nobody."""
-    monkeypatch.setattr(keys, "load", made)
+    monkeypatch.setattr(keys, "load_settings", made)
     keys.main(["--name=only"])
     path.unlink()
     with TestClient(service(made("0.0.0.0"), tmp_path)) as client:
@@ -332,7 +334,7 @@ def test_a_key_that_would_be_none_is_refused(
     """The keys stay as they are."""
     key(path, "first")
     before = path.read_bytes()
-    monkeypatch.setattr(keys, "load", made)
+    monkeypatch.setattr(keys, "load_settings", made)
     with pytest.raises((ProjectError, SystemExit)):
         keys.main(["--name=second", wrong])
     assert path.read_bytes() == before

@@ -16,15 +16,16 @@ import pytest
 import uvicorn
 from fastapi import HTTPException, Request
 from fastapi.testclient import TestClient
-from library.serving.published import CLASSES, follower, MOST, publish
+from library.serving.published import CLASSES, make_reloader, MOST, publish
 
 from mlops_ladder.data.columns import Row
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.serving import command
-from mlops_ladder.serving.app import Authenticate, create_app
+from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.command import OPTIONS
-from mlops_ladder.serving.events import Served
-from mlops_ladder.serving.model_reloader import Follower
+from mlops_ladder.serving.events import PredictionEvent
+from mlops_ladder.serving.model_reloader import ModelReloader
+from mlops_ladder.serving.predict_route import Authenticator
 from mlops_ladder.serving.schemas import Types
 from mlops_ladder.settings import Settings
 
@@ -35,10 +36,10 @@ class Witness:
     name = "witness"
 
     def __init__(self) -> None:
-        self.seen: list[Served] = []
+        self.seen: list[PredictionEvent] = []
         self.closed = False
 
-    def __call__(self, event: Served) -> None:
+    def __call__(self, event: PredictionEvent) -> None:
         self.seen.append(event)
 
     def counts(self) -> dict[str, int]:
@@ -50,11 +51,11 @@ class Witness:
         self.closed = True
 
 
-@pytest.fixture(name="following")
-def _following(tmp_path: Path, contract: Contract) -> Follower:
-    """A follower of a folder in which model 1 is published."""
+@pytest.fixture(name="reloader")
+def _reloader(tmp_path: Path, contract: Contract) -> ModelReloader:
+    """A reloader of a folder in which model 1 is published."""
     publish(tmp_path, 1, contract)
-    return follower(tmp_path, contract)
+    return make_reloader(tmp_path, contract)
 
 
 @pytest.fixture(name="witness")
@@ -63,16 +64,16 @@ def _witness() -> Witness:
 
 
 @pytest.fixture(name="client")
-def _client(settings: Settings, following: Follower, witness: Witness) -> Iterator[TestClient]:
+def _client(settings: Settings, reloader: ModelReloader, witness: Witness) -> Iterator[TestClient]:
     """A client of a service that serves model 1."""
-    app = create_app(settings, following, [witness])
+    app = create_app(settings, reloader, [witness])
     with TestClient(app, raise_server_exceptions=False) as client:
         yield client
 
 
-def test_a_row_is_answered_by_a_row(client: TestClient, following: Follower) -> None:
+def test_a_row_is_answered_by_a_row(client: TestClient, reloader: ModelReloader) -> None:
     """One object in, one object out: prediction, model and request."""
-    answer = client.post("/predict", json=following.types.example)
+    answer = client.post("/predict", json=reloader.types.example)
     number = answer.headers["x-request-id"]
     assert answer.json() == {
         "prediction": "first",
@@ -82,9 +83,9 @@ def test_a_row_is_answered_by_a_row(client: TestClient, following: Follower) -> 
     }
 
 
-def test_a_list_is_answered_by_a_list(client: TestClient, following: Follower) -> None:
+def test_a_list_is_answered_by_a_list(client: TestClient, reloader: ModelReloader) -> None:
     """A list in, a list out, of the same length, with the model and the request once."""
-    answer = client.post("/predict", json=[following.types.example] * 3).json()
+    answer = client.post("/predict", json=[reloader.types.example] * 3).json()
     assert answer.keys() == {"predictions", "model_version", "request_id"}
     assert [said["prediction"] for said in answer["predictions"]] == ["first"] * 3
 
@@ -103,7 +104,7 @@ def test_a_row_that_is_not_expected_is_answered_marked_and_told(
     row = {"amount": 10, "colour": "red", "site": "a"}
     strange = {"amount": 10.5, "colour": "green", "site": "b"}
     with TestClient(
-        create_app(settings, follower(tmp_path, Contract(columns=columns)), [witness])
+        create_app(settings, make_reloader(tmp_path, Contract(columns=columns)), [witness])
     ) as client:
         said = client.post("/predict", json=[row, strange]).json()["predictions"]
         refused = client.post("/predict", json=[row, strange | {"site": "c"}])
@@ -122,9 +123,9 @@ def test_a_regression_answers_a_number(
 ) -> None:
     """A model without classes answers a number alone."""
     publish(tmp_path, 2, contract, classifies=False)
-    following = follower(tmp_path, contract)
-    with TestClient(create_app(settings, following)) as client:
-        answer = client.post("/predict", json=following.types.example).json()
+    reloader = make_reloader(tmp_path, contract)
+    with TestClient(create_app(settings, reloader)) as client:
+        answer = client.post("/predict", json=reloader.types.example).json()
     assert (answer["prediction"], "probability" in answer) == (2.0, False)
 
 
@@ -132,20 +133,20 @@ def test_a_regression_answers_a_number(
     ("given", "kept"), [("a-1", True), ("a" * 65, False), ("<b>", False), ("", False)]
 )
 def test_a_request_has_an_id(
-    client: TestClient, following: Follower, given: str, kept: bool
+    client: TestClient, reloader: ModelReloader, given: str, kept: bool
 ) -> None:
     """The client's own id is kept where it is short and plain; every answer has one."""
-    answer = client.post("/predict", json=following.types.example, headers={"X-Request-ID": given})
+    answer = client.post("/predict", json=reloader.types.example, headers={"X-Request-ID": given})
     found = answer.headers["x-request-id"]
     assert (found == given) == kept and found == answer.json()["request_id"]
     assert client.post("/predict", content="{").headers["x-request-id"]
 
 
 def test_a_refusal_names_the_field(
-    client: TestClient, following: Follower, contract: Contract
+    client: TestClient, reloader: ModelReloader, contract: Contract
 ) -> None:
     """422 says which column of which row is wrong, in FastAPI's own form, and repeats no value."""
-    name, row = contract.inputs()[0], following.types.example
+    name, row = contract.inputs()[0], reloader.types.example
     answer = client.post("/predict", json=[row, row | {name: ["a secret"]}])
     assert answer.status_code == 422 and "a secret" not in answer.text
     assert answer.json()["detail"][0]["loc"][:3] == ["body", 1, name]
@@ -160,9 +161,9 @@ def test_a_personal_column_reaches_neither_model_nor_log(
     personal = contract.columns[name].model_copy(update={"role": "personal"})
     columns = contract.columns | {"name of a person": personal}
     publish(tmp_path, 1, Contract(columns=columns))
-    following = follower(tmp_path, contract)
-    with TestClient(create_app(settings, following, [witness])) as client:
-        row = following.types.example
+    reloader = make_reloader(tmp_path, contract)
+    with TestClient(create_app(settings, reloader, [witness])) as client:
+        row = reloader.types.example
         answer = client.post("/predict", json=row | {"name of a person": row[name]})
     assert answer.status_code == 422
     assert answer.json()["detail"][0]["loc"] == ["body", "name of a person"]
@@ -173,16 +174,16 @@ def test_a_model_that_comes_later_is_served(
     settings: Settings, tmp_path: Path, contract: Contract
 ) -> None:
     """Without a model the process lives, is not ready and answers 503; then it serves."""
-    following = follower(tmp_path, contract)
-    with TestClient(create_app(settings, following)) as client:
-        row = following.types.example
+    reloader = make_reloader(tmp_path, contract)
+    with TestClient(create_app(settings, reloader)) as client:
+        row = reloader.types.example
         assert client.get("/health").status_code == 200
         assert client.get("/version").json()["model_version"] is None
         for answer in (client.get("/ready"), client.post("/predict", json=row)):
             assert answer.status_code == 503
             assert "no champion is published" in answer.json()["detail"]
         publish(tmp_path, 1, contract)
-        following.look()
+        reloader.refresh()
         assert client.get("/ready").json() == {"model_version": "model-1"}
         assert client.post("/predict", json=row).status_code == 200
 
@@ -201,12 +202,14 @@ def test_version_says_what_is_served(client: TestClient, settings: Settings) -> 
     }
 
 
-def test_a_broken_publication_is_told_by_health(client: TestClient, following: Follower) -> None:
+def test_a_broken_publication_is_told_by_health(
+    client: TestClient, reloader: ModelReloader
+) -> None:
     """Health says why a new model is not served; the one before answers on."""
-    (following.folder / "champion.json").write_text("{", encoding="utf-8")
-    following.look()
+    (reloader.folder / "champion.json").write_text("{", encoding="utf-8")
+    reloader.refresh()
     assert client.get("/health").json()["trouble"]
-    assert client.post("/predict", json=following.types.example).status_code == 200
+    assert client.post("/predict", json=reloader.types.example).status_code == 200
 
 
 async def refuse(_: Request) -> None:
@@ -221,20 +224,20 @@ def refuse_at_once(_: Request) -> None:
 
 @pytest.mark.parametrize("authenticate", [refuse, refuse_at_once])
 def test_who_is_not_let_in_gets_no_answer(
-    settings: Settings, following: Follower, authenticate: Authenticate
+    settings: Settings, reloader: ModelReloader, authenticate: Authenticator
 ) -> None:
     """The hook is asked first; what it raises is the answer."""
-    with TestClient(create_app(settings, following, (), authenticate)) as client:
-        answer = client.post("/predict", json=following.types.example)
+    with TestClient(create_app(settings, reloader, (), authenticate)) as client:
+        answer = client.post("/predict", json=reloader.types.example)
         assert (answer.status_code, answer.json()) == (401, {"detail": "who are you?"})
         assert answer.headers["www-authenticate"] == "Bearer"
 
 
 def test_observers_are_told_of_every_request(
-    client: TestClient, following: Follower, witness: Witness
+    client: TestClient, reloader: ModelReloader, witness: Witness
 ) -> None:
     """Status, model, rows and answers of what was answered; only the status of what was not."""
-    client.post("/predict", json=[following.types.example] * 2)
+    client.post("/predict", json=[reloader.types.example] * 2)
     client.post("/predict", json={})
     good, bad = witness.seen
     assert (good.status, good.model_version, len(good.rows)) == (200, "model-1", 2)
@@ -243,51 +246,51 @@ def test_observers_are_told_of_every_request(
     assert client.get("/health").json()["observers"] == {"witness": {"seen": 2}}
 
 
-def test_observers_are_closed_at_the_end(settings: Settings, following: Follower) -> None:
+def test_observers_are_closed_at_the_end(settings: Settings, reloader: ModelReloader) -> None:
     """After the last request every observer is asked to finish."""
     witness = Witness()
-    with TestClient(create_app(settings, following, [witness])):
+    with TestClient(create_app(settings, reloader, [witness])):
         assert not witness.closed
     assert witness.closed
 
 
 def test_a_failing_observer_costs_no_answer(
-    settings: Settings, following: Follower, caplog: pytest.LogCaptureFixture
+    settings: Settings, reloader: ModelReloader, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An observer that raises is told in the log, and the client gets its answer."""
 
     class Failing(Witness):
         """An observer that cannot be told."""
 
-        def __call__(self, event: Served) -> None:
+        def __call__(self, event: PredictionEvent) -> None:
             raise OSError("no space left")
 
-    with TestClient(create_app(settings, following, [Failing()])) as client:
-        assert client.post("/predict", json=following.types.example).status_code == 200
+    with TestClient(create_app(settings, reloader, [Failing()])) as client:
+        assert client.post("/predict", json=reloader.types.example).status_code == 200
     assert "witness failed" in caplog.text
 
 
 def test_a_failing_model_is_told(
-    client: TestClient, following: Follower, witness: Witness, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, reloader: ModelReloader, witness: Witness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A model that raises gives 500 without its words, which are in the log only."""
 
     def fail(*_: Any) -> None:
         raise ZeroDivisionError("inside")
 
-    assert following.current
-    monkeypatch.setattr(type(following.current.model), "answers", fail)
-    answer = client.post("/predict", json=following.types.example)
+    assert reloader.current
+    monkeypatch.setattr(type(reloader.current.model), "answers", fail)
+    answer = client.post("/predict", json=reloader.types.example)
     assert (answer.status_code, "inside" in answer.text) == (500, False)
     assert witness.seen[0].status == 500
 
 
 def test_every_status_that_is_documented_comes_and_no_other(
-    client: TestClient, following: Follower, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, reloader: ModelReloader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What OpenAPI lists for `/predict` are the statuses of its answers, all of them."""
     listed = client.get("/openapi.json").json()["paths"]["/predict"]["post"]["responses"]
-    row = following.types.example
+    row = reloader.types.example
     found = {
         client.post("/predict", json=row).status_code,
         client.post("/predict", json=[]).status_code,
@@ -296,21 +299,21 @@ def test_every_status_that_is_documented_comes_and_no_other(
         client.post("/predict", data={"a": "b"}).status_code,
     }
     assert found == {200, 415, 422}
-    assert following.current
-    monkeypatch.setattr(type(following.current.model), "answers", lambda *_: 1 / 0)
+    assert reloader.current
+    monkeypatch.setattr(type(reloader.current.model), "answers", lambda *_: 1 / 0)
     found.add(client.post("/predict", json=row).status_code)
-    following.current = None
+    reloader.current = None
     found.add(client.post("/predict", json=row).status_code)
     assert {str(status) for status in found} == listed.keys()
 
 
 @pytest.mark.parametrize(("runtime", "beside"), [("native", True), ("onnx", False)])
 def test_a_native_model_computes_beside_the_event_loop(
-    client: TestClient, following: Follower, runtime: str, beside: bool
+    client: TestClient, reloader: ModelReloader, runtime: str, beside: bool
 ) -> None:
     """`/health` does not wait for it.  A call of ONNX Runtime is too short to leave the loop."""
-    assert following.current
-    model, places = following.current.model, list[bool]()
+    assert reloader.current
+    model, places = reloader.current.model, list[bool]()
 
     def scores(rows: list[Row]) -> tuple[list[str], np.ndarray]:
         try:
@@ -323,15 +326,15 @@ def test_a_native_model_computes_beside_the_event_loop(
 
     vars(model)["scores"] = scores
     model.bundle["runtime"] = runtime
-    assert client.post("/predict", json=following.types.example).status_code == 200
+    assert client.post("/predict", json=reloader.types.example).status_code == 200
     assert places == [beside]
 
 
 def test_a_body_of_unknown_fields_gets_a_short_answer(
-    client: TestClient, following: Follower
+    client: TestClient, reloader: ModelReloader
 ) -> None:
     """Of 50,000 faults 20 are named and the others counted, in well under a second."""
-    row = following.types.example | {f"x{number}": 1 for number in range(50_000)}
+    row = reloader.types.example | {f"x{number}": 1 for number in range(50_000)}
     began = perf_counter()
     answer = client.post("/predict", json=row)
     assert perf_counter() - began < 2 and len(answer.content) < 5000
@@ -340,16 +343,16 @@ def test_a_body_of_unknown_fields_gets_a_short_answer(
 
 
 def test_truths_are_spelled_as_json_spells_them(
-    settings: Settings, following: Follower, contract: Contract
+    settings: Settings, reloader: ModelReloader, contract: Contract
 ) -> None:
     """`true` is the key of the probability of the prediction `true`; OpenAPI says the same."""
-    following.look()
-    assert following.current
-    following.current.model.bundle.update(classes=[False, True], names=["False", "True"])
-    vars(following.current.model)["scores"] = lambda _: ([True], np.array([[0.25, 0.75]]))
-    vars(following.current)["types"] = Types.of(contract, [False, True], MOST)
-    with TestClient(create_app(settings, following)) as client:
-        answer = client.post("/predict", json=following.types.example).json()
+    reloader.refresh()
+    assert reloader.current
+    reloader.current.model.bundle.update(classes=[False, True], names=["False", "True"])
+    vars(reloader.current.model)["scores"] = lambda _: ([True], np.array([[0.25, 0.75]]))
+    vars(reloader.current)["types"] = Types.from_contract(contract, [False, True], MOST)
+    with TestClient(create_app(settings, reloader)) as client:
+        answer = client.post("/predict", json=reloader.types.example).json()
         shown = client.get("/openapi.json").json()["components"]["schemas"]["Probability"]
     assert (answer["prediction"], answer["probability"]) == (True, {"false": 0.25, "true": 0.75})
     assert shown["required"] == ["false", "true"]
@@ -377,11 +380,11 @@ def test_openapi_names_the_columns(client: TestClient, contract: Contract) -> No
 
 @pytest.fixture(name="address")
 def _address(
-    settings: Settings, following: Follower, monkeypatch: pytest.MonkeyPatch
+    settings: Settings, reloader: ModelReloader, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[str, int]]:
     """Where a service listens, below a prefix, that waits a moment for a request to arrive."""
-    monkeypatch.setattr(command, "SLOW", 0.3)
-    app = create_app(settings, following)
+    monkeypatch.setattr(command, "REQUEST_TIMEOUT_S", 0.3)
+    app = create_app(settings, reloader)
     options = OPTIONS | {"factory": False, "root_path": "/late", "log_level": "error"}
     server = uvicorn.Server(uvicorn.Config(app, **options))
     listening = socket.create_server(("127.0.0.1", 0))

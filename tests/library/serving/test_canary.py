@@ -12,15 +12,15 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from library.serving.published import follower, loaded
+from library.serving.published import make_reloader, loaded
 from library.serving.referenced import KINDS, refer, REFERENCE, ROW
 
-from mlops_ladder.export.runtime import BUNDLE, Loaded
+from mlops_ladder.export.runtime import BUNDLE, LoadedModel
 from mlops_ladder.serving import fallback, metrics
 from mlops_ladder.serving.app import create_app
-from mlops_ladder.serving.assignment import drawn, PLAN, Plan, unit
-from mlops_ladder.serving.canary import extend, Router
-from mlops_ladder.serving.prediction_log import opened
+from mlops_ladder.serving.assignment import hash_unit, is_in_share, PLAN, Plan
+from mlops_ladder.serving.canary import follow_rollout, RolloutSelector
+from mlops_ladder.serving.prediction_log import create_prediction_log
 from mlops_ladder.settings import Settings
 
 DRAWS = 10_000
@@ -36,7 +36,7 @@ def planned(folder: Path, share: float, candidate: int = 2, **more: Any) -> None
     (folder / PLAN).write_text(text, encoding="utf-8")
 
 
-def failing(folder: Path) -> Loaded:
+def failing(folder: Path) -> LoadedModel:
     """A model; number 2 answers its own example, and nobody after that."""
     model = loaded(folder)
     if folder.name != "2":
@@ -47,7 +47,7 @@ def failing(folder: Path) -> Loaded:
         left[0] -= 1
         return model.scores(rows) if left[0] >= 0 else 1 / 0
 
-    return Loaded(model.bundle, model.contract, scores)
+    return LoadedModel(model.bundle, model.contract, scores)
 
 
 @contextmanager
@@ -56,15 +56,18 @@ def service(
 ) -> Iterator[tuple[TestClient, FastAPI]]:
     """A service of champion 1 and whatever is planned, that looks for a plan when it is told."""
     serving = settings.serving.model_copy(
-        update={"poll_seconds": 3600, "log": f"sqlite:///{folder}/log.db"}
+        update={"poll_seconds": 3600, "prediction_log_url": f"sqlite:///{folder}/log.db"}
     )
     off = settings.fallback.model_copy(update={"switch": str(folder / "off")})
     plans = settings.rollout.model_copy(update={"plans": folder})
     settings = settings.model_copy(update={"serving": serving, "fallback": off, "rollout": plans})
-    choices: list[Any] = [Router(folder, loading), fallback.Choice(settings, folder)]
-    seen: list[Any] = [opened(settings), metrics.opened(settings)]
-    app = create_app(settings, follower(folder, KINDS), seen, choices=choices)
-    for joined in (extend, fallback.extend, metrics.extend):
+    choices: list[Any] = [
+        RolloutSelector(folder, loading),
+        fallback.FallbackSelector(settings, folder),
+    ]
+    seen: list[Any] = [create_prediction_log(settings), metrics.create_metrics(settings)]
+    app = create_app(settings, make_reloader(folder, KINDS), seen, selectors=choices)
+    for joined in (follow_rollout, fallback.report_fallback, metrics.serve_metrics):
         joined(app, settings)
     with TestClient(app) as client:
         look(app)
@@ -73,7 +76,7 @@ def service(
 
 def look(app: FastAPI) -> None:
     """Have the service look for a plan now."""
-    app.state.choices[0].candidate.look()
+    app.state.selectors[0].candidate.refresh()
 
 
 def asked(client: TestClient, count: int, keyed: bool = True) -> dict[str, str]:
@@ -102,10 +105,10 @@ def _both(tmp_path: Path) -> None:
 
 def test_the_same_key_has_the_same_arm_over_ten_thousand_draws() -> None:
     """Sticky, at any time and worker; a larger share only adds; shares are as they should be."""
-    names = [unit("trial", f"client {number}") for number in range(DRAWS)]
-    assert names == [unit("trial", f"client {number}") for number in range(DRAWS)]
-    arms = {share: [drawn(name, share) for name in names] for share in (0.0, 0.05, 0.5, 1.0)}
-    assert arms[0.05] == [drawn(name, 0.05) for name in names]
+    names = [hash_unit("trial", f"client {number}") for number in range(DRAWS)]
+    assert names == [hash_unit("trial", f"client {number}") for number in range(DRAWS)]
+    arms = {share: [is_in_share(name, share) for name in names] for share in (0.0, 0.05, 0.5, 1.0)}
+    assert arms[0.05] == [is_in_share(name, 0.05) for name in names]
     assert all(later for early, later in zip(arms[0.05], arms[0.5], strict=True) if early)
     assert (sum(arms[0.0]), sum(arms[1.0])) == (0, DRAWS)
     for share, deviations in ((0.05, 87), (0.5, 200)):  # four standard deviations
@@ -115,7 +118,8 @@ def test_the_same_key_has_the_same_arm_over_ten_thousand_draws() -> None:
 def test_another_rollout_draws_anew() -> None:
     """Who was in one trial is no more likely to be in the next one."""
     both = sum(
-        drawn(unit("one", str(key)), 0.5) and drawn(unit("two", str(key)), 0.5)
+        is_in_share(hash_unit("one", str(key)), 0.5)
+        and is_in_share(hash_unit("two", str(key)), 0.5)
         for key in range(DRAWS)
     )
     assert abs(both - DRAWS / 4) < 174  # four standard deviations
@@ -141,7 +145,7 @@ def test_a_share_is_answered_by_the_candidate_and_stays_so(
         "candidate": 2 * count["model-2"],
     }
     assert len({row[3] for row in rows}) == 60 and not any(row[2] for row in rows)
-    assert app.state.follower.current.number == "1"
+    assert app.state.reloader.current.number == "1"
 
 
 def test_without_a_key_requests_are_drawn_one_by_one(settings: Settings, tmp_path: Path) -> None:
@@ -181,14 +185,14 @@ def test_a_shadow_that_cannot_keep_up_is_left_behind(settings: Settings, tmp_pat
     few = settings.rollout.model_copy(update={"capacity": 1})
     go, ready = Event(), [True]
 
-    def stuck(folder: Path) -> Loaded:
+    def stuck(folder: Path) -> LoadedModel:
         model = loaded(folder)
 
         def scores(rows: list[dict[str, Any]]) -> Any:
             assert folder.name != "2" or ready and ready.pop() or go.wait(60)
             return model.scores(rows)
 
-        return Loaded(model.bundle, model.contract, scores)
+        return LoadedModel(model.bundle, model.contract, scores)
 
     with service(settings.model_copy(update={"rollout": few}), tmp_path, stuck) as (client, app):
         asked(client, 30)

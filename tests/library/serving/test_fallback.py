@@ -9,17 +9,18 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from library.serving.published import follower
+from library.serving.published import make_reloader
 from library.serving.referenced import KINDS, refer, REFERENCE, ROW
+from pydantic import TypeAdapter
 
 from mlops_ladder.serving import metrics
 from mlops_ladder.serving.app import create_app
 from mlops_ladder.serving.events import Observer
-from mlops_ladder.serving.fallback import Choice, extend
+from mlops_ladder.serving.fallback import FallbackSelector, report_fallback
 from mlops_ladder.serving.model_reloader import POINTER
-from mlops_ladder.serving.prediction_log import opened
+from mlops_ladder.serving.prediction_log import create_prediction_log
 from mlops_ladder.settings import Settings
-from mlops_ladder.settings.operations import Fallback
+from mlops_ladder.serving.settings import Fallback
 
 INSTEAD = REFERENCE["fallback"] | {"fallback": True}
 
@@ -28,13 +29,13 @@ def service(settings: Settings, folder: Path, **wanted: Any) -> FastAPI:
     """A service of this folder, with a fallback that looks before each request."""
     fallback = Fallback(switch=str(folder / "off"), **wanted)
     serving = settings.serving.model_copy(
-        update={"poll_seconds": 1e-9, "log": f"sqlite:///{folder}/log.db"}
+        update={"poll_seconds": 1e-9, "prediction_log_url": f"sqlite:///{folder}/log.db"}
     )
     settings = settings.model_copy(update={"fallback": fallback, "serving": serving})
-    following, choice = follower(folder, KINDS), Choice(settings, folder)
-    told: list[Observer] = [opened(settings), metrics.opened(settings)]
-    app = create_app(settings, following, told, choices=[choice])
-    for extension in (extend, metrics.extend):
+    reloader, choice = make_reloader(folder, KINDS), FallbackSelector(settings, folder)
+    told: list[Observer] = [create_prediction_log(settings), metrics.create_metrics(settings)]
+    app = create_app(settings, reloader, told, selectors=[choice])
+    for extension in (report_fallback, metrics.serve_metrics):
         extension(app, settings)
     return app
 
@@ -97,7 +98,7 @@ def test_a_model_that_fails_is_stood_in_for(settings: Settings, tmp_path: Path) 
     refer(tmp_path, 1, REFERENCE)
     app = service(settings, tmp_path)
     with TestClient(app) as client:
-        model = app.state.follower.current.model
+        model = app.state.reloader.current.model
         scores = model.scores
         vars(model)["scores"] = lambda rows: 1 / 0
         assert asked(client) == INSTEAD | {"model_version": "fallback-model-1"}
@@ -214,4 +215,4 @@ def test_every_marked_answer_is_of_the_type_that_is_documented(
         (tmp_path / "off").touch()
         said += [client.post("/predict", json=ROW).json()]
         for answer in said:
-            assert app.state.follower.types.answer.validate_python(answer) == answer
+            assert TypeAdapter(app.state.reloader.types.answer).validate_python(answer) == answer

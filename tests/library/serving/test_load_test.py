@@ -13,17 +13,17 @@ import pandas as pd
 import pytest
 import uvicorn
 from fastapi import HTTPException, Request
-from library.serving.published import follower, publish
+from library.serving.published import make_reloader, publish
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 from mlops_ladder.serving import load_test
 from mlops_ladder.serving.app import create_app
-from mlops_ladder.serving.load_test import bodies, measured
+from mlops_ladder.serving.load_test import sample_requests, send_load
 from mlops_ladder.serving.schemas import Types
 from mlops_ladder.settings import Settings
-from mlops_ladder.settings.operations import Load
+from mlops_ladder.serving.settings import Load
 
 WANTED = Load(seconds=0.4, connections=2, p95_ms=300)
 DELAY = 0.31  # seconds: a little more than the budget
@@ -42,17 +42,17 @@ def _serve(settings: Settings, tmp_path: Path, contract: Contract) -> Serve:
 
     @contextmanager
     def serve(delay: float = 0, locked: bool = False) -> Iterator[str]:
-        following = follower(tmp_path, contract)
-        following.look()
-        assert following.current
-        scores = following.current.model.scores
+        reloader = make_reloader(tmp_path, contract)
+        reloader.refresh()
+        assert reloader.current
+        scores = reloader.current.model.scores
 
         def slow(rows: list[dict[str, Any]]) -> Any:
             time.sleep(delay)
             return scores(rows)
 
-        vars(following.current.model)["scores"] = slow
-        app = create_app(settings, following, (), guarded if locked else None)
+        vars(reloader.current.model)["scores"] = slow
+        app = create_app(settings, reloader, (), guarded if locked else None)
         server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
         thread = threading.Thread(target=server.run)
         thread.start()
@@ -69,13 +69,13 @@ def _serve(settings: Settings, tmp_path: Path, contract: Contract) -> Serve:
 
 @pytest.fixture(name="requests")
 def _requests(frame: pd.DataFrame, contract: Contract) -> list[bytes]:
-    return bodies(frame, contract, 1)
+    return sample_requests(frame, contract, 1)
 
 
 def broken(url: str, requests: list[bytes], key: str = "") -> list[str]:
     """The budgets that the service breaks."""
-    judged = load_test.budgets(measured(url, requests, WANTED, key), None, WANTED)
-    return [budget.name for budget in judged if budget.broken]
+    judged = load_test.list_budgets(send_load(url, requests, WANTED, key), None, WANTED)
+    return [budget.name for budget in judged if budget.is_broken]
 
 
 @pytest.mark.parametrize(("delay", "over"), [(0, []), (DELAY, ["p95"])])
@@ -106,28 +106,30 @@ def test_requests_are_rows_that_the_service_takes(
     frame: pd.DataFrame, contract: Contract, size: int
 ) -> None:
     """Rows of the configured data, alone or in lists, as the API wants them."""
-    types = Types.of(contract, [], size)
-    for body in bodies(frame, contract, size):
-        assert len(types.read(body)[0]) == size
+    types = Types.from_contract(contract, [], size)
+    for body in sample_requests(frame, contract, size):
+        assert len(types.parse_rows(body)[0]) == size
 
 
 def test_a_process_that_holds_more_breaks_the_budget() -> None:
     """Memory is judged where it is measured."""
     sent = [(0.0, 0.001, 200)]
-    assert [budget.broken for budget in load_test.budgets(sent, 401, Load())] == [
+    assert [budget.is_broken for budget in load_test.list_budgets(sent, 401, Load())] == [
         False,
         False,
         True,
     ]
-    assert [budget.broken for budget in load_test.budgets(sent, None, Load())] == [False] * 3
-    assert load_test.memory(2**30) is None
+    assert [budget.is_broken for budget in load_test.list_budgets(sent, None, Load())] == [
+        False
+    ] * 3
+    assert load_test.read_peak_memory(2**30) is None
 
 
 @pytest.fixture(name="short")
 def _short(folder: Path, frame: pd.DataFrame, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder in which load takes less than a second."""
     monkeypatch.setattr(load_test, "read_data", lambda _: frame)
-    monkeypatch.setenv(f"{current().prefix}LOAD__SECONDS", "0.4")
+    monkeypatch.setenv(f"{get_project().prefix}LOAD__SECONDS", "0.4")
     return folder
 
 
@@ -139,10 +141,12 @@ def test_the_command_reports_and_fails_over_a_budget(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """A table, a picture and a file; and an exit status that CI can use."""
-    monkeypatch.setenv(f"{current().prefix}LOAD__P95_MS", "60000")  # however busy this machine is
+    monkeypatch.setenv(
+        f"{get_project().prefix}LOAD__P95_MS", "60000"
+    )  # however busy this machine is
     with serve() as url:
         assert command("load", "--url", url) == 0
-        monkeypatch.setenv(f"{current().prefix}LOAD__P95_MS", "0.001")
+        monkeypatch.setenv(f"{get_project().prefix}LOAD__P95_MS", "0.001")
         assert command("load", "--url", url) == 1
     told = capsys.readouterr()
     assert "BROKEN" in told.out and "over budget: p95" in told.err
@@ -165,4 +169,4 @@ def test_a_service_that_is_not_there_is_named(
 def test_what_is_no_address_is_refused(url: str) -> None:
     """An address has a scheme and a host."""
     with pytest.raises(ProjectError, match="no address of a service"):
-        measured(url, [b""], WANTED)
+        send_load(url, [b""], WANTED)

@@ -14,26 +14,26 @@ from typing import Any
 from library.fixture_project import ROOT
 import pytest
 from fastapi.testclient import TestClient
-from library.serving.published import follower
+from library.serving.published import make_reloader
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.project import current
+from mlops_ladder.project import get_project
 from mlops_ladder.serving.app import create_app
-from mlops_ladder.serving.command import DRAIN
-from mlops_ladder.serving.events import Served
-from mlops_ladder.serving.prediction_log import PATIENCE, PredictionLog, START
+from mlops_ladder.serving.command import STOP_TIMEOUT_S as SERVICE_STOP_TIMEOUT_S
+from mlops_ladder.serving.events import PredictionEvent
+from mlops_ladder.serving.prediction_log import PredictionLog, START, STOP_TIMEOUT_S
 from mlops_ladder.serving.store import Store
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 TARGET = Column(kind="boolean", role="target")
 NOW = datetime(2024, 1, 1, 12, tzinfo=UTC)
 
 
-def served(number: int = 0, status: int = 200, count: int = 1) -> Served:
+def served(number: int = 0, status: int = 200, count: int = 1) -> PredictionEvent:
     """A request that was answered."""
     given, said = [{"at": NOW, "é": number}] * count, [{"prediction": number}] * count
-    return Served(f"id-{number}", NOW, status, 0.0015, "model-1", given, said)
+    return PredictionEvent(f"id-{number}", NOW, status, 0.0015, "model-1", given, said)
 
 
 def opened(path: Path, capacity: int = 100) -> PredictionLog:
@@ -102,7 +102,7 @@ def test_rows_wait_while_the_database_is_down(tmp_path: Path) -> None:
     log = opened(place / "log.db")
     for number in range(3):
         log(served(number))
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + STOP_TIMEOUT_S
     while not log.counts()["failed"]:
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -138,7 +138,7 @@ def test_a_log_whose_file_is_taken_away_is_begun_anew(
     path = tmp_path / "log.db"
     log = opened(path)
     log(served(1))
-    until = time.monotonic() + 2 * PATIENCE
+    until = time.monotonic() + 2 * STOP_TIMEOUT_S
     while not log.counts()["written"]:
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -170,7 +170,10 @@ def test_all_that_a_service_does_at_its_end_fits_into_its_grace(
     limit = re.findall(grace, text)
     wait = re.findall(before, text) if before else []
     assert len(limit) == place.exists() and len(wait) == bool(before) * place.exists()
-    assert all(sum(map(int, wait)) + DRAIN + 2 * PATIENCE <= int(most) for most in limit)
+    assert all(
+        sum(map(int, wait)) + SERVICE_STOP_TIMEOUT_S + 2 * STOP_TIMEOUT_S <= int(most)
+        for most in limit
+    )
 
 
 def test_observers_are_closed_at_once(settings: Settings, tmp_path: Path) -> None:
@@ -181,11 +184,11 @@ def test_observers_are_closed_at_once(settings: Settings, tmp_path: Path) -> Non
         """A log whose end waits for that of the other."""
 
         def close(self) -> None:
-            both.wait(PATIENCE)
+            both.wait(STOP_TIMEOUT_S)
 
     logs = [Waiting(partial(Store, f"sqlite:///{tmp_path}/{name}.db"), 9) for name in "ab"]
     contract = Contract(columns={"x": Column(kind="number", role="feature"), "y": TARGET})
-    with TestClient(create_app(settings, follower(tmp_path, contract), logs)):
+    with TestClient(create_app(settings, make_reloader(tmp_path, contract), logs)):
         pass
     assert not both.broken
 
@@ -217,11 +220,19 @@ def test_a_log_that_is_no_address_is_refused_before_anything_is_served(
 ) -> None:
     """By the name of what holds it; of one with a password nothing is shown."""
     for log in ("predictions.db", "postgresql:me:secret@host/log"):
-        monkeypatch.setenv(f"{current().prefix}SERVING__LOG", log)
-        with pytest.raises(ProjectError, match="serving.log.*no address of a database") as refused:
-            load()
-        assert f"{current().prefix}SERVING__LOG: " in str(refused.value) and folder.exists()
+        monkeypatch.setenv(f"{get_project().prefix}SERVING__PREDICTION_LOG_URL", log)
+        with pytest.raises(
+            ProjectError, match="serving.prediction_log_url.*no address of a database"
+        ) as refused:
+            load_settings()
+        assert (
+            f"{get_project().prefix}SERVING__PREDICTION_LOG_URL: " in str(refused.value)
+            and folder.exists()
+        )
         assert ("predictions.db'" in str(refused.value)) == (log == "predictions.db")
         assert "secret" not in str(refused.value)
-    monkeypatch.setenv(f"{current().prefix}SERVING__LOG", "postgresql+psycopg://me:secret@host/log")
-    assert load().serving.log.endswith("@host/log")
+    monkeypatch.setenv(
+        f"{get_project().prefix}SERVING__PREDICTION_LOG_URL",
+        "postgresql+psycopg://me:secret@host/log",
+    )
+    assert load_settings().serving.prediction_log_url.endswith("@host/log")

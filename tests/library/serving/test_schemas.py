@@ -8,8 +8,8 @@ import pytest
 from library.serving.published import CLASSES, MOST
 from pydantic import ValidationError
 
-from mlops_ladder.data.casting import as_time
-from mlops_ladder.data.columns import Row, spell
+from mlops_ladder.data.casting import cast_times
+from mlops_ladder.data.columns import Row, format_time
 from mlops_ladder.data.contract import Column, Contract
 from mlops_ladder.serving.schemas import Types
 
@@ -18,20 +18,20 @@ TARGET = Column(kind="boolean", role="target")
 
 @pytest.fixture(name="types")
 def _types(contract: Contract) -> Types:
-    return Types.of(contract, CLASSES, MOST)
+    return Types.from_contract(contract, CLASSES, MOST)
 
 
 def refused(types: Types, body: Any) -> list[tuple[int | str, ...]]:
     """Where a body is refused."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     with pytest.raises(ValidationError) as told:
-        types.read(content)
-    return [fault["loc"][1:] for fault in types.faults(content, told.value)["detail"]]
+        types.parse_rows(content)
+    return [fault["loc"][1:] for fault in types.list_violations(content, told.value)["detail"]]
 
 
 def one(name: str, column: Column) -> Types:
     """The types of a contract with this one input."""
-    return Types.of(Contract(columns={name: column, "y": TARGET}), [False, True], MOST)
+    return Types.from_contract(Contract(columns={name: column, "y": TARGET}), [False, True], MOST)
 
 
 def enforced(**promises: Any) -> Column:
@@ -47,20 +47,20 @@ def test_what_is_not_expected_is_named_by_row_and_column() -> None:
         "e": enforced(kind="number", range=(0, 1)),
         "y": TARGET,
     }
-    expected = Types.of(Contract(columns=columns), [False, True], MOST).expected
+    expected = Types.from_contract(Contract(columns=columns), [False, True], MOST).expected
     rows: list[dict[str, Any]] = [
         {"n": 1, "c": " a ", "e": 9},
         {"n": 1.1, "c": "c", "e": 0},
         {"n": None, "c": None, "e": 0},
     ]
-    assert expected.outside(rows) == [(1, "n"), (1, "c")]
+    assert expected.find_outside(rows) == [(1, "n"), (1, "c")]
 
 
 def test_the_example_is_taken(types: Types) -> None:
     """The row that OpenAPI shows is one that the service takes, alone and in a list."""
     row = json.dumps(types.example).encode()
-    assert types.read(row)[1] is False
-    rows, many = types.read(b"\n [" + row + b"," + row + b"]")
+    assert types.parse_rows(row)[1] is False
+    rows, many = types.parse_rows(b"\n [" + row + b"," + row + b"]")
     assert many and len(rows) == 2 and rows[0].keys() == types.example.keys()
 
 
@@ -82,7 +82,7 @@ def test_null_is_taken_where_the_contract_says_so(types: Types, contract: Contra
     for name in contract.inputs():
         row: Row = types.example | {name: None}
         if contract.columns[name].nullable:
-            assert types.read(json.dumps(row).encode())[0][0][name] is None
+            assert types.parse_rows(json.dumps(row).encode())[0][0][name] is None
         else:
             assert {place[0] for place in refused(types, row)} == {name}
 
@@ -106,8 +106,8 @@ def test_every_row_that_is_refused_is_named_and_the_faults_are_bounded(
     ):
         content = json.dumps(many).encode()
         with pytest.raises(ValidationError) as told:
-            types.read(content)
-        found = types.faults(content, told.value)
+            types.parse_rows(content)
+        found = types.list_violations(content, told.value)
         assert (len(found["detail"]), found["more"]) == (20, 5 if isinstance(many, dict) else 8)
     assert refused(types, row | {"x" * 1000: 1}) == [("x" * 100,)]
 
@@ -115,9 +115,9 @@ def test_every_row_that_is_refused_is_named_and_the_faults_are_bounded(
 def test_an_id_may_be_given(contract: Contract) -> None:
     """An id is not asked for, and taken: as text, or as the whole number that the column holds."""
     columns = contract.columns | {"the id": Column(kind="integer", role="id")}
-    types = Types.of(Contract(columns=columns), CLASSES, MOST)
+    types = Types.from_contract(Contract(columns=columns), CLASSES, MOST)
     for given in ("a1", 7, 7.0, 2**60 + 1):
-        rows, _ = types.read(json.dumps(types.example | {"the id": given}).encode())
+        rows, _ = types.parse_rows(json.dumps(types.example | {"the id": given}).encode())
         assert rows[0]["the id"] == given
     assert refused(types, types.example | {"the id": 2**63})
 
@@ -131,7 +131,7 @@ def test_what_is_no_row_is_refused(types: Types, body: bytes) -> None:
 def test_more_rows_than_the_limit_are_refused(types: Types) -> None:
     """Six rows are one too many where five are taken."""
     assert refused(types, [types.example] * (MOST + 1)) == [()]
-    types.read(json.dumps([types.example] * MOST).encode())
+    types.parse_rows(json.dumps([types.example] * MOST).encode())
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_values_are_taken_and_refused_as_the_column_says(
     name = "Größe (cm)"
     types = one(name, column)
     for text in good:
-        types.read(json.dumps({name: "?"}).replace('"?"', text).encode())
+        types.parse_rows(json.dumps({name: "?"}).replace('"?"', text).encode())
     for text in bad:
         assert refused(types, json.dumps({name: "?"}).replace('"?"', text).encode()) is not None
 
@@ -184,8 +184,8 @@ CLOCK = {
 def test_a_time_is_what_the_clock_of_its_column_shows(text: str) -> None:
     """The service and a file read the same text as the same time, on both days of a change."""
     column = Column(kind="time", role="time", timezone="Europe/Berlin")
-    rows, _ = one("at", column).read(json.dumps({"at": text}).encode())
-    known = as_time(pd.Series([text, None]), column)
+    rows, _ = one("at", column).parse_rows(json.dumps({"at": text}).encode())
+    known = cast_times(pd.Series([text, None]), column)
     assert rows[0]["at"].isoformat() == CLOCK[text] == known[0].isoformat()
     assert known.dtype == "datetime64[us]" and known[1:].isna().all()
 
@@ -194,7 +194,7 @@ def test_a_time_that_no_clock_shows_is_refused_and_the_others_are_read() -> None
     """In Berlin it is the year 10,000 by then."""
     column, texts = Column(kind="time", role="time", timezone="Europe/Berlin"), [*CLOCK]
     assert refused(one("at", column), b'{"at": "9999-12-31T23:59:59Z"}') is not None
-    known = as_time(pd.Series(["9999-12-31T23:59:59Z", *texts]), column)
+    known = cast_times(pd.Series(["9999-12-31T23:59:59Z", *texts]), column)
     assert known.isna().tolist() == [True, *[False] * len(texts)]
 
 
@@ -202,8 +202,8 @@ def test_a_time_with_an_offset_needs_a_clock() -> None:
     """Without a timezone in the contract, the service and a file refuse it; nothing is guessed."""
     column, text = Column(kind="time", role="time"), "2024-03-30T07:30:00Z"
     with pytest.raises(ValidationError, match="contract.toml sets no timezone for its column"):
-        one("at", column).read(json.dumps({"at": text}).encode())
-    assert as_time(pd.Series([text, text[:-1]]), column).isna().tolist() == [True, False]
+        one("at", column).parse_rows(json.dumps({"at": text}).encode())
+    assert cast_times(pd.Series([text, text[:-1]]), column).isna().tolist() == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -212,10 +212,10 @@ def test_a_time_with_an_offset_needs_a_clock() -> None:
 def test_every_format_is_read_alike_by_the_service_and_from_a_file(form: str, text: str) -> None:
     """What is written by a format is read again as the same time."""
     column = Column(kind="time", role="time", format=form, timezone="Asia/Tokyo")
-    rows, _ = one("at", column).read(json.dumps({"at": text}).encode())
-    known = as_time(pd.Series([text]), column)[0]
+    rows, _ = one("at", column).parse_rows(json.dumps({"at": text}).encode())
+    known = cast_times(pd.Series([text]), column)[0]
     assert rows[0]["at"] == known and known.hour in (9, 16)
-    assert as_time(pd.Series([spell(column, known)]), column)[0] == known
+    assert cast_times(pd.Series([format_time(column, known)]), column)[0] == known
 
 
 def test_a_zone_that_is_none_is_refused() -> None:

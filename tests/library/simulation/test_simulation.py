@@ -15,16 +15,16 @@ from library.fixture_project import ROOT
 from mlops_ladder import ProjectError
 from mlops_ladder import settings as loaded
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.model.training import learnable
-from mlops_ladder.project import current
+from mlops_ladder.model.training import prepare_training_rows
+from mlops_ladder.project import get_project
 from mlops_ladder.serving.rollout import deciding
 from mlops_ladder.settings import Settings
 from mlops_ladder.simulation import folder as folders
 from mlops_ladder.simulation import timeline
 from mlops_ladder.simulation import world as worlds
 from mlops_ladder.simulation.clock import Clock, DAY, START
-from mlops_ladder.simulation.observations import fed
-from mlops_ladder.simulation.scenarios import differences, SCENARIOS
+from mlops_ladder.simulation.observations import describe_feedback
+from mlops_ladder.simulation.scenarios import find_surprises, SCENARIOS
 from mlops_ladder.simulation.service import Service
 from mlops_ladder.simulation.world import MIDDLE, NEW, World
 
@@ -32,7 +32,7 @@ from mlops_ladder.simulation.world import MIDDLE, NEW, World
 @pytest.fixture(name="world", scope="module")
 def _world(frame: pd.DataFrame, contract: Contract, settings: Settings) -> World:
     """The world of the configured rows."""
-    return worlds.world(learnable(frame, contract, settings), contract, settings)
+    return worlds.build_world(prepare_training_rows(frame, contract, settings), contract, settings)
 
 
 def drawn(world: World, new: float = 0, changed: int | None = None, seed: int = 1) -> pd.DataFrame:
@@ -63,7 +63,7 @@ def test_each_change_changes_what_it_says(world: World) -> None:
     turned = drawn(world, changed=MIDDLE)
     assert share(world, turned) > share(world, drawn(world)) + 0.1
     pd.testing.assert_series_equal(turned[world.axis], drawn(world)[world.axis])
-    lost = worlds.broken(drawn(world), world)[world.axis]
+    lost = worlds.break_axis(drawn(world), world)[world.axis]
     assert lost.isna().all() or lost.nunique() == 1
 
 
@@ -85,7 +85,7 @@ def test_data_that_cannot_be_shifted_are_refused(settings: Settings) -> None:
     contract = Contract(columns=columns | {"y": Column(kind="category", role="target")})
     rows = pd.DataFrame({"ja oder nein": [0, 1] * 50, "y": ["a", "b"] * 50})
     with pytest.raises(ProjectError, match="values enough to shift; there are: ja oder nein"):
-        worlds.world(rows, contract, settings)
+        worlds.build_world(rows, contract, settings)
 
 
 def test_within_the_clock_the_project_is_told_its_time() -> None:
@@ -104,17 +104,19 @@ def test_the_folder_has_rows_of_its_own_and_leads_nowhere(
     """Settings that name its own data and log; no variable of the user's gets in."""
     root = ROOT
     monkeypatch.chdir(root)
-    folders.prepare(folder, settings, contract, 7)
-    monkeypatch.setenv(f"{current().prefix}SERVING__LOG", "postgresql://somewhere")
+    folders.prepare_folder(folder, settings, contract, 7)
+    monkeypatch.setenv(
+        f"{get_project().prefix}SERVING__PREDICTION_LOG_URL", "postgresql://somewhere"
+    )
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://somewhere")
-    kept = folders.environment()
+    kept = folders.build_environment()
     assert "somewhere" not in "".join(kept.values())
-    monkeypatch.delenv(f"{current().prefix}SERVING__LOG")
+    monkeypatch.delenv(f"{get_project().prefix}SERVING__PREDICTION_LOG_URL")
     monkeypatch.chdir(folder)
-    own = loaded.load()
+    own = loaded.load_settings()
     assert Path(own.data.path).parent == Path("data") and own.seed == 7
-    assert own.serving.log == "sqlite:///predictions.db" and own.rollout.enabled
-    folders.declared(own)
+    assert own.serving.prediction_log_url == "sqlite:///predictions.db" and own.rollout.enabled
+    folders.declare_data(own)
     assert not (root / folders.WORLD).exists()
 
 
@@ -122,13 +124,13 @@ def test_the_folder_has_rows_of_its_own_and_leads_nowhere(
 def test_what_is_not_as_expected_is_named(name: str) -> None:
     """Each of the things that are looked at fails a scenario, but for what may be either way."""
     scenario = SCENARIOS[name]
-    assert differences(scenario, scenario.expected) == []
+    assert find_surprises(scenario, scenario.expected) == []
     for key in scenario.expected.keys() - set(scenario.either):
         wrong = scenario.expected | {key: "something else"}
-        assert differences(scenario, wrong) == [
+        assert find_surprises(scenario, wrong) == [
             f"{key}: something else, expected {scenario.expected[key]}"
         ]
-    assert differences(replace(scenario, either=()), {}) != []
+    assert find_surprises(replace(scenario, either=()), {}) != []
 
 
 def test_what_feedback_refuses_is_said(
@@ -142,16 +144,16 @@ def test_what_feedback_refuses_is_said(
 
     scenario = replace(SCENARIOS["concept_drift"], causes=())
     with monkeypatch.context() as patch, Clock() as clock:
-        patch.setattr(f"{timeline.__name__}.feedback.feed", refuse)
+        patch.setattr(f"{timeline.__name__}.feedback.write_feedback", refuse)
         patch.setattr(timeline, "Outcomes", lambda _: nullcontext())
-        patch.setattr(f"{timeline.__name__}.drift.compare", lambda *_: None)
-        patch.setattr(f"{timeline.__name__}.quality.look", lambda *_: None)
+        patch.setattr(f"{timeline.__name__}.drift.check_drift", lambda *_: None)
+        patch.setattr(f"{timeline.__name__}.quality.check_quality", lambda *_: None)
         lived = timeline.Days(scenario, world, cast(Service, None), clock)
         lived.look(8)
     assert lived.refused == [(8.9, "when: are not read as they were logged")]
-    assert differences(scenario, scenario.expected | {"feedback": fed(lived.refused)}) == [
-        "feedback: refused: when: are not read as they were logged, expected taken"
-    ]
+    assert find_surprises(
+        scenario, scenario.expected | {"feedback": describe_feedback(lived.refused)}
+    ) == ["feedback: refused: when: are not read as they were logged, expected taken"]
 
 
 def test_a_wrong_name_is_refused(

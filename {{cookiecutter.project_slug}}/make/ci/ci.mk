@@ -3,7 +3,7 @@ export PYTEST_ADDOPTS += --junitxml=reports/tests.xml
 
 ARCHIVE ?= build/image.tar
 
-.PHONY: ci-at-top test-counts rehearse smoke save-image load-image maturity-report
+.PHONY: ci-at-top test-counts pipeline-smoke smoke save-image load-image maturity-report
 
 ci-at-top: ## in a folder of a larger repository: write workflows and hooks to the top of that
 	@$(LADDER) ci-at-top
@@ -11,7 +11,7 @@ ci-at-top: ## in a folder of a larger repository: write workflows and hooks to t
 test-counts: ## how many tests passed in each group; fails where none did
 	@$(LADDER) test-counts
 
-rehearse: ## the whole pipeline with two trials of the search, as CI runs it
+pipeline-smoke: ## the whole pipeline with two trials of the search, as CI runs it
 	@{{ cookiecutter.package_name | upper }}_TUNING__TRIALS=2 $(MAKE) --no-print-directory pipeline
 
 smoke: image ## start the image with the champion of models/serving, and ask it for a prediction

@@ -1,7 +1,7 @@
-.PHONY: pipeline repro
+.PHONY: pipeline reproduce
 
-pipeline: setup ## search, train, judge, register: the flow from the rows to a champion
+pipeline: setup ## search, train, evaluate, register: the flow from the rows to a champion
 	@$(RUN) pipeline
 
-repro: setup ## train twice in new processes, compare all predictions
+reproduce: setup ## train twice in new processes, compare all predictions
 	@$(RUN) reproduce

@@ -1,4 +1,4 @@
 .PHONY: schedule
 
-schedule: setup ## [NOW=yes]: run the pipeline at the times of config/schedule.toml, and tell where a run fails
+schedule: setup ## [NOW=yes]: run the pipeline at the times of config/schedule.toml, and notify of failures
 	@$(RUN) schedule $(if $(NOW),--now)

@@ -1,7 +1,7 @@
 .PHONY: approve approved
 
-approve: setup ## VERSION=n [REVIEW=n | REQUEST=yes]: say yes, as a second person, to what the gate has accepted
+approve: setup ## VERSION=n [REVIEW=n | REQUEST=yes]: approve, as a second person, a version that the gate has accepted
 	@$(RUN) approve --version="$(VERSION)" $(if $(REVIEW),--review="$(REVIEW)") $(if $(REQUEST),--request)
 
-approved: setup ## has somebody else approved the champion? `make promote` asks
+approved: setup ## fail unless a second person approved the champion; `make promote` runs it
 	@$(RUN) approved

@@ -1,7 +1,7 @@
 .PHONY: registry publish
 
-registry: setup ## [REPAIR=yes]: list versions and aliases; fail where the gate did not decide them
+registry: setup ## [REPAIR=yes]: list versions and aliases; fail if they were changed outside the gate
 	@$(RUN) registry $(if $(REPAIR),--repair)
 
-publish: setup ## bring the champion of the registry to this machine, to be served
+publish: setup ## download the champion of the registry to this machine, and serve it
 	@$(RUN) publish

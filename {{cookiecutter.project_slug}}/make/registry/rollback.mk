@@ -1,4 +1,4 @@
 .PHONY: rollback
 
-rollback: setup ## [TO=version]: the previous champion is champion again; the service follows
+rollback: setup ## [TO=version]: make the previous champion champion again; the service follows
 	@$(RUN) rollback $(if $(TO),--to $(TO))

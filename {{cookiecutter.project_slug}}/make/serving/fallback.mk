@@ -1,5 +1,5 @@
 .PHONY: off on
-SWITCH = $(BIN)/python -c 'from mlops_ladder.settings import load; print(load().fallback.switch)'
+SWITCH = $(BIN)/python -c 'from mlops_ladder.settings import load_settings; print(load_settings().fallback.switch)'
 
 off: ## the switch: no model answers any more, its stand-in does
 	@file="$$($(SWITCH))" && mkdir -p "$$(dirname "$$file")" && touch "$$file"

@@ -1,27 +1,27 @@
 """The training pipeline: a Prefect flow of eight tasks, from the rows to a version in the registry.
 
-Add a step, leave one out, or write one yourself: a task is a function that returns its result and
-a line to print.  A task that raises ends the flow, and nothing is registered.
+Add a step, remove one, or write one yourself: a task is a function that returns its result and a
+line to print.  If a task raises, the flow ends and nothing is registered.
 """
 
 import pandas as pd
 from prefect import flow
 
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.model.split import Parts
+from mlops_ladder.model.split import Splits
 from mlops_ladder.model.training import Trained
 from mlops_ladder.pipeline import steps
 from mlops_ladder.pipeline.steps import Outcome, Tags
-from mlops_ladder.pipeline.tasks import finish_submitted, retried_after, run_tags, RUNNER, task
+from mlops_ladder.pipeline.tasks import finish_submitted, retry_after, run_tags, RUNNER, task
 from mlops_ladder.pipeline.tuning import Best
 from mlops_ladder.registry.gate import Verdict
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.settings import load_settings, Settings
 
 
-@flow(name="training", task_runner=RUNNER, log_prints=True)
+@flow(name="training-pipeline", task_runner=RUNNER, log_prints=True)
 def training() -> Outcome:
     """Train a model on all rows, judge it by the gate, and register it."""
-    settings, contract, tags = load(), read_contract(), run_tags()
+    settings, contract, tags = load_settings(), read_contract(), run_tags()
     frame = ingest(settings)
     rows = check(frame, contract, settings)
     parts = split(rows, contract, settings)
@@ -33,7 +33,7 @@ def training() -> Outcome:
     return register(trained, run_id, verdict)
 
 
-@retried_after(1, 10)  # seconds, where another machine has not answered
+@retry_after(1, 10)  # seconds, if another machine has not answered
 def ingest(settings: Settings) -> tuple[pd.DataFrame, str]:
     """Read all rows."""
     return steps.ingest(settings)
@@ -46,13 +46,13 @@ def check(frame: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[
 
 
 @task
-def split(rows: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[Parts, str]:
-    """Split the rows by time, group or hash: to train on, to choose by, and to judge by."""
+def split(rows: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[Splits, str]:
+    """Split the rows by time, group or hash: for training, validation and the gate."""
     return steps.split(rows, contract, settings)
 
 
 @task
-def tune(parts: Parts, contract: Contract, settings: Settings, tags: Tags) -> tuple[Best, str]:
+def tune(parts: Splits, contract: Contract, settings: Settings, tags: Tags) -> tuple[Best, str]:
     """Search for the parameters that are best on the validation rows."""
     return steps.tune(parts, contract, settings, tags)
 
@@ -66,8 +66,8 @@ def train(
 
 
 @task
-def evaluate(trained: Trained, parts: Parts, tags: Tags) -> tuple[str, str]:
-    """Record model, scores and what is served of it; return the id of the run."""
+def evaluate(trained: Trained, parts: Splits, tags: Tags) -> tuple[str, str]:
+    """Record the model, its scores and its bundle; return the id of the run."""
     return steps.evaluate(trained, parts, tags)
 
 

@@ -2,25 +2,26 @@
 
 `app` is a FastAPI app: add an endpoint, a router or a middleware here.  It reads settings and model
 when it starts, and answers with a new champion without a restart.
+
+Each champion brings `POST /predict`, typed by its contract.  An endpoint of this file with the same
+path takes its place.
 """
 
-from fastapi import Request, Response
-
 from mlops_ladder.serving.app import Service
-from mlops_ladder.serving.openapi import Failure, Health, Ready, Version
+from mlops_ladder.serving.schemas import Failure, Health, Ready, Version
 
 app = Service(title="{{ cookiecutter.package_name }}")
 
 
 @app.get("/health")
 async def health() -> Health:
-    """Does the process live, and how are its observers?"""
+    """Is the process alive, and what do its observers count?"""
     return app.health()
 
 
 @app.get("/ready", responses={503: {"model": Failure, "description": "No model is served"}})
 async def ready() -> Ready:
-    """Is there a model to answer with?"""
+    """Is there a model that answers?"""
     return app.ready()
 
 
@@ -28,12 +29,3 @@ async def ready() -> Ready:
 async def version() -> Version:
     """Which model, which code, which Python?"""
     return app.running_version()
-
-
-async def predict(request: Request) -> Response:
-    """Answer a row, or a list of rows, as the contract has them."""
-    return await app.predict(request)
-
-
-# A plain route: the types of `/predict` change with the champion, and `/docs` shows those of now.
-app.add_route("/predict", predict, methods=["POST"])

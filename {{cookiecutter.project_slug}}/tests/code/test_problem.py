@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from mlops_ladder.model.prediction import predict
+from mlops_ladder.model.prediction import predict_rows
 from mlops_ladder.model.training import Trained
 
 
@@ -14,12 +14,12 @@ def test_missing_values_and_new_categories_are_answered(trained: Trained) -> Non
         rows.assign(**{name: rows[name].head(0).reindex(rows.index) for name in gaps}),
         rows.assign(**dict.fromkeys(contract.inputs("category", "text"), "new")),
     ):
-        assert predict(trained.model, changed).notna().to_numpy().all()
+        assert predict_rows(trained.model, changed).notna().to_numpy().all()
 
 
 def test_an_answer_depends_on_its_row_alone(trained: Trained) -> None:
     """Among other rows, and in another order, a row gets the same answer."""
     rows = trained.holdout[trained.contract.inputs()].head(20)
-    found = predict(trained.model, rows)
-    pd.testing.assert_frame_equal(predict(trained.model, rows[::-1])[::-1], found)
-    pd.testing.assert_frame_equal(predict(trained.model, rows.head(1)), found.head(1))
+    found = predict_rows(trained.model, rows)
+    pd.testing.assert_frame_equal(predict_rows(trained.model, rows[::-1])[::-1], found)
+    pd.testing.assert_frame_equal(predict_rows(trained.model, rows.head(1)), found.head(1))

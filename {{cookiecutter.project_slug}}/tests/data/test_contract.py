@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from mlops_ladder.data.casting import conform
+from mlops_ladder.data.casting import validate_and_cast
 from mlops_ladder.data.contract import Contract
 
 
@@ -14,7 +14,7 @@ def test_the_data_hold_every_declared_column(frame: pd.DataFrame, contract: Cont
 def test_the_data_keep_the_contract(frame: pd.DataFrame, contract: Contract) -> None:
     """Every value of an input is of its kind; none is lost."""
     names = contract.inputs()
-    rows = conform(frame, contract, names)
+    rows = validate_and_cast(frame, contract, names)
     assert {n for n in names if rows[n].isna().sum() != frame[n].isna().sum()} == set()
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.model.training import learnable
+from mlops_ladder.model.training import prepare_training_rows
 from mlops_ladder.settings import Settings
 
 
@@ -14,7 +14,7 @@ def test_missing_columns_are_named(
 ) -> None:
     """Every input that the rows lack, at once."""
     with pytest.raises(ProjectError) as refused:
-        learnable(frame[[contract.target]], contract, settings)
+        prepare_training_rows(frame[[contract.target]], contract, settings)
     told = str(refused.value)
     assert [it for it in contract.inputs() if f"{it}: column is missing" not in told] == []
 
@@ -27,5 +27,5 @@ def test_a_word_among_numbers_is_named(
         rows = frame[frame[contract.target].notna()].astype({name: "object"})
         rows.iloc[0, list(rows).index(name)] = "nonsense"
         with pytest.raises(ProjectError, match="nonsense") as refused:
-            learnable(rows, contract, settings)
+            prepare_training_rows(rows, contract, settings)
         assert f"{name}: " in str(refused.value)

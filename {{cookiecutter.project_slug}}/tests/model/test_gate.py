@@ -1,11 +1,12 @@
-"""The gate of `config/gate.toml`, asked about your model."""
+"""The gate of `config/gate.toml`, applied to your model."""
 
 from mlops_ladder.model.training import Trained
-from mlops_ladder.registry.gate import judge
+from mlops_ladder.registry.gate import evaluate_gate
 
 
 def test_a_worse_model_is_refused(trained: Trained) -> None:
-    """A model that knows no feature does not replace yours."""
-    found = {"candidate": trained.baseline, "baseline": trained.baseline}
-    verdict = judge(trained.truth, found | {"champion v1": trained.predictions}, trained.settings)
+    """A model that ignores the features does not replace yours."""
+    predictions = {"candidate": trained.baseline, "baseline": trained.baseline}
+    predictions["champion v1"] = trained.predictions
+    verdict = evaluate_gate(trained.truth, predictions, trained.settings)
     assert not verdict.accepted

@@ -1,13 +1,13 @@
-"""The questions that `config/` declares are about columns that there are, and about your model."""
+"""The checks of the gate, as `config/` declares them, on your model."""
 
 import pandas as pd
 
 from mlops_ladder.model.training import Trained
-from mlops_ladder.registry.questions import Asked, questions, reply
+from mlops_ladder.registry.gate_checks import CheckContext, list_checks, run_check
 
 
-def test_no_question_that_decides_is_refused(trained: Trained, frame: pd.DataFrame) -> None:
-    """Slices, behaviour and fairness, asked as the gate asks them, without a champion."""
-    about = Asked(trained, frame=frame)
-    asked = {it.name: reply(it, about) for it in questions(trained.contract) if it.decides}
-    assert {name: it.reason for name, it in asked.items() if it.verdict == "refused"} == {}
+def test_no_check_that_decides_refuses_your_model(trained: Trained, frame: pd.DataFrame) -> None:
+    """Run slices, behaviour and fairness as the gate does, without a champion."""
+    context = CheckContext(trained, frame=frame)
+    results = [run_check(it, context) for it in list_checks(trained.contract) if it.decides]
+    assert [it.reason for it in results if it.verdict == "refused"] == []

@@ -6,27 +6,27 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from mlops_ladder.export.bundle import export
+from mlops_ladder.export.bundle import export_bundle
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring.archive import Window
-from mlops_ladder.monitoring.comparison import pairs, verdicts
-from mlops_ladder.monitoring.training_reference import bundled, Reference
+from mlops_ladder.monitoring.comparison import build_pairs, judge_columns
+from mlops_ladder.monitoring.training_reference import read_bundled_reference, Reference
 
 
 @pytest.fixture(name="reference")
 def _reference(trained: Trained, tmp_path: Path) -> Reference:
     """What the bundle of the trained model says of its training."""
-    export(trained, tmp_path / "1")
-    return bundled(tmp_path / "1", "1")
+    export_bundle(trained, tmp_path / "1")
+    return read_bundled_reference(tmp_path / "1", "1")
 
 
 def drifted(reference: Reference, trained: Trained, **changed: Any) -> list[str]:
     """The inputs that are reported of 400 rows of the training with these columns changed."""
     rows = reference.rows.sample(400, replace=True, random_state=1).assign(**changed)
-    said = reference.said.sample(400, replace=True, random_state=1)
-    said = said.assign(time=pd.Timestamp("2024-01-01")).reset_index(drop=True)
-    window = Window(400, rows.reset_index(drop=True), said)
-    found = verdicts(pairs(reference, window), trained.settings.drift)
+    answers = reference.predictions.sample(400, replace=True, random_state=1)
+    answers = answers.assign(time=pd.Timestamp("2024-01-01")).reset_index(drop=True)
+    window = Window(400, rows.reset_index(drop=True), answers)
+    found = judge_columns(build_pairs(reference, window), trained.settings.drift)
     return [it.column for it in found if it.drifted and it.column in trained.contract.inputs()]
 
 

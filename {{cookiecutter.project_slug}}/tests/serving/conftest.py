@@ -9,20 +9,20 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from mlops_ladder.data.sources import checksum
-from mlops_ladder.export.bundle import export
+from mlops_ladder.data.sources import compute_sha256
+from mlops_ladder.export.bundle import export_bundle
 from mlops_ladder.model.training import Trained
-from mlops_ladder.project import current
-from mlops_ladder.serving.app import build
-from mlops_ladder.serving.load_test import requests_of
+from mlops_ladder.project import get_project
+from mlops_ladder.serving.app import create_service
+from mlops_ladder.serving.load_test import make_requests
 
 
 @pytest.fixture(name="exported", scope="session")
 def _exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The trained model as the pipeline would publish it."""
     folder = tmp_path_factory.mktemp("exported")
-    export(trained, folder / "1")
-    pointer = {"version": "1", "run_id": "run", "sha256": checksum(folder / "1/bundle.json")}
+    export_bundle(trained, folder / "1")
+    pointer = {"version": "1", "run_id": "run", "sha256": compute_sha256(folder / "1/bundle.json")}
     (folder / "champion.json").write_text(json.dumps(pointer), encoding="utf-8")
     return folder
 
@@ -31,8 +31,9 @@ def _exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def _place(exported: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a champion, and a log of its own."""
     shutil.copytree(exported, folder / "models/serving")
-    monkeypatch.setenv(f"{current().prefix}SERVING__LOG", "sqlite:///predictions.db")
-    monkeypatch.setenv(f"{current().prefix}SERVING__HOST", "127.0.0.1")
+    prefix = f"{get_project().prefix}SERVING__"
+    monkeypatch.setenv(f"{prefix}PREDICTION_LOG_URL", "sqlite:///predictions.db")
+    monkeypatch.setenv(f"{prefix}HOST", "127.0.0.1")
     return folder
 
 
@@ -40,13 +41,13 @@ def _place(exported: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 def _client(place: Path) -> Iterator[TestClient]:
     """A client of the service, which asks for no key."""
     assert place == Path.cwd()
-    with TestClient(build(), raise_server_exceptions=False) as client:
+    with TestClient(create_service(), raise_server_exceptions=False) as client:
         yield client
 
 
 @pytest.fixture(name="rows")
 def _rows(trained: Trained) -> list[dict[str, Any]]:
     """Held-out rows as a client sends them."""
-    (body,) = requests_of(trained.holdout.head(20), trained.contract, 20)
+    (body,) = make_requests(trained.holdout.head(20), trained.contract, 20)
     found: list[dict[str, Any]] = json.loads(body)
     return found

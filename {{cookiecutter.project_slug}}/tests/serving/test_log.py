@@ -7,14 +7,14 @@ from typing import Any
 from fastapi.testclient import TestClient
 
 from mlops_ladder.model.training import Trained
-from mlops_ladder.serving.app import build
+from mlops_ladder.serving.app import create_service
 
 
 def test_every_answered_request_is_logged(
     place: Path, rows: list[dict[str, Any]], trained: Trained
 ) -> None:
     """As many rows of the log as answers, each with its model; a refused request is none."""
-    with TestClient(build()) as client:
+    with TestClient(create_service()) as client:
         answers = [client.post("/predict", json=row) for row in rows]
         assert client.post("/predict", json=[]).status_code == 422
     with sqlite3.connect(place / "predictions.db") as log:

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from mlops_ladder.model.training import Trained
-from mlops_ladder.serving.app import build
+from mlops_ladder.serving.app import create_service
 
 Rows = list[dict[str, Any]]
 
@@ -45,6 +45,6 @@ def test_a_personal_column_reaches_neither_model_nor_log(client: TestClient, row
 def test_without_a_model_the_service_is_not_ready(place: Path) -> None:
     """It lives, and says so; it is ready once a champion is published."""
     (place / "models/serving/champion.json").unlink()
-    with TestClient(build()) as client:
+    with TestClient(create_service()) as client:
         assert client.get("/health").status_code == 200
         assert client.get("/ready").status_code == 503

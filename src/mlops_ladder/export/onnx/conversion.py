@@ -13,13 +13,20 @@ from sklearn.base import is_regressor
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 
-from mlops_ladder.data.columns import TENSORS
+from mlops_ladder.data.columns import TENSOR_KINDS
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.export.onnx.converters import CONVERTERS, ML, parsed, wide
-from mlops_ladder.export.onnx.forest import Forest, forest_of, LEAF, require, require_library, Tree
+from mlops_ladder.export.onnx.converters import CONVERTERS, ML, parse_operator, set_output_shape
+from mlops_ladder.export.onnx.forest import (
+    extract_forest,
+    Forest,
+    LEAF,
+    require,
+    require_library,
+    Tree,
+)
 
 OPSETS = {"": 18, ML: 3}
-TREES = {"": 18, ML: 5}  # the first of ai.onnx.ml with TreeEnsemble
+TREE_OPSETS = {"": 18, ML: 5}  # the first of ai.onnx.ml with TreeEnsemble
 
 
 def convert(model: Any, contract: Contract) -> bytes:
@@ -29,14 +36,14 @@ def convert(model: Any, contract: Contract) -> bytes:
     the class that a model decides for, unless that is always the most probable one.  Equal models
     give equal bytes.  Raises Unconvertible, or what a converter raises, where there is none.
     """
-    graph = converted(arranged(model, contract), contract)
+    graph = build_graph(select_columns_by_position(model, contract), contract)
     onnx.checker.check_model(graph)
     return bytes(graph.SerializeToString(deterministic=True))
 
 
-def converted(model: Any, contract: Contract) -> onnx.ModelProto:
+def build_graph(model: Any, contract: Contract) -> onnx.ModelProto:
     """The features by the converters, trees as one operator; another estimator by its converter."""
-    forest = forest_of(model[-1]) if isinstance(model, Pipeline) and len(model) > 1 else None
+    forest = extract_forest(model[-1]) if isinstance(model, Pipeline) and len(model) > 1 else None
     require_library(model)
     classes = not forest and hasattr(model, "predict_proba")
     # Most operators other than that of trees know no float64.
@@ -45,11 +52,11 @@ def converted(model: Any, contract: Contract) -> onnx.ModelProto:
     graph = convert_sklearn(
         model[:-1] if forest else model,
         name="model",
-        initial_types=inputs(contract, real),
+        initial_types=graph_inputs(contract, real),
         target_opset=OPSETS,
         options={id(model): {"zipmap": False}} if classes else None,
-        custom_parsers=dict.fromkeys(CONVERTERS, partial(parsed, real)),
-        custom_shape_calculators=dict.fromkeys(CONVERTERS, partial(wide, real)),
+        custom_parsers=dict.fromkeys(CONVERTERS, partial(parse_operator, real)),
+        custom_shape_calculators=dict.fromkeys(CONVERTERS, partial(set_output_shape, real)),
         custom_conversion_functions=CONVERTERS,
     )
     if forest:
@@ -57,20 +64,20 @@ def converted(model: Any, contract: Contract) -> onnx.ModelProto:
     return graph
 
 
-def inputs(contract: Contract, real: Any) -> list[tuple[str, Any]]:
+def graph_inputs(contract: Contract, real: Any) -> list[tuple[str, Any]]:
     """The tensors of the graph with their types; one without columns is left out."""
     kinds = {"numbers": real, "words": data_types.StringTensorType}
     kinds["times"] = data_types.Int64TensorType
-    widths = {name: len(contract.inputs(*of)) for name, of in TENSORS.items()}
+    widths = {name: len(contract.inputs(*of)) for name, of in TENSOR_KINDS.items()}
     return [(name, kinds[name]([None, width])) for name, width in widths.items() if width]
 
 
-def arranged(model: Any, contract: Contract) -> Any:
+def select_columns_by_position(model: Any, contract: Contract) -> Any:
     """A copy of the model that knows its columns by their places in the tensors, not by name."""
     model = deepcopy(model)
     step = model[0] if isinstance(model, Pipeline) else model
     if isinstance(step, ColumnTransformer):
-        ordered = [name for of in TENSORS.values() for name in contract.inputs(*of)]
+        ordered = [name for of in TENSOR_KINDS.values() for name in contract.inputs(*of)]
         place = {name: i for i, name in enumerate(ordered)}
         # The only place that says which columns a step was given, however they were named.
         chosen = step._transformer_to_input_indices  # pylint: disable=protected-access
@@ -90,7 +97,7 @@ def add_forest(model: onnx.ModelProto, forest: Forest) -> None:
     steps: list[tuple[str, list[str], dict[str, Any]]] = []
     if kind != TensorProto.DOUBLE:
         steps.append(("Cast", [], {"to": kind}))
-    steps.append(("TreeEnsemble", [], attributes(forest) | {"domain": ML}))
+    steps.append(("TreeEnsemble", [], ensemble_attributes(forest) | {"domain": ML}))
     if forest.classes and len(forest.base) == 1:
         second: np.ndarray = np.array([[0, 1]], forest.precision)  # the sum of the first class is 0
         graph.initializer.append(numpy_helper.from_array(second, "second"))
@@ -102,22 +109,22 @@ def add_forest(model: onnx.ModelProto, forest: Forest) -> None:
         last = name
     del graph.output[:], model.opset_import[:]
     graph.output.append(helper.make_tensor_value_info(last, kind, [None, None]))
-    model.opset_import.extend(helper.make_opsetid(*pair) for pair in TREES.items())
+    model.opset_import.extend(helper.make_opsetid(*pair) for pair in TREE_OPSETS.items())
 
 
-def constant(target: int, value: float) -> Tree:
+def make_leaf_tree(target: int, value: float) -> Tree:
     """A tree that is a single leaf."""
     return Tree(target, [0], [value], [LEAF], [LEAF], [False])
 
 
-def attributes(forest: Forest) -> dict[str, Any]:
+def ensemble_attributes(forest: Forest) -> dict[str, Any]:
     """The attributes of the operator TreeEnsemble, the base as the first trees."""
     nodes: list[tuple[Any, ...]] = []
     leaves: list[tuple[int, float]] = []
     roots = []
-    for tree in [*(constant(*pair) for pair in enumerate(forest.base)), *forest.trees]:
+    for tree in [*(make_leaf_tree(*pair) for pair in enumerate(forest.base)), *forest.trees]:
         roots.append(len(nodes))
-        append(tree, nodes, leaves)
+        append_tree(tree, nodes, leaves)
     columns = list(zip(*nodes, strict=True))
     names = ("featureids", "truenodeids", "trueleafs", "falsenodeids", "falseleafs")
     pairs = zip(names, columns, strict=False)
@@ -134,7 +141,7 @@ def attributes(forest: Forest) -> dict[str, Any]:
     }
 
 
-def append(tree: Tree, nodes: list[tuple[Any, ...]], leaves: list[tuple[int, float]]) -> None:
+def append_tree(tree: Tree, nodes: list[tuple[Any, ...]], leaves: list[tuple[int, float]]) -> None:
     """Add the nodes and leaves of a tree to those of the operator, which counts each on its own.
 
     A tree of one leaf becomes a node of which both sides are that leaf.

@@ -9,16 +9,18 @@ from skl2onnx import get_model_alias
 from skl2onnx.common.data_types import DoubleTensorType, Int64TensorType, StringTensorType
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 
-from mlops_ladder.data.columns import DAY, NO_WORD
+from mlops_ladder.data.columns import MINUTES_PER_DAY, MISSING_WORD
 from mlops_ladder.export.onnx.forest import require
 
 ML = "ai.onnx.ml"
-WEEK = 7 * DAY
+MINUTES_PER_WEEK = 7 * MINUTES_PER_DAY
 MONDAY = pd.Timestamp(1970, 1, 5)
-PROBES = 40_000  # days: from 1970 to 2079
+PROBED_DAYS = 40_000  # days: from 1970 to 2079
 
 
-def parsed(real: Any, scope: Any, step: Any, tensors: Any, custom_parsers: Any = None) -> Any:
+def parse_operator(
+    real: Any, scope: Any, step: Any, tensors: Any, custom_parsers: Any = None
+) -> Any:
     """An operator of the graph for a step whose output is real numbers, whatever it reads."""
     del custom_parsers
     operator = scope.declare_local_operator(get_model_alias(type(step)), step)
@@ -27,7 +29,7 @@ def parsed(real: Any, scope: Any, step: Any, tensors: Any, custom_parsers: Any =
     return operator.outputs
 
 
-def wide(real: Any, operator: Any) -> None:
+def set_output_shape(real: Any, operator: Any) -> None:
     """The shape of an operator's output: as many rows as it gets."""
     operator.outputs[0].type = real([operator.inputs[0].get_first_dimension(), None])
 
@@ -44,21 +46,21 @@ def convert_encoder(scope: Any, operator: Any, container: Any) -> None:
     split = {"op_version": 18, "axis": 1, "num_outputs": len(columns)}
     container.add_node("Split", [words.full_name], columns, **split)
     for column, code, categories in zip(columns, codes, encoder.categories_, strict=True):
-        table = table_of(encoder, categories)
+        table = build_category_table(encoder, categories)
         container.add_node("LabelEncoder", [column], [code], op_domain=ML, op_version=2, **table)
     container.add_node("Concat", codes, [together], op_version=13, axis=1)
-    cast = {"op_version": 13, "to": precision(operator)}
+    cast = {"op_version": 13, "to": output_precision(operator)}
     container.add_node("Cast", [together], operator.output_full_names, **cast)
 
 
-def table_of(encoder: OrdinalEncoder, categories: Any) -> dict[str, Any]:
+def build_category_table(encoder: OrdinalEncoder, categories: Any) -> dict[str, Any]:
     """The number of each word of a column, of a missing one, and of any other."""
     codes = {str(word): float(number) for number, word in enumerate(categories)}
     words = [word for word in categories if isinstance(word, str)]
     require(len(words) >= len(categories) - 1, "its categories are no words")
-    require(len(codes) == len(categories), f"{NO_WORD!r} is one of its categories")
+    require(len(codes) == len(categories), f"{MISSING_WORD!r} is one of its categories")
     if len(words) < len(categories):
-        codes[NO_WORD] = float(encoder.encoded_missing_value)
+        codes[MISSING_WORD] = float(encoder.encoded_missing_value)
     return {
         "keys_strings": list(codes),
         "values_floats": list(codes.values()),
@@ -70,15 +72,15 @@ def convert_times(scope: Any, operator: Any, container: Any) -> None:
     """Times by a table of what the function says of each minute of the week."""
     times, step = operator.inputs[0], operator.raw_operator
     require(isinstance(times.type, Int64TensorType), "it calls a function on other than times")
-    table = tabulated(step)
+    table = tabulate_minutes_of_week(step)
     constants = {
-        "week": np.array(WEEK),
+        "week": np.array(MINUTES_PER_WEEK),
         "table": table,
         "flat": np.array([-1, table.shape[1] * step.n_features_in_]),
     }
     names = [scope.get_unique_variable_name(name) for name in (*constants, "minute", "found")]
     for name, constant in zip(names, constants.values(), strict=False):
-        kind = precision(operator) if constant is table else TensorProto.INT64
+        kind = output_precision(operator) if constant is table else TensorProto.INT64
         container.add_initializer(name, kind, constant.shape, constant.ravel().tolist())
     week, known, flat, *made = names
     # fmod keeps the sign: -1, a missing time, stays -1, which is the last row of the table
@@ -87,31 +89,31 @@ def convert_times(scope: Any, operator: Any, container: Any) -> None:
     container.add_node("Reshape", [made[1], flat], operator.output_full_names, op_version=14)
 
 
-def precision(operator: Any) -> int:
+def output_precision(operator: Any) -> int:
     """The type of the numbers that an operator gives, as ONNX numbers it."""
     double = isinstance(operator.outputs[0].type, DoubleTensorType)
     return int(TensorProto.DOUBLE if double else TensorProto.FLOAT)
 
 
-def tabulated(transformer: FunctionTransformer) -> np.ndarray:
+def tabulate_minutes_of_week(transformer: FunctionTransformer) -> np.ndarray:
     """What it says of a time in each minute of the week, and last of a missing one.
 
     Raises Unconvertible where it looks at more than that: it is tried on each day from 1970 to
     2079, at any microsecond.
     """
     names = list(transformer.feature_names_in_)
-    week = MONDAY + pd.to_timedelta(np.arange(WEEK), unit="min")
+    week = MONDAY + pd.to_timedelta(np.arange(MINUTES_PER_WEEK), unit="min")
     every = week.append(pd.DatetimeIndex([pd.NaT]))
     table = transformer.transform(pd.DataFrame({name: every for name in names}))
     table = np.asarray(table, dtype="float64")[:, : table.shape[1] // len(names)]
     random = np.random.default_rng(0)
-    days = np.stack([random.permutation(PROBES) for _ in names], axis=1)
+    days = np.stack([random.permutation(PROBED_DAYS) for _ in names], axis=1)
     instants = days * 86_400_000_000 + random.integers(0, 86_400_000_000, days.shape)
-    minutes = (instants // 60_000_000 - 4 * DAY) % WEEK
-    instants[:100, 0], minutes[:100, 0] = np.iinfo("int64").min, WEEK
+    minutes = (instants // 60_000_000 - 4 * MINUTES_PER_DAY) % MINUTES_PER_WEEK
+    instants[:100, 0], minutes[:100, 0] = np.iinfo("int64").min, MINUTES_PER_WEEK
     frame = pd.DataFrame(instants.astype("datetime64[us]"), columns=names)
     found = np.asarray(transformer.transform(frame), dtype="float64")
-    same = np.array_equal(found, table[minutes].reshape(PROBES, -1), equal_nan=True)
+    same = np.array_equal(found, table[minutes].reshape(PROBED_DAYS, -1), equal_nan=True)
     name = getattr(transformer.func, "__name__", "its function")
     require(same, f"{name} looks at more of a time than its minute in the week")
     return table

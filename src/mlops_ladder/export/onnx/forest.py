@@ -16,7 +16,7 @@ import numpy as np
 LEQ, LT = 0, 1  # modes of ONNX's TreeEnsemble: to the left where value <= split, value < split
 LEAF = -1
 LIBRARIES = ("sklearn.", "lightgbm.", "xgboost.")
-TRIES = 10_000  # of probabilities, to see how a wrapper decides
+PROBED_SHARES = 10_000  # of probabilities, to see how a wrapper decides
 
 
 class Unconvertible(Exception):
@@ -49,27 +49,33 @@ class Forest:
     precision: type = np.float64
 
 
-def forest_of(estimator: Any) -> Forest | None:
+def extract_forest(estimator: Any) -> Forest | None:
     """The trees of a fitted estimator, or None where it is none of the three libraries'.
 
     Raises Unconvertible for an objective, or a kind of split, that is not among the usual ones.
     """
     inner = getattr(estimator, "estimator_", estimator)  # Labelled: XGBoost's, for any labels
-    known = {"_predictors": scikit_learn, "booster_": lightgbm, "get_booster": xgboost}
+    known = {
+        "_predictors": read_scikit_learn,
+        "booster_": read_lightgbm,
+        "get_booster": read_xgboost,
+    }
     for attribute, read in known.items():
         if hasattr(inner, attribute):
             require_library(inner)
-            require(inner is estimator or passes_on(estimator), "it decides in a way of its own")
+            require(
+                inner is estimator or is_pass_through(estimator), "it decides in a way of its own"
+            )
             return read(inner)
     return None
 
 
-def passes_on(wrapper: Any) -> bool:
+def is_pass_through(wrapper: Any) -> bool:
     """Does a wrapper only name the classes of the estimator within, as `Labelled` does?
 
     It is tried: probabilities of any size pass through it, and the largest one decides.
     """
-    shares = np.random.default_rng(0).dirichlet(np.ones(len(wrapper.classes_)), TRIES)
+    shares = np.random.default_rng(0).dirichlet(np.ones(len(wrapper.classes_)), PROBED_SHARES)
     tried = copy(wrapper)
     tried.estimator_ = SimpleNamespace(predict_proba=lambda rows: shares)
     try:
@@ -92,7 +98,7 @@ def require(fact: bool, reason: str) -> None:
         raise Unconvertible(reason)
 
 
-def scikit_learn(estimator: Any) -> Forest:
+def read_scikit_learn(estimator: Any) -> Forest:
     """Histogram gradient boosting: float64, value <= split."""
     # scikit-learn says the link and the start of the sum nowhere else.
     link = type(estimator._loss.link).__name__  # pylint: disable=protected-access
@@ -111,7 +117,7 @@ def scikit_learn(estimator: Any) -> Forest:
     return Forest(trees, base, hasattr(estimator, "classes_"))
 
 
-def lightgbm(estimator: Any) -> Forest:
+def read_lightgbm(estimator: Any) -> Forest:
     """LightGBM: float64, value <= split; where training saw nothing missing, missing means 0."""
     dump = estimator.booster_.dump_model()
     objective, *options = dump["objective"].split()
@@ -122,11 +128,11 @@ def lightgbm(estimator: Any) -> Forest:
     require(not dump["average_output"], "its trees are averaged")
     targets = dump["num_tree_per_iteration"]
     roots = enumerate(tree["tree_structure"] for tree in dump["tree_info"])
-    trees = [flattened(root, number % targets) for number, root in roots]
+    trees = [flatten_tree(root, number % targets) for number, root in roots]
     return Forest(trees, np.zeros(targets), classes)
 
 
-def flattened(root: dict[str, Any], target: int) -> Tree:
+def flatten_tree(root: dict[str, Any], target: int) -> Tree:
     """A tree of LightGBM's nested nodes."""
     rows: list[list[Any]] = []
 
@@ -148,7 +154,7 @@ def flattened(root: dict[str, Any], target: int) -> Tree:
     return Tree(target, *zip(*rows, strict=True))
 
 
-def xgboost(estimator: Any) -> Forest:
+def read_xgboost(estimator: Any) -> Forest:
     """XGBoost: float32, value < split."""
     booster = estimator.get_booster()
     best = getattr(estimator, "best_iteration", None)
@@ -163,11 +169,11 @@ def xgboost(estimator: Any) -> Forest:
     if objective == "binary:logistic":
         base = np.array([log(share / (1 - share)) for share in base])
     pairs = zip(model["model"]["trees"], model["model"]["tree_info"], strict=True)
-    trees = [boosted(tree, target) for tree, target in pairs]
+    trees = [read_boosted_tree(tree, target) for tree, target in pairs]
     return Forest(trees, base, classes, LT, np.float32)
 
 
-def boosted(tree: dict[str, Any], target: int) -> Tree:
+def read_boosted_tree(tree: dict[str, Any], target: int) -> Tree:
     """A tree of XGBoost's own file format."""
     require(not any(tree["split_type"]), "it splits on sets of categories")
     require(tree["tree_param"]["size_leaf_vector"] in ("0", "1"), "its leaves are vectors")

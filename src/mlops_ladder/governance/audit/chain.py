@@ -1,15 +1,15 @@
-"""The audit log: facts, as a chain of lines each of which holds the sha256 of the line before.
+"""The audit log: facts, as a chain of lines that each hold the sha256 of the line before.
 
-Facts are decisions, approvals, signatures, deployments and configuration.  Each is looked up where
-it really is: in the registry, in a journal of this machine, in git.
+Facts are decisions, approvals, signatures, deployments and configuration.  Each is read from its
+source: the registry, a log of this machine, or git.
 
-The chain is kept in `audit.jsonl`, in the registry, and in git as `refs/audit/log`: who changes one
-line has to change all lines after it, in all three places.
+The chain is in `audit.jsonl`, in the registry, and in git as `refs/audit/log`.  To change one line,
+a forger has to change all later lines in all three places.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, UTC
 from os import environ
@@ -21,24 +21,27 @@ from mlops_ladder import project
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import history, versions
 
-JOURNALS = (Path("rollouts.jsonl"), Path("deployments.jsonl"))
-WORDS = {"rollouts": ("action", "version"), "deployments": ("result", "image")}
+# The keys of a line that say what was done, and to which version or image.
+JOURNALS = {
+    Path("rollouts.jsonl"): ("action", "version"),
+    Path("deployments.jsonl"): ("result", "image"),
+}
 TAGS = ("approval", "signature")  # of a version
-CONFIGURATION = ":(glob)*.toml"  # as git names the files of the project's first folder
-STEADY = ("decision", "journal")  # such a fact never changes; another text is another fact
-GONE = "removed"
+CONFIGURATION = ":(glob)*.toml"  # git's name for the files of the project's first folder
+IMMUTABLE = ("decision", "journal")  # kinds of facts that never change
+REMOVED = "removed"
 LOG = Path("audit.jsonl")
 REF = "refs/audit/log"
-KEY = "audit."  # what the tags of the registry begin with that hold the lines
+KEY = "audit."  # start of the registry's tags that hold the lines
 FIRST = "0" * 64
 
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that has happened: what it is about, the digest of its source, and in words.
+    """Something that has happened: its subject, the digest of its source, and a description.
 
-    The digest is a sha256; of configuration it is the name that git has for the content, and
-    `commit` the one that brought it.
+    The digest is a sha256.  For configuration it is git's name of the content, and `commit` is the
+    commit that brought it.
     """
 
     kind: str
@@ -48,79 +51,77 @@ class Fact:
     commit: str = ""
 
 
-def digest(text: str) -> str:
-    """The sha256 of a text."""
+def hash_text(text: str) -> str:
+    """Return the sha256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def decided() -> Iterator[Fact]:
-    """The decisions of the gate, as the registry holds them."""
-    for number, text in sorted(versions.held().copies.items()):
-        entry = history.parse(text)
-        yield Fact("decision", str(number), digest(text), str(entry or "cannot be read"))
+def list_decisions() -> Iterator[Fact]:
+    """Yield the decisions of the gate that the registry holds."""
+    for number, text in sorted(versions.read_state().copies.items()):
+        entry = history.parse_entry(text)
+        yield Fact("decision", str(number), hash_text(text), str(entry or "cannot be read"))
 
 
-def tagged() -> Iterator[Fact]:
-    """Who has approved and signed versions, as the registry holds it."""
+def list_approvals_and_signatures() -> Iterator[Fact]:
+    """Yield the approvals and signatures of versions that the registry holds."""
     query = f"name = '{versions.model_name()}'"
-    found = versions.client().search_model_versions(query, max_results=10_000)
-    for it in sorted(found, key=lambda it: int(it.version)):
-        for kind in set(TAGS) & it.tags.keys():
-            text = it.tags[kind]
+    registered = versions.get_client().search_model_versions(query, max_results=10_000)
+    for version in sorted(registered, key=lambda version: int(version.version)):
+        for kind in set(TAGS) & version.tags.keys():
+            text = version.tags[kind]
             by = json.loads(text).get("approver", "") if text.startswith("{") else ""
-            words = f"{kind} of v{it.version} {by}".strip()
-            yield Fact(kind, f"v{it.version}", digest(text), words)
+            words = f"{kind} of v{version.version} {by}".strip()
+            yield Fact(kind, f"v{version.version}", hash_text(text), words)
 
 
-def journaled() -> Iterator[Fact]:
-    """The steps of rollouts and the deployments of this machine.  A torn line was never done."""
-    for path in filter(Path.exists, JOURNALS):
-        for text in path.read_text(encoding="utf-8").splitlines():
+def list_journal_entries() -> Iterator[Fact]:
+    """Yield the steps of rollouts and the deployments of this machine, without torn lines."""
+    for path, keys in JOURNALS.items():
+        for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
             try:
                 line = json.loads(text)
             except ValueError:
                 continue
-            did, what = (line.get(it) for it in WORDS[path.stem])
-            words = f"{path.stem}: {did} {what} by {line.get('who')}"
-            yield Fact("journal", f"{path.stem} {line.get('time')}", digest(text), words)
+            action, target = (line.get(key) for key in keys)
+            words = f"{path.stem}: {action} {target} by {line.get('who')}"
+            yield Fact("journal", f"{path.stem} {line.get('time')}", hash_text(text), words)
 
 
-def configured(known: Mapping[str, str], last: str) -> Iterator[Fact]:
-    """Each change of configuration in the commits after `last`; without one, what there is now.
+def list_configuration_changes(known: Mapping[str, str], last: str) -> Iterator[Fact]:
+    """Yield each change of configuration in the commits after `last`.
 
-    `known` says what each file held there.
+    Without `last`, or if this repository does not hold it, yield the state of HEAD.  `known` holds
+    the digest of each file in `last`.
     """
-    asked = ("log", "--reverse", "--format=%H", f"{last}..HEAD", "--", CONFIGURATION)
-    listed = provenance.git(*asked) if last else None
-    if listed is None:  # nothing was noted yet, or that commit is not here
-        listed = provenance.git("rev-parse", "--verify", "HEAD") or ""
-    held = dict(known)
+    listed = None
+    if last:
+        span = f"{last}..HEAD"
+        listed = provenance.run_git("log", "--reverse", "--format=%H", span, "--", CONFIGURATION)
+    if listed is None:
+        listed = provenance.run_git("rev-parse", "--verify", "HEAD") or ""
+    before = dict(known)
     for commit in listed.split():
-        now = contents(commit)
-        for path in sorted(now.keys() | held.keys()):
-            if now.get(path, GONE) != held.get(path, GONE):
-                about = provenance.git("show", "--no-patch", "--format=%h %s, by %an", commit)
-                digested = now.get(path, GONE)
-                yield Fact("configuration", path, digested, f"{path}: {about}", commit)
-        held = now
+        after = list_configuration_files(commit)
+        for path in sorted(after.keys() | before.keys()):
+            digest = after.get(path, REMOVED)
+            if digest != before.get(path, REMOVED):
+                about = provenance.run_git("show", "--no-patch", "--format=%h %s, by %an", commit)
+                yield Fact("configuration", path, digest, f"{path}: {about}", commit)
+        before = after
 
 
-def contents(commit: str) -> dict[str, str]:
-    """What git calls the content of each file of configuration in a commit."""
-    listed = provenance.git("-c", "core.quotepath=off", "ls-tree", commit) or ""
+def list_configuration_files(commit: str) -> dict[str, str]:
+    """Return git's name of the content of each file of configuration in a commit."""
+    listed = provenance.run_git("-c", "core.quotepath=off", "ls-tree", commit) or ""
     rows = (row.partition("\t") for row in listed.splitlines())
     return {name: about.split()[2] for about, _, name in rows if name.endswith(".toml")}
 
 
-def facts(known: Mapping[str, str], last: str) -> list[Fact]:
-    """All that has happened, as far as it can be looked up here."""
-    return [*configured(known, last), *decided(), *tagged(), *journaled()]
-
-
 class Line(BaseModel):
-    """One fact, and when and by whom it was noted; `before` is the sha256 of the line before.
+    """One fact, with the time and author of the note; `before` is the sha256 of the line before.
 
-    `environment` names the settings that were not those of the files.
+    `environment` names the settings that the environment overrode.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -138,104 +139,93 @@ class Line(BaseModel):
 
     @property
     def text(self) -> str:
-        """As it is kept, in ASCII: a kill while it is written splits no character."""
+        """The line as it is stored, in ASCII, so that a kill splits no character."""
         return json.dumps(self.model_dump(mode="json"))
 
-    @property
-    def fact(self) -> tuple[str, str, str]:
-        """What was noted."""
-        return self.kind, self.about, self.digest
 
-    @classmethod
-    def of(cls, fact: Fact, before: list[str]) -> "Line":
-        """The line of a fact that comes after these."""
-        prefix = project.current().prefix
-        return cls(
-            **vars(fact),
-            number=len(before) + 1,
-            time=datetime.now(UTC),
-            who=versions.author(),
-            environment=sorted(name for name in environ if name.startswith(prefix)),
-            before=digest(before[-1]) if before else FIRST,
-        )
+def make_line(fact: Fact, before: list[str]) -> Line:
+    """Return the line of a fact that comes after these lines."""
+    prefix = project.get_project().prefix
+    return Line(
+        **vars(fact),
+        number=len(before) + 1,
+        time=datetime.now(UTC),
+        who=versions.get_author(),
+        environment=sorted(name for name in environ if name.startswith(prefix)),
+        before=hash_text(before[-1]) if before else FIRST,
+    )
 
 
-def parse(text: str) -> Line | None:
-    """The line in this text, or None where there is none."""
+def parse_line(text: str) -> Line | None:
+    """Return the line in this text, or None."""
     try:
         return Line.model_validate_json(text)
     except ValidationError:
         return None
 
 
-def said(lines: Iterable[str]) -> list[Line]:
-    """What the lines say, without those that say nothing."""
-    return [line for line in map(parse, lines) if line]
+def parse_lines(texts: list[str]) -> list[Line]:
+    """Return the lines in these texts, without damaged ones."""
+    return [line for line in map(parse_line, texts) if line]
 
 
-def standing(noted: list[Line]) -> list[Line]:
-    """The lines since the last repair, which has looked at all before it."""
-    last = max((it.number for it in noted if it.kind == "repair"), default=0)
-    return [it for it in noted if it.number > last]
+def lines_since_repair(lines: list[Line]) -> list[Line]:
+    """Return the lines after the last repair, which has checked all before it."""
+    last = max((line.number for line in lines if line.kind == "repair"), default=0)
+    return [line for line in lines if line.number > last]
 
 
-def written() -> list[str]:
-    """The whole lines of the file."""
+def read_log() -> tuple[list[str], str]:
+    """Return the whole lines of the file, and the piece of a line that a kill has left."""
     text = LOG.read_text(encoding="utf-8") if LOG.exists() else ""
-    return text.rpartition("\n")[0].splitlines()
+    whole, _, piece = text.rpartition("\n")
+    return whole.splitlines(), piece
 
 
-def torn() -> bool:
-    """Does the file end in a piece of a line, as after a kill?"""
-    return LOG.exists() and not LOG.read_text(encoding="utf-8").endswith("\n")
+def read_registry_lines() -> list[str]:
+    """Return the lines that the registry holds; an empty one for each missing line."""
+    models = versions.get_client().search_registered_models(f"name = '{versions.model_name()}'")
+    tags = dict(models[0].tags) if models else {}
+    lines = {int(key.removeprefix(KEY)): text for key, text in tags.items() if key.startswith(KEY)}
+    return [lines.get(number, "") for number in range(1, max(lines, default=0) + 1)]
 
 
-def registered() -> list[str]:
-    """The lines that the registry holds; an empty one where one is missing there."""
-    found = versions.client().search_registered_models(f"name = '{versions.model_name()}'")
-    tags = dict(found[0].tags) if found else {}
-    held = {int(key.removeprefix(KEY)): it for key, it in tags.items() if key.startswith(KEY)}
-    return [held.get(number, "") for number in range(1, max(held, default=0) + 1)]
+def read_git_lines() -> list[str]:
+    """Return the lines that git holds."""
+    return (provenance.run_git("cat-file", "blob", REF) or "").splitlines()
 
 
-def anchored() -> list[str]:
-    """The lines that git holds."""
-    return (provenance.git("cat-file", "blob", REF) or "").splitlines()
-
-
-def keep(lines: list[str]) -> None:
-    """Have the registry and git hold these lines, which are in the file."""
+def copy_lines(lines: list[str]) -> None:
+    """Copy the lines of the file to the registry and to git."""
     if not lines:
         return
-    if versions.client().search_registered_models(f"name = '{versions.model_name()}'"):
-        held = registered()
+    client, name = versions.get_client(), versions.model_name()
+    if client.search_registered_models(f"name = '{name}'"):
+        registered = read_registry_lines()
         for number, text in enumerate(lines, 1):
-            if held[number - 1 : number] != [text]:
-                key = f"{KEY}{number:06}"
-                versions.client().set_registered_model_tag(versions.model_name(), key, text)
-    if lines != anchored() and (blob := provenance.git("hash-object", "-w", str(LOG))):
-        provenance.git("update-ref", REF, blob)
+            if registered[number - 1 : number] != [text]:
+                client.set_registered_model_tag(name, f"{KEY}{number:06}", text)
+    if lines != read_git_lines() and (blob := provenance.run_git("hash-object", "-w", str(LOG))):
+        provenance.run_git("update-ref", REF, blob)
 
 
-def breaks(lines: list[str]) -> Iterator[str]:
-    """Where the chain does not hold first, in words: what comes after it follows from nothing."""
+def find_break(lines: list[str]) -> list[str]:
+    """Return the first fault of the chain, in words; later lines follow from nothing."""
     before = FIRST
     for place, text in enumerate(lines, 1):
-        line = parse(text)
+        line = parse_line(text)
         if not line:
-            yield f"{LOG}:{place}: is no line of this log"
-        elif line.number != place:
-            yield f"{LOG}:{place}: says that it is line {line.number}"
-        elif line.before != before:
-            yield f"{LOG}:{place}: does not follow from line {place - 1}: that was another one"
-        else:
-            before = digest(text)
-            continue
-        return
+            return [f"{LOG}:{place}: is no line of this log"]
+        if line.number != place:
+            return [f"{LOG}:{place}: says that it is line {line.number}"]
+        if line.before != before:
+            return [f"{LOG}:{place}: does not follow from line {place - 1}: that was another one"]
+        before = hash_text(text)
+    return []
 
 
-def differences(lines: list[str], other: list[str], where: str) -> Iterator[str]:
-    """Where the lines are not what another place holds of them, in words."""
+def compare_copies(lines: list[str], other: list[str], where: str) -> Iterator[str]:
+    """Yield the differences of the lines from those of another place, in words."""
     pairs = enumerate(zip(lines, other, strict=False), 1)
     if differing := [(place, theirs) for place, (ours, theirs) in pairs if ours != theirs]:
         place, theirs = differing[0]
@@ -245,8 +235,7 @@ def differences(lines: list[str], other: list[str], where: str) -> Iterator[str]
         yield f"{LOG}: lines {len(lines) + 1} to {len(other)} are missing; {where} holds them"
 
 
-def faults(lines: list[str]) -> list[str]:
-    """What is wrong with the log itself, in words."""
-    copies = {"the registry": registered(), REF: anchored()}
-    found = [*breaks(lines)]
-    return found + [it for where, held in copies.items() for it in differences(lines, held, where)]
+def find_chain_faults(lines: list[str]) -> list[str]:
+    """Return the faults of the log itself, in words."""
+    registered = compare_copies(lines, read_registry_lines(), "the registry")
+    return [*find_break(lines), *registered, *compare_copies(lines, read_git_lines(), REF)]

@@ -1,7 +1,7 @@
-"""Evidence: what runs, logs and reports have recorded, kept as files that a commit can hold.
+"""Evidence: what runs, logs and reports have recorded, as files that a commit can hold.
 
-Logs and databases stay on their machine and go on changing; what a document rests on must not.  So
-`make techdoc` copies it to `docs/evidence/`, where everybody can look it up, and so can CI.
+Logs and databases stay on their machine and keep changing.  A document must rest on something that
+does not, so `make techdoc` copies it to `docs/evidence/`, where people and CI can look it up.
 """
 
 import json
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.monitoring.archive import Archive, NoLog
-from mlops_ladder.monitoring.quality import History
+from mlops_ladder import ProjectError, write_file_atomically
+from mlops_ladder.monitoring.archive import Archive, DRIFT, NoLog
+from mlops_ladder.monitoring.quality import QUALITY
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import versions
-from mlops_ladder.registry.gate import plain
-from mlops_ladder.registry.history import Entry, moves, promoted
+from mlops_ladder.registry.gate import to_json_safe
+from mlops_ladder.registry.history import Entry, list_moves, list_promotions
 from mlops_ladder.settings import Settings
 from mlops_ladder.tracking import runs
 
@@ -26,76 +26,77 @@ Facts = dict[str, Any]
 YEAR = timedelta(days=365)
 
 
-def run(entry: Entry | None) -> Facts | None:
-    """The run of the champion, or where there is none the newest one."""
-    mlflow = runs.connect()
-    found = runs.as_run(mlflow.get_run(entry.run_id)) if entry else runs.newest()
-    if not found:
+def collect_run(entry: Entry | None) -> Facts | None:
+    """Return the run of the champion, or without a champion the newest run."""
+    run = (
+        runs.convert_run(runs.connect_mlflow().get_run(entry.run_id))
+        if entry
+        else runs.find_newest_run()
+    )
+    if not run:
         return None
-    tags = {k: v for k, v in found.tags.items() if not k.startswith(("mlflow.", "prefect."))}
-    said = {"run_id": found.run_id, "started": found.started.isoformat(), "tags": tags}
-    return said | {"params": found.params, "metrics": found.metrics}
+    tags = {k: v for k, v in run.tags.items() if not k.startswith(("mlflow.", "prefect."))}
+    facts = {"run_id": run.run_id, "started": run.started.isoformat(), "tags": tags}
+    return facts | {"params": run.params, "metrics": run.metrics}
 
 
-def gate(entry: Entry | None) -> Facts | None:
-    """The decision by which the champion was accepted, with the report of the gate."""
-    entries = promoted(versions.held().entries) if entry else []
-    found = [it for it in entries if entry and it.version == entry.version]
-    return versions.whole(found[-1]).model_dump(mode="json") if found else None
+def describe_gate_decision(entry: Entry | None) -> Facts | None:
+    """Return the decision that accepted the champion, with the report of the gate."""
+    entries = list_promotions(versions.read_state().entries) if entry else []
+    own = [accepted for accepted in entries if entry and accepted.version == entry.version]
+    return versions.with_verdict(own[-1]).model_dump(mode="json") if own else None
 
 
-def decisions(_: Settings) -> Facts | None:
-    """Every decision that changed which model serves."""
-    entries = moves(versions.held().entries)
-    found = [it.model_dump(mode="json", exclude={"verdict"}) for it in entries]
-    return {"decisions": found} if found else None
+def collect_decisions() -> Facts | None:
+    """Return every decision that changed which model serves."""
+    entries = list_moves(versions.read_state().entries)
+    decisions = [entry.model_dump(mode="json", exclude={"verdict"}) for entry in entries]
+    return {"decisions": decisions} if decisions else None
 
 
-def tests(_: Settings) -> Facts | None:
-    """How the tests ended that ran here last."""
+def count_tests() -> Facts | None:
+    """Return how the last tests of this machine ended."""
     if not TESTS.exists():
         return None
     suites = list(ElementTree.fromstring(TESTS.read_text(encoding="utf-8")).iter("testsuite"))
     names = ("tests", "failures", "errors", "skipped")
-    counts = {name: sum(int(it.get(name, 0)) for it in suites) for name in names}
+    counts = {name: sum(int(suite.get(name, 0)) for suite in suites) for name in names}
     return counts | {"time": suites[0].get("timestamp", "") if suites else ""}
 
 
-def made() -> dict[str, Facts]:
-    """What does not change as long as the champion stays: its run, and the gate's report."""
-    entry = versions.held().champion
-    found = {"run": run(entry), "gate": gate(entry)}
-    return {name: facts for name, facts in found.items() if facts}
+def collect_champion_evidence() -> dict[str, Facts]:
+    """Return what does not change while the champion stays: its run, and the gate's report."""
+    entry = versions.read_state().champion
+    evidence = {"run": collect_run(entry), "gate": describe_gate_decision(entry)}
+    return {name: facts for name, facts in evidence.items() if facts}
 
 
-def gathered(settings: Settings) -> dict[str, Facts]:
-    """All that there is, by the name of its file; what nobody has recorded is not in it.
-
-    Also what plugins give by the hook `collect_evidence`.
-    """
-    later = {"decisions": decisions(settings), "tests": tests(settings)}
+def collect_all_evidence(settings: Settings) -> dict[str, Facts]:
+    """Return all evidence by file name, with what plugins return for `collect_evidence`."""
+    evidence = {"decisions": collect_decisions(), "tests": count_tests()}
     for facts in get_hooks().collect_evidence(settings=settings):
-        later |= facts
-    return made() | {name: facts for name, facts in later.items() if facts}
+        evidence |= facts
+    recorded = {name: facts for name, facts in evidence.items() if facts}
+    return collect_champion_evidence() | recorded
 
 
-def text(facts: Facts) -> str:
-    """The text of a file of evidence."""
-    known = json.loads(json.dumps(facts, default=str))
-    return json.dumps(plain(known), indent=2, ensure_ascii=False, sort_keys=True) + "\n"
+def to_evidence_text(facts: Facts) -> str:
+    """Return the text of a file of evidence."""
+    values = to_json_safe(json.loads(json.dumps(facts, default=str)))
+    return json.dumps(values, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def keep(found: dict[str, Facts]) -> None:
-    """Have these files of evidence in the folder, and no older ones."""
-    for name, facts in found.items():
-        write_whole(FOLDER / f"{name}.json", text(facts))
+def replace_evidence_files(evidence: dict[str, Facts]) -> None:
+    """Write these files of evidence, and delete all others."""
+    for name, facts in evidence.items():
+        write_file_atomically(FOLDER / f"{name}.json", to_evidence_text(facts))
     for path in FOLDER.glob("*.json"):
-        if path.stem not in found:
+        if path.stem not in evidence:
             path.unlink()
 
 
-def kept(name: str) -> Facts | None:
-    """What a file of evidence says; None where there is none.  ProjectError where it is none."""
+def read_evidence_file(name: str) -> Facts | None:
+    """Return a file of evidence, None if it is missing.  Raise ProjectError if it is damaged."""
     path = FOLDER / f"{name}.json"
     if not path.exists():
         return None
@@ -105,37 +106,40 @@ def kept(name: str) -> Facts | None:
         raise ProjectError(f"{path}: cannot be read: {error}; run `make techdoc`") from error
 
 
-def differing() -> list[str]:
-    """Where what is kept of the champion is not what MLflow and the registry say, in words."""
-    wrong = []
-    for name, facts in made().items():
+def list_sources(name: str) -> list[str | Path]:
+    """Return the sources of a file of evidence: the file, and the run that it is about."""
+    run_id = (read_evidence_file(name) or {}).get("run_id")
+    return [FOLDER / f"{name}.json", *([str(run_id)] if run_id else [])]
+
+
+def find_stale_evidence() -> list[str]:
+    """Return the evidence on the champion that differs from MLflow or the registry, in words."""
+    stale = []
+    for name, facts in collect_champion_evidence().items():
         path = FOLDER / f"{name}.json"
-        there = path.read_text(encoding="utf-8") if path.exists() else ""
-        if there != text(facts):
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        if text != to_evidence_text(facts):
             where = "the run of the champion" if name == "run" else "the registry"
-            wrong.append(f"{path}: is not what {where} says; run `make techdoc`")
-    return wrong
+            stale.append(f"{path}: is not what {where} says; run `make techdoc`")
+    return stale
 
 
-def drift(settings: Settings) -> Facts | None:
-    """The newest report on drift; None where there is none, or nothing was served."""
+def collect_drift_evidence(settings: Settings) -> Facts | None:
+    """Return the newest report on drift; None without one, or without a prediction log."""
+    return collect_newest("drift", DRIFT, settings)
+
+
+def collect_quality_evidence(settings: Settings) -> Facts | None:
+    """Return the newest report on live quality; None without one, or without a prediction log."""
+    return collect_newest("quality", QUALITY, settings)
+
+
+def collect_newest(name: str, table: Any, settings: Settings) -> Facts | None:
+    """Return the newest reports of a table beside the prediction log, by the name of their file."""
     try:
-        with Archive(settings.serving.log) as archive:
-            return newest("drift", archive.verdicts(datetime.now(UTC) - YEAR))
+        with Archive(settings.serving.prediction_log_url) as archive:
+            reports = archive.read_verdicts(datetime.now(UTC) - YEAR, table)
     except NoLog:
         return None
-
-
-def quality(settings: Settings) -> Facts | None:
-    """The newest report on the live quality; None where there is none, or nothing was served."""
-    try:
-        with History(settings.serving.log) as archive:
-            return newest("quality", archive.reports(datetime.now(UTC) - YEAR))
-    except NoLog:
-        return None
-
-
-def newest(name: str, found: list[Facts]) -> Facts | None:
-    """Those of the last time that somebody looked, under the name of their file."""
-    last = [it for it in found if it["time"] == found[-1]["time"]]
-    return {name: {"found": last}} if last else None
+    newest = [report for report in reports if report["time"] == reports[-1]["time"]]
+    return {name: {"found": newest}} if newest else None

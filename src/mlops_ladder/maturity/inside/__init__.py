@@ -1,19 +1,28 @@
-"""What trials ask of the project's own code; it is run by the Python of the project, in a copy.
+"""Questions of the trials, which the Python of the project answers, in a copy.
 
-It knows no data, only what config and contract say of them.
+They know no data, only what config and contract say of them.
 """
 
-import sys
 from importlib import import_module
 from typing import Any
 
 
 def part(name: str) -> Any:
-    """A module of the library."""
+    """Return a module of the library."""
     return import_module(f"mlops_ladder.{name}")
 
 
-def given() -> tuple[Any, Any, Any]:
-    """The rows, the contract and the settings of the project."""
-    settings, contract = part("settings").load(), part("data.contract").read_contract()
+def read_project() -> tuple[Any, Any, Any]:
+    """Return the rows, the contract and the settings of the project."""
+    settings, contract = part("settings").load_settings(), part("data.contract").read_contract()
     return part("problem").read_data(settings).reset_index(drop=True), contract, settings
+
+
+def read_training_rows() -> tuple[Any, Any, Any]:
+    """Return the rows to learn from, the contract and the settings of the project."""
+    frame, contract, settings = read_project()
+    return (
+        part("model.training").prepare_training_rows(frame, contract, settings),
+        contract,
+        settings,
+    )

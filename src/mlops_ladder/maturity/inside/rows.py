@@ -1,50 +1,79 @@
-"""Of the configured rows as they stand in the files: counted, spoiled, in the order of a split."""
+"""Questions about the configured rows as they are in the files: counted, spoiled, aged, split."""
 
 import json
+from collections.abc import Iterable
+from datetime import timedelta
 from math import ceil
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import pandas as pd
 from pandas.api import types
 
-from mlops_ladder.maturity.inside import given, part
+from mlops_ladder.maturity.inside import part, read_project, read_training_rows
 
-MOST = 5000  # rows that are spoiled: enough for every rule, and read in a second
+MAX_ROWS = 5000  # that are spoiled: enough for every rule, and read in a second
+MAX_PRIVATE_ROWS = 300
 
 
-def parquet(settings: Any) -> bool:
+def list_files(settings: Any) -> list[Path]:
+    """Return the files that training reads."""
+    return list(part("data.reading").list_data_files(settings.data.path))
+
+
+def is_parquet(settings: Any) -> bool:
     """Are the files Parquet?"""
-    return bool(part("data.reading").is_parquet(part("data.reading").files(settings.data.path)[0]))
+    return bool(part("data.reading").is_parquet(list_files(settings)[0]))
 
 
-def raw(settings: Any) -> pd.DataFrame:
-    """The rows of all files; those of a CSV as text, cell by cell."""
-    data, found = settings.data, part("data.reading").files(settings.data.path)
-    if parquet(settings):
-        return pd.concat(map(pd.read_parquet, found), ignore_index=True)
+def read_raw(settings: Any, paths: Iterable[Path]) -> pd.DataFrame:
+    """Return the rows of these files; those of a CSV as text, cell by cell."""
+    if is_parquet(settings):
+        return pd.concat(map(pd.read_parquet, paths), ignore_index=True)
+    data = settings.data
     options: Any = {"sep": data.separator, "encoding": data.encoding, "skipinitialspace": True}
-    frames = [pd.read_csv(it, **options, dtype=str, keep_default_na=False) for it in found]
+    frames = [pd.read_csv(path, **options, dtype=str, keep_default_na=False) for path in paths]
     rows: pd.DataFrame = pd.concat(frames, ignore_index=True).rename(columns=str.strip)
     return rows
 
 
-def write(frame: pd.DataFrame, settings: Any, path: str) -> None:
-    """A file of the same kind."""
-    if parquet(settings):
+def write_raw(frame: pd.DataFrame, settings: Any, path: str | Path) -> None:
+    """Write a file of the same kind."""
+    if is_parquet(settings):
         frame.to_parquet(path)
     else:
         data = settings.data
         frame.to_csv(path, sep=data.separator, encoding=data.encoding, index=False)
 
 
-def count() -> Any:
-    """How many there are."""
-    return len(raw(part("settings").load()))
+def count_rows() -> Any:
+    """Return how many rows the files have."""
+    settings = part("settings").load_settings()
+    return len(read_raw(settings, list_files(settings)))
 
 
-def cells(frame: pd.DataFrame, name: str, places: list[int], value: Any) -> pd.DataFrame:
-    """The rows with another value in some cells of a column."""
+def count_training_rows() -> int:
+    """Return how many rows training reads."""
+    return len(read_project()[0])
+
+
+def first_file() -> str:
+    """Return the first file of the data."""
+    return str(list_files(part("settings").load_settings())[0])
+
+
+def data_digest() -> Any:
+    """Return the sha256 of all data, and how many rows they have."""
+    frame, _, settings = read_project()
+    digest = part("data.sources").compute_sha256(
+        *part("data.reading").list_data_files(settings.data.path)
+    )
+    return [digest, len(frame)]
+
+
+def change_cells(frame: pd.DataFrame, name: str, places: list[int], value: Any) -> pd.DataFrame:
+    """Return the rows with another value in some cells of a column."""
     values = frame[name]
     if isinstance(value, str) or (value is not None and not types.is_numeric_dtype(values)):
         values, value = values.astype("object").map(str, na_action="ignore"), str(value)
@@ -53,51 +82,102 @@ def cells(frame: pd.DataFrame, name: str, places: list[int], value: Any) -> pd.D
     return frame.assign(**{name: values})
 
 
-def spoiled(frame: pd.DataFrame, fault: str, name: str, value: Any, random: Random) -> pd.DataFrame:
-    """The rows with one fault in this column."""
-    if fault == "lost":
+def plant_fault(frame: pd.DataFrame, fault: tuple[str, str, Any], random: Random) -> pd.DataFrame:
+    """Return the rows with one fault: kind, column and value."""
+    kind, name, value = fault
+    if kind == "lost":
         return frame.drop(columns=name)
-    if fault == "copied":
+    if kind == "copied":
         return frame.assign(**{value: frame[name]})
-    if fault in ("flood", "gap"):
-        many = ceil(value * len(frame)) if fault == "flood" else 1
-        return cells(frame, name, random.sample(range(len(frame)), many), None)
+    if kind in ("flood", "gap"):
+        count = ceil(value * len(frame)) if kind == "flood" else 1
+        return change_cells(frame, name, random.sample(range(len(frame)), count), None)
     one, two = random.sample(range(len(frame)), 2)
-    if fault == "twin":
-        return cells(frame, name, [one, two], frame[name].iloc[one])
-    return cells(frame, name, [one], value)
+    if kind == "twin":
+        return change_cells(frame, name, [one, two], frame[name].iloc[one])
+    return change_cells(frame, name, [one], value)
 
 
-def spoil(path: str, plan: str) -> Any:
-    """Write some rows that have a target, with these faults in them; how many, or None.
+def write_spoiled_rows(path: str, plan: str) -> Any:
+    """Write some rows that have a target, with these faults in them; return how many.
 
-    None where training reads other rows than the files hold.
+    Returns None if training reads other rows than the files hold.
     """
-    asked, (known, contract, settings) = json.loads(plan), given()
-    frame = raw(settings)
+    wanted, (known, contract, settings) = json.loads(plan), read_project()
+    frame = read_raw(settings, list_files(settings))
     if len(frame) != len(known):
         return None
     frame = frame[known[contract.target].notna().to_numpy()].reset_index(drop=True)
-    random, most = Random(asked["seed"]), min(asked.get("most", MOST), len(frame))
-    frame = frame.iloc[sorted(random.sample(range(len(frame)), most))]
-    for fault, name, value in asked["faults"]:
-        frame = spoiled(frame, fault, name, value, random)
-    write(frame, settings, path)
+    random, count = Random(wanted["seed"]), min(wanted.get("most", MAX_ROWS), len(frame))
+    frame = frame.iloc[sorted(random.sample(range(len(frame)), count))]
+    for fault in wanted["faults"]:
+        frame = plant_fault(frame, fault, random)
+    write_raw(frame, settings, path)
     return len(frame)
 
 
-def order(path: str) -> Any:
-    """Of each part of a saved split its times, and what it lacks or has that it should not."""
-    settings, contract = part("settings").load(), part("data.contract").read_contract()
-    rows = part("model.training").learnable(part("problem").read_data(settings), contract, settings)
+def describe_split(path: str) -> Any:
+    """Return the times of each part of a saved split, and how many rows are not in both."""
+    rows, contract, _ = read_training_rows()
     names, times = contract.names("id") or ["row"], contract.names("time")[:1]
     known = rows.assign(row=rows.index + 1)[[*dict.fromkeys([*names, *times])]]
     known[names] = known[names].astype("str").where(known[names].notna(), "")
     saved = pd.read_csv(path, dtype=str, keep_default_na=False)
     both = known.merge(saved, how="outer", on=names, indicator=True)
     spans = [
-        [name, str(found[time].min()), str(found[time].max())]
+        [name, str(group[time].min()), str(group[time].max())]
         for time in times
-        for name, found in both.groupby("part", sort=False)
+        for name, group in both.groupby("part", sort=False)
     ]
     return {"astray": int((both["_merge"] != "both").sum()), "spans": spans}
+
+
+def choose_labels() -> Any:
+    """Return two different labels, as a person writes them."""
+    frame, contract, settings = read_project()
+    labels = part("labelling.labels").list_classes(settings, contract)
+    if not labels:
+        values = part("data.casting").validate_and_cast(frame, contract, [contract.target])[
+            contract.target
+        ]
+        labels = [values.min(), values.max()]
+    return [str(labels[0]), str(labels[-1])]
+
+
+def list_upstream_sources() -> Any:
+    """Return the sources of others that training reads, whose rows have a time."""
+    agreements = part("governance.data_agreements").select_promises(
+        part("settings").load_settings()
+    )
+    return [it.source for it in agreements if it.freshness.column]
+
+
+def remove_newest_rows(source: str) -> Any:
+    """Make a source older than was promised; return how many rows are left."""
+    settings, agreement = (
+        part("settings").load_settings(),
+        part("data.agreements").read_agreements()[source],
+    )
+    fresh, times = agreement.freshness, part("data.casting").parse_timestamps
+    paths = part("governance.data_agreements").list_source_files(agreement)
+    frames = {path: read_raw(settings, [path]) for path in paths}
+    when = {path: times(it[fresh.column].astype(str), fresh.format) for path, it in frames.items()}
+    newest = max(it.max() for it in when.values())
+    end = min(pd.Timestamp(fresh.until or newest), newest) - timedelta(days=fresh.max_age_days + 1)
+    left = {path: frame[when[path] < end] for path, frame in frames.items()}
+    for path, frame in left.items():
+        if frame.empty:
+            path.unlink()
+        else:
+            write_raw(frame, settings, path)
+    return sum(map(len, left.values()))
+
+
+def write_private_rows(path: str, ids: str, words: str, odd: str) -> Any:
+    """Write some rows with two more columns, with an odd text in one cell; return an id of them."""
+    settings = part("settings").load_settings()
+    frame = read_raw(settings, list_files(settings)).head(MAX_PRIVATE_ROWS)
+    frame[ids] = [f"trial-{number}-of-many" for number in range(len(frame))]
+    frame[words] = ["ordinary"] * (len(frame) - 1) + [odd or "ordinary"]
+    write_raw(frame, settings, path)
+    return frame[ids].iloc[len(frame) // 2]

@@ -1,4 +1,4 @@
-"""Tried and planted: where the data come from, and their versions."""
+"""Trials and faults of the data: their sources and versions."""
 
 import json
 import re
@@ -8,9 +8,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.data import unchanged
-from mlops_ladder.maturity.sandbox import Copy, last, reached
+from mlops_ladder.maturity import Unknown
+from mlops_ladder.maturity.sandbox import Copy, last_line, require_network
 
 SOURCES = "data/sources.toml"
 STORE = """
@@ -24,135 +23,122 @@ OWN = "data/own of a trial/rows"
 Facts = dict[str, Any]
 
 
-def data_path(copy: Copy, path: str) -> Facts:
-    """The environment in which the project reads this file."""
-    return {f"{copy.package.name.upper()}_DATA__PATH": path}
+def select_present(copy: Copy, names: Any) -> list[str]:
+    """Return those of these files that are in the copy; files elsewhere are the user's."""
+    paths = {name: (copy.root / name).resolve() for name in names}
+    return sorted(
+        name for name, at in paths.items() if at.is_relative_to(copy.root) and at.is_file()
+    )
 
 
-def within(copy: Copy, names: Any) -> list[str]:
-    """Those of these files that are in the copy; what lies elsewhere is the user's."""
-    inside = [it for it in names if (copy.root / it).resolve().is_relative_to(copy.root)]
-    return sorted(it for it in inside if (copy.root / it).is_file())
-
-
-def declared(copy: Copy) -> dict[str, Facts]:
-    """The sources that data/sources.toml declares, with the files of each that are here."""
-    found = (copy.repository.parsed(SOURCES) or {}).items()
-    sources = {name: it for name, it in found if within(copy, it.get("files", {}))}
+def declared_sources(copy: Copy) -> dict[str, Facts]:
+    """Return the declared sources that have files here."""
+    declared = (copy.repository.parsed(SOURCES) or {}).items()
+    sources = {name: it for name, it in declared if select_present(copy, it.get("files", {}))}
     if not sources:
         raise Unknown(f"{SOURCES}: declares no file that is in this repository")
     return sources
 
 
-def flip(copy: Copy, name: str) -> int:
-    """Change one bit of a file, anywhere; where."""
+def flip_bit(copy: Copy, name: str) -> dict[str, str]:
+    """Flip a random bit of a file; return the file and the byte."""
     path = copy.root / name
     content = bytearray(path.read_bytes())
     at = copy.random.randrange(len(content))
     content[at] ^= 1 << copy.random.randrange(8)
     path.unlink()
     path.write_bytes(content)
-    return at
+    return {"file": name, "byte": str(at)}
 
 
-@trial("data.source", "data that are gone come back by `make data`, with the same sha256")
-def restored(copy: Copy) -> Iterator[str]:
-    """Remove all that is declared and lies here, as in a folder that holds no data yet."""
-    gone: dict[str, str] = {}
-    for name, source in declared(copy).items():
+def file_digest(path: Path) -> str:
+    """Return the sha256 of a file; empty if there is none."""
+    return sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+def restore_data(copy: Copy) -> Iterator[str]:
+    """Delete all declared files, as in a folder without data yet; `make data` brings them back."""
+    digests: dict[str, str] = {}
+    for name, source in declared_sources(copy).items():
         origin = str(source.get("origin", ""))
         if not source.get("restore") and (" " in origin or origin in ("", "unknown")):
             raise Unknown(f"{SOURCES}: [{name}] says in words only where it comes from")
-        for file in within(copy, source["files"]):
-            gone[file] = sha256((copy.root / file).read_bytes()).hexdigest()
-    config = copy.root / ".dvc/config"
-    if config.exists():  # the user's store is read, where it is a folder
-        text = config.read_text(encoding="utf-8")
-        config.write_text(re.sub(r"(url = )~(?=/)", rf"\g<1>{Path.home()}", text), "utf-8")
-    for file in gone:
+        for file in select_present(copy, source["files"]):
+            digests[file] = file_digest(copy.root / file)
+    if config := copy.text(".dvc/config"):  # the user's store is read if it is a folder
+        copy.write(".dvc/config", re.sub(r"(url = )~(?=/)", rf"\g<1>{Path.home()}", config))
+    for file in digests:
         (copy.root / file).unlink()
-    done = reached(copy.run("make", "data"))
+    done = require_network(copy.run("make", "data"))
     if done.returncode:
-        yield f"make data: with the data gone: {last(done)}"
-    for file, known in gone.items():
-        path = copy.root / file
-        if not path.is_file():
-            yield f"{file}: does not come back by `make data`"
-        elif sha256(path.read_bytes()).hexdigest() != known:
-            yield f"{file}: comes back by `make data` with another sha256"
+        yield f"make data: with the data gone: {last_line(done)}"
+    for file, digest in digests.items():
+        if file_digest(copy.root / file) != digest:
+            state = "with another sha256" if (copy.root / file).is_file() else "no more"
+            yield f"{file}: comes back by `make data` {state}"
 
 
-@fault("data.source", "one flipped bit in a data file fails `make data`, which names the file")
-def flipped(copy: Copy) -> Iterator[str]:
-    """Any bit of any file that is declared."""
-    files = [it for source in declared(copy).values() for it in within(copy, source["files"])]
-    name = copy.random.choice([it for it in files if (copy.root / it).stat().st_size] or files)
-    at = flip(copy, name)
-    done = copy.run("make", "data")
-    if not done.returncode or name not in done.stdout + done.stderr:
-        yield f"{name}: a bit of byte {at} was flipped, and `make data` does not refuse it"
+def flip_declared_file(copy: Copy) -> dict[str, str]:
+    """Flip a bit of a random declared file."""
+    sources = declared_sources(copy).values()
+    files = [name for source in sources for name in select_present(copy, source["files"])]
+    filled = [name for name in files if (copy.root / name).stat().st_size]
+    return flip_bit(copy, copy.random.choice(filled or files))
 
 
-@trial("data.version", "this commit names the bytes of every data file")
-def named(copy: Copy) -> Iterator[str]:
-    """Ask the project's own check, and compute what is declared again."""
-    done = copy.run("make", "snapshot", "CHECK=yes")
-    if done.returncode:
-        yield f"make snapshot CHECK=yes: {last(done)}"
-    yield from unchanged(copy.repository)
+def configured_files(copy: Copy) -> list[Path]:
+    """Return the files that [data] path names."""
+    path = copy.repository.table("config.toml", "data").get("path", "")
+    is_inside = path and not Path(path).is_absolute()
+    files = [it for it in sorted(copy.root.glob(path)) if it.is_file()] if is_inside else []
+    if not files:
+        raise Unknown(f"config.toml: [data] path = {path!r}: no file of this repository")
+    return files
 
 
-@trial("data.version", "`make restore` at an earlier commit brings back the bytes it had")
-def versions(copy: Copy) -> Iterator[str]:
-    """Own data, which git ignores: two versions, and the first again, as on another machine."""
-    name, known = own(copy)
-    path, where = copy.root / name, data_path(copy, name)
-    before = sha256(path.read_bytes()).hexdigest()
-    for step in ("a first version", "a second version"):
-        if step == "a second version":
-            flip(copy, name)
-        done = copy.run("make", "snapshot", **where)
+def flip_configured_file(copy: Copy) -> dict[str, str]:
+    """Flip a bit of a random file that training reads and the commit names."""
+    names = [path.relative_to(copy.root).as_posix() for path in configured_files(copy)]
+    if not (present := select_present(copy, names)):
+        raise Unknown("config.toml: [data] path: its files are links out of this repository")
+    return flip_bit(copy, copy.random.choice(present))
+
+
+def restore_first_version(copy: Copy) -> Iterator[str]:
+    """Make two versions of data that git ignores; restore the first, as on another machine."""
+    name, origin = copy_own_data(copy)
+    path, settings = copy.root / name, copy.settings(DATA__PATH=name)
+    digest = file_digest(path)
+    for version in ("a first version", "a second version"):
+        if version == "a second version":
+            flip_bit(copy, name)
+        done = copy.run("make", "data-version", **settings)
         if done.returncode:
-            yield f"make snapshot: {step} of {known}: {last(done)}"
+            yield f"make data-version: {version} of {origin}: {last_line(done)}"
             return
         copy.must("git", "add", "--all")
-        copy.must("git", "commit", "--quiet", "--no-verify", "-m", step)
+        copy.must("git", "commit", "--quiet", "--no-verify", "-m", version)
     copy.must("git", "reset", "--quiet", "--hard", "HEAD~1")
     path.unlink()
     shutil.rmtree(copy.root / ".dvc/cache", ignore_errors=True)
-    done = copy.run("make", "restore", **where)
+    done = copy.run("make", "restore", **settings)
     if not path.is_file():
-        yield f"make restore: does not bring {known} back: {last(done)}"
-    elif sha256(path.read_bytes()).hexdigest() != before:
-        yield f"make restore: brings back other bytes of {known} than the commit had"
+        yield f"make restore: does not bring {origin} back: {last_line(done)}"
+    elif file_digest(path) != digest:
+        yield f"make restore: brings back other bytes of {origin} than the commit had"
 
 
-def own(copy: Copy) -> tuple[str, str]:
-    """A copy of a configured file where git ignores it, with a store of its own; and of which."""
-    path = (copy.repository.parsed("config.toml") or {}).get("data", {}).get("path", "")
-    files = sorted(copy.root.glob(path)) if path and not Path(path).is_absolute() else [Path(path)]
-    if not files or not files[0].is_file():
-        raise Unknown(f"config.toml: [data] path = {path!r}: no file here")
-    name = OWN + files[0].suffix
+def copy_own_data(copy: Copy) -> tuple[str, str]:
+    """Copy a data file to a place that git ignores, with a store of its own; return both names."""
+    path = Path(copy.repository.table("config.toml", "data").get("path", ""))
+    source = path if path.is_absolute() else configured_files(copy)[0]
+    if not source.is_file():
+        raise Unknown(f"config.toml: [data] path = '{path}': no file here")
+    name = OWN + source.suffix
     (copy.root / name).parent.mkdir(parents=True)
-    shutil.copyfile(files[0], copy.root / name)
+    shutil.copyfile(source, copy.root / name)
     if copy.run("git", "check-ignore", "--quiet", name).returncode:
         raise Unknown(f".gitignore: does not leave out {name}")
     store = (copy.root.parent / f"store-{copy.random.randrange(10**6)}").as_posix()
-    (copy.root / ".dvc/config.local").write_text(STORE.format(json.dumps(store)), "utf-8")
-    return name, files[0].name
-
-
-@fault("data.version", "data that changed without a new version are told")
-def unversioned(copy: Copy) -> Iterator[str]:
-    """A flipped bit in a file that the commit names."""
-    path = (copy.repository.parsed("config.toml") or {}).get("data", {}).get("path", "")
-    found = [] if Path(path).is_absolute() else copy.root.glob(path or "-")
-    files = within(copy, [it.relative_to(copy.root).as_posix() for it in found])
-    if not files:
-        raise Unknown(f"config.toml: [data] path = {path!r}: no file of this repository")
-    name = copy.random.choice(files)
-    flip(copy, name)
-    done = copy.run("make", "snapshot", "CHECK=yes")
-    if not done.returncode or name not in done.stdout + done.stderr:
-        yield f"{name}: was changed, and `make snapshot CHECK=yes` does not name it"
+    copy.write(".dvc/config.local", STORE.format(json.dumps(store)))
+    return name, source.name

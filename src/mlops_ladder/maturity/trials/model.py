@@ -1,90 +1,67 @@
-"""Tried and planted: runs, scores, baseline, search, repetition, features."""
+"""Trials and faults of the model: runs, scores, baseline, search, repetition, features."""
 
 import json
 import math
 from collections.abc import Iterator
 
-from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.model import again, best, better, complete, newest, short
-from mlops_ladder.maturity.repository import Repository
-from mlops_ladder.maturity.sandbox import Copy, Failed, last
-from mlops_ladder.maturity.trials.project import answer, scores
+from mlops_ladder.maturity import Unknown
+from mlops_ladder.maturity.data import list_columns
+from mlops_ladder.maturity.model import find_missing_facts, name_run
+from mlops_ladder.maturity.sandbox import Copy, Failed, last_line
+from mlops_ladder.maturity.trials.project import ask_project
 
-MANY = 500  # rows of which the answers are compared
-UNSEEDED = """
-
-seeded_model = build_model
+MAX_ROWS = 500  # of which the answers are compared
 
 
-def build_model(contract, settings):
-    model = seeded_model(contract, settings)
-    names = [it for it in model.get_params() if it.rsplit("__")[-1] in ("random_state", "seed")]
-    return model.set_params(**dict.fromkeys(names))
-"""
-CHANCE = """
-
-ordered_data = read_data
-
-
-def read_data(settings):
-    import random
-
-    from .contract import read_contract
-
-    frame = ordered_data(settings)
-    target, place = read_contract().target, frame.columns.get_loc(read_contract().target)
-    some = [it for it in range(len(frame)) if random.SystemRandom().random() < 0.3]
-    mixed = random.SystemRandom().sample(some, len(some))
-    frame.iloc[some, place] = frame[target].iloc[mixed].to_numpy()
-    return frame
-"""
-
-
-@trial("tracking.runs", "a training is recorded whole, and its model loads by URI and scores")
-def recorded(copy: Copy) -> Iterator[str]:
-    """Train, and read the run; the tree was not changed, and the run says so."""
+def load_and_score(copy: Copy, uri: str) -> Iterator[str]:
+    """Load a model with MLflow: it answers each row of its input example."""
     try:
-        found = copy.need("train")
+        found = ask_project(copy, "training", "load_model", uri)
+    except Unknown as reason:
+        yield f"{uri}: does not load and score: {reason}"
+        return
+    if not found["rows"] or found["rows"] != found["answers"]:
+        yield f"{uri}: gives {found['answers']} answers to {found['rows']} rows of its example"
+
+
+def record_training(copy: Copy) -> Iterator[str]:
+    """Train: the run is complete and says that the tree is unchanged, and its model loads."""
+    try:
+        repository = copy.need("train")
     except Failed as reason:
         yield str(reason)
         return
-    yield from complete(found)
-    run = newest(found)
-    if run["tags"].get("git.dirty") != "false":
-        said = run["tags"].get("git.dirty")
-        yield f"{short(run)}: says git.dirty={said} of a tree that is committed"
-    for model in run["models"][-1:]:
-        yield from scores(copy, f"models:/{model}")
+    yield from find_missing_facts(repository)
+    yield from check_dirty(copy, "false")
+    for model in repository.runs[0]["models"][-1:]:
+        yield from load_and_score(copy, f"models:/{model}")
 
 
-@fault("tracking.runs", "a run of a changed tree says so, also one by `mlflow run`")
-def changed(copy: Copy) -> Iterator[str]:
-    """Change a file, and train as an MLflow Project."""
-    with (copy.root / "config.toml").open("a", encoding="utf-8") as file:
-        file.write("# changed\n")
+def check_dirty(copy: Copy, right: str) -> Iterator[str]:
+    """Yield a problem if the newest run has another tag git.dirty."""
+    run = copy.repository.runs[0]
+    if (dirty := run["tags"].get("git.dirty")) != right:
+        yield f"{name_run(run)}: says git.dirty={dirty}, {right} is right"
+
+
+def train_changed_tree(copy: Copy) -> Iterator[str]:
+    """Change a file, and train as an MLflow Project: the run says so."""
+    copy.append("config.toml", "# changed\n")
     path = f"{copy.root}/.venv/bin:{copy.environment['PATH']}"
-    more = {"PATH": path, "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}
-    command = (str(copy.root / ".venv/bin/mlflow"), "run", ".", "--env-manager", "local")
-    done = copy.run(*command, **more)
+    environment = {"PATH": path, "MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}
+    done = copy.run("mlflow", "run", ".", "--env-manager", "local", **environment)
     if done.returncode:
-        yield f"mlflow run .: {last(done)}"
-        return
-    run = newest(copy.repository)
-    if run["tags"].get("git.dirty") != "true":
-        yield f"{short(run)}: says git.dirty={run['tags'].get('git.dirty')} of a changed tree"
+        yield f"mlflow run .: {last_line(done)}"
+    else:
+        yield from check_dirty(copy, "true")
 
 
-@trial("model.eval", "the scores, computed again from the stored predictions, are those logged")
-def recomputed(copy: Copy) -> Iterator[str]:
-    """Train, and compute them."""
-    yield from again(copy.need("train"))
-
-
-@fault("model.eval", "a model of shuffled answers scores no better than chance")
-def shuffled(copy: Copy) -> Iterator[str]:
-    """Twice, where need be: by chance alone one interval in forty lies above the baseline."""
+def shuffle_answers(copy: Copy) -> Iterator[str]:
+    """Train on shuffled answers; twice if need be: by chance one interval in forty lies above."""
     for _ in range(2):
-        found = answer(copy, "trained", "shuffled", str(copy.random.randrange(2**32)))
+        found = ask_project(
+            copy, "training", "score_shuffled_answers", str(copy.random.randrange(2**32))
+        )
         if None in (found["low"], found["high"], found["baseline"]):
             raise Unknown(f"{found['metric']}: is not defined on these rows, or has no interval")
         above = found["baseline"] - found["high"], found["low"] - found["baseline"]
@@ -97,28 +74,23 @@ def shuffled(copy: Copy) -> Iterator[str]:
     )
 
 
-@trial(
-    "model.baseline", "model and baseline are recorded of the same data, and the model is better"
-)
-def beaten(copy: Copy) -> Iterator[str]:
-    """Train, and compare the two runs."""
-    found = copy.need("train")
-    yield from better(found)
-    run, roles = newest(found), found.records["all"]
-    base = next((it for it in roles if it["tags"].get("role") == "baseline"), None)
+def compare_with_baseline(copy: Copy) -> Iterator[str]:
+    """Compare the runs of model and baseline: both are of the same data."""
+    run, runs = copy.repository.runs[0], copy.repository.records["all"]
+    base = next((it for it in runs if it["tags"].get("role") == "baseline"), None)
     if base is None:
         yield "no run of a baseline is recorded beside the model's"
     elif base["tags"].get("data.sha256") != run["tags"].get("data.sha256"):
-        yield f"{short(base)}, the baseline: is of other data than {short(run)}"
+        yield f"{name_run(base)}, the baseline: is of other data than {name_run(run)}"
     elif (name := run["params"].get("metric", "")) not in base["metrics"]:
-        yield f"{short(base)}, the baseline: has no {name}"
+        yield f"{name_run(base)}, the baseline: has no {name}"
 
 
-@trial("feature.shared", "what is served answers rows of the data as the registered model does")
-def same(copy: Copy) -> Iterator[str]:
-    """Ask both the same rows, those of the service as JSON."""
-    copy.need("rehearse")
-    found = answer(copy, "served", "parity", str(copy.random.randrange(2**32)), str(MANY))
+def compare_served_answers(copy: Copy) -> Iterator[str]:
+    """Ask the registered model and the served one the same rows, the latter as JSON."""
+    copy.need("pipeline-smoke")
+    seed = str(copy.random.randrange(2**32))
+    found = ask_project(copy, "served", "compare_answers", seed, str(MAX_ROWS))
     for batch, served, row in found["first"]:
         yield (
             f"{found['mismatches']} of {found['rows']} rows are answered otherwise when served:"
@@ -127,66 +99,47 @@ def same(copy: Copy) -> Iterator[str]:
         )
 
 
-@fault("feature.shared", "another unit of one input, when served, fails the project's comparison")
-def other_unit(copy: Copy) -> Iterator[str]:
-    """Change inputs one by one between the service and its model, until the export says so."""
-    found = answer(copy, "served", "units", str(copy.random.randrange(2**32)))
+def change_unit_of_input(copy: Copy) -> Iterator[str]:
+    """Change inputs one by one between the service and its model, until the export reports it."""
+    found = ask_project(copy, "served", "change_units", str(copy.random.randrange(2**32)))
     if "unknown" in found:
         raise Unknown(f"no exported model to plant it in: {found['unknown']}")
     if "missed" in found:
         yield f"export.py: compares, and misses another unit of {', '.join(found['missed'][:5])}"
 
 
-@trial("model.repro", "two trainings and the champion agree")
-def repeats(copy: Copy) -> Iterator[str]:
-    """Have the pipeline's model trained twice more."""
-    copy.need("rehearse")
-    done = copy.run("make", "repro")
-    if done.returncode:
-        yield f"make repro: {done.stderr.strip() or last(done)}"
-
-
-@fault("model.repro", "a seed that is removed is reported")
-def unseeded(copy: Copy) -> Iterator[str]:
-    """Take every seed from the model."""
-    if not answer(copy, "trained", "seeds"):
+def need_seeds(copy: Copy) -> None:
+    """Raise Unknown if the model has no seeds."""
+    if not ask_project(copy, "training", "list_seeds"):
         raise Unknown("the model has no parameter that is a seed")
-    yield from unreported(copy, UNSEEDED, "the model has no seed")
 
 
-@fault("model.repro", "chance in the data is reported")
-def random_rows(copy: Copy) -> Iterator[str]:
-    """Have each reading of the data mix up other answers."""
-    yield from unreported(copy, CHANCE, "each training learns from other answers")
-
-
-def unreported(copy: Copy, code: str, what: str) -> Iterator[str]:
-    """Add code to problem.py, and see whether `make repro` says so."""
-    with (copy.package / "problem.py").open("a", encoding="utf-8") as file:
-        file.write(code)
-    if copy.run("make", "repro").returncode == 0:
-        yield f"make repro: ends with 0, though {what}"
-
-
-@trial("model.tune", "the model has the parameters that were best on the validation rows")
-def searched(copy: Copy) -> Iterator[str]:
-    """Compare it with the trials, and score the best of them again on the validation rows."""
-    found = copy.need("rehearse")
-    yield from best(found)
-    yield from scored(copy, found)
-
-
-def scored(copy: Copy, found: Repository) -> Iterator[str]:
-    """Is the score of the search that of the validation rows?"""
-    run = found.runs[0]
-    search = next((it for it in found.records["all"] if it["tags"].get("role") == "tuning"), None)
+def score_best_trial(copy: Copy) -> Iterator[str]:
+    """Score the best trial of the search again: its score is that of the validation rows."""
+    run, runs = copy.repository.runs[0], copy.repository.records["all"]
+    search = next((it for it in runs if it["tags"].get("role") == "tuning"), None)
     name = f"validation.{run['params']['metric']}"
     if search is None or name not in search["metrics"]:
         raise Unknown("the search is not recorded here")
-    params, said = run["tags"]["model.parameters"], search["metrics"][name]
-    once_more = answer(copy, "trained", "validated", params)
-    if not math.isclose(said, once_more["validation"], rel_tol=1e-4, abs_tol=1e-6):
-        held = math.isclose(said, once_more["holdout"], rel_tol=1e-4, abs_tol=1e-6)
-        whose = "; that is the score of the rows held out" if held else ""
-        right = f"{once_more['validation']:.4g}{whose}"
-        yield f"{short(search)}: {name} is {said:.4g}, computed again {right}"
+    logged = search["metrics"][name]
+    scores = ask_project(copy, "training", "score_parameters", run["tags"]["model.parameters"])
+    if not math.isclose(logged, scores["validation"], rel_tol=1e-4, abs_tol=1e-6):
+        is_holdout = math.isclose(logged, scores["holdout"], rel_tol=1e-4, abs_tol=1e-6)
+        reason = "; that is the score of the hold-out" if is_holdout else ""
+        right = f"{scores['validation']:.4g}{reason}"
+        yield f"{name_run(search)}: {name} is {logged:.4g}, computed again {right}"
+
+
+def review_features(copy: Copy) -> Iterator[str]:
+    """Review the features by shuffling, which is quick: the report names each input."""
+    copy.need("pipeline-smoke")
+    done = copy.run("make", "features", "SECONDS=0")
+    pages = list(copy.root.glob("reports/features/v*.md"))
+    if done.returncode or not pages:
+        yield f"make features: {last_line(done)}"
+        return
+    text = pages[0].read_text(encoding="utf-8")
+    inputs = list_columns(copy.repository, "feature", "time")
+    lacking = [name for name in inputs if f"| {name.replace('|', '&#124;')} | " not in text]
+    if lacking:
+        yield f"{pages[0].name}: says nothing of {', '.join(lacking[:3])}"

@@ -1,127 +1,91 @@
-"""Tried and planted: columns and values that nobody should see, and somebody who is forgotten."""
+"""Trials and faults of privacy: banned columns, addresses in the data, forgotten ids."""
 
 import json
 from collections.abc import Iterator
 from hashlib import sha256
-from typing import Any
 
-from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.sandbox import Copy, last
-from mlops_ladder.maturity.trials.data import data_path
-from mlops_ladder.maturity.trials.project import answer
+from mlops_ladder.maturity import Unknown
+from mlops_ladder.maturity.sandbox import Copy, last_line
+from mlops_ladder.maturity.trials.project import ask_project, read_table
 
-IDS, WORDS, PERSON = "id of a trial", "words of a trial", "person of a trial"
-ROLES = {IDS: ("text", "id"), WORDS: ("category", "feature"), PERSON: ("text", "personal")}
-RECORD, DATABASE = "forgotten.jsonl", "trial.db"
-LOGGED = """
-import json, sys
-from datetime import UTC, datetime
-from importlib import import_module
-store = import_module("mlops_ladder.serving.store").Store(f"sqlite:///{sys.argv[1]}")
-rows = [{sys.argv[2]: name} for name in sys.argv[3:]]
-record = {"request_id": "trial", "model_version": "trial", "latency_ms": 1, "rows": len(rows)}
-record |= {"time": datetime.now(UTC), "inputs": json.dumps(rows)}
-store.write([record | {"output": json.dumps([{"prediction": 0}] * len(rows))}])
-store.close()
-"""
+DATA, RECORD, DATABASE = "data/of a trial.csv", "forgotten.jsonl", "trial.db"
+IDS, WORDS = "id of a trial", "words of a trial"
+OTHER_ID = "another-id-of-the-trial"
+KINDS = {IDS: ("text", "id"), WORDS: ("category", "feature")}
 
 
-def columned(copy: Copy, *names: str) -> None:
-    """Add columns of the trial's own to the contract."""
-    with (copy.root / "contract.toml").open("a", encoding="utf-8") as file:
-        for name in names:
-            kind, role = ROLES.get(name, ("text", "feature"))
-            file.write(f"\n[columns.{json.dumps(name)}]\nkind = '{kind}'\nrole = '{role}'\n")
+def add_column(copy: Copy, name: str) -> None:
+    """Add a column to the contract."""
+    kind, role = KINDS.get(name, ("text", "feature"))
+    column = f"\n[columns.{json.dumps(name)}]\nkind = '{kind}'\nrole = '{role}'\n"
+    copy.append("contract.toml", column)
 
 
-def made(copy: Copy, odd: str = "") -> tuple[str, str, dict[str, Any]]:
-    """A data file of the trial's own, an id in it, and the environment that names it and a log."""
-    path = "data/of a trial.csv"
-    found = answer(copy, "private", "made", path, IDS, WORDS, odd)
+def write_rows(copy: Copy, odd: str = "") -> tuple[str, dict[str, str]]:
+    """Write a data file with two more columns, and an odd text in one cell.
+
+    Returns an id of it, and the environment that names the file and a prediction log.
+    """
+    name = ask_project(copy, "rows", "write_private_rows", DATA, IDS, WORDS, odd)
     (copy.root / RECORD).unlink(missing_ok=True)  # the user's: its key is not here
-    columned(copy, IDS, WORDS)
-    own = f"{copy.package.name.upper()}_SERVING__LOG"
-    return path, found, data_path(copy, path) | {own: f"sqlite:///{DATABASE}", "FORGOTTEN_KEY": ""}
+    add_column(copy, IDS)
+    add_column(copy, WORDS)
+    settings = copy.settings(DATA__PATH=DATA, SERVING__PREDICTION_LOG_URL=f"sqlite:///{DATABASE}")
+    return name, settings | {"FORGOTTEN_KEY": ""}
 
 
-def holding(copy: Copy, text: str, *patterns: str) -> list[str]:
-    """The files of the copy that hold a text."""
+def find_holders(copy: Copy, text: str, *patterns: str) -> list[str]:
+    """Return the files of the copy that hold a text."""
     paths = [path for pattern in patterns for path in copy.root.glob(pattern)]
     return sorted(path.name for path in paths if text.encode() in path.read_bytes())
 
 
-@trial("data.privacy", "no personal column is a feature, or taken by the service and logged")
-def unreached(copy: Copy) -> Iterator[str]:
-    """Add one to the contract, and ask the project's own code; hold its columns to its rules."""
-    columned(copy, PERSON)
-    for place in answer(copy, "private", "reaches", PERSON):
-        yield f"contract.toml: a column of role personal reaches {place}"
-    done = copy.run("make", "--silent", "privacy-checked")
-    if done.returncode:
-        yield f"make privacy: {last(done)}"
-    if "privacy --check" not in copy.must("make", "--dry-run", "check"):
-        yield "make check: does not hold the columns to the rules of privacy"
-
-
-@trial(
-    "data.privacy", "a forgotten id is gone from data and log, and the data have another version"
-)
-def forgotten(copy: Copy) -> Iterator[str]:
+def forget_id(copy: Copy) -> Iterator[str]:
     """Log a request with two ids, and forget one of them; then forget it again."""
-    path, name, where = made(copy)
-    copy.python(LOGGED, DATABASE, IDS, name, "another-id-of-the-trial")
-    if not holding(copy, name, path) or not holding(copy, name, f"{DATABASE}*"):
-        raise Unknown("the id of the trial got into no file: what is gone cannot be told")
-    before = sha256((copy.root / path).read_bytes()).hexdigest()
-    done = copy.run("make", "forget", f"ID={name}", **where)
+    name, environment = write_rows(copy)
+    script = read_table()["texts"]["log_request"]
+    copy.run("python", "-c", script, DATABASE, IDS, name, OTHER_ID)
+    if not find_holders(copy, name, DATA) or not find_holders(copy, name, f"{DATABASE}*"):
+        raise Unknown("the id of the trial got into no file, so no file can lose it")
+    before = sha256((copy.root / DATA).read_bytes()).hexdigest()
+    done = copy.run("make", "forget", f"ID={name}", **environment)
     if done.returncode:
-        yield f"make forget: {last(done)}"
+        yield f"make forget: {last_line(done)}"
         return
-    for file in holding(copy, name, path, f"{DATABASE}*", "forgotten.*"):
-        yield f"make forget: {file} holds the id still"
-    if not holding(copy, "another-id-of-the-trial", f"{DATABASE}*"):
+    for file in find_holders(copy, name, DATA, f"{DATABASE}*", "forgotten.*"):
+        yield f"make forget: {file} still holds the id"
+    if not find_holders(copy, OTHER_ID, f"{DATABASE}*"):
         yield "make forget: another row of the same request is gone too"
-    if f'"before": "{before}"' not in copy.repository.text(RECORD):
+    if f'"before": "{before}"' not in copy.text(RECORD):
         yield f"{RECORD}: does not say which file was changed"
-    if not copy.run("make", "forget", f"ID={name}", **where).returncode:
+    if not copy.run("make", "forget", f"ID={name}", **environment).returncode:
         yield "make forget: an id that is nowhere is forgotten without a word"
 
 
-@fault("data.privacy", "a banned column fails `make check`, which names it")
-def banned(copy: Copy) -> Iterator[str]:
-    """Any of the names that are banned as a whole."""
-    rules = (
-        (copy.repository.parsed("governance/privacy.toml") or {}).get("banned", {}).get("names", [])
-    )
-    plain = [name for name in rules if "*" not in name]
-    if not plain:
+def add_banned_column(copy: Copy) -> dict[str, str]:
+    """Add a column with a banned name to the contract; return the name."""
+    rules = copy.repository.table("governance/privacy.toml", "banned").get("names", [])
+    names = [name for name in rules if "*" not in name]
+    if not names:
         raise Unknown("governance/privacy.toml: bans no name as a whole")
-    name = copy.random.choice(plain).title()
-    columned(copy, name)
-    done = copy.run("make", "--silent", "privacy-checked")
-    if not done.returncode or f"{name}: " not in done.stderr:
-        yield f"contract.toml: {name} is a feature, and `make check` does not say so"
+    name = copy.random.choice(names).title()
+    add_column(copy, name)
+    return {"column": name}
 
 
-@fault("data.privacy", "an e-mail address in a feature is told by column and row, and not shown")
-def written(copy: Copy) -> Iterator[str]:
-    """One cell of a column of words."""
-    odd = f"somebody.{copy.random.randrange(10**6)}@example.org"
-    _, _, where = made(copy, odd)
-    done = copy.cli("privacy", "--check", **where)
-    if not done.returncode or f"{WORDS}: 1 of" not in done.stderr:
-        yield f"{WORDS}: holds an e-mail address, and `make privacy` does not say so"
-    if odd in done.stdout + done.stderr:
-        yield "make privacy: prints the e-mail address that it finds"
+def write_rows_with_email(copy: Copy) -> dict[str, str]:
+    """Write rows with an e-mail address in one cell; return file, column and address."""
+    email = f"somebody.{copy.random.randrange(10**6)}@example.org"
+    write_rows(copy, email)
+    return {"path": DATA, "column": WORDS, "email": email}
 
 
-@fault("data.privacy", "an id that was forgotten and is back is told")
-def returned(copy: Copy) -> Iterator[str]:
-    """Put the file as it was before in the place of the one without the id."""
-    path, name, where = made(copy)
-    old = (copy.root / path).read_bytes()
-    copy.must("make", "forget", f"ID={name}", **where)
-    (copy.root / path).write_bytes(old)
-    done = copy.cli("privacy", "--check", **where)
+def bring_forgotten_id_back(copy: Copy) -> Iterator[str]:
+    """Forget an id, and put the file back as it was before."""
+    name, environment = write_rows(copy)
+    content = (copy.root / DATA).read_bytes()
+    copy.must("make", "forget", f"ID={name}", **environment)
+    (copy.root / DATA).write_bytes(content)
+    done = copy.run("ladder", "privacy", "--check", **environment)
     if not done.returncode or f"{IDS}: 1 of" not in done.stderr:
         yield f"{IDS}: an id that was forgotten is back, and `make privacy` does not say so"

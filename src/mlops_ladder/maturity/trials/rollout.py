@@ -1,170 +1,144 @@
-"""Tried and planted: a rollout that ends well, one that does not, and an experiment."""
+"""Trials and faults of rollouts, and of an experiment."""
 
 import json
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from mlops_ladder.maturity import fault, trial, Unknown
-from mlops_ladder.maturity.sandbox import Copy, last
-from mlops_ladder.maturity.service import asked, Service, serving
-from mlops_ladder.maturity.serving import decisions
-from mlops_ladder.maturity.trials.project import answer
+from mlops_ladder.maturity import Unknown
+from mlops_ladder.maturity.sandbox import Copy, last_line
+from mlops_ladder.maturity.service import exchange_json, run_service, Service
+from mlops_ladder.maturity.serving import read_rollouts
+from mlops_ladder.maturity.trials.project import ask_project, read_table
 
-TRIES = 15
-KEYS = 120  # at a half, each arm has 40 of them with a probability of 0.9998
-WANTED = {
-    "ENABLED": "true",
-    "MINUTES": "0",
-    "SHARES": "[0.5]",
-    "UNITS": "40",
-    "LATENCY": "1000",  # a busy machine is no bad model
-    "SHIFT": "1e12",  # one row, asked again and again, has no spread
+MAX_ROUNDS = 15
+KEYS = 120  # at a half, each variant has 40 of them with a probability of 0.9998
+SETTINGS = {
+    "ROLLOUT__ENABLED": "true",
+    "ROLLOUT__MINUTES": "0",
+    "ROLLOUT__SHARES": "[0.5]",
+    "ROLLOUT__UNITS": "40",
+    "ROLLOUT__LATENCY": "1000",  # a busy machine is no bad model
+    "ROLLOUT__SHIFT": "1e12",  # one row, sent again and again, has no spread
 }
-RECORD = """hypothesis = "It is tried"
-owner = "maturity"
-candidate = "{number}"
-metric = "failures"
-better = "lower"
-smallest_effect = 0.01
-horizon = 5000
-"""
 
 
-def begun(copy: Copy) -> str:
-    """The version of which a rollout goes on beside the champion of `make rehearse`."""
+@contextmanager
+def begun_rollout(copy: Copy) -> Iterator[str]:
+    """Begin a rollout beside the champion, once; yield its version, with SETTINGS set."""
 
-    def make() -> str:
-        copy.need("rehearse")
-        answer(copy, "judged", "propose", "better")
-        found = decisions(copy.repository)
-        if [it["action"] for it in found] != ["start"]:
+    def begin() -> str:
+        copy.need("pipeline-smoke")
+        ask_project(copy, "gate", "propose_model", "better")
+        entries = read_rollouts(copy.repository)
+        if [entry["action"] for entry in entries] != ["start"]:
             raise Unknown("no better model can be had from these rows, so none is rolled out")
-        return str(found[0]["version"])
+        return str(entries[0]["version"])
 
-    own = f"{copy.package.name.upper()}_ROLLOUT__"
-    copy.environment.update({own + key: value for key, value in WANTED.items()})
-    found: str = copy.kept("begun", make)
-    return found
+    with copy.with_environment(**copy.settings(**SETTINGS)):
+        yield copy.once("begun", begin)
 
 
-def restore(copy: Copy) -> None:
-    """Take the settings of the trial back."""
-    own = f"{copy.package.name.upper()}_ROLLOUT__"
-    for key in WANTED:
-        copy.environment.pop(own + key, None)
-
-
-def asking(service: Service, row: Any) -> dict[str, tuple[int, str]]:
-    """The status and the model of one answer to each key."""
-    to, found = service.connect(), {}
+def ask_all_keys(service: Service, row: Any) -> dict[str, tuple[int, str]]:
+    """Return the status and the model of one answer to each key."""
+    connection, answers = service.connect(), {}
     for number in range(KEYS):
         key = f"client {number}"
-        status, said = asked(to, "/predict", row, **{"X-Key": key})
-        found[key] = (status, said.get("model_version", "") if isinstance(said, dict) else "")
-    return found
+        status, reply = exchange_json(connection, "/predict", row, **{"X-Key": key})
+        answers[key] = status, reply.get("model_version", "") if isinstance(reply, dict) else ""
+    return answers
 
 
-def rolled(copy: Copy, service: Service) -> tuple[list[str], set[int]]:
-    """Ask and step until the rollout has ended: what was decided, and all statuses."""
+def step_to_end(copy: Copy, service: Service) -> tuple[list[str], set[int]]:
+    """Ask and step until the rollout has ended; return the decisions, and all statuses."""
     statuses: set[int] = set()
     row = service.example()
-    for _ in range(TRIES):
-        statuses |= {status for status, _ in asking(service, row).values()}
+    for _ in range(MAX_ROUNDS):
+        statuses |= {status for status, _ in ask_all_keys(service, row).values()}
         time.sleep(1.5)  # until it is written
         copy.must("make", "rollout", "STEP=yes")
-        actions = [it["action"] for it in decisions(copy.repository)]
+        actions = [entry["action"] for entry in read_rollouts(copy.repository)]
         if actions[-1] in ("promote", "abort"):
             break
-    statuses |= {status for status, _ in asking(service, row).values()}
+    statuses |= {status for status, _ in ask_all_keys(service, row).values()}
     return actions, statuses
 
 
-def served(copy: Copy) -> str:
-    """The version that the service is told to serve."""
-    text = (copy.root / "models/serving/champion.json").read_text("utf-8")
-    return str(json.loads(text)["version"])
+def published_version(copy: Copy) -> str:
+    """Return the version that is published for the service."""
+    return str(json.loads(copy.text("models/serving/champion.json"))["version"])
 
 
-@trial("serving.canary", "a good model reaches all clients by steps, and no request fails")
-def good(copy: Copy) -> Iterator[str]:
-    """Ask from many keys, have it step, and see who serves."""
-    try:
-        number = begun(copy)
-        with serving(copy) as service:
-            actions, statuses = rolled(copy, service)
-    finally:
-        restore(copy)
-    if actions != ["start", "advance", "promote"] or served(copy) != number:
-        yield f"make rollout: {', '.join(actions)}; v{served(copy)} serves, v{number} is right"
+def roll_out(copy: Copy) -> Iterator[str]:
+    """Ask from many keys, step to the end, and look which model serves."""
+    with begun_rollout(copy) as number, run_service(copy) as service:
+        actions, statuses = step_to_end(copy, service)
+    serves = published_version(copy)
+    if actions != ["start", "advance", "promote"] or serves != number:
+        yield f"make rollout: {', '.join(actions)}; v{serves} serves, v{number} is right"
     if statuses != {200}:
         yield f"/predict: {sorted(statuses)} during a rollout"
 
 
-@fault("serving.canary", "a degraded model is aborted, the champion serves, and no request fails")
-def degraded(copy: Copy) -> Iterator[str]:
-    """Damage the candidate's model, ask, and have it step."""
-    try:
-        number, before = begun(copy), served(copy)
+def roll_out_broken_model(copy: Copy) -> Iterator[str]:
+    """Damage the candidate's model, ask, and step to the end."""
+    with begun_rollout(copy) as number:
+        before = published_version(copy)
         for path in copy.root.glob(f"models/serving/{number}/model.*"):
             path.write_bytes(b"no model")
-        with serving(copy) as service:
-            actions, statuses = rolled(copy, service)
-    finally:
-        restore(copy)
-    if actions != ["start", "abort"] or served(copy) != before:
-        yield f"make rollout: {', '.join(actions)} of a broken model; v{served(copy)} serves"
+        with run_service(copy) as service:
+            actions, statuses = step_to_end(copy, service)
+    serves = published_version(copy)
+    if actions != ["start", "abort"] or serves != before:
+        yield f"make rollout: {', '.join(actions)} of a broken model; v{serves} serves"
     if statuses != {200}:
         yield f"/predict: {sorted(statuses)} beside a broken candidate"
 
 
-def experiment(copy: Copy) -> None:
-    """Begin an experiment with the version that was to be rolled out."""
-    number = begun(copy)
-    copy.must("make", "rollout", "ABORT=yes")
-    (copy.root / "experiments/trial.toml").write_text(RECORD.format(number=number), "utf-8")
-    copy.must("make", "experiment", "NAME=trial", "START=yes")
+@contextmanager
+def begun_experiment(copy: Copy) -> Iterator[None]:
+    """Begin an experiment with the version of the rollout."""
+    with begun_rollout(copy) as number:
+        copy.must("make", "rollout", "ABORT=yes")
+        copy.write(
+            "experiments/trial.toml", read_table()["texts"]["experiment"].format(number=number)
+        )
+        copy.must("make", "experiment", "NAME=trial", "START=yes")
+        yield
 
 
-@trial("serving.abtest", "the same key gets the same model, and both arms are asked")
-def sticky(copy: Copy) -> Iterator[str]:
+def ask_variants_twice(copy: Copy) -> Iterator[str]:
     """Ask from many keys, from each twice, the second time after a restart."""
-    try:
-        experiment(copy)
-        with serving(copy) as service:
-            first = rounds(service)
-        with serving(copy) as service:
-            second = rounds(service)
-    finally:
-        restore(copy)
+    with begun_experiment(copy):
+        with run_service(copy) as service:
+            first = find_models(service)
+        with run_service(copy) as service:
+            second = find_models(service)
     if moved := [key for key, name in first.items() if second.get(key) != name]:
         yield f"/predict: {len(moved)} of {KEYS} keys got another model, as {moved[0]}"
     if len(set(first.values())) != 2:
         yield f"/predict: {set(first.values())} answered {KEYS} keys, two models are right"
 
 
-def rounds(service: Service) -> dict[str, str]:
-    """The model of each key, once the service knows of both."""
-    row, found = service.example(), {}
-    for _ in range(TRIES):
-        found = {key: name for key, (_, name) in asking(service, row).items()}
-        if len(set(found.values())) > 1:
+def find_models(service: Service) -> dict[str, str]:
+    """Return the model of each key, once the service knows both variants."""
+    row, models = service.example(), {}
+    for _ in range(MAX_ROUNDS):
+        models = {key: name for key, (_, name) in ask_all_keys(service, row).items()}
+        if len(set(models.values())) > 1:
             break
         time.sleep(0.3)
-    return found
+    return models
 
 
-@fault("serving.abtest", "who stops early gets neither an outcome nor a new champion")
-def early(copy: Copy) -> Iterator[str]:
-    """Ask for the outcome, and decide for the candidate, before anybody was asked."""
-    try:
-        experiment(copy)
-        before = served(copy)
-        said = copy.must("make", "experiment", "NAME=trial")
+def decide_early(copy: Copy) -> Iterator[str]:
+    """Ask for the outcome, and decide for the candidate, before any request."""
+    with begun_experiment(copy):
+        before = published_version(copy)
+        output = copy.must("make", "experiment", "NAME=trial")
         done = copy.run("make", "experiment", "NAME=trial", "DECIDE=candidate")
-    finally:
-        restore(copy)
-    if "No outcome yet" not in said:
+    if "No outcome yet" not in output:
         yield "make experiment: tells an outcome before the horizon"
-    if done.returncode == 0 or served(copy) != before:
-        yield f"make experiment: promotes before the horizon: {last(done)}"
+    if done.returncode == 0 or published_version(copy) != before:
+        yield f"make experiment: promotes before the horizon: {last_line(done)}"

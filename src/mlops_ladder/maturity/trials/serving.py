@@ -1,148 +1,117 @@
-"""Tried and planted: the service, and its log of predictions."""
+"""Trials and faults of the service: broken rows, the prediction log, workers."""
 
-import http.client
 import json
+import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
+from http.client import HTTPConnection
 from threading import Event
 from typing import Any
 
-from mlops_ladder.maturity import fault, trial, Unknown
 from mlops_ladder.maturity.sandbox import Copy
-from mlops_ladder.maturity.service import asked, Service, serving
-from mlops_ladder.maturity.serving import DATABASE, logged, predicted
+from mlops_ladder.maturity.service import exchange_json, run_service, Service
+from mlops_ladder.maturity.serving import DATABASE, query_predictions
+from mlops_ladder.maturity.trials.project import example_row
 
 CONNECTIONS = 8
 REQUESTS = 400  # answered before the service is told to end; more are under way then
-PERSONAL = "planted_personal"
-PERSON = "Ada Lovelace, 12 St James's Square"
+REQUESTS_OF_WORKERS = 20
+COUNT_DELAY_S = 2  # after which every worker's counts are seen
+COUNTED = re.compile(r'^serving_requests_total\{.*status="200".*\} (\S+)$', re.MULTILINE)
 
 Facts = dict[str, Any]
 
 
-@fault("serving.api", "without a model /ready is 503, and the service lives")
-def no_model(copy: Copy) -> Iterator[str]:
-    """Start it where no model was ever trained."""
-    with serving(copy) as service:
-        for path, wanted in (("/health", 200), ("/ready", 503), ("/health", 200)):
-            status, said = service.ask(path)
-            if status != wanted:
-                yield f"{path}: {status or said} without a model, {wanted} is right"
-        if not service.lives:
-            yield "make serve: ends without a model"
-
-
-@trial("serving.api", "the example of its own description is answered")
-def answers(copy: Copy) -> Iterator[str]:
-    """Start it with a champion, and ask."""
-    copy.need("rehearse")
-    with serving(copy) as service:
-        status, ready = service.ask("/ready")
-        if status != 200:
-            yield f"/ready: {status or ready}, though a champion is published"
-            return
-        status, said = service.ask("/predict", service.example())
-        if status != 200 or "prediction" not in said:
-            yield f"/predict: {status} for the example of /openapi.json: {said}"
-        elif said.get("model_version") != ready.get("model_version"):
-            yield f"/predict: names model {said.get('model_version')}, /ready names another"
-
-
-def bad(copy: Copy, row: Facts) -> Iterator[tuple[str, str, Facts]]:
-    """Rows that break the contract, each with what is wrong and the field."""
-    name = copy.random.choice([*row])
-    yield "an input that is a list", name, row | {name: []}
-    name = copy.random.choice([*row])
-    yield "an input that is missing", name, {key: row[key] for key in row if key != name}
-    yield "a field that is none", "no_such_field", row | {"no_such_field": 1}
-
-
-@fault("serving.api", "a payload that breaks the contract is 422, and the field is named")
-def unfit(copy: Copy) -> Iterator[str]:
-    """Send rows that break it."""
-    copy.need("rehearse")
-    with serving(copy) as service:
-        row = service.example()
-        if not isinstance(row, dict):
-            yield "/openapi.json: has no example of a row"
-            return
-        for what, name, body in bad(copy, row):
-            status, said = service.ask("/predict", body)
+def send_broken_rows(copy: Copy) -> Iterator[str]:
+    """Send rows that break the contract: each is refused, and its field is named."""
+    copy.need("pipeline-smoke")
+    with run_service(copy) as service:
+        row = example_row(service)
+        one, other = copy.random.choice([*row]), copy.random.choice([*row])
+        lacking = {key: row[key] for key in row if key != other}
+        for fault, name, body in (
+            ("an input that is a list", one, row | {one: []}),
+            ("an input that is missing", other, lacking),
+            ("an unknown field", "no_such_field", row | {"no_such_field": 1}),
+        ):
+            status, reply = service.ask("/predict", body)
             if status != 422:
-                yield f"/predict: {status or said} for {what} ({name}), 422 is right"
-            elif name not in json.dumps(said, ensure_ascii=False):
-                yield f"/predict: 422 for {what}, and does not name {name}"
+                yield f"/predict: {status or reply} for {fault} ({name}), 422 is right"
+            elif name not in json.dumps(reply, ensure_ascii=False):
+                yield f"/predict: 422 for {fault}, and does not name {name}"
 
 
-def stream(service: Service, row: Facts, stop: Event, seen: list[str], number: int) -> None:
-    """Ask over one connection until the service is gone; the ids of what was answered are seen."""
-    to: http.client.HTTPConnection = service.connect()
+def ask_until_end(
+    service: Service, row: Facts, stop: Event, answered: list[str], number: int
+) -> None:
+    """Ask over one connection until the service is gone; add the ids of answered requests."""
+    connection: HTTPConnection = service.connect()
     for place in range(100 * REQUESTS):
         name = f"asked-{number}-{place}"
-        status, said = asked(to, "/predict", row, **{"X-Request-ID": name})
+        status, reply = exchange_json(connection, "/predict", row, **{"X-Request-ID": name})
         if status != 200 or stop.is_set():
             return
-        seen.append(said.get("request_id", name))
+        answered.append(reply.get("request_id", name))
 
 
-def loaded(service: Service, row: Facts) -> list[str]:
-    """The ids of all requests that were answered, by a service that is ended under load."""
-    seen: list[str] = []
+def end_under_load(service: Service, row: Facts) -> list[str]:
+    """End a service under load; return the ids of all requests that were answered."""
+    answered: list[str] = []
     stop = Event()
     with ThreadPoolExecutor(CONNECTIONS) as pool:
-        ask = partial(stream, service, row, stop, seen)
+        ask = partial(ask_until_end, service, row, stop, answered)
         streams = [pool.submit(ask, number) for number in range(CONNECTIONS)]
         try:
-            while len(seen) < REQUESTS and any(not it.done() for it in streams):
+            while len(answered) < REQUESTS and any(not stream.done() for stream in streams):
                 wait(streams, timeout=0.02)
             service.end()
         finally:
             wait(streams, timeout=5)
             stop.set()
-    return seen
+    return answered
 
 
-def briefly(service: Service) -> list[str]:
-    """The ids of a few requests to a service that is ended as soon as they are answered."""
+def end_after_few(service: Service) -> list[str]:
+    """End a service as soon as it has answered three requests; return their ids."""
     row = service.example()
     replies = [service.ask("/predict", row) for _ in range(3)]
     service.end()
-    return [said["request_id"] for status, said in replies if status == 200]
+    return [reply["request_id"] for status, reply in replies if status == 200]
 
 
-@trial("monitor.predlog", "each answered request is a row of the log, under load and to the end")
-def complete(copy: Copy) -> Iterator[str]:
-    """Ask over several connections, end the service meanwhile, and count; and ask it briefly."""
-    copy.need("rehearse")
-    with serving(copy) as service:
-        seen = loaded(service, service.example())
-    with serving(copy) as service:
-        few = briefly(service)
-    if len(seen) < REQUESTS or not few:
-        yield f"/predict: answered {len(seen)} of {REQUESTS} requests under load, then {len(few)}"
+def log_under_load(copy: Copy) -> Iterator[str]:
+    """Ask over several connections, end the service meanwhile, and count the rows of the log."""
+    copy.need("pipeline-smoke")
+    with run_service(copy) as service:
+        many = end_under_load(service, service.example())
+    with run_service(copy) as service:
+        few = end_after_few(service)
+    if len(many) < REQUESTS or not few:
+        yield f"/predict: answered {len(many)} of {REQUESTS} requests under load, then {len(few)}"
         return
-    rows = [name for (name,) in predicted(copy.repository, "select request_id from predictions")]
-    if lost := {*seen, *few} - set(rows):
-        yield f"{DATABASE}: {len(lost)} of {len(seen + few)} answered requests are not in it"
+    rows = [
+        name for (name,) in query_predictions(copy.repository, "select request_id from predictions")
+    ]
+    if lost := {*many, *few} - set(rows):
+        yield f"{DATABASE}: {len(lost)} of {len(many + few)} answered requests are not in it"
     if len(rows) != len(set(rows)):
         yield f"{DATABASE}: {len(rows) - len(set(rows))} requests are in it twice"
 
 
-@fault("monitor.predlog", "a personal value that is sent is not kept")
-def personal(copy: Copy) -> Iterator[str]:
-    """Call a new column personal in the contract, and send a person with a row."""
-    copy.need("rehearse")
-    column = f'\n[columns.{PERSONAL}]\nkind = "text"\nrole = "personal"\n'
-    with (copy.root / "contract.toml").open("a", encoding="utf-8") as file:
-        file.write(column)
-    with serving(copy) as service:
+def ask_several_workers(copy: Copy) -> Iterator[str]:
+    """`make serve WORKERS=2`, over a new connection for each request."""
+    copy.need("pipeline-smoke")
+    with copy.with_environment(WORKERS="2"), run_service(copy) as service:
         row = service.example()
-        if not isinstance(row, dict):
-            raise Unknown("/openapi.json: has no example of a row")
-        service.ask("/predict", row)
-        service.ask("/predict", row | {PERSONAL: PERSON})
-    yield from logged(copy.repository)
-    for path in sorted(copy.root.glob(f"{DATABASE}*")):
-        if PERSON.encode() in path.read_bytes():
-            yield f"{path.name}: holds a value that was sent as {PERSONAL}"
+        statuses = [service.ask("/predict", row)[0] for _ in range(REQUESTS_OF_WORKERS)]
+        time.sleep(COUNT_DELAY_S)
+        connection = HTTPConnection("127.0.0.1", service.port, timeout=30)
+        connection.request("GET", "/metrics")
+        count = COUNTED.search(connection.getresponse().read().decode())
+    if wrong := sorted({status for status in statuses if status != 200}):
+        yield f"/predict: {wrong} of two workers"
+    counted = float(count[1]) if count else 0
+    if counted != statuses.count(200):
+        yield f"/metrics: counts {counted:.0f} of {statuses.count(200)} requests of two workers"

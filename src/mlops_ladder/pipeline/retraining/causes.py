@@ -1,7 +1,7 @@
-"""Causes: what drift, quality, data or an alert give as an event; None where nothing has happened.
+"""Causes: the events that drift, quality, new data or an alert give; None if nothing has happened.
 
-A cause is of the champion, of what was found of it, and of the data there are to learn from: the
-same training again would give the same model.
+The fingerprint of a cause covers the champion, the finding and the data: the same training again
+would give the same model.
 """
 
 from datetime import datetime, timedelta
@@ -9,78 +9,81 @@ from typing import Any
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data import reading, sources
-from mlops_ladder.monitoring import training_reference
 from mlops_ladder.monitoring.archive import Archive
-from mlops_ladder.monitoring.quality import History
-from mlops_ladder.pipeline.retraining.decision import Event, event, Kind
+from mlops_ladder.monitoring.outcomes import Outcomes
+from mlops_ladder.monitoring.quality import QUALITY
+from mlops_ladder.monitoring.training_reference import read_reference
+from mlops_ladder.pipeline.retraining.decision import Event, Kind, make_event
 from mlops_ladder.registry import versions
 from mlops_ladder.settings import Settings
 
-FRESH = timedelta(days=2)  # older reports say nothing of now
+MAX_REPORT_AGE = timedelta(days=2)
 
 
-def data_version(settings: Settings) -> str:
-    """The sha256 of the data; "unknown" where they are in no file."""
+def hash_data(settings: Settings) -> str:
+    """Return the sha256 of the data; "unknown" if they are in no file."""
     try:
-        return sources.checksum(*reading.files(settings.data.path))
+        return sources.compute_sha256(*reading.list_data_files(settings.data.path))
     except ProjectError:
         return sources.UNKNOWN
 
 
-def newest(found: list[dict[str, Any]], version: str) -> list[dict[str, Any]]:
-    """The rows of the newest report on a model."""
-    known = [it for it in found if it["model_version"] == version]
-    last = max((it["time"] for it in known), default=None)
-    return [it for it in known if it["time"] == last]
+def select_newest_report(rows: list[dict[str, Any]], kind: str, command: str) -> tuple[str, Any]:
+    """Return the champion's model and the rows of the newest report on it.
+
+    Raises ProjectError with the command that makes a report if there is none.
+    """
+    model = read_reference().version
+    own = [row for row in rows if row["model_version"] == model]
+    if not own:
+        raise ProjectError(f"no report on {kind} of model {model} in two days; run: {command}")
+    last = max(row["time"] for row in own)
+    return model, [row for row in own if row["time"] == last]
 
 
-def drift(settings: Settings, now: datetime) -> Event | None:
-    """The columns that have drifted by the newest report.  ProjectError where there is none."""
-    version = training_reference.read().version
-    with Archive(settings.serving.log) as archive:
-        report = newest(archive.verdicts(now - FRESH), version)
-    if not report:
-        raise ProjectError(f"no report on drift of model {version} in two days; run: make drift")
-    names = sorted(it["column"] for it in report if it["drifted"])
-    told = f"{', '.join(names)} drifted from what model {version} learned from"
-    return event("drift", told, version, *names, data_version(settings)) if names else None
+def find_drift_event(settings: Settings, now: datetime) -> Event | None:
+    """Return the drifted columns of the newest report as an event."""
+    with Archive(settings.serving.prediction_log_url) as archive:
+        rows = archive.read_verdicts(now - MAX_REPORT_AGE)
+    model, report = select_newest_report(rows, "drift", "make drift")
+    names = sorted(row["column"] for row in report if row["drifted"])
+    cause = f"{', '.join(names)} drifted from the training data of model {model}"
+    return make_event("drift", cause, model, *names, hash_data(settings)) if names else None
 
 
-def quality(settings: Settings, now: datetime) -> Event | None:
-    """What is worse than promised by the newest report.  ProjectError where there is none."""
-    version = training_reference.read().version
-    with History(settings.serving.log) as history:
-        report = newest(history.reports(now - FRESH), version)
-    if not report:
-        raise ProjectError(f"no report on the quality of model {version} in two days: make quality")
-    names = sorted(f"{it['name']}: {it['metric']}" for it in report if it["degraded"])
-    told = f"model {version} is worse than promised: {', '.join(names)}"
-    return event("quality", told, version, *names, data_version(settings)) if names else None
+def find_quality_event(settings: Settings, now: datetime) -> Event | None:
+    """Return the degraded scores of the newest report as an event."""
+    with Outcomes(settings.serving.prediction_log_url) as history:
+        rows = history.read_verdicts(now - MAX_REPORT_AGE, QUALITY)
+    model, report = select_newest_report(rows, "the quality", "make quality")
+    names = sorted(f"{row['name']}: {row['metric']}" for row in report if row["degraded"])
+    cause = f"model {model} is worse than promised: {', '.join(names)}"
+    return make_event("quality", cause, model, *names, hash_data(settings)) if names else None
 
 
-def data(settings: Settings, _now: datetime) -> Event | None:
-    """Data of which no version was made.  ProjectError where they are in no file."""
-    found = data_version(settings)
-    if found == sources.UNKNOWN:
+def find_data_event(settings: Settings, _now: datetime) -> Event | None:
+    """Return new data as an event.  Raise ProjectError if the data are in no file."""
+    digest = hash_data(settings)
+    if digest == sources.UNKNOWN:
         raise ProjectError(f"[data] path = {settings.data.path!r}: no file, so none is new")
-    if any(it.data_sha256 == found for it in versions.held().entries):
+    if any(entry.data_sha256 == digest for entry in versions.read_state().entries):
         return None
-    return event("data", f"data {found[:12]} were not learned from yet", found)
+    return make_event("data", f"data {digest[:12]} are new: no version learned from them", digest)
 
 
-def alert(settings: Settings, now: datetime, told: dict[str, Any]) -> Event | None:
-    """What a firing alert means by `triggers.alerts`; it is told again and again, by several."""
-    name = str(told.get("labels", {}).get("alertname", ""))
+def find_alert_event(settings: Settings, now: datetime, alert: dict[str, Any]) -> Event | None:
+    """Return the event of a firing alert by `triggers.alerts`; alerts are sent repeatedly."""
+    name = str(alert.get("labels", {}).get("alertname", ""))
     kind = settings.triggers.alerts.get(name)
-    if kind is None or told.get("status") != "firing":
+    if kind is None or alert.get("status") != "firing":
         return None
     if kind != "alert":
-        return of(settings, now, kind)
-    version = training_reference.read().version
-    return event("alert", f"{name} of model {version}", name, version, data_version(settings))
+        return find_event(settings, now, kind)
+    model = read_reference().version
+    return make_event("alert", f"{name} of model {model}", name, model, hash_data(settings))
 
 
-def of(settings: Settings, now: datetime, kind: Kind) -> Event | None:
-    """What has happened of this kind."""
-    known = {"drift": drift, "quality": quality, "data": data}
-    return known[kind](settings, now)
+def find_event(settings: Settings, now: datetime, kind: Kind) -> Event | None:
+    """Return the event of this kind, if it has happened."""
+    finders = {"drift": find_drift_event, "quality": find_quality_event, "data": find_data_event}
+    return finders[kind](settings, now)

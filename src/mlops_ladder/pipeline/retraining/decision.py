@@ -1,12 +1,12 @@
-"""The decision: does what has happened start a training?  The rule alone: no clock, no file."""
+"""The decision: does an event start a training?  The rule alone, without a clock or a file."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Literal
 
-from mlops_ladder.settings.improvement import Triggers
-from mlops_ladder.settings.section import Section
+from mlops_ladder.pipeline.settings import Triggers
+from mlops_ladder.strict_model import StrictModel
 
 WEEK = timedelta(days=7)
 Kind = Literal["drift", "quality", "data", "alert"]
@@ -15,16 +15,16 @@ Result = Literal["completed", "failed"]
 Verdict = tuple[Word, str]
 
 
-class Event(Section):
-    """Something that may start a training: its cause in words, and what tells equal causes."""
+class Event(StrictModel):
+    """An event that may start a training: its cause as text, and a fingerprint of the cause."""
 
     kind: Kind
     cause: str
     fingerprint: str
 
 
-class Entry(Section):
-    """What was decided on an event, by whom it was told, and how its run ended."""
+class Entry(StrictModel):
+    """The decision on an event, who reported it, and the end of its run."""
 
     id: str
     time: datetime
@@ -36,68 +36,72 @@ class Entry(Section):
     result: Result | None = None
     said: str = ""
 
-    def minutes(self, now: datetime) -> float:
-        """How long its run took, or takes so far."""
-        return ((self.ended or now) - self.time).total_seconds() / 60
+    @property
+    def is_running(self) -> bool:
+        """Is it a run without an end?"""
+        return self.decision == "run" and self.ended is None
 
 
-def event(kind: Kind, cause: str, *detail: str) -> Event:
-    """An event; those of one kind with the same details have one cause."""
+def make_event(kind: Kind, cause: str, *detail: str) -> Event:
+    """Return an event; events of one kind with the same details have the same cause."""
     text = "\n".join([kind, *detail])
     return Event(kind=kind, cause=cause, fingerprint=sha256(text.encode()).hexdigest()[:16])
 
 
-def decide(
-    happened: Event,
+def decide_on_event(
+    event: Event,
     history: Sequence[Entry],
     settings: Triggers,
     now: datetime,
-    faults: Callable[[], Sequence[str]],
+    find_faults: Callable[[], Sequence[str]],
 ) -> Verdict:
-    """Whether a run begins, in a word, and why.
+    """Decide whether a run begins; return the decision and its reason.
 
-    `history` in its order; `faults` says what is wrong with the data, and is asked last.  A run
-    that failed has not dealt with its cause, but counts for cooldown and budget.
+    A failed run has not dealt with its cause, but counts for cooldown and budget.
+
+    Args:
+        event: The event.
+        history: Earlier decisions in their order.
+        settings: Cooldown, budget and whether a person lets each run begin.
+        now: The time of the decision.
+        find_faults: Returns what is wrong with the data; called last.
     """
-    runs = [it for it in history if it.decision == "run"]
-    early = known(happened, runs) or too_soon(runs, settings, now) or over(runs, settings, now)
-    if early:
-        return early
-    if wrong := faults():
-        return "veto", "; ".join(wrong)
+    runs = [entry for entry in history if entry.decision == "run"]
+    if held_back := check_cooldown(event, runs, settings, now) or check_budget(runs, settings, now):
+        return held_back
+    if faults := find_faults():
+        return "veto", "; ".join(faults)
     if not settings.automatic:
-        told = f"triggers.automatic = false: make trigger APPROVE={happened.fingerprint}"
-        return "approval", told
+        way_out = f"make trigger APPROVE={event.fingerprint}"
+        return "approval", f"triggers.automatic = false: {way_out}"
     return "run", "the cause is new, and nothing is against it"
 
 
-def known(happened: Event, runs: Sequence[Entry]) -> Verdict | None:
-    """Has a run dealt with this cause, or does it now?"""
-    for it in runs:
-        if it.event.fingerprint == happened.fingerprint and it.result != "failed":
-            return "known", f"run {it.id} of {it.time:%F %R} is of this cause"
-    return None
-
-
-def too_soon(runs: Sequence[Entry], settings: Triggers, now: datetime) -> Verdict | None:
-    """Is a run under way, or has one begun a short time ago?"""
-    for it in runs:
-        if it.ended is None:
-            return "cooldown", f"run {it.id} is under way"
+def check_cooldown(
+    event: Event, runs: Sequence[Entry], settings: Triggers, now: datetime
+) -> Verdict | None:
+    """Return why no run begins: one has this cause already, or began a short time ago."""
+    for entry in runs:
+        if entry.event.fingerprint == event.fingerprint and entry.result != "failed":
+            return "known", f"run {entry.id} of {entry.time:%F %R} has this cause"
+    for entry in runs:
+        if entry.is_running:
+            return "cooldown", f"run {entry.id} is under way"
     if runs and now - runs[-1].time < timedelta(hours=settings.cooldown_hours):
-        told = f"run {runs[-1].id} began at {runs[-1].time:%F %R}, and"
-        return "cooldown", f"{told} triggers.cooldown_hours = {settings.cooldown_hours:g}"
+        began = f"run {runs[-1].id} began at {runs[-1].time:%F %R}"
+        setting = f"triggers.cooldown_hours = {settings.cooldown_hours:g}"
+        return "cooldown", f"{began}, and {setting}"
     return None
 
 
-def over(runs: Sequence[Entry], settings: Triggers, now: datetime) -> Verdict | None:
-    """Is a budget of the last seven days spent?"""
-    week = [it for it in runs if now - it.time < WEEK]
-    minutes = sum(it.minutes(now) for it in week)
+def check_budget(runs: Sequence[Entry], settings: Triggers, now: datetime) -> Verdict | None:
+    """Return why no run begins: a budget of the last seven days is spent."""
+    week = [entry for entry in runs if now - entry.time < WEEK]
+    minutes = sum(((entry.ended or now) - entry.time).total_seconds() / 60 for entry in week)
     if len(week) >= settings.runs_per_week:
-        most = f"triggers.runs_per_week = {settings.runs_per_week}"
-        return "budget", f"{len(week)} runs in seven days, {most}"
+        limit = f"triggers.runs_per_week = {settings.runs_per_week}"
+        return "budget", f"{len(week)} runs in seven days, {limit}"
     if minutes >= settings.minutes_per_week:
-        most = f"triggers.minutes_per_week = {settings.minutes_per_week:g}"
-        return "budget", f"{minutes:.0f} minutes of training in seven days, {most}"
+        limit = f"triggers.minutes_per_week = {settings.minutes_per_week:g}"
+        return "budget", f"{minutes:.0f} minutes of training in seven days, {limit}"
     return None

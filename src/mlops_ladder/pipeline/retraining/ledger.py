@@ -1,7 +1,6 @@
-"""The ledger: every decision about a training, a line each, which only ever grows."""
+"""The ledger: an append-only file with a line for each decision about a training."""
 
 import json
-from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,81 +10,64 @@ from pydantic import ValidationError
 
 from mlops_ladder import append_only_log, ProjectError
 from mlops_ladder.pipeline.retraining.decision import Entry, Result
-from mlops_ladder.registry import decisions
 
 LEDGER = Path("triggers.jsonl")
 LOCK, RUNNING = Path("models/triggers.lock"), Path("models/triggers-run.lock")
-PATIENCE = 600  # seconds: who decides may have to read all data
-STARTING = timedelta(minutes=5)  # that a run has to begin
+LOCK_TIMEOUT_S = 600  # a decision may have to read all data
+START_TIMEOUT = timedelta(minutes=5)
 LOST = "its process ended before it did"
 
 
-def alone() -> AbstractContextManager[None]:
-    """Nobody else on this machine decides about a training meanwhile."""
-    return decisions.alone(LOCK, PATIENCE)
-
-
-def running() -> FileLock:
-    """Held by the run that is under way."""
+def run_lock() -> FileLock:
+    """Return the lock that the present run holds."""
     RUNNING.parent.mkdir(parents=True, exist_ok=True)
     return FileLock(RUNNING, timeout=0)
 
 
-def entries() -> list[Entry]:
-    """All decisions in their order, with the end of their runs.
+def read_ledger() -> list[Entry]:
+    """Return all decisions in their order, with the end of their runs.
 
-    Raises ProjectError that names a line that is none.
+    Raises ProjectError that names an invalid line.
     """
-    found: dict[str, Entry] = {}
-    for number, line in enumerate(lines(), start=1):
-        try:
-            known: dict[str, Any] = json.loads(line)
-            before = found.get(str(known.get("id")))
-            told = before.model_dump() | known if before else known
-            found[str(known.get("id"))] = Entry.model_validate(told)
-        except (ValueError, ValidationError, TypeError) as error:
-            way_out = f"put {LEDGER} back as it was, or take the line out"
-            raise ProjectError(f"{LEDGER}: line {number} is no decision; {way_out}") from error
-    return list(found.values())
-
-
-def lines() -> list[str]:
-    """The lines of the ledger, without a piece of one that a kill has left at the end."""
+    entries: dict[str, Entry] = {}
     text = LEDGER.read_text(encoding="utf-8") if LEDGER.exists() else ""
-    return text.rpartition("\n")[0].splitlines()
+    complete = text.rpartition("\n")[0]  # without a line that a kill has torn
+    for number, line in enumerate(complete.splitlines(), start=1):
+        try:
+            fields: dict[str, Any] = json.loads(line)
+            name = str(fields.get("id"))
+            if before := entries.get(name):
+                fields = before.model_dump() | fields
+            entries[name] = Entry.model_validate(fields)
+        except (ValueError, ValidationError, TypeError, AttributeError) as error:
+            way_out = f"restore {LEDGER}, or delete the line"
+            raise ProjectError(f"{LEDGER}: line {number} is no decision; {way_out}") from error
+    return list(entries.values())
 
 
-def add(entry: Entry) -> None:
-    """Write a decision down."""
-    append_only_log.append(LEDGER, json.dumps(entry.model_dump(mode="json", exclude_none=True)))
+def append_decision(entry: Entry) -> None:
+    """Append a decision to the ledger."""
+    append_only_log.append_line(
+        LEDGER, json.dumps(entry.model_dump(mode="json", exclude_none=True))
+    )
 
 
-def end(name: str, now: datetime, result: Result, said: str) -> None:
-    """Write down how the run of a decision ended."""
-    told = {"id": name, "ended": now.isoformat(), "result": result, "said": said[:500]}
-    append_only_log.append(LEDGER, json.dumps(told))
+def append_end(name: str, now: datetime, result: Result, message: str) -> None:
+    """Append the end of the run of a decision to the ledger."""
+    end = {"id": name, "ended": now.isoformat(), "result": result, "said": message[:500]}
+    append_only_log.append_line(LEDGER, json.dumps(end))
 
 
-def recovered(now: datetime) -> list[Entry]:
-    """All decisions, once runs that nobody watches any more are written down as failed."""
-    known = entries()
-    late = [it for it in known if lost(it) and now - it.time > STARTING]
-    if late and not under_way():
-        for it in late:
-            end(it.id, now, "failed", LOST)
-        return entries()
-    return known
-
-
-def lost(entry: Entry) -> bool:
-    """Is it a run without an end?"""
-    return entry.decision == "run" and entry.ended is None
-
-
-def under_way() -> bool:
-    """Does a process hold the lock of the run?"""
+def recover_ledger(now: datetime) -> list[Entry]:
+    """Return all decisions; first mark runs as failed if their process has ended."""
+    entries = read_ledger()
+    late = [entry for entry in entries if entry.is_running and now - entry.time > START_TIMEOUT]
+    if not late:
+        return entries
     try:
-        with running():
-            return False
-    except Timeout:
-        return True
+        with run_lock():
+            for entry in late:
+                append_end(entry.id, now, "failed", LOST)
+    except Timeout:  # a process still holds the lock of the run
+        pass
+    return read_ledger()

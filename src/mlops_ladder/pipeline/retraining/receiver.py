@@ -1,6 +1,6 @@
-"""The receiver: a small service that is told of alerts, reports and outcomes, by who has a key.
+"""The receiver: a small service for alerts, reports and outcomes; each request needs an API key.
 
-A process of its own: it is not asked for predictions, and where it ends the service goes on.
+It is a process of its own: it answers no predictions, and if it ends the service goes on.
 """
 
 import asyncio
@@ -19,86 +19,88 @@ from pydantic import BaseModel
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import read_contract
-from mlops_ladder.monitoring.outcomes import Outcomes, take
+from mlops_ladder.monitoring.outcomes import import_outcomes, Outcomes
 from mlops_ladder.pipeline.retraining import causes, ledger, starting
 from mlops_ladder.pipeline.retraining.decision import Entry, Event
 from mlops_ladder.serving.access import Guard, Shield
-from mlops_ladder.serving.keys import Ring
-from mlops_ladder.settings import load, Settings
+from mlops_ladder.serving.keys import KeyRing
+from mlops_ladder.settings import load_settings, Settings
 
 LOG = logging.getLogger(__name__)
-Look = Callable[[Settings, datetime, Any], Event | None]
+Finder = Callable[[Settings, datetime, Any], Event | None]
 BY = "receiver"
-SECONDS = 1.0  # after which another file of keys is seen
+KEY_REFRESH_S = 1.0
 
 
-class Told(BaseModel):
-    """What is to be looked at."""
+class Report(BaseModel):
+    """A report of an event: the receiver looks for it itself."""
 
     cause: Literal["drift", "quality", "data"]
 
 
 class Alerts(BaseModel):
-    """What Alertmanager posts, as far as it matters here."""
+    """The used part of a request by Alertmanager."""
 
     alerts: list[dict[str, Any]]
 
 
-def create_app(settings: Settings, start: Callable[[Entry], object] = starting.begin) -> FastAPI:
-    """The receiver of these settings; `start` runs what was decided.
+def create_app(
+    settings: Settings, start: Callable[[Entry], object] = starting.start_run
+) -> FastAPI:
+    """Return the receiver of these settings; `start` runs what was decided.
 
-    Raises ProjectError where nobody has a key: then anybody could start a training.
+    Raises ProjectError if there is no key: then anybody could start a training.
     """
-    guard, contract = guarded(settings), read_contract()
+    guard, contract = create_guard(settings), read_contract()
     app = FastAPI(title="Receiver", docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Shield, most=settings.receiver.body_bytes)
-    keyed = [Depends(guard)]
+    app.add_middleware(Shield, max_bytes=settings.receiver.body_bytes)
+    with_key = [Depends(guard)]
 
-    async def heard(look: Look, about: Any) -> dict[str, str]:
-        looked = partial(look, settings, starting.now(), about)
-        return await asyncio.to_thread(decided, looked, settings, start)
+    async def decide(find: Finder, subject: Any) -> dict[str, str]:
+        find_event = partial(find, settings, starting.get_time(), subject)
+        return await asyncio.to_thread(answer_event, find_event, settings, start)
 
     @app.get("/health")
     def health() -> dict[str, str]:
         return {"status": "alive"}
 
-    @app.post("/events", dependencies=keyed)
-    async def events(told: Told) -> dict[str, str]:
-        return await heard(causes.of, told.cause)
+    @app.post("/events", dependencies=with_key)
+    async def events(report: Report) -> dict[str, str]:
+        return await decide(causes.find_event, report.cause)
 
-    @app.post("/alerts", dependencies=keyed)
-    async def alerts(told: Alerts) -> list[dict[str, str]]:
-        return [await heard(causes.alert, it) for it in told.alerts]
+    @app.post("/alerts", dependencies=with_key)
+    async def alerts(body: Alerts) -> list[dict[str, str]]:
+        return [await decide(causes.find_alert_event, alert) for alert in body.alerts]
 
-    @app.post("/outcomes", dependencies=keyed)
+    @app.post("/outcomes", dependencies=with_key)
     async def outcomes(request: Request) -> dict[str, int]:
-        rows = listed(await request.body())
-        return await asyncio.to_thread(taken, rows, settings, contract)
+        rows = parse_outcomes(await request.body())
+        return await asyncio.to_thread(store_outcomes, rows, settings, contract)
 
     return app
 
 
-def guarded(settings: Settings) -> Guard:
-    """Who lets in those with a key of the receiver, and nobody else.  ProjectError without one."""
+def create_guard(settings: Settings) -> Guard:
+    """Return the check of the receiver's keys.  Raise ProjectError if there is no key."""
     receiver = settings.receiver
-    ring = Ring(Path(receiver.key_file), SECONDS)
-    if not ring.locked:
-        told = "holds no key, so anybody could start a training; make receiver-key NAME=…"
-        raise ProjectError(f"receiver.key_file: {receiver.key_file} {told}")
+    ring = KeyRing(Path(receiver.key_file), KEY_REFRESH_S)
+    if not ring.is_locked:
+        message = "holds no key, so anybody could start a training; make receiver-key NAME=…"
+        raise ProjectError(f"receiver.key_file: {receiver.key_file} {message}")
     limit = {"requests_per_minute": receiver.requests_per_minute}
     access = settings.access.model_copy(update=limit)
     return Guard(settings.model_copy(update={"access": access}), ring)
 
 
-def decided(
-    look: Callable[[], Event | None], settings: Settings, start: Callable[[Entry], object]
+def answer_event(
+    find_event: Callable[[], Event | None], settings: Settings, start: Callable[[Entry], object]
 ) -> dict[str, str]:
-    """What came of an event.  HTTPException 409 where it cannot be judged, with the way out."""
+    """Decide on an event and start its run.  Raise HTTPException 409 if it cannot be judged."""
     try:
-        happened = look()
-        if happened is None:
+        event = find_event()
+        if event is None:
             return {"decision": "nothing", "reason": "nothing has happened that starts a training"}
-        entry = starting.judge(happened, settings, starting.now(), BY)
+        entry = starting.judge_event(event, settings, starting.get_time(), BY)
     except ProjectError as error:
         raise HTTPException(409, str(error)) from error
     if entry.decision == "run":
@@ -107,38 +109,38 @@ def decided(
     return {"decision": entry.decision, "reason": entry.reason, "id": entry.id}
 
 
-def listed(body: bytes) -> list[dict[str, Any]]:
-    """The outcomes of a body.  HTTPException 422 where it is no list of objects."""
+def parse_outcomes(body: bytes) -> list[dict[str, Any]]:
+    """Return the outcomes of a body.  Raise HTTPException 422 if it is no list of objects."""
     try:
-        found = orjson.loads(body)
+        rows = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise HTTPException(422, f"no JSON: {error}") from error
-    if not isinstance(found, list) or not found or not all(isinstance(it, dict) for it in found):
-        told = "a list of objects is needed: request_id, the target; row, known_at"
-        raise HTTPException(422, told)
-    return found
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        message = "a list of objects is needed: request_id, the target; row, known_at"
+        raise HTTPException(422, message)
+    return rows
 
 
-def taken(rows: list[dict[str, Any]], settings: Settings, contract: Any) -> dict[str, int]:
-    """Keep outcomes.  HTTPException 422 that lists what is wrong with them."""
+def store_outcomes(rows: list[dict[str, Any]], settings: Settings, contract: Any) -> dict[str, int]:
+    """Store outcomes; return how many are new and known.  Raise HTTPException 422 for faults."""
     try:
-        with Outcomes(settings.serving.log) as archive:
-            found = take(pd.DataFrame(rows), archive, contract, starting.now())
+        with Outcomes(settings.serving.prediction_log_url) as archive:
+            stored = import_outcomes(pd.DataFrame(rows), archive, contract, starting.get_time())
     except ProjectError as error:
         raise HTTPException(422, str(error)) from error
-    return {"new": found.new, "known": found.known}
+    return {"new": stored.new, "known": stored.known}
 
 
-def build() -> FastAPI:
-    """The receiver of this folder."""
-    return create_app(load())
+def build_receiver() -> FastAPI:
+    """Return the receiver of this folder."""
+    return create_app(load_settings())
 
 
 def main() -> None:
     """Listen until SIGTERM or Ctrl-C; a run that has begun goes on."""
-    settings = load()
-    guarded(settings)  # told now, without a traceback
-    ledger.entries()
-    where: Any = {"host": settings.receiver.host, "port": settings.receiver.port}
+    settings = load_settings()
+    create_guard(settings)  # fails here without a traceback
+    ledger.read_ledger()
+    address: Any = {"host": settings.receiver.host, "port": settings.receiver.port}
     quiet: Any = {"access_log": False, "server_header": False}
-    uvicorn.run(f"{__name__}:build", factory=True, **where, **quiet)
+    uvicorn.run(f"{__name__}:build_receiver", factory=True, **address, **quiet)

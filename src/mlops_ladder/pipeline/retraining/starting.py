@@ -1,6 +1,6 @@
-"""Starting: an event is judged, the decision written down, and a run begins or somebody is told.
+"""Starting: an event is judged, the decision is logged, and a run begins or a person is notified.
 
-The run is a process of its own, so that it outlives whoever has started it.
+The run is a process of its own, so that it outlives the process that has started it.
 """
 
 import json
@@ -16,111 +16,123 @@ from uuid import uuid4
 from filelock import Timeout
 
 from mlops_ladder import ProjectError
+from mlops_ladder.monitoring.push import push_gauges, Series
 from mlops_ladder.pipeline import command, TAGS
-from mlops_ladder.pipeline.retraining import data_guard, decision, ledger
-from mlops_ladder.pipeline.schedule import tell
+from mlops_ladder.pipeline.retraining import data_guard, ledger
+from mlops_ladder.pipeline.retraining.decision import decide_on_event, Entry, Event
+from mlops_ladder.pipeline.schedule import post_to_webhook
+from mlops_ladder.registry.decisions import registry_lock
 from mlops_ladder.settings import Settings
 
-COMMAND = "import sys; from {package} import main; sys.exit(main())"
-
-
+SCRIPT = "import sys; from {package} import main; sys.exit(main())"
+JOB = "trigger"
 Clock = Callable[[], datetime]
 
 
-def now() -> datetime:
-    """The time."""
+def get_time() -> datetime:
+    """Return the present time."""
     return datetime.now(UTC)
 
 
-def judge(
-    happened: decision.Event, settings: Settings, at: datetime, by: str, approved: bool = False
-) -> decision.Entry:
-    """The decision on an event, once it is in the ledger; of a veto somebody is told.
+def judge_event(
+    event: Event, settings: Settings, now: datetime, by: str, approved: bool = False
+) -> Entry:
+    """Decide on an event and log the decision; notify the webhook of a veto.
 
-    Raises ProjectError where the ledger cannot be read.
+    Args:
+        event: The event.
+        settings: The project's settings.
+        now: The time of the decision.
+        by: The person or program that has reported the event.
+        approved: Has a person let this training begin?
+
+    Raises:
+        ProjectError: The ledger cannot be read.
     """
-    wanted = settings.triggers.model_copy(update={"automatic": True} if approved else {})
-    with ledger.alone():
-        history = ledger.recovered(at)
-        word, why = decision.decide(
-            happened, history, wanted, at, lambda: data_guard.faults(settings, happened.kind, at)
-        )
-        told: dict[str, Any] = {"event": happened, "decision": word, "reason": why, "by": by}
-        entry = decision.Entry(id=uuid4().hex[:12], time=at, **told)
-        ledger.add(entry)
+    triggers = settings.triggers.model_copy(update={"automatic": True} if approved else {})
+    with registry_lock(ledger.LOCK, ledger.LOCK_TIMEOUT_S):
+        history = ledger.recover_ledger(now)
+
+        def find_faults() -> list[str]:
+            return data_guard.find_data_faults(settings, event.kind, now)
+
+        word, reason = decide_on_event(event, history, triggers, now, find_faults)
+        name = uuid4().hex[:12]
+        entry = Entry(id=name, time=now, event=event, decision=word, reason=reason, by=by)
+        ledger.append_decision(entry)
     if word in ("veto", "approval"):
-        said = "No training, the data look broken" if word == "veto" else "A training waits"
-        announce(settings, f"{said}: {happened.cause}: {why}", entry)
-    push(settings, entry)
+        title = "No training, the data look broken" if word == "veto" else "A training waits"
+        announce(settings, f"{title}: {event.cause}: {reason}", entry)
+    push_decision(settings, entry)
     return entry
 
 
-def announce(settings: Settings, text: str, entry: decision.Entry) -> None:
-    """Tell whoever is told of runs that fail."""
-    tell(settings.schedule.webhook, {"text": text, "cause": entry.event.cause, "id": entry.id})
+def announce(settings: Settings, text: str, entry: Entry) -> None:
+    """Notify the webhook of the schedule."""
+    event = {"text": text, "cause": entry.event.cause, "id": entry.id}
+    post_to_webhook(settings.schedule.webhook, event)
 
 
-def push(settings: Settings, entry: decision.Entry) -> None:
-    """Have Prometheus know of the last decision, where a Pushgateway is set."""
-    if not settings.drift.pushgateway:
-        return
-    # pylint: disable=import-outside-toplevel  # seldom needed
-    from mlops_ladder.monitoring import push as gateway
-    from mlops_ladder.pipeline.retraining.gauges import gauges, JOB
-
+def push_decision(settings: Settings, entry: Entry) -> None:
+    """Push the last decision to the Pushgateway, if one is set; print an error."""
+    series: Series = [
+        ("trigger_vetoed", {}, entry.decision == "veto"),
+        ("trigger_waits", {}, entry.decision == "approval"),
+        ("trigger_failed", {}, entry.result == "failed"),
+        ("trigger_last_event_timestamp_seconds", {}, time.time()),
+    ]
     try:
-        gateway.push(settings.drift, gauges(entry, time.time()), JOB)
-    except ProjectError as error:  # what was decided stands
+        push_gauges(settings.drift, series, JOB)
+    except ProjectError as error:  # the decision stands
         print(error, file=sys.stderr)
 
 
-def begin(entry: decision.Entry, **options: Any) -> "subprocess.Popen[bytes]":
-    """The process that runs the pipeline for a decision."""
-    script = COMMAND.format(package=__name__.partition(".")[0])
-    words = [sys.executable, "-c", script, "trigger", "--run", entry.id]
-    return subprocess.Popen(words, stdin=subprocess.DEVNULL, **options)
+def start_run(entry: Entry, **options: Any) -> "subprocess.Popen[bytes]":
+    """Start the process that runs the pipeline for a decision."""
+    script = SCRIPT.format(package=__name__.partition(".")[0])
+    arguments = [sys.executable, "-c", script, "trigger", "--run", entry.id]
+    return subprocess.Popen(arguments, stdin=subprocess.DEVNULL, **options)
 
 
-def run(name: str, settings: Settings, clock: Clock = now) -> None:
-    """The pipeline for a decision, once: its cause is on the runs of Prefect and MLflow.
+def run_training(name: str, settings: Settings, clock: Clock = get_time) -> None:
+    """Run the pipeline for a decision, with its cause as tags of Prefect and MLflow; log its end.
 
-    Raises ProjectError where there is no such run to begin, or it fails.
+    Raises ProjectError if this decision cannot begin a run, another run is under way, or it fails.
     """
     try:
-        with ledger.running():
-            entry = begun(name)
-            tags = {"trigger.id": name, "trigger.kind": entry.event.kind}
-            tags |= {"trigger.cause": entry.event.cause, "trigger.by": entry.by}
+        with ledger.run_lock():
+            entry = get_startable_entry(name)
+            cause = {"id": name, "kind": entry.event.kind, "cause": entry.event.cause}
+            tags = {f"trigger.{key}": value for key, value in (cause | {"by": entry.by}).items()}
             os.environ[TAGS] = json.dumps(tags)
-            carried_out(entry, settings, clock)
+            failure = "it was ended"
+            try:
+                command.main()
+                failure = ""
+            except Exception as error:
+                is_known = isinstance(error, ProjectError)
+                failure = str(error) if is_known else f"{type(error).__name__}: {error}"
+                raise
+            finally:
+                record_end(entry, settings, clock, failure)
     except Timeout as error:
         raise ProjectError(f"run {name}: another run is under way; {ledger.RUNNING}") from error
 
 
-def begun(name: str) -> decision.Entry:
-    """The decision to run of this id.  ProjectError where it is none, or its run has ended."""
-    found = next((it for it in ledger.entries() if it.id == name), None)
-    if found is None or not ledger.lost(found):
-        state = f"{found.decision}, ended or not run" if found else "no decision has this id"
+def get_startable_entry(name: str) -> Entry:
+    """Return the decision of this id.  Raise ProjectError if it is no run, or has ended."""
+    entry = next((entry for entry in ledger.read_ledger() if entry.id == name), None)
+    if entry is None or not entry.is_running:
+        state = f"{entry.decision}, ended or not run" if entry else "no decision has this id"
         raise ProjectError(f"run {name}: {state}; {ledger.LEDGER} lists them")
-    return found
+    return entry
 
 
-def carried_out(entry: decision.Entry, settings: Settings, clock: Clock) -> None:
-    """Run it, and have its end in the ledger, however it ends."""
-    failed = "it was ended"
-    try:
-        command.main()
-        failed = ""
-    except ProjectError as error:
-        failed = str(error)
-        raise
-    except Exception as error:
-        failed = f"{type(error).__name__}: {error}"
-        raise
-    finally:
-        with ledger.alone():
-            ledger.end(entry.id, clock(), "failed" if failed else "completed", failed)
-        if failed:
-            announce(settings, f"A training failed: {entry.event.cause}: {failed}", entry)
-        push(settings, entry.model_copy(update={"result": "failed" if failed else "completed"}))
+def record_end(entry: Entry, settings: Settings, clock: Clock, failure: str) -> None:
+    """Log the end of a run, push it, and notify the webhook of a failure."""
+    result = "failed" if failure else "completed"
+    with registry_lock(ledger.LOCK, ledger.LOCK_TIMEOUT_S):
+        ledger.append_end(entry.id, clock(), "failed" if failure else "completed", failure)
+    if failure:
+        announce(settings, f"A training failed: {entry.event.cause}: {failure}", entry)
+    push_decision(settings, entry.model_copy(update={"result": result}))

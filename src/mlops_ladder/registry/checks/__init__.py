@@ -1,9 +1,8 @@
-"""The gate's further questions: each file of this folder that has a function `ask` is one.
+"""Further checks of the gate: each module of this folder with a function `check_candidate` is one.
 
-So is each such file in the folder `checks` of the project's package.  `fairness` is asked where
-predictions are about persons.  `config/NAME.toml` declares what `NAME.py` needs to know.
-A question is new as long as nothing there says `mode = "enforce"`: its refusal is reported, and
-keeps no model from becoming champion.
+So is each such module in the folder `checks` of the project's package.  `fairness` runs if
+predictions affect people.  `config/NAME.toml` holds the settings of `NAME.py`.  Unless that file
+says `mode = "enforce"`, a refusal is only reported, and does not refuse the candidate.
 """
 
 from collections.abc import Sequence
@@ -18,88 +17,93 @@ from typing import Any, Literal
 import pandas as pd
 import tomlkit
 
-from mlops_ladder import project, ProjectError, refuse_faults
+from mlops_ladder import project, ProjectError, raise_for_faults
 from mlops_ladder.data.contract import Contract, read_contract
-from mlops_ladder.registry.questions import Question
+from mlops_ladder.registry.gate_checks import GateCheck
 from mlops_ladder.settings import FOLDER, Settings
-from mlops_ladder.settings.section import read_section, Section
+from mlops_ladder.strict_model import read_strict_model, StrictModel
 
-FALSE_ALARMS = 0.05  # how often one question may refuse a model of which nothing is wrong
+FALSE_ALARMS = 0.05  # how often one check may refuse a faultless model
 
 
-class Declared(Section):
-    """What every question can be told: does its refusal count, or is it only reported?"""
+class CheckSettings(StrictModel):
+    """The settings of every check: does its refusal count, or is it only reported?"""
 
     mode: Literal["report", "enforce"] = "report"
 
-    def faults(self, contract: Contract) -> list[str]:
-        """Where what is declared does not fit the contract, in words."""
-        return unknown([], contract)
+    def find_faults(self, contract: Contract) -> list[str]:
+        """Return why the settings do not fit the contract."""
+        return find_unknown_columns([], contract)
 
 
-def unknown(names: list[str], contract: Contract) -> list[str]:
-    """The columns among these that the contract lacks, in words."""
-    told = f"no such column; there are {', '.join(contract.columns)}"
-    return [f"{name}: {told}" for name in names if name not in contract.columns]
+def find_unknown_columns(names: list[str], contract: Contract) -> list[str]:
+    """Return a line for each of these columns that the contract lacks."""
+    message = f"no such column; there are {', '.join(contract.columns)}"
+    return [f"{name}: {message}" for name in names if name not in contract.columns]
 
 
-def questions(contract: Contract) -> list[Question]:
-    """The questions of this folder.  ProjectError that lists what is wrong with their files."""
-    found, faults = [], []
-    for name, module in modules().items():
+def build_checks(contract: Contract) -> list[GateCheck]:
+    """Return the checks with their settings.  Raise ProjectError that lists all wrong settings."""
+    checks, faults = [], []
+    for name, module in import_checks().items():
         try:
-            settings = declared(name, module, contract)
+            settings = read_check_settings(name, module, contract)
         except ProjectError as error:
             faults.append(str(error))
             continue
-        ask = partial(module.ask, settings=settings)
-        found.append(Question(name, settings.mode == "enforce", ask))
-    refuse_faults("", faults)
-    return found
+        run = partial(module.check_candidate, settings=settings)
+        checks.append(GateCheck(name, settings.mode == "enforce", run))
+    raise_for_faults("", faults)
+    return checks
 
 
-def modules() -> dict[str, ModuleType]:
-    """The questions, by their names: each module has a function `ask`.
+def import_checks() -> dict[str, ModuleType]:
+    """Return the modules of the checks by name, those of the library and of the project.
 
-    Raises ProjectError where a question is declared and has none.
+    Raises ProjectError if a check has settings and no function `check_candidate`.
     """
-    here = project.current()
-    names = {"behaviour", "slices"} | ({"fairness"} if here.people else set())
-    found = {name: import_module(f"{__name__}.{name}") for name in sorted(names)}
+    here = project.get_project()
+    folders = {__name__: {"behaviour", "slices"} | ({"fairness"} if here.people else set())}
     if find_spec(f"{here.package}.checks"):
         own = import_module(f"{here.package}.checks")
-        names = {it.name for it in iter_modules(own.__path__)}
-        found |= {name: import_module(f"{own.__name__}.{name}") for name in sorted(names)}
-    without = [name for name, module in found.items() if not hasattr(module, "ask")]
+        folders[own.__name__] = {module.name for module in iter_modules(own.__path__)}
+    modules: dict[str, ModuleType] = {}
+    for package, names in folders.items():
+        modules |= {name: import_module(f"{package}.{name}") for name in sorted(names)}
+    without = [name for name, module in modules.items() if not hasattr(module, "check_candidate")]
     if lost := [name for name in without if (FOLDER / f"{name}.toml").exists()]:
-        raise ProjectError(f"checks/{lost[0]}.py: has no function ask(asked, settings)")
-    return {name: module for name, module in found.items() if name not in without}
+        message = "has no function check_candidate(context, settings)"
+        raise ProjectError(f"checks/{lost[0]}.py: {message}")
+    return {name: module for name, module in modules.items() if name not in without}
 
 
-def declared(name: str, module: ModuleType, contract: Contract) -> Declared:
-    """What a question is told by its file.  ProjectError that names each key that is wrong."""
+def read_check_settings(name: str, module: ModuleType, contract: Contract) -> Any:
+    """Return the settings of a check.  Raise ProjectError that names each wrong key."""
     path = FOLDER / f"{name}.toml"
-    settings: Declared = read_section(getattr(module, "Settings", Declared), path)
-    refuse_faults("", [f"{path}: {fault}" for fault in settings.faults(contract)])
+    settings = read_strict_model(getattr(module, "Settings", CheckSettings), path)
+    raise_for_faults("", [f"{path}: {fault}" for fault in settings.find_faults(contract)])
     return settings
 
 
-def renew(_settings: Settings, _frame: pd.DataFrame) -> dict[Path, str]:
-    """The files after `make contract`: without what names columns that the new contract lacks."""
+def drop_unknown_columns(_settings: Settings, _frame: pd.DataFrame) -> dict[Path, str]:
+    """Return the files of settings without columns that the new contract lacks.
+
+    An implementation of `after_contract_change`.
+    """
     contract, texts = read_contract(), {}
-    for path in (FOLDER / f"{name}.toml" for name in modules()):
+    for path in (FOLDER / f"{name}.toml" for name in import_checks()):
         if path.exists():
             file: Any = tomlkit.parse(path.read_text(encoding="utf-8"))
             before = tomlkit.dumps(file)
             for key in list(file):
-                keep_known(file, key, contract)
+                keep_known_columns(file, key, contract)
             if tomlkit.dumps(file) != before:
                 texts[path] = tomlkit.dumps(file)
     return texts
 
 
-def keep_known(file: Any, key: str, contract: Contract) -> None:
-    """Take out of a list of columns, or of tables about a column, those that are not known."""
+def keep_known_columns(file: Any, key: str, contract: Contract) -> None:
+    """Delete unknown columns from a list of columns, or from tables with a key `column`."""
     value = file[key]
     if key in ("columns", "groups"):
         file[key] = [name for name in value if name in contract.columns]
@@ -113,15 +117,15 @@ def keep_known(file: Any, key: str, contract: Contract) -> None:
             del file[key]
 
 
-def sure(chances: Sequence[float], alarms: float = FALSE_ALARMS) -> list[bool]:
-    """Which of these p-values are no chance, however many there are: Holm's procedure.
+def apply_holm(p_values: Sequence[float], alarms: float = FALSE_ALARMS) -> list[bool]:
+    """Return which p-values are significant, however many there are: Holm's procedure.
 
-    The share of questions that are wrong about a faultless model stays below `alarms`.
+    The share of checks that refuse a faultless model stays below `alarms`.
     Holm, Scandinavian Journal of Statistics 6, 1979.
     """
-    found = [False] * len(chances)
-    for rank, place in enumerate(sorted(range(len(chances)), key=lambda it: chances[it])):
-        if chances[place] > alarms / (len(chances) - rank):
+    significant = [False] * len(p_values)
+    for rank, place in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
+        if p_values[place] > alarms / (len(p_values) - rank):
             break
-        found[place] = True
-    return found
+        significant[place] = True
+    return significant

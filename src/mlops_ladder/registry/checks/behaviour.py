@@ -1,9 +1,9 @@
-"""Behaviour: does the model answer as it should where that is known without a truth?
+"""Behaviour: does the model answer as it should, where that is known without a true value?
 
-From the contract alone: with an input missing that may be, and with each at the edges of what it
-may hold, the answer can be used.  Declared in `config/behaviour.toml`: inputs that must not
-matter, and inputs that move the answer one way: the invariance and directional tests of Ribeiro
-et al., Beyond Accuracy: Behavioral Testing of NLP Models with CheckList, ACL 2020.
+By the contract alone, the answer has to be usable if an input is missing that may be, and if each
+input is at the ends of its range.  `config/behaviour.toml` declares inputs that must not matter,
+and inputs that move the answer one way: the invariance and directional tests of Ribeiro et al.,
+Beyond Accuracy: Behavioral Testing of NLP Models with CheckList, ACL 2020.
 """
 
 from collections.abc import Iterator
@@ -16,120 +16,26 @@ from matplotlib.figure import Figure
 from pydantic import Field
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data.casting import converted
+from mlops_ladder.data.casting import cast_columns
 from mlops_ladder.data.contract import Contract, Kind
-from mlops_ladder.model.prediction import predict
+from mlops_ladder.model.prediction import predict_rows
 from mlops_ladder.model.training import Trained
-from mlops_ladder.registry.checks import Declared
-from mlops_ladder.registry.checks.picture import Line, picture
-from mlops_ladder.registry.questions import Asked, Reply
-from mlops_ladder.settings.section import Section
+from mlops_ladder.registry.checks import CheckSettings
+from mlops_ladder.registry.checks.interval_plot import Interval, plot_intervals
+from mlops_ladder.registry.gate_checks import CheckContext, CheckResult
+from mlops_ladder.strict_model import StrictModel
 
 NUMBERS: tuple[Kind, ...] = ("number", "integer")
 STEPS = 21  # values from the lowest to the highest
+EDGE_ROWS = 20  # rows for each edge
+TRIES = 5  # other values for each row, of an input that must not matter
 
 
-def some(trained: Trained, count: int) -> pd.DataFrame:
-    """What the model sees of some held-out rows, always the same ones."""
-    rows = trained.holdout[trained.contract.inputs()]
-    return rows.sample(min(count, len(rows)), random_state=trained.settings.seed)
-
-
-def put(rows: pd.DataFrame, values: dict[str, list[Any]], contract: Contract) -> pd.DataFrame:
-    """The rows with these values in some columns, in turn, each as its kind."""
-    places = np.arange(len(rows))
-    columns = {
-        name: pd.Series([given[at % len(given)] for at in places], dtype="object")
-        for name, given in values.items()
-    }
-    found, breaches = converted(pd.DataFrame(columns), contract, columns)
-    if breaches:
-        raise ProjectError("; ".join(map(str, breaches)))
-    return rows.assign(**{name: found[name].array for name in columns})
-
-
-def extremes(name: str, trained: Trained) -> list[Any]:
-    """The lowest and the highest value that a column may hold; of words all that are known."""
-    column, learned = trained.contract.columns[name], trained.train[name].dropna()
-    if column.kind in ("category", "text"):
-        return column.categories or sorted(learned.unique())[:100] or [None]
-    if column.kind == "boolean":
-        return [False, True]
-    if column.range and column.kind in NUMBERS:
-        return list(column.range)
-    return [learned.min(), learned.max()] if len(learned) else [None]
-
-
-def allowed(name: str, trained: Trained) -> list[Any]:
-    """Values that a column may hold; of numbers and times steps from the lowest to the highest."""
-    values, kind = extremes(name, trained), trained.contract.columns[name].kind
-    if kind in NUMBERS and len(values) == 2:
-        steps = np.linspace(float(values[0]), float(values[1]), STEPS)
-        return [float(it) for it in (steps.round() if kind == "integer" else steps)]
-    if kind == "time" and len(values) == 2:
-        return list(pd.date_range(*values, periods=STEPS))
-    return values
-
-
-def more(rows: pd.DataFrame, name: str, by: float | None, trained: Trained) -> pd.DataFrame:
-    """The rows with more in a column of numbers, by a tenth of its range where it is not said.
-
-    None gets more than the column may hold.
-    """
-    low, high = extremes(name, trained)
-    step = (high - low) / 10 if by is None else by
-    if trained.contract.columns[name].kind == "integer":
-        step = max(1, round(step))
-    raised = np.minimum(rows[name].to_numpy(dtype="float64") + step, high)
-    return put(rows, {name: list(raised)}, trained.contract)
-
-
-def answers(said: pd.DataFrame, answer: str | None = None) -> pd.Series:
-    """The answers as numbers: predicted ones, or the probability of a class, the last by default.
-
-    Raises ProjectError where there is no such class.
-    """
-    shares = said.filter(regex="^probability_")
-    if answer is None and shares.empty:
-        return pd.to_numeric(said["prediction"], errors="coerce")
-    known = [str(name).removeprefix("probability_") for name in shares]
-    wanted = known[-1] if answer is None else answer
-    if wanted not in known:
-        there = ", ".join(known)
-        told = f"config/behaviour.toml: answer = {answer!r}: no such class; there are {there}"
-        raise ProjectError(told)
-    return shares[f"probability_{wanted}"]
-
-
-def apart(one: pd.DataFrame, other: pd.DataFrame, trained: Trained) -> np.ndarray:
-    """How far two answers to the same rows are apart, in the unit of their kind: see `unit`.
-
-    Of classes the largest difference of a probability; without probabilities 1 for another class.
-    """
-    if trained.settings.problem == "regression" or one.shape[1] > 1:
-        numbers = one.columns[1:] if one.shape[1] > 1 else one.columns
-        off = (one[numbers] - other[numbers]).abs().max(axis=1) / unit(trained)
-    else:
-        off = one["prediction"] != other["prediction"]
-    return off.to_numpy(dtype="float64")
-
-
-def unit(trained: Trained) -> float:
-    """In what differences are measured: 1 of probabilities, else the spread of what was learned."""
-    if trained.settings.problem == "classification":
-        return 1.0
-    return float(trained.train[trained.contract.target].std()) or 1.0
-
-
-EDGE_ROWS = 20  # rows in which each edge is tried
-TRIES = 5  # other values of an input that must not matter, for each row
-
-
-class Invariance(Section):
+class Invariance(StrictModel):
     """Other allowed values of this column change no answer by more than `largest`.
 
-    That is of a probability, or of a number in standard deviations of the answers learned from.
-    `violations`: the share of rows in which it may be otherwise.
+    For classes that is a probability, for numbers standard deviations of the training answers.
+    `violations`: the share of rows that may break it.
     """
 
     column: str
@@ -137,12 +43,12 @@ class Invariance(Section):
     violations: float = Field(default=0, ge=0, le=1)
 
 
-class Direction(Section):
-    """More of this column brings the answer up, or down: against it goes no more than `tolerance`.
+class Direction(StrictModel):
+    """More of this column moves the answer up, or down; against it by no more than `tolerance`.
 
-    The answer is a number, or the probability of `answer`, a class, the second of two where none is
-    named.  `by` is how much more: a tenth of the column's range, if not said.  `violations` and
-    the unit of `tolerance` are those of `Invariance`.
+    The answer is a number, or the probability of the class `answer`, by default the last.  `by` is
+    the step, by default a tenth of the column's range.  `violations` and the unit of `tolerance`
+    are those of `Invariance`.
     """
 
     column: str
@@ -153,11 +59,11 @@ class Direction(Section):
     violations: float = Field(default=0.05, ge=0, le=1)
 
 
-class Settings(Declared):
-    """What is tried, in so many held-out rows.
+class Settings(CheckSettings):
+    """The declared tests, and the number of held-out rows for each.
 
-    An answer that is a number can be used where it lies within those learned from, or beyond them
-    by no more than `margin` times their width.
+    A numeric answer is usable within the range of the training answers, extended on both sides by
+    `margin` times its width.
     """
 
     rows: int = Field(default=200, ge=1)
@@ -165,21 +71,25 @@ class Settings(Declared):
     invariance: list[Invariance] = []
     direction: list[Direction] = []
 
-    def faults(self, contract: Contract) -> list[str]:
-        """Columns that the model does not see, and directions of what is no number."""
-        seen, numbers = contract.inputs(), contract.inputs(*NUMBERS)
-        named = [it.column for it in self.invariance] + [it.column for it in self.direction]
-        wrong = [f"{it}: no input of the model; these are {seen}" for it in named if it not in seen]
-        return wrong + [
-            f"direction of {it.column}: holds no numbers; {', '.join(numbers) or 'no input'} does"
-            for it in self.direction
-            if it.column in seen and it.column not in numbers
+    def find_faults(self, contract: Contract) -> list[str]:
+        """Return columns that are no input of the model, and directions of non-numeric columns."""
+        inputs, numbers = contract.inputs(), contract.inputs(*NUMBERS)
+        names = [test.column for test in self.invariance] + [test.column for test in self.direction]
+        faults = [
+            f"{name}: no input of the model; these are {inputs}"
+            for name in names
+            if name not in inputs
+        ]
+        return faults + [
+            f"direction of {test.column}: holds no numbers; {', '.join(numbers) or 'no input'} does"
+            for test in self.direction
+            if test.column in inputs and test.column not in numbers
         ]
 
 
 @dataclass(frozen=True)
 class Test:
-    """A test by its name: how many of so many rows broke it, and which share of them may.
+    """The result of a test: the rows that broke it, of how many, and the share that may.
 
     `answers`: the lowest, the median and the highest one.
     """
@@ -192,7 +102,7 @@ class Test:
     error: str = ""
 
     @property
-    def passed(self) -> bool:
+    def is_passed(self) -> bool:
         """Did no more rows break it than may?"""
         return self.broken <= self.allowed * self.rows
 
@@ -200,90 +110,199 @@ class Test:
         return f"{self.name}: {self.error or f'{self.broken} of {self.rows} rows'}"
 
 
-def ask(asked: Asked, settings: Settings) -> Reply:
-    """Does the model keep every test?"""
-    tests = [*edges(asked.trained, settings)]
-    tests += [invariance(it, asked.trained, settings.rows) for it in settings.invariance]
-    tests += [direction(it, asked.trained, settings.rows) for it in settings.direction]
-    bad = [it for it in tests if not it.passed]
-    told = f"{len(tests)} tests, each passed"
-    if bad:
-        rest = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
-        told = f"{len(bad)} of {len(tests)} tests failed: {'; '.join(map(str, bad[:3]))}{rest}"
-    evidence = {"tests": [vars(it) | {"answers": list(it.answers or ())} for it in tests]}
-    return Reply("refused" if bad else "passed", told, evidence, drawn(tests, asked.trained))
+def check_candidate(context: CheckContext, settings: Settings) -> CheckResult:
+    """Check that the model passes every test."""
+    trained = context.trained
+    tests = [
+        *run_edge_tests(trained, settings),
+        *(run_invariance_test(test, trained, settings.rows) for test in settings.invariance),
+        *(run_direction_test(test, trained, settings.rows) for test in settings.direction),
+    ]
+    failed = [str(test) for test in tests if not test.is_passed]
+    evidence = {"tests": [vars(test) | {"answers": list(test.answers or ())} for test in tests]}
+    plot = plot_tests(tests, trained)
+    if failed:
+        more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
+        message = f"{len(failed)} of {len(tests)} tests failed: {'; '.join(failed[:3])}{more}"
+        return CheckResult("refused", message, evidence, plot)
+    return CheckResult("passed", f"{len(tests)} tests, each passed", evidence, plot)
 
 
-def edges(trained: Trained, settings: Settings) -> Iterator[Test]:
-    """Each input missing, where it may be, all of them at once, and each at its edges."""
-    rows, contract = some(trained, EDGE_ROWS), trained.contract
-    gaps = [name for name in contract.inputs() if contract.columns[name].nullable]
-    for name in gaps:
-        yield usable(f"{name} missing", put(rows, {name: [None]}, contract), trained, settings)
-    if len(gaps) > 1:
-        empty = put(rows, {name: [None] for name in gaps}, contract)
-        yield usable("all missing that may be", empty, trained, settings)
+def run_edge_tests(trained: Trained, settings: Settings) -> Iterator[Test]:
+    """Test each nullable input missing, all of them at once, and each input at its edges."""
+    rows, contract = sample_inputs(trained, EDGE_ROWS), trained.contract
+    nullable = [name for name in contract.inputs() if contract.columns[name].nullable]
+    gaps = {f"{name} missing": [name] for name in nullable}
+    if len(nullable) > 1:
+        gaps["all missing that may be"] = nullable
+    for title, names in gaps.items():
+        changed = set_values(rows, {name: [None] for name in names}, contract)
+        yield run_usability_test(title, changed, trained, settings)
     for name in contract.inputs():
-        values = extremes(name, trained)
-        least = max(len(values), EDGE_ROWS)
-        changed = put(rows.iloc[np.arange(least) % len(rows)], {name: values}, contract)
+        values = find_edge_values(name, trained)
+        count = max(len(values), EDGE_ROWS)
+        changed = set_values(rows.iloc[np.arange(count) % len(rows)], {name: values}, contract)
         shown = " and ".join(map(str, values)) if len(values) < 3 else f"{len(values)} values"
-        yield usable(f"{name} at {shown}", changed, trained, settings)
+        yield run_usability_test(f"{name} at {shown}", changed, trained, settings)
 
 
-def usable(name: str, rows: pd.DataFrame, trained: Trained, settings: Settings) -> Test:
-    """Is every answer to these rows one that can be used?"""
+def run_usability_test(name: str, rows: pd.DataFrame, trained: Trained, settings: Settings) -> Test:
+    """Test that the model gives a usable answer for each of these rows."""
     try:
-        said = predict(trained.model, rows)
-    except Exception as error:  # pylint: disable=broad-exception-caught  # its code is any code
+        predictions = predict_rows(trained.model, rows)
+    except Exception as error:  # pylint: disable=broad-exception-caught  # a model is any code
         return Test(name, len(rows), len(rows), error=f"{type(error).__name__}: {error}")
-    shares = said.filter(regex="^probability_").to_numpy()
+    shares = predictions.filter(regex="^probability_").to_numpy()
     if shares.size:
-        good = np.isclose(shares.sum(axis=1), 1, atol=1e-3) & (shares >= 0).all(axis=1)
+        usable = np.isclose(shares.sum(axis=1), 1, atol=1e-3) & (shares >= 0).all(axis=1)
     elif trained.settings.problem == "regression":
         low, high = trained.train[trained.contract.target].agg(["min", "max"])
         room = settings.margin * (high - low)
-        good = said["prediction"].between(low - room, high + room).to_numpy()
+        usable = predictions["prediction"].between(low - room, high + room).to_numpy()
     else:
-        good = said["prediction"].notna().to_numpy()
-    return Test(name, int((~good).sum()), len(rows), answers=span(answers(said)))
+        usable = predictions["prediction"].notna().to_numpy()
+    answers = summarize_answers(select_answers(predictions))
+    return Test(name, int((~usable).sum()), len(rows), answers=answers)
 
 
-def span(found: pd.Series) -> tuple[float, float, float]:
-    """The lowest, the median and the highest."""
-    return float(found.min()), float(found.median()), float(found.max())
-
-
-def invariance(it: Invariance, trained: Trained, count: int) -> Test:
-    """Do other values of the column leave the answer as it is?"""
-    rows, random = some(trained, count), np.random.default_rng(trained.settings.seed)
-    pool, before = allowed(it.column, trained), predict(trained.model, rows)
-    moved = np.zeros(len(rows))
+def run_invariance_test(test: Invariance, trained: Trained, count: int) -> Test:
+    """Test that other values of the column leave the answer as it is."""
+    rows, random = sample_inputs(trained, count), np.random.default_rng(trained.settings.seed)
+    values, before = list_allowed_values(test.column, trained), predict_rows(trained.model, rows)
+    difference = np.zeros(len(rows))
     for _ in range(TRIES):
-        values = [pool[at] for at in random.integers(0, len(pool), len(rows))]
-        after = predict(trained.model, put(rows, {it.column: values}, trained.contract))
-        moved = np.maximum(moved, apart(after, before, trained))
-    broken = int((moved > it.largest).sum())
-    name = f"{it.column} does not matter"
-    return Test(name, broken, len(rows), it.violations, span(answers(after)))
+        chosen = [values[place] for place in random.integers(0, len(values), len(rows))]
+        after = predict_rows(
+            trained.model, set_values(rows, {test.column: chosen}, trained.contract)
+        )
+        difference = np.maximum(difference, measure_change(after, before, trained))
+    broken = int((difference > test.largest).sum())
+    answers = summarize_answers(select_answers(after))
+    return Test(f"{test.column} does not matter", broken, len(rows), test.violations, answers)
 
 
-def direction(it: Direction, trained: Trained, count: int) -> Test:
-    """Does more of the column bring the answer up, or down?"""
-    rows = some(trained, count)
-    rows, name = rows[rows[it.column].notna()], f"more {it.column}, answer {it.effect}"
+def run_direction_test(test: Direction, trained: Trained, count: int) -> Test:
+    """Test that more of the column moves the answer up, or down."""
+    rows, name = sample_inputs(trained, count), f"more {test.column}, answer {test.effect}"
+    rows = rows[rows[test.column].notna()]
     if rows.empty:
         return Test(name, 0, 0)
-    before = answers(predict(trained.model, rows), it.answer)
-    after = predict(trained.model, more(rows, it.column, it.by, trained))
-    change = (answers(after, it.answer) - before) / unit(trained)
-    wrong = (change if it.effect == "down" else -change) > it.tolerance
-    return Test(name, int(wrong.sum()), len(rows), it.violations, span(answers(after, it.answer)))
+    before = select_answers(predict_rows(trained.model, rows), test.answer)
+    raised = increase_values(rows, test.column, test.by, trained)
+    after = select_answers(predict_rows(trained.model, raised), test.answer)
+    change = (after - before) / answer_unit(trained)
+    broken = int(((change if test.effect == "down" else -change) > test.tolerance).sum())
+    return Test(name, broken, len(rows), test.violations, summarize_answers(after))
 
 
-def drawn(tests: list[Test], trained: Trained) -> Figure:
-    """How far the answers of each test reach."""
-    numbers = trained.settings.problem == "regression"
-    what = trained.contract.target if numbers else "probability of the last class"
-    lines = [Line(it.name, *it.answers, wrong=not it.passed) for it in tests if it.answers]
-    return picture("What the model says at the edges", f"{what}, from low to high", lines)
+def sample_inputs(trained: Trained, count: int) -> pd.DataFrame:
+    """Return the inputs of some held-out rows, always the same ones."""
+    rows = trained.holdout[trained.contract.inputs()]
+    return rows.sample(min(count, len(rows)), random_state=trained.settings.seed)
+
+
+def set_values(
+    rows: pd.DataFrame, values: dict[str, list[Any]], contract: Contract
+) -> pd.DataFrame:
+    """Return the rows with these values in some columns, repeated in turn and cast."""
+    columns = {
+        name: pd.Series([items[row % len(items)] for row in range(len(rows))], dtype="object")
+        for name, items in values.items()
+    }
+    cast, breaches = cast_columns(pd.DataFrame(columns), contract, columns)
+    if breaches:
+        raise ProjectError("; ".join(map(str, breaches)))
+    return rows.assign(**{name: cast[name].array for name in columns})
+
+
+def find_edge_values(name: str, trained: Trained) -> list[Any]:
+    """Return the lowest and the highest allowed value of a column; of text all known values."""
+    column, learned = trained.contract.columns[name], trained.train[name].dropna()
+    if column.kind in ("category", "text"):
+        return column.categories or sorted(learned.unique())[:100] or [None]
+    if column.kind == "boolean":
+        return [False, True]
+    if column.range and column.kind in NUMBERS:
+        return list(column.range)
+    return [learned.min(), learned.max()] if len(learned) else [None]
+
+
+def list_allowed_values(name: str, trained: Trained) -> list[Any]:
+    """Return allowed values of a column; of numbers and times steps from lowest to highest."""
+    values, kind = find_edge_values(name, trained), trained.contract.columns[name].kind
+    if kind in NUMBERS and len(values) == 2:
+        steps = np.linspace(float(values[0]), float(values[1]), STEPS)
+        return [float(step) for step in (steps.round() if kind == "integer" else steps)]
+    if kind == "time" and len(values) == 2:
+        return list(pd.date_range(*values, periods=STEPS))
+    return values
+
+
+def increase_values(
+    rows: pd.DataFrame, name: str, by: float | None, trained: Trained
+) -> pd.DataFrame:
+    """Return the rows with larger values in a column, at most its highest allowed value.
+
+    By default the step is a tenth of the column's range.
+    """
+    low, high = find_edge_values(name, trained)
+    step = (high - low) / 10 if by is None else by
+    if trained.contract.columns[name].kind == "integer":
+        step = max(1, round(step))
+    raised = np.minimum(rows[name].to_numpy(dtype="float64") + step, high)
+    return set_values(rows, {name: list(raised)}, trained.contract)
+
+
+def select_answers(predictions: pd.DataFrame, answer: str | None = None) -> pd.Series:
+    """Return the answers as numbers: the prediction, or the probability of a class.
+
+    By default that is the last class.  Raises ProjectError if there is no such class.
+    """
+    shares = predictions.filter(regex="^probability_")
+    if answer is None and shares.empty:
+        return pd.to_numeric(predictions["prediction"], errors="coerce")
+    classes = [str(name).removeprefix("probability_") for name in shares]
+    wanted = classes[-1] if answer is None else answer
+    if wanted not in classes:
+        there = ", ".join(classes)
+        message = f"config/behaviour.toml: answer = {answer!r}: no such class; there are {there}"
+        raise ProjectError(message)
+    return shares[f"probability_{wanted}"]
+
+
+def summarize_answers(answers: pd.Series) -> tuple[float, float, float]:
+    """Return the lowest, the median and the highest answer."""
+    return float(answers.min()), float(answers.median()), float(answers.max())
+
+
+def measure_change(one: pd.DataFrame, other: pd.DataFrame, trained: Trained) -> np.ndarray:
+    """Return the difference of two answers for the same rows, in the unit of `answer_unit`.
+
+    For classes it is the largest difference of a probability; without probabilities 1 for another
+    class.
+    """
+    if trained.settings.problem == "regression" or one.shape[1] > 1:
+        numbers = one.columns[1:] if one.shape[1] > 1 else one.columns
+        change = (one[numbers] - other[numbers]).abs().max(axis=1) / answer_unit(trained)
+    else:
+        change = one["prediction"] != other["prediction"]
+    return change.to_numpy(dtype="float64")
+
+
+def answer_unit(trained: Trained) -> float:
+    """Return the unit of differences: 1 for probabilities, else the training answers' spread."""
+    if trained.settings.problem == "classification":
+        return 1.0
+    return float(trained.train[trained.contract.target].std()) or 1.0
+
+
+def plot_tests(tests: list[Test], trained: Trained) -> Figure:
+    """Plot the range of the answers in each test."""
+    is_number = trained.settings.problem == "regression"
+    scale = trained.contract.target if is_number else "probability of the last class"
+    intervals = [
+        Interval(test.name, *test.answers, wrong=not test.is_passed)
+        for test in tests
+        if test.answers
+    ]
+    return plot_intervals("The model's answers at the edges", f"{scale}, low to high", intervals)

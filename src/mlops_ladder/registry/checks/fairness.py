@@ -1,9 +1,9 @@
 """Fairness: does the model treat the declared groups alike?
 
-Fairlearn's MetricFrame gives the rates, or the error, of each group.  The model is refused where
-two groups of a column are further apart than the threshold and than chance explains: the standard
-error of the difference is that of independent groups, its p-value that of the normal distribution;
-`sure` allows for the number of pairs.  The only file that imports fairlearn.
+Fairlearn's MetricFrame gives the rates, or the error, of each group.  The model is refused if two
+groups of a column differ by more than the threshold and than chance explains.  The standard error
+of the difference is that of independent groups, its p-value that of the normal distribution;
+`apply_holm` allows for the number of pairs.  Only this module imports fairlearn.
 """
 
 import tomllib
@@ -24,17 +24,27 @@ from sklearn.metrics import mean_absolute_error
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.training import Trained
-from mlops_ladder.registry.checks import Declared, sure, unknown
-from mlops_ladder.registry.checks.picture import Line, picture
-from mlops_ladder.registry.questions import Asked, Reply
-from mlops_ladder.settings.section import Section
+from mlops_ladder.registry.checks import apply_holm, CheckSettings, find_unknown_columns
+from mlops_ladder.registry.checks.interval_plot import Interval, plot_intervals
+from mlops_ladder.registry.gate_checks import CheckContext, CheckResult
+from mlops_ladder.strict_model import StrictModel
 
 PROJECT = Path("pyproject.toml")
-LONGEST = timedelta(days=366)  # longer, nobody remembers why
+MAX_AGE = timedelta(days=366)  # after a year nobody remembers the reason
+# Of each metric: its measures, and the true class that each is about (None: all rows).
+MEASURES: dict[str, dict[str, int | None]] = {
+    "demographic_parity": {"selection rate": None},
+    "equalized_odds": {"true positive rate": 1, "false positive rate": 0},
+    "group_loss": {"mean absolute error": None},
+}
+THRESHOLDS = {
+    "difference": 0.1,  # fair by AI Fairness 360 (Bellamy et al., 2018)
+    "ratio": 0.2,  # the four-fifths rule of the US guidelines on employee selection, 1978
+}
 
 
-class Decided(Section):
-    """What two people answer for, and until when: the form of a waiver in `pyproject.toml`."""
+class Agreement(StrictModel):
+    """An exception that two people answer for, until a date; the form of a waiver."""
 
     reason: str = Field(pattern=r"\w+\W+\w+\W+\w+")
     by: str = Field(min_length=1)
@@ -42,139 +52,38 @@ class Decided(Section):
     until: date
 
     @model_validator(mode="after")
-    def two_people(self) -> Self:
-        """Raises ValueError where one person has approved their own."""
+    def check_two_people(self) -> Self:
+        """Raise ValueError if one person has approved their own exception."""
         if self.by.strip().casefold() == self.approved_by.strip().casefold():
             raise ValueError("by and approved_by have to be two people")
         return self
 
-    def holds(self, today: date) -> bool:
-        """Is it neither past nor more than a year ahead?"""
-        return today <= self.until <= today + LONGEST
+    @property
+    def is_valid(self) -> bool:
+        """Is its date neither past nor more than a year ahead?"""
+        today = datetime.now(UTC).date()
+        return today <= self.until <= today + MAX_AGE
 
 
-class Waiver(Decided):
+class Waiver(Agreement):
     """A capability that does not apply."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     id: Literal["model.fairness"]
 
 
-class Accepted(Decided):
-    """A difference between the groups of a column that is accepted, up to `largest`."""
+class Accepted(Agreement):
+    """An accepted difference between the groups of a column, up to `largest`."""
 
     column: str
     largest: float = Field(gt=0)
 
 
-def undeclared() -> Reply:
-    """Without groups only a waiver lets a model pass: its predictions affect people."""
-    known = tomllib.loads(PROJECT.read_text(encoding="utf-8")) if PROJECT.exists() else {}
-    wrong = ["there is none"]
-    for said in known.get("tool", {}).get("mlops-ladder", {}).get("waivers", []):
-        if said.get("id") != "model.fairness":
-            continue
-        try:
-            waiver = Waiver(**said)
-        except ValidationError as error:
-            wrong = [f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors()]
-            continue
-        if waiver.holds(datetime.now(UTC).date()):
-            people = f"{waiver.by} and {waiver.approved_by}, until {waiver.until}"
-            told = f"no groups are declared; waived: {waiver.reason} ({people})"
-            return Reply("passed", told, {"waiver": waiver.model_dump(mode="json")})
-        wrong = [f"until {waiver.until}: past, or more than a year ahead"]
-    told = "no groups are declared in config/fairness.toml; without them a waiver is needed, in"
-    told += f" [[tool.mlops-ladder.waivers]] of {PROJECT}: {'; '.join(wrong)}"
-    return Reply("refused", told)
+class Settings(CheckSettings):
+    """The columns that make the groups, and the metric that has to be alike in them.
 
-
-MEASURES = {
-    "demographic_parity": ["selection rate"],
-    "equalized_odds": ["true positive rate", "false positive rate"],
-    "group_loss": ["mean absolute error"],
-}
-
-
-def table(
-    groups: pd.Series, trained: Trained, metric: str, positive: str | None = None
-) -> pd.DataFrame:
-    """Fairlearn's value of each measure in each group, with its standard error.
-
-    A row for each group, class and measure; `n` counts the rows that the measure is about.
-    """
-    from fairlearn.metrics import MetricFrame  # pylint: disable=import-outside-toplevel  # 1 s
-
-    rows = []
-    for label, truth, said in views(trained, positive):
-        for measure in MEASURES[metric]:
-            given = {"y_true": truth, "y_pred": said, "sensitive_features": groups}
-            frame = MetricFrame(metrics=functions(measure), **given)
-            for group, found in frame.by_group.iterrows():
-                rows.append({"group": str(group), "class": label, "measure": measure, **found})
-    return pd.DataFrame(rows, columns=["group", "class", "measure", "value", "error", "n"])
-
-
-def words(values: pd.Series, edges: list[float] | None) -> pd.Series:
-    """The group of each row, in words; where the column is missing that is a group of its own."""
-    if edges:
-        bounds = [-np.inf, *sorted(edges), np.inf]
-        values = pd.cut(values, bounds, right=False).astype("object")
-    return values.astype("object").where(values.notna(), "missing").astype("str")
-
-
-def views(trained: Trained, positive: str | None) -> list[tuple[str, pd.Series, pd.Series]]:
-    """Truth and answers as numbers, or for each class that counts: is it the one?
-
-    Raises ProjectError where no row and no answer is of the class that is named.
-    """
-    truth, said = trained.truth, trained.predictions["prediction"]
-    if trained.settings.problem == "regression":
-        return [("", truth, said)]
-    truth, said = truth.astype("str"), said.astype("str")
-    known = sorted({*trained.train[trained.contract.target].astype("str"), *truth})
-    if positive is not None and positive not in known:
-        told = f"positive = {positive!r}: no such class; there are {known}"
-        raise ProjectError(f"config/fairness.toml: {told}")
-    chosen = known if len(known) > 2 else known[-1:]
-    chosen = chosen if positive is None else [positive]
-    return [(it, (truth == it).astype("int64"), (said == it).astype("int64")) for it in chosen]
-
-
-def functions(measure: str) -> dict[str, Any]:
-    """A measure as MetricFrame computes it, its standard error, and how many rows it is about."""
-    # pylint: disable-next=import-outside-toplevel  # 1 s that other commands need not pay
-    from fairlearn.metrics import false_positive_rate, selection_rate, true_positive_rate
-
-    known: dict[str, tuple[Any, Any]] = {
-        "selection rate": (selection_rate, lambda truth: np.full(len(truth), True)),
-        "true positive rate": (true_positive_rate, lambda truth: truth == 1),
-        "false positive rate": (false_positive_rate, lambda truth: truth == 0),
-        "mean absolute error": (mean_absolute_error, lambda truth: np.full(len(truth), True)),
-    }
-    value, about = known[measure]
-
-    def error(truth: Any, said: Any) -> float:
-        if measure == "mean absolute error":
-            return float(np.std(np.abs(truth - said)) / sqrt(len(truth)))
-        counted = np.asarray(said)[np.asarray(about(truth))]
-        share = (counted.sum() + 1) / (len(counted) + 2)  # Agresti and Caffo, 2000
-        return sqrt(share * (1 - share) / (len(counted) + 2))
-
-    return {"value": value, "error": error, "n": lambda truth, said: about(truth).sum()}
-
-
-THRESHOLDS = {
-    "difference": 0.1,  # what AI Fairness 360 calls fair (Bellamy et al., 2018)
-    "ratio": 0.2,  # the four-fifths rule of the US guidelines on employee selection, 1978
-}
-
-
-class Settings(Declared):
-    """Which columns make the groups, and what has to be alike in them.
-
-    `edges` cut numbers into groups.  `positive`: the class that is an advantage, or a burden; if
-    not said the second of two classes, or each of more.
+    `edges` cut numbers into groups.  `positive`: the class that is an advantage, or a burden; by
+    default the second of two classes, or each of more.
     """
 
     groups: list[str] = []
@@ -186,107 +95,209 @@ class Settings(Declared):
     positive: str | None = None
     accepted: list[Accepted] = []
 
-    def faults(self, contract: Contract) -> list[str]:
-        """Columns that the contract lacks."""
-        named = [*self.groups, *self.edges, *(it.column for it in self.accepted)]
-        return unknown(named, contract)
-
-    def chosen(self, problem: str) -> tuple[str, str, float]:
-        """The metric, how groups are compared, and how far apart they may be."""
-        numbers = problem == "regression"
-        metric = self.metric or ("group_loss" if numbers else "equalized_odds")
-        compare = self.compare or ("ratio" if numbers else "difference")
-        return metric, compare, self.threshold or THRESHOLDS[compare]
+    def find_faults(self, contract: Contract) -> list[str]:
+        """Return the columns that the contract lacks."""
+        names = [*self.groups, *self.edges, *(accepted.column for accepted in self.accepted)]
+        return find_unknown_columns(names, contract)
 
 
-def ask(asked: Asked, settings: Settings) -> Reply:
-    """Are the groups of each declared column treated alike, as far as can be known?"""
-    trained = asked.trained
-    metric, compare, threshold = settings.chosen(trained.settings.problem)
+def compare_all_groups(
+    tables: dict[str, pd.DataFrame], compare: str, allowed: dict[str, float]
+) -> list[dict[str, Any]]:
+    """Return the pairs of groups of all columns; `apart` is whether they differ beyond chance."""
+    pairs = [
+        pair
+        for name, table in tables.items()
+        for pair in compare_groups(name, table, compare, allowed[name])
+    ]
+    for pair, significant in zip(pairs, apply_holm([pair["p"] for pair in pairs]), strict=True):
+        pair["apart"] = significant
+    return pairs
+
+
+def check_candidate(context: CheckContext, settings: Settings) -> CheckResult:
+    """Check that the groups of each declared column are treated alike, beyond chance."""
     if not settings.groups:
-        return undeclared()
-    if (metric == "group_loss") != (trained.settings.problem == "regression"):
-        return Reply("refused", f"config/fairness.toml: metric {metric} is none of this problem's")
-    tables = {name: measured(asked, name, metric, settings) for name in settings.groups}
-    decided = [it for it in settings.accepted if it.holds(datetime.now(UTC).date())]
+        return require_waiver()
+    numbers = context.trained.settings.problem == "regression"
+    metric = settings.metric or ("group_loss" if numbers else "equalized_odds")
+    compare = settings.compare or ("ratio" if numbers else "difference")
+    threshold = settings.threshold or THRESHOLDS[compare]
+    if (metric == "group_loss") != numbers:
+        reason = f"config/fairness.toml: metric {metric} does not fit this kind of problem"
+        return CheckResult("refused", reason)
+    tables = {name: measure_groups(context, name, metric, settings) for name in settings.groups}
+    accepted = [agreement for agreement in settings.accepted if agreement.is_valid]
     allowed = dict.fromkeys(tables, threshold)
-    allowed |= {it.column: max(it.largest, threshold) for it in decided}
-    found = (compared(name, it, compare, allowed[name]) for name, it in tables.items())
-    pairs = [pair for part in found for pair in part]
-    for pair, certain in zip(pairs, sure([it["p"] for it in pairs]), strict=True):
-        pair["apart"] = certain
-    evidence = {"metric": metric, "compare": compare, "threshold": threshold, "pairs": pairs}
-    evidence["groups"] = {name: it.to_dict("records") for name, it in tables.items()}
-    evidence["accepted"] = [it.model_dump(mode="json") for it in decided]
-    return replied(pairs, evidence, drawn(tables, metric))
+    allowed |= {agreement.column: max(agreement.largest, threshold) for agreement in accepted}
+    pairs = compare_all_groups(tables, compare, allowed)
+    evidence = {
+        "metric": metric,
+        "compare": compare,
+        "threshold": threshold,
+        "pairs": pairs,
+        "groups": {name: table.to_dict("records") for name, table in tables.items()},
+        "accepted": [agreement.model_dump(mode="json") for agreement in accepted],
+    }
+    verdict, reason = judge_pairs(pairs)
+    return CheckResult(verdict, reason, evidence, plot_groups(tables, metric))
 
 
-def measured(asked: Asked, name: str, metric: str, settings: Settings) -> pd.DataFrame:
-    """What Fairlearn measures of the groups of a column that have rows enough."""
-    groups = words(asked.column(name), settings.edges.get(name))
-    found = table(groups, asked.trained, metric, settings.positive)
-    return found[found["n"] >= settings.min_n]
+def require_waiver() -> CheckResult:
+    """Pass a model without declared groups only by a waiver: its predictions affect people."""
+    project = tomllib.loads(PROJECT.read_text(encoding="utf-8")) if PROJECT.exists() else {}
+    faults = ["there is none"]
+    for table in project.get("tool", {}).get("mlops-ladder", {}).get("waivers", []):
+        if table.get("id") != "model.fairness":
+            continue
+        try:
+            waiver = Waiver(**table)
+        except ValidationError as error:
+            faults = [
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+            ]
+            continue
+        if waiver.is_valid:
+            people = f"{waiver.by} and {waiver.approved_by}, until {waiver.until}"
+            reason = f"no groups are declared; waived: {waiver.reason} ({people})"
+            return CheckResult("passed", reason, {"waiver": waiver.model_dump(mode="json")})
+        faults = [f"until {waiver.until}: past, or more than a year ahead"]
+    reason = "no groups are declared in config/fairness.toml; without them a waiver is needed, in"
+    reason += f" [[tool.mlops-ladder.waivers]] of {PROJECT}: {'; '.join(faults)}"
+    return CheckResult("refused", reason)
 
 
-def replied(pairs: list[dict[str, Any]], evidence: dict[str, Any], shown: Figure) -> Reply:
-    """The reply to what the pairs of groups show."""
+def measure_groups(
+    context: CheckContext, name: str, metric: str, settings: Settings
+) -> pd.DataFrame:
+    """Return Fairlearn's value of each measure in each group of a column with enough rows.
+
+    A row per group, class and measure, with its standard error and the number `n` of its rows.
+    """
+    from fairlearn import metrics  # pylint: disable=import-outside-toplevel  # it takes 1 s
+
+    groups, rows = label_groups(context.column(name), settings.edges.get(name)), []
+    functions = {"value": metrics.selection_rate, "error": estimate_share_error}
+    if metric == "group_loss":
+        functions = {"value": mean_absolute_error, "error": estimate_loss_error}
+    for label, truth, answers in encode_classes(context.trained, settings.positive):
+        for measure, true_class in MEASURES[metric].items():
+            mask = (truth.notna() if true_class is None else truth == true_class).to_numpy()
+            if not mask.any():
+                continue
+            frame = metrics.MetricFrame(
+                metrics=functions | {"n": metrics.count},
+                y_true=truth[mask],
+                y_pred=answers[mask],
+                sensitive_features=groups[mask],
+            )
+            for group, values in frame.by_group.iterrows():
+                rows.append({"group": str(group), "class": label, "measure": measure, **values})
+    table = pd.DataFrame(rows, columns=["group", "class", "measure", "value", "error", "n"])
+    return table[table["n"] >= settings.min_n]
+
+
+def estimate_share_error(_truth: pd.Series, answers: pd.Series) -> float:
+    """Return the standard error of a share by Agresti and Caffo, 2000."""
+    share = (answers.sum() + 1) / (len(answers) + 2)
+    return sqrt(share * (1 - share) / (len(answers) + 2))
+
+
+def estimate_loss_error(truth: pd.Series, answers: pd.Series) -> float:
+    """Return the standard error of the mean absolute error."""
+    return float(np.std(np.abs(truth - answers)) / sqrt(len(truth)))
+
+
+def label_groups(values: pd.Series, edges: list[float] | None) -> pd.Series:
+    """Return the group of each row as text; missing values are a group of their own."""
+    if edges:
+        bounds = [-np.inf, *sorted(edges), np.inf]
+        values = pd.cut(values, bounds, right=False).astype("object")
+    return values.astype("object").where(values.notna(), "missing").astype("str")
+
+
+def encode_classes(
+    trained: Trained, positive: str | None
+) -> list[tuple[str, pd.Series, pd.Series]]:
+    """Return truth and answers as numbers; for classes once for each class that counts, 0 or 1.
+
+    Raises ProjectError if no row is of the class `positive`.
+    """
+    truth, answers = trained.truth, trained.predictions["prediction"]
+    if trained.settings.problem == "regression":
+        return [("", truth, answers)]
+    truth, answers = truth.astype("str"), answers.astype("str")
+    classes = sorted({*trained.train[trained.contract.target].astype("str"), *truth})
+    if positive is not None and positive not in classes:
+        message = f"positive = {positive!r}: no such class; there are {classes}"
+        raise ProjectError(f"config/fairness.toml: {message}")
+    chosen = [positive] if positive is not None else classes if len(classes) > 2 else classes[-1:]
+    return [
+        (label, (truth == label).astype("int64"), (answers == label).astype("int64"))
+        for label in chosen
+    ]
+
+
+def judge_pairs(
+    pairs: list[dict[str, Any]],
+) -> tuple[Literal["passed", "refused", "not enough rows"], str]:
+    """Return the verdict on the pairs of groups, and the reason."""
     if not pairs:
-        told = "no two groups of a column have rows enough to be compared"
-        return Reply("not enough rows", told, evidence, shown)
-    bad = sorted((it for it in pairs if it["apart"]), key=lambda it: -float(it["gap"]))
-    if bad:
-        worst = "; ".join(map(worded, bad[:3]))
-        told = f"{len(bad)} of {len(pairs)} pairs of groups are too far apart: {worst}"
-        return Reply("refused", told, evidence, shown)
-    most = max(pairs, key=lambda it: float(it["gap"]) / it["allowed"])
-    told = f"{len(pairs)} pairs of groups, none too far apart beyond chance; the furthest:"
-    return Reply("passed", f"{told} {worded(most)}", evidence, shown)
+        return "not enough rows", "no two groups of a column have enough rows to be compared"
+    if bad := sorted(
+        (pair for pair in pairs if pair["apart"]), key=lambda pair: -float(pair["gap"])
+    ):
+        worst = "; ".join(map(describe_pair, bad[:3]))
+        return "refused", f"{len(bad)} of {len(pairs)} pairs of groups differ too much: {worst}"
+    widest = max(pairs, key=lambda pair: float(pair["gap"]) / pair["allowed"])
+    message = f"{len(pairs)} pairs of groups, none too far apart beyond chance; the largest:"
+    return "passed", f"{message} {describe_pair(widest)}"
 
 
-def worded(pair: dict[str, Any]) -> str:
-    """A pair of groups in words."""
-    one, two = (f"{pair['column']} {it} {value:.3g}" for it, value in pair["between"].items())
-    return f"{pair['measure']}: {one}, {two} (apart {pair['gap']:.3g}, {pair['allowed']:g} allowed)"
+def describe_pair(pair: dict[str, Any]) -> str:
+    """Return a pair of groups as text."""
+    one, two = (f"{pair['column']} {group} {value:.3g}" for group, value in pair["between"].items())
+    allowed = f"{pair['allowed']:g} allowed"
+    return f"{pair['measure']}: {one}, {two} (difference {pair['gap']:.3g}, {allowed})"
 
 
-def compared(
-    column: str, found: pd.DataFrame, compare: str, allowed: float
+def compare_groups(
+    column: str, table: pd.DataFrame, compare: str, allowed: float
 ) -> Iterator[dict[str, Any]]:
-    """Each pair of groups of a column: how far apart they are, and how likely by chance."""
-    for (label, measure), rows in found.groupby(["class", "measure"], sort=False):
+    """Yield the gap of each pair of groups, and the probability of such a gap by chance.
+
+    As a ratio, the gap is the share of the larger value that the smaller lacks.
+    """
+    for (label, measure), rows in table.groupby(["class", "measure"], sort=False):
         for pair in combinations(rows.to_dict("records"), 2):
-            low, high = sorted(pair, key=lambda it: float(it["value"]))
+            low, high = sorted(pair, key=lambda group: float(group["value"]))
+            gap = high["value"] - low["value"]
+            if compare == "ratio":
+                gap = 1 - low["value"] / high["value"] if high["value"] else 0.0
             yield {
                 "column": column,
                 "measure": f"{measure} of {label}" if label else str(measure),
-                "between": {str(it["group"]): it["value"] for it in (high, low)},
-                "gap": gap(low["value"], high["value"], compare),
+                "between": {str(group["group"]): group["value"] for group in (high, low)},
+                "gap": gap,
                 "allowed": allowed,
-                "p": chance(low, high, compare, allowed),
+                "p": compute_p_value(low, high, compare, allowed),
             }
 
 
-def gap(low: float, high: float, compare: str) -> float:
-    """The difference, or the share of the larger that the smaller lacks."""
-    if compare == "difference":
-        return high - low
-    return 1 - low / high if high else 0.0
-
-
-def chance(low: Any, high: Any, compare: str, allowed: float) -> float:
-    """How likely two groups are as far apart by chance, were they as far apart as is allowed."""
+def compute_p_value(low: Any, high: Any, compare: str, allowed: float) -> float:
+    """Return the probability of this gap by chance if the true gap is the allowed one."""
     share, plus = (1 - allowed, 0.0) if compare == "ratio" else (1.0, allowed)
     room = low["value"] - share * high["value"] + plus
     error = sqrt(low["error"] ** 2 + (share * high["error"]) ** 2)
     return NormalDist().cdf(room / error) if error else float(room >= 0)
 
 
-def drawn(tables: dict[str, pd.DataFrame], metric: str) -> Figure:
-    """Each measure of each group with its 95 % interval."""
-    lines = []
-    for name, found in tables.items():
-        for it in found.sort_values(["class", "measure"], kind="stable").to_dict("records"):
-            title = f"{it['measure']} {it['class']}  {name} = {it['group']}"[:60]
-            span = (it["value"] + step * it["error"] for step in (-1.96, 0, 1.96))
-            lines.append(Line(title, *span))
-    return picture("Are groups treated alike?", f"{metric}, 95 % intervals", lines)
+def plot_groups(tables: dict[str, pd.DataFrame], metric: str) -> Figure:
+    """Plot each measure of each group with its 95 % interval."""
+    intervals = []
+    for name, table in tables.items():
+        for row in table.sort_values(["class", "measure"], kind="stable").to_dict("records"):
+            title = f"{row['measure']} {row['class']}  {name} = {row['group']}"[:60]
+            ends = (row["value"] + step * row["error"] for step in (-1.96, 0, 1.96))
+            intervals.append(Interval(title, *ends))
+    return plot_intervals("Are groups treated alike?", f"{metric}, 95 % intervals", intervals)

@@ -1,13 +1,12 @@
 """Slices: is the model good for each part of the rows, or only on average?
 
 In each slice with enough rows the model is compared, by the metric of `config.toml` and on the same
-rows, with the champion, and with the floor or else the baseline.  It is refused where in one slice
-it is worse by more than is allowed and than chance explains: the gain's standard error is that of
+rows, with the champion, and with the floor or else the baseline.  It is refused if it is worse in
+one slice by more than is allowed and than chance explains.  The gain's standard error is that of
 the paired bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and
-13), its p-value that of the normal distribution; `sure` allows for the number of comparisons.
+13), its p-value that of the normal distribution; `apply_holm` allows for the number of comparisons.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
 from statistics import NormalDist
@@ -19,35 +18,19 @@ from pydantic import Field
 
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.prediction import LOWER_IS_BETTER
-from mlops_ladder.model.resampling import Draws, resampled
-from mlops_ladder.registry import checks, questions
-from mlops_ladder.registry.checks.picture import Line, picture
-from mlops_ladder.settings.section import Section
-
-
-def compare(mine: Draws, other: Draws, sign: int, allowed: float) -> dict[str, Any]:
-    """How much better the model is than another one, and how likely by chance if it is too bad."""
-    gain, error = sign * (mine.whole - other.whole), spread(mine - other)
-    room = gain + allowed * abs(other.whole)
-    chance = NormalDist().cdf(room / error) if error > 0 else float(room >= 0)
-    return {"score": other.whole, "gain": gain, "error": error, "p": chance}
-
-
-def spread(draws: Draws) -> float:
-    """The standard error; NaN where the metric is not defined, or not on most draws."""
-    known = draws.drawn[np.isfinite(draws.drawn)]
-    if not isfinite(draws.whole) or len(known) < 0.9 * len(draws.drawn):
-        return float("nan")
-    return float(draws.scale * known.std(ddof=1))
-
+from mlops_ladder.model.resampling import bootstrap_scores, Draws
+from mlops_ladder.registry.checks import apply_holm, CheckSettings, find_unknown_columns
+from mlops_ladder.registry.checks.interval_plot import Interval, plot_intervals
+from mlops_ladder.registry.gate_checks import CheckContext, CheckResult
+from mlops_ladder.strict_model import StrictModel
 
 RESAMPLES = 200  # enough for a standard error, says chapter 6
 
 
-class Slice(Section):
-    """Rows by one column: these values, or numbers from `low` up to and without `high`.
+class Slice(StrictModel):
+    """Rows by one column: these values, or numbers from `low` up to but not including `high`.
 
-    What else is set here holds instead of what is set for all slices.
+    Further keys override those for all slices.
     """
 
     column: str
@@ -60,11 +43,11 @@ class Slice(Section):
     max_regression: float | None = Field(default=None, ge=0)
 
 
-class Settings(checks.Declared):
-    """Which slices there are, and what holds for all of them.
+class Settings(CheckSettings):
+    """The slices, and the limits for all of them.
 
     `max_regression` is a share of the score that the model is compared with.  Without `columns`,
-    each value of a category, a boolean or a group is a slice, where a column has no more than
+    each value of a category, a boolean or a group is a slice, if a column has no more than
     `most_values`.
     """
 
@@ -75,14 +58,15 @@ class Settings(checks.Declared):
     columns: list[str] | None = None
     slices: list[Slice] = []
 
-    def faults(self, contract: Contract) -> list[str]:
-        """Columns that the contract lacks."""
-        return checks.unknown([*(self.columns or []), *(it.column for it in self.slices)], contract)
+    def find_faults(self, contract: Contract) -> list[str]:
+        """Return the columns that the contract lacks."""
+        names = [*(self.columns or []), *(declared.column for declared in self.slices)]
+        return find_unknown_columns(names, contract)
 
 
 @dataclass(frozen=True)
-class Part:
-    """The rows of a slice, and what holds for it."""
+class SliceRows:
+    """The rows of a slice, and its limits."""
 
     name: str
     rows: np.ndarray
@@ -91,112 +75,126 @@ class Part:
     max_regression: float
 
 
-def ask(asked: questions.Asked, settings: Settings) -> questions.Reply:
-    """Is the model nowhere surely worse than the champion, the baseline, or its floor?"""
-    found, metric = parts(asked, settings), asked.trained.settings.metric
-    scored = [score(asked, it) for it in found if it.rows.sum() >= it.min_n]
-    small = {it.name: int(it.rows.sum()) for it in found if it.rows.sum() < it.min_n}
-    compared = [other for it in scored for other in it["against"].values()]
-    for other, certain in zip(compared, checks.sure([it["p"] for it in compared]), strict=True):
-        other["worse"] = certain
+def check_candidate(context: CheckContext, settings: Settings) -> CheckResult:
+    """Check that in no slice the model is worse than champion, baseline or floor, beyond chance."""
+    slices, metric = select_slices(context, settings), context.trained.settings.metric
+    scored = [score_slice(context, part) for part in slices if part.rows.sum() >= part.min_n]
+    small = {part.name: int(part.rows.sum()) for part in slices if part.rows.sum() < part.min_n}
+    compared = [other for row in scored for other in row["against"].values()]
+    significances = apply_holm([other["p"] for other in compared])
+    for other, significant in zip(compared, significances, strict=True):
+        other["worse"] = significant
     evidence = {"metric": metric, "slices": scored, "too small": small}
     if not compared:
-        told = f"none of {len(found)} slices has rows enough, {settings.min_n} by default"
-        return questions.Reply("not enough rows", told, evidence)
-    bad = [*failures(scored)]
-    told = f"{len(scored)} slices, each as good as it has to be; {len(small)} with too few rows"
-    told = f"{len(bad)} of {len(compared)} comparisons failed: {'; '.join(bad)}" if bad else told
-    return questions.Reply("refused" if bad else "passed", told, evidence, drawn(scored, metric))
+        message = f"none of {len(slices)} slices has enough rows, {settings.min_n} by default"
+        return CheckResult("not enough rows", message, evidence)
+    failures = [
+        f"{row['slice']} ({row['n']:,} rows): {row['score']:.4g}"
+        f" against {name} {other['score']:.4g}"
+        for row in scored
+        for name, other in row["against"].items()
+        if other["worse"]
+    ]
+    plot = plot_slices(scored, metric)
+    if failures:
+        message = f"{len(failures)} of {len(compared)} comparisons failed: {'; '.join(failures)}"
+        return CheckResult("refused", message, evidence, plot)
+    message = f"{len(scored)} slices, each as good as it has to be; {len(small)} with too few rows"
+    return CheckResult("passed", message, evidence, plot)
 
 
-def failures(scored: list[dict[str, Any]]) -> Iterator[str]:
-    """What each slice is worse than, in words."""
-    for it in scored:
-        for name, other in it["against"].items():
-            if other["worse"]:
-                found = f"{it['score']:.4g} against {name} {other['score']:.4g}"
-                yield f"{it['slice']} ({it['n']:,} rows): {found}"
-
-
-def parts(asked: questions.Asked, settings: Settings) -> list[Part]:
-    """The slices of the held-out rows: those of each column, and those that are declared."""
-    contract = asked.trained.contract
-    named = inferred(contract) if settings.columns is None else settings.columns
+def select_slices(context: CheckContext, settings: Settings) -> list[SliceRows]:
+    """Return the slices of the held-out rows: one for each value, and the declared ones."""
+    names = settings.columns
+    if names is None:
+        names = list_slice_columns(context.trained.contract)
     wanted = []
-    for column in named:
-        words = asked.column(column).dropna().astype("str").unique()
-        if settings.columns is not None or 1 < len(words) <= settings.most_values:
-            wanted += [Slice(column=column, values=[word]) for word in sorted(words)]
+    for column in names:
+        values = sorted(context.column(column).dropna().astype("str").unique())
+        if settings.columns is not None or 1 < len(values) <= settings.most_values:
+            wanted += [Slice(column=column, values=[value]) for value in values]
             wanted += [Slice(column=column, name=f"{column} missing", values=[])]
-    found = [part(asked, it, settings) for it in [*wanted, *settings.slices]]
-    return [it for it in found if it.rows.any()]
+    slices = [select_rows(context, declared, settings) for declared in [*wanted, *settings.slices]]
+    return [part for part in slices if part.rows.any()]
 
 
-def inferred(contract: Contract) -> list[str]:
-    """The columns that make slices where none are declared."""
-    grouped = contract.names("feature", "group")
+def list_slice_columns(contract: Contract) -> list[str]:
+    """Return the columns that make slices by default."""
     kinds = ("category", "boolean", "text")
-    return [name for name in grouped if contract.columns[name].kind in kinds]
+    names = contract.names("feature", "group")
+    return [name for name in names if contract.columns[name].kind in kinds]
 
 
-def part(asked: questions.Asked, it: Slice, settings: Settings) -> Part:
-    """The rows of a slice; of one without values and bounds those where the column is missing."""
-    values = asked.column(it.column)
-    if it.low is not None or it.high is not None:
-        low = -np.inf if it.low is None else it.low
-        high = np.inf if it.high is None else it.high
-        rows, words = (values >= low) & (values < high), f"{low:g} to {high:g}"
-    elif it.values:
-        rows, words = values.notna() & values.astype("str").isin(it.values), ", ".join(it.values)
+def select_rows(context: CheckContext, declared: Slice, settings: Settings) -> SliceRows:
+    """Return the rows of a slice; without values and bounds those with a missing value."""
+    values = context.column(declared.column)
+    if declared.low is not None or declared.high is not None:
+        low = -np.inf if declared.low is None else declared.low
+        high = np.inf if declared.high is None else declared.high
+        rows, label = (values >= low) & (values < high), f"{low:g} to {high:g}"
+    elif declared.values:
+        rows = values.notna() & values.astype("str").isin(declared.values)
+        label = ", ".join(declared.values)
     else:
-        rows, words = values.isna(), "missing"
-    return Part(
-        it.name or f"{it.column} = {words}",
+        rows, label = values.isna(), "missing"
+    regression = declared.max_regression
+    return SliceRows(
+        declared.name or f"{declared.column} = {label}",
         rows.to_numpy(dtype=bool),
-        it.min_n or settings.min_n,
-        settings.floor if it.floor is None else it.floor,
-        settings.max_regression if it.max_regression is None else it.max_regression,
+        declared.min_n or settings.min_n,
+        settings.floor if declared.floor is None else declared.floor,
+        settings.max_regression if regression is None else regression,
     )
 
 
-def score(asked: questions.Asked, it: Part) -> dict[str, Any]:
-    """The score of a slice with its 95 % interval, and each comparison with its p-value."""
-    metric = asked.trained.settings.metric
-    mine, others = draws_of(asked, it)
+def score_slice(context: CheckContext, part: SliceRows) -> dict[str, Any]:
+    """Return the score of a slice with its 95 % interval, and each comparison with its p-value."""
+    trained = context.trained
+    predictions = {"model": trained.predictions, "baseline": trained.baseline}
+    if context.champion is not None:
+        predictions["champion"] = context.champion
+    predictions = {name: rows[part.rows] for name, rows in predictions.items()}
+    metric, seed = trained.settings.metric, trained.settings.seed
+    draws = bootstrap_scores(metric, trained.truth[part.rows], predictions, seed, RESAMPLES)
+    mine = draws.pop("model")
+    if part.floor is not None:
+        del draws["baseline"]
+        draws["floor"] = Draws(part.floor, np.full(RESAMPLES, part.floor), 1)
     sign = -1 if metric in LOWER_IS_BETTER else 1
     against = {
-        name: compare(mine, other, sign, 0 if name == "floor" else it.max_regression)
-        for name, other in others.items()
-        if isfinite(spread(mine - other))
+        name: compare_draws(mine, other, sign, 0 if name == "floor" else part.max_regression)
+        for name, other in draws.items()
+        if isfinite(standard_error(mine - other))
     }
-    low, high = (mine.whole + step * spread(mine) for step in (-1.96, 1.96))
-    said = {"slice": it.name, "n": int(it.rows.sum()), "score": mine.whole, "low": low}
-    return said | {"high": high, "against": against}
+    low, high = (mine.whole + step * standard_error(mine) for step in (-1.96, 1.96))
+    score = {"slice": part.name, "n": int(part.rows.sum()), "score": mine.whole}
+    return score | {"low": low, "high": high, "against": against}
 
 
-def draws_of(asked: questions.Asked, it: Part) -> tuple[Draws, dict[str, Draws]]:
-    """The metric on draws of a slice: the model's, and those that it is compared with."""
-    trained = asked.trained
-    known = {"model": trained.predictions, "baseline": trained.baseline}
-    if asked.champion is not None:
-        known["champion"] = asked.champion
-    said = {name: found[it.rows] for name, found in known.items()}
-    settings, truth = trained.settings, trained.truth[it.rows]
-    draws = resampled(settings.metric, truth, said, settings.seed, RESAMPLES)
-    mine = draws.pop("model")
-    if it.floor is not None:
-        del draws["baseline"]
-        draws["floor"] = Draws(it.floor, np.full(RESAMPLES, it.floor), 1)
-    return mine, draws
+def compare_draws(mine: Draws, other: Draws, sign: int, allowed: float) -> dict[str, Any]:
+    """Return the gain over another model, and the p-value of a loss above the allowed share."""
+    gain, error = sign * (mine.whole - other.whole), standard_error(mine - other)
+    room = gain + allowed * abs(other.whole)
+    chance = NormalDist().cdf(room / error) if error > 0 else float(room >= 0)
+    return {"score": other.whole, "gain": gain, "error": error, "p": chance}
 
 
-def drawn(scored: list[dict[str, Any]], metric: str) -> Figure:
-    """The score of each slice with its interval, and what it is compared with; the worst first."""
-    worst = sorted(scored, key=lambda it: min([1, *(o["p"] for o in it["against"].values())]))
-    lines = []
-    for it in worst:
-        name, others = f"{it['slice'][:40]}  ({it['n']:,})", it["against"]
-        scores = {other: found["score"] for other, found in others.items()}
-        wrong = any(found["worse"] for found in others.values())
-        lines.append(Line(name, it["low"], it["score"], it["high"], wrong, scores))
-    return picture("How good the model is in each slice", f"{metric}, 95 % interval", lines)
+def standard_error(draws: Draws) -> float:
+    """Return the standard error; NaN if the metric is not defined on all rows or most draws."""
+    defined = draws.drawn[np.isfinite(draws.drawn)]
+    if not isfinite(draws.whole) or len(defined) < 0.9 * len(draws.drawn):
+        return float("nan")
+    return float(draws.scale * defined.std(ddof=1))
+
+
+def plot_slices(scored: list[dict[str, Any]], metric: str) -> Figure:
+    """Plot the score of each slice with its interval beside the others' scores, the worst first."""
+    intervals = []
+    for row in sorted(
+        scored, key=lambda item: min([1, *(o["p"] for o in item["against"].values())])
+    ):
+        name, others = f"{row['slice'][:40]}  ({row['n']:,})", row["against"]
+        scores = {other: comparison["score"] for other, comparison in others.items()}
+        wrong = any(comparison["worse"] for comparison in others.values())
+        intervals.append(Interval(name, row["low"], row["score"], row["high"], wrong, scores))
+    return plot_intervals("The score in each slice", f"{metric}, 95 % interval", intervals)

@@ -18,7 +18,7 @@ import orjson
 import pandas as pd
 
 from mlops_ladder.serving.assignment import CANDIDATE, CHAMPION
-from mlops_ladder.settings.improvement import Rollout
+from mlops_ladder.serving.settings import Rollout
 
 FEWEST = 30  # units of each arm before one looks: the variance is estimated from them
 FAILURES, SPREADS = 0.05, 0.3  # differences that the test is tuned to: of a share, of a mean

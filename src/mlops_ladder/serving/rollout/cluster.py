@@ -1,6 +1,6 @@
-"""The pods of a cluster follow a rollout: they are given its plan, and it is taken from them.
+"""The pods of a cluster follow a rollout: its plan is written to them, and deleted at the end.
 
-`rollout.cluster` names the environment; `ladder plan` is what talks to it.
+`rollout.cluster` names the environment; `ladder plan` connects to it.
 """
 
 import subprocess
@@ -13,35 +13,37 @@ from mlops_ladder.settings import Settings
 PLAN = "-m", "mlops_ladder", "plan"
 
 
-def refuse(begun: Decision, settings: Settings) -> None:
-    """Raises ProjectError where the pods cannot begin this rollout, or nobody would hear of it."""
+def check_cluster(begun: Decision, settings: Settings) -> None:
+    """Raise ProjectError if the pods cannot begin this rollout, or write to another database."""
     if not begun.wanted.cluster or not begun.plan:
         return
-    if settings.serving.log.startswith("sqlite"):
+    if settings.serving.prediction_log_url.startswith("sqlite"):
         raise ProjectError(
-            f"serving.log: {settings.serving.log} is not what the pods of"
-            f" {begun.wanted.cluster} write to; name their database where the rollout is decided"
+            f"serving.prediction_log_url: {settings.serving.prediction_log_url} is not the database"
+            f" of the pods of {begun.wanted.cluster}; set their database here too"
         )
-    ask("held", begun.wanted.cluster, begun.version, begun.plan.sha256)
+    run_plan_command("held", begun.wanted.cluster, begun.version, begun.plan.sha256)
 
 
-def bring(decision: Decision) -> None:
-    """Have the pods do what was decided.
+def send_to_cluster(decision: Decision) -> None:
+    """Write the plan of a decision to the pods, or delete it there.
 
-    What ends with a promotion is left to them until their image has the new champion: beside
-    another champion a plan means nothing.
+    After a promotion the pods keep the last plan until their image has the new champion; from then
+    on it has no effect, as it is valid for the old champion only.
     """
     place = decision.wanted.cluster
     if place and decision.plan:
-        ask("bring", place, str(decision.plan.step), stdin=decision.plan.model_dump_json())
+        run_plan_command(
+            "bring", place, str(decision.plan.step), stdin=decision.plan.model_dump_json()
+        )
     elif place and decision.action == "abort":
-        ask("bring", place, "none")
+        run_plan_command("bring", place, "none")
     elif place:
         print(f"{place} goes on with its last step.  Next: make stage promote")
 
 
-def ask(*arguments: str, stdin: str = "") -> None:
-    """Have the tool do something.  ProjectError where it cannot."""
+def run_plan_command(*arguments: str, stdin: str = "") -> None:
+    """Run `ladder plan` with these arguments.  Raise ProjectError if it fails."""
     command = [sys.executable, *PLAN, *arguments]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -1,4 +1,4 @@
-"""Deciding: a rollout begins, by a person or the pipeline; evidence has it wait, go on or end."""
+"""Rollouts: a person or the pipeline starts one; by evidence it waits, continues or ends."""
 
 import json
 import time
@@ -13,41 +13,43 @@ from mlops_ladder import ProjectError
 from mlops_ladder.export.runtime import read_bundle
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, promotion, publishing, versions
-from mlops_ladder.registry.decisions import who
+from mlops_ladder.registry.decisions import get_actor
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.registry.versions import Version
 from mlops_ladder.serving.assignment import CANDIDATE, Plan
 from mlops_ladder.serving.rollout import decisions
 from mlops_ladder.serving.rollout.analysis import analyse, Analysis, Truths
-from mlops_ladder.serving.rollout.decisions import decide, Decision, following
-from mlops_ladder.serving.store import arms
-from mlops_ladder.settings import load, Settings
-from mlops_ladder.settings.improvement import Rollout
+from mlops_ladder.serving.rollout.decisions import decide, Decision, make_next_decision
+from mlops_ladder.serving.store import read_variants
+from mlops_ladder.settings import load_settings, Settings
+from mlops_ladder.serving.settings import Rollout
 from mlops_ladder.tracking import runs
 
 INPUTS = ("kind", "format", "timezone")
 HEAD = f"{'':22} {'champion':>12} {'candidate':>12}"
 
 
-def accepted(version: Version, verdict: Verdict) -> str:
-    """Begin a rollout of a version that the gate has accepted, where `rollout.enabled` says so.
+def start_accepted(version: Version, verdict: Verdict) -> str:
+    """Start the rollout of a version that the gate has accepted, if `rollout.enabled` is set.
 
-    Says what it waits for; nothing where the version may be promoted at once: it is the first.
+    Return why the version is not promoted now; "" if it may be: there is no rollout for the first.
     """
-    settings = load()
-    if not settings.rollout.enabled or not versions.held().champion:
+    settings = load_settings()
+    if not settings.rollout.enabled or not versions.read_state().champion:
         return ""
     again = f"make rollout VERSION={version.number}"
-    with decisions.alone():
-        now = decisions.settle()
+    with decisions.lock_rollouts():
+        now = decisions.finish_last_decision()
         if now and now.version != version.number:
             return f"The rollout of v{now.version} goes on; then: {again}"
         if now:
-            return f"Its rollout goes on: {decisions.told(now)}.  Next: make rollout"
-        if aborted := [it for it in decisions.logged() if is_end(it, version)]:
+            return f"Its rollout goes on: {decisions.describe_decision(now)}.  Next: make rollout"
+        if aborted := [it for it in decisions.read_rollout_log() if is_end(it, version)]:
             why = "; ".join(aborted[-1].reasons)
             return f"Its rollout was aborted: {why}.  Again: {again}"
-        return f"{begin(version, verdict, settings.rollout)}.  Next: make serve, make rollout"
+        return (
+            f"{begin_rollout(version, verdict, settings.rollout)}.  Next: make serve, make rollout"
+        )
 
 
 def is_end(decision: Decision, version: Version) -> bool:
@@ -55,24 +57,25 @@ def is_end(decision: Decision, version: Version) -> bool:
     return decision.action == "abort" and decision.version == version.number
 
 
-def start(number: str, wanted: Rollout, experiment: str = "", question: str = "") -> Decision:
-    """Begin the rollout of a version.
+def start_rollout(
+    number: str, wanted: Rollout, experiment: str = "", question: str = ""
+) -> Decision:
+    """Start the rollout of a version.
 
-    Raises ProjectError where another one goes on, where the gate has not accepted the version
-    against the present champion, where somebody has to approve it first, and where both do not
-    take the same inputs.
+    Raises ProjectError if another rollout runs, if the gate has not accepted the version against
+    the present champion, if it waits for an approval, or if the two models take other inputs.
     """
-    with decisions.alone():
-        if now := decisions.settle():
+    with decisions.lock_rollouts():
+        if now := decisions.finish_last_decision():
             told = f"the rollout of v{now.version} goes on; to end it: make rollout ABORT=yes"
             raise ProjectError(told)
-        version = versions.numbered(number)
-        return begin(version, judged(version.run_id), wanted, experiment, question)
+        version = versions.get_version(number)
+        return begin_rollout(version, read_verdict(version.run_id), wanted, experiment, question)
 
 
-def judged(run_id: str) -> Verdict:
-    """What the gate said of the model of a run.  ProjectError where it said nothing."""
-    mlflow = runs.connect()
+def read_verdict(run_id: str) -> Verdict:
+    """Return the gate's verdict on the model of a run.  Raise ProjectError if there is none."""
+    mlflow = runs.connect_mlflow()
     try:
         said = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/gate.json"))
     except mlflow.exceptions.MlflowException as error:
@@ -80,13 +83,13 @@ def judged(run_id: str) -> Verdict:
     return Verdict(said["accepted"], tuple(said["reasons"]), said["evidence"])
 
 
-def begin(
+def begin_rollout(
     version: Version, verdict: Verdict, wanted: Rollout, experiment: str = "", question: str = ""
 ) -> Decision:
-    """Write down that a rollout begins, and have the service begin it."""
-    champion = decisions.present()
+    """Log the start of a rollout, and let the service start it."""
+    champion = decisions.get_champion_entry()
     refuse_unfit(version, verdict, champion)
-    sha256 = publishing.fetch(version)
+    sha256 = publishing.ensure_bundle(version)
     refuse_other_inputs(version.number, str(champion.version))
     name = new_name(experiment or f"v{version.number}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
     begun = Decision(
@@ -95,7 +98,7 @@ def begin(
         rollout=name,
         version=version.number,
         champion=str(champion.version),
-        who=who(),
+        who=get_actor(),
         reasons=["the gate has accepted it"],
         plan=first_step(name, version, str(champion.version), sha256, wanted),
         wanted=wanted,
@@ -103,32 +106,32 @@ def begin(
         question=question,
         verdict={"accepted": True, "reasons": [*verdict.reasons], "evidence": verdict.evidence},
     )
-    get_hooks().before_rollout(begun=begun, settings=load())
+    get_hooks().before_rollout(begun=begun, settings=load_settings())
     return decide(begun)
 
 
 def new_name(name: str) -> str:
     """The name of a new rollout.  Raises ProjectError if an earlier rollout has it."""
-    if any(it.rollout == name for it in decisions.logged()):
+    if any(it.rollout == name for it in decisions.read_rollout_log()):
         raise ProjectError(f"{name}: it was begun before; an experiment is made once: name another")
     return name
 
 
 def refuse_unfit(version: Version, verdict: Verdict, champion: history.Entry) -> None:
-    """Raises ProjectError where a version may not become champion in the place of this one."""
+    """Raise ProjectError if a version may not replace this champion."""
     about = f"v{version.number}"
     if not verdict.accepted:
         raise ProjectError("\n  ".join([f"{about}: the gate has refused it", *verdict.reasons]))
-    if objections := promotion.objections(version, verdict):
+    if objections := promotion.find_blocking_reasons(version, verdict):
         raise ProjectError("\n  ".join([f"{about}: no client meets it yet", *objections]))
-    compared, there = verdict.evidence["champion"], history.title(champion)
+    compared, there = verdict.evidence["champion"], history.name_champion(champion)
     if champion.version == version.number or compared != there:
         told = f"it was compared with {compared or 'no champion'}; by now there is {there}"
         raise ProjectError(f"{about}: {told}; run `make pipeline` again")
 
 
 def first_step(name: str, version: Version, champion: str, sha256: str, wanted: Rollout) -> Plan:
-    """With what a rollout begins: in the shadow, or with the first share of the clients."""
+    """Return the first plan of a rollout: the shadow, or the first share of the clients."""
     return Plan(
         rollout=name,
         step=0,
@@ -143,8 +146,10 @@ def first_step(name: str, version: Version, champion: str, sha256: str, wanted: 
 
 
 def refuse_other_inputs(version: str, champion: str) -> None:
-    """Raises ProjectError where two bundles do not take the same inputs of the same kinds."""
-    mine, theirs = (inputs(read_bundle(publishing.SERVING / it)) for it in (version, champion))
+    """Raise ProjectError if two bundles do not take the same inputs of the same kinds."""
+    mine, theirs = (
+        describe_inputs(read_bundle(publishing.SERVING / it)) for it in (version, champion)
+    )
     if mine != theirs:
         differing = sorted(name for name in mine | theirs if mine.get(name) != theirs.get(name))
         raise ProjectError(
@@ -154,8 +159,8 @@ def refuse_other_inputs(version: str, champion: str) -> None:
         )
 
 
-def inputs(bundle: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
-    """What the model of a bundle is asked: the kind and the format of each column."""
+def describe_inputs(bundle: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+    """Return the kind and the format of each input of a bundle."""
     columns = bundle.get("contract", {}).get("columns", {})
     asked = {name: it for name, it in columns.items() if it["role"] in ("feature", "time")}
     return {name: tuple(it.get(key) for key in INPUTS) for name, it in asked.items()}
@@ -163,19 +168,21 @@ def inputs(bundle: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a rollout stands: its newest decision, what both arms did since, what is wanted yet."""
+    """The state of a rollout: its newest decision, the comparison since, and what it waits for."""
 
     decision: Decision
     analysis: Analysis
     waits: str = ""
 
 
-def standing(now: Decision, settings: Settings) -> Standing:
-    """What the service has noted since this decision, and what the step waits for."""
+def measure_standing(now: Decision, settings: Settings) -> Standing:
+    """Return the comparison of the variants since a decision, and what the step waits for."""
     assert now.plan
     bundle = read_bundle(publishing.SERVING / now.champion)
-    rows = arms(settings.serving.log, now.rollout, now.plan.step)
-    found = analyse(rows, bundle.get("classes"), now.wanted, steps(now), truths(settings, now))
+    rows = read_variants(settings.serving.prediction_log_url, now.rollout, now.plan.step)
+    found = analyse(
+        rows, bundle.get("classes"), now.wanted, count_steps(now), find_truths(settings, now)
+    )
     waits, wanted = [], now.wanted
     if found.fewer < wanted.units:
         few = CANDIDATE if found.candidate <= found.champion else "champion"
@@ -186,125 +193,123 @@ def standing(now: Decision, settings: Settings) -> Standing:
     return Standing(now, found, "; ".join(waits))
 
 
-def steps(now: Decision) -> int:
-    """How many steps the whole rollout has."""
+def count_steps(now: Decision) -> int:
+    """Return the number of steps of the whole rollout."""
     return len(now.wanted.shares) + now.wanted.shadow
 
 
-def truths(settings: Settings, now: Decision) -> Truths:
-    """What was true of the rows of requests since the rollout began, as far as anybody knows.
+def find_truths(settings: Settings, now: Decision) -> Truths:
+    """Return the known outcomes of the requests since the start of a rollout, by request id.
 
-    Whoever keeps labels gives them by the hook `find_outcomes`.
+    Plugins give them by the hook `find_outcomes`.
     """
-    begun = next(it.time for it in decisions.logged() if it.rollout == now.rollout)
+    begun = next(it.time for it in decisions.read_rollout_log() if it.rollout == now.rollout)
     known: dict[str, Any] = {}
     for labels in get_hooks().find_outcomes(settings=settings, since=begun):
         known |= labels
     return known
 
 
-def step(settings: Settings) -> Standing | None:
-    """Have a rollout wait, go on, or end, and say where it stood; None where there is none.
+def step_rollout(settings: Settings) -> Standing | None:
+    """Let a rollout wait, continue or end, and return its state; None if there is no rollout.
 
-    It is aborted at any look at which the candidate is worse.  It goes on once the step has seen
-    enough.  An experiment does not go on by itself: people decide it.
+    It is aborted as soon as the candidate is worse.  It continues once the step has enough units
+    and time.  An experiment does not continue by itself: people decide it.
     """
-    with decisions.alone():
-        now = decisions.settle()
+    with decisions.lock_rollouts():
+        now = decisions.finish_last_decision()
         if not now:
             return None
-        found = standing(now, settings)
+        found = measure_standing(now, settings)
         if found.analysis.worse:
-            decision = following(now, "abort", found.analysis.worse, None, found.analysis.told)
+            decision = make_next_decision(
+                now, "abort", found.analysis.worse, None, found.analysis.told
+            )
         elif found.waits or now.experiment:
             return found
         else:
-            decision = onward(now, found.analysis)
+            decision = choose_next_step(now, found.analysis)
         return Standing(decide(decision), found.analysis)
 
 
-def onward(now: Decision, found: Analysis) -> Decision:
-    """The step after this one: a larger share, or after the last one all clients."""
+def choose_next_step(now: Decision, found: Analysis) -> Decision:
+    """Return the step after this one: a larger share, or after the last one all clients."""
     assert now.plan
     why = f"in {found.candidate} units no worse than the champion in {found.champion}"
     place = now.plan.step + 1
-    if place == steps(now):
-        return following(now, "promote", [why], None, found.told)
+    if place == count_steps(now):
+        return make_next_decision(now, "promote", [why], None, found.told)
     share = now.wanted.shares[place - now.wanted.shadow]
     plan = now.plan.model_copy(update={"step": place, "share": share, "shadow": False})
-    return following(now, "advance", [why], plan, found.told)
+    return make_next_decision(now, "advance", [why], plan, found.told)
 
 
-def stop(reason: str, promote: bool = False) -> Decision:
-    """End the rollout by hand.  ProjectError where there is none."""
-    with decisions.alone():
-        now = decisions.settle()
+def stop_rollout(reason: str, promote: bool = False) -> Decision:
+    """End the rollout by hand.  Raise ProjectError if there is none."""
+    with decisions.lock_rollouts():
+        now = decisions.finish_last_decision()
         if not now:
             raise ProjectError("no rollout goes on; to begin one: make rollout VERSION=n")
-        return decide(following(now, "promote" if promote else "abort", [reason]))
+        return decide(make_next_decision(now, "promote" if promote else "abort", [reason]))
 
 
 def main(
-    version: Annotated[
-        str, typer.Option(metavar="N", help="begin the rollout of this version")
-    ] = "",
+    version: Annotated[str, typer.Option(metavar="N", help="begin its rollout")] = "",
     go: Annotated[bool, typer.Option("--step", help="go on, wait or abort, by evidence")] = False,
     seconds: Annotated[
-        float, typer.Option("--watch", metavar="SECONDS", help="do so until it has ended")
+        float, typer.Option("--watch", metavar="SECONDS", help="until it has ended")
     ] = 0,
-    fetch: Annotated[
-        str, typer.Option(metavar="N", help="only have the bundle of this version here")
-    ] = "",
+    fetch: Annotated[str, typer.Option(metavar="N", help="only fetch its bundle")] = "",
     abort: Annotated[bool, typer.Option("--abort", help="end it: the champion stays")] = False,
 ) -> None:
-    """Show the rollout, or do with it what is asked."""
-    settings = load()
+    """Show the rollout, or start, step, watch or abort it."""
+    settings = load_settings()
     if fetch:
-        publishing.fetch(versions.numbered(fetch))
+        publishing.ensure_bundle(versions.get_version(fetch))
     elif version:
-        print(start(version, settings.rollout))
+        print(start_rollout(version, settings.rollout))
         print("Next: make serve, make rollout STEP=yes")
     elif abort:
-        print(stop("by hand"))
+        print(stop_rollout("by hand"))
     elif seconds:
-        watch(settings, seconds)
+        watch_rollout(settings, seconds)
     else:
-        print(shown(step(settings) if go else look(settings)))
+        print(format_standing(step_rollout(settings) if go else inspect_rollout(settings)))
 
 
-def look(settings: Settings) -> Standing | None:
-    """Where the rollout stands; nothing is decided, but what a kill has interrupted is finished."""
-    with decisions.alone():
-        now = decisions.settle()
-    return standing(now, settings) if now else None
+def inspect_rollout(settings: Settings) -> Standing | None:
+    """Return the state of the rollout without a decision; an interrupted one is finished first."""
+    with decisions.lock_rollouts():
+        now = decisions.finish_last_decision()
+    return measure_standing(now, settings) if now else None
 
 
-def shown(found: Standing | None) -> str:
-    """Where it stands, for a person: the numbers of both arms, and what comes next."""
+def format_standing(found: Standing | None) -> str:
+    """Return the state for a person: the numbers of both variants, and the next command."""
     if not found:
-        ended = decisions.last()
+        ended = decisions.find_last_decision()
         before = f"  The last one: {ended}" if ended else ""
         return f"No rollout goes on.{before}\nNext: make rollout VERSION=n"
     analysis, decision = found.analysis, found.decision
     lines = [str(decision), HEAD, f"{'units':22} {analysis.champion:12} {analysis.candidate:12}"]
     lines += map(str, analysis.findings)
-    if not decision.running:
+    if not decision.is_running:
         return "\n".join([*lines, "It has ended.  Next: make registry"])
     waits = f"Waits: {found.waits}." if found.waits else "The step has seen enough."
     return "\n".join([*lines, f"{waits}  Next: make rollout STEP=yes"])
 
 
-def watch(settings: Settings, seconds: float) -> None:
-    """Step again and again until the rollout has ended.  ProjectError where it was aborted."""
+def watch_rollout(settings: Settings, seconds: float) -> None:
+    """Step again and again until the rollout has ended.  Raise ProjectError if it was aborted."""
     known = None
-    while found := step(settings):
+    while found := step_rollout(settings):
         if found.decision != known:
-            print(shown(found), flush=True)
+            print(format_standing(found), flush=True)
         known = found.decision
-        if not known.running or known.experiment and not found.waits:
+        if not known.is_running or known.experiment and not found.waits:
             break
         time.sleep(seconds)
-    ended = decisions.last()
+    ended = decisions.find_last_decision()
     if not ended or ended.action == "abort":
         reasons = "; ".join(ended.reasons) if ended else "no rollout goes on"
         raise ProjectError(f"no new champion: {reasons}")

@@ -1,6 +1,6 @@
-"""Decisions of a rollout: each is a line of `rollouts.jsonl` before it is carried out.
+"""Decisions of a rollout: each is a line of `rollouts.jsonl` before it is applied.
 
-What the last line says is so, or is made so by the next command: after a kill too.
+If a command is killed before it has applied the last line, the next command does so.
 """
 
 import json
@@ -11,15 +11,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mlops_ladder import ProjectError, write_whole
-from mlops_ladder.append_only_log import append
+from mlops_ladder import ProjectError, write_file_atomically
+from mlops_ladder.append_only_log import append_line
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, promotion, publishing, versions
-from mlops_ladder.registry.decisions import alone as alone_with_registry
-from mlops_ladder.registry.decisions import recover, who
+from mlops_ladder.registry.decisions import get_actor, recover_decisions, registry_lock
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.serving.assignment import PLAN, Plan
-from mlops_ladder.settings.improvement import Rollout
+from mlops_ladder.serving.settings import Rollout
 
 LOG = Path("rollouts.jsonl")
 LOCK = Path("models/rollout.lock")
@@ -28,11 +27,11 @@ Action = Literal["start", "advance", "promote", "abort"]
 
 
 class Decision(BaseModel):
-    """One decision on a rollout: what is done, why, and the numbers that it rests on.
+    """One decision on a rollout: the action, its reasons, and the numbers behind it.
 
-    `plan` is how the service goes on, None where the rollout ends; `wanted` are the settings that
-    held when it began, to its end, and so is the `question` of an experiment.  A start holds the
-    `verdict` of the gate, what comes after it the `evidence`: what both arms did in the last step.
+    The service follows `plan`; at the end of the rollout it is None.  `wanted` are the settings at
+    its start, which are valid to its end, and so is the `question` of an experiment.  A start has
+    the `verdict` of the gate; a later decision has the `evidence`, the variants of the last step.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,29 +51,29 @@ class Decision(BaseModel):
     evidence: Any = None
 
     @property
-    def running(self) -> bool:
-        """Does the rollout go on after it?"""
+    def is_running(self) -> bool:
+        """Does the rollout continue after it?"""
         return self.plan is not None
 
     def __str__(self) -> str:
-        about = f"v{self.version} beside champion v{self.champion}"
-        return f"{self.time:%Y-%m-%d %H:%M} {self.action} {about} by {self.who}: {told(self)}"
+        about, how = f"v{self.version} beside champion v{self.champion}", describe_decision(self)
+        return f"{self.time:%Y-%m-%d %H:%M} {self.action} {about} by {self.who}: {how}"
 
 
-def told(decision: Decision) -> str:
-    """How it goes on, and why, in a line."""
+def describe_decision(decision: Decision) -> str:
+    """Return the next step and the reasons, in a line."""
     plan = decision.plan
     how = "shadow" if plan and plan.shadow else f"{plan.share:.0%} of the clients" if plan else ""
     return "; ".join(filter(None, [how, *decision.reasons]))
 
 
-def alone() -> AbstractContextManager[None]:
+def lock_rollouts() -> AbstractContextManager[None]:
     """Nobody else on this machine decides on a rollout meanwhile."""
-    return alone_with_registry(LOCK)
+    return registry_lock(LOCK)
 
 
-def logged() -> list[Decision]:
-    """All decisions, the oldest first.  A line that a kill has torn was never carried out."""
+def read_rollout_log() -> list[Decision]:
+    """Return all decisions, the oldest first.  An incomplete line was never applied: skip it."""
     lines = LOG.read_text(encoding="utf-8").splitlines() if LOG.exists() else []
     found = []
     for line in lines:
@@ -85,88 +84,88 @@ def logged() -> list[Decision]:
     return found
 
 
-def last(rollout: str | None = None) -> Decision | None:
-    """The newest decision, or that of one rollout."""
-    found = [it for it in logged() if rollout in (None, it.rollout)]
+def find_last_decision(rollout: str | None = None) -> Decision | None:
+    """Return the newest decision, or the newest one of a rollout."""
+    found = [it for it in read_rollout_log() if rollout in (None, it.rollout)]
     return found[-1] if found else None
 
 
-def running() -> Decision | None:
-    """The newest decision where its rollout goes on."""
-    found = last()
-    return found if found and found.running else None
+def find_running() -> Decision | None:
+    """Return the newest decision if its rollout continues, else None."""
+    found = find_last_decision()
+    return found if found and found.is_running else None
 
 
 def decide(decision: Decision) -> Decision:
-    """Write a decision down, on the disk, and then carry it out."""
-    append(LOG, json.dumps(decision.model_dump(mode="json")))
-    carry_out(decision)
+    """Write a decision to the log, on the disk, and then apply it."""
+    append_line(LOG, json.dumps(decision.model_dump(mode="json")))
+    apply_decision(decision)
     get_hooks().after_decision(decision=decision)
     return decision
 
 
-def carry_out(decision: Decision) -> None:
-    """Have the service do what was decided, and the registry where it ends with a promotion."""
+def apply_decision(decision: Decision) -> None:
+    """Let the service follow a decision; if it promotes, promote in the registry first."""
     if plan := decision.plan:
-        if publishing.damage(publishing.SERVING / plan.version, plan.sha256):
-            publishing.fetch(versions.versions()[plan.version], plan.sha256)
-        tell(decision)
-        write_whole(POINTER, plan.model_dump_json())
+        if publishing.verify_bundle(publishing.SERVING / plan.version, plan.sha256):
+            publishing.ensure_bundle(versions.list_versions()[plan.version], plan.sha256)
+        send_plan(decision)
+        write_file_atomically(POINTER, plan.model_dump_json())
         return
-    if decision.action == "promote" and not promoted(decision):
-        begun = next(it for it in logged() if it.rollout == decision.rollout)
+    if decision.action == "promote" and not is_promoted(decision):
+        begun = next(it for it in read_rollout_log() if it.rollout == decision.rollout)
         verdict = begun.verdict | {"reasons": tuple(begun.verdict["reasons"])}
-        promotion.promote(versions.versions()[decision.version], Verdict(**verdict))
-        publishing.warn_of_inputs(present())
-    tell(decision)
+        promotion.promote_version(versions.list_versions()[decision.version], Verdict(**verdict))
+        publishing.warn_of_changed_inputs(get_champion_entry())
+    send_plan(decision)
     POINTER.unlink(missing_ok=True)
 
 
-def tell(decision: Decision) -> None:
-    """Tell whoever else follows the plan; where one cannot be told, it is not carried out yet."""
+def send_plan(decision: Decision) -> None:
+    """Send a decision to the plugins that route requests; if one raises, it is not applied yet."""
     get_hooks().apply_rollout_plan(decision=decision)
 
 
-def present() -> history.Entry:
+def get_champion_entry() -> history.Entry:
     """The decision that made the champion what it is.  ProjectError where there is none."""
-    champion = versions.held().champion
+    champion = versions.read_state().champion
     if not champion:
         raise ProjectError("no version is champion: nothing can be replaced; run: make pipeline")
     return champion
 
 
-def promoted(decision: Decision) -> bool:
+def is_promoted(decision: Decision) -> bool:
     """Has the registry carried this promotion out?  A rollback that came after it stands."""
-    entries = history.promoted(versions.held().entries)
+    entries = history.list_promotions(versions.read_state().entries)
     return any(it.version == decision.version and it.time >= decision.time for it in entries)
 
 
-def settle() -> Decision | None:
-    """Have what was decided last be so; the decision, where its rollout goes on.
+def finish_last_decision() -> Decision | None:
+    """Apply the last decision if a kill prevented it; return it if its rollout continues.
 
-    A rollout whose champion is champion no longer is aborted.
+    If the champion has changed since, the rollout is aborted.
     """
-    found = last()
+    found = find_last_decision()
     if not found:
         return None
     there = POINTER.read_text(encoding="utf-8") if POINTER.exists() else None
     wanted = found.plan.model_dump_json() if found.plan else None
     if not found.plan and there is None:
         return None
-    with alone_with_registry():
-        champion = recover().champion
+    with registry_lock():
+        champion = recover_decisions().champion
     moved = not champion or champion.version != found.champion
-    if moved and found.action != "abort" and not (found.action == "promote" and promoted(found)):
+    if moved and found.action != "abort" and not (found.action == "promote" and is_promoted(found)):
         now = f"v{champion.version}" if champion else "none"
-        print(decide(following(found, "abort", [f"the champion is {now} by now"])))
+        print(decide(make_next_decision(found, "abort", [f"the champion is {now} by now"])))
         return None
     if there != wanted:
         print(f"Finishing what was interrupted: {found}")
-        carry_out(found)
+        apply_decision(found)
     return found if found.plan else None
 
 
-def following(
+def make_next_decision(
     before: Decision,
     action: Action,
     reasons: list[str],
@@ -174,5 +173,5 @@ def following(
     evidence: Any = None,
 ) -> Decision:
     """The decision that comes after another of the same rollout; without a plan it ends."""
-    changed = {"time": datetime.now(UTC), "who": who(), "action": action, "reasons": reasons}
+    changed = {"time": datetime.now(UTC), "who": get_actor(), "action": action, "reasons": reasons}
     return before.model_copy(update=changed | {"plan": plan, "evidence": evidence, "verdict": None})

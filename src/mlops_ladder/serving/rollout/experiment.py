@@ -21,15 +21,15 @@ import typer
 from pydantic import Field, ValidationError
 from scipy import stats
 
-from mlops_ladder import ProjectError, write_whole
+from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.export.runtime import BUNDLE, read_bundle
 from mlops_ladder.registry import publishing
 from mlops_ladder.serving.assignment import CANDIDATE, CHAMPION
 from mlops_ladder.serving.rollout import deciding, decisions
 from mlops_ladder.serving.rollout.analysis import by_unit
-from mlops_ladder.serving.store import arms
-from mlops_ladder.settings import load, Settings
-from mlops_ladder.settings.section import Section
+from mlops_ladder.serving.store import read_variants
+from mlops_ladder.settings import load_settings, Settings
+from mlops_ladder.strict_model import StrictModel
 
 FOLDER = Path("experiments")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -40,7 +40,7 @@ ARMS = (CHAMPION, CANDIDATE)
 Metric = Literal["failures", "latency ms", "predictions", "loss"]
 
 
-class Record(Section):
+class Record(StrictModel):
     """An experiment: what is believed, who is compared, and what decides.
 
     `share` of the units gets `candidate`; `better` says which way is good.  It ends when each arm
@@ -102,7 +102,7 @@ def note(name: str, **changes: str) -> None:
     path = place(name)
     document = tomlkit.parse(path.read_text(encoding="utf-8"))
     document.update(changes)
-    write_whole(path, tomlkit.dumps(document))
+    write_file_atomically(path, tomlkit.dumps(document))
 
 
 @dataclass(frozen=True)
@@ -200,15 +200,13 @@ def aligned(rows: Sequence[Sequence[Any]]) -> str:
 
 def main(
     name: Annotated[str, typer.Argument(help="a file of experiments/, without .toml")] = "",
-    begin: Annotated[
-        bool, typer.Option("--start", help="send a share of the clients to it")
-    ] = False,
+    begin: Annotated[bool, typer.Option("--start", help="give it a share of the clients")] = False,
     decide: Annotated[
         Literal["candidate", "champion"] | None, typer.Option(help="end it, by a person")
     ] = None,
 ) -> None:
     """Show an experiment, or do with it what is asked; without a name: all releases."""
-    settings = load()
+    settings = load_settings()
     if not name:
         print(releases(settings))
     elif begin:
@@ -226,21 +224,21 @@ def start(name: str, settings: Settings) -> str:
         raise ProjectError(f"{place(name)}: it began {record.start}; name another one")
     changed = {"shares": [record.share], "shadow": False, "units": record.horizon}
     wanted = settings.rollout.model_copy(update=changed)
-    begun = deciding.start(record.candidate, wanted, name, record.question)
+    begun = deciding.start_rollout(record.candidate, wanted, name, record.question)
     note(name, start=day(begun.time))
     return f"{begun}\nNext: make serve, make experiment NAME={name}"
 
 
 def observed(name: str, settings: Settings) -> pd.DataFrame:
     """The units of an experiment.  ProjectError where it has not begun."""
-    now = decisions.last(name)
+    now = decisions.find_last_decision(name)
     if not now:
         raise ProjectError(f"{name}: it has not begun; make experiment NAME={name} START=yes")
-    begun = next(it for it in decisions.logged() if it.rollout == name)
+    begun = next(it for it in decisions.read_rollout_log() if it.rollout == name)
     sides = [publishing.SERVING / it for it in (begun.champion, begun.version)]
     bundle = next((read_bundle(it) for it in sides if (it / BUNDLE).exists()), {})
-    rows = arms(settings.serving.log, name)
-    return by_unit(rows, bundle.get("classes"), deciding.truths(settings, now))
+    rows = read_variants(settings.serving.prediction_log_url, name)
+    return by_unit(rows, bundle.get("classes"), deciding.find_truths(settings, now))
 
 
 def shown(name: str, settings: Settings) -> str:
@@ -260,7 +258,7 @@ def shown(name: str, settings: Settings) -> str:
 
 def planned(name: str) -> Record:
     """The record of an experiment.  ProjectError where it asks otherwise than at the start."""
-    record, now = read(name), decisions.last(name)
+    record, now = read(name), decisions.find_last_decision(name)
     if now and now.wanted.units != record.horizon:
         told = f"horizon = {record.horizon}, and it began with {now.wanted.units}: put that back"
         raise ProjectError(f"{place(name)}: {told}")
@@ -283,7 +281,7 @@ def end(name: str, decision: str, settings: Settings) -> str:
     Raises ProjectError where it does not go on, and for the candidate where the horizon is not
     reached or the split is uneven.
     """
-    record, now = planned(name), decisions.running()
+    record, now = planned(name), decisions.find_running()
     if not now or now.experiment != name:
         raise ProjectError(f"{name}: it does not go on, so there is nothing to decide")
     units = observed(name, settings)
@@ -293,7 +291,7 @@ def end(name: str, decision: str, settings: Settings) -> str:
         why = f"uneven split, p {p:.2g}" if told else short(units, record)
         raise ProjectError(f"{name}: {why}: no ground to promote; DECIDE=champion ends it")
     why = f"experiment {name}: {told or 'ended early'}"
-    made = deciding.stop(why, promote=decision == "candidate")
+    made = deciding.stop_rollout(why, promote=decision == "candidate")
     note(name, end=day(datetime.now(UTC)), decision=decision)
     return f"{made}\nNext: git add {place(name)}"
 
@@ -301,11 +299,11 @@ def end(name: str, decision: str, settings: Settings) -> str:
 def releases(settings: Settings) -> str:
     """Each version that met clients: what the gate promised, and what came of it."""
     rows = [("version", "against", "offline gain", "online", "difference", "ended")]
-    for begun in (it for it in decisions.logged() if it.action == "start"):
-        ended = decisions.last(begun.rollout)
+    for begun in (it for it in decisions.read_rollout_log() if it.action == "start"):
+        ended = decisions.find_last_decision(begun.rollout)
         metric, gain = promised(begun)
         found = compared(begun.rollout, settings)
-        how = ended.action if ended and not ended.running else "goes on"
+        how = ended.action if ended and not ended.is_running else "goes on"
         rows.append((f"v{begun.version}", f"v{begun.champion}", f"{metric} {gain}", *found, how))
     if len(rows) == 1:
         return "No version has met clients yet.  Next: make rollout VERSION=n"

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from mlops_ladder.pipeline.retraining.decision import decide, Entry, Event, event
-from mlops_ladder.settings.improvement import Triggers
+from mlops_ladder.pipeline.retraining.decision import decide_on_event, Entry, Event, make_event
+from mlops_ladder.pipeline.settings import Triggers
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
-CAUSE = event("drift", "temp drifted", "model-1", "temp", "data-1")
-OTHER = event("drift", "wind drifted", "model-1", "wind", "data-1")
+CAUSE = make_event("drift", "temp drifted", "model-1", "temp", "data-1")
+OTHER = make_event("drift", "wind drifted", "model-1", "wind", "data-1")
 
 
 def entry(happened: Event, hours: float, **told: Any) -> Entry:
@@ -23,7 +23,7 @@ def entry(happened: Event, hours: float, **told: Any) -> Entry:
 
 def word(history: list[Entry], happened: Event = CAUSE, faults: Any = (), **settings: Any) -> str:
     """What is decided, in a word."""
-    return decide(happened, history, Triggers(**settings), NOW, lambda: faults)[0]
+    return decide_on_event(happened, history, Triggers(**settings), NOW, lambda: faults)[0]
 
 
 @pytest.mark.parametrize(
@@ -55,20 +55,20 @@ def test_a_run_begins_where_nothing_is_against_it(
 def test_broken_data_start_nothing() -> None:
     """Whatever the cause, and the reason is what is wrong; it is asked last."""
     assert word([], faults=["temp: missing"]) == "veto"
-    assert decide(CAUSE, [], Triggers(), NOW, lambda: ["a", "b"])[1] == "a; b"
+    assert decide_on_event(CAUSE, [], Triggers(), NOW, lambda: ["a", "b"])[1] == "a; b"
 
     def asked() -> list[str]:
         raise AssertionError("the data are read for nothing")
 
-    assert decide(CAUSE, [entry(CAUSE, 1)], Triggers(), NOW, asked)[0] == "known"
+    assert decide_on_event(CAUSE, [entry(CAUSE, 1)], Triggers(), NOW, asked)[0] == "known"
 
 
 def test_a_cause_is_told_by_what_it_is_about() -> None:
     """The words do not matter; another model, column or data make another one."""
     assert (
-        event("drift", "said otherwise", "model-1", "temp", "data-1").fingerprint
+        make_event("drift", "said otherwise", "model-1", "temp", "data-1").fingerprint
         == CAUSE.fingerprint
     )
     others = [("model-2", "temp", "data-1"), ("model-1", "temp", "data-2"), ("model-1", "wind")]
-    assert CAUSE.fingerprint not in {event("drift", "", *it).fingerprint for it in others}
-    assert event("data", "", "model-1", "temp", "data-1").fingerprint != CAUSE.fingerprint
+    assert CAUSE.fingerprint not in {make_event("drift", "", *it).fingerprint for it in others}
+    assert make_event("data", "", "model-1", "temp", "data-1").fingerprint != CAUSE.fingerprint

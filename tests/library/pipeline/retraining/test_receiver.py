@@ -9,11 +9,11 @@ from fastapi.testclient import TestClient
 
 from mlops_ladder import ProjectError
 from mlops_ladder.pipeline.retraining import causes, data_guard, ledger, receiver
-from mlops_ladder.pipeline.retraining.decision import event
-from mlops_ladder.serving.keys import added, write
+from mlops_ladder.pipeline.retraining.decision import make_event
+from mlops_ladder.serving.keys import add_key, write_keys
 from mlops_ladder.settings import Settings
 
-CAUSE = event("drift", "temp drifted", "model-1", "temp")
+CAUSE = make_event("drift", "temp drifted", "model-1", "temp")
 
 
 @pytest.fixture(name="started")
@@ -27,11 +27,11 @@ def _client(
     folder: Path, settings: Settings, started: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[TestClient]:
     """A client with a key, of a receiver to which drift is a cause."""
-    key, keys = added([], "alertmanager", None, 0)
-    write(folder / settings.receiver.key_file, keys)
-    monkeypatch.setattr(data_guard, "faults", lambda *_: [])
-    monkeypatch.setattr(causes, "drift", lambda *_: CAUSE)
-    monkeypatch.setattr(causes, "data", lambda *_: None)
+    key, keys = add_key([], "alertmanager", None, 0)
+    write_keys(folder / settings.receiver.key_file, keys)
+    monkeypatch.setattr(data_guard, "find_data_faults", lambda *_: [])
+    monkeypatch.setattr(causes, "find_drift_event", lambda *_: CAUSE)
+    monkeypatch.setattr(causes, "find_data_event", lambda *_: None)
     app = receiver.create_app(settings, started.append)
     with TestClient(app, headers={"Authorization": f"Bearer {key}"}) as client:
         yield client
@@ -43,7 +43,7 @@ def test_without_a_key_nobody_is_heard(client: TestClient, started: list[Any]) -
         for headers in ({"Authorization": ""}, {"Authorization": "Bearer guessed"}):
             assert client.post(path, json={"cause": "drift"}, headers=headers).status_code == 401
     assert client.get("/health", headers={"Authorization": ""}).json() == {"status": "alive"}
-    assert not started and not ledger.entries()
+    assert not started and not ledger.read_ledger()
 
 
 @pytest.mark.usefixtures("folder")
@@ -82,13 +82,13 @@ def test_what_cannot_be_looked_up_is_told(
     def none(*_: Any) -> None:
         raise ProjectError("no report on drift; run: make drift")
 
-    monkeypatch.setattr(causes, "drift", none)
+    monkeypatch.setattr(causes, "find_drift_event", none)
     answer = client.post("/events", json={"cause": "drift"})
     assert (answer.status_code, answer.json()["detail"]) == (
         409,
         "no report on drift; run: make drift",
     )
-    assert not ledger.entries()
+    assert not ledger.read_ledger()
 
 
 def test_a_body_that_is_too_large_is_not_read(client: TestClient, settings: Settings) -> None:

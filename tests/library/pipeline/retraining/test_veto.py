@@ -45,7 +45,11 @@ CONTRACT = Contract.model_validate(
 )
 def test_what_looks_broken_is_named(column: str, change: Any, told: str) -> None:
     """Another unit, gaps, a value that stands for all; and no other column."""
-    found = [*data_guard.broken(KNOWN, KNOWN.assign(**{column: change(KNOWN[column])}), CONTRACT)]
+    found = [
+        *data_guard.find_broken_columns(
+            KNOWN, KNOWN.assign(**{column: change(KNOWN[column])}), CONTRACT
+        )
+    ]
     assert len(found) == 1 and found[0].startswith(told)
 
 
@@ -61,7 +65,7 @@ def test_what_looks_broken_is_named(column: str, change: Any, told: str) -> None
 )
 def test_what_has_only_drifted_is_no_fault(change: dict[str, Any]) -> None:
     """A warmer season, a new colour: that is what is to be learned."""
-    assert [*data_guard.broken(KNOWN, KNOWN.assign(**change), CONTRACT)] == []
+    assert [*data_guard.find_broken_columns(KNOWN, KNOWN.assign(**change), CONTRACT)] == []
 
 
 def test_data_that_break_the_contract_are_no_data_to_learn_from(
@@ -74,8 +78,8 @@ def test_data_that_break_the_contract_are_no_data_to_learn_from(
     """The column and the rule are named, as the pipeline would."""
     assert folder == Path.cwd()
     monkeypatch.setattr(data_guard, "read_data", lambda _: frame)
-    assert data_guard.faults(settings, "data", NOW) == []
+    assert data_guard.find_data_faults(settings, "data", NOW) == []
     gone = contract.inputs()[0]
     monkeypatch.setattr(data_guard, "read_data", lambda _: frame.drop(columns=gone))
-    (fault,) = data_guard.faults(settings, "data", NOW)
+    (fault,) = data_guard.find_data_faults(settings, "data", NOW)
     assert f"{gone}: column is missing" in fault

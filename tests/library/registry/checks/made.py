@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from mlops_ladder.data.contract import Column, Contract
-from mlops_ladder.model.prediction import predict
+from mlops_ladder.model.prediction import predict_rows
 from mlops_ladder.model.training import Trained
-from mlops_ladder.registry.questions import Asked
+from mlops_ladder.registry.gate_checks import CheckContext
 from mlops_ladder.settings import Settings
 
 PLACES = ["Köln", "Łódź", "東京"]
@@ -59,7 +59,7 @@ def contract(kind: str) -> Contract:
     )
 
 
-def made(settings: Settings, kind: str, rows: int = 900) -> Asked:
+def made(settings: Settings, kind: str, rows: int = 900) -> CheckContext:
     """A question about a good model of so many held-out rows, without a champion."""
     random = np.random.default_rng(settings.seed)
     frame = pd.DataFrame(
@@ -79,7 +79,7 @@ def made(settings: Settings, kind: str, rows: int = 900) -> Asked:
     asked = settings.model_copy(update={"problem": kind, "metric": metric})
     held, dull = frame.drop(columns="people"), dullest(kind, truth)
     trained = Trained(asked, contract(kind), model, held, held, dull, dull, 0.0)
-    return about(Asked(trained, frame=frame), model)
+    return about(CheckContext(trained, frame=frame), model)
 
 
 def dullest(kind: str, truth: pd.Series) -> pd.DataFrame:
@@ -90,13 +90,13 @@ def dullest(kind: str, truth: pd.Series) -> pd.DataFrame:
     return pd.DataFrame({"prediction": "nein", **shares}, index=truth.index)
 
 
-def about(asked: Asked, model: Any) -> Asked:
+def about(asked: CheckContext, model: Any) -> CheckContext:
     """The same question about another model."""
     rows = asked.trained.holdout[asked.trained.contract.inputs()]
-    found = replace(asked.trained, model=model, predictions=predict(model, rows))
+    found = replace(asked.trained, model=model, predictions=predict_rows(model, rows))
     return replace(asked, trained=found)
 
 
-def other(asked: Asked, **changes: Any) -> Asked:
+def other(asked: CheckContext, **changes: Any) -> CheckContext:
     """The same question about a model with these faults."""
     return about(asked, type(asked.trained.model)(**changes))

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from mlops_ladder.serving.rollout.analysis import analyse, Analysis
-from mlops_ladder.settings.improvement import Rollout
+from mlops_ladder.serving.settings import Rollout
 
 CLASSES = ["nein", "ja"]
 WANTED = Rollout()

@@ -18,7 +18,7 @@ from mlops_ladder.serving.assignment import Plan
 from mlops_ladder.serving.rollout import cluster, decisions
 from mlops_ladder.serving.rollout.decisions import Decision
 from mlops_ladder.settings import Settings
-from mlops_ladder.settings.improvement import Rollout
+from mlops_ladder.serving.settings import Rollout
 
 HERE, OTHER = "a" * 64, "b" * 64
 IMAGE = "registry/service@sha256:" + "0" * 64
@@ -39,6 +39,8 @@ said = sys.argv[1:]
 if said[0] == "kustomize":
     print("apiVersion: v1\\nkind: Namespace\\n---\\napiVersion: apps/v1\\nkind: Deployment\\nmetadata:")
     sys.exit(print("  name: service\\n  namespace: ours"))
+if said[0] == "annotate":
+    sys.exit(print("Namespace ours \\nDeployment service ours"))
 assert said[:2] == ["--namespace", "ours"], said
 spec = dict(containers=[dict(name="service", image="IMAGE")])
 if said[2:4] == ["get", "deployment"]:
@@ -91,22 +93,22 @@ def asked() -> list[Any]:
 
 def test_a_plan_reaches_the_pods_and_is_taken_from_them() -> None:
     """The ConfigMap holds the very plan, and the pods are touched after it; then it is empty."""
-    cluster.bring(decision("advance"))
+    cluster.send_to_cluster(decision("advance"))
     (applied, given), (touched, _) = asked()
     made = json.loads(given)
     assert (applied[0], touched[:2]) == ("apply", ["annotate", "pods"])
     assert (made["kind"], made["metadata"]) == ("ConfigMap", {"name": "service-rollout"})
     assert Plan.model_validate_json(made["data"]["rollout.json"]) == PLAN
     assert touched[-1] == "rollout-step=1"
-    cluster.bring(decision("abort", None))
+    cluster.send_to_cluster(decision("abort", None))
     assert json.loads(asked()[2][1])["data"] == {} and asked()[3][0][-1] == "rollout-step=none"
 
 
 def test_who_names_no_cluster_asks_none(capsys: pytest.CaptureFixture[str]) -> None:
     """Nor is anything asked after a promotion: what is next is told."""
-    cluster.bring(decision("advance", place=""))
-    cluster.bring(decision("abort", None, place=""))
-    cluster.bring(decision("promote", None))
+    cluster.send_to_cluster(decision("advance", place=""))
+    cluster.send_to_cluster(decision("abort", None, place=""))
+    cluster.send_to_cluster(decision("promote", None))
     assert not asked() and "Next: make stage promote" in capsys.readouterr().out
 
 
@@ -114,38 +116,44 @@ def test_a_rollout_begins_only_where_pods_hold_the_candidate(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And where the database of the pods is the one that is decided by."""
-    shared = settings.serving.model_copy(update={"log": "postgresql+psycopg://host/log"})
+    shared = settings.serving.model_copy(
+        update={"prediction_log_url": "postgresql+psycopg://host/log"}
+    )
     there = settings.model_copy(update={"serving": shared})
-    cluster.refuse(decision("start"), there)
+    cluster.check_cluster(decision("start"), there)
     monkeypatch.setenv("HELD", OTHER)
     with pytest.raises(ProjectError, match="ours, pod: .*make stage promote CANDIDATE=2"):
-        cluster.refuse(decision("start"), there)
-    shared = settings.serving.model_copy(update={"log": "sqlite:///predictions/log.db"})
+        cluster.check_cluster(decision("start"), there)
+    shared = settings.serving.model_copy(
+        update={"prediction_log_url": "sqlite:///predictions/log.db"}
+    )
     here = settings.model_copy(update={"serving": shared})
-    with pytest.raises(ProjectError, match="serving.log: sqlite.*the pods of production"):
-        cluster.refuse(decision("start"), here)
-    cluster.refuse(decision("start", place=""), here)
+    with pytest.raises(
+        ProjectError, match="serving.prediction_log_url: sqlite.*the pods of production"
+    ):
+        cluster.check_cluster(decision("start"), here)
+    cluster.check_cluster(decision("start", place=""), here)
 
 
 def test_what_does_not_reach_the_pods_is_not_carried_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The plan is not noted as carried out, so the next command tries again."""
-    here = replace(project.read(Path()), deploy="kubernetes")
-    monkeypatch.setattr(project, "read", lambda _: here)
+    here = replace(project.read_project(Path()), deploy="kubernetes")
+    monkeypatch.setattr(project, "read_project", lambda _: here)
     pointer = tmp_path / "rollout.json"
     monkeypatch.setattr(decisions, "POINTER", pointer)
-    monkeypatch.setattr(publishing, "damage", lambda *_: [])
+    monkeypatch.setattr(publishing, "verify_bundle", lambda *_: [])
     monkeypatch.setenv("FAIL", "planted: no such host")
     with pytest.raises(ProjectError, match="planted: no such host"):
-        decisions.carry_out(decision("advance"))
+        decisions.apply_decision(decision("advance"))
     assert not pointer.exists()
     monkeypatch.delenv("FAIL")
-    decisions.carry_out(decision("advance"))
+    decisions.apply_decision(decision("advance"))
     assert Plan.model_validate_json(pointer.read_bytes()) == PLAN
     monkeypatch.setenv("FAIL", "planted: no such host")
     with pytest.raises(ProjectError, match="planted"):
-        decisions.carry_out(decision("abort", None))
+        decisions.apply_decision(decision("abort", None))
     assert pointer.exists()
 
 

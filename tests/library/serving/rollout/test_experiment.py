@@ -10,7 +10,7 @@ import pytest
 from library.fixture_project import ROOT
 
 from mlops_ladder import ProjectError
-from mlops_ladder.serving.assignment import CANDIDATE, CHAMPION, drawn, unit
+from mlops_ladder.serving.assignment import CANDIDATE, CHAMPION, hash_unit, is_in_share
 from mlops_ladder.serving.rollout import decisions, experiment
 from mlops_ladder.serving.rollout.experiment import Record
 from mlops_ladder.settings import Settings
@@ -98,8 +98,8 @@ def _begun(folder: Path, monkeypatch: pytest.MonkeyPatch) -> pd.DataFrame:
         question=experiment.read("one").question,
         wanted=SimpleNamespace(units=1000),
     )
-    monkeypatch.setattr(decisions, "last", lambda _: now)
-    monkeypatch.setattr(decisions, "running", lambda: now)
+    monkeypatch.setattr(decisions, "find_last_decision", lambda _: now)
+    monkeypatch.setattr(decisions, "find_running", lambda: now)
     monkeypatch.setattr(experiment, "observed", lambda *_: units)
     return units
 
@@ -158,8 +158,8 @@ def test_an_outcome_is_written_down_and_not_worked_out_again(
 
 def test_an_uneven_split_is_found_and_an_even_one_is_not() -> None:
     """10,000 keys at a half are even; where a tenth of an arm is lost, they are not."""
-    keys = [unit("trial", f"client {number}") for number in range(10_000)]
-    arms = [CANDIDATE if drawn(key, 0.5) else CHAMPION for key in keys]
+    keys = [hash_unit("trial", f"client {number}") for number in range(10_000)]
+    arms = [CANDIDATE if is_in_share(key, 0.5) else CHAMPION for key in keys]
     units = pd.DataFrame({"arm": arms})
     count, p = experiment.split(units, 0.5)
     assert sum(count.values()) == 10_000 and p > experiment.UNEVEN

@@ -40,7 +40,7 @@ locals {
     ]
     secrets = [
       { name = "KEYS", valueFrom = aws_secretsmanager_secret.filled["keys"].arn },
-      { name = "${var.settings}_SERVING__LOG", valueFrom = aws_secretsmanager_secret.filled["log"].arn },
+      { name = "${var.settings}_SERVING__PREDICTION_LOG_URL", valueFrom = aws_secretsmanager_secret.filled["log"].arn },
     ]
   }
 }

@@ -1,0 +1,7 @@
+"""The tables of adopt: the names of tools, hooks, packages and files of others in tables.toml."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+TABLES: dict[str, Any] = tomllib.loads(Path(__file__).with_name("tables.toml").read_text("utf-8"))

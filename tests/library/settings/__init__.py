@@ -1,1 +1,0 @@
-"""Tests of the library: they run in place, in one generated project."""
