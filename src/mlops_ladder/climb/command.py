@@ -46,10 +46,10 @@ def run_or_refuse(
     """Return what a command prints.  Raise Refused with these words, or its own, if it fails."""
     env = {name: value for name, value in os.environ.items() if name not in POINTERS} | more
     text: Any = {"input": stdin, "encoding": "utf-8", "errors": "surrogateescape"}
-    done = subprocess.run(command, cwd=at, env=env, check=False, capture_output=True, **text)
-    if done.returncode:
-        raise Refused(refusal or done.stderr.strip() or f"{command[:2]} failed without a word")
-    return str(done.stdout.removesuffix("\n"))
+    result = subprocess.run(command, cwd=at, env=env, check=False, capture_output=True, **text)
+    if result.returncode:
+        raise Refused(refusal or result.stderr.strip() or f"{command[:2]} failed without a word")
+    return str(result.stdout.removesuffix("\n"))
 
 
 def run_git(*arguments: str, **options: Any) -> str:
@@ -127,9 +127,9 @@ def check_answers(template: Path, source: str, answers: Answers, changes: Answer
     if not (template / "cookiecutter.json").exists():
         raise Refused(f'No template (cookiecutter.json) in {source}: mend "template" in {RECORD}')
     questions = json.loads((template / "cookiecutter.json").read_text(encoding="utf-8"))
-    known = [name for name in questions if not name.startswith("_")]
-    unknown = sorted(changes.keys() - set(known))
-    wrong = [f"{name}: no such question. There are: {', '.join(known)}" for name in unknown]
+    names = [name for name in questions if not name.startswith("_")]
+    unknown = sorted(changes.keys() - set(names))
+    wrong = [f"{name}: no such question. There are: {', '.join(names)}" for name in unknown]
     for name, choices in questions.items():
         if isinstance(choices, list) and answers.get(name, choices[0]) not in choices:
             wrong += [f"{name}: {answers[name]!r} is not one of {', '.join(sorted(choices))}"]
@@ -162,10 +162,10 @@ def render_project(template: Path, answers: Answers, folder: Path) -> Path:
     return next(output.iterdir())
 
 
-def renew_record(record: Record, made: Path, changes: Answers, commit: str) -> str:
+def renew_record(record: Record, project: Path, changes: Answers, commit: str) -> str:
     """Return the record of the new rendering, with the template's true address and commit."""
     old = record["context"]["cookiecutter"]
-    new = json.loads((made / RECORD).read_text(encoding="utf-8"))["context"]["cookiecutter"]
+    new = json.loads((project / RECORD).read_text(encoding="utf-8"))["context"]["cookiecutter"]
     for name in changes:
         if new[name] != changes[name]:
             raise Refused(f"{name}: {changes[name]!r} would become {new[name]!r}: no Jinja here")
@@ -173,11 +173,11 @@ def renew_record(record: Record, made: Path, changes: Answers, commit: str) -> s
     return json.dumps(record | {"commit": commit, "context": context}, indent=2, ensure_ascii=False)
 
 
-def write_tree(made: Path, folder: Path) -> str:
+def write_tree(project: Path, folder: Path) -> str:
     """Write HEAD's tree with these files, and no others, in the project's place; return its id."""
     prefix, root = run_git("rev-parse", "--show-prefix"), folder / "tree"
     (root / prefix).parent.mkdir(parents=True, exist_ok=True)
-    made.rename(root / prefix)
+    project.rename(root / prefix)
     place = ["--git-dir", run_git("rev-parse", "--absolute-git-dir"), "--work-tree", str(root)]
     index = {"at": root, "GIT_INDEX_FILE": str(folder / "index")}
     run_git(*place, "read-tree", "HEAD", **index)

@@ -79,9 +79,9 @@ def show_library(wheel: Path) -> None:
     as_is = f"edited in {EDITED}" if EDITED.exists() else "as locked and installed"
     print(f"library   {wheel}", *(differences or [f"here      {as_is}"]), sep="\n")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        compared = compare_with_template(wheel, Path(folder))
-    print(f"template  {compared}")
-    sys.exit(bool(differences) or "OTHER" in compared)
+        comparison = compare_with_template(wheel, Path(folder))
+    print(f"template  {comparison}")
+    sys.exit(bool(differences) or "OTHER" in comparison)
 
 
 def main(arguments: list[str]) -> None:
