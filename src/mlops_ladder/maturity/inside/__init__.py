@@ -1,6 +1,6 @@
-"""Questions of the trials, which the Python of the project answers, in a copy.
+"""Questions of the trials, which the project's own Python answers in a copy.
 
-They know no data, only what config and contract say of them.
+They know the data only from the configuration and the contract.
 """
 
 from importlib import import_module
