@@ -148,9 +148,8 @@ class Adoption:
         answers["required_checks"] = ""
         for _ in range(2):  # the branch rules name checks that the first pass finds
             ours = render_files(answers, find_origin(), self.facts.prefix)
-            merge = merge_files(
-                ours, base, self.copy.read_blob, find_blocked(self.copy, list(ours))
-            )
+            blocked = find_blocked(self.copy, list(ours))
+            merge = merge_files(ours, base, self.copy.read_blob, blocked)
             answers["required_checks"] = format_required(self.statuses(merge, answers["branch"]))
         return merge
 
@@ -208,23 +207,17 @@ class Adoption:
 
     def notes(self, names: list[str], answers: Answers, is_tried: bool) -> list[str]:
         """Return notes on the jobs of CI: not tried, not needed, skipped hooks or scripts."""
-        jobs, runners = answers["jobs"].split(), find_test_runners(self.facts)
-        unready, scripts = answers["unready_hooks"], ", ".join(self.facts.uncallable)
-        rows = {
-            "Not tried: the job tests.  TRY=yes (--try) runs it first.": "tests" in jobs
-            and not is_tried,
-            f"No job for tests comes: {', '.join(runners)} runs them.": "ci.tests" in names
-            and "tests" not in jobs,
-            f"Skipped in the job hooks, which does not have what they need: {unready}.": bool(
-                unready
-            )
-            and "hooks" in jobs,
-            f"Not run: {scripts}: the functions need arguments that no fixture gives.": bool(
-                scripts
-            )
-            and "tests" in jobs,
-        }
-        return [text for text, is_so in rows.items() if is_so]
+        jobs, unready, rows = answers["jobs"].split(), answers["unready_hooks"], []
+        runners, scripts = find_test_runners(self.facts), ", ".join(self.facts.uncallable)
+        if "tests" in jobs and not is_tried:
+            rows.append("Not tried: the job tests.  TRY=yes (--try) runs it first.")
+        if "ci.tests" in names and "tests" not in jobs:
+            rows.append(f"No job for tests comes: {', '.join(runners)} runs them.")
+        if "hooks" in jobs and unready:
+            rows.append(f"Skipped in the job hooks, which does not have what they need: {unready}.")
+        if "tests" in jobs and scripts:
+            rows.append(f"Not run: {scripts}: the functions need arguments that no fixture gives.")
+        return rows
 
 
 STYLE = "Format the code\n\nWhat the adopted hooks change in every file, and nothing else."

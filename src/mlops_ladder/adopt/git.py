@@ -110,9 +110,8 @@ def open_repository(folder: Path) -> Theirs:
     if not head:
         raise Refused(f"{folder}: no commit yet: git add --all && git commit")
     prefix = ask_git(folder, "rev-parse", "--show-prefix")
-    return Theirs(
-        top, prefix, head, ask_git(top, "symbolic-ref", "--short", "HEAD"), find_identity(top)
-    )
+    branch = ask_git(top, "symbolic-ref", "--short", "HEAD")
+    return Theirs(top, prefix, head, branch, find_identity(top))
 
 
 def find_identity(top: Path) -> dict[str, str]:
@@ -124,9 +123,8 @@ def find_identity(top: Path) -> dict[str, str]:
         raise Refused(f"{top}: git does not know who you are: {way}")
     address = rest.partition(">")[0]
     roles = ("AUTHOR", "COMMITTER")
-    return {f"GIT_{role}_NAME": name for role in roles} | {
-        f"GIT_{role}_EMAIL": address for role in roles
-    }
+    names = {f"GIT_{role}_NAME": name for role in roles}
+    return names | {f"GIT_{role}_EMAIL": address for role in roles}
 
 
 @dataclass(frozen=True)

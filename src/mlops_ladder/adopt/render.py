@@ -55,9 +55,8 @@ def find_origin() -> Origin:
         return Origin(address.removeprefix("file://"), str(commit))
     folder = Path(urlsplit(address).path)
     clean = address and (folder / ".git").exists() and not run_git(folder, "status", "--porcelain")
-    return Origin(
-        str(folder), run_git(folder, "rev-parse", "HEAD").decode().strip() if clean else ""
-    )
+    head = run_git(folder, "rev-parse", "HEAD").decode().strip() if clean else ""
+    return Origin(str(folder), head)
 
 
 def read_recorded_answers(record: dict[str, Any]) -> Answers:
@@ -140,9 +139,10 @@ def render_base(record: dict[str, Any], prefix: str) -> Files:
     """
     if not record:
         return {}
+    answers = read_recorded_answers(record)
     commit = re.sub(r"[^0-9a-f]", "", str(record.get("commit")))
     if commit in ("", find_origin().commit):
-        return render_files(read_recorded_answers(record), find_origin(), prefix)
+        return render_files(answers, find_origin(), prefix)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         clone = Path(folder) / "template"
         try:
@@ -153,8 +153,6 @@ def render_base(record: dict[str, Any], prefix: str) -> Files:
                 f"{RECORD} names commit {commit[:12]}, and {template} does not have it in its "
                 f"history: {refusal}: run a newer version of the template, or mend the commit"
             ) from refusal
-        files = render_template(
-            str(clone / INSIDE), tuple(sorted(read_recorded_answers(record).items()))
-        )
-    slug = read_recorded_answers(record).get("project_slug", "adopted")
+        files = render_template(str(clone / INSIDE), tuple(sorted(answers.items())))
+    slug = answers.get("project_slug", "adopted")
     return {place_file(name, prefix, slug): content for name, content in files}

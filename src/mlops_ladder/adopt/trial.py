@@ -50,6 +50,6 @@ def run_tests_of_ci(copy: Copy, answers: dict[str, str]) -> str:
         if run.returncode:
             way = "first mend that, or leave ci.tests out of CAPABILITIES"
             raise Refused(f"CI would be red: {command}: {summary}: {way}")
-    return summary + f" (with Python {python}: {answers['python_version']} is not here)" * (
-        python != answers["python_version"]
-    )
+    if python != answers["python_version"]:
+        summary += f" (with Python {python}: {answers['python_version']} is not here)"
+    return summary

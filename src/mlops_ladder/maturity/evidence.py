@@ -42,9 +42,8 @@ def write_evidence(repository: Repository, assessment: Assessment) -> None:
     exercised = {one.id for one in assessment.capabilities if one.grade == "exercised"}
     record = load_evidence(repository)
     if record and record.get("bond") == state:
-        exercised |= set(record["exercised"]) - {
-            one.id for one in assessment.capabilities if one.tried
-        }
+        tried = {one.id for one in assessment.capabilities if one.tried}
+        exercised |= set(record["exercised"]) - tried
     path = repository.root / FILE
     path.parent.mkdir(exist_ok=True)
     (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")

@@ -21,8 +21,5 @@ def read_project() -> tuple[Any, Any, Any]:
 def read_training_rows() -> tuple[Any, Any, Any]:
     """Return the rows to learn from, the contract and the settings of the project."""
     frame, contract, settings = read_project()
-    return (
-        part("model.training").prepare_training_rows(frame, contract, settings),
-        contract,
-        settings,
-    )
+    rows = part("model.training").prepare_training_rows(frame, contract, settings)
+    return rows, contract, settings

@@ -66,9 +66,7 @@ def first_file() -> str:
 def data_digest() -> Any:
     """Return the sha256 of all data, and the number of their rows."""
     frame, _, settings = read_project()
-    digest = part("data.sources").compute_sha256(
-        *part("data.reading").list_data_files(settings.data.path)
-    )
+    digest = part("data.sources").compute_sha256(*list_files(settings))
     return [digest, len(frame)]
 
 
@@ -137,27 +135,23 @@ def choose_labels() -> Any:
     frame, contract, settings = read_project()
     labels = part("labelling.labels").list_classes(settings, contract)
     if not labels:
-        values = part("data.casting").validate_and_cast(frame, contract, [contract.target])[
-            contract.target
-        ]
+        columns = part("data.casting").validate_and_cast(frame, contract, [contract.target])
+        values = columns[contract.target]
         labels = [values.min(), values.max()]
     return [str(labels[0]), str(labels[-1])]
 
 
 def list_upstream_sources() -> Any:
     """Return the sources with other owners that training reads and whose rows have a time."""
-    agreements = part("governance.data_agreements").select_promises(
-        part("settings").load_settings()
-    )
+    settings = part("settings").load_settings()
+    agreements = part("governance.data_agreements").select_promises(settings)
     return [promise.source for promise in agreements if promise.freshness.column]
 
 
 def remove_newest_rows(source: str) -> Any:
     """Remove rows until a source is older than its agreement allows; return the number left."""
-    settings, agreement = (
-        part("settings").load_settings(),
-        part("data.agreements").read_agreements()[source],
-    )
+    settings = part("settings").load_settings()
+    agreement = part("data.agreements").read_agreements()[source]
     fresh, times = agreement.freshness, part("data.casting").parse_timestamps
     paths = part("governance.data_agreements").list_source_files(agreement)
     frames = {path: read_raw(settings, [path]) for path in paths}

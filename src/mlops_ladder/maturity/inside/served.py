@@ -113,9 +113,8 @@ def is_different(batch: dict[str, Any], served: dict[str, Any]) -> bool:
 def change_units(seed: str) -> Any:
     """Change units of inputs only in the served model, until the comparison reports one."""
     frame, contract, settings = read_project()
-    trained, export = part("model.training").train_model(frame, contract, settings), part(
-        "export.bundle"
-    )
+    trained = part("model.training").train_model(frame, contract, settings)
+    export = part("export.bundle")
     why, real = export.compared(trained)[2], export.compiled
     if why or len(trained.predictions.drop_duplicates()) < 10:
         return {"unknown": why or "the model gives nearly all rows the same answer"}

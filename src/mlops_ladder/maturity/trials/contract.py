@@ -138,10 +138,8 @@ def check_order_of_split(copy: Copy) -> Iterator[str]:
 def add_copy_of_target(copy: Copy) -> Iterator[str]:
     """Add a column with the answer: the pipeline reports it before training."""
     target = list_columns(copy.repository, "target")[0]
-    kind, name = (
-        read_columns(copy.repository)[target]["kind"],
-        f"leak_{copy.random.randrange(10**6)}",
-    )
+    kind = read_columns(copy.repository)[target]["kind"]
+    name = f"leak_{copy.random.randrange(10**6)}"
     copy.append("contract.toml", f'\n[columns.{name}]\nkind = "{kind}"\nrole = "feature"\n')
     rows, place = write_spoiled(copy, [("copied", target, name)])
     if rows < MIN_ROWS_FOR_LEAK:

@@ -59,9 +59,8 @@ def train_changed_tree(copy: Copy) -> Iterator[str]:
 def shuffle_answers(copy: Copy) -> Iterator[str]:
     """Train on shuffled answers; twice if need be: by chance one interval in forty lies above."""
     for _ in range(2):
-        scores = ask_project(
-            copy, "training", "score_shuffled_answers", str(copy.random.randrange(2**32))
-        )
+        seed = str(copy.random.randrange(2**32))
+        scores = ask_project(copy, "training", "score_shuffled_answers", seed)
         if None in (scores["low"], scores["high"], scores["baseline"]):
             raise Unknown(f"{scores['metric']}: is not defined on these rows, or has no interval")
         above = scores["baseline"] - scores["high"], scores["low"] - scores["baseline"]

@@ -101,9 +101,8 @@ def begun_experiment(copy: Copy) -> Iterator[None]:
     """Begin an experiment with the version of the rollout."""
     with begun_rollout(copy) as number:
         copy.must("make", "rollout", "ABORT=yes")
-        copy.write(
-            "experiments/trial.toml", read_table()["texts"]["experiment"].format(number=number)
-        )
+        text = read_table()["texts"]["experiment"].format(number=number)
+        copy.write("experiments/trial.toml", text)
         copy.must("make", "experiment", "NAME=trial", "START=yes")
         yield
 
