@@ -1,4 +1,4 @@
-"""The answers that our files are rendered with: read, but where an earlier adoption set them."""
+"""The answers that our files are rendered with: read from the repository or an earlier adoption."""
 
 import json
 import re
@@ -31,7 +31,7 @@ SETTLED = TABLES["settled"]
 
 
 def read_record(facts: Facts) -> dict[str, Any]:
-    """The record of an earlier adoption, or nothing.  Refused in a project of the template."""
+    """Return the record of an earlier adoption, or {}.  Raise Refused in a generated project."""
     try:
         record = json.loads(facts.text(RECORD) or "{}")
         answers = record.get("context", {}).get("cookiecutter", {})
@@ -45,11 +45,11 @@ def read_record(facts: Facts) -> dict[str, Any]:
     return dict(record)
 
 
-def find_forge(asked: str, remote: str, facts: Facts) -> tuple[str, str]:
-    """The forge, and what says so; nothing where the remote is on another one."""
+def find_forge(option: str, remote: str, facts: Facts) -> tuple[str, str]:
+    """Return the forge and its source; the forge is empty if the remote is on another one."""
     host = urlsplit(remote if "://" in remote else "ssh://" + remote.replace(":", "/", 1)).hostname
-    if asked:
-        return asked, "as asked"
+    if option:
+        return option, "as asked"
     for forge in ("github", "gitlab"):
         if remote and forge in (host or ""):
             return forge, str(host)
@@ -61,7 +61,7 @@ def find_forge(asked: str, remote: str, facts: Facts) -> tuple[str, str]:
 
 
 def read_answers(copy: Copy, facts: Facts, forge: str, names: list[str]) -> Answers:
-    """Return the answers for these capabilities, as the repository says them."""
+    """Return the answers for these capabilities, read from the repository."""
     slug = re.sub(r"[^A-Za-z0-9]+", "-", facts.prefix or copy.theirs.top.name).strip("-").lower()
     return {
         "project_slug": slug or "adopted",
@@ -87,7 +87,7 @@ def read_answers(copy: Copy, facts: Facts, forge: str, names: list[str]) -> Answ
 def collect_answers(
     copy: Copy, facts: Facts, forge: str, names: list[str], before: Answers
 ) -> Answers:
-    """The answers for these capabilities: read, but where they are settled already."""
+    """Return the answers for these capabilities; those of an earlier adoption stay as they were."""
     answers = read_answers(copy, facts, forge, names)
     for capability in before.get("capabilities", "").split():
         settled = SETTLED.get(capability, ())
@@ -100,7 +100,7 @@ def collect_answers(
 
 
 def choose_jobs(facts: Facts, names: list[str], before: dict[str, str]) -> list[str]:
-    """The jobs of CI: hooks where we bring them, tests where CI runs none yet."""
+    """Return the jobs of CI: `hooks` if we bring hooks, `tests` if CI runs none yet."""
     if "ci.tests" not in names:
         return []
     own = "tests" in before.get("jobs", "").split() or not find_test_runners(facts)
@@ -108,13 +108,13 @@ def choose_jobs(facts: Facts, names: list[str], before: dict[str, str]) -> list[
 
 
 def describe_tests(facts: Facts) -> dict[str, str]:
-    """How pytest is called."""
+    """Return the answers about pytest: its folder, its source path and its arguments."""
     settings = facts.text(facts.pytest_settings) if facts.pytest_settings else ""
     tests = "" if "testpaths" in settings else facts.test_folder
     source = "src" if facts.layout == "src layout" and not is_installable(facts) else ""
     table = bool(facts.pyproject and not facts.pytest_settings and (tests or source))
-    scripts = [it for it in facts.uncallable if not tests or it.startswith(f"{tests}/")]
-    arguments = [f"--ignore={it}" for it in scripts]
+    scripts = [name for name in facts.uncallable if not tests or name.startswith(f"{tests}/")]
+    arguments = [f"--ignore={script}" for script in scripts]
     if "--doctest" in settings and not tests and "testpaths" not in settings:
         arguments = [*find_outermost(facts.test_files), *arguments]
     return {
@@ -126,13 +126,13 @@ def describe_tests(facts: Facts) -> dict[str, str]:
 
 
 def find_outermost(files: list[str]) -> list[str]:
-    """The folders that hold files with tests, none inside another; at the top the file."""
-    folders = {name.rpartition("/")[0] or name for name in files}
-    return sorted(it for it in folders if not any(it.startswith(f"{other}/") for other in folders))
+    """Return the outermost folders of these test files; a file at the top stands for itself."""
+    paths = {name.rpartition("/")[0] or name for name in files}
+    return sorted(top for top in paths if not any(top.startswith(f"{path}/") for path in paths))
 
 
 def describe_style(facts: Facts) -> dict[str, str]:
-    """Formatter, linter and length of lines: theirs where they have them."""
+    """Return the answers about formatter, linter and line length: theirs if they have them."""
     theirs, lints, here = find_formatter(facts)[0], find_linter(facts)[0], bool(facts.pyproject)
     usual = BLACKS_LENGTH if theirs == "black" else OWN_LENGTH
     length, settings = find_line_length(facts)[0] or usual, "table" if here else "args"
@@ -140,9 +140,9 @@ def describe_style(facts: Facts) -> dict[str, str]:
         length, settings = find_called_length(facts) or usual, "args"
     elif theirs or lints == "ruff":
         settings = "theirs"
-    comes = theirs or ("theirs" if lints == "ruff" else "black")  # beside ruff no second tool
+    formatter = theirs or ("theirs" if lints == "ruff" else "black")  # beside ruff no second tool
     return {
-        "formatter": comes,
+        "formatter": formatter,
         "formatter_version": choose_version(facts, theirs or "black"),
         "formatter_settings": settings,
         "linter": lints or "pylint",
@@ -154,16 +154,16 @@ def describe_style(facts: Facts) -> dict[str, str]:
 
 
 def choose_version(facts: Facts, name: str) -> str:
-    """The version of a tool: theirs where one is pinned that the hooks can use, else ours."""
+    """Return the version of a tool: theirs if they pin one that the hooks can use, else ours."""
     ours, oldest = VERSIONS[name]
-    pins = [it for it in find_pins(facts, name) if int(it.split(".")[0]) >= oldest]
+    pins = [pin for pin in find_pins(facts, name) if int(pin.split(".")[0]) >= oldest]
     return pins[0] if pins else ours
 
 
 def choose_ignored(copy: Copy, facts: Facts) -> list[str]:
-    """The patterns to leave out of git which hide no file that is committed."""
-    listed = ["ls-files", "--cached", "--ignored", "-z"]
-    below = ["--", facts.prefix] if facts.prefix else []
+    """Return our patterns for .gitignore that hide no committed file."""
+    call = ["ls-files", "--cached", "--ignored", "-z"]
+    at = ["--", facts.prefix] if facts.prefix else []
     return [
-        it for it in IGNORED if it[0] == "!" or not copy.git(*listed, f"--exclude={it}", *below)
+        rule for rule in IGNORED if rule[0] == "!" or not copy.git(*call, f"--exclude={rule}", *at)
     ]

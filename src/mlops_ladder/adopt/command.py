@@ -75,13 +75,13 @@ def options(arguments: list[str]) -> argparse.Namespace:
         action="store_true",
         help="agree to running tools, and with --try tests, on this code",
     )
-    asked = parser.parse_args(arguments)
-    asked.capabilities = " ".join(asked.capabilities)
-    return asked
+    args = parser.parse_args(arguments)
+    args.capabilities = " ".join(args.capabilities)
+    return args
 
 
 def refuse_branch(theirs: Theirs, branch: str) -> None:
-    """Refuse a branch that is there, or that git does not take."""
+    """Raise Refused if the branch exists, or if git does not accept its name."""
     if ask_git(theirs.top, "rev-parse", "--verify", "--quiet", f"refs/heads/{branch}"):
         way = f"merge it, delete it (git branch -D {branch}), or BRANCH=another"
         raise Refused(f"{branch}: there is such a branch: {way}")
@@ -96,175 +96,161 @@ HOOKS_RUN = (
 TRIAL_RUNS = "TRY=yes installs its requirements, builds its package and runs its tests"
 
 
-def ask_agreement(asked: argparse.Namespace, actions: list[str]) -> None:
-    """Ask before anything that can run their code.  Refused without a yes, with nothing changed."""
-    if asked.yes or not actions:
+def ask_agreement(args: argparse.Namespace, actions: list[str]) -> None:
+    """Ask before actions that can run their code.  Raise Refused if the answer is not yes."""
+    if args.yes or not actions:
         return
-    said = "; ".join(actions)
+    summary = "; ".join(actions)
     if not sys.stdin.isatty():
         way = "if you trust this repository, YES=yes (--yes); if not, leave that out"
-        raise Refused(f"{said}: {way}")
-    print(f"{said}.  All of that can run code of this repository.", file=sys.stderr)
+        raise Refused(f"{summary}: {way}")
+    print(f"{summary}.  All of that can run code of this repository.", file=sys.stderr)
     print("Run it? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise Refused("not agreed: nothing is run, and nothing is changed")
 
 
 def find_blocked(copy: Copy, names: list[str]) -> dict[str, str]:
-    """Our paths that something else than a committed file of theirs stands in the way of."""
-    found = {}
+    """Return our paths that something other than a committed file blocks, each with the reason."""
+    reasons = {}
     for name in names:
         mode, above = copy.read_mode(name), Path(name).parents
-        if {copy.read_mode(str(it)) for it in above if str(it) != "."} - {"", FOLDER}:
-            found[name] = "a file, a link or a submodule stands where its folder would be"
+        if {copy.read_mode(str(path)) for path in above if str(path) != "."} - {"", FOLDER}:
+            reasons[name] = "a file, a link or a submodule stands where its folder would be"
         elif mode and mode not in FILES:
-            found[name] = "a folder, a link or a submodule stands there"
+            reasons[name] = "a folder, a link or a submodule stands there"
         elif not mode and os.path.lexists(copy.theirs.top / name):
-            found[name] = "a file that is not committed stands there"
+            reasons[name] = "a file that is not committed stands there"
         elif not mode and (other := find_equivalent(name, copy.list_files())):
-            found[name] = f"{other} does it already"
-    return found
+            reasons[name] = f"{other} does it already"
+    return reasons
 
 
 class Adoption:
     """One adoption, in a copy of their commit."""
 
-    def __init__(self, asked: argparse.Namespace, copy: Copy) -> None:
-        self.asked, self.copy = asked, copy
+    def __init__(self, args: argparse.Namespace, copy: Copy) -> None:
+        self.args, self.copy = args, copy
         self.facts = Facts(copy.root, copy.theirs.prefix, tuple(copy.list_files()))
-        self.forge = find_forge(asked.forge, copy.theirs.remote, self.facts)
+        self.forge = find_forge(args.forge, copy.theirs.remote, self.facts)
         self.record = read_record(self.facts)
         self.offers = list_offers(self.facts, self.forge[0])
 
     def names(self) -> list[str]:
-        """What is asked for and what was adopted before, in the order of the levels."""
+        """Return the requested and the earlier capabilities, in the order of the levels."""
         before = read_recorded_answers(self.record).get("capabilities", "").split()
-        wanted = choose_capabilities(self.offers, self.asked.capabilities, self.asked.level)
-        return [name for name in self.offers if name in {*before, *wanted}]
+        choices = choose_capabilities(self.offers, self.args.capabilities, self.args.level)
+        return [name for name in self.offers if name in {*before, *choices}]
 
     def merge_all(self, answers: Answers) -> Merge:
-        """What our files for these answers change in theirs."""
+        """Return the changes that our files for these answers make in their repository."""
         base = render_base(self.record, self.facts.prefix)
         answers["required_checks"] = ""
-        for _ in range(2):  # the branch rules name what the workflows report, once those are known
+        for _ in range(2):  # the branch rules name checks that the first pass finds
             ours = render_files(answers, find_origin(), self.facts.prefix)
-            found = merge_files(
-                ours, base, self.copy.read_blob, find_blocked(self.copy, list(ours))
-            )
-            answers["required_checks"] = format_required(self.statuses(found, answers["branch"]))
-        return found
+            blocked = find_blocked(self.copy, list(ours))
+            merge = merge_files(ours, base, self.copy.read_blob, blocked)
+            answers["required_checks"] = format_required(self.statuses(merge, answers["branch"]))
+        return merge
 
-    def statuses(self, found: Merge, branch: str) -> list[str]:
-        """The checks that the workflows, theirs and ours, report on each pull request."""
-        texts = {name: it for name, it in self.facts.pipelines.items() if WORKFLOWS in name}
-        texts |= {name: it.decode() for name, it in found.changed.items() if WORKFLOWS in name}
+    def statuses(self, merge: Merge, branch: str) -> list[str]:
+        """Return the checks that their workflows and ours report on each pull request."""
+        texts = {name: text for name, text in self.facts.pipelines.items() if WORKFLOWS in name}
+        texts |= {name: text.decode() for name, text in merge.changed.items() if WORKFLOWS in name}
         own = place_file(f"{WORKFLOWS}ci.yml", self.facts.prefix, "*")
-        come = read_recorded_answers(self.record).get("jobs") or set(texts) - set(
-            self.facts.pipelines
-        )
-        ours = {name: it for name, it in texts.items() if come and fnmatch(name, own)}
+        before = read_recorded_answers(self.record).get("jobs")
+        come = before or set(texts) - set(self.facts.pipelines)
+        ours = {name: text for name, text in texts.items() if come and fnmatch(name, own)}
         return find_statuses(ours, branch) or find_statuses(texts, branch)
 
-    def hooks(self, answers: Answers, found: Merge) -> str:
-        """The hooks that come, a line each: of ours those which theirs do not do already."""
-        lines = (
-            render_files(answers, find_origin(), "")
-            .get(HOOKS, b"")
-            .decode()
-            .splitlines(keepends=True)
-        )
-        after = found.changed.get(HOOKS, b"").decode("utf-8", "replace")
-        there = {
-            line.strip()
-            for line in (self.copy.read_blob(HOOKS) or b"").decode("utf-8", "replace").split("\n")
-        }
+    def hooks(self, answers: Answers, merge: Merge) -> str:
+        """Return the lines of our hooks that are added; a hook that duplicates theirs is not."""
+        ours = render_files(answers, find_origin(), "").get(HOOKS, b"").decode()
+        before = (self.copy.read_blob(HOOKS) or b"").decode("utf-8", "replace")
+        after = merge.changed.get(HOOKS, b"").decode("utf-8", "replace")
+        there = {line.strip() for line in before.split("\n")}
         come = {line.strip() for line in after.splitlines()} - there
+        lines = ours.splitlines(keepends=True)
         return "".join(line for line in lines if HOOK.match(line) and line.strip() in come)
 
     def make_commit(self, names: list[str]) -> Result:
-        """The commit in the copy, with FORMAT another one before it; none where nothing changes."""
+        """Commit in the copy if something changes; with --format, commit the format first."""
         before = read_recorded_answers(self.record)
         answers = collect_answers(self.copy, self.facts, self.forge[0], names, before)
         answers |= {name: before[name] for name in EXCUSED.values() if name in before}
-        found = self.merge_all(answers)
-        if set(found.changed) <= {self.facts.prefix + RECORD}:
-            return Result(found)
-        result, extra, hooks = Result(found), {}, self.hooks(answers, found)
-        asked = self.asked.trial and "tests" in answers["jobs"].split()
-        ask_agreement(self.asked, [HOOKS_RUN] * bool(hooks) + [TRIAL_RUNS] * asked)
+        merge = self.merge_all(answers)
+        if set(merge.changed) <= {self.facts.prefix + RECORD}:
+            return Result(merge)
+        result, extra, hooks = Result(merge), {}, self.hooks(answers, merge)
+        is_tried = self.args.trial and "tests" in answers["jobs"].split()
+        ask_agreement(self.args, [HOOKS_RUN] * bool(hooks) + [TRIAL_RUNS] * is_tried)
         if hooks:
-            self.copy.stage(found.changed)
-            findings = run_hooks_first(self.copy, hooks, found.changed, self.asked.format)
+            self.copy.stage(merge.changed)
+            findings = run_hooks_first(self.copy, hooks, merge.changed, self.args.format)
             answers |= find_excuses(findings)
-            style = commit_format(self.copy, set(found.changed), STYLE) if self.asked.format else ""
+            style = commit_format(self.copy, set(merge.changed), STYLE) if self.args.format else ""
             result = Result(self.merge_all(answers), findings, style)
             self.copy.stage(result.merge.changed)
             extra = record_baseline(self.copy, hooks, self.facts.prefix)
         result.merge.changed |= extra | self.revisions(result.style)
         self.copy.stage(result.merge.changed)
-        notes = self.notes(names, answers, asked)
+        notes = self.notes(names, answers, is_tried)
         commit = self.copy.commit(write_message(names, result.merge, notes))
-        trial = run_tests_of_ci(self.copy, answers) if asked else ""
+        trial = run_tests_of_ci(self.copy, answers) if is_tried else ""
         return replace(result, commit=commit, trial=trial, notes=notes)
 
     def revisions(self, style: str) -> dict[str, bytes]:
-        """The file that has `git blame` pass over the commit of the format; none without one."""
+        """Return the file by which `git blame` skips the commit of the format; {} without one."""
         lines = self.copy.read_blob(REVISIONS) or b""
         more = f"# {STYLE.splitlines()[0]}\n{style}\n".encode()
         return {REVISIONS: lines + more} if style else {}
 
     def notes(self, names: list[str], answers: Answers, is_tried: bool) -> list[str]:
-        """What the commit and the answer say of the jobs of CI: not tried, skipped, not needed."""
-        jobs, found = answers["jobs"].split(), find_test_runners(self.facts)
-        unready, scripts = answers["unready_hooks"], ", ".join(self.facts.uncallable)
-        rows = {
-            "Not tried: the job tests.  TRY=yes (--try) runs it first.": "tests" in jobs
-            and not is_tried,
-            f"No job for tests comes: {', '.join(found)} runs them.": "ci.tests" in names
-            and "tests" not in jobs,
-            f"Skipped in the job hooks, which does not have what they need: {unready}.": bool(
-                unready
-            )
-            and "hooks" in jobs,
-            f"Not run: {scripts}: the functions need arguments that no fixture gives.": bool(
-                scripts
-            )
-            and "tests" in jobs,
-        }
-        return [text for text, is_so in rows.items() if is_so]
+        """Return notes on the jobs of CI: not tried, not needed, skipped hooks or scripts."""
+        jobs, unready, rows = answers["jobs"].split(), answers["unready_hooks"], []
+        runners, scripts = find_test_runners(self.facts), ", ".join(self.facts.uncallable)
+        if "tests" in jobs and not is_tried:
+            rows.append("Not tried: the job tests.  TRY=yes (--try) runs it first.")
+        if "ci.tests" in names and "tests" not in jobs:
+            rows.append(f"No job for tests comes: {', '.join(runners)} runs them.")
+        if "hooks" in jobs and unready:
+            rows.append(f"Skipped in the job hooks, which does not have what they need: {unready}.")
+        if "tests" in jobs and scripts:
+            rows.append(f"Not run: {scripts}: the functions need arguments that no fixture gives.")
+        return rows
 
 
 STYLE = "Format the code\n\nWhat the adopted hooks change in every file, and nothing else."
 
 
-def write_message(names: list[str], found: Merge, notes: list[str]) -> str:
-    """The words of the commit: what came, what was left alone and why, and what was not tried."""
-    rows = [f"- {name}: {why}" for name, why in found.alone.items()]
-    left = ["", "Left alone:", *rows] if rows else []
-    left += ["", *notes] if notes else []
-    return "\n".join([f"Adopt {', '.join(names)}", *left, ""])
+def write_message(names: list[str], merge: Merge, notes: list[str]) -> str:
+    """Return the commit message: the capabilities, the files left alone and why, the notes."""
+    rows = [f"- {name}: {why}" for name, why in merge.alone.items()]
+    lines = ["", "Left alone:", *rows] if rows else []
+    lines += ["", *notes] if notes else []
+    return "\n".join([f"Adopt {', '.join(names)}", *lines, ""])
 
 
-def adopt(asked: argparse.Namespace) -> str:
-    """Adopt; what there is to say of it.  Refused where it cannot be done, with nothing changed."""
-    theirs = open_repository(asked.folder)
-    wants = asked.level is not None or asked.capabilities.strip()
+def adopt(args: argparse.Namespace) -> str:
+    """Adopt, and return the report.  Raise Refused, with nothing changed, if that is impossible."""
+    theirs = open_repository(args.folder)
+    wants = args.level is not None or args.capabilities.strip()
     if wants:
-        refuse_branch(theirs, asked.branch)
+        refuse_branch(theirs, args.branch)
     with copy_repository(theirs) as copy:
-        adoption = Adoption(asked, copy)
+        adoption = Adoption(args, copy)
         if adoption.facts.layout == "no Python":
-            raise Refused(f"{asked.folder}: no Python in it: neither a module nor a notebook")
+            raise Refused(f"{args.folder}: no Python in it: neither a module nor a notebook")
         before = read_recorded_answers(adoption.record).get("capabilities", "").split()
         if not wants:
             return describe_offers(adoption.facts, adoption.offers, before)
         names, facts = adoption.names(), describe_facts(adoption.facts, *adoption.forge)
         result = adoption.make_commit(names)
         if result.commit:
-            copy.deliver(asked.branch)
+            copy.deliver(args.branch)
         parts = [facts, *describe_result(result, copy, adoption.offers)]
         parts += (
-            describe_ending(result, theirs, asked.branch)
+            describe_ending(result, theirs, args.branch)
             if result.commit
             else [describe_nothing(names)]
         )
@@ -272,7 +258,7 @@ def adopt(asked: argparse.Namespace) -> str:
 
 
 def main(arguments: list[str]) -> None:
-    """Adopt as the command line says; a refusal goes to standard error, and ends with 1."""
+    """Adopt as the command line says.  A refusal goes to standard error; the exit code is 1."""
     try:
         print(adopt(options(arguments)))
     except Refused as refusal:

@@ -1,4 +1,4 @@
-"""What a repository says of itself: layout, package, tests, CI.  Read, never asked, never run."""
+"""Facts about a repository: layout, package, tests, CI.  Its files are read, never executed."""
 
 import configparser
 import re
@@ -12,7 +12,7 @@ import yaml
 
 from mlops_ladder.adopt.tables import TABLES
 
-WORDY = 1_000_000  # bytes: nothing that a person wrote is longer
+WORDY = 1_000_000  # bytes: a larger file was not written by a person
 NO_PACKAGE = set(TABLES["no_package"])
 TESTED = re.compile(r"^\s*(async )?def test|^class Test|TestCase\)", re.MULTILINE)
 PIPELINES = re.compile(
@@ -31,17 +31,17 @@ FIXTURES = set(TABLES["fixtures"])
 
 
 def needs_arguments(text: str) -> bool:
-    """Does each test function need an argument that is no fixture of pytest, and has no default?"""
+    """Return whether each test function needs an argument that pytest cannot provide."""
     for inside in SIGNATURE.findall(text):
-        names = [it.split(":")[0].strip() for it in inside.split(",") if "=" not in it]
-        if not {it for it in names if it and not it.startswith("*")} - FIXTURES:
+        names = [part.split(":")[0].strip() for part in inside.split(",") if "=" not in part]
+        if not {name for name in names if name and not name.startswith("*")} - FIXTURES:
             return False
     return True
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The files of one folder of a repository, and of the whole where that is another one."""
+    """The files of a repository, and of the folder in it that is adopted into."""
 
     root: Path  # the top of the copy
     prefix: str  # the folder that is adopted into, with a slash; empty for the whole
@@ -49,12 +49,12 @@ class Facts:
 
     @cached_property
     def files(self) -> tuple[str, ...]:
-        """The paths below the folder."""
+        """Return the paths below the folder."""
         own = (name for name in self.everything if name.startswith(self.prefix))
         return tuple(name.removeprefix(self.prefix) for name in own)
 
     def text(self, name: str, top: bool = False) -> str:
-        """What a file of the folder, or of the top, holds; nothing where there is no text."""
+        """Return the text of a file of the folder, or of the top; empty if there is none."""
         path = self.root / ("" if top else self.prefix) / name
         if path.is_symlink() or not path.is_file() or path.stat().st_size > WORDY:
             return ""
@@ -62,7 +62,7 @@ class Facts:
 
     @cached_property
     def pyproject(self) -> Table:
-        """What pyproject.toml says; nothing where it cannot be read."""
+        """Return the content of pyproject.toml; {} if it cannot be read."""
         try:
             return tomllib.loads(self.text("pyproject.toml"))
         except tomllib.TOMLDecodeError:
@@ -70,13 +70,13 @@ class Facts:
 
     @cached_property
     def tools(self) -> Table:
-        """The tool tables of pyproject.toml."""
-        found: Table = self.pyproject.get("tool", {})
-        return found
+        """Return the tool tables of pyproject.toml."""
+        tables: Table = self.pyproject.get("tool", {})
+        return tables
 
     @cached_property
     def setup(self) -> configparser.ConfigParser:
-        """What setup.cfg and tox.ini say, read as one."""
+        """Return the settings of setup.cfg and tox.ini, read as one."""
         parser = configparser.ConfigParser(interpolation=None, strict=False)
         for name in ("setup.cfg", "tox.ini"):
             try:
@@ -87,7 +87,7 @@ class Facts:
 
     @cached_property
     def hooks(self) -> tuple[str, ...]:
-        """The ids of the hooks that pre-commit runs already."""
+        """Return the ids of the hooks that pre-commit runs already."""
         try:
             config = yaml.safe_load(self.text(".pre-commit-config.yaml", top=True))
             return tuple(str(hook["id"]) for repo in config["repos"] for hook in repo["hooks"])
@@ -96,41 +96,41 @@ class Facts:
 
     @cached_property
     def commands(self) -> str:
-        """Where people write down what they run: make, tox, nox, CI."""
+        """Return the text of the files that hold commands: make, tox, nox, CI."""
         names = ("Makefile", "tox.ini", "noxfile.py", "tasks.py", "justfile", ".travis.yml")
         texts = [self.text(name) for name in names] + list(self.pipelines.values())
         return "\n".join([*texts, *self.hooks])
 
     @cached_property
     def pipelines(self) -> dict[str, str]:
-        """The CI files of the whole repository."""
-        found = (name for name in self.everything if PIPELINES.fullmatch(name))
-        return {name: self.text(name, top=True) for name in found}
+        """Return the texts of the CI files of the whole repository, by path."""
+        names = (name for name in self.everything if PIPELINES.fullmatch(name))
+        return {name: self.text(name, top=True) for name in names}
 
     # ---- Layout
 
     @cached_property
     def package(self) -> str:
-        """The folder of the package that is imported, `src/name` or `name`; empty without one."""
+        """Return the folder of the imported package, `src/name` or `name`; empty without one."""
         tops = [PurePosixPath(name).parent for name in self.files if name.endswith("/__init__.py")]
-        inside = [it for it in tops if it.parts[0] == "src" and len(it.parts) == 2]
-        flat = [it for it in tops if len(it.parts) == 1 and it.name not in NO_PACKAGE]
-        found = sorted(inside or flat, key=lambda it: (-self.weight(it), it))
-        return found[0].as_posix() if found else ""
+        inside = [path for path in tops if path.parts[0] == "src" and len(path.parts) == 2]
+        flat = [path for path in tops if len(path.parts) == 1 and path.name not in NO_PACKAGE]
+        paths = sorted(inside or flat, key=lambda path: (-self.weight(path), path))
+        return paths[0].as_posix() if paths else ""
 
     def weight(self, folder: PurePosixPath) -> int:
-        """How many Python files lie below a folder."""
+        """Return the number of Python files below a folder."""
         below = f"{folder}/"
         return sum(name.startswith(below) and name.endswith(".py") for name in self.files)
 
     @cached_property
     def modules(self) -> list[str]:
-        """The Python files that are not tests."""
-        return [it for it in self.files if it.endswith(".py") and it not in self.test_files]
+        """Return the Python files that are not tests."""
+        return [name for name in self.files if name.endswith(".py") and name not in self.test_files]
 
     @property
     def layout(self) -> str:
-        """How the code lies: a src or a flat package, modules, notebooks only, or no Python."""
+        """Return the layout: a src or a flat package, scripts, notebooks only, or no Python."""
         if self.package:
             return "src layout" if self.package.startswith("src/") else "flat layout"
         if any(name.endswith(".py") for name in self.files):
@@ -139,16 +139,16 @@ class Facts:
 
     @cached_property
     def notebooks(self) -> list[str]:
-        """The notebooks."""
+        """Return the paths of the notebooks."""
         return [name for name in self.files if name.endswith(".ipynb")]
 
     @cached_property
     def shown(self) -> list[str]:
-        """The notebooks that keep what their cells have printed or drawn."""
-        paths = ((it, self.root / self.prefix / it) for it in self.notebooks)
+        """Return the notebooks that hold the output of their cells."""
+        paths = ((name, self.root / self.prefix / name) for name in self.notebooks)
         return [
-            it
-            for it, path in paths
+            name
+            for name, path in paths
             if path.is_file() and not path.is_symlink() and b'"output_type"' in path.read_bytes()
         ]
 
@@ -156,12 +156,12 @@ class Facts:
 
     @cached_property
     def test_files(self) -> list[str]:
-        """The files with tests that pytest finds by itself."""
+        """Return the files with tests that pytest finds by itself."""
         return [name for name in self.named_tests if name not in self.uncallable]
 
     @cached_property
     def named_tests(self) -> list[str]:
-        """The files that pytest collects by their name."""
+        """Return the files with tests that pytest collects by their name."""
         named = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$")
         return [
             name for name in self.files if named.search(name) and TESTED.search(self.text(name))
@@ -169,7 +169,7 @@ class Facts:
 
     @cached_property
     def uncallable(self) -> list[str]:
-        """The scripts named as tests: their functions need arguments that no fixture gives."""
+        """Return the scripts that are named like tests but whose functions pytest cannot call."""
         texts = {name: self.text(name) for name in self.named_tests}
         plain = {name: text for name, text in texts.items() if not PYTESTS.search(text)}
         if any(name.endswith("conftest.py") for name in self.files):
@@ -178,7 +178,7 @@ class Facts:
 
     @cached_property
     def test_folder(self) -> str:
-        """The one folder in which all tests lie; empty where they lie in several, or at the top."""
+        """Return the one folder that holds all tests; empty if there are several, or the top."""
         tops = {PurePosixPath(name).parts[0] for name in self.test_files if "/" in name}
         scattered = any("/" not in name for name in self.test_files) or len(tops) != 1
         if scattered or tops == {"src"} or tops == {self.package}:
@@ -187,7 +187,7 @@ class Facts:
 
     @cached_property
     def pytest_settings(self) -> str:
-        """The file that configures pytest; empty without one."""
+        """Return the file that configures pytest; empty without one."""
         if "pytest.ini" in self.files or ".pytest.ini" in self.files:
             return "pytest.ini"
         if "pytest" in self.tools:
@@ -197,6 +197,6 @@ class Facts:
 
     @property
     def versioned_by_git(self) -> bool:
-        """Does the package take its version from git's tags?"""
+        """Return whether the package takes its version from git's tags."""
         text = self.text("pyproject.toml") + self.text("setup.py") + self.text("setup.cfg")
         return bool(re.search(BY_TAGS, text))

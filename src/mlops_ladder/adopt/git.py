@@ -1,4 +1,4 @@
-"""A repository of others: read through a copy, and given one branch, or nothing at all.
+"""A repository of others: it is read through a copy, and gets one branch, or nothing at all.
 
 All work is done in a repository of its own in a temporary folder, which borrows the objects of
 theirs.  Their checked-out files, index and configuration are never written, and no program that
@@ -19,7 +19,7 @@ from mlops_ladder.adopt.tables import TABLES
 
 SAFE = TABLES["safe_git"]
 SILENT = {"GIT_LFS_SKIP_SMUDGE": "1", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-# No command on their repository may fetch: an address, or its transport, can name a program too.
+# No command on their repository may fetch: an address, or its transport, can run a program.
 LOCAL = {"GIT_ALLOW_PROTOCOL": "none", "GIT_NO_LAZY_FETCH": "1"}
 # In the copy neither their configuration nor this machine's is read.
 ALONE = LOCAL | {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_NOSYSTEM": "1"}
@@ -44,7 +44,7 @@ def child_environment() -> dict[str, str]:
 def run_git(at: Path, *arguments: str, stdin: bytes = b"", **environment: str) -> bytes:
     """Return what git prints.  Raise Refused with git's words if it fails."""
     settings = [part for pair in SAFE.items() for part in ("-c", "=".join(pair))]
-    done = subprocess.run(
+    result = subprocess.run(
         ["git", *settings, *arguments],
         cwd=at,
         env=child_environment() | SILENT | (environment or LOCAL),
@@ -52,14 +52,14 @@ def run_git(at: Path, *arguments: str, stdin: bytes = b"", **environment: str) -
         capture_output=True,
         check=False,
     )
-    if done.returncode:
-        words = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    if result.returncode:
+        words = result.stderr.decode("utf-8", "replace").strip().splitlines()
         raise Refused(f"git {arguments[0]}: {words[-1] if words else 'failed without a word'}")
-    return done.stdout
+    return result.stdout
 
 
 def ask_git(at: Path, *arguments: str) -> str:
-    """What git answers in one line, or nothing where it has no answer."""
+    """Return what git prints, without the line end; an empty string if git fails."""
     try:
         return run_git(at, *arguments).decode("utf-8", "surrogateescape").strip()
     except Refused:
@@ -67,38 +67,38 @@ def ask_git(at: Path, *arguments: str) -> str:
 
 
 def split_names(listed: bytes) -> list[str]:
-    """The paths of a list that ends each with a NUL."""
+    """Return the paths of a list in which each ends with a NUL."""
     return [name for name in listed.decode("utf-8", "surrogateescape").split("\0") if name]
 
 
 @dataclass(frozen=True)
 class Theirs:
-    """A repository as it was found: its top, the folder that was named, its commit, who commits."""
+    """A repository as it is: its top, the adopted folder, its commit, and its committer."""
 
     top: Path
     prefix: str  # "" at the top, else "packages/one/"
     head: str
-    branch: str  # "" where the head is detached
+    branch: str  # "" if the head is detached
     identity: Mapping[str, str]
 
     @property
     def remote(self) -> str:
-        """The address of origin, or of the only other remote; empty without one."""
+        """Return the address of origin, or of the first other remote; empty without one."""
         remotes = ask_git(self.top, "remote").split()
         chosen = "origin" if "origin" in remotes else (remotes or [""])[0]
         return ask_git(self.top, "config", "--get", f"remote.{chosen}.url") if chosen else ""
 
     @property
     def main(self) -> str:
-        """The branch that others merge into."""
+        """Return the branch that pull requests are merged into."""
         default = ask_git(self.top, "symbolic-ref", "--short", "refs/remotes/origin/HEAD")
-        known = ask_git(self.top, "for-each-ref", "--format=%(refname:lstrip=-1)", "refs").split()
-        usual = next((name for name in ("main", "master") if name in known), "")
+        refs = ask_git(self.top, "for-each-ref", "--format=%(refname:lstrip=-1)", "refs").split()
+        usual = next((name for name in ("main", "master") if name in refs), "")
         return default.partition("/")[2] or usual or self.branch or "main"
 
 
 def open_repository(folder: Path) -> Theirs:
-    """The repository that holds a folder.  Refused where a commit on it cannot be made."""
+    """Return the repository of a folder.  Raise Refused if no commit can be made on it."""
     if not folder.is_dir():
         raise Refused(f"{folder}: no such folder")
     if ask_git(folder, "rev-parse", "--is-inside-work-tree") != "true":
@@ -110,23 +110,21 @@ def open_repository(folder: Path) -> Theirs:
     if not head:
         raise Refused(f"{folder}: no commit yet: git add --all && git commit")
     prefix = ask_git(folder, "rev-parse", "--show-prefix")
-    return Theirs(
-        top, prefix, head, ask_git(top, "symbolic-ref", "--short", "HEAD"), find_identity(top)
-    )
+    branch = ask_git(top, "symbolic-ref", "--short", "HEAD")
+    return Theirs(top, prefix, head, branch, find_identity(top))
 
 
 def find_identity(top: Path) -> dict[str, str]:
-    """Name and address of who commits, as their repository says.  Refused where it does not."""
-    found = ask_git(top, "var", "GIT_COMMITTER_IDENT")
-    name, _, rest = found.partition(" <")
+    """Return git's variables with name and address of the committer.  Raise Refused without one."""
+    ident = ask_git(top, "var", "GIT_COMMITTER_IDENT")
+    name, _, rest = ident.partition(" <")
     if not name:
         way = "git config user.name NAME; git config user.email ADDRESS"
         raise Refused(f"{top}: git does not know who you are: {way}")
     address = rest.partition(">")[0]
     roles = ("AUTHOR", "COMMITTER")
-    return {f"GIT_{role}_NAME": name for role in roles} | {
-        f"GIT_{role}_EMAIL": address for role in roles
-    }
+    names = {f"GIT_{role}_NAME": name for role in roles}
+    return names | {f"GIT_{role}_EMAIL": address for role in roles}
 
 
 @dataclass(frozen=True)
@@ -142,27 +140,27 @@ class Copy:
         return run_git(self.root, *arguments, stdin=stdin, **ALONE | environment)
 
     def list_files(self) -> list[str]:
-        """The paths that the commit holds, submodules left out."""
+        """Return the paths in the commit, without submodules."""
         staged = split_names(self.git("ls-files", "--stage", "-z"))
         return [line.partition("\t")[2] for line in staged if not line.startswith("160000")]
 
     def has_submodules(self) -> bool:
-        """Does the commit name commits of other repositories?"""
+        """Return whether the commit has submodules."""
         return b"160000 " in self.git("ls-files", "--stage")
 
     def read_mode(self, name: str) -> str:
-        """What a path is in their commit, as git writes it; empty where it is nothing."""
+        """Return git's mode of a path in their commit; empty if the path is not in it."""
         listed = self.git("ls-tree", "-z", self.theirs.head, "--", name)
         return listed.decode("utf-8", "replace").partition(" ")[0]
 
     def read_blob(self, name: str) -> bytes | None:
-        """The bytes of a path as their commit has them, not as they would be checked out."""
+        """Return the bytes of a path in their commit, without any filter of a checkout."""
         listed = self.git("ls-tree", "-z", self.theirs.head, "--", name)
         kind = listed.split()[1:3]
         return self.git("cat-file", *map(bytes.decode, kind)) if kind[:1] == [b"blob"] else None
 
     def stage(self, changes: Mapping[str, bytes]) -> None:
-        """Put these bytes into files and index as they are, with no filter between."""
+        """Write these bytes into files and index, without any filter of git."""
         for name, content in changes.items():
             path = self.root / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -172,18 +170,18 @@ class Copy:
             self.git("update-index", "--add", "--cacheinfo", f"{mode},{blob},{name}")
 
     def commit(self, message: str) -> str:
-        """Commit what is staged, as whoever owns the repository; gives the new commit."""
+        """Commit what is staged, by the committer of the repository; return the new commit."""
         tree = self.git("write-tree").decode().strip()
         parent = self.git("rev-parse", "HEAD").decode().strip()
-        made = ["commit-tree", tree, "-p", parent, "-F", "-"]
-        commit = self.git(*made, stdin=message.encode(), **self.theirs.identity)
+        command = ["commit-tree", tree, "-p", parent, "-F", "-"]
+        commit = self.git(*command, stdin=message.encode(), **self.theirs.identity)
         self.git("update-ref", "HEAD", commit.decode().strip())
         return commit.decode().strip()
 
     def find_uncommitted(self) -> list[str]:
-        """Return what is changed and not committed, or not known to git: it stays as it is.
+        """Return the paths with uncommitted changes, and those that git does not track.
 
-        Their index is read as a copy: git in their repository would run the filters it names.
+        The index is read as a copy: git in their repository would run the filters it names.
         """
         there, ours = find_git_path(self.theirs, "index"), self.root / ".git"
         for path in [there, *there.parent.glob("sharedindex.*")]:
@@ -198,10 +196,10 @@ class Copy:
         return [line[3:] for line in split_names(listed)]
 
     def deliver(self, branch: str) -> None:
-        """Give them the commits as a branch, in one step: the only thing that they notice."""
+        """Write the commits into their repository as a branch: the only change to it."""
         commit = self.git("rev-parse", "HEAD").decode().strip()
-        wanted = f"{commit}\n^{self.theirs.head}\n".encode()
-        pack = self.git("pack-objects", "--quiet", "--stdout", "--revs", stdin=wanted)
+        revisions = f"{commit}\n^{self.theirs.head}\n".encode()
+        pack = self.git("pack-objects", "--quiet", "--stdout", "--revs", stdin=revisions)
         objects = str(find_git_path(self.theirs, "objects"))
         self.git("unpack-objects", "-q", stdin=pack, GIT_OBJECT_DIRECTORY=objects)
         run_git(self.theirs.top, "update-ref", f"refs/heads/{branch}", commit, "")
@@ -214,7 +212,7 @@ def find_git_path(theirs: Theirs, name: str) -> Path:
 
 @contextmanager
 def copy_repository(theirs: Theirs) -> Iterator[Copy]:
-    """Their commit in a folder that is gone afterwards."""
+    """Yield a copy of their commit in a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="adopt-", ignore_cleanup_errors=True) as folder:
         root = Path(folder).resolve() / (theirs.top.name or "repository")
         form = ask_git(theirs.top, "rev-parse", "--show-object-format") or "sha1"

@@ -1,6 +1,6 @@
-"""The first run of the adopted hooks on their code: what they would change, and what is known.
+"""The first run of the adopted hooks on their code: what they would change, and what fails.
 
-Hooks run in the copy, from a configuration of ours alone: hooks of theirs are not asked again.
+Hooks run in the copy, from our configuration alone: their own hooks are not run again.
 """
 
 import re
@@ -17,12 +17,12 @@ from mlops_ladder.adopt.tables import TABLES
 FIXERS = TABLES["fixers"]
 EXCUSED = TABLES["excused"]
 BASELINE = "tools/pylint_baseline.json"
-UNABLE = 3  # pre-commit's exit code where it could not run at all
+UNABLE = 3  # pre-commit's exit code if it could not run at all
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a hook says of their files: those that it would change, those that it cannot pass."""
+    """The result of a hook on their files: those that it would change, those that fail it."""
 
     hook: str
     changes: list[str]
@@ -31,34 +31,34 @@ class Finding:
 
 
 def run_hook(copy: Copy, line: str, files: Iterable[str] = ()) -> tuple[int, str]:
-    """Run one hook on all files, or on some; how it ended and what it printed."""
+    """Run one hook on all files, or on some; return its exit code and its output."""
     config = copy.root.parent / "hooks.yaml"
     config.write_text("repos:\n  - repo: local\n    hooks:\n" + line, encoding="utf-8")
     command = [sys.executable, "-P", "-m", "pre_commit", "run", "--color=never"]
     command += ["--config", str(config)]
     command += ["--files", *files] if files else ["--all-files"]
     text: Any = {"capture_output": True, "text": True, "errors": "replace"}
-    done = subprocess.run(command, cwd=copy.root, env=child_environment(), check=False, **text)
-    printed = done.stdout + done.stderr
-    if done.returncode == UNABLE or "An error has occurred" in printed:
-        words = [it.strip() for it in printed.splitlines() if "rror" in it]
+    result = subprocess.run(command, cwd=copy.root, env=child_environment(), check=False, **text)
+    printed = result.stdout + result.stderr
+    if result.returncode == UNABLE or "An error has occurred" in printed:
+        words = [row.strip() for row in printed.splitlines() if "rror" in row]
         raise Refused(f"the hooks cannot be installed here: {(words or ['no word'])[-1]}")
-    return done.returncode, printed
+    return result.returncode, printed
 
 
 def list_modified(copy: Copy) -> list[str]:
-    """The files that differ from what is staged."""
+    """Return the files that differ from what is staged."""
     return split_names(copy.git("diff", "--name-only", "-z", "--no-renames"))
 
 
 def restore_files(copy: Copy) -> None:
-    """The files as they are staged."""
+    """Write the files as they are staged."""
     copy.git("checkout-index", "--all", "--force", "--quiet")
 
 
 def run_hooks_first(copy: Copy, config: str, ours: Iterable[str], keep: bool) -> list[Finding]:
-    """What each hook says of all files; with `keep` they stay as the fixers have made them."""
-    found: list[Finding] = []
+    """Return the result of each hook on all files; with `keep`, the changes of fixers stay."""
+    findings: list[Finding] = []
     shared, past = set(ours), set(list_modified(copy))
     for match in HOOK.finditer(config):
         if match[1] == "pylint-baseline":
@@ -66,39 +66,39 @@ def run_hooks_first(copy: Copy, config: str, ours: Iterable[str], keep: bool) ->
         code, printed = run_hook(copy, match[0])
         changes = set(list_modified(copy)) - past
         fails = set(find_named_files(copy, printed) if code else []) - changes | changes & shared
-        found.append(Finding(match[1], sorted(changes - shared), sorted(fails), printed))
+        findings.append(Finding(match[1], sorted(changes - shared), sorted(fails), printed))
         if not keep:
             restore_files(copy)
         elif changes & shared:
             paths = sorted(changes & shared)
             copy.git("checkout-index", "--force", "--quiet", "--", *paths)
         past |= set(list_modified(copy))
-    return found
+    return findings
 
 
 def find_named_files(copy: Copy, printed: str) -> list[str]:
-    """The files of theirs that a hook names in what it prints."""
+    """Return their files that a hook names in its output."""
     words = set(re.findall(r"[^\s\"':,()]+", printed)) | set(re.findall(r'"([^"\n]+)"', printed))
     words |= set(re.findall(r"^(?:Private key found: )?(.+?)(?:: .*)?$", printed, re.MULTILINE))
     return sorted(set(copy.list_files()) & words)
 
 
 def escape_path(name: str) -> str:
-    """Return a pattern for a path, without signs of YAML or of our templates."""
+    """Return a pattern for a path, without special characters of YAML or of our templates."""
     return re.escape(re.sub(r"['\"\[\]%#\s]", "\0", name)).replace("\\\0", ".").replace("\0", ".")
 
 
-def find_excuses(found: Iterable[Finding]) -> dict[str, str]:
-    """The answers that let today's files pass the hooks which nobody but a person can satisfy."""
+def find_excuses(findings: Iterable[Finding]) -> dict[str, str]:
+    """Return the answers that exclude today's files from hooks that only a person can satisfy."""
     return {
-        EXCUSED[it.hook]: f"^({'|'.join(map(escape_path, it.fails))})$"
-        for it in found
-        if it.hook in EXCUSED and it.fails
+        EXCUSED[finding.hook]: f"^({'|'.join(map(escape_path, finding.fails))})$"
+        for finding in findings
+        if finding.hook in EXCUSED and finding.fails
     }
 
 
 def record_baseline(copy: Copy, config: str, prefix: str) -> dict[str, bytes]:
-    """The baseline of pylint: what it finds in their code today; nothing without that hook."""
+    """Return the baseline of pylint's findings in their code of today; {} without that hook."""
     lines = [match[0] for match in HOOK.finditer(config) if match[1] == "pylint-baseline"]
     if not lines:
         return {}
@@ -115,7 +115,7 @@ def record_baseline(copy: Copy, config: str, prefix: str) -> dict[str, bytes]:
 
 
 def commit_format(copy: Copy, ours: set[str], message: str) -> str:
-    """Commit what the fixers have changed, by itself, before ours; empty without a change."""
+    """Commit the changes of the fixers, and return the commit; an empty string without changes."""
     changed = [name for name in list_modified(copy) if name not in ours]
     copy.git("read-tree", "HEAD")
     if not changed:

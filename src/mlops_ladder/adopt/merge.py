@@ -1,8 +1,8 @@
-"""Our files among theirs: added, merged where that only adds, or left out with the reason.
+"""Our files among theirs: added, merged if that only adds, or left out with the reason.
 
-Files that both sides have are never written anew: a block is appended, and what comes out is read
-again and has to hold all that was there.  `base` is what an earlier adoption brought: what they
-have not changed since then follows the template, what they have changed is theirs.
+Files that both sides have are never rewritten: a block is appended, and the result is read again
+and has to hold everything that was there.  `base` holds the files of an earlier adoption: those
+that they have not changed since then follow the template, the others stay as they are.
 """
 
 import fnmatch
@@ -22,14 +22,14 @@ Files = dict[str, bytes]
 
 @dataclass
 class Merge:
-    """What changes, and what was left alone with the reason, by path."""
+    """The changed files, and the reasons for files that were left alone, by path."""
 
     changed: Files = field(default_factory=dict)
     alone: dict[str, str] = field(default_factory=dict)
 
 
 def place_file(name: str, prefix: str, slug: str) -> str:
-    """Where a file of ours goes in their repository."""
+    """Return the path of one of our files in their repository."""
     if not any(fnmatch.fnmatch(name, pattern) for pattern in TOP):
         return prefix + name
     return name.replace("ci.yml", f"ci-{slug}.yml") if prefix and "workflows/" in name else name
@@ -38,31 +38,31 @@ def place_file(name: str, prefix: str, slug: str) -> str:
 def merge_files(
     ours: Files, base: Files, read: Callable[[str], bytes | None], blocked: Mapping[str, str]
 ) -> Merge:
-    """Ours among theirs; `read` gives the bytes of a committed path of theirs, None without one."""
-    found = Merge()
+    """Return our files merged with theirs; `read` returns their committed bytes, or None."""
+    merge = Merge()
     for name, content in ours.items():
         theirs, kind = read(name), name.rpartition("/")[2]
         if name in blocked:
-            found.alone[name] = blocked[name]
+            merge.alone[name] = blocked[name]
         elif theirs is None and base.get(name):
-            found.alone[name] = "was adopted once, and is gone: it stays away"
+            merge.alone[name] = "was adopted once, and is gone: it stays away"
         elif theirs is None or base.get(name) == theirs or (kind == RECORD and base):
-            found.changed[name] = content
+            merge.changed[name] = content
         elif kind in JOINED:
-            join_file(found, name, (theirs, content, base.get(name, b"")))
+            join_file(merge, name, (theirs, content, base.get(name, b"")))
         elif theirs != content:
-            found.alone[name] = "a file of yours stands there"
-    found.changed = {name: it for name, it in found.changed.items() if it != read(name)}
-    hooks = found.changed.get(HOOKS) or read(HOOKS) or b""
+            merge.alone[name] = "a file of yours stands there"
+    merge.changed = {name: data for name, data in merge.changed.items() if data != read(name)}
+    hooks = merge.changed.get(HOOKS) or read(HOOKS) or b""
     for name in [
-        it for it in found.changed if it.endswith(BASELINE) and BASELINE.encode() not in hooks
+        name for name in merge.changed if name.endswith(BASELINE) and BASELINE.encode() not in hooks
     ]:
-        del found.changed[name]  # a linter of theirs is a hook already, or no hook could be added
-    return found
+        del merge.changed[name]  # a linter of theirs is a hook already, or no hook could be added
+    return merge
 
 
-def join_file(found: Merge, name: str, sides: tuple[bytes, bytes, bytes]) -> None:
-    """Add to a file of theirs what it lacks; where that cannot be done safely it is left alone."""
+def join_file(merge: Merge, name: str, sides: tuple[bytes, bytes, bytes]) -> None:
+    """Add what one of their files lacks; leave it alone, with the reason, if that is not safe."""
     try:
         theirs, ours, base = (side.decode("utf-8") for side in sides)
         plain = theirs.replace("\r\n", "\n")
@@ -71,15 +71,15 @@ def join_file(found: Merge, name: str, sides: tuple[bytes, bytes, bytes]) -> Non
         else:
             text = JOINED[name.rpartition("/")[2]](plain, ours, base)
         if text != plain:
-            found.changed[name] = keep_line_ends(theirs, plain, text).encode()
+            merge.changed[name] = keep_line_ends(theirs, plain, text).encode()
     except UnicodeDecodeError:
-        found.alone[name] = "is not UTF-8"
+        merge.alone[name] = "is not UTF-8"
     except ValueError as reason:
-        found.alone[name] = str(reason)
+        merge.alone[name] = str(reason)
 
 
 def keep_line_ends(theirs: str, plain: str, text: str) -> str:
-    """What was added to a text, in the text with its own line ends, also where they are mixed."""
+    """Return the extended text with the line ends of the original, even if they are mixed."""
     line_end = "\r\n" if theirs.count("\r\n") * 2 > theirs.count("\n") else "\n"
     same = next((i for i, (a, b) in enumerate(zip(plain, text)) if a != b), len(plain))
     start = same if same == len(plain) else plain.rfind("\n", 0, same) + 1
@@ -95,7 +95,7 @@ def keep_line_ends(theirs: str, plain: str, text: str) -> str:
 
 
 def find_equivalent(name: str, files: Iterable[str]) -> str:
-    """The file of theirs that does what one of ours would; empty without one."""
-    others = (it for it in files if it != name and "workflows/" not in it)
-    patterns = DOES.get(name, ())
-    return next((it for it in others if any(fnmatch.fnmatch(it.lower(), p) for p in patterns)), "")
+    """Return their file that does what one of ours would do; empty without one."""
+    others = (path for path in files if path != name and "workflows/" not in path)
+    pairs = ((path, pattern) for path in others for pattern in DOES.get(name, ()))
+    return next((path for path, pattern in pairs if fnmatch.fnmatch(path.lower(), pattern)), "")

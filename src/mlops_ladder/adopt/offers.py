@@ -18,7 +18,7 @@ MANIFEST = Path(__file__).resolve().parents[1] / "maturity" / "capabilities.yml"
 
 @dataclass(frozen=True)
 class Offer:
-    """A capability for this repository: what it lacks, or nothing, and whether it is there."""
+    """A capability for this repository: what it still needs, and the file that shows it."""
 
     id: str
     level: int
@@ -28,14 +28,14 @@ class Offer:
 
 
 def list_offers(facts: Facts, forge: str) -> dict[str, Offer]:
-    """Every capability that the template has, in the order of its levels."""
+    """Return every capability of the template by id, in the order of the levels."""
     loaded: Any = yaml.safe_load(MANIFEST.read_text(encoding="utf-8"))
-    known = {k: it for k, it in loaded["capabilities"].items() if not it.get("planned")}
-    return {name: make_offer(facts, forge, name, entry) for name, entry in known.items()}
+    entries = {k: v for k, v in loaded["capabilities"].items() if not v.get("planned")}
+    return {name: make_offer(facts, forge, name, entry) for name, entry in entries.items()}
 
 
 def make_offer(facts: Facts, forge: str, name: str, entry: dict[str, Any]) -> Offer:
-    """One capability for this repository."""
+    """Return one capability for this repository."""
     here = find_evidence(entry, facts)
     if name in ADOPTED:
         check, words = ADOPTED[name]
@@ -51,28 +51,28 @@ def make_offer(facts: Facts, forge: str, name: str, entry: dict[str, Any]) -> Of
 
 
 def find_evidence(entry: dict[str, Any], facts: Facts) -> str:
-    """The file of theirs that shows a capability as it is usual elsewhere; empty without one."""
+    """Return their file that shows a capability, in its usual place; empty without one."""
     for name in facts.files:
         for place in entry.get("elsewhere", []):
             if fnmatch(name, place) or name.startswith(f"{place}/"):
                 return name
-    wanted = "|".join(map(re.escape, entry.get("imports", []))) or "-"
-    used = re.compile(rf"^\s*(?:import|from)\s+(?:{wanted})\b", re.MULTILINE)
-    return next((it for it in facts.modules if used.search(facts.text(it))), "")
+    modules = "|".join(map(re.escape, entry.get("imports", []))) or "-"
+    used = re.compile(rf"^\s*(?:import|from)\s+(?:{modules})\b", re.MULTILINE)
+    return next((module for module in facts.modules if used.search(facts.text(module))), "")
 
 
 def need_nothing(_: Facts, __: str) -> str:
-    """What every repository has."""
+    """Return an empty string: every repository has what is needed."""
     return ""
 
 
 def need_forge(_: Facts, forge: str) -> str:
-    """What reviews need: a place that holds them."""
+    """Return what reviews lack here: a forge; empty if there is one."""
     return "" if forge else "needs a remote on GitHub or GitLab; or say CI=github, CI=gitlab"
 
 
 def need_tests(facts: Facts, forge: str) -> str:
-    """What CI needs: a forge, tests to run, and a way to install what they import."""
+    """Return what CI lacks here: a forge, tests, or a way to install them; empty if nothing."""
     if missing := need_forge(facts, forge):
         return missing
     if not facts.test_files:
@@ -80,8 +80,8 @@ def need_tests(facts: Facts, forge: str) -> str:
     if find_install_command(facts)[0]:
         return ""
     conda = [name for name in facts.files if name in ("environment.yml", "environment.yaml")]
-    found = f"{conda[0]} is conda's" if conda else "there is none"
-    return f"needs pyproject.toml, setup.py, requirements.txt, Pipfile or a lock: {found}"
+    hint = f"{conda[0]} is conda's" if conda else "there is none"
+    return f"needs pyproject.toml, setup.py, requirements.txt, Pipfile or a lock: {hint}"
 
 
 # What can be adopted: what it needs, and what it brings here.
@@ -97,16 +97,16 @@ ADOPTED = {
 ALONE = TABLES["not_adopted"]
 
 
-def choose_capabilities(found: dict[str, Offer], asked: str, level: int | None) -> list[str]:
-    """The capabilities that are asked for, in order.  Refused where one cannot be had here."""
+def choose_capabilities(offers: dict[str, Offer], text: str, level: int | None) -> list[str]:
+    """Return the requested capabilities, in order.  Raise Refused if one is not available here."""
     if level is not None:
-        return [it.id for it in found.values() if it.level <= level and not it.missing]
-    wanted = asked.replace(",", " ").split()
-    if unknown := [name for name in wanted if name not in found]:
-        raise Refused(f"{unknown[0]}: no such capability; there are: {', '.join(found)}")
-    lacking = [found[name] for name in wanted if found[name].missing]
+        return [offer.id for offer in offers.values() if offer.level <= level and not offer.missing]
+    names = text.replace(",", " ").split()
+    if unknown := [name for name in names if name not in offers]:
+        raise Refused(f"{unknown[0]}: no such capability; there are: {', '.join(offers)}")
+    lacking = [offers[name] for name in names if offers[name].missing]
     if lacking:
-        rest = " ".join(name for name in wanted if not found[name].missing)
+        rest = " ".join(name for name in names if not offers[name].missing)
         way = f'; without: CAPABILITIES="{rest}"' if rest else ""
-        raise Refused("; ".join(f"{it.id}: {it.missing}" for it in lacking) + way)
-    return [name for name in found if name in wanted]
+        raise Refused("; ".join(f"{offer.id}: {offer.missing}" for offer in lacking) + way)
+    return [name for name in offers if name in names]

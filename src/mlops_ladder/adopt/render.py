@@ -1,7 +1,7 @@
 """Our files for some answers, from this version of the template or from an earlier one.
 
-The record is `.cruft.json`: the template, its commit, and the answers.  By it the next adoption
-knows what was brought, and what has been changed since.
+The record is `.cruft.json`: the template, its commit, and the answers.  From it the next adoption
+learns which files came, and which have been changed since.
 """
 
 import json
@@ -42,35 +42,34 @@ class Origin:
 
 @cache
 def find_origin() -> Origin:
-    """The clone that this runs in, or what `uvx` has installed it from."""
+    """Return the clone that this runs in, or the source that `uvx` installed."""
     if IN_CLONE:
         return Origin(**run_path(str(TEMPLATE / "local_extensions.py"))["template_version"]())
     try:
         text = distribution("mlops-ladder-template").read_text("direct_url.json")
     except PackageNotFoundError:
         text = None
-    told: dict[str, Any] = json.loads(text or "{}")
-    address = str(told.get("url", ""))
-    if commit := told.get("vcs_info", {}).get("commit_id"):
+    info: dict[str, Any] = json.loads(text or "{}")
+    address = str(info.get("url", ""))
+    if commit := info.get("vcs_info", {}).get("commit_id"):
         return Origin(address.removeprefix("file://"), str(commit))
     folder = Path(urlsplit(address).path)
     clean = address and (folder / ".git").exists() and not run_git(folder, "status", "--porcelain")
-    return Origin(
-        str(folder), run_git(folder, "rev-parse", "HEAD").decode().strip() if clean else ""
-    )
+    head = run_git(folder, "rev-parse", "HEAD").decode().strip() if clean else ""
+    return Origin(str(folder), head)
 
 
 def read_recorded_answers(record: dict[str, Any]) -> Answers:
-    """The answers of an earlier adoption."""
-    found = record.get("context", {}).get("cookiecutter", {})
-    return {name: str(value) for name, value in found.items() if not name.startswith("_")}
+    """Return the answers of an earlier adoption."""
+    answers = record.get("context", {}).get("cookiecutter", {})
+    return {name: str(value) for name, value in answers.items() if not name.startswith("_")}
 
 
 def render_files(answers: Answers, source: Origin, prefix: str) -> Files:
-    """Our files for these answers, by their place in the repository, with the record."""
+    """Return our files for these answers, by path in the repository, with the record."""
     files = render_template(str(ADOPTED), tuple(sorted(answers.items())))
-    found = {place_file(name, prefix, answers["project_slug"]): it for name, it in files}
-    shared = [name for name in found if name.rpartition("/")[2] in JOINED]
+    ours = {place_file(name, prefix, answers["project_slug"]): content for name, content in files}
+    shared = [name for name in ours if name.rpartition("/")[2] in JOINED]
     record = {
         "template": source.template,
         "commit": source.commit,
@@ -80,17 +79,16 @@ def render_files(answers: Answers, source: Origin, prefix: str) -> Files:
         "skip": shared,
     }
     text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
-    return found | {prefix + RECORD: text.encode()}
+    return ours | {prefix + RECORD: text.encode()}
 
 
-# What our templates take for code.  In an answer it would be run, and answers come from files of
-# theirs.
+# Our templates execute these signs.  Answers come from their files, so they may not contain any.
 CODE = re.compile(r"\[\[|\]\]|\[%|%\]|\[#|[\r\n\0]")
 SHAPES = TABLES["shapes"] | dict.fromkeys(EXCUSED.values(), "[^']*")
 
 
 def refuse_code(answers: Answers, source: str) -> None:
-    """Refuse answers that would be more than text in our files, by the name of each."""
+    """Raise Refused, with the names, if answers would be more than text in our files."""
     bad = [
         f"{source}: {name} is {value!r}: it has signs that our files cannot hold"
         for name, value in answers.items()
@@ -104,11 +102,11 @@ def refuse_code(answers: Answers, source: str) -> None:
 def render_template(
     template: str, answers: tuple[tuple[str, str], ...]
 ) -> tuple[tuple[str, bytes], ...]:
-    """The files that a version of the template makes of these answers."""
+    """Return the files that a version of the template makes of these answers."""
     refuse_code(dict(answers), "an answer")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         try:
-            made = Path(
+            project = Path(
                 cookiecutter(
                     template,
                     no_input=True,
@@ -119,12 +117,12 @@ def render_template(
             )
         except ValueError as error:
             raise Refused(f"an answer is none of the choices: {error}") from error
-        paths = sorted(path for path in made.rglob("*") if path.is_file())
-        return tuple((path.relative_to(made).as_posix(), path.read_bytes()) for path in paths)
+        paths = sorted(path for path in project.rglob("*") if path.is_file())
+        return tuple((path.relative_to(project).as_posix(), path.read_bytes()) for path in paths)
 
 
 def check_out_template(commit: str, clone: Path) -> None:
-    """Clone this template, with our files as of a commit in its history; else Refused."""
+    """Clone this template, with our files of a commit.  Raise Refused if its history lacks it."""
     agent = {name: os.environ[name] for name in ("SSH_AUTH_SOCK",) if name in os.environ}
     quiet, network = ("--quiet", "--no-checkout", "--template="), {"GIT_TERMINAL_PROMPT": "0"}
     words = ("clone", *quiet, "--", find_origin().template, str(clone))
@@ -134,16 +132,17 @@ def check_out_template(commit: str, clone: Path) -> None:
 
 
 def render_base(record: dict[str, Any], prefix: str) -> Files:
-    """What an earlier adoption brought, rendered again by this template; nothing without one.
+    """Return the files of an earlier adoption, rendered again by this template; {} without one.
 
-    The address in the record is not asked: rendering runs the hooks of a template.  Refused if the
-    recorded commit is not in the history of this template.
+    The address in the record is not used, because rendering runs the hooks of a template.  Raise
+    Refused if the recorded commit is not in the history of this template.
     """
     if not record:
         return {}
+    answers = read_recorded_answers(record)
     commit = re.sub(r"[^0-9a-f]", "", str(record.get("commit")))
     if commit in ("", find_origin().commit):
-        return render_files(read_recorded_answers(record), find_origin(), prefix)
+        return render_files(answers, find_origin(), prefix)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         clone = Path(folder) / "template"
         try:
@@ -154,8 +153,6 @@ def render_base(record: dict[str, Any], prefix: str) -> Files:
                 f"{RECORD} names commit {commit[:12]}, and {template} does not have it in its "
                 f"history: {refusal}: run a newer version of the template, or mend the commit"
             ) from refusal
-        files = render_template(
-            str(clone / INSIDE), tuple(sorted(read_recorded_answers(record).items()))
-        )
-    slug = read_recorded_answers(record).get("project_slug", "adopted")
-    return {place_file(name, prefix, slug): it for name, it in files}
+        files = render_template(str(clone / INSIDE), tuple(sorted(answers.items())))
+    slug = answers.get("project_slug", "adopted")
+    return {place_file(name, prefix, slug): content for name, content in files}

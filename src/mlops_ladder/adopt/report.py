@@ -1,4 +1,4 @@
-"""What an adoption says: what it has read, what came, what was left alone and why, what is next."""
+"""The report of an adoption: the facts, the new files, those left alone and why, the next steps."""
 
 from dataclasses import dataclass, field
 
@@ -14,7 +14,7 @@ from mlops_ladder.adopt.style import find_formatter, find_line_length, find_lint
 
 @dataclass(frozen=True)
 class Result:
-    """What an adoption has made: the merge, what the hooks said, and the commits."""
+    """The result of an adoption: the merge, the findings of the hooks, and the commits."""
 
     merge: Merge
     findings: list[Finding] = field(default_factory=list)
@@ -25,13 +25,13 @@ class Result:
 
 
 def format_table(rows: list[tuple[str, str]]) -> str:
-    """Two columns, the first as wide as its longest word."""
+    """Return two columns as text, the first as wide as its longest entry."""
     width = max((len(name) for name, _ in rows), default=0)
     return "\n".join(f"{name:<{width}}  {text}".rstrip() for name, text in rows)
 
 
 def describe_facts(facts: Facts, forge: str, forge_by: str) -> str:
-    """What was read, and what says so."""
+    """Return a table of the facts, each with its source."""
     name = f" ({facts.package})" if facts.package else ""
     folder = f" in {facts.test_folder}" if facts.test_folder else ""
     tests = f"{len(facts.test_files)} files{folder}" if facts.test_files else "none"
@@ -53,50 +53,49 @@ def describe_facts(facts: Facts, forge: str, forge_by: str) -> str:
     return format_table(rows)
 
 
-def describe_tool(found: tuple[str, str], none: str) -> str:
-    """A tool of theirs, and what says so."""
-    return f"{found[0]} by {found[1]}: stays" if found[0] else none
+def describe_tool(tool: tuple[str, str], none: str) -> str:
+    """Return one of their tools, with its source."""
+    return f"{tool[0]} by {tool[1]}: stays" if tool[0] else none
 
 
-def describe_offers(facts: Facts, found: dict[str, Offer], before: list[str]) -> str:
-    """What this repository can have, what it has adopted, and what the rest lacks."""
+def describe_offers(facts: Facts, offers: dict[str, Offer], before: list[str]) -> str:
+    """Return a table of the capabilities: offered, adopted, or what they still need."""
     rows = []
-    for it in found.values():
-        text = it.missing or f"offered: {it.title}"
-        rows.append((it.id, "adopted" if it.id in before else text, it.here))
+    for offer in offers.values():
+        text = offer.missing or f"offered: {offer.title}"
+        rows.append((offer.id, "adopted" if offer.id in before else text, offer.here))
     parts = [(name, text + f" (here: {here})" * bool(here)) for name, text, here in rows]
-    names = " ".join(it.id for it in found.values() if not it.missing and it.id not in before)
+    names = [offer.id for offer in offers.values() if not offer.missing and offer.id not in before]
     head = f"{facts.layout}.  Nothing is changed."
-    return f'{head}\n\n{format_table(parts)}\n\nNext: CAPABILITIES="{names}"'
+    return f'{head}\n\n{format_table(parts)}\n\nNext: CAPABILITIES="{" ".join(names)}"'
 
 
-def describe_findings(found: list[Finding]) -> list[tuple[str, str]]:
-    """What the hooks found in their code, a line a hook that found something."""
+def describe_findings(findings: list[Finding]) -> list[tuple[str, str]]:
+    """Return a row for each hook that changes a file or fails on one."""
     rows = []
-    for it in found:
-        if it.changes:
-            rows.append((it.hook, f"would change {len(it.changes)} files"))
-        if it.fails:
-            what = "cannot read" if it.hook in FIXERS else "finds fault with"
-            rows.append(
-                (it.hook, f"{what} {', '.join(it.fails[:5])}" + ", …" * (len(it.fails) > 5))
-            )
+    for finding in findings:
+        if finding.changes:
+            rows.append((finding.hook, f"would change {len(finding.changes)} files"))
+        if finding.fails:
+            what = "cannot read" if finding.hook in FIXERS else "finds fault with"
+            names = ", ".join(finding.fails[:5]) + ", …" * (len(finding.fails) > 5)
+            rows.append((finding.hook, f"{what} {names}"))
     return rows
 
 
-def describe_result(result: Result, copy: Copy, found: dict[str, Offer]) -> list[str]:
-    """What came, what was left alone, what is not offered here, and what the hooks found."""
+def describe_result(result: Result, copy: Copy, offers: dict[str, Offer]) -> list[str]:
+    """Return the parts of the report: new files, files left alone, missing offers, findings."""
     changed, parts = result.merge.changed, []
     if result.commit:
         kinds = {name: "merged" if copy.read_blob(name) is not None else "new" for name in changed}
         parts.append(format_table(sorted((kind, name) for name, kind in kinds.items())))
     if result.merge.alone:
         parts.append("Left alone:\n" + format_table(list(result.merge.alone.items())))
-    if lacking := [(it.id, it.missing) for it in found.values() if it.id in ADOPTED and it.missing]:
-        parts.append("Not offered:\n" + format_table(lacking))
+    if gaps := [offer for offer in offers.values() if offer.id in ADOPTED and offer.missing]:
+        parts.append("Not offered:\n" + format_table([(offer.id, offer.missing) for offer in gaps]))
     if rows := describe_findings(result.findings):
-        done = "formatted" if result.style else "nothing formatted"
-        parts.append(f"First run of the hooks, {done}:\n" + format_table(rows))
+        state = "formatted" if result.style else "nothing formatted"
+        parts.append(f"First run of the hooks, {state}:\n" + format_table(rows))
     if any(name.endswith(BASELINE) for name in changed):
         parts.append(f"{BASELINE}: what pylint finds today; CI lets it only become less.")
     parts += ["\n".join(result.notes)] if result.notes else []
@@ -108,12 +107,12 @@ def describe_result(result: Result, copy: Copy, found: dict[str, Offer]) -> list
 
 
 def describe_nothing(names: list[str]) -> str:
-    """What is said where nothing changes."""
+    """Return the report of an adoption that changes nothing."""
     return f"Nothing to adopt of {', '.join(names)}: all that can come is here.  No branch is made."
 
 
 def describe_ending(result: Result, theirs: Theirs, branch: str) -> list[str]:
-    """Where the commit is, and the commands that look at it, take it and drop it."""
+    """Return the place of the commit, and the commands that show, merge and drop it."""
     at, on = f"git -C {theirs.top}", theirs.branch or theirs.head[:12]
     rows = [("made", f"{branch} {result.commit[:12]}, on {on}")]
     if result.style:

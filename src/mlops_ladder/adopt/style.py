@@ -1,4 +1,4 @@
-"""Which formatter and linter a repository uses, how long its lines are, and what says so."""
+"""The formatter, the linter and the line length of a repository, each with its source."""
 
 import re
 
@@ -16,15 +16,15 @@ Tools = dict[str, str]
 
 
 def find_tool(facts: Facts, tools: Tools) -> tuple[str, str]:
-    """Which of these tools is in use here, and what says so; nothing where none is."""
+    """Return the tool of these that is in use, and its source; empty strings without one."""
     for name in tools:
         if name == "ruff" and tools is FORMATTERS and not is_ruff_formatting(facts):
-            continue  # its table, or its file, is there for the linter
+            continue  # ruff is configured as a linter only
         if name in facts.tools:
             return name, f"[tool.{name}] in pyproject.toml"
-        if own := [it for it in OWN_FILES.get(name, ()) if it in facts.files]:
+        if own := [file for file in OWN_FILES.get(name, ()) if file in facts.files]:
             return name, own[0]
-        if any(it.startswith(SECTIONS.get(name, "-")) for it in facts.setup.sections()):
+        if any(section.startswith(SECTIONS.get(name, "-")) for section in facts.setup.sections()):
             return name, "setup.cfg or tox.ini"
     for name, pattern in tools.items():
         if re.search(pattern, facts.commands):
@@ -33,39 +33,39 @@ def find_tool(facts: Facts, tools: Tools) -> tuple[str, str]:
 
 
 def is_ruff_formatting(facts: Facts) -> bool:
-    """Do settings of ruff speak of its formatter?  A table alone says only that ruff lints."""
+    """Return whether ruff's formatter is configured; a table alone only shows that ruff lints."""
     own = "".join(map(facts.text, OWN_FILES["ruff"]))
     return "format" in facts.tools.get("ruff", {}) or bool(re.search(r"^\[format\]", own, re.M))
 
 
 def find_formatter(facts: Facts) -> tuple[str, str]:
-    """The formatter in use, and what says so."""
+    """Return the formatter in use, and its source."""
     return find_tool(facts, FORMATTERS)
 
 
 def find_linter(facts: Facts) -> tuple[str, str]:
-    """The linter in use, and what says so."""
+    """Return the linter in use, and its source."""
     return find_tool(facts, LINTERS)
 
 
 def find_line_length(facts: Facts) -> tuple[str, str]:
-    """The longest line that is allowed, and what says so; nothing where none is."""
+    """Return the longest allowed line in characters, and its source; empty without one."""
     for name in ("pyproject.toml", "setup.cfg", "tox.ini", ".flake8", ".pylintrc", "pylintrc"):
-        if found := LENGTH.search(facts.text(name)):
-            return found[1], name
+        if match := LENGTH.search(facts.text(name)):
+            return match[1], name
     for name in ("ruff.toml", ".ruff.toml", ".editorconfig", ".style.yapf"):
-        if found := LENGTH.search(facts.text(name)):
-            return found[1], name
+        if match := LENGTH.search(facts.text(name)):
+            return match[1], name
     return "", ""
 
 
 def find_called_length(facts: Facts) -> str:
-    """The length of lines that black is called with; empty where it is called without one."""
-    found = re.search(r"\bblack\b[^\n]*?(?:-l|--line-length)[ =](\d+)", facts.commands)
-    return found[1] if found else ""
+    """Return the line length in calls of black; empty if they name none."""
+    match = re.search(r"\bblack\b[^\n]*?(?:-l|--line-length)[ =](\d+)", facts.commands)
+    return match[1] if match else ""
 
 
-# ---- How their linter is called, where a hook of ours calls it from now on
+# ---- How our hook calls their linter
 
 OPTIONS = re.compile(
     r"--(?:select|ignore|extend-ignore|extend-select|max-line-length|line-length|max-complexity"
@@ -78,10 +78,10 @@ PLUGIN = re.compile(
 
 
 def read_declarations(facts: Facts) -> str:
-    """Return the text of the files that name what work on the project needs."""
+    """Return the text of the files that declare packages for development, and the commands."""
     kinds = ".txt .in .lock Pipfile pyproject.toml setup.py setup.cfg tox.ini"
     names = (*kinds.split(), "environment.yml", "pixi.toml", "noxfile.py")
-    named = [it for it in facts.files if it.endswith(names) and it.count("/") <= 1]
+    named = [name for name in facts.files if name.endswith(names) and name.count("/") <= 1]
     return "\n".join([*map(facts.text, named), facts.commands])
 
 
@@ -89,24 +89,24 @@ def find_pins(facts: Facts, name: str) -> list[str]:
     """Return the versions of a tool that their files pin."""
     locked = rf'^name = "{name}"\nversion = "([\d.]+)"'
     pinned = rf"(?<![\w-]){name}(?:\[[\w,]+\])? *== *[\"']?([\d.]+\d)"
-    found = re.findall(rf"{locked}|{pinned}", read_declarations(facts), re.MULTILINE)
-    return [one or other for one, other in found]
+    pins = re.findall(rf"{locked}|{pinned}", read_declarations(facts), re.MULTILINE)
+    return [one or other for one, other in pins]
 
 
 def find_plugins(facts: Facts) -> list[str]:
     """Return the plugins of flake8 that their files name, pinned as they pin them."""
-    found: dict[str, str] = {}
+    plugins: dict[str, str] = {}
     for text in PLUGIN.findall(read_declarations(facts).replace('"', " ").replace("'", " ")):
         name = re.split(r"[\[=]", text)[0]
-        found[name] = max(found.get(name, ""), text, key=len)
-    return [found[name] for name in sorted(found) if name != "flake8-mypy"]
+        plugins[name] = max(plugins.get(name, ""), text, key=len)
+    return [plugins[name] for name in sorted(plugins) if name != "flake8-mypy"]
 
 
 def find_call(facts: Facts, name: str) -> tuple[list[str], list[str]]:
-    """Return the options of the first call of a linter that can fail, and the paths it is given."""
-    for found in re.findall(rf"(?<![\w./-]){name}(?: check)? ([^\n|&;#]*)", facts.commands):
-        words = re.sub(r"=[\"']?([^\"' ]*)[\"']?", r"=\1", found).split()
-        if "--exit-zero" in words or "==" in found or not words:
+    """Return the options and the paths of the first call of a linter that can fail."""
+    for call in re.findall(rf"(?<![\w./-]){name}(?: check)? ([^\n|&;#]*)", facts.commands):
+        words = re.sub(r"=[\"']?([^\"' ]*)[\"']?", r"=\1", call).split()
+        if "--exit-zero" in words or "==" in call or not words:
             continue
         options, paths = [], []
         for word, after in zip(words, [*words[1:], ""]):
@@ -114,7 +114,7 @@ def find_call(facts: Facts, name: str) -> tuple[list[str], list[str]]:
             if OPTIONS.fullmatch(option) and re.fullmatch(r"[\w.,:/*-]+", value if sign else after):
                 options.append(f"{option}={value if sign else after}")
             path = word.strip("\"'").removeprefix("./").rstrip("/")
-            if any(it == path or it.startswith(f"{path}/") for it in facts.files):
+            if any(file == path or file.startswith(f"{path}/") for file in facts.files):
                 paths.append(path)
         if options or paths or words == ["."]:
             return options, sorted(set(paths))
@@ -122,16 +122,16 @@ def find_call(facts: Facts, name: str) -> tuple[list[str], list[str]]:
 
 
 def describe_linter(facts: Facts, name: str) -> dict[str, str]:
-    """Return how a hook calls a linter of theirs: as they do, on the paths that they give it."""
+    """Return the answers about their linter: plugins, options and paths, as they call it."""
     if name not in ("flake8", "ruff"):
         return {"linter_plugins": "", "linter_args": "", "linter_files": ""}
     options, paths = find_call(facts, name)
-    section = [it for it in ("setup.cfg", "tox.ini", ".flake8") if "[flake8]" in facts.text(it)]
-    if name == "flake8" and facts.prefix and section and "--config" not in " ".join(options):
-        options.append(f"--config={facts.prefix}{section[-1]}")
-    ends = "|".join(re.escape(it) + ("$" if it in facts.files else "/") for it in paths)
+    files = [file for file in ("setup.cfg", "tox.ini", ".flake8") if "[flake8]" in facts.text(file)]
+    if name == "flake8" and facts.prefix and files and "--config" not in " ".join(options):
+        options.append(f"--config={facts.prefix}{files[-1]}")
+    ends = "|".join(re.escape(path) + ("$" if path in facts.files else "/") for path in paths)
     return {
-        "linter_plugins": "".join(f", {it}" for it in find_plugins(facts) if name == "flake8"),
-        "linter_args": ", ".join(f"'{it}'" for it in options),
+        "linter_plugins": "".join(f", {text}" for text in find_plugins(facts) if name == "flake8"),
+        "linter_args": ", ".join(f"'{option}'" for option in options),
         "linter_files": f"({ends})" if ends else "",
     }

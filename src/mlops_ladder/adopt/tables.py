@@ -1,4 +1,4 @@
-"""The tables of adopt: the names of tools, hooks, packages and files of others in tables.toml."""
+"""The tables of tables.toml: names of tools, hooks, packages and files."""
 
 import tomllib
 from pathlib import Path

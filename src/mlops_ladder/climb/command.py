@@ -22,7 +22,7 @@ PROJECT = Path()
 RENDERING = str(Path(__file__).with_name("rendering.py"))
 RECORD, LEVEL, EDITED = ".cruft.json", "maturity_level", Path("vendor/mlops_ladder")
 BUSY = "MERGE_HEAD REVERT_HEAD CHERRY_PICK_HEAD rebase-merge rebase-apply sequencer".split()
-# Set in git's hooks and aliases; here they would point git at another repository.
+# Git sets these in its hooks and aliases; here they would lead it to another repository.
 POINTERS = {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX", "GIT_OBJECT_DIRECTORY"}
 # Settings of this machine's git that would change the template's files, or leave out rendered ones.
 AS_IS = "-c core.autocrlf=false -c core.eol=lf -c core.hooksPath=/dev/null".split()
@@ -37,7 +37,7 @@ Answers = dict[str, str]
 
 
 class Refused(Exception):
-    """The climb is not made; a line for each reason, with the way out."""
+    """Why the climb is not made: a line for each reason, with the way out."""
 
 
 def run_or_refuse(
@@ -46,10 +46,10 @@ def run_or_refuse(
     """Return what a command prints.  Raise Refused with these words, or its own, if it fails."""
     env = {name: value for name, value in os.environ.items() if name not in POINTERS} | more
     text: Any = {"input": stdin, "encoding": "utf-8", "errors": "surrogateescape"}
-    done = subprocess.run(command, cwd=at, env=env, check=False, capture_output=True, **text)
-    if done.returncode:
-        raise Refused(refusal or done.stderr.strip() or f"{command[:2]} failed without a word")
-    return str(done.stdout.removesuffix("\n"))
+    result = subprocess.run(command, cwd=at, env=env, check=False, capture_output=True, **text)
+    if result.returncode:
+        raise Refused(refusal or result.stderr.strip() or f"{command[:2]} failed without a word")
+    return str(result.stdout.removesuffix("\n"))
 
 
 def run_git(*arguments: str, **options: Any) -> str:
@@ -87,10 +87,9 @@ def check_repository() -> None:
     who = "git does not know who you are: git config user.name NAME; git config user.email ADDRESS"
     run_git("var", "GIT_COMMITTER_IDENT", refusal=who)
     top = run_git("rev-parse", "--show-toplevel")
-    dirty = run_git("status", "--porcelain", "-z", "--untracked-files=no", "--no-renames").split(
-        "\0"
-    )
-    if paths := [os.path.relpath(Path(top, entry[3:]), PROJECT) for entry in dirty[:-1]]:
+    status = run_git("status", "--porcelain", "-z", "--untracked-files=no", "--no-renames")
+    names = [entry[3:] for entry in status.split("\0")[:-1]]
+    if paths := [os.path.relpath(Path(top, name), PROJECT) for name in names]:
         raise Refused(f"Not committed: {', '.join(paths[:9])}. First git commit, or git stash")
 
 
@@ -107,7 +106,7 @@ def check_out_version(version: str, clone: Path, refusal: str) -> tuple[Path, st
 
 
 def fetch_templates(record: Record, version: str, folder: Path) -> tuple[Path, Path, str]:
-    """Return the template as recorded, the template as wanted, and the commit of the latter."""
+    """Return the recorded template, the requested one, and the commit of the latter."""
     source, commit, clone = record["template"], record["commit"], folder / "clone"
     if not commit and version:
         raise Refused(f"The template {source} is recorded without a commit: it has no versions")
@@ -127,9 +126,9 @@ def check_answers(template: Path, source: str, answers: Answers, changes: Answer
     if not (template / "cookiecutter.json").exists():
         raise Refused(f'No template (cookiecutter.json) in {source}: mend "template" in {RECORD}')
     questions = json.loads((template / "cookiecutter.json").read_text(encoding="utf-8"))
-    known = [name for name in questions if not name.startswith("_")]
-    unknown = sorted(changes.keys() - set(known))
-    wrong = [f"{name}: no such question. There are: {', '.join(known)}" for name in unknown]
+    names = [name for name in questions if not name.startswith("_")]
+    unknown = sorted(changes.keys() - set(names))
+    wrong = [f"{name}: no such question. There are: {', '.join(names)}" for name in unknown]
     for name, choices in questions.items():
         if isinstance(choices, list) and answers.get(name, choices[0]) not in choices:
             wrong += [f"{name}: {answers[name]!r} is not one of {', '.join(sorted(choices))}"]
@@ -138,7 +137,7 @@ def check_answers(template: Path, source: str, answers: Answers, changes: Answer
 
 
 def find_renderer() -> tuple[str, ...]:
-    """Return what runs a script with cookiecutter: this Python if it has it, else uv."""
+    """Return the command for a script with cookiecutter: this Python if it has it, else uv."""
     try:
         if version_of("cookiecutter").startswith("2."):
             return (sys.executable,)
@@ -162,10 +161,10 @@ def render_project(template: Path, answers: Answers, folder: Path) -> Path:
     return next(output.iterdir())
 
 
-def renew_record(record: Record, made: Path, changes: Answers, commit: str) -> str:
+def renew_record(record: Record, project: Path, changes: Answers, commit: str) -> str:
     """Return the record of the new rendering, with the template's true address and commit."""
     old = record["context"]["cookiecutter"]
-    new = json.loads((made / RECORD).read_text(encoding="utf-8"))["context"]["cookiecutter"]
+    new = json.loads((project / RECORD).read_text(encoding="utf-8"))["context"]["cookiecutter"]
     for name in changes:
         if new[name] != changes[name]:
             raise Refused(f"{name}: {changes[name]!r} would become {new[name]!r}: no Jinja here")
@@ -173,11 +172,11 @@ def renew_record(record: Record, made: Path, changes: Answers, commit: str) -> s
     return json.dumps(record | {"commit": commit, "context": context}, indent=2, ensure_ascii=False)
 
 
-def write_tree(made: Path, folder: Path) -> str:
+def write_tree(project: Path, folder: Path) -> str:
     """Write HEAD's tree with these files, and no others, in the project's place; return its id."""
     prefix, root = run_git("rev-parse", "--show-prefix"), folder / "tree"
     (root / prefix).parent.mkdir(parents=True, exist_ok=True)
-    made.rename(root / prefix)
+    project.rename(root / prefix)
     place = ["--git-dir", run_git("rev-parse", "--absolute-git-dir"), "--work-tree", str(root)]
     index = {"at": root, "GIT_INDEX_FILE": str(folder / "index")}
     run_git(*place, "read-tree", "HEAD", **index)
@@ -204,7 +203,7 @@ def write_both_trees(
 
 
 def refuse_blocked_paths(before: str, after: str) -> None:
-    """Raise Refused if files that git does not keep are in the way: it overwrites ignored ones."""
+    """Raise Refused if untracked files are in the way, as git would overwrite ignored ones."""
     kept = set(run_git("ls-tree", "-r", "--name-only", "-z", "HEAD").split("\0"))
     options = ["-r", "-z", "--no-renames", "--relative", "--name-only", "--diff-filter=d"]
     blocked = set()
@@ -225,9 +224,8 @@ def cherry_pick(before: str, after: str, message: str) -> None:
     try:
         run_git("-c", "merge.renames=true", "cherry-pick", change, GIT_EDITOR="true")
     except Refused as refusal:
-        paths = run_git("diff", "--name-only", "--diff-filter=U", "-z", "--relative").split("\0")[
-            :-1
-        ]
+        names = run_git("diff", "--name-only", "--diff-filter=U", "-z", "--relative")
+        paths = names.split("\0")[:-1]
         advice = CONFLICT.format("\n  ".join(paths)) + LOCK * ("uv.lock" in paths)
         raise Refused(advice if paths else f"{refusal}\nBack: git cherry-pick --abort") from refusal
 

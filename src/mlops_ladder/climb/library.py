@@ -1,6 +1,6 @@
-"""The library of this project: is it the wheel that the lock names, and can it be rebuilt?
+"""The library of this project: whether it is the wheel in the lock, and can be rebuilt.
 
-`--edit` unpacks it into `vendor/mlops_ladder` and has the environment run that source.
+`--edit` unpacks it into `vendor/mlops_ladder`, and the environment then runs that source.
 """
 
 import os
@@ -31,7 +31,7 @@ def find_wheel() -> Path:
 
 
 def find_differences(wheel: Path) -> Iterator[str]:
-    """Return a line for each way in which lock, wheel and installed library differ."""
+    """Yield a line for each difference between lock, wheel and installed library."""
     if LOCK.exists() and sha256(wheel.read_bytes()).hexdigest() not in LOCK.read_text("utf-8"):
         yield f"{LOCK}: names another sha256 than that of {wheel}; restore it, or run: uv lock"
     with ZipFile(wheel) as archive:
@@ -58,7 +58,7 @@ def compare_with_template(wheel: Path, folder: Path) -> str:
 
 
 def edit_library(wheel: Path) -> None:
-    """Unpack the source, and have uv use it.  Raise ProjectError if that is not possible."""
+    """Unpack the source, and let uv use it.  Raise ProjectError if that is not possible."""
     text = PYPROJECT.read_text(encoding="utf-8")
     if EDITED.exists() or not SOURCE.search(text):
         raise ProjectError(f"{EDITED} is there, or {PYPROJECT} names no library in wheels/")
@@ -74,16 +74,16 @@ def edit_library(wheel: Path) -> None:
 
 
 def show_library(wheel: Path) -> None:
-    """Show what the library is.  Exit with 1 where something differs."""
+    """Print the state of the library.  Exit with 1 if something differs."""
     differences = [] if EDITED.exists() else list(find_differences(wheel))
     as_is = f"edited in {EDITED}" if EDITED.exists() else "as locked and installed"
     print(f"library   {wheel}", *(differences or [f"here      {as_is}"]), sep="\n")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        compared = compare_with_template(wheel, Path(folder))
-    print(f"template  {compared}")
-    sys.exit(bool(differences) or "OTHER" in compared)
+        comparison = compare_with_template(wheel, Path(folder))
+    print(f"template  {comparison}")
+    sys.exit(bool(differences) or "OTHER" in comparison)
 
 
 def main(arguments: list[str]) -> None:
-    """Show what the library is, or have it edited."""
+    """Print the state of the library, or unpack it for editing."""
     (edit_library if arguments == ["--edit"] else show_library)(find_wheel())

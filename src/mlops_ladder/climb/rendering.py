@@ -2,10 +2,10 @@
 # requires-python = ">=3.11"
 # dependencies = ["cookiecutter>=2.7,<3", "jinja2>=3.1", "pyyaml>=6"]
 # ///
-"""Render the template, as JSON on standard input says.
+"""Render the template with the arguments of `cookiecutter()`, as JSON on standard input.
 
-It runs as a script: what templates need is no part of a project, nor of the image of a service.  An
-unknown answer would be lost without a word on cookiecutter's command line.
+It runs as a script: a project and the image of a service do not contain what templates need.
+Cookiecutter's own command line would silently ignore an unknown answer.
 """
 
 import json
@@ -16,12 +16,12 @@ from cookiecutter.main import cookiecutter
 
 
 def main() -> None:
-    """Render; a refusal goes to standard error, that of a hook in its own words."""
+    """Render.  An error goes to standard error; a hook has already printed its own."""
     logging.disable()
     sys.dont_write_bytecode = True
     try:
         cookiecutter(**json.load(sys.stdin))
-    except Exception as error:  # pylint: disable=broad-exception-caught  # whatever a hook raises
+    except Exception as error:  # pylint: disable=broad-exception-caught  # a hook can raise any
         name = type(error).__name__
         sys.exit("" if name == "FailedHookException" else f"{name}: {error}")
 

@@ -13,7 +13,7 @@ Find = Callable[[Any], Iterable[str]]
 
 
 class Unknown(Exception):
-    """Why something cannot be known here: no token, no network, no program, no record."""
+    """The reason why something cannot be known here: no token, network, program or record."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # with libyaml, ten time
 
 @cache
 def read_capabilities() -> Facts:
-    """Return the capabilities that this library knows: the template's manifest of its time."""
+    """Return the capabilities that this library knows, from the template's manifest."""
     loaded: Facts = yaml.load((HERE / "capabilities.yml").read_text("utf-8"), Loader=LOADER)
     return loaded
 
@@ -29,17 +29,17 @@ def read_targets() -> dict[str, list[str]]:
 
 @cache
 def compile_glob(pattern: str) -> re.Pattern[str]:
-    """Return what matches a path that fits a glob, or lies below; `*` stays within a folder."""
+    """Return a pattern for paths that fit a glob, or lie below; `*` stays within a folder."""
     return re.compile(re.escape(pattern).replace(r"\*", "[^/]*") + r"(?:/|\Z)")
 
 
 def match_glob(name: str, pattern: str) -> int:
-    """Return how many parts a glob names if the path or a folder above it fits it, else 0."""
+    """Return the number of parts of a glob if the path, or a folder above it, fits it; else 0."""
     return pattern.count("/") + 1 if compile_glob(pattern).match(name) else 0
 
 
 def find_owner(name: str, capabilities: Facts) -> str:
-    """Return the capability whose glob names most of a path; an empty string without one."""
+    """Return the capability whose matching glob is the longest; an empty string without one."""
     fits = [
         (match_glob(name, pattern), capability)
         for capability, entry in capabilities.items()

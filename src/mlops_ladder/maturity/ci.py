@@ -14,7 +14,7 @@ GROUPS = ("code", "data", "model")
 
 
 def list_scripts(config: Any) -> list[str]:
-    """Return what the jobs of a CI file run, a text each; nothing of another file."""
+    """Return the commands of each job of a CI file as a text; [] for any other file."""
     if not isinstance(config, dict):
         return []
     jobs: Any = config.get("jobs") if isinstance(config.get("jobs"), dict) else config

@@ -1,4 +1,4 @@
-"""Is a file what its path says, or is it empty, a copy, nonsense?  Read, never run."""
+"""Checks that a file is what its path says: not empty, no copy, no nonsense.  Nothing is run."""
 
 import ast
 import re
@@ -17,9 +17,9 @@ from mlops_ladder.maturity.syntax import (
     parse_python,
 )
 
-MIN_WORDS = 15  # of a document
+MIN_WORDS = 15  # in a document
 SETTINGS = (".toml", ".yaml", ".yml", ".json", ".ipynb")
-# A line of a recipe that does more than to say something.
+# A line of a recipe that does more than print a text.
 ACTIVE = re.compile(r"^\t(?![@-]*\s*(?:(?:true|:|echo\b.*)\s*)?(?:#.*)?\Z)")
 
 
@@ -34,15 +34,15 @@ def find_hollow_files(capability: str, repository: Repository) -> Iterator[str]:
     yield from find_missing_code(repository, capability)
     imported, copies = list_imported_names(repository), find_copies(repository)
     for name in names:
-        wanted = imported.get(name)
-        if wanted and (lacking := wanted - list_definitions(repository.text(name))):
+        uses = imported.get(name)
+        if uses and (lacking := uses - list_definitions(repository.text(name))):
             yield f"{name}: lacks {', '.join(sorted(lacking))}, which others import from it"
         if name in copies:
             yield f"{name}: is a copy of {copies[name]}"
 
 
 def find_file_faults(repository: Repository, name: str) -> Iterator[str]:
-    """Yield what is wrong with a file by itself, by its name."""
+    """Yield what is wrong with one file, by the kind that its name says."""
     text, suffix = repository.text(name), PurePosixPath(name).suffix
     if not text.strip():
         if not name.endswith("__init__.py") and not repository.path(name).stat().st_size:
@@ -63,8 +63,8 @@ def find_python_faults(name: str, text: str) -> Iterator[str]:
     elif path.name.startswith("test_"):
         if not list_tests(text):
             yield f"{name}: no test in it compares anything"
-    elif path.name not in ("__init__.py", "plugins.py"):  # the latter is there to be filled
-        calls = (ast.Expr, ast.Assign, ast.AnnAssign)  # at the top, as in setup.py
+    elif path.name not in ("__init__.py", "plugins.py"):  # the user fills plugins.py
+        calls = (ast.Expr, ast.Assign, ast.AnnAssign)  # at the top level, as in setup.py
         acts = (not is_idle(node) for node in parsed.body if hasattr(node, "body"))
         called = (
             isinstance(node.value, ast.Call) for node in parsed.body if isinstance(node, calls)
@@ -88,7 +88,7 @@ def find_idle_targets(repository: Repository, capability: str) -> Iterator[str]:
 
 
 def find_missing_code(repository: Repository, capability: str) -> Iterator[str]:
-    """Yield the code of a capability that should be in the project or its wheel and is not."""
+    """Yield the code of a capability that is missing from the project or its wheel."""
     entry = repository.capabilities[capability]
     others = {
         path
@@ -149,7 +149,7 @@ def find_missing_library(repository: Repository, capability: str) -> Iterator[st
 
 @cache
 def find_copies(repository: Repository) -> dict[str, str]:
-    """Return the files with the text of another one that do not speak of what their name says."""
+    """Return the files that repeat another file and never mention their own name, each with it."""
     names_of: dict[str, list[str]] = {}
     for name in repository.files:
         if (text := repository.text(name)).strip() and not name.startswith("data/"):

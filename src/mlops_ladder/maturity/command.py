@@ -56,7 +56,7 @@ def is_own_project(folder: Path) -> bool:
 
 
 def ask_consent(folder: Path) -> bool:
-    """Ask whether the code of a folder may be executed; if nobody can answer it may not."""
+    """Return whether the user lets the code of a folder run; without a terminal, False."""
     print(f"{folder}: --deep executes its code: make, its tests, hooks, programs", file=sys.stderr)
     if sys.stdin.isatty():
         print("It can read and change all that you can.  Go on? [y/N] ", end="", file=sys.stderr)
@@ -74,7 +74,7 @@ def find_unknown_name(options: argparse.Namespace, assessment: grading.Assessmen
 
 
 def show_report(options: argparse.Namespace, assessment: grading.Assessment) -> None:
-    """Print the report; one for programs goes to its file, and the text is printed."""
+    """Print the report; write a report for programs to its file, and print the text as well."""
     name = next((name for name in FORMATS if getattr(options, name)), "")
     form, place = FORMATS.get(name, (report.render_text, "-"))
     if options.explain:
@@ -92,7 +92,7 @@ def show_report(options: argparse.Namespace, assessment: grading.Assessment) -> 
 
 def judge_folder(options: argparse.Namespace) -> int:
     """Judge a repository, print the report, and return the exit code."""
-    # The stream of a terminal or pipe has this method; its declared type has it not.
+    # A stream of a terminal or a pipe has this method, but its declared type lacks it.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     folder = Path(options.folder)
     if not folder.is_dir():
@@ -119,10 +119,10 @@ def judge_folder(options: argparse.Namespace) -> int:
 def run_deep(
     repository: Repository, assessment: grading.Assessment, options: argparse.Namespace
 ) -> str:
-    """Make the deep run and keep its results; return why nothing could be tried, or nothing.
+    """Make the deep run and keep its results; return why nothing could be tried, or "".
 
     Args:
-        repository: What is tried, in a copy.
+        repository: The repository, tried in a copy.
         assessment: The grades, which the run changes.
         options: The seed, and the capabilities to try.
 

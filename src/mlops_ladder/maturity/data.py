@@ -28,13 +28,13 @@ Facts = dict[str, Any]
 
 
 def list_own_runs(repository: Repository, holds: Callable[[Facts], bool]) -> list[datetime]:
-    """Return the times of the runs on own data for which this holds."""
+    """Return the times of the runs on own data that fulfil this condition."""
     runs = [run for run in repository.runs if is_own_data(run) and holds(run)]
     return [datetime.fromtimestamp(run["started"], UTC) for run in runs]
 
 
 def has_metric(run: Facts, name: str) -> bool:
-    """Return whether a run has a metric, by a name with the `metric` that decides."""
+    """Return whether a run has a metric whose name contains its deciding `metric`."""
     return name.format(metric=run["params"].get("metric")) in run["metrics"]
 
 
@@ -87,7 +87,7 @@ def find_source_faults(repository: Repository) -> Iterator[str]:
 
 
 def find_changed_files(repository: Repository) -> Iterator[str]:
-    """Yield each data file that has not the sha256 that is declared."""
+    """Yield each data file whose sha256 differs from the declared one."""
     for source in read_declared_sources(repository).values():
         for file, facts in (source.get("files") or {}).items():
             path = repository.root / file
@@ -96,7 +96,7 @@ def find_changed_files(repository: Repository) -> Iterator[str]:
 
 
 def find_contract_faults(repository: Repository) -> Iterator[str]:
-    """Yield a contract without a target, and each column whose role is none."""
+    """Yield a contract without a target, and each column without a valid role."""
     if not list_columns(repository, "target"):
         yield "contract.toml: no column is the target"
     for name, column in read_columns(repository).items():
@@ -112,7 +112,7 @@ def find_uncovered_inputs(repository: Repository) -> Iterator[str]:
 
 
 def find_unnamed_versions(repository: Repository) -> Iterator[str]:
-    """Yield each file of DVC that names no hash."""
+    """Yield each file of DVC without a hash."""
     for name in repository.files:
         if name.endswith(".dvc") and not re.search("md5: [0-9a-f]{32}", repository.text(name)):
             yield f"{name}: names no version{format_hint(repository, 'make data-version')}"
@@ -160,7 +160,7 @@ def strip_marks(name: str) -> str:
 
 
 def find_remembered_people(repository: Repository) -> Iterator[str]:
-    """Yield each record that names a person, and each file that is back as it was."""
+    """Yield each record that names a person, and each file that was restored unchanged."""
     for number, line in enumerate(repository.text("forgotten.jsonl").splitlines(), 1):
         try:
             entry: Facts = json.loads(line)
@@ -207,7 +207,7 @@ def find_agreement_faults(repository: Repository) -> Iterator[str]:
 
 
 def find_unsaid_terms(agreement: Facts) -> Iterator[str]:
-    """Yield what an agreement does not say."""
+    """Yield the terms that an agreement lacks."""
     for word in ("source", "owner", "contact", "version"):
         if not is_filled(agreement.get(word)):
             yield f"says no {word}"

@@ -14,9 +14,9 @@ import yaml
 from mlops_ladder.maturity import Unknown
 from mlops_ladder.maturity.capabilities import LOADER
 
-TIMEOUT_S = 30  # of a query, whatever a database holds
-MAX_ROWS = 200_000  # of an answer
-MAX_RUNS = 200  # the newest
+TIMEOUT_S = 30  # of a query, for any database
+MAX_ROWS = 200_000  # in an answer
+MAX_RUNS = 200  # only the newest are read
 MAX_MLMODEL = 1_000_000  # bytes
 RUNS = """select r.run_uuid, r.experiment_id, r.status, r.start_time, r.artifact_uri
 from runs r join experiments e on e.experiment_id = r.experiment_id
@@ -33,9 +33,9 @@ Ask = Callable[..., list[tuple[Any, ...]]]
 
 @contextmanager
 def open_database(path: Path) -> Iterator[Ask]:
-    """Give a function that answers a query.  Raise Unknown if this is no database, or it fails.
+    """Yield a function that answers a query.  Raise Unknown if this is no database, or it fails.
 
-    Nothing is written, not even beside it; what a database defines of its own calls no function.
+    Nothing is written, not even beside the database.  SQL in the database cannot call a function.
     """
     if not path.is_file():
         raise Unknown(f"{path.name}: no such file")
@@ -109,7 +109,7 @@ def read_model(ask: Ask, tables: set[str], run: Facts) -> Facts:
                 names = [column["name"] for column in inputs]
                 return {"inputs": names, "example": bool(model.get("saved_input_example_info"))}
         except (ValueError, AttributeError, KeyError, TypeError, RecursionError, yaml.YAMLError):
-            pass  # what cannot be read says nothing
+            pass  # a file that cannot be read gives no facts
     return {}
 
 

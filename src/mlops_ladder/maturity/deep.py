@@ -19,9 +19,9 @@ def exercise(repository: Repository, assessment: Assessment, seed: int, only: li
     """
     assessment.deep = True
     signal.signal(signal.SIGTERM, end_interrupted)
-    present = [it for it in assessment.capabilities if it.is_here and not it.waived]
-    chosen = {it.id: it for it in present if not only or it.id in only}
-    checks = [it for it in CHECKS if it.kind in ("trial", "fault")]
+    present = [one for one in assessment.capabilities if one.is_here and not one.waived]
+    chosen = {one.id: one for one in present if not only or one.id in only}
+    checks = [check for check in CHECKS if check.kind in ("trial", "fault")]
     todo = [check for name in chosen for check in checks if check.capability == name]
     show_progress(f"{len(todo)} trials and faults, in a copy of this repository; seed {seed}\n")
     with tempfile.TemporaryDirectory(prefix="maturity-", ignore_cleanup_errors=True) as name:
@@ -36,12 +36,12 @@ def exercise(repository: Repository, assessment: Assessment, seed: int, only: li
 
 
 def end_interrupted(*_arguments: object) -> None:
-    """End as Ctrl-C does: every started process is ended, and the copy is removed."""
+    """End as on Ctrl-C, so that started processes are ended and the copy is removed."""
     sys.exit(3)
 
 
 def run_check(copy: Copy, check: Check, assessed: Assessed) -> str:
-    """Run one trial or fault, and return its result in a word, with the time that it took."""
+    """Run one trial or fault; return its result in a word, with its duration in seconds."""
     started = time.monotonic()
     result = judge_check(copy, check, assessed)
     return f"{result} ({time.monotonic() - started:.0f} s)"

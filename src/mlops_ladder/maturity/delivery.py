@@ -12,7 +12,7 @@ from mlops_ladder.maturity.repository import is_own_data, Repository
 LOG, DEPLOYED = "promotions.jsonl", "deployments.jsonl"
 FOLDER = "deploy/kubernetes/overlays"
 OVERLAYS = tuple(f"{FOLDER}/{name}/kustomization.yaml" for name in ("staging", "production"))
-OWN = {"namespace", "replicas", "patches"}  # what an overlay may have to itself
+OWN = {"namespace", "replicas", "patches"}  # keys that may differ between overlays
 TERRAFORM_SECRET = re.compile(
     r'^\s*(?:\w*password|\w*secret_key|token)\s*=\s*"[^"$]+"', re.MULTILINE
 )
@@ -49,14 +49,14 @@ def trace_champion(repository: Repository) -> Iterator[str]:
 
 
 def read_decisions(repository: Repository) -> list[Facts]:
-    """Return the decisions of the gate that the registry holds, in their order."""
+    """Return the decisions of the gate in the registry, the oldest first."""
     tags = read_registered_model(repository)["tags"]
     numbers = sorted(name for name in tags if re.fullmatch(r"promotion\.\d{6}", name))
     return [json.loads(tags[name]) for name in numbers]
 
 
 def compare_log_with_registry(repository: Repository) -> Iterator[str]:
-    """Yield each decision and each alias in which log and registry differ."""
+    """Yield each decision and alias that differs between log and registry."""
     aliases = read_registered_model(repository)["aliases"]
     try:
         decisions = read_decisions(repository)
@@ -107,7 +107,7 @@ def find_wrong_approvals(repository: Repository) -> Iterator[str]:
 
 
 def list_approvals(repository: Repository) -> list[datetime]:
-    """Return when somebody approved."""
+    """Return the times of the approvals."""
     times = [approval["time"] for approval in read_approvals(repository)]
     return [datetime.fromisoformat(time).astimezone(UTC) for time in times]
 
@@ -146,7 +146,7 @@ def list_release_tags(repository: Repository) -> list[datetime]:
 
 
 def compare_overlays(repository: Repository) -> Iterator[str]:
-    """Yield in what the overlays of staging and production are not made from the same."""
+    """Yield the differences between the overlays of staging and production."""
     overlays = [repository.table(name) for name in OVERLAYS]
     for name, overlay in zip(OVERLAYS, overlays, strict=True):
         if not overlay.get("namespace"):
@@ -161,7 +161,7 @@ def compare_overlays(repository: Repository) -> Iterator[str]:
 
 
 def find_unstaged_images(repository: Repository) -> Iterator[str]:
-    """Yield each image that got to production without staging."""
+    """Yield each image that reached production without staging."""
     staged: set[str] = set()
     try:
         for attempt in map(json.loads, repository.log_lines(DEPLOYED, "make stage promote")):
@@ -201,7 +201,7 @@ def list_command_words(service: Facts) -> list[str]:
 
 
 def find_terraform_secrets(repository: Repository) -> Iterator[str]:
-    """Yield each file of Terraform that holds a secret.  Raise Unknown if others have no file."""
+    """Yield each Terraform file with a secret.  Raise Unknown if a foreign repository has none."""
     files = repository.glob("*.tf", "deploy/infra", "infra", "terraform")
     names = [name for name in files if name.endswith(".tf")]
     for name in names:

@@ -18,7 +18,7 @@ ROW = re.compile(r"^\| (\w+) \| (\S+) \| (\S+) to (\S+) \| (\S+) \|$", re.MULTIL
 
 
 def find_card_faults(repository: Repository) -> Iterator[str]:
-    """Yield a model card that is not what `make card` writes, and what it does not speak of."""
+    """Yield a model card that `make card` did not write, and the subjects that it lacks."""
     for name in repository.glob(CARD, f"docs/{CARD}", "model_card.md"):
         text = repository.text(name)
         if repository.ours and "`make card` keeps it" not in text:
@@ -30,7 +30,7 @@ def find_card_faults(repository: Repository) -> Iterator[str]:
 
 
 def compare_card_with_run(repository: Repository) -> Iterator[str]:
-    """Yield each number and tag of the card that is not that of its run."""
+    """Yield each number and tag of the card that differs from its run."""
     text = repository.text(CARD)
     if not (named := NAMED.search(text)):
         return
@@ -48,7 +48,7 @@ def compare_card_with_run(repository: Repository) -> Iterator[str]:
 
 
 def find_datasheet_faults(repository: Repository) -> Iterator[str]:
-    """Yield a datasheet that is not what `make datasheet` writes, or has no table of columns."""
+    """Yield a datasheet that `make datasheet` did not write, or without a table of columns."""
     for name in repository.glob(DATASHEET, f"docs/{DATASHEET}"):
         text = repository.text(name)
         if repository.ours and "`make datasheet` keeps it" not in text:
@@ -84,14 +84,14 @@ def find_runbook_faults(repository: Repository) -> Iterator[str]:
 
 
 def read_drills(repository: Repository) -> list[dict[str, Any]]:
-    """Return the lines that git keeps of the log of drills.  Raise Unknown if there is none."""
+    """Return the lines of the committed log of drills.  Raise Unknown if there is none."""
     if DRILLS not in repository.files:
         raise Unknown("no drill is noted here yet: make drill")
     return [json.loads(line) for line in repository.git("show", f"HEAD:./{DRILLS}").splitlines()]
 
 
 def find_lost_drills(repository: Repository) -> Iterator[str]:
-    """Yield a problem if lines that git has known of the log of drills are no longer there."""
+    """Yield a problem if committed lines of the log of drills are gone."""
     read_drills(repository)
     past = repository.git("log", "--format=", "--patch", "--", DRILLS).splitlines()
     lost = {line[1:] for line in past if line.startswith("+{")}
@@ -101,7 +101,7 @@ def find_lost_drills(repository: Repository) -> Iterator[str]:
 
 
 def list_passed_drills(repository: Repository) -> list[datetime]:
-    """Return when pages passed that were drilled as they were committed."""
+    """Return the times when a page passed a drill in its committed form."""
     drills = read_drills(repository)
     passed = [drill for drill in drills if drill["result"] == "passed" and not drill["dirty"]]
     return [datetime.fromisoformat(drill["time"]) for drill in passed]

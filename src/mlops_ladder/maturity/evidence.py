@@ -33,18 +33,17 @@ def describe_state(repository: Repository) -> dict[str, Any]:
 
 
 def write_evidence(repository: Repository, assessment: Assessment) -> None:
-    """Write which capabilities were exercised, if that holds for a commit; else add a note."""
+    """Write the exercised capabilities if all files are committed; else add a note."""
     try:
         state = describe_state(repository)
     except Unknown as reason:
         assessment.notes.append(f"not kept: {reason}")
         return
     exercised = {one.id for one in assessment.capabilities if one.grade == "exercised"}
-    kept = load_evidence(repository)
-    if kept and kept.get("bond") == state:
-        exercised |= set(kept["exercised"]) - {
-            one.id for one in assessment.capabilities if one.tried
-        }
+    record = load_evidence(repository)
+    if record and record.get("bond") == state:
+        tried = {one.id for one in assessment.capabilities if one.tried}
+        exercised |= set(record["exercised"]) - tried
     path = repository.root / FILE
     path.parent.mkdir(exist_ok=True)
     (path.parent / ".gitignore").write_text("*\n", encoding="utf-8")
@@ -53,29 +52,29 @@ def write_evidence(repository: Repository, assessment: Assessment) -> None:
 
 
 def load_evidence(repository: Repository) -> dict[str, Any] | None:
-    """Return the evidence in the repository, or None."""
+    """Return the evidence in the repository; None without valid evidence."""
     try:
-        kept: dict[str, Any] = json.loads(read_text(repository.root / FILE))
-        kept["time"] = datetime.fromisoformat(kept["time"])
-        kept["exercised"] = list(kept["exercised"])
+        record: dict[str, Any] = json.loads(read_text(repository.root / FILE))
+        record["time"] = datetime.fromisoformat(record["time"])
+        record["exercised"] = list(record["exercised"])
     except (Unknown, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return kept
+    return record
 
 
 def apply_evidence(repository: Repository, assessment: Assessment) -> None:
-    """Grade as exercised what an earlier deep run has shown of exactly this state."""
-    kept = load_evidence(repository)
-    if kept is None:
+    """Grade as exercised the capabilities that an earlier deep run exercised in this very state."""
+    record = load_evidence(repository)
+    if record is None:
         return
     try:
-        is_same = kept.get("bond") == describe_state(repository)
+        is_same = record.get("bond") == describe_state(repository)
     except Unknown:
         is_same = False
-    if not is_same or not timedelta() <= datetime.now(UTC) - kept["time"] <= VALID:
+    if not is_same or not timedelta() <= datetime.now(UTC) - record["time"] <= VALID:
         note = f"{FILE}: is of another state, or older than {VALID.days} days: not used"
         assessment.notes.append(note)
         return
     for one in assessment.capabilities:
-        if one.grade == "present" and one.id in kept["exercised"]:
+        if one.grade == "present" and one.id in record["exercised"]:
             one.grade = "exercised"

@@ -23,7 +23,7 @@ HOSTS = {  # the public one, and the variables by which a user names another
 
 
 class SameHost(HTTPRedirectHandler):
-    """Follows a redirection within a host: a token is shown to no other one."""
+    """A handler that follows redirections only within a host, so that no other gets the token."""
 
     def redirect_request(self, req: Any, *details: Any) -> Request | None:
         """Raise HTTPError if a redirection leads to another host."""
@@ -36,7 +36,7 @@ class SameHost(HTTPRedirectHandler):
 
 
 def find_kind(host: str, environment: dict[str, str]) -> str:
-    """Return the kind of a forge, github or gitlab; nothing if the user has not named the host."""
+    """Return the kind of a forge, github or gitlab; "" if the user has not named the host."""
     for kind, (public, *variables) in HOSTS.items():
         values = [environment.get(name, "") for name in variables]
         hosts = {public, *(urlsplit(value).hostname or value.lower() for value in values)}
@@ -102,7 +102,7 @@ class Forge:
         return [parse_time(run["created_at"]) for run in runs]
 
     def approved(self) -> list[datetime]:
-        """Return when requests were merged, as long as the main branch asks for an approval."""
+        """Return the times of merged requests; none if the main branch needs no approval."""
         main = quote(self.ask("")["default_branch"])
         if self.is_gitlab:
             counts = [rule.get("approvals_required", 0) for rule in self.ask("/approval_rules")]
@@ -117,7 +117,7 @@ class Forge:
 
 
 def parse_time(text: str) -> datetime:
-    """Return a time of an API."""
+    """Return a time of an API as a datetime."""
     return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
@@ -127,5 +127,5 @@ def list_passed_runs(repository: Repository) -> list[datetime]:
 
 
 def list_approved_merges(repository: Repository) -> list[datetime]:
-    """Return when changes came in by an approved request."""
+    """Return the times when approved requests were merged."""
     return Forge(repository).approved()

@@ -28,7 +28,7 @@ CLAIM = re.compile(r"\b(?:non-?)?(?:compli(?:an|ed|es)|comply|conform(?!al\b)|ce
 
 
 def find_unowned_folders(repository: Repository) -> Iterator[str]:
-    """Yield the folders at the top that no rule of CODEOWNERS gives to somebody."""
+    """Yield the folders at the top without an owner in CODEOWNERS."""
     files = repository.glob("CODEOWNERS", ".github/CODEOWNERS", ".gitlab/CODEOWNERS")
     rules = [line.split() for name in files for line in repository.text(name).splitlines()]
     owned = {words[0] for words in rules if len(words) > 1 and OWNER.fullmatch(words[1])}
@@ -39,7 +39,7 @@ def find_unowned_folders(repository: Repository) -> Iterator[str]:
 
 
 def find_risk_faults(repository: Repository) -> Iterator[str]:
-    """Yield a register without class, misuse or risks, and risks whose controls are not there."""
+    """Yield a register without class, misuse or risks, and risks whose controls are missing."""
     register = repository.table(RISKS)
     if register.get("class") not in CLASSES or not register.get("reason"):
         yield f"{RISKS}: no class of the risk, or no reason for it"
@@ -70,16 +70,16 @@ def has_control(repository: Repository, kind: str, name: str) -> bool:
     section, _, key = name.partition(".")
     if section == "questions":
         module = f"registry/checks/{key}.py"
-        asked = repository.glob(f"src/*/checks/{key}.py") or module in repository.library
-        return bool(asked and repository.parsed(f"config/{key}.toml"))
+        code = repository.glob(f"src/*/checks/{key}.py") or module in repository.library
+        return bool(code and repository.parsed(f"config/{key}.toml"))
     return kind == "gate" and key in repository.table(f"config/{section}.toml", section)
 
 
 def find_audit_faults(repository: Repository) -> Iterator[str]:
-    """Yield where the chain of the log breaks, and in what registry and git hold another log."""
+    """Yield breaks in the chain of the log, and its differences from registry and git."""
     lines, before = repository.log_lines(LOG, "make audit NOTE=yes"), "0" * 64
     tags = read_registered_model(repository)["tags"]
-    noted: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for number, text in enumerate(lines, 1):
         try:
             line = dict(json.loads(text))
@@ -93,10 +93,10 @@ def find_audit_faults(repository: Repository) -> Iterator[str]:
             yield f"{LOG}:{number}: is not what the registry holds"
         before = hashlib.sha256(text.encode()).hexdigest()
         if line.get("kind") == "decision":
-            noted[str(line.get("about"))] = str(line.get("digest"))
+            digests[str(line.get("about"))] = str(line.get("digest"))
     for key in sorted(tag for tag in tags if re.fullmatch(r"promotion\.\d{6}", tag)):
         decision = str(int(key.rpartition(".")[2]))
-        if noted.get(decision) != hashlib.sha256(tags[key].encode()).hexdigest():
+        if digests.get(decision) != hashlib.sha256(tags[key].encode()).hexdigest():
             yield f"{LOG}: decision {decision} is not noted as the registry holds it"
     anchored = read_anchored_log(repository)
     if lines[: len(anchored)] != anchored:
@@ -104,7 +104,7 @@ def find_audit_faults(repository: Repository) -> Iterator[str]:
 
 
 def read_anchored_log(repository: Repository) -> list[str]:
-    """Return the lines that git holds; none in a clone that has not fetched them."""
+    """Return the lines of the log in git; none in a clone that has not fetched them."""
     try:
         return repository.git("cat-file", "blob", REF).splitlines()
     except Unknown:
@@ -132,7 +132,7 @@ def find_unsourced_statements(repository: Repository) -> Iterator[str]:
 
 
 def find_changed_citations(repository: Repository) -> Iterator[str]:
-    """Yield each file that the documentation cites and that is not what it was."""
+    """Yield each file that has changed since the documentation cited it."""
     cited = set(CITED.findall(repository.text(DOCUMENT)))
     if not cited:
         raise Unknown(f"{DOCUMENT}: cites nothing yet: make techdoc")
@@ -145,7 +145,7 @@ def find_changed_citations(repository: Repository) -> Iterator[str]:
 
 
 def find_incident_faults(repository: Repository) -> Iterator[str]:
-    """Yield each post-mortem whose times, by the facts at its top, are not in order."""
+    """Yield each post-mortem whose times are not in order."""
     names = repository.glob("incidents/*.md") if repository.ours else []
     names = [name for name in names if name != "incidents/template.md"]
     if not names:

@@ -1,4 +1,4 @@
-"""From findings to grades, from grades to a level: always the minimum, never an average."""
+"""Grades from findings, and levels from grades: always the minimum, never an average."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -12,39 +12,39 @@ from mlops_ladder.maturity.repository import is_own_data, Repository
 from mlops_ladder.maturity.signs import load_checks
 from mlops_ladder.maturity.waivers import read_waivers
 
-# Practised is used this often, on this many days (once in an afternoon is a try), this recently.
+# A capability is practised if it was used this often, on this many days, this recently.
 MIN_TIMES, MIN_DAYS, RECENT = 3, 2, timedelta(days=90)
 NOTHING = "nothing is practised yet"
 YOURS = "to bring your own data: make contract DATA=file TARGET=column"
 SUBSTANCE = "its files hold what their names say"
-MAX_UNREAD = 5  # files that notes name
+MAX_UNREAD = 5  # unread files that the notes name
 
 
 @dataclass
-class Assessed:  # pylint: disable=too-many-instance-attributes  # a record
+class Assessed:  # pylint: disable=too-many-instance-attributes  # a record of results
     """A capability: its grade, what is wrong, and what cannot be known."""
 
     id: str
-    entry: dict[str, Any]  # of capabilities.yml
+    entry: dict[str, Any]  # from capabilities.yml
     grade: str = "absent"
     problems: list[str] = field(default_factory=list)
     unknown: list[str] = field(default_factory=list)
     waived: str = ""
-    untried: list[str] = field(default_factory=list)  # what a deep run could not know
+    untried: list[str] = field(default_factory=list)  # reasons why a deep run knows no result
     tried: bool = False
     used: list[datetime] = field(default_factory=list)
     done: dict[str, str] = field(default_factory=dict)  # the result of each check, by promise
 
     def run_check(self, check: Check, place: Any) -> list[str]:
-        """Return what a check finds wrong in a repository or a copy; it joins the problems.
+        """Return the problems that a check finds in a repository or a copy; keep its result.
 
-        Files may hold anything.  If a check of files stumbles over them, that is a problem with the
-        files; what was recorded or tried is then unknown.
+        If a check of files raises an exception, that is a problem with the files.  If a check of
+        records or a trial raises one, its result is unknown.
         """
         problems: list[str] = []
         try:
             problems.extend(map(escape_controls, check.find(place)))
-        except Exception as error:  # pylint: disable=broad-exception-caught  # see above
+        except Exception as error:  # pylint: disable=broad-exception-caught  # any may come
             is_unknown = isinstance(error, Unknown)
             reason = str(error) if is_unknown else f"cannot be read: {error!r}"
             line = escape_controls(f"{check.promise}: {reason}")
@@ -60,42 +60,42 @@ class Assessed:  # pylint: disable=too-many-instance-attributes  # a record
 
     @property
     def level(self) -> int:
-        """The maturity level that brings it."""
+        """Return the maturity level that brings the capability."""
         return int(self.entry["level"])
 
     @property
     def title(self) -> str:
-        """Its title in capabilities.yml."""
+        """Return its title in capabilities.yml."""
         return str(self.entry["title"])
 
     @property
     def domain(self) -> str:
-        """The first part of its id."""
+        """Return the first part of its id."""
         return self.id.partition(".")[0]
 
     @property
     def shown_grade(self) -> str:
-        """Its grade; "waived" stands above it."""
+        """Return its grade, or "waived" if it is waived."""
         return "waived" if self.waived else self.grade
 
     @property
     def has_trace(self) -> bool:
-        """Whether its use leaves a trace that can be read here."""
+        """Return whether its use leaves a trace that can be read here."""
         return self.id in USES
 
     @property
     def is_here(self) -> bool:
-        """Whether all that can be seen of it is as it should be, or it is waived."""
+        """Return whether the capability is present or waived."""
         return self.shown_grade in ("waived", "present", "exercised", "practised")
 
     @property
     def has_failed(self) -> bool:
-        """Whether a deep run tried all of it, and something failed."""
+        """Return whether a deep run tried all of it, and something failed."""
         return self.tried and not self.untried and self.grade not in ("exercised", "practised")
 
 
 def escape_controls(text: str) -> str:
-    """Return a text on one line: names of files may hold line ends, and what steers a terminal."""
+    """Return a text with line ends and control characters escaped, as file names may hold them."""
     return "".join(
         mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in text
     )
@@ -110,27 +110,27 @@ class Assessment:
     notes: list[str]
     ours: bool = True  # whether the template made the repository
     deep: bool = False
-    unfinished: int = 5  # the lowest level of which the template does not bring everything yet
+    unfinished: int = 5  # the lowest level that the template does not bring in full
 
     @property
     def highest(self) -> int:
-        """The highest level of which this tool knows every capability."""
+        """Return the highest level of which this tool knows every capability."""
         return min(max(one.level for one in self.capabilities), self.unfinished - 1)
 
     @property
     def equipped(self) -> int:
-        """The level up to which every capability is there, and in a deep run works; -1 below 0."""
+        """Return the level up to which every capability is present and did not fail; -1 below 0."""
         return self._find_level(lambda one: one.waived or (one.is_here and not one.has_failed))
 
     @property
     def practised(self) -> int:
-        """The level up to which all that leaves a trace is used; at least 0."""
+        """Return the level up to which every capability with a trace is used; at least 0."""
         used = self._find_level(lambda one: one.grade == "practised" or not one.has_trace)
         return max(0, min(used, self.equipped))
 
     @property
     def undecided(self) -> list[Assessed]:
-        """The capabilities up to the claimed level of which a deep run could not know something."""
+        """Return the capabilities up to the claimed level that a deep run could not try in full."""
         aim = min(self.claimed or 0, self.highest)
         return [one for one in self.capabilities if self.deep and one.level <= aim and one.untried]
 
@@ -155,7 +155,7 @@ def assess(repository: Repository) -> Assessment:
 
 
 def list_unread(repository: Repository) -> list[str]:
-    """Return notes on what was read in a larger repository, and on what could not be read."""
+    """Return notes on a larger repository around this one, and on files that cannot be read."""
     notes = []
     if repository.top != repository.root:
         place = repository.root.relative_to(repository.top)
@@ -171,13 +171,13 @@ def list_unread(repository: Repository) -> list[str]:
 
 
 def concerns(repository: Repository, entry: dict[str, Any]) -> bool:
-    """Return whether a capability concerns a repository, by its answers; without answers all do."""
+    """Return whether a capability applies to a repository by its answers; without any, it does."""
     question = {"people": "affects_people", "cloud": "cloud"}.get(entry["if"], "")
     return repository.answers.get(question) not in ("no", "none")
 
 
 def read_claim(repository: Repository) -> int | None:
-    """Return the level of `[tool.mlops-ladder]`, or else that on record; None without one."""
+    """Return the level in `[tool.mlops-ladder]`, else the recorded one; None without one."""
     level = repository.table("pyproject.toml", "tool", "mlops-ladder").get("level")
     level = repository.answers.get("maturity_level") if level is None else level
     return int(str(level)) if str(level) in ("0", "1", "2", "3", "4") else None
@@ -189,13 +189,13 @@ def grade_capability(
     """Grade a capability by its files and records: absent, declared or present.
 
     Args:
-        repository: What is judged.
+        repository: The repository to judge.
         name: The id of the capability.
-        entry: What capabilities.yml says of it.
+        entry: Its entry in capabilities.yml.
         waiver: Why it is waived; empty if it is not.
 
     Returns:
-        Its grade, problems, and what is unknown.
+        The capability with its grade, its problems and its unknowns.
     """
     one = Assessed(name, entry, waived=waiver)
     if not repository.is_visible(name):
@@ -213,7 +213,7 @@ def grade_capability(
 
 
 def grade_uses(repository: Repository, capabilities: Iterable[Assessed]) -> list[str]:
-    """Raise to practised what the team uses on its own data; return why nothing can be."""
+    """Grade as practised what the team uses on its own data; return why nothing can be."""
     try:
         own = [run for run in repository.runs if is_own_data(run)]
     except Unknown as unknown:
@@ -227,7 +227,7 @@ def grade_uses(repository: Repository, capabilities: Iterable[Assessed]) -> list
             one.used = sorted(USES[one.id](repository))
         except Unknown as unknown:
             one.unknown.append(escape_controls(str(unknown)))
-        except Exception as error:  # pylint: disable=broad-exception-caught  # records may lie
+        except Exception as error:  # pylint: disable=broad-exception-caught  # any may come
             one.unknown.append(escape_controls(f"its use cannot be read: {error!r}"))
         if is_practised(one.used):
             one.grade = "practised"
@@ -235,6 +235,6 @@ def grade_uses(repository: Repository, capabilities: Iterable[Assessed]) -> list
 
 
 def is_practised(times: list[datetime]) -> bool:
-    """Return whether these are enough times, on enough days, recently."""
+    """Return whether enough of these times, on enough days, are recent."""
     recent = [time for time in times if datetime.now(UTC) - time <= RECENT]
     return len(recent) >= MIN_TIMES and len({time.date() for time in recent}) >= MIN_DAYS

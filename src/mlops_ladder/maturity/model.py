@@ -13,13 +13,13 @@ from mlops_ladder.maturity.data import list_own_runs, read_artifact
 from mlops_ladder.maturity.repository import Repository
 
 TAGS = ("git.commit", "git.dirty", "data.sha256", "env.lock_sha256", "seed")
-LOWER_IS_BETTER = ("mae", "rmse")  # as the project names them
+LOWER_IS_BETTER = ("mae", "rmse")  # the names of the project's metrics
 
 Facts = dict[str, Any]
 
 
 def name_run(run: Facts) -> str:
-    """Return a run as messages name it."""
+    """Return the name of a run for messages."""
     return f"run {run['id'][:8]}"
 
 
@@ -45,7 +45,7 @@ def list_clean_runs(repository: Repository) -> list[datetime]:
 
 
 def compare_scores(repository: Repository) -> Iterator[str]:
-    """Yield each score of the newest run that its predictions do not give again."""
+    """Yield each score of the newest run that differs from its predictions."""
     run = repository.runs[0]
     metric = run["params"].get("metric", "")
     if not {f"{metric}.low", f"{metric}.high"} <= run["metrics"].keys():
@@ -85,17 +85,17 @@ def compare_with_baseline(repository: Repository) -> Iterator[str]:
 
 
 def compare_with_best_trial(repository: Repository) -> Iterator[str]:
-    """Yield each parameter that the newest model of a search does not have from its best trial."""
+    """Yield each parameter of the newest tuned model that differs from its best trial."""
     run = next((run for run in repository.runs if "model.parameters" in run["tags"]), None)
     if run is None:
         raise Unknown("no run with a search is recorded here: make pipeline")
     chosen, metric = json.loads(run["tags"]["model.parameters"]), run["params"]["metric"]
     score = f"validation.{metric}"
-    wanted = {"role": "trial", "prefect.flow_run_id": run["tags"].get("prefect.flow_run_id")}
+    tags = {"role": "trial", "prefect.flow_run_id": run["tags"].get("prefect.flow_run_id")}
     trials = [
         trial
-        for trial in reversed(repository.records["all"])  # of equal trials the first is the best
-        if wanted.items() <= trial["tags"].items() and score in trial["metrics"]
+        for trial in reversed(repository.records["all"])  # the first of equal trials is the best
+        if tags.items() <= trial["tags"].items() and score in trial["metrics"]
     ]
     if not trials:
         raise Unknown(f"{name_run(run)}: its trials are not recorded here")

@@ -1,4 +1,4 @@
-"""What watches the service: dashboards, alerts with their runbooks, objectives."""
+"""Monitoring of the service: dashboards, alerts with their runbooks, objectives."""
 
 import re
 from collections.abc import Iterator
@@ -9,17 +9,17 @@ from mlops_ladder.maturity.repository import Repository
 RULES = "monitoring/alerts.yml"
 DASHBOARDS = "monitoring/grafana/*.json"
 BUDGETS, BURN_RATES = "monitoring/slo_alerts.yml", "monitoring/slo_rules.yml"
-REPOSITORY = f"{'{' * 2} $externalLabels.repository {'}' * 2}"  # makes a link of a page
+REPOSITORY = f"{'{' * 2} $externalLabels.repository {'}' * 2}"  # a template in the links to pages
 SEVERITIES = ("page", "ticket")
-METRIC = re.compile(r"\b(?:serving|drift)_[a-z_]+")  # of ours
-WINDOWS = ("5m", "30m", "1h", "6h", "3d")  # of The Site Reliability Workbook, chapter 5
+METRIC = re.compile(r"\b(?:serving|drift)_[a-z_]+")  # our metrics
+WINDOWS = ("5m", "30m", "1h", "6h", "3d")  # from The Site Reliability Workbook, chapter 5
 
 Facts = dict[str, Any]
 
 
 def find_dashboard_faults(repository: Repository) -> Iterator[str]:
-    """Yield each dashboard with a panel that has no title, or asks Prometheus nothing."""
-    later = repository.own("monitor.slo")  # its own dashboard
+    """Yield each dashboard with a panel that has no title, or no query."""
+    later = repository.own("monitor.slo")  # objectives have their own dashboard
     names = [name for name in repository.glob(DASHBOARDS) if name not in later]
     if not names:
         yield "monitoring/grafana: no dashboard"
@@ -41,7 +41,7 @@ def list_rules(repository: Repository, path: str) -> list[Facts]:
 
 
 def list_alerts(repository: Repository, path: str = RULES) -> list[Facts]:
-    """Return the rules of a file that alert somebody."""
+    """Return the alerting rules of a file."""
     return [rule for rule in list_rules(repository, path) if "alert" in rule]
 
 
@@ -61,13 +61,13 @@ def find_alert_faults(repository: Repository, path: str) -> Iterator[str]:
 
 
 def list_anchors(text: str) -> set[str]:
-    """Return the headings of a page, as links name them."""
+    """Return the headings of a page in the form of link anchors."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
     return {heading.strip().lower().replace(" ", "-") for heading in headings}
 
 
 def list_metrics(repository: Repository) -> set[str]:
-    """Return the metrics that rules and dashboards ask for."""
+    """Return the metrics that rules and dashboards query."""
     texts = map(repository.text, [RULES, *repository.glob(DASHBOARDS)])
     return {name for text in texts for name in METRIC.findall(text)}
 
@@ -75,14 +75,14 @@ def list_metrics(repository: Repository) -> set[str]:
 def find_objective_faults(repository: Repository) -> Iterator[str]:
     """Yield each objective without a burn rate, by its own budget, in each window."""
     objectives = repository.table("config/objectives.toml", "objectives")
-    wanted = {name: share for name, share in objectives.items() if name != "latency_ms"}
-    if repository.ours and not wanted:
+    shares = {name: share for name, share in objectives.items() if name != "latency_ms"}
+    if repository.ours and not shares:
         yield "config/objectives.toml: promises nothing"
     rules = {
         (rule.get("record"), rule.get("labels", {}).get("slo")): str(rule.get("expr"))
         for rule in list_rules(repository, BURN_RATES)
     }
-    for name, share in wanted.items():
+    for name, share in shares.items():
         for window in WINDOWS:
             expression = rules.get((f"slo:burn:{window}", name), "")
             if not re.search(rf"\[{window}\].*/ {1 - share:.6g}$", expression):

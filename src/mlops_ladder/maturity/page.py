@@ -8,15 +8,15 @@ from mlops_ladder.maturity import report
 from mlops_ladder.maturity.grading import Assessed, Assessment
 
 LEVELS = range(5)
-MAX_PROBLEMS = 3  # of a capability
+MAX_PROBLEMS = 3  # shown for a capability
 
 
 class Html(str):
-    """A text that is HTML already: nothing in it is escaped again."""
+    """A text that is already HTML, and is not escaped again."""
 
 
 def fill_part(part: str, **values: object) -> Html:
-    """Return a part of the page, filled with these values; all but Html is escaped."""
+    """Return a part of the page, filled with these values; values that are not Html are escaped."""
     texts = {k: v if isinstance(v, Html) else escape(str(v)) for k, v in values.items()}
     return Html(Template(report.read_words()["html"][part]).substitute(texts))
 
@@ -51,14 +51,14 @@ def draw_step(assessment: Assessment, level: int) -> Html:
 
 
 def draw_square(one: Assessed, number: int) -> Html:
-    """Return a capability on its step; a mouse shows its name and grade."""
+    """Return a capability on its step; its name and grade appear under the mouse."""
     left, top, colour = 200 + number % 15 * 24, 5 + number // 15 * 22, get_colour(one.shown_grade)
     state = report.format_state(one)
     return fill_part("square", left=left, top=top, colour=colour, id=one.id, state=state)
 
 
 def make_row(one: Assessed, heading: Html) -> Html:
-    """Return a capability as a line of the table, behind the heading of its domain."""
+    """Return a capability as a row of the table, after the heading of its domain."""
     problems = [fill_part("problem", problem=words) for words in one.problems[:MAX_PROBLEMS]]
     dot = fill_part("dot", colour=get_colour(one.shown_grade))
     facts = {"title": one.title.replace("`", ""), "id": one.id, "level": one.level}
@@ -73,7 +73,7 @@ def make_action(assessment: Assessment, one: Assessed) -> Html:
 
 
 def make_dot(facts: dict[str, str]) -> Html:
-    """Return the dot of a grade, in its colour."""
+    """Return a dot in the colour of a grade."""
     return fill_part("dot", colour=facts["colour"])
 
 

@@ -1,4 +1,4 @@
-"""Print MLflow's records of this project as JSON.  The project's own Python runs it; it reads."""
+"""Print MLflow's records of this project as JSON.  Run by the project's own Python; read-only."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def describe_mlflow_run(run: Any) -> dict[str, Any]:
 
 
 def search_runs(client: Any, where: str) -> list[dict[str, Any]]:
-    """Return the newest runs that fit, of all experiments."""
+    """Return the newest matching runs of all experiments."""
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
     options = {"order_by": ["attributes.start_time DESC"], "max_results": MAX_RUNS}
     return [
@@ -62,11 +62,11 @@ def describe_registry(client: Any) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print all of it."""
+    """Print the runs and the registry as JSON."""
     os.environ.setdefault("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ |= {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_LOGGING_LEVEL": "ERROR"}
-    import mlflow  # pylint: disable=import-outside-toplevel  # it reads the environment above
+    import mlflow  # pylint: disable=import-outside-toplevel  # it reads the environment set above
 
     client = mlflow.MlflowClient()
     runs = search_runs(client, MODELS)

@@ -21,13 +21,13 @@ KEYS = "|".join(
         r"AIza[0-9A-Za-z_-]{35}",
     )
 )
-# Also an extended regular expression of git.  A part of a longer word, as of a picture, is no key.
+# Git reads it as an extended regular expression too.  A part of a longer word is no key.
 SECRET = f"-----BEGIN [A-Z ]*PRIVATE KEY|(^|[^A-Za-z0-9+/])({KEYS})($|[^A-Za-z0-9+/])"
-MAX_BYTES = 5_000_000  # of a file in the history
-IGNORED = (".env", "data/rows.parquet", "models/model.joblib", "mlflow.db")  # elsewhere the first
+MAX_BYTES = 5_000_000  # for a file in the history
+IGNORED = (".env", "data/rows.parquet", "models/model.joblib", "mlflow.db")  # only .env elsewhere
 LOCKS = ("uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "pixi.lock", "conda-lock.yml")
-FENCE = re.compile(r" *(```+|~~~+|-----*$|\.\.\.\.+$)")  # of Markdown and AsciiDoc
-ITEM = re.compile(r" *(?:[-*+]|\d+[.)]) ")  # indented lines below it are its text
+FENCE = re.compile(r" *(```+|~~~+|-----*$|\.\.\.\.+$)")  # in Markdown and AsciiDoc
+ITEM = re.compile(r" *(?:[-*+]|\d+[.)]) ")  # indented lines below an item are its text
 LITERAL = re.compile(r"\.\. (?:code|sourcecode|prompt|parsed-literal)|.*::\s*$")
 
 
@@ -50,26 +50,26 @@ def list_code_lines(text: str) -> list[str]:
             commands.append(words)
         elif words and indent >= least and not above and not ITEM.match(opener):
             commands, deep = [*commands, words], indent
-        elif words and not (literal and words.startswith(":")):  # options of a directive
+        elif words and not (literal and words.startswith(":")):  # skips the options of a directive
             opener, deep = line, 0
         above = words
     return [re.sub(r"^[$>] ", "", line) for line in commands if line]
 
 
 def find_start_faults(repository: Repository) -> Iterator[str]:
-    """Yield a README without commands, and the targets that its commands, or ours, lack."""
+    """Yield a README without commands, and the targets that the Makefile lacks."""
     readmes = [name for name in repository.files if re.match(r"(?i)readme[^/]*\Z", name)]
     commands = [line for name in readmes for line in list_code_lines(repository.text(name))]
     if not commands:
         yield f"{(readmes or ['README.md'])[0]}: no block of commands in it says how to start"
     called = set(re.findall(r"(?:^|&& )make ([a-z][\w-]*)", "\n".join(commands), re.MULTILINE))
-    wanted = {"train", "predict", "maturity"} if repository.ours else called
+    targets = {"train", "predict", "maturity"} if repository.ours else called
     if "Makefile" in repository.files:
-        yield from find_lacking_targets(repository, *sorted(wanted))
+        yield from find_lacking_targets(repository, *sorted(targets))
 
 
 def find_unignored_files(repository: Repository) -> Iterator[str]:
-    """Yield each file that must not get into git, and is not ignored."""
+    """Yield each file that git should ignore and does not."""
     names = IGNORED if repository.ours else IGNORED[:1]
     ignored = repository.git("check-ignore", "--no-index", *names, good=(0, 1))
     for name in sorted(set(names) - set(ignored.split())):
@@ -77,7 +77,7 @@ def find_unignored_files(repository: Repository) -> Iterator[str]:
 
 
 def find_secrets(repository: Repository) -> Iterator[str]:
-    """Yield each file in which something looks like a key, now or in the history."""
+    """Yield each file with a text that looks like a key, now or in the history."""
     leaking = {name for name in repository.files if has_secret(repository.text(name))}
     shown = "--format=", "--unified=0", "--relative", "--src-prefix=a/", "--dst-prefix=b/"
     try:
@@ -95,7 +95,7 @@ def find_secrets(repository: Repository) -> Iterator[str]:
 
 
 def has_secret(text: str) -> bool:
-    """Return whether a text holds a key.  Keys of manuals do not count."""
+    """Return whether a text holds a key.  Example keys from manuals do not count."""
     keys = re.finditer(SECRET, text, re.MULTILINE)
     return any(
         not key[2] or (len({*key[2]}) > 9 and not key[2].endswith("EXAMPLE")) for key in keys
@@ -129,7 +129,7 @@ def find_practice_faults(repository: Repository) -> Iterator[str]:
 
 
 def is_test_file(name: str) -> bool:
-    """Return whether it is a Python file of tests, by its name."""
+    """Return whether a file is a Python file of tests, by its name."""
     path = PurePosixPath(name)
     named = path.stem.startswith("test") or path.stem.endswith(("_test", "_tests"))
     return name.endswith(".py") and named
@@ -158,7 +158,7 @@ def list_hook_ids(config: Any) -> list[str]:
 
 
 def list_change_times(repository: Repository, *paths: str) -> list[datetime]:
-    """Return when commits changed these paths, the first commit of the repository left out."""
+    """Return the times of commits that changed these paths, without the first commit."""
     first = repository.git("rev-list", "--max-parents=0", "HEAD").split()
     listed = repository.git("log", "--no-merges", "--format=%H %cI", "--", *paths).splitlines()
     later = [line.split() for line in listed if line.split()[0] not in first]
@@ -172,8 +172,8 @@ def find_lock_faults(repository: Repository) -> Iterator[str]:
     direct = repository.table("pyproject.toml", "project").get("dependencies")
     groups = [direct, *repository.table("pyproject.toml", "dependency-groups").values()]
     lines = [line for group in groups for line in group or () if isinstance(line, str)]
-    wanted = {re.split(r"[\s\[<>=!~;(]", line)[0].lower().replace("_", "-") for line in lines}
-    lacking = sorted(wanted - set(re.findall(r'^name = "([^"]+)"', text, re.MULTILINE)))
+    names = {re.split(r"[\s\[<>=!~;(]", line)[0].lower().replace("_", "-") for line in lines}
+    lacking = sorted(names - set(re.findall(r'^name = "([^"]+)"', text, re.MULTILINE)))
     if name in ("uv.lock", "poetry.lock", "pdm.lock") and lacking:
         yield f"{name}: lacks {', '.join(lacking[:5])}; run: {name.split('.')[0]} lock"
 
@@ -190,7 +190,7 @@ def list_locked_runs(repository: Repository) -> list[datetime]:
 
 def hash_lock_at(repository: Repository, commit: str) -> str:
     """Return the sha256 of uv.lock at a commit, or "none"."""
-    if not re.fullmatch("[0-9a-f]{40,64}", commit):  # a record may say anything, also an option
+    if not re.fullmatch("[0-9a-f]{40,64}", commit):  # a record can hold any text, even an option
         return "none"
     try:
         text = repository.git("show", f"{commit}:./uv.lock")

@@ -14,7 +14,7 @@ from mlops_ladder.maturity.grading import Assessed, Assessment, MIN_DAYS, MIN_TI
 
 POINTS = {"exercised": 0.5, "practised": 1.0}
 MAX_ACTIONS = 5
-MAX_EXAMPLES = 6  # of what shows a capability
+MAX_EXAMPLES = 6  # of files that show a capability
 DONE = "Nothing is left to do up to this level."
 BEYOND = "levels above {} are not judged yet by this version"
 
@@ -26,7 +26,7 @@ def read_words() -> dict[str, Any]:
 
 
 def name_level(level: int) -> str:
-    """Return the name of a level, as capabilities.yml has it."""
+    """Return the name of a level in capabilities.yml."""
     return str(read_capabilities()["levels"][level]["name"])
 
 
@@ -56,7 +56,7 @@ def group_by_domain(assessment: Assessment) -> Iterator[tuple[str, list[Assessed
 
 
 def format_state(one: Assessed) -> str:
-    """Return a grade in words: waived stands above it, unknown beside it."""
+    """Return a grade in words, or "waived"; it says if something is unknown."""
     if one.waived:
         return f"waived: {one.waived}"
     is_doubtful = one.unknown + one.untried and one.grade not in ("absent", "unknown")
@@ -64,7 +64,7 @@ def format_state(one: Assessed) -> str:
 
 
 def list_actions(assessment: Assessment) -> list[Assessed]:
-    """Return what to do next, the lowest level first: what is broken, then missing, then unused."""
+    """Return the capabilities to work on next: the broken, the missing, then the unused ones."""
     aim = max(min(assessment.claimed or 0, assessment.highest), assessment.equipped + 1)
     broken = [one for one in assessment.capabilities if one.level <= aim and not one.is_here]
     broken = [one for one in broken if one.grade != "unknown"]
@@ -76,7 +76,7 @@ def list_actions(assessment: Assessment) -> list[Assessed]:
 
 
 def format_way(assessment: Assessment, one: Assessed) -> str:
-    """Return the command that brings a capability on, its file and time; or what would show it."""
+    """Return the command that improves a capability, its file and time; or what would show it."""
     entry, takes = one.entry, one.entry.get("takes", "an hour")
     climb = f"make climb LEVEL={one.level}"
     command = climb if one.grade == "absent" else entry.get("do", "make help")
@@ -90,7 +90,7 @@ def format_way(assessment: Assessment, one: Assessed) -> str:
 
 
 def format_reason(one: Assessed) -> str:
-    """Return why something is to be done: a problem, or that it is absent, or not in use."""
+    """Return the reason for an action: a problem, or that a capability is absent or unused."""
     if one.problems:
         return one.problems[0]
     if one.grade == "absent":
@@ -167,7 +167,7 @@ def list_facts(one: Assessed) -> dict[str, object]:
 
 
 def escape_markdown(text: str) -> str:
-    """Return a text as words of Markdown: nothing in it is markup, HTML or a link."""
+    """Return a text escaped for Markdown, without markup, HTML or links."""
     return re.sub(r"[&<>|`\[\]*_~\\]", lambda mark: f"&#{ord(mark[0])};", text)
 
 

@@ -1,4 +1,4 @@
-"""A repository as the checks see it: files, git, and the records of runs.  Only ever read."""
+"""A repository as the checks see it: files, git, and the records of runs.  It is only read."""
 
 import json
 import os
@@ -27,10 +27,10 @@ from mlops_ladder.maturity.syntax import list_imports, read_notebook_code
 
 HERE = Path(__file__).resolve().parent
 SKIPPED = {".git", ".venv", "venv", "node_modules", "__pycache__", ".mypy_cache", ".pytest_cache"}
-MAX_WRITTEN = 1_000_000  # bytes that a person writes
+MAX_WRITTEN = 1_000_000  # bytes of a file that a person writes
 MAX_READ = 50_000_000  # bytes of a notebook with its pictures, of a lock, or of a log
 MAX_DATA = 50_000_000_000  # bytes of a file of data
-MAX_VALUES, MAX_DEPTH = 200_000, 200  # of a file of settings
+MAX_VALUES, MAX_DEPTH = 200_000, 200  # in a file of settings
 SAMPLE = "data/sample/"
 WHEEL = "wheels/mlops_ladder-*.whl"
 FORGE = (".github", ".gitlab", ".gitlab-ci.yml", ".circleci", "azure-pipelines.yml", "CODEOWNERS")
@@ -65,7 +65,7 @@ def hash_files(*paths: Path) -> str:
 
 
 def is_small(value: Any) -> bool:
-    """Return whether a value can be walked through; aliases of YAML can repeat it for ever."""
+    """Return whether a value has few enough parts to walk through; YAML aliases can repeat it."""
     todo, count = [(value, 0)], 0
     while todo:
         part, depth = todo.pop()
@@ -78,12 +78,12 @@ def is_small(value: Any) -> bool:
 
 
 def is_hosted(name: str) -> bool:
-    """Return whether a forge reads a file, and only at the top of a repository."""
+    """Return whether a forge reads a file only at the top of a repository."""
     return any(match_glob(name, pattern) for pattern in FORGE)
 
 
 def read_settings(name: str, text: str) -> Any:
-    """Return what a TOML, JSON or YAML text holds, by the name of its file.  Raise ValueError."""
+    """Return a parsed TOML, JSON or YAML text.  Raise ValueError if it cannot be read."""
     if name.endswith(".toml"):
         return tomllib.loads(text)
     if name.endswith((".json", ".ipynb")):
@@ -105,7 +105,7 @@ def read_wheel(path: Path) -> dict[str, str]:
         }
 
 
-# Each kind of evidence is read once and kept: an attribute for each, and a method.
+# Each kind of evidence is read once and kept, so it has many attributes and methods.
 class Repository:  # pylint: disable=too-many-instance-attributes,too-many-public-methods
     """The files of a folder, what git knows of them, and what MLflow has recorded there.
 
@@ -126,9 +126,9 @@ class Repository:  # pylint: disable=too-many-instance-attributes,too-many-publi
 
     @cached_property
     def files(self) -> list[str]:
-        """The paths of all files that git would keep; without git, of all but known clutter.
+        """Return the paths of all files that git would keep; without git, of all but known clutter.
 
-        In a folder of a larger repository, what a forge reads is that of the larger one.
+        In a folder of a larger repository, the files for a forge are those of the larger one.
         """
         listed = "ls-files", "-z", "--cached", "--others", "--exclude-standard"
         try:
@@ -144,7 +144,7 @@ class Repository:  # pylint: disable=too-many-instance-attributes,too-many-publi
 
     @cached_property
     def top(self) -> Path:
-        """The folder of the git repository in which this one lies, or its own."""
+        """Return the top folder of the git repository around this folder, or the folder itself."""
         try:
             return self._safe_git.top
         except Unknown:
@@ -165,11 +165,11 @@ class Repository:  # pylint: disable=too-many-instance-attributes,too-many-publi
             return False
 
     def path(self, name: str) -> Path:
-        """Return where a file lies: what a forge reads lies at the top of the git repository."""
+        """Return the path of a file; a file for a forge lies at the top of the git repository."""
         return (self.top if is_hosted(name) else self.root) / name
 
     def text(self, name: str) -> str:
-        """Return the text of a file; nothing if it is not there, not text, or too long."""
+        """Return the text of a file; empty if it is missing, not text, or too long."""
         if name not in self._texts:
             is_long = name.endswith((".ipynb", ".lock", "-lock.yml"))
             self._texts[name] = ""
@@ -182,7 +182,7 @@ class Repository:  # pylint: disable=too-many-instance-attributes,too-many-publi
         return self._texts[name]
 
     def parsed(self, name: str) -> Any:
-        """Return what a TOML, YAML or JSON file holds; None if it cannot be read."""
+        """Return the content of a TOML, YAML or JSON file; None if it cannot be read."""
         if name not in self._parsed:
             self._parsed[name] = None
             try:
@@ -213,7 +213,7 @@ class Repository:  # pylint: disable=too-many-instance-attributes,too-many-publi
     def run(
         self, *command: str, timeout: float = 60, environment: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Return how a command ended here.  Raise Unknown without such a program, or an end."""
+        """Return the result of a command.  Raise Unknown if it is missing, or does not end."""
         variables = self.environment if environment is None else environment
         clean = {k: v for k, v in variables.items() if environment or k not in LEADING}
         clean |= {"LC_ALL": "C", "PYTHONUTF8": "1"}
@@ -228,7 +228,7 @@ class Repository:  # pylint: disable=too-many-instance-attributes,too-many-publi
 
     @cached_property
     def _safe_git(self) -> SafeGit:
-        """Git that executes nothing of this repository.  Raise Unknown if this is none."""
+        """Return git that executes nothing of this repository.  Raise Unknown if this is none."""
         try:
             return SafeGit(self.root, self.environment)
         except (OSError, ValueError) as error:
@@ -249,18 +249,18 @@ class Repository:  # pylint: disable=too-many-instance-attributes,too-many-publi
 
     @cached_property
     def answers(self) -> dict[str, str]:
-        """The answers that the project was made with; none in a repository that we did not make."""
+        """Return the answers that the project was made with; {} in any other repository."""
         answers = self.table(".cruft.json", "context", "cookiecutter")
         return {name: str(value) for name, value in answers.items()}
 
     @property
     def ours(self) -> bool:
-        """Whether the template made it."""
+        """Return whether the template made the repository."""
         return "maturity_level" in self.answers
 
     @cached_property
     def library(self) -> dict[str, str]:
-        """The files of the library in a wheel of ours, by their paths in it, as text."""
+        """Return the files of the library in its wheel as text, by their paths."""
         texts: dict[str, str] = {}
         for wheel in self.glob(WHEEL) if self.ours else []:
             try:
@@ -271,7 +271,7 @@ class Repository:  # pylint: disable=too-many-instance-attributes,too-many-publi
 
     @cached_property
     def package(self) -> str:
-        """The folder of the package that is imported, `src/name` or `name`; empty without one."""
+        """Return the folder of the imported package, `src/name` or `name`; empty without one."""
         tops = [PurePosixPath(name).parent for name in self.files if name.endswith("/__init__.py")]
         tops = [top for top in tops if len(top.parts) == 1 or (top.parts[0], len(top.parts)) == SRC]
         own = [top for top in tops if top.name == self.answers.get("package_name")]
@@ -280,25 +280,25 @@ class Repository:  # pylint: disable=too-many-instance-attributes,too-many-publi
 
     @cached_property
     def owners(self) -> dict[str, str]:
-        """The capability of each file: the one whose glob names most of its path."""
+        """Return the capability of each file: the one whose glob names most of its path."""
         owners = {name: find_owner(name, self.capabilities) for name in self.files}
         return {name: owner for name, owner in owners.items() if owner}
 
     def own(self, capability: str) -> list[str]:
-        """Return the files that show a capability: its own, elsewhere those that are similar."""
+        """Return the files that show a capability: its own, or similar ones elsewhere."""
         if self.ours:
             return [name for name, owner in self.owners.items() if owner == capability]
         entry = self.capabilities[capability]
-        names, wanted = set(self.glob(*entry.get("elsewhere", []))), set(entry.get("imports", []))
-        for name in self.files if wanted else ():
+        names, modules = set(self.glob(*entry.get("elsewhere", []))), set(entry.get("imports", []))
+        for name in self.files if modules else ():
             is_test = {"tests", "test"} & set(PurePosixPath(name).parts)
-            if name.endswith((".py", ".ipynb")) and not is_test and wanted & self.imports(name):
+            if name.endswith((".py", ".ipynb")) and not is_test and modules & self.imports(name):
                 names.add(name)
         return sorted(names)
 
     @cached_property
     def targets(self) -> dict[str, str]:
-        """The targets of the Makefile and of the files in make/: prerequisites and recipe."""
+        """Return the targets of the Makefile and of make/: prerequisites and recipe, by name."""
         targets: dict[str, str] = {}
         for name in self.glob("Makefile", "make/*.mk"):
             for target, rule in RULE.findall(self.text(name)):
@@ -311,7 +311,7 @@ class Repository:  # pylint: disable=too-many-instance-attributes,too-many-publi
         return [name for name in names if name in self.targets]
 
     def is_visible(self, capability: str) -> bool:
-        """Return whether files could show it: in a repository of others some leave no sign."""
+        """Return whether files can show a capability; in a foreign repository some cannot."""
         return self.ours or bool({"elsewhere", "imports"} & self.capabilities[capability].keys())
 
     def imports(self, name: str) -> frozenset[str]:
@@ -323,7 +323,7 @@ class Repository:  # pylint: disable=too-many-instance-attributes,too-many-publi
 
     @cached_property
     def records(self) -> Facts:
-        """What MLflow holds.  Raise Unknown if nothing was recorded, or it cannot be asked.
+        """Return MLflow's records.  Raise Unknown if there are none, or MLflow cannot be asked.
 
         This tool reads a database by itself.  A server is asked by the project's own Python, so
         only if the repository is trusted; else the database in the folder is read.
@@ -345,7 +345,7 @@ class Repository:  # pylint: disable=too-many-instance-attributes,too-many-publi
 
     @property
     def runs(self) -> list[Facts]:
-        """The finished runs of a model, the newest first.  Raise Unknown if there is none."""
+        """Return the finished runs of a model, the newest first.  Raise Unknown without any."""
         if not self.ours:
             raise Unknown("how others record what a run has learned from is not known")
         if not (runs := self.records["runs"]):
@@ -360,5 +360,5 @@ def is_own_data(run: Facts) -> bool:
 
 
 def format_hint(repository: Repository, command: str) -> str:
-    """Return a way out by a command that only a project of the template has; elsewhere nothing."""
+    """Return a hint to a command of the template's projects; empty in any other repository."""
     return f": {command}" if repository.ours else ""

@@ -1,4 +1,4 @@
-"""A runbook: the commands of a page that are run."""
+"""A runbook: the commands of a page, in named blocks."""
 
 from dataclasses import dataclass
 from textwrap import dedent

@@ -28,7 +28,7 @@ OPTIONS = (
     "submodule.recurse=false",
 )
 LOGS = ("--no-textconv", "--no-ext-diff", "--no-color", "--ignore-submodules=all")
-PLACES = re.compile(r"GIT_(?!CONFIG_(?:GLOBAL|SYSTEM|NOSYSTEM)$)")  # variables that lead elsewhere
+PLACES = re.compile(r"GIT_(?!CONFIG_(?:GLOBAL|SYSTEM|NOSYSTEM)$)")  # variables that redirect git
 
 
 def find_git_folder(folder: Path) -> Path | None:
@@ -75,13 +75,13 @@ class SafeGit:
         self.top = place.parent
         own, shared = resolve_links(place)
         self.settings = read_git_settings(shared, variables)
-        # The folder lives as long as this object.
+        # The folder lives as long as this object, so no `with` block can end it.
         self._folder = TemporaryDirectory(prefix="git-")  # pylint: disable=consider-using-with
         links = Path(self._folder.name)
         for source in (shared, own):
             for entry in source.iterdir():
                 if entry.name not in LEFT_OUT:
-                    (links / entry.name).unlink(missing_ok=True)  # its own come before shared ones
+                    (links / entry.name).unlink(missing_ok=True)  # own files win over shared ones
                     (links / entry.name).symlink_to(os.path.abspath(entry))
         head = own / "HEAD"
         (links / "HEAD").write_bytes(head.read_bytes()[:1000] if head.is_file() else b"")

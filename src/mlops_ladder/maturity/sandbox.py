@@ -17,13 +17,13 @@ from mlops_ladder.maturity import Unknown
 from mlops_ladder.maturity.repository import Repository, WHEEL
 
 Done = subprocess.CompletedProcess[str]
-TIMEOUT_S = 240  # of a command
+TIMEOUT_S = 240  # for a command
 HIDDEN = ("MLFLOW_", "PREFECT_", "DVC_", "GIT_", "PYTEST_", "MAKE", "MFLAGS", "VIRTUAL_ENV")
 IDENTITY = {"NAME": "maturity", "EMAIL": "maturity@localhost"}
 NO_NETWORK = (
     r"[Ff]ailed to fetch|[Cc]ould ?n[o']t connect|error sending request|dns error|timed out"
     r"|Name or service not known|name resolution|Connection refused|unreachable|urlopen error"
-)  # what programs print that reach no server
+)  # printed by programs that reach no server
 PRESERVED = (".venv", "__pycache__", ".mypy_cache")
 INSTALLED = ("ladder", "python", "pytest", "mlflow")  # programs of the project's environment
 
@@ -31,7 +31,7 @@ INSTALLED = ("ladder", "python", "pytest", "mlflow")  # programs of the project'
 def run_process(command: tuple[str, ...], timeout: float, **options: Any) -> Done:
     """Run a command to its end; kill it with all that it started if it is interrupted or too slow.
 
-    Raises what `subprocess.run` raises.
+    Raise the exceptions of `subprocess.run`.
     """
     pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     text: Any = {"text": True, "errors": "replace", "start_new_session": True}
@@ -76,10 +76,10 @@ class Copy:
         else:
             self.root.mkdir()
             self.must("git", "init", "--quiet")
-        wanted = {*self.original.files, *self._find_data()}
-        for name in set(self._tracked()) - wanted:
+        names = {*self.original.files, *self._find_data()}
+        for name in set(self._tracked()) - names:
             (self.root / name).unlink()
-        self._copy_files(wanted)
+        self._copy_files(names)
         self.must("git", "add", "--all")
         self.must("git", "commit", "--quiet", "--allow-empty", "--no-verify", "-m", "As it is")
         self._start = self.must("git", "rev-parse", "HEAD").strip()
@@ -95,7 +95,7 @@ class Copy:
         return filter(None, self.must("git", "ls-files", "-z").split("\0"))
 
     def _find_data(self) -> list[str]:
-        """Return the files that training reads though git ignores them, and those of DVC."""
+        """Return the files that training reads although git ignores them, and those of DVC."""
         path, root = self.original.table("config.toml", "data").get("path", ""), self.original.root
         paths = {root / name[:-4] for name in self.original.files if name.endswith(".dvc")}
         if path and not Path(path).is_absolute():
@@ -104,12 +104,12 @@ class Copy:
 
     @property
     def repository(self) -> Repository:
-        """The content of the copy as it is now."""
+        """Return the current content of the copy."""
         return Repository(self.root, self.environment)
 
     @property
     def package(self) -> Path:
-        """The folder of the package."""
+        """Return the folder of the package."""
         return self.root / self.original.package
 
     def settings(self, **values: str) -> dict[str, str]:
@@ -118,7 +118,7 @@ class Copy:
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """The user's environment without what would lead to the user's servers and registry."""
+        """Return the user's environment without variables that name the user's servers."""
         own = self.original.answers.get("package_name", "").upper() + "_"
         variables = {
             name: value
@@ -148,7 +148,7 @@ class Copy:
                 self.environment.pop(name, None)
 
     def run(self, *command: str, at: str = "", timeout: Any = TIMEOUT_S, **more: Any) -> Done:
-        """Run a command in the copy.  Unknown if there is no such program, or it does not end."""
+        """Run a command in the copy.  Raise Unknown if it is missing, or does not end."""
         options: Any = {"cwd": at or self.root, "env": self.environment | more}
         command = (self._find_program(command[0]), *command[1:])
         try:
@@ -167,26 +167,26 @@ class Copy:
         return own if name in INSTALLED else name
 
     def must(self, *command: str, at: str = "", **more: Any) -> str:
-        """Return what a command prints.  Failed, an Unknown, if it fails."""
+        """Return what a command prints.  Raise Failed, which is an Unknown, if it fails."""
         done = self.run(*command, at=at, **more)
         if done.returncode:
             raise Failed(f"{' '.join(command[:3])}: {last_line(done)}")
         return done.stdout
 
     def need(self, *command: str) -> Repository:
-        """Run a make target, once for all trials; return what the copy holds then."""
+        """Run a make target once for all trials; return the content of the copy after it."""
 
         def make() -> Repository:
             self.must("make", *command)
             return self.repository
 
-        found: Repository = self.once("-".join(command), make)
-        return found
+        content: Repository = self.once("-".join(command), make)
+        return content
 
     def once(self, name: str, make: Callable[[], Any]) -> Any:
-        """Return what `make` returned when it was called first; its files are put back.
+        """Return the result of the first call of `make`, and restore its files.
 
-        If it failed then, it fails with the same reason each time.
+        If the first call raised Unknown, raise it again.
         """
         if name not in self._results:
             try:
@@ -208,7 +208,7 @@ class Copy:
             shutil.copy2(self.root / name, saved / name)
 
     def unpack_library(self) -> Path:
-        """Return the library as files that may be changed; commands use them until `reset`."""
+        """Return the folder of the unpacked library, which commands use until `reset`."""
         folder, wheels = self.root.parent / "library", sorted(self.root.glob(WHEEL))
         if not wheels:
             raise Unknown(f"{WHEEL}: not there")
@@ -219,7 +219,7 @@ class Copy:
         return folder / "mlops_ladder"
 
     def reset(self) -> None:
-        """Bring everything back to what it was, but for the environment."""
+        """Restore the copy to its start, except for its Python environment."""
         if self.environment.pop("PYTHONPATH", ""):
             shutil.rmtree(self.root.parent / "library", ignore_errors=True)
         self.must("git", "reset", "--quiet", "--hard", self._start)
@@ -241,16 +241,16 @@ class Copy:
         self.write(name, self.text(name) + text)
 
     def plant(self, name: str, old: str, new: str) -> None:
-        """Plant a fault in a file.  Unknown if the file does not hold the text to replace."""
+        """Plant a fault in a file.  Raise Unknown if it does not hold the text to replace."""
         replace_text(self.root / name, old, new)
 
     def plant_in_library(self, module: str, old: str, new: str) -> None:
-        """Plant a fault in a module of the library.  Unknown if it does not hold the text."""
+        """Plant a fault in a module of the library.  Raise Unknown if it does not hold the text."""
         replace_text(self.unpack_library() / module, old, new)
 
 
 def replace_text(path: Path, old: str, new: str) -> None:
-    """Replace text in a file.  Unknown if it is not there."""
+    """Replace text in a file.  Raise Unknown if the text is not there."""
     text = path.read_text(encoding="utf-8")
     if old not in text:
         raise Unknown(f"{path.name} does not hold {old!r}: the fault cannot be planted")
@@ -266,12 +266,12 @@ def last_line(done: Done) -> str:
 
 def last_words(error: subprocess.TimeoutExpired) -> str:
     """Return the last hundred words of each stream of a command that was killed."""
-    streams = [str(it, errors="replace").split() for it in (error.stdout, error.stderr) if it]
+    streams = [str(pipe, errors="replace").split() for pipe in (error.stdout, error.stderr) if pipe]
     return " | ".join(" ".join(words[-100:]) for words in streams) or "nothing"
 
 
 def require_network(done: Done) -> Done:
-    """Return the same.  Unknown if the command failed because a server did not answer."""
+    """Return the same result.  Raise Unknown if it failed because a server did not answer."""
     if done.returncode and (line := re.search(f".*({NO_NETWORK}).*", done.stdout + done.stderr)):
         raise Unknown(line[0].strip())
     return done

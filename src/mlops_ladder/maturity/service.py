@@ -14,8 +14,8 @@ from typing import Any
 from mlops_ladder.maturity.sandbox import Copy
 
 START_TIMEOUT_S, STOP_TIMEOUT_S = 90, 40
-PROCESS_LOG, SERVICE_LOG = ".git/process.log", ".git/service.log"  # no check of files looks there
-UNREACHABLE = 0  # the status without an answer
+PROCESS_LOG, SERVICE_LOG = ".git/process.log", ".git/service.log"  # the checks of files ignore .git
+UNREACHABLE = 0  # the status if no answer came
 
 Process = subprocess.Popen[bytes]
 
@@ -29,7 +29,7 @@ class Service:
 
     @property
     def lives(self) -> bool:
-        """Whether its process lives."""
+        """Return whether its process lives."""
         return self.process.poll() is None
 
     def connect(self) -> http.client.HTTPConnection:
@@ -51,7 +51,7 @@ class Service:
             return None
 
     def end(self) -> None:
-        """Ask it to end, wait for that, and leave nothing of it behind."""
+        """End the service: ask it, wait, and then kill what is left of it."""
         until = time.monotonic() + STOP_TIMEOUT_S
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGTERM)
@@ -87,7 +87,7 @@ def find_free_port() -> int:
 
 
 def start_process(copy: Copy, log: str, *command: str, **variables: str) -> Process:
-    """Start a command in the copy, in a session of its own; its output goes to a file."""
+    """Start a command in the copy in its own session, with its output in a file."""
     with (copy.root / log).open("wb") as file:
         return subprocess.Popen(
             command,
@@ -102,9 +102,9 @@ def start_process(copy: Copy, log: str, *command: str, **variables: str) -> Proc
 
 @contextmanager
 def run_service(copy: Copy) -> Iterator[Service]:
-    """Run `make serve` on a free port; give the service once it answers, or its time is up.
+    """Run `make serve` on a free port; yield the service when it answers, or at the timeout.
 
-    It logs into the copy, whatever the settings say.  It is ended in any case.
+    It logs into the copy, independent of the settings.  It is always ended.
     """
     port, own = find_free_port(), f"{copy.package.name.upper()}_SERVING__"
     settings = {f"{own}HOST": "127.0.0.1", f"{own}PORT": str(port), f"{own}POLL_SECONDS": "0.2"}
@@ -128,7 +128,7 @@ def read_process_log(copy: Copy) -> str:
 
 @contextmanager
 def run_beside(copy: Copy, *command: str, **variables: str) -> Iterator[Process]:
-    """Run a process of the copy; end it with all that it started."""
+    """Yield a process of the copy; end it with all that it started."""
     process = start_process(copy, PROCESS_LOG, *command, **variables)
     try:
         yield process

@@ -142,7 +142,7 @@ def ask_pattern(repository: Repository, rule: Rule) -> Iterator[str]:
         yield rule["problem"]
 
 
-# The first key that a rule has says what it asks.
+# The first of these keys in a rule names its kind.
 QUESTIONS: dict[str, Callable[[Repository, Rule], Iterator[str]]] = {
     "function": ask_function,
     "imports": ask_imports,

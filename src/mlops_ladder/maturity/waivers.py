@@ -1,4 +1,4 @@
-"""Waivers: what two people answer for although it is not there, until a date."""
+"""Waivers: two people answer for a missing capability until a date."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 
 from mlops_ladder.maturity.repository import Repository
 
-LONGEST = timedelta(days=366)  # of a waiver
+LONGEST = timedelta(days=366)  # for a waiver
 
 
 def read_waivers(repository: Repository, today: date) -> tuple[dict[str, str], list[str]]:

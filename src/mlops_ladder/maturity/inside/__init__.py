@@ -1,6 +1,6 @@
-"""Questions of the trials, which the Python of the project answers, in a copy.
+"""Questions of the trials, which the project's own Python answers in a copy.
 
-They know no data, only what config and contract say of them.
+They know the data only from the configuration and the contract.
 """
 
 from importlib import import_module
@@ -21,8 +21,5 @@ def read_project() -> tuple[Any, Any, Any]:
 def read_training_rows() -> tuple[Any, Any, Any]:
     """Return the rows to learn from, the contract and the settings of the project."""
     frame, contract, settings = read_project()
-    return (
-        part("model.training").prepare_training_rows(frame, contract, settings),
-        contract,
-        settings,
-    )
+    rows = part("model.training").prepare_training_rows(frame, contract, settings)
+    return rows, contract, settings

@@ -1,7 +1,7 @@
 """PYTHON -P FOLDER/inside/__main__.py MODULE QUESTION [ARGUMENT …]
 
 The last line that is printed is the answer, as JSON.  The questions are those of this folder, also
-if the project's own library brings others: it may be older than the one that judges.
+if the project's own library brings others: that library may be older than this one.
 """
 
 import json
@@ -15,7 +15,7 @@ NAME, HERE = "mlops_ladder.maturity.inside", Path(__file__).resolve().parent
 
 
 def load_questions() -> None:
-    """Have the modules of this folder be imported under their name in the library."""
+    """Load this folder as the package that the library knows under this name."""
     place = str(HERE / "__init__.py")
     spec = spec_from_file_location(NAME, place, submodule_search_locations=[str(HERE)])
     assert spec and spec.loader
@@ -24,7 +24,7 @@ def load_questions() -> None:
 
 
 def answer(module: str, question: str, *arguments: str) -> Any:
-    """Return what a function of a module of questions returns."""
+    """Return the answer of a function in a module of questions."""
     return getattr(import_module(f"{NAME}.{module}"), question)(*arguments)
 
 

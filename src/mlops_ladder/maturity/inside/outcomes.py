@@ -1,4 +1,4 @@
-"""Questions about outcomes: log the hold-out with its outcomes, and a run that has just begun."""
+"""Questions about outcomes: log the hold-out with its outcomes, and record a recent run."""
 
 import json
 from datetime import datetime, timedelta, UTC
@@ -10,13 +10,13 @@ from mlops_ladder.maturity.inside.gate import change_answers
 from mlops_ladder.maturity.inside.served import load_champion, make_requests
 
 FILE = Path("outcomes.csv")
-REQUEST_ROWS = 50  # rows of a request
+REQUEST_ROWS = 50  # in each request
 
 
 def log_holdout(wrong: str, most: str) -> Any:
-    """Have the champion answer the hold-out, log it, and write outcomes; return how many.
+    """Log the champion's answers to the hold-out, and write outcomes; return their number.
 
-    If `wrong` is "wrong", the outcomes are others than those that happened.
+    If `wrong` is "wrong", the outcomes differ from the true ones.
     """
     frame = read_project()[0]
     rows, contract, settings = read_training_rows()
@@ -26,36 +26,36 @@ def log_holdout(wrong: str, most: str) -> Any:
     if wrong == "wrong":
         truth = change_answers(truth, settings.problem == "classification")
     names = [f"held-out-{at // REQUEST_ROWS * REQUEST_ROWS}" for at in range(len(holdout))]
-    known = truth.to_frame().assign(
+    table = truth.to_frame().assign(
         request_id=names, row=[1 + at % REQUEST_ROWS for at in range(len(holdout))]
     )
     marks = {"sep": settings.data.separator, "decimal": settings.data.decimal}
-    known.to_csv(FILE, index=False, encoding=settings.data.encoding, **marks)
+    table.to_csv(FILE, index=False, encoding=settings.data.encoding, **marks)
     return len(holdout)
 
 
-def log_answers(asked: list[dict[str, Any]], contract: Any, settings: Any) -> None:
-    """Have the champion answer these rows, and log the answers as the service does."""
+def log_answers(rows: list[dict[str, Any]], contract: Any, settings: Any) -> None:
+    """Write the champion's answers to these rows into the log, as the service does."""
     model = load_champion()
     classes = model.bundle["classes"] or ()
-    types = part("serving.schemas").Types.from_contract(contract, classes, len(asked))
+    types = part("serving.schemas").Types.from_contract(contract, classes, len(rows))
     store = part("serving.store").Store(settings.serving.prediction_log_url)
-    for start in range(0, len(asked), REQUEST_ROWS):
-        read = types.parse_rows(json.dumps(asked[start : start + REQUEST_ROWS]).encode())[0]
-        store.write([make_record(f"held-out-{start}", read, model)])
+    for start in range(0, len(rows), REQUEST_ROWS):
+        batch = types.parse_rows(json.dumps(rows[start : start + REQUEST_ROWS]).encode())[0]
+        store.write([make_record(f"held-out-{start}", batch, model)])
     store.close()
 
 
-def make_record(name: str, asked: list[dict[str, Any]], model: Any) -> dict[str, Any]:
+def make_record(name: str, rows: list[dict[str, Any]], model: Any) -> dict[str, Any]:
     """Return a request as the service logs it."""
     served = part("serving.events").PredictionEvent(
-        name, datetime.now(UTC), 200, 0.001, model.version, asked, model.answers(asked)
+        name, datetime.now(UTC), 200, 0.001, model.version, rows, model.answers(rows)
     )
     return dict(part("serving.prediction_log").describe_request(served))
 
 
 def note_recent_run() -> str:
-    """Write into the ledger that a run of another cause began, and ended, a minute ago."""
+    """Write a run of another cause into the ledger, begun a minute ago, and completed."""
     decision, ledger = part("pipeline.retraining.decision"), part("pipeline.retraining.ledger")
     began = datetime.now(UTC) - timedelta(minutes=1)
     facts: dict[str, Any] = {"decision": "run", "reason": "planted", "by": "trial"}

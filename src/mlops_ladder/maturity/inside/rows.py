@@ -13,7 +13,7 @@ from pandas.api import types
 
 from mlops_ladder.maturity.inside import part, read_project, read_training_rows
 
-MAX_ROWS = 5000  # that are spoiled: enough for every rule, and read in a second
+MAX_ROWS = 5000  # with faults: enough for every rule, and read within a second
 MAX_PRIVATE_ROWS = 300
 
 
@@ -23,7 +23,7 @@ def list_files(settings: Any) -> list[Path]:
 
 
 def is_parquet(settings: Any) -> bool:
-    """Are the files Parquet?"""
+    """Return whether the files are Parquet."""
     return bool(part("data.reading").is_parquet(list_files(settings)[0]))
 
 
@@ -48,13 +48,13 @@ def write_raw(frame: pd.DataFrame, settings: Any, path: str | Path) -> None:
 
 
 def count_rows() -> Any:
-    """Return how many rows the files have."""
+    """Return the number of rows in the files."""
     settings = part("settings").load_settings()
     return len(read_raw(settings, list_files(settings)))
 
 
 def count_training_rows() -> int:
-    """Return how many rows training reads."""
+    """Return the number of rows that training reads."""
     return len(read_project()[0])
 
 
@@ -64,11 +64,9 @@ def first_file() -> str:
 
 
 def data_digest() -> Any:
-    """Return the sha256 of all data, and how many rows they have."""
+    """Return the sha256 of all data, and the number of their rows."""
     frame, _, settings = read_project()
-    digest = part("data.sources").compute_sha256(
-        *part("data.reading").list_data_files(settings.data.path)
-    )
+    digest = part("data.sources").compute_sha256(*list_files(settings))
     return [digest, len(frame)]
 
 
@@ -99,31 +97,31 @@ def plant_fault(frame: pd.DataFrame, fault: tuple[str, str, Any], random: Random
 
 
 def write_spoiled_rows(path: str, plan: str) -> Any:
-    """Write some rows that have a target, with these faults in them; return how many.
+    """Write some rows that have a target, with these faults in them; return their number.
 
-    Returns None if training reads other rows than the files hold.
+    Return None if training reads other rows than the files hold.
     """
-    wanted, (known, contract, settings) = json.loads(plan), read_project()
+    spec, (rows, contract, settings) = json.loads(plan), read_project()
     frame = read_raw(settings, list_files(settings))
-    if len(frame) != len(known):
+    if len(frame) != len(rows):
         return None
-    frame = frame[known[contract.target].notna().to_numpy()].reset_index(drop=True)
-    random, count = Random(wanted["seed"]), min(wanted.get("most", MAX_ROWS), len(frame))
+    frame = frame[rows[contract.target].notna().to_numpy()].reset_index(drop=True)
+    random, count = Random(spec["seed"]), min(spec.get("most", MAX_ROWS), len(frame))
     frame = frame.iloc[sorted(random.sample(range(len(frame)), count))]
-    for fault in wanted["faults"]:
+    for fault in spec["faults"]:
         frame = plant_fault(frame, fault, random)
     write_raw(frame, settings, path)
     return len(frame)
 
 
 def describe_split(path: str) -> Any:
-    """Return the times of each part of a saved split, and how many rows are not in both."""
+    """Return the time span of each part of a saved split, and the number of unmatched rows."""
     rows, contract, _ = read_training_rows()
     names, times = contract.names("id") or ["row"], contract.names("time")[:1]
-    known = rows.assign(row=rows.index + 1)[[*dict.fromkeys([*names, *times])]]
-    known[names] = known[names].astype("str").where(known[names].notna(), "")
+    table = rows.assign(row=rows.index + 1)[[*dict.fromkeys([*names, *times])]]
+    table[names] = table[names].astype("str").where(table[names].notna(), "")
     saved = pd.read_csv(path, dtype=str, keep_default_na=False)
-    both = known.merge(saved, how="outer", on=names, indicator=True)
+    both = table.merge(saved, how="outer", on=names, indicator=True)
     spans = [
         [name, str(group[time].min()), str(group[time].max())]
         for time in times
@@ -133,48 +131,44 @@ def describe_split(path: str) -> Any:
 
 
 def choose_labels() -> Any:
-    """Return two different labels, as a person writes them."""
+    """Return two different labels, as a person would write them."""
     frame, contract, settings = read_project()
     labels = part("labelling.labels").list_classes(settings, contract)
     if not labels:
-        values = part("data.casting").validate_and_cast(frame, contract, [contract.target])[
-            contract.target
-        ]
+        columns = part("data.casting").validate_and_cast(frame, contract, [contract.target])
+        values = columns[contract.target]
         labels = [values.min(), values.max()]
     return [str(labels[0]), str(labels[-1])]
 
 
 def list_upstream_sources() -> Any:
-    """Return the sources of others that training reads, whose rows have a time."""
-    agreements = part("governance.data_agreements").select_promises(
-        part("settings").load_settings()
-    )
-    return [it.source for it in agreements if it.freshness.column]
+    """Return the sources with other owners that training reads and whose rows have a time."""
+    settings = part("settings").load_settings()
+    agreements = part("governance.data_agreements").select_promises(settings)
+    return [promise.source for promise in agreements if promise.freshness.column]
 
 
 def remove_newest_rows(source: str) -> Any:
-    """Make a source older than was promised; return how many rows are left."""
-    settings, agreement = (
-        part("settings").load_settings(),
-        part("data.agreements").read_agreements()[source],
-    )
+    """Remove rows until a source is older than its agreement allows; return the number left."""
+    settings = part("settings").load_settings()
+    agreement = part("data.agreements").read_agreements()[source]
     fresh, times = agreement.freshness, part("data.casting").parse_timestamps
     paths = part("governance.data_agreements").list_source_files(agreement)
     frames = {path: read_raw(settings, [path]) for path in paths}
-    when = {path: times(it[fresh.column].astype(str), fresh.format) for path, it in frames.items()}
-    newest = max(it.max() for it in when.values())
+    when = {path: times(frames[path][fresh.column].astype(str), fresh.format) for path in frames}
+    newest = max(moments.max() for moments in when.values())
     end = min(pd.Timestamp(fresh.until or newest), newest) - timedelta(days=fresh.max_age_days + 1)
-    left = {path: frame[when[path] < end] for path, frame in frames.items()}
-    for path, frame in left.items():
+    rest = {path: frame[when[path] < end] for path, frame in frames.items()}
+    for path, frame in rest.items():
         if frame.empty:
             path.unlink()
         else:
             write_raw(frame, settings, path)
-    return sum(map(len, left.values()))
+    return sum(map(len, rest.values()))
 
 
 def write_private_rows(path: str, ids: str, words: str, odd: str) -> Any:
-    """Write some rows with two more columns, with an odd text in one cell; return an id of them."""
+    """Write rows with two more columns, and an odd text in one cell; return one of the ids."""
     settings = part("settings").load_settings()
     frame = read_raw(settings, list_files(settings)).head(MAX_PRIVATE_ROWS)
     frame[ids] = [f"trial-{number}-of-many" for number in range(len(frame))]

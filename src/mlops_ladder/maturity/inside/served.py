@@ -1,4 +1,4 @@
-"""Questions about the service: does it answer as the model does, and is a difference reported?"""
+"""Questions about the service: whether it answers as the model does, and reports a difference."""
 
 import json
 import math
@@ -10,8 +10,8 @@ import pandas as pd
 
 from mlops_ladder.maturity.inside import part, read_project, read_training_rows
 
-TOLERANCE = 1e-4  # of a probability, or of a number's size: no change of a unit is smaller
-MAX_COLUMNS = 20  # of which the unit is changed, one after the other
+TOLERANCE = 1e-4  # of a probability, or relative; a change of a unit differs by more
+MAX_COLUMNS = 20  # whose unit is changed, one after the other
 OTHER_UNITS: dict[str, Callable[[Any], Any]] = {
     "number": lambda value: value * 1.8 + 32,
     "integer": lambda value: value * 1.8 + 32,
@@ -33,8 +33,8 @@ def to_json_value(value: Any, column: Any) -> Any:
 
 
 def find_uses(name: str) -> Any:
-    """Return what a column reaches: the features, and the requests and so the prediction log."""
-    # pylint: disable-next=import-outside-toplevel  # of the project: the tool has none
+    """Return the places that a column reaches: the features, and the log of requests."""
+    # pylint: disable-next=import-outside-toplevel  # only the project installs it
     from pydantic import ValidationError
 
     contract = part("data.contract").read_contract()
@@ -67,21 +67,21 @@ def make_requests(frame: pd.DataFrame, contract: Any) -> list[dict[str, Any]]:
 
 
 def compare_answers(seed: str, most: str) -> Any:
-    """Return the rows that the served model and the registered one answer differently."""
+    """Return the number of rows that served and registered model answer differently, and one."""
     frame, model = read_project()[0], load_champion()
     frame = frame.sample(min(len(frame), int(most)), random_state=int(seed))
-    asked, classes = make_requests(frame, model.contract), model.bundle["classes"] or ()
-    types = part("serving.schemas").Types.from_contract(model.contract, classes, len(asked))
-    answers = model.answers(types.parse_rows(json.dumps(asked).encode())[0])
+    requests, classes = make_requests(frame, model.contract), model.bundle["classes"] or ()
+    types = part("serving.schemas").Types.from_contract(model.contract, classes, len(requests))
+    answers = model.answers(types.parse_rows(json.dumps(requests).encode())[0])
     rows, _ = part("data.casting").cast_columns(frame, model.contract, model.contract.inputs())
-    known = part("model.prediction").predict_rows(load_registered_model(), rows).to_dict("records")
-    pairs = zip(known, answers, asked, strict=True)
+    batch = part("model.prediction").predict_rows(load_registered_model(), rows).to_dict("records")
+    pairs = zip(batch, answers, requests, strict=True)
     wrong = [
         (str(one["prediction"]), other["prediction"], row)
         for one, other, row in pairs
         if is_different(one, other)
     ]
-    return {"rows": len(asked), "mismatches": len(wrong), "first": wrong[:1]}
+    return {"rows": len(requests), "mismatches": len(wrong), "first": wrong[:1]}
 
 
 def load_registered_model() -> Any:
@@ -92,7 +92,7 @@ def load_registered_model() -> Any:
 
 
 def is_different(batch: dict[str, Any], served: dict[str, Any]) -> bool:
-    """Do two answers differ?  Not if two classes are as good as tied."""
+    """Return whether two answers differ; two classes that are almost tied do not."""
     shares = {
         name.removeprefix("probability_"): value
         for name, value in batch.items()
@@ -106,23 +106,22 @@ def is_different(batch: dict[str, Any], served: dict[str, Any]) -> bool:
         )
     probability = served["probability"]
     far = [abs(probability[name] - share) > TOLERANCE for name, share in shares.items()]
-    ours, theirs = (shares[str(it["prediction"])] for it in (batch, served))
+    ours, theirs = (shares[str(answer["prediction"])] for answer in (batch, served))
     return any(far) or abs(ours - theirs) > TOLERANCE
 
 
 def change_units(seed: str) -> Any:
-    """Change units of inputs in the served model alone, until the comparison reports one."""
+    """Change units of inputs only in the served model, until the comparison reports one."""
     frame, contract, settings = read_project()
-    trained, export = part("model.training").train_model(frame, contract, settings), part(
-        "export.bundle"
-    )
+    trained = part("model.training").train_model(frame, contract, settings)
+    export = part("export.bundle")
     why, real = export.compared(trained)[2], export.compiled
     if why or len(trained.predictions.drop_duplicates()) < 10:
         return {"unknown": why or "the model gives nearly all rows the same answer"}
     names = pd.Series(contract.inputs()).sample(frac=1, random_state=int(seed))[:MAX_COLUMNS]
     for name in names:
         change = OTHER_UNITS[contract.columns[name].kind]
-        # pylint: disable-next=cell-var-from-loop  # it is called before the loop goes on
+        # pylint: disable-next=cell-var-from-loop  # it is called in the same iteration
         export.compiled = lambda *model: change_unit(real(*model), name, change)
         if why := export.compared(trained)[2]:
             return {"found": name, "why": why}
@@ -137,10 +136,10 @@ def change_unit(scores: Any, name: str, change: Callable[[Any], Any]) -> Callabl
 
 
 def sample_training_rows(seed: str, most: str) -> Any:
-    """Return requests of rows that the champion learned from, and an input of numbers."""
+    """Return requests of rows that the champion learned from, and the name of a numeric input."""
     frame = read_project()[0]
     learnable, contract, settings = read_training_rows()
     rows = part("model.training").split_holdout(learnable, contract, settings)[0]
     chosen = frame.loc[rows.index].sample(min(len(rows), int(most)), random_state=int(seed))
-    numbers = [it for it in contract.inputs("number") if frame[it].nunique() > 20]
+    numbers = [name for name in contract.inputs("number") if frame[name].nunique() > 20]
     return {"rows": make_requests(chosen, contract), "number": next(iter(numbers), None)}

@@ -7,13 +7,13 @@ import pandas as pd
 
 from mlops_ladder.maturity.inside import part, read_project, read_training_rows
 
-MAX_ROWS = 1500  # of a review of features
-CONSTANT, TELLING = "eine Spalte, die immer gleich ist", "τὸ τέλος"  # any name may be a column's
+MAX_ROWS = 1500  # in a review of features
+CONSTANT, TELLING = "eine Spalte, die immer gleich ist", "τὸ τέλος"  # columns may have any name
 KEPT_INPUTS = 2  # of the project, beside the planted ones
 
 
 def load_model(uri: str) -> Any:
-    """Return how many rows the input example of a model has, and how many it answers."""
+    """Return the numbers of rows and of answers of a model's input example."""
     model = part("tracking.runs").connect_mlflow().pyfunc.load_model(uri)
     return {"rows": len(model.input_example), "answers": len(model.predict(model.input_example))}
 
@@ -78,6 +78,6 @@ def add_columns(contract: Any) -> Any:
     column = part("data.contract").Column(kind="number", role="feature")
     ignored = {name: {"role": "ignored"} for name in contract.inputs()[KEPT_INPUTS:]}
     columns = {
-        name: it.model_copy(update=ignored.get(name, {})) for name, it in contract.columns.items()
+        name: old.model_copy(update=ignored.get(name, {})) for name, old in contract.columns.items()
     }
     return contract.model_copy(update={"columns": columns | {CONSTANT: column, TELLING: column}})

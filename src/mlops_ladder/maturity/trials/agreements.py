@@ -1,4 +1,4 @@
-"""Trials and faults of what people agree on: labels, and promises of the owners of data."""
+"""Trials and faults of agreements: labels, and promises of the owners of data."""
 
 import csv
 import json
@@ -15,14 +15,14 @@ from mlops_ladder.maturity.sandbox import Copy, Done, last_line
 from mlops_ladder.maturity.service import run_service
 from mlops_ladder.maturity.trials.project import ask_project, read_rows
 
-ROWS = 8  # that are labelled
+ROWS = 8  # to label
 QUEUE = "data/labelling/queue.csv"
 
 Words = dict[str, str]
 
 
 def queue_rows(copy: Copy) -> Words:
-    """Queue requests for labelling; return two labels that fit, and what training reads."""
+    """Queue requests for labelling; return two valid labels, and the digest of the data."""
     copy.need("pipeline-smoke")
     with run_service(copy) as service:
         status, reply = service.ask("/predict", [service.example()] * ROWS)
@@ -45,7 +45,7 @@ def fill_sheet(copy: Copy, *labels: str) -> None:
     with (copy.root / "filled.csv").open("w", encoding="utf-8", newline="") as file:
         sheet = csv.writer(file)
         sheet.writerow(["row", "label"])
-        sheet.writerows([it["row"], labels[at % len(labels)]] for at, it in enumerate(queue))
+        sheet.writerows([row["row"], labels[at % len(labels)]] for at, row in enumerate(queue))
 
 
 def check_labelled_rows(copy: Copy, digest: str, rows: str) -> Iterator[str]:
@@ -54,7 +54,7 @@ def check_labelled_rows(copy: Copy, digest: str, rows: str) -> Iterator[str]:
     more = int(after["rows"]) - int(rows)
     if more != ROWS or after["digest"] == digest:
         yield f"make label MERGE=yes: {ROWS} rows settled, training reads {more} more"
-    is_complete = all(it["source"] and it["annotator"] and it["time"] for it in table)
+    is_complete = all(row["source"] and row["annotator"] and row["time"] for row in table)
     if len(table) != 2 * ROWS or not is_complete:
         yield f"{TABLE}: {len(table)} labels of {2 * ROWS}, or not each by whom and when"
 
@@ -68,14 +68,14 @@ def check_relabelled_rows(copy: Copy, digest: str, rows: str) -> Iterator[str]:
 
 @contextmanager
 def receive_posts() -> Iterator[tuple[str, list[Any]]]:
-    """Yield an address, and the list of what is posted there."""
+    """Yield an address, and the list of the messages posted there."""
     posts: list[Any] = []
 
     class Receiver(BaseHTTPRequestHandler):
-        """Takes what is posted."""
+        """A handler that keeps the posted messages."""
 
         def do_POST(self) -> None:  # pylint: disable=invalid-name  # as the base class calls it
-            """Keep it."""
+            """Append the posted message to the list."""
             posts.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.send_response(200)
             self.end_headers()
@@ -93,7 +93,7 @@ def receive_posts() -> Iterator[tuple[str, list[Any]]]:
 
 
 def choose_upstream(copy: Copy) -> str:
-    """Return a source of others that training reads."""
+    """Return a source with another owner that training reads."""
     sources: list[str] = ask_project(copy, "rows", "list_upstream_sources")
     if not sources:
         raise Unknown("contracts: none about data that training reads and whose rows have a time")
@@ -101,21 +101,21 @@ def choose_upstream(copy: Copy) -> str:
 
 
 def check_contracts(copy: Copy) -> tuple[Done, str]:
-    """Run `make contracts`; return how it ended, and what was posted to the webhook."""
+    """Run `make contracts`; return its result, and the text posted to the webhook."""
     with receive_posts() as (address, posts):
         done = copy.run("make", "contracts", **copy.settings(SCHEDULE__WEBHOOK=address))
     return done, " ".join(str(post.get("text")) for post in posts)
 
 
 def check_unchanged_data(copy: Copy) -> Iterator[str]:
-    """Check the data as they are: nothing is posted."""
+    """Check unchanged data: nothing is posted."""
     done, posted = check_contracts(copy)
     if done.returncode or posted:
         yield f"make contracts: {posted or last_line(done)}"
 
 
 def age_data(copy: Copy) -> Iterator[str]:
-    """Take the newest rows of a source away: that is posted."""
+    """Remove the newest rows of a source: that is posted."""
     source = choose_upstream(copy)
     if not ask_project(copy, "rows", "remove_newest_rows", source):
         raise Unknown(f"{source}: no row is old enough to be left")
@@ -127,8 +127,8 @@ def age_data(copy: Copy) -> Iterator[str]:
 def raise_version(copy: Copy) -> Iterator[str]:
     """Raise the version of a contract: that is posted, until it is accepted."""
     source = choose_upstream(copy)
-    sources = {it.get("source"): name for name, it in read_agreements(copy.repository).items()}
-    name = sources[source]
+    names = {entry.get("source"): name for name, entry in read_agreements(copy.repository).items()}
+    name = names[source]
     pattern = re.compile(r'^(version *= *)["\'].*["\']', re.MULTILINE)
     copy.write(name, pattern.sub(r'\1"of a trial"', copy.text(name)))
     done, posted = check_contracts(copy)

@@ -12,7 +12,7 @@ MAKER, OTHER = "maker", "other"
 def act_as(copy: Copy, name: str) -> dict[str, str]:
     """Return the environment of a person, if a second person has to approve by name."""
     settings = {"way": '"named"', "approvers": "[]"}
-    for key, value in settings.items():  # a variable asks for no less than the file
+    for key, value in settings.items():  # a variable may not weaken the file
         text = copy.text("config/approval.toml")
         text = re.sub(rf"^{key} *= .*$", f"{key} = {value}", text, flags=re.MULTILINE)
         copy.write("config/approval.toml", text)

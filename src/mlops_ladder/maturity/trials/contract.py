@@ -12,9 +12,9 @@ from mlops_ladder.maturity.data import find_shared_rows, list_columns, read_arti
 from mlops_ladder.maturity.sandbox import Copy, last_line
 from mlops_ladder.maturity.trials.project import ask_project
 
-MIN_ROWS_FOR_SHARE = 100  # rows of which a share of missing values is judged
-MIN_ROWS_FOR_LEAK = 50  # rows of which the project judges what a column tells
-PIPELINE_TIMEOUT_S = 420  # of a pipeline that reports nothing and goes on
+MIN_ROWS_FOR_SHARE = 100  # with fewer, the share of missing values is not checked
+MIN_ROWS_FOR_LEAK = 50  # with fewer, the project does not look for leakage
+PIPELINE_TIMEOUT_S = 420  # of a pipeline that finds no fault and runs to its end
 SPOILED = "data/spoiled of a trial"
 DESCRIPTIONS = {
     "lost": "dropped",
@@ -43,7 +43,7 @@ def list_forbidden(name: str, column: dict[str, Any]) -> Iterator[Fault]:
             yield "flood", name, (1 + column["missing"]) / 2
     if kind in ("number", "integer", "boolean", "time"):
         yield f"word for a {'number' if kind == 'integer' else kind}", name, "nonsense"
-    # What is not enforced is an expectation: it is marked and counted.  A class always is enforced.
+    # A rule that is not enforced is only counted.  The classes of a target are always enforced.
     if kind in ("number", "integer") and column.get("range") and column.get("enforce"):
         low, high = column["range"]
         yield "far", name, ceil(2 * high - low) + 1
@@ -54,16 +54,16 @@ def list_forbidden(name: str, column: dict[str, Any]) -> Iterator[Fault]:
 
 def plan_rounds(copy: Copy) -> Iterator[list[Fault]]:
     """Yield every kind of fault once, in as few trainings as possible: one fault a column."""
-    known, targets = read_columns(copy.repository), list_columns(copy.repository, "target")
+    columns, targets = read_columns(copy.repository), list_columns(copy.repository, "target")
     names = list_columns(copy.repository, "feature", "time", "group", "id", "target")
-    faults = [fault for name in names for fault in list_forbidden(name, known[name])]
+    faults = [fault for name in names for fault in list_forbidden(name, columns[name])]
     copy.random.shuffle(faults)
     faults.sort(key=lambda fault: fault[1] in targets)
     todo = {kind for kind, _, _ in faults}
     while todo:
         chosen: dict[str, Fault] = {}
-        for kind in sorted(todo, key=lambda kind: sum(it[0] == kind for it in faults)):
-            free = [it for it in faults if it[0] == kind and it[1] not in chosen]
+        for kind in sorted(todo, key=lambda kind: sum(fault[0] == kind for fault in faults)):
+            free = [fault for fault in faults if fault[0] == kind and fault[1] not in chosen]
             if free:
                 chosen[free[0][1]] = free[0]
         todo -= {fault[0] for fault in chosen.values()}
@@ -103,7 +103,7 @@ def break_every_rule(copy: Copy) -> Iterator[str]:
 
 
 def has_trained(copy: Copy) -> bool:
-    """Has anything been saved as a model, or recorded as a run?"""
+    """Return whether a model was saved, or a run was recorded."""
     if (copy.root / "models/model.joblib").exists():
         return True
     if not (copy.root / "mlflow.db").exists():
@@ -114,7 +114,7 @@ def has_trained(copy: Copy) -> bool:
 
 
 def trains_without_data(copy: Copy) -> bool:
-    """Does training work although [data] path leads nowhere?"""
+    """Return whether training works without a file at [data] path."""
     return not copy.run("ladder", "train", **copy.settings(DATA__PATH="no such file")).returncode
 
 
@@ -138,10 +138,8 @@ def check_order_of_split(copy: Copy) -> Iterator[str]:
 def add_copy_of_target(copy: Copy) -> Iterator[str]:
     """Add a column with the answer: the pipeline reports it before training."""
     target = list_columns(copy.repository, "target")[0]
-    kind, name = (
-        read_columns(copy.repository)[target]["kind"],
-        f"leak_{copy.random.randrange(10**6)}",
-    )
+    kind = read_columns(copy.repository)[target]["kind"]
+    name = f"leak_{copy.random.randrange(10**6)}"
     copy.append("contract.toml", f'\n[columns.{name}]\nkind = "{kind}"\nrole = "feature"\n')
     rows, place = write_spoiled(copy, [("copied", target, name)])
     if rows < MIN_ROWS_FOR_LEAK:

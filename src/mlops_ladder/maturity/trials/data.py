@@ -33,8 +33,8 @@ def select_present(copy: Copy, names: Any) -> list[str]:
 
 def declared_sources(copy: Copy) -> dict[str, Facts]:
     """Return the declared sources that have files here."""
-    declared = (copy.repository.parsed(SOURCES) or {}).items()
-    sources = {name: it for name, it in declared if select_present(copy, it.get("files", {}))}
+    items = (copy.repository.parsed(SOURCES) or {}).items()
+    sources = {name: entry for name, entry in items if select_present(copy, entry.get("files", {}))}
     if not sources:
         raise Unknown(f"{SOURCES}: declares no file that is in this repository")
     return sources
@@ -65,7 +65,7 @@ def restore_data(copy: Copy) -> Iterator[str]:
             raise Unknown(f"{SOURCES}: [{name}] says in words only where it comes from")
         for file in select_present(copy, source["files"]):
             digests[file] = file_digest(copy.root / file)
-    if config := copy.text(".dvc/config"):  # the user's store is read if it is a folder
+    if config := copy.text(".dvc/config"):  # the user's DVC store is read if it is a folder
         copy.write(".dvc/config", re.sub(r"(url = )~(?=/)", rf"\g<1>{Path.home()}", config))
     for file in digests:
         (copy.root / file).unlink()
@@ -90,7 +90,7 @@ def configured_files(copy: Copy) -> list[Path]:
     """Return the files that [data] path names."""
     path = copy.repository.table("config.toml", "data").get("path", "")
     is_inside = path and not Path(path).is_absolute()
-    files = [it for it in sorted(copy.root.glob(path)) if it.is_file()] if is_inside else []
+    files = [file for file in sorted(copy.root.glob(path)) if file.is_file()] if is_inside else []
     if not files:
         raise Unknown(f"config.toml: [data] path = {path!r}: no file of this repository")
     return files

@@ -24,15 +24,15 @@ from mlops_ladder.maturity.service import exchange_json, find_free_port, run_bes
 from mlops_ladder.maturity.trials.approval import approve_champion
 from mlops_ladder.maturity.trials.project import find_failure
 
-TIMEOUT_S = 900  # in which an image is built, or does not become ready
+TIMEOUT_S = 900  # for building an image, or waiting until it is ready
 OVERLAYS = "deploy/kubernetes/overlays"
 COMPOSE = "deploy/compose"
 DOWN = f"docker compose --file {COMPOSE}/serving.yaml down --volumes --timeout 5".split()
-SERVER_TIMEOUT_S = 120  # in which the tracking server answers
+SERVER_TIMEOUT_S = 120  # until the tracking server answers
 CREATE = "/api/2.0/mlflow/experiments/create"
 SEARCH = "/api/2.0/mlflow/experiments/search"
 BACKED_UP = ("mlruns", "mlartifacts", "models", "mlflow.db*", "promotions.jsonl")
-# Breaches of the policies: module, text, what replaces it, what has to be printed of it.
+# Breaches of the policies: module, text, its replacement, and a text that has to be printed.
 BREACHES = [
     ("registry", "block_public_policy     = true", "block_public_policy     = false", "opens"),
     ("database", "publicly_accessible    = false", "publicly_accessible    = true", "internet"),
@@ -56,7 +56,7 @@ class Deployment:
         }
 
     def run(self, *command: str, **more: str) -> Done:
-        """Run a command that leaves the user's deployment alone."""
+        """Run a command with the names and addresses of this deployment."""
         return self.copy.run(*command, timeout=TIMEOUT_S, **self.environment | more)
 
     def make(self, target: str, **more: str) -> Done:
@@ -70,13 +70,13 @@ class Deployment:
 
     @property
     def commit(self) -> Any:
-        """The commit that /version names behind the proxy."""
+        """Return the commit in the answer of /version behind the proxy."""
         _, answer = self.ask("/version")
         return answer.get("commit") if isinstance(answer, dict) else answer
 
     @property
     def is_serving(self) -> bool:
-        """Does a service answer behind the proxy?"""
+        """Return whether a service answers behind the proxy."""
         return bool(self.ask("/health")[0])
 
     def remove(self) -> None:
@@ -92,7 +92,7 @@ class Deployment:
 
 @contextmanager
 def own_deployment(copy: Copy) -> Iterator[Deployment]:
-    """Yield a deployment that is removed in the end.  Unknown if there is no Docker."""
+    """Yield a deployment that is removed in the end.  Raise Unknown without Docker."""
     deployment = Deployment(copy)
     if deployment.run("docker", "info").returncode:
         raise Unknown("no docker")
@@ -133,7 +133,7 @@ def current_commit(copy: Copy) -> str:
 
 
 def start_image_alone(deployment: Deployment) -> Iterator[str]:
-    """Start the image, and no more: no fault is planted in a cluster."""
+    """Start only the image: no fault is planted in a cluster."""
     if (done := require_network(deployment.make("smoke"))).returncode:
         yield f"make smoke: {last_line(done)}"
     raise Unknown("a cluster of its own is needed to deploy to: only the image was tried")
@@ -182,13 +182,13 @@ def promote_broken_image(copy: Copy) -> Iterator[str]:
 
 
 def compare_overlays(copy: Copy) -> Done:
-    """Compare the overlays.  Unknown if there is no kubectl."""
+    """Compare the overlays.  Raise Unknown without kubectl."""
     copy.run("kubectl", "version", "--client")
     return require_network(copy.run("make", "overlays"))
 
 
 def break_policy(copy: Copy) -> dict[str, str]:
-    """Plant a random breach of the policies, of the forge that is used."""
+    """Plant a random breach of the policies for the forge in use."""
     forge = str(copy.original.answers.get("ci"))
     other = {"github": "project_path", "gitlab": "repo:"}.get(forge, "none")
     chosen = [breach for breach in BREACHES if other not in breach[1]]
@@ -244,14 +244,12 @@ def restore_damaged_backup(copy: Copy) -> Iterator[str]:
 def server_command(copy: Copy, port: int) -> list[str]:
     """Return the command of the tracking server, with a database and files of the copy."""
     tracking = read_services(copy.repository, "deploy/stack/tracking.yaml").values()
-    command = next(
-        (list_command_words(it) for it in tracking if "mlflow" in list_command_words(it)), []
-    )
+    command = next((words for words in map(list_command_words, tracking) if "mlflow" in words), [])
     if not command:
         raise Unknown("deploy/stack/tracking.yaml: no server of MLflow")
     own = {"backend-store-uri": "sqlite:///shared.db", "artifacts-destination": "shared"}
     own |= {"host": "127.0.0.1", "port": str(port), "workers": "1"}
-    rest = [it for it in command[1:] if it.split("=")[0][2:] not in {*own, "allowed-hosts"}]
+    rest = [word for word in command[1:] if word.split("=")[0][2:] not in {*own, "allowed-hosts"}]
     program = str(copy.root / ".venv/bin/mlflow")
     return [program, *rest, *(f"--{name}={value}" for name, value in own.items())]
 
@@ -265,15 +263,15 @@ def write_without_password(copy: Copy) -> Iterator[str]:
     environment |= {"MLFLOW_AUTH_ADMIN_PASSWORD": key, "MLFLOW_FLASK_SERVER_SECRET_KEY": key}
     with run_beside(copy, *server_command(copy, port), **environment) as process:
         wait_for_server(port, process, key)
-        for case, headers, wanted in (
+        for case, headers, right in (
             ("without a password", {}, 401),
             ("with a wrong password", basic_auth("password1234"), 401),
             ("with the password", basic_auth(key), 200),
         ):
             connection = HTTPConnection("127.0.0.1", port)
             status, _ = exchange_json(connection, CREATE, {"name": case}, **headers)
-            if status != wanted:
-                yield f"{CREATE}: {status} {case}, {wanted} is right"
+            if status != right:
+                yield f"{CREATE}: {status} {case}, {right} is right"
 
 
 def basic_auth(password: str) -> dict[str, str]:
@@ -282,7 +280,7 @@ def basic_auth(password: str) -> dict[str, str]:
 
 
 def wait_for_server(port: int, process: "subprocess.Popen[bytes]", key: str) -> None:
-    """Wait until the server answers.  Unknown if it does not."""
+    """Wait until the server answers.  Raise Unknown if it does not."""
     until = time.monotonic() + SERVER_TIMEOUT_S
     while process.poll() is None and time.monotonic() < until:
         connection = HTTPConnection("127.0.0.1", port, timeout=30)

@@ -15,7 +15,7 @@ from mlops_ladder.maturity.sandbox import Copy, Done, last_line
 from mlops_ladder.maturity.service import exchange_json, run_service, Service
 from mlops_ladder.maturity.trials.project import ask_project
 
-FOLLOW_TIMEOUT_S = 20  # in which the service follows a rollback
+FOLLOW_TIMEOUT_S = 20  # until the service follows a rollback
 
 Facts = dict[str, Any]
 
@@ -35,16 +35,15 @@ def propose_spoiled_model(copy: Copy, name: str, description: str) -> Iterator[s
     """Propose a model that has learned the hold-out, some of its rows wrongly: it is refused."""
     copy.need("pipeline-smoke")
     outcome = ask_known(copy, "propose_spoiled_model", name)
-    refusals = [
-        it for it in outcome["reasons"] if it.startswith(f"{name}: ") and it.endswith(": no")
-    ]
+    reasons = [reason for reason in outcome["reasons"] if reason.startswith(f"{name}: ")]
+    refusals = [reason for reason in reasons if reason.endswith(": no")]
     if outcome["champion"] != outcome["before"] or not refusals:
         model = f"a model that is {description}, {outcome['spoilt']}"
         yield f"the gate: accepts {model}; {outcome['scores']} over all rows"
 
 
 def ask_known(copy: Copy, *words: str) -> Facts:
-    """Return the answer to a question of the gate.  Unknown, with its reason, if there is none."""
+    """Return the answer to a question of the gate.  Raise Unknown, with its reason, without one."""
     answer: Facts = ask_project(copy, "gate", *words)
     if "unknown" in answer:
         raise Unknown(answer["unknown"])
@@ -78,7 +77,7 @@ def propose_better_and_worse(copy: Copy) -> Iterator[str]:
     if not better["gain"] > 0:
         raise Unknown(f"no better model can be had from these rows: {better['scores']}")
     if better["champion"] != better["version"] or better["champion"] == better["before"]:
-        refusals = "; ".join(it for it in better["reasons"] if it.endswith(": no"))
+        refusals = "; ".join(reason for reason in better["reasons"] if reason.endswith(": no"))
         yield f"the gate: refuses a better model, {better['scores']}: {refusals}"
         return
     worse = ask_project(copy, "gate", "propose_model", "ordinary")
@@ -120,7 +119,7 @@ def served_version(service: Service) -> Any:
     return reply.get("version") if isinstance(reply, dict) else reply
 
 
-def roll_back_under_load(copy: Copy, service: Service, wanted: str) -> tuple[Done, list[Any]]:
+def roll_back_under_load(copy: Copy, service: Service, version: str) -> tuple[Done, list[Any]]:
     """Roll back, and ask until the service follows; return the result, and failed requests."""
     failures: list[Any] = []
     stop, row = Event(), service.example()
@@ -137,7 +136,7 @@ def roll_back_under_load(copy: Copy, service: Service, wanted: str) -> tuple[Don
         try:
             done = copy.run("make", "rollback")
             until = time.monotonic() + FOLLOW_TIMEOUT_S
-            while served_version(service) != wanted and time.monotonic() < until:
+            while served_version(service) != version and time.monotonic() < until:
                 time.sleep(0.1)
         finally:
             stop.set()

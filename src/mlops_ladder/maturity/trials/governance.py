@@ -14,7 +14,7 @@ Words = dict[str, str]
 
 
 def disown_file(copy: Copy) -> Words:
-    """Take the owner of a random file away; return the file."""
+    """Remove the owner of a random file; return the file."""
     name = copy.random.choice(sorted(copy.repository.files))
     copy.append("CODEOWNERS", f"\n/{name}\n")
     return {"file": name}
@@ -25,9 +25,9 @@ def rename_control(copy: Copy) -> Words:
     risks = copy.repository.table("governance/risk.toml").get("risk", [])
     controls = [str(control) for risk in risks for control in risk.get("controls", [])]
     tests = [
-        it
-        for it in controls
-        if it.startswith("test:") and has_control(copy.repository, *split_control(it))
+        text
+        for text in controls
+        if text.startswith("test:") and has_control(copy.repository, *split_control(text))
     ]
     if not tests:
         raise Unknown("governance/risk.toml: no test stands against any risk")
@@ -91,10 +91,10 @@ def measure_delivery(copy: Copy) -> Iterator[str]:
     """Measure three deployments, one to blame for one of three incidents of one to three hours."""
     hours = write_deliveries(copy)
     output = copy.must("make", "delivery")
-    found = dict(re.findall(r"^([a-z ]+?) {2,}(\d[\d.e+-]*) ", output, re.MULTILINE))
-    wanted = {"lead time": sorted(hours)[1], "change failure rate": 1 / 3, "time to restore": 2.0}
-    for name, right in wanted.items():
-        if not abs(float(found.get(name, "nan")) - right) < 0.01 * right:
-            yield f"make delivery: {name} is {right:.3g}, it says {found.get(name, 'nothing')}"
-    if not 0 < float(found.get("deployment frequency", 0)) < 3:
-        yield f"make delivery: 3 changes in 4 weeks are {found.get('deployment frequency')} a week"
+    values = dict(re.findall(r"^([a-z ]+?) {2,}(\d[\d.e+-]*) ", output, re.MULTILINE))
+    truth = {"lead time": sorted(hours)[1], "change failure rate": 1 / 3, "time to restore": 2.0}
+    for name, right in truth.items():
+        if not abs(float(values.get(name, "nan")) - right) < 0.01 * right:
+            yield f"make delivery: {name} is {right:.3g}, it says {values.get(name, 'nothing')}"
+    if not 0 < float(values.get("deployment frequency", 0)) < 3:
+        yield f"make delivery: 3 changes in 4 weeks are {values.get('deployment frequency')} a week"

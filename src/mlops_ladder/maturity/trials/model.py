@@ -10,18 +10,18 @@ from mlops_ladder.maturity.model import find_missing_facts, name_run
 from mlops_ladder.maturity.sandbox import Copy, Failed, last_line
 from mlops_ladder.maturity.trials.project import ask_project
 
-MAX_ROWS = 500  # of which the answers are compared
+MAX_ROWS = 500  # whose answers are compared
 
 
 def load_and_score(copy: Copy, uri: str) -> Iterator[str]:
     """Load a model with MLflow: it answers each row of its input example."""
     try:
-        found = ask_project(copy, "training", "load_model", uri)
+        counts = ask_project(copy, "training", "load_model", uri)
     except Unknown as reason:
         yield f"{uri}: does not load and score: {reason}"
         return
-    if not found["rows"] or found["rows"] != found["answers"]:
-        yield f"{uri}: gives {found['answers']} answers to {found['rows']} rows of its example"
+    if not counts["rows"] or counts["rows"] != counts["answers"]:
+        yield f"{uri}: gives {counts['answers']} answers to {counts['rows']} rows of its example"
 
 
 def record_training(copy: Copy) -> Iterator[str]:
@@ -59,17 +59,16 @@ def train_changed_tree(copy: Copy) -> Iterator[str]:
 def shuffle_answers(copy: Copy) -> Iterator[str]:
     """Train on shuffled answers; twice if need be: by chance one interval in forty lies above."""
     for _ in range(2):
-        found = ask_project(
-            copy, "training", "score_shuffled_answers", str(copy.random.randrange(2**32))
-        )
-        if None in (found["low"], found["high"], found["baseline"]):
-            raise Unknown(f"{found['metric']}: is not defined on these rows, or has no interval")
-        above = found["baseline"] - found["high"], found["low"] - found["baseline"]
-        if not above[0 if found["lower"] else 1] > 0:
+        seed = str(copy.random.randrange(2**32))
+        scores = ask_project(copy, "training", "score_shuffled_answers", seed)
+        if None in (scores["low"], scores["high"], scores["baseline"]):
+            raise Unknown(f"{scores['metric']}: is not defined on these rows, or has no interval")
+        above = scores["baseline"] - scores["high"], scores["low"] - scores["baseline"]
+        if not above[0 if scores["lower"] else 1] > 0:
             return
     yield (
-        f"{found['metric']} of a model of shuffled answers is {found['value']:.4g}"
-        f" ({found['low']:.4g} to {found['high']:.4g}), the baseline's {found['baseline']:.4g}:"
+        f"{scores['metric']} of a model of shuffled answers is {scores['value']:.4g}"
+        f" ({scores['low']:.4g} to {scores['high']:.4g}), the baseline's {scores['baseline']:.4g}:"
         " it is scored on rows that it has seen, or knows the answer otherwise"
     )
 
@@ -77,7 +76,7 @@ def shuffle_answers(copy: Copy) -> Iterator[str]:
 def compare_with_baseline(copy: Copy) -> Iterator[str]:
     """Compare the runs of model and baseline: both are of the same data."""
     run, runs = copy.repository.runs[0], copy.repository.records["all"]
-    base = next((it for it in runs if it["tags"].get("role") == "baseline"), None)
+    base = next((other for other in runs if other["tags"].get("role") == "baseline"), None)
     if base is None:
         yield "no run of a baseline is recorded beside the model's"
     elif base["tags"].get("data.sha256") != run["tags"].get("data.sha256"):
@@ -87,13 +86,13 @@ def compare_with_baseline(copy: Copy) -> Iterator[str]:
 
 
 def compare_served_answers(copy: Copy) -> Iterator[str]:
-    """Ask the registered model and the served one the same rows, the latter as JSON."""
+    """Send the same rows to the registered model and, as JSON, to the served one."""
     copy.need("pipeline-smoke")
     seed = str(copy.random.randrange(2**32))
-    found = ask_project(copy, "served", "compare_answers", seed, str(MAX_ROWS))
-    for batch, served, row in found["first"]:
+    report = ask_project(copy, "served", "compare_answers", seed, str(MAX_ROWS))
+    for batch, served, row in report["first"]:
         yield (
-            f"{found['mismatches']} of {found['rows']} rows are answered otherwise when served:"
+            f"{report['mismatches']} of {report['rows']} rows are answered otherwise when served:"
             f" {served}, by the registered model {batch}:"
             f" {json.dumps(row, ensure_ascii=False)[:200]}"
         )
@@ -101,11 +100,11 @@ def compare_served_answers(copy: Copy) -> Iterator[str]:
 
 def change_unit_of_input(copy: Copy) -> Iterator[str]:
     """Change inputs one by one between the service and its model, until the export reports it."""
-    found = ask_project(copy, "served", "change_units", str(copy.random.randrange(2**32)))
-    if "unknown" in found:
-        raise Unknown(f"no exported model to plant it in: {found['unknown']}")
-    if "missed" in found:
-        yield f"export.py: compares, and misses another unit of {', '.join(found['missed'][:5])}"
+    answer = ask_project(copy, "served", "change_units", str(copy.random.randrange(2**32)))
+    if "unknown" in answer:
+        raise Unknown(f"no exported model to plant it in: {answer['unknown']}")
+    if "missed" in answer:
+        yield f"export.py: compares, and misses another unit of {', '.join(answer['missed'][:5])}"
 
 
 def need_seeds(copy: Copy) -> None:
@@ -117,7 +116,7 @@ def need_seeds(copy: Copy) -> None:
 def score_best_trial(copy: Copy) -> Iterator[str]:
     """Score the best trial of the search again: its score is that of the validation rows."""
     run, runs = copy.repository.runs[0], copy.repository.records["all"]
-    search = next((it for it in runs if it["tags"].get("role") == "tuning"), None)
+    search = next((other for other in runs if other["tags"].get("role") == "tuning"), None)
     name = f"validation.{run['params']['metric']}"
     if search is None or name not in search["metrics"]:
         raise Unknown("the search is not recorded here")

@@ -39,10 +39,8 @@ def compare_metrics(copy: Copy) -> Iterator[str]:
     with run_service(copy) as service:
         service.ask("/predict", service.example())
         exposed = {SUFFIXES.sub("", name) for name in exposed_metrics(service)}
-    asked = {
-        SUFFIXES.sub("", it) for it in list_metrics(copy.repository) if it.startswith("serving_")
-    }
-    for name in sorted(asked - exposed):
+    names = [name for name in list_metrics(copy.repository) if name.startswith("serving_")]
+    for name in sorted({SUFFIXES.sub("", name) for name in names} - exposed):
         yield f"/metrics: lacks {name}, which rules or dashboards ask for"
 
 
@@ -68,8 +66,8 @@ def log_rows(copy: Copy, change: str = "0") -> Words:
     """Log rows of the training, one input of numbers shifted by so many deviations; return it."""
     copy.need("pipeline-smoke")
     seed = str(copy.random.randrange(1000))
-    found = ask_project(copy, "served", "sample_training_rows", seed, str(ROWS))
-    rows, name = found["rows"], found["number"]
+    sample = ask_project(copy, "served", "sample_training_rows", seed, str(ROWS))
+    rows, name = sample["rows"], sample["number"]
     if name is None:
         raise Unknown("no input holds numbers to shift")
     values = [row[name] for row in rows if row[name] is not None]
@@ -98,10 +96,10 @@ def explain_prediction(copy: Copy) -> Iterator[str]:
     if done.returncode:
         yield f"make explain: {last_line(done)}"
         return
-    numbers = [float(it) for it in re.findall(r" ([+-]?\d+\.\d{4})$", done.stdout, re.MULTILINE)]
-    *parts, whole = numbers or [0.0]
-    if len(parts) < 2 or abs(sum(parts) - whole) > 1e-4 * len(parts) * max(1, abs(whole)):
-        yield f"make explain: {len(parts)} parts add up to {sum(parts):.4f}, the answer is {whole}"
+    numbers = list(map(float, re.findall(r" ([+-]?\d+\.\d{4})$", done.stdout, re.MULTILINE)))
+    *parts, total = numbers or [0.0]
+    if len(parts) < 2 or abs(sum(parts) - total) > 1e-4 * len(parts) * max(1, abs(total)):
+        yield f"make explain: {len(parts)} parts add up to {sum(parts):.4f}, the answer is {total}"
 
 
 def log_outcomes(copy: Copy, kind: str) -> Words:

@@ -23,8 +23,8 @@ from mlops_ladder.maturity.trials.project import ask_project
 
 STEPS = {"check", "split", "tune", "train", "evaluate", "gate"}
 ROLES = {"model", "baseline", "tuning", "trial"}
-START_TIMEOUT_S = 180  # of a run of the schedule
-POST_TIMEOUT_S = 30  # of the message that a run has crashed
+START_TIMEOUT_S = 180  # until the schedule starts a run
+POST_TIMEOUT_S = 30  # until a crash is posted
 LEDGER = "triggers.jsonl"
 
 Facts = dict[str, Any]
@@ -49,7 +49,7 @@ def complete_flow(copy: Copy) -> Iterator[str]:
     try:
         repository = copy.need("pipeline-smoke")
     except Failed as reason:
-        if newest_flow_run(copy)[1] == "COMPLETED":  # it works, and refuses the model of these data
+        if newest_flow_run(copy)[1] == "COMPLETED":  # the flow works: the gate refused the model
             raise
         yield str(reason)
         return
@@ -61,24 +61,24 @@ def complete_flow(copy: Copy) -> Iterator[str]:
         yield "no task is recorded of the flow"
     for run in repository.records["all"]:
         role, tag = run["tags"].get("role"), run["tags"].get("prefect.flow_run_id", "none")
-        is_earlier = run["started"] < start  # by a training before it
+        is_earlier = run["started"] < start  # recorded by an earlier training
         if not is_earlier and role in ROLES and not is_same_id(tag, flow_run):
             yield f"{name_run(run)} ({role}): carries flow run {tag}, {flow_run} is right"
     yield from check_artifacts(repository, flow_run)
 
 
 def is_same_id(one: object, other: str) -> bool:
-    """Are two ids the same, with or without hyphens?"""
+    """Return whether two ids are the same, with or without hyphens."""
     return str(one).replace("-", "") == other.replace("-", "")
 
 
 def check_artifacts(repository: Repository, flow_run: str) -> Iterator[str]:
     """Yield the artifacts of the model that name another run."""
     run = repository.runs[0]
-    wanted = {"gate.json": {"run_id": run["id"], "prefect.flow_run_id": flow_run}}
-    wanted["serving/bundle.json"] = {"run_id": run["id"]}
+    tags = {"gate.json": {"run_id": run["id"], "prefect.flow_run_id": flow_run}}
+    tags["serving/bundle.json"] = {"run_id": run["id"]}
     try:
-        for name, ids in wanted.items():
+        for name, ids in tags.items():
             content = json.loads(read_artifact(run, name))
             for key, value in ids.items():
                 if not is_same_id(content.get(key), value):

@@ -27,7 +27,7 @@ def write_rows(copy: Copy, odd: str = "") -> tuple[str, dict[str, str]]:
     Returns an id of it, and the environment that names the file and a prediction log.
     """
     name = ask_project(copy, "rows", "write_private_rows", DATA, IDS, WORDS, odd)
-    (copy.root / RECORD).unlink(missing_ok=True)  # the user's: its key is not here
+    (copy.root / RECORD).unlink(missing_ok=True)  # the user's record: its key is not in the copy
     add_column(copy, IDS)
     add_column(copy, WORDS)
     settings = copy.settings(DATA__PATH=DATA, SERVING__PREDICTION_LOG_URL=f"sqlite:///{DATABASE}")

@@ -16,8 +16,8 @@ from mlops_ladder.maturity.trials.project import ask_project, read_rows, read_ta
 HOOKS = ".pre-commit-config.yaml"
 RUN_HOOKS = "uv run --frozen pre-commit run".split()
 KEY = "\n".join(["-----BEGIN RSA PRIVATE" + " KEY-----", "planted", ""])
-TIMEOUT_S = 560  # of all hooks, all tests, or all that `make check` runs
-FIRST_TO_FAIL = ("tests/code/test_prediction.py", "tests/model")  # with a fault in the model
+TIMEOUT_S = 560  # for all hooks, all tests, or `make check`
+FIRST_TO_FAIL = ("tests/code/test_prediction.py", "tests/model")  # if the model has a fault
 
 
 def predict_each_row(copy: Copy) -> Iterator[str]:
@@ -119,7 +119,7 @@ def edit_lock(copy: Copy) -> Iterator[str]:
 
 def expect_failing_test(copy: Copy, fault: str) -> Iterator[str]:
     """Run the tests that should fail first, and yield a problem if all of them pass."""
-    chosen = [it for it in FIRST_TO_FAIL if (copy.root / it).exists()] or ["tests"]
+    chosen = [name for name in FIRST_TO_FAIL if (copy.root / name).exists()] or ["tests"]
     done = copy.run("pytest", "-q", "-x", "--no-header", "-p", "no:cacheprovider", *chosen)
     if done.returncode not in (0, 1):
         raise Unknown(f"pytest {' '.join(chosen)}: {last_line(done)}")

@@ -13,14 +13,14 @@ from mlops_ladder.maturity.serving import read_rollouts
 from mlops_ladder.maturity.trials.project import ask_project, read_table
 
 MAX_ROUNDS = 15
-KEYS = 120  # at a half, each variant has 40 of them with a probability of 0.9998
+KEYS = 120  # at a share of 0.5, each variant gets 40 with a probability of 0.9998
 SETTINGS = {
     "ROLLOUT__ENABLED": "true",
     "ROLLOUT__MINUTES": "0",
     "ROLLOUT__SHARES": "[0.5]",
     "ROLLOUT__UNITS": "40",
-    "ROLLOUT__LATENCY": "1000",  # a busy machine is no bad model
-    "ROLLOUT__SHIFT": "1e12",  # one row, sent again and again, has no spread
+    "ROLLOUT__LATENCY": "1000",  # a slow machine does not count against the model
+    "ROLLOUT__SHIFT": "1e12",  # a single repeated row has no spread
 }
 
 
@@ -56,7 +56,7 @@ def step_to_end(copy: Copy, service: Service) -> tuple[list[str], set[int]]:
     row = service.example()
     for _ in range(MAX_ROUNDS):
         statuses |= {status for status, _ in ask_all_keys(service, row).values()}
-        time.sleep(1.5)  # until it is written
+        time.sleep(1.5)  # until the log is written
         copy.must("make", "rollout", "STEP=yes")
         actions = [entry["action"] for entry in read_rollouts(copy.repository)]
         if actions[-1] in ("promote", "abort"):
@@ -101,9 +101,8 @@ def begun_experiment(copy: Copy) -> Iterator[None]:
     """Begin an experiment with the version of the rollout."""
     with begun_rollout(copy) as number:
         copy.must("make", "rollout", "ABORT=yes")
-        copy.write(
-            "experiments/trial.toml", read_table()["texts"]["experiment"].format(number=number)
-        )
+        text = read_table()["texts"]["experiment"].format(number=number)
+        copy.write("experiments/trial.toml", text)
         copy.must("make", "experiment", "NAME=trial", "START=yes")
         yield
 

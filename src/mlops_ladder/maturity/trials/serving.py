@@ -16,9 +16,9 @@ from mlops_ladder.maturity.serving import DATABASE, query_predictions
 from mlops_ladder.maturity.trials.project import example_row
 
 CONNECTIONS = 8
-REQUESTS = 400  # answered before the service is told to end; more are under way then
+REQUESTS = 400  # answered before the service is ended; others are still open
 REQUESTS_OF_WORKERS = 20
-COUNT_DELAY_S = 2  # after which every worker's counts are seen
+COUNT_DELAY_S = 2  # until the counts of every worker are visible
 COUNTED = re.compile(r'^serving_requests_total\{.*status="200".*\} (\S+)$', re.MULTILINE)
 
 Facts = dict[str, Any]
@@ -101,7 +101,7 @@ def log_under_load(copy: Copy) -> Iterator[str]:
 
 
 def ask_several_workers(copy: Copy) -> Iterator[str]:
-    """`make serve WORKERS=2`, over a new connection for each request."""
+    """Send requests to `make serve WORKERS=2`, each over a new connection."""
     copy.need("pipeline-smoke")
     with copy.with_environment(WORKERS="2"), run_service(copy) as service:
         row = service.example()

@@ -14,7 +14,7 @@ Words = dict[str, str]
 
 
 def make_key(copy: Copy, name: str) -> None:
-    """Make a new key outside the files of the copy.  Unknown if no key can be made here."""
+    """Make a new key outside the files of the copy.  Raise Unknown if that is impossible."""
     path = copy.root / ".git" / name
     for old in (path, path.with_suffix(".pub")):
         old.unlink(missing_ok=True)
@@ -37,12 +37,12 @@ def champion_bundle(copy: Copy) -> Words:
 
 
 def read_bill(copy: Copy, sha256: str) -> Iterator[str]:
-    """Yield what the bill of materials lacks: the model with this sha256, libraries, data."""
+    """Yield what is missing in the bill of materials: this model, libraries, data."""
     components = json.loads(copy.text(BILL))["components"]
-    models = [it for it in components if it["type"] == "machine-learning-model"]
-    if [it["hashes"][0]["content"] for it in models] != [sha256]:
+    models = [part for part in components if part["type"] == "machine-learning-model"]
+    if [model["hashes"][0]["content"] for model in models] != [sha256]:
         yield f"{BILL}: does not name the model that serves"
-    for kind in {"library", "data"} - {it["type"] for it in components}:
+    for kind in {"library", "data"} - {part["type"] for part in components}:
         yield f"{BILL}: names no {kind}"
 
 

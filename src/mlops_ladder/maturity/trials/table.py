@@ -15,15 +15,15 @@ from mlops_ladder.maturity.sandbox import Copy, Done, last_line, require_network
 from mlops_ladder.maturity.service import exchange_json, run_service, Service
 from mlops_ladder.maturity.trials.project import ask_project, example_row, read_table
 
-EVERY_STEP = ("env", "at")  # what a check may set for all of its steps
-PATTERNS = ("matches", "holds")  # in these, words are put in as they are, not as patterns
+EVERY_STEP = ("env", "at")  # keys that a check may set for all of its steps
+PATTERNS = ("matches", "holds")  # in these, words are inserted literally, not as patterns
 
 Facts = dict[str, Any]
 Words = dict[str, str]
 
 
 def read_checks() -> Iterator[Check]:
-    """Yield the checks of the table.  Raises AttributeError if one names no function."""
+    """Yield the checks of the table.  Raise AttributeError if one names no function."""
     for entry in read_table()["check"]:
         shared = {key: entry[key] for key in EVERY_STEP if key in entry}
         steps = [shared | step for step in entry.get("step", [entry])]
@@ -70,7 +70,7 @@ def run_step(copy: Copy, step: Facts, words: Words) -> Iterator[str]:
 
 
 def prepare_step(copy: Copy, step: Facts, words: Words) -> None:
-    """Do in the copy what comes before the command of a step."""
+    """Prepare the copy for the command of a step."""
     if "need" in step:
         copy.need(step["need"])
     prepare_files(copy, fill_in(step, words))
@@ -151,8 +151,8 @@ def judge_command(copy: Copy, step: Facts) -> Iterator[str]:
 def raise_if_unknown(reasons: dict[str, str], output: str) -> None:
     """Raise Unknown if the output of a command matches a pattern that says so."""
     for pattern, reason in reasons.items():
-        if found := re.search(pattern, output):
-            raise Unknown(reason.replace("{found}", found[0]))
+        if match := re.search(pattern, output):
+            raise Unknown(reason.replace("{found}", match[0]))
 
 
 def describe_problem(step: Facts, done: Done) -> str:
@@ -164,7 +164,7 @@ def describe_problem(step: Facts, done: Done) -> str:
 
 
 def is_as_said(step: Facts, output: str) -> bool:
-    """Does a command print what it has to print, and nothing that it must not?"""
+    """Return whether an output has all required texts, and no forbidden one."""
     return (
         all(text in output for text in step.get("says", []))
         and all(re.search(pattern, output) for pattern in step.get("matches", []))
