@@ -114,7 +114,7 @@ class Shield:
 
         try:
             await self._app(scope, limit_body(scope, receive, self._max_bytes), send_safely)
-        except Exception:  # pylint: disable=broad-exception-caught  # whatever nothing has caught
+        except Exception:  # pylint: disable=broad-exception-caught  # anything uncaught
             LOG.exception("%s failed", scope["path"])
             if has_begun:
                 raise
@@ -153,7 +153,7 @@ def limit_body(scope: Scope, receive: Receive, max_bytes: int) -> Receive:
 
 
 def is_loopback(host: str) -> bool:
-    """Can only this machine reach the host?"""
+    """Return whether only this machine can reach the host."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

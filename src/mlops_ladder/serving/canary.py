@@ -50,7 +50,7 @@ class Assignment(NamedTuple):
 
     @property
     def has_failed(self) -> bool:
-        """Should the candidate have answered, and has not?"""
+        """Whether the candidate should have answered, and has not."""
         return self.variant == CANDIDATE and not (self.attempt and not self.attempt.failures)
 
 

@@ -33,7 +33,7 @@ class Key(StrictModel):
     expires: AwareDatetime | None = None
 
     def is_valid(self, now: datetime) -> bool:
-        """May it still be used?"""
+        """Return whether the key may still be used."""
         return self.expires is None or now < self.expires
 
 

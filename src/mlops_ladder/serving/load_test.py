@@ -211,7 +211,7 @@ class Budget:
 
     @property
     def is_broken(self) -> bool:
-        """Is the measured value above the limit?"""
+        """Whether the measured value is above the limit."""
         return self.measured is not None and self.measured > self.limit
 
     def __str__(self) -> str:
@@ -248,7 +248,7 @@ def summarize(sent: Sequence[Sent]) -> dict[str, Any]:
 
 def draw_load(sent: Sequence[Sent], options: Load) -> None:
     """Draw the distribution of answer times, and the answers per second over the time."""
-    # pylint: disable=import-outside-toplevel  # 0.5 s
+    # pylint: disable=import-outside-toplevel  # takes half a second to import
     from matplotlib.ticker import LogFormatter
 
     from mlops_ladder.model.figures import create_figure
