@@ -108,7 +108,7 @@ class Outcomes(Archive):
         """Return the outcomes of the requests of these ids."""
         query = sql.select(*(OUTCOMES.c[name] for name in Outcome._fields))
         outcomes = (Outcome(*row) for row in self._read_in(query, OUTCOMES.c.request_id, names))
-        return {(it.request_id, it.row): it for it in outcomes}
+        return {(outcome.request_id, outcome.row): outcome for outcome in outcomes}
 
     def store_outcomes(self, new: Iterable[Outcome], corrected: Iterable[Outcome] = ()) -> None:
         """Add and change these outcomes: all of them, or none.
@@ -212,10 +212,10 @@ def import_outcomes(
     rows = complete_outcomes(rows, requests, contract.target, now)
     wrong = [*find_misplaced(rows, requests, now), *find_conflicts(rows, before, correct)]
     refuse_outcomes(wrong)
-    outcomes = (Outcome(*it) for it in rows[[*Outcome._fields[:-1]]].itertuples(index=False))
+    outcomes = (Outcome(*row) for row in rows[[*Outcome._fields[:-1]]].itertuples(index=False))
     by_key = {(outcome.request_id, outcome.row): outcome for outcome in outcomes}
-    new = [it for key, it in by_key.items() if key not in before]
-    changed = [it for key, it in by_key.items() if before.get(key, it).value != it.value]
+    new = [item for key, item in by_key.items() if key not in before]
+    changed = [item for key, item in by_key.items() if before.get(key, item).value != item.value]
     archive.store_outcomes(new, changed)
     return ImportCounts(len(new), len(by_key) - len(new) - len(changed), len(changed))
 
@@ -355,7 +355,7 @@ def build_row_test(contract: Contract, inputs: list[str]) -> Callable[[dict[str,
 
     def fits(row: dict[str, Any]) -> bool:
         try:
-            row_model.validate_json(orjson.dumps({it: row[it] for it in inputs if it in row}))
+            row_model.validate_json(orjson.dumps({key: row[key] for key in inputs if key in row}))
         except ValidationError:
             return False
         return True

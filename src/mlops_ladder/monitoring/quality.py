@@ -44,7 +44,7 @@ from mlops_ladder.settings import load_settings, Settings
 from mlops_ladder.tracking import runs
 
 REPORT = Path("reports/quality.html")
-RESAMPLES = 200  # enough for a standard error, says chapter 6
+RESAMPLES = 200  # enough for a standard error, by chapter 6
 HALF_INTERVAL = NormalDist().inv_cdf(0.975)  # standard errors to the end of a 95 % interval
 ALL_ROWS = "all rows"
 QUALITY = sql.Table(
@@ -135,7 +135,7 @@ def read_offline_scores(folder: Path = FOLDER) -> OfflineScores:
         raise ProjectError(f"run {run_id} of the champion v{champion.number}: {reason}")
     answers = json.loads(read_run_text(run_id, "questions.json") or "{}")
     scores = answers.get("slices", {}).get("evidence", {}).get("slices", [])
-    by_slice = {it["slice"]: (it["score"], it["low"], it["high"]) for it in scores}
+    by_slice = {score["slice"]: (score["score"], score["low"], score["high"]) for score in scores}
     return OfflineScores(champion, *parse_predictions(text, champion.contract), by_slice)
 
 
@@ -280,7 +280,7 @@ def restrict_to_inputs(
         columns = [name for name in inferred if 1 < counts[name] <= wanted.most_values]
     changes = {
         "columns": [name for name in columns if name in inputs],
-        "slices": [it for it in wanted.slices if it.column in inputs],
+        "slices": [group for group in wanted.slices if group.column in inputs],
     }
     return wanted.model_copy(update=changes)
 
@@ -354,7 +354,7 @@ def draw_quality(
             values = test.low, test.value, test.high
             lines.append(Interval(test.name, *values, test.degraded, promised))
     figures = {"Now": plot_intervals("Live quality", f"{metric}, 95 % interval", lines)}
-    overall = [it for it in history if (it["name"], it["metric"]) == (ALL_ROWS, metric)]
+    overall = [row for row in history if (row["name"], row["metric"]) == (ALL_ROWS, metric)]
     if overall:
         table = pd.DataFrame(overall)
         figure = create_figure(7.4, 4)

@@ -77,7 +77,7 @@ def collect_facts(trained: Trained) -> dict[str, Any]:
         "trained_at": int(trained.at),
         "rows": len(trained.train),
         "columns": {
-            name: summarize_column(trained.train[name], it) for name, it in columns.items()
+            name: summarize_column(trained.train[name], column) for name, column in columns.items()
         },
         "fallback": choose_fallback(trained),
         "scores": [float(score) for score in deciles],

@@ -27,7 +27,7 @@ MAX_AXIS_ROWS = 2_000  # rows to choose the axis by
 
 @dataclass(frozen=True)
 class World:
-    """All rows with the part of each, and the answer where the relation changes."""
+    """All rows with the part of each, and the answer for a changed relation."""
 
     contract: Contract
     rows: pd.DataFrame
