@@ -233,7 +233,7 @@ def apply_erasure(
     for name, counts in entry["files"].items():
         counts["after"] = compute_sha256(Path(name)) if counts["left"] else None
     update_declared(entry["files"])
-    if entry["time"] not in [it["time"] for it in read_erasures() if it["ids"] == entry["ids"]]:
+    if entry["time"] not in [old["time"] for old in read_erasures() if old["ids"] == entry["ids"]]:
         lines = RECORD.read_text(encoding="utf-8") if RECORD.exists() else ""
         write_file_atomically(RECORD, f"{lines}{json.dumps(entry, ensure_ascii=False)}\n")
     ERASURE_MARKER.unlink()
@@ -371,7 +371,7 @@ def format_entry(entry: Entry) -> str:
     """Return in words what an entry has removed, with a line for each file."""
     files, log = entry["files"], entry["log"]
     rows = sum(counts["rows"] for counts in files.values())
-    lines = [f"  {name}: {it['rows']:,} rows, {it['left']:,} left" for name, it in files.items()]
+    lines = [f"  {name}: {cut['rows']:,} rows, {cut['left']:,} left" for name, cut in files.items()]
     logged_rows = f"{log['rows']:,} rows of {log['requests']:,} logged requests"
     return "\n".join([f"{rows:,} rows of {len(files)} data files, and {logged_rows}", *lines])
 

@@ -122,9 +122,9 @@ def find_returned_ids(
         marks = {entry["ids"].get(name) for entry in entries} - {None}
         values, column = frame[name].reset_index(drop=True), columns[name]
         ids: list[object] = list(values.dropna().unique()) if marks else []
-        returned = [it for it in ids if make_mark(secret, name, normalize_id(it, column)) in marks]
-        if returned:
-            mask = values.isin(returned).to_numpy()
+        hits = [hit for hit in ids if make_mark(secret, name, normalize_id(hit, column)) in marks]
+        if hits:
+            mask = values.isin(hits).to_numpy()
             yield replace(make_violation(values, mask, RETURNED_RULE), example="")
 
 
