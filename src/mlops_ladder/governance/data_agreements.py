@@ -88,7 +88,7 @@ def select_promises(settings: Settings) -> list[Agreement]:
         if name not in promises and sources[name].get("upstream", True):
             print(f"{name}: no file of {FOLDER} is about it; write one, or, if the data are your")
             print(f"  own, set upstream = false in {SOURCES}")
-    return [it for name, it in promises.items() if name in names or name not in sources]
+    return [promise for name, promise in promises.items() if name in names or name not in sources]
 
 
 def find_promise_breaches(settings: Settings, fresh: bool) -> dict[str, list[str]]:

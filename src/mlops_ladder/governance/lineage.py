@@ -82,8 +82,8 @@ def link_gate(entry: history.Entry) -> Link:
 def link_approver(entry: history.Entry) -> Link:
     """Return the link to the second person who approved the report of the gate."""
     version, verdict = versions.version_from_entry(entry), entry.verdict or {}
-    for valid in (it for it, faults in approval.judge_approvals(version, verdict) if not faults):
-        return Link("approver", f"{valid.approver}, {valid.way}, {valid.time:%Y-%m-%d %H:%M} UTC")
+    for vote in (vote for vote, faults in approval.judge_approvals(version, verdict) if not faults):
+        return Link("approver", f"{vote.approver}, {vote.way}, {vote.time:%Y-%m-%d %H:%M} UTC")
     if not approval.is_approval_needed(approval.read_policy()):
         return Link("approver", "none is needed here")
     return Link("approver", "none", "; ".join(approval.find_unapproved(version, verdict)))

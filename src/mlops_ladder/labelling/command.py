@@ -146,7 +146,7 @@ def merge_labels(settings: Settings, contract: Contract) -> None:
     unfinished, agreement = write_settled_rows(settings, contract)
     is_same = new.exists() and compute_sha256(new) == compute_sha256(unfinished)
     document, like = tomlkit.parse(SOURCES.read_text("utf-8")), str(list_originals(settings)[0])
-    original: Any = next((it for it in document.values() if like in it["files"]), {})
+    original: Any = next((entry for entry in document.values() if like in entry["files"]), {})
     about = {"origin": "The prediction log, labelled here", "restore": "ladder label --merge"}
     source = datafile.describe_source(original, **about, labels={"table": TABLE.as_posix()})
     count, disputed = len(agreement.settled), len(agreement.disputed)
@@ -175,9 +175,9 @@ def find_unlabelled_sources(pattern: str) -> list[str]:
         if not names:
             faults.append(f"{path}: in no source; run: make data DECLARE=yes")
         for name in names:
-            given = sources[name].get("labels", {})
-            unknown = [it for it in REQUIRED if str(given.get(it, "")).strip() in ("", UNKNOWN)]
-            if unknown and given.get("table") != TABLE.as_posix():
+            about = sources[name].get("labels", {})
+            unknown = [key for key in REQUIRED if str(about.get(key, "")).strip() in ("", UNKNOWN)]
+            if unknown and about.get("table") != TABLE.as_posix():
                 example = 'labels = { annotator = "who", time = "when" }'
                 reason = f"does not say its labels' {', '.join(unknown)}: {example}"
                 faults.append(f"{SOURCES}: [{name}] {reason}")
@@ -192,10 +192,10 @@ def check_labels(settings: Settings, contract: Contract) -> None:
     faults = find_unlabelled_sources(settings.data.path)
     merged, _ = datafile.choose_destination(settings.data.path, MARK)
     if labels.read_labels():
-        text, classes = "", labels.list_classes(settings, contract)
-        if GUIDE.exists():
-            text = GUIDE.read_text(encoding="utf-8")
-        faults += [f"{GUIDE}: says nothing of {it!r}" for it in classes if f"`{it}`" not in text]
+        classes = labels.list_classes(settings, contract)
+        text = GUIDE.read_text(encoding="utf-8") if GUIDE.exists() else ""
+        missing = [name for name in classes if f"`{name}`" not in text]
+        faults += [f"{GUIDE}: says nothing of {name!r}" for name in missing]
     if merged.exists():
         unfinished, _ = write_settled_rows(settings, contract)
         if compute_sha256(unfinished) != compute_sha256(merged):

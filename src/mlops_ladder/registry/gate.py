@@ -51,7 +51,7 @@ class CheckResult:
 
     @property
     def is_passed(self) -> bool:
-        """Is it no refusal?"""
+        """Whether the result is no refusal."""
         return self.verdict != "refused"
 
     def __str__(self) -> str:

@@ -103,7 +103,7 @@ class Test:
 
     @property
     def is_passed(self) -> bool:
-        """Did no more rows break it than may?"""
+        """Whether no more rows break the test than allowed."""
         return self.broken <= self.allowed * self.rows
 
     def __str__(self) -> str:

@@ -24,7 +24,7 @@ from mlops_ladder.registry.checks.interval_plot import Interval, plot_intervals
 from mlops_ladder.registry.gate_checks import CheckContext, CheckResult
 from mlops_ladder.strict_model import StrictModel
 
-RESAMPLES = 200  # enough for a standard error, says chapter 6
+RESAMPLES = 200  # enough for a standard error, by chapter 6
 
 
 class Slice(StrictModel):
