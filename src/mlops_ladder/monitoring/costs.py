@@ -1,8 +1,8 @@
 """Costs: of 1,000 predictions and of a training, from measured times and the prices of an hour.
 
-Measured are the time in which requests were answered (the prediction log), and the time from the
-first trial to the last record of a pipeline (MLflow).  How many processors that kept busy is not
-measured, nor other work of the machine.  So each cost is an estimate.
+Two times are measured: that of answering requests (the prediction log), and that of a pipeline from
+its first trial to its last record (MLflow).  The number of busy processors is not measured, nor
+other work of the machine.  So each cost is an estimate.
 """
 
 from dataclasses import dataclass

@@ -142,7 +142,7 @@ class Outcomes(Archive):
         return sorted(name for (name,) in self._read(query))
 
     def find_labelled(
-        self, wanted: Any, max_rows: int | None = None, version: str = ""
+        self, condition: Any, max_rows: int | None = None, version: str = ""
     ) -> list[Outcome]:
         """Return the outcomes that meet a condition, sorted by prediction and row.
 
@@ -153,7 +153,7 @@ class Outcomes(Archive):
         query = (
             sql.select(*(table[name] for name in Outcome._fields))
             .join_from(OUTCOMES, TABLE, SAME_REQUEST)
-            .where(wanted & ~table.influenced)
+            .where(condition & ~table.influenced)
             .where(log.model_version == version if version else sql.true())
             .order_by(table.known_at.desc(), table.id.desc())
             .limit(max_rows)
@@ -374,8 +374,8 @@ def main(
     frame = read_table(file, settings.data, build_outcome_contract(contract))
     with Outcomes(settings.serving.prediction_log_url) as archive:
         counts = import_outcomes(frame, archive, contract, datetime.now(UTC), correct)
-    known = f"{counts.new:,} outcomes taken, {counts.known:,} known before"
-    print(f"{known}, {counts.corrected:,} put right\nNext: make quality")
+    text = f"{counts.new:,} outcomes taken, {counts.known:,} known before"
+    print(f"{text}, {counts.corrected:,} put right\nNext: make quality")
 
 
 def find_known_outcomes(settings: Settings, since: datetime) -> dict[str, list[Any]]:

@@ -140,7 +140,7 @@ def read_champion_facts(folder: Path = FOLDER) -> dict[str, Any]:
 
 
 def read_published_number(folder: Path) -> str:
-    """Return the version that is served from this folder.  ProjectError if there is none."""
+    """Return the version that is served from this folder.  Raise ProjectError if there is none."""
     pointer = folder / POINTER
     if not pointer.exists():
         raise ProjectError(f"{pointer}: no champion is published; run `make pipeline`")

@@ -33,7 +33,7 @@ def start_plot(times: pd.Series, ylabel: str, **limits: Any) -> tuple[Figure, Ax
     axes = figure.add_subplot()
     # matplotlib has no types for these two.
     locator: Any = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
-    form: Any = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]  # as above
+    form: Any = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]  # no types
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(form)
     axes.spines[["top", "right"]].set_visible(False)

@@ -21,7 +21,7 @@ from mlops_ladder.serving.keys import KeyRing
 from mlops_ladder.settings import Settings
 
 LOG = logging.getLogger(__name__)
-MAX_CLIENTS = 10_000  # with a bucket; the one that has been quiet longest is forgotten
+MAX_CLIENTS = 10_000  # clients with a bucket; the one that was idle longest is dropped
 PAGES = ("/docs", "/static-offline-docs")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",

@@ -81,10 +81,10 @@ class Rollout(StrictModel):
 
     `enabled`: the pipeline begins a rollout instead of promoting at once.  Clients are told apart
     by `key_header`.  A step takes until each model has answered `units` of them, and `minutes`.
-    The candidate may fail in a share of `failures` more, take `latency` times as long, and differ
-    by `shift` or lose by `loss` standard deviations before it counts as worse; `false_aborts` is
-    the share of harmless rollouts that may be aborted.  The service looks for the plan in `plans`;
-    `cluster` names the environment whose pods are given it.
+    The candidate counts as worse if it fails in a share of `failures` more, or takes more than
+    `latency` times as long.  It also does if it differs by `shift` or loses by `loss` standard
+    deviations.  `false_aborts` is the share of harmless rollouts that may be aborted.  The service
+    looks for the plan in `plans`; `cluster` names the environment whose pods get it.
     """
 
     enabled: bool = False

@@ -95,8 +95,8 @@ class Service:
         plan = [int(now.plan.version), round(100 * now.plan.share)] if now and now.plan else [0]
 
         def followed() -> bool:
-            known = self.got("/health")["observers"]["rollout"]
-            there = [known[name] for name in ("version", "percent") if name in known]
+            counts = self.got("/health")["observers"]["rollout"]
+            there = [counts[name] for name in ("version", "percent") if name in counts]
             return self.got("/version")["version"] == served and there == plan
 
         wait_until(followed, f"the service does not follow v{served}, rollout {plan}")

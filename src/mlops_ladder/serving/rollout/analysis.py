@@ -57,8 +57,8 @@ def beyond(champion: Array, candidate: Array, factor: float, share: float) -> li
     """Return for each request of each arm whether it is slow: 1 or 0, arrays (…, requests).
 
     The limit is the champion's quantile above which this share of its requests lies.  For the
-    candidate the limit is `factor` times as high, so a candidate that is slower by just that factor
-    has the same share of slow requests.
+    candidate the limit is `factor` times as high.  So a candidate that is slower by just that
+    factor has the same share of slow requests.
     """
     limit = np.quantile(champion, 1 - share, axis=-1, keepdims=True)
     return [(champion > limit).astype(float), (candidate > factor * limit).astype(float)]

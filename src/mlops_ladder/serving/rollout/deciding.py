@@ -61,8 +61,8 @@ def start_rollout(
 ) -> Decision:
     """Start the rollout of a version.
 
-    Raises ProjectError if another rollout runs, if the gate has not accepted the version against
-    the present champion, if it waits for an approval, or if the two models take other inputs.
+    Raises ProjectError if another rollout runs, or if the two models take different inputs.  Also
+    if the version waits for an approval, or if the gate has not accepted it against this champion.
     """
     with decisions.lock_rollouts():
         if now := decisions.finish_last_decision():

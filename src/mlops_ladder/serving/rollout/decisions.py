@@ -148,9 +148,9 @@ def finish_last_decision() -> Decision | None:
     last = find_last_decision()
     if not last:
         return None
-    there = POINTER.read_text(encoding="utf-8") if POINTER.exists() else None
+    text = POINTER.read_text(encoding="utf-8") if POINTER.exists() else None
     plan = last.plan.model_dump_json() if last.plan else None
-    if not last.plan and there is None:
+    if not last.plan and text is None:
         return None
     with registry_lock():
         champion = recover_decisions().champion
@@ -159,7 +159,7 @@ def finish_last_decision() -> Decision | None:
         now = f"v{champion.version}" if champion else "none"
         print(decide(make_next_decision(last, "abort", [f"the champion is {now} by now"])))
         return None
-    if there != plan:
+    if text != plan:
         print(f"Finishing what was interrupted: {last}")
         apply_decision(last)
     return last if last.plan else None
