@@ -63,8 +63,8 @@ def find_files(folder: str, top: Path) -> dict[Path, str]:
         files[child] = enter_child(GITLAB.read_text("utf-8"), folder)
         job = f'{name}:\n  trigger: {{include: "{child}", strategy: depend}}\n'
         job += f'  rules: [{{changes: ["{folder}/**/*", "{child}"]}}]\n'
-        known = (top / GITLAB).read_text("utf-8") if (top / GITLAB).exists() else ""
-        files[GITLAB] = known.partition("\n")[2].replace(job, "") + job
+        text = (top / GITLAB).read_text("utf-8") if (top / GITLAB).exists() else ""
+        files[GITLAB] = text.partition("\n")[2].replace(job, "") + job
     return files
 
 

@@ -32,7 +32,7 @@ from mlops_ladder.maturity.trials.deploy import own_deployment
 
 PAGES, LOG = Path("docs/runbooks"), Path("docs/runbooks/drills.jsonl")
 BLOCK_TIMEOUT_S = 900
-LAST_LINES = 15  # of the output of a block that fails
+LAST_LINES = 15  # printed of the output of a block that fails
 # The champion is promoted once more, so that there is a version to roll back to.
 SCENE = """from mlops_ladder.registry import history, promotion, versions
 from mlops_ladder.registry.gate import Verdict

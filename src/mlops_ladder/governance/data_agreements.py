@@ -27,8 +27,8 @@ def list_source_files(promise: Agreement) -> list[Path]:
     """Return the present files of the source.  Raise ProjectError if there is no such source."""
     sources = read_sources()
     if promise.source not in sources:
-        known = f"no such source in data/sources.toml; there are: {', '.join(sources)}"
-        raise ProjectError(f"{FOLDER}: source = {promise.source!r}: {known}")
+        text = f"no such source in data/sources.toml; there are: {', '.join(sources)}"
+        raise ProjectError(f"{FOLDER}: source = {promise.source!r}: {text}")
     return [path for path in map(Path, sources[promise.source]["files"]) if path.exists()]
 
 
@@ -124,8 +124,8 @@ def accept_contract(name: str, by: str) -> None:
     promises = agreements.read_agreements()
     person = by.strip() or run_git("config", "user.name") or ""
     if name not in promises:
-        known = ", ".join(promises)
-        raise ProjectError(f"ACCEPT={name!r}: no such contract; there are: {known}")
+        names = ", ".join(promises)
+        raise ProjectError(f"ACCEPT={name!r}: no such contract; there are: {names}")
     if not person:
         raise ProjectError("BY: say who accepts it: BY=name")
     agreements.record_acceptance(promises[name], person)

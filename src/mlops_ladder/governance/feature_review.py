@@ -165,8 +165,8 @@ def score_draws(whole: Trained, answers: pd.DataFrame) -> Draws:
 def estimate_loss(full: list[Draws], less: list[Draws], metric: str) -> Estimate:
     """Return the mean loss of score over the pairs, with a 95 % interval.
 
-    The interval holds two independent kinds of chance: of the rows that were held out, by the
-    paired bootstrap, and of the rows to learn from, by the spread of the pairs (Student's t).
+    The interval covers two independent kinds of chance.  That of the held-out rows comes from the
+    paired bootstrap, that of the training rows from the spread of the pairs (Student's t).
     """
     sign = -1 if metric in LOWER_IS_BETTER else 1
     pairs = [more - fewer for more, fewer in zip(full, less, strict=True)]

@@ -47,7 +47,7 @@ FIELDS = [field.name for field in fields(Label)]
 
 
 def read_labels() -> list[Label]:
-    """Return every label, in their order.  ProjectError that names an incomplete line."""
+    """Return every label, in their order.  Raise ProjectError that names an incomplete line."""
     if not TABLE.exists():
         return []
     with TABLE.open(encoding="utf-8", newline="") as file:
@@ -190,7 +190,7 @@ def read_entries(path: Path) -> list[Entry]:
 
 
 def normalize_person(by: str) -> str:
-    """Return the name as it is stored, whatever its case and spaces.  ProjectError for none."""
+    """Return a name without regard to case and spaces.  Raise ProjectError if it is empty."""
     who = " ".join(by.split()).casefold()
     if not 0 < len(who) <= MAX_NAME or not who.isprintable():
         raise ProjectError(f"BY={by!r}: say who labelled, in 1 to {MAX_NAME} characters: BY=name")
@@ -238,7 +238,7 @@ def import_labels(
 
 
 def collect_given(source: str) -> dict[tuple[str, str], str]:
-    """Return earlier labels by row and person; for decisions, by row, whoever made them."""
+    """Return earlier labels by row and person; for decisions, of any person, by row alone."""
     labels = read_labels()
     if source == DECIDED:
         return {(row, ""): label for row, label in collect_decisions(labels).items()}
@@ -310,20 +310,20 @@ def judge_labels(labels: list[Label], settings: Labels, spread: float | None = N
     return Agreement(agreed | decided, disputed, value, shared)
 
 
-def is_disputed(given: dict[str, str], settings: Labels, spread: float | None) -> bool:
+def is_disputed(labels: dict[str, str], settings: Labels, spread: float | None) -> bool:
     """Return whether people gave different labels to a row."""
     if spread is None:
-        return len(set(given.values())) > 1
-    numbers = [float(label) for label in given.values()]
+        return len(set(labels.values())) > 1
+    numbers = [float(label) for label in labels.values()]
     return max(numbers) - min(numbers) > settings.tolerance * spread
 
 
-def merge_votes(given: dict[str, str], spread: float | None) -> str:
+def merge_votes(labels: dict[str, str], spread: float | None) -> str:
     """Return the label that people agree on: of numbers the middle one, as it was written."""
     if spread is None:
-        return next(iter(given.values()))
-    by_number = {float(label): label for label in given.values()}
-    return by_number[median_low(map(float, given.values()))]
+        return next(iter(labels.values()))
+    by_number = {float(label): label for label in labels.values()}
+    return by_number[median_low(map(float, labels.values()))]
 
 
 def compute_kappa(votes: Votes) -> float:

@@ -135,8 +135,8 @@ def remove_parquet_rows(path: Path, request: ErasureRequest) -> RemainingFile:
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     codec = groups[0].column(0).compression if groups and metadata.num_columns else "NONE"
     request.check_columns(table.column_names)
-    wanted = {*request.columns, *request.ids}
-    rows = table.select([name for name in table.column_names if name in wanted]).to_pylist()
+    columns = {*request.columns, *request.ids}
+    rows = table.select([name for name in table.column_names if name in columns]).to_pylist()
     matches = [request.matches_row(row) for row in rows]
     kept, sink = table.filter(pa.array([not match for match in matches])), BytesIO()
     size = max([1, *(group.num_rows for group in groups)])
@@ -362,8 +362,8 @@ def main(
         return
     print(f"Recorded in {RECORD}, by a mark that names nobody")
     files = map(Path, entry["files"])
-    if left := list(describe_residuals(request.text.strip(), settings.data.encoding, files)):
-        print("\n  ".join(["Still there, see docs/privacy.md:", *left]))
+    if lines := list(describe_residuals(request.text.strip(), settings.data.encoding, files)):
+        print("\n  ".join(["Still there, see docs/privacy.md:", *lines]))
     print(f"Next: make data-version datasheet; git add {RECORD} and the changes; make pipeline")
 
 

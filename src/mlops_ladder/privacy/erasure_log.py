@@ -23,7 +23,7 @@ from mlops_ladder.data.casting import make_violation
 from mlops_ladder.data.contract import Column, Contract, Violation
 
 RECORD, KEY = Path("forgotten.jsonl"), Path("forgotten.key")
-KEY_VARIABLE = "FORGOTTEN_KEY"  # the environment has the key where the file is not: in CI
+KEY_VARIABLE = "FORGOTTEN_KEY"  # holds the key if there is no file, as in CI
 MAX_ID_DIGITS = 30  # a longer number is no id, and some would fill the memory
 RETURNED_RULE = (
     "hold an id that was forgotten; run `make forget ID=…` again, and ask where it came from"
