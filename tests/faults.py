@@ -804,7 +804,7 @@ FORGETTERS = [
         (
             "who was forgotten may come back",
             "privacy/erasure_log.py",
-            "if make_mark(secret, name, normalize_id(it, column)) in marks",
+            "if make_mark(secret, name, normalize_id(hit, column)) in marks",
             "if False",
         ),
         (

@@ -133,8 +133,8 @@ def read_manifest(backup: Path) -> dict[str, str]:
     try:
         manifest = json.loads((backup / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        known = ", ".join(map(str, sorted(BACKUPS.glob("2*")))) or "none; run: make backup"
-        raise Refused(f"FROM={backup}: no backup ({error}); there are: {known}") from error
+        folders = ", ".join(map(str, sorted(BACKUPS.glob("2*")))) or "none; run: make backup"
+        raise Refused(f"FROM={backup}: no backup ({error}); there are: {folders}") from error
     damaged = [
         f"{backup / name}: not here, or not as it was kept; its sha256 was {sha256}"
         for name, sha256 in manifest["files"].items()

@@ -38,7 +38,7 @@ def enter_folder(workflow: str, folder: str, own: str) -> str:
 def enter_child(pipeline: str, folder: str) -> str:
     """Return a pipeline of GitLab as the child of another, whose jobs run in a folder."""
     text = pipeline.replace("$CI_PROJECT_DIR/", f"$CI_PROJECT_DIR/{folder}/")
-    text = PLACES.sub(lambda it: it[1] + LISTED.sub(f"{folder}/", it[2]), text)
+    text = PLACES.sub(lambda match: match[1] + LISTED.sub(f"{folder}/", match[2]), text)
     text = text.replace("\n  before_script:\n", f"\n  before_script:\n    - cd {folder}\n")
     text = text.replace("\ndefault:\n", f"\ndefault:\n  before_script: [cd {folder}]\n", 1)
     parent = '\n  rules:\n    - if: $CI_PIPELINE_SOURCE == "parent_pipeline"\n'
@@ -63,8 +63,8 @@ def find_files(folder: str, top: Path) -> dict[Path, str]:
         files[child] = enter_child(GITLAB.read_text("utf-8"), folder)
         job = f'{name}:\n  trigger: {{include: "{child}", strategy: depend}}\n'
         job += f'  rules: [{{changes: ["{folder}/**/*", "{child}"]}}]\n'
-        known = (top / GITLAB).read_text("utf-8") if (top / GITLAB).exists() else ""
-        files[GITLAB] = known.partition("\n")[2].replace(job, "") + job
+        text = (top / GITLAB).read_text("utf-8") if (top / GITLAB).exists() else ""
+        files[GITLAB] = text.partition("\n")[2].replace(job, "") + job
     return files
 
 

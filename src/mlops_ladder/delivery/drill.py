@@ -32,7 +32,7 @@ from mlops_ladder.maturity.trials.deploy import own_deployment
 
 PAGES, LOG = Path("docs/runbooks"), Path("docs/runbooks/drills.jsonl")
 BLOCK_TIMEOUT_S = 900
-LAST_LINES = 15  # of the output of a block that fails
+LAST_LINES = 15  # printed of the output of a block that fails
 # The champion is promoted once more, so that there is a version to roll back to.
 SCENE = """from mlops_ladder.registry import history, promotion, versions
 from mlops_ladder.registry.gate import Verdict
@@ -101,7 +101,7 @@ def copy_with_service(repository: Repository, docker: bool) -> Iterator[Copy]:
         copy.environment |= {
             "PYTHONPATH": str(copy.package.parent),  # before the package that is installed
             "MAKEFLAGS": " -- INSTALL=true MOVED=",  # no block installs anything
-            "KUBECONFIG": os.devnull,  # no cluster is for drills
+            "KUBECONFIG": os.devnull,  # drills must not reach a cluster
             f"{package.upper()}_TUNING__TRIALS": "1",
             f"{package.upper()}_DRIFT__PUSHGATEWAY": "",
         }
@@ -166,7 +166,7 @@ def drill_runbooks(only: str = "") -> int:
             line: dict[str, Any] = {"time": now, "who": author, "commit": commit}
             line |= {"dirty": is_dirty, "page": page.as_posix()}
             line |= drill_page(
-                copy, page_blocks, lambda it: docker if it == "docker" else which(it)
+                copy, page_blocks, lambda name: docker if name == "docker" else which(name)
             )
             print(format_result(line), flush=True)
             line.pop("said", None)

@@ -45,8 +45,8 @@ def find_wrong_attributes(plan: Facts) -> Iterator[str]:
     environment = plan.get("variables", {}).get("environment", {}).get("value")
     groups = ("attributes", "production") if environment == "production" else ("attributes",)
     for address, kind, attributes in list_resources(plan):
-        wanted = [item for group in groups for item in RULES[group].get(kind, {}).items()]
-        for name, (right, why) in wanted:
+        rules = [item for group in groups for item in RULES[group].get(kind, {}).items()]
+        for name, (right, why) in rules:
             if attributes.get(name) != right:
                 value = json.dumps(attributes.get(name))
                 yield f"{address}: {name} = {value}: {why}; set {right!r}"

@@ -220,7 +220,7 @@ def promote_image(targets: Any) -> None:
 
 
 def perform(targets: Any, action: Callable[..., None], *arguments: str) -> None:
-    """Act on staging and production.  End the program with the reason if that is refused."""
+    """Run an action on both environments.  End the program with the reason if it is refused."""
     try:
         action(targets, *arguments)
     except (ProjectError, Failed, OSError, targets.Refused) as refused:

@@ -27,8 +27,8 @@ def list_source_files(promise: Agreement) -> list[Path]:
     """Return the present files of the source.  Raise ProjectError if there is no such source."""
     sources = read_sources()
     if promise.source not in sources:
-        known = f"no such source in data/sources.toml; there are: {', '.join(sources)}"
-        raise ProjectError(f"{FOLDER}: source = {promise.source!r}: {known}")
+        text = f"no such source in data/sources.toml; there are: {', '.join(sources)}"
+        raise ProjectError(f"{FOLDER}: source = {promise.source!r}: {text}")
     return [path for path in map(Path, sources[promise.source]["files"]) if path.exists()]
 
 
@@ -88,7 +88,7 @@ def select_promises(settings: Settings) -> list[Agreement]:
         if name not in promises and sources[name].get("upstream", True):
             print(f"{name}: no file of {FOLDER} is about it; write one, or, if the data are your")
             print(f"  own, set upstream = false in {SOURCES}")
-    return [it for name, it in promises.items() if name in names or name not in sources]
+    return [promise for name, promise in promises.items() if name in names or name not in sources]
 
 
 def find_promise_breaches(settings: Settings, fresh: bool) -> dict[str, list[str]]:
@@ -124,8 +124,8 @@ def accept_contract(name: str, by: str) -> None:
     promises = agreements.read_agreements()
     person = by.strip() or run_git("config", "user.name") or ""
     if name not in promises:
-        known = ", ".join(promises)
-        raise ProjectError(f"ACCEPT={name!r}: no such contract; there are: {known}")
+        names = ", ".join(promises)
+        raise ProjectError(f"ACCEPT={name!r}: no such contract; there are: {names}")
     if not person:
         raise ProjectError("BY: say who accepts it: BY=name")
     agreements.record_acceptance(promises[name], person)

@@ -125,13 +125,14 @@ def review_features(whole: Trained, ablated: bool) -> Iterator[Worth]:
     quick = whole.train.sample(min(len(whole.train), QUICK), random_state=settings.seed)
     quick = quick if quick[contract.target].nunique() > 1 else whole.train
     with threadpool_limits(1):  # both models of a pair have the same machine
-        full = [score_draws(whole, it) for it in predict_anew(whole, samples, contract)]
+        full = [score_draws(whole, frame) for frame in predict_anew(whole, samples, contract)]
         full = full or [score_draws(whole, whole.predictions)] * REPEATS
         timed = fit_or_baseline(quick, contract, settings)
         for name in contract.inputs():
             less = ignore_column(contract, name)
-            without = predict_anew(whole, samples, less) if ablated else shuffle(whole, name)
-            value = estimate_loss(full, [score_draws(whole, it) for it in without], settings.metric)
+            frames = predict_anew(whole, samples, less) if ablated else shuffle(whole, name)
+            draws = [score_draws(whole, frame) for frame in frames]
+            value = estimate_loss(full, draws, settings.metric)
             smaller = fit_or_baseline(quick, less, settings)
             slower = measure_latency(whole, timed, smaller, less)
             missing = float(whole.train[name].isna().mean())
@@ -164,8 +165,8 @@ def score_draws(whole: Trained, answers: pd.DataFrame) -> Draws:
 def estimate_loss(full: list[Draws], less: list[Draws], metric: str) -> Estimate:
     """Return the mean loss of score over the pairs, with a 95 % interval.
 
-    The interval holds two independent kinds of chance: of the rows that were held out, by the
-    paired bootstrap, and of the rows to learn from, by the spread of the pairs (Student's t).
+    The interval covers two independent kinds of chance.  That of the held-out rows comes from the
+    paired bootstrap, that of the training rows from the spread of the pairs (Student's t).
     """
     sign = -1 if metric in LOWER_IS_BETTER else 1
     pairs = [more - fewer for more, fewer in zip(full, less, strict=True)]
@@ -203,7 +204,8 @@ def measure_latency(whole: Trained, more: Any, fewer: Any, less: Contract) -> Es
 def measure_logged_bytes(whole: Trained, name: str) -> float:
     """Return the mean number of bytes of the column in a row of the prediction log."""
     rows = frame_to_rows(whole.holdout[[name]].head(BATCH))
-    sizes = [len(orjson.dumps(row, default=str)) - 1 for row in rows]  # a brace, the other a comma
+    # One of the two braces stands for the comma.
+    sizes = [len(orjson.dumps(row, default=str)) - 1 for row in rows]
     return float(np.mean(sizes))
 
 
@@ -228,8 +230,8 @@ def refit_champion(entry: Entry, settings: Settings) -> Trained:
 def find_column_owners(settings: Settings) -> Mapping[str, str]:
     """Return the owner of each column that a contract names; "" is the owner of the files."""
     used = {str(path) for path in list_data_files(settings.data.path)}
-    names = [it["owner"] for it in read_sources().values() if used & set(it["files"])]
-    owners = {name: it.owner for it in read_agreements().values() for name in it.columns}
+    names = [source["owner"] for source in read_sources().values() if used & set(source["files"])]
+    owners = {name: entry.owner for entry in read_agreements().values() for name in entry.columns}
     return owners | {"": ", ".join(dict.fromkeys(names)) or "nobody is named"}
 
 
@@ -249,8 +251,8 @@ def build_report(entry: Entry, whole: Trained, worths: list[Worth], ablated: boo
         "rows": len(whole.holdout),
         "method": METHODS[ablated],
         "features": [
-            asdict(it) | {"verdict": it.verdict, "owner": owners.get(it.name, owners[""])}
-            for it in order
+            asdict(worth) | {"verdict": worth.verdict, "owner": owners.get(worth.name, owners[""])}
+            for worth in order
         ],
     }
 
@@ -264,7 +266,7 @@ def write_report(report: Report) -> Path:
     """Write page and picture, and log the report to the run of the champion."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"v{report['version']}.md"
-    values = {it["name"]: it["value"]["value"] for it in report["features"]}
+    values = {feature["name"]: feature["value"]["value"] for feature in report["features"]}
     draw_breakdown(
         pd.Series(values), f"{report['metric']} lost without it", path.with_suffix(".png")
     )

@@ -137,8 +137,8 @@ def end_incident(name: str, cause: Cause | None, now: datetime) -> Path:
     """Write down that an incident is over.  Raise ProjectError unless it goes on."""
     incidents = {path.stem: (path, incident) for path, incident in read_incidents().items()}
     if name not in incidents:
-        known = ", ".join(incidents) or "none"
-        raise ProjectError(f"RESTORED={name}: no such incident; there are: {known}")
+        names = ", ".join(incidents) or "none"
+        raise ProjectError(f"RESTORED={name}: no such incident; there are: {names}")
     path, incident = incidents[name]
     if incident.restored:
         raise ProjectError(f"{path}: restored = {incident.restored} already; correct it by hand")

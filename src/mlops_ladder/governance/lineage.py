@@ -82,8 +82,8 @@ def link_gate(entry: history.Entry) -> Link:
 def link_approver(entry: history.Entry) -> Link:
     """Return the link to the second person who approved the report of the gate."""
     version, verdict = versions.version_from_entry(entry), entry.verdict or {}
-    for valid in (it for it, faults in approval.judge_approvals(version, verdict) if not faults):
-        return Link("approver", f"{valid.approver}, {valid.way}, {valid.time:%Y-%m-%d %H:%M} UTC")
+    for vote in (vote for vote, faults in approval.judge_approvals(version, verdict) if not faults):
+        return Link("approver", f"{vote.approver}, {vote.way}, {vote.time:%Y-%m-%d %H:%M} UTC")
     if not approval.is_approval_needed(approval.read_policy()):
         return Link("approver", "none is needed here")
     return Link("approver", "none", "; ".join(approval.find_unapproved(version, verdict)))
@@ -101,9 +101,9 @@ def find_finished_run(entry: history.Entry) -> runs.Run | None:
 
 def compare_with_run(entry: history.Entry, run: runs.Run) -> str:
     """Return the tags of the run that differ from the decision, in words."""
-    wanted = {"model_version": entry.model_version, "git.commit": entry.commit}
-    wanted |= {"data.sha256": entry.data_sha256}
-    differing = [name for name, value in wanted.items() if run.tags.get(name) != value]
+    tags = {"model_version": entry.model_version, "git.commit": entry.commit}
+    tags |= {"data.sha256": entry.data_sha256}
+    differing = [name for name, value in tags.items() if run.tags.get(name) != value]
     return f"{', '.join(differing)}: not what the gate wrote down" if differing else ""
 
 
@@ -119,13 +119,13 @@ def link_commit(run: runs.Run) -> Link:
 
 def link_data(run: runs.Run, settings: Settings) -> Link:
     """Return the link to the data: the files here, or a commit that declares their source."""
-    wanted = run.tags.get("data.sha256", provenance.UNKNOWN)
+    digest = run.tags.get("data.sha256", provenance.UNKNOWN)
     try:
         current = compute_sha256(*list_data_files(settings.data.path))
     except ProjectError:
         current = ""
-    about = f"{wanted[:12]}, {run.metrics.get('rows.train', 0):,.0f} rows to learn from"
-    if current == wanted:
+    about = f"{digest[:12]}, {run.metrics.get('rows.train', 0):,.0f} rows to learn from"
+    if current == digest:
         return Link("data", f"{about}, {settings.data.path}")
     commit = run.tags.get("git.commit", provenance.UNKNOWN)
     if run_git("cat-file", "-e", f"{commit}:{SOURCES.as_posix()}") is None:
@@ -135,11 +135,11 @@ def link_data(run: runs.Run, settings: Settings) -> Link:
 
 def link_lock(run: runs.Run) -> Link:
     """Return the link to the lock in the commit of the run."""
-    wanted, commit = run.tags.get("env.lock_sha256", ""), run.tags.get("git.commit", "")
+    digest, commit = run.tags.get("env.lock_sha256", ""), run.tags.get("git.commit", "")
     done = subprocess.run(["git", "show", f"{commit}:{LOCK}"], capture_output=True, check=False)
-    is_same = not done.returncode and hashlib.sha256(done.stdout).hexdigest() == wanted
+    is_same = not done.returncode and hashlib.sha256(done.stdout).hexdigest() == digest
     broken = "" if is_same else "the commit holds another one, or none"
-    return Link("lock", f"{LOCK} {wanted[:12]}", broken)
+    return Link("lock", f"{LOCK} {digest[:12]}", broken)
 
 
 def read_deployments() -> list[dict[str, Any]]:

@@ -1,1 +1,1 @@
-"""Labelling: from rows that were asked to rows that are learned from, by people who agree."""
+"""Labelling: people label logged rows; rows on which they agree become training data."""

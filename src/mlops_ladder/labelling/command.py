@@ -59,17 +59,17 @@ def list_waiting(settings: Settings, agreement: Agreement) -> list[str]:
 def fill_queue(settings: Settings, contract: Contract) -> None:
     """Fill the queue up with logged rows, and write the sheet to label in."""
     names = list_waiting(settings, read_agreement(settings, contract))
-    drawn: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
     if (count := settings.labels.rows - len(names)) > 0:
         with Archive(settings.serving.prediction_log_url) as archive:
-            drawn = queue.draw_rows(archive, contract, settings.labels, count, settings.seed)
-    if not names and not drawn:
+            lines = queue.draw_rows(archive, contract, settings.labels, count, settings.seed)
+    if not names and not lines:
         none = f"no row of the last {settings.labels.hours:g} hours that was not queued before"
         raise ProjectError(f"the prediction log: {none}; run `make serve` and ask it")
-    queue.write_lines([*queue.read_lines(), *drawn])
-    names += [line["row"] for line in drawn]
+    queue.write_lines([*queue.read_lines(), *lines])
+    names += [line["row"] for line in lines]
     queue.write_sheets(QUEUE, names, settings.seed)
-    reasons = Counter(line["why"] for line in drawn)
+    reasons = Counter(line["why"] for line in lines)
     new = ", ".join(f"{count} {name}" for name, count in sorted(reasons.items())) or "none is new"
     print(f"{QUEUE}: {len(names)} rows ({new}), each for {settings.labels.annotators} people")
     print(f"{QUEUE.with_suffix('.json')}: the same rows as tasks for Label Studio")
@@ -95,8 +95,8 @@ def report_agreement(settings: Settings, agreement: Agreement) -> None:
     for path in (DISPUTED, DISPUTED.with_suffix(".json")):
         path.unlink(missing_ok=True)
     if disputed:
-        given = {row: " | ".join(sorted(votes.values())) for row, votes in disputed.items()}
-        queue.write_sheets(DISPUTED, sorted(disputed), settings.seed, given)
+        texts = {row: " | ".join(sorted(votes.values())) for row, votes in disputed.items()}
+        queue.write_sheets(DISPUTED, sorted(disputed), settings.seed, texts)
         print(f"Next: settle them: make label FILE={DISPUTED} BY=name DECIDE=yes")
     elif settled:
         print("Next: make label MERGE=yes")
@@ -118,15 +118,15 @@ def write_settled_rows(settings: Settings, contract: Contract) -> tuple[Path, Ag
     if not agreement.settled:
         raise ProjectError(f"{TABLE}: no row is settled yet; `make label` fills the queue")
     rows, as_logged = queue.read_rows(), to_logged_contract(contract)
-    known = [(name, at) for at, name in enumerate(rows, start=1) if name in agreement.settled]
-    raw = pd.DataFrame([rows[name] for name, _ in known], columns=contract.inputs())
+    pairs = [(name, at) for at, name in enumerate(rows, start=1) if name in agreement.settled]
+    raw = pd.DataFrame([rows[name] for name, _ in pairs], columns=contract.inputs())
     frame = casting.validate_and_cast(raw, as_logged, contract.inputs())
-    frame[contract.target] = [agreement.settled[name] for name, _ in known]
+    frame[contract.target] = [agreement.settled[name] for name, _ in pairs]
     originals = list_originals(settings)
-    datafile.add_ids(frame, known, originals, data, contract)
-    wanted = contract.names("feature", "time", "target", "id", "group")
+    datafile.add_ids(frame, pairs, originals, data, contract)
+    columns = contract.names("feature", "time", "target", "id", "group")
     frame = casting.validate_and_cast(
-        frame, as_logged, wanted, [validation.find_contract_violations]
+        frame, as_logged, columns, [validation.find_contract_violations]
     )
     merged, _ = datafile.choose_destination(data.path, MARK)
     unfinished = merged.with_name(f".{merged.name}.part")
@@ -146,7 +146,7 @@ def merge_labels(settings: Settings, contract: Contract) -> None:
     unfinished, agreement = write_settled_rows(settings, contract)
     is_same = new.exists() and compute_sha256(new) == compute_sha256(unfinished)
     document, like = tomlkit.parse(SOURCES.read_text("utf-8")), str(list_originals(settings)[0])
-    original: Any = next((it for it in document.values() if like in it["files"]), {})
+    original: Any = next((entry for entry in document.values() if like in entry["files"]), {})
     about = {"origin": "The prediction log, labelled here", "restore": "ladder label --merge"}
     source = datafile.describe_source(original, **about, labels={"table": TABLE.as_posix()})
     count, disputed = len(agreement.settled), len(agreement.disputed)
@@ -175,9 +175,9 @@ def find_unlabelled_sources(pattern: str) -> list[str]:
         if not names:
             faults.append(f"{path}: in no source; run: make data DECLARE=yes")
         for name in names:
-            given = sources[name].get("labels", {})
-            unknown = [it for it in REQUIRED if str(given.get(it, "")).strip() in ("", UNKNOWN)]
-            if unknown and given.get("table") != TABLE.as_posix():
+            about = sources[name].get("labels", {})
+            unknown = [key for key in REQUIRED if str(about.get(key, "")).strip() in ("", UNKNOWN)]
+            if unknown and about.get("table") != TABLE.as_posix():
                 example = 'labels = { annotator = "who", time = "when" }'
                 reason = f"does not say its labels' {', '.join(unknown)}: {example}"
                 faults.append(f"{SOURCES}: [{name}] {reason}")
@@ -192,10 +192,10 @@ def check_labels(settings: Settings, contract: Contract) -> None:
     faults = find_unlabelled_sources(settings.data.path)
     merged, _ = datafile.choose_destination(settings.data.path, MARK)
     if labels.read_labels():
-        text, classes = "", labels.list_classes(settings, contract)
-        if GUIDE.exists():
-            text = GUIDE.read_text(encoding="utf-8")
-        faults += [f"{GUIDE}: says nothing of {it!r}" for it in classes if f"`{it}`" not in text]
+        classes = labels.list_classes(settings, contract)
+        text = GUIDE.read_text(encoding="utf-8") if GUIDE.exists() else ""
+        missing = [name for name in classes if f"`{name}`" not in text]
+        faults += [f"{GUIDE}: says nothing of {name!r}" for name in missing]
     if merged.exists():
         unfinished, _ = write_settled_rows(settings, contract)
         if compute_sha256(unfinished) != compute_sha256(merged):

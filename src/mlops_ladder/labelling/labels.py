@@ -47,12 +47,12 @@ FIELDS = [field.name for field in fields(Label)]
 
 
 def read_labels() -> list[Label]:
-    """Return every label, in their order.  ProjectError that names an incomplete line."""
+    """Return every label, in their order.  Raise ProjectError that names an incomplete line."""
     if not TABLE.exists():
         return []
     with TABLE.open(encoding="utf-8", newline="") as file:
         head, *lines = list(csv.reader(file)) or [[]]
-    wrong = [str(at) for at, it in enumerate(lines, 2) if len(it) != len(FIELDS) or not all(it)]
+    wrong = [str(at) for at, row in enumerate(lines, 2) if len(row) != len(FIELDS) or not all(row)]
     if head != FIELDS or wrong:
         where = f"line {', '.join(wrong[:5])}" if wrong else "its header"
         raise ProjectError(f"{TABLE}: {where}: not all of {', '.join(FIELDS)}; `make restore` it")
@@ -163,8 +163,8 @@ def read_label_studio(path: Path, text: str) -> Iterator[Entry]:
     """
     try:
         for place, task in enumerate(json.loads(text), start=1):
-            given = [it for it in task["annotations"] if not it.get("was_cancelled")]
-            for annotation in given:
+            annotations = [item for item in task["annotations"] if not item.get("was_cancelled")]
+            for annotation in annotations:
                 user = annotation.get("completed_by", "")
                 user = user.get("email", "") if isinstance(user, dict) else f"user {user}"
                 for result in annotation["result"]:
@@ -190,7 +190,7 @@ def read_entries(path: Path) -> list[Entry]:
 
 
 def normalize_person(by: str) -> str:
-    """Return the name as it is stored, whatever its case and spaces.  ProjectError for none."""
+    """Return a name without regard to case and spaces.  Raise ProjectError if it is empty."""
     who = " ".join(by.split()).casefold()
     if not 0 < len(who) <= MAX_NAME or not who.isprintable():
         raise ProjectError(f"BY={by!r}: say who labelled, in 1 to {MAX_NAME} characters: BY=name")
@@ -238,7 +238,7 @@ def import_labels(
 
 
 def collect_given(source: str) -> dict[tuple[str, str], str]:
-    """Return the labels from before by row and person; for decisions, whoever made them, by row."""
+    """Return earlier labels by row and person; for decisions, of any person, by row alone."""
     labels = read_labels()
     if source == DECIDED:
         return {(row, ""): label for row, label in collect_decisions(labels).items()}
@@ -310,20 +310,20 @@ def judge_labels(labels: list[Label], settings: Labels, spread: float | None = N
     return Agreement(agreed | decided, disputed, value, shared)
 
 
-def is_disputed(given: dict[str, str], settings: Labels, spread: float | None) -> bool:
+def is_disputed(labels: dict[str, str], settings: Labels, spread: float | None) -> bool:
     """Return whether people gave different labels to a row."""
     if spread is None:
-        return len(set(given.values())) > 1
-    numbers = [float(label) for label in given.values()]
+        return len(set(labels.values())) > 1
+    numbers = [float(label) for label in labels.values()]
     return max(numbers) - min(numbers) > settings.tolerance * spread
 
 
-def merge_votes(given: dict[str, str], spread: float | None) -> str:
+def merge_votes(labels: dict[str, str], spread: float | None) -> str:
     """Return the label that people agree on: of numbers the middle one, as it was written."""
     if spread is None:
-        return next(iter(given.values()))
-    by_number = {float(label): label for label in given.values()}
-    return by_number[median_low(map(float, given.values()))]
+        return next(iter(labels.values()))
+    by_number = {float(label): label for label in labels.values()}
+    return by_number[median_low(map(float, labels.values()))]
 
 
 def compute_kappa(votes: Votes) -> float:
@@ -331,7 +331,7 @@ def compute_kappa(votes: Votes) -> float:
     people = sorted({who for given in votes.values() for who in given})
     kappas, weights = [], []
     for pair in combinations(people, 2):
-        both = [[it[who] for who in pair] for it in votes.values() if set(pair) <= it.keys()]
+        both = [[row[who] for who in pair] for row in votes.values() if set(pair) <= row.keys()]
         if both:
             first, second = zip(*both, strict=True)
             kappas.append(1.0 if first == second else cohen_kappa_score(first, second))
@@ -341,7 +341,7 @@ def compute_kappa(votes: Votes) -> float:
 
 def compute_alpha(votes: Votes) -> float:
     """Return the agreement on numbers beyond chance; 1 if people never differ."""
-    units = [[float(it) for it in given.values()] for given in votes.values() if len(given) > 1]
+    units = [list(map(float, row.values())) for row in votes.values() if len(row) > 1]
     values = [value for unit in units for value in unit]
     within = sum(len(unit) * variance(unit) for unit in units)
     if not values or not within:

@@ -96,7 +96,7 @@ def draw_rows(
 
 
 def read_lines() -> list[Inputs]:
-    """Return the lines of the queue.  ProjectError if they cannot be read."""
+    """Return the lines of the queue.  Raise ProjectError if they cannot be read."""
     try:
         text = ROWS.read_text(encoding="utf-8") if ROWS.exists() else ""
         lines = [json.loads(line) for line in text.splitlines()]

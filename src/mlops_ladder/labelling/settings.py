@@ -8,11 +8,11 @@ from mlops_ladder.strict_model import StrictModel
 class Labels(StrictModel):
     """Which logged rows people label, and when their labels are learned from.
 
-    `rows` wait in the queue, of the last `hours`: the share `uncertain` those that the model was
-    least sure of, the others at random.  Each is for so many `annotators`; what they agree on
-    counts where their agreement beyond chance reaches `agreement` (Landis and Koch, 1977, call 0.61
-    and more substantial).  Two numbers agree that are no more than `tolerance` standard deviations
-    of the target apart.
+    `rows` wait in the queue, of the last `hours`.  A share `uncertain` are those that the model was
+    least sure of, the others are random.  Each is labelled by so many `annotators`.  Their labels
+    count if the agreement beyond chance reaches `agreement` (Landis and Koch, 1977, call 0.61 and
+    more substantial).  Two numbers agree if they are at most `tolerance` standard deviations of the
+    target apart.
     """
 
     hours: float = Field(default=168, gt=0)

@@ -1,1 +1,1 @@
-"""Monitoring: what the prediction log says of the champion, beside what it was trained on."""
+"""Monitoring: compares the prediction log of the champion with its training."""

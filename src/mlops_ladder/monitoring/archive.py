@@ -95,11 +95,11 @@ class Archive:
             max_rows: Whole requests are taken until they hold so many rows.
         """
         table, newest, total = TABLE.c, [], 0
-        wanted = table.time >= since
+        condition = table.time >= since
         if version:
-            wanted &= table.model_version == version
+            condition &= table.model_version == version
         query = sql.select(table.id, table.rows).order_by(table.id.desc())
-        for number, rows in self._read(query.where(wanted)):
+        for number, rows in self._read(query.where(condition)):
             if total >= max_rows:
                 break
             newest.append((number, rows))
@@ -113,7 +113,7 @@ class Archive:
         return self._read_in(query.order_by(table.id), table.id, numbers)
 
     def read_request(self, request_id: str) -> Any:
-        """Return the newest request of this id, a row of the log.  ProjectError without one."""
+        """Return the newest request of this id in the log.  Raise ProjectError without one."""
         query = sql.select(TABLE).where(TABLE.c.request_id == request_id)
         requests = list(self._read(query.order_by(TABLE.c.id.desc()).limit(1)))
         if not requests:
@@ -232,7 +232,7 @@ class Window:
 
 @dataclass(frozen=True)
 class Extent:
-    """The size of a window: it ends after so many hours or rows, whichever comes first.
+    """The size of a window: it ends after so many hours, or earlier after so many rows.
 
     Of more than `max_rows` rows a sample is drawn, by `seed`.
     """
@@ -293,9 +293,9 @@ def sample_rows(
     ends = requests[:, 1].cumsum()
     is_drawn = np.random.default_rng(seed).random(ends[-1]) < share
     has_drawn = np.logical_or.reduceat(is_drawn, ends - requests[:, 1])
-    wanted = requests[has_drawn].tolist()
-    lines = archive.read_requests([number for number, _ in wanted])
-    for (_, count), end, line in zip(wanted, ends[has_drawn].tolist(), lines, strict=True):
+    pairs = requests[has_drawn].tolist()
+    lines = archive.read_requests([number for number, _ in pairs])
+    for (_, count), end, line in zip(pairs, ends[has_drawn].tolist(), lines, strict=True):
         name, time, inputs, output = line
         rows = zip(pair_rows(name, inputs, output), is_drawn[end - count : end], strict=True)
         for (row, answer), is_taken in rows:

@@ -1,8 +1,8 @@
 """Costs: of 1,000 predictions and of a training, from measured times and the prices of an hour.
 
-Measured are the time in which requests were answered (the prediction log), and the time from the
-first trial to the last record of a pipeline (MLflow).  How many processors that kept busy is not
-measured, nor other work of the machine.  So each cost is an estimate.
+Two times are measured: that of answering requests (the prediction log), and that of a pipeline from
+its first trial to its last record (MLflow).  The number of busy processors is not measured, nor
+other work of the machine.  So each cost is an estimate.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def measure_traffic(settings: Settings, now: datetime) -> ServedTraffic:
     Raises ProjectError if there is none.
     """
     with Archive(settings.serving.prediction_log_url) as archive:
-        requests = [tuple(it) for it in archive.read_traffic(now - timedelta(days=DAYS))]
+        requests = [tuple(row) for row in archive.read_traffic(now - timedelta(days=DAYS))]
     if not requests:
         message = f"the prediction log: no request in {DAYS} days; run `make serve`, ask it"
         raise ProjectError(message)
@@ -73,25 +73,23 @@ def format_costs(traffic: ServedTraffic, trainings: list[float], costs: Costs) -
     whole = thousand * traffic.hours * costs.replicas * costs.serving_hour
     time = f"{traffic.busy:.1f} s, in {traffic.hours:.1f} hours"
     machines = f"{costs.replicas} machine(s) all that time, {costs.serving_hour:g}"
-    lines: list[tuple[str, float] | str] = [
-        ("1,000 predictions, busy time alone", busy),
-        ("1,000 predictions, waiting included", whole),
+    unit = costs.currency
+    lines = [
+        f"{'1,000 predictions, busy time alone':36}{busy:14.6f} {unit}",
+        f"{'1,000 predictions, waiting included':36}{whole:14.6f} {unit}",
         f"  measured: {traffic.rows:,} rows answered in {time}",
-        f"  assumed: {machines} {costs.currency} an hour",
+        f"  assumed: {machines} {unit} an hour",
         f"a training: none in {DAYS} days; run: make pipeline",
     ]
     if trainings:
-        middle, hourly = median(trainings), f"{costs.training_hour:g} {costs.currency} an hour"
+        middle, hourly = median(trainings), f"{costs.training_hour:g} {unit} an hour"
         lines[-1:] = [
-            ("a training", middle * price),
-            (f"all trainings of {DAYS} days", sum(trainings) * price),
+            f"{'a training':36}{middle * price:14.6f} {unit}",
+            f"{f'all trainings of {DAYS} days':36}{sum(trainings) * price:14.6f} {unit}",
             f"  measured: {len(trainings)}, {middle:.0f} s each (median), from trial to record",
             f"  assumed: one machine, {hourly}; reading rows is not in it",
         ]
-    texts = (
-        it if isinstance(it, str) else f"{it[0]:36}{it[1]:14.6f} {costs.currency}" for it in lines
-    )
-    return "\n".join(texts)
+    return "\n".join(lines)
 
 
 def main() -> None:

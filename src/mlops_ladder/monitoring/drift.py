@@ -18,7 +18,7 @@ from mlops_ladder.settings import load_settings
 from mlops_ladder.monitoring.settings import Drift
 
 REPORT = Path("reports/drift.html")
-MAX_ROWS = 10 * SAMPLE  # rows that are compared: more would find little that these do not
+MAX_ROWS = 10 * SAMPLE  # rows that are compared: more would hardly change a verdict
 
 
 def format_verdicts(verdicts: list[Verdict]) -> str:
@@ -27,8 +27,8 @@ def format_verdicts(verdicts: list[Verdict]) -> str:
     lines = [f"{'column':{width}}  {'reference':>20}  {'window':>20}  {'p':>8}  effect  verdict"]
     for verdict in verdicts:
         pair = verdict.pair
-        samples = (summarize_sample(it, pair.is_numeric) for it in (pair.reference, pair.window))
-        old, new = (f"{words[:20]:>20}" for words in samples)
+        texts = (summarize_sample(side, pair.is_numeric) for side in (pair.reference, pair.window))
+        old, new = (f"{words[:20]:>20}" for words in texts)
         result = "DRIFT" if verdict.drifted else "as before"
         numbers = f"{verdict.p:8.2g}  {verdict.effect:6.2f}"
         lines.append(f"{pair.label[:40]:{width}}  {old}  {new}  {numbers}  {result}")

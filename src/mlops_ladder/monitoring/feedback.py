@@ -105,9 +105,9 @@ def write_rows(file: str, to: Path, archive: Outcomes, data: Data, contract: Con
         names = [f"{request}-{row}" for request, row in labelled.keys]
         labels = list(zip(names, range(1, len(names) + 1), strict=True))
         datafile.add_ids(rows, labels, paths, data, contract)
-        wanted = contract.names("feature", "time", "target", "id", "group")
+        names = contract.names("feature", "time", "target", "id", "group")
         rows = validate_and_cast(
-            rows, to_logged_contract(contract), wanted, [find_contract_violations]
+            rows, to_logged_contract(contract), names, [find_contract_violations]
         )
         datafile.write_checked(rows, paths[0], to, data, contract)
     return labelled.keys

@@ -29,13 +29,13 @@ BURN = """\
 """
 
 
-def render_missed_share(slo: str, window: str, wanted: Objectives, namespaces: str) -> str:
+def render_missed_share(slo: str, window: str, settings: Objectives, namespaces: str) -> str:
     """Return the expression for the share of requests, or of the time, that missed an objective.
 
     Args:
         slo: The objective.
         window: The time, as Prometheus writes it.
-        wanted: All objectives.
+        settings: All objectives.
         namespaces: The selector of the series of this project.
     """
     if slo in ("quality", "freshness"):
@@ -44,19 +44,19 @@ def render_missed_share(slo: str, window: str, wanted: Objectives, namespaces: s
         every = RATE % ("serving_requests_total", namespaces, window)
         failed = RATE % ("serving_requests_total", f'{namespaces}, status=~"5.."', window)
         return f"({failed} or 0 * {every}) / {every}"
-    edge = f"{wanted.latency_ms / 1000:g}"
+    edge = f"{settings.latency_ms / 1000:g}"
     edges = edge if "." in edge else f"{edge}|{edge}.0"  # as an older Prometheus writes it
     quick = RATE % ("serving_request_seconds_bucket", f'{namespaces}, le=~"{edges}"', window)
     return f"1 - {quick} / {RATE % ('serving_request_seconds_count', namespaces, window)}"
 
 
-def render_rules(wanted: Objectives) -> str:
+def render_rules(settings: Objectives) -> str:
     """Return the text of the rules; each namespace is judged by itself."""
     namespaces = f'namespace=~"{project.get_project().namespace}-(production|staging)"'
-    shares, burns = wanted.model_dump(exclude={"latency_ms"}), {}
+    shares, burns = settings.model_dump(exclude={"latency_ms"}), {}
     for name, windows in (("short", SHORT), ("long", LONG)):
         burns[name] = "".join(
-            BURN % (window, slo, render_missed_share(slo, window, wanted, namespaces), 1 - share)
+            BURN % (window, slo, render_missed_share(slo, window, settings, namespaces), 1 - share)
             for window in windows
             for slo, share in shares.items()
         )
@@ -64,14 +64,14 @@ def render_rules(wanted: Objectives) -> str:
     return template.substitute(burns, namespaces=namespaces)
 
 
-def require_bucket(wanted: Objectives) -> Objectives:
-    """Return the objectives.  ProjectError if the service counts no requests up to that latency."""
+def require_bucket(settings: Objectives) -> Objectives:
+    """Return the settings.  Raise ProjectError if the service has no bucket of that latency."""
     edges = [1000 * seconds for seconds in LATENCY_BOUNDS]
-    if wanted.latency_ms not in edges:
-        known = ", ".join(f"{edge:g}" for edge in edges)
+    if settings.latency_ms not in edges:
+        bounds = ", ".join(f"{edge:g}" for edge in edges)
         reason = "is no edge of the service's histogram; there are"
-        raise ProjectError(f"objectives.latency_ms = {wanted.latency_ms:g} {reason} {known}")
-    return wanted
+        raise ProjectError(f"objectives.latency_ms = {settings.latency_ms:g} {reason} {bounds}")
+    return settings
 
 
 def main(check: Annotated[bool, typer.Option("--check", help="only compare")] = False) -> None:

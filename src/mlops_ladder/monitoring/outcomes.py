@@ -108,7 +108,7 @@ class Outcomes(Archive):
         """Return the outcomes of the requests of these ids."""
         query = sql.select(*(OUTCOMES.c[name] for name in Outcome._fields))
         outcomes = (Outcome(*row) for row in self._read_in(query, OUTCOMES.c.request_id, names))
-        return {(it.request_id, it.row): it for it in outcomes}
+        return {(outcome.request_id, outcome.row): outcome for outcome in outcomes}
 
     def store_outcomes(self, new: Iterable[Outcome], corrected: Iterable[Outcome] = ()) -> None:
         """Add and change these outcomes: all of them, or none.
@@ -142,7 +142,7 @@ class Outcomes(Archive):
         return sorted(name for (name,) in self._read(query))
 
     def find_labelled(
-        self, wanted: Any, max_rows: int | None = None, version: str = ""
+        self, condition: Any, max_rows: int | None = None, version: str = ""
     ) -> list[Outcome]:
         """Return the outcomes that meet a condition, sorted by prediction and row.
 
@@ -153,7 +153,7 @@ class Outcomes(Archive):
         query = (
             sql.select(*(table[name] for name in Outcome._fields))
             .join_from(OUTCOMES, TABLE, SAME_REQUEST)
-            .where(wanted & ~table.influenced)
+            .where(condition & ~table.influenced)
             .where(log.model_version == version if version else sql.true())
             .order_by(table.known_at.desc(), table.id.desc())
             .limit(max_rows)
@@ -212,10 +212,10 @@ def import_outcomes(
     rows = complete_outcomes(rows, requests, contract.target, now)
     wrong = [*find_misplaced(rows, requests, now), *find_conflicts(rows, before, correct)]
     refuse_outcomes(wrong)
-    outcomes = (Outcome(*it) for it in rows[[*Outcome._fields[:-1]]].itertuples(index=False))
+    outcomes = (Outcome(*row) for row in rows[[*Outcome._fields[:-1]]].itertuples(index=False))
     by_key = {(outcome.request_id, outcome.row): outcome for outcome in outcomes}
-    new = [it for key, it in by_key.items() if key not in before]
-    changed = [it for key, it in by_key.items() if before.get(key, it).value != it.value]
+    new = [item for key, item in by_key.items() if key not in before]
+    changed = [item for key, item in by_key.items() if before.get(key, item).value != item.value]
     archive.store_outcomes(new, changed)
     return ImportCounts(len(new), len(by_key) - len(new) - len(changed), len(changed))
 
@@ -355,7 +355,7 @@ def build_row_test(contract: Contract, inputs: list[str]) -> Callable[[dict[str,
 
     def fits(row: dict[str, Any]) -> bool:
         try:
-            row_model.validate_json(orjson.dumps({it: row[it] for it in inputs if it in row}))
+            row_model.validate_json(orjson.dumps({key: row[key] for key in inputs if key in row}))
         except ValidationError:
             return False
         return True
@@ -374,8 +374,8 @@ def main(
     frame = read_table(file, settings.data, build_outcome_contract(contract))
     with Outcomes(settings.serving.prediction_log_url) as archive:
         counts = import_outcomes(frame, archive, contract, datetime.now(UTC), correct)
-    known = f"{counts.new:,} outcomes taken, {counts.known:,} known before"
-    print(f"{known}, {counts.corrected:,} put right\nNext: make quality")
+    text = f"{counts.new:,} outcomes taken, {counts.known:,} known before"
+    print(f"{text}, {counts.corrected:,} put right\nNext: make quality")
 
 
 def find_known_outcomes(settings: Settings, since: datetime) -> dict[str, list[Any]]:

@@ -1,11 +1,11 @@
 """Live quality: is the champion as good as at the gate, by the outcomes of its predictions?
 
-Each score is compared by the normal distribution of its difference from the promised one, with the
-standard errors of the bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
-chapters 6 and 13), as the gate does with slices.  A bias, the mean error, is compared by Welch's
-test (Biometrika 34, 1947): it shows that the answers have changed, not the rows alone.  Holm's
-procedure (Scandinavian Journal of Statistics 6, 1979) allows for the number of comparisons.
-`false_alarms` holds for one report: of reports on overlapping windows several may be false at once.
+Each score is compared by the normal distribution of its difference from the promised one, as at the
+gate.  The standard errors are those of the bootstrap (Efron and Tibshirani, An Introduction to the
+Bootstrap, 1993, chapters 6 and 13).  A bias, the mean error, is compared by Welch's test
+(Biometrika 34, 1947): it shows that the answers have changed, not the rows alone.  Holm's procedure
+(Scandinavian Journal of Statistics 6, 1979) allows for the number of comparisons.  `false_alarms`
+holds for one report: of reports on overlapping windows several may be false at once.
 """
 
 import json
@@ -44,7 +44,7 @@ from mlops_ladder.settings import load_settings, Settings
 from mlops_ladder.tracking import runs
 
 REPORT = Path("reports/quality.html")
-RESAMPLES = 200  # enough for a standard error, says chapter 6
+RESAMPLES = 200  # enough for a standard error, by chapter 6
 HALF_INTERVAL = NormalDist().inv_cdf(0.975)  # standard errors to the end of a 95 % interval
 ALL_ROWS = "all rows"
 QUALITY = sql.Table(
@@ -135,7 +135,7 @@ def read_offline_scores(folder: Path = FOLDER) -> OfflineScores:
         raise ProjectError(f"run {run_id} of the champion v{champion.number}: {reason}")
     answers = json.loads(read_run_text(run_id, "questions.json") or "{}")
     scores = answers.get("slices", {}).get("evidence", {}).get("slices", [])
-    by_slice = {it["slice"]: (it["score"], it["low"], it["high"]) for it in scores}
+    by_slice = {score["slice"]: (score["score"], score["low"], score["high"]) for score in scores}
     return OfflineScores(champion, *parse_predictions(text, champion.contract), by_slice)
 
 
@@ -167,8 +167,8 @@ def run_quality_tests(
     """
     target, share = offline.champion.contract.target, settings.quality.false_alarms / 2
     promised = resample_score(offline.truth, offline.predictions, settings, settings.seed + 1)
-    known = promised.whole, slices.standard_error(promised)
-    overall = compare_score(ALL_ROWS, live.rows[target], live.predictions, known, settings)
+    promise = promised.whole, slices.standard_error(promised)
+    overall = compare_score(ALL_ROWS, live.rows[target], live.predictions, promise, settings)
     return [
         *mark_degraded([overall, *compare_biases(live, offline, settings)], share),
         *mark_degraded(list(compare_slices(live, offline, settings)), share),
@@ -257,11 +257,11 @@ def compare_slices(
 ) -> Iterator[QualityTest]:
     """Test the score of each slice of `config/slices.toml` that has enough rows."""
     contract = offline.champion.contract
-    wanted = read_check_settings("slices", slices, contract)
+    chosen = read_check_settings("slices", slices, contract)
     nothing, rows = live.rows.iloc[:0], live.rows
     both = live.predictions, live.predictions
     context = CheckContext(Trained(settings, contract, None, nothing, rows, *both, seconds=0))
-    for part in slices.select_slices(context, restrict_to_inputs(wanted, rows, contract)):
+    for part in slices.select_slices(context, restrict_to_inputs(chosen, rows, contract)):
         if part.rows.sum() >= part.min_n:
             score, low, high = offline.slices.get(part.name, (nan,) * 3)
             promised = score, (high - low) / 2 / HALF_INTERVAL
@@ -270,19 +270,19 @@ def compare_slices(
 
 
 def restrict_to_inputs(
-    wanted: slices.Settings, rows: pd.DataFrame, contract: Contract
+    chosen: slices.Settings, rows: pd.DataFrame, contract: Contract
 ) -> slices.Settings:
     """Return the slices without those of columns that the service does not get."""
-    inputs, columns = contract.inputs(), wanted.columns
+    inputs, columns = contract.inputs(), chosen.columns
     if columns is None:
         counts = {name: rows[name].dropna().astype("str").nunique() for name in inputs}
         inferred = [name for name in slices.list_slice_columns(contract) if name in inputs]
-        columns = [name for name in inferred if 1 < counts[name] <= wanted.most_values]
+        columns = [name for name in inferred if 1 < counts[name] <= chosen.most_values]
     changes = {
         "columns": [name for name in columns if name in inputs],
-        "slices": [it for it in wanted.slices if it.column in inputs],
+        "slices": [group for group in chosen.slices if group.column in inputs],
     }
-    return wanted.model_copy(update=changes)
+    return chosen.model_copy(update=changes)
 
 
 def check_quality(
@@ -354,7 +354,7 @@ def draw_quality(
             values = test.low, test.value, test.high
             lines.append(Interval(test.name, *values, test.degraded, promised))
     figures = {"Now": plot_intervals("Live quality", f"{metric}, 95 % interval", lines)}
-    overall = [it for it in history if (it["name"], it["metric"]) == (ALL_ROWS, metric)]
+    overall = [row for row in history if (row["name"], row["metric"]) == (ALL_ROWS, metric)]
     if overall:
         table = pd.DataFrame(overall)
         figure = create_figure(7.4, 4)

@@ -17,7 +17,7 @@ class Drift(StrictModel):
     `false_alarms`: the share of reports that may name a column though nothing has changed; it is
     shared out among the columns, unless `columns` sets the largest p-value that is drift in one.
     A difference that is smaller than `effect` is none: 0.2 is what Cohen calls small.
-    `pushgateway` is told of each report, as one of this `namespace`.
+    `pushgateway` gets the metrics of each report, in this `namespace`.
     """
 
     hours: float = Field(default=168, gt=0, le=MAX_HOURS)

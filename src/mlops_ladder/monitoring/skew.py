@@ -83,7 +83,7 @@ def measure_plain_differences(predictions: pd.Series, logged: list[Any]) -> np.n
 
 
 def load_registered_model(number: str) -> Any:
-    """Return the model of a version from the registry.  ProjectError if it cannot be loaded."""
+    """Return the registered model of a version.  Raise ProjectError if it cannot be loaded."""
     mlflow = runs.connect_mlflow()
     try:
         return mlflow.sklearn.load_model(f"models:/{versions.model_name()}/{number}")
@@ -92,7 +92,7 @@ def load_registered_model(number: str) -> Any:
 
 
 def main(rows: Annotated[int, typer.Option(help=f"newest rows (default: {ROWS})")] = ROWS) -> None:
-    """Answer logged rows again by the training code.  ProjectError if an answer differs."""
+    """Answer logged rows again by the training code.  Raise ProjectError if an answer differs."""
     settings = load_settings()
     if rows < 1:
         raise ProjectError(f"ROWS={rows}: at least one row has to be looked at")
@@ -126,10 +126,10 @@ def run_check(command: Callable[[], None]) -> tuple[bool, str]:
 
 
 def check_inputs(_: Settings) -> tuple[bool, str]:
-    """Check the inputs for drift; a hook.  ProjectError if a column has drifted."""
+    """Check the inputs for drift; a hook.  Raise ProjectError if a column has drifted."""
     return run_check(lambda: drift.main(fail=True))
 
 
 def check_answers(_: Settings) -> tuple[bool, str]:
-    """Check the answers for skew; a hook.  ProjectError if an answer differs."""
+    """Check the answers for skew; a hook.  Raise ProjectError if an answer differs."""
     return run_check(main)

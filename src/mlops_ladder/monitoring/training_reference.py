@@ -77,7 +77,7 @@ def collect_facts(trained: Trained) -> dict[str, Any]:
         "trained_at": int(trained.at),
         "rows": len(trained.train),
         "columns": {
-            name: summarize_column(trained.train[name], it) for name, it in columns.items()
+            name: summarize_column(trained.train[name], column) for name, column in columns.items()
         },
         "fallback": choose_fallback(trained),
         "scores": [float(score) for score in deciles],
@@ -140,7 +140,7 @@ def read_champion_facts(folder: Path = FOLDER) -> dict[str, Any]:
 
 
 def read_published_number(folder: Path) -> str:
-    """Return the version that is served from this folder.  ProjectError if there is none."""
+    """Return the version that is served from this folder.  Raise ProjectError if there is none."""
     pointer = folder / POINTER
     if not pointer.exists():
         raise ProjectError(f"{pointer}: no champion is published; run `make pipeline`")

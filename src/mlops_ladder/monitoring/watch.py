@@ -33,7 +33,7 @@ def start_plot(times: pd.Series, ylabel: str, **limits: Any) -> tuple[Figure, Ax
     axes = figure.add_subplot()
     # matplotlib has no types for these two.
     locator: Any = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
-    form: Any = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]  # as above
+    form: Any = ConciseDateFormatter(locator)  # type: ignore[no-untyped-call]  # no types
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(form)
     axes.spines[["top", "right"]].set_visible(False)
@@ -126,8 +126,8 @@ def draw_unusual_rows(newest: Window, champion: Reference) -> Figure:
         "something missing": newest.rows.isna().any(axis=1),
         "outside what training saw": find_unseen(newest.rows, champion),
     }
-    curves = {f"{name} ({it.mean():.1%})": it.groupby(steps).mean() for name, it in marks.items()}
-    draw_curves(axes, {name: shares * 100 for name, shares in curves.items()})
+    curves = {f"{name} ({mask.mean():.1%})": mask for name, mask in marks.items()}
+    draw_curves(axes, {name: mask.groupby(steps).mean() * 100 for name, mask in curves.items()})
     return figure
 
 
@@ -209,10 +209,10 @@ def render_drift(verdicts: list[dict[str, Any]]) -> str:
     newest = [verdict for verdict in verdicts if verdict["time"] == last]
     newest.sort(key=lambda verdict: (not verdict["drifted"], verdict["p"]))
     rows = []
-    for it in newest:
-        result = "drift" if it["drifted"] else "as before"
-        cells = [it["column"], f"{it['p']:.2g}", f"{it['effect']:.2f}", result]
-        rows.append((cells, it["drifted"]))
+    for verdict in newest:
+        result = "drift" if verdict["drifted"] else "as before"
+        cells = [verdict["column"], f"{verdict['p']:.2g}", f"{verdict['effect']:.2f}", result]
+        rows.append((cells, verdict["drifted"]))
     link = f'<a href="{REPORT.name}">the whole report</a>' if REPORT.exists() else ""
     about = f"{newest[0]['rows']:,} rows of model {html.escape(newest[0]['model_version'])}"
     note = f"<p class=note>{last:%Y-%m-%d %H:%M} UTC, {about}; {link}</p>"

@@ -33,7 +33,8 @@ def main() -> None:
 
 def run_with_tags(flow: Any) -> "Outcome":
     """Run the flow with tags that name its cause."""
-    from prefect import tags  # pylint: disable=import-outside-toplevel  # as in `import_flow`
+    # pylint: disable-next=import-outside-toplevel  # Prefect reads its settings when it is imported
+    from prefect import tags
 
     with tags(*(f"{name}: {value}" for name, value in read_environment_tags().items())):
         outcome: Outcome = flow()

@@ -24,10 +24,10 @@ class Tuning(StrictModel):
 
 
 class Leaks(StrictModel):
-    """How much of the target one column alone may tell, and the columns that may tell it all.
+    """How well one column alone may predict the target, and the columns that may do so perfectly.
 
-    0.9: a copy tells 1.00, one with 5 % of noise 0.93; of honest columns the petals of irises tell
-    0.89 of their kind, the distance of a journey 0.86 of how long it lasts.
+    0.9 was chosen by examples: a copy of the target scores 1.00, and one with 5 % of noise 0.93.
+    Of honest columns, the petals of irises score 0.89, the distance of a journey 0.86.
     """
 
     threshold: float = Field(default=0.9, gt=0, le=1)
@@ -35,7 +35,7 @@ class Leaks(StrictModel):
 
 
 class Repro(StrictModel):
-    """How far the predictions of two trainings may be apart."""
+    """The largest allowed difference between the predictions of two trainings."""
 
     epsilon: float = Field(default=0, ge=0)
 
@@ -43,9 +43,9 @@ class Repro(StrictModel):
 class Schedule(StrictModel):
     """When the pipeline runs by itself: cron in a time zone; how often a failed run is repeated.
 
-    `watch`: when it is looked what the log says, or "" for never.
-    `webhook`: who is told of a run that fails, crashes or is cancelled.  Set it in the environment:
-    such an address is a secret.  `poll_seconds`: how often it is looked whether a run is due.
+    `watch`: when the log is checked, or "" for never.
+    `webhook`: gets a message if a run fails, crashes or is cancelled.  Set it in the environment:
+    such an address is a secret.  `poll_seconds`: the seconds between two looks for due runs.
     """
 
     cron: str = "0 3 * * 1"
@@ -58,7 +58,7 @@ class Schedule(StrictModel):
 
 
 class Triggers(StrictModel):
-    """When something that has happened starts a training, and what keeps it from doing so.
+    """When an event starts a training, and what prevents it.
 
     No run begins within `cooldown_hours` of another one, nor after `runs_per_week`, or
     `minutes_per_week` of training, in the last seven days.  With `automatic = false` a person lets
@@ -77,7 +77,7 @@ class Triggers(StrictModel):
 
 
 class Receiver(StrictModel):
-    """Where the receiver listens, and who may tell it something: nobody without a key."""
+    """The address of the receiver, and its keys: every request needs one."""
 
     host: str = "127.0.0.1"
     port: int = Field(default=8090, ge=0, lt=65536)

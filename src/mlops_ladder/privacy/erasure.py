@@ -135,8 +135,8 @@ def remove_parquet_rows(path: Path, request: ErasureRequest) -> RemainingFile:
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     codec = groups[0].column(0).compression if groups and metadata.num_columns else "NONE"
     request.check_columns(table.column_names)
-    wanted = {*request.columns, *request.ids}
-    rows = table.select([name for name in table.column_names if name in wanted]).to_pylist()
+    columns = {*request.columns, *request.ids}
+    rows = table.select([name for name in table.column_names if name in columns]).to_pylist()
     matches = [request.matches_row(row) for row in rows]
     kept, sink = table.filter(pa.array([not match for match in matches])), BytesIO()
     size = max([1, *(group.num_rows for group in groups)])
@@ -233,7 +233,7 @@ def apply_erasure(
     for name, counts in entry["files"].items():
         counts["after"] = compute_sha256(Path(name)) if counts["left"] else None
     update_declared(entry["files"])
-    if entry["time"] not in [it["time"] for it in read_erasures() if it["ids"] == entry["ids"]]:
+    if entry["time"] not in [old["time"] for old in read_erasures() if old["ids"] == entry["ids"]]:
         lines = RECORD.read_text(encoding="utf-8") if RECORD.exists() else ""
         write_file_atomically(RECORD, f"{lines}{json.dumps(entry, ensure_ascii=False)}\n")
     ERASURE_MARKER.unlink()
@@ -362,8 +362,8 @@ def main(
         return
     print(f"Recorded in {RECORD}, by a mark that names nobody")
     files = map(Path, entry["files"])
-    if left := list(describe_residuals(request.text.strip(), settings.data.encoding, files)):
-        print("\n  ".join(["Still there, see docs/privacy.md:", *left]))
+    if lines := list(describe_residuals(request.text.strip(), settings.data.encoding, files)):
+        print("\n  ".join(["Still there, see docs/privacy.md:", *lines]))
     print(f"Next: make data-version datasheet; git add {RECORD} and the changes; make pipeline")
 
 
@@ -371,7 +371,7 @@ def format_entry(entry: Entry) -> str:
     """Return in words what an entry has removed, with a line for each file."""
     files, log = entry["files"], entry["log"]
     rows = sum(counts["rows"] for counts in files.values())
-    lines = [f"  {name}: {it['rows']:,} rows, {it['left']:,} left" for name, it in files.items()]
+    lines = [f"  {name}: {cut['rows']:,} rows, {cut['left']:,} left" for name, cut in files.items()]
     logged_rows = f"{log['rows']:,} rows of {log['requests']:,} logged requests"
     return "\n".join([f"{rows:,} rows of {len(files)} data files, and {logged_rows}", *lines])
 

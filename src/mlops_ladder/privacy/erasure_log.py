@@ -23,7 +23,7 @@ from mlops_ladder.data.casting import make_violation
 from mlops_ladder.data.contract import Column, Contract, Violation
 
 RECORD, KEY = Path("forgotten.jsonl"), Path("forgotten.key")
-KEY_VARIABLE = "FORGOTTEN_KEY"  # the environment has the key where the file is not: in CI
+KEY_VARIABLE = "FORGOTTEN_KEY"  # holds the key if there is no file, as in CI
 MAX_ID_DIGITS = 30  # a longer number is no id, and some would fill the memory
 RETURNED_RULE = (
     "hold an id that was forgotten; run `make forget ID=…` again, and ask where it came from"
@@ -122,9 +122,9 @@ def find_returned_ids(
         marks = {entry["ids"].get(name) for entry in entries} - {None}
         values, column = frame[name].reset_index(drop=True), columns[name]
         ids: list[object] = list(values.dropna().unique()) if marks else []
-        returned = [it for it in ids if make_mark(secret, name, normalize_id(it, column)) in marks]
-        if returned:
-            mask = values.isin(returned).to_numpy()
+        hits = [hit for hit in ids if make_mark(secret, name, normalize_id(hit, column)) in marks]
+        if hits:
+            mask = values.isin(hits).to_numpy()
             yield replace(make_violation(values, mask, RETURNED_RULE), example="")
 
 

@@ -1,4 +1,4 @@
-"""What still holds an id: every file of the folder is looked into."""
+"""Residual search: the files that still hold an id; every file of the folder is searched."""
 
 import json
 import mmap
@@ -14,25 +14,25 @@ from mlops_ladder.data import provenance, reading
 
 SKIPPED_FOLDERS = {".git", ".venv", "__pycache__", ".mypy_cache", ".pytest_cache", "node_modules"}
 COMPRESSED_SUFFIXES = {".gz", ".zip", ".zst", ".bz2", ".xz", ".7z", ".tgz"}
-MIN_ID_LENGTH = 4  # characters: a shorter id stands everywhere, as a part of numbers
+MIN_ID_LENGTH = 4  # characters: every file holds shorter ids, as parts of numbers
 
 
 def walk_files(folder: Path) -> Iterator[Path]:
-    """The files in a folder that are not git's or the environment's."""
+    """Yield the files in a folder that are not git's or the environment's."""
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(set(folders) - SKIPPED_FOLDERS)
         yield from (Path(place, name) for name in sorted(names))
 
 
 def id_pattern(text: str, encoding: str) -> re.Pattern[bytes]:
-    """The id as bytes, in UTF-8, in the encoding of the data, and as JSON writes it."""
+    """Return a pattern of the id as bytes: in UTF-8, in the encoding of the data, and in JSON."""
     forms = {text.encode(), json.dumps(text)[1:-1].encode(), text.encode(encoding, "replace")}
     either = b"|".join(map(re.escape, sorted(forms)))
     return re.compile(rb"(?<![0-9A-Za-z])(?:" + either + rb")(?![0-9A-Za-z])")
 
 
 def contains_id(path: Path, looked_for: re.Pattern[bytes], text: str) -> bool:
-    """Does a file hold it?  Of Parquet the cells are asked."""
+    """Return whether a file holds the id; in Parquet, whether a cell does."""
     if not path.is_file() or not path.stat().st_size:
         return False
     if reading.is_parquet(path):
@@ -46,24 +46,24 @@ def contains_id(path: Path, looked_for: re.Pattern[bytes], text: str) -> bool:
 
 
 def find_residual_files(text: str, encoding: str, folder: Path) -> tuple[list[Path], list[Path]]:
-    """The files that hold an id, and those that nobody can look into."""
+    """Return the files that hold an id, and the compressed files, which are not searched."""
     looked_for = id_pattern(text, encoding)
-    found, closed = [], []
+    hits, closed = [], []
     for path in walk_files(folder):
         if path.suffix in COMPRESSED_SUFFIXES:
             closed.append(path)
         elif contains_id(path, looked_for, text):
-            found.append(path)
-    return found, closed
+            hits.append(path)
+    return hits, closed
 
 
 def describe_residuals(text: str, encoding: str, changed: Iterable[Path]) -> Iterator[str]:
-    """In lines: where in this folder, in git and at DVC's remote the id still is, or may be."""
+    """Yield a line for each place in this folder, git and DVC's remote that may hold the id."""
     if len(text) < MIN_ID_LENGTH:
         yield f"not looked for: of an id of {len(text)} characters every file holds parts"
     else:
-        found, closed = find_residual_files(text, encoding, Path())
-        for place, paths in group_by_folder(found).items():
+        hits, closed = find_residual_files(text, encoding, Path())
+        for place, paths in group_by_folder(hits).items():
             more = f", and {len(paths) - 1} more files of {place}" if len(paths) > 1 else ""
             yield f"{paths[0]}{more}"
         for place, paths in group_by_folder(closed).items():
@@ -77,9 +77,9 @@ def describe_residuals(text: str, encoding: str, changed: Iterable[Path]) -> Ite
 
 
 def group_by_folder(paths: Iterable[Path]) -> dict[str, list[Path]]:
-    """By the folder of the project that they lie in, of a hidden one by the next."""
-    found: dict[str, list[Path]] = {}
+    """Return the paths by their first folder; below a hidden folder, by the first two."""
+    groups: dict[str, list[Path]] = {}
     for path in paths:
         depth = 2 if path.parts[0].startswith(".") else 1
-        found.setdefault("/".join(path.parts[:depth]), []).append(path)
-    return found
+        groups.setdefault("/".join(path.parts[:depth]), []).append(path)
+    return groups

@@ -52,7 +52,7 @@ class Banned(StrictModel):
         for rules, candidates in ((self.names, {"".join(words)}), (self.words, joined)):
             for rule in rules:
                 pattern = normalize_name(rule).replace(" ", "")
-                if any(fnmatchcase(it, pattern) for it in candidates):
+                if any(fnmatchcase(candidate, pattern) for candidate in candidates):
                     return rule
         return ""
 
@@ -114,7 +114,7 @@ def list_logged_columns(contract: Contract) -> list[str]:
 def normalize_name(name: str) -> str:
     """Return a name in lower case, without accents."""
     letters = normalize("NFKD", normalize("NFC", name).replace("-", " "))
-    return normalize("NFC", "".join(it for it in letters if not combining(it))).casefold()
+    return normalize("NFC", "".join(char for char in letters if not combining(char))).casefold()
 
 
 def split_name(name: str) -> list[str]:

@@ -36,7 +36,7 @@ AUTHORS = "--format=%aN <%aE>%n%(trailers:key=Co-authored-by,valueonly)"
 
 
 class Approved(StrictModel):
-    """An approval: of which report, by whom, how, and with which evidence.
+    """An approval: its report, its approver, its way and its evidence.
 
     `proof` is the sha256 of the verdict; `evidence` a commit, or the address of a review.
     """
@@ -56,15 +56,15 @@ def read_policy() -> Approval:
 
     So a change that removes the second person is seen in git.
     """
-    wanted = load_settings().approval
+    settings = load_settings().approval
     path = get_settings_file("approval")
-    written = Approval(**(read_toml(path).get("approval", {}) if path.exists() else {}))
+    policy = Approval(**(read_toml(path).get("approval", {}) if path.exists() else {}))
     strict = {
-        "needed": max(wanted.needed, written.needed, key=NEEDED.index),
-        "way": wanted.way if written.way == "named" else written.way,
-        "approvers": written.approvers or wanted.approvers,
+        "needed": max(settings.needed, policy.needed, key=NEEDED.index),
+        "way": settings.way if policy.way == "named" else policy.way,
+        "approvers": policy.approvers or settings.approvers,
     }
-    return wanted.model_copy(update=strict)
+    return settings.model_copy(update=strict)
 
 
 def is_approval_needed(policy: Approval) -> bool:

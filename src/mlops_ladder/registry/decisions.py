@@ -1,9 +1,9 @@
 """Decisions: each is written down before it is applied, so that a kill leaves nothing open.
 
-The order: download the bundle, write the decision to the registry and to the log, move the aliases,
-move the pointer of the service, mark the decision as applied.  After a kill, `recover_decisions`
-applies the last decision that was written.  `verify_registry` lists every difference from the
-gate's last decision, and `repair_registry` restores that state.
+The order: download the bundle, and write the decision to the registry and to the log.  Then move
+the aliases and the pointer of the service, and mark the decision as applied.  After a kill,
+`recover_decisions` applies the last decision that was written.  `verify_registry` lists every
+difference from the gate's last decision, and `repair_registry` restores that state.
 """
 
 from collections.abc import Iterator
@@ -164,9 +164,9 @@ def find_changes(state: RegistryState) -> list[str]:
     """Return a line for each change of log, aliases or versions that the gate did not decide."""
     existing, last = versions.list_versions(), state.champion
     faults = history.compare_log(state.copies)
-    wanted = {"champion": last.version, "previous": last.previous} if last else {}
+    expected = {"champion": last.version, "previous": last.previous} if last else {}
     for name in ("champion", "previous"):
-        names, right = state.aliases.get(name), wanted.get(name)
+        names, right = state.aliases.get(name), expected.get(name)
         if names != right:
             faults.append(f"alias {name}: it names version {names}; the gate decided on {right}")
     for entry in history.list_moves_since_repair(state.entries):

@@ -137,7 +137,7 @@ def find_reviewers(
     Args:
         number: The number of the pull or merge request.
         report: The file of the report, for messages.
-        holds_report: Does a commit hold this report?
+        holds_report: Tells whether a commit holds this report.
 
     Raises:
         ProjectError: Nobody but the authors of the request or its commits has approved.

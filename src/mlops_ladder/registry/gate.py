@@ -51,7 +51,7 @@ class CheckResult:
 
     @property
     def is_passed(self) -> bool:
-        """Is it no refusal?"""
+        """Whether the result is no refusal."""
         return self.verdict != "refused"
 
     def __str__(self) -> str:
@@ -118,17 +118,17 @@ def evaluate_gate(
 
 
 def compute_gains(
-    truth: pd.Series, known: dict[str, pd.DataFrame], scores: Scores, settings: Settings
+    truth: pd.Series, predictions: dict[str, pd.DataFrame], scores: Scores, settings: Settings
 ) -> dict[str, resampling.Estimate]:
     """Return the candidate's score and, for each other model, its gain: above 0 if it is better."""
     metric, sign = settings.metric, -1 if settings.metric in prediction.LOWER_IS_BETTER else 1
-    draws = resampling.bootstrap_scores(metric, truth, known, settings.seed)
+    draws = resampling.bootstrap_scores(metric, truth, predictions, settings.seed)
     mine = scores["candidate"][metric]
     gains = {
         name: (draws["candidate"] - draws[name]).interval(
             sign * (mine - scores[name][metric]), sign
         )
-        for name in known
+        for name in predictions
     }
     return gains | {"candidate": draws["candidate"].interval(mine)}
 

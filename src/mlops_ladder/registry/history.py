@@ -133,11 +133,11 @@ def append_entry(entry: Entry) -> None:
 
 def rewrite_log(entries: Iterable[Entry]) -> None:
     """Replace the log by these entries, and keep the old log under another name."""
-    wanted = [entry.line for entry in entries]
-    if wanted == read_log_lines():
+    lines = [entry.line for entry in entries]
+    if lines == read_log_lines():
         return
     unfinished = LOG.with_name(f"{LOG.name}.part")
-    write_synced_file(unfinished, "".join(wanted).encode())
+    write_synced_file(unfinished, "".join(lines).encode())
     if LOG.exists():
         LOG.rename(LOG.with_name(f"{LOG.name}.old-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"))
     unfinished.rename(LOG)
@@ -154,8 +154,8 @@ def compare_log(copies: Mapping[int, str]) -> list[str]:
     An entry that the log lacks is no contradiction: `recover_decisions` adds it.
     """
     logged = read_log()
-    odd = len(read_log_lines()) - len(logged)
-    faults = [f"{LOG}: {odd} lines are no decision, or a decision a second time"] if odd else []
+    count = len(read_log_lines()) - len(logged)
+    faults = [f"{LOG}: {count} lines are no decision, or a decision a second time"] if count else []
     for number, entry in sorted(logged.items()):
         sound = entry.verdict is None or hash_verdict(entry.verdict) == entry.proof
         if number not in copies:

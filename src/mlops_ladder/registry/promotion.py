@@ -63,8 +63,8 @@ def promote_version(version: Version, verdict: gate.Verdict) -> None:
     """Make the version champion, serve it, and log who did it and why.
 
     After a kill at any moment, the next command finishes the promotion.  Raises ProjectError, and
-    changes nothing, if the verdict refuses or is about another champion, an approval is missing,
-    the registry was changed outside the gate, or the run has no sound bundle.
+    changes nothing, if the verdict refuses or is about another champion, or an approval is missing.
+    The same if the registry was changed outside the gate, or the run has no sound bundle.
     """
     if not verdict.accepted:
         lines = [f"v{version.number}: the gate has refused it", *verdict.reasons]

@@ -75,11 +75,11 @@ def verify_bundle(folder: Path, sha256: str | None = None) -> list[str]:
     """Return a line for each file of a bundle that is missing or changed."""
     if not (folder / BUNDLE).is_file():
         return [f"{folder / BUNDLE}: not here"]
-    wanted = {BUNDLE: sha256} if sha256 else {}
+    digests = {BUNDLE: sha256} if sha256 else {}
     if not sha256 or compute_sha256(folder / BUNDLE) == sha256:
-        wanted |= read_bundle(folder)["files"]
-    hashes = {name: compute_sha256(folder / name) for name in wanted if (folder / name).is_file()}
-    wrong = {name: digest for name, digest in wanted.items() if hashes.get(name) != digest}
+        digests |= read_bundle(folder)["files"]
+    hashes = {name: compute_sha256(folder / name) for name in digests if (folder / name).is_file()}
+    wrong = {name: digest for name, digest in digests.items() if hashes.get(name) != digest}
     return [f"{folder / name}: changed or gone; its sha256 was {wrong[name]}" for name in wrong]
 
 
@@ -145,8 +145,8 @@ def verify_pointer(moves: Sequence[history.Entry]) -> list[str]:
     pointer = POINTER.read_text(encoding="utf-8")
     served = [entry for entry in moves if entry.version and pointer == render_pointer(entry)]
     if not served:
-        wanted = render_pointer(moves[-1]) if moves and moves[-1].version else "no champion"
-        return [f"{POINTER}: it says {pointer}; the gate decided: {wanted}"]
+        expected = render_pointer(moves[-1]) if moves and moves[-1].version else "no champion"
+        return [f"{POINTER}: it says {pointer}; the gate decided: {expected}"]
     return verify_bundle(SERVING / str(served[-1].version), served[-1].bundle)
 
 

@@ -19,7 +19,7 @@ class Gate(StrictModel):
 
 
 class Approval(StrictModel):
-    """Who else has to say yes before an accepted version becomes champion.
+    """Who else has to approve an accepted version before it becomes champion.
 
     `needed`: in a registry that others use too, in any, or in none.  `way`: by name, by a signed
     commit, or by a review on the forge.  `approvers`: names or addresses; without any, anybody.
@@ -31,9 +31,9 @@ class Approval(StrictModel):
 
 
 class Signing(StrictModel):
-    """Has what is served to be signed, by which key, and by whom (docs/supply.md).
+    """Whether served bundles must be signed, by which key, and by whom (docs/supply.md).
 
-    `key`: what the pipeline signs with by itself; it is set in the environment.  `signers`: a file
+    `key`: the key of the pipeline; it is set in the environment.  `signers`: a file
     with a line for each signer, as git's `gpg.ssh.allowedSignersFile`.
     """
 

@@ -24,22 +24,22 @@ BUNDLE, SIGNATURE = "bundle.json", "bundle.json.sig"
 KIND, TAG = "model", "signature"
 
 
-def verify_signed_bundle(folder: Path, wanted: Signing) -> str:
+def verify_signed_bundle(folder: Path, settings: Signing) -> str:
     """Return the signer of a bundle.  Raise ProjectError without a valid signature."""
     path = folder / SIGNATURE
     signature = path.read_text(encoding="utf-8") if path.is_file() else ""
     content = (folder / BUNDLE).read_bytes()
     try:
-        return verify_bytes(content, signature, KIND, Path(wanted.signers))
+        return verify_bytes(content, signature, KIND, Path(settings.signers))
     except ProjectError as error:
         raise ProjectError(f"{folder / BUNDLE}: not signed: {error}") from error
 
 
 def require_signature(folder: Path) -> None:
     """Raise ProjectError if a bundle must be signed and is not (`before_bundle_load`)."""
-    wanted = load_settings().signing
-    if wanted.required:
-        verify_signed_bundle(folder, wanted)
+    settings = load_settings().signing
+    if settings.required:
+        verify_signed_bundle(folder, settings)
 
 
 def read_signature(version: "Version") -> str:
@@ -50,7 +50,7 @@ def read_signature(version: "Version") -> str:
     return str(tags.get(TAG, ""))
 
 
-def sign_version(version: "Version", wanted: Signing) -> str:
+def sign_version(version: "Version", settings: Signing) -> str:
     """Sign the bundle of a version, with the configured key or git's; return the signer.
 
     Raises ProjectError if there is no key, or the signature would not count; the registry then
@@ -59,14 +59,14 @@ def sign_version(version: "Version", wanted: Signing) -> str:
     from mlops_ladder.data import provenance
     from mlops_ladder.registry import publishing, versions
 
-    key = wanted.key or provenance.run_git("config", "--type=path", "user.signingkey")
+    key = settings.key or provenance.run_git("config", "--type=path", "user.signingkey")
     if not key:
         raise ProjectError("no key to sign with; KEY=~/.ssh/id_ed25519 names one: docs/supply.md")
     publishing.ensure_bundle(version)
     folder = publishing.SERVING / version.number
     content = (folder / BUNDLE).read_bytes()
     signature = sign_bytes(content, key, KIND)
-    signer = verify_bytes(content, signature, KIND, Path(wanted.signers))
+    signer = verify_bytes(content, signature, KIND, Path(settings.signers))
     name = versions.model_name()
     versions.get_client().set_model_version_tag(name, version.number, TAG, signature)
     write_file_atomically(folder / SIGNATURE, signature)
@@ -86,14 +86,14 @@ def find_unsigned(version: "Version", _verdict: dict[str, Any]) -> list[str]:
     """
     from mlops_ladder.registry import publishing
 
-    wanted = load_settings().signing
-    if not wanted.required:
+    settings = load_settings().signing
+    if not settings.required:
         return []
     try:
-        if wanted.key and not read_signature(version):
-            sign_version(version, wanted)
+        if settings.key and not read_signature(version):
+            sign_version(version, settings)
         publishing.ensure_bundle(version)
-        verify_signed_bundle(publishing.SERVING / version.number, wanted)
+        verify_signed_bundle(publishing.SERVING / version.number, settings)
     except ProjectError as error:
         return [str(error), f"to sign it: make sign VERSION={version.number}"]
     return []
@@ -110,9 +110,9 @@ def main(
         reasons = promotion.find_pending_reasons(waiting, verdict)
         return [f"v{version} still waits", *(f"  {why}" for why in reasons)] if reasons else []
 
-    wanted = load_settings().signing
+    settings = load_settings().signing
     entry = approval.find_accepted(version)
     if key:
-        wanted = wanted.model_copy(update={"key": key})
-    print(f"v{version}: signed by {sign_version(versions.version_from_entry(entry), wanted)}")
+        settings = settings.model_copy(update={"key": key})
+    print(f"v{version}: signed by {sign_version(versions.version_from_entry(entry), settings)}")
     promotion.promote_waiting(entry, find_obstacles)

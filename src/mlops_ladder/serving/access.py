@@ -21,7 +21,7 @@ from mlops_ladder.serving.keys import KeyRing
 from mlops_ladder.settings import Settings
 
 LOG = logging.getLogger(__name__)
-MAX_CLIENTS = 10_000  # with a bucket; the one that has been quiet longest is forgotten
+MAX_CLIENTS = 10_000  # clients with a bucket; the one that was idle longest is dropped
 PAGES = ("/docs", "/static-offline-docs")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -114,7 +114,7 @@ class Shield:
 
         try:
             await self._app(scope, limit_body(scope, receive, self._max_bytes), send_safely)
-        except Exception:  # pylint: disable=broad-exception-caught  # whatever nothing has caught
+        except Exception:  # pylint: disable=broad-exception-caught  # anything uncaught
             LOG.exception("%s failed", scope["path"])
             if has_begun:
                 raise
@@ -153,7 +153,7 @@ def limit_body(scope: Scope, receive: Receive, max_bytes: int) -> Receive:
 
 
 def is_loopback(host: str) -> bool:
-    """Can only this machine reach the host?"""
+    """Return whether only this machine can reach the host."""
     try:
         return ip_address(host).is_loopback
     except ValueError:

@@ -47,7 +47,7 @@ def hash_unit(rollout: str, key: str) -> str:
 
 
 def is_in_share(unit: str, share: float) -> bool:
-    """Is a unit in this share of all units, which are evenly spread?"""
+    """Return whether a unit is in this share of all units, which are evenly spread."""
     return int(unit, 16) < share * 2.0 ** (8 * UNIT_BYTES)
 
 

@@ -36,7 +36,7 @@ from mlops_ladder.settings import Settings
 
 LOG = logging.getLogger(__name__)
 CONTRACT_VIOLATION = 422  # one model's contract may refuse more than the other's
-MAX_REQUESTS = 10_000  # under way that are remembered
+MAX_REQUESTS = 10_000  # open requests that are remembered
 
 
 class Assignment(NamedTuple):
@@ -50,7 +50,7 @@ class Assignment(NamedTuple):
 
     @property
     def has_failed(self) -> bool:
-        """Should the candidate have answered, and has not?"""
+        """Whether the candidate should have answered, and has not."""
         return self.variant == CANDIDATE and not (self.attempt and not self.attempt.failures)
 
 
@@ -87,7 +87,7 @@ class RolloutSelector:
                 selected = ServedModel(candidate.number, candidate.run_id, attempt, candidate.types)
                 assignment = Assignment(plan, unit, CANDIDATE, candidate, attempt)
         self._assignments[request_id] = assignment
-        if len(self._assignments) > MAX_REQUESTS:  # of clients that went away
+        if len(self._assignments) > MAX_REQUESTS:  # disconnected clients leave theirs
             self._assignments.popitem(last=False)
         return selected
 

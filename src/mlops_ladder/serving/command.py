@@ -27,7 +27,7 @@ from mlops_ladder.serving.app import create_app, create_reloader
 from mlops_ladder.settings import load_settings, Settings
 
 SNAPSHOT = Path("docs/openapi.json")
-SERVICE = f"{__package__}.app:create_service"  # by name: each worker makes one
+SERVICE = f"{__package__}.app:create_service"  # by name: each worker imports it
 STOP_TIMEOUT_S = 15  # for open requests after SIGTERM; then the log is closed
 REQUEST_TIMEOUT_S = 30  # for a request to arrive, with its body
 

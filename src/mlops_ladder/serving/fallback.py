@@ -75,7 +75,7 @@ class FallbackSelector:
     """Selects the champion, guarded; or its stand-in; or the stand-in of the newest bundle.
 
     The folder is read when the champion changes, and as often as the service polls.  A rollout has
-    two models that take turns, so two safeguards are kept.  `marks`: are strange rows marked?
+    two models that take turns, so two safeguards are kept.  With `marks`, strange rows are marked.
     """
 
     def __init__(self, settings: Settings, folder: Path = FOLDER) -> None:

@@ -33,7 +33,7 @@ class Key(StrictModel):
     expires: AwareDatetime | None = None
 
     def is_valid(self, now: datetime) -> bool:
-        """May it still be used?"""
+        """Return whether the key may still be used."""
         return self.expires is None or now < self.expires
 
 
@@ -92,11 +92,11 @@ def add_key(
 
 def revoke_keys(keys: Sequence[Key], name: str) -> list[Key]:
     """Return the keys without those of this name.  Raise ProjectError if it has none."""
-    left = [key for key in keys if key.name != name]
-    if len(left) == len(keys):
+    rest = [key for key in keys if key.name != name]
+    if len(rest) == len(keys):
         names = ", ".join(sorted({key.name for key in keys})) or "none"
         raise ProjectError(f"REVOKE {name!r}: no such key; there are: {names}")
-    return left
+    return rest
 
 
 class KeyRing:
@@ -138,9 +138,9 @@ class KeyRing:
     def find_owner(self, key: str) -> str | None:
         """Return the name of a valid key, else None; the time does not depend on the key."""
         digest, owner = hash_key(key), None
-        for known in self._keys:
-            if compare_digest(digest, known.sha256) and known.is_valid(datetime.now(UTC)):
-                owner = known.name
+        for entry in self._keys:
+            if compare_digest(digest, entry.sha256) and entry.is_valid(datetime.now(UTC)):
+                owner = entry.name
         return owner
 
 

@@ -31,7 +31,7 @@ from mlops_ladder.problem import read_data
 from mlops_ladder.settings import load_settings
 from mlops_ladder.serving.settings import Load
 
-MAX_REQUESTS = 500  # different ones, which are sent again and again
+MAX_REQUESTS = 500  # different requests, which are sent again and again
 START_TIMEOUT_S = 60
 ANSWER_TIMEOUT_S = 30
 SERVE = "from mlops_ladder import main; raise SystemExit(main())"
@@ -136,14 +136,14 @@ def connect(url: str) -> HTTPConnection:
 def isolated_settings() -> Iterator[tuple[Path, dict[str, str]]]:
     """Give an empty folder, and the environment of a service that logs there and has no limits."""
     with tempfile.TemporaryDirectory() as folder:
-        changed = {
+        variables = {
             "SERVING__HOST": "127.0.0.1",
             "SERVING__PREDICTION_LOG_URL": f"sqlite:///{folder}/load.db",
             "ACCESS__KEY_FILE": f"{folder}/keys.json",
             "ACCESS__REQUESTS_PER_MINUTE": "0",
         }
         prefix = project.get_project().prefix
-        yield Path(folder), {prefix + name: value for name, value in changed.items()}
+        yield Path(folder), {prefix + name: value for name, value in variables.items()}
 
 
 @contextmanager
@@ -153,11 +153,11 @@ def start_service() -> Iterator[tuple[str, int]]:
     It has a log of its own, so that nobody takes these requests for real ones.  Raises ProjectError
     with the reason if it does not become ready.
     """
-    with isolated_settings() as (folder, changed), socket.create_server(("127.0.0.1", 0)) as free:
+    with isolated_settings() as (folder, variables), socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
         free.close()
         environment = (
-            os.environ | changed | {f"{project.get_project().prefix}SERVING__PORT": str(port)}
+            os.environ | variables | {f"{project.get_project().prefix}SERVING__PORT": str(port)}
         )
         url, output = f"http://127.0.0.1:{port}", folder / "output"
         command = [sys.executable, "-c", SERVE, "serve"]
@@ -211,7 +211,7 @@ class Budget:
 
     @property
     def is_broken(self) -> bool:
-        """Is the measured value above the limit?"""
+        """Whether the measured value is above the limit."""
         return self.measured is not None and self.measured > self.limit
 
     def __str__(self) -> str:
@@ -248,7 +248,7 @@ def summarize(sent: Sequence[Sent]) -> dict[str, Any]:
 
 def draw_load(sent: Sequence[Sent], options: Load) -> None:
     """Draw the distribution of answer times, and the answers per second over the time."""
-    # pylint: disable=import-outside-toplevel  # 0.5 s
+    # pylint: disable=import-outside-toplevel  # takes half a second to import
     from matplotlib.ticker import LogFormatter
 
     from mlops_ladder.model.figures import create_figure

@@ -2,7 +2,7 @@
 
 A request is put into a buffer; a thread counts the buffer every REFRESH seconds, so a process that
 is killed loses no more.  Several workers share a folder, PROMETHEUS_MULTIPROC_DIR: each of them
-answers for all.  Whoever starts them empties it first, as the counts of ended workers stay in it.
+answers for all.  Empty the folder before a start, as the counts of ended workers stay in it.
 """
 
 import logging
@@ -284,7 +284,7 @@ def create_metrics(settings: Settings) -> Metrics:
 
 def serve_metrics(app: FastAPI, _: Settings) -> None:
     """Let the service answer `GET /metrics` with the counts of its observer."""
-    metrics = next(it for it in app.state.observers if isinstance(it, Metrics))
+    metrics = next(observer for observer in app.state.observers if isinstance(observer, Metrics))
     metrics.reloader, metrics.others = app.state.reloader, app.state.observers
     metrics.marked = any(getattr(selector, "marks", False) for selector in app.state.selectors)
 

@@ -21,7 +21,7 @@ LOG = logging.getLogger(__name__)
 PAUSE = 0.2  # seconds between two writes: a process that is killed loses no more than this
 START = 1.0  # seconds before the first: libraries are loaded, and the first answer does not wait
 BATCH = 500
-STOP_TIMEOUT_S = 5  # that a database that is down may delay the end; `close` waits twice that
+STOP_TIMEOUT_S = 5  # seconds that a dead database may delay the end; `close` waits twice that
 
 
 class Database(Protocol):
@@ -84,7 +84,7 @@ class PredictionLog:
         record = describe(event)
         self._queued.add([record])
         self._queue.append(record)
-        if before <= self._capacity / 2 < after:  # once: a database that is down is not hurried
+        if before <= self._capacity / 2 < after:  # only once: no more load on a dead database
             self._wake.set()
 
     def counts(self) -> dict[str, int]:
@@ -101,8 +101,8 @@ class PredictionLog:
         self._is_closing = True
         self._wake.set()
         self._thread.join(2 * STOP_TIMEOUT_S)  # a database may never answer
-        if left := self.counts()["waiting"]:
-            LOG.error("lost: %s answered requests could not be written", left)
+        if count := self.counts()["waiting"]:
+            LOG.error("lost: %s answered requests could not be written", count)
 
     def _run(self) -> None:
         self._wake.wait(START)
@@ -161,7 +161,7 @@ def create_prediction_log(settings: Settings, table: str = "TABLE") -> Predictio
     """Return the prediction log of these settings, or a log into another table of `store.py`."""
 
     def connect() -> Database:
-        # pylint: disable-next=import-outside-toplevel  # 0.3 s that the first answer need not wait
+        # pylint: disable-next=import-outside-toplevel  # slow: no answer waits for it
         from mlops_ladder.serving import store
 
         return store.Store(settings.serving.prediction_log_url, getattr(store, table))

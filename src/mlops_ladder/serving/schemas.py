@@ -117,7 +117,7 @@ def prediction_fields(contract: Contract, classes: Sequence[Any]) -> dict[str, A
     if not any(isinstance(label, float) for label in classes):
         kind = Literal[tuple(classes)]
     probability = Annotated[float, Field(ge=0, le=1)]
-    names = [JSON_BOOLEANS.get(str(it), str(it)) if isinstance(it, bool) else it for it in classes]
+    names = [JSON_BOOLEANS[str(label)] if isinstance(label, bool) else label for label in classes]
     probabilities = make_record_type("Probability", {str(name): probability for name in names})
     return {"prediction": kind, "probability": probabilities} | FLAGS
 
@@ -177,16 +177,16 @@ class Types:
         Only the errors that are listed are kept in memory.
         """
         errors = error.errors(**BRIEF)
-        is_long = any(it["type"] == "too_long" for it in errors)
+        is_long = any(fault["type"] == "too_long" for fault in errors)
         violations, count = list[Any](), 0
         for place, row in () if is_long else iter_rows(body):
             of_row, number = self.find_row_violations(row)
-            violations += [it | {"loc": ("body", *place, *it["loc"])} for it in of_row]
+            violations += [fault | {"loc": ("body", *place, *fault["loc"])} for fault in of_row]
             del violations[MAX_VIOLATIONS:]
             count += number
         if not violations:  # the body as a whole is wrong
             first = errors[:MAX_VIOLATIONS]
-            violations = [it | {"loc": ("body", *it["loc"])} for it in first]
+            violations = [fault | {"loc": ("body", *fault["loc"])} for fault in first]
         more = {"more": count - MAX_VIOLATIONS} if count > MAX_VIOLATIONS else {}
         return {"detail": violations} | more
 
@@ -197,9 +197,9 @@ class Types:
             self.row.validate_python(row)
         except ValidationError as error:
             errors += error.errors(**BRIEF)
-        unknown = [it for it in row if it not in self.names] if isinstance(row, dict) else []
+        unknown = [key for key in row if key not in self.names] if isinstance(row, dict) else []
         first = [
-            UNKNOWN_FIELD | {"loc": (it[:MAX_NAME_LENGTH],)} for it in unknown[:MAX_VIOLATIONS]
+            UNKNOWN_FIELD | {"loc": (key[:MAX_NAME_LENGTH],)} for key in unknown[:MAX_VIOLATIONS]
         ]
         return errors + first, len(errors) + len(unknown)
 
@@ -210,7 +210,7 @@ class Types:
         spelled = [answer.copy() for answer in answers]
         for answer in spelled:
             if shares := answer.get("probability"):
-                answer["probability"] = {JSON_BOOLEANS[it]: share for it, share in shares.items()}
+                answer["probability"] = {JSON_BOOLEANS[key]: share for key, share in shares.items()}
         return spelled
 
 

@@ -34,11 +34,11 @@ class Serving(StrictModel):
 
 
 class Access(StrictModel):
-    """Who may ask the service, how much at once, and how often.
+    """Who may call the service, how much at once, and how often.
 
-    `key_file`: hashed keys.  Without one in it everybody may ask; with `open = false` the service
-    then starts only where no other machine reaches it.  `requests_per_minute`: of a key, or of an
-    address where there are no keys, at each worker; 0 for no limit.
+    `key_file`: hashed keys.  If it holds none, everybody may call; with `open = false` the service
+    then starts only if no other machine reaches it.  `requests_per_minute`: of a key, or of an
+    address if there are no keys, at each worker; 0 for no limit.
     """
 
     key_file: str = "models/serving/keys.json"
@@ -48,11 +48,11 @@ class Access(StrictModel):
 
 
 class Fallback(StrictModel):
-    """What answers where no model does: the most frequent class, or the median, of training.
+    """The answer if no model can answer: the most frequent class, or the median, of training.
 
-    `enabled = false`: then such a request is refused, as without this section.  `abstain`: mark a
-    row with an input that training did not see; a number where it is further from the range of
-    training than `margin` of its width.  While the file `switch` is there, no model answers.
+    `enabled = false`: such a request is refused, as without this section.  `abstain`: mark a row
+    with an input that training did not see.  A number counts as not seen if it is further from the
+    range of training than `margin` of its width.  While the file `switch` exists, no model answers.
     """
 
     enabled: bool = True
@@ -81,10 +81,10 @@ class Rollout(StrictModel):
 
     `enabled`: the pipeline begins a rollout instead of promoting at once.  Clients are told apart
     by `key_header`.  A step takes until each model has answered `units` of them, and `minutes`.
-    The candidate may fail in a share of `failures` more, take `latency` times as long, and differ
-    by `shift` or lose by `loss` standard deviations before it counts as worse; `false_aborts` is
-    the share of harmless rollouts that may be aborted.  The service looks for the plan in `plans`;
-    `cluster` names the environment whose pods are given it.
+    The candidate counts as worse if it fails in a share of `failures` more, or takes more than
+    `latency` times as long.  It also does if it differs by `shift` or loses by `loss` standard
+    deviations.  `false_aborts` is the share of harmless rollouts that may be aborted.  The service
+    looks for the plan in `plans`; `cluster` names the environment whose pods get it.
     """
 
     enabled: bool = False
@@ -105,15 +105,15 @@ class Rollout(StrictModel):
     @field_validator("shares")
     @classmethod
     def growing(cls, shares: list[float]) -> list[float]:
-        """Each share of the clients is larger than the one before, and leaves some to compare."""
+        """Return the shares.  Raise ValueError unless they grow, and leave clients to compare."""
         if not all(0 < low < high < 1 for low, high in pairwise([*shares, (1 + shares[-1]) / 2])):
             raise ValueError("shares grow, and lie between 0 and 1: [0.05, 0.25, 0.5]")
         return shares
 
     @model_validator(mode="after")
     def packed(self) -> Self:
-        """A pipeline cannot begin a rollout in pods: their image needs the candidate first."""
+        """Raise ValueError for automatic rollouts in pods: the image needs the candidate first."""
         if self.cluster and self.enabled:
-            told = "begin it by hand, after `make stage promote CANDIDATE=n`"
-            raise ValueError(f"cluster: not with enabled = true; {told}")
+            text = "begin it by hand, after `make stage promote CANDIDATE=n`"
+            raise ValueError(f"cluster: not with enabled = true; {text}")
         return self

@@ -55,8 +55,8 @@ BATCH = 5_000
 class Store:
     """A database to which several processes may write, even if it is a SQLite file.
 
-    Raises SQLAlchemy's errors if it cannot be reached or refuses a row, and ValueError for a URL
-    with a password that a driver would print a part of.
+    Raises SQLAlchemy's errors if it cannot be reached or refuses a row.  Raises ValueError for a
+    URL with a password that a driver would print in part.
     """
 
     def __init__(self, url: str, table: sql.Table = TABLE) -> None:

@@ -33,8 +33,8 @@ from mlops_ladder.serving.load_test import (
 from mlops_ladder.settings import load_settings
 from mlops_ladder.serving.settings import Load
 
-KILL_AFTER = 0.3  # of the time of the load
-NOTICE_S = 0.3  # in which clients see that a connection is broken
+KILL_AFTER = 0.3  # share of the load after which a worker is killed
+NOTICE_S = 0.3  # seconds until clients see that a connection is broken
 
 
 def main(arguments: list[str]) -> None:
@@ -125,7 +125,7 @@ def survive(number: Annotated[int, typer.Option(help="of workers")] = 2) -> None
     """Kill a worker of the service under load; raise ProjectError if a request fails."""
     settings = load_settings()
     requests = sample_requests(read_data(settings), read_contract(), settings.load.rows)
-    with isolated_settings() as (_, changed), patch.dict(os.environ, changed):
+    with isolated_settings() as (_, variables), patch.dict(os.environ, variables):
         attack = attack_workers(SERVICE, max(2, number), requests, settings.load)
     check_attack(attack)
     print(attack)

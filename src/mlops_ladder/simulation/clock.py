@@ -60,7 +60,7 @@ class Clock:
         """Replace `datetime` in each imported module of the library and the project."""
         own = f"{__package__.partition('.')[0]}.", f"{project.get_project().package}."
         for name, module in list(sys.modules.items()):
-            known = getattr(module, "datetime", None)
-            if name.startswith(own) and name != __name__ and known is datetime:
+            value = getattr(module, "datetime", None)
+            if name.startswith(own) and name != __name__ and value is datetime:
                 setattr(module, "datetime", self._simulated)
                 self._changed.append(module)

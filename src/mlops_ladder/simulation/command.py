@@ -37,8 +37,8 @@ def main(
 ) -> None:
     """Run the scenarios, and write a page; fail if one does not end as expected."""
     if scenario and scenario not in SCENARIOS:
-        known = ", ".join(SCENARIOS)
-        raise ProjectError(f"SCENARIO={scenario}: no such scenario; there are: {known}")
+        scenarios = ", ".join(SCENARIOS)
+        raise ProjectError(f"SCENARIO={scenario}: no such scenario; there are: {scenarios}")
     if not 0 <= seed < 2**32:
         raise ProjectError(f"SEED={seed}: give a whole number from 0 to {2**32 - 1}")
     names = [scenario] if scenario else list(SCENARIOS)

@@ -47,7 +47,7 @@ def prepare_folder(place: Path, settings: Settings, contract: Contract, seed: in
     Raises ProjectError if the rows are in no file, or cannot be shifted.
     """
     like = list_data_files(settings.data.path)[0].resolve()
-    found = build_world(
+    world = build_world(
         prepare_training_rows(read_data(settings), contract, settings), contract, settings
     )
     (place / RULES.parent).mkdir()
@@ -56,23 +56,23 @@ def prepare_folder(place: Path, settings: Settings, contract: Contract, seed: in
     shutil.copytree(FOLDER, place / FOLDER)
     history = place / "data" / f"history{like.suffix}"
     history.parent.mkdir()
-    write_rows_like(draw_first_rows(found, seed), like, history, settings.data, contract)
-    joblib.dump(found, place / WORLD)
+    write_rows_like(draw_first_rows(world, seed), like, history, settings.data, contract)
+    joblib.dump(world, place / WORLD)
     update_toml(place / CONFIG, {"": {"seed": seed}, "data": {"path": f"data/{history.name}"}})
     for section, keys in CHANGED.items():
         update_toml(place / get_settings_file(section), {section: keys})
     loosen_missing_shares(place / CONTRACT)
 
 
-def draw_first_rows(found: World, seed: int) -> pd.DataFrame:
+def draw_first_rows(world: World, seed: int) -> pd.DataFrame:
     """Return the rows before the first day, each with an id of its own."""
     random = np.random.default_rng([seed, 0])
-    rows = found.drawn(HISTORY, 0, None, random)
+    rows = world.drawn(HISTORY, 0, None, random)
     weeks = pd.to_timedelta(7 * random.integers(0, WEEKS, HISTORY), unit="D")
     ends = pd.Series(pd.Timestamp(START).tz_localize(None) - weeks)
-    rows = found.dated(rows, ends)
-    for name in found.contract.names("id"):
-        numbers = found.contract.columns[name].kind in ("number", "integer")
+    rows = world.dated(rows, ends)
+    for name in world.contract.names("id"):
+        numbers = world.contract.columns[name].kind in ("number", "integer")
         rows[name] = [at if numbers else f"history-{at}" for at in range(1, HISTORY + 1)]
     return rows
 

@@ -51,8 +51,8 @@ def tell_story(
     settings = service.settings
     with Outcomes(settings.serving.prediction_log_url) as archive:
         verdicts, reports = archive.read_verdicts(START), archive.read_verdicts(START, QUALITY)
-        asked = pd.DataFrame(archive.read_traffic(START), columns=["time", "model", "rows", "ms"])
-        live = score_days(archive, settings, list(asked["model"].unique()))
+        calls = pd.DataFrame(archive.read_traffic(START), columns=["time", "model", "rows", "ms"])
+        live = score_days(archive, settings, list(calls["model"].unique()))
     seen = collect_facts(verdicts, reports, service, texts) | {
         "feedback": describe_feedback(refused)
     }
@@ -63,13 +63,13 @@ def tell_story(
     }
     events = [*list_findings(verdicts, reports), *list_decisions(), *texts]
     events += [(when, f"feedback: refused: {why}") for when, why in refused]
-    events.sort(key=lambda it: it[0])
-    asked = asked.assign(
-        day=asked["time"].map(count_days).astype(int), model=name_versions(asked["model"])
+    events.sort(key=lambda event: event[0])
+    calls = calls.assign(
+        day=calls["time"].map(count_days).astype(int), model=name_versions(calls["model"])
     )
     live = live.assign(model=name_versions(live["model"]))
     wrong = find_surprises(scenario, seen)
-    return Story(name, scenario, seen, wrong, events, asked, live, pd.DataFrame(verdicts), about)
+    return Story(name, scenario, seen, wrong, events, calls, live, pd.DataFrame(verdicts), about)
 
 
 def count_days(time: Any) -> float:
@@ -79,20 +79,20 @@ def count_days(time: Any) -> float:
 
 def name_versions(names: pd.Series) -> pd.Series:
     """Return the registered version of each model, such as v1."""
-    known = {it.model_version: f"v{number}" for number, it in versions.list_versions().items()}
-    return names.map(lambda name: known.get(name, name))
+    labels = {item.model_version: f"v{number}" for number, item in versions.list_versions().items()}
+    return names.map(lambda name: labels.get(name, name))
 
 
 def collect_facts(
     verdicts: list[dict[str, Any]], reports: list[dict[str, Any]], service: Service, texts: Events
 ) -> Expected:
     """Return the result, in the words of the expectations."""
-    judged = [it for it in history.read_log().values() if it.number > 1]
-    rollout = [it.action for it in decisions.read_rollout_log()]
-    gate = "refused" if any(it.action == "refuse" for it in judged) else "not asked"
+    judged = [entry for entry in history.read_log().values() if entry.number > 1]
+    rollout = [entry.action for entry in decisions.read_rollout_log()]
+    gate = "refused" if any(entry.action == "refuse" for entry in judged) else "not asked"
     return {
-        "drift found": "yes" if any(it["drifted"] for it in verdicts) else "no",
-        "loss found": "yes" if any(it["degraded"] for it in reports) else "no",
+        "drift found": "yes" if any(verdict["drifted"] for verdict in verdicts) else "no",
+        "loss found": "yes" if any(report["degraded"] for report in reports) else "no",
         "training": describe_training(),
         "gate": "accepted" if rollout else gate,
         "rollout": ", ".join(rollout) or "none",
@@ -110,12 +110,12 @@ def describe_feedback(refused: Events) -> str:
 def describe_training() -> str:
     """Return the number of trainings and why one failed, or the decision against one."""
     entries = ledger.read_ledger()
-    runs = [it for it in entries if it.decision == "run"]
-    if failed := [it for it in runs if it.result != "completed"]:
+    runs = [entry for entry in entries if entry.decision == "run"]
+    if failed := [entry for entry in runs if entry.result != "completed"]:
         return f"run, {failed[0].result}: {failed[0].said}"
     if runs:
         return "run" if len(runs) == 1 else f"{len(runs)} runs"
-    return ", ".join(dict.fromkeys(it.decision for it in entries)) or "none"
+    return ", ".join(dict.fromkeys(entry.decision for entry in entries)) or "none"
 
 
 def describe_messages(texts: Events) -> str:
@@ -129,12 +129,12 @@ def describe_messages(texts: Events) -> str:
 def list_findings(verdicts: list[dict[str, Any]], reports: list[dict[str, Any]]) -> Events:
     """Return the result of each report on drift and quality."""
     events = []
-    for time in dict.fromkeys(it["time"] for it in verdicts):
-        names = [it["column"] for it in verdicts if it["time"] == time and it["drifted"]]
+    for time in dict.fromkeys(verdict["time"] for verdict in verdicts):
+        names = [row["column"] for row in verdicts if row["time"] == time and row["drifted"]]
         events.append((count_days(time), f"drift: {', '.join(names) or 'none'}"))
-    for time in dict.fromkeys(it["time"] for it in reports):
-        now = [it for it in reports if it["time"] == time]
-        lost = [f"{it['name']} ({it['metric']})" for it in now if it["degraded"]]
+    for time in dict.fromkeys(report["time"] for report in reports):
+        now = [report for report in reports if report["time"] == time]
+        lost = [f"{report['name']} ({report['metric']})" for report in now if report["degraded"]]
         events.append((count_days(time), f"quality: {shorten_names(lost) or 'as promised'}"))
     return events
 
@@ -148,26 +148,26 @@ def shorten_names(names: list[str]) -> str:
 def list_decisions() -> Events:
     """Return the decisions of triggers, gate and rollout."""
     events = [
-        (count_days(it.time), f"trigger: {it.decision}: {it.event.cause}: {it.reason}")
-        for it in ledger.read_ledger()
+        (count_days(entry.time), f"trigger: {entry.decision}: {entry.event.cause}: {entry.reason}")
+        for entry in ledger.read_ledger()
     ]
     for entry in history.read_log().values():
         why = "; ".join(entry.verdict["reasons"]) if entry.action == "refuse" else "is champion"
         events.append((count_days(entry.time), f"gate: {entry.action} v{entry.version}: {why}"))
     events += [
         (
-            count_days(it.time),
-            f"rollout: {it.action} v{it.version}: {decisions.describe_decision(it)}",
+            count_days(entry.time),
+            f"rollout: {entry.action} v{entry.version}: {decisions.describe_decision(entry)}",
         )
-        for it in decisions.read_rollout_log()
+        for entry in decisions.read_rollout_log()
     ]
     return events
 
 
 def find_promised_score(reports: list[dict[str, Any]], metric: str) -> float | None:
     """Return the offline score of the first champion."""
-    known = [it["promised"] for it in reports if (it["name"], it["metric"]) == ("all rows", metric)]
-    return known[0] if known else None
+    overall = (row for row in reports if (row["name"], row["metric"]) == ("all rows", metric))
+    return next((row["promised"] for row in overall), None)
 
 
 def score_days(archive: Outcomes, settings: Settings, models: list[str]) -> pd.DataFrame:

@@ -51,8 +51,8 @@ def draw_requests(axes: Axes, story: Story) -> None:
 
 def draw_drift(axes: Axes, story: Story) -> None:
     """Draw the effect of each column in each report; drifted columns are labelled."""
-    known = story.verdicts
-    for name, part in known.groupby("column") if len(known) else ():
+    verdicts = story.verdicts
+    for name, part in verdicts.groupby("column") if len(verdicts) else ():
         bad = part["drifted"].any()
         label, color = (str(name)[:24], BAD) if bad else (None, "#c3c9d2")
         days = part["time"].map(count_days)

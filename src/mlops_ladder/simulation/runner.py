@@ -30,9 +30,9 @@ def main() -> None:
     get_implementations("hand_to_rollout")
     with redirect_stdout(sys.stderr), Clock() as clock:
         for name in sys.argv[1:]:
-            found = live_scenario(name, base, clock)
-            joblib.dump(found, STORY)
-            print(f"{format_timeline(found)}\n", file=out, flush=True)
+            story = live_scenario(name, base, clock)
+            joblib.dump(story, STORY)
+            print(f"{format_timeline(story)}\n", file=out, flush=True)
         if not sys.argv[1:]:
             declare_data(load_settings())
             os.environ[STORE] = f"sqlite:///{base}/mlflow.db"
@@ -54,11 +54,11 @@ def live_scenario(name: str, base: Path, clock: Clock) -> Story:
         return tell_story(name, SCENARIOS[name], service, texts, days.refused)
 
 
-def format_timeline(found: Story) -> str:
+def format_timeline(story: Story) -> str:
     """Return the events by day, and whether the result is as expected."""
-    failed = len(found.about["failed"])
-    end = f"{found.about['requests']:,} requests, {failed} failed; serves {found.seen['serves']}"
-    verdict = ["NOT as expected" if found.wrong else "as expected", *found.wrong]
-    events = [f"day {when:4.1f}  {text[:150]}" for when, text in found.events]
-    lines = [f"{found.name}: {found.scenario.title}", *events, end, "\n    ".join(verdict)]
+    failed = len(story.about["failed"])
+    end = f"{story.about['requests']:,} requests, {failed} failed; serves {story.seen['serves']}"
+    verdict = ["NOT as expected" if story.wrong else "as expected", *story.wrong]
+    events = [f"day {when:4.1f}  {text[:150]}" for when, text in story.events]
+    lines = [f"{story.name}: {story.scenario.title}", *events, end, "\n    ".join(verdict)]
     return "\n  ".join(lines)

@@ -22,7 +22,7 @@ from mlops_ladder.settings import Settings
 from mlops_ladder.simulation.clock import Clock
 
 PATIENCE = 60  # seconds in which the service has to follow what was decided
-NOON, HOURS = 0.3, 0.5  # when on a day the first request comes, and for how long they do
+NOON, HOURS = 0.3, 0.5  # of a day: the time of the first request, and the span of all
 
 
 class Request(NamedTuple):
@@ -81,28 +81,28 @@ class Service:
         return answered
 
     def got(self, path: str) -> dict[str, Any]:
-        """What it says of itself."""
+        """Return the JSON of an endpoint."""
         connection = connect(self.url)
         connection.request("GET", path)
-        found: dict[str, Any] = json.loads(connection.getresponse().read())
+        reply: dict[str, Any] = json.loads(connection.getresponse().read())
         connection.close()
-        return found
+        return reply
 
     def follows(self) -> None:
-        """Return once it serves what was decided.  ProjectError where it does not."""
+        """Wait until the service follows the last decision.  Raise ProjectError if it does not."""
         served = json.loads(publishing.POINTER.read_text(encoding="utf-8"))["version"]
         now = decisions.find_running()
         plan = [int(now.plan.version), round(100 * now.plan.share)] if now and now.plan else [0]
 
         def followed() -> bool:
-            known = self.got("/health")["observers"]["rollout"]
-            there = [known[name] for name in ("version", "percent") if name in known]
+            counts = self.got("/health")["observers"]["rollout"]
+            there = [counts[name] for name in ("version", "percent") if name in counts]
             return self.got("/version")["version"] == served and there == plan
 
         wait_until(followed, f"the service does not follow v{served}, rollout {plan}")
 
     def written(self, names: set[str]) -> None:
-        """Return once these requests are in the log, and what both arms of a rollout did."""
+        """Wait until these requests are in the log, with the answers of both arms of a rollout."""
         now = decisions.find_running()
 
         def noted() -> bool:
@@ -110,11 +110,10 @@ class Service:
                 return False
             if not now or not now.plan:
                 return True
-            found = read_variants(
-                self.settings.serving.prediction_log_url, now.rollout, now.plan.step
-            )
-            known = [it["request_id"] for it in found if it["request_id"] in names]
-            return len(known) >= len(names) * (1 + now.plan.shadow)
+            log = self.settings.serving.prediction_log_url
+            rows = read_variants(log, now.rollout, now.plan.step)
+            matches = [row["request_id"] for row in rows if row["request_id"] in names]
+            return len(matches) >= len(names) * (1 + now.plan.shadow)
 
         wait_until(noted, "the service does not write its log")
 
@@ -149,14 +148,16 @@ def open_inbox(day: Callable[[], float]) -> Iterator[tuple[str, list[tuple[float
     class Inbox(BaseHTTPRequestHandler):
         """Keeps the text of each message."""
 
-        def do_POST(self) -> None:  # pylint: disable=invalid-name  # as http.server has it
+        def do_POST(self) -> None:  # pylint: disable=invalid-name  # http.server requires this name
             """Take a message."""
             body = self.rfile.read(int(self.headers["Content-Length"]))
             texts.append((day(), f"told: {json.loads(body)['text']}"))
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, *_words: object) -> None:  # pylint: disable=arguments-differ  # all
+        def log_message(
+            self, *_words: object
+        ) -> None:  # pylint: disable=arguments-differ  # any args
             """Say nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Inbox) as server:

@@ -59,12 +59,12 @@ class Days:
         self.rows[day] = rows = self.drawn(day)
         bodies = make_requests(rows, self.contract, ROWS)
         names = [f"day-{day}-{at}" for at in range(REQUESTS)]
-        asked = [
+        requests = [
             Request(name, f"client of {name}", body)
             for name, body in zip(names, bodies, strict=True)
         ]
         self.service.follows()
-        self.service.written(self.service.ask(asked, day, self.clock))
+        self.service.written(self.service.ask(requests, day, self.clock))
 
     def drawn(self, day: int) -> pd.DataFrame:
         """Return the rows of a day, with their outcomes."""

@@ -27,7 +27,7 @@ MAX_AXIS_ROWS = 2_000  # rows to choose the axis by
 
 @dataclass(frozen=True)
 class World:
-    """All rows with the part of each, and the answer where the relation changes."""
+    """All rows with the part of each, and the answer for a changed relation."""
 
     contract: Contract
     rows: pd.DataFrame
@@ -83,9 +83,9 @@ def build_world(frame: pd.DataFrame, contract: Contract, settings: Settings) -> 
     }
     usable = {name: part for name, part in parts.items() if has_enough_rows(part)}
     if not usable:
-        known = ", ".join(parts) or "none"
+        names = ", ".join(parts) or "none"
         told_why = "no input of numbers or categories has values enough to shift"
-        raise ProjectError(f"make simulate: {told_why}; there are: {known}")
+        raise ProjectError(f"make simulate: {told_why}; there are: {names}")
     some = rows.sample(min(len(rows), MAX_AXIS_ROWS), random_state=0)
     axis = max(usable, key=lambda name: measure_axis(some, name, contract, settings))
     return World(contract, rows, axis, usable[axis], choose_other_answer(target, settings))
@@ -100,9 +100,9 @@ def divide_by_value(values: pd.Series, contract: Contract) -> np.ndarray:
     """Return the part of each row by its value; a missing value is low."""
     if contract.columns[str(values.name)].kind == "category":
         values = values.map(values.value_counts().rank(ascending=False, method="first"))
-    known = values.astype("float64")
-    edges = known.quantile(list(EDGES))
-    return np.asarray((known > edges.iloc[0]).astype(int) + (known > edges.iloc[1]).astype(int))
+    numbers = values.astype("float64")
+    edges = numbers.quantile(list(EDGES))
+    return np.asarray((numbers > edges.iloc[0]).astype(int) + (numbers > edges.iloc[1]).astype(int))
 
 
 def has_enough_rows(part: np.ndarray) -> bool:
@@ -119,7 +119,7 @@ def measure_axis(rows: pd.DataFrame, name: str, contract: Contract, settings: Se
 
 
 def choose_other_answer(target: pd.Series, settings: Settings) -> Any:
-    """Return the answer where the relation changes.
+    """Return the answer for a changed relation.
 
     The second most frequent class, or a number far from the median.
     """

@@ -26,7 +26,7 @@ JOURNALS = {
     Path("rollouts.jsonl"): ("action", "version"),
     Path("deployments.jsonl"): ("result", "image"),
 }
-TAGS = ("approval", "signature")  # of a version
+TAGS = ("approval", "signature")  # tags of a version that hold facts
 CONFIGURATION = ":(glob)*.toml"  # git's name for the files of the project's first folder
 IMMUTABLE = ("decision", "journal")  # kinds of facts that never change
 REMOVED = "removed"

@@ -98,8 +98,8 @@ def repair_log() -> list[str]:
     with registry_lock(LOCK):
         anchor, texts = chain.read_git_lines(), chain.read_log()[0]
         faults = [*chain.find_chain_faults(texts), *find_contradictions(chain.parse_lines(texts))]
-        copies = [chain.read_registry_lines(), texts, anchor]
-        whole = [it for it in copies if it[: len(anchor)] == anchor and not chain.find_break(it)]
+        logs = [chain.read_registry_lines(), texts, anchor]
+        whole = [log for log in logs if log[: len(anchor)] == anchor and not chain.find_break(log)]
         if not whole:
             way_out = f"see: git cat-file blob {chain.REF}, and a backup"
             raise ProjectError(f"{LOG}: no copy holds; {way_out}")

@@ -38,7 +38,7 @@ class Entry(StrictModel):
 
     @property
     def is_running(self) -> bool:
-        """Is it a run without an end?"""
+        """Whether it is a run that has not ended."""
         return self.decision == "run" and self.ended is None
 
 

@@ -44,7 +44,7 @@ def judge_event(
         settings: The project's settings.
         now: The time of the decision.
         by: The person or program that has reported the event.
-        approved: Has a person let this training begin?
+        approved: Whether a person has let this training begin.
 
     Raises:
         ProjectError: The ledger cannot be read.

@@ -27,7 +27,7 @@ FALSE_ALARMS = 0.05  # how often one check may refuse a faultless model
 
 
 class CheckSettings(StrictModel):
-    """The settings of every check: does its refusal count, or is it only reported?"""
+    """The settings of every check: whether its refusal counts, or is only reported."""
 
     mode: Literal["report", "enforce"] = "report"
 

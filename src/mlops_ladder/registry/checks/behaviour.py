@@ -1,7 +1,7 @@
-"""Behaviour: does the model answer as it should, where that is known without a true value?
+"""Behaviour: does the model answer as it should, if that is known without a true value?
 
-By the contract alone, the answer has to be usable if an input is missing that may be, and if each
-input is at the ends of its range.  `config/behaviour.toml` declares inputs that must not matter,
+Two tests need the contract alone: the answer must be usable if a nullable input is missing, and if
+an input is at an end of its range.  `config/behaviour.toml` declares inputs that must not matter,
 and inputs that move the answer one way: the invariance and directional tests of Ribeiro et al.,
 Beyond Accuracy: Behavioral Testing of NLP Models with CheckList, ACL 2020.
 """
@@ -103,7 +103,7 @@ class Test:
 
     @property
     def is_passed(self) -> bool:
-        """Did no more rows break it than may?"""
+        """Whether no more rows break the test than allowed."""
         return self.broken <= self.allowed * self.rows
 
     def __str__(self) -> str:
@@ -262,12 +262,12 @@ def select_answers(predictions: pd.DataFrame, answer: str | None = None) -> pd.S
     if answer is None and shares.empty:
         return pd.to_numeric(predictions["prediction"], errors="coerce")
     classes = [str(name).removeprefix("probability_") for name in shares]
-    wanted = classes[-1] if answer is None else answer
-    if wanted not in classes:
-        there = ", ".join(classes)
-        message = f"config/behaviour.toml: answer = {answer!r}: no such class; there are {there}"
+    label = classes[-1] if answer is None else answer
+    if label not in classes:
+        names = ", ".join(classes)
+        message = f"config/behaviour.toml: answer = {answer!r}: no such class; there are {names}"
         raise ProjectError(message)
-    return shares[f"probability_{wanted}"]
+    return shares[f"probability_{label}"]
 
 
 def summarize_answers(answers: pd.Series) -> tuple[float, float, float]:

@@ -60,7 +60,7 @@ class Agreement(StrictModel):
 
     @property
     def is_valid(self) -> bool:
-        """Is its date neither past nor more than a year ahead?"""
+        """Return whether the date is neither past nor more than a year ahead."""
         today = datetime.now(UTC).date()
         return today <= self.until <= today + MAX_AGE
 
@@ -174,7 +174,7 @@ def measure_groups(
 
     A row per group, class and measure, with its standard error and the number `n` of its rows.
     """
-    from fairlearn import metrics  # pylint: disable=import-outside-toplevel  # it takes 1 s
+    from fairlearn import metrics  # pylint: disable=import-outside-toplevel  # slow to import
 
     groups, rows = label_groups(context.column(name), settings.edges.get(name)), []
     functions = {"value": metrics.selection_rate, "error": estimate_share_error}

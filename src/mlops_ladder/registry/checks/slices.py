@@ -1,10 +1,10 @@
 """Slices: is the model good for each part of the rows, or only on average?
 
-In each slice with enough rows the model is compared, by the metric of `config.toml` and on the same
-rows, with the champion, and with the floor or else the baseline.  It is refused if it is worse in
-one slice by more than is allowed and than chance explains.  The gain's standard error is that of
-the paired bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and
-13), its p-value that of the normal distribution; `apply_holm` allows for the number of comparisons.
+In each slice with enough rows the model is compared with the champion, and with the floor or else
+the baseline: by the metric of `config.toml`, on the same rows.  It is refused if it is worse in one
+slice by more than is allowed and than chance explains.  The gain's standard error is that of the
+paired bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 6 and 13).
+Its p-value is that of the normal distribution; `apply_holm` allows for the number of comparisons.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from mlops_ladder.registry.checks.interval_plot import Interval, plot_intervals
 from mlops_ladder.registry.gate_checks import CheckContext, CheckResult
 from mlops_ladder.strict_model import StrictModel
 
-RESAMPLES = 200  # enough for a standard error, says chapter 6
+RESAMPLES = 200  # enough for a standard error, by chapter 6
 
 
 class Slice(StrictModel):
@@ -108,13 +108,13 @@ def select_slices(context: CheckContext, settings: Settings) -> list[SliceRows]:
     names = settings.columns
     if names is None:
         names = list_slice_columns(context.trained.contract)
-    wanted = []
+    singles = []
     for column in names:
         values = sorted(context.column(column).dropna().astype("str").unique())
         if settings.columns is not None or 1 < len(values) <= settings.most_values:
-            wanted += [Slice(column=column, values=[value]) for value in values]
-            wanted += [Slice(column=column, name=f"{column} missing", values=[])]
-    slices = [select_rows(context, declared, settings) for declared in [*wanted, *settings.slices]]
+            singles += [Slice(column=column, values=[value]) for value in values]
+            singles += [Slice(column=column, name=f"{column} missing", values=[])]
+    slices = [select_rows(context, declared, settings) for declared in [*singles, *settings.slices]]
     return [part for part in slices if part.rows.any()]
 
 
@@ -181,10 +181,10 @@ def compare_draws(mine: Draws, other: Draws, sign: int, allowed: float) -> dict[
 
 def standard_error(draws: Draws) -> float:
     """Return the standard error; NaN if the metric is not defined on all rows or most draws."""
-    defined = draws.drawn[np.isfinite(draws.drawn)]
-    if not isfinite(draws.whole) or len(defined) < 0.9 * len(draws.drawn):
+    scores = draws.drawn[np.isfinite(draws.drawn)]
+    if not isfinite(draws.whole) or len(scores) < 0.9 * len(draws.drawn):
         return float("nan")
-    return float(draws.scale * defined.std(ddof=1))
+    return float(draws.scale * scores.std(ddof=1))
 
 
 def plot_slices(scored: list[dict[str, Any]], metric: str) -> Figure:

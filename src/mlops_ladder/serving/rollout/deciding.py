@@ -44,16 +44,15 @@ def start_accepted(version: Version, verdict: Verdict) -> str:
             return f"The rollout of v{now.version} goes on; then: {again}"
         if now:
             return f"Its rollout goes on: {decisions.describe_decision(now)}.  Next: make rollout"
-        if aborted := [it for it in decisions.read_rollout_log() if is_end(it, version)]:
+        if aborted := [entry for entry in decisions.read_rollout_log() if is_end(entry, version)]:
             why = "; ".join(aborted[-1].reasons)
             return f"Its rollout was aborted: {why}.  Again: {again}"
-        return (
-            f"{begin_rollout(version, verdict, settings.rollout)}.  Next: make serve, make rollout"
-        )
+        begun = begin_rollout(version, verdict, settings.rollout)
+        return f"{begun}.  Next: make serve, make rollout"
 
 
 def is_end(decision: Decision, version: Version) -> bool:
-    """Was the rollout of this version aborted here?"""
+    """Return whether this decision aborted the rollout of the version."""
     return decision.action == "abort" and decision.version == version.number
 
 
@@ -62,13 +61,13 @@ def start_rollout(
 ) -> Decision:
     """Start the rollout of a version.
 
-    Raises ProjectError if another rollout runs, if the gate has not accepted the version against
-    the present champion, if it waits for an approval, or if the two models take other inputs.
+    Raises ProjectError if another rollout runs, or if the two models take different inputs.  Also
+    if the version waits for an approval, or if the gate has not accepted it against this champion.
     """
     with decisions.lock_rollouts():
         if now := decisions.finish_last_decision():
-            told = f"the rollout of v{now.version} goes on; to end it: make rollout ABORT=yes"
-            raise ProjectError(told)
+            text = f"the rollout of v{now.version} goes on; to end it: make rollout ABORT=yes"
+            raise ProjectError(text)
         version = versions.get_version(number)
         return begin_rollout(version, read_verdict(version.run_id), wanted, experiment, question)
 
@@ -77,10 +76,10 @@ def read_verdict(run_id: str) -> Verdict:
     """Return the gate's verdict on the model of a run.  Raise ProjectError if there is none."""
     mlflow = runs.connect_mlflow()
     try:
-        said = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/gate.json"))
+        report = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/gate.json"))
     except mlflow.exceptions.MlflowException as error:
         raise ProjectError(f"run {run_id}: no gate has judged it; run: make pipeline") from error
-    return Verdict(said["accepted"], tuple(said["reasons"]), said["evidence"])
+    return Verdict(report["accepted"], tuple(report["reasons"]), report["evidence"])
 
 
 def begin_rollout(
@@ -111,8 +110,8 @@ def begin_rollout(
 
 
 def new_name(name: str) -> str:
-    """The name of a new rollout.  Raises ProjectError if an earlier rollout has it."""
-    if any(it.rollout == name for it in decisions.read_rollout_log()):
+    """Return the name of a new rollout.  Raise ProjectError if an earlier rollout has it."""
+    if any(entry.rollout == name for entry in decisions.read_rollout_log()):
         raise ProjectError(f"{name}: it was begun before; an experiment is made once: name another")
     return name
 
@@ -126,8 +125,8 @@ def refuse_unfit(version: Version, verdict: Verdict, champion: history.Entry) ->
         raise ProjectError("\n  ".join([f"{about}: no client meets it yet", *objections]))
     compared, there = verdict.evidence["champion"], history.name_champion(champion)
     if champion.version == version.number or compared != there:
-        told = f"it was compared with {compared or 'no champion'}; by now there is {there}"
-        raise ProjectError(f"{about}: {told}; run `make pipeline` again")
+        text = f"it was compared with {compared or 'no champion'}; by now there is {there}"
+        raise ProjectError(f"{about}: {text}; run `make pipeline` again")
 
 
 def first_step(name: str, version: Version, champion: str, sha256: str, wanted: Rollout) -> Plan:
@@ -148,7 +147,7 @@ def first_step(name: str, version: Version, champion: str, sha256: str, wanted: 
 def refuse_other_inputs(version: str, champion: str) -> None:
     """Raise ProjectError if two bundles do not take the same inputs of the same kinds."""
     mine, theirs = (
-        describe_inputs(read_bundle(publishing.SERVING / it)) for it in (version, champion)
+        describe_inputs(read_bundle(publishing.SERVING / number)) for number in (version, champion)
     )
     if mine != theirs:
         differing = sorted(name for name in mine | theirs if mine.get(name) != theirs.get(name))
@@ -162,8 +161,8 @@ def refuse_other_inputs(version: str, champion: str) -> None:
 def describe_inputs(bundle: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
     """Return the kind and the format of each input of a bundle."""
     columns = bundle.get("contract", {}).get("columns", {})
-    asked = {name: it for name, it in columns.items() if it["role"] in ("feature", "time")}
-    return {name: tuple(it.get(key) for key in INPUTS) for name, it in asked.items()}
+    inputs = {name: spec for name, spec in columns.items() if spec["role"] in ("feature", "time")}
+    return {name: tuple(spec.get(key) for key in INPUTS) for name, spec in inputs.items()}
 
 
 @dataclass(frozen=True)
@@ -180,17 +179,17 @@ def measure_standing(now: Decision, settings: Settings) -> Standing:
     assert now.plan
     bundle = read_bundle(publishing.SERVING / now.champion)
     rows = read_variants(settings.serving.prediction_log_url, now.rollout, now.plan.step)
-    found = analyse(
+    analysis = analyse(
         rows, bundle.get("classes"), now.wanted, count_steps(now), find_truths(settings, now)
     )
     waits, wanted = [], now.wanted
-    if found.fewer < wanted.units:
-        few = CANDIDATE if found.candidate <= found.champion else "champion"
-        waits.append(f"the {few} has answered {found.fewer} of {wanted.units} units")
+    if analysis.fewer < wanted.units:
+        few = CANDIDATE if analysis.candidate <= analysis.champion else "champion"
+        waits.append(f"the {few} has answered {analysis.fewer} of {wanted.units} units")
     left = now.time + timedelta(minutes=wanted.minutes) - datetime.now(UTC)
     if left > timedelta():
         waits.append(f"{left.total_seconds() / 60:.1f} of {wanted.minutes:g} minutes are left")
-    return Standing(now, found, "; ".join(waits))
+    return Standing(now, analysis, "; ".join(waits))
 
 
 def count_steps(now: Decision) -> int:
@@ -203,11 +202,11 @@ def find_truths(settings: Settings, now: Decision) -> Truths:
 
     Plugins give them by the hook `find_outcomes`.
     """
-    begun = next(it.time for it in decisions.read_rollout_log() if it.rollout == now.rollout)
-    known: dict[str, Any] = {}
+    begun = next(line.time for line in decisions.read_rollout_log() if line.rollout == now.rollout)
+    truths: dict[str, Any] = {}
     for labels in get_hooks().find_outcomes(settings=settings, since=begun):
-        known |= labels
-    return known
+        truths |= labels
+    return truths
 
 
 def step_rollout(settings: Settings) -> Standing | None:
@@ -220,28 +219,27 @@ def step_rollout(settings: Settings) -> Standing | None:
         now = decisions.finish_last_decision()
         if not now:
             return None
-        found = measure_standing(now, settings)
-        if found.analysis.worse:
-            decision = make_next_decision(
-                now, "abort", found.analysis.worse, None, found.analysis.told
-            )
-        elif found.waits or now.experiment:
-            return found
+        standing = measure_standing(now, settings)
+        analysis = standing.analysis
+        if analysis.worse:
+            decision = make_next_decision(now, "abort", analysis.worse, None, analysis.told)
+        elif standing.waits or now.experiment:
+            return standing
         else:
-            decision = choose_next_step(now, found.analysis)
-        return Standing(decide(decision), found.analysis)
+            decision = choose_next_step(now, analysis)
+        return Standing(decide(decision), analysis)
 
 
-def choose_next_step(now: Decision, found: Analysis) -> Decision:
+def choose_next_step(now: Decision, analysis: Analysis) -> Decision:
     """Return the step after this one: a larger share, or after the last one all clients."""
     assert now.plan
-    why = f"in {found.candidate} units no worse than the champion in {found.champion}"
+    why = f"in {analysis.candidate} units no worse than the champion in {analysis.champion}"
     place = now.plan.step + 1
     if place == count_steps(now):
-        return make_next_decision(now, "promote", [why], None, found.told)
+        return make_next_decision(now, "promote", [why], None, analysis.told)
     share = now.wanted.shares[place - now.wanted.shadow]
     plan = now.plan.model_copy(update={"step": place, "share": share, "shadow": False})
-    return make_next_decision(now, "advance", [why], plan, found.told)
+    return make_next_decision(now, "advance", [why], plan, analysis.told)
 
 
 def stop_rollout(reason: str, promote: bool = False) -> Decision:
@@ -284,29 +282,29 @@ def inspect_rollout(settings: Settings) -> Standing | None:
     return measure_standing(now, settings) if now else None
 
 
-def format_standing(found: Standing | None) -> str:
+def format_standing(standing: Standing | None) -> str:
     """Return the state for a person: the numbers of both variants, and the next command."""
-    if not found:
+    if not standing:
         ended = decisions.find_last_decision()
         before = f"  The last one: {ended}" if ended else ""
         return f"No rollout goes on.{before}\nNext: make rollout VERSION=n"
-    analysis, decision = found.analysis, found.decision
+    analysis, decision = standing.analysis, standing.decision
     lines = [str(decision), HEAD, f"{'units':22} {analysis.champion:12} {analysis.candidate:12}"]
     lines += map(str, analysis.findings)
     if not decision.is_running:
         return "\n".join([*lines, "It has ended.  Next: make registry"])
-    waits = f"Waits: {found.waits}." if found.waits else "The step has seen enough."
+    waits = f"Waits: {standing.waits}." if standing.waits else "The step has seen enough."
     return "\n".join([*lines, f"{waits}  Next: make rollout STEP=yes"])
 
 
 def watch_rollout(settings: Settings, seconds: float) -> None:
     """Step again and again until the rollout has ended.  Raise ProjectError if it was aborted."""
-    known = None
-    while found := step_rollout(settings):
-        if found.decision != known:
-            print(format_standing(found), flush=True)
-        known = found.decision
-        if not known.is_running or known.experiment and not found.waits:
+    last = None
+    while standing := step_rollout(settings):
+        if standing.decision != last:
+            print(format_standing(standing), flush=True)
+        last = standing.decision
+        if not last.is_running or last.experiment and not standing.waits:
             break
         time.sleep(seconds)
     ended = decisions.find_last_decision()

@@ -52,7 +52,7 @@ class Decision(BaseModel):
 
     @property
     def is_running(self) -> bool:
-        """Does the rollout continue after it?"""
+        """Whether the rollout continues after this decision."""
         return self.plan is not None
 
     def __str__(self) -> str:
@@ -68,32 +68,32 @@ def describe_decision(decision: Decision) -> str:
 
 
 def lock_rollouts() -> AbstractContextManager[None]:
-    """Nobody else on this machine decides on a rollout meanwhile."""
+    """Return the lock of all decisions on rollouts on this machine."""
     return registry_lock(LOCK)
 
 
 def read_rollout_log() -> list[Decision]:
     """Return all decisions, the oldest first.  An incomplete line was never applied: skip it."""
     lines = LOG.read_text(encoding="utf-8").splitlines() if LOG.exists() else []
-    found = []
+    entries = []
     for line in lines:
         try:
-            found.append(Decision.model_validate_json(line))
+            entries.append(Decision.model_validate_json(line))
         except ValidationError:
             continue
-    return found
+    return entries
 
 
 def find_last_decision(rollout: str | None = None) -> Decision | None:
     """Return the newest decision, or the newest one of a rollout."""
-    found = [it for it in read_rollout_log() if rollout in (None, it.rollout)]
-    return found[-1] if found else None
+    entries = [entry for entry in read_rollout_log() if rollout in (None, entry.rollout)]
+    return entries[-1] if entries else None
 
 
 def find_running() -> Decision | None:
     """Return the newest decision if its rollout continues, else None."""
-    found = find_last_decision()
-    return found if found and found.is_running else None
+    last = find_last_decision()
+    return last if last and last.is_running else None
 
 
 def decide(decision: Decision) -> Decision:
@@ -113,7 +113,7 @@ def apply_decision(decision: Decision) -> None:
         write_file_atomically(POINTER, plan.model_dump_json())
         return
     if decision.action == "promote" and not is_promoted(decision):
-        begun = next(it for it in read_rollout_log() if it.rollout == decision.rollout)
+        begun = next(entry for entry in read_rollout_log() if entry.rollout == decision.rollout)
         verdict = begun.verdict | {"reasons": tuple(begun.verdict["reasons"])}
         promotion.promote_version(versions.list_versions()[decision.version], Verdict(**verdict))
         publishing.warn_of_changed_inputs(get_champion_entry())
@@ -127,7 +127,7 @@ def send_plan(decision: Decision) -> None:
 
 
 def get_champion_entry() -> history.Entry:
-    """The decision that made the champion what it is.  ProjectError where there is none."""
+    """Return the decision that made the current champion.  Raise ProjectError if there is none."""
     champion = versions.read_state().champion
     if not champion:
         raise ProjectError("no version is champion: nothing can be replaced; run: make pipeline")
@@ -135,9 +135,9 @@ def get_champion_entry() -> history.Entry:
 
 
 def is_promoted(decision: Decision) -> bool:
-    """Has the registry carried this promotion out?  A rollback that came after it stands."""
+    """Return whether the registry holds this promotion, also if a rollback came after it."""
     entries = history.list_promotions(versions.read_state().entries)
-    return any(it.version == decision.version and it.time >= decision.time for it in entries)
+    return any(line.version == decision.version and line.time >= decision.time for line in entries)
 
 
 def finish_last_decision() -> Decision | None:
@@ -145,24 +145,24 @@ def finish_last_decision() -> Decision | None:
 
     If the champion has changed since, the rollout is aborted.
     """
-    found = find_last_decision()
-    if not found:
+    last = find_last_decision()
+    if not last:
         return None
-    there = POINTER.read_text(encoding="utf-8") if POINTER.exists() else None
-    wanted = found.plan.model_dump_json() if found.plan else None
-    if not found.plan and there is None:
+    text = POINTER.read_text(encoding="utf-8") if POINTER.exists() else None
+    plan = last.plan.model_dump_json() if last.plan else None
+    if not last.plan and text is None:
         return None
     with registry_lock():
         champion = recover_decisions().champion
-    moved = not champion or champion.version != found.champion
-    if moved and found.action != "abort" and not (found.action == "promote" and is_promoted(found)):
+    moved = not champion or champion.version != last.champion
+    if moved and last.action != "abort" and not (last.action == "promote" and is_promoted(last)):
         now = f"v{champion.version}" if champion else "none"
-        print(decide(make_next_decision(found, "abort", [f"the champion is {now} by now"])))
+        print(decide(make_next_decision(last, "abort", [f"the champion is {now} by now"])))
         return None
-    if there != wanted:
-        print(f"Finishing what was interrupted: {found}")
-        apply_decision(found)
-    return found if found.plan else None
+    if text != plan:
+        print(f"Finishing what was interrupted: {last}")
+        apply_decision(last)
+    return last if last.plan else None
 
 
 def make_next_decision(
@@ -172,6 +172,6 @@ def make_next_decision(
     plan: Plan | None = None,
     evidence: Any = None,
 ) -> Decision:
-    """The decision that comes after another of the same rollout; without a plan it ends."""
+    """Return the next decision of the same rollout; without a plan the rollout ends."""
     changed = {"time": datetime.now(UTC), "who": get_actor(), "action": action, "reasons": reasons}
     return before.model_copy(update=changed | {"plan": plan, "evidence": evidence, "verdict": None})

@@ -1,8 +1,8 @@
-"""Experiments: two versions on a share of the clients each, for a question that was asked before.
+"""Experiments: two versions, each for a share of the clients, and a question asked in advance.
 
-A fixed horizon: units and the smallest effect that matters stand in the record, and no difference
-is told before each arm has so many units that know the metric.  Then Welch's t-test of these units
-at 5 % (Welch, Biometrika 34, 1947), once: the record keeps its outcome, and nothing is tested anew.
+The horizon is fixed: the record holds the number of units and the smallest effect that matters.  No
+difference is shown before each arm has that many units with the metric.  Then Welch's t-test at 5 %
+(Welch, Biometrika 34, 1947) is run once on these units, and its outcome is kept in the record.
 """
 
 import re
@@ -35,18 +35,18 @@ FOLDER = Path("experiments")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 LEVEL = 0.05  # of the test, and for the interval: 95 %
 POWER = 0.8
-UNEVEN = 0.001  # below this p-value the split is not the one that was planned
+UNEVEN = 0.001  # below this p-value the split is not the planned one
 ARMS = (CHAMPION, CANDIDATE)
 Metric = Literal["failures", "latency ms", "predictions", "loss"]
 
 
 class Record(StrictModel):
-    """An experiment: what is believed, who is compared, and what decides.
+    """An experiment: its hypothesis, the compared versions, and the metric that decides.
 
-    `share` of the units gets `candidate`; `better` says which way is good.  It ends when each arm
-    has `horizon` units that know the metric; `outcome` is what came of it, written down once.
-    `smallest_effect` is the difference that would matter.  `of_class` names
-    the class whose share is meant by `predictions`, in a classification.
+    `share` of the units gets `candidate`; `better` is the good direction of the metric.  The
+    experiment ends when each arm has `horizon` units with the metric; `outcome` is then written
+    once.  `smallest_effect` is the smallest difference that matters.  In a classification,
+    `predictions` means the share of the class `of_class`.
     """
 
     hypothesis: str = Field(min_length=1)
@@ -65,40 +65,40 @@ class Record(StrictModel):
 
     @property
     def column(self) -> str:
-        """What the analysis calls the metric."""
+        """The name of the metric in the analysis."""
         return " ".join(filter(None, [self.metric, self.of_class]))
 
     @property
     def question(self) -> str:
-        """What is asked, as it is written down when the experiment begins."""
+        """The question of the experiment, as it is logged at its start."""
         return f"{self.column}, {self.better} is better by {self.smallest_effect:g}"
 
 
 def place(name: str) -> Path:
-    """The file of an experiment.  ProjectError where the name is none."""
+    """Return the file of an experiment.  Raise ProjectError if the name is not valid."""
     if not NAME.fullmatch(name):
         raise ProjectError(f"{name!r}: no name; as in `make experiment NAME=longer-trees`")
     return FOLDER / f"{name}.toml"
 
 
 def read(name: str) -> Record:
-    """The record of an experiment.  ProjectError that lists what is wrong with it."""
+    """Return the record of an experiment.  Raise ProjectError that lists its faults."""
     path = place(name)
     if not path.exists():
-        names = ", ".join(sorted(it.stem for it in FOLDER.glob("*.toml"))) or "none"
-        told = f"no such experiment; there are: {names}; copy experiments/example.toml"
-        raise ProjectError(f"{path}: {told}")
+        names = ", ".join(sorted(file.stem for file in FOLDER.glob("*.toml"))) or "none"
+        text = f"no such experiment; there are: {names}; copy experiments/example.toml"
+        raise ProjectError(f"{path}: {text}")
     try:
         return Record(**tomllib.loads(path.read_text(encoding="utf-8")))
     except tomllib.TOMLDecodeError as error:
         raise ProjectError(f"{path}: not valid TOML: {error}") from error
     except ValidationError as error:
-        wrong = [f"{'.'.join(map(str, it['loc']))}: {it['msg']}" for it in error.errors()]
+        wrong = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
         raise ProjectError("\n  ".join([f"{path}: no record", *wrong])) from error
 
 
 def note(name: str, **changes: str) -> None:
-    """Write into the record of an experiment; its words and comments stay."""
+    """Change keys of the record of an experiment; its comments stay."""
     path = place(name)
     document = tomlkit.parse(path.read_text(encoding="utf-8"))
     document.update(changes)
@@ -107,7 +107,7 @@ def note(name: str, **changes: str) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an experiment came to: means, the difference with its 95 % interval, and a word."""
+    """The outcome of an experiment: means, the difference with its 95 % interval, and a verdict."""
 
     champion: float
     candidate: float
@@ -122,40 +122,40 @@ class Outcome:
 
 
 def known(units: pd.DataFrame, record: Record) -> list[pd.Series]:
-    """The metric of the units of each arm that know it, in the order in which they came."""
+    """Return the known values of the metric for each arm, in the order of the units."""
     if record.column not in units:
         return [pd.Series(dtype="float64")] * 2
     return [units.loc[units["arm"] == arm, record.column].dropna() for arm in ARMS]
 
 
 def at_horizon(name: str, record: Record, units: pd.DataFrame) -> str:
-    """The outcome of an experiment; empty as long as an arm is short of the horizon.
+    """Return the outcome of an experiment; "" until both arms have reached the horizon.
 
-    It is worked out at the first look that finds both arms there, from as many units as the
-    horizon says, and written into the record: later looks read it.
+    It is computed once, from the first `horizon` units of each arm, and written into the record.
+    Later calls read it there.
     """
     samples = known(units, record)
     if record.outcome or min(map(len, samples)) < record.horizon:
         return record.outcome
-    found = outcome([sample.iloc[: record.horizon] for sample in samples], record)
+    result = outcome([sample.iloc[: record.horizon] for sample in samples], record)
     needs = f"{record.smallest_effect:g} needs {needed(samples[0], record):.0f}"
-    text = f"{record.column}: {found} ({record.horizon} units each; {needs})"
+    text = f"{record.column}: {result} ({record.horizon} units each; {needs})"
     note(name, outcome=text)
     return text
 
 
 def outcome(samples: Sequence[pd.Series], record: Record) -> Outcome:
-    """The difference at the horizon, judged against the smallest effect that matters."""
+    """Return the difference at the horizon, compared with the smallest effect that matters."""
     test = stats.ttest_ind(samples[1], samples[0], equal_var=False)
     interval = test.confidence_interval(1 - LEVEL)
-    low, high = (float(it) if np.isfinite(it) else 0.0 for it in interval)
+    low, high = (float(bound) if np.isfinite(bound) else 0.0 for bound in interval)
     sign = 1 if record.better == "higher" else -1
     better = sorted([sign * low, sign * high])
     return Outcome(samples[0].mean(), samples[1].mean(), low, high, word(better, record))
 
 
 def word(better: Sequence[float], record: Record) -> str:
-    """What an interval of the gain says."""
+    """Return the verdict that follows from an interval of the gain."""
     if better[0] > 0:
         return "the candidate is better"
     if better[1] < 0:
@@ -166,31 +166,32 @@ def word(better: Sequence[float], record: Record) -> str:
 
 
 def needed(values: pd.Series, record: Record) -> float:
-    """Units of each arm that find the smallest effect in 80 of 100 experiments, by the spread."""
+    """Return the units of each arm that detect the smallest effect with a power of 80 %."""
     both = stats.norm.ppf(1 - LEVEL / 2) + stats.norm.ppf(POWER)
     return float(2 * (both * sqrt(values.var()) / record.smallest_effect) ** 2)
 
 
 def split(units: pd.DataFrame, share: float) -> tuple[dict[str, int], float]:
-    """How many units each arm has, and how probable a split as uneven as this is.
+    """Return the units of each arm, and the probability of so uneven a split by chance.
 
-    Pearson's chi-squared test of the planned shares: a sample ratio mismatch makes all else void.
+    This is Pearson's chi-squared test of the planned shares.  A sample ratio mismatch makes every
+    other result void.
     """
     count = {arm: int((units["arm"] == arm).sum()) if len(units) else 0 for arm in ARMS}
     total = sum(count.values())
     if not total:
         return count, 1.0
-    wanted = [total * (1 - share), total * share]
-    return count, float(stats.chisquare([count[arm] for arm in ARMS], wanted).pvalue)
+    expected = [total * (1 - share), total * share]
+    return count, float(stats.chisquare([count[arm] for arm in ARMS], expected).pvalue)
 
 
 def day(moment: datetime) -> str:
-    """A time as the record has it."""
+    """Return a time as the record has it."""
     return moment.strftime("%Y-%m-%d %H:%M")
 
 
 def aligned(rows: Sequence[Sequence[Any]]) -> str:
-    """Rows as aligned text."""
+    """Return rows as text with aligned columns."""
     widths = [max(len(str(row[at])) for row in rows) for at in range(len(rows[0]))]
     return "\n".join(
         "  ".join(f"{value!s:<{width}}" for value, width in zip(row, widths, strict=True)).rstrip()
@@ -218,7 +219,7 @@ def main(
 
 
 def start(name: str, settings: Settings) -> str:
-    """Begin the experiment, as its record has it.  ProjectError where it was begun before."""
+    """Begin the experiment of a record.  Raise ProjectError if it has begun already."""
     record = read(name)
     if record.start:
         raise ProjectError(f"{place(name)}: it began {record.start}; name another one")
@@ -230,88 +231,88 @@ def start(name: str, settings: Settings) -> str:
 
 
 def observed(name: str, settings: Settings) -> pd.DataFrame:
-    """The units of an experiment.  ProjectError where it has not begun."""
+    """Return the units of an experiment.  Raise ProjectError if it has not begun."""
     now = decisions.find_last_decision(name)
     if not now:
         raise ProjectError(f"{name}: it has not begun; make experiment NAME={name} START=yes")
-    begun = next(it for it in decisions.read_rollout_log() if it.rollout == name)
-    sides = [publishing.SERVING / it for it in (begun.champion, begun.version)]
-    bundle = next((read_bundle(it) for it in sides if (it / BUNDLE).exists()), {})
+    begun = next(entry for entry in decisions.read_rollout_log() if entry.rollout == name)
+    sides = [publishing.SERVING / number for number in (begun.champion, begun.version)]
+    bundle = next((read_bundle(side) for side in sides if (side / BUNDLE).exists()), {})
     rows = read_variants(settings.serving.prediction_log_url, name)
     return by_unit(rows, bundle.get("classes"), deciding.find_truths(settings, now))
 
 
 def shown(name: str, settings: Settings) -> str:
-    """How an experiment stands; its outcome at the horizon, and not before."""
+    """Return the state of an experiment as text; its outcome only from the horizon on."""
     record, units = planned(name), observed(name, settings)
     count, p = split(units, record.share)
     lines = [f"{name}: {record.hypothesis}"]
     lines += [f"units: {count}, {record.share:.0%} planned, p {p:.2g}"]
     if p < UNEVEN:
         lines.append("The split is not the planned one: whatever differs may come of that.")
-    if not (told := at_horizon(name, record, units)):
+    if not (text := at_horizon(name, record, units)):
         lines.append(f"No outcome yet: {short(units, record)}.  Who peeks finds something.")
         return "\n".join([*lines, f"Next: make experiment NAME={name}"])
-    lines.append(told)
+    lines.append(text)
     return "\n".join([*lines, f"Next: make experiment NAME={name} DECIDE=candidate (or champion)"])
 
 
 def planned(name: str) -> Record:
-    """The record of an experiment.  ProjectError where it asks otherwise than at the start."""
+    """Return the record of an experiment.  Raise ProjectError if its question was changed since."""
     record, now = read(name), decisions.find_last_decision(name)
     if now and now.wanted.units != record.horizon:
-        told = f"horizon = {record.horizon}, and it began with {now.wanted.units}: put that back"
-        raise ProjectError(f"{place(name)}: {told}")
+        text = f"horizon = {record.horizon}, and it began with {now.wanted.units}: put that back"
+        raise ProjectError(f"{place(name)}: {text}")
     if now and now.question not in ("", record.question):
-        told = f"{record.question}, and it began with {now.question}: put that back"
-        raise ProjectError(f"{place(name)}: {told}")
+        text = f"{record.question}, and it began with {now.question}: put that back"
+        raise ProjectError(f"{place(name)}: {text}")
     return record
 
 
 def short(units: pd.DataFrame, record: Record) -> str:
-    """How many units of each arm know the metric, beside those that are wanted."""
+    """Return how many units of each arm have the metric, and how many are needed."""
     count = dict(zip(ARMS, map(len, known(units, record)), strict=True))
     others = ", ".join(units.columns.drop(["arm", "unit"], errors="ignore")) or "nothing"
     return f"{count} of {record.horizon} units know {record.column} (known is {others})"
 
 
 def end(name: str, decision: str, settings: Settings) -> str:
-    """End an experiment as somebody has decided, and write that into its record.
+    """End an experiment as a person has decided, and write the decision into its record.
 
-    Raises ProjectError where it does not go on, and for the candidate where the horizon is not
-    reached or the split is uneven.
+    Raises ProjectError if it is not running.  Raises it for the candidate also if the horizon is
+    not reached or the split is uneven.
     """
     record, now = planned(name), decisions.find_running()
     if not now or now.experiment != name:
         raise ProjectError(f"{name}: it does not go on, so there is nothing to decide")
     units = observed(name, settings)
     _, p = split(units, record.share)
-    told = at_horizon(name, record, units)
-    if decision == "candidate" and (not told or p < UNEVEN):
-        why = f"uneven split, p {p:.2g}" if told else short(units, record)
+    text = at_horizon(name, record, units)
+    if decision == "candidate" and (not text or p < UNEVEN):
+        why = f"uneven split, p {p:.2g}" if text else short(units, record)
         raise ProjectError(f"{name}: {why}: no ground to promote; DECIDE=champion ends it")
-    why = f"experiment {name}: {told or 'ended early'}"
-    made = deciding.stop_rollout(why, promote=decision == "candidate")
+    why = f"experiment {name}: {text or 'ended early'}"
+    last = deciding.stop_rollout(why, promote=decision == "candidate")
     note(name, end=day(datetime.now(UTC)), decision=decision)
-    return f"{made}\nNext: git add {place(name)}"
+    return f"{last}\nNext: git add {place(name)}"
 
 
 def releases(settings: Settings) -> str:
-    """Each version that met clients: what the gate promised, and what came of it."""
+    """Return a table of the released versions: the gain at the gate, and the result online."""
     rows = [("version", "against", "offline gain", "online", "difference", "ended")]
-    for begun in (it for it in decisions.read_rollout_log() if it.action == "start"):
+    for begun in (entry for entry in decisions.read_rollout_log() if entry.action == "start"):
         ended = decisions.find_last_decision(begun.rollout)
         metric, gain = promised(begun)
-        found = compared(begun.rollout, settings)
+        cells = compared(begun.rollout, settings)
         how = ended.action if ended and not ended.is_running else "goes on"
-        rows.append((f"v{begun.version}", f"v{begun.champion}", f"{metric} {gain}", *found, how))
+        rows.append((f"v{begun.version}", f"v{begun.champion}", f"{metric} {gain}", *cells, how))
     if len(rows) == 1:
         return "No version has met clients yet.  Next: make rollout VERSION=n"
     return aligned(rows)
 
 
 def promised(begun: decisions.Decision) -> tuple[str, str]:
-    """The metric of the gate, and the gain on the champion that it found with its interval."""
+    """Return the metric of the gate, and the gain on the champion there, with its interval."""
     evidence = begun.verdict["evidence"]
     gains = evidence.get("gains", {}).get(evidence.get("champion"))
     if not gains or None in gains:
@@ -321,7 +322,7 @@ def promised(begun: decisions.Decision) -> tuple[str, str]:
 
 
 def compared(rollout: str, settings: Settings) -> tuple[str, str]:
-    """What online tells of a release: its loss where labels are known, else its failures."""
+    """Return the online metric of a release, loss if labels are known, and its difference."""
     units = observed(rollout, settings)
     name = "loss" if "loss" in units else "failures"
     if name not in units or units["arm"].nunique() < 2:
