@@ -43,8 +43,8 @@ def dispatch_command(words: list[str]) -> None:
         call_typer(["--help"], list_available_commands())
         return
     if not (command := find_command(name)):
-        known = ", ".join(sorted(list_commands()))
-        raise ProjectError(f"{name}: no such command; commands: {known}")
+        names = ", ".join(sorted(list_commands()))
+        raise ProjectError(f"{name}: no such command; commands: {names}")
     if not command.alone and isinstance(command.level, int):
         refuse_other_folder()
     function = command.load()
@@ -75,7 +75,7 @@ def parses_own_arguments(function: Any) -> bool:
     return kinds == [list[str]]
 
 
-def call_typer(words: list[str], known: dict[str, Command]) -> None:
+def call_typer(words: list[str], commands: dict[str, Command]) -> None:
     """Run typer's application of these commands.  A usage error ends with 2, as in argparse."""
     try:
         # pylint: disable-next=import-outside-toplevel  # typer takes 0.1 s, and some need none
@@ -83,10 +83,10 @@ def call_typer(words: list[str], known: dict[str, Command]) -> None:
     except ImportError as error:
         if words != ["--help"]:
             raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
-        lines = [f"  {name:13} {command.help}" for name, command in known.items()]
+        lines = [f"  {name:13} {command.help}" for name, command in commands.items()]
         print("\n".join(["Usage: ladder COMMAND [--help]", *lines]))
     else:
-        run_application(words, known)
+        run_application(words, commands)
 
 
 def run_command(command: Callable[[list[str]], None], args: list[str]) -> int:

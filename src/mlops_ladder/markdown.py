@@ -33,7 +33,7 @@ def split_page(page: Path, text: str, line: str) -> tuple[str, str]:
     return above + mark, below
 
 
-def raise_for_differences(what: str, text: str, wanted: str) -> None:
+def raise_for_differences(what: str, text: str, expected: str) -> None:
     """Raise ProjectError that shows the first lines in which a text is not what is wanted."""
-    lines = ndiff(text.splitlines(), wanted.splitlines())
+    lines = ndiff(text.splitlines(), expected.splitlines())
     raise_for_faults(what, [line for line in lines if line[0] in "+-"][:6])

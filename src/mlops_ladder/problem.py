@@ -19,6 +19,6 @@ def read_data(settings: Any) -> pd.DataFrame:
     return frame
 
 
-def build_model(*given: Any, **named: Any) -> Any:
+def build_model(*arguments: Any, **options: Any) -> Any:
     """A model that is not trained yet, as the project builds it."""
-    return load_problem_module().build_model(*given, **named)
+    return load_problem_module().build_model(*arguments, **options)

@@ -52,10 +52,10 @@ def read_project(folder: Path) -> Project:
         deploy, people = str(table.get("deploy", "")), bool(table.get("people"))
         return Project(str(table["package"]), int(table["level"]), deploy, people)
     except FileNotFoundError as error:
-        told = f"not in {folder}; run this in the project's folder"
-        raise ProjectError(f"{PYPROJECT}: {told}") from error
+        fault = f"not in {folder}; run this in the project's folder"
+        raise ProjectError(f"{PYPROJECT}: {fault}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProjectError(f"{PYPROJECT}: not valid TOML: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
-        told = "needs package = the folder in src, and level = 0 to 4"
-        raise ProjectError(f"{PYPROJECT}: [tool.mlops-ladder] {told}") from error
+        fault = "needs package = the folder in src, and level = 0 to 4"
+        raise ProjectError(f"{PYPROJECT}: [tool.mlops-ladder] {fault}") from error

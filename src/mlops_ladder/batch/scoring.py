@@ -79,11 +79,12 @@ class Batch:
             self.rejected += [part.rejected] if len(part.rejected) else []
             if len(part.answers):
                 yield part.answers
-        self.breaches = [breach.with_total(self.rows) for breach in self.breaches]
-        none_left = self.rows and self.refused == self.rows
-        raise_for_violations(
-            [it for it in self.breaches if none_left or it.is_expectation or self._is_whole(it)]
-        )
+        breaches = self.breaches = [breach.with_total(self.rows) for breach in self.breaches]
+        if not self.rows or self.refused != self.rows:
+            breaches = [
+                fault for fault in breaches if fault.is_expectation or self._is_whole(fault)
+            ]
+        raise_for_violations(breaches)
 
     def _is_whole(self, breach: Violation) -> bool:
         """Is this about the column, and not about some of its rows?"""
@@ -112,19 +113,22 @@ def score_frame(saved: Saved, frame: pd.DataFrame, checks: list[RowCheck]) -> Sc
         rows = rows.iloc[:0]
     elif breaches:
         rows, _ = cast_columns(frame[reasons == ""], contract, inputs)
-    found = [breach for check in checks for breach in check(rows, contract)] if len(rows) else []
-    note(reasons, rows, [it for it in found if it.is_refused and it.max_share is None], reason)
+    faults = [breach for check in checks for breach in check(rows, contract)] if len(rows) else []
+    refused = [fault for fault in faults if fault.is_refused and fault.max_share is None]
+    note(reasons, rows, refused, reason)
     outside = pd.Series("", rows.index, dtype="str")
-    note(outside, rows, [it for it in found if it.is_expectation], lambda it, _: it.column)
+    expected = [fault for fault in faults if fault.is_expectation]
+    note(outside, rows, expected, lambda breach, _: breach.column)
     answers, rejected = rows.iloc[:0], reasons[reasons != ""]
     if not lacking and len(rows := rows[reasons[rows.index] == ""]):
         marks = {"outside": outside[rows.index]} if checks else {}
-        answers = frame.loc[rows.index, [it for it in contract.names("id", "time") if it in frame]]
-        answers = pd.concat([answers, predict_rows(saved["model"], rows)], axis=1)
+        names = [name for name in contract.names("id", "time") if name in frame]
+        columns = [frame.loc[rows.index, names], predict_rows(saved["model"], rows)]
+        answers = pd.concat(columns, axis=1)
         answers = answers.assign(**marks, model_version=saved["version"])
-    told = pd.DataFrame({"row": rejected.index + 1, "reason": rejected.to_numpy()})
-    breaches += found
-    return Scored(len(frame), frame.reindex(columns=inputs).notna().sum(), breaches, answers, told)
+    table = pd.DataFrame({"row": rejected.index + 1, "reason": rejected.to_numpy()})
+    breaches += faults
+    return Scored(len(frame), frame.reindex(columns=inputs).notna().sum(), breaches, answers, table)
 
 
 def note(words: pd.Series, frame: pd.DataFrame, breaches: Iterable[Violation], say: Say) -> None:
@@ -198,6 +202,7 @@ def main(arguments: list[str]) -> None:
     beside.unlink(missing_ok=True)  # of a batch before
     if batch.rejected:
         write(batch.rejected, beside)
-        told = f"{batch.refused:,} of {batch.rows:,} rows break the contract and are not answered"
-        told += f"; {beside} says which and why"
-        raise Rejected("\n  ".join([told, *(str(it) for it in batch.breaches if it.is_refused)]))
+        text = f"{batch.refused:,} of {batch.rows:,} rows break the contract and are not answered"
+        text += f"; {beside} says which and why"
+        lines = [str(breach) for breach in batch.breaches if breach.is_refused]
+        raise Rejected("\n  ".join([text, *lines]))

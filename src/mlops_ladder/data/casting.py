@@ -24,10 +24,10 @@ OFFSET = r"[T ]\d.*(?:[Zz]|[+-]\d\d(?::?\d\d)?)$"
 
 def cast_numbers(values: pd.Series, column: Column) -> pd.Series:
     """float64; int64 for an integer column in which nothing may be missing."""
-    found = pd.to_numeric(values, errors="coerce").astype("float64")
+    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
     sure = column.role == "target" or not column.nullable
-    whole = column.kind == "integer" and sure and (found % 1 == 0).all()
-    return found.astype("int64") if whole else found
+    whole = column.kind == "integer" and sure and (numbers % 1 == 0).all()
+    return numbers.astype("int64") if whole else numbers
 
 
 def cast_booleans(values: pd.Series, column: Column) -> pd.Series:
@@ -49,7 +49,7 @@ def cast_text(values: pd.Series, column: Column | None = None) -> pd.Series:
     spelled = {word.casefold(): word for word in listed}
     if not listed or len(spelled) < len(listed):
         return words
-    return words.map(lambda it: spelled.get(it.casefold(), it), na_action="ignore")
+    return words.map(lambda word: spelled.get(word.casefold(), word), na_action="ignore")
 
 
 def cast_times(values: pd.Series, column: Column) -> pd.Series:
@@ -57,17 +57,16 @@ def cast_times(values: pd.Series, column: Column) -> pd.Series:
 
     NaT where a value is no time of its format, or has an offset though its clock is not known.
     """
-    found, exact = parse_timestamps(values, column.format or ISO), has_offset(
-        values, column.format or ISO
-    )
+    form = column.format or ISO
+    times, exact = parse_timestamps(values, form), has_offset(values, form)
     if (zone := column.timezone) is None:
-        return found.mask(exact)
-    sure = found.dt.year.between(2, 9998)  # in the first and the last year a clock may show none
-    moved = found.where(sure).dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
-    shown = found.mask(exact, moved)
+        return times.mask(exact)
+    sure = times.dt.year.between(2, 9998)  # in the first and the last year a clock may show none
+    moved = times.where(sure).dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
+    shown = times.mask(exact, moved)
     zoned = shown.where(sure).dt.tz_localize(zone, ambiguous=sure.to_numpy(), nonexistent="NaT")
     skipped = zoned.isna() & shown.notna()
-    shown[skipped] = [column.to_wall_clock(it.to_pydatetime()) for it in shown[skipped]]
+    shown[skipped] = [column.to_wall_clock(when.to_pydatetime()) for when in shown[skipped]]
     return shown
 
 
@@ -75,11 +74,11 @@ def parse_timestamps(values: pd.Series, form: str) -> pd.Series:
     """datetime64[us], in UTC where a value has an offset; NaT where it is not of this format."""
     if form in EPOCHS:
         seconds = pd.to_numeric(values, errors="coerce") / EPOCHS[form]
-        found = pd.to_datetime(seconds, unit="s", errors="coerce", utc=True)
+        times = pd.to_datetime(seconds, unit="s", errors="coerce", utc=True)
     else:
         text = cast_text(values) if types.is_numeric_dtype(values) else values
-        found = pd.to_datetime(text, format=form, errors="coerce", utc=True)
-    return found.dt.tz_localize(None).astype("datetime64[us]")
+        times = pd.to_datetime(text, format=form, errors="coerce", utc=True)
+    return times.dt.tz_localize(None).astype("datetime64[us]")
 
 
 def are_times(values: pd.Series, form: str) -> bool:
@@ -114,16 +113,16 @@ def cast_columns(
     columns, breaches = {}, []
     for name in names:
         if name not in frame.columns:
-            known = ", ".join(map(str, frame.columns))
-            breaches.append(Violation(name, f"column is missing; there are {known}"))
+            others = ", ".join(map(str, frame.columns))
+            breaches.append(Violation(name, f"column is missing; there are {others}"))
             continue
         column = contract.columns[name]
-        found = (cast_text if column.role == "id" else CASTS[column.kind])(frame[name], column)
-        wrong = (found.isna() & frame[name].notna()).to_numpy()
+        values = (cast_text if column.role == "id" else CASTS[column.kind])(frame[name], column)
+        wrong = (values.isna() & frame[name].notna()).to_numpy()
         if wrong.any():
             breaches.append(make_violation(frame[name], wrong, f"hold no {column.kind}"))
         else:
-            columns[name] = found
+            columns[name] = values
     return pd.DataFrame(columns, index=frame.index), breaches
 
 

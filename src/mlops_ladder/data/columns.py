@@ -33,10 +33,10 @@ Reading = Callable[[list[Any]], list[Any]]
 
 def make_record_type(name: str, fields: dict[str, Any], config: ConfigDict | None = None) -> Any:
     """An object of exactly these fields, whatever their names; no value is turned into another."""
-    made = TypedDict(name, fields)  # type: ignore[misc]  # fields known at run time only
+    record = TypedDict(name, fields)  # type: ignore[misc]  # fields known at run time only
     # Where pydantic looks for the settings of a TypedDict; mypy knows no attribute of one.
-    made.__pydantic_config__ = config or STRICT  # type: ignore[attr-defined]
-    return made
+    record.__pydantic_config__ = config or STRICT  # type: ignore[attr-defined]
+    return record
 
 
 def parse_time(column: Column, text: str) -> datetime:
@@ -68,8 +68,8 @@ def time_type(column: Column) -> Any:
 
 def example_time(column: Column) -> str:
     """A time of this column."""
-    known = column.format in (None, ISO) and column.timezone
-    return f"{NOON.isoformat()}Z" if known else format_time(column, NOON)
+    is_iso = column.format in (None, ISO) and column.timezone
+    return f"{NOON.isoformat()}Z" if is_iso else format_time(column, NOON)
 
 
 def format_time(column: Column, when: datetime) -> str:
@@ -142,18 +142,18 @@ def make_row_type(contract: Contract) -> Any:
 
 def make_example_row(contract: Contract) -> Row:
     """A row that the contract accepts, its numbers in the middle of what it expects."""
-    made: Row = {}
+    row: Row = {}
     for name in contract.inputs():
         column = contract.columns[name]
         if column.kind in ("number", "integer"):
-            made[name] = (int if column.kind == "integer" else float)(np.mean(column.range or 0))
+            row[name] = (int if column.kind == "integer" else float)(np.mean(column.range or 0))
         elif column.kind == "boolean":
-            made[name] = True
+            row[name] = True
         elif column.kind == "time":
-            made[name] = example_time(column)
+            row[name] = example_time(column)
         else:
-            made[name] = (column.categories or ["text"])[0]
-    return made
+            row[name] = (column.categories or ["text"])[0]
+    return row
 
 
 def input_builders(contract: Contract) -> dict[str, Callable[..., np.ndarray]]:

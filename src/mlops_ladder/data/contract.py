@@ -16,7 +16,7 @@ CONTRACT = Path("contract.toml")
 MIN_ROWS_FOR_SHARE = 100  # a share of missing values says little about fewer
 ISO = "ISO8601"
 # Steps in a second, since 1970 in UTC
-EPOCHS = {f"epoch {it}seconds": 1e3**n for n, it in enumerate(["", "milli", "micro", "nano"])}
+EPOCHS = {f"epoch {unit}seconds": 1e3**n for n, unit in enumerate(["", "milli", "micro", "nano"])}
 Kind = Literal["number", "integer", "boolean", "category", "text", "time"]
 Role = Literal["feature", "target", "id", "time", "group", "personal", "ignored"]
 
@@ -68,8 +68,8 @@ class Column(StrictModel):
         other = when.replace(fold=1 - when.fold)
         if not when.tzinfo and zone.utcoffset(when) == zone.utcoffset(other):
             return when  # as nearly all: it is shown once
-        known = when if when.tzinfo else when.replace(tzinfo=zone)
-        return known.astimezone(UTC).astimezone(zone).replace(tzinfo=None)
+        instant = when if when.tzinfo else when.replace(tzinfo=zone)
+        return instant.astimezone(UTC).astimezone(zone).replace(tzinfo=None)
 
 
 class Contract(StrictModel):
@@ -89,8 +89,8 @@ class Contract(StrictModel):
 
     def inputs(self, *kinds: Kind) -> list[str]:
         """The columns that the model sees: of these kinds, or all."""
-        wanted = kinds or get_args(Kind)
-        return [name for name in self.names("feature", "time") if self.columns[name].kind in wanted]
+        kinds = kinds or get_args(Kind)
+        return [name for name in self.names("feature", "time") if self.columns[name].kind in kinds]
 
 
 @dataclass(frozen=True)
@@ -148,11 +148,11 @@ class ContractViolationError(ProjectError):
 
 def merge_violations(breaches: Iterable[Violation]) -> list[Violation]:
     """One for each column and rule, of those from several parts of the same rows."""
-    found: dict[tuple[str, str], Violation] = {}
+    merged: dict[tuple[str, str], Violation] = {}
     for breach in breaches:
-        first = found.get((breach.column, breach.rule))
-        found[breach.column, breach.rule] = first + breach if first else breach
-    return list(found.values())
+        first = merged.get((breach.column, breach.rule))
+        merged[breach.column, breach.rule] = first + breach if first else breach
+    return list(merged.values())
 
 
 def raise_for_violations(breaches: list[Violation]) -> None:
@@ -173,7 +173,7 @@ def read_contract(path: Path = CONTRACT) -> Contract:
     contract = read_strict_model(Contract, path)
     targets, inputs = contract.names("target"), contract.inputs()
     if len(targets) != 1 or not inputs:
-        found = f"{len(targets)} columns of role target and {len(inputs)} of role feature or time"
-        wanted = "exactly one target and at least one feature are needed"
-        raise ProjectError(f"{path}: {found}; {wanted}")
+        counts = f"{len(targets)} columns of role target and {len(inputs)} of role feature or time"
+        rule = "exactly one target and at least one feature are needed"
+        raise ProjectError(f"{path}: {counts}; {rule}")
     return contract

@@ -48,7 +48,8 @@ def render_datasheet(frame: pd.DataFrame, contract: Contract, settings: Settings
     """The sheet of these rows, without what stands below the line."""
     named = contract.names("feature", "target", "time", "id", "group")
     rows = casting.validate_and_cast(frame, contract, named)
-    lines = [format_column(it, rows if it in named else frame, contract) for it in contract.columns]
+    table = frame.assign(**rows)
+    lines = [format_column(name, table, contract) for name in contract.columns]
     paths = list_data_files(settings.data.path)
     parts = [
         HEAD,
@@ -66,10 +67,10 @@ def format_sources(settings: Settings) -> str:
     """A line for each source of the configured files, as data/sources.toml names it."""
     used = {str(path) for path in list_data_files(settings.data.path)}
     lines = []
-    for name, it in sources.read_sources().items():
-        if used & set(it["files"]):
-            told = f"{it['origin']}. Licence {it['licence']}. Owner: {it['owner']}."
-            lines.append(f"- {format_code(name)}: {escape_text(told)}")
+    for name, source in sources.read_sources().items():
+        if used & set(source["files"]):
+            text = f"{source['origin']}. Licence {source['licence']}. Owner: {source['owner']}."
+            lines.append(f"- {format_code(name)}: {escape_text(text)}")
     return "\n".join(lines) or "No source is declared: `make data DECLARE=yes`."
 
 
@@ -81,12 +82,12 @@ def count_unlabelled(rows: pd.DataFrame, contract: Contract) -> str:
 
 def format_column(name: str, rows: pd.DataFrame, contract: Contract) -> str:
     """The line of one column.  No value of a person, of an id or of free text is shown."""
-    known = contract.columns[name]
+    column = contract.columns[name]
     values = rows[name] if name in rows else pd.Series(dtype="object")
-    secret = known.role in ("personal", "id", "ignored") or known.kind == "text"
-    said = f"{values.nunique():,} different values" if secret else summarize_values(values)
+    secret = column.role in ("personal", "id", "ignored") or column.kind == "text"
+    summary = f"{values.nunique():,} different values" if secret else summarize_values(values)
     missing = f"{values.isna().mean():.1%}" if len(values) else "not in the data"
-    cells = [format_code(name), *map(escape_text, (known.role, known.kind, missing, said))]
+    cells = [format_code(name), *map(escape_text, (column.role, column.kind, missing, summary))]
     return f"| {' | '.join(cells)} |"
 
 
@@ -105,10 +106,10 @@ def summarize_values(values: pd.Series) -> str:
     return ", ".join(f"{word} {share:.1%}" for word, share in most.items()) + more
 
 
-def compare_datasheet(text: str, wanted: str) -> str:
+def compare_datasheet(text: str, expected: str) -> str:
     """In words: the sheet says what the data hold.  Raises ProjectError with lines that differ."""
-    told = f"{SHEET}: differs from the data (- sheet, + data); run `make datasheet`"
-    raise_for_differences(told, split_page(SHEET, text, OWN_WORDS_LINE)[0], wanted)
+    fault = f"{SHEET}: differs from the data (- sheet, + data); run `make datasheet`"
+    raise_for_differences(fault, split_page(SHEET, text, OWN_WORDS_LINE)[0], expected)
     return f"{SHEET}: every count and range is that of the data"
 
 
@@ -124,9 +125,9 @@ def write_datasheet(check: Annotated[bool, CHECK] = False) -> None:
     if check and "sha256 `" not in text:
         print(f"{SHEET}: describes no data yet; to write it: make datasheet")
         return
-    wanted = render_datasheet(problem.read_data(settings), contract, settings)
+    sheet = render_datasheet(problem.read_data(settings), contract, settings)
     if check:
-        print(compare_datasheet(text, wanted))
+        print(compare_datasheet(text, sheet))
         return
-    write_file_atomically(SHEET, wanted + below)
+    write_file_atomically(SHEET, sheet + below)
     print(f"Wrote {SHEET}.  Read it, answer what stands below the line, then commit it.")

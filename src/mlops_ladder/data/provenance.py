@@ -50,12 +50,12 @@ def list_requirements() -> list[str]:
 
     Without the library: what a model needs of it is saved with the model.
     """
-    named = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]
-    found = [Requirement(line) for line in [*(requires(LIBRARY) or []), *named]]
-    names = {it.name for it in found if not it.marker or it.marker.evaluate({"extra": ""})}
+    lines = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]
+    needs = [Requirement(line) for line in [*(requires(LIBRARY) or []), *lines]]
+    names = {need.name for need in needs if not need.marker or need.marker.evaluate({"extra": ""})}
     return [f"{name}=={version(name)}" for name in sorted(names - {LIBRARY})]
 
 
 def list_packages() -> list[str]:
     """Every installed package with its version, sorted."""
-    return sorted({f"{found.name.lower()}=={found.version}" for found in distributions()})
+    return sorted({f"{package.name.lower()}=={package.version}" for package in distributions()})

@@ -58,19 +58,19 @@ def read_chunks(
             first += len(frame)
             for name in columns.keys() & set(frame) - text.keys():
                 if columns[name].kind != "boolean" and not types.is_numeric_dtype(frame[name]):
-                    found = parse_numbers(frame[name], data)
-                    frame[name] = found.astype("object").where(found.notna(), frame[name])
+                    numbers = parse_numbers(frame[name], data)
+                    frame[name] = numbers.astype("object").where(numbers.notna(), frame[name])
             yield frame
 
 
 def list_data_files(pattern: str) -> list[Path]:
     """The files that a path or a pattern names, sorted.  ProjectError where there is none."""
-    found = [Path(pattern)] if Path(pattern).exists() else sorted(map(Path, glob(pattern)))
-    if not found:
+    paths = [Path(pattern)] if Path(pattern).exists() else sorted(map(Path, glob(pattern)))
+    if not paths:
         raise ProjectError(f"{pattern}: no such file in {Path.cwd()}")
-    if folders := [path for path in found if path.is_dir()]:
+    if folders := [path for path in paths if path.is_dir()]:
         raise ProjectError(f"{folders[0]}: a folder; name its files: '{folders[0]}/*.csv'")
-    return found
+    return paths
 
 
 def is_parquet(path: Path) -> bool:
@@ -91,9 +91,9 @@ def read_file(
             floats = frame.select_dtypes("float")
             yield frame.assign(**floats.where(np.isfinite(floats)))
     except (OSError, ValueError, LookupError, csv.Error) as error:
-        known = f"encoding {data.encoding}, separator {data.separator!r}"
-        said = " ".join(str(error).split())
-        raise ProjectError(f"{path}: cannot be read ({known}): {said}") from error
+        dialect = f"encoding {data.encoding}, separator {data.separator!r}"
+        reason = " ".join(str(error).split())
+        raise ProjectError(f"{path}: cannot be read ({dialect}): {reason}") from error
     if not rows:
         raise ProjectError(f"{path}: no rows; a header and at least one row are needed")
 
@@ -159,8 +159,8 @@ def check_widths(path: Path, data: Data) -> None:
                 line = getattr(path, "before", 0) + rows.line_num  # of a part of a file
                 names = 1 if titled else width
                 way_out = way_out if titled or len(row) > width else RAGGED
-                told = f"line {line} has {len(row)} fields, the header {names}"
-                raise ValueError(f"{told}; {way_out}")
+                fault = f"line {line} has {len(row)} fields, the header {names}"
+                raise ValueError(f"{fault}; {way_out}")
             titled, way_out = False, RAGGED
 
 
@@ -182,11 +182,11 @@ def parse_numbers(values: pd.Series, data: Data) -> pd.Series:
     thousands = data.thousands or ""
     text = (
         values.astype("object")
-        .map(lambda it: strip_number_signs(str(it)), na_action="ignore")
+        .map(lambda value: strip_number_signs(str(value)), na_action="ignore")
         .astype("str")
     )
-    known = text.str.fullmatch(number_pattern(data.decimal, thousands), na=False)
+    are_numbers = text.str.fullmatch(number_pattern(data.decimal, thousands), na=False)
     digits = text.str.translate(str.maketrans(data.decimal, ".", thousands))
     loose = text.where(~text.str.contains(thousands, regex=False, na=False)) if thousands else text
-    found = pd.to_numeric(digits.where(known, loose), errors="coerce").astype("float64")
-    return found.replace([np.inf, -np.inf], np.nan)
+    numbers = pd.to_numeric(digits.where(are_numbers, loose), errors="coerce").astype("float64")
+    return numbers.replace([np.inf, -np.inf], np.nan)

@@ -67,23 +67,23 @@ def fetch_file(origin: str, path: Path) -> None:
         else:
             shutil.copyfile(origin, unfinished)
     except (OSError, URLError, ValueError) as error:
-        told = f"missing, and its origin {origin!r} cannot be read: {error}"
+        fault = f"missing, and its origin {origin!r} cannot be read: {error}"
         way_out = f"put the file back, or say in {SOURCES} where it comes from"
-        raise ProjectError(f"{path}: {told}; {way_out}") from error
+        raise ProjectError(f"{path}: {fault}; {way_out}") from error
     unfinished.replace(path)
 
 
 def find_changed_files(sources: dict[str, Any]) -> list[str]:
     """A line for each file that is missing or is not what data/sources.toml says."""
-    found = []
+    lines = []
     for source in sources.values():
         for name, declared in source["files"].items():
             path = Path(name)
             if not path.exists():
-                found.append(f"{name}: missing")
+                lines.append(f"{name}: missing")
             elif (now := compute_sha256(path)) != declared["sha256"]:
-                found.append(f"{name}: sha256 {now[:12]}…, declared {declared['sha256'][:12]}…")
-    return found
+                lines.append(f"{name}: sha256 {now[:12]}…, declared {declared['sha256'][:12]}…")
+    return lines
 
 
 def find_undeclared_files(settings: Settings, sources: dict[str, Any]) -> list[str]:
@@ -101,13 +101,13 @@ def declare_files(settings: Settings, frame: pd.DataFrame | None = None) -> None
     text = SOURCES.read_text(encoding="utf-8") if SOURCES.exists() else ""
     document = tomlkit.parse(text)
     for path in list_data_files(settings.data.path):
-        known = [source for source in document.values() if str(path) in source["files"]]
-        source = known[0] if known else document.setdefault(path.stem, unknown_source())
+        matches = [source for source in document.values() if str(path) in source["files"]]
+        source = matches[0] if matches else document.setdefault(path.stem, unknown_source())
         rows = 0 if frame is None else len(frame)
         if frame is None or str(path) != settings.data.path:
             rows = sum(map(len, read_file(path, settings.data)))
-        known_file = source["files"].setdefault(str(path), {})  # changed in place: comments stay
-        known_file.update({"sha256": compute_sha256(path), "rows": rows})
+        entry = source["files"].setdefault(str(path), {})  # changed in place: comments stay
+        entry.update({"sha256": compute_sha256(path), "rows": rows})
         if source["origin"] == UNKNOWN:
             print(f"{path}: say its origin, licence and owner in {SOURCES}")
     write_file_atomically(SOURCES, tomlkit.dumps(document))
@@ -143,12 +143,12 @@ def main(renew_sources: Annotated[bool, DECLARE] = False) -> None:
     for name, source in sources.items():
         if not all(Path(file).exists() for file in source["files"]):
             restore_source(name, source)
-    found = find_changed_files(sources) + [
+    faults = find_changed_files(sources) + [
         f"{name}: in no source" for name in find_undeclared_files(load_settings(), sources)
     ]
     way_out = "Put the right files back, or, where the change is meant: make data DECLARE=yes"
-    raise_for_faults(f"the data are not what {SOURCES} says", [*found, way_out] if found else [])
+    raise_for_faults(f"the data are not what {SOURCES} says", [*faults, way_out] if faults else [])
     for name, source in sources.items():
         rows = sum(file["rows"] for file in source["files"].values())
-        held = f"{len(source['files'])} files, {rows:,} rows, licence {source['licence']}"
-        print(f"{name}: {held}; every sha256 as declared")
+        summary = f"{len(source['files'])} files, {rows:,} rows, licence {source['licence']}"
+        print(f"{name}: {summary}; every sha256 as declared")

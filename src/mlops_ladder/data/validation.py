@@ -28,8 +28,8 @@ def find_contract_violations(frame: pd.DataFrame, contract: Contract) -> list[Vi
     names = [name for name in contract.columns if name in frame.columns]
     try:
         build_schema(contract, names).validate(frame.reset_index(drop=True), lazy=True)
-    except SchemaErrors as found:
-        return [to_violation(frame, error, contract) for error in found.schema_errors]
+    except SchemaErrors as errors:
+        return [to_violation(frame, error, contract) for error in errors.schema_errors]
     return []
 
 
@@ -40,7 +40,7 @@ def build_schema(contract: Contract, names: list[str]) -> Any:
     from pandera.pandas import Column as Checked, DataFrameSchema
 
     rules = {name: build_checks(name, contract.columns[name]) for name in names}
-    columns = {name: Checked(checks=found, nullable=True) for name, found in rules.items()}
+    columns = {name: Checked(checks=checks, nullable=True) for name, checks in rules.items()}
     return DataFrameSchema(columns)
 
 
@@ -48,29 +48,26 @@ def build_checks(name: str, column: Column) -> list[Any]:
     """The rules of a column; what is missing breaks only those about missing values."""
     from pandera.pandas import Check  # pylint: disable=import-outside-toplevel  # 1 s
 
-    found, there = [], partial(
-        Check, pd.Series.notna, ignore_na=False, n_failure_cases=MAX_FAILURE_CASES
-    )
+    limit: Any = {"n_failure_cases": MAX_FAILURE_CASES}
+    checks, present = [], partial(Check, pd.Series.notna, ignore_na=False, **limit)
     if not column.nullable:
-        found.append(there(error="are missing, and the contract says nullable = false"))
+        checks.append(present(error="are missing, and the contract says nullable = false"))
     elif column.missing is not None:
         rule = f"are missing; the contract allows {column.missing:.1%}"
-        found.append(there(name=MISSING_SHARE, error=rule))
+        checks.append(present(name=MISSING_SHARE, error=rule))
     if column.role == "id":
         rule = "hold an id that another row has too"
-        found.append(Check(is_unique, error=rule, n_failure_cases=MAX_FAILURE_CASES))
+        checks.append(Check(is_unique, error=rule, **limit))
     if column.kind == "integer" and column.role != "id":
-        found.append(
-            Check(is_whole, error="hold no whole number", n_failure_cases=MAX_FAILURE_CASES)
-        )
+        checks.append(Check(is_whole, error="hold no whole number", **limit))
     if column.range and column.kind in ("integer", "number"):
         low, high = column.range
         rule = f"break {low} ≤ {name} ≤ {high}"
-        found.append(Check.in_range(low, high, error=rule, n_failure_cases=MAX_FAILURE_CASES))
+        checks.append(Check.in_range(low, high, error=rule, **limit))
     if column.categories and column.kind in ("category", "text"):
         rule = f"hold none of the {len(column.categories)} categories"
-        found.append(Check.isin(column.categories, error=rule, n_failure_cases=MAX_FAILURE_CASES))
-    return found
+        checks.append(Check.isin(column.categories, error=rule, **limit))
+    return checks
 
 
 def is_unique(values: pd.Series) -> pd.Series:
@@ -86,8 +83,8 @@ def is_whole(values: pd.Series) -> pd.Series:
 def to_violation(frame: pd.DataFrame, error: Any, contract: Contract) -> Violation:
     """What pandera found, in the rows of the frame; it leaves missing values out of most checks."""
     wrong = np.zeros(len(frame), dtype=bool)
-    kept = error.check_output
-    wrong[kept.index[~kept.to_numpy(dtype=bool)]] = True
+    output = error.check_output
+    wrong[output.index[~output.to_numpy(dtype=bool)]] = True
     column, name = contract.columns[error.schema.name], error.check.name
     enforced = column.enforce or (column.role == "target" and name == "isin")  # a class is no guess
     return replace(

@@ -34,12 +34,12 @@ RESTORE = "ladder data-version --restore"
 
 def git_lines(*arguments: str) -> list[str]:
     """What git lists.  Raises ProjectError where there is no repository with a commit."""
-    found = run_git(*arguments)
-    if found is None or run_git("rev-parse", "HEAD") is None:
-        told = "in no git repository with a commit, and a version is what a commit names"
+    output = run_git(*arguments)
+    if output is None or run_git("rev-parse", "HEAD") is None:
+        fault = "in no git repository with a commit, and a version is what a commit names"
         way_out = "git init && git add . && git commit -m Start"
-        raise ProjectError(f"{Path.cwd()}: {told}; run: {way_out}")
-    return [name for name in found.split("\0") if name]
+        raise ProjectError(f"{Path.cwd()}: {fault}; run: {way_out}")
+    return [name for name in output.split("\0") if name]
 
 
 def list_tracked(*names: str) -> set[str]:
@@ -53,14 +53,14 @@ def list_configured_files(settings: Settings) -> list[str]:
     Raises ProjectError that lists those outside of it, which no commit can name.
     """
     here = Path.cwd().resolve()
-    more = [path for kept in plugins.get_hooks().list_versioned_files() for path in kept]
-    found = {path: path.resolve() for path in [*list_data_files(settings.data.path), *more]}
-    outside = [str(path) for path, place in found.items() if not place.is_relative_to(here)]
+    more = [path for paths in plugins.get_hooks().list_versioned_files() for path in paths]
+    places = {path: path.resolve() for path in [*list_data_files(settings.data.path), *more]}
+    outside = [str(path) for path, place in places.items() if not place.is_relative_to(here)]
     if outside:
         way_out = "copy it into data/ and run `make contract` on the copy"
-        told = f"outside of {here}, where no commit names it; {way_out}"
-        raise ProjectError(f"{', '.join(outside)}: {told}")
-    return [place.relative_to(here).as_posix() for place in found.values()]
+        fault = f"outside of {here}, where no commit names it; {way_out}"
+        raise ProjectError(f"{', '.join(outside)}: {fault}")
+    return [place.relative_to(here).as_posix() for place in places.values()]
 
 
 def pointer_path(name: str) -> str:
@@ -76,12 +76,12 @@ def compute_md5(path: Path) -> str:
 
 def read_dvc_md5(name: str) -> str:
     """The md5 that the pointer of a data file names.  ProjectError where it names none."""
-    found = DVC_MD5.search(Path(pointer_path(name)).read_text("utf-8"))
-    if not found:
+    match = DVC_MD5.search(Path(pointer_path(name)).read_text("utf-8"))
+    if not match:
         raise ProjectError(
             f"{pointer_path(name)}: no md5 in it; git checkout it, or `make data-version`"
         )
-    return found[1]
+    return match[1]
 
 
 def cache_path(name: str) -> Path:
@@ -94,31 +94,31 @@ def find_damage(name: str) -> list[str]:
 
     DVC itself trusts a copy that is read-only, and restores a flipped byte without a word.
     """
-    found = []
+    faults = []
     if not Path(name).exists():
-        found.append(f"{name}: missing; run `make restore`")
+        faults.append(f"{name}: missing; run `make restore`")
     elif compute_md5(Path(name)) != read_dvc_md5(name):
-        found.append(f"{name}: not the content that {pointer_path(name)} names")
+        faults.append(f"{name}: not the content that {pointer_path(name)} names")
     if cache_path(name).exists() and compute_md5(cache_path(name)) != read_dvc_md5(name):
-        found.append(f"{cache_path(name)}: damaged copy of {name}; `make restore` fetches another")
-    return found
+        faults.append(f"{cache_path(name)}: damaged copy of {name}; `make restore` fetches another")
+    return faults
 
 
 def find_unversioned(settings: Settings) -> list[str]:
     """A line for each configured file whose bytes this commit does not name, and why."""
     names = list_configured_files(settings)
-    held = list_tracked(*names, *map(pointer_path, names))
-    changed = set(git_lines("diff", "-z", "--name-only", "--relative", "HEAD", "--", *held))
-    found = []
+    tracked = list_tracked(*names, *map(pointer_path, names))
+    changed = set(git_lines("diff", "-z", "--name-only", "--relative", "HEAD", "--", *tracked))
+    faults = []
     for name in names:
-        if not {name, pointer_path(name)} & held and not Path(pointer_path(name)).exists():
-            found.append(f"{name}: has no version; run `make data-version`")
+        if not {name, pointer_path(name)} & tracked and not Path(pointer_path(name)).exists():
+            faults.append(f"{name}: has no version; run `make data-version`")
             continue
-        keeper = name if name in held else pointer_path(name)
-        found += find_damage(name) if keeper == pointer_path(name) else []
-        if keeper in changed or keeper not in held:
-            found.append(f"{keeper}: not as committed; run: {commit_command(keeper)}")
-    return found
+        keeper = name if name in tracked else pointer_path(name)
+        faults += find_damage(name) if keeper == pointer_path(name) else []
+        if keeper in changed or keeper not in tracked:
+            faults.append(f"{keeper}: not as committed; run: {commit_command(keeper)}")
+    return faults
 
 
 def store_versions(settings: Settings) -> list[str]:
@@ -183,9 +183,9 @@ def restore_versions() -> list[str]:
             run_dvc("pull" if lost else "checkout", *map(pointer_path, names))
         finally:
             RESTORE_MARKER.unlink()
-    if found := [line for name in names for line in find_damage(name)]:
-        said = "\n  ".join(found)
-        raise ProjectError(f"not all came back\n  {said}\n  Delete what is wrong, and run it again")
+    if damage := [line for name in names for line in find_damage(name)]:
+        text = "\n  ".join(damage)
+        raise ProjectError(f"not all came back\n  {text}\n  Delete what is wrong, and run it again")
     return names
 
 
@@ -208,11 +208,11 @@ def run_dvc(command: str, *names: str) -> str:
     options: Any = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
     done = subprocess.run(words, check=False, **options)
     if done.returncode:
-        wanted = [line for line in done.stderr.splitlines() if line and "troubles?" not in line]
-        said = "\n  ".join(line.removeprefix("ERROR: ") for line in wanted)
-        if "unsaved files" in said:
-            said += "\n  Give them a version first (`make data-version`), or delete them"
-        raise ProjectError(f"dvc {command}: {said}")
+        lines = [line for line in done.stderr.splitlines() if line and "troubles?" not in line]
+        message = "\n  ".join(line.removeprefix("ERROR: ") for line in lines)
+        if "unsaved files" in message:
+            message += "\n  Give them a version first (`make data-version`), or delete them"
+        raise ProjectError(f"dvc {command}: {message}")
     return str(done.stdout)
 
 

@@ -72,7 +72,7 @@ def export_bundle(trained: training.Trained, folder: Path, run_id: str | None = 
     As ONNX where the model converts and its answers hold over the held-out rows and the edges of
     the contract; else the model itself, to be served natively.
     """
-    content, found, why = convert_and_compare(trained)
+    content, parity, why = convert_and_compare(trained)
     beside = dict(ChainMap(*get_hooks().list_bundle_files(trained=trained)))
     runtime = "native" if why else "onnx"
     if why:
@@ -87,7 +87,7 @@ def export_bundle(trained: training.Trained, folder: Path, run_id: str | None = 
         classes=list_classes(trained.model),
         contract=trained.contract.model_dump(mode="json", exclude_defaults=True),
         files={name: hashlib.sha256(text).hexdigest() for name, text in contents.items()},
-        parity=found,
+        parity=parity,
         run_id=run_id,
     )
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,18 +100,18 @@ def export_bundle(trained: training.Trained, folder: Path, run_id: str | None = 
 
 def convert_and_compare(trained: training.Trained) -> tuple[bytes, Parity | None, str]:
     """The model as ONNX, how near it is to the model, and why it is not to be used, if so."""
-    found = None
+    parity = None
     try:
         # pylint: disable-next=import-outside-toplevel  # 1 s
         from mlops_ladder.export.onnx.conversion import convert
 
         content = convert(trained.model, trained.contract)
         scores = create_onnx_scorer(content, trained.contract, list_classes(trained.model))
-        found = measure_parity(trained, scores)
+        parity = measure_parity(trained, scores)
     except Exception as error:  # pylint: disable=broad-exception-caught  # native serves any model
         first = str(error).strip().partition("\n")[0][:200]  # some print the whole model
         return b"", None, f"{type(error).__name__}: {first}"
-    return content, found, "" if found.holds else f"its answers are not the model's: {found}"
+    return content, parity, "" if parity.holds else f"its answers are not the model's: {parity}"
 
 
 def list_classes(model: Any) -> list[Any] | None:
@@ -128,13 +128,13 @@ def measure_parity(trained: training.Trained, scores: Scorer) -> Parity:
     rows = pd.concat([rows, *boundary_rows(rows, trained.contract)], ignore_index=True)
     with threadpool_limits(1):  # on few rows threads cost more than they bring
         truth = prediction.predict_rows(trained.model, rows)
-    found, shares = scores(frame_to_rows(rows))
+    values, shares = scores(frame_to_rows(rows))
     if shares is None:
         expected = truth["prediction"].to_numpy("float64")
-        off, mismatched = np.abs(found - expected) / np.maximum(np.abs(expected), 1), 0
+        off, mismatched = np.abs(values - expected) / np.maximum(np.abs(expected), 1), 0
     else:
         off = np.abs(shares - truth.drop(columns="prediction").to_numpy("float64"))
-        mismatched = sum(map(ne, found, truth["prediction"].tolist()))
+        mismatched = sum(map(ne, values, truth["prediction"].tolist()))
     return Parity(len(rows), float(np.nan_to_num(off, nan=np.inf).max()), mismatched)
 
 
@@ -144,14 +144,14 @@ def boundary_rows(rows: pd.DataFrame, contract: Contract) -> list[pd.DataFrame]:
     And with all that may be missing missing at once.
     """
     some = rows.head(BOUNDARY_ROWS)
-    found = []
+    copies = []
     for name in rows:
         values = boundary_values(rows[name], contract.columns[str(name)])
-        found += [with_value(some, str(name), value) for value in values]
+        copies += [with_value(some, str(name), value) for value in values]
     for name in rows:
         if contract.columns[str(name)].nullable:
             some = with_value(some, str(name), None)
-    return [*found, some]
+    return [*copies, some]
 
 
 def with_value(rows: pd.DataFrame, name: str, value: Any) -> pd.DataFrame:
@@ -163,13 +163,13 @@ def with_value(rows: pd.DataFrame, name: str, value: Any) -> pd.DataFrame:
 
 def boundary_values(values: pd.Series, column: Column) -> list[Any]:
     """Values at the edges of what a column may hold, and beyond."""
-    found: list[Any] = [None] if column.nullable else []
+    edges: list[Any] = [None] if column.nullable else []
     if column.kind in ("category", "text"):
-        return [*found, UNSEEN_WORD, *(column.categories or [])]
+        return [*edges, UNSEEN_WORD, *(column.categories or [])]
     if column.kind == "time":
-        return [*found, *map(pd.Timestamp, BOUNDARY_TIMES)]
+        return [*edges, *map(pd.Timestamp, BOUNDARY_TIMES)]
     if column.kind == "boolean":
-        return [*found, True, False]
+        return [*edges, True, False]
     low, high = column.range or (values.min(), values.max())
     span = max(high - low, 1)
-    return [*found, 0, *(at + step * span for at in (low, high) for step in (-100, -1, 0, 1, 100))]
+    return [*edges, 0, *(at + step * span for at in (low, high) for step in (-100, -1, 0, 1, 100))]

@@ -56,18 +56,18 @@ class LoadedModel:
         A row has a value for each input of the contract, None where it is missing; a time is a
         datetime of its column's clock, without a zone.  At least one row.
         """
-        found, shares = self.scores(rows)
+        values, shares = self.scores(rows)
         if shares is None:
-            return [{"prediction": value} for value in found]
-        pairs = zip(found, by_class_name(self.bundle["names"], shares), strict=True)
+            return [{"prediction": value} for value in values]
+        pairs = zip(values, by_class_name(self.bundle["names"], shares), strict=True)
         return [{"prediction": value, "probability": share} for value, share in pairs]
 
     def answer_frame(self, frame: "pd.DataFrame") -> "pd.DataFrame":
         """The same answers for rows of a frame, each input as its kind, as `predict` gives them."""
         import pandas as pd  # pylint: disable=import-outside-toplevel  # a service does without
 
-        found, shares = self.scores(frame_to_rows(frame[self.contract.inputs()]))
-        answers = pd.DataFrame({"prediction": found}, index=frame.index)
+        values, shares = self.scores(frame_to_rows(frame[self.contract.inputs()]))
+        answers = pd.DataFrame({"prediction": values}, index=frame.index)
         if shares is not None:
             columns = [f"probability_{name}" for name in self.bundle["names"]]
             answers[columns] = shares.astype("float64")
@@ -141,9 +141,9 @@ def read_verified(path: Path, sha256: str) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise ProjectError(f"{path}: cannot be read: {error}") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        wrong = f"sha256 is {found[:12]}…, {BUNDLE} says {sha256[:12]}…"
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        wrong = f"sha256 is {digest[:12]}…, {BUNDLE} says {sha256[:12]}…"
         raise ProjectError(f"{path}: {wrong}: changed after the export; publish the version again")
     return content
 
@@ -162,19 +162,19 @@ def create_onnx_scorer(model: bytes, contract: Contract, classes: list[Any] | No
     options.enable_cpu_mem_arena = False  # 5 % of the time of a row, and memory
     options.log_severity_level = 4  # what goes wrong is raised
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    wanted = {tensor.name: TENSOR_DTYPES[tensor.type] for tensor in session.get_inputs()}
+    dtypes = {tensor.name: TENSOR_DTYPES[tensor.type] for tensor in session.get_inputs()}
     make = input_builders(contract)
-    tensors = {name: partial(make[name], dtype=dtype) for name, dtype in wanted.items()}
+    tensors = {name: partial(make[name], dtype=dtype) for name, dtype in dtypes.items()}
     outputs, run = [output.name for output in session.get_outputs()], session.run
-    known = {label: label for label in classes or ()}  # a graph has 0 and 1 for False and True
+    originals = {label: label for label in classes or ()}  # a graph has 0 and 1 for False and True
 
     def scores(rows: list[Row]) -> tuple[list[Any], np.ndarray | None]:
-        *labels, found = run(outputs, {name: make(rows) for name, make in tensors.items()})
+        *labels, values = run(outputs, {name: make(rows) for name, make in tensors.items()})
         if classes is None:
-            return found.ravel().tolist(), None
+            return values.ravel().tolist(), None
         if labels:
-            return [known[label] for label in labels[0].tolist()], found
-        return [classes[place] for place in found.argmax(axis=1).tolist()], found
+            return [originals[label] for label in labels[0].tolist()], values
+        return [classes[place] for place in values.argmax(axis=1).tolist()], values
 
     return scores
 
@@ -191,10 +191,10 @@ def create_native_scorer(model: bytes, contract: Contract) -> Scorer:
     estimator, names = joblib.load(BytesIO(model)), contract.inputs()
 
     def scores(rows: list[Row]) -> tuple[list[Any], np.ndarray | None]:
-        found = predict_rows(
+        answers = predict_rows(
             estimator, validate_and_cast(pd.DataFrame(rows, columns=names), contract, names)
         )
-        shares = found.drop(columns="prediction").to_numpy() if found.shape[1] > 1 else None
-        return found["prediction"].tolist(), shares
+        shares = answers.drop(columns="prediction").to_numpy() if answers.shape[1] > 1 else None
+        return answers["prediction"].tolist(), shares
 
     return scores

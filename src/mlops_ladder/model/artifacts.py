@@ -17,7 +17,7 @@ from mlops_ladder.errors import ProjectError
 
 def find_own_modules() -> set[str]:
     """The modules that are ours: the library, the package, others whose file lies here."""
-    files = {name: str(vars(it).get("__file__")) for name, it in list(sys.modules.items()) if it}
+    files = {name: str(vars(mod).get("__file__")) for name, mod in list(sys.modules.items()) if mod}
     here = f"{Path.cwd()}{os.sep}"
     own = {name for name, at in files.items() if at.startswith(here) and "site-packages" not in at}
     ours = {__name__.partition(".")[0], project.get_project().package, "__main__"}
@@ -29,7 +29,7 @@ def pickle_own_code() -> Iterator[Any]:
     """Give cloudpickle, set to save project code.  ProjectError if a model cannot be saved."""
     import cloudpickle  # pylint: disable=import-outside-toplevel  # a service does without
 
-    modules = [it for name in find_own_modules() - {"__main__"} if (it := sys.modules.get(name))]
+    modules = list(filter(None, map(sys.modules.get, find_own_modules() - {"__main__"})))
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     try:
@@ -79,6 +79,6 @@ def list_code_parts(code: Any) -> list[Any]:
         ):
             why = "it imports code of this project, with which a saved model would change"
             raise ProjectError(f"{code.__qualname__}: {why}; import it at the top of its file")
-        named = inspect.getclosurevars(code)
-        return [text, code.__code__.co_code, code.__defaults__, named.globals, named.nonlocals]
+        scope = inspect.getclosurevars(code)
+        return [text, code.__code__.co_code, code.__defaults__, scope.globals, scope.nonlocals]
     return [code.__code__.co_code] if inspect.isfunction(code) else []

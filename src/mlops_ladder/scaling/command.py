@@ -56,17 +56,17 @@ def list_work(settings: Settings, contract: Contract, folder: Path, many: int) -
 
     def trials(settings: Settings) -> list[str]:
         with create_executor(settings) as executor:
-            given = part.train, part.validation, contract, settings
-            return [str(score) for score, _ in executor.map(evaluate_params, chosen, *given)]
+            arguments = part.train, part.validation, contract, settings
+            return [str(score) for score, _ in executor.map(evaluate_params, chosen, *arguments)]
 
     def batch(settings: Settings) -> bytes:
         write(Batch().answers(score_parts(saved, str(source), settings)), folder / "found.csv")
         return (folder / "found.csv").read_bytes()
 
-    found: Work = {f"{tries} trials of the search": trials}
+    work: Work = {f"{tries} trials of the search": trials}
     if contract.names("time"):
-        found["backtest"] = lambda it: str(backtest(rows, contract, it))
-    return found | {f"batch of {many:,} rows": batch}
+        work["backtest"] = lambda settings: str(backtest(rows, contract, settings))
+    return work | {f"batch of {many:,} rows": batch}
 
 
 def train_bundle(rows: pd.DataFrame, contract: Contract, settings: Settings) -> dict[str, Any]:
@@ -94,8 +94,8 @@ def compare_work(work: Work, settings: Settings) -> Iterator[tuple[str, Timed, T
     alone, there = with_scale(settings, backend="local"), with_scale(settings, backend="dask")
     with create_executor(there):
         list(work.values())[0](there)
-        for name, it in work.items():
-            yield name, run_timed(it, alone), run_timed(it, there)
+        for name, function in work.items():
+            yield name, run_timed(function, alone), run_timed(function, there)
 
 
 def format_comparison(name: str, alone: Timed, there: Timed) -> str:

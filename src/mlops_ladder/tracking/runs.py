@@ -85,8 +85,8 @@ def record_training(
         mlflow.log_metrics(collect_metrics(trained))
         for name, figure in draw_figures(trained).items():
             mlflow.log_figure(figure, f"plots/{name}")
-        known = trained.holdout[trained.contract.names("id", "time")]
-        rows = known.assign(truth=trained.truth, **trained.predictions)
+        ids = trained.holdout[trained.contract.names("id", "time")]
+        rows = ids.assign(truth=trained.truth, **trained.predictions)
         mlflow.log_text(rows.to_csv(index=False), "predictions.csv")
         mlflow.log_text("\n".join(list_packages()), "environment.txt")
         for name in ("config.toml", "contract.toml"):
@@ -100,15 +100,15 @@ def record_training(
 
 def get_experiment_id(mlflow: Any) -> str:
     """The id of the project's experiment, or of that in which `mlflow run` has opened a run."""
-    if opened := os.environ.get("MLFLOW_RUN_ID"):
-        return str(mlflow.get_run(opened).info.experiment_id)
+    if run_id := os.environ.get("MLFLOW_RUN_ID"):
+        return str(mlflow.get_run(run_id).info.experiment_id)
     return str(mlflow.set_experiment(get_experiment_name()).experiment_id)
 
 
-def record_baseline(mlflow: Any, place: str, trained: Trained, tags: dict[str, str]) -> None:
+def record_baseline(mlflow: Any, experiment: str, trained: Trained, tags: dict[str, str]) -> None:
     """A finished run of the same experiment that holds the baseline's metrics."""
     client = mlflow.MlflowClient()
-    run = client.create_run(place, tags=tags | {"role": "baseline"}, run_name="baseline")
+    run = client.create_run(experiment, tags=tags | {"role": "baseline"}, run_name="baseline")
     for name, value in trained.baseline_scores.items():
         if isfinite(value):
             client.log_metric(run.info.run_id, name, value)
@@ -136,26 +136,26 @@ def find_newest_run() -> Run | None:
     mlflow = connect_mlflow()
     # Other projects may use the same server.
     ours = f"tags.package = '{get_experiment_name()}' and tags.role = 'model'"
-    found = mlflow.MlflowClient().search_runs(
-        [found.experiment_id for found in mlflow.search_experiments()],
+    runs = mlflow.MlflowClient().search_runs(
+        [experiment.experiment_id for experiment in mlflow.search_experiments()],
         filter_string=f"{ours} and attributes.status = 'FINISHED'",
         order_by=["attributes.start_time DESC"],
         max_results=1,
     )
-    return convert_run(found[0]) if found else None
+    return convert_run(runs[0]) if runs else None
 
 
-def convert_run(found: Any) -> Run:
+def convert_run(run: Any) -> Run:
     """MLflow's run as ours."""
-    info, data = found.info, found.data
+    info, data = run.info, run.data
     started = datetime.fromtimestamp(info.start_time / 1000, tz=UTC)
     return Run(info.run_id, started, dict(data.params), dict(data.metrics), dict(data.tags))
 
 
 def download_plots(run: Run, folder: Path) -> list[Path]:
     """Copy the run's plots into the folder, in place of those of another run; where they are."""
-    found = connect_mlflow().artifacts.download_artifacts(run_id=run.run_id, artifact_path="plots")
+    source = connect_mlflow().artifacts.download_artifacts(run_id=run.run_id, artifact_path="plots")
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):
         old.unlink()
-    return [Path(shutil.copy(path, folder)) for path in sorted(Path(found).iterdir())]
+    return [Path(shutil.copy(path, folder)) for path in sorted(Path(source).iterdir())]

@@ -27,8 +27,8 @@ def prepare_store(mlflow: Any, here: Path) -> None:
     One process at a time: two that make its tables at once break each other.
     """
     if "%" in mlflow.__file__:  # its migrations take it for a placeholder
-        told = "MLflow fails if a folder has `%`; rename the folder"
-        raise ProjectError(f"{mlflow.__file__}: {told}")
+        fault = "MLflow fails if a folder has `%`; rename the folder"
+        raise ProjectError(f"{mlflow.__file__}: {fault}")
     with closing(sqlite3.connect("mlflow-lock.db", LOCK_TIMEOUT_S)) as lock:
         lock.execute("BEGIN EXCLUSIVE")
         if Path(STORE).exists():

@@ -104,8 +104,8 @@ def add_forest(model: onnx.ModelProto, forest: Forest) -> None:
         steps.append(("MatMul", ["second"], {}))
     if forest.classes:
         steps.append(("Softmax", [], {"axis": 1}))
-    for name, more, given in steps:
-        graph.node.append(helper.make_node(name, [last, *more], [name], name, **given))
+    for name, more, options in steps:
+        graph.node.append(helper.make_node(name, [last, *more], [name], name, **options))
         last = name
     del graph.output[:], model.opset_import[:]
     graph.output.append(helper.make_tensor_value_info(last, kind, [None, None]))
@@ -128,9 +128,9 @@ def ensemble_attributes(forest: Forest) -> dict[str, Any]:
     columns = list(zip(*nodes, strict=True))
     names = ("featureids", "truenodeids", "trueleafs", "falsenodeids", "falseleafs")
     pairs = zip(names, columns, strict=False)
-    found: dict[str, Any] = {f"nodes_{name}": list(values) for name, values in pairs}
+    attributes: dict[str, Any] = {f"nodes_{name}": list(values) for name, values in pairs}
     weights: np.ndarray = np.array([value for _, value in leaves], dtype=forest.precision)
-    return found | {
+    return attributes | {
         "nodes_missing_value_tracks_true": list(columns[5]),
         "nodes_splits": numpy_helper.from_array(np.array(columns[6], dtype=forest.precision)),
         "nodes_modes": numpy_helper.from_array(np.full(len(nodes), forest.mode, dtype=np.uint8)),

@@ -82,11 +82,11 @@ def convert_times(scope: Any, operator: Any, container: Any) -> None:
     for name, constant in zip(names, constants.values(), strict=False):
         kind = output_precision(operator) if constant is table else TensorProto.INT64
         container.add_initializer(name, kind, constant.shape, constant.ravel().tolist())
-    week, known, flat, *made = names
+    week, lookup, flat, *results = names
     # fmod keeps the sign: -1, a missing time, stays -1, which is the last row of the table
-    container.add_node("Mod", [times.full_name, week], made[:1], op_version=13, fmod=1)
-    container.add_node("Gather", [known, made[0]], made[1:], op_version=13, axis=0)
-    container.add_node("Reshape", [made[1], flat], operator.output_full_names, op_version=14)
+    container.add_node("Mod", [times.full_name, week], results[:1], op_version=13, fmod=1)
+    container.add_node("Gather", [lookup, results[0]], results[1:], op_version=13, axis=0)
+    container.add_node("Reshape", [results[1], flat], operator.output_full_names, op_version=14)
 
 
 def output_precision(operator: Any) -> int:
@@ -112,8 +112,8 @@ def tabulate_minutes_of_week(transformer: FunctionTransformer) -> np.ndarray:
     minutes = (instants // 60_000_000 - 4 * MINUTES_PER_DAY) % MINUTES_PER_WEEK
     instants[:100, 0], minutes[:100, 0] = np.iinfo("int64").min, MINUTES_PER_WEEK
     frame = pd.DataFrame(instants.astype("datetime64[us]"), columns=names)
-    found = np.asarray(transformer.transform(frame), dtype="float64")
-    same = np.array_equal(found, table[minutes].reshape(PROBED_DAYS, -1), equal_nan=True)
+    output = np.asarray(transformer.transform(frame), dtype="float64")
+    same = np.array_equal(output, table[minutes].reshape(PROBED_DAYS, -1), equal_nan=True)
     name = getattr(transformer.func, "__name__", "its function")
     require(same, f"{name} looks at more of a time than its minute in the week")
     return table

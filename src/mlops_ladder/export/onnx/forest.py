@@ -55,12 +55,12 @@ def extract_forest(estimator: Any) -> Forest | None:
     Raises Unconvertible for an objective, or a kind of split, that is not among the usual ones.
     """
     inner = getattr(estimator, "estimator_", estimator)  # Labelled: XGBoost's, for any labels
-    known = {
+    readers = {
         "_predictors": read_scikit_learn,
         "booster_": read_lightgbm,
         "get_booster": read_xgboost,
     }
-    for attribute, read in known.items():
+    for attribute, read in readers.items():
         if hasattr(inner, attribute):
             require_library(inner)
             require(
@@ -76,12 +76,12 @@ def is_pass_through(wrapper: Any) -> bool:
     It is tried: probabilities of any size pass through it, and the largest one decides.
     """
     shares = np.random.default_rng(0).dirichlet(np.ones(len(wrapper.classes_)), PROBED_SHARES)
-    tried = copy(wrapper)
-    tried.estimator_ = SimpleNamespace(predict_proba=lambda rows: shares)
+    probe = copy(wrapper)
+    probe.estimator_ = SimpleNamespace(predict_proba=lambda rows: shares)
     try:
-        passed = np.array_equal(tried.predict_proba(shares), shares)
-        largest = tried.classes_[shares.argmax(axis=1)]
-        return passed and np.array_equal(tried.predict(shares), largest)
+        passed = np.array_equal(probe.predict_proba(shares), shares)
+        largest = probe.classes_[shares.argmax(axis=1)]
+        return passed and np.array_equal(probe.predict(shares), largest)
     except Exception:  # pylint: disable=broad-exception-caught  # it wants another estimator
         return False
 
