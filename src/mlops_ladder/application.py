@@ -33,7 +33,7 @@ def build_typer_command(command: Command) -> Any:
 
 
 def run_application(words: list[str], commands: dict[str, Command]) -> None:
-    """Run the command that the words name.  SystemExit with 2 and the usage if they are wrong."""
+    """Run the command that the words name.  Exit with 2 and the usage if they are wrong."""
     group = TyperGroup(
         name="ladder",
         commands={name: LazyCommand(command) for name, command in commands.items()},

@@ -26,23 +26,23 @@ class Project:
 
     @property
     def prefix(self) -> str:
-        """What the names of settings in the environment begin with."""
+        """Return the prefix of the settings in the environment."""
         return f"{self.package}_".upper()
 
     @property
     def namespace(self) -> str:
-        """What the names of its namespaces begin with."""
+        """Return the prefix of the names of its namespaces."""
         return self.package.replace("_", "-").strip("-")
 
 
 def get_project() -> Project:
-    """The project whose folder we are in.  Raises ProjectError where there is none."""
+    """Return the project of the current folder.  Raise ProjectError if there is none."""
     return read_project(Path.cwd())
 
 
 @lru_cache(maxsize=16)
 def read_project(folder: Path) -> Project:
-    """The project in a folder.
+    """Return the project in a folder.
 
     Raises ProjectError if there is no pyproject.toml, or `[tool.mlops-ladder]` is not valid.
     """

@@ -40,7 +40,7 @@ class Rejected(ProjectError):
 
 @dataclass(frozen=True)
 class Scored:
-    """What comes of `rows` rows: answers, rejected rows with their reasons, and all breaches.
+    """The result of `rows` rows: answers, rejected rows with their reasons, and all violations.
 
     `known` counts the values of each input that are not missing.
     """
@@ -63,14 +63,14 @@ class Batch:
 
     @property
     def refused(self) -> int:
-        """How many rows are rejected."""
+        """Return the number of rejected rows."""
         return sum(map(len, self.rejected))
 
     def answers(self, parts: Iterable[Scored]) -> Iterator[pd.DataFrame]:
-        """The answers of the parts.
+        """Yield the answers of the parts.
 
-        Raises ProjectError at the end if it is not single rows that are wrong: a column is missing
-        or wrong as a whole, too many values are missing, or no row is left.
+        Raises ProjectError at the end if more than single rows are wrong: a column is missing or
+        wrong as a whole, too many values are missing, or no row is left.
         """
         for part in parts:
             self.rows += part.rows
@@ -87,7 +87,7 @@ class Batch:
         raise_for_violations(breaches)
 
     def _is_whole(self, breach: Violation) -> bool:
-        """Is this about the column, and not about some of its rows?"""
+        """Return whether this is about the column, and not about some of its rows."""
         if not breach.total or breach.max_share is not None:
             return True
         known = 0 if self._known is None else self._known.get(breach.column, 0)
@@ -95,16 +95,16 @@ class Batch:
 
 
 def score_file(saved: Saved, frames: Frames, checks: Iterable[RowCheck] = ()) -> Iterator[Scored]:
-    """What comes of the rows, frame by frame: ids, times, predictions and the model's version.
+    """Yield the result of each frame: ids, times, predictions and the model's version.
 
-    With checks, `outside` names the inputs of a row that lie outside of what the contract expects.
+    With checks, `outside` names the inputs of a row that lie outside of the expectations.
     """
     checks = list(checks)
     yield from (score_frame(saved, frame, checks) for frame in frames)
 
 
 def score_frame(saved: Saved, frame: pd.DataFrame, checks: list[RowCheck]) -> Scored:
-    """What comes of the rows of a frame, which are numbered in its index from 0."""
+    """Return the result of the rows of a frame, whose index numbers them from 0."""
     contract: Contract = saved["contract"]
     inputs, reasons = contract.inputs(), pd.Series("", frame.index, dtype="str")
     rows, breaches = cast_columns(frame, contract, inputs)
@@ -142,14 +142,17 @@ def note(words: pd.Series, frame: pd.DataFrame, breaches: Iterable[Violation], s
 
 
 def reason(breach: Violation, value: Any) -> str:
-    """Why a row is rejected, with its value."""
+    """Return why a row is rejected, with its value."""
     verb, _, rest = breach.rule.partition(" ")
     shown = f": {getattr(value, 'item', lambda: value)()!r}" if breach.example else ""
     return f"{breach.column} {VERBS.get(verb, verb)} {rest}{shown}"
 
 
 def write(frames: Frames, path: Path) -> tuple[int, pd.DataFrame]:
-    """Write a CSV, or Parquet where the name says so; whole or not at all.  Rows, first frame."""
+    """Write a CSV, or Parquet if the name ends so; whole or not at all.
+
+    Returns the number of rows, and the first frame.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
     rows, first, into = 0, pd.DataFrame(), None

@@ -62,7 +62,7 @@ class Agreement(StrictModel):
 
 
 def read_agreements() -> dict[str, Agreement]:
-    """Every contract, by its source.  ProjectError that names each key that is wrong."""
+    """Return every contract, by its source.  Raise ProjectError that names each wrong key."""
     agreements: dict[str, Agreement] = {}
     faults = []
     for path in sorted(FOLDER.glob("*.toml")):
@@ -78,7 +78,7 @@ def read_agreements() -> dict[str, Agreement]:
 
 
 def read_accepted() -> Accepted:
-    """The terms that were accepted last, by source.  ProjectError where they cannot be read."""
+    """Return the last accepted terms, by source.  Raise ProjectError if they are not readable."""
     try:
         table: Accepted = json.loads(ACCEPTED.read_text("utf-8")) if ACCEPTED.exists() else {}
         return {name: {**entry, "terms": dict(entry["terms"])} for name, entry in table.items()}
@@ -87,12 +87,15 @@ def read_accepted() -> Accepted:
 
 
 def to_terms(promise: Agreement) -> dict[str, Any]:
-    """What is promised, as it is kept in JSON."""
+    """Return the terms of a contract for JSON."""
     return promise.model_dump(mode="json", exclude_none=True)
 
 
 def find_unaccepted(promise: Agreement, accepted: Accepted) -> Iterator[str]:
-    """What of a contract nobody has accepted: all of it, a new version, a change without one."""
+    """Yield a line for each part of a contract that nobody has accepted.
+
+    That is all of it, a new version, or terms that changed without one.
+    """
     name, way_out = promise.source, f"read it, then: make contracts ACCEPT={promise.source}"
     if name not in accepted:
         yield f"{name}: version {promise.version}: nobody has accepted it; {way_out}"
@@ -111,7 +114,7 @@ def find_unaccepted(promise: Agreement, accepted: Accepted) -> Iterator[str]:
 
 
 def record_acceptance(promise: Agreement, by: str) -> None:
-    """Write down that somebody has read these terms and goes by them."""
+    """Write down who has read and accepted these terms, and when."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
     table = read_accepted() | {promise.source: {"by": by, "time": now, "terms": to_terms(promise)}}
     write_file_atomically(ACCEPTED, json.dumps(table, indent=2, ensure_ascii=False) + "\n")

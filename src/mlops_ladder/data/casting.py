@@ -23,7 +23,7 @@ OFFSET = r"[T ]\d.*(?:[Zz]|[+-]\d\d(?::?\d\d)?)$"
 
 
 def cast_numbers(values: pd.Series, column: Column) -> pd.Series:
-    """float64; int64 for an integer column in which nothing may be missing."""
+    """Return float64; int64 for an integer column in which no value may be missing."""
     numbers = pd.to_numeric(values, errors="coerce").astype("float64")
     sure = column.role == "target" or not column.nullable
     whole = column.kind == "integer" and sure and (numbers % 1 == 0).all()
@@ -31,16 +31,16 @@ def cast_numbers(values: pd.Series, column: Column) -> pd.Series:
 
 
 def cast_booleans(values: pd.Series, column: Column) -> pd.Series:
-    """bool; float64 (1, 0, NaN) where values may be missing."""
+    """Return bool; float64 (1, 0, NaN) if values may be missing."""
     truth = values.astype("str").str.strip().str.lower().map(BOOLEAN_BY_WORD)
     sure = column.role == "target" or not column.nullable
     return truth.astype("bool") if sure and truth.notna().all() else truth
 
 
 def cast_text(values: pd.Series, column: Column | None = None) -> pd.Series:
-    """str, without blanks around it; whole numbers without a decimal point.
+    """Return str without blanks around it; whole numbers without a decimal point.
 
-    A class of the target is spelled as the contract lists it, whatever its case.
+    A class of the target is spelled as the contract lists it, in any case.
     """
     if types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
         values = values.astype("Int64")
@@ -53,9 +53,9 @@ def cast_text(values: pd.Series, column: Column | None = None) -> pd.Series:
 
 
 def cast_times(values: pd.Series, column: Column) -> pd.Series:
-    """datetime64[us] without a zone: what the column's clock shows, see `Column`.
+    """Return datetime64[us] without a zone: the time on the column's clock, see `Column`.
 
-    NaT where a value is no time of its format, or has an offset though its clock is not known.
+    NaT if a value has another format, or an offset although the column has no time zone.
     """
     form = column.format or ISO
     times, exact = parse_timestamps(values, form), has_offset(values, form)
@@ -71,7 +71,7 @@ def cast_times(values: pd.Series, column: Column) -> pd.Series:
 
 
 def parse_timestamps(values: pd.Series, form: str) -> pd.Series:
-    """datetime64[us], in UTC where a value has an offset; NaT where it is not of this format."""
+    """Return datetime64[us], in UTC if a value has an offset; NaT if its format differs."""
     if form in EPOCHS:
         seconds = pd.to_numeric(values, errors="coerce") / EPOCHS[form]
         times = pd.to_datetime(seconds, unit="s", errors="coerce", utc=True)
@@ -87,7 +87,7 @@ def are_times(values: pd.Series, form: str) -> bool:
 
 
 def has_offset(values: pd.Series, form: str) -> pd.Series:
-    """Which times say how far they are from UTC?"""
+    """Return, for each time, whether it has an offset from UTC."""
     if isinstance(values.dtype, pd.DatetimeTZDtype) or form in EPOCHS or "%z" in form:
         return values.notna()
     return values.astype("str").str.contains(OFFSET)
@@ -106,9 +106,10 @@ CASTS: dict[Kind, Callable[[pd.Series, Column], pd.Series]] = {
 def cast_columns(
     frame: pd.DataFrame, contract: Contract, names: Iterable[str]
 ) -> tuple[pd.DataFrame, list[Violation]]:
-    """These columns, each as its kind: float64 or int64, bool, str, datetime64; NaN where missing.
+    """Return these columns cast to their kinds, and the violations.
 
-    And a breach for each column that is missing or holds what is not of its kind; it is left out.
+    A column becomes float64 or int64, bool, str, or datetime64; a missing value is NaN.  A column
+    that is missing, or holds a value of another kind, is a violation and is left out.
     """
     columns, breaches = {}, []
     for name in names:
@@ -127,7 +128,7 @@ def cast_columns(
 
 
 def make_violation(values: pd.Series, wrong: np.ndarray, rule: str) -> Violation:
-    """The breach of a rule by these values, of which `wrong` says true."""
+    """Return the violation of a rule by the values that `wrong` marks, (rows,)."""
     places = np.flatnonzero(wrong)
     rows = tuple(int(values.index[place]) + 1 for place in places[:3])
     first = values.iloc[places[0]]
@@ -138,7 +139,7 @@ def make_violation(values: pd.Series, wrong: np.ndarray, rule: str) -> Violation
 def validate_and_cast(
     frame: pd.DataFrame, contract: Contract, names: Iterable[str], checks: Iterable[RowCheck] = ()
 ) -> pd.DataFrame:
-    """These columns, each as its kind.  Raises ProjectError that lists every breach by column."""
+    """Return these columns cast to their kinds.  Raise ProjectError that lists each violation."""
     rows, breaches = cast_columns(frame, contract, names)
     raise_for_violations(
         breaches + [breach for check in checks for breach in check(rows, contract)]

@@ -48,14 +48,14 @@ class Column(StrictModel):
     @field_validator("timezone")
     @classmethod
     def validate_timezone(cls, name: str | None) -> str | None:
-        """The name of a time zone.  Raises ValueError if there is no such zone."""
+        """Return the name of a time zone.  Raise ValueError if there is no such zone."""
         try:
             return name and ZoneInfo(name).key
         except (KeyError, ValueError, OSError) as error:
             raise ValueError("no time zone; write one such as Europe/Berlin or UTC") from error
 
     def to_wall_clock(self, when: datetime) -> datetime:
-        """What the column's clock shows at this time, without a zone.
+        """Return the time on the column's clock, without a zone.
 
         A time that the clock skips in spring moves ahead with it; one that it shows twice in autumn
         is one time.  Raises ValueError if the time has an offset and the clock is not known.
@@ -79,16 +79,16 @@ class Contract(StrictModel):
     columns: dict[str, Column]
 
     def names(self, *roles: Role) -> list[str]:
-        """The columns of these roles."""
+        """Return the columns of these roles."""
         return [name for name, column in self.columns.items() if column.role in roles]
 
     @property
     def target(self) -> str:
-        """The column to predict."""
+        """Return the column to predict."""
         return self.names("target")[0]
 
     def inputs(self, *kinds: Kind) -> list[str]:
-        """The columns that the model sees: of these kinds, or all."""
+        """Return the columns that the model sees: of these kinds, or all."""
         kinds = kinds or get_args(Kind)
         return [name for name in self.names("feature", "time") if self.columns[name].kind in kinds]
 
@@ -114,7 +114,7 @@ class Violation:
 
     @property
     def is_refused(self) -> bool:
-        """Are these values refused?  A share is judged of 100 rows or more."""
+        """Return whether these values are refused; a share only of 100 rows or more."""
         if self.max_share is None:
             return not self.is_expectation
         return self.total >= MIN_ROWS_FOR_SHARE and self.count > self.max_share * self.total
@@ -124,7 +124,7 @@ class Violation:
         return replace(self, count=self.count + later.count, rows=rows, mask=None)
 
     def with_total(self, total: int) -> "Violation":
-        """The same breach, of so many rows."""
+        """Return the same violation, of so many rows."""
         return replace(self, total=total) if self.total else self
 
     def __str__(self) -> str:
@@ -147,7 +147,7 @@ class ContractViolationError(ProjectError):
 
 
 def merge_violations(breaches: Iterable[Violation]) -> list[Violation]:
-    """One for each column and rule, of those from several parts of the same rows."""
+    """Return one violation for each column and rule, from those of parts of the same rows."""
     merged: dict[tuple[str, str], Violation] = {}
     for breach in breaches:
         first = merged.get((breach.column, breach.rule))
@@ -156,7 +156,7 @@ def merge_violations(breaches: Iterable[Violation]) -> list[Violation]:
 
 
 def raise_for_violations(breaches: list[Violation]) -> None:
-    """Report values outside of what is expected.  ProjectError that lists what is refused."""
+    """Print unexpected values.  Raise ProjectError that lists the refused ones."""
     for breach in breaches:
         if breach.is_expectation:
             print(f"outside, not refused: {breach}")
@@ -167,7 +167,7 @@ def raise_for_violations(breaches: list[Violation]) -> None:
 
 
 def read_contract(path: Path = CONTRACT) -> Contract:
-    """The contract in this file.  Raises ProjectError naming each column and key that is wrong."""
+    """Return the contract in this file.  Raise ProjectError that names each wrong key."""
     if not path.exists():
         raise ProjectError(f"{path}: not here; make it: `make contract DATA=file TARGET=column`")
     contract = read_strict_model(Contract, path)

@@ -19,9 +19,9 @@ from mlops_ladder.settings import CONFIG, Data
 
 
 def choose_destination(pattern: str, mark: str) -> tuple[Path, str]:
-    """The file for rows of this mark, and the path of `config.toml` that names it too.
+    """Return the file for rows with this mark, and the new path of the data in `config.toml`.
 
-    Raises ProjectError where no pattern names just that file and the others.
+    Raises ProjectError if no pattern names just that file and the others.
     """
     files, path = reading.list_data_files(pattern), Path(pattern)
     if path.exists():
@@ -39,7 +39,7 @@ def choose_destination(pattern: str, mark: str) -> tuple[Path, str]:
 
 
 def verify_round_trip(unfinished: Path, rows: pd.DataFrame, data: Data, contract: Contract) -> None:
-    """Raises ProjectError where these rows are not read back as what they were."""
+    """Raise ProjectError if these rows are not read back unchanged."""
     names = list(map(str, rows))
     back = casting.validate_and_cast(
         reading.read_table(str(unfinished), data, contract), contract, names

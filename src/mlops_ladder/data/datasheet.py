@@ -45,7 +45,7 @@ CHECK = typer.Option("--check", help="change nothing; fail if it is stale")
 
 
 def render_datasheet(frame: pd.DataFrame, contract: Contract, settings: Settings) -> str:
-    """The sheet of these rows, without what stands below the line."""
+    """Return the sheet of these rows, without the part below the line."""
     named = contract.names("feature", "target", "time", "id", "group")
     rows = casting.validate_and_cast(frame, contract, named)
     table = frame.assign(**rows)
@@ -64,7 +64,7 @@ def render_datasheet(frame: pd.DataFrame, contract: Contract, settings: Settings
 
 
 def format_sources(settings: Settings) -> str:
-    """A line for each source of the configured files, as data/sources.toml names it."""
+    """Return a line for each source of the configured files, from data/sources.toml."""
     used = {str(path) for path in list_data_files(settings.data.path)}
     lines = []
     for name, source in sources.read_sources().items():
@@ -75,13 +75,13 @@ def format_sources(settings: Settings) -> str:
 
 
 def count_unlabelled(rows: pd.DataFrame, contract: Contract) -> str:
-    """How many rows say nothing about the target, in words; empty where all do."""
+    """Return in words how many rows have no target; empty text if all have one."""
     missing = int(rows[contract.target].isna().sum())
     return f" {missing:,} have no {format_code(contract.target)}." if missing else ""
 
 
 def format_column(name: str, rows: pd.DataFrame, contract: Contract) -> str:
-    """The line of one column.  No value of a person, of an id or of free text is shown."""
+    """Return the line of one column, without values of a person, of an id or of free text."""
     column = contract.columns[name]
     values = rows[name] if name in rows else pd.Series(dtype="object")
     secret = column.role in ("personal", "id", "ignored") or column.kind == "text"
@@ -92,7 +92,7 @@ def format_column(name: str, rows: pd.DataFrame, contract: Contract) -> str:
 
 
 def summarize_values(values: pd.Series) -> str:
-    """A range with the median, the first and last time, or the most frequent words with shares."""
+    """Return the range and median, the first and last time, or the most frequent words."""
     there = values.dropna()
     if there.empty:
         return "nothing"
@@ -107,7 +107,7 @@ def summarize_values(values: pd.Series) -> str:
 
 
 def compare_datasheet(text: str, expected: str) -> str:
-    """In words: the sheet says what the data hold.  Raises ProjectError with lines that differ."""
+    """Return a line: the sheet is true.  Raise ProjectError with the lines that differ."""
     fault = f"{SHEET}: differs from the data (- sheet, + data); run `make datasheet`"
     raise_for_differences(fault, split_page(SHEET, text, OWN_WORDS_LINE)[0], expected)
     return f"{SHEET}: every count and range is that of the data"

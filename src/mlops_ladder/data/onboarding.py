@@ -29,7 +29,7 @@ Decimal = Literal[".", ","] | None
 
 
 def resolve_target(target: str, names: list[str], why: str = "") -> str:
-    """The column that is meant: as written, else the one alike but for case, blanks, accents.
+    """Return the column of this name, or the only one that differs in case, blanks or accents.
 
     Raises ProjectError if there is none; `why` says what may be the reason.
     """
@@ -48,7 +48,7 @@ def resolve_target(target: str, names: list[str], why: str = "") -> str:
 
 
 def format_summary(frame: pd.DataFrame, contract: Contract, remarks: dict[str, str]) -> str:
-    """A line for each of the first columns: name, kind, role, what is missing, what it holds."""
+    """Return a line for each of the first columns: name, kind, role, missing share, values."""
     width = min(40, max(map(len, contract.columns)))
     lines = []
     for name, column in list(contract.columns.items())[:MAX_COLUMNS_PRINTED]:
@@ -65,7 +65,7 @@ def format_summary(frame: pd.DataFrame, contract: Contract, remarks: dict[str, s
 def format_problem(
     contract: Contract, problem: Problem, answers: pd.Series, hint: str | None
 ) -> str:
-    """What will be learned, how many rows cannot help, and what to do where it is wrong."""
+    """Return what will be learned, how many rows lack the target, and how to change that."""
     empty = int(answers.isna().sum())
     rest = f"; {empty:,} rows without one are left out of training" if empty else ""
     text = f"\n{problem.capitalize()} of {contract.target}{rest}."
@@ -77,9 +77,9 @@ def format_problem(
 
 
 def render_config(data: Data, target: str, problem: Problem, classes: int) -> str:
-    """The text of `config.toml` for these data; comments and all else stay as they are.
+    """Return the text of `config.toml` for these data; comments and other keys stay.
 
-    Raises ProjectError where the file, so changed, would not be valid.
+    Raises ProjectError if the changed file would not be valid.
     """
     load_settings(problem=problem, data=data.model_dump())
     config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
@@ -98,7 +98,7 @@ def render_config(data: Data, target: str, problem: Problem, classes: int) -> st
 
 
 def to_toml(contract: Contract) -> str:
-    """The text of `contract.toml`."""
+    """Return the text of `contract.toml`."""
     text = tomlkit.document()
     for line in HEADER.splitlines():
         text.add(tomlkit.comment(line))
@@ -108,9 +108,9 @@ def to_toml(contract: Contract) -> str:
 
 
 def write_files_atomically(texts: dict[Path, str]) -> None:
-    """Write these files, all or none; one that changes is first copied under a name that is free.
+    """Write these files, all or none; copy each that changes to a free name first.
 
-    Raises ProjectError where that cannot be done.
+    Raises ProjectError if a file cannot be written.
     """
     contents = {path: text.encode() for path, text in texts.items()}
     changed = {path: text for path, text in contents.items() if read_bytes_if_exists(path) != text}
@@ -137,12 +137,12 @@ def write_files_atomically(texts: dict[Path, str]) -> None:
 
 
 def read_bytes_if_exists(path: Path) -> bytes | None:
-    """What the file holds; None where there is none."""
+    """Return the content of a file; None if it does not exist."""
     return path.read_bytes() if path.exists() else None
 
 
 def backup_file(path: Path) -> Path:
-    """A copy of the file under a name that is free."""
+    """Copy the file to a free name, and return the copy."""
     names = (Path(f"{path}.old-{number}") for number in count(1))
     return Path(shutil.copy2(path, next(name for name in names if not name.exists())))
 
@@ -150,7 +150,7 @@ def backup_file(path: Path) -> Path:
 def read_described_file(
     pattern: str, column: str, encoding: str | None, decimal: str | None
 ) -> tuple[Data, pd.DataFrame, str]:
-    """How the file is read, its rows, and the target.  ProjectError if the names are not right."""
+    """Return the dialect, the rows and the target.  Raise ProjectError for wrong names."""
     data, raw = dialect.sniff_file(pattern, encoding)
     why, text = "", not reading.is_parquet(reading.list_data_files(data.path)[0])
     if text:
@@ -164,7 +164,7 @@ def read_described_file(
 
 
 def count_classes(values: pd.Series, column: Column) -> int:
-    """How many different values the target has, as training reads it."""
+    """Return the number of different values of the target, as training reads it."""
     return (cast_booleans if column.kind == "boolean" else cast_text)(values, column).nunique()
 
 

@@ -26,7 +26,7 @@ DECLARE = typer.Option("--declare", help="the files are meant to be as they are"
 
 
 def compute_sha256(*paths: Path) -> str:
-    """The sha256 of these files, one after the other."""
+    """Return the sha256 of these files, one after the other."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
@@ -36,7 +36,7 @@ def compute_sha256(*paths: Path) -> str:
 
 
 def read_sources() -> dict[str, Any]:
-    """What data/sources.toml declares, by source.  Raises ProjectError where it cannot be read."""
+    """Return the sources in data/sources.toml, by name.  Raise ProjectError if not readable."""
     try:
         return tomllib.loads(SOURCES.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
@@ -44,7 +44,7 @@ def read_sources() -> dict[str, Any]:
 
 
 def restore_source(name: str, source: dict[str, Any]) -> None:
-    """Bring the files of a source back: by its command, or from its origin."""
+    """Restore the files of a source, by its command or from its origin."""
     if command := source.get("restore"):
         print(f"{name}: {command}", flush=True)
         search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -57,7 +57,7 @@ def restore_source(name: str, source: dict[str, Any]) -> None:
 
 
 def fetch_file(origin: str, path: Path) -> None:
-    """Copy one file from an address or a path.  ProjectError where that cannot be done."""
+    """Copy one file from an address or a path.  Raise ProjectError if that fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
     try:
@@ -74,7 +74,7 @@ def fetch_file(origin: str, path: Path) -> None:
 
 
 def find_changed_files(sources: dict[str, Any]) -> list[str]:
-    """A line for each file that is missing or is not what data/sources.toml says."""
+    """Return a line for each file that is missing or differs from data/sources.toml."""
     lines = []
     for source in sources.values():
         for name, declared in source["files"].items():
@@ -87,7 +87,7 @@ def find_changed_files(sources: dict[str, Any]) -> list[str]:
 
 
 def find_undeclared_files(settings: Settings, sources: dict[str, Any]) -> list[str]:
-    """The files that training reads and no source declares."""
+    """Return the files that training reads and no source declares."""
     declared = {name for source in sources.values() for name in source["files"]}
     return [str(path) for path in list_data_files(settings.data.path) if str(path) not in declared]
 
@@ -95,8 +95,8 @@ def find_undeclared_files(settings: Settings, sources: dict[str, Any]) -> list[s
 def declare_files(settings: Settings, frame: pd.DataFrame | None = None) -> None:
     """Write the sha256 and rows of the files of `config.toml` into data/sources.toml.
 
-    A file that no source names becomes a source of its own; a person has to say its origin.
-    `frame` spares reading again where there is one file, and these are its rows.
+    A file that no source names becomes a source of its own; a person has to add its origin.  If
+    there is one file, and `frame` holds its rows, it is not read again.
     """
     text = SOURCES.read_text(encoding="utf-8") if SOURCES.exists() else ""
     document = tomlkit.parse(text)
@@ -131,7 +131,7 @@ def update_declared(files: dict[str, dict[str, Any]]) -> None:
 
 
 def unknown_source() -> dict[str, Any]:
-    """A source of which only the files are known."""
+    """Return a source of which only the files are known."""
     return {"origin": UNKNOWN, "licence": UNKNOWN, "owner": UNKNOWN, "files": {}}
 
 

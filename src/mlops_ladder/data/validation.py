@@ -16,14 +16,13 @@ MAX_FAILURE_CASES = 3  # pandera copies every failure without a limit: minutes f
 
 
 def find_contract_violations(frame: pd.DataFrame, contract: Contract) -> list[Violation]:
-    """Every rule that rows, each column as its kind, break: a breach for each column and rule.
+    """Return a violation for each column and rule that rows break, each column as its kind.
 
-    The rules are the contract's: range, categories, whole numbers, what may be missing and how
-    much of it, and that an id names one row.  A column that the frame lacks is not asked about.
-    Each breach says which rows break its rule, and whether that `refuses` them.  A share is judged
-    of all rows of a stream: add the breaches of its frames with `merged`, then ask `of` all rows.
+    The rules are the contract's: range, categories, whole numbers, which and how many values may be
+    missing, and that an id names one row.  A column that the frame lacks is not checked.  A share
+    is judged of all rows: merge the violations of several frames, then call `with_total`.
     """
-    from pandera.errors import SchemaErrors  # pylint: disable=import-outside-toplevel  # 1 s
+    from pandera.errors import SchemaErrors  # pylint: disable=import-outside-toplevel  # slow
 
     names = [name for name in contract.columns if name in frame.columns]
     try:
@@ -34,7 +33,7 @@ def find_contract_violations(frame: pd.DataFrame, contract: Contract) -> list[Vi
 
 
 def build_schema(contract: Contract, names: list[str]) -> Any:
-    """The contract of these columns as a pandera schema; each check carries its rule in words."""
+    """Return these columns as a pandera schema; each check carries its rule in words."""
     # Commands that check nothing do not wait the second that pandera takes to load.
     # pylint: disable-next=import-outside-toplevel
     from pandera.pandas import Column as Checked, DataFrameSchema
@@ -45,8 +44,8 @@ def build_schema(contract: Contract, names: list[str]) -> Any:
 
 
 def build_checks(name: str, column: Column) -> list[Any]:
-    """The rules of a column; what is missing breaks only those about missing values."""
-    from pandera.pandas import Check  # pylint: disable=import-outside-toplevel  # 1 s
+    """Return the checks of a column; a missing value breaks only those of missing values."""
+    from pandera.pandas import Check  # pylint: disable=import-outside-toplevel  # slow
 
     limit: Any = {"n_failure_cases": MAX_FAILURE_CASES}
     checks, present = [], partial(Check, pd.Series.notna, ignore_na=False, **limit)
@@ -71,17 +70,17 @@ def build_checks(name: str, column: Column) -> list[Any]:
 
 
 def is_unique(values: pd.Series) -> pd.Series:
-    """Does each value stand in no other row?"""
+    """Return, for each value, whether no other row has it."""
     return ~values.duplicated(keep=False)
 
 
 def is_whole(values: pd.Series) -> pd.Series:
-    """Is each a whole number?"""
+    """Return, for each value, whether it is a whole number."""
     return values % 1 == 0
 
 
 def to_violation(frame: pd.DataFrame, error: Any, contract: Contract) -> Violation:
-    """What pandera found, in the rows of the frame; it leaves missing values out of most checks."""
+    """Return pandera's error as a violation; most checks leave missing values out."""
     wrong = np.zeros(len(frame), dtype=bool)
     output = error.check_output
     wrong[output.index[~output.to_numpy(dtype=bool)]] = True

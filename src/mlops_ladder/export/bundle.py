@@ -42,16 +42,15 @@ class Parity:
 
     @property
     def holds(self) -> bool:
-        """Are all differences within the tolerance, and all classes the same?"""
+        """Return whether all differences are within the tolerance, and all classes the same."""
         return self.largest <= TOLERANCE and not self.mismatched
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """What `bundle.json` holds.  `runtime` is onnx, or native for the reason in `why`.
+    """The content of `bundle.json`.  `runtime` is onnx, or native for the reason in `why`.
 
-    `files` has the sha256 of each file by its name; `classes` is None where there are no
-    probabilities.
+    `files` has the sha256 of each file by its name; `classes` is None without probabilities.
     """
 
     model_version: str
@@ -66,11 +65,10 @@ class Bundle:
 
 
 def export_bundle(trained: training.Trained, folder: Path, run_id: str | None = None) -> Bundle:
-    """Write the bundle of a model into the folder, `bundle.json` last; and what is registered
-    to go with it, as bytes by the name of a file.
+    """Write the bundle of a model into the folder, `bundle.json` last, with files of plugins.
 
-    As ONNX where the model converts and its answers hold over the held-out rows and the edges of
-    the contract; else the model itself, to be served natively.
+    As ONNX if the model converts and its answers are the same on the held-out rows and the boundary
+    rows of the contract; else as the model itself, to be served natively.
     """
     content, parity, why = convert_and_compare(trained)
     beside = dict(ChainMap(*get_hooks().list_bundle_files(trained=trained)))
@@ -99,10 +97,10 @@ def export_bundle(trained: training.Trained, folder: Path, run_id: str | None = 
 
 
 def convert_and_compare(trained: training.Trained) -> tuple[bytes, Parity | None, str]:
-    """The model as ONNX, how near it is to the model, and why it is not to be used, if so."""
+    """Return the model as ONNX, its parity with the model, and why not to use it, if so."""
     parity = None
     try:
-        # pylint: disable-next=import-outside-toplevel  # 1 s
+        # pylint: disable-next=import-outside-toplevel  # takes a second to import
         from mlops_ladder.export.onnx.conversion import convert
 
         content = convert(trained.model, trained.contract)
@@ -115,7 +113,7 @@ def convert_and_compare(trained: training.Trained) -> tuple[bytes, Parity | None
 
 
 def list_classes(model: Any) -> list[Any] | None:
-    """The classes of which a model gives probabilities, as JSON has them, or None."""
+    """Return the classes of the probabilities as JSON has them; None without probabilities."""
     if not hasattr(model, "predict_proba"):
         return None
     labels: list[Any] = np.asarray(model.classes_).tolist()
@@ -123,7 +121,7 @@ def list_classes(model: Any) -> list[Any] | None:
 
 
 def measure_parity(trained: training.Trained, scores: Scorer) -> Parity:
-    """The exported model's answers beside the model's, over the held-out rows and the edges."""
+    """Compare the exported model's answers with the model's on held-out and boundary rows."""
     rows = trained.holdout[trained.contract.inputs()]
     rows = pd.concat([rows, *boundary_rows(rows, trained.contract)], ignore_index=True)
     with threadpool_limits(1):  # on few rows threads cost more than they bring
@@ -139,9 +137,9 @@ def measure_parity(trained: training.Trained, scores: Scorer) -> Parity:
 
 
 def boundary_rows(rows: pd.DataFrame, contract: Contract) -> list[pd.DataFrame]:
-    """Copies of some rows with one column at an edge of the contract, or beyond it.
+    """Return copies of some rows with one column at an edge of the contract, or beyond it.
 
-    And with all that may be missing missing at once.
+    The last copy has all nullable columns missing at once.
     """
     some = rows.head(BOUNDARY_ROWS)
     copies = []
@@ -155,14 +153,14 @@ def boundary_rows(rows: pd.DataFrame, contract: Contract) -> list[pd.DataFrame]:
 
 
 def with_value(rows: pd.DataFrame, name: str, value: Any) -> pd.DataFrame:
-    """The rows with one value in a column, which keeps its type."""
+    """Return the rows with one value in a column, which keeps its type."""
     missing = pd.NaT if rows[name].dtype.kind == "M" else np.nan
     column = pd.Series(missing if value is None else value, rows.index, rows[name].dtype)
     return rows.assign(**{name: column})
 
 
 def boundary_values(values: pd.Series, column: Column) -> list[Any]:
-    """Values at the edges of what a column may hold, and beyond."""
+    """Return values at the edges of what a column may hold, and beyond."""
     edges: list[Any] = [None] if column.nullable else []
     if column.kind in ("category", "text"):
         return [*edges, UNSEEN_WORD, *(column.categories or [])]

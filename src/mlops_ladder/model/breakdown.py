@@ -25,7 +25,7 @@ class Explanation:
 
 
 def format_breakdown(explanation: Explanation) -> str:
-    """Each input with its value and what it adds, the largest first; then the sum."""
+    """Return each input with its value and what it adds, the largest first; then the sum."""
     order = explanation.parts.abs().sort_values(ascending=False, kind="stable").index
     width = max(map(len, map(str, [*order, "the average answer"])))
     lines = [f"{'the average answer':{width}}  {'':24}  {explanation.base:+10.4f}"]

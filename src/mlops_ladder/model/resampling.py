@@ -60,7 +60,7 @@ def bootstrap_scores(
     """Return the metric of each model on 500 common draws of the rows: the paired bootstrap.
 
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 16.  Of more than
-    MOST_ROWS a part is drawn from, and the spread scaled by the root of its share.
+    MAX_ROWS rows a part is drawn from, and the spread scaled by the root of its share.
     """
     random, rows = np.random.default_rng(seed), min(len(truth), MAX_ROWS)
     part = np.arange(rows)

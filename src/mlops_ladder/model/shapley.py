@@ -25,11 +25,11 @@ def compute_shapley_values(
     seed: int,
     orders: int | None = None,
 ) -> tuple[float, np.ndarray]:
-    """The average output over `background`, and the value of each column of `row`, (columns,).
+    """Return the average output over `background`, and the value of each column, (columns,).
 
-    Both frames have the same columns; `row` is one row.  Up to 12 columns the values are exact;
-    of more, or where `orders` says how many, orders are drawn, each with its reverse (Mitchell et
-    al., 2022): then the values are estimates that still add up.
+    Both frames have the same columns; `row` is one row.  Up to 12 columns the values are exact.
+    For more, or with `orders`, orders are drawn, each with its reverse (Mitchell et al., 2022): the
+    values are then estimates that still add up.
     """
     count = row.shape[1]
     if count <= MAX_EXACT_COLUMNS and orders is None:
@@ -44,7 +44,10 @@ def compute_shapley_values(
 
 
 def compute_exact_values(worth: np.ndarray, masks: np.ndarray) -> tuple[float, np.ndarray]:
-    """The worth of the empty coalition, and each value from the worth of every coalition."""
+    """Return the worth of the empty coalition, and the value of each feature, (columns,).
+
+    `worth` has an entry for every coalition, (2 ** columns,), and `masks` its known features.
+    """
     count = masks.shape[1]
     sizes = masks.sum(axis=1)
     weight = np.array(
@@ -57,7 +60,7 @@ def compute_exact_values(worth: np.ndarray, masks: np.ndarray) -> tuple[float, n
 
 
 def draw_coalition_paths(count: int, orders: int, random: np.random.Generator) -> np.ndarray:
-    """Coalitions that grow by one feature at a time, (2 · orders · (count + 1), count)."""
+    """Return coalitions that grow by one feature at a time, (2 · orders · (count + 1), count)."""
     paths = []
     for _ in range(orders):
         order = random.permutation(count)
@@ -71,7 +74,7 @@ def draw_coalition_paths(count: int, orders: int, random: np.random.Generator) -
 def compute_worth(
     output: Output, masks: np.ndarray, row: pd.DataFrame, background: pd.DataFrame
 ) -> np.ndarray:
-    """The average output of each coalition, (coalitions,)."""
+    """Return the average output of each coalition, (coalitions,)."""
     step = max(1, MAX_ROWS_PER_CALL // len(background))
     parts = [
         output(mix_rows(masks[first : first + step], row, background)).reshape(-1, len(background))
@@ -81,7 +84,7 @@ def compute_worth(
 
 
 def mix_rows(masks: np.ndarray, row: pd.DataFrame, background: pd.DataFrame) -> pd.DataFrame:
-    """For each coalition all background rows, with the values of `row` where they are known."""
+    """Return all background rows for each coalition, with the values of `row` for its features."""
     taken = np.repeat(masks, len(background), axis=0)
     columns = {}
     for place, name in enumerate(background):

@@ -34,12 +34,12 @@ class Run:
 
 
 def get_experiment_name() -> str:
-    """The name of the experiment: that of the project's package."""
+    """Return the name of the experiment: that of the project's package."""
     return get_project().package
 
 
 def connect_mlflow() -> Any:
-    """mlflow, speaking to MLFLOW_TRACKING_URI; without one, to mlflow.db in this folder."""
+    """Return mlflow, set to MLFLOW_TRACKING_URI; without one, to mlflow.db in this folder."""
     os.environ.setdefault("MLFLOW_TRACKING_URI", DEFAULT)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
@@ -47,7 +47,7 @@ def connect_mlflow() -> Any:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
-        import mlflow  # pylint: disable=import-outside-toplevel  # 1.6 s that `--help` need not pay
+        import mlflow  # pylint: disable=import-outside-toplevel  # takes 1.6 s to import
     except ImportError as error:
         raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
     for name in ("mlflow.utils.environment", "mlflow.sklearn"):  # the latter warns of each pickle
@@ -59,7 +59,7 @@ def connect_mlflow() -> Any:
 
 
 def collect_run_parameters(trained: Trained) -> dict[str, Any]:
-    """The settings and the parameters of the estimator, one level deep."""
+    """Return the settings and the parameters of the estimator, one level deep."""
     settings = trained.settings.model_dump(include={"problem", "metric", "seed", "holdout"})
     last = getattr(trained.model, "steps", [("", trained.model)])[-1][1]
     inside = {f"model.{name}": value for name, value in last.get_params(deep=False).items()}
@@ -69,7 +69,7 @@ def collect_run_parameters(trained: Trained) -> dict[str, Any]:
 def record_training(
     trained: Trained, folders: Iterable[Path] = (), more_tags: Mapping[str, str] | None = None
 ) -> str:
-    """Record a training: the baseline as one run, the model as the next; gives the latter's id.
+    """Record a training: the baseline as one run, the model as the next; return the latter's id.
 
     The model's run holds parameters, metrics with intervals, five tags and more, plots, held-out
     predictions, installed versions, these folders, the model with signature and input example.
@@ -99,14 +99,14 @@ def record_training(
 
 
 def get_experiment_id(mlflow: Any) -> str:
-    """The id of the project's experiment, or of that in which `mlflow run` has opened a run."""
+    """Return the id of the project's experiment, or of that of a run opened by `mlflow run`."""
     if run_id := os.environ.get("MLFLOW_RUN_ID"):
         return str(mlflow.get_run(run_id).info.experiment_id)
     return str(mlflow.set_experiment(get_experiment_name()).experiment_id)
 
 
 def record_baseline(mlflow: Any, experiment: str, trained: Trained, tags: dict[str, str]) -> None:
-    """A finished run of the same experiment that holds the baseline's metrics."""
+    """Record the baseline's metrics as a finished run of the same experiment."""
     client = mlflow.MlflowClient()
     run = client.create_run(experiment, tags=tags | {"role": "baseline"}, run_name="baseline")
     for name, value in trained.baseline_scores.items():
@@ -116,7 +116,7 @@ def record_baseline(mlflow: Any, experiment: str, trained: Trained, tags: dict[s
 
 
 def record_model(mlflow: Any, trained: Trained) -> None:
-    """The model with the project's code, as a pickle: load only models that you trust."""
+    """Record the model with the project's code, as a pickle: load only models that you trust."""
     rows = trained.holdout[trained.contract.inputs()]
     with pickle_own_code():
         mlflow.sklearn.log_model(
@@ -130,7 +130,7 @@ def record_model(mlflow: Any, trained: Trained) -> None:
 
 
 def find_newest_run() -> Run | None:
-    """The newest finished run of a model of this project, or None where there is none."""
+    """Return the newest finished run of a model of this project; None if there is none."""
     if os.environ.get("MLFLOW_TRACKING_URI", DEFAULT) == DEFAULT and not Path(STORE).exists():
         return None
     mlflow = connect_mlflow()
@@ -146,14 +146,14 @@ def find_newest_run() -> Run | None:
 
 
 def convert_run(run: Any) -> Run:
-    """MLflow's run as ours."""
+    """Return MLflow's run as ours."""
     info, data = run.info, run.data
     started = datetime.fromtimestamp(info.start_time / 1000, tz=UTC)
     return Run(info.run_id, started, dict(data.params), dict(data.metrics), dict(data.tags))
 
 
 def download_plots(run: Run, folder: Path) -> list[Path]:
-    """Copy the run's plots into the folder, in place of those of another run; where they are."""
+    """Replace the plots in the folder by those of the run, and return their paths."""
     source = connect_mlflow().artifacts.download_artifacts(run_id=run.run_id, artifact_path="plots")
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):

@@ -21,7 +21,7 @@ PROBED_DAYS = 40_000  # days: from 1970 to 2079
 def parse_operator(
     real: Any, scope: Any, step: Any, tensors: Any, custom_parsers: Any = None
 ) -> Any:
-    """An operator of the graph for a step whose output is real numbers, whatever it reads."""
+    """Return the outputs of an operator for a step: real numbers, for any kind of input."""
     del custom_parsers
     operator = scope.declare_local_operator(get_model_alias(type(step)), step)
     operator.inputs = tensors
@@ -30,12 +30,12 @@ def parse_operator(
 
 
 def set_output_shape(real: Any, operator: Any) -> None:
-    """The shape of an operator's output: as many rows as it gets."""
+    """Set the shape of an operator's output: as many rows as its input."""
     operator.outputs[0].type = real([operator.inputs[0].get_first_dimension(), None])
 
 
 def convert_encoder(scope: Any, operator: Any, container: Any) -> None:
-    """Words to the numbers of their categories, each column by a table of its own."""
+    """Convert words to the numbers of their categories, each column by its own table."""
     encoder, (words,) = operator.raw_operator, operator.inputs
     require(isinstance(words.type, StringTensorType), "it encodes what are no words")
     require(encoder.handle_unknown == "use_encoded_value", "an unknown category is an error in it")
@@ -54,7 +54,7 @@ def convert_encoder(scope: Any, operator: Any, container: Any) -> None:
 
 
 def build_category_table(encoder: OrdinalEncoder, categories: Any) -> dict[str, Any]:
-    """The number of each word of a column, of a missing one, and of any other."""
+    """Return the number of each word of a column, of a missing one, and of any other."""
     codes = {str(word): float(number) for number, word in enumerate(categories)}
     words = [word for word in categories if isinstance(word, str)]
     require(len(words) >= len(categories) - 1, "its categories are no words")
@@ -69,7 +69,7 @@ def build_category_table(encoder: OrdinalEncoder, categories: Any) -> dict[str, 
 
 
 def convert_times(scope: Any, operator: Any, container: Any) -> None:
-    """Times by a table of what the function says of each minute of the week."""
+    """Convert times by a table of the output of the function for each minute of the week."""
     times, step = operator.inputs[0], operator.raw_operator
     require(isinstance(times.type, Int64TensorType), "it calls a function on other than times")
     table = tabulate_minutes_of_week(step)
@@ -90,16 +90,16 @@ def convert_times(scope: Any, operator: Any, container: Any) -> None:
 
 
 def output_precision(operator: Any) -> int:
-    """The type of the numbers that an operator gives, as ONNX numbers it."""
+    """Return the type of an operator's output, as ONNX numbers it."""
     double = isinstance(operator.outputs[0].type, DoubleTensorType)
     return int(TensorProto.DOUBLE if double else TensorProto.FLOAT)
 
 
 def tabulate_minutes_of_week(transformer: FunctionTransformer) -> np.ndarray:
-    """What it says of a time in each minute of the week, and last of a missing one.
+    """Return the output for each minute of the week and a missing time, (minutes + 1, features).
 
-    Raises Unconvertible where it looks at more than that: it is tried on each day from 1970 to
-    2079, at any microsecond.
+    Raises Unconvertible if the function depends on more than that.  It is tried on each day from
+    1970 to 2079, at a random microsecond.
     """
     names = list(transformer.feature_names_in_)
     week = MONDAY + pd.to_timedelta(np.arange(MINUTES_PER_WEEK), unit="min")
