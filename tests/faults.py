@@ -458,7 +458,7 @@ OPTIMIZED = [
             "a worker of any version",
             "pipeline.scaleout",
             "scaling/backends.py",
-            "if faults := find_worker_differences(wanted, collect_worker_facts()):",
+            "if faults := find_worker_differences(expected, collect_worker_facts()):",
             "if faults := []:",
         ),
     ]
@@ -611,15 +611,15 @@ MACHINES = [
             "a word among numbers is a gap",
             "data.schema",
             "data/reading.py",
-            'frame[name] = found.astype("object").where(found.notna(), frame[name])',
-            "frame[name] = found",
+            'frame[name] = numbers.astype("object").where(numbers.notna(), frame[name])',
+            "frame[name] = numbers",
         ),
         (
             "a stored version is not renewed",
             "data.version",
             "data/versioning.py",
-            "if keeper in changed or keeper not in held:",
-            "if keeper not in held:",
+            "if keeper in changed or keeper not in tracked:",
+            "if keeper not in tracked:",
         ),
         (
             "versions stay on this machine",

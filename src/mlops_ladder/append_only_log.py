@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def append_line(path: Path, line: str) -> None:
-    """Have the line at the end of a file, and on the disk; what a kill has torn there goes."""
+    """Append a line and flush it to the disk; first remove a line that a kill has cut."""
     with path.open("a+", encoding="utf-8") as file:
         file.seek(0)
         whole = file.read().rpartition("\n")

@@ -32,11 +32,11 @@ def build_typer_command(command: Command) -> Any:
     return get_command(application)
 
 
-def run_application(words: list[str], known: dict[str, Command]) -> None:
-    """Run the command that the words name.  SystemExit with 2 and the usage if they are wrong."""
+def run_application(words: list[str], commands: dict[str, Command]) -> None:
+    """Run the command that the words name.  Exit with 2 and the usage if they are wrong."""
     group = TyperGroup(
         name="ladder",
-        commands={name: LazyCommand(command) for name, command in known.items()},
+        commands={name: LazyCommand(command) for name, command in commands.items()},
         help="The commands of this project; each tells its options by --help.",
         rich_markup_mode="rich",
     )

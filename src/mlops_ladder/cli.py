@@ -43,8 +43,8 @@ def dispatch_command(words: list[str]) -> None:
         call_typer(["--help"], list_available_commands())
         return
     if not (command := find_command(name)):
-        known = ", ".join(sorted(list_commands()))
-        raise ProjectError(f"{name}: no such command; commands: {known}")
+        names = ", ".join(sorted(list_commands()))
+        raise ProjectError(f"{name}: no such command; commands: {names}")
     if not command.alone and isinstance(command.level, int):
         refuse_other_folder()
     function = command.load()
@@ -70,32 +70,32 @@ def list_available_commands() -> dict[str, Command]:
 
 
 def parses_own_arguments(function: Any) -> bool:
-    """Does a command read its words itself?"""
+    """Return whether a command reads its words itself."""
     kinds = [parameter.annotation for parameter in inspect.signature(function).parameters.values()]
     return kinds == [list[str]]
 
 
-def call_typer(words: list[str], known: dict[str, Command]) -> None:
+def call_typer(words: list[str], commands: dict[str, Command]) -> None:
     """Run typer's application of these commands.  A usage error ends with 2, as in argparse."""
     try:
-        # pylint: disable-next=import-outside-toplevel  # typer takes 0.1 s, and some need none
+        # pylint: disable-next=import-outside-toplevel  # takes 0.1 s, and some commands need none
         from mlops_ladder.application import run_application
     except ImportError as error:
         if words != ["--help"]:
             raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
-        lines = [f"  {name:13} {command.help}" for name, command in known.items()]
+        lines = [f"  {name:13} {command.help}" for name, command in commands.items()]
         print("\n".join(["Usage: ladder COMMAND [--help]", *lines]))
     else:
-        run_application(words, known)
+        run_application(words, commands)
 
 
 def run_command(command: Callable[[list[str]], None], args: list[str]) -> int:
-    """Run a command; its status where its user has something to put right, told in a line."""
+    """Run a command and return its exit status; print an error of its user in a line."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # busy waiting is slow on a busy machine
     try:
         command(args)
         sys.stdout.flush()
-    except BrokenPipeError:  # such as of `| head`: nobody reads on
+    except BrokenPipeError:  # the reader has closed the pipe, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except ProjectError as error:

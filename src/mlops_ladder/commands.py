@@ -38,12 +38,12 @@ class Command:
 def list_library_commands() -> list[Command]:
     """Return all commands of the library."""
     text = (get_data(__package__, "commands.toml") or b"").decode()
-    found = []
+    commands = []
     for group, table in tomllib.loads(text).items():
         for name, entry in table.items():
             target = EntryPoint(name, f"{__package__}.{entry.pop('run')}", "commands")
-            found.append(Command(name, group, target=target, **entry))
-    return found
+            commands.append(Command(name, group, target=target, **entry))
+    return commands
 
 
 def list_portable_commands() -> dict[str, Command]:
@@ -61,11 +61,11 @@ def list_commands() -> dict[str, Command]:
     of a project.
     """
     here = project.get_project()
-    known = list_portable_commands()
+    commands = list_portable_commands()
     for command in list_library_commands():
         if isinstance(command.level, int) and command.level <= here.level:
             if Path(command.needs).exists():
-                known[command.name] = command
+                commands[command.name] = command
     for point in entry_points(group=f"{here.package}.commands"):
-        known[point.name] = Command(point.name, here.package, f"{point.value}", point)
-    return known
+        commands[point.name] = Command(point.name, here.package, f"{point.value}", point)
+    return commands

@@ -1,10 +1,10 @@
-"""What a user can put right."""
+"""Errors that a user can correct."""
 
 from collections.abc import Iterable
 
 
 class ProjectError(Exception):
-    """Something that its user can put right: told in a line or two, without a traceback."""
+    """An error that its user can correct: printed in a line or two, without a traceback."""
 
     status = 1  # with which a command ends
 

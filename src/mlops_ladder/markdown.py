@@ -9,13 +9,13 @@ from mlops_ladder.errors import ProjectError, raise_for_faults
 
 
 def escape_text(value: object) -> str:
-    """A value as words on one line of Markdown: nothing in it is markup, HTML, a cell or a link."""
+    """Return a value on one line of Markdown, in which nothing is markup, HTML or a link."""
     words = re.sub(r"\s+", " ", str(value))
     return re.sub(r"&(?!#\d+;)|[<>|`\[\]*~\\]", lambda sign: f"&#{ord(sign[0])};", words)
 
 
 def format_code(name: object) -> str:
-    """A name as code; as words if it holds what would end the code, or the cell of a table."""
+    """Return a name as code; as plain text if a sign in it would end the code or the cell."""
     plain = escape_text(name)
     return f"`{name}`" if plain == name else plain
 
@@ -26,14 +26,14 @@ def list_as_code(names: Iterable[object]) -> str:
 
 
 def split_page(page: Path, text: str, line: str) -> tuple[str, str]:
-    """Return a page up to this line, and what stands below it.  ProjectError without the line."""
+    """Return a page up to this line, and the rest.  Raise ProjectError without the line."""
     above, mark, below = text.partition(line)
     if not mark:
         raise ProjectError(f"{page}: the line {line!r} is gone; put it back above your own words")
     return above + mark, below
 
 
-def raise_for_differences(what: str, text: str, wanted: str) -> None:
+def raise_for_differences(what: str, text: str, expected: str) -> None:
     """Raise ProjectError that shows the first lines in which a text is not what is wanted."""
-    lines = ndiff(text.splitlines(), wanted.splitlines())
+    lines = ndiff(text.splitlines(), expected.splitlines())
     raise_for_faults(what, [line for line in lines if line[0] in "+-"][:6])

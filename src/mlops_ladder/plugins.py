@@ -29,7 +29,7 @@ def get_implementations(hook: str) -> list[Callable[..., Any]]:
     """
     caller = getattr(get_hooks(), hook)
     names = list(caller.spec.argnames)
-    return [bind_arguments(it, names) for it in reversed(caller.get_hookimpls())]
+    return [bind_arguments(plugin, names) for plugin in reversed(caller.get_hookimpls())]
 
 
 def bind_arguments(implementation: HookImpl, names: list[str]) -> Callable[..., Any]:
@@ -41,9 +41,9 @@ def bind_arguments(implementation: HookImpl, names: list[str]) -> Callable[..., 
         return function
 
     @wraps(function)
-    def call(*given: Any) -> Any:
-        known = dict(zip(names, given, strict=True))
-        return function(*(known[name] for name in implementation.argnames))
+    def call(*values: Any) -> Any:
+        arguments = dict(zip(names, values, strict=True))
+        return function(*(arguments[name] for name in implementation.argnames))
 
     return call
 
@@ -64,14 +64,14 @@ def load_plugins(here: project.Project) -> PluginManager:
 
 def list_library_plugins(here: project.Project) -> dict[str, dict[str, str]]:
     """Return what a project's level brings: by plugin and hook the function, `module:name`."""
-    found: dict[str, dict[str, str]] = defaultdict(dict)
+    plugins: dict[str, dict[str, str]] = defaultdict(dict)
     for section, table in read_table().items():
         kind, _, level = section.partition("-")
         if kind in ("level", here.deploy) and int(level) <= here.level:
             for hook, functions in table.items():
                 for name, target in functions.items():
-                    found[name][hook] = target
-    return found
+                    plugins[name][hook] = target
+    return plugins
 
 
 @cache
@@ -93,8 +93,8 @@ def import_when_called(spec: Callable[..., Any], target: str) -> Callable[..., A
 
     @hooks.hookimpl
     @wraps(spec)  # pluggy reads the names of the arguments from what is wrapped
-    def call(*given: Any) -> Any:
-        return load()(*given)
+    def call(*arguments: Any) -> Any:
+        return load()(*arguments)
 
     vars(call)["load"] = load
     return call

@@ -9,16 +9,16 @@ from mlops_ladder import project
 
 
 def load_problem_module() -> Any:
-    """The module that the project wrote."""
+    """Return the module that the project wrote."""
     return import_module(f"{project.get_project().package}.problem")
 
 
 def read_data(settings: Any) -> pd.DataFrame:
-    """The rows that the settings name, one column each as in the contract."""
+    """Return the rows that the settings name, with the columns of the contract."""
     frame: pd.DataFrame = load_problem_module().read_data(settings)
     return frame
 
 
-def build_model(*given: Any, **named: Any) -> Any:
-    """A model that is not trained yet, as the project builds it."""
-    return load_problem_module().build_model(*given, **named)
+def build_model(*arguments: Any, **options: Any) -> Any:
+    """Return an untrained model, as the project builds it."""
+    return load_problem_module().build_model(*arguments, **options)

@@ -26,23 +26,23 @@ class Project:
 
     @property
     def prefix(self) -> str:
-        """What the names of settings in the environment begin with."""
+        """Return the prefix of the settings in the environment."""
         return f"{self.package}_".upper()
 
     @property
     def namespace(self) -> str:
-        """What the names of its namespaces begin with."""
+        """Return the prefix of the names of its namespaces."""
         return self.package.replace("_", "-").strip("-")
 
 
 def get_project() -> Project:
-    """The project whose folder we are in.  Raises ProjectError where there is none."""
+    """Return the project of the current folder.  Raise ProjectError if there is none."""
     return read_project(Path.cwd())
 
 
 @lru_cache(maxsize=16)
 def read_project(folder: Path) -> Project:
-    """The project in a folder.
+    """Return the project in a folder.
 
     Raises ProjectError if there is no pyproject.toml, or `[tool.mlops-ladder]` is not valid.
     """
@@ -52,10 +52,10 @@ def read_project(folder: Path) -> Project:
         deploy, people = str(table.get("deploy", "")), bool(table.get("people"))
         return Project(str(table["package"]), int(table["level"]), deploy, people)
     except FileNotFoundError as error:
-        told = f"not in {folder}; run this in the project's folder"
-        raise ProjectError(f"{PYPROJECT}: {told}") from error
+        fault = f"not in {folder}; run this in the project's folder"
+        raise ProjectError(f"{PYPROJECT}: {fault}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ProjectError(f"{PYPROJECT}: not valid TOML: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
-        told = "needs package = the folder in src, and level = 0 to 4"
-        raise ProjectError(f"{PYPROJECT}: [tool.mlops-ladder] {told}") from error
+        fault = "needs package = the folder in src, and level = 0 to 4"
+        raise ProjectError(f"{PYPROJECT}: [tool.mlops-ladder] {fault}") from error

@@ -136,29 +136,29 @@ def load_settings(**arguments: Any) -> Settings:
 
 def raise_for_misplaced_keys() -> None:
     """Raise ProjectError if a section is in a file from which it is not read."""
-    known = list_known_keys()
+    keys = list_known_keys()
     faults = []
     for path in [CONFIG, *sorted(FOLDER.glob("*.toml"))]:
         for key in read_toml(path):
-            if key in known and get_settings_file(key) != path:
+            if key in keys and get_settings_file(key) != path:
                 faults.append(f"{path}: [{key}] belongs in {get_settings_file(key)}")
-            elif path.stem in known and path != CONFIG and key != path.stem:
+            elif path.stem in keys and path != CONFIG and key != path.stem:
                 faults.append(f"{path}: {key} stands outside of [{path.stem}]")
     raise_for_faults("", faults)
 
 
 def raise_for_unknown_keys(settings: Settings) -> None:
     """Raise ProjectError if a file or the environment sets a key that this project may not set."""
-    prefix, known = get_project().prefix, list_known_keys()
+    prefix, keys = get_project().prefix, list_known_keys()
     unknown = []
     for name in filter(lambda name: name.startswith(prefix), os.environ):
         key = name.removeprefix(prefix)
-        is_known = key.split("__")[0].lower() in known
+        is_known = key.split("__")[0].lower() in keys
         if not is_known and not KUBERNETES.fullmatch(f"{key}={os.environ[name]}"):
             unknown.append(name)
     if unknown:
         raise ProjectError(f"environment: {', '.join(unknown)}: no such setting")
-    if later := sorted(settings.model_fields_set - set(known)):
+    if later := sorted(settings.model_fields_set - set(keys)):
         error = {"loc": (later[0],), "type": "extra_forbidden"}
         raise ProjectError(f"{find_error_source(error)}: {format_error(error)}")
 
@@ -169,8 +169,8 @@ def format_error(error: Any) -> str:
     if error["type"] == "extra_forbidden":
         field = Settings.model_fields.get(str(error["loc"][0]))
         section: Any = field.annotation if field and len(error["loc"]) > 1 else None
-        known = section.model_fields if section else list_known_keys()
-        return f"{key}: unknown key; known are {', '.join(known)}"
+        keys = section.model_fields if section else list_known_keys()
+        return f"{key}: unknown key; known are {', '.join(keys)}"
     if error["type"] == "missing":
         return f"{key}: not set; add it to {CONFIG}"
     value = error["input"]

@@ -34,8 +34,8 @@ def read_strict_model(kind: type[Kind], path: Path) -> Kind:
     try:
         return kind(**(read_toml(path) if path.exists() else {}))
     except ValidationError as error:
-        wrong = [
+        faults = [
             f"{path}: {'.'.join(map(str, each['loc']))} = {each['input']!r}: {each['msg']}"
             for each in error.errors()
         ]
-        raise ProjectError("\n  ".join(wrong)) from error
+        raise ProjectError("\n  ".join(faults)) from error

@@ -40,7 +40,7 @@ class Rejected(ProjectError):
 
 @dataclass(frozen=True)
 class Scored:
-    """What comes of `rows` rows: answers, rejected rows with their reasons, and all breaches.
+    """The result of `rows` rows: answers, rejected rows with their reasons, and all violations.
 
     `known` counts the values of each input that are not missing.
     """
@@ -63,14 +63,14 @@ class Batch:
 
     @property
     def refused(self) -> int:
-        """How many rows are rejected."""
+        """Return the number of rejected rows."""
         return sum(map(len, self.rejected))
 
     def answers(self, parts: Iterable[Scored]) -> Iterator[pd.DataFrame]:
-        """The answers of the parts.
+        """Yield the answers of the parts.
 
-        Raises ProjectError at the end if it is not single rows that are wrong: a column is missing
-        or wrong as a whole, too many values are missing, or no row is left.
+        Raises ProjectError at the end if more than single rows are wrong: a column is missing or
+        wrong as a whole, too many values are missing, or no row is left.
         """
         for part in parts:
             self.rows += part.rows
@@ -79,14 +79,15 @@ class Batch:
             self.rejected += [part.rejected] if len(part.rejected) else []
             if len(part.answers):
                 yield part.answers
-        self.breaches = [breach.with_total(self.rows) for breach in self.breaches]
-        none_left = self.rows and self.refused == self.rows
-        raise_for_violations(
-            [it for it in self.breaches if none_left or it.is_expectation or self._is_whole(it)]
-        )
+        breaches = self.breaches = [breach.with_total(self.rows) for breach in self.breaches]
+        if not self.rows or self.refused != self.rows:
+            breaches = [
+                fault for fault in breaches if fault.is_expectation or self._is_whole(fault)
+            ]
+        raise_for_violations(breaches)
 
     def _is_whole(self, breach: Violation) -> bool:
-        """Is this about the column, and not about some of its rows?"""
+        """Return whether this is about the column, and not about some of its rows."""
         if not breach.total or breach.max_share is not None:
             return True
         known = 0 if self._known is None else self._known.get(breach.column, 0)
@@ -94,16 +95,16 @@ class Batch:
 
 
 def score_file(saved: Saved, frames: Frames, checks: Iterable[RowCheck] = ()) -> Iterator[Scored]:
-    """What comes of the rows, frame by frame: ids, times, predictions and the model's version.
+    """Yield the result of each frame: ids, times, predictions and the model's version.
 
-    With checks, `outside` names the inputs of a row that lie outside of what the contract expects.
+    With checks, `outside` names the inputs of a row that lie outside of the expectations.
     """
     checks = list(checks)
     yield from (score_frame(saved, frame, checks) for frame in frames)
 
 
 def score_frame(saved: Saved, frame: pd.DataFrame, checks: list[RowCheck]) -> Scored:
-    """What comes of the rows of a frame, which are numbered in its index from 0."""
+    """Return the result of the rows of a frame, whose index numbers them from 0."""
     contract: Contract = saved["contract"]
     inputs, reasons = contract.inputs(), pd.Series("", frame.index, dtype="str")
     rows, breaches = cast_columns(frame, contract, inputs)
@@ -112,19 +113,22 @@ def score_frame(saved: Saved, frame: pd.DataFrame, checks: list[RowCheck]) -> Sc
         rows = rows.iloc[:0]
     elif breaches:
         rows, _ = cast_columns(frame[reasons == ""], contract, inputs)
-    found = [breach for check in checks for breach in check(rows, contract)] if len(rows) else []
-    note(reasons, rows, [it for it in found if it.is_refused and it.max_share is None], reason)
+    faults = [breach for check in checks for breach in check(rows, contract)] if len(rows) else []
+    refused = [fault for fault in faults if fault.is_refused and fault.max_share is None]
+    note(reasons, rows, refused, reason)
     outside = pd.Series("", rows.index, dtype="str")
-    note(outside, rows, [it for it in found if it.is_expectation], lambda it, _: it.column)
+    expected = [fault for fault in faults if fault.is_expectation]
+    note(outside, rows, expected, lambda breach, _: breach.column)
     answers, rejected = rows.iloc[:0], reasons[reasons != ""]
     if not lacking and len(rows := rows[reasons[rows.index] == ""]):
         marks = {"outside": outside[rows.index]} if checks else {}
-        answers = frame.loc[rows.index, [it for it in contract.names("id", "time") if it in frame]]
-        answers = pd.concat([answers, predict_rows(saved["model"], rows)], axis=1)
+        names = [name for name in contract.names("id", "time") if name in frame]
+        columns = [frame.loc[rows.index, names], predict_rows(saved["model"], rows)]
+        answers = pd.concat(columns, axis=1)
         answers = answers.assign(**marks, model_version=saved["version"])
-    told = pd.DataFrame({"row": rejected.index + 1, "reason": rejected.to_numpy()})
-    breaches += found
-    return Scored(len(frame), frame.reindex(columns=inputs).notna().sum(), breaches, answers, told)
+    table = pd.DataFrame({"row": rejected.index + 1, "reason": rejected.to_numpy()})
+    breaches += faults
+    return Scored(len(frame), frame.reindex(columns=inputs).notna().sum(), breaches, answers, table)
 
 
 def note(words: pd.Series, frame: pd.DataFrame, breaches: Iterable[Violation], say: Say) -> None:
@@ -138,14 +142,17 @@ def note(words: pd.Series, frame: pd.DataFrame, breaches: Iterable[Violation], s
 
 
 def reason(breach: Violation, value: Any) -> str:
-    """Why a row is rejected, with its value."""
+    """Return why a row is rejected, with its value."""
     verb, _, rest = breach.rule.partition(" ")
     shown = f": {getattr(value, 'item', lambda: value)()!r}" if breach.example else ""
     return f"{breach.column} {VERBS.get(verb, verb)} {rest}{shown}"
 
 
 def write(frames: Frames, path: Path) -> tuple[int, pd.DataFrame]:
-    """Write a CSV, or Parquet where the name says so; whole or not at all.  Rows, first frame."""
+    """Write a CSV, or Parquet if the name ends so; whole or not at all.
+
+    Returns the number of rows, and the first frame.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
     rows, first, into = 0, pd.DataFrame(), None
@@ -198,6 +205,7 @@ def main(arguments: list[str]) -> None:
     beside.unlink(missing_ok=True)  # of a batch before
     if batch.rejected:
         write(batch.rejected, beside)
-        told = f"{batch.refused:,} of {batch.rows:,} rows break the contract and are not answered"
-        told += f"; {beside} says which and why"
-        raise Rejected("\n  ".join([told, *(str(it) for it in batch.breaches if it.is_refused)]))
+        text = f"{batch.refused:,} of {batch.rows:,} rows break the contract and are not answered"
+        text += f"; {beside} says which and why"
+        lines = [str(breach) for breach in batch.breaches if breach.is_refused]
+        raise Rejected("\n  ".join([text, *lines]))

@@ -42,6 +42,11 @@ class AnnouncedChange(StrictModel):
     announced: date
     what: str = Field(min_length=1)
 
+    @property
+    def notice_days(self) -> int:
+        """Return the days between the announcement and the change."""
+        return (self.on - self.announced).days
+
 
 class Agreement(StrictModel):
     """What one owner has promised about one source of data/sources.toml."""
@@ -57,42 +62,45 @@ class Agreement(StrictModel):
 
 
 def read_agreements() -> dict[str, Agreement]:
-    """Every contract, by its source.  ProjectError that names each key that is wrong."""
-    found: dict[str, Agreement] = {}
-    wrong = []
+    """Return every contract, by its source.  Raise ProjectError that names each wrong key."""
+    agreements: dict[str, Agreement] = {}
+    faults = []
     for path in sorted(FOLDER.glob("*.toml")):
         try:
             promise = read_strict_model(Agreement, path)
         except ProjectError as error:
-            wrong.append(str(error))
+            faults.append(str(error))
         else:
-            if found.setdefault(promise.source, promise) is not promise:
-                wrong.append(f"{path}: source = {promise.source!r} has another contract; keep one")
-    raise_for_faults("", wrong)
-    return found
+            if agreements.setdefault(promise.source, promise) is not promise:
+                faults.append(f"{path}: source = {promise.source!r} has another contract; keep one")
+    raise_for_faults("", faults)
+    return agreements
 
 
 def read_accepted() -> Accepted:
-    """The terms that were accepted last, by source.  ProjectError where they cannot be read."""
+    """Return the last accepted terms, by source.  Raise ProjectError if they are not readable."""
     try:
-        found: Accepted = json.loads(ACCEPTED.read_text("utf-8")) if ACCEPTED.exists() else {}
-        return {name: {**it, "terms": dict(it["terms"])} for name, it in found.items()}
+        table: Accepted = json.loads(ACCEPTED.read_text("utf-8")) if ACCEPTED.exists() else {}
+        return {name: {**entry, "terms": dict(entry["terms"])} for name, entry in table.items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ProjectError(f"{ACCEPTED}: cannot be read: {error!r}; git checkout it") from error
 
 
 def to_terms(promise: Agreement) -> dict[str, Any]:
-    """What is promised, as it is kept in JSON."""
+    """Return the terms of a contract for JSON."""
     return promise.model_dump(mode="json", exclude_none=True)
 
 
-def find_unaccepted(promise: Agreement, known: Accepted) -> Iterator[str]:
-    """What of a contract nobody has accepted: all of it, a new version, a change without one."""
+def find_unaccepted(promise: Agreement, accepted: Accepted) -> Iterator[str]:
+    """Yield a line for each part of a contract that nobody has accepted.
+
+    That is all of it, a new version, or terms that changed without one.
+    """
     name, way_out = promise.source, f"read it, then: make contracts ACCEPT={promise.source}"
-    if name not in known:
+    if name not in accepted:
         yield f"{name}: version {promise.version}: nobody has accepted it; {way_out}"
         return
-    before, now = known[name]["terms"], to_terms(promise)
+    before, now = accepted[name]["terms"], to_terms(promise)
     keys = [key for key in (*before, *(now.keys() - before)) if before.get(key) != now.get(key)]
     if "version" in keys:
         rest = ", ".join(key for key in keys if key != "version") or "no other term"
@@ -100,13 +108,13 @@ def find_unaccepted(promise: Agreement, known: Accepted) -> Iterator[str]:
         yield f"{name}: {was}, which changes {rest}; {way_out}"
     elif keys:
         yield f"{name}: {', '.join(keys)} changed, and still version {promise.version}; {way_out}"
-    if (it := promise.change) and (it.on - it.announced).days < promise.notice_days:
-        days = f"{(it.on - it.announced).days} days before, {promise.notice_days} are agreed on"
-        yield f"{name}: {it.version} on {it.on} was announced {days}; ask {promise.contact}"
+    if (change := promise.change) and change.notice_days < promise.notice_days:
+        days = f"{change.notice_days} days before, {promise.notice_days} are agreed on"
+        yield f"{name}: {change.version} on {change.on} was announced {days}; ask {promise.contact}"
 
 
 def record_acceptance(promise: Agreement, by: str) -> None:
-    """Write down that somebody has read these terms and goes by them."""
+    """Write down who has read and accepted these terms, and when."""
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    known = read_accepted() | {promise.source: {"by": by, "time": now, "terms": to_terms(promise)}}
-    write_file_atomically(ACCEPTED, json.dumps(known, indent=2, ensure_ascii=False) + "\n")
+    table = read_accepted() | {promise.source: {"by": by, "time": now, "terms": to_terms(promise)}}
+    write_file_atomically(ACCEPTED, json.dumps(table, indent=2, ensure_ascii=False) + "\n")

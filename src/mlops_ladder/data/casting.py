@@ -23,24 +23,24 @@ OFFSET = r"[T ]\d.*(?:[Zz]|[+-]\d\d(?::?\d\d)?)$"
 
 
 def cast_numbers(values: pd.Series, column: Column) -> pd.Series:
-    """float64; int64 for an integer column in which nothing may be missing."""
-    found = pd.to_numeric(values, errors="coerce").astype("float64")
+    """Return float64; int64 for an integer column in which no value may be missing."""
+    numbers = pd.to_numeric(values, errors="coerce").astype("float64")
     sure = column.role == "target" or not column.nullable
-    whole = column.kind == "integer" and sure and (found % 1 == 0).all()
-    return found.astype("int64") if whole else found
+    whole = column.kind == "integer" and sure and (numbers % 1 == 0).all()
+    return numbers.astype("int64") if whole else numbers
 
 
 def cast_booleans(values: pd.Series, column: Column) -> pd.Series:
-    """bool; float64 (1, 0, NaN) where values may be missing."""
+    """Return bool; float64 (1, 0, NaN) if values may be missing."""
     truth = values.astype("str").str.strip().str.lower().map(BOOLEAN_BY_WORD)
     sure = column.role == "target" or not column.nullable
     return truth.astype("bool") if sure and truth.notna().all() else truth
 
 
 def cast_text(values: pd.Series, column: Column | None = None) -> pd.Series:
-    """str, without blanks around it; whole numbers without a decimal point.
+    """Return str without blanks around it; whole numbers without a decimal point.
 
-    A class of the target is spelled as the contract lists it, whatever its case.
+    A class of the target is spelled as the contract lists it, in any case.
     """
     if types.is_float_dtype(values) and (values.dropna() % 1 == 0).all():
         values = values.astype("Int64")
@@ -49,37 +49,36 @@ def cast_text(values: pd.Series, column: Column | None = None) -> pd.Series:
     spelled = {word.casefold(): word for word in listed}
     if not listed or len(spelled) < len(listed):
         return words
-    return words.map(lambda it: spelled.get(it.casefold(), it), na_action="ignore")
+    return words.map(lambda word: spelled.get(word.casefold(), word), na_action="ignore")
 
 
 def cast_times(values: pd.Series, column: Column) -> pd.Series:
-    """datetime64[us] without a zone: what the column's clock shows, see `Column`.
+    """Return datetime64[us] without a zone: the time on the column's clock, see `Column`.
 
-    NaT where a value is no time of its format, or has an offset though its clock is not known.
+    NaT if a value has another format, or an offset although the column has no time zone.
     """
-    found, exact = parse_timestamps(values, column.format or ISO), has_offset(
-        values, column.format or ISO
-    )
+    form = column.format or ISO
+    times, exact = parse_timestamps(values, form), has_offset(values, form)
     if (zone := column.timezone) is None:
-        return found.mask(exact)
-    sure = found.dt.year.between(2, 9998)  # in the first and the last year a clock may show none
-    moved = found.where(sure).dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
-    shown = found.mask(exact, moved)
+        return times.mask(exact)
+    sure = times.dt.year.between(2, 9998)  # in the first and the last year a clock may show none
+    moved = times.where(sure).dt.tz_localize("UTC").dt.tz_convert(zone).dt.tz_localize(None)
+    shown = times.mask(exact, moved)
     zoned = shown.where(sure).dt.tz_localize(zone, ambiguous=sure.to_numpy(), nonexistent="NaT")
     skipped = zoned.isna() & shown.notna()
-    shown[skipped] = [column.to_wall_clock(it.to_pydatetime()) for it in shown[skipped]]
+    shown[skipped] = [column.to_wall_clock(when.to_pydatetime()) for when in shown[skipped]]
     return shown
 
 
 def parse_timestamps(values: pd.Series, form: str) -> pd.Series:
-    """datetime64[us], in UTC where a value has an offset; NaT where it is not of this format."""
+    """Return datetime64[us], in UTC if a value has an offset; NaT if its format differs."""
     if form in EPOCHS:
         seconds = pd.to_numeric(values, errors="coerce") / EPOCHS[form]
-        found = pd.to_datetime(seconds, unit="s", errors="coerce", utc=True)
+        times = pd.to_datetime(seconds, unit="s", errors="coerce", utc=True)
     else:
         text = cast_text(values) if types.is_numeric_dtype(values) else values
-        found = pd.to_datetime(text, format=form, errors="coerce", utc=True)
-    return found.dt.tz_localize(None).astype("datetime64[us]")
+        times = pd.to_datetime(text, format=form, errors="coerce", utc=True)
+    return times.dt.tz_localize(None).astype("datetime64[us]")
 
 
 def are_times(values: pd.Series, form: str) -> bool:
@@ -88,7 +87,7 @@ def are_times(values: pd.Series, form: str) -> bool:
 
 
 def has_offset(values: pd.Series, form: str) -> pd.Series:
-    """Which times say how far they are from UTC?"""
+    """Return, for each time, whether it has an offset from UTC."""
     if isinstance(values.dtype, pd.DatetimeTZDtype) or form in EPOCHS or "%z" in form:
         return values.notna()
     return values.astype("str").str.contains(OFFSET)
@@ -107,28 +106,29 @@ CASTS: dict[Kind, Callable[[pd.Series, Column], pd.Series]] = {
 def cast_columns(
     frame: pd.DataFrame, contract: Contract, names: Iterable[str]
 ) -> tuple[pd.DataFrame, list[Violation]]:
-    """These columns, each as its kind: float64 or int64, bool, str, datetime64; NaN where missing.
+    """Return these columns cast to their kinds, and the violations.
 
-    And a breach for each column that is missing or holds what is not of its kind; it is left out.
+    A column becomes float64 or int64, bool, str, or datetime64; a missing value is NaN.  A column
+    that is missing, or holds a value of another kind, is a violation and is left out.
     """
     columns, breaches = {}, []
     for name in names:
         if name not in frame.columns:
-            known = ", ".join(map(str, frame.columns))
-            breaches.append(Violation(name, f"column is missing; there are {known}"))
+            others = ", ".join(map(str, frame.columns))
+            breaches.append(Violation(name, f"column is missing; there are {others}"))
             continue
         column = contract.columns[name]
-        found = (cast_text if column.role == "id" else CASTS[column.kind])(frame[name], column)
-        wrong = (found.isna() & frame[name].notna()).to_numpy()
+        values = (cast_text if column.role == "id" else CASTS[column.kind])(frame[name], column)
+        wrong = (values.isna() & frame[name].notna()).to_numpy()
         if wrong.any():
             breaches.append(make_violation(frame[name], wrong, f"hold no {column.kind}"))
         else:
-            columns[name] = found
+            columns[name] = values
     return pd.DataFrame(columns, index=frame.index), breaches
 
 
 def make_violation(values: pd.Series, wrong: np.ndarray, rule: str) -> Violation:
-    """The breach of a rule by these values, of which `wrong` says true."""
+    """Return the violation of a rule by the values that `wrong` marks, (rows,)."""
     places = np.flatnonzero(wrong)
     rows = tuple(int(values.index[place]) + 1 for place in places[:3])
     first = values.iloc[places[0]]
@@ -139,7 +139,7 @@ def make_violation(values: pd.Series, wrong: np.ndarray, rule: str) -> Violation
 def validate_and_cast(
     frame: pd.DataFrame, contract: Contract, names: Iterable[str], checks: Iterable[RowCheck] = ()
 ) -> pd.DataFrame:
-    """These columns, each as its kind.  Raises ProjectError that lists every breach by column."""
+    """Return these columns cast to their kinds.  Raise ProjectError that lists each violation."""
     rows, breaches = cast_columns(frame, contract, names)
     raise_for_violations(
         breaches + [breach for check in checks for breach in check(rows, contract)]

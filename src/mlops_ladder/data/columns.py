@@ -32,15 +32,15 @@ Reading = Callable[[list[Any]], list[Any]]
 
 
 def make_record_type(name: str, fields: dict[str, Any], config: ConfigDict | None = None) -> Any:
-    """An object of exactly these fields, whatever their names; no value is turned into another."""
-    made = TypedDict(name, fields)  # type: ignore[misc]  # fields known at run time only
+    """Return a type with exactly these fields, of any names; no value is converted."""
+    record = TypedDict(name, fields)  # type: ignore[misc]  # fields known at run time only
     # Where pydantic looks for the settings of a TypedDict; mypy knows no attribute of one.
-    made.__pydantic_config__ = config or STRICT  # type: ignore[attr-defined]
-    return made
+    record.__pydantic_config__ = config or STRICT  # type: ignore[attr-defined]
+    return record
 
 
 def parse_time(column: Column, text: str) -> datetime:
-    """The time on the column's clock.  Raises ValueError where it is not of the column's format."""
+    """Return the time on the column's clock.  Raise ValueError if its format is another."""
     form = column.format or ISO
     try:
         if form in EPOCHS:
@@ -55,7 +55,7 @@ def parse_time(column: Column, text: str) -> datetime:
 
 
 def time_type(column: Column) -> Any:
-    """Text that is a time of the column's format; to the model, a datetime."""
+    """Return the type of text that is a time of the column's format; the model gets a datetime."""
     form, zone = column.format or ISO, column.timezone
     shown: dict[str, Any] = {"type": "string", "examples": [example_time(column)]}
     if form == ISO and zone:
@@ -67,13 +67,13 @@ def time_type(column: Column) -> Any:
 
 
 def example_time(column: Column) -> str:
-    """A time of this column."""
-    known = column.format in (None, ISO) and column.timezone
-    return f"{NOON.isoformat()}Z" if known else format_time(column, NOON)
+    """Return a time of this column as text."""
+    is_iso = column.format in (None, ISO) and column.timezone
+    return f"{NOON.isoformat()}Z" if is_iso else format_time(column, NOON)
 
 
 def format_time(column: Column, when: datetime) -> str:
-    """A time of the column's clock as text in the column's format."""
+    """Return a time of the column's clock as text in the column's format."""
     form, exact = column.format or ISO, when.replace(tzinfo=ZoneInfo(column.timezone or "UTC"))
     if form in EPOCHS:
         return str(round(exact.timestamp() * EPOCHS[form]))
@@ -81,14 +81,14 @@ def format_time(column: Column, when: datetime) -> str:
 
 
 def require_whole(value: float) -> float:
-    """The value.  ValueError where it is not whole, which pydantic's `multiple_of` says roughly."""
+    """Return the value.  Raise ValueError unless it is whole; `multiple_of` is less clear."""
     if value % 1:
         raise ValueError("not a whole number")
     return value
 
 
 def number_type(column: Column) -> Any:
-    """A finite number, in the range that is enforced; 3.0 is an integer too, as JSON has it."""
+    """Return the type of a finite number in the enforced range; 3.0 is also an integer."""
     low, high = column.range if column.range and column.enforce else (None, None)
     shown: dict[str, Any] = {"type": "integer" if column.kind == "integer" else "number"}
     if column.range and column.enforce:
@@ -100,7 +100,7 @@ def number_type(column: Column) -> Any:
 
 
 def word_type(column: Column) -> Any:
-    """Text, one of the categories that are enforced."""
+    """Return the type of text; only the categories, if they are enforced."""
     if not column.categories:
         return str
     if column.enforce:
@@ -109,7 +109,7 @@ def word_type(column: Column) -> Any:
 
 
 def id_type(column: Column) -> Any:
-    """Text; of a column of numbers also a whole number, which stays as it is."""
+    """Return the type of an id: text; in a column of numbers also a whole number."""
     if column.kind not in ("number", "integer"):
         return str
     bounds = Field(ge=-(2**63), lt=2**63)
@@ -128,38 +128,38 @@ VALUE_TYPES |= {
 
 
 def value_type(column: Column) -> Any:
-    """The type of one value of a column."""
+    """Return the type of one value of a column."""
     kind = (id_type if column.role == "id" else VALUE_TYPES[column.kind])(column)
     return kind | None if column.nullable else kind
 
 
 def make_row_type(contract: Contract) -> Any:
-    """One row: every input of the contract; an id may be given, and nothing else."""
+    """Return the type of a row: every input of the contract, optional ids, and nothing else."""
     fields = {name: value_type(contract.columns[name]) for name in contract.inputs()}
     ids = {name: NotRequired[value_type(contract.columns[name])] for name in contract.names("id")}
     return make_record_type("Row", ids | fields, LOOSE)
 
 
 def make_example_row(contract: Contract) -> Row:
-    """A row that the contract accepts, its numbers in the middle of what it expects."""
-    made: Row = {}
+    """Return a row that the contract accepts, its numbers in the middle of their range."""
+    row: Row = {}
     for name in contract.inputs():
         column = contract.columns[name]
         if column.kind in ("number", "integer"):
-            made[name] = (int if column.kind == "integer" else float)(np.mean(column.range or 0))
+            row[name] = (int if column.kind == "integer" else float)(np.mean(column.range or 0))
         elif column.kind == "boolean":
-            made[name] = True
+            row[name] = True
         elif column.kind == "time":
-            made[name] = example_time(column)
+            row[name] = example_time(column)
         else:
-            made[name] = (column.categories or ["text"])[0]
-    return made
+            row[name] = (column.categories or ["text"])[0]
+    return row
 
 
 def input_builders(contract: Contract) -> dict[str, Callable[..., np.ndarray]]:
-    """How rows become the tensors of a graph, (rows, columns) each, by its name.
+    """Return functions from rows to the tensors of a graph, (rows, columns) each, by name.
 
-    One for the columns of a kind: each tensor costs a microsecond.
+    Columns of one kind share a tensor, because each tensor costs a microsecond.
     """
     columns = {name: contract.inputs(*kinds) for name, kinds in TENSOR_KINDS.items()}
     read: dict[str, Reading] = {"numbers": list, "words": encode_text, "times": encode_times}
@@ -169,21 +169,21 @@ def input_builders(contract: Contract) -> dict[str, Callable[..., np.ndarray]]:
 
 
 def build_tensor(names: list[str], read: Reading, rows: list[Row], dtype: type) -> np.ndarray:
-    """What is read from these columns, (rows, columns); from one list: nested ones cost more."""
+    """Return these columns as a tensor, (rows, columns); a flat list is faster than nested ones."""
     values = read([row[name] for row in rows for name in names])
     return np.array(values, dtype).reshape(len(rows), -1)
 
 
 def encode_text(values: list[Any]) -> list[str]:
-    """Words without blanks around them, or what stands for a missing one."""
+    """Return words without blanks around them; MISSING_WORD for a missing one."""
     return [MISSING_WORD if value is None else str(value).strip() for value in values]
 
 
 def encode_times(values: list[datetime | None]) -> list[int]:
-    """Minutes since Monday, 1 January of the year 1, on its clock; -1 where a time is missing."""
+    """Return minutes since Monday, 1 January of the year 1; -1 for a missing time."""
     return [MISSING_TIME if value is None else to_minute(value) for value in values]
 
 
 def to_minute(when: datetime) -> int:
-    """The minute of a time of its column's clock."""
+    """Return the minute of a time on its column's clock, since the year 1."""
     return (when.toordinal() - 1) * MINUTES_PER_DAY + when.hour * 60 + when.minute

@@ -16,7 +16,7 @@ CONTRACT = Path("contract.toml")
 MIN_ROWS_FOR_SHARE = 100  # a share of missing values says little about fewer
 ISO = "ISO8601"
 # Steps in a second, since 1970 in UTC
-EPOCHS = {f"epoch {it}seconds": 1e3**n for n, it in enumerate(["", "milli", "micro", "nano"])}
+EPOCHS = {f"epoch {unit}seconds": 1e3**n for n, unit in enumerate(["", "milli", "micro", "nano"])}
 Kind = Literal["number", "integer", "boolean", "category", "text", "time"]
 Role = Literal["feature", "target", "id", "time", "group", "personal", "ignored"]
 
@@ -48,14 +48,14 @@ class Column(StrictModel):
     @field_validator("timezone")
     @classmethod
     def validate_timezone(cls, name: str | None) -> str | None:
-        """The name of a time zone.  Raises ValueError if there is no such zone."""
+        """Return the name of a time zone.  Raise ValueError if there is no such zone."""
         try:
             return name and ZoneInfo(name).key
         except (KeyError, ValueError, OSError) as error:
             raise ValueError("no time zone; write one such as Europe/Berlin or UTC") from error
 
     def to_wall_clock(self, when: datetime) -> datetime:
-        """What the column's clock shows at this time, without a zone.
+        """Return the time on the column's clock, without a zone.
 
         A time that the clock skips in spring moves ahead with it; one that it shows twice in autumn
         is one time.  Raises ValueError if the time has an offset and the clock is not known.
@@ -68,8 +68,8 @@ class Column(StrictModel):
         other = when.replace(fold=1 - when.fold)
         if not when.tzinfo and zone.utcoffset(when) == zone.utcoffset(other):
             return when  # as nearly all: it is shown once
-        known = when if when.tzinfo else when.replace(tzinfo=zone)
-        return known.astimezone(UTC).astimezone(zone).replace(tzinfo=None)
+        instant = when if when.tzinfo else when.replace(tzinfo=zone)
+        return instant.astimezone(UTC).astimezone(zone).replace(tzinfo=None)
 
 
 class Contract(StrictModel):
@@ -79,18 +79,18 @@ class Contract(StrictModel):
     columns: dict[str, Column]
 
     def names(self, *roles: Role) -> list[str]:
-        """The columns of these roles."""
+        """Return the columns of these roles."""
         return [name for name, column in self.columns.items() if column.role in roles]
 
     @property
     def target(self) -> str:
-        """The column to predict."""
+        """Return the column to predict."""
         return self.names("target")[0]
 
     def inputs(self, *kinds: Kind) -> list[str]:
-        """The columns that the model sees: of these kinds, or all."""
-        wanted = kinds or get_args(Kind)
-        return [name for name in self.names("feature", "time") if self.columns[name].kind in wanted]
+        """Return the columns that the model sees: of these kinds, or all."""
+        kinds = kinds or get_args(Kind)
+        return [name for name in self.names("feature", "time") if self.columns[name].kind in kinds]
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class Violation:
 
     @property
     def is_refused(self) -> bool:
-        """Are these values refused?  A share is judged of 100 rows or more."""
+        """Return whether these values are refused; a share only of 100 rows or more."""
         if self.max_share is None:
             return not self.is_expectation
         return self.total >= MIN_ROWS_FOR_SHARE and self.count > self.max_share * self.total
@@ -124,7 +124,7 @@ class Violation:
         return replace(self, count=self.count + later.count, rows=rows, mask=None)
 
     def with_total(self, total: int) -> "Violation":
-        """The same breach, of so many rows."""
+        """Return the same violation, of so many rows."""
         return replace(self, total=total) if self.total else self
 
     def __str__(self) -> str:
@@ -147,16 +147,16 @@ class ContractViolationError(ProjectError):
 
 
 def merge_violations(breaches: Iterable[Violation]) -> list[Violation]:
-    """One for each column and rule, of those from several parts of the same rows."""
-    found: dict[tuple[str, str], Violation] = {}
+    """Return one violation for each column and rule, from those of parts of the same rows."""
+    merged: dict[tuple[str, str], Violation] = {}
     for breach in breaches:
-        first = found.get((breach.column, breach.rule))
-        found[breach.column, breach.rule] = first + breach if first else breach
-    return list(found.values())
+        first = merged.get((breach.column, breach.rule))
+        merged[breach.column, breach.rule] = first + breach if first else breach
+    return list(merged.values())
 
 
 def raise_for_violations(breaches: list[Violation]) -> None:
-    """Report values outside of what is expected.  ProjectError that lists what is refused."""
+    """Print unexpected values.  Raise ProjectError that lists the refused ones."""
     for breach in breaches:
         if breach.is_expectation:
             print(f"outside, not refused: {breach}")
@@ -167,13 +167,13 @@ def raise_for_violations(breaches: list[Violation]) -> None:
 
 
 def read_contract(path: Path = CONTRACT) -> Contract:
-    """The contract in this file.  Raises ProjectError naming each column and key that is wrong."""
+    """Return the contract in this file.  Raise ProjectError that names each wrong key."""
     if not path.exists():
         raise ProjectError(f"{path}: not here; make it: `make contract DATA=file TARGET=column`")
     contract = read_strict_model(Contract, path)
     targets, inputs = contract.names("target"), contract.inputs()
     if len(targets) != 1 or not inputs:
-        found = f"{len(targets)} columns of role target and {len(inputs)} of role feature or time"
-        wanted = "exactly one target and at least one feature are needed"
-        raise ProjectError(f"{path}: {found}; {wanted}")
+        counts = f"{len(targets)} columns of role target and {len(inputs)} of role feature or time"
+        rule = "exactly one target and at least one feature are needed"
+        raise ProjectError(f"{path}: {counts}; {rule}")
     return contract

@@ -45,10 +45,11 @@ CHECK = typer.Option("--check", help="change nothing; fail if it is stale")
 
 
 def render_datasheet(frame: pd.DataFrame, contract: Contract, settings: Settings) -> str:
-    """The sheet of these rows, without what stands below the line."""
+    """Return the sheet of these rows, without the part below the line."""
     named = contract.names("feature", "target", "time", "id", "group")
     rows = casting.validate_and_cast(frame, contract, named)
-    lines = [format_column(it, rows if it in named else frame, contract) for it in contract.columns]
+    table = frame.assign(**rows)
+    lines = [format_column(name, table, contract) for name in contract.columns]
     paths = list_data_files(settings.data.path)
     parts = [
         HEAD,
@@ -63,35 +64,35 @@ def render_datasheet(frame: pd.DataFrame, contract: Contract, settings: Settings
 
 
 def format_sources(settings: Settings) -> str:
-    """A line for each source of the configured files, as data/sources.toml names it."""
+    """Return a line for each source of the configured files, from data/sources.toml."""
     used = {str(path) for path in list_data_files(settings.data.path)}
     lines = []
-    for name, it in sources.read_sources().items():
-        if used & set(it["files"]):
-            told = f"{it['origin']}. Licence {it['licence']}. Owner: {it['owner']}."
-            lines.append(f"- {format_code(name)}: {escape_text(told)}")
+    for name, source in sources.read_sources().items():
+        if used & set(source["files"]):
+            text = f"{source['origin']}. Licence {source['licence']}. Owner: {source['owner']}."
+            lines.append(f"- {format_code(name)}: {escape_text(text)}")
     return "\n".join(lines) or "No source is declared: `make data DECLARE=yes`."
 
 
 def count_unlabelled(rows: pd.DataFrame, contract: Contract) -> str:
-    """How many rows say nothing about the target, in words; empty where all do."""
+    """Return in words how many rows have no target; empty text if all have one."""
     missing = int(rows[contract.target].isna().sum())
     return f" {missing:,} have no {format_code(contract.target)}." if missing else ""
 
 
 def format_column(name: str, rows: pd.DataFrame, contract: Contract) -> str:
-    """The line of one column.  No value of a person, of an id or of free text is shown."""
-    known = contract.columns[name]
+    """Return the line of one column, without values of a person, of an id or of free text."""
+    column = contract.columns[name]
     values = rows[name] if name in rows else pd.Series(dtype="object")
-    secret = known.role in ("personal", "id", "ignored") or known.kind == "text"
-    said = f"{values.nunique():,} different values" if secret else summarize_values(values)
+    secret = column.role in ("personal", "id", "ignored") or column.kind == "text"
+    summary = f"{values.nunique():,} different values" if secret else summarize_values(values)
     missing = f"{values.isna().mean():.1%}" if len(values) else "not in the data"
-    cells = [format_code(name), *map(escape_text, (known.role, known.kind, missing, said))]
+    cells = [format_code(name), *map(escape_text, (column.role, column.kind, missing, summary))]
     return f"| {' | '.join(cells)} |"
 
 
 def summarize_values(values: pd.Series) -> str:
-    """A range with the median, the first and last time, or the most frequent words with shares."""
+    """Return the range and median, the first and last time, or the most frequent words."""
     there = values.dropna()
     if there.empty:
         return "nothing"
@@ -105,10 +106,10 @@ def summarize_values(values: pd.Series) -> str:
     return ", ".join(f"{word} {share:.1%}" for word, share in most.items()) + more
 
 
-def compare_datasheet(text: str, wanted: str) -> str:
-    """In words: the sheet says what the data hold.  Raises ProjectError with lines that differ."""
-    told = f"{SHEET}: differs from the data (- sheet, + data); run `make datasheet`"
-    raise_for_differences(told, split_page(SHEET, text, OWN_WORDS_LINE)[0], wanted)
+def compare_datasheet(text: str, expected: str) -> str:
+    """Return a line: the sheet is true.  Raise ProjectError with the lines that differ."""
+    fault = f"{SHEET}: differs from the data (- sheet, + data); run `make datasheet`"
+    raise_for_differences(fault, split_page(SHEET, text, OWN_WORDS_LINE)[0], expected)
     return f"{SHEET}: every count and range is that of the data"
 
 
@@ -124,9 +125,9 @@ def write_datasheet(check: Annotated[bool, CHECK] = False) -> None:
     if check and "sha256 `" not in text:
         print(f"{SHEET}: describes no data yet; to write it: make datasheet")
         return
-    wanted = render_datasheet(problem.read_data(settings), contract, settings)
+    sheet = render_datasheet(problem.read_data(settings), contract, settings)
     if check:
-        print(compare_datasheet(text, wanted))
+        print(compare_datasheet(text, sheet))
         return
-    write_file_atomically(SHEET, wanted + below)
+    write_file_atomically(SHEET, sheet + below)
     print(f"Wrote {SHEET}.  Read it, answer what stands below the line, then commit it.")

@@ -237,7 +237,7 @@ def find_ambiguous_number(samples: list[list[str]], data: Data) -> str | None:
     chosen = (data.decimal, data.thousands or "")
     if count_fitting_columns(other, samples) < count_fitting_columns(chosen, samples):
         return None
-    numbers = (it for values in samples for it in values if AMBIGUOUS_NUMBER.fullmatch(it))
+    numbers = (text for values in samples for text in values if AMBIGUOUS_NUMBER.fullmatch(text))
     return next(numbers, None)
 
 

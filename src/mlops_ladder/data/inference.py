@@ -108,14 +108,14 @@ def is_row_number(values: pd.Series, kind: Kind) -> bool:
     return bool(numbers.iloc[0] in (0, 1) and (numbers.diff().iloc[1:] == 1).all())
 
 
-def infer_problem(target: str, values: pd.Series, column: Column, asked: Problem | None) -> Problem:
+def infer_problem(target: str, values: pd.Series, column: Column, hint: Problem | None) -> Problem:
     """Return whether the target is a class or a number; whole numbers that repeat are classes.
 
     Args:
         target: The name of the column to predict.
         values: Its values, without missing ones.
         column: The column as the contract describes it.
-        asked: The problem that the user names, if any.
+        hint: The problem that the user names, if any.
 
     Raises:
         ProjectError: The values are neither, or they do not fit the problem that is asked for.
@@ -124,12 +124,12 @@ def infer_problem(target: str, values: pd.Series, column: Column, asked: Problem
     if distinct < 2:
         only = f"only {str(values.iloc[0])!r}" if distinct else "no value"
         raise ProjectError(f"{target}: {only} in all rows; two different ones are needed")
-    if asked == "regression" and not numeric:
+    if hint == "regression" and not numeric:
         raise ProjectError(f"{target}: a {column.kind}, so PROBLEM must be classification")
-    is_amount = numeric and not asked and not looks_categorical(distinct, rows, column)
-    if asked == "regression" or is_amount:
+    is_amount = numeric and not hint and not looks_categorical(distinct, rows, column)
+    if hint == "regression" or is_amount:
         return "regression"
-    has_many = distinct > max(2, rows / 2) or (distinct > MAX_CLASSES and not asked)
+    has_many = distinct > max(2, rows / 2) or (distinct > MAX_CLASSES and not hint)
     if column.kind == "time" or has_many:
         count = f"{distinct:,} different values in {rows:,} rows, of kind {column.kind}"
         way_out = f"neither a number nor at most {MAX_CLASSES} classes; choose another TARGET"
@@ -204,7 +204,7 @@ def describe_day_order(unique: pd.Series, form: str) -> str:
 
 
 def infer_contract(
-    frame: pd.DataFrame, data: Data, target: str, asked: Problem | None = None
+    frame: pd.DataFrame, data: Data, target: str, hint: Problem | None = None
 ) -> tuple[Contract, Problem, dict[str, str]]:
     """Return the contract of these rows, the problem, and remarks by column.
 
@@ -212,7 +212,7 @@ def infer_contract(
         frame: All rows, as `reading.read_table` gives them without a contract.
         data: How numbers are written in them.
         target: The column to predict.
-        asked: The problem that the user names, if any.
+        hint: The problem that the user names, if any.
 
     Raises:
         ProjectError: The target cannot be learned, or no column can be a feature.
@@ -223,7 +223,7 @@ def infer_contract(
         role: Role | None = "target" if name == target else None
         columns[name], remarks[name] = infer_column(frame[name], data, role)
     ignore_copies(frame, data, target, columns, remarks)
-    problem = infer_problem(target, frame[target].dropna(), columns[target], asked)
+    problem = infer_problem(target, frame[target].dropna(), columns[target], hint)
     if problem == "classification" and columns[target].kind == "number":
         change = {"kind": "category", "range": None}
         columns[target] = columns[target].model_copy(update=change)
@@ -272,7 +272,7 @@ def repeats_target(values: pd.Series, target: pd.Series, data: Data, kind: Kind)
     both = values.notna() & target.notna()
     if both.sum() < max(20, len(values) / 2):
         return False
-    copy, original = (normalize_for_comparison(it[both], data) for it in (values, target))
+    copy, original = (normalize_for_comparison(column[both], data) for column in (values, target))
     if copy.equals(original):
         return True
     distinct, part = original.nunique(), rf"(?i)(^|[\W_]){re.escape(str(target.name))}($|[\W_])"

@@ -29,7 +29,7 @@ Decimal = Literal[".", ","] | None
 
 
 def resolve_target(target: str, names: list[str], why: str = "") -> str:
-    """The column that is meant: as written, else the one alike but for case, blanks, accents.
+    """Return the column of this name, or the only one that differs in case, blanks or accents.
 
     Raises ProjectError if there is none; `why` says what may be the reason.
     """
@@ -43,19 +43,19 @@ def resolve_target(target: str, names: list[str], why: str = "") -> str:
     near = get_close_matches(target, names, n=3)
     shown = list(dict.fromkeys([*near, *names]))[:20]
     more = f", and {len(names) - 20} more" if len(names) > 20 else ""
-    known = ", ".join(shown) + more
-    raise ProjectError(f"TARGET {target!r}: no such column; there are: {known}{why}")
+    listing = ", ".join(shown) + more
+    raise ProjectError(f"TARGET {target!r}: no such column; there are: {listing}{why}")
 
 
 def format_summary(frame: pd.DataFrame, contract: Contract, remarks: dict[str, str]) -> str:
-    """A line for each of the first columns: name, kind, role, what is missing, what it holds."""
+    """Return a line for each of the first columns: name, kind, role, missing share, values."""
     width = min(40, max(map(len, contract.columns)))
     lines = []
     for name, column in list(contract.columns.items())[:MAX_COLUMNS_PRINTED]:
         lost = f"{frame[name].isna().mean():.1%} missing" if column.nullable else ""
-        held = " ".join(remarks[name].split())
+        remark = " ".join(remarks[name].split())
         shown = " ".join(name.split())[:width]
-        line = f"  {shown:{width}} {column.kind:9} {column.role:8} {lost:14} {held[:120]}"
+        line = f"  {shown:{width}} {column.kind:9} {column.role:8} {lost:14} {remark[:120]}"
         lines.append(line.rstrip())
     if (more := len(contract.columns) - MAX_COLUMNS_PRINTED) > 0:
         lines.append(f"  ... and {more:,} more columns: see {CONTRACT}")
@@ -63,13 +63,13 @@ def format_summary(frame: pd.DataFrame, contract: Contract, remarks: dict[str, s
 
 
 def format_problem(
-    contract: Contract, problem: Problem, answers: pd.Series, asked: str | None
+    contract: Contract, problem: Problem, answers: pd.Series, hint: str | None
 ) -> str:
-    """What will be learned, how many rows cannot help, and what to do where it is wrong."""
+    """Return what will be learned, how many rows lack the target, and how to change that."""
     empty = int(answers.isna().sum())
     rest = f"; {empty:,} rows without one are left out of training" if empty else ""
     text = f"\n{problem.capitalize()} of {contract.target}{rest}."
-    if asked or contract.columns[contract.target].kind != "integer" or answers.nunique() < 3:
+    if hint or contract.columns[contract.target].kind != "integer" or answers.nunique() < 3:
         return text
     if problem == "regression":
         return f"{text}\nAre its whole numbers classes?  Then add PROBLEM=classification."
@@ -77,9 +77,9 @@ def format_problem(
 
 
 def render_config(data: Data, target: str, problem: Problem, classes: int) -> str:
-    """The text of `config.toml` for these data; comments and all else stay as they are.
+    """Return the text of `config.toml` for these data; comments and other keys stay.
 
-    Raises ProjectError where the file, so changed, would not be valid.
+    Raises ProjectError if the changed file would not be valid.
     """
     load_settings(problem=problem, data=data.model_dump())
     config: Any = tomlkit.parse(CONFIG.read_text(encoding="utf-8"))
@@ -98,7 +98,7 @@ def render_config(data: Data, target: str, problem: Problem, classes: int) -> st
 
 
 def to_toml(contract: Contract) -> str:
-    """The text of `contract.toml`."""
+    """Return the text of `contract.toml`."""
     text = tomlkit.document()
     for line in HEADER.splitlines():
         text.add(tomlkit.comment(line))
@@ -108,12 +108,12 @@ def to_toml(contract: Contract) -> str:
 
 
 def write_files_atomically(texts: dict[Path, str]) -> None:
-    """Write these files, all or none; one that changes is first copied under a name that is free.
+    """Write these files, all or none; copy each that changes to a free name first.
 
-    Raises ProjectError where that cannot be done.
+    Raises ProjectError if a file cannot be written.
     """
-    wanted = {path: text.encode() for path, text in texts.items()}
-    changed = {path: text for path, text in wanted.items() if read_bytes_if_exists(path) != text}
+    contents = {path: text.encode() for path, text in texts.items()}
+    changed = {path: text for path, text in contents.items() if read_bytes_if_exists(path) != text}
     parts = {path: path.with_name(f"{path.name}.part") for path in changed}
     olds: dict[Path, Path] = {}
     try:
@@ -129,34 +129,34 @@ def write_files_atomically(texts: dict[Path, str]) -> None:
         for part in filter(Path.is_file, parts.values()):
             part.unlink()
         name = error.filename or " and ".join(map(str, changed))
-        said = f"{name}: cannot be written: {error.strerror}; nothing is changed"
-        raise ProjectError(said) from error
+        fault = f"{name}: cannot be written: {error.strerror}; nothing is changed"
+        raise ProjectError(fault) from error
     for path in texts:
-        kept = f" (the old one is {olds[path]})" if path in olds else ""
-        print(f"Wrote {path}{kept}" if path in changed else f"{path} is as it was")
+        note = f" (the old one is {olds[path]})" if path in olds else ""
+        print(f"Wrote {path}{note}" if path in changed else f"{path} is as it was")
 
 
 def read_bytes_if_exists(path: Path) -> bytes | None:
-    """What the file holds; None where there is none."""
+    """Return the content of a file; None if it does not exist."""
     return path.read_bytes() if path.exists() else None
 
 
 def backup_file(path: Path) -> Path:
-    """A copy of the file under a name that is free."""
+    """Copy the file to a free name, and return the copy."""
     names = (Path(f"{path}.old-{number}") for number in count(1))
     return Path(shutil.copy2(path, next(name for name in names if not name.exists())))
 
 
 def read_described_file(
-    pattern: str, wanted: str, encoding: str | None, decimal: str | None
+    pattern: str, column: str, encoding: str | None, decimal: str | None
 ) -> tuple[Data, pd.DataFrame, str]:
-    """How the file is read, its rows, and the target.  ProjectError if the names are not right."""
+    """Return the dialect, the rows and the target.  Raise ProjectError for wrong names."""
     data, raw = dialect.sniff_file(pattern, encoding)
     why, text = "", not reading.is_parquet(reading.list_data_files(data.path)[0])
     if text:
         dialect.check_names(raw, data.path)
-        why = dialect.explain_missing_target(raw, wanted, data.separator)
-    target = resolve_target(wanted, list(raw.columns), why)
+        why = dialect.explain_missing_target(raw, column, data.separator)
+    target = resolve_target(column, list(raw.columns), why)
     data, frame = dialect.apply_number_format(data, raw, target, decimal)
     if text:
         dialect.check_units(raw, data.path, data)
@@ -164,7 +164,7 @@ def read_described_file(
 
 
 def count_classes(values: pd.Series, column: Column) -> int:
-    """How many different values the target has, as training reads it."""
+    """Return the number of different values of the target, as training reads it."""
     return (cast_booleans if column.kind == "boolean" else cast_text)(values, column).nunique()
 
 
@@ -179,15 +179,15 @@ def describe_data(
     if not (data and target):
         raise ProjectError("DATA and TARGET are needed: make contract DATA=file TARGET=column")
     marks, frame, name = read_described_file(data, target, encoding, decimal)
-    contract, found, remarks = inference.infer_contract(frame, marks, name, problem)
+    contract, task, remarks = inference.infer_contract(frame, marks, name, problem)
     for other, column in contract.columns.items():
         if column.kind in ("text", "category"):
             remarks[other] += dialect.suggest_decimal_mark(frame[other], marks)
-    config = render_config(marks, name, found, count_classes(frame[name], contract.columns[name]))
+    config = render_config(marks, name, task, count_classes(frame[name], contract.columns[name]))
     write_files_atomically({CONFIG: config, CONTRACT: to_toml(contract)})
     for renew in plugins.get_implementations("after_contract_change"):
         write_files_atomically(renew(load_settings(), frame) or {})
     print(f"\n{len(frame):,} rows of {marks.path}, read {dialect.describe_dialect(marks)}")
     print(format_summary(frame, contract, remarks))
-    print(format_problem(contract, found, frame[name], problem))
+    print(format_problem(contract, task, frame[name], problem))
     print(f"Next: read {CONTRACT} and set reviewed = true; then `make train`.")

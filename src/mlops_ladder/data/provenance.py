@@ -19,7 +19,7 @@ UNKNOWN = "unknown"
 
 
 def run_git(*arguments: str) -> str | None:
-    """What git answers, or None where there is no repository, no commit or no git."""
+    """Return the output of git; None without a repository, a commit or git."""
     try:
         done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
@@ -28,7 +28,7 @@ def run_git(*arguments: str) -> str | None:
 
 
 def get_provenance_tags(settings: Settings) -> dict[str, str]:
-    """The five tags that say what a run was made from: commit, tree, data, lock, seed."""
+    """Return the five tags of the origin of a run: commit, tree, data, lock, seed."""
     commit, changes = run_git("rev-parse", "HEAD"), run_git("status", "--porcelain")
     if commit is None and (built := os.environ.get("SOURCE_COMMIT")):
         commit, changes = built, ""  # an image holds a commit, and no repository
@@ -46,16 +46,16 @@ def get_provenance_tags(settings: Settings) -> dict[str, str]:
 
 
 def list_requirements() -> list[str]:
-    """The packages that this project and the library name, each with the version that is installed.
+    """Return the packages that this project and the library require, with installed versions.
 
-    Without the library: what a model needs of it is saved with the model.
+    The library is not among them: the code that a model needs of it is saved with the model.
     """
-    named = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]
-    found = [Requirement(line) for line in [*(requires(LIBRARY) or []), *named]]
-    names = {it.name for it in found if not it.marker or it.marker.evaluate({"extra": ""})}
+    lines = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["dependencies"]
+    needs = [Requirement(line) for line in [*(requires(LIBRARY) or []), *lines]]
+    names = {need.name for need in needs if not need.marker or need.marker.evaluate({"extra": ""})}
     return [f"{name}=={version(name)}" for name in sorted(names - {LIBRARY})]
 
 
 def list_packages() -> list[str]:
-    """Every installed package with its version, sorted."""
-    return sorted({f"{found.name.lower()}=={found.version}" for found in distributions()})
+    """Return every installed package with its version, sorted."""
+    return sorted({f"{package.name.lower()}=={package.version}" for package in distributions()})

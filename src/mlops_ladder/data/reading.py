@@ -29,11 +29,11 @@ TITLE = "line 1 has to name every column: delete a title above it, or name an in
 
 
 def read_table(pattern: str, data: Data, contract: Contract | None = None) -> pd.DataFrame:
-    """All rows of a CSV or Parquet file, or of all files that a pattern names, in their order.
+    """Return all rows of a CSV or Parquet file, or of all files that match a pattern, in order.
 
-    With a contract, its numbers are numbers, and words, times and ids are text, as they stand in
-    the file; without one, all columns of a CSV are text.  Raises ProjectError where a file is
-    missing, empty or not to be read.
+    With a contract, its numbers are numbers, and words, times and ids are text, as in the file.
+    Without one, all columns of a CSV are text.  Raises ProjectError if a file is missing, empty or
+    not readable.
     """
     return pd.concat(read_chunks(pattern, data, contract))
 
@@ -41,9 +41,9 @@ def read_table(pattern: str, data: Data, contract: Contract | None = None) -> pd
 def read_chunks(
     of: str | list[Any], data: Data, contract: Contract | None = None, size: int | None = None
 ) -> Iterator[pd.DataFrame]:
-    """The same rows, at most so many at a time, numbered through in the index from 0.
+    """Yield the rows of `read_table`, at most `size` at a time; the index counts them from 0.
 
-    `of` is a pattern, or files, or what opens as they do: a part of one.
+    `of` is a pattern, or a list of files or of parts that open like files.
     """
     columns = contract.columns if contract else {}
     text: Any = {
@@ -58,23 +58,23 @@ def read_chunks(
             first += len(frame)
             for name in columns.keys() & set(frame) - text.keys():
                 if columns[name].kind != "boolean" and not types.is_numeric_dtype(frame[name]):
-                    found = parse_numbers(frame[name], data)
-                    frame[name] = found.astype("object").where(found.notna(), frame[name])
+                    numbers = parse_numbers(frame[name], data)
+                    frame[name] = numbers.astype("object").where(numbers.notna(), frame[name])
             yield frame
 
 
 def list_data_files(pattern: str) -> list[Path]:
-    """The files that a path or a pattern names, sorted.  ProjectError where there is none."""
-    found = [Path(pattern)] if Path(pattern).exists() else sorted(map(Path, glob(pattern)))
-    if not found:
+    """Return the files that match a path or a pattern, sorted.  Raise ProjectError if none does."""
+    paths = [Path(pattern)] if Path(pattern).exists() else sorted(map(Path, glob(pattern)))
+    if not paths:
         raise ProjectError(f"{pattern}: no such file in {Path.cwd()}")
-    if folders := [path for path in found if path.is_dir()]:
+    if folders := [path for path in paths if path.is_dir()]:
         raise ProjectError(f"{folders[0]}: a folder; name its files: '{folders[0]}/*.csv'")
-    return found
+    return paths
 
 
 def is_parquet(path: Path) -> bool:
-    """Does the file say that it is Parquet?  Its name does not matter."""
+    """Return whether the content of a file is Parquet; its name does not matter."""
     with path.open("rb") as file:
         return file.read(4) == b"PAR1"
 
@@ -82,7 +82,7 @@ def is_parquet(path: Path) -> bool:
 def read_file(
     path: Path, data: Data, text: Any = str, size: int | None = None
 ) -> Iterator[pd.DataFrame]:
-    """The rows of one file, infinite numbers as missing.  ProjectError where there are none."""
+    """Yield the rows of a file, infinite numbers as missing.  Raise ProjectError if it has none."""
     rows = 0
     try:
         table = is_parquet(path)
@@ -91,15 +91,15 @@ def read_file(
             floats = frame.select_dtypes("float")
             yield frame.assign(**floats.where(np.isfinite(floats)))
     except (OSError, ValueError, LookupError, csv.Error) as error:
-        known = f"encoding {data.encoding}, separator {data.separator!r}"
-        said = " ".join(str(error).split())
-        raise ProjectError(f"{path}: cannot be read ({known}): {said}") from error
+        dialect = f"encoding {data.encoding}, separator {data.separator!r}"
+        reason = " ".join(str(error).split())
+        raise ProjectError(f"{path}: cannot be read ({dialect}): {reason}") from error
     if not rows:
         raise ProjectError(f"{path}: no rows; a header and at least one row are needed")
 
 
 def read_parquet(path: Path, size: int | None) -> Iterator[pd.DataFrame]:
-    """The rows of a Parquet file, a named index as columns, each number, truth, time or text."""
+    """Yield the rows of a Parquet file, a named index as columns; see `normalize_dtype`."""
     with pq.ParquetFile(path) as file:
         groups = getattr(path, "groups", None)  # of a part of a file
         for batch in file.iter_batches(size, groups) if size else [file.read()]:
@@ -110,7 +110,7 @@ def read_parquet(path: Path, size: int | None) -> Iterator[pd.DataFrame]:
 
 
 def normalize_dtype(values: pd.Series) -> pd.Series:
-    """Durations as seconds; lists, dates, bytes and all that is no other kind as text."""
+    """Return durations as seconds; lists, dates, bytes and other types as text."""
     if isinstance(values.dtype, pd.CategoricalDtype):
         values = pd.Series(np.asarray(values), index=values.index).infer_objects()
     if types.is_timedelta64_dtype(values):
@@ -123,7 +123,7 @@ def normalize_dtype(values: pd.Series) -> pd.Series:
 
 
 def read_csv(path: Path, data: Data, text: Any, size: int | None) -> Iterator[pd.DataFrame]:
-    """The rows of a CSV, `text` the columns that are read as they stand."""
+    """Yield the rows of a CSV; the columns in `text` are read as text."""
     check_widths(path, data)
     with path.open(encoding=data.encoding, newline="") as file:
         options: Any = {"sep": data.separator, "decimal": data.decimal, "dtype": text, **AS_WRITTEN}
@@ -146,7 +146,7 @@ def drop_trailing_blanks(frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFram
 def check_widths(path: Path, data: Data) -> None:
     """Raise ValueError that names the first line with more or fewer fields than the header.
 
-    Also if a title stands where the names of the columns have to be.
+    Also if line 1 is a title instead of the names of the columns.
     """
     with path.open(encoding=data.encoding, newline="") as file:
         rows = csv.reader(file, delimiter=data.separator, skipinitialspace=True)
@@ -159,13 +159,13 @@ def check_widths(path: Path, data: Data) -> None:
                 line = getattr(path, "before", 0) + rows.line_num  # of a part of a file
                 names = 1 if titled else width
                 way_out = way_out if titled or len(row) > width else RAGGED
-                told = f"line {line} has {len(row)} fields, the header {names}"
-                raise ValueError(f"{told}; {way_out}")
+                fault = f"line {line} has {len(row)} fields, the header {names}"
+                raise ValueError(f"{fault}; {way_out}")
             titled, way_out = False, RAGGED
 
 
 def number_pattern(decimal: str, thousands: str) -> str:
-    """The regular expression of a bare number that is written with these marks."""
+    """Return the regular expression of a bare number with these marks."""
     pair = r"(?:,\d\d)*" if thousands == "," else ""  # of India: 12,34,567
     groups = rf"|[1-9]\d?\d?{pair}(?:{re.escape(thousands)}\d\d\d)+" if thousands else ""
     decimals = re.escape(decimal)
@@ -173,7 +173,7 @@ def number_pattern(decimal: str, thousands: str) -> str:
 
 
 def parse_numbers(values: pd.Series, data: Data) -> pd.Series:
-    """float64, NaN where a value is no number that is written with the marks of the data.
+    """Return float64; NaN if a value is no number with the marks of the data.
 
     Signs of currency and percent are left out; a number in brackets is negative.
     """
@@ -182,11 +182,11 @@ def parse_numbers(values: pd.Series, data: Data) -> pd.Series:
     thousands = data.thousands or ""
     text = (
         values.astype("object")
-        .map(lambda it: strip_number_signs(str(it)), na_action="ignore")
+        .map(lambda value: strip_number_signs(str(value)), na_action="ignore")
         .astype("str")
     )
-    known = text.str.fullmatch(number_pattern(data.decimal, thousands), na=False)
+    are_numbers = text.str.fullmatch(number_pattern(data.decimal, thousands), na=False)
     digits = text.str.translate(str.maketrans(data.decimal, ".", thousands))
     loose = text.where(~text.str.contains(thousands, regex=False, na=False)) if thousands else text
-    found = pd.to_numeric(digits.where(known, loose), errors="coerce").astype("float64")
-    return found.replace([np.inf, -np.inf], np.nan)
+    numbers = pd.to_numeric(digits.where(are_numbers, loose), errors="coerce").astype("float64")
+    return numbers.replace([np.inf, -np.inf], np.nan)

@@ -26,7 +26,7 @@ DECLARE = typer.Option("--declare", help="the files are meant to be as they are"
 
 
 def compute_sha256(*paths: Path) -> str:
-    """The sha256 of these files, one after the other."""
+    """Return the sha256 of these files, one after the other."""
     digest = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
@@ -36,7 +36,7 @@ def compute_sha256(*paths: Path) -> str:
 
 
 def read_sources() -> dict[str, Any]:
-    """What data/sources.toml declares, by source.  Raises ProjectError where it cannot be read."""
+    """Return the sources in data/sources.toml, by name.  Raise ProjectError if not readable."""
     try:
         return tomllib.loads(SOURCES.read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
@@ -44,7 +44,7 @@ def read_sources() -> dict[str, Any]:
 
 
 def restore_source(name: str, source: dict[str, Any]) -> None:
-    """Bring the files of a source back: by its command, or from its origin."""
+    """Restore the files of a source, by its command or from its origin."""
     if command := source.get("restore"):
         print(f"{name}: {command}", flush=True)
         search = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -57,7 +57,7 @@ def restore_source(name: str, source: dict[str, Any]) -> None:
 
 
 def fetch_file(origin: str, path: Path) -> None:
-    """Copy one file from an address or a path.  ProjectError where that cannot be done."""
+    """Copy one file from an address or a path.  Raise ProjectError if that fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
     try:
@@ -67,27 +67,27 @@ def fetch_file(origin: str, path: Path) -> None:
         else:
             shutil.copyfile(origin, unfinished)
     except (OSError, URLError, ValueError) as error:
-        told = f"missing, and its origin {origin!r} cannot be read: {error}"
+        fault = f"missing, and its origin {origin!r} cannot be read: {error}"
         way_out = f"put the file back, or say in {SOURCES} where it comes from"
-        raise ProjectError(f"{path}: {told}; {way_out}") from error
+        raise ProjectError(f"{path}: {fault}; {way_out}") from error
     unfinished.replace(path)
 
 
 def find_changed_files(sources: dict[str, Any]) -> list[str]:
-    """A line for each file that is missing or is not what data/sources.toml says."""
-    found = []
+    """Return a line for each file that is missing or differs from data/sources.toml."""
+    lines = []
     for source in sources.values():
         for name, declared in source["files"].items():
             path = Path(name)
             if not path.exists():
-                found.append(f"{name}: missing")
+                lines.append(f"{name}: missing")
             elif (now := compute_sha256(path)) != declared["sha256"]:
-                found.append(f"{name}: sha256 {now[:12]}…, declared {declared['sha256'][:12]}…")
-    return found
+                lines.append(f"{name}: sha256 {now[:12]}…, declared {declared['sha256'][:12]}…")
+    return lines
 
 
 def find_undeclared_files(settings: Settings, sources: dict[str, Any]) -> list[str]:
-    """The files that training reads and no source declares."""
+    """Return the files that training reads and no source declares."""
     declared = {name for source in sources.values() for name in source["files"]}
     return [str(path) for path in list_data_files(settings.data.path) if str(path) not in declared]
 
@@ -95,19 +95,19 @@ def find_undeclared_files(settings: Settings, sources: dict[str, Any]) -> list[s
 def declare_files(settings: Settings, frame: pd.DataFrame | None = None) -> None:
     """Write the sha256 and rows of the files of `config.toml` into data/sources.toml.
 
-    A file that no source names becomes a source of its own; a person has to say its origin.
-    `frame` spares reading again where there is one file, and these are its rows.
+    A file that no source names becomes a source of its own; a person has to add its origin.  If
+    there is one file, and `frame` holds its rows, it is not read again.
     """
     text = SOURCES.read_text(encoding="utf-8") if SOURCES.exists() else ""
     document = tomlkit.parse(text)
     for path in list_data_files(settings.data.path):
-        known = [source for source in document.values() if str(path) in source["files"]]
-        source = known[0] if known else document.setdefault(path.stem, unknown_source())
+        matches = [source for source in document.values() if str(path) in source["files"]]
+        source = matches[0] if matches else document.setdefault(path.stem, unknown_source())
         rows = 0 if frame is None else len(frame)
         if frame is None or str(path) != settings.data.path:
             rows = sum(map(len, read_file(path, settings.data)))
-        known_file = source["files"].setdefault(str(path), {})  # changed in place: comments stay
-        known_file.update({"sha256": compute_sha256(path), "rows": rows})
+        entry = source["files"].setdefault(str(path), {})  # changed in place: comments stay
+        entry.update({"sha256": compute_sha256(path), "rows": rows})
         if source["origin"] == UNKNOWN:
             print(f"{path}: say its origin, licence and owner in {SOURCES}")
     write_file_atomically(SOURCES, tomlkit.dumps(document))
@@ -131,7 +131,7 @@ def update_declared(files: dict[str, dict[str, Any]]) -> None:
 
 
 def unknown_source() -> dict[str, Any]:
-    """A source of which only the files are known."""
+    """Return a source of which only the files are known."""
     return {"origin": UNKNOWN, "licence": UNKNOWN, "owner": UNKNOWN, "files": {}}
 
 
@@ -143,12 +143,12 @@ def main(renew_sources: Annotated[bool, DECLARE] = False) -> None:
     for name, source in sources.items():
         if not all(Path(file).exists() for file in source["files"]):
             restore_source(name, source)
-    found = find_changed_files(sources) + [
+    faults = find_changed_files(sources) + [
         f"{name}: in no source" for name in find_undeclared_files(load_settings(), sources)
     ]
     way_out = "Put the right files back, or, where the change is meant: make data DECLARE=yes"
-    raise_for_faults(f"the data are not what {SOURCES} says", [*found, way_out] if found else [])
+    raise_for_faults(f"the data are not what {SOURCES} says", [*faults, way_out] if faults else [])
     for name, source in sources.items():
         rows = sum(file["rows"] for file in source["files"].values())
-        held = f"{len(source['files'])} files, {rows:,} rows, licence {source['licence']}"
-        print(f"{name}: {held}; every sha256 as declared")
+        summary = f"{len(source['files'])} files, {rows:,} rows, licence {source['licence']}"
+        print(f"{name}: {summary}; every sha256 as declared")

@@ -16,78 +16,74 @@ MAX_FAILURE_CASES = 3  # pandera copies every failure without a limit: minutes f
 
 
 def find_contract_violations(frame: pd.DataFrame, contract: Contract) -> list[Violation]:
-    """Every rule that rows, each column as its kind, break: a breach for each column and rule.
+    """Return a violation for each column and rule that rows break, each column as its kind.
 
-    The rules are the contract's: range, categories, whole numbers, what may be missing and how
-    much of it, and that an id names one row.  A column that the frame lacks is not asked about.
-    Each breach says which rows break its rule, and whether that `refuses` them.  A share is judged
-    of all rows of a stream: add the breaches of its frames with `merged`, then ask `of` all rows.
+    The rules are the contract's: range, categories, whole numbers, which and how many values may be
+    missing, and that an id names one row.  A column that the frame lacks is not checked.  A share
+    is judged of all rows: merge the violations of several frames, then call `with_total`.
     """
-    from pandera.errors import SchemaErrors  # pylint: disable=import-outside-toplevel  # 1 s
+    from pandera.errors import SchemaErrors  # pylint: disable=import-outside-toplevel  # slow
 
     names = [name for name in contract.columns if name in frame.columns]
     try:
         build_schema(contract, names).validate(frame.reset_index(drop=True), lazy=True)
-    except SchemaErrors as found:
-        return [to_violation(frame, error, contract) for error in found.schema_errors]
+    except SchemaErrors as errors:
+        return [to_violation(frame, error, contract) for error in errors.schema_errors]
     return []
 
 
 def build_schema(contract: Contract, names: list[str]) -> Any:
-    """The contract of these columns as a pandera schema; each check carries its rule in words."""
+    """Return these columns as a pandera schema; each check carries its rule in words."""
     # Commands that check nothing do not wait the second that pandera takes to load.
     # pylint: disable-next=import-outside-toplevel
     from pandera.pandas import Column as Checked, DataFrameSchema
 
     rules = {name: build_checks(name, contract.columns[name]) for name in names}
-    columns = {name: Checked(checks=found, nullable=True) for name, found in rules.items()}
+    columns = {name: Checked(checks=checks, nullable=True) for name, checks in rules.items()}
     return DataFrameSchema(columns)
 
 
 def build_checks(name: str, column: Column) -> list[Any]:
-    """The rules of a column; what is missing breaks only those about missing values."""
-    from pandera.pandas import Check  # pylint: disable=import-outside-toplevel  # 1 s
+    """Return the checks of a column; a missing value breaks only those of missing values."""
+    from pandera.pandas import Check  # pylint: disable=import-outside-toplevel  # slow
 
-    found, there = [], partial(
-        Check, pd.Series.notna, ignore_na=False, n_failure_cases=MAX_FAILURE_CASES
-    )
+    limit: Any = {"n_failure_cases": MAX_FAILURE_CASES}
+    checks, present = [], partial(Check, pd.Series.notna, ignore_na=False, **limit)
     if not column.nullable:
-        found.append(there(error="are missing, and the contract says nullable = false"))
+        checks.append(present(error="are missing, and the contract says nullable = false"))
     elif column.missing is not None:
         rule = f"are missing; the contract allows {column.missing:.1%}"
-        found.append(there(name=MISSING_SHARE, error=rule))
+        checks.append(present(name=MISSING_SHARE, error=rule))
     if column.role == "id":
         rule = "hold an id that another row has too"
-        found.append(Check(is_unique, error=rule, n_failure_cases=MAX_FAILURE_CASES))
+        checks.append(Check(is_unique, error=rule, **limit))
     if column.kind == "integer" and column.role != "id":
-        found.append(
-            Check(is_whole, error="hold no whole number", n_failure_cases=MAX_FAILURE_CASES)
-        )
+        checks.append(Check(is_whole, error="hold no whole number", **limit))
     if column.range and column.kind in ("integer", "number"):
         low, high = column.range
         rule = f"break {low} ≤ {name} ≤ {high}"
-        found.append(Check.in_range(low, high, error=rule, n_failure_cases=MAX_FAILURE_CASES))
+        checks.append(Check.in_range(low, high, error=rule, **limit))
     if column.categories and column.kind in ("category", "text"):
         rule = f"hold none of the {len(column.categories)} categories"
-        found.append(Check.isin(column.categories, error=rule, n_failure_cases=MAX_FAILURE_CASES))
-    return found
+        checks.append(Check.isin(column.categories, error=rule, **limit))
+    return checks
 
 
 def is_unique(values: pd.Series) -> pd.Series:
-    """Does each value stand in no other row?"""
+    """Return, for each value, whether no other row has it."""
     return ~values.duplicated(keep=False)
 
 
 def is_whole(values: pd.Series) -> pd.Series:
-    """Is each a whole number?"""
+    """Return, for each value, whether it is a whole number."""
     return values % 1 == 0
 
 
 def to_violation(frame: pd.DataFrame, error: Any, contract: Contract) -> Violation:
-    """What pandera found, in the rows of the frame; it leaves missing values out of most checks."""
+    """Return pandera's error as a violation; most checks leave missing values out."""
     wrong = np.zeros(len(frame), dtype=bool)
-    kept = error.check_output
-    wrong[kept.index[~kept.to_numpy(dtype=bool)]] = True
+    output = error.check_output
+    wrong[output.index[~output.to_numpy(dtype=bool)]] = True
     column, name = contract.columns[error.schema.name], error.check.name
     enforced = column.enforce or (column.role == "target" and name == "isin")  # a class is no guess
     return replace(

@@ -33,98 +33,98 @@ RESTORE = "ladder data-version --restore"
 
 
 def git_lines(*arguments: str) -> list[str]:
-    """What git lists.  Raises ProjectError where there is no repository with a commit."""
-    found = run_git(*arguments)
-    if found is None or run_git("rev-parse", "HEAD") is None:
-        told = "in no git repository with a commit, and a version is what a commit names"
+    """Return the names that git lists.  Raise ProjectError without a repository and a commit."""
+    output = run_git(*arguments)
+    if output is None or run_git("rev-parse", "HEAD") is None:
+        fault = "in no git repository with a commit, and a version is what a commit names"
         way_out = "git init && git add . && git commit -m Start"
-        raise ProjectError(f"{Path.cwd()}: {told}; run: {way_out}")
-    return [name for name in found.split("\0") if name]
+        raise ProjectError(f"{Path.cwd()}: {fault}; run: {way_out}")
+    return [name for name in output.split("\0") if name]
 
 
 def list_tracked(*names: str) -> set[str]:
-    """Those of these files that git tracks."""
+    """Return those of these files that git tracks."""
     return set(git_lines("ls-files", "-z", "--", *names)) if names else set()
 
 
 def list_configured_files(settings: Settings) -> list[str]:
-    """The data files of `config.toml` and what plugins add, from the project's folder.
+    """Return the data files of `config.toml` and of plugins, relative to the project's folder.
 
     Raises ProjectError that lists those outside of it, which no commit can name.
     """
     here = Path.cwd().resolve()
-    more = [path for kept in plugins.get_hooks().list_versioned_files() for path in kept]
-    found = {path: path.resolve() for path in [*list_data_files(settings.data.path), *more]}
-    outside = [str(path) for path, place in found.items() if not place.is_relative_to(here)]
+    more = [path for paths in plugins.get_hooks().list_versioned_files() for path in paths]
+    places = {path: path.resolve() for path in [*list_data_files(settings.data.path), *more]}
+    outside = [str(path) for path, place in places.items() if not place.is_relative_to(here)]
     if outside:
         way_out = "copy it into data/ and run `make contract` on the copy"
-        told = f"outside of {here}, where no commit names it; {way_out}"
-        raise ProjectError(f"{', '.join(outside)}: {told}")
-    return [place.relative_to(here).as_posix() for place in found.values()]
+        fault = f"outside of {here}, where no commit names it; {way_out}"
+        raise ProjectError(f"{', '.join(outside)}: {fault}")
+    return [place.relative_to(here).as_posix() for place in places.values()]
 
 
 def pointer_path(name: str) -> str:
-    """The file that names the content of a data file."""
+    """Return the file that names the content of a data file."""
     return f"{name}.dvc"
 
 
 def compute_md5(path: Path) -> str:
-    """The md5 of a file, by which DVC names it."""
+    """Return the md5 of a file, by which DVC names it."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def read_dvc_md5(name: str) -> str:
-    """The md5 that the pointer of a data file names.  ProjectError where it names none."""
-    found = DVC_MD5.search(Path(pointer_path(name)).read_text("utf-8"))
-    if not found:
+    """Return the md5 in the pointer of a data file.  Raise ProjectError if it has none."""
+    match = DVC_MD5.search(Path(pointer_path(name)).read_text("utf-8"))
+    if not match:
         raise ProjectError(
             f"{pointer_path(name)}: no md5 in it; git checkout it, or `make data-version`"
         )
-    return found[1]
+    return match[1]
 
 
 def cache_path(name: str) -> Path:
-    """Where DVC keeps a copy of the content that the pointer names."""
+    """Return the path at which DVC keeps a copy of the content that the pointer names."""
     return CACHE / read_dvc_md5(name)[:2] / read_dvc_md5(name)[2:]
 
 
 def find_damage(name: str) -> list[str]:
-    """What of a data file and its copy in the cache is not the content that its pointer names.
+    """Return a line if a data file, or its copy in the cache, differs from its pointer.
 
-    DVC itself trusts a copy that is read-only, and restores a flipped byte without a word.
+    DVC itself trusts a read-only copy, and restores a flipped byte without a message.
     """
-    found = []
+    faults = []
     if not Path(name).exists():
-        found.append(f"{name}: missing; run `make restore`")
+        faults.append(f"{name}: missing; run `make restore`")
     elif compute_md5(Path(name)) != read_dvc_md5(name):
-        found.append(f"{name}: not the content that {pointer_path(name)} names")
+        faults.append(f"{name}: not the content that {pointer_path(name)} names")
     if cache_path(name).exists() and compute_md5(cache_path(name)) != read_dvc_md5(name):
-        found.append(f"{cache_path(name)}: damaged copy of {name}; `make restore` fetches another")
-    return found
+        faults.append(f"{cache_path(name)}: damaged copy of {name}; `make restore` fetches another")
+    return faults
 
 
 def find_unversioned(settings: Settings) -> list[str]:
-    """A line for each configured file whose bytes this commit does not name, and why."""
+    """Return a line, with the reason, for each configured file that this commit does not fix."""
     names = list_configured_files(settings)
-    held = list_tracked(*names, *map(pointer_path, names))
-    changed = set(git_lines("diff", "-z", "--name-only", "--relative", "HEAD", "--", *held))
-    found = []
+    tracked = list_tracked(*names, *map(pointer_path, names))
+    changed = set(git_lines("diff", "-z", "--name-only", "--relative", "HEAD", "--", *tracked))
+    faults = []
     for name in names:
-        if not {name, pointer_path(name)} & held and not Path(pointer_path(name)).exists():
-            found.append(f"{name}: has no version; run `make data-version`")
+        if not {name, pointer_path(name)} & tracked and not Path(pointer_path(name)).exists():
+            faults.append(f"{name}: has no version; run `make data-version`")
             continue
-        keeper = name if name in held else pointer_path(name)
-        found += find_damage(name) if keeper == pointer_path(name) else []
-        if keeper in changed or keeper not in held:
-            found.append(f"{keeper}: not as committed; run: {commit_command(keeper)}")
-    return found
+        keeper = name if name in tracked else pointer_path(name)
+        faults += find_damage(name) if keeper == pointer_path(name) else []
+        if keeper in changed or keeper not in tracked:
+            faults.append(f"{keeper}: not as committed; run: {commit_command(keeper)}")
+    return faults
 
 
 def store_versions(settings: Settings) -> list[str]:
-    """Give each configured file that git does not track a version, store it; their names.
+    """Store a version of each configured file that git does not track; return their names.
 
-    Declares them in data/sources.toml too, from where `make data` brings missing ones back.
+    Declares them in data/sources.toml too, so that `make data` restores missing ones.
     """
     if RESTORE_MARKER.exists():
         raise ProjectError("a restore was interrupted, files may be cut; run `make restore` first")
@@ -148,7 +148,7 @@ def store_versions(settings: Settings) -> list[str]:
 
 
 def copy_to_cache(names: list[str]) -> None:
-    """Copy these files to DVC's cache.  DVC would move them there: a kill then takes them away."""
+    """Copy these files to DVC's cache.  DVC would move them, and a kill would then lose them."""
     cache = Path(run_dvc("cache", "dir").strip()) / "files" / "md5"
     for name in names:
         copy = cache / cache_path(name).relative_to(CACHE)
@@ -161,10 +161,10 @@ def copy_to_cache(names: list[str]) -> None:
 
 
 def restore_versions() -> list[str]:
-    """Bring back the content that each pointer names, from the cache or the remote; their names.
+    """Restore the content that each pointer names, from the cache or the remote; return the names.
 
-    Raises ProjectError where a file holds changes that have no version, or where what comes back
-    is not what the pointer names.
+    Raises ProjectError if a file has changes without a version, or if the restored content is not
+    that of the pointer.
     """
     pointers = git_lines(
         "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", "*.dvc"
@@ -183,14 +183,14 @@ def restore_versions() -> list[str]:
             run_dvc("pull" if lost else "checkout", *map(pointer_path, names))
         finally:
             RESTORE_MARKER.unlink()
-    if found := [line for name in names for line in find_damage(name)]:
-        said = "\n  ".join(found)
-        raise ProjectError(f"not all came back\n  {said}\n  Delete what is wrong, and run it again")
+    if damage := [line for name in names for line in find_damage(name)]:
+        text = "\n  ".join(damage)
+        raise ProjectError(f"not all came back\n  {text}\n  Delete what is wrong, and run it again")
     return names
 
 
 def remove_truncated_files() -> None:
-    """Remove files that a killed restore has cut: they hold only the begin of their copy."""
+    """Remove files that a killed restore has cut: they hold only the start of their copy."""
     begun = RESTORE_MARKER.read_text("utf-8").splitlines() if RESTORE_MARKER.exists() else []
     for name in [name for name in begun if Path(pointer_path(name)).exists()]:
         path, copy = Path(name), cache_path(name)
@@ -203,21 +203,21 @@ def remove_truncated_files() -> None:
 
 
 def run_dvc(command: str, *names: str) -> str:
-    """What DVC prints.  Raises ProjectError with what it says where it fails."""
+    """Return the output of DVC.  Raise ProjectError with its message if it fails."""
     words = [sys.executable, "-m", "dvc", command, *names]
     options: Any = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
     done = subprocess.run(words, check=False, **options)
     if done.returncode:
-        wanted = [line for line in done.stderr.splitlines() if line and "troubles?" not in line]
-        said = "\n  ".join(line.removeprefix("ERROR: ") for line in wanted)
-        if "unsaved files" in said:
-            said += "\n  Give them a version first (`make data-version`), or delete them"
-        raise ProjectError(f"dvc {command}: {said}")
+        lines = [line for line in done.stderr.splitlines() if line and "troubles?" not in line]
+        message = "\n  ".join(line.removeprefix("ERROR: ") for line in lines)
+        if "unsaved files" in message:
+            message += "\n  Give them a version first (`make data-version`), or delete them"
+        raise ProjectError(f"dvc {command}: {message}")
     return str(done.stdout)
 
 
 def commit_command(*names: str) -> str:
-    """The command that commits these files."""
+    """Return the command that commits these files."""
     return f"{shlex.join(['git', 'add', *names])} && git commit"
 
 

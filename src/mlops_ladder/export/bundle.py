@@ -42,16 +42,15 @@ class Parity:
 
     @property
     def holds(self) -> bool:
-        """Are all differences within the tolerance, and all classes the same?"""
+        """Return whether all differences are within the tolerance, and all classes the same."""
         return self.largest <= TOLERANCE and not self.mismatched
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """What `bundle.json` holds.  `runtime` is onnx, or native for the reason in `why`.
+    """The content of `bundle.json`.  `runtime` is onnx, or native for the reason in `why`.
 
-    `files` has the sha256 of each file by its name; `classes` is None where there are no
-    probabilities.
+    `files` has the sha256 of each file by its name; `classes` is None without probabilities.
     """
 
     model_version: str
@@ -66,13 +65,12 @@ class Bundle:
 
 
 def export_bundle(trained: training.Trained, folder: Path, run_id: str | None = None) -> Bundle:
-    """Write the bundle of a model into the folder, `bundle.json` last; and what is registered
-    to go with it, as bytes by the name of a file.
+    """Write the bundle of a model into the folder, `bundle.json` last, with files of plugins.
 
-    As ONNX where the model converts and its answers hold over the held-out rows and the edges of
-    the contract; else the model itself, to be served natively.
+    As ONNX if the model converts and its answers are the same on the held-out rows and the boundary
+    rows of the contract; else as the model itself, to be served natively.
     """
-    content, found, why = convert_and_compare(trained)
+    content, parity, why = convert_and_compare(trained)
     beside = dict(ChainMap(*get_hooks().list_bundle_files(trained=trained)))
     runtime = "native" if why else "onnx"
     if why:
@@ -87,7 +85,7 @@ def export_bundle(trained: training.Trained, folder: Path, run_id: str | None = 
         classes=list_classes(trained.model),
         contract=trained.contract.model_dump(mode="json", exclude_defaults=True),
         files={name: hashlib.sha256(text).hexdigest() for name, text in contents.items()},
-        parity=found,
+        parity=parity,
         run_id=run_id,
     )
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,23 +97,23 @@ def export_bundle(trained: training.Trained, folder: Path, run_id: str | None = 
 
 
 def convert_and_compare(trained: training.Trained) -> tuple[bytes, Parity | None, str]:
-    """The model as ONNX, how near it is to the model, and why it is not to be used, if so."""
-    found = None
+    """Return the model as ONNX, its parity with the model, and why not to use it, if so."""
+    parity = None
     try:
-        # pylint: disable-next=import-outside-toplevel  # 1 s
+        # pylint: disable-next=import-outside-toplevel  # takes a second to import
         from mlops_ladder.export.onnx.conversion import convert
 
         content = convert(trained.model, trained.contract)
         scores = create_onnx_scorer(content, trained.contract, list_classes(trained.model))
-        found = measure_parity(trained, scores)
+        parity = measure_parity(trained, scores)
     except Exception as error:  # pylint: disable=broad-exception-caught  # native serves any model
         first = str(error).strip().partition("\n")[0][:200]  # some print the whole model
         return b"", None, f"{type(error).__name__}: {first}"
-    return content, found, "" if found.holds else f"its answers are not the model's: {found}"
+    return content, parity, "" if parity.holds else f"its answers are not the model's: {parity}"
 
 
 def list_classes(model: Any) -> list[Any] | None:
-    """The classes of which a model gives probabilities, as JSON has them, or None."""
+    """Return the classes of the probabilities as JSON has them; None without probabilities."""
     if not hasattr(model, "predict_proba"):
         return None
     labels: list[Any] = np.asarray(model.classes_).tolist()
@@ -123,53 +121,53 @@ def list_classes(model: Any) -> list[Any] | None:
 
 
 def measure_parity(trained: training.Trained, scores: Scorer) -> Parity:
-    """The exported model's answers beside the model's, over the held-out rows and the edges."""
+    """Compare the exported model's answers with the model's on held-out and boundary rows."""
     rows = trained.holdout[trained.contract.inputs()]
     rows = pd.concat([rows, *boundary_rows(rows, trained.contract)], ignore_index=True)
     with threadpool_limits(1):  # on few rows threads cost more than they bring
         truth = prediction.predict_rows(trained.model, rows)
-    found, shares = scores(frame_to_rows(rows))
+    values, shares = scores(frame_to_rows(rows))
     if shares is None:
         expected = truth["prediction"].to_numpy("float64")
-        off, mismatched = np.abs(found - expected) / np.maximum(np.abs(expected), 1), 0
+        off, mismatched = np.abs(values - expected) / np.maximum(np.abs(expected), 1), 0
     else:
         off = np.abs(shares - truth.drop(columns="prediction").to_numpy("float64"))
-        mismatched = sum(map(ne, found, truth["prediction"].tolist()))
+        mismatched = sum(map(ne, values, truth["prediction"].tolist()))
     return Parity(len(rows), float(np.nan_to_num(off, nan=np.inf).max()), mismatched)
 
 
 def boundary_rows(rows: pd.DataFrame, contract: Contract) -> list[pd.DataFrame]:
-    """Copies of some rows with one column at an edge of the contract, or beyond it.
+    """Return copies of some rows with one column at an edge of the contract, or beyond it.
 
-    And with all that may be missing missing at once.
+    The last copy has all nullable columns missing at once.
     """
     some = rows.head(BOUNDARY_ROWS)
-    found = []
+    copies = []
     for name in rows:
         values = boundary_values(rows[name], contract.columns[str(name)])
-        found += [with_value(some, str(name), value) for value in values]
+        copies += [with_value(some, str(name), value) for value in values]
     for name in rows:
         if contract.columns[str(name)].nullable:
             some = with_value(some, str(name), None)
-    return [*found, some]
+    return [*copies, some]
 
 
 def with_value(rows: pd.DataFrame, name: str, value: Any) -> pd.DataFrame:
-    """The rows with one value in a column, which keeps its type."""
+    """Return the rows with one value in a column, which keeps its type."""
     missing = pd.NaT if rows[name].dtype.kind == "M" else np.nan
     column = pd.Series(missing if value is None else value, rows.index, rows[name].dtype)
     return rows.assign(**{name: column})
 
 
 def boundary_values(values: pd.Series, column: Column) -> list[Any]:
-    """Values at the edges of what a column may hold, and beyond."""
-    found: list[Any] = [None] if column.nullable else []
+    """Return values at the edges of what a column may hold, and beyond."""
+    edges: list[Any] = [None] if column.nullable else []
     if column.kind in ("category", "text"):
-        return [*found, UNSEEN_WORD, *(column.categories or [])]
+        return [*edges, UNSEEN_WORD, *(column.categories or [])]
     if column.kind == "time":
-        return [*found, *map(pd.Timestamp, BOUNDARY_TIMES)]
+        return [*edges, *map(pd.Timestamp, BOUNDARY_TIMES)]
     if column.kind == "boolean":
-        return [*found, True, False]
+        return [*edges, True, False]
     low, high = column.range or (values.min(), values.max())
     span = max(high - low, 1)
-    return [*found, 0, *(at + step * span for at in (low, high) for step in (-100, -1, 0, 1, 100))]
+    return [*edges, 0, *(at + step * span for at in (low, high) for step in (-100, -1, 0, 1, 100))]

@@ -47,27 +47,27 @@ class LoadedModel:
 
     @property
     def version(self) -> str:
-        """The name of what was learned, as every prediction carries it."""
+        """Return the version of the model, as every prediction carries it."""
         return str(self.bundle["model_version"])
 
     def answers(self, rows: list[Row]) -> list[dict[str, Any]]:
-        """`{"prediction": …}` for each row, and `"probability"` of each class of a classifier.
+        """Return `{"prediction": …}` for each row; of a classifier also `"probability"` by class.
 
-        A row has a value for each input of the contract, None where it is missing; a time is a
+        A row has a value for each input of the contract, None if it is missing.  A time is a
         datetime of its column's clock, without a zone.  At least one row.
         """
-        found, shares = self.scores(rows)
+        values, shares = self.scores(rows)
         if shares is None:
-            return [{"prediction": value} for value in found]
-        pairs = zip(found, by_class_name(self.bundle["names"], shares), strict=True)
+            return [{"prediction": value} for value in values]
+        pairs = zip(values, by_class_name(self.bundle["names"], shares), strict=True)
         return [{"prediction": value, "probability": share} for value, share in pairs]
 
     def answer_frame(self, frame: "pd.DataFrame") -> "pd.DataFrame":
-        """The same answers for rows of a frame, each input as its kind, as `predict` gives them."""
+        """Return the answers for the rows of a frame, each input as its kind, like `predict`."""
         import pandas as pd  # pylint: disable=import-outside-toplevel  # a service does without
 
-        found, shares = self.scores(frame_to_rows(frame[self.contract.inputs()]))
-        answers = pd.DataFrame({"prediction": found}, index=frame.index)
+        values, shares = self.scores(frame_to_rows(frame[self.contract.inputs()]))
+        answers = pd.DataFrame({"prediction": values}, index=frame.index)
         if shares is not None:
             columns = [f"probability_{name}" for name in self.bundle["names"]]
             answers[columns] = shares.astype("float64")
@@ -78,13 +78,13 @@ class LoadedModel:
 
 
 def frame_to_rows(frame: "pd.DataFrame") -> list[Row]:
-    """Rows as the service gets them: plain values, None where one is missing."""
+    """Return rows as the service gets them: plain values, None if one is missing."""
     plain = frame.astype("object").where(frame.notna(), None)
     return [{str(name): row[name] for name in row} for row in plain.to_dict("records")]
 
 
 def by_class_name(names: list[str], shares: np.ndarray) -> list[dict[str, float]]:
-    """Shares (rows, classes) by the names of the classes; a `dict(zip(…))` a row takes longer."""
+    """Return shares (rows, classes) by class name; a `dict(zip(…))` for each row is slower."""
     rows: list[dict[str, float]] = [{} for _ in shares]
     for name, column in zip(names, shares.T.tolist(), strict=True):
         for row, share in zip(rows, column, strict=True):
@@ -93,10 +93,10 @@ def by_class_name(names: list[str], shares: np.ndarray) -> list[dict[str, float]
 
 
 def load_bundle(folder: Path) -> LoadedModel:
-    """The model of a bundle.
+    """Return the model of a bundle.
 
-    Raises ProjectError where a file is missing, is not the one that was exported, cannot be run, or
-    is refused by what has joined.
+    Raises ProjectError if a file is missing, is not the exported one or cannot be run, or if a
+    plugin refuses it.
     """
     plugins.get_hooks().before_bundle_load(folder=folder)
     bundle = read_bundle(folder)
@@ -117,7 +117,7 @@ def load_bundle(folder: Path) -> LoadedModel:
 
 
 def restore_model(bundle: dict[str, Any], content: bytes) -> LoadedModel:
-    """The model of a bundle, from the content of its file."""
+    """Return the model of a bundle, from the content of its file."""
     contract = Contract(**bundle["contract"])
     if bundle["runtime"] == "onnx":
         scores = create_onnx_scorer(content, contract, bundle["classes"])
@@ -127,7 +127,7 @@ def restore_model(bundle: dict[str, Any], content: bytes) -> LoadedModel:
 
 
 def read_bundle(folder: Path) -> dict[str, Any]:
-    """What `bundle.json` says.  Raises ProjectError where it is not there, or not JSON."""
+    """Return the content of `bundle.json`.  Raise ProjectError if it is missing or not JSON."""
     path = folder / BUNDLE
     try:
         return dict(json.loads(path.read_bytes()))
@@ -136,23 +136,23 @@ def read_bundle(folder: Path) -> dict[str, Any]:
 
 
 def read_verified(path: Path, sha256: str) -> bytes:
-    """The bytes of a file.  Raises ProjectError where they are not those that the bundle names."""
+    """Return the bytes of a file.  Raise ProjectError if their sha256 is not that of the bundle."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise ProjectError(f"{path}: cannot be read: {error}") from error
-    found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        wrong = f"sha256 is {found[:12]}…, {BUNDLE} says {sha256[:12]}…"
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != sha256:
+        wrong = f"sha256 is {digest[:12]}…, {BUNDLE} says {sha256[:12]}…"
         raise ProjectError(f"{path}: {wrong}: changed after the export; publish the version again")
     return content
 
 
 def create_onnx_scorer(model: bytes, contract: Contract, classes: list[Any] | None) -> Scorer:
-    """Scores by ONNX Runtime: on one thread, as a call takes microseconds and workers are many.
+    """Return a scorer by ONNX Runtime, on one thread: a call takes microseconds, workers are many.
 
-    A classifier decides by the first of two outputs; one that has only probabilities, by the
-    largest of them.
+    The first of two outputs is the class of a row.  With one output, the largest probability
+    decides.
     """
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime  # pylint: disable=import-outside-toplevel  # not for a native model
@@ -162,25 +162,25 @@ def create_onnx_scorer(model: bytes, contract: Contract, classes: list[Any] | No
     options.enable_cpu_mem_arena = False  # 5 % of the time of a row, and memory
     options.log_severity_level = 4  # what goes wrong is raised
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    wanted = {tensor.name: TENSOR_DTYPES[tensor.type] for tensor in session.get_inputs()}
+    dtypes = {tensor.name: TENSOR_DTYPES[tensor.type] for tensor in session.get_inputs()}
     make = input_builders(contract)
-    tensors = {name: partial(make[name], dtype=dtype) for name, dtype in wanted.items()}
+    tensors = {name: partial(make[name], dtype=dtype) for name, dtype in dtypes.items()}
     outputs, run = [output.name for output in session.get_outputs()], session.run
-    known = {label: label for label in classes or ()}  # a graph has 0 and 1 for False and True
+    originals = {label: label for label in classes or ()}  # a graph has 0 and 1 for False and True
 
     def scores(rows: list[Row]) -> tuple[list[Any], np.ndarray | None]:
-        *labels, found = run(outputs, {name: make(rows) for name, make in tensors.items()})
+        *labels, values = run(outputs, {name: make(rows) for name, make in tensors.items()})
         if classes is None:
-            return found.ravel().tolist(), None
+            return values.ravel().tolist(), None
         if labels:
-            return [known[label] for label in labels[0].tolist()], found
-        return [classes[place] for place in found.argmax(axis=1).tolist()], found
+            return [originals[label] for label in labels[0].tolist()], values
+        return [classes[place] for place in values.argmax(axis=1).tolist()], values
 
     return scores
 
 
 def create_native_scorer(model: bytes, contract: Contract) -> Scorer:
-    """Scores by the model itself, on a data frame."""
+    """Return a scorer by the model itself, on a data frame."""
     # pylint: disable=import-outside-toplevel  # heavy, and most services do without
     import joblib
     import pandas as pd
@@ -191,10 +191,10 @@ def create_native_scorer(model: bytes, contract: Contract) -> Scorer:
     estimator, names = joblib.load(BytesIO(model)), contract.inputs()
 
     def scores(rows: list[Row]) -> tuple[list[Any], np.ndarray | None]:
-        found = predict_rows(
+        answers = predict_rows(
             estimator, validate_and_cast(pd.DataFrame(rows, columns=names), contract, names)
         )
-        shares = found.drop(columns="prediction").to_numpy() if found.shape[1] > 1 else None
-        return found["prediction"].tolist(), shares
+        shares = answers.drop(columns="prediction").to_numpy() if answers.shape[1] > 1 else None
+        return answers["prediction"].tolist(), shares
 
     return scores

@@ -16,8 +16,8 @@ from mlops_ladder.errors import ProjectError
 
 
 def find_own_modules() -> set[str]:
-    """The modules that are ours: the library, the package, others whose file lies here."""
-    files = {name: str(vars(it).get("__file__")) for name, it in list(sys.modules.items()) if it}
+    """Return the names of our modules: the library, the package, other files of this folder."""
+    files = {name: str(vars(mod).get("__file__")) for name, mod in list(sys.modules.items()) if mod}
     here = f"{Path.cwd()}{os.sep}"
     own = {name for name, at in files.items() if at.startswith(here) and "site-packages" not in at}
     ours = {__name__.partition(".")[0], project.get_project().package, "__main__"}
@@ -26,10 +26,10 @@ def find_own_modules() -> set[str]:
 
 @contextmanager
 def pickle_own_code() -> Iterator[Any]:
-    """Give cloudpickle, set to save project code.  ProjectError if a model cannot be saved."""
+    """Yield cloudpickle, set to save project code.  Raise ProjectError if saving fails."""
     import cloudpickle  # pylint: disable=import-outside-toplevel  # a service does without
 
-    modules = [it for name in find_own_modules() - {"__main__"} if (it := sys.modules.get(name))]
+    modules = list(filter(None, map(sys.modules.get, find_own_modules() - {"__main__"})))
     for module in modules:
         cloudpickle.register_pickle_by_value(module)
     try:
@@ -43,7 +43,7 @@ def pickle_own_code() -> Iterator[Any]:
 
 
 def compute_digest(thing: Any) -> str:
-    """A name for what something holds and does: equal values with equal code have the same one."""
+    """Return a hash of what a value holds and does: equal values with equal code have the same."""
     from joblib.hashing import NumpyHasher  # pylint: disable=import-outside-toplevel  # heavy
 
     own, seen = find_own_modules(), set[Any]()
@@ -52,7 +52,7 @@ def compute_digest(thing: Any) -> str:
         """Takes the project's own functions and classes by what they are made of."""
 
         def reducer_override(self, obj: Any) -> Any:
-            """What pickle asks of everything."""
+            """Return how to hash an object; pickle calls this for each one."""
             if hasattr(obj, "best_estimator_"):  # of a search; it remembers its trials too
                 return list, ([obj.best_estimator_],)
             if not isinstance(obj, FunctionType | type | ModuleType):
@@ -68,8 +68,8 @@ def compute_digest(thing: Any) -> str:
 
 
 def list_code_parts(code: Any) -> list[Any]:
-    """The source of code, and the values it uses.  ProjectError for a late import of own code."""
-    with suppress(OSError, TypeError):  # of what was typed in there is no text
+    """Return the source of code, and the values it uses.  Raise ProjectError for a late import."""
+    with suppress(OSError, TypeError):  # code from a prompt has no source
         text = inspect.getsource(code)
         if not inspect.isfunction(code):
             bases = getattr(code, "__bases__", ())
@@ -79,6 +79,6 @@ def list_code_parts(code: Any) -> list[Any]:
         ):
             why = "it imports code of this project, with which a saved model would change"
             raise ProjectError(f"{code.__qualname__}: {why}; import it at the top of its file")
-        named = inspect.getclosurevars(code)
-        return [text, code.__code__.co_code, code.__defaults__, named.globals, named.nonlocals]
+        scope = inspect.getclosurevars(code)
+        return [text, code.__code__.co_code, code.__defaults__, scope.globals, scope.nonlocals]
     return [code.__code__.co_code] if inspect.isfunction(code) else []

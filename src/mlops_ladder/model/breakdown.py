@@ -24,15 +24,15 @@ class Explanation:
     values: dict[str, str]
 
 
-def format_breakdown(found: Explanation) -> str:
-    """Each input with its value and what it adds, the largest first; then the sum."""
-    order = found.parts.abs().sort_values(ascending=False, kind="stable").index
+def format_breakdown(explanation: Explanation) -> str:
+    """Return each input with its value and what it adds, the largest first; then the sum."""
+    order = explanation.parts.abs().sort_values(ascending=False, kind="stable").index
     width = max(map(len, map(str, [*order, "the average answer"])))
-    lines = [f"{'the average answer':{width}}  {'':24}  {found.base:+10.4f}"]
+    lines = [f"{'the average answer':{width}}  {'':24}  {explanation.base:+10.4f}"]
     for name in order:
-        value = found.values[str(name)][:24]
-        lines.append(f"{name!s:{width}}  {value:24}  {found.parts[name]:+10.4f}")
-    return "\n".join([*lines, f"{found.what:{width}}  {'':24}  {found.output:10.4f}"])
+        value = explanation.values[str(name)][:24]
+        lines.append(f"{name!s:{width}}  {value:24}  {explanation.parts[name]:+10.4f}")
+    return "\n".join([*lines, f"{explanation.what:{width}}  {'':24}  {explanation.output:10.4f}"])
 
 
 def draw_breakdown(parts: pd.Series, title: str, path: Path) -> None:

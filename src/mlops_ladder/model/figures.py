@@ -19,15 +19,15 @@ CJK_FONTS = (
 
 @cache
 def list_font_families() -> list[str]:
-    """The fonts in the order in which they are asked for a letter."""
+    """Return the fonts in the order in which they are searched for a letter."""
     here = set(get_font_names())
     return [*matplotlib.rcParams["font.family"], *(name for name in CJK_FONTS if name in here)]
 
 
 def create_figure(width: float, height: float) -> Figure:
-    """An empty figure of so many inches, without a window; what is put on it shares its room.
+    """Return an empty figure of this size in inches, without a window; its parts share the space.
 
-    A `$` in a name is a sign there, and begins no formula.
+    A `$` in a name is shown as it is, and begins no formula.
     """
     matplotlib.rcParams.update({"font.family": list_font_families(), "text.parse_math": False})
     return Figure(figsize=(width, height), layout="constrained")

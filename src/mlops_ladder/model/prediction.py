@@ -27,19 +27,19 @@ def predict_rows(model: Any, rows: pd.DataFrame) -> pd.DataFrame:
     """
     if hasattr(model, "answer_frame"):
         return pd.DataFrame(model.answer_frame(rows))
-    found = pd.DataFrame({"prediction": np.ravel(model.predict(rows))}, index=rows.index)
+    answers = pd.DataFrame({"prediction": np.ravel(model.predict(rows))}, index=rows.index)
     if hasattr(model, "predict_proba"):
-        found[[f"probability_{label}" for label in model.classes_]] = model.predict_proba(rows)
-    return found
+        answers[[f"probability_{label}" for label in model.classes_]] = model.predict_proba(rows)
+    return answers
 
 
-def compute_scores(problem: str, truth: pd.Series, found: pd.DataFrame) -> dict[str, float]:
+def compute_scores(problem: str, truth: pd.Series, predictions: pd.DataFrame) -> dict[str, float]:
     """Return each metric of the problem, for predictions as `predict_rows` returns them.
 
     An undefined metric is NaN: `roc_auc` unless there are two classes and both occur, `r2` of a
     single row.
     """
-    guess = found["prediction"]
+    guess = predictions["prediction"]
     if problem == "regression":
         return {
             "mae": float(metrics.mean_absolute_error(truth, guess)),
@@ -48,7 +48,7 @@ def compute_scores(problem: str, truth: pd.Series, found: pd.DataFrame) -> dict[
         }
     hit = truth == guess
     return {
-        "roc_auc": compute_roc_auc(truth, found.filter(regex="^probability_")),
+        "roc_auc": compute_roc_auc(truth, predictions.filter(regex="^probability_")),
         "accuracy": float(hit.mean()),
         "balanced_accuracy": float(hit.groupby(truth).mean().mean()),
     }

@@ -53,14 +53,14 @@ class Draws:
 def bootstrap_scores(
     metric: str,
     truth: pd.Series,
-    found: Mapping[str, pd.DataFrame],
+    predictions: Mapping[str, pd.DataFrame],
     seed: int,
     resamples: int = RESAMPLES,
 ) -> dict[str, Draws]:
     """Return the metric of each model on 500 common draws of the rows: the paired bootstrap.
 
     Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapters 13 and 16.  Of more than
-    MOST_ROWS a part is drawn from, and the spread scaled by the root of its share.
+    MAX_ROWS rows a part is drawn from, and the spread scaled by the root of its share.
     """
     random, rows = np.random.default_rng(seed), min(len(truth), MAX_ROWS)
     part = np.arange(rows)
@@ -68,7 +68,7 @@ def bootstrap_scores(
         part = random.choice(len(truth), rows, replace=False)
     scorers = {
         name: make_scorer(metric, truth.iloc[part], predicted.iloc[part])
-        for name, predicted in found.items()
+        for name, predicted in predictions.items()
     }
     draws = np.empty((len(scorers), resamples))
     with threadpool_limits(1):  # threads cost more than they save on a sum of some thousand numbers
@@ -80,16 +80,16 @@ def bootstrap_scores(
     return {name: Draws(scored(once), drawn, scale) for (name, scored), drawn in pairs}
 
 
-def make_scorer(metric: str, truth: pd.Series, found: pd.DataFrame) -> Scorer:
+def make_scorer(metric: str, truth: pd.Series, predicted: pd.DataFrame) -> Scorer:
     """Return a function from the draw counts of the rows to the metric."""
     if metric == "roc_auc":
-        return make_weighted_roc_auc(truth, found.filter(regex="^probability_"))
+        return make_weighted_roc_auc(truth, predicted.filter(regex="^probability_"))
     if metric in METRICS["classification"]:
-        hit = (truth == found["prediction"]).to_numpy(dtype="float64")
+        hit = (truth == predicted["prediction"]).to_numpy(dtype="float64")
         return make_weighted_accuracy(
             hit, truth.factorize()[0] if metric == "balanced_accuracy" else 0 * hit
         )
-    error = (truth - found["prediction"]).to_numpy(dtype="float64")
+    error = (truth - predicted["prediction"]).to_numpy(dtype="float64")
     if metric == "mae":
         error = np.abs(error)
         return lambda times: float(times @ error / times.sum())

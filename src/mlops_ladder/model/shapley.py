@@ -25,65 +25,70 @@ def compute_shapley_values(
     seed: int,
     orders: int | None = None,
 ) -> tuple[float, np.ndarray]:
-    """The average output over `background`, and the value of each column of `row`, (columns,).
+    """Return the average output over `background`, and the value of each column, (columns,).
 
-    Both frames have the same columns; `row` is one row.  Up to 12 columns the values are exact;
-    of more, or where `orders` says how many, orders are drawn, each with its reverse (Mitchell et
-    al., 2022): then the values are estimates that still add up.
+    Both frames have the same columns; `row` is one row.  Up to 12 columns the values are exact.
+    For more, or with `orders`, orders are drawn, each with its reverse (Mitchell et al., 2022): the
+    values are then estimates that still add up.
     """
     count = row.shape[1]
     if count <= MAX_EXACT_COLUMNS and orders is None:
-        known = (np.arange(2**count)[:, None] >> np.arange(count) & 1).astype(bool)
-        return compute_exact_values(compute_worth(output, known, row, background), known)
-    known = draw_coalition_paths(count, orders or DRAWN_ORDERS, np.random.default_rng(seed))
-    gains = np.diff(compute_worth(output, known, row, background).reshape((-1, count + 1)), axis=1)
-    grown = known.reshape((-1, count + 1, count)).astype("int8")
+        masks = (np.arange(2**count)[:, None] >> np.arange(count) & 1).astype(bool)
+        return compute_exact_values(compute_worth(output, masks, row, background), masks)
+    masks = draw_coalition_paths(count, orders or DRAWN_ORDERS, np.random.default_rng(seed))
+    gains = np.diff(compute_worth(output, masks, row, background).reshape((-1, count + 1)), axis=1)
+    grown = masks.reshape((-1, count + 1, count)).astype("int8")
     order = np.diff(grown, axis=1).argmax(axis=2)
     values = np.bincount(order.ravel(), gains.ravel(), count) / len(gains)
     return float(output(background).mean()), values
 
 
-def compute_exact_values(found: np.ndarray, known: np.ndarray) -> tuple[float, np.ndarray]:
-    """The worth of the empty coalition, and each value from the worth of every coalition."""
-    count = known.shape[1]
-    size = known.sum(axis=1)
-    weight = np.array([1 / (count * comb(count - 1, it)) if it < count else 0 for it in size])
-    places = np.arange(len(known))
-    gains = [weight * (found[places | 1 << it] - found) for it in range(count)]
-    values = [float(gains[it][~known[:, it]].sum()) for it in range(count)]
-    return float(found[0]), np.array(values)
+def compute_exact_values(worth: np.ndarray, masks: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the worth of the empty coalition, and the value of each feature, (columns,).
+
+    `worth` has an entry for every coalition, (2 ** columns,), and `masks` its known features.
+    """
+    count = masks.shape[1]
+    sizes = masks.sum(axis=1)
+    weight = np.array(
+        [1 / (count * comb(count - 1, size)) if size < count else 0 for size in sizes]
+    )
+    places = np.arange(len(masks))
+    gains = [weight * (worth[places | 1 << feature] - worth) for feature in range(count)]
+    values = [float(gains[feature][~masks[:, feature]].sum()) for feature in range(count)]
+    return float(worth[0]), np.array(values)
 
 
 def draw_coalition_paths(count: int, orders: int, random: np.random.Generator) -> np.ndarray:
-    """Coalitions that grow by one feature at a time, (2 · orders · (count + 1), count)."""
-    found = []
+    """Return coalitions that grow by one feature at a time, (2 · orders · (count + 1), count)."""
+    paths = []
     for _ in range(orders):
         order = random.permutation(count)
         for way in (order, order[::-1]):
             place = np.empty(count, dtype="int64")
             place[way] = np.arange(count)
-            found.append(place[None, :] < np.arange(count + 1)[:, None])
-    return np.concatenate(found)
+            paths.append(place[None, :] < np.arange(count + 1)[:, None])
+    return np.concatenate(paths)
 
 
 def compute_worth(
-    output: Output, known: np.ndarray, row: pd.DataFrame, background: pd.DataFrame
+    output: Output, masks: np.ndarray, row: pd.DataFrame, background: pd.DataFrame
 ) -> np.ndarray:
-    """The average output of each coalition, (coalitions,)."""
+    """Return the average output of each coalition, (coalitions,)."""
     step = max(1, MAX_ROWS_PER_CALL // len(background))
     parts = [
-        output(mix_rows(known[first : first + step], row, background)).reshape(-1, len(background))
-        for first in range(0, len(known), step)
+        output(mix_rows(masks[first : first + step], row, background)).reshape(-1, len(background))
+        for first in range(0, len(masks), step)
     ]
     return np.asarray(np.concatenate(parts).mean(axis=1))
 
 
-def mix_rows(known: np.ndarray, row: pd.DataFrame, background: pd.DataFrame) -> pd.DataFrame:
-    """For each coalition all background rows, with the values of `row` where they are known."""
-    taken = np.repeat(known, len(background), axis=0)
+def mix_rows(masks: np.ndarray, row: pd.DataFrame, background: pd.DataFrame) -> pd.DataFrame:
+    """Return all background rows for each coalition, with the values of `row` for its features."""
+    taken = np.repeat(masks, len(background), axis=0)
     columns = {}
     for place, name in enumerate(background):
         values = pd.concat([row[name], background[name]], ignore_index=True)
-        rows = np.tile(np.arange(1, len(values)), len(known))
+        rows = np.tile(np.arange(1, len(values)), len(masks))
         columns[name] = values.take(np.where(taken[:, place], 0, rows)).reset_index(drop=True)
     return pd.DataFrame(columns)

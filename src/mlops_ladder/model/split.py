@@ -38,27 +38,25 @@ def split_three_ways(rows: pd.DataFrame, contract: Contract, settings: Settings)
     """
     try:
         rest, holdout = training.split_holdout(rows, contract, settings)
-        found = Splits(*training.split_holdout(rest, contract, settings, "validation"), holdout)
-        if found.train.empty:
+        splits = Splits(*training.split_holdout(rest, contract, settings, "validation"), holdout)
+        if splits.train.empty:
             raise ProjectError("no rows are left to train on")
     except ProjectError as error:
         groups = [] if contract.names("time") else contract.names("group")
         whole = rows[groups[0]].astype(str).nunique() if groups else len(rows)
-        held = f"{whole} {f'groups of {groups[0]}' if groups else 'rows'}"
+        amount = f"{whole} {f'groups of {groups[0]}' if groups else 'rows'}"
         fault = f"too few for three parts with holdout = {settings.holdout}"
         way_out = "bring more, or make holdout smaller (config.toml)"
-        raise ProjectError(f"{held}: {fault}; {way_out}") from error
-    return found
+        raise ProjectError(f"{amount}: {fault}; {way_out}") from error
+    return splits
 
 
 def list_row_ids(split: Splits, contract: Contract) -> pd.DataFrame:
     """Return the id or number of each row, its split, and its `key` in later runs."""
     names = contract.names("id")
     rows = pd.concat([part.assign(part=name) for name, part in split.items()])
-    known = rows[names] if names else pd.DataFrame({"row": rows.index + 1}, rows.index)
-    return known.assign(
-        key=training.compute_row_keys(rows.sort_index(), contract), part=rows["part"]
-    )
+    ids = rows[names] if names else pd.DataFrame({"row": rows.index + 1}, rows.index)
+    return ids.assign(key=training.compute_row_keys(rows.sort_index(), contract), part=rows["part"])
 
 
 def find_overlaps(split: Splits, contract: Contract) -> list[str]:
@@ -67,17 +65,14 @@ def find_overlaps(split: Splits, contract: Contract) -> list[str]:
     Groups may be in two splits if time decides.
     """
     times = contract.names("time")
-    found = find_values_in_several_splits(
-        split, "row", [pd.Series(part.index) for _, part in split.items()]
-    )
+    parts = [part for _, part in split.items()]
+    lines = find_values_in_several_splits(split, "row", [pd.Series(part.index) for part in parts])
     for name in contract.names("id", *(() if times else ("group",))):
-        found += find_values_in_several_splits(
-            split, name, [part[name] for _, part in split.items()]
-        )
+        lines += find_values_in_several_splits(split, name, [part[name] for part in parts])
     for (earlier, before), (later, after) in zip(split.items(), split.items()[1:], strict=False):
         if times and before[times[0]].max() > after[times[0]].min():
-            found.append(f"{times[0]}: {later} begins before {earlier} ends")
-    return found
+            lines.append(f"{times[0]}: {later} begins before {earlier} ends")
+    return lines
 
 
 def find_values_in_several_splits(split: Splits, what: str, values: list[pd.Series]) -> list[str]:
@@ -86,8 +81,8 @@ def find_values_in_several_splits(split: Splits, what: str, values: list[pd.Seri
     twice = each[each.duplicated()].drop_duplicates()
     if twice.empty:
         return []
-    named = ", ".join(name for name, _ in split.items())
-    return [f"{what}: {len(twice):,} stand in more than one of {named}: {twice.iloc[0]!r}"]
+    names = ", ".join(name for name, _ in split.items())
+    return [f"{what}: {len(twice):,} stand in more than one of {names}: {twice.iloc[0]!r}"]
 
 
 def find_duplicates_across_splits(split: Splits, contract: Contract) -> list[str]:
@@ -97,17 +92,16 @@ def find_duplicates_across_splits(split: Splits, contract: Contract) -> list[str
     """
     columns = [*contract.inputs(), contract.target]
     learned = pd.concat([split.train, split.validation])
-    held = pd.util.hash_pandas_object(split.holdout[columns], index=False)
-    equal = int(held.isin(pd.util.hash_pandas_object(learned[columns], index=False)).sum())
-    found = []
+    hashes = pd.util.hash_pandas_object(split.holdout[columns], index=False)
+    equal = int(hashes.isin(pd.util.hash_pandas_object(learned[columns], index=False)).sum())
+    lines = []
     if equal:
-        share = f"{equal:,} of {len(held):,} held-out rows"
-        found.append(f"{share} equal one that is learned from, {contract.target} included")
+        share = f"{equal:,} of {len(hashes):,} held-out rows"
+        lines.append(f"{share} equal one that is learned from, {contract.target} included")
+    parts = [part for _, part in split.items()]
     for name in contract.names("group") if contract.names("time") else []:
-        found += find_values_in_several_splits(
-            split, name, [part[name] for _, part in split.items()]
-        )
-    return found
+        lines += find_values_in_several_splits(split, name, [part[name] for part in parts])
+    return lines
 
 
 def find_target_leakage(rows: pd.DataFrame, contract: Contract, settings: Settings) -> list[str]:
@@ -122,14 +116,14 @@ def find_target_leakage(rows: pd.DataFrame, contract: Contract, settings: Settin
     target = some[contract.target]
     answers = encode_target(target, settings.problem)
     groups = some[contract.names("group")[0]].astype(str) if contract.names("group") else None
-    found = []
+    lines = []
     for name in contract.inputs("number", "integer", "boolean", "category", "text"):
         share = measure_skill(some[name], answers, groups)
         if share >= settings.leaks.threshold and name not in settings.leaks.allowed:
-            known = f"alone it tells {share:.1%} of {contract.target}; is it known beforehand?"
+            fault = f"alone it tells {share:.1%} of {contract.target}; is it known beforehand?"
             way_out = "add it to leaks.allowed (config/leaks.toml), else set its role to ignored"
-            found.append(f"{name}: {known}  If so, {way_out}")
-    return found
+            lines.append(f"{name}: {fault}  If so, {way_out}")
+    return lines
 
 
 def encode_target(target: pd.Series, problem: str) -> np.ndarray:

@@ -44,14 +44,14 @@ class Study:
         import optuna  # pylint: disable=import-outside-toplevel  # heavy, and only a search needs it
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        known = list_model_parameters(problem.build_model(contract, settings))
-        if unknown := [name for name in settings.tuning.space if name not in known]:
-            why = f"no parameter of the model; known are {', '.join(sorted(known))}"
+        params = list_model_parameters(problem.build_model(contract, settings))
+        if unknown := [name for name in settings.tuning.space if name not in params]:
+            why = f"no parameter of the model; known are {', '.join(sorted(params))}"
             raise ProjectError(f"[tuning.space]: {', '.join(unknown)}: {why} (config/tuning.toml)")
         self.optuna = optuna
         spaces = settings.tuning.space.items()
         self.space = {name: build_distribution(name, space) for name, space in spaces}
-        self.start = {name: known[name] for name in self.space}
+        self.start = {name: params[name] for name in self.space}
         self.study = optuna.create_study(
             direction="minimize" if settings.metric in LOWER_IS_BETTER else "maximize",
             sampler=optuna.samplers.TPESampler(

@@ -82,12 +82,12 @@ def compute_row_keys(
     names = [] if contract.names("time") else contract.names("group")[:1]
     names = names or contract.names("id")
     columns = frame[names or contract.inputs()].apply(normalize_values)
-    found = pd.util.hash_pandas_object(columns, index=False).map(lambda value: f"{value:016x}")
-    repeat = not names and found.duplicated().mean() > MAX_REPEATED_SHARE
+    keys = pd.util.hash_pandas_object(columns, index=False).map(lambda value: f"{value:016x}")
+    repeat = not names and keys.duplicated().mean() > MAX_REPEATED_SHARE
     if repeat if by_order is None else by_order:
-        found += "." + normalize_values(frame[contract.target]).astype("str")
-        found += "." + frame.groupby(found).cumcount().astype("str")
-    return found
+        keys += "." + normalize_values(frame[contract.target]).astype("str")
+        keys += "." + frame.groupby(keys).cumcount().astype("str")
+    return keys
 
 
 def normalize_values(values: pd.Series) -> pd.Series:
@@ -117,8 +117,8 @@ def split_holdout(
     if low == high:
         what = ", ".join(contract.names("group")[:1] or contract.names("id")) or "inputs"
         raise ProjectError(f"{what}: the same in all {len(frame)} rows; two different are needed")
-    held = (places < settings.holdout) & (places < high) | (places == low)
-    return frame[~held], frame[held]
+    is_held_out = (places < settings.holdout) & (places < high) | (places == low)
+    return frame[~is_held_out], frame[is_held_out]
 
 
 def prepare_training_rows(
@@ -138,8 +138,8 @@ def prepare_training_rows(
         alone = "without a group, row " + rows.index.astype("str").to_series(rows.index)
         rows[name] = rows[name].astype("object").fillna(alone)
     if settings.metric not in METRICS[settings.problem]:
-        known = f"for {settings.problem} there are {', '.join(METRICS[settings.problem])}"
-        raise ProjectError(f"metric = {settings.metric!r}: {known}")
+        choices = f"for {settings.problem} there are {', '.join(METRICS[settings.problem])}"
+        raise ProjectError(f"metric = {settings.metric!r}: {choices}")
     if settings.problem == "regression" and not pd.api.types.is_numeric_dtype(rows[target]):
         raise ProjectError(f"{target}: no number; set problem = 'classification' (config.toml)")
     return rows

@@ -65,18 +65,18 @@ def list_package_files() -> list[Path]:
     return sorted(Path(str(spec.origin)).parent.rglob("*.py")) if spec and spec.origin else []
 
 
-def find_worker_differences(wanted: dict[str, str], found: dict[str, str]) -> list[str]:
+def find_worker_differences(expected: dict[str, str], actual: dict[str, str]) -> list[str]:
     """Return a line for each fact that is not the same."""
-    other = {name: value for name, value in wanted.items() if found.get(name) != value}
-    plain = {name: f"{name} {found.get(name)}, not {value}" for name, value in other.items()}
+    other = {name: value for name, value in expected.items() if actual.get(name) != value}
+    plain = {name: f"{name} {actual.get(name)}, not {value}" for name, value in other.items()}
     return [f"other {name}" if name in (CODE, SETTINGS) else plain[name] for name in other]
 
 
 def run_on_worker(
-    item: Any, wanted: dict[str, str], function: Callable[..., Any], *more: Any
+    item: Any, expected: dict[str, str], function: Callable[..., Any], *more: Any
 ) -> Any:
     """Return the function's result for an item.  Raise ProjectError if this worker differs."""
-    if faults := find_worker_differences(wanted, collect_worker_facts()):
+    if faults := find_worker_differences(expected, collect_worker_facts()):
         where = f"worker {platform.node()}, process {os.getpid()}, in {Path.cwd()}"
         raise ProjectError(f"[scale]: {where}: {'; '.join(faults)}; start it in a copy of this one")
     return function(item, *more)
@@ -90,15 +90,15 @@ def return_unchanged(value: Any) -> Any:
 class Local(SerialExecutor):  # pylint: disable=too-few-public-methods  # an executor only maps
     """This process, with the batch size of the settings."""
 
-    def __init__(self, wanted: Scale) -> None:
-        self.batch_size = wanted.at_once
+    def __init__(self, scale: Scale) -> None:
+        self.batch_size = scale.at_once
 
 
 class Cluster:
     """The workers of a cluster.  If a worker dies, another one repeats its task."""
 
-    def __init__(self, client: Any, wanted: Scale) -> None:
-        self.client, self.batch_size = client, wanted.at_once
+    def __init__(self, client: Any, scale: Scale) -> None:
+        self.client, self.batch_size = client, scale.at_once
         self.shared: dict[int, tuple[Any, Any]] = {}
 
     def map(self, function: Callable[..., Any], items: Iterable[Any], *more: Any) -> Iterator[Any]:
@@ -177,11 +177,11 @@ def create_executor(settings: Settings) -> AbstractContextManager[Any]:
 
 
 @contextmanager
-def start_cluster(wanted: Scale) -> Iterator[Any]:
+def start_cluster(scale: Scale) -> Iterator[Any]:
     """Yield a cluster that nested contexts use too."""
     # connect_client closes what it opens: pylint: disable=contextmanager-generator-missing-cleanup
-    with connect_client(wanted) as client:
-        token = OPEN.set(Cluster(client, wanted))
+    with connect_client(scale) as client:
+        token = OPEN.set(Cluster(client, scale))
         try:
             yield OPEN.get()
         finally:
@@ -189,28 +189,28 @@ def start_cluster(wanted: Scale) -> Iterator[Any]:
 
 
 @contextmanager
-def connect_client(wanted: Scale) -> Iterator[Any]:
+def connect_client(scale: Scale) -> Iterator[Any]:
     """Yield a client; a cluster of this machine ends with it."""
     try:
         # The import takes a second, and other commands do without.
         dask, distributed = map(import_module, ("dask", "distributed"))
     except ImportError as error:
         raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
-    if not wanted.address:
+    if not scale.address:
         how = {"dashboard_address": None, "silence_logs": logging.CRITICAL}
         with (
             dask.config.set(PATIENT_CONFIG),
-            distributed.LocalCluster(wanted.workers, threads_per_worker=1, **how) as cluster,
+            distributed.LocalCluster(scale.workers, threads_per_worker=1, **how) as cluster,
             distributed.Client(cluster) as client,
         ):
             yield client
         return
     try:
-        client = distributed.Client(wanted.address, timeout=SCHEDULER_TIMEOUT_S)
+        client = distributed.Client(scale.address, timeout=SCHEDULER_TIMEOUT_S)
         client.wait_for_workers(1, timeout=SCHEDULER_TIMEOUT_S)
         client.get_versions(check=True)
     except (OSError, ValueError, ImportError) as error:
         reason = " ".join(str(error).split())
-        raise ProjectError(f"scale.address = {wanted.address!r}: {reason}; {WAY_OUT}") from error
+        raise ProjectError(f"scale.address = {scale.address!r}: {reason}; {WAY_OUT}") from error
     with client:
         yield client

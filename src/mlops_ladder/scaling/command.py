@@ -30,7 +30,7 @@ Work = dict[str, Callable[[Settings], Any]]
 
 @dataclass(frozen=True)
 class Timed:
-    """What work came to, in so many seconds; those of the processor are this process's alone."""
+    """The result of work, its duration in seconds, and the CPU seconds of this process."""
 
     result: Any
     seconds: float
@@ -38,14 +38,14 @@ class Timed:
 
 
 def run_timed(work: Callable[[Settings], Any], settings: Settings) -> Timed:
-    """Do it."""
+    """Run the work, and return its result with the times."""
     started, busy = time.perf_counter(), time.process_time()
     result = work(settings)
     return Timed(result, time.perf_counter() - started, time.process_time() - busy)
 
 
 def list_work(settings: Settings, contract: Contract, folder: Path, many: int) -> Work:
-    """The trials of a search, a backtest where the rows have times, and a batch of many rows."""
+    """Return the work: trials of a search, a backtest if rows have times, and a batch of rows."""
     frame, study = read_data(settings), Study(contract, settings)
     rows = prepare_training_rows(frame, contract, settings)
     part = split_three_ways(rows, contract, settings)
@@ -56,27 +56,27 @@ def list_work(settings: Settings, contract: Contract, folder: Path, many: int) -
 
     def trials(settings: Settings) -> list[str]:
         with create_executor(settings) as executor:
-            given = part.train, part.validation, contract, settings
-            return [str(score) for score, _ in executor.map(evaluate_params, chosen, *given)]
+            arguments = part.train, part.validation, contract, settings
+            return [str(score) for score, _ in executor.map(evaluate_params, chosen, *arguments)]
 
     def batch(settings: Settings) -> bytes:
         write(Batch().answers(score_parts(saved, str(source), settings)), folder / "found.csv")
         return (folder / "found.csv").read_bytes()
 
-    found: Work = {f"{tries} trials of the search": trials}
+    work: Work = {f"{tries} trials of the search": trials}
     if contract.names("time"):
-        found["backtest"] = lambda it: str(backtest(rows, contract, it))
-    return found | {f"batch of {many:,} rows": batch}
+        work["backtest"] = lambda settings: str(backtest(rows, contract, settings))
+    return work | {f"batch of {many:,} rows": batch}
 
 
 def train_bundle(rows: pd.DataFrame, contract: Contract, settings: Settings) -> dict[str, Any]:
-    """A model of these rows, as `make train` saves it."""
+    """Train a model of these rows, and return it as `make train` saves it."""
     model = fit_model(*split_holdout(rows, contract, settings), contract, settings)
     return {"model": model.model, "contract": contract, "version": model.version}
 
 
 def write_longer_table(frame: pd.DataFrame, path: Path, many: int) -> Path:
-    """The rows over and over, until they are so many, as a Parquet file."""
+    """Write the rows again and again as a Parquet file, until there are `many`; return its path."""
     words = {name: "string" for name in frame.select_dtypes("object")}
     rows = frame.astype(words).reset_index(drop=True)
     again = rows.loc[[place % len(rows) for place in range(many)]]
@@ -85,21 +85,21 @@ def write_longer_table(frame: pd.DataFrame, path: Path, many: int) -> Path:
 
 
 def with_scale(settings: Settings, **scale: Any) -> Settings:
-    """The settings with these of `[scale]`."""
+    """Return the settings with these values in `[scale]`."""
     return settings.model_copy(update={"scale": settings.scale.model_copy(update=scale)})
 
 
 def compare_work(work: Work, settings: Settings) -> Iterator[tuple[str, Timed, Timed]]:
-    """Each piece of work here and, right after, on the workers, which are warm by then."""
+    """Yield the result of each piece of work here, and then on the workers, which are warm."""
     alone, there = with_scale(settings, backend="local"), with_scale(settings, backend="dask")
     with create_executor(there):
         list(work.values())[0](there)
-        for name, it in work.items():
-            yield name, run_timed(it, alone), run_timed(it, there)
+        for name, function in work.items():
+            yield name, run_timed(function, alone), run_timed(function, there)
 
 
 def format_comparison(name: str, alone: Timed, there: Timed) -> str:
-    """A row of the table.  ProjectError where the workers have come to something else."""
+    """Return a row of the table.  Raise ProjectError if the results of the workers differ."""
     if alone.result != there.result:
         raise ProjectError(f"{name}: the workers have come to something else than this process")
     faster = alone.seconds / there.seconds
@@ -110,7 +110,7 @@ def main(
     workers: Annotated[int | None, typer.Option(help="default: config/scale.toml")] = None,
     rows: Annotated[int, typer.Option(help="of the batch")] = MANY,
 ) -> None:
-    """Do the same work here and on workers; ProjectError where the results are not the same."""
+    """Do the same work here and on workers.  Raise ProjectError if the results differ."""
     settings, contract = load_settings(), read_contract()
     if workers:
         settings = with_scale(settings, workers=workers, address="")

@@ -34,12 +34,12 @@ class Run:
 
 
 def get_experiment_name() -> str:
-    """The name of the experiment: that of the project's package."""
+    """Return the name of the experiment: that of the project's package."""
     return get_project().package
 
 
 def connect_mlflow() -> Any:
-    """mlflow, speaking to MLFLOW_TRACKING_URI; without one, to mlflow.db in this folder."""
+    """Return mlflow, set to MLFLOW_TRACKING_URI; without one, to mlflow.db in this folder."""
     os.environ.setdefault("MLFLOW_TRACKING_URI", DEFAULT)
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
@@ -47,7 +47,7 @@ def connect_mlflow() -> Any:
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
-        import mlflow  # pylint: disable=import-outside-toplevel  # 1.6 s that `--help` need not pay
+        import mlflow  # pylint: disable=import-outside-toplevel  # takes 1.6 s to import
     except ImportError as error:
         raise ProjectError(f"{error}: not all is installed; run `make setup`") from error
     for name in ("mlflow.utils.environment", "mlflow.sklearn"):  # the latter warns of each pickle
@@ -59,7 +59,7 @@ def connect_mlflow() -> Any:
 
 
 def collect_run_parameters(trained: Trained) -> dict[str, Any]:
-    """The settings and the parameters of the estimator, one level deep."""
+    """Return the settings and the parameters of the estimator, one level deep."""
     settings = trained.settings.model_dump(include={"problem", "metric", "seed", "holdout"})
     last = getattr(trained.model, "steps", [("", trained.model)])[-1][1]
     inside = {f"model.{name}": value for name, value in last.get_params(deep=False).items()}
@@ -69,7 +69,7 @@ def collect_run_parameters(trained: Trained) -> dict[str, Any]:
 def record_training(
     trained: Trained, folders: Iterable[Path] = (), more_tags: Mapping[str, str] | None = None
 ) -> str:
-    """Record a training: the baseline as one run, the model as the next; gives the latter's id.
+    """Record a training: the baseline as one run, the model as the next; return the latter's id.
 
     The model's run holds parameters, metrics with intervals, five tags and more, plots, held-out
     predictions, installed versions, these folders, the model with signature and input example.
@@ -85,8 +85,8 @@ def record_training(
         mlflow.log_metrics(collect_metrics(trained))
         for name, figure in draw_figures(trained).items():
             mlflow.log_figure(figure, f"plots/{name}")
-        known = trained.holdout[trained.contract.names("id", "time")]
-        rows = known.assign(truth=trained.truth, **trained.predictions)
+        ids = trained.holdout[trained.contract.names("id", "time")]
+        rows = ids.assign(truth=trained.truth, **trained.predictions)
         mlflow.log_text(rows.to_csv(index=False), "predictions.csv")
         mlflow.log_text("\n".join(list_packages()), "environment.txt")
         for name in ("config.toml", "contract.toml"):
@@ -99,16 +99,16 @@ def record_training(
 
 
 def get_experiment_id(mlflow: Any) -> str:
-    """The id of the project's experiment, or of that in which `mlflow run` has opened a run."""
-    if opened := os.environ.get("MLFLOW_RUN_ID"):
-        return str(mlflow.get_run(opened).info.experiment_id)
+    """Return the id of the project's experiment, or of that of a run opened by `mlflow run`."""
+    if run_id := os.environ.get("MLFLOW_RUN_ID"):
+        return str(mlflow.get_run(run_id).info.experiment_id)
     return str(mlflow.set_experiment(get_experiment_name()).experiment_id)
 
 
-def record_baseline(mlflow: Any, place: str, trained: Trained, tags: dict[str, str]) -> None:
-    """A finished run of the same experiment that holds the baseline's metrics."""
+def record_baseline(mlflow: Any, experiment: str, trained: Trained, tags: dict[str, str]) -> None:
+    """Record the baseline's metrics as a finished run of the same experiment."""
     client = mlflow.MlflowClient()
-    run = client.create_run(place, tags=tags | {"role": "baseline"}, run_name="baseline")
+    run = client.create_run(experiment, tags=tags | {"role": "baseline"}, run_name="baseline")
     for name, value in trained.baseline_scores.items():
         if isfinite(value):
             client.log_metric(run.info.run_id, name, value)
@@ -116,7 +116,7 @@ def record_baseline(mlflow: Any, place: str, trained: Trained, tags: dict[str, s
 
 
 def record_model(mlflow: Any, trained: Trained) -> None:
-    """The model with the project's code, as a pickle: load only models that you trust."""
+    """Record the model with the project's code, as a pickle: load only models that you trust."""
     rows = trained.holdout[trained.contract.inputs()]
     with pickle_own_code():
         mlflow.sklearn.log_model(
@@ -130,32 +130,32 @@ def record_model(mlflow: Any, trained: Trained) -> None:
 
 
 def find_newest_run() -> Run | None:
-    """The newest finished run of a model of this project, or None where there is none."""
+    """Return the newest finished run of a model of this project; None if there is none."""
     if os.environ.get("MLFLOW_TRACKING_URI", DEFAULT) == DEFAULT and not Path(STORE).exists():
         return None
     mlflow = connect_mlflow()
     # Other projects may use the same server.
     ours = f"tags.package = '{get_experiment_name()}' and tags.role = 'model'"
-    found = mlflow.MlflowClient().search_runs(
-        [found.experiment_id for found in mlflow.search_experiments()],
+    runs = mlflow.MlflowClient().search_runs(
+        [experiment.experiment_id for experiment in mlflow.search_experiments()],
         filter_string=f"{ours} and attributes.status = 'FINISHED'",
         order_by=["attributes.start_time DESC"],
         max_results=1,
     )
-    return convert_run(found[0]) if found else None
+    return convert_run(runs[0]) if runs else None
 
 
-def convert_run(found: Any) -> Run:
-    """MLflow's run as ours."""
-    info, data = found.info, found.data
+def convert_run(run: Any) -> Run:
+    """Return MLflow's run as ours."""
+    info, data = run.info, run.data
     started = datetime.fromtimestamp(info.start_time / 1000, tz=UTC)
     return Run(info.run_id, started, dict(data.params), dict(data.metrics), dict(data.tags))
 
 
 def download_plots(run: Run, folder: Path) -> list[Path]:
-    """Copy the run's plots into the folder, in place of those of another run; where they are."""
-    found = connect_mlflow().artifacts.download_artifacts(run_id=run.run_id, artifact_path="plots")
+    """Replace the plots in the folder by those of the run, and return their paths."""
+    source = connect_mlflow().artifacts.download_artifacts(run_id=run.run_id, artifact_path="plots")
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("*.png"):
         old.unlink()
-    return [Path(shutil.copy(path, folder)) for path in sorted(Path(found).iterdir())]
+    return [Path(shutil.copy(path, folder)) for path in sorted(Path(source).iterdir())]

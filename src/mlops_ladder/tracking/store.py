@@ -22,13 +22,13 @@ LOCATION_COLUMNS = (  # the columns of MLflow's tables that hold absolute places
 
 @cache
 def prepare_store(mlflow: Any, here: Path) -> None:
-    """Make the store of this folder, or say in it that the project has moved here.
+    """Create the store of this folder, or update its paths if the project has moved here.
 
-    One process at a time: two that make its tables at once break each other.
+    One process at a time: two that create its tables at once break each other.
     """
     if "%" in mlflow.__file__:  # its migrations take it for a placeholder
-        told = "MLflow fails if a folder has `%`; rename the folder"
-        raise ProjectError(f"{mlflow.__file__}: {told}")
+        fault = "MLflow fails if a folder has `%`; rename the folder"
+        raise ProjectError(f"{mlflow.__file__}: {fault}")
     with closing(sqlite3.connect("mlflow-lock.db", LOCK_TIMEOUT_S)) as lock:
         lock.execute("BEGIN EXCLUSIVE")
         if Path(STORE).exists():
@@ -37,9 +37,9 @@ def prepare_store(mlflow: Any, here: Path) -> None:
 
 
 def relocate_store(here: Path) -> None:
-    """Have the store name its artifacts here, where it named them in the folder it comes from.
+    """Change the paths of artifacts in the store from the folder it comes from to this one.
 
-    Only what lay in the `mlruns` of that folder is changed; other addresses stay.
+    Only paths in the `mlruns` of that folder are changed; other addresses stay.
     """
     store = sqlite3.connect(STORE, LOCK_TIMEOUT_S)
     with closing(store), store:

@@ -30,11 +30,11 @@ TREE_OPSETS = {"": 18, ML: 5}  # the first of ai.onnx.ml with TreeEnsemble
 
 
 def convert(model: Any, contract: Contract) -> bytes:
-    """The model as an ONNX file: tensors `numbers`, `words` and `times`, each (rows, columns).
+    """Return the model as an ONNX file: tensors `numbers`, `words`, `times`, each (rows, columns).
 
-    Its last output has (rows, classes) probabilities, or (rows, 1) numbers.  Before that stands
-    the class that a model decides for, unless that is always the most probable one.  Equal models
-    give equal bytes.  Raises Unconvertible, or what a converter raises, where there is none.
+    Its last output has (rows, classes) probabilities, or (rows, 1) numbers.  If the class that the
+    model decides for is not always the most probable one, it is the first output.  Equal models
+    give equal bytes.  Raises Unconvertible, or a converter's error, if there is no such graph.
     """
     graph = build_graph(select_columns_by_position(model, contract), contract)
     onnx.checker.check_model(graph)
@@ -42,7 +42,7 @@ def convert(model: Any, contract: Contract) -> bytes:
 
 
 def build_graph(model: Any, contract: Contract) -> onnx.ModelProto:
-    """The features by the converters, trees as one operator; another estimator by its converter."""
+    """Return the graph of the features and of the estimator; trees are one operator."""
     forest = extract_forest(model[-1]) if isinstance(model, Pipeline) and len(model) > 1 else None
     require_library(model)
     classes = not forest and hasattr(model, "predict_proba")
@@ -65,7 +65,7 @@ def build_graph(model: Any, contract: Contract) -> onnx.ModelProto:
 
 
 def graph_inputs(contract: Contract, real: Any) -> list[tuple[str, Any]]:
-    """The tensors of the graph with their types; one without columns is left out."""
+    """Return the tensors of the graph with their types; one without columns is left out."""
     kinds = {"numbers": real, "words": data_types.StringTensorType}
     kinds["times"] = data_types.Int64TensorType
     widths = {name: len(contract.inputs(*of)) for name, of in TENSOR_KINDS.items()}
@@ -73,7 +73,7 @@ def graph_inputs(contract: Contract, real: Any) -> list[tuple[str, Any]]:
 
 
 def select_columns_by_position(model: Any, contract: Contract) -> Any:
-    """A copy of the model that knows its columns by their places in the tensors, not by name."""
+    """Return a copy of the model that finds columns by position in the tensors."""
     model = deepcopy(model)
     step = model[0] if isinstance(model, Pipeline) else model
     if isinstance(step, ColumnTransformer):
@@ -104,8 +104,8 @@ def add_forest(model: onnx.ModelProto, forest: Forest) -> None:
         steps.append(("MatMul", ["second"], {}))
     if forest.classes:
         steps.append(("Softmax", [], {"axis": 1}))
-    for name, more, given in steps:
-        graph.node.append(helper.make_node(name, [last, *more], [name], name, **given))
+    for name, more, options in steps:
+        graph.node.append(helper.make_node(name, [last, *more], [name], name, **options))
         last = name
     del graph.output[:], model.opset_import[:]
     graph.output.append(helper.make_tensor_value_info(last, kind, [None, None]))
@@ -113,12 +113,12 @@ def add_forest(model: onnx.ModelProto, forest: Forest) -> None:
 
 
 def make_leaf_tree(target: int, value: float) -> Tree:
-    """A tree that is a single leaf."""
+    """Return a tree that is a single leaf."""
     return Tree(target, [0], [value], [LEAF], [LEAF], [False])
 
 
 def ensemble_attributes(forest: Forest) -> dict[str, Any]:
-    """The attributes of the operator TreeEnsemble, the base as the first trees."""
+    """Return the attributes of the operator TreeEnsemble, the base as the first trees."""
     nodes: list[tuple[Any, ...]] = []
     leaves: list[tuple[int, float]] = []
     roots = []
@@ -128,9 +128,9 @@ def ensemble_attributes(forest: Forest) -> dict[str, Any]:
     columns = list(zip(*nodes, strict=True))
     names = ("featureids", "truenodeids", "trueleafs", "falsenodeids", "falseleafs")
     pairs = zip(names, columns, strict=False)
-    found: dict[str, Any] = {f"nodes_{name}": list(values) for name, values in pairs}
+    attributes: dict[str, Any] = {f"nodes_{name}": list(values) for name, values in pairs}
     weights: np.ndarray = np.array([value for _, value in leaves], dtype=forest.precision)
-    return found | {
+    return attributes | {
         "nodes_missing_value_tracks_true": list(columns[5]),
         "nodes_splits": numpy_helper.from_array(np.array(columns[6], dtype=forest.precision)),
         "nodes_modes": numpy_helper.from_array(np.full(len(nodes), forest.mode, dtype=np.uint8)),
@@ -142,9 +142,9 @@ def ensemble_attributes(forest: Forest) -> dict[str, Any]:
 
 
 def append_tree(tree: Tree, nodes: list[tuple[Any, ...]], leaves: list[tuple[int, float]]) -> None:
-    """Add the nodes and leaves of a tree to those of the operator, which counts each on its own.
+    """Add the nodes and leaves of a tree to those of the operator, which counts each separately.
 
-    A tree of one leaf becomes a node of which both sides are that leaf.
+    A tree of one leaf becomes a node whose two sides are that leaf.
     """
     inner = [place for place, left in enumerate(tree.left) if left != LEAF]
     outer = [place for place, left in enumerate(tree.left) if left == LEAF]

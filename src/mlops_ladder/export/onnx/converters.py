@@ -21,7 +21,7 @@ PROBED_DAYS = 40_000  # days: from 1970 to 2079
 def parse_operator(
     real: Any, scope: Any, step: Any, tensors: Any, custom_parsers: Any = None
 ) -> Any:
-    """An operator of the graph for a step whose output is real numbers, whatever it reads."""
+    """Return the outputs of an operator for a step: real numbers, for any kind of input."""
     del custom_parsers
     operator = scope.declare_local_operator(get_model_alias(type(step)), step)
     operator.inputs = tensors
@@ -30,12 +30,12 @@ def parse_operator(
 
 
 def set_output_shape(real: Any, operator: Any) -> None:
-    """The shape of an operator's output: as many rows as it gets."""
+    """Set the shape of an operator's output: as many rows as its input."""
     operator.outputs[0].type = real([operator.inputs[0].get_first_dimension(), None])
 
 
 def convert_encoder(scope: Any, operator: Any, container: Any) -> None:
-    """Words to the numbers of their categories, each column by a table of its own."""
+    """Convert words to the numbers of their categories, each column by its own table."""
     encoder, (words,) = operator.raw_operator, operator.inputs
     require(isinstance(words.type, StringTensorType), "it encodes what are no words")
     require(encoder.handle_unknown == "use_encoded_value", "an unknown category is an error in it")
@@ -54,7 +54,7 @@ def convert_encoder(scope: Any, operator: Any, container: Any) -> None:
 
 
 def build_category_table(encoder: OrdinalEncoder, categories: Any) -> dict[str, Any]:
-    """The number of each word of a column, of a missing one, and of any other."""
+    """Return the number of each word of a column, of a missing one, and of any other."""
     codes = {str(word): float(number) for number, word in enumerate(categories)}
     words = [word for word in categories if isinstance(word, str)]
     require(len(words) >= len(categories) - 1, "its categories are no words")
@@ -69,7 +69,7 @@ def build_category_table(encoder: OrdinalEncoder, categories: Any) -> dict[str, 
 
 
 def convert_times(scope: Any, operator: Any, container: Any) -> None:
-    """Times by a table of what the function says of each minute of the week."""
+    """Convert times by a table of the output of the function for each minute of the week."""
     times, step = operator.inputs[0], operator.raw_operator
     require(isinstance(times.type, Int64TensorType), "it calls a function on other than times")
     table = tabulate_minutes_of_week(step)
@@ -82,24 +82,24 @@ def convert_times(scope: Any, operator: Any, container: Any) -> None:
     for name, constant in zip(names, constants.values(), strict=False):
         kind = output_precision(operator) if constant is table else TensorProto.INT64
         container.add_initializer(name, kind, constant.shape, constant.ravel().tolist())
-    week, known, flat, *made = names
+    week, lookup, flat, *results = names
     # fmod keeps the sign: -1, a missing time, stays -1, which is the last row of the table
-    container.add_node("Mod", [times.full_name, week], made[:1], op_version=13, fmod=1)
-    container.add_node("Gather", [known, made[0]], made[1:], op_version=13, axis=0)
-    container.add_node("Reshape", [made[1], flat], operator.output_full_names, op_version=14)
+    container.add_node("Mod", [times.full_name, week], results[:1], op_version=13, fmod=1)
+    container.add_node("Gather", [lookup, results[0]], results[1:], op_version=13, axis=0)
+    container.add_node("Reshape", [results[1], flat], operator.output_full_names, op_version=14)
 
 
 def output_precision(operator: Any) -> int:
-    """The type of the numbers that an operator gives, as ONNX numbers it."""
+    """Return the type of an operator's output, as ONNX numbers it."""
     double = isinstance(operator.outputs[0].type, DoubleTensorType)
     return int(TensorProto.DOUBLE if double else TensorProto.FLOAT)
 
 
 def tabulate_minutes_of_week(transformer: FunctionTransformer) -> np.ndarray:
-    """What it says of a time in each minute of the week, and last of a missing one.
+    """Return the output for each minute of the week and a missing time, (minutes + 1, features).
 
-    Raises Unconvertible where it looks at more than that: it is tried on each day from 1970 to
-    2079, at any microsecond.
+    Raises Unconvertible if the function depends on more than that.  It is tried on each day from
+    1970 to 2079, at a random microsecond.
     """
     names = list(transformer.feature_names_in_)
     week = MONDAY + pd.to_timedelta(np.arange(MINUTES_PER_WEEK), unit="min")
@@ -112,8 +112,8 @@ def tabulate_minutes_of_week(transformer: FunctionTransformer) -> np.ndarray:
     minutes = (instants // 60_000_000 - 4 * MINUTES_PER_DAY) % MINUTES_PER_WEEK
     instants[:100, 0], minutes[:100, 0] = np.iinfo("int64").min, MINUTES_PER_WEEK
     frame = pd.DataFrame(instants.astype("datetime64[us]"), columns=names)
-    found = np.asarray(transformer.transform(frame), dtype="float64")
-    same = np.array_equal(found, table[minutes].reshape(PROBED_DAYS, -1), equal_nan=True)
+    output = np.asarray(transformer.transform(frame), dtype="float64")
+    same = np.array_equal(output, table[minutes].reshape(PROBED_DAYS, -1), equal_nan=True)
     name = getattr(transformer.func, "__name__", "its function")
     require(same, f"{name} looks at more of a time than its minute in the week")
     return table

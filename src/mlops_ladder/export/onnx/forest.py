@@ -20,7 +20,7 @@ PROBED_SHARES = 10_000  # of probabilities, to see how a wrapper decides
 
 
 class Unconvertible(Exception):
-    """Why a model is not said in ONNX, in a line."""
+    """The reason why a model cannot become ONNX, in a line."""
 
 
 class Tree(NamedTuple):
@@ -50,17 +50,17 @@ class Forest:
 
 
 def extract_forest(estimator: Any) -> Forest | None:
-    """The trees of a fitted estimator, or None where it is none of the three libraries'.
+    """Return the trees of a fitted estimator; None if it is of none of the three libraries.
 
-    Raises Unconvertible for an objective, or a kind of split, that is not among the usual ones.
+    Raises Unconvertible for an unusual objective or kind of split.
     """
     inner = getattr(estimator, "estimator_", estimator)  # Labelled: XGBoost's, for any labels
-    known = {
+    readers = {
         "_predictors": read_scikit_learn,
         "booster_": read_lightgbm,
         "get_booster": read_xgboost,
     }
-    for attribute, read in known.items():
+    for attribute, read in readers.items():
         if hasattr(inner, attribute):
             require_library(inner)
             require(
@@ -71,35 +71,35 @@ def extract_forest(estimator: Any) -> Forest | None:
 
 
 def is_pass_through(wrapper: Any) -> bool:
-    """Does a wrapper only name the classes of the estimator within, as `Labelled` does?
+    """Return whether a wrapper only names the classes of the estimator within, as `Labelled` does.
 
     It is tried: probabilities of any size pass through it, and the largest one decides.
     """
     shares = np.random.default_rng(0).dirichlet(np.ones(len(wrapper.classes_)), PROBED_SHARES)
-    tried = copy(wrapper)
-    tried.estimator_ = SimpleNamespace(predict_proba=lambda rows: shares)
+    probe = copy(wrapper)
+    probe.estimator_ = SimpleNamespace(predict_proba=lambda rows: shares)
     try:
-        passed = np.array_equal(tried.predict_proba(shares), shares)
-        largest = tried.classes_[shares.argmax(axis=1)]
-        return passed and np.array_equal(tried.predict(shares), largest)
+        passed = np.array_equal(probe.predict_proba(shares), shares)
+        largest = probe.classes_[shares.argmax(axis=1)]
+        return passed and np.array_equal(probe.predict(shares), largest)
     except Exception:  # pylint: disable=broad-exception-caught  # it wants another estimator
         return False
 
 
 def require_library(model: Any) -> None:
-    """Raises Unconvertible if the class is not a library's: it may answer in its own way."""
+    """Raise Unconvertible if the class is not a library's: it may answer in its own way."""
     kind = type(model)
     require(kind.__module__.startswith(LIBRARIES), f"{kind.__name__} is a class of its own")
 
 
 def require(fact: bool, reason: str) -> None:
-    """Raises Unconvertible for this reason, unless the fact holds."""
+    """Raise Unconvertible for this reason, unless the fact holds."""
     if not fact:
         raise Unconvertible(reason)
 
 
 def read_scikit_learn(estimator: Any) -> Forest:
-    """Histogram gradient boosting: float64, value <= split."""
+    """Return the trees of histogram gradient boosting: float64, value <= split."""
     # scikit-learn says the link and the start of the sum nowhere else.
     link = type(estimator._loss.link).__name__  # pylint: disable=protected-access
     require(link in ("IdentityLink", "LogitLink", "MultinomialLogit"), f"its link is {link}")
@@ -118,7 +118,10 @@ def read_scikit_learn(estimator: Any) -> Forest:
 
 
 def read_lightgbm(estimator: Any) -> Forest:
-    """LightGBM: float64, value <= split; where training saw nothing missing, missing means 0."""
+    """Return the trees of LightGBM: float64, value <= split.
+
+    If training saw no missing value, a missing one counts as 0.
+    """
     dump = estimator.booster_.dump_model()
     objective, *options = dump["objective"].split()
     classes = objective in ("binary", "multiclass")
@@ -133,7 +136,7 @@ def read_lightgbm(estimator: Any) -> Forest:
 
 
 def flatten_tree(root: dict[str, Any], target: int) -> Tree:
-    """A tree of LightGBM's nested nodes."""
+    """Return a tree from LightGBM's nested nodes."""
     rows: list[list[Any]] = []
 
     def add(node: dict[str, Any]) -> int:
@@ -155,7 +158,7 @@ def flatten_tree(root: dict[str, Any], target: int) -> Tree:
 
 
 def read_xgboost(estimator: Any) -> Forest:
-    """XGBoost: float32, value < split."""
+    """Return the trees of XGBoost: float32, value < split."""
     booster = estimator.get_booster()
     best = getattr(estimator, "best_iteration", None)
     kept = booster if best is None else booster[: best + 1]
@@ -174,7 +177,7 @@ def read_xgboost(estimator: Any) -> Forest:
 
 
 def read_boosted_tree(tree: dict[str, Any], target: int) -> Tree:
-    """A tree of XGBoost's own file format."""
+    """Return a tree from XGBoost's own file format."""
     require(not any(tree["split_type"]), "it splits on sets of categories")
     require(tree["tree_param"]["size_leaf_vector"] in ("0", "1"), "its leaves are vectors")
     keys = ("split_indices", "split_conditions", "left_children", "right_children", "default_left")
