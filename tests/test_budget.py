@@ -16,9 +16,9 @@ UNREAD = ("data/", ".cruft.json")
 FILES = dict(zip(LEVELS, (20, 35, 65, 120, 160)))
 PYTHON = dict(zip(LEVELS, (90, 250, 650, 950, 1200)))  # all lines of src and tests
 # Code lines of the library: at most what package and tools of a level-4 project had before there was one.
-LINES = 17_323  # of the machinery
+LINES = 17_302  # of the machinery
 JUDGES = {"maturity", "climb", "adopt"}  # parts that work on any repository
-JUDGES_LINES = 7_228
+JUDGES_LINES = 7_180
 
 
 def code_lines(text: str) -> int:
