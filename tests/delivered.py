@@ -10,6 +10,7 @@ from typing import Any
 
 from conftest import commit, fails, ok, rewheel
 from engines import Engine
+from watchers import BUSY
 
 PORT = 18610
 POD_PORT = 18611
@@ -97,7 +98,7 @@ def ask(path: str, body: Any = None, port: int = PORT) -> tuple[int, Any]:
 
 def within(seconds: int, question: Callable[[], bool]) -> bool:
     """Whether the answer becomes yes in this time; no answer is a no."""
-    for _ in range(seconds * 4):
+    for _ in range(4 * BUSY * seconds):
         try:
             if question():
                 return True
