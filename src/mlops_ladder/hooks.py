@@ -64,7 +64,7 @@ def find_violations(frame: pd.DataFrame, contract: Contract) -> list[Violation] 
 
 @hookspec
 def list_versioned_files() -> list[Path] | None:
-    """Return further files of which `make data-version` keeps a version."""
+    """Return further files that `make data-version` keeps versions of."""
 
 
 @hookspec

@@ -131,7 +131,7 @@ def update_declared(files: dict[str, dict[str, Any]]) -> None:
 
 
 def unknown_source() -> dict[str, Any]:
-    """Return a source of which only the files are known."""
+    """Return a source that is known by its files only."""
     return {"origin": UNKNOWN, "licence": UNKNOWN, "owner": UNKNOWN, "files": {}}
 
 

@@ -201,7 +201,7 @@ def check_labels(settings: Settings, contract: Contract) -> None:
         if compute_sha256(unfinished) != compute_sha256(merged):
             faults.append(f"{merged}: not what {TABLE} says; run: make label MERGE=yes")
         unfinished.unlink()
-    raise_for_faults("labels of which not all is known", faults)
+    raise_for_faults("incomplete labels", faults)
     report_agreement(settings, read_agreement(settings, contract))
     print("Every label to learn from has a source, an annotator and a time")
 

@@ -114,7 +114,7 @@ class Assessment:
 
     @property
     def highest(self) -> int:
-        """Return the highest level of which this tool knows every capability."""
+        """Return the highest level whose capabilities this tool knows."""
         return min(max(one.level for one in self.capabilities), self.unfinished - 1)
 
     @property

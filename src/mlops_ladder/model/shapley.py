@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 Output = Callable[[pd.DataFrame], np.ndarray]
-MAX_EXACT_COLUMNS = 12  # features of which each coalition is looked at: 4,096
+MAX_EXACT_COLUMNS = 12  # features whose coalitions are all used: 4,096
 DRAWN_ORDERS = 32  # orders in which more features are added, and as many backwards
 MAX_ROWS_PER_CALL = 200_000  # rows that the model is given
 

@@ -29,7 +29,7 @@ def open_executor(settings: Any) -> Any:
 
 
 def list_model_parameters(model: Any) -> dict[str, Any]:
-    """Return each parameter of a model by its own name, whatever wraps the model."""
+    """Return each parameter of a model by its own name, also of a wrapped model."""
     params = model.get_params(deep=True)
     return {name.rsplit("__", 1)[-1]: params[name] for name in sorted(params, reverse=True)}
 
@@ -75,8 +75,8 @@ class Study:
 
 def build_distribution(name: str, space: Space) -> Any:
     """Return the space of a parameter for Optuna.  Raise ProjectError if it has no values."""
-    # Heavy, and only a search needs it.
-    from optuna import distributions  # pylint: disable=import-outside-toplevel
+    # pylint: disable-next=import-outside-toplevel  # slow to import, and only a search needs it
+    from optuna import distributions
 
     low, high = space.low, space.high
     try:

@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 import pytest
 import tomlkit
-from library.posted import receiver
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data import agreements
 from mlops_ladder.data.sources import declare_files, SOURCES
 from mlops_ladder.governance import data_agreements
+from mlops_ladder.maturity.trials.agreements import receive_posts
 from mlops_ladder.settings import Settings
 
 NOW = pd.Timestamp("2024-06-30", tz="UTC").to_pydatetime()
@@ -52,7 +52,7 @@ def _rows(folder: Path, settings: Settings) -> Settings:
 @pytest.fixture(name="heard")
 def _heard() -> Iterator[tuple[str, list[Any]]]:
     """An address, and what is posted there."""
-    with receiver() as found:
+    with receive_posts() as found:
         yield found
 
 

@@ -39,7 +39,7 @@ requires-python = ">=3.11"
 [[package]]
 name = "one"
 version = "1.0"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "https://example.com/simple" }
 dependencies = [{ name = "two" }]
 sdist = { url = "https://example.com/one-1.0.tar.gz", hash = "sha256:%s", size = 1 }
 
@@ -61,7 +61,7 @@ dev = [{ name = "two" }]
 [[package]]
 name = "two"
 version = "2.0"
-source = { registry = "https://pypi.org/simple" }
+source = { registry = "https://example.com/simple" }
 sdist = { url = "https://example.com/two-2.0.tar.gz", hash = "sha256:%s", size = 1 }
 """ % (
     "1" * 64,
@@ -105,7 +105,8 @@ def test_libraries_model_and_data_are_named_with_their_digests(settings: Setting
     )
     found = sbom.build_sbom(champion, rows)
     parts = {it["bom-ref"]: it for it in found["components"]}
-    by_url = {it["purl"]: ref for ref, it in parts.items() if "purl" in it}
+    # Of another index than the public one, uv adds `?repository_url=`.
+    by_url = {it["purl"].partition("?")[0]: ref for ref, it in parts.items() if "purl" in it}
     one, two = by_url["pkg:pypi/one@1.0"], by_url["pkg:pypi/two@2.0"]
     assert list(parts) == [one, two, "model", "data:rows/a.csv"]
     assert parts[one]["externalReferences"][0]["hashes"] == sbom.list_hashes("1" * 64)

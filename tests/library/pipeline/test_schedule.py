@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 from filelock import FileLock
-from library.posted import receiver
 
 from mlops_ladder import ProjectError
+from mlops_ladder.maturity.trials.agreements import receive_posts
 from mlops_ladder.model.training import Trained
 from mlops_ladder.pipeline import schedule, steps
 from mlops_ladder.project import get_project
@@ -28,7 +28,7 @@ from mlops_ladder.tracking import runs
 @pytest.fixture(name="heard")
 def _heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     """What is posted to the address that the environment names."""
-    with receiver() as (address, found):
+    with receive_posts() as (address, found):
         monkeypatch.setenv(f"{get_project().prefix}SCHEDULE__WEBHOOK", address)
         yield found
 

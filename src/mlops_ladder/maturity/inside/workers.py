@@ -1,4 +1,4 @@
-"""Questions about a cluster of two workers, one of which is killed."""
+"""Questions about a cluster of two workers if one is killed."""
 
 import os
 import signal
@@ -20,7 +20,7 @@ def fragile(item: int, folder: str) -> int:
 
 
 def kill_worker() -> Any:
-    """Return the answers of the workers, one of which was killed."""
+    """Return the answers of the workers after one was killed."""
     settings = part("settings").load_settings()
     scale = settings.scale.model_copy(update={"backend": "dask", "workers": 2, "address": ""})
     settings = settings.model_copy(update={"scale": scale})

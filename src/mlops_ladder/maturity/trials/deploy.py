@@ -1,4 +1,4 @@
-"""Trials and faults of deployment, beside whatever runs on this machine.
+"""Trials and faults of deployment, beside other services of this machine.
 
 The tracking server and its backups are tried without Docker: it is the same server, with the same
 options, and the backup of the folder.
