@@ -15,9 +15,9 @@ REPEATED_FUNCTIONS = 72
 HABITS = re.compile(
     r"\b(whoever|none that|of which|whichever|whatever|which is why|as ever)\b", re.I
 )
-TURNS_OF_PHRASE = 46
+TURNS_OF_PHRASE = 23
 LONG_SENTENCE = 30  # words
-LONG_SENTENCES = 31
+LONG_SENTENCES = 27
 # Names that a protocol or the command line requires.
 BY_PROTOCOL = {"main", "options"}
 FENCE = re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE)
