@@ -245,16 +245,36 @@ def rewheel(project: Path, module: str, old: str, new: str) -> None:
     plant(project / "uv.lock", before, sha256(path.read_bytes()).hexdigest())
 
 
+def domain_tests(module: str) -> list[str]:
+    """Return what tests a module of the library: its domain's folder, or the file named after it."""
+    domain = module.partition("/")[0]
+    return [domain if domain != module else f"test_{module}"]
+
+
 def kill_mutant(folder: Path, module: str, old: str, new: str, *tests: str) -> str:
-    """Run tests of the library against a copy of it with a fault; they must fail.  What they print."""
+    """Run tests of the library against a copy of it with a fault; they must fail.  What they print.
+
+    Without names of tests: those of the module's domain.
+    """
     shutil.copytree(
         ROOT / "src/mlops_ladder",
         folder / "mlops_ladder",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
     plant(folder / "mlops_ladder" / module, old, new, 1)
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
-    done = run(*command, *(f"tests/library/{it}" for it in tests), at=ROOT, PYTHONPATH=str(folder))
+    paths = [ROOT / "tests/library" / name for name in tests or domain_tests(module)]
+    assert all(path.exists() for path in paths), paths
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        *map(str, paths),
+    ]
+    done = run(*command, at=ROOT, PYTHONPATH=str(folder))
     assert done.returncode == 1, f"{module}: no test of {tests} fails\n{done.stdout}{done.stderr}"
     return done.stdout
 

@@ -44,6 +44,8 @@ COPY --chmod=755 caddy /usr/bin/caddy
 ENV XDG_CONFIG_HOME=/config XDG_DATA_HOME=/data
 CMD ["caddy", "run", "--config", "/etc/caddy/Caddyfile", "--adapter", "caddyfile"]
 """
+# Room for the networks of 4,096 projects: those of an engine that was killed stay on the machine.
+POOLS = [{"base": "172.16.0.0/12", "size": 24}]
 LIMIT = {"Name": "nofile", "Hard": 20000, "Soft": 20000}
 
 
@@ -136,6 +138,7 @@ def dockerd(folder: Path) -> Iterator[Engine]:
         "storage-driver": "overlay2",
         "features": {"buildkit": True},
         "default-ulimits": {"nofile": LIMIT},
+        "default-address-pools": POOLS,
     }
     (folder / "daemon.json").write_text(json.dumps(settings), encoding="utf-8")
     plugins = folder / "client" / "cli-plugins"
@@ -159,6 +162,7 @@ def dockerd(folder: Path) -> Iterator[Engine]:
             wait_for(engine, daemon, folder / "dockerd.log")
             yield engine
         finally:
+            remove_networks(engine)
             daemon.terminate()
             daemon.wait(60)
             shutil.rmtree(folder / "data", ignore_errors=True)  # gigabytes of images
@@ -214,6 +218,21 @@ def wait_for(engine: Engine, daemon: subprocess.Popen[bytes], log: Path, seconds
             break
         time.sleep(0.2)
     pytest.fail("dockerd does not start:\n" + log.read_text(encoding="utf-8")[-3000:])
+
+
+def remove_networks(engine: Engine) -> None:
+    """Remove the containers of an engine and their networks, whose bridges would outlive it."""
+    client = ["/usr/bin/docker"]
+    environment = os.environ | engine.environment
+    listed = subprocess.run(
+        [*client, "ps", "--all", "--quiet"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    for command in (["rm", "--force", *listed.stdout.split()], ["network", "prune", "--force"]):
+        subprocess.run([*client, *command], env=environment, capture_output=True, check=False)
 
 
 def import_caddy(engine: Engine) -> None:

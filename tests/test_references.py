@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PROJECT, ROOT
+from conftest import PROJECT, ROOT, domain_tests
 
 ADDED = "mlops_ladder.errors.EDIT"  # a test adds this name itself
 LIBRARY = ROOT / "src/mlops_ladder"
@@ -116,6 +116,26 @@ def test_what_a_planted_fault_replaces_is_there(path: Path) -> None:
         if old not in (LIBRARY / module).read_text(encoding="utf-8")
     ]
     assert lost == []
+
+
+def test_the_tests_that_are_to_catch_a_fault_are_there() -> None:
+    """Each call of kill_mutant runs tests that exist: those it names, else those of the module."""
+    calls, lost = 0, []
+    for path in TESTS:
+        text = path.read_text(encoding="utf-8")
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "kill_mutant":
+                calls += 1
+                named = [ast.literal_eval(value) for value in filter(is_text, node.args)]
+                modules = {module for module, _ in find_planted(text)}
+                wanted = named or [name for module in modules for name in domain_tests(module)]
+                lost += [name for name in wanted if not (ROOT / "tests/library" / name).exists()]
+    assert calls >= 4 and lost == []
+
+
+def is_text(node: ast.expr) -> bool:
+    """Is an expression a literal string?"""
+    return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
 def trials_in_library() -> set[tuple[str, str]]:
