@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.request import urlopen
 
 import pytest
-from conftest import commands, commit, fails, Generate, kill_mutant, ok, run
+from conftest import commands, commit, domain_tests, fails, Generate, kill_mutant, ok, run
 
 pytestmark = [pytest.mark.slow]
 
@@ -328,7 +328,8 @@ MUTANTS = {
 @pytest.mark.parametrize("name", MUTANTS)
 def test_the_tests_of_the_library_catch_a_fault(tmp_path: Path, name: str) -> None:
     """A fault planted in the library turns its tests red."""
-    kill_mutant(tmp_path, *MUTANTS[name])
+    fault = MUTANTS[name]
+    kill_mutant(tmp_path, *fault, *domain_tests(fault[0]), "tracking")
 
 
 @pytest.mark.long

@@ -439,7 +439,7 @@ def test_the_tests_of_the_library_catch_a_fault(
     tmp_path: Path, file: str, old: str, new: str
 ) -> None:
     """Each of these faults in the service's code fails the tests of the library."""
-    kill_mutant(tmp_path, file, old, new)
+    kill_mutant(tmp_path, file, old, new, "serving")
 
 
 def test_the_service_starts_without_heavy_libraries(project: Path) -> None:
