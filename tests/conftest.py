@@ -58,7 +58,7 @@ LONG = (
     " level_3_privacy level_4_simulation maturity maturity_deep own_data rendering right_adopt right_answers right_look"
     " right_place"
 ).split()
-FILES_DRAWN = 5
+FILES_DRAWN = 3
 ANYWHERE_LANE, SYSTEMS_LANE = "not systems and not long", "systems or long"  # as in the Makefile
 
 # What needs an engine, root or Debian's packages: such files and fixtures, by their names.
@@ -246,9 +246,10 @@ def rewheel(project: Path, module: str, old: str, new: str) -> None:
 
 
 def domain_tests(module: str) -> list[str]:
-    """Return what tests a module of the library: its domain's folder, or the file named after it."""
-    domain = module.partition("/")[0]
-    return [domain if domain != module else f"test_{module}"]
+    """Return what tests a module of the library: the file named after it, then its domain's folder."""
+    path = Path(module)
+    names = [(path.parent / f"test_{path.name}").as_posix(), path.parts[0]]
+    return [name for name in names if (ROOT / "tests/library" / name).exists()]
 
 
 def kill_mutant(folder: Path, module: str, old: str, new: str, *tests: str) -> str:

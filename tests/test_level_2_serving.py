@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import commit, fails, Generate, kill_mutant, run, spoil
+from conftest import commit, domain_tests, fails, Generate, kill_mutant, run, spoil
 from databases import PASSWORD, Postgres, postgres
 from services import asked, example, Service, serving
 
@@ -416,7 +416,8 @@ def test_schemathesis_finds_a_planted_fault(tree: Path, file: str, old: str, new
     assert done.returncode == 1, done.stdout
 
 
-@pytest.mark.drawn(2)
+@pytest.mark.long
+@pytest.mark.drawn(1)
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
@@ -439,7 +440,7 @@ def test_the_tests_of_the_library_catch_a_fault(
     tmp_path: Path, file: str, old: str, new: str
 ) -> None:
     """Each of these faults in the service's code fails the tests of the library."""
-    kill_mutant(tmp_path, file, old, new, "serving")
+    kill_mutant(tmp_path, file, old, new, *domain_tests(file), "serving")
 
 
 def test_the_service_starts_without_heavy_libraries(project: Path) -> None:
