@@ -70,10 +70,7 @@ def check_drift(settings: Drift, url: str, seed: int) -> tuple[Window, list[Verd
 
         write_report(champion, newest, verdicts, settings.effect, REPORT)
         about = {"time": now, "model_version": champion.version, "rows": newest.total}
-        archive.add_verdicts(
-            about | {key: getattr(verdict, key) for key in ("column", "p", "effect", "drifted")}
-            for verdict in verdicts
-        )
+        archive.add_verdicts(vars(verdict) | about for verdict in verdicts)
     return newest, verdicts
 
 
@@ -82,9 +79,8 @@ def main(
 ) -> None:
     """Report which columns of the newest logged rows have drifted."""
     settings = load_settings()
-    newest, verdicts = check_drift(
-        settings.drift, settings.serving.prediction_log_url, settings.seed
-    )
+    url = settings.serving.prediction_log_url
+    newest, verdicts = check_drift(settings.drift, url, settings.seed)
     gauges = build_drift_gauges(verdicts, newest.total, bool(verdicts), time.time())
     push_gauges(settings.drift, gauges, "drift")
     if not verdicts:

@@ -78,9 +78,11 @@ def verify_bundle(folder: Path, sha256: str | None = None) -> list[str]:
     digests = {BUNDLE: sha256} if sha256 else {}
     if not sha256 or compute_sha256(folder / BUNDLE) == sha256:
         digests |= read_bundle(folder)["files"]
-    hashes = {name: compute_sha256(folder / name) for name in digests if (folder / name).is_file()}
-    wrong = {name: digest for name, digest in digests.items() if hashes.get(name) != digest}
-    return [f"{folder / name}: changed or gone; its sha256 was {wrong[name]}" for name in wrong]
+    return [
+        f"{folder / name}: changed or gone; its sha256 was {digest}"
+        for name, digest in digests.items()
+        if not (folder / name).is_file() or compute_sha256(folder / name) != digest
+    ]
 
 
 def render_pointer(entry: history.Entry) -> str:
@@ -125,11 +127,9 @@ def load_champion() -> dict[str, Any]:
 
 def warn_of_changed_inputs(entry: history.Entry) -> None:
     """Print the inputs that the champion's contract and contract.toml describe differently."""
-    contracts = Contract(**read_bundle(SERVING / str(entry.version))["contract"]), read_contract()
-    old, new = (
-        {name: contract.columns[name] for name in contract.inputs()} for contract in contracts
-    )
-    if names := sorted(name for name in old | new if old.get(name) != new.get(name)):
+    old, new = Contract(**read_bundle(SERVING / str(entry.version))["contract"]), read_contract()
+    names = {*old.inputs(), *new.inputs()}
+    if names := sorted(name for name in names if old.columns.get(name) != new.columns.get(name)):
         message = f"v{entry.version} and contract.toml describe these inputs differently"
         print(f"Tell the clients of the service: {message}: {', '.join(names)}")
 

@@ -7,7 +7,7 @@ Beyond Accuracy: Behavioral Testing of NLP Models with CheckList, ACL 2020.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +22,7 @@ from mlops_ladder.model.prediction import predict_rows
 from mlops_ladder.model.training import Trained
 from mlops_ladder.registry.checks import CheckSettings
 from mlops_ladder.registry.checks.interval_plot import Interval, plot_intervals
+from mlops_ladder.registry.gate import make_result
 from mlops_ladder.registry.gate_checks import CheckContext, CheckResult
 from mlops_ladder.strict_model import StrictModel
 
@@ -74,16 +75,13 @@ class Settings(CheckSettings):
     def find_faults(self, contract: Contract) -> list[str]:
         """Return columns that are no input of the model, and directions of non-numeric columns."""
         inputs, numbers = contract.inputs(), contract.inputs(*NUMBERS)
-        names = [test.column for test in self.invariance] + [test.column for test in self.direction]
-        faults = [
-            f"{name}: no input of the model; these are {inputs}"
-            for name in names
-            if name not in inputs
-        ]
+        names = [test.column for test in self.invariance + self.direction]
+        message, holds = f"no input of the model; these are {inputs}", ", ".join(numbers)
+        faults = [f"{name}: {message}" for name in names if name not in inputs]
         return faults + [
-            f"direction of {test.column}: holds no numbers; {', '.join(numbers) or 'no input'} does"
+            f"direction of {test.column}: holds no numbers; {holds or 'no input'} does"
             for test in self.direction
-            if test.column in inputs and test.column not in numbers
+            if test.column in set(inputs) - set(numbers)
         ]
 
 
@@ -120,12 +118,12 @@ def check_candidate(context: CheckContext, settings: Settings) -> CheckResult:
     ]
     failed = [str(test) for test in tests if not test.is_passed]
     evidence = {"tests": [vars(test) | {"answers": list(test.answers or ())} for test in tests]}
-    plot = plot_tests(tests, trained)
+    message = f"{len(tests)} tests, each passed"
     if failed:
         more = f" and {len(failed) - 3} more" if len(failed) > 3 else ""
         message = f"{len(failed)} of {len(tests)} tests failed: {'; '.join(failed[:3])}{more}"
-        return CheckResult("refused", message, evidence, plot)
-    return CheckResult("passed", f"{len(tests)} tests, each passed", evidence, plot)
+    verdict = make_result(not failed, message)
+    return replace(verdict, evidence=evidence, picture=plot_tests(tests, trained))
 
 
 def run_edge_tests(trained: Trained, settings: Settings) -> Iterator[Test]:
@@ -172,9 +170,8 @@ def run_invariance_test(test: Invariance, trained: Trained, count: int) -> Test:
     difference = np.zeros(len(rows))
     for _ in range(TRIES):
         chosen = [values[place] for place in random.integers(0, len(values), len(rows))]
-        after = predict_rows(
-            trained.model, set_values(rows, {test.column: chosen}, trained.contract)
-        )
+        changed = set_values(rows, {test.column: chosen}, trained.contract)
+        after = predict_rows(trained.model, changed)
         difference = np.maximum(difference, measure_change(after, before, trained))
     broken = int((difference > test.largest).sum())
     answers = summarize_answers(select_answers(after))
@@ -261,13 +258,12 @@ def select_answers(predictions: pd.DataFrame, answer: str | None = None) -> pd.S
     shares = predictions.filter(regex="^probability_")
     if answer is None and shares.empty:
         return pd.to_numeric(predictions["prediction"], errors="coerce")
-    classes = [str(name).removeprefix("probability_") for name in shares]
-    label = classes[-1] if answer is None else answer
-    if label not in classes:
-        names = ", ".join(classes)
+    column = shares.columns[-1] if answer is None else f"probability_{answer}"
+    if column not in shares:
+        names = ", ".join(shares.columns.str.removeprefix("probability_"))
         message = f"config/behaviour.toml: answer = {answer!r}: no such class; there are {names}"
         raise ProjectError(message)
-    return shares[f"probability_{label}"]
+    return shares[column]
 
 
 def summarize_answers(answers: pd.Series) -> tuple[float, float, float]:
@@ -281,8 +277,8 @@ def measure_change(one: pd.DataFrame, other: pd.DataFrame, trained: Trained) -> 
     For classes it is the largest difference of a probability; without probabilities 1 for another
     class.
     """
+    numbers = one.columns[1:] if one.shape[1] > 1 else one.columns
     if trained.settings.problem == "regression" or one.shape[1] > 1:
-        numbers = one.columns[1:] if one.shape[1] > 1 else one.columns
         change = (one[numbers] - other[numbers]).abs().max(axis=1) / answer_unit(trained)
     else:
         change = one["prediction"] != other["prediction"]
