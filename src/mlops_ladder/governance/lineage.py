@@ -84,9 +84,8 @@ def link_approver(entry: history.Entry) -> Link:
     version, verdict = versions.version_from_entry(entry), entry.verdict or {}
     for vote in (vote for vote, faults in approval.judge_approvals(version, verdict) if not faults):
         return Link("approver", f"{vote.approver}, {vote.way}, {vote.time:%Y-%m-%d %H:%M} UTC")
-    if not approval.is_approval_needed(approval.read_policy()):
-        return Link("approver", "none is needed here")
-    return Link("approver", "none", "; ".join(approval.find_unapproved(version, verdict)))
+    faults = approval.find_unapproved(version, verdict)
+    return Link("approver", "none" if faults else "none is needed here", "; ".join(faults))
 
 
 def find_finished_run(entry: history.Entry) -> runs.Run | None:
@@ -101,8 +100,11 @@ def find_finished_run(entry: history.Entry) -> runs.Run | None:
 
 def compare_with_run(entry: history.Entry, run: runs.Run) -> str:
     """Return the tags of the run that differ from the decision, in words."""
-    tags = {"model_version": entry.model_version, "git.commit": entry.commit}
-    tags |= {"data.sha256": entry.data_sha256}
+    tags = {
+        "model_version": entry.model_version,
+        "git.commit": entry.commit,
+        "data.sha256": entry.data_sha256,
+    }
     differing = [name for name, value in tags.items() if run.tags.get(name) != value]
     return f"{', '.join(differing)}: not what the gate wrote down" if differing else ""
 
@@ -178,10 +180,9 @@ def main(
     prediction: Annotated[str, typer.Argument(help="the X-Request-ID of a logged prediction")],
 ) -> None:
     """Show the chain.  Raise ProjectError that names each broken link."""
-    links = list(trace_request(load_settings(), prediction))
-    for link in links:
-        broken = f"  BROKEN: {link.broken}" if link.broken else ""
-        print(f"{link.name:10}  {link.target}{broken}")
-    faults = [f"{link.name}: {link.broken}" for link in links if link.broken]
+    faults = []
+    for link in trace_request(load_settings(), prediction):
+        print(f"{link.name:10}  {link.target}{'  BROKEN: ' if link.broken else ''}{link.broken}")
+        faults += [f"{link.name}: {link.broken}"] if link.broken else []
     raise_for_faults("the chain is broken", faults)
     print("Every link holds.  Why it was answered so: make explain ID=…")

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, UTC
 from pathlib import Path
@@ -60,11 +61,6 @@ def list_properties(**values: object) -> list[Facts]:
     return [{"name": name, "value": str(value)} for name, value in values.items() if value]
 
 
-def list_hashes(sha256: str) -> list[Facts]:
-    """Return a sha256 as CycloneDX writes it."""
-    return [{"alg": "SHA-256", "content": sha256}]
-
-
 def read_declared_sources(entry: history.Entry, settings: Settings) -> Facts:
     """Return the declaration of the champion's data: the one here, or that of its commit."""
     try:
@@ -80,15 +76,17 @@ def list_data(entry: history.Entry, settings: Settings) -> Iterator[Facts]:
     pattern = settings.data.path
     for name, source in read_declared_sources(entry, settings).items():
         owner = {"organization": {"name": source.get("owner") or sources.UNKNOWN}}
+        facts = {
+            "type": "data",
+            "licenses": [{"license": {"name": source.get("licence") or sources.UNKNOWN}}],
+            "data": [{"type": "dataset", "name": name, "governance": {"owners": [owner]}}],
+        }
         for path, about in source.get("files", {}).items():
             if Path(path).match(pattern) or path.startswith(pattern.rstrip("/") + "/"):
-                yield {
-                    "type": "data",
+                yield facts | {
                     "bom-ref": f"data:{path}",
                     "name": path,
-                    "hashes": list_hashes(about["sha256"]),
-                    "licenses": [{"license": {"name": source.get("licence") or sources.UNKNOWN}}],
-                    "data": [{"type": "dataset", "name": name, "governance": {"owners": [owner]}}],
+                    "hashes": [{"alg": "SHA-256", "content": about["sha256"]}],
                     "properties": list_properties(
                         origin=source.get("origin"), rows=about.get("rows")
                     ),
@@ -107,7 +105,7 @@ def describe_champion(entry: history.Entry, settings: Settings, datasets: list[s
         "bom-ref": "model",
         "name": versions.model_name(),
         "version": entry.model_version,
-        "hashes": list_hashes(entry.bundle),
+        "hashes": [{"alg": "SHA-256", "content": entry.bundle}],
         "modelCard": {
             "modelParameters": {"task": settings.problem, "datasets": references},
             "quantitativeAnalysis": {"performanceMetrics": metrics},
@@ -148,13 +146,11 @@ def build_sbom(entry: history.Entry, settings: Settings) -> Facts:
 
 def main() -> None:
     """Write the bill of materials of the champion."""
-    entry = versions.read_state().champion
-    if not entry:
-        raise ProjectError("no version is champion yet; run `make pipeline`")
+    entry = versions.require_champion()
     # It raises ProjectError if the bundle was changed.
     publishing.ensure_bundle(versions.version_from_entry(entry), entry.bundle)
     bill = build_sbom(entry, load_settings())
     write_file_atomically(OUT, json.dumps(bill, indent=1) + "\n")
-    kinds = [component["type"] for component in bill["components"]]
-    counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in dict.fromkeys(kinds))
+    kinds = Counter(component["type"] for component in bill["components"])
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
     print(f"{OUT}: of champion v{entry.version}: {counts}")

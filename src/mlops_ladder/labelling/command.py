@@ -23,7 +23,7 @@ from mlops_ladder.data.sources import compute_sha256, read_sources, SOURCES, UNK
 from mlops_ladder.labelling import labels, queue
 from mlops_ladder.labelling.labels import Agreement, TABLE
 from mlops_ladder.labelling.queue import DISPUTED, QUEUE
-from mlops_ladder.monitoring.archive import Archive, to_logged_contract, write_logged_rows
+from mlops_ladder.monitoring.archive import Archive, complete_rows, to_logged_contract
 from mlops_ladder.problem import read_data
 from mlops_ladder.settings import CONFIG, load_settings, Settings
 
@@ -52,11 +52,9 @@ def read_agreement(settings: Settings, contract: Contract) -> Agreement:
 def list_waiting(settings: Settings, agreement: Agreement) -> list[str]:
     """Return the queued rows that too few people have labelled."""
     votes, needed = labels.collect_votes(labels.read_labels()), settings.labels.annotators
-    return [
-        row
-        for row, inputs in queue.read_rows().items()
-        if inputs and len(votes.get(row, {})) < needed and row not in agreement.settled
-    ]
+    rows = [row for row, inputs in queue.read_rows().items() if inputs]
+    open_rows = [row for row in rows if row not in agreement.settled]
+    return [row for row in open_rows if len(votes.get(row, {})) < needed]
 
 
 def fill_queue(settings: Settings, contract: Contract) -> None:
@@ -74,9 +72,9 @@ def fill_queue(settings: Settings, contract: Contract) -> None:
     queue.write_sheets(QUEUE, names, settings.seed)
     reasons = Counter(line["why"] for line in lines)
     new = ", ".join(f"{count} {name}" for name, count in sorted(reasons.items())) or "none is new"
+    allowed = labels.build_answers(settings, contract).allowed
     print(f"{QUEUE}: {len(names)} rows ({new}), each for {settings.labels.annotators} people")
     print(f"{QUEUE.with_suffix('.json')}: the same rows as tasks for Label Studio")
-    allowed = labels.build_answers(settings, contract).allowed
     print(f"A label is {allowed}; {GUIDE} says when")
     print("Next: each labels a copy, alone; then: make label FILE=copy.csv BY=name")
 
@@ -119,14 +117,15 @@ def write_settled_rows(settings: Settings, contract: Contract) -> tuple[Path, Ag
     agreement, data = read_agreement(settings, contract), settings.data
     if not agreement.settled:
         raise ProjectError(f"{TABLE}: no row is settled yet; `make label` fills the queue")
-    rows, inputs = queue.read_rows(), contract.inputs()
+    rows, inputs, originals = queue.read_rows(), contract.inputs(), list_originals(settings)
     pairs = [(name, at) for at, name in enumerate(rows, start=1) if name in agreement.settled]
     raw = pd.DataFrame([rows[name] for name, _ in pairs], columns=inputs)
     frame = casting.validate_and_cast(raw, to_logged_contract(contract), inputs)
     frame[contract.target] = [agreement.settled[name] for name, _ in pairs]
+    frame = complete_rows(frame, pairs, originals, data, contract)
     merged, _ = datafile.choose_destination(data.path, MARK)
     unfinished = merged.with_name(f".{merged.name}.part")
-    write_logged_rows(frame, pairs, list_originals(settings), unfinished, data, contract)
+    datafile.write_checked(frame, originals[0], unfinished, data, contract)
     return unfinished, agreement
 
 

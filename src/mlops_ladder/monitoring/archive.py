@@ -321,31 +321,29 @@ def to_logged_contract(contract: Contract) -> Contract:
     return contract.model_copy(update={"columns": columns})
 
 
-def write_logged_rows(
+def complete_rows(
     rows: pd.DataFrame,
     labels: list[tuple[str, int]],
     paths: list[Path],
-    to: Path,
     data: Data,
     contract: Contract,
-) -> None:
-    """Write logged rows with their target as a file of the data, with ids and groups of their own.
+) -> pd.DataFrame:
+    """Return logged rows as rows of the data: with ids and groups of their own, and checked.
 
     Args:
-        rows: The rows, cast by the contract of logged rows; columns of ids are added.
+        rows: The rows with their target, cast by the contract of logged rows.
         labels: The name of each row, and its number among the new ones.
-        paths: The files of the data; the new one is written as the first is.
-        to: The new file.
+        paths: The files after whose largest id the numbers go on.
         data: How the data are written.
         contract: The contract of the data.
 
     Raises:
-        ProjectError: The rows break the contract, or are not read back as they were.
+        ProjectError: The rows break the contract.
     """
+    rows = rows.copy()
     datafile.add_ids(rows, labels, paths, data, contract)
     names = contract.names("feature", "time", "target", "id", "group")
-    rows = validate_and_cast(rows, to_logged_contract(contract), names, [find_contract_violations])
-    datafile.write_checked(rows, paths[0], to, data, contract)
+    return validate_and_cast(rows, to_logged_contract(contract), names, [find_contract_violations])
 
 
 def build_inputs(chunk: list[LoggedRow], contract: Contract) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from mlops_ladder.data import datafile
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.data.reading import list_data_files
 from mlops_ladder.data.sources import compute_sha256, SOURCES
-from mlops_ladder.monitoring.archive import write_logged_rows
+from mlops_ladder.monitoring.archive import complete_rows
 from mlops_ladder.monitoring.outcomes import Key, OUTCOMES, Outcomes, read_labelled_rows
 from mlops_ladder.settings import Data, load_settings, Settings
 
@@ -96,7 +96,8 @@ def write_rows(file: str, to: Path, archive: Outcomes, data: Data, contract: Con
     labelled = read_labelled_rows(archive, outcomes, contract, by_model=False)
     keys, paths = enumerate(labelled.keys, start=1), list_data_files(data.path)
     if labels := [(f"{request}-{row}", number) for number, (request, row) in keys]:
-        write_logged_rows(labelled.rows.copy(), labels, paths, to, data, contract)
+        rows = complete_rows(labelled.rows, labels, paths, data, contract)
+        datafile.write_checked(rows, paths[0], to, data, contract)
     return labelled.keys
 
 

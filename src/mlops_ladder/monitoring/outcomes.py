@@ -276,11 +276,11 @@ def find_conflicts(
     first = rows.groupby([REQUEST, ROW])["value"].transform("first")
     yield from list_breach(values, first != values, "say something else than a row before")
     stored = [before.get(key) for key in zip(rows[REQUEST], rows[ROW], strict=True)]
-    pairs = zip(stored, values, strict=True)
-    is_other = np.array([bool(old) and old.value != value for old, value in pairs])
-    is_used = np.array([bool(old and old.file) for old in stored])
+    old, files = ([getattr(one, name, None) for one in stored] for name in ("value", "file"))
+    is_other = pd.Series(old, rows.index, "object").fillna(values) != values
     if not correct:
         yield from list_breach(values, is_other, "say something else than what was taken before")
+    is_used = np.array(files, dtype="object").astype(bool)
     in_data = "are in the data already; correct them there"
     yield from list_breach(values, is_other & is_used, in_data)
 

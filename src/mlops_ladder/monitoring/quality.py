@@ -120,13 +120,13 @@ class QualityReport:
         return "degraded" if self.degraded else "fine"
 
 
-def read_offline_scores(folder: Path = FOLDER) -> OfflineScores:
-    """Return the promise for the champion that is published in this folder.
+def read_offline_scores() -> OfflineScores:
+    """Return the promise for the champion that is published here.
 
     Raises ProjectError if there is none, or if its run does not exist any more.
     """
-    champion = read_reference(folder)
-    run_id = str(json.loads((folder / POINTER).read_bytes())["run_id"])
+    champion = read_reference()
+    run_id = str(json.loads((FOLDER / POINTER).read_bytes())["run_id"])
     text = read_run_text(run_id, "predictions.csv")
     if text is None:
         reason = "MLflow has no held-out predictions of it; is MLFLOW_TRACKING_URI the right one?"
@@ -281,14 +281,12 @@ def restrict_to_inputs(
     return chosen.model_copy(update=changes)
 
 
-def check_quality(
-    settings: Settings, now: datetime, offline: OfflineScores | None = None
-) -> QualityReport:
+def check_quality(settings: Settings, now: datetime) -> QualityReport:
     """Test the champion by the outcomes that are known; store the results and write the page.
 
     Raises ProjectError if no champion is published, or nothing is logged.
     """
-    offline, quality = offline or read_offline_scores(), settings.quality
+    offline, quality = read_offline_scores(), settings.quality
     champion = offline.champion
     with Outcomes(settings.serving.prediction_log_url) as archive:
         recent = OUTCOMES.c.known_at >= now - timedelta(hours=quality.hours)
@@ -345,14 +343,14 @@ def draw_quality(
     overall = [row for row in history if (row["name"], row["metric"]) == (ALL_ROWS, metric)]
     if overall:
         table = pd.DataFrame(overall)
-        axes = create_figure(7.4, 4).add_subplot()
         table.index = pd.to_datetime(table["time"], utc=True)
+        figures["Over time"] = create_figure(7.4, 4)
+        axes = figures["Over time"].add_subplot()
         axes.plot(table["value"], marker="o", label="live")
         axes.plot(table["promised"], color="black", linestyle="--", label="promised")
         axes.set(title="All rows, report by report", ylabel=metric)
         axes.tick_params(axis="x", rotation=30)
         axes.legend(frameon=False)
-        figures["Over time"] = axes.get_figure(root=True)
     return figures
 
 

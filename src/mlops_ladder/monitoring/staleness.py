@@ -104,11 +104,10 @@ def fit_slope(points: list[Point]) -> float:
     Raises ProjectError if no slice was scored at two ages.
     """
     table = pd.DataFrame(points)[["slice", "age", "value"]]
-    centred = table - table.groupby("slice").transform("mean")
-    spread = float(centred["age"] @ centred["age"])
-    if not spread:
+    ages, values = (table - table.groupby("slice").transform("mean"))[["age", "value"]].to_numpy().T
+    if not ages.any():
         raise ProjectError("staleness: no slice of time was scored at two ages; bring more rows")
-    return float(centred["age"] @ centred["value"] / spread)
+    return float(ages @ values / (ages @ ages))
 
 
 def find_limit(trained: Trained) -> tuple[float, str]:

@@ -95,8 +95,8 @@ def summarize_column(values: pd.Series, column: Column) -> dict[str, Any]:
         return {"low": cast(present.min()), "high": cast(present.max())} | share
     is_short = column.kind == "text" and present.nunique() <= MAX_LISTED_TEXTS
     if column.kind in ("boolean", "category") or is_short:
-        cast = bool if column.kind == "boolean" else str
-        return {"values": sorted(set(map(cast, present)))} | share
+        present = present.astype("bool") if column.kind == "boolean" else present
+        return {"values": sorted(present.unique().tolist())} | share
     return share
 
 
@@ -123,15 +123,14 @@ def read_reference(folder: Path = FOLDER) -> Reference:
     return read_bundled_reference(folder / number, number)
 
 
-def read_champion_facts(folder: Path = FOLDER) -> dict[str, Any]:
-    """Return the facts alone, without reading Parquet.  Raises ProjectError as `read_reference`.
+def read_champion_facts() -> dict[str, Any]:
+    """Return the facts alone, without reading Parquet.  Raise ProjectError as `read_reference`.
 
     A command that reads Parquet last may abort when it ends (apache/arrow issue 34314).
     """
-    number = read_published_number(folder)
-    _, contents = verify_reference_files(folder / number, number)
-    facts: dict[str, Any] = json.loads(contents[FACTS])
-    return facts
+    number = read_published_number(FOLDER)
+    _, contents = verify_reference_files(FOLDER / number, number)
+    return dict(json.loads(contents[FACTS]))
 
 
 def read_published_number(folder: Path) -> str:

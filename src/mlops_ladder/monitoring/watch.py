@@ -68,7 +68,7 @@ def find_steps(times: pd.Series) -> pd.Series:
 def draw_requests(traffic: pd.DataFrame) -> Figure:
     """Draw how many requests and rows there were in each step."""
     times, grid = traffic["time"], build_grid(traffic["time"])
-    width = pd.Timedelta(grid.freq).total_seconds()
+    width = max((times.max() - times.min()).total_seconds() / STEPS, 1)
     unit = f"{width:.0f} s" if width < 60 else f"{width / 60:.3g} minutes"
     figure, axes = start_plot(times, f"in each {unit}", ylim=(0, None))
     counts = traffic.groupby(find_steps(times))["rows"].agg(["sum", "count"])

@@ -78,11 +78,9 @@ def verify_bundle(folder: Path, sha256: str | None = None) -> list[str]:
     digests = {BUNDLE: sha256} if sha256 else {}
     if not sha256 or compute_sha256(folder / BUNDLE) == sha256:
         digests |= read_bundle(folder)["files"]
-    return [
-        f"{folder / name}: changed or gone; its sha256 was {digest}"
-        for name, digest in digests.items()
-        if not (folder / name).is_file() or compute_sha256(folder / name) != digest
-    ]
+    hashes = {name: compute_sha256(folder / name) for name in digests if (folder / name).is_file()}
+    wrong = {name: digest for name, digest in digests.items() if hashes.get(name) != digest}
+    return [f"{folder / name}: changed or gone; its sha256 was {wrong[name]}" for name in wrong]
 
 
 def render_pointer(entry: history.Entry) -> str:
@@ -128,8 +126,8 @@ def load_champion() -> dict[str, Any]:
 def warn_of_changed_inputs(entry: history.Entry) -> None:
     """Print the inputs that the champion's contract and contract.toml describe differently."""
     old, new = Contract(**read_bundle(SERVING / str(entry.version))["contract"]), read_contract()
-    names = {*old.inputs(), *new.inputs()}
-    if names := sorted(name for name in names if old.columns.get(name) != new.columns.get(name)):
+    inputs = sorted({*old.inputs(), *new.inputs()})
+    if names := [name for name in inputs if old.columns.get(name) != new.columns.get(name)]:
         message = f"v{entry.version} and contract.toml describe these inputs differently"
         print(f"Tell the clients of the service: {message}: {', '.join(names)}")
 

@@ -143,9 +143,9 @@ def select_rows(context: CheckContext, declared: Slice, settings: Settings) -> S
 def score_slice(context: CheckContext, part: SliceRows) -> dict[str, Any]:
     """Return the score of a slice with its 95 % interval, and each comparison with its p-value."""
     trained = context.trained
-    models = {"model": trained.predictions, "baseline": trained.baseline}
-    models |= {"champion": context.champion}
-    predictions = {name: rows[part.rows] for name, rows in models.items() if rows is not None}
+    champion = {} if context.champion is None else {"champion": context.champion}
+    models = {"model": trained.predictions, "baseline": trained.baseline} | champion
+    predictions = {name: rows[part.rows] for name, rows in models.items()}
     metric, seed = trained.settings.metric, trained.settings.seed
     draws = bootstrap_scores(metric, trained.truth[part.rows], predictions, seed, RESAMPLES)
     mine = draws.pop("model")
