@@ -63,11 +63,10 @@ def make_output(model: Any, label: Any) -> tuple[Output, str]:
 
     def compute_output(rows: pd.DataFrame) -> np.ndarray:
         answers = predict_rows(model, rows)
-        if column in answers:
-            return answers[column].to_numpy("float64")
-        if isinstance(label, (bool, str)):
-            return (answers["prediction"].astype(str) == str(label)).to_numpy("float64")
-        return answers["prediction"].to_numpy("float64")
+        values = answers[column if column in answers else "prediction"]
+        if column not in answers and isinstance(label, (bool, str)):
+            values = values.astype(str) == str(label)
+        return values.to_numpy("float64")
 
     has_probabilities = hasattr(model, "predict_proba")
     return compute_output, f"probability of {label}" if has_probabilities else "prediction"

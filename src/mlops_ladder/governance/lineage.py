@@ -100,11 +100,8 @@ def find_finished_run(entry: history.Entry) -> runs.Run | None:
 
 def compare_with_run(entry: history.Entry, run: runs.Run) -> str:
     """Return the tags of the run that differ from the decision, in words."""
-    tags = {
-        "model_version": entry.model_version,
-        "git.commit": entry.commit,
-        "data.sha256": entry.data_sha256,
-    }
+    tags = {"model_version": entry.model_version, "git.commit": entry.commit}
+    tags |= {"data.sha256": entry.data_sha256}
     differing = [name for name, value in tags.items() if run.tags.get(name) != value]
     return f"{', '.join(differing)}: not what the gate wrote down" if differing else ""
 

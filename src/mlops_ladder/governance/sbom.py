@@ -34,12 +34,11 @@ Facts = dict[str, Any]
 
 def read_committed(commit: str, path: Path) -> str:
     """Return a file of a commit.  Raise ProjectError if this repository does not hold it."""
-    command = ["git", "show", f"{commit}:./{path.as_posix()}"]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode:
+    text = provenance.run_git("show", f"{commit}:./{path.as_posix()}")
+    if text is None:
         fault = f"commit {commit[:12]} of the champion does not hold it; git fetch"
         raise ProjectError(f"{path}: {fault}")
-    return done.stdout.decode()
+    return text
 
 
 def export_libraries(commit: str) -> Facts:
@@ -61,6 +60,11 @@ def list_properties(**values: object) -> list[Facts]:
     return [{"name": name, "value": str(value)} for name, value in values.items() if value]
 
 
+def list_hashes(sha256: str) -> list[Facts]:
+    """Return a sha256 as CycloneDX writes it."""
+    return [{"alg": "SHA-256", "content": sha256}]
+
+
 def read_declared_sources(entry: history.Entry, settings: Settings) -> Facts:
     """Return the declaration of the champion's data: the one here, or that of its commit."""
     try:
@@ -76,20 +80,17 @@ def list_data(entry: history.Entry, settings: Settings) -> Iterator[Facts]:
     pattern = settings.data.path
     for name, source in read_declared_sources(entry, settings).items():
         owner = {"organization": {"name": source.get("owner") or sources.UNKNOWN}}
-        facts = {
-            "type": "data",
-            "licenses": [{"license": {"name": source.get("licence") or sources.UNKNOWN}}],
-            "data": [{"type": "dataset", "name": name, "governance": {"owners": [owner]}}],
-        }
         for path, about in source.get("files", {}).items():
             if Path(path).match(pattern) or path.startswith(pattern.rstrip("/") + "/"):
-                yield facts | {
+                properties = {"origin": source.get("origin"), "rows": about.get("rows")}
+                yield {
+                    "type": "data",
                     "bom-ref": f"data:{path}",
                     "name": path,
-                    "hashes": [{"alg": "SHA-256", "content": about["sha256"]}],
-                    "properties": list_properties(
-                        origin=source.get("origin"), rows=about.get("rows")
-                    ),
+                    "hashes": list_hashes(about["sha256"]),
+                    "licenses": [{"license": {"name": source.get("licence") or sources.UNKNOWN}}],
+                    "data": [{"type": "dataset", "name": name, "governance": {"owners": [owner]}}],
+                    "properties": list_properties(**properties),
                 }
 
 
@@ -105,7 +106,7 @@ def describe_champion(entry: history.Entry, settings: Settings, datasets: list[s
         "bom-ref": "model",
         "name": versions.model_name(),
         "version": entry.model_version,
-        "hashes": [{"alg": "SHA-256", "content": entry.bundle}],
+        "hashes": list_hashes(entry.bundle),
         "modelCard": {
             "modelParameters": {"task": settings.problem, "datasets": references},
             "quantitativeAnalysis": {"performanceMetrics": metrics},

@@ -130,11 +130,19 @@ class Archive:
             raise ProjectError(f"{request_id}: {reason}")
         return requests[0]
 
-    def read_traffic(self, since: datetime) -> Iterator[Sequence[Any]]:
-        """Yield time, model version, rows and milliseconds of each request to any model."""
+    def read_traffic(self, since: datetime) -> pd.DataFrame:
+        """Return `time`, `version`, `rows` and `ms` of each request to any model since then.
+
+        Raises ProjectError if there is none.
+        """
         table = TABLE.c
         query = sql.select(table.time, table.model_version, table.rows, table.latency_ms)
-        return self._read(query.where(table.time >= since).order_by(table.id))
+        requests = self._read(query.where(table.time >= since).order_by(table.id))
+        traffic = pd.DataFrame(requests, columns=["time", "version", "rows", "ms"])
+        if traffic.empty:
+            reason = f"no request since {since:%Y-%m-%d %H:%M} UTC"
+            raise ProjectError(f"the prediction log: {reason}; run `make serve` and ask it")
+        return traffic.assign(time=pd.to_datetime(traffic["time"], utc=True))
 
     def add_verdicts(self, verdicts: Iterable[dict[str, Any]], table: sql.Table = DRIFT) -> None:
         """Store these verdicts in a table, by its columns: on drift, or another one."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, UTC
 from statistics import median
 
-from mlops_ladder import ProjectError
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.settings import load_settings, Settings
 from mlops_ladder.monitoring.settings import Costs
@@ -34,15 +33,9 @@ def measure_traffic(settings: Settings, now: datetime) -> ServedTraffic:
     Raises ProjectError if there is none.
     """
     with Archive(settings.serving.prediction_log_url) as archive:
-        requests = [tuple(row) for row in archive.read_traffic(now - timedelta(days=DAYS))]
-    if not requests:
-        raise ProjectError(
-            f"the prediction log: no request in {DAYS} days; run `make serve`, ask it"
-        )
-    times, _, rows, milliseconds = zip(*requests, strict=True)
-    first = times[0] if times[0].tzinfo else times[0].replace(tzinfo=UTC)
-    hours = max((now - first).total_seconds() / HOUR, 1 / HOUR)
-    return ServedTraffic(sum(rows), sum(milliseconds) / 1000, hours)
+        traffic = archive.read_traffic(now - timedelta(days=DAYS))
+    hours = max((now - traffic["time"].iloc[0]) / timedelta(hours=1), 1 / HOUR)
+    return ServedTraffic(int(traffic["rows"].sum()), traffic["ms"].sum() / 1000, hours)
 
 
 def measure_trainings(now: datetime) -> list[float]:

@@ -252,12 +252,13 @@ def compare_slices(
     live: LabelledRows, offline: OfflineScores, settings: Settings
 ) -> Iterator[QualityTest]:
     """Test the score of each slice of `config/slices.toml` that has enough rows."""
-    contract = offline.champion.contract
+    contract, rows = offline.champion.contract, live.rows
     chosen = read_check_settings("slices", slices, contract)
-    nothing, rows = live.rows.iloc[:0], live.rows
+    columns = {name: contract.columns[name] for name in map(str, rows)}
+    logged = contract.model_copy(update={"columns": columns})
     both = live.predictions, live.predictions
-    context = CheckContext(Trained(settings, contract, None, nothing, rows, *both, seconds=0))
-    for part in slices.select_slices(context, restrict_to_inputs(chosen, rows, contract)):
+    context = CheckContext(Trained(settings, logged, None, rows.iloc[:0], rows, *both, seconds=0))
+    for part in slices.select_slices(context, restrict_to_inputs(chosen, contract.inputs())):
         if part.rows.sum() >= part.min_n:
             score, low, high = offline.slices.get(part.name, (nan,) * 3)
             promised = score, (high - low) / 2 / HALF_INTERVAL
@@ -265,20 +266,11 @@ def compare_slices(
             yield compare_score(part.name, truth, predictions, promised, settings)
 
 
-def restrict_to_inputs(
-    chosen: slices.Settings, rows: pd.DataFrame, contract: Contract
-) -> slices.Settings:
+def restrict_to_inputs(chosen: slices.Settings, inputs: list[str]) -> slices.Settings:
     """Return the slices without those of columns that the service does not get."""
-    inputs, columns = contract.inputs(), chosen.columns
-    if columns is None:
-        counts = rows[inputs].astype("str").where(rows[inputs].notna()).nunique()
-        inferred = set(counts.index[counts.between(2, chosen.most_values)])
-        columns = [name for name in slices.list_slice_columns(contract) if name in inferred]
-    changes = {
-        "columns": [name for name in columns if name in inputs],
-        "slices": [group for group in chosen.slices if group.column in inputs],
-    }
-    return chosen.model_copy(update=changes)
+    columns, groups = chosen.columns, [part for part in chosen.slices if part.column in inputs]
+    columns = None if columns is None else [name for name in columns if name in inputs]
+    return chosen.model_copy(update={"columns": columns, "slices": groups})
 
 
 def check_quality(settings: Settings, now: datetime) -> QualityReport:

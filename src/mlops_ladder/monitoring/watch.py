@@ -10,14 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from mlops_ladder import ProjectError, write_file_atomically
+from mlops_ladder import write_file_atomically
 from mlops_ladder.model.figures import create_figure
 from mlops_ladder.monitoring.archive import Archive, Extent, read_window, Window
 from mlops_ladder.monitoring.comparison import to_texts
 from mlops_ladder.monitoring.drift import REPORT
 from mlops_ladder.monitoring.page import render_figures, render_page
 from mlops_ladder.monitoring.training_reference import read_reference, Reference
-from mlops_ladder.settings import load_settings, Settings
+from mlops_ladder.settings import load_settings
 from mlops_ladder.templates import render_template
 
 STEPS = 60  # points in time of a curve
@@ -160,43 +160,6 @@ def draw_drift(verdicts: pd.DataFrame, smallest: float) -> Figure:
     return figure
 
 
-def read_traffic(archive: Archive, since: datetime) -> pd.DataFrame:
-    """Return `time`, `version`, `rows` and `ms` of every request since then.
-
-    Raises ProjectError if there is none.
-    """
-    traffic = pd.DataFrame(archive.read_traffic(since), columns=["time", "version", "rows", "ms"])
-    if traffic.empty:
-        raise ProjectError(f"the prediction log: no request since {since:%Y-%m-%d %H:%M} UTC")
-    return traffic.assign(time=pd.to_datetime(traffic["time"], utc=True))
-
-
-def draw_all(
-    archive: Archive, traffic: pd.DataFrame, verdicts: list[dict[str, Any]], settings: Settings
-) -> dict[str, Figure]:
-    """Draw each plot of the page, by its title.
-
-    Args:
-        archive: The prediction log.
-        traffic: The requests.
-        verdicts: The verdicts on drift.
-        settings: How far back to look, and the smallest effect that is drift.
-    """
-    champion = read_reference()
-    extent = Extent(settings.drift.hours, ROWS, ROWS)
-    newest = read_window(archive, champion.version, champion.contract, extent)
-    figures = {
-        "Requests": draw_requests(traffic),
-        "Latency": draw_latency(traffic),
-        "Model versions": draw_shares(traffic["time"], traffic["version"], "share of requests"),
-        "Predictions of the champion": draw_predictions(newest.answers, champion.predictions),
-        "Inputs out of the ordinary": draw_unusual_rows(newest, champion),
-    }
-    if verdicts:
-        figures["Drift in each report"] = draw_drift(pd.DataFrame(verdicts), settings.drift.effect)
-    return figures
-
-
 def render_summary(traffic: pd.DataFrame, verdicts: list[dict[str, Any]]) -> str:
     """Return the numbers in large type, and the newest report on drift, drifted columns first."""
     newest = [verdict for verdict in verdicts if verdict["time"] == verdicts[-1]["time"]]
@@ -217,12 +180,23 @@ def render_summary(traffic: pd.DataFrame, verdicts: list[dict[str, Any]]) -> str
 def main() -> None:
     """Write the page."""
     settings, now = load_settings(), datetime.now(UTC)
-    hours = settings.drift.hours
+    drift = settings.drift
     with Archive(settings.serving.prediction_log_url) as archive:
-        traffic = read_traffic(archive, now - timedelta(hours=hours))
+        traffic = archive.read_traffic(now - timedelta(hours=drift.hours))
         verdicts = archive.read_verdicts(now - timedelta(days=365))
-        figures = draw_all(archive, traffic, verdicts, settings)
-    until = f"the last {hours:g} hours, until {now:%Y-%m-%d %H:%M} UTC"
+        champion = read_reference()
+        extent = Extent(drift.hours, ROWS, ROWS)
+        newest = read_window(archive, champion.version, champion.contract, extent)
+    figures = {
+        "Requests": draw_requests(traffic),
+        "Latency": draw_latency(traffic),
+        "Model versions": draw_shares(traffic["time"], traffic["version"], "share of requests"),
+        "Predictions of the champion": draw_predictions(newest.answers, champion.predictions),
+        "Inputs out of the ordinary": draw_unusual_rows(newest, champion),
+    }
+    if verdicts:
+        figures["Drift in each report"] = draw_drift(pd.DataFrame(verdicts), drift.effect)
+    until = f"the last {drift.hours:g} hours, until {now:%Y-%m-%d %H:%M} UTC"
     note = f"From the prediction log: {until}.  Times are UTC."
     parts = render_summary(traffic, verdicts), render_figures(figures)
     write_file_atomically(PAGE, render_page("The service, watched", note, *parts))

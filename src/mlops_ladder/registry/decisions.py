@@ -97,13 +97,18 @@ def decide(
         verdict=verdict,
         **versions.read_origin(version),
     )
+    write_ahead(entry, before)
+    apply_decision(entry)
+    plugins.get_hooks().after_decision(decision=entry)
+    return entry
+
+
+def write_ahead(entry: history.Entry, before: RegistryState) -> None:
+    """Write a decision to registry and log.  Raise ProjectError if the registry has a newer one."""
     if versions.read_state().copies != before.copies:
         raise ProjectError("another machine has decided meanwhile; run the command again")
     versions.write_decision(entry)
     history.append_entry(entry)
-    apply_decision(entry)
-    plugins.get_hooks().after_decision(decision=entry)
-    return entry
 
 
 def ensure_same_bundle(version: Version, entries: list[history.Entry]) -> str:

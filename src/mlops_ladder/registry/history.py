@@ -138,11 +138,11 @@ def rewrite_log(entries: Iterable[Entry]) -> None:
         return
     unfinished = LOG.with_name(f"{LOG.name}.part")
     write_synced_file(unfinished, "".join(lines).encode())
-    backup_file(LOG)
+    rename_old_log(LOG)
     unfinished.rename(LOG)
 
 
-def backup_file(path: Path) -> None:
+def rename_old_log(path: Path) -> None:
     """Rename a file, if it exists, to a name with the present time."""
     if path.exists():
         path.rename(path.with_name(f"{path.name}.old-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"))

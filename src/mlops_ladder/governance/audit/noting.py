@@ -13,7 +13,7 @@ from mlops_ladder.data import provenance
 from mlops_ladder.governance.audit import chain
 from mlops_ladder.governance.audit.chain import Fact, Line, LOG
 from mlops_ladder.registry.decisions import registry_lock
-from mlops_ladder.registry.history import backup_file
+from mlops_ladder.registry.history import rename_old_log
 
 LOCK = Path("models/audit.lock")
 NOTE, REPAIR = "make audit NOTE=yes", "make audit REPAIR=yes"
@@ -105,7 +105,7 @@ def repair_log() -> list[str]:
             raise ProjectError(f"{LOG}: no copy holds; {way_out}")
         if faults:
             texts = max(whole, key=len)
-            backup_file(LOG)
+            rename_old_log(LOG)
             words = "; ".join(fault[:200] for fault in faults)[:MAX_LENGTH]
             fact = Fact("repair", str(LOG), chain.hash_text(words), words)
             texts = [*texts, chain.make_line(fact, texts).text]

@@ -202,11 +202,9 @@ def set_values(
     rows: pd.DataFrame, values: dict[str, list[Any]], contract: Contract
 ) -> pd.DataFrame:
     """Return the rows with these values in some columns, repeated in turn and cast."""
-    columns = {
-        name: pd.Series([items[row % len(items)] for row in range(len(rows))], dtype="object")
-        for name, items in values.items()
-    }
-    cast, breaches = cast_columns(pd.DataFrame(columns), contract, columns)
+    turns = range(len(rows))
+    columns = {name: [items[row % len(items)] for row in turns] for name, items in values.items()}
+    cast, breaches = cast_columns(pd.DataFrame(columns, dtype="object"), contract, columns)
     if breaches:
         raise ProjectError("; ".join(map(str, breaches)))
     return rows.assign(**{name: cast[name].array for name in columns})
@@ -296,9 +294,6 @@ def plot_tests(tests: list[Test], trained: Trained) -> Figure:
     """Plot the range of the answers in each test."""
     is_number = trained.settings.problem == "regression"
     scale = trained.contract.target if is_number else "probability of the last class"
-    intervals = [
-        Interval(test.name, *test.answers, wrong=not test.is_passed)
-        for test in tests
-        if test.answers
-    ]
-    return plot_intervals("The model's answers at the edges", f"{scale}, low to high", intervals)
+    answered = [(test, test.answers) for test in tests if test.answers]
+    lines = [Interval(test.name, *ends, wrong=not test.is_passed) for test, ends in answered]
+    return plot_intervals("The model's answers at the edges", f"{scale}, low to high", lines)

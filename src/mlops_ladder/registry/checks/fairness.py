@@ -100,6 +100,18 @@ class Settings(CheckSettings):
         return find_unknown_columns(names, contract)
 
 
+def compare_all_groups(
+    tables: dict[str, pd.DataFrame], compare: str, allowed: dict[str, float]
+) -> list[dict[str, Any]]:
+    """Return the pairs of groups of all columns; `apart` is whether they differ beyond chance."""
+    pairs: list[dict[str, Any]] = []
+    for name, table in tables.items():
+        pairs += compare_groups(name, table, compare, allowed[name])
+    for pair, significant in zip(pairs, apply_holm([pair["p"] for pair in pairs]), strict=True):
+        pair["apart"] = significant
+    return pairs
+
+
 def check_candidate(context: CheckContext, settings: Settings) -> CheckResult:
     """Check that the groups of each declared column are treated alike, beyond chance."""
     if not settings.groups:
@@ -115,13 +127,7 @@ def check_candidate(context: CheckContext, settings: Settings) -> CheckResult:
     accepted = [agreement for agreement in settings.accepted if agreement.is_valid]
     allowed = dict.fromkeys(tables, threshold)
     allowed |= {agreement.column: max(agreement.largest, threshold) for agreement in accepted}
-    pairs = [
-        pair
-        for name, table in tables.items()
-        for pair in compare_groups(name, table, compare, allowed[name])
-    ]
-    for pair, significant in zip(pairs, apply_holm([pair["p"] for pair in pairs]), strict=True):
-        pair["apart"] = significant
+    pairs = compare_all_groups(tables, compare, allowed)
     evidence = {
         "metric": metric,
         "compare": compare,
