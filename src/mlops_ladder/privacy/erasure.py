@@ -9,7 +9,7 @@ import csv
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, UTC
 from io import BytesIO, StringIO
@@ -268,16 +268,12 @@ def parse_request(contract: Contract, text: str, column: str, settings: Settings
     return ErasureRequest(text, chosen, {name: columns[name] for name in ids})
 
 
-@contextmanager
-def open_log(settings: Settings) -> Iterator[Archive | None]:
-    """Open the prediction log; None if nothing has been logged yet."""
+def open_log(settings: Settings) -> AbstractContextManager[Archive | None]:
+    """Return a context of the prediction log; of None if nothing has been logged yet."""
     try:
-        archive = Archive(settings.serving.prediction_log_url)
+        return Archive(settings.serving.prediction_log_url)
     except NoLog:
-        yield None
-        return
-    with archive:
-        yield archive
+        return nullcontext()
 
 
 def remove_from_files(request: ErasureRequest, settings: Settings) -> dict[Path, RemainingFile]:

@@ -293,13 +293,12 @@ def main(
     open_request: Annotated[bool, REQUEST] = False,
 ) -> None:
     """Approve a version that the gate has accepted; if it waited for that, it becomes champion."""
-    entry = find_accepted(version)
+    entry, path = find_accepted(version), find_approval_path(version)
     if open_request:
-        path = write_request(entry)
+        write_request(entry)
         print(f"{path}: the report of the gate.  Next: commit it, and have it reviewed")
         return
     approved = approve(entry, review)
-    path = find_approval_path(approved.version)
     print(f"v{version}: approved by {approved.approver}, {approved.way}; commit {path}")
     promotion.promote_waiting(entry, promotion.begin_rollout)
 

@@ -40,6 +40,7 @@ THRESHOLDS = {
     "difference": 0.1,  # fair by AI Fairness 360 (Bellamy et al., 2018)
     "ratio": 0.2,  # the four-fifths rule of the US guidelines on employee selection, 1978
 }
+Outcome = Literal["passed", "refused", "not enough rows"]
 
 
 class Agreement(StrictModel):
@@ -231,14 +232,11 @@ def encode_classes(
     ]
 
 
-def judge_pairs(
-    pairs: list[dict[str, Any]],
-) -> tuple[Literal["passed", "refused", "not enough rows"], str]:
+def judge_pairs(pairs: list[dict[str, Any]]) -> tuple[Outcome, str]:
     """Return the verdict on the pairs of groups, and the reason."""
     if not pairs:
         return "not enough rows", "no two groups of a column have enough rows to be compared"
-    bad = [pair for pair in pairs if pair["apart"]]
-    if bad:
+    if bad := [pair for pair in pairs if pair["apart"]]:
         bad.sort(key=lambda pair: -float(pair["gap"]))
         worst = "; ".join(map(describe_pair, bad[:3]))
         return "refused", f"{len(bad)} of {len(pairs)} pairs of groups differ too much: {worst}"
