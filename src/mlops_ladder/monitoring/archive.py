@@ -287,7 +287,7 @@ def read_window(
         reason = f"model {version} has answered no row in the last {extent.hours:g} hours"
         raise NoLog(f"the prediction log: {reason}; run `make serve` and ask it")
     as_logged = to_logged_contract(contract)
-    lines = sample_rows(archive, requests, min(1.0, extent.max_rows / total), extent.seed)
+    lines = sample_rows(archive, requests, extent)
     parts = []
     while chunk := list(islice(lines, CHUNK)):
         parts.append((build_inputs(chunk, as_logged), build_answers(chunk)))
@@ -296,21 +296,18 @@ def read_window(
     return Window(total, *(pd.concat(side, ignore_index=True) for side in zip(*parts, strict=True)))
 
 
-def sample_rows(
-    archive: Archive, requests: np.ndarray, share: float, seed: int
-) -> Iterator[LoggedRow]:
-    """Yield a random share of the rows of these requests, without those of the fallback.
+def sample_rows(archive: Archive, requests: np.ndarray, extent: Extent) -> Iterator[LoggedRow]:
+    """Yield the rows of these requests, or a random share of them, without those of the fallback.
 
     Rows are drawn, not requests: one request may hold as many rows as thousands of others.
 
     Args:
         archive: The prediction log.
         requests: Id and number of rows of each request, an array (requests, 2).
-        share: The share of the rows, 0 to 1.
-        seed: The seed of the draw.
+        extent: About how many rows are drawn, and by which seed.
     """
     ends = requests[:, 1].cumsum()
-    is_drawn = np.random.default_rng(seed).random(ends[-1]) < share
+    is_drawn = np.random.default_rng(extent.seed).random(ends[-1]) < extent.max_rows / ends[-1]
     has_drawn = np.logical_or.reduceat(is_drawn, ends - requests[:, 1])
     lines = archive.read_requests(requests[has_drawn, 0].tolist())
     masks = np.split(is_drawn, ends[:-1])
@@ -322,11 +319,9 @@ def sample_rows(
 
 def to_logged_contract(contract: Contract) -> Contract:
     """Return the contract of rows as they are logged: every time is in ISO 8601."""
-    columns = {
-        name: column.model_copy(update={"format": None})
-        for name, column in contract.columns.items()
-    }
-    return contract.model_copy(update={"columns": columns})
+    columns = contract.columns.items()
+    logged = {name: column.model_copy(update={"format": None}) for name, column in columns}
+    return contract.model_copy(update={"columns": logged})
 
 
 def complete_rows(

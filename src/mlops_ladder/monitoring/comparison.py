@@ -130,10 +130,8 @@ def build_pairs(reference: Reference, window: Window) -> list[Pair]:
     pairs: list[Pair] = []
     inputs = reference.contract.inputs()
     for name in inputs:
-        column, samples = reference.contract.columns[name], (
-            reference.rows[name],
-            window.rows[name],
-        )
+        column = reference.contract.columns[name]
+        samples = reference.rows[name], window.rows[name]
         pairs += build_column_pairs(name, column, *samples, window.answers["time"])
     title = PREDICTION
     while title in inputs:

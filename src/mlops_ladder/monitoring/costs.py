@@ -43,13 +43,9 @@ def measure_trainings(now: datetime) -> list[float]:
     mlflow = runs.connect_mlflow()
     since = int((now - timedelta(days=DAYS)).timestamp() * 1000)
     spans: dict[str, list[int]] = {}
-    finished = mlflow.search_runs(
-        search_all_experiments=True,
-        filter_string=f"attributes.start_time >= {since} and attributes.status = 'FINISHED'",
-        max_results=10_000,
-        output_format="list",
-    )
-    for run in finished:
+    query = f"attributes.start_time >= {since} and attributes.status = 'FINISHED'"
+    options = {"search_all_experiments": True, "output_format": "list", "max_results": 10_000}
+    for run in mlflow.search_runs(filter_string=query, **options):
         if name := run.data.tags.get("prefect.flow_run_id"):
             spans.setdefault(name, []).extend([run.info.start_time, run.info.end_time])
     return [(max(span) - min(span)) / 1000 for span in spans.values()]

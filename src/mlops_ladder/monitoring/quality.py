@@ -166,10 +166,9 @@ def run_quality_tests(
     target, share = offline.champion.contract.target, settings.quality.false_alarms / 2
     promise = resample_score(offline.truth, offline.predictions, settings, settings.seed + 1)
     overall = compare_score(ALL_ROWS, live.rows[target], live.predictions, promise, settings)
-    return [
-        *mark_degraded([overall, *compare_biases(live, offline, settings)], share),
-        *mark_degraded(list(compare_slices(live, offline, settings)), share),
-    ]
+    whole = [overall, *compare_biases(live, offline, settings)]
+    parts = list(compare_slices(live, offline, settings))
+    return [*mark_degraded(whole, share), *mark_degraded(parts, share)]
 
 
 def mark_degraded(tests: list[QualityTest], false_alarms: float) -> list[QualityTest]:

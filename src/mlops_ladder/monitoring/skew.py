@@ -40,13 +40,9 @@ def find_skew(model: Any, newest: Window, tolerance: float) -> Skew:
     """Compare the answers of the model with those that were logged."""
     differences = measure_differences(predict_rows(model, newest.rows), newest.answers["answer"])
     is_different = differences > tolerance
-    requests = newest.answers["request_id"][is_different].drop_duplicates()
-    return Skew(
-        rows=len(differences),
-        different=int(is_different.sum()),
-        largest=float(differences.max()),
-        requests=requests.tail(MAX_REQUESTS_PRINTED).tolist(),
-    )
+    names = newest.answers["request_id"][is_different].drop_duplicates()
+    requests = names.tail(MAX_REQUESTS_PRINTED).tolist()
+    return Skew(len(differences), int(is_different.sum()), float(differences.max()), requests)
 
 
 def measure_differences(predictions: pd.DataFrame, logged: pd.Series) -> np.ndarray:

@@ -161,13 +161,9 @@ def plan_entry(
         changes: The requests of the log that change.
         earlier: The entry of an interrupted run, whose counts stay.
     """
-    entry = earlier or {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "who": get_actor(),
-        "columns": list(request.columns),
-        "files": {},
-        "log": {"requests": 0, "rows": 0},
-    }
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    new: Entry = {"time": now, "who": get_actor(), "columns": list(request.columns)}
+    entry = earlier or new | {"files": {}, "log": {"requests": 0, "rows": 0}}
     for path, part in parts.items():
         counts = entry["files"].setdefault(str(path), {"rows": 0, "before": compute_sha256(path)})
         counts["rows"] = max(counts["rows"], len(part.erased))

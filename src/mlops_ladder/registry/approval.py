@@ -92,10 +92,8 @@ def find_approval_faults(version: Version, verdict: dict[str, Any]) -> list[str]
     if any(not faults for _, faults in judged):
         return []
     message = f"somebody other than {' and '.join(map(str, authors))} has to approve it"
-    return [
-        *(f"by {approved.approver}: {why}" for approved, faults in judged for why in faults),
-        f"{message}: make approve VERSION={version.number}",
-    ]
+    reasons = [f"by {approved.approver}: {why}" for approved, faults in judged for why in faults]
+    return [*reasons, f"{message}: make approve VERSION={version.number}"]
 
 
 def judge_approvals(version: Version, verdict: dict[str, Any]) -> list[tuple[Approved, list[str]]]:

@@ -78,11 +78,10 @@ class Settings(CheckSettings):
         names = [test.column for test in self.invariance + self.direction]
         message, holds = f"no input of the model; these are {inputs}", ", ".join(numbers)
         faults = [f"{name}: {message}" for name in names if name not in inputs]
-        return faults + [
-            f"direction of {test.column}: holds no numbers; {holds or 'no input'} does"
-            for test in self.direction
-            if test.column in set(inputs) - set(numbers)
-        ]
+        directed = [test.column for test in self.direction if test.column in inputs]
+        message = f"holds no numbers; {holds or 'no input'} does"
+        words = [name for name in directed if name not in numbers]
+        return faults + [f"direction of {name}: {message}" for name in words]
 
 
 @dataclass(frozen=True)
@@ -185,7 +184,7 @@ def run_direction_test(test: Direction, trained: Trained, count: int) -> Test:
     if rows.empty:
         return Test(name, 0, 0)
     before = select_answers(predict_rows(trained.model, rows), test.answer)
-    raised = increase_values(rows, test.column, test.by, trained)
+    raised = increase_values(rows, test, trained)
     after = select_answers(predict_rows(trained.model, raised), test.answer)
     change = (after - before) / answer_unit(trained)
     broken = int(((change if test.effect == "down" else -change) > test.tolerance).sum())
@@ -233,19 +232,17 @@ def list_allowed_values(name: str, trained: Trained) -> list[Any]:
     return values
 
 
-def increase_values(
-    rows: pd.DataFrame, name: str, by: float | None, trained: Trained
-) -> pd.DataFrame:
+def increase_values(rows: pd.DataFrame, test: Direction, trained: Trained) -> pd.DataFrame:
     """Return the rows with larger values in a column, at most its highest allowed value.
 
     By default the step is a tenth of the column's range.
     """
-    low, high = find_edge_values(name, trained)
-    step = (high - low) / 10 if by is None else by
-    if trained.contract.columns[name].kind == "integer":
+    low, high = find_edge_values(test.column, trained)
+    step = (high - low) / 10 if test.by is None else test.by
+    if trained.contract.columns[test.column].kind == "integer":
         step = max(1, round(step))
-    raised = np.minimum(rows[name].to_numpy(dtype="float64") + step, high)
-    return set_values(rows, {name: list(raised)}, trained.contract)
+    raised = np.minimum(rows[test.column].to_numpy(dtype="float64") + step, high)
+    return set_values(rows, {test.column: list(raised)}, trained.contract)
 
 
 def select_answers(predictions: pd.DataFrame, answer: str | None = None) -> pd.Series:

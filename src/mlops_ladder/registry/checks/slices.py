@@ -88,13 +88,11 @@ def check_candidate(context: CheckContext, settings: Settings) -> CheckResult:
     if not compared:
         message = f"none of {len(slices)} slices has enough rows, {settings.min_n} by default"
         return CheckResult("not enough rows", message, evidence)
-    failures = [
-        f"{row['slice']} ({row['n']:,} rows): {row['score']:.4g}"
-        f" against {name} {other['score']:.4g}"
-        for row in scored
-        for name, other in row["against"].items()
-        if other["worse"]
-    ]
+    failures = []
+    for row in scored:
+        about = f"{row['slice']} ({row['n']:,} rows): {row['score']:.4g} against"
+        worse = {name: other for name, other in row["against"].items() if other["worse"]}
+        failures += [f"{about} {name} {other['score']:.4g}" for name, other in worse.items()]
     plot = plot_slices(scored, metric)
     if failures:
         message = f"{len(failures)} of {len(compared)} comparisons failed: {'; '.join(failures)}"
