@@ -239,8 +239,11 @@ def build_report(entry: Entry, whole: Trained, worths: list[Worth], ablated: boo
     owners = find_column_owners(whole.settings)
     is_same = whole.version == entry.model_version
     changed_words = "; made again here from other data or code it is another model"
-    about = entry.model_dump(include={"version", "run_id", "model_version", "data_sha256"})
-    return about | {
+    return {
+        "version": entry.version,
+        "run_id": entry.run_id,
+        "model_version": entry.model_version,
+        "data_sha256": entry.data_sha256,
         "differs": "" if is_same else changed_words,
         "metric": whole.settings.metric,
         "rows": len(whole.holdout),

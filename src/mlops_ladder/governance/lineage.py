@@ -178,7 +178,7 @@ def main(
 ) -> None:
     """Show the chain.  Raise ProjectError that names each broken link."""
     faults = []
-    for link in trace_request(load_settings(), prediction):
+    for link in list(trace_request(load_settings(), prediction)):
         print(f"{link.name:10}  {link.target}{'  BROKEN: ' if link.broken else ''}{link.broken}")
         faults += [f"{link.name}: {link.broken}"] if link.broken else []
     raise_for_faults("the chain is broken", faults)

@@ -85,11 +85,11 @@ def to_evidence_text(facts: Facts) -> str:
 
 def replace_evidence_files(evidence: dict[str, Facts]) -> None:
     """Write these files of evidence, and delete all others."""
+    for name, facts in evidence.items():
+        write_file_atomically(FOLDER / f"{name}.json", to_evidence_text(facts))
     for path in FOLDER.glob("*.json"):
         if path.stem not in evidence:
             path.unlink()
-    for name, facts in evidence.items():
-        write_file_atomically(FOLDER / f"{name}.json", to_evidence_text(facts))
 
 
 def read_evidence_file(name: str) -> Facts | None:

@@ -80,8 +80,8 @@ class Settings(CheckSettings):
         faults = [f"{name}: {message}" for name in names if name not in inputs]
         directed = [test.column for test in self.direction if test.column in inputs]
         message = f"holds no numbers; {holds or 'no input'} does"
-        words = [name for name in directed if name not in numbers]
-        return faults + [f"direction of {name}: {message}" for name in words]
+        others = [name for name in directed if name not in numbers]
+        return faults + [f"direction of {name}: {message}" for name in others]
 
 
 @dataclass(frozen=True)
