@@ -192,11 +192,11 @@ def measure_latency(whole: Trained, more: Any, fewer: Any, less: Contract) -> Es
     rows = whole.holdout.sample(BATCH, replace=is_short, random_state=whole.settings.seed)
     differences = []
     for _ in range(PASSES):
-        ends = [time.perf_counter()]
-        for model, contract in ((more, whole.contract), (fewer, less)):
-            predict_inputs(model, rows, contract)
-            ends.append(time.perf_counter())
-        differences.append(1000 * ((ends[1] - ends[0]) - (ends[2] - ends[1])))
+        start = time.perf_counter()
+        predict_inputs(more, rows, whole.contract)
+        middle = time.perf_counter()
+        predict_inputs(fewer, rows, less)
+        differences.append(1000 * (2 * middle - start - time.perf_counter()))
     low, high = (sorted(differences)[place] for place in PLACES)
     return Estimate(float(np.median(differences)), low, high)
 
@@ -205,8 +205,7 @@ def measure_logged_bytes(whole: Trained, name: str) -> float:
     """Return the mean number of bytes of the column in a row of the prediction log."""
     rows = frame_to_rows(whole.holdout[[name]].head(BATCH))
     # One of the two braces stands for the comma.
-    sizes = [len(orjson.dumps(row, default=str)) - 1 for row in rows]
-    return float(np.mean(sizes))
+    return float(np.mean([len(orjson.dumps(row, default=str)) - 1 for row in rows]))
 
 
 def refit_champion(entry: Entry, settings: Settings) -> Trained:
@@ -238,7 +237,6 @@ def find_column_owners(settings: Settings) -> Mapping[str, str]:
 def build_report(entry: Entry, whole: Trained, worths: list[Worth], ablated: bool) -> Report:
     """Return the report as JSON can hold it, the most valuable feature first."""
     owners = find_column_owners(whole.settings)
-    order = sorted(worths, key=lambda worth: -worth.value.value)
     is_same = whole.version == entry.model_version
     changed_words = "; made again here from other data or code it is another model"
     return {
@@ -252,7 +250,7 @@ def build_report(entry: Entry, whole: Trained, worths: list[Worth], ablated: boo
         "method": METHODS[ablated],
         "features": [
             asdict(worth) | {"verdict": worth.verdict, "owner": owners.get(worth.name, owners[""])}
-            for worth in order
+            for worth in sorted(worths, key=lambda worth: -worth.value.value)
         ],
     }
 
@@ -267,9 +265,8 @@ def write_report(report: Report) -> Path:
     FOLDER.mkdir(parents=True, exist_ok=True)
     path = FOLDER / f"v{report['version']}.md"
     values = {feature["name"]: feature["value"]["value"] for feature in report["features"]}
-    draw_breakdown(
-        pd.Series(values), f"{report['metric']} lost without it", path.with_suffix(".png")
-    )
+    title = f"{report['metric']} lost without it"
+    draw_breakdown(pd.Series(values), title, path.with_suffix(".png"))
     write_file_atomically(path, render_report(report))
     client = runs.connect_mlflow().MlflowClient()
     client.log_text(report["run_id"], json.dumps(report, ensure_ascii=False), ARTIFACT)
@@ -287,12 +284,9 @@ def main(
     seconds: Annotated[float, typer.Option(help="how long learning anew may take")] = SECONDS,
 ) -> None:
     """Print the value and cost of each feature of the champion, and write the report."""
-    settings, entry = load_settings(), versions.read_state().champion
-    if not entry:
-        raise ProjectError("no version is champion: it has no features yet; run `make pipeline`")
-    whole = refit_champion(entry, settings)
-    ablated = not is_ablation_too_slow(whole, seconds)
-    worths = []
+    entry = versions.require_champion()
+    whole = refit_champion(entry, load_settings())
+    ablated, worths = not is_ablation_too_slow(whole, seconds), []
     for worth in review_features(whole, ablated):
         worths.append(worth)
         progress = f"{len(worths)}/{len(whole.contract.inputs())}"

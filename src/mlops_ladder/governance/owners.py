@@ -44,12 +44,10 @@ def find_owners(rules: list[Rule]) -> dict[str, list[str]]:
 
 def find_owner_faults(rules: list[Rule], owners: dict[str, list[str]]) -> list[str]:
     """Return a line for each fault."""
-    faults = [
-        f"{OWNERS}: {pattern}: {name!r} is no @name and no e-mail address"
-        for pattern, names in rules
-        for name in names
-        if not OWNER.fullmatch(name)
-    ]
+    pairs = [(pattern, name) for pattern, names in rules for name in names]
+    wrong = [(pattern, name) for pattern, name in pairs if not OWNER.fullmatch(name)]
+    message = "is no @name and no e-mail address"
+    faults = [f"{OWNERS}: {pattern}: {name!r} {message}" for pattern, name in wrong]
     unused = [pattern for pattern, _ in rules if not match_pattern(pattern)]
     faults += [f"{OWNERS}: {pattern}: fits no file" for pattern in unused]
     return faults + [f"{name}: nobody owns it" for name, names in owners.items() if not names]

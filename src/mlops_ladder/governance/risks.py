@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-REGISTER = Path("governance/risk.toml")
+REGISTER, RULES = Path("governance/risk.toml"), "monitoring/alerts.yml"
 CLASSES = ("minimal", "limited", "high", "unacceptable")
 LEVELS = ("low", "medium", "high")
 Risk = dict[str, Any]
@@ -40,23 +40,17 @@ def control_exists(kind: str, name: str) -> bool:
     """Return whether there is this test, this rule of an alert, or this setting of a gate."""
     if kind == "test":
         path, _, function = name.partition("::")
-        text = read_text_or_nothing(path)
-        return bool(re.search(rf"^def {re.escape(function)}\(", text, re.MULTILINE))
+        text, line = read_text_or_nothing(path), rf"^def {re.escape(function)}\("
+        return bool(re.search(line, text, re.MULTILINE))
     if kind == "alert":
-        rule = rf"^\s*- alert: {re.escape(name)}$"
-        text = read_text_or_nothing("monitoring/alerts.yml")
-        return bool(re.search(rule, text, re.MULTILINE))
+        text, line = read_text_or_nothing(RULES), rf"^\s*- alert: {re.escape(name)}$"
+        return bool(re.search(line, text, re.MULTILINE))
     section, _, key = name.partition(".")
-    if section == "questions":
-        settings = Path(f"config/{key}.toml")
-        return has_gate_check(key) and settings.is_file() and bool(read_risk_file(settings))
-    return key in read_risk_file(Path(f"config/{section}.toml")).get(section, {})
-
-
-def has_gate_check(name: str) -> bool:
-    """Return whether the project or the library has this check of the gate."""
-    own = any(Path("src").glob(f"*/checks/{name}.py"))
-    return own or files("mlops_ladder").joinpath("registry", "checks", f"{name}.py").is_file()
+    if section != "questions":
+        return key in read_risk_file(Path(f"config/{section}.toml")).get(section, {})
+    library, settings = files("mlops_ladder") / "registry/checks", Path(f"config/{key}.toml")
+    is_known = any(Path("src").glob(f"*/checks/{key}.py")) or (library / f"{key}.py").is_file()
+    return is_known and settings.is_file() and bool(read_risk_file(settings))
 
 
 def list_passed_tests() -> set[str]:
@@ -84,11 +78,10 @@ def has_run(kind: str, name: str) -> bool:
     return any(name.partition(".")[2] in answer for answer in answers)
 
 
-def list_controls(risk: Risk) -> Iterator[tuple[str, str]]:
-    """Yield the kind and the name of each control of a risk."""
-    for control in risk.get("controls", []):
-        kind, _, name = str(control).partition(":")
-        yield kind.strip(), name.strip()
+def list_controls(risk: Risk) -> list[tuple[str, str]]:
+    """Return the kind and the name of each control of a risk."""
+    parts = (str(control).partition(":") for control in risk.get("controls", []))
+    return [(kind.strip(), name.strip()) for kind, _, name in parts]
 
 
 def find_control_faults(risk: Risk, strict: bool) -> Iterator[str]:

@@ -107,6 +107,12 @@ def make_mark(secret: bytes, name: str, text: str) -> str:
     return hmac.digest(secret, f"{name}\0{text}".encode(), "sha256").hex()
 
 
+def make_marks(text: str, columns: Mapping[str, Column]) -> dict[str, str]:
+    """Return the marks of an id in the record, by column; create the key at the first use."""
+    secret = ensure_key()
+    return {name: make_mark(secret, name, normalize_id(text, columns[name])) for name in columns}
+
+
 def find_returned_ids(
     frame: pd.DataFrame, columns: Mapping[str, Column], secret: bytes, entries: list[Entry]
 ) -> Iterator[Violation]:

@@ -45,24 +45,18 @@ def contains_id(path: Path, looked_for: re.Pattern[bytes], text: str) -> bool:
         return looked_for.search(content) is not None
 
 
-def find_residual_files(text: str, encoding: str, folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the files that hold an id, and the compressed files, which are not searched."""
-    looked_for = id_pattern(text, encoding)
-    hits, closed = [], []
-    for path in walk_files(folder):
-        if path.suffix in COMPRESSED_SUFFIXES:
-            closed.append(path)
-        elif contains_id(path, looked_for, text):
-            hits.append(path)
-    return hits, closed
-
-
 def describe_residuals(text: str, encoding: str, changed: Iterable[Path]) -> Iterator[str]:
-    """Yield a line for each place in this folder, git and DVC's remote that may hold the id."""
+    """Yield a line for each place in this folder, git and DVC's remote that may hold the id.
+
+    Compressed files are counted, and not searched.
+    """
     if len(text) < MIN_ID_LENGTH:
         yield f"not looked for: of an id of {len(text)} characters every file holds parts"
     else:
-        hits, closed = find_residual_files(text, encoding, Path())
+        pattern, files = id_pattern(text, encoding), list(walk_files(Path()))
+        closed = [path for path in files if path.suffix in COMPRESSED_SUFFIXES]
+        others = [path for path in files if path.suffix not in COMPRESSED_SUFFIXES]
+        hits = [path for path in others if contains_id(path, pattern, text)]
         for place, paths in group_by_folder(hits).items():
             more = f", and {len(paths) - 1} more files of {place}" if len(paths) > 1 else ""
             yield f"{paths[0]}{more}"

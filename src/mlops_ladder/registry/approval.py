@@ -56,15 +56,13 @@ def read_policy() -> Approval:
 
     So a change that removes the second person is seen in git.
     """
-    settings = load_settings().approval
-    path = get_settings_file("approval")
+    settings, path = load_settings().approval, get_settings_file("approval")
     policy = Approval(**(read_toml(path).get("approval", {}) if path.exists() else {}))
-    strict = {
-        "needed": max(settings.needed, policy.needed, key=NEEDED.index),
-        "way": settings.way if policy.way == "named" else policy.way,
-        "approvers": policy.approvers or settings.approvers,
-    }
-    return settings.model_copy(update=strict)
+    return Approval(
+        needed=max(settings.needed, policy.needed, key=NEEDED.index),
+        way=settings.way if policy.way == "named" else policy.way,
+        approvers=policy.approvers or settings.approvers,
+    )
 
 
 def is_approval_needed(policy: Approval) -> bool:
@@ -77,8 +75,7 @@ def is_approval_needed(policy: Approval) -> bool:
     address = runs.connect_mlflow().get_registry_uri()
     if address.partition(":")[0] not in LOCAL:
         return True
-    text = DEPLOYMENTS.read_text(encoding="utf-8") if DEPLOYMENTS.exists() else ""
-    return bool(DEPLOYED.search(text))
+    return DEPLOYMENTS.exists() and bool(DEPLOYED.search(DEPLOYMENTS.read_text(encoding="utf-8")))
 
 
 def find_unapproved(version: Version, verdict: dict[str, Any]) -> list[str]:
@@ -95,19 +92,15 @@ def find_approval_faults(version: Version, verdict: dict[str, Any]) -> list[str]
     if any(not faults for _, faults in judged):
         return []
     message = f"somebody other than {' and '.join(map(str, authors))} has to approve it"
-    return [
-        *(f"by {approved.approver}: {why}" for approved, faults in judged for why in faults),
-        f"{message}: make approve VERSION={version.number}",
-    ]
+    reasons = [f"by {approved.approver}: {why}" for approved, faults in judged for why in faults]
+    return [*reasons, f"{message}: make approve VERSION={version.number}"]
 
 
 def judge_approvals(version: Version, verdict: dict[str, Any]) -> list[tuple[Approved, list[str]]]:
     """Return each approval in the registry, with the reasons why it does not count."""
-    proof, authors, policy = history.hash_verdict(verdict), find_authors(version), read_policy()
+    against = history.hash_verdict(verdict), find_authors(version), read_policy()
     approvals = read_approvals(version)
-    return [
-        (approved, find_evidence_faults(approved, proof, authors, policy)) for approved in approvals
-    ]
+    return [(approved, find_evidence_faults(approved, *against)) for approved in approvals]
 
 
 def find_authors(version: Version) -> list[Person]:
@@ -115,14 +108,12 @@ def find_authors(version: Version) -> list[Person]:
 
     For a merge, also the authors of the merged commits; co-authors are authors.
     """
-    tags = versions.get_client().get_model_version(versions.model_name(), version.number).tags
+    author = versions.read_version_tags(version.number).get("author", "")
     commit = versions.read_origin(version)["commit"]
-    names = provenance.run_git("show", "--no-patch", "--format=%aN <%aE>%n%cN <%cE>", commit) or ""
-    names += "\n" + (
-        provenance.run_git("log", "--no-merges", AUTHORS, f"{commit}^..{commit}") or ""
-    )
+    own = provenance.run_git("show", "--no-patch", "--format=%aN <%aE>%n%cN <%cE>", commit) or ""
+    merged = provenance.run_git("log", "--no-merges", AUTHORS, f"{commit}^..{commit}") or ""
     authors: list[Person] = []
-    for name in filter(None, (tags.get("author", ""), *names.splitlines())):
+    for name in filter(None, [author, *own.splitlines(), *merged.splitlines()]):
         if not (person := Person.parse(name)).is_among(authors):
             authors.append(person)
     return authors
@@ -180,9 +171,7 @@ def approve(entry: history.Entry, review: str = "") -> Approved:
     if review:
         (approver, *_), evidence = confirm_review(review, version.number, entry.proof)
     approved = Approved(
-        version=version.number,
-        model_version=version.model_version,
-        proof=entry.proof,
+        **entry.model_dump(include={"version", "model_version", "proof"}),
         approver=str(approver),
         authors=[str(author) for author in authors],
         way="reviewed" if review else "signed" if policy.way == "signed" else "named",
@@ -191,23 +180,14 @@ def approve(entry: history.Entry, review: str = "") -> Approved:
     )
     title = f"v{approved.version}: not approved by {approved.approver}"
     raise_for_faults(title, find_policy_faults(approved, entry.proof, authors, policy))
-    approved = write_approval(path, approved)
-    if approved.way == "signed":
-        raise_for_faults(title, find_evidence_faults(approved, entry.proof, authors, policy))
-    versions.get_client().set_model_version_tag(
-        versions.model_name(), version.number, TAG, approved.model_dump_json()
-    )
-    return approved
-
-
-def write_approval(path: Path, approved: Approved) -> Approved:
-    """Write an approval into the file of its request, and commit a signed one.  Return it."""
     request = json.loads(path.read_text("utf-8")) | {"approval": approved.model_dump(mode="json")}
     write_file_atomically(path, json.dumps(request, indent=2) + "\n")
-    if approved.way != "signed":
-        return approved
-    commit = commit_signed(path, f"Approve v{approved.version}")
-    return approved.model_copy(update={"evidence": commit})
+    if approved.way == "signed":
+        commit = commit_signed(path, f"Approve v{approved.version}")
+        approved = approved.model_copy(update={"evidence": commit})
+        raise_for_faults(title, find_evidence_faults(approved, entry.proof, authors, policy))
+    versions.set_version_tag(approved.version, TAG, approved.model_dump_json())
+    return approved
 
 
 def find_policy_faults(
@@ -241,13 +221,11 @@ def find_evidence_faults(
     The arguments are those of `find_policy_faults`.
     """
     faults = find_policy_faults(approved, proof, authors, policy)
-    if faults or approved.way == "named":
-        return faults
-    if approved.way == "signed":
-        fault = find_signature_fault(approved.evidence, approved.approver, proof)
-    else:
-        fault = find_review_fault(approved)
-    return [fault] if fault else []
+    if not faults and approved.way == "signed":
+        faults.append(find_signature_fault(approved.evidence, approved.approver, proof))
+    elif not faults and approved.way == "reviewed":
+        faults.append(find_review_fault(approved))
+    return [fault for fault in faults if fault]
 
 
 def commit_signed(path: Path, message: str) -> str:
@@ -272,8 +250,8 @@ def find_signature_fault(commit: str, approver: str, proof: str) -> str:
     if not signer.is_same(Person.parse(approver)):
         return f"{title}: signed by {signer}, not by {approver}"
     line = f'"proof": "{proof}"'
-    is_there = provenance.run_git("grep", "--fixed-strings", line, commit, "--", str(FOLDER))
-    return "" if is_there else f"{title}: of another report"
+    has_proof = provenance.run_git("grep", "--fixed-strings", line, commit, "--", str(FOLDER))
+    return "" if has_proof else f"{title}: of another report"
 
 
 def find_review_fault(approved: Approved) -> str:
@@ -313,13 +291,12 @@ def main(
     open_request: Annotated[bool, REQUEST] = False,
 ) -> None:
     """Approve a version that the gate has accepted; if it waited for that, it becomes champion."""
-    entry = find_accepted(version)
+    entry, path = find_accepted(version), find_approval_path(version)
     if open_request:
-        path = write_request(entry)
+        write_request(entry)
         print(f"{path}: the report of the gate.  Next: commit it, and have it reviewed")
         return
     approved = approve(entry, review)
-    path = find_approval_path(approved.version)
     print(f"v{version}: approved by {approved.approver}, {approved.way}; commit {path}")
     promotion.promote_waiting(entry, promotion.begin_rollout)
 
@@ -329,12 +306,10 @@ def require_approved_champion() -> None:
 
     Raises ProjectError with the reasons if nobody has, and the settings need it anywhere.
     """
-    entry = versions.read_state().champion
     if read_policy().needed == "never":
         print("config/approval.toml needs no approval")
         return
-    if entry is None:
-        raise ProjectError("no version is champion yet; run `make pipeline`")
+    entry = versions.require_champion()
     version = versions.version_from_entry(entry)
     verdict = versions.find_acceptance(entry).verdict or {}
     raise_for_faults(f"v{version.number}: not approved", find_approval_faults(version, verdict))

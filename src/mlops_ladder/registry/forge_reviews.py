@@ -56,12 +56,12 @@ class Person:
 class Request:
     """A pull or merge request: its authors, its address, and its approvals.
 
-    An approval is a person, all names of theirs on the forge, and the approved commit.
+    An approval is all names of a person on the forge, the best one last, and the approved commit.
     """
 
     authors: list[Person]
     address: str
-    approvals: list[tuple[Person, list[Person], str]]
+    approvals: list[tuple[list[Person], str]]
 
 
 def read_github(number: str) -> Request:
@@ -75,16 +75,14 @@ def read_github(number: str) -> Request:
     authors = [Person(account["login"]) for account in accounts if account]
     names = [commit["commit"][role] for commit in commits for role in ROLES]
     authors += [Person(name["name"], name["email"]) for name in names if name]
-    newest = {
-        review["user"]["login"]: review
-        for review in call_all_pages("gh", f"{path}/reviews")
-        if review["user"] and review["state"] not in ("COMMENTED", "PENDING")
-    }
+    reviews = call_all_pages("gh", f"{path}/reviews")
+    decided = [review for review in reviews if review["state"] not in ("COMMENTED", "PENDING")]
+    newest = {review["user"]["login"]: review for review in decided if review["user"]}
     approvals = []
     for login, review in newest.items():
         if review["state"] == "APPROVED" and review["author_association"] in WRITERS:
-            person = Person(call_forge("gh", f"users/{login}").get("name") or login)
-            approvals.append((person, [Person(login), person], review["commit_id"]))
+            name = call_forge("gh", f"users/{login}").get("name") or login
+            approvals.append(([Person(login), Person(name)], review["commit_id"]))
     return Request(authors, pull["html_url"], approvals)
 
 
@@ -95,11 +93,9 @@ def read_gitlab(number: str) -> Request:
     authors = [Person(merge["author"]["username"]), Person(merge["author"]["name"])]
     for commit in call_all_pages("glab", f"{path}/commits"):
         authors += [Person(commit[f"{role}_name"], commit[f"{role}_email"]) for role in ROLES]
-    approvals = []
-    for user in (entry["user"] for entry in approved["approved_by"] if entry["user"]):
-        person = Person(user["name"])
-        approvals.append((person, [Person(user["username"]), person], merge["sha"]))
-    return Request(authors, merge["web_url"], approvals)
+    users = [entry["user"] for entry in approved["approved_by"] if entry["user"]]
+    people = [[Person(user["username"]), Person(user["name"])] for user in users]
+    return Request(authors, merge["web_url"], [(names, merge["sha"]) for names in people])
 
 
 def call_all_pages(program: str, path: str) -> list[Any]:
@@ -114,12 +110,10 @@ def call_all_pages(program: str, path: str) -> list[Any]:
 
 def call_forge(program: str, path: str) -> Any:
     """Return the answer of the forge.  Raise ProjectError if its program is missing or fails."""
-    command = [program, "api", path]
-    text = " ".join(command)
+    text = f"{program} api {path}"
+    options: Any = {"capture_output": True, "text": True, "timeout": TIMEOUT_S}
     try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S
-        )
+        done = subprocess.run([program, "api", path], **options, check=False)
     except FileNotFoundError as error:
         raise ProjectError(f"{program}: not installed; it asks the forge") from error
     except subprocess.TimeoutExpired as error:
@@ -147,14 +141,14 @@ def find_reviewers(
     on_gitlab = GITLAB.exists()
     request = read_gitlab(number) if on_gitlab else read_github(number)
     reviewers = [
-        person
-        for person, names, commit in request.approvals
+        names[-1]
+        for names, commit in request.approvals
         if not any(name.is_among(request.authors) for name in names) and holds_report(commit)
     ]
     if reviewers:
         return reviewers, request.address
     authors = ", ".join(sorted({str(author) for author in request.authors}))
-    approved = ", ".join(str(names[0]) for _, names, _ in request.approvals) or "nobody"
+    approved = ", ".join(str(names[0]) for names, _ in request.approvals) or "nobody"
     wanted = f"somebody other than {authors}, and a commit that holds {report} as it is here"
     way_out = f"git fetch origin {'merge-requests' if on_gitlab else 'pull'}/{number}/head"
     message = f"approved by {approved}; wanted is {wanted}; to have the commit: {way_out}"

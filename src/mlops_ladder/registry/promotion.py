@@ -25,11 +25,8 @@ def register_version(run_id: str, model_version: str, verdict: gate.Verdict) -> 
     the registry was changed outside the gate.
     """
     with decisions.locked_registry() as state:
-        equal = [
-            version
-            for version in versions.list_versions().values()
-            if version.model_version == model_version
-        ]
+        every = versions.list_versions().values()
+        equal = [version for version in every if version.model_version == model_version]
         version = equal[0] if equal else versions.create_version(run_id, model_version)
         versions.set_alias("candidate", version.number)
         last = state.champion.version if state.champion else None
@@ -67,15 +64,13 @@ def promote_version(version: Version, verdict: gate.Verdict) -> None:
     The same if the registry was changed outside the gate, or the run has no sound bundle.
     """
     if not verdict.accepted:
-        lines = [f"v{version.number}: the gate has refused it", *verdict.reasons]
-        raise ProjectError("\n  ".join(lines))
+        raise_for_faults(f"v{version.number}: the gate has refused it", verdict.reasons)
     with decisions.locked_registry() as state:
         last = state.champion.version if state.champion else None
         if last == version.number:
             return
-        raise_for_faults(
-            f"v{version.number}: not approved", find_blocking_reasons(version, verdict)
-        )
+        reasons = find_blocking_reasons(version, verdict)
+        raise_for_faults(f"v{version.number}: not approved", reasons)
         compared, champion = verdict.evidence["champion"], history.name_champion(state.champion)
         if compared != champion:
             message = f"compared with {compared or 'no champion'}; by now there is {champion}"
@@ -128,9 +123,8 @@ def roll_back(number: str | None = None) -> history.Entry:
     with decisions.locked_registry() as state:
         last, existing = state.champion, versions.list_versions()
         former = map(versions.version_from_entry, history.list_promotions(state.entries))
-        others = {
-            version.number: version for version in former if last and version.number != last.version
-        }
+        others = {version.number: version for version in former if last}
+        others.pop(str(last and last.version), None)
         target = others.get(number or str(last and last.previous))
         if not last or not target or existing.get(target.number) != target:
             message = f"v{number} is no former champion" if number else "no former champion"
@@ -185,8 +179,7 @@ def rollback_main(to: Annotated[str | None, CHOICE] = None) -> None:
 
 def publish_main() -> None:
     """Download the champion of the registry to this machine, and serve it."""
-    champion = publish_champion()
-    if champion is None:
-        raise ProjectError("no version is champion yet; run `make pipeline`")
+    publish_champion()
+    champion = versions.require_champion()
     publishing.warn_of_changed_inputs(champion)
     print(f"{publishing.POINTER}: names v{champion.version}.  Next: make serve")

@@ -46,8 +46,7 @@ def read_signature(version: "Version") -> str:
     """Return the signature of a version in the registry, or "" if there is none."""
     from mlops_ladder.registry import versions
 
-    tags = versions.get_client().get_model_version(versions.model_name(), version.number).tags
-    return str(tags.get(TAG, ""))
+    return versions.read_version_tags(version.number).get(TAG, "")
 
 
 def sign_version(version: "Version", settings: Signing) -> str:
@@ -67,8 +66,7 @@ def sign_version(version: "Version", settings: Signing) -> str:
     content = (folder / BUNDLE).read_bytes()
     signature = sign_bytes(content, key, KIND)
     signer = verify_bytes(content, signature, KIND, Path(settings.signers))
-    name = versions.model_name()
-    versions.get_client().set_model_version_tag(name, version.number, TAG, signature)
+    versions.set_version_tag(version.number, TAG, signature)
     write_file_atomically(folder / SIGNATURE, signature)
     return signer
 
@@ -112,7 +110,6 @@ def main(
 
     settings = load_settings().signing
     entry = approval.find_accepted(version)
-    if key:
-        settings = settings.model_copy(update={"key": key})
+    settings = settings.model_copy(update={"key": key or settings.key})
     print(f"v{version}: signed by {sign_version(versions.version_from_entry(entry), settings)}")
     promotion.promote_waiting(entry, find_obstacles)

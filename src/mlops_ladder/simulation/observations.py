@@ -51,7 +51,7 @@ def tell_story(
     settings = service.settings
     with Outcomes(settings.serving.prediction_log_url) as archive:
         verdicts, reports = archive.read_verdicts(START), archive.read_verdicts(START, QUALITY)
-        calls = pd.DataFrame(archive.read_traffic(START), columns=["time", "model", "rows", "ms"])
+        calls = archive.read_traffic(START).rename(columns={"version": "model"})
         live = score_days(archive, settings, list(calls["model"].unique()))
     seen = collect_facts(verdicts, reports, service, texts) | {
         "feedback": describe_feedback(refused)

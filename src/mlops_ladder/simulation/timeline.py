@@ -105,7 +105,7 @@ class Days:
         except ProjectError as error:  # rows that break the contract do not become data
             self.refused.append((day + EVENING, " ".join(str(error).split())))
         settings = load_settings()
-        drift.check_drift(settings.drift, settings.serving.prediction_log_url, settings.seed)
+        drift.check_drift(settings)
         report = quality.check_quality(settings, self.clock.now)
         for kind in self.scenario.causes if day == LOOK else ():
             if kind != "quality" or report.tests:

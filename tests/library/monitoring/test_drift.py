@@ -220,7 +220,7 @@ def test_rows_like_those_of_the_training_have_not_drifted(
 ) -> None:
     """Of the configured problem no input is reported, and each column is a row of the history."""
     log(trained, 400)
-    newest, found = drift.check_drift(settings.drift, "sqlite:///predictions.db", 0)
+    newest, found = drift.check_drift(settings)
     assert newest.total == 400
     assert [it.column for it in found if it.drifted and it.column != "prediction"] == []
     with sqlite3.connect(served / "predictions.db") as store:

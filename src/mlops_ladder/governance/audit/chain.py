@@ -15,11 +15,12 @@ from datetime import datetime, UTC
 from os import environ
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from mlops_ladder import project
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import history, versions
+from mlops_ladder.strict_model import StrictModel
 
 # The keys of a line that say what was done, and to which version or image.
 JOURNALS = {
@@ -65,9 +66,7 @@ def list_decisions() -> Iterator[Fact]:
 
 def list_approvals_and_signatures() -> Iterator[Fact]:
     """Yield the approvals and signatures of versions that the registry holds."""
-    query = f"name = '{versions.model_name()}'"
-    registered = versions.get_client().search_model_versions(query, max_results=10_000)
-    for version in sorted(registered, key=lambda version: int(version.version)):
+    for version in sorted(versions.search_versions(), key=lambda record: int(record.version)):
         for kind in set(TAGS) & version.tags.keys():
             text = version.tags[kind]
             by = json.loads(text).get("approver", "") if text.startswith("{") else ""
@@ -94,10 +93,8 @@ def list_configuration_changes(known: Mapping[str, str], last: str) -> Iterator[
     Without `last`, or if this repository does not hold it, yield the state of HEAD.  `known` holds
     the digest of each file in `last`.
     """
-    listed = None
-    if last:
-        span = f"{last}..HEAD"
-        listed = provenance.run_git("log", "--reverse", "--format=%H", span, "--", CONFIGURATION)
+    command = ("log", "--reverse", "--format=%H", f"{last}..HEAD", "--", CONFIGURATION)
+    listed = provenance.run_git(*command) if last else None
     if listed is None:
         listed = provenance.run_git("rev-parse", "--verify", "HEAD") or ""
     before = dict(known)
@@ -118,13 +115,11 @@ def list_configuration_files(commit: str) -> dict[str, str]:
     return {name: about.split()[2] for about, _, name in rows if name.endswith(".toml")}
 
 
-class Line(BaseModel):
+class Line(StrictModel):
     """One fact, with the time and author of the note; `before` is the sha256 of the line before.
 
     `environment` names the settings that the environment overrode.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     number: int
     time: datetime
@@ -184,8 +179,8 @@ def read_log() -> tuple[list[str], str]:
 
 def read_registry_lines() -> list[str]:
     """Return the lines that the registry holds; an empty one for each missing line."""
-    models = versions.get_client().search_registered_models(f"name = '{versions.model_name()}'")
-    tags = dict(models[0].tags) if models else {}
+    model = versions.find_registered_model()
+    tags = dict(model.tags) if model else {}
     lines = {int(key.removeprefix(KEY)): text for key, text in tags.items() if key.startswith(KEY)}
     return [lines.get(number, "") for number in range(1, max(lines, default=0) + 1)]
 
@@ -197,14 +192,12 @@ def read_git_lines() -> list[str]:
 
 def copy_lines(lines: list[str]) -> None:
     """Copy the lines of the file to the registry and to git."""
-    if not lines:
-        return
-    client, name = versions.get_client(), versions.model_name()
-    if client.search_registered_models(f"name = '{name}'"):
-        registered = read_registry_lines()
+    if versions.find_registered_model():
+        client, registered = versions.get_client(), read_registry_lines()
         for number, text in enumerate(lines, 1):
             if registered[number - 1 : number] != [text]:
-                client.set_registered_model_tag(name, f"{KEY}{number:06}", text)
+                name = f"{KEY}{number:06}"
+                client.set_registered_model_tag(versions.model_name(), name, text)
     if lines != read_git_lines() and (blob := provenance.run_git("hash-object", "-w", str(LOG))):
         provenance.run_git("update-ref", REF, blob)
 
@@ -213,13 +206,15 @@ def find_break(lines: list[str]) -> list[str]:
     """Return the first fault of the chain, in words; later lines follow from nothing."""
     before = FIRST
     for place, text in enumerate(lines, 1):
-        line = parse_line(text)
+        line, fault = parse_line(text), ""
         if not line:
-            return [f"{LOG}:{place}: is no line of this log"]
-        if line.number != place:
-            return [f"{LOG}:{place}: says that it is line {line.number}"]
-        if line.before != before:
-            return [f"{LOG}:{place}: does not follow from line {place - 1}: that was another one"]
+            fault = "is no line of this log"
+        elif line.number != place:
+            fault = f"says that it is line {line.number}"
+        elif line.before != before:
+            fault = f"does not follow from line {place - 1}: that was another one"
+        if fault:
+            return [f"{LOG}:{place}: {fault}"]
         before = hash_text(text)
     return []
 

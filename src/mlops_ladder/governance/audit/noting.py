@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from datetime import datetime, UTC
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from mlops_ladder.data import provenance
 from mlops_ladder.governance.audit import chain
 from mlops_ladder.governance.audit.chain import Fact, Line, LOG
 from mlops_ladder.registry.decisions import registry_lock
+from mlops_ladder.registry.history import rename_old_log
 
 LOCK = Path("models/audit.lock")
 NOTE, REPAIR = "make audit NOTE=yes", "make audit REPAIR=yes"
@@ -105,8 +105,7 @@ def repair_log() -> list[str]:
             raise ProjectError(f"{LOG}: no copy holds; {way_out}")
         if faults:
             texts = max(whole, key=len)
-            if LOG.exists():
-                LOG.rename(LOG.with_name(f"{LOG.name}.old-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"))
+            rename_old_log(LOG)
             words = "; ".join(fault[:200] for fault in faults)[:MAX_LENGTH]
             fact = Fact("repair", str(LOG), chain.hash_text(words), words)
             texts = [*texts, chain.make_line(fact, texts).text]
@@ -130,9 +129,8 @@ def main(
 ) -> None:
     """Verify the log.  Raise ProjectError that lists the faults."""
     if repair:
-        print(
-            "\n  ".join(["Restored a whole chain.  The faults were:", *(repair_log() or ["none"])])
-        )
+        faults = repair_log() or ["none"]
+        print("\n  ".join(["Restored a whole chain.  The faults were:", *faults]))
     for line in note_facts() if add or repair else ():
         print(f"{line.number:5}  {line.said}")
     raise_for_faults(f"{chain.LOG}: does not hold", verify_log())

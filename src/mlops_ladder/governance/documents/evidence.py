@@ -5,6 +5,7 @@ does not, so `make techdoc` copies it to `docs/evidence/`, where people and CI c
 """
 
 import json
+from contextlib import suppress
 from datetime import datetime, timedelta, UTC
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,7 @@ YEAR = timedelta(days=365)
 
 def collect_run(entry: Entry | None) -> Facts | None:
     """Return the run of the champion, or without a champion the newest run."""
-    run = (
-        runs.convert_run(runs.connect_mlflow().get_run(entry.run_id))
-        if entry
-        else runs.find_newest_run()
-    )
+    run = versions.find_champion_run() if entry else runs.find_newest_run()
     if not run:
         return None
     tags = {k: v for k, v in run.tags.items() if not k.startswith(("mlflow.", "prefect."))}
@@ -124,22 +121,15 @@ def find_stale_evidence() -> list[str]:
     return stale
 
 
-def collect_drift_evidence(settings: Settings) -> Facts | None:
-    """Return the newest report on drift; None without one, or without a prediction log."""
-    return collect_newest("drift", DRIFT, settings)
+def collect_report_evidence(settings: Settings) -> dict[str, Facts]:
+    """Return the newest reports on drift and on live quality, by the name of their file.
 
-
-def collect_quality_evidence(settings: Settings) -> Facts | None:
-    """Return the newest report on live quality; None without one, or without a prediction log."""
-    return collect_newest("quality", QUALITY, settings)
-
-
-def collect_newest(name: str, table: Any, settings: Settings) -> Facts | None:
-    """Return the newest reports of a table beside the prediction log, by the name of their file."""
-    try:
-        with Archive(settings.serving.prediction_log_url) as archive:
+    Without a report, or without a prediction log, there is none.
+    """
+    evidence: dict[str, Facts] = {}
+    with suppress(NoLog), Archive(settings.serving.prediction_log_url) as archive:
+        for table in (DRIFT, QUALITY):
             reports = archive.read_verdicts(datetime.now(UTC) - YEAR, table)
-    except NoLog:
-        return None
-    newest = [report for report in reports if report["time"] == reports[-1]["time"]]
-    return {name: {"found": newest}} if newest else None
+            newest = [report for report in reports if report["time"] == reports[-1]["time"]]
+            evidence |= {table.name: {"found": newest}} if newest else {}
+    return evidence
