@@ -20,7 +20,7 @@ import sqlalchemy as sql
 from mlops_ladder import project, ProjectError
 from mlops_ladder.data.casting import validate_and_cast
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.serving.store import delete_linked, pair_rows, TABLE
+from mlops_ladder.serving.store import delete_linked, pair_rows, raise_as_project_error, TABLE
 
 BATCH = 5_000  # rows that are in memory at a time
 MAX_PARAMETERS = 1_000  # of one query: every database takes as many
@@ -203,18 +203,6 @@ class Archive:
         unique = list(dict.fromkeys(values))
         for first in range(0, len(unique), MAX_PARAMETERS):
             yield from self._read(query.where(column.in_(unique[first : first + MAX_PARAMETERS])))
-
-
-@contextmanager
-def raise_as_project_error(reason: str, way_out: str = "") -> Iterator[None]:
-    """Raise an error of the database as ProjectError, with the first line of its message."""
-    try:
-        yield
-    except sql.exc.SQLAlchemyError as error:
-        first_line = str(error).partition("\n")[0]
-        raise ProjectError(
-            f"serving.prediction_log_url: {reason}: {first_line}{way_out}"
-        ) from error
 
 
 @dataclass(frozen=True)
