@@ -167,6 +167,11 @@ def score_new_rows(settings: Settings) -> tuple[Any, str] | None:
     """Score what is new in the source of the batches, as a task; return a result and a line."""
 
 
+@hookspec
+def after_scheduled_scoring(settings: Settings) -> tuple[Any, str] | None:
+    """Report on the batches, however the scoring ended; return a result and a line about it."""
+
+
 # ---- Batch
 
 

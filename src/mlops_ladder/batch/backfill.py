@@ -135,6 +135,11 @@ def score_arrivals(settings: Settings) -> tuple[int, str]:
     return count, f"{count} new batches of {source} scored"
 
 
+def score_main() -> None:
+    """Score what is new in the source of `config/batch.toml`, once."""
+    print(score_arrivals(load_settings())[1])
+
+
 def find_new_rows(source: str, saved: Saved, settings: Settings) -> Iterator[Work]:
     """Yield the scoring of the rows that are later than those that were scored."""
     start = max((done.end for done in list_done_periods(settings, source)), default=BEGINNING)

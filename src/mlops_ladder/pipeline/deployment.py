@@ -78,10 +78,14 @@ def scheduled_watch() -> None:
 
 @prefect.flow(name="scheduled-scoring", log_prints=True, **BAD_ENDS)
 def scheduled_scoring() -> None:
-    """Score what is new in the source of the batches."""
+    """Score what is new in the source of the batches, then report on them."""
     settings = load_settings()
-    for score in build_tasks("score_new_rows"):
-        score(settings)
+    try:
+        for score in build_tasks("score_new_rows"):
+            score(settings)
+    finally:
+        for report in build_tasks("after_scheduled_scoring"):
+            report(settings)
 
 
 def build_tasks(hook: str) -> list[Callable[[Settings], object]]:
