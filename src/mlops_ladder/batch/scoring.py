@@ -1,7 +1,10 @@
 """A batch: a file in, a file out, one row for each row that keeps the contract."""
 
 import argparse
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +25,10 @@ from mlops_ladder.data.contract import (
 from mlops_ladder.data.reading import list_data_files, read_chunks
 from mlops_ladder.model.prediction import load_model, predict_rows
 from mlops_ladder.plugins import get_hooks, get_implementations
-from mlops_ladder.settings import load_settings
+from mlops_ladder.settings import load_settings, Settings
 
 OUTPUT = "predictions.csv"
+PROGRESS_S = 10
 ROWS = 50_000  # at a time: a file may be larger than memory
 VERBS = {"are": "is", "break": "breaks", "hold": "holds"}
 Saved = dict[str, Any]
@@ -42,7 +46,8 @@ class Rejected(ProjectError):
 class Scored:
     """The result of `rows` rows: answers, rejected rows with their reasons, and all violations.
 
-    `known` counts the values of each input that are not missing.
+    `known` counts the values of each input that are not missing.  `inputs` are those of the
+    answered rows, cast.
     """
 
     rows: int
@@ -50,6 +55,17 @@ class Scored:
     breaches: list[Violation]
     answers: pd.DataFrame
     rejected: pd.DataFrame
+    inputs: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Job:
+    """A batch to score: its source, the file of the answers, the model, and the settings."""
+
+    source: str
+    out: Path
+    saved: Saved
+    settings: Settings
 
 
 class Batch:
@@ -119,8 +135,10 @@ def score_frame(saved: Saved, frame: pd.DataFrame, checks: list[RowCheck]) -> Sc
     outside = pd.Series("", rows.index, dtype="str")
     expected = [fault for fault in faults if fault.is_expectation]
     note(outside, rows, expected, lambda breach, _: breach.column)
-    answers, rejected = rows.iloc[:0], reasons[reasons != ""]
-    if not lacking and len(rows := rows[reasons[rows.index] == ""]):
+    rejected = reasons[reasons != ""]
+    rows = rows[reasons[rows.index] == ""]
+    answers = rows[[]]
+    if not lacking and len(rows):
         marks = {"outside": outside[rows.index]} if checks else {}
         names = [name for name in contract.names("id", "time") if name in frame]
         columns = [frame.loc[rows.index, names], predict_rows(saved["model"], rows)]
@@ -128,7 +146,8 @@ def score_frame(saved: Saved, frame: pd.DataFrame, checks: list[RowCheck]) -> Sc
         answers = answers.assign(**marks, model_version=saved["version"])
     table = pd.DataFrame({"row": rejected.index + 1, "reason": rejected.to_numpy()})
     breaches += faults
-    return Scored(len(frame), frame.reindex(columns=inputs).notna().sum(), breaches, answers, table)
+    known = frame.reindex(columns=inputs).notna().sum()
+    return Scored(len(frame), known, breaches, answers, table, rows)
 
 
 def note(words: pd.Series, frame: pd.DataFrame, breaches: Iterable[Violation], say: Say) -> None:
@@ -182,6 +201,52 @@ def refuse_overwriting(pattern: str, *paths: Path) -> None:
             raise ProjectError(f"{path}: the file that is read; write to another: OUT=file")
 
 
+def report_progress(parts: Iterable[Scored]) -> Iterator[Scored]:
+    """Yield the parts; print every ten seconds how many rows are scored."""
+    rows, last = 0, time.monotonic()
+    for part in parts:
+        rows += part.rows
+        if time.monotonic() - last > PROGRESS_S:
+            print(f"{rows:,} rows scored ...", file=sys.stderr, flush=True)
+            last = time.monotonic()
+        yield part
+
+
+def score_to(
+    job: Job, parts: Iterable[Scored], describe: Callable[[], dict[str, Any]] = dict
+) -> None:
+    """Write the answers, and log them if this project has a log.
+
+    Args:
+        job: Where the answers go; rejected rows go to a file beside them.
+        parts: The scored rows.
+        describe: Returns more about the batch, at its end, for the log.
+
+    Raises:
+        Rejected: Some rows break the contract; the answers of the others are written.
+        ProjectError: More than single rows are wrong, or the log cannot be reached; then nothing is
+            written.
+    """
+    batch, out = Batch(), job.out
+    beside = out.with_name(f"{out.stem}.rejected.csv")
+    with get_hooks().open_batch_log(job=job) or nullcontext() as log:
+        rows, first = write(
+            batch.answers(report_progress(log.record(parts) if log else parts)), out
+        )
+        beside.unlink(missing_ok=True)  # of a batch before
+        if batch.rejected:
+            write(batch.rejected, beside)
+        if log:
+            log.finish(batch.rows, batch.refused, **describe())
+    print(f"{rows:,} predictions by model {job.saved['version']} written to {out}")
+    print(first.head(3).to_string(index=False))
+    if batch.rejected:
+        text = f"{batch.refused:,} of {batch.rows:,} rows break the contract and are not answered"
+        text += f"; {beside} says which and why"
+        lines = [str(breach) for breach in batch.breaches if breach.is_refused]
+        raise Rejected("\n  ".join([text, *lines]))
+
+
 def main(arguments: list[str]) -> None:
     """Predict for each row of a file, of any length.
 
@@ -193,19 +258,9 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     settings, saved = load_settings(), get_hooks().load_batch_model() or load_model()
     pattern, out = options.data or settings.data.path, Path(options.out or OUTPUT)
-    beside, batch = out.with_name(f"{out.stem}.rejected.csv"), Batch()
-    refuse_overwriting(pattern, out, beside)
+    refuse_overwriting(pattern, out, out.with_name(f"{out.stem}.rejected.csv"))
     scored = get_hooks().score_batch(saved=saved, pattern=pattern, settings=settings)
     if scored is None:
         frames = read_chunks(pattern, settings.data, saved["contract"], ROWS)
         scored = score_file(saved, frames, get_implementations("find_violations"))
-    rows, first = write(batch.answers(scored), out)
-    print(f"{rows:,} predictions by model {saved['version']} written to {out}")
-    print(first.head(3).to_string(index=False))
-    beside.unlink(missing_ok=True)  # of a batch before
-    if batch.rejected:
-        write(batch.rejected, beside)
-        text = f"{batch.refused:,} of {batch.rows:,} rows break the contract and are not answered"
-        text += f"; {beside} says which and why"
-        lines = [str(breach) for breach in batch.breaches if breach.is_refused]
-        raise Rejected("\n  ".join([text, *lines]))
+    score_to(Job(pattern, out, saved, settings), scored)

@@ -22,7 +22,7 @@ from mlops_ladder.data import datafile
 from mlops_ladder.data.casting import validate_and_cast
 from mlops_ladder.data.contract import Contract
 from mlops_ladder.data.validation import find_contract_violations
-from mlops_ladder.serving.store import delete_linked, pair_rows, TABLE
+from mlops_ladder.serving.store import delete_linked, pair_rows, raise_as_project_error, TABLE
 from mlops_ladder.settings import Data
 
 BATCH = 5_000  # rows that are in memory at a time
@@ -224,16 +224,6 @@ def split_values(values: Iterable[Any]) -> Iterator[list[Any]]:
     remaining = iter(values)
     while part := list(islice(remaining, MAX_PARAMETERS)):
         yield part
-
-
-@contextmanager
-def raise_as_project_error(reason: str, way_out: str = "") -> Iterator[None]:
-    """Raise an error of the database as ProjectError, with the first line of its message."""
-    try:
-        yield
-    except sql.exc.SQLAlchemyError as error:
-        message = f"{reason}: {str(error).splitlines()[0]}{way_out}"
-        raise ProjectError(f"serving.prediction_log_url: {message}") from error
 
 
 @dataclass(frozen=True)

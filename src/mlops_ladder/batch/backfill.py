@@ -1,0 +1,180 @@
+"""Back-fill and arrivals: score the rows of periods that are past, and those that are new."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, UTC
+from functools import partial
+from glob import glob
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mlops_ladder import ProjectError
+from mlops_ladder.batch.periods import (
+    END,
+    parse_period,
+    Period,
+    PeriodFilter,
+    split_period,
+    subtract_periods,
+)
+from mlops_ladder.batch.runs import read_runs
+from mlops_ladder.batch.scoring import Job, Rejected, ROWS, score_file, score_to
+from mlops_ladder.data.reading import read_chunks
+from mlops_ladder.data.sources import compute_sha256
+from mlops_ladder.export.runtime import load_bundle
+from mlops_ladder.plugins import get_implementations
+from mlops_ladder.registry import history, publishing, versions
+from mlops_ladder.registry.decisions import registry_lock
+from mlops_ladder.settings import load_settings, Settings
+
+LOCK = Path("models/batch.lock")
+BEGINNING = datetime(1, 1, 1)
+Saved = dict[str, Any]
+Work = tuple[str, Callable[[], bool | None]]  # the name of a batch, and what scores it
+
+
+def main(
+    start: Annotated[str, typer.Option("--from", help="the first time, such as 2024-01-01")],
+    end: Annotated[str, typer.Option("--to", help="the time before which it ends")],
+    by: Annotated[str, typer.Option(help="hour, day, week, month, quarter or year")] = "month",
+    data: Annotated[str, typer.Option(help="what to read (default: [batch] source)")] = "",
+    champion_of: Annotated[str, typer.Option(help="now, or then: of the end of a period")] = "now",
+) -> None:
+    """Score the rows of past periods, each row once; a period that was scored is left out.
+
+    Raises Rejected, with all periods scored, if rows break the contract or have no time.
+    """
+    if champion_of not in ("now", "then"):
+        raise ProjectError(f"CHAMPION_OF={champion_of}: it is now or then")
+    settings, whole = load_settings(), parse_period(start, end)
+    source = data or settings.batch.source or settings.data.path
+    with batch_lock():
+        done = list_done_periods(settings, source)
+        parts = [subtract_periods(part, done) for part in split_period(whole, by)]
+        if not any(parts):
+            print(f"{whole}: all of it is scored already")
+        current = publishing.load_champion()
+
+        def work(period: Period) -> Work:
+            saved = load_champion_of(period.end) if champion_of == "then" else current
+            job = Job(source, name_output(settings, str(period)), saved, settings)
+            return str(period), partial(score_period, period, job)
+
+        score_all(map(work, chain.from_iterable(parts)))
+
+
+@contextmanager
+def batch_lock() -> Iterator[None]:
+    """Hold the lock of scheduled batches and back-fills.  Raise ProjectError if another has it."""
+    with registry_lock(LOCK, timeout=0):
+        yield
+
+
+def list_done_periods(settings: Settings, source: str) -> list[Period]:
+    """Return the periods of a source whose rows are answered."""
+    ends = (
+        (run.period_start, run.period_end) for run in read_runs(settings, source) if not run.error
+    )
+    return [Period(start, end) for start, end in ends if start and end]
+
+
+def load_champion_of(end: datetime) -> Saved:
+    """Return the champion at a time, which is read as UTC.  Raise ProjectError without one."""
+    when = end.replace(tzinfo=UTC)
+    moves = history.list_moves(versions.read_state().entries)
+    past = [entry for entry in moves if entry.time <= when]
+    if not past or not past[-1].version:
+        first = f"the first is of {moves[0].time:%Y-%m-%d %H:%M}" if moves else "there was none yet"
+        raise ProjectError(f"{when:%Y-%m-%d %H:%M}: no champion then; {first}; CHAMPION_OF=now")
+    publishing.ensure_bundle(versions.version_from_entry(past[-1]), past[-1].bundle)
+    model = load_bundle(publishing.SERVING / past[-1].version)
+    return {"model": model, "contract": model.contract, "version": model.version}
+
+
+def name_output(settings: Settings, name: str) -> Path:
+    """Return the file of the answers of a batch.  Raise ProjectError if all have the same."""
+    if "{period}" not in (pattern := settings.batch.out):
+        reason = "each batch needs a file of its own; write {period} in its name"
+        raise ProjectError(f"batch.out = {pattern!r}: {reason}")
+    return Path(pattern.replace("{period}", name))
+
+
+def score_period(period: Period, job: Job) -> bool:
+    """Score the rows of a period; return whether there were any.
+
+    A period that has no end yet is logged up to its newest row.  Raises Rejected as `score_to`
+    does, and if rows have no time.
+    """
+    chosen = PeriodFilter(job.saved["contract"], period)
+    frames = chosen.choose(read_chunks(job.source, job.settings.data, job.saved["contract"], ROWS))
+    if (first := next(frames, None)) is None:
+        print(f"{job.source}: no rows " + ("are new" if period.end == END else f"in {period}"))
+        return False
+    parts = score_file(job.saved, chain([first], frames), get_implementations("find_violations"))
+    score_to(job, parts, chosen.describe)
+    if chosen.without_time:
+        raise Rejected(f"{job.source}: {chosen.without_time:,} rows have no time, so no period")
+    return True
+
+
+def score_arrivals(settings: Settings) -> tuple[int, str]:
+    """Score what is new in `[batch] source`: files, or rows later than the last that were scored.
+
+    Returns the number of batches, and a line about them; a hook of the schedule.
+    """
+    if not (source := settings.batch.source):
+        return 0, "[batch] source is not set: nothing to score"
+    with batch_lock():
+        saved = publishing.load_champion()
+        find = find_new_rows if settings.batch.by == "time" else find_new_files
+        count = score_all(find(source, saved, settings))
+    return count, f"{count} new batches of {source} scored"
+
+
+def score_main() -> None:
+    """Score what is new in the source of `config/batch.toml`, once."""
+    print(score_arrivals(load_settings())[1])
+
+
+def find_new_rows(source: str, saved: Saved, settings: Settings) -> Iterator[Work]:
+    """Yield the scoring of the rows that are later than those that were scored."""
+    start = max((done.end for done in list_done_periods(settings, source)), default=BEGINNING)
+    out = name_output(settings, f"{datetime.now(UTC):%Y-%m-%dT%H%M%S}")
+    yield source, partial(score_period, Period(start, END), Job(source, out, saved, settings))
+
+
+def find_new_files(source: str, saved: Saved, settings: Settings) -> Iterator[Work]:
+    """Yield the scoring of each file that was not scored with this content.
+
+    A file that was changed a moment ago may still be written, so it waits.
+    """
+    done = {(run.source, run.sha256) for run in read_runs(settings) if not run.error}
+    checks, latest = get_implementations("find_violations"), time.time() - settings.batch.settle_s
+    for path in sorted(map(Path, glob(source))):
+        sha256 = compute_sha256(path)
+        if path.stat().st_mtime <= latest and (str(path), sha256) not in done:
+            out = name_output(settings, f"{path.stem}-{sha256[:8]}")
+            frames = read_chunks([path], settings.data, saved["contract"], ROWS)
+            job, facts = Job(str(path), out, saved, settings), {"sha256": sha256}
+            yield str(path), partial(score_to, job, score_file(saved, frames, checks), facts.copy)
+
+
+def score_all(batches: Iterable[Work]) -> int:
+    """Score these batches one after the other; return how many had rows.
+
+    Raises Rejected at the end, with the name of each batch in which rows were rejected.
+    """
+    count, rejections = 0, []
+    for name, score in batches:
+        try:
+            count += score() is not False
+        except Rejected as error:
+            count += 1
+            rejections.append(f"{name}: {error}")
+    if rejections:
+        raise Rejected("\n".join(rejections))
+    return count
