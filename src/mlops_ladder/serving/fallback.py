@@ -5,7 +5,7 @@ While the file of the switch exists (`make off`), the stand-in answers every req
 
 import logging
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple, NoReturn
@@ -106,10 +106,9 @@ class FallbackSelector:
         model: LoadedModel = safeguard.stand_in
         if not self._is_off:
             own = served.model.bundle, served.model.contract, served.model.scores
-            model = GuardedModel(
-                *own, served.model, safeguard.stand_in, reference=safeguard.reference
-            )
-        return ServedModel(served.number, served.run_id, model, served.types)
+            pair = served.model, safeguard.stand_in
+            model = GuardedModel(*own, *pair, reference=safeguard.reference)
+        return replace(served, model=model)
 
     def _add_safeguard(self, served: ServedModel) -> Safeguard:
         fallback, bundle = self._settings.fallback, served.model.bundle
@@ -163,11 +162,6 @@ class FallbackCounts:
 
     def close(self) -> None:
         """Do nothing: there is nothing to finish."""
-
-
-def create_fallback_selector(settings: Settings) -> FallbackSelector:
-    """Return the selector of these settings."""
-    return FallbackSelector(settings)
 
 
 def report_fallback(app: FastAPI, _: Settings) -> None:
