@@ -44,16 +44,12 @@ def start_accepted(version: Version, verdict: Verdict) -> str:
             return f"The rollout of v{now.version} goes on; then: {again}"
         if now:
             return f"Its rollout goes on: {decisions.describe_decision(now)}.  Next: make rollout"
-        if aborted := [entry for entry in decisions.read_rollout_log() if is_end(entry, version)]:
+        ended = [line for line in decisions.read_rollout_log() if line.version == version.number]
+        if aborted := [line for line in ended if line.action == "abort"]:
             why = "; ".join(aborted[-1].reasons)
             return f"Its rollout was aborted: {why}.  Again: {again}"
         begun = begin_rollout(version, verdict, settings.rollout)
         return f"{begun}.  Next: make serve, make rollout"
-
-
-def is_end(decision: Decision, version: Version) -> bool:
-    """Return whether this decision aborted the rollout of the version."""
-    return decision.action == "abort" and decision.version == version.number
 
 
 def start_rollout(
@@ -85,12 +81,17 @@ def read_verdict(run_id: str) -> Verdict:
 def begin_rollout(
     version: Version, verdict: Verdict, wanted: Rollout, experiment: str = "", question: str = ""
 ) -> Decision:
-    """Log the start of a rollout, and let the service start it."""
+    """Log the start of a rollout, and let the service start it.
+
+    Raises ProjectError if it may not begin, or if an earlier rollout has its name.
+    """
     champion = decisions.get_champion_entry()
     refuse_unfit(version, verdict, champion)
     sha256 = publishing.ensure_bundle(version)
     refuse_other_inputs(version.number, str(champion.version))
-    name = new_name(experiment or f"v{version.number}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
+    name = experiment or f"v{version.number}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
+    if any(entry.rollout == name for entry in decisions.read_rollout_log()):
+        raise ProjectError(f"{name}: it was begun before; an experiment is made once: name another")
     begun = Decision(
         time=datetime.now(UTC),
         action="start",
@@ -107,13 +108,6 @@ def begin_rollout(
     )
     get_hooks().before_rollout(begun=begun, settings=load_settings())
     return decide(begun)
-
-
-def new_name(name: str) -> str:
-    """Return the name of a new rollout.  Raise ProjectError if an earlier rollout has it."""
-    if any(entry.rollout == name for entry in decisions.read_rollout_log()):
-        raise ProjectError(f"{name}: it was begun before; an experiment is made once: name another")
-    return name
 
 
 def refuse_unfit(version: Version, verdict: Verdict, champion: history.Entry) -> None:
@@ -222,7 +216,7 @@ def step_rollout(settings: Settings) -> Standing | None:
         standing = measure_standing(now, settings)
         analysis = standing.analysis
         if analysis.worse:
-            decision = make_next_decision(now, "abort", analysis.worse, None, analysis.told)
+            decision = make_next_decision(now, "abort", analysis.worse, None, analysis.evidence)
         elif standing.waits or now.experiment:
             return standing
         else:
@@ -236,10 +230,10 @@ def choose_next_step(now: Decision, analysis: Analysis) -> Decision:
     why = f"in {analysis.candidate} units no worse than the champion in {analysis.champion}"
     place = now.plan.step + 1
     if place == count_steps(now):
-        return make_next_decision(now, "promote", [why], None, analysis.told)
+        return make_next_decision(now, "promote", [why], None, analysis.evidence)
     share = now.wanted.shares[place - now.wanted.shadow]
     plan = now.plan.model_copy(update={"step": place, "share": share, "shadow": False})
-    return make_next_decision(now, "advance", [why], plan, analysis.told)
+    return make_next_decision(now, "advance", [why], plan, analysis.evidence)
 
 
 def stop_rollout(reason: str, promote: bool = False) -> Decision:

@@ -4,7 +4,7 @@ If a command is killed before it has applied the last line, the next command doe
 """
 
 import json
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any, Literal
@@ -77,10 +77,8 @@ def read_rollout_log() -> list[Decision]:
     lines = LOG.read_text(encoding="utf-8").splitlines() if LOG.exists() else []
     entries = []
     for line in lines:
-        try:
+        with suppress(ValidationError):
             entries.append(Decision.model_validate_json(line))
-        except ValidationError:
-            continue
     return entries
 
 
@@ -105,11 +103,14 @@ def decide(decision: Decision) -> Decision:
 
 
 def apply_decision(decision: Decision) -> None:
-    """Let the service follow a decision; if it promotes, promote in the registry first."""
+    """Let the service follow a decision; if it promotes, promote in the registry first.
+
+    If a plugin that routes requests raises, the decision is not applied yet.
+    """
     if plan := decision.plan:
         if publishing.verify_bundle(publishing.SERVING / plan.version, plan.sha256):
             publishing.ensure_bundle(versions.list_versions()[plan.version], plan.sha256)
-        send_plan(decision)
+        get_hooks().apply_rollout_plan(decision=decision)
         write_file_atomically(POINTER, plan.model_dump_json())
         return
     if decision.action == "promote" and not is_promoted(decision):
@@ -117,13 +118,8 @@ def apply_decision(decision: Decision) -> None:
         verdict = begun.verdict | {"reasons": tuple(begun.verdict["reasons"])}
         promotion.promote_version(versions.list_versions()[decision.version], Verdict(**verdict))
         publishing.warn_of_changed_inputs(get_champion_entry())
-    send_plan(decision)
-    POINTER.unlink(missing_ok=True)
-
-
-def send_plan(decision: Decision) -> None:
-    """Send a decision to the plugins that route requests; if one raises, it is not applied yet."""
     get_hooks().apply_rollout_plan(decision=decision)
+    POINTER.unlink(missing_ok=True)
 
 
 def get_champion_entry() -> history.Entry:
