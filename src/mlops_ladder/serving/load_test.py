@@ -171,17 +171,17 @@ def wait_until_ready(url: str, is_alive: Callable[[], bool] = lambda: True) -> s
     """Return "" once a service is ready; the reason if it ends, or is not ready in time."""
     until, reason = time.monotonic() + START_TIMEOUT_S, "it has ended"
     while time.monotonic() < until and is_alive():
-        status, reason = ask_readiness(url)
+        status, reason = get_endpoint(url, "/ready")
         if status == 200:
             return ""
         time.sleep(0.1)
     return reason or "no answer"
 
 
-def ask_readiness(url: str) -> tuple[int, str]:
-    """Return status and text of `/ready`; 0 and the reason if there is no answer."""
+def get_endpoint(url: str, path: str) -> tuple[int, str]:
+    """Return status and text of an endpoint; 0 and the reason if there is no answer."""
     connection = connect(url)
-    status, content = send_request(connection, "GET", f"{urlsplit(url).path.rstrip('/')}/ready")
+    status, content = send_request(connection, "GET", f"{urlsplit(url).path.rstrip('/')}{path}")
     connection.close()
     return status, content.decode()
 
@@ -279,7 +279,7 @@ def main(
     settings = load_settings()
     options = settings.load
     if url:
-        status, reason = ask_readiness(url)
+        status, reason = get_endpoint(url, "/ready")
         if not status:
             raise ProjectError(f"URL {url}: no service answers: {reason}")
     requests = sample_requests(read_data(settings), read_contract(), options.rows)

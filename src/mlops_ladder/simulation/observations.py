@@ -53,21 +53,16 @@ def tell_story(
         verdicts, reports = archive.read_verdicts(START), archive.read_verdicts(START, QUALITY)
         calls = pd.DataFrame(archive.read_traffic(START), columns=["time", "model", "rows", "ms"])
         live = score_days(archive, settings, list(calls["model"].unique()))
-    seen = collect_facts(verdicts, reports, service, texts) | {
-        "feedback": describe_feedback(refused)
-    }
+    seen = collect_facts(verdicts, reports, service, texts)
+    seen["feedback"] = describe_feedback(refused)
     about = {"requests": service.asked, "failed": service.failed, "metric": settings.metric}
-    about |= {
-        "promised": find_promised_score(reports, settings.metric),
-        "effect": settings.drift.effect,
-    }
+    about["promised"] = find_promised_score(reports, settings.metric)
+    about["effect"] = settings.drift.effect
     events = [*list_findings(verdicts, reports), *list_decisions(), *texts]
     events += [(when, f"feedback: refused: {why}") for when, why in refused]
     events.sort(key=lambda event: event[0])
-    calls = calls.assign(
-        day=calls["time"].map(count_days).astype(int), model=name_versions(calls["model"])
-    )
-    live = live.assign(model=name_versions(live["model"]))
+    calls["day"] = calls["time"].map(count_days).astype(int)
+    calls["model"], live["model"] = name_versions(calls["model"]), name_versions(live["model"])
     wrong = find_surprises(scenario, seen)
     return Story(name, scenario, seen, wrong, events, calls, live, pd.DataFrame(verdicts), about)
 
@@ -154,13 +149,9 @@ def list_decisions() -> Events:
     for entry in history.read_log().values():
         why = "; ".join(entry.verdict["reasons"]) if entry.action == "refuse" else "is champion"
         events.append((count_days(entry.time), f"gate: {entry.action} v{entry.version}: {why}"))
-    events += [
-        (
-            count_days(entry.time),
-            f"rollout: {entry.action} v{entry.version}: {decisions.describe_decision(entry)}",
-        )
-        for entry in decisions.read_rollout_log()
-    ]
+    for line in decisions.read_rollout_log():
+        text = f"rollout: {line.action} v{line.version}: {decisions.describe_decision(line)}"
+        events.append((count_days(line.time), text))
     return events
 
 
@@ -177,11 +168,8 @@ def score_days(archive: Outcomes, settings: Settings, models: list[str]) -> pd.D
         outcomes = archive.find_labelled(OUTCOMES.c.row > 0, version=model)
         them = read_labelled_rows(archive, outcomes, contract)
         days = pd.Series([int(name.split("-")[1]) for name, _ in them.keys])
-        for number in sorted(days.unique()):
-            places = days.index[days == number]
+        for number, places in days.groupby(days).groups.items():
             truth = them.rows[contract.target].iloc[places]
-            value = compute_scores(settings.problem, truth, them.predictions.iloc[places])[
-                settings.metric
-            ]
-            scores.append({"day": number, "model": model, "score": value})
+            values = compute_scores(settings.problem, truth, them.predictions.iloc[places])
+            scores.append({"day": number, "model": model, "score": values[settings.metric]})
     return pd.DataFrame(scores, columns=["day", "model", "score"])
