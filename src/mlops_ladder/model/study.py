@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 from mlops_ladder import plugins, problem, ProjectError
@@ -13,10 +14,11 @@ from mlops_ladder.settings import Settings
 MIN_RANDOM_TRIALS = 3  # trials at random before the sampler uses the scores so far
 
 
-class SerialExecutor:  # pylint: disable=too-few-public-methods  # an executor only maps
+@dataclass
+class SerialExecutor:
     """Calls a function on many items, one after the other, in this process."""
 
-    batch_size = 1  # trials of a search that are chosen before the first of them is scored
+    batch_size: int = 1  # trials of a search that are chosen before the first of them is scored
 
     def map(self, function: Callable[..., Any], items: Iterable[Any], *more: Any) -> Iterator[Any]:
         """Return the results by the order of the items; `more` are further arguments."""

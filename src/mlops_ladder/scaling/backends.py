@@ -87,13 +87,6 @@ def return_unchanged(value: Any) -> Any:
     return value
 
 
-class Local(SerialExecutor):  # pylint: disable=too-few-public-methods  # an executor only maps
-    """This process, with the batch size of the settings."""
-
-    def __init__(self, scale: Scale) -> None:
-        self.batch_size = scale.at_once
-
-
 class Cluster:
     """The workers of a cluster.  If a worker dies, another one repeats its task."""
 
@@ -142,8 +135,11 @@ class Cluster:
         from distributed import KilledWorker, wait
 
         try:
-            while not is_finished(wait, future):
-                self.count_threads()
+            while not future.done():
+                try:
+                    wait(future, timeout=SCHEDULER_TIMEOUT_S)  # type: ignore[no-untyped-call]
+                except TimeoutError:
+                    self.count_threads()
             return future.result()
         except KilledWorker as error:
             died = f"{error.last_worker.address}, and {error.allowed_failures} before it"
@@ -157,22 +153,13 @@ class Cluster:
             raise ProjectError(f"[scale]: a worker cannot run it: {error}; {way_out}") from error
 
 
-def is_finished(wait: Callable[..., Any], future: Any) -> bool:
-    """Return whether the task has ended within a minute, with a result or an error."""
-    try:
-        wait(future, timeout=SCHEDULER_TIMEOUT_S)
-    except TimeoutError:
-        return False
-    return True
-
-
 def create_executor(settings: Settings) -> AbstractContextManager[Any]:
     """Return a context of the executor that the settings name; nested contexts share a cluster.
 
     Raises ProjectError if a cluster cannot be reached, or its workers have other versions.
     """
     if settings.scale.backend == "local":
-        return nullcontext(Local(settings.scale))
+        return nullcontext(SerialExecutor(settings.scale.at_once))
     return nullcontext(OPEN.get()) if OPEN.get() else start_cluster(settings.scale)
 
 
