@@ -37,9 +37,8 @@ class Overlay:
         self.folder = find_overlay(environment)
         manifests = run_tool("kubectl", "kustomize", self.folder)
         offline = ("annotate", "--local", "-f", "-", "read=yes", "-o", f"jsonpath={IDENTITY}")
-        rows = [
-            row.split(" ") for row in run_tool("kubectl", *offline, stdin=manifests).split("\n")
-        ]
+        identities = run_tool("kubectl", *offline, stdin=manifests)
+        rows = [row.split(" ") for row in identities.split("\n")]
         names = [row[1:] for row in rows if row[0] == "Deployment" and all(row)]
         if len(names) != 1:
             raise Refused(f"{self.folder}: one Deployment with a namespace is needed")

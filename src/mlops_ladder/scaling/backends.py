@@ -82,11 +82,6 @@ def run_on_worker(
     return function(item, *more)
 
 
-def return_unchanged(value: Any) -> Any:
-    """Return the argument: a task that holds it for other tasks."""
-    return value
-
-
 class Cluster:
     """The workers of a cluster.  If a worker dies, another one repeats its task."""
 
@@ -117,7 +112,7 @@ class Cluster:
         """Return a task that holds a value; workers copy it, and compute a lost one again."""
         if id(value) not in self.shared:
             with warnings.catch_warnings(action="ignore", category=UserWarning):  # if it is large
-                task = self.client.submit(return_unchanged, value, pure=False)
+                task = self.client.submit(lambda value: value, value, pure=False)
             self.shared[id(value)] = value, task
         return self.shared[id(value)][1]
 

@@ -127,14 +127,9 @@ class VariantLog:
         self, assignment: Assignment, event: PredictionEvent, variant: str, has_failed: bool
     ) -> None:
         plan = assignment.plan
-        record = {
-            "rollout": plan.rollout,
-            "step": plan.step,
-            "unit": assignment.unit,
-            "arm": variant,
-            "failed": has_failed,
-            "shadow": plan.shadow and variant == CANDIDATE,
-        }
+        record = {"rollout": plan.rollout, "step": plan.step, "unit": assignment.unit}
+        record |= {"shadow": plan.shadow and variant == CANDIDATE}
+        record |= {"arm": variant, "failed": has_failed}
         with self._lock:  # the shadow is a thread of its own
             self._count[variant] += 1
             self._count["failed"] += has_failed and variant == CANDIDATE

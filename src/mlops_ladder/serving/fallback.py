@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import monotonic
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 from fastapi import FastAPI, HTTPException, Request
 
@@ -33,7 +33,7 @@ class StandIn(LoadedModel):
     def from_bundle(cls, bundle: dict[str, Any], instead: dict[str, Any]) -> "StandIn":
         """Return the stand-in of the model of a bundle."""
         changed = {"model_version": f"fallback-{bundle['model_version']}", "instead": instead}
-        return cls(bundle | changed, Contract(**bundle["contract"]), refuse_scores)
+        return cls(bundle | changed, Contract(**bundle["contract"]), lambda _: ([], None))
 
     def answers(self, rows: list[Row]) -> list[dict[str, Any]]:
         """Return the same answer to each row, marked."""
@@ -41,11 +41,6 @@ class StandIn(LoadedModel):
         if not instead:
             raise HTTPException(503, OFF)
         return [instead | {"fallback": True} for _ in rows]
-
-
-def refuse_scores(_: list[Row]) -> NoReturn:
-    """Raise ProjectError: a stand-in has no scores."""
-    raise ProjectError("a stand-in has no model")
 
 
 @dataclass(frozen=True)

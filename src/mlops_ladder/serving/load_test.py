@@ -51,9 +51,8 @@ def make_requests(frame: pd.DataFrame, contract: Contract, size: int) -> list[by
     """Return all of these rows, in their order, as requests of so many rows each."""
     cast = validate_and_cast(frame, contract, contract.inputs())
     for name in contract.inputs("time"):
-        cast[name] = cast[name].map(
-            partial(format_time, contract.columns[name]), na_action="ignore"
-        )
+        spell = partial(format_time, contract.columns[name])
+        cast[name] = cast[name].map(spell, na_action="ignore")
     for name in contract.inputs("boolean"):
         cast[name] = cast[name].astype("object").map(bool, na_action="ignore")
     rows = frame_to_rows(cast)

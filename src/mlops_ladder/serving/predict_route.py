@@ -128,12 +128,7 @@ class PredictRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the function that answers a request."""
-
-        async def handle(request: Request) -> Response:
-            response: Response = await request.app.predictor.predict(request)
-            return response
-
-        return handle
+        return lambda request: request.app.predictor.predict(request)
 
 
 def describe_responses(failures: dict[int, str]) -> dict[int | str, dict[str, Any]]:

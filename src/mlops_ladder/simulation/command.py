@@ -61,7 +61,7 @@ def run_scenarios(base: Path, names: list[str]) -> list[Story]:
     with ThreadPoolExecutor(count) as pool:
         shares = [names[at::count] for at in range(count)]
         list(pool.map(lambda share: run_in_process(base, *share), shares))
-    return [joblib.load(folder.get_scenario_folder(base, name) / folder.STORY) for name in names]
+    return [joblib.load(base.parent / name / folder.STORY) for name in names]
 
 
 def run_in_process(base: Path, *names: str) -> None:

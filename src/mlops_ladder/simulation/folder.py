@@ -108,13 +108,8 @@ def build_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
 
 
-def get_scenario_folder(base: Path, name: str) -> Path:
-    """Return the folder of a scenario."""
-    return base.parent / name
-
-
 def copy_base_folder(base: Path, name: str) -> Path:
-    """Copy the folder of the first champion, without its runs; return the copy."""
-    place = get_scenario_folder(base, name)
+    """Copy the folder of the first champion, without its runs, beside it; return the copy."""
+    place = base.parent / name
     shutil.copytree(base, place, ignore=shutil.ignore_patterns("mlruns", "mlartifacts", ".prefect"))
     return place

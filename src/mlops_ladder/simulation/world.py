@@ -46,12 +46,9 @@ class World:
             changed: a part most of whose rows get the other answer, as in the new part.
             random: the generator.
         """
-        fresh = random.random(count) < new
-        places = np.where(
-            fresh,
-            random.choice(np.flatnonzero(self.part == NEW), count),
-            random.choice(np.flatnonzero(self.part != NEW), count),
-        )
+        fresh, is_new = random.random(count) < new, self.part == NEW
+        choices = [random.choice(np.flatnonzero(rows), count) for rows in (is_new, ~is_new)]
+        places = np.where(fresh, *choices)
         rows, part = self.rows.iloc[places].reset_index(drop=True), self.part[places]
         anew = (part == NEW) | (part == changed)
         turned = anew & (random.random(count) < CHANGED_SHARE)

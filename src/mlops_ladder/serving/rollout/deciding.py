@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, UTC
 from typing import Annotated, Any
 
@@ -92,19 +92,12 @@ def begin_rollout(
     name = experiment or f"v{version.number}-{datetime.now(UTC):%Y%m%dT%H%M%S%f}"
     if any(entry.rollout == name for entry in decisions.read_rollout_log()):
         raise ProjectError(f"{name}: it was begun before; an experiment is made once: name another")
+    pair: Any = {"rollout": name, "version": version.number, "champion": str(champion.version)}
+    about: Any = {"who": get_actor(), "experiment": experiment, "question": question}
+    about |= {"verdict": asdict(verdict), "reasons": ["the gate has accepted it"]}
+    plan = first_step(pair, version.run_id, sha256, wanted)
     begun = Decision(
-        time=datetime.now(UTC),
-        action="start",
-        rollout=name,
-        version=version.number,
-        champion=str(champion.version),
-        who=get_actor(),
-        reasons=["the gate has accepted it"],
-        plan=first_step(name, version, str(champion.version), sha256, wanted),
-        wanted=wanted,
-        experiment=experiment,
-        question=question,
-        verdict={"accepted": True, "reasons": [*verdict.reasons], "evidence": verdict.evidence},
+        time=datetime.now(UTC), action="start", plan=plan, wanted=wanted, **pair, **about
     )
     get_hooks().before_rollout(begun=begun, settings=load_settings())
     return decide(begun)
@@ -123,26 +116,17 @@ def refuse_unfit(version: Version, verdict: Verdict, champion: history.Entry) ->
         raise ProjectError(f"{about}: {text}; run `make pipeline` again")
 
 
-def first_step(name: str, version: Version, champion: str, sha256: str, wanted: Rollout) -> Plan:
+def first_step(pair: dict[str, Any], run_id: str, sha256: str, wanted: Rollout) -> Plan:
     """Return the first plan of a rollout: the shadow, or the first share of the clients."""
-    return Plan(
-        rollout=name,
-        step=0,
-        share=0 if wanted.shadow else wanted.shares[0],
-        shadow=wanted.shadow,
-        champion=champion,
-        version=version.number,
-        run_id=version.run_id,
-        sha256=sha256,
-        key_header=wanted.key_header,
-    )
+    own: Any = {"run_id": run_id, "sha256": sha256, "key_header": wanted.key_header}
+    share = 0 if wanted.shadow else wanted.shares[0]
+    return Plan(step=0, share=share, shadow=wanted.shadow, **pair, **own)
 
 
 def refuse_other_inputs(version: str, champion: str) -> None:
     """Raise ProjectError if two bundles do not take the same inputs of the same kinds."""
-    mine, theirs = (
-        describe_inputs(read_bundle(publishing.SERVING / number)) for number in (version, champion)
-    )
+    bundles = (read_bundle(publishing.SERVING / number) for number in (version, champion))
+    mine, theirs = map(describe_inputs, bundles)
     if mine != theirs:
         differing = sorted(name for name in mine | theirs if mine.get(name) != theirs.get(name))
         raise ProjectError(
