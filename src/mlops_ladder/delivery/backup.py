@@ -19,6 +19,7 @@ from typing import IO
 
 from mlops_ladder.delivery.compose import Refused
 from mlops_ladder.delivery.stack import ENV, read_variables, run_compose
+from mlops_ladder.files import write_file_atomically
 
 BACKUPS, MANIFEST = Path("backups"), "manifest.json"
 DATABASE, FILES, ARTIFACTS = Path("mlflow.db"), "files.tar", "artifacts.tar"
@@ -217,9 +218,7 @@ def restore_folder(backup: Path) -> None:
         kept = {name for name in CURRENT if Path(name).exists()}
         members = [member for member in archive if member.name not in kept]
         archive.extractall(".", members, filter="data")
-    part = DATABASE.with_suffix(".part")
-    part.write_bytes((backup / DATABASE).read_bytes())
-    part.rename(DATABASE)
+    write_file_atomically(DATABASE, (backup / DATABASE).read_bytes())
 
 
 def main(arguments: list[str]) -> None:

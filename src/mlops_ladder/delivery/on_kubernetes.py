@@ -72,8 +72,7 @@ class Overlay:
     def read_deployment(self) -> Facts | None:
         """Return the Deployment of the cluster, or None."""
         text = self.kubectl("get", "deployment", self.name, "--ignore-not-found", "-o", "json")
-        deployment: Facts | None = json.loads(text) if text else None
-        return deployment
+        return dict(json.loads(text)) if text else None
 
     def wait_until_ready(self) -> None:
         """Return when all pods are those of the newest rollout, and ready."""

@@ -111,8 +111,7 @@ def list_classes(model: Any) -> list[Any] | None:
     """Return the classes of the probabilities as JSON has them; None without probabilities."""
     if not hasattr(model, "predict_proba"):
         return None
-    labels: list[Any] = np.asarray(model.classes_).tolist()
-    return labels
+    return list(np.asarray(model.classes_).tolist())
 
 
 def measure_parity(trained: training.Trained, scores: Scorer) -> Parity:

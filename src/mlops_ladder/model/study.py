@@ -54,10 +54,10 @@ class Study:
         spaces = settings.tuning.space.items()
         self.space = {name: build_distribution(name, space) for name, space in spaces}
         self.start = {name: params[name] for name in self.space}
-        options: Any = {"seed": settings.seed, "n_startup_trials": MIN_RANDOM_TRIALS}
+        sampler = optuna.samplers.TPESampler(seed=settings.seed, n_startup_trials=MIN_RANDOM_TRIALS)
         self.study = optuna.create_study(
             direction="minimize" if settings.metric in LOWER_IS_BETTER else "maximize",
-            sampler=optuna.samplers.TPESampler(**options),
+            sampler=sampler,
         )
 
     def ask(self) -> dict[str, Any]:

@@ -164,9 +164,8 @@ class VariantLog:
         if self._shadow.empty():
             self._shadow.put(None)
         with self._lock:
-            log = self._log
-        if log:
-            log.close()
+            if self._log:
+                self._log.close()
 
 
 def answer_in_shadow(candidate: ServedModel | None, event: PredictionEvent) -> PredictionEvent:

@@ -85,10 +85,10 @@ def send_load(
         for body in cycle([*requests[first:], *requests[:first]]):
             if (began := time.perf_counter()) >= end:
                 break
-            status, _ = send_request(connection, "POST", path, body, headers)
+            status, _ = fetch_answer(connection, "POST", path, body, headers)
             if not status and resent is not None:
                 resent.append(began)
-                status, _ = send_request(connection, "POST", path, body, headers)
+                status, _ = fetch_answer(connection, "POST", path, body, headers)
             sent.append((began, time.perf_counter() - began, status))
         connection.close()
         return sent
@@ -97,7 +97,7 @@ def send_load(
         return sorted(chain(*pool.map(send_until_end, range(options.connections))))
 
 
-def send_request(connection: HTTPConnection, *request: Any) -> tuple[int, bytes]:
+def fetch_answer(connection: HTTPConnection, *request: Any) -> tuple[int, bytes]:
     """Return status and content of the answer; 0 and the reason if there is none.
 
     Args:
@@ -180,7 +180,7 @@ def wait_until_ready(url: str, is_alive: Callable[[], bool] = lambda: True) -> s
 def get_endpoint(url: str, path: str) -> tuple[int, str]:
     """Return status and text of an endpoint; 0 and the reason if there is no answer."""
     connection = connect(url)
-    status, content = send_request(connection, "GET", f"{urlsplit(url).path.rstrip('/')}{path}")
+    status, content = fetch_answer(connection, "GET", f"{urlsplit(url).path.rstrip('/')}{path}")
     connection.close()
     return status, content.decode()
 

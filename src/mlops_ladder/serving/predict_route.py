@@ -128,7 +128,12 @@ class PredictRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Return the function that answers a request."""
-        return lambda request: request.app.predictor.predict(request)
+
+        async def handle(request: Request) -> Response:
+            response: Response = await request.app.predictor.predict(request)
+            return response
+
+        return handle
 
 
 def describe_responses(failures: dict[int, str]) -> dict[int | str, dict[str, Any]]:

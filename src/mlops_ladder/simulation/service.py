@@ -14,7 +14,7 @@ import uvicorn
 from mlops_ladder import ProjectError
 from mlops_ladder.registry import publishing
 from mlops_ladder.serving.app import create_service
-from mlops_ladder.serving.load_test import connect, get_endpoint, send_request, wait_until_ready
+from mlops_ladder.serving.load_test import connect, fetch_answer, get_endpoint, wait_until_ready
 from mlops_ladder.serving.rollout import decisions
 from mlops_ladder.serving.store import read_variants
 from mlops_ladder.settings import Settings
@@ -67,7 +67,7 @@ class Service:
             headers = {"Content-Type": "application/json", "X-Request-ID": name}
             headers[self.settings.rollout.key_header] = f"client of {name}"
             self.asked += 1
-            status, content = send_request(connection, "POST", "/predict", body, headers)
+            status, content = fetch_answer(connection, "POST", "/predict", body, headers)
             if status != 200 or b'"fallback":true' in content:
                 self.failed.append(f"{name}: {status} {content[:200]!r}")
                 answered.remove(name)

@@ -157,9 +157,8 @@ def measure_standing(now: Decision, settings: Settings) -> Standing:
     assert now.plan
     bundle = read_bundle(publishing.SERVING / now.champion)
     rows = read_variants(settings.serving.prediction_log_url, now.rollout, now.plan.step)
-    analysis = analyse(
-        rows, bundle.get("classes"), now.wanted, count_steps(now), find_truths(settings, now)
-    )
+    classes, truths = bundle.get("classes"), find_truths(settings, now)
+    analysis = analyse(rows, classes, now.wanted, now.wanted.steps, truths)
     waits, wanted = [], now.wanted
     if analysis.fewer < wanted.units:
         few = CANDIDATE if analysis.candidate <= analysis.champion else "champion"
@@ -168,11 +167,6 @@ def measure_standing(now: Decision, settings: Settings) -> Standing:
     if left > timedelta():
         waits.append(f"{left.total_seconds() / 60:.1f} of {wanted.minutes:g} minutes are left")
     return Standing(now, analysis, "; ".join(waits))
-
-
-def count_steps(now: Decision) -> int:
-    """Return the number of steps of the whole rollout."""
-    return len(now.wanted.shares) + now.wanted.shadow
 
 
 def find_truths(settings: Settings, now: Decision) -> Truths:
@@ -213,7 +207,7 @@ def choose_next_step(now: Decision, analysis: Analysis) -> Decision:
     assert now.plan
     why = f"in {analysis.candidate} units no worse than the champion in {analysis.champion}"
     place = now.plan.step + 1
-    if place == count_steps(now):
+    if place == now.wanted.steps:
         return make_next_decision(now, "promote", [why], None, analysis.evidence)
     share = now.wanted.shares[place - now.wanted.shadow]
     plan = now.plan.model_copy(update={"step": place, "share": share, "shadow": False})

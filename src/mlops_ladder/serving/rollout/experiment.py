@@ -6,7 +6,6 @@ difference is shown before each arm has that many units with the metric.  Then W
 """
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, UTC
@@ -29,7 +28,7 @@ from mlops_ladder.serving.rollout import deciding, decisions
 from mlops_ladder.serving.rollout.analysis import by_unit
 from mlops_ladder.serving.store import read_variants
 from mlops_ladder.settings import load_settings, Settings
-from mlops_ladder.strict_model import StrictModel
+from mlops_ladder.strict_model import read_toml, StrictModel
 
 FOLDER = Path("experiments")
 NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
@@ -90,9 +89,7 @@ def read(name: str) -> Record:
         text = f"no such experiment; there are: {names}; copy experiments/example.toml"
         raise ProjectError(f"{path}: {text}")
     try:
-        return Record(**tomllib.loads(path.read_text(encoding="utf-8")))
-    except tomllib.TOMLDecodeError as error:
-        raise ProjectError(f"{path}: not valid TOML: {error}") from error
+        return Record(**read_toml(path))
     except ValidationError as error:
         wrong = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
         raise ProjectError("\n  ".join([f"{path}: no record", *wrong])) from error
