@@ -1,7 +1,7 @@
 """The study of a search: chooses the next parameters.  The only file that imports optuna."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,11 +67,8 @@ class Study:
     def tell(self, params: dict[str, Any], score: float) -> None:
         """Add a scored trial, unless its score is undefined or the space lacks its parameters."""
         options: Any = {"params": params, "distributions": self.space, "value": score}
-        try:
-            trial = self.optuna.trial.create_trial(**options)
-        except (TypeError, ValueError):
-            return
-        self.study.add_trial(trial)
+        with suppress(TypeError, ValueError):
+            self.study.add_trial(self.optuna.trial.create_trial(**options))
 
 
 def build_distribution(name: str, space: Space) -> Any:

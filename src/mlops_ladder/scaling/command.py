@@ -3,9 +3,8 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import pandas as pd
 import typer
@@ -28,8 +27,7 @@ MANY = 200_000  # rows of the batch
 Work = dict[str, Callable[[Settings], Any]]
 
 
-@dataclass(frozen=True)
-class Timed:
+class Timed(NamedTuple):
     """The result of work, its duration in seconds, and the CPU seconds of this process."""
 
     result: Any

@@ -17,7 +17,7 @@ import numpy as np
 import prometheus_client as prometheus
 from fastapi import FastAPI, Request, Response
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.multiprocess import mark_process_dead, MultiProcessCollector
 from prometheus_client.registry import Collector
 from starlette.routing import Route
@@ -89,10 +89,10 @@ class Instruments:
         return prometheus.generate_latest(registry) + prometheus.generate_latest(self.registry)
 
 
-class ModelCollector(
-    Collector
-):  # pylint: disable=too-few-public-methods  # a protocol of one method
+class ModelCollector(Collector):
     """The champion at the time of a scrape, so that no earlier champion is left in the metrics."""
+
+    # pylint: disable=too-few-public-methods  # a protocol of one method
 
     def __init__(self, served: ServedModel | None, trained_at: float | None) -> None:
         self._served, self._trained_at = served, trained_at
@@ -103,9 +103,7 @@ class ModelCollector(
             model = self._served.model
             labels = {"version": self._served.number, "model_version": model.version}
             labels |= {"runtime": str(model.bundle["runtime"])}
-            info = GaugeMetricFamily("serving_model_info", "The champion", labels=[*labels])
-            info.add_metric([*labels.values()], 1)
-            yield info
+            yield InfoMetricFamily("serving_model", "The champion", labels)
         if self._trained_at is not None:
             text = "When the champion was trained, in seconds since 1970"
             name = "serving_model_trained_timestamp_seconds"

@@ -75,7 +75,7 @@ def count_days(time: Any) -> float:
 def name_versions(names: pd.Series) -> pd.Series:
     """Return the registered version of each model, such as v1."""
     labels = {item.model_version: f"v{number}" for number, item in versions.list_versions().items()}
-    return names.map(lambda name: labels.get(name, name))
+    return names.replace(labels)
 
 
 def collect_facts(
@@ -142,10 +142,10 @@ def shorten_names(names: list[str]) -> str:
 
 def list_decisions() -> Events:
     """Return the decisions of triggers, gate and rollout."""
-    events = [
-        (count_days(entry.time), f"trigger: {entry.decision}: {entry.event.cause}: {entry.reason}")
-        for entry in ledger.read_ledger()
-    ]
+    events = []
+    for note in ledger.read_ledger():
+        text = f"trigger: {note.decision}: {note.event.cause}: {note.reason}"
+        events.append((count_days(note.time), text))
     for entry in history.read_log().values():
         why = "; ".join(entry.verdict["reasons"]) if entry.action == "refuse" else "is champion"
         events.append((count_days(entry.time), f"gate: {entry.action} v{entry.version}: {why}"))

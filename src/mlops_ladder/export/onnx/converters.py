@@ -18,11 +18,8 @@ MONDAY = pd.Timestamp(1970, 1, 5)
 PROBED_DAYS = 40_000  # days: from 1970 to 2079
 
 
-def parse_operator(
-    real: Any, scope: Any, step: Any, tensors: Any, custom_parsers: Any = None
-) -> Any:
+def parse_operator(real: Any, scope: Any, step: Any, tensors: Any, **_: Any) -> Any:
     """Return the outputs of an operator for a step: real numbers, for any kind of input."""
-    del custom_parsers
     operator = scope.declare_local_operator(get_model_alias(type(step)), step)
     operator.inputs = tensors
     operator.outputs.append(scope.declare_local_variable("features", real()))
