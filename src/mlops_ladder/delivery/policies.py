@@ -66,7 +66,8 @@ def find_open_buckets(plan: Facts) -> Iterator[str]:
             yield f"{path}{bucket}: no {kind}: {RULES['beside_bucket'][kind]}"
     for address, kind, attributes in list_resources(plan):
         if kind == "aws_s3_bucket_acl" and str(attributes.get("acl")).startswith("public"):
-            yield f"{address}: acl = {attributes['acl']!r}: everybody reads the bucket; leave it out"
+            acl = attributes["acl"]
+            yield f"{address}: acl = {acl!r}: everybody reads the bucket; leave it out"
 
 
 def find_unprotected_buckets(resources: list[Facts]) -> Iterator[tuple[str, str]]:

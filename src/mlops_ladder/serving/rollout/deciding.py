@@ -13,7 +13,7 @@ from mlops_ladder import ProjectError
 from mlops_ladder.export.runtime import read_bundle
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import history, promotion, publishing, versions
-from mlops_ladder.registry.decisions import get_actor
+from mlops_ladder.registry.decisions import get_actor, registry_lock
 from mlops_ladder.registry.gate import Verdict
 from mlops_ladder.registry.versions import Version
 from mlops_ladder.serving.assignment import CANDIDATE, Plan
@@ -38,7 +38,7 @@ def start_accepted(version: Version, verdict: Verdict) -> str:
     if not settings.rollout.enabled or not versions.read_state().champion:
         return ""
     again = f"make rollout VERSION={version.number}"
-    with decisions.lock_rollouts():
+    with registry_lock(decisions.LOCK):
         now = decisions.finish_last_decision()
         if now and now.version != version.number:
             return f"The rollout of v{now.version} goes on; then: {again}"
@@ -60,7 +60,7 @@ def start_rollout(
     Raises ProjectError if another rollout runs, or if the two models take different inputs.  Also
     if the version waits for an approval, or if the gate has not accepted it against this champion.
     """
-    with decisions.lock_rollouts():
+    with registry_lock(decisions.LOCK):
         if now := decisions.finish_last_decision():
             text = f"the rollout of v{now.version} goes on; to end it: make rollout ABORT=yes"
             raise ProjectError(text)
@@ -187,7 +187,7 @@ def step_rollout(settings: Settings) -> Standing | None:
     It is aborted as soon as the candidate is worse.  It continues once the step has enough units
     and time.  An experiment does not continue by itself: people decide it.
     """
-    with decisions.lock_rollouts():
+    with registry_lock(decisions.LOCK):
         now = decisions.finish_last_decision()
         if not now:
             return None
@@ -216,7 +216,7 @@ def choose_next_step(now: Decision, analysis: Analysis) -> Decision:
 
 def stop_rollout(reason: str, promote: bool = False) -> Decision:
     """End the rollout by hand.  Raise ProjectError if there is none."""
-    with decisions.lock_rollouts():
+    with registry_lock(decisions.LOCK):
         now = decisions.finish_last_decision()
         if not now:
             raise ProjectError("no rollout goes on; to begin one: make rollout VERSION=n")
@@ -249,7 +249,7 @@ def main(
 
 def inspect_rollout(settings: Settings) -> Standing | None:
     """Return the state of the rollout without a decision; an interrupted one is finished first."""
-    with decisions.lock_rollouts():
+    with registry_lock(decisions.LOCK):
         now = decisions.finish_last_decision()
     return measure_standing(now, settings) if now else None
 

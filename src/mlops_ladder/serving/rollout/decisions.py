@@ -4,7 +4,7 @@ If a command is killed before it has applied the last line, the next command doe
 """
 
 import json
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from datetime import datetime, UTC
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,7 @@ from mlops_ladder.serving.assignment import PLAN, Plan
 from mlops_ladder.serving.settings import Rollout
 
 LOG = Path("rollouts.jsonl")
-LOCK = Path("models/rollout.lock")
+LOCK = Path("models/rollout.lock")  # of all decisions on rollouts on this machine
 POINTER = publishing.SERVING / PLAN
 Action = Literal["start", "advance", "promote", "abort"]
 
@@ -65,11 +65,6 @@ def describe_decision(decision: Decision) -> str:
     plan = decision.plan
     how = "shadow" if plan and plan.shadow else f"{plan.share:.0%} of the clients" if plan else ""
     return "; ".join(filter(None, [how, *decision.reasons]))
-
-
-def lock_rollouts() -> AbstractContextManager[None]:
-    """Return the lock of all decisions on rollouts on this machine."""
-    return registry_lock(LOCK)
 
 
 def read_rollout_log() -> list[Decision]:
