@@ -21,6 +21,7 @@ from tempfile import TemporaryDirectory
 from textwrap import indent
 from typing import Any
 
+from mlops_ladder.append_only_log import append_line
 from mlops_ladder.errors import ProjectError
 from mlops_ladder.maturity import deep, Unknown
 from mlops_ladder.maturity.repository import Repository
@@ -170,8 +171,7 @@ def drill_runbooks(only: str = "") -> int:
             )
             print(format_result(line), flush=True)
             line.pop("said", None)
-            with LOG.open("a", encoding="utf-8") as log:
-                log.write(json.dumps(line, ensure_ascii=False) + "\n")
+            append_line(LOG, json.dumps(line, ensure_ascii=False))
             results.append(line)
     return summarize_drills(results)
 

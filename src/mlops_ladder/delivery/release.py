@@ -17,6 +17,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, UTC
+from functools import partial
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -42,11 +43,8 @@ def read_signing_settings() -> dict[str, Any]:
     text = SETTINGS.read_text(encoding="utf-8") if SETTINGS.exists() else ""
     settings: dict[str, Any] = tomllib.loads(text).get("signing", {})
     start = f"{project.get_project().prefix}SIGNING__"
-    settings |= {
-        key.removeprefix(start).lower(): value
-        for key, value in os.environ.items()
-        if key.startswith(start)
-    }
+    own = {key: value for key, value in os.environ.items() if key.startswith(start)}
+    settings |= {key.removeprefix(start).lower(): value for key, value in own.items()}
     settings["required"] = str(settings.get("required", False)).lower() in TRUE
     settings["signers"] = Path(settings.get("signers") or ssh_signatures.SIGNERS)
     return settings
@@ -73,18 +71,12 @@ def make_statement(image: str, commit: str) -> str:
     """Return the statement on an image: digest, commit, champion and bill of materials."""
     files = {path.name: path for path in (POINTER, SBOM) if path.exists()}
     digests = {name: sha256(path.read_bytes()).hexdigest() for name, path in files.items()}
-    predicate = {
-        "commit": run_git("rev-parse", f"{commit}^0"),
-        "files": digests,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    statement = {
-        "_type": STATEMENT,
-        "subject": [{"name": image, "digest": {"sha256": parse_digest(image)}}],
-        "predicateType": f"urn:{project.get_project().package}:image:v1",
-        "predicate": predicate,
-    }
-    return json.dumps(statement)
+    predicate = {"commit": run_git("rev-parse", f"{commit}^0"), "files": digests}
+    predicate["time"] = datetime.now(UTC).isoformat(timespec="seconds")
+    subject = {"name": image, "digest": {"sha256": parse_digest(image)}}
+    kind = f"urn:{project.get_project().package}:image:v1"
+    head = {"_type": STATEMENT, "subject": [subject], "predicateType": kind}
+    return json.dumps(head | {"predicate": predicate})
 
 
 def sign_image(targets: Any, image: str, commit: str) -> None:
@@ -191,6 +183,11 @@ def stage(targets: Any, image: str, commit: str) -> None:
     print(f"staging runs {pinned}.  Next: make promote", flush=True)
 
 
+def stop_staging(targets: Any) -> None:
+    """Stop staging."""
+    targets.stop_environment("staging")
+
+
 def require_approval(targets: Any) -> None:
     """Raise Refused if a second person has to approve the champion, and nobody has."""
     if APPROVALS.exists():
@@ -237,33 +234,15 @@ def find_targets() -> Any:
     return SignedTargets(targets) if project.get_project().level >= SIGNED_FROM else targets
 
 
-def run_release_action(action: Callable[..., None], arguments: list[str], usage: str) -> None:
+def run_release_action(action: Callable[..., None], usage: str, arguments: list[str]) -> None:
     """Perform an action if there are as many arguments as its usage names."""
     if len(arguments) != len(usage.split()) - 1:
         sys.exit(f"usage: ladder {usage}")
     perform(find_targets(), action, *arguments)
 
 
-def stage_main(arguments: list[str]) -> None:
-    """Bring an image of a commit to staging."""
-    run_release_action(stage, arguments, "stage IMAGE COMMIT")
-
-
-def promote_main(arguments: list[str]) -> None:
-    """Bring what staging runs to production."""
-    run_release_action(promote_image, arguments, "promote")
-
-
-def unstage_main(arguments: list[str]) -> None:
-    """Stop staging."""
-    run_release_action(lambda targets: targets.stop_environment("staging"), arguments, "unstage")
-
-
-def sign_main(arguments: list[str]) -> None:
-    """Sign the image of a commit."""
-    run_release_action(sign_image, arguments, "sign-image IMAGE COMMIT")
-
-
-def verify_main(arguments: list[str]) -> None:
-    """Print who signed the images of staging and production."""
-    run_release_action(verify_environments, arguments, "attested")
+stage_main = partial(run_release_action, stage, "stage IMAGE COMMIT")
+promote_main = partial(run_release_action, promote_image, "promote")
+unstage_main = partial(run_release_action, stop_staging, "unstage")
+sign_main = partial(run_release_action, sign_image, "sign-image IMAGE COMMIT")
+verify_main = partial(run_release_action, verify_environments, "attested")

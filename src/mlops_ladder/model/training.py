@@ -22,12 +22,8 @@ from mlops_ladder.settings import load_settings, Settings
 MIN_ROWS = 5
 MAX_REPEATED_SHARE = 0.5  # above, rows are numbered: else all equal rows would be on one side
 THREADS_MIN_ROWS = 100_000  # on fewer, threads cost more than they save on a busy machine
-EXPECTATION_FIELDS = {
-    "categories",
-    "enforce",
-    "missing",
-    "range",
-}  # of a column; they change no prediction
+# Of a column: they change no prediction.
+EXPECTATION_FIELDS = {"categories", "enforce", "missing", "range"}
 
 
 @dataclass(frozen=True)

@@ -78,8 +78,8 @@ def list_parquet_parts(path: Path) -> Iterator[Path | Part]:
         yield path
         return
     groups: list[int] = []
-    for group in range(len(sizes)):
-        if groups and sum(sizes[i] for i in [*groups, group]) > ROWS:
+    for group, size in enumerate(sizes):
+        if groups and sum(sizes[groups[0] : group]) + size > ROWS:
             yield Part(path, groups=tuple(groups))
             groups = []
         groups.append(group)

@@ -3,9 +3,8 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import pandas as pd
 import typer
@@ -28,8 +27,7 @@ MANY = 200_000  # rows of the batch
 Work = dict[str, Callable[[Settings], Any]]
 
 
-@dataclass(frozen=True)
-class Timed:
+class Timed(NamedTuple):
     """The result of work, its duration in seconds, and the CPU seconds of this process."""
 
     result: Any
@@ -51,7 +49,8 @@ def list_work(settings: Settings, contract: Contract, folder: Path, many: int) -
     part = split_three_ways(rows, contract, settings)
     tries = max(settings.scale.at_once, settings.scale.workers) if study.space else 1
     chosen = [study.start, *(study.ask() for _ in range(tries - 1))]
-    saved = train_bundle(rows, contract, settings)
+    trained = fit_model(*split_holdout(rows, contract, settings), contract, settings)
+    saved = {"model": trained.model, "contract": contract, "version": trained.version}
     source = write_longer_table(frame, folder / KEPT, many)
 
     def trials(settings: Settings) -> list[str]:
@@ -67,12 +66,6 @@ def list_work(settings: Settings, contract: Contract, folder: Path, many: int) -
     if contract.names("time"):
         work["backtest"] = lambda settings: str(backtest(rows, contract, settings))
     return work | {f"batch of {many:,} rows": batch}
-
-
-def train_bundle(rows: pd.DataFrame, contract: Contract, settings: Settings) -> dict[str, Any]:
-    """Train a model of these rows, and return it as `make train` saves it."""
-    model = fit_model(*split_holdout(rows, contract, settings), contract, settings)
-    return {"model": model.model, "contract": contract, "version": model.version}
 
 
 def write_longer_table(frame: pd.DataFrame, path: Path, many: int) -> Path:

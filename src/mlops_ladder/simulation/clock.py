@@ -2,7 +2,7 @@
 
 import sys
 from datetime import datetime, timedelta, UTC
-from types import ModuleType, TracebackType
+from types import ModuleType
 from typing import Any, Self
 
 from mlops_ladder import project
@@ -45,9 +45,7 @@ class Clock:
         self.hold()
         return self
 
-    def __exit__(
-        self, _kind: type[BaseException] | None, _: object, __: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for module in self._changed:
             setattr(module, "datetime", datetime)
 

@@ -7,7 +7,7 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import joblib
 import typer
@@ -15,13 +15,7 @@ import typer
 from mlops_ladder import ProjectError, write_file_atomically
 from mlops_ladder.data.contract import read_contract
 from mlops_ladder.settings import load_settings
-from mlops_ladder.simulation.folder import (
-    build_environment,
-    prepare_folder,
-    get_scenario_folder,
-    STORY,
-    WORLD,
-)
+from mlops_ladder.simulation import folder
 from mlops_ladder.simulation.observations import Story
 from mlops_ladder.simulation.page import render_simulation_page
 from mlops_ladder.simulation.scenarios import SCENARIOS
@@ -46,7 +40,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="simulate-") as place:
         base = Path(place).resolve() / "base"
         base.mkdir()
-        prepare_folder(base, load_settings(), read_contract(), seed)
+        folder.prepare_folder(base, load_settings(), read_contract(), seed)
         stories = run_scenarios(base, names)
         write_file_atomically(PAGE, render_simulation_page(stories, describe_page(base, seed)))
     seconds = time.perf_counter() - started
@@ -67,7 +61,7 @@ def run_scenarios(base: Path, names: list[str]) -> list[Story]:
     with ThreadPoolExecutor(count) as pool:
         shares = [names[at::count] for at in range(count)]
         list(pool.map(lambda share: run_in_process(base, *share), shares))
-    return [joblib.load(get_scenario_folder(base, name) / STORY) for name in names]
+    return [joblib.load(base.parent / name / folder.STORY) for name in names]
 
 
 def run_in_process(base: Path, *names: str) -> None:
@@ -76,16 +70,10 @@ def run_in_process(base: Path, *names: str) -> None:
     Raises ProjectError with the process's last lines if it fails.
     """
     command, block = [sys.executable, "-c", COMMAND, *names], list[str]()
+    options: Any = {"cwd": base, "env": folder.build_environment(), "text": True}
     with (
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
-        subprocess.Popen(
-            command,
-            cwd=base,
-            env=build_environment(),
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-        ) as process,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, **options) as process,
     ):
         for line in process.stdout or ():
             block.append(line)
@@ -101,7 +89,7 @@ def run_in_process(base: Path, *names: str) -> None:
 def describe_page(base: Path, seed: int) -> str:
     """Return the note about all scenarios."""
     return (
-        f"Real rows of this project, drawn with seed {seed}; the answers of a part"
-        f" are made up where something changes.  {joblib.load(base / WORLD).axis} is what shifts. "
+        f"Real rows of this project, drawn with seed {seed}; the answers of a part are made up"
+        f" where something changes.  {joblib.load(base / folder.WORLD).axis} is what shifts. "
         " The parts that ran are those that run in production; the days are simulated."
     )

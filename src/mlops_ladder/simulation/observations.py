@@ -53,21 +53,16 @@ def tell_story(
         verdicts, reports = archive.read_verdicts(START), archive.read_verdicts(START, QUALITY)
         calls = archive.read_traffic(START).rename(columns={"version": "model"})
         live = score_days(archive, settings, list(calls["model"].unique()))
-    seen = collect_facts(verdicts, reports, service, texts) | {
-        "feedback": describe_feedback(refused)
-    }
+    seen = collect_facts(verdicts, reports, service, texts)
+    seen["feedback"] = describe_feedback(refused)
     about = {"requests": service.asked, "failed": service.failed, "metric": settings.metric}
-    about |= {
-        "promised": find_promised_score(reports, settings.metric),
-        "effect": settings.drift.effect,
-    }
+    about["promised"] = find_promised_score(reports, settings.metric)
+    about["effect"] = settings.drift.effect
     events = [*list_findings(verdicts, reports), *list_decisions(), *texts]
     events += [(when, f"feedback: refused: {why}") for when, why in refused]
     events.sort(key=lambda event: event[0])
-    calls = calls.assign(
-        day=calls["time"].map(count_days).astype(int), model=name_versions(calls["model"])
-    )
-    live = live.assign(model=name_versions(live["model"]))
+    calls["day"] = calls["time"].map(count_days).astype(int)
+    calls["model"], live["model"] = name_versions(calls["model"]), name_versions(live["model"])
     wrong = find_surprises(scenario, seen)
     return Story(name, scenario, seen, wrong, events, calls, live, pd.DataFrame(verdicts), about)
 
@@ -80,7 +75,7 @@ def count_days(time: Any) -> float:
 def name_versions(names: pd.Series) -> pd.Series:
     """Return the registered version of each model, such as v1."""
     labels = {item.model_version: f"v{number}" for number, item in versions.list_versions().items()}
-    return names.map(lambda name: labels.get(name, name))
+    return names.replace(labels)
 
 
 def collect_facts(
@@ -147,20 +142,16 @@ def shorten_names(names: list[str]) -> str:
 
 def list_decisions() -> Events:
     """Return the decisions of triggers, gate and rollout."""
-    events = [
-        (count_days(entry.time), f"trigger: {entry.decision}: {entry.event.cause}: {entry.reason}")
-        for entry in ledger.read_ledger()
-    ]
+    events = []
+    for note in ledger.read_ledger():
+        text = f"trigger: {note.decision}: {note.event.cause}: {note.reason}"
+        events.append((count_days(note.time), text))
     for entry in history.read_log().values():
         why = "; ".join(entry.verdict["reasons"]) if entry.action == "refuse" else "is champion"
         events.append((count_days(entry.time), f"gate: {entry.action} v{entry.version}: {why}"))
-    events += [
-        (
-            count_days(entry.time),
-            f"rollout: {entry.action} v{entry.version}: {decisions.describe_decision(entry)}",
-        )
-        for entry in decisions.read_rollout_log()
-    ]
+    for line in decisions.read_rollout_log():
+        text = f"rollout: {line.action} v{line.version}: {decisions.describe_decision(line)}"
+        events.append((count_days(line.time), text))
     return events
 
 
@@ -177,11 +168,8 @@ def score_days(archive: Outcomes, settings: Settings, models: list[str]) -> pd.D
         outcomes = archive.find_labelled(OUTCOMES.c.row > 0, version=model)
         them = read_labelled_rows(archive, outcomes, contract)
         days = pd.Series([int(name.split("-")[1]) for name, _ in them.keys])
-        for number in sorted(days.unique()):
-            places = days.index[days == number]
+        for number, places in days.groupby(days).groups.items():
             truth = them.rows[contract.target].iloc[places]
-            value = compute_scores(settings.problem, truth, them.predictions.iloc[places])[
-                settings.metric
-            ]
-            scores.append({"day": number, "model": model, "score": value})
+            values = compute_scores(settings.problem, truth, them.predictions.iloc[places])
+            scores.append({"day": number, "model": model, "score": values[settings.metric]})
     return pd.DataFrame(scores, columns=["day", "model", "score"])

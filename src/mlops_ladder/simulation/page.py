@@ -1,8 +1,8 @@
 """The page of the simulation: each scenario with expectations, results and plots."""
 
 import html
+from typing import Any
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -20,32 +20,27 @@ MARKS = {"trigger": "tab:red", "gate": "black", "rollout": "tab:green"}
 def draw_story(story: Story) -> Figure:
     """Return three plots over the days, with a line at each decision."""
     figure = create_figure(10, 8.4)
-    top, middle, bottom = figure.subplots(3, 1, sharex=True)
-    draw_requests(top, story)
-    draw_drift(middle, story)
-    draw_scores(bottom, story)
-    for axes in (top, middle, bottom):
+    plots = figure.subplots(3, 1, sharex=True)
+    for axes, draw in zip(plots, (draw_requests, draw_drift, draw_scores), strict=True):
+        draw(axes, story)
         axes.spines[["top", "right"]].set_visible(False)
         axes.axvline(CHANGE, color="grey", linestyle=":")
-        handles, _ = axes.get_legend_handles_labels()
-        if handles:
+        if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), fontsize=9)
-    draw_decisions(top, story)
-    bottom.set(xlabel="day of the simulation (dotted: the change begins)")
-    bottom.set_xticks(range(1, int(story.traffic["day"].max()) + 2))
+    draw_decisions(plots[0], story)
+    plots[-1].set(xlabel="day of the simulation (dotted: the change begins)")
+    plots[-1].set_xticks(range(1, int(story.traffic["day"].max()) + 2))
     return figure
 
 
 def draw_requests(axes: Axes, story: Story) -> None:
     """Draw the requests of each day by the version that answered."""
     counts = pd.crosstab(story.traffic["day"], story.traffic["model"])
-    below = np.zeros(len(counts))
+    below = counts.cumsum(axis=1) - counts
     for name in counts:
-        color = COLORS.get(str(name))
-        axes.bar(counts.index + 0.5, counts[name], 0.8, bottom=below, label=name, color=color)
-        below += counts[name].to_numpy()
-    failed = len(story.about["failed"])
-    title = f"Traffic: {story.about['requests']:,} requests, {failed} failed"
+        options: Any = {"bottom": below[name], "label": name, "color": COLORS.get(str(name))}
+        axes.bar(counts.index + 0.5, counts[name], 0.8, **options)
+    title = f"Traffic: {story.about['requests']:,} requests, {len(story.about['failed'])} failed"
     axes.set(title=title, ylabel="requests a day, by version")
 
 
@@ -105,21 +100,16 @@ def render_simulation_page(stories: list[Story], about: str) -> str:
 
 def render_section(story: Story) -> str:
     """Return the section of a scenario: pictures, results beside expectations, events."""
-    rows = []
+    rows, scenario = [], story.scenario
     for name, value in story.seen.items():
-        either = name in story.scenario.either
-        expected = "either" if either else story.scenario.expected[name]
+        expected = "either" if name in scenario.either else scenario.expected[name]
         is_wrong = any(line.startswith(f"{name}: ") for line in story.wrong)
         rows.append(((name, expected, value), is_wrong))
     events = [((f"{when:.1f}", text), False) for when, text in story.events]
-    title = html.escape(f"{story.name}: {story.scenario.title}")
-    return "\n".join(
-        [
-            f'<section id="{html.escape(story.name)}"><h2>{title}</h2>',
-            f'<img alt="{title}, day by day" src="{embed_figure(draw_story(story))}">',
-            render_table(["what", "expected", "seen"], rows),
-            "<h3>What happened</h3>",
-            render_table(["day", "event"], events),
-            "</section>",
-        ]
-    )
+    title = html.escape(f"{story.name}: {scenario.title}")
+    return f"""<section id="{html.escape(story.name)}"><h2>{title}</h2>
+<img alt="{title}, day by day" src="{embed_figure(draw_story(story))}">
+{render_table(["what", "expected", "seen"], rows)}
+<h3>What happened</h3>
+{render_table(["day", "event"], events)}
+</section>"""

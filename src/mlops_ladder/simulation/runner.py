@@ -11,7 +11,7 @@ from mlops_ladder.pipeline import command
 from mlops_ladder.plugins import get_implementations
 from mlops_ladder.settings import load_settings
 from mlops_ladder.simulation.clock import Clock
-from mlops_ladder.simulation.folder import update_toml, declare_data, copy_base_folder, STORY, WORLD
+from mlops_ladder.simulation.folder import copy_base_folder, declare_data, edit_toml, STORY, WORLD
 from mlops_ladder.simulation.observations import count_days, Story, tell_story
 from mlops_ladder.simulation.scenarios import SCENARIOS
 from mlops_ladder.simulation.service import Service, open_inbox
@@ -47,7 +47,8 @@ def live_scenario(name: str, base: Path, clock: Clock) -> Story:
     clock.at(0)
     with ExitStack() as opened:
         address, texts = opened.enter_context(open_inbox(lambda: count_days(clock.now)))
-        update_toml(Path("config/schedule.toml"), {"schedule": {"webhook": address}})
+        with edit_toml(Path("config/schedule.toml")) as document:
+            document.setdefault("schedule", {})["webhook"] = address
         service = opened.enter_context(Service(load_settings()))
         days = Days(SCENARIOS[name], joblib.load(WORLD), service, clock)
         days.run()

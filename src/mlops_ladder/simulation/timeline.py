@@ -1,8 +1,5 @@
 """The days of a scenario: requests, outcomes, reports, trainings and steps of a rollout."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
@@ -18,7 +15,7 @@ from mlops_ladder.serving.rollout import deciding, decisions
 from mlops_ladder.settings import load_settings
 from mlops_ladder.simulation.clock import Clock
 from mlops_ladder.simulation.scenarios import Scenario
-from mlops_ladder.simulation.service import Request, Service
+from mlops_ladder.simulation.service import Service
 from mlops_ladder.simulation.world import break_axis, World
 
 REQUESTS, ROWS = 120, 5  # requests on a day, and rows of each
@@ -42,27 +39,23 @@ class Days:
         self.rows: dict[int, pd.DataFrame] = {}
         self.refused: list[tuple[float, str]] = []
 
-    def run(self) -> int:
-        """Run the days until a day after the last decision; return its number."""
+    def run(self) -> None:
+        """Run the days until a day after the last decision."""
         for day in range(1, LAST + 1):
             rolling = decisions.find_running() is not None
             self.traffic(day)
             self.evening(day)
             if day > LOOK and not rolling:
                 break
-        return day
 
     def traffic(self, day: int) -> None:
-        """Send the requests of a day, each from a client of its own."""
+        """Send the requests of a day."""
         self.clock.at(day)
         self.clock.hold()
         self.rows[day] = rows = self.drawn(day)
         bodies = make_requests(rows, self.contract, ROWS)
         names = [f"day-{day}-{at}" for at in range(REQUESTS)]
-        requests = [
-            Request(name, f"client of {name}", body)
-            for name, body in zip(names, bodies, strict=True)
-        ]
+        requests = dict(zip(names, bodies, strict=True))
         self.service.follows()
         self.service.written(self.service.ask(requests, day, self.clock))
 
@@ -114,8 +107,7 @@ class Days:
     def judge(self, kind: Kind) -> None:
         """Let the triggers decide whether a finding starts a training, and run it."""
         settings = load_settings()
-        happened = causes.find_event(settings, self.clock.now, kind)
-        if happened is None:
+        if (happened := causes.find_event(settings, self.clock.now, kind)) is None:
             return
         entry = starting.judge_event(happened, settings, self.clock.now, BY)
         if entry.decision != "run":
@@ -125,11 +117,6 @@ class Days:
         except ProjectError as error:  # its end is in the ledger
             print(error)
         if self.scenario.damaged and (now := decisions.find_running()):
-            damage_bundle(SERVING / now.version, self.service.restart)
-
-
-def damage_bundle(bundle: Path, restart: Callable[[], None]) -> None:
-    """Overwrite the files of a served model, so that a service that starts cannot load it."""
-    for path in bundle.glob("model.*"):
-        path.write_bytes(b"no model")
-    restart()
+            for path in (SERVING / now.version).glob("model.*"):
+                path.write_bytes(b"no model")
+            self.service.restart()  # it cannot load the model
