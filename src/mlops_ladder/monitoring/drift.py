@@ -9,11 +9,11 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from mlops_ladder import ProjectError
+from mlops_ladder import project, ProjectError
 from mlops_ladder.monitoring.archive import Archive, Extent, read_window, Window
 from mlops_ladder.monitoring.comparison import build_pairs, judge_columns, MISSING, PRESENT, Verdict
-from mlops_ladder.monitoring.push import build_drift_gauges, push_gauges
-from mlops_ladder.monitoring.training_reference import read_reference, SAMPLE
+from mlops_ladder.monitoring.push import build_age_gauges, build_drift_gauges, push_gauges
+from mlops_ladder.monitoring.training_reference import read_champion_facts, read_reference, SAMPLE
 from mlops_ladder.settings import load_settings
 from mlops_ladder.monitoring.settings import Drift
 
@@ -86,6 +86,9 @@ def main(
         settings.drift, settings.serving.prediction_log_url, settings.seed
     )
     gauges = build_drift_gauges(verdicts, newest.total, bool(verdicts), time.time())
+    if not project.get_project().has_service:  # of which Prometheus could ask it
+        trained_at = read_champion_facts()["trained_at"]
+        gauges += build_age_gauges(trained_at, settings.staleness.max_age_days)
     push_gauges(settings.drift, gauges, "drift")
     if not verdicts:
         least = f"at least {settings.drift.fewest} are needed (drift.fewest)"
