@@ -6,7 +6,7 @@ from rendering import render, TEMPLATE
 
 
 def main() -> None:
-    """Write the sorted paths of each level's project into a file of its own; and without a service."""
+    """Write the sorted paths of each level's project into a file, with a service and without."""
     for name, serve in (("level", "both"), ("batch", "batch")):
         for level in "01234":
             with tempfile.TemporaryDirectory() as folder:

@@ -86,9 +86,8 @@ def main(
         settings.drift, settings.serving.prediction_log_url, settings.seed
     )
     gauges = build_drift_gauges(verdicts, newest.total, bool(verdicts), time.time())
-    if not project.get_project().has_service:  # of which Prometheus could ask it
-        trained_at = read_champion_facts()["trained_at"]
-        gauges += build_age_gauges(trained_at, settings.staleness.max_age_days)
+    if not project.get_project().has_service:  # that Prometheus asks for it
+        gauges += build_age_gauges(read_champion_facts(), settings.staleness.max_age_days)
     push_gauges(settings.drift, gauges, "drift")
     if not verdicts:
         least = f"at least {settings.drift.fewest} are needed (drift.fewest)"

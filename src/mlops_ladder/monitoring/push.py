@@ -72,10 +72,10 @@ def build_drift_gauges(verdicts: list[Verdict], rows: int, has_enough: bool, now
     return series
 
 
-def build_age_gauges(trained_at: float, max_age_days: float) -> Series:
-    """Return the metrics of the champion's age, as a service has them."""
+def build_age_gauges(champion: dict[str, Any], max_age_days: float) -> Series:
+    """Return the metrics of the champion's age, as a service has them, from its facts."""
     return [
-        ("serving_model_trained_timestamp_seconds", {}, trained_at),
+        ("serving_model_trained_timestamp_seconds", {}, champion["trained_at"]),
         ("serving_model_max_age_seconds", {}, max_age_days * 24 * 3600),
     ]
 
