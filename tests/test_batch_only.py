@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,17 @@ def test_its_alerts_and_panels_are_among_those_of_a_service(generate: Generate) 
     texts = [path.read_text("utf-8") for path in own.glob("monitoring/*alerts.yml")]
     measured = set(re.findall(r"\b(?:serving|slo)_\w+", "".join(texts)))
     assert measured == {"serving_model_trained_timestamp_seconds", "serving_model_max_age_seconds"}
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool here: make alerts")
+def test_its_alerts_fire_where_they_should(generate: Generate) -> None:
+    """Prometheus's own tool finds no fault in the rules, and every case of their tests holds."""
+    folder = batch_only(generate, "4") / "monitoring"
+    for kind, pattern in (("check", "*alerts.yml"), ("test", "*alerts_test.yml")):
+        ok("promtool", kind, "rules", *(path.name for path in folder.glob(pattern)), at=folder)
+    tested = (folder / "alerts_test.yml").read_text(encoding="utf-8")
+    names = read_rules(folder / "alerts.yml")
+    assert [name for name in names if f"alertname: {name}\n        eval_time" not in tested] == []
 
 
 def read_rules(path: Path) -> dict[str, Any]:
