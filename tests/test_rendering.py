@@ -29,7 +29,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     ".json": json.loads,
     ".ipynb": json.loads,
 }
-FOREIGN = {".github/workflows/ci.yml"}
+FOREIGN = {".github/workflows/ci.yml", ".github/workflows/ci.batch.yml"}
 FOREIGN |= {".github/workflows/infra.yml"}
 FOREIGN |= {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("monitoring/**/*.*")}
 

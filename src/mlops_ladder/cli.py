@@ -64,8 +64,6 @@ def list_available_commands() -> dict[str, Command]:
     try:
         return list_commands()
     except ProjectError:
-        if not list_portable_commands():
-            raise
         return list_portable_commands()
 
 

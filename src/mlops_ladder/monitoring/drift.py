@@ -9,11 +9,11 @@ from typing import Annotated
 import pandas as pd
 import typer
 
-from mlops_ladder import ProjectError
+from mlops_ladder import project, ProjectError
 from mlops_ladder.monitoring.archive import Archive, Extent, read_window, Window
 from mlops_ladder.monitoring.comparison import build_pairs, judge_columns, MISSING, PRESENT, Verdict
-from mlops_ladder.monitoring.push import build_drift_gauges, push_gauges
-from mlops_ladder.monitoring.training_reference import read_reference, SAMPLE
+from mlops_ladder.monitoring.push import build_age_gauges, build_drift_gauges, push_gauges
+from mlops_ladder.monitoring.training_reference import read_champion_facts, read_reference, SAMPLE
 from mlops_ladder.settings import load_settings, Settings
 
 REPORT = Path("reports/drift.html")
@@ -74,6 +74,8 @@ def main(
     """Report which columns of the newest logged rows have drifted."""
     newest, verdicts = check_drift(settings := load_settings())
     gauges = build_drift_gauges(verdicts, newest.total, bool(verdicts), time.time())
+    if not project.get_project().has_service:  # that Prometheus asks for it
+        gauges += build_age_gauges(read_champion_facts(), settings.staleness.max_age_days)
     push_gauges(settings.drift, gauges, "drift")
     if not verdicts:
         least = f"at least {settings.drift.fewest} are needed (drift.fewest)"

@@ -19,6 +19,8 @@ HELP = {
     "drift_last_run_timestamp_seconds": "When drift was last looked for",
     "drift_column_drifted": "1 where it drifted",
     "drift_column_effect": "Cohen's scale",
+    "serving_model_trained_timestamp_seconds": "When the champion was trained",
+    "serving_model_max_age_seconds": "Age that is too old",
     "quality_labels": "Rows with an outcome that were looked at",
     "quality_enough_labels": "1 where they were enough for a verdict",
     "quality_degraded": "1 where something is worse than promised",
@@ -76,6 +78,14 @@ def build_drift_gauges(verdicts: list[Verdict], rows: int, has_enough: bool, now
         series.append(("drift_column_drifted", {"column": verdict.column}, verdict.drifted))
         series.append(("drift_column_effect", {"column": verdict.column}, verdict.effect))
     return series
+
+
+def build_age_gauges(champion: dict[str, Any], max_age_days: float) -> Series:
+    """Return the metrics of the champion's age, as a service has them, from its facts."""
+    return [
+        ("serving_model_trained_timestamp_seconds", {}, champion["trained_at"]),
+        ("serving_model_max_age_seconds", {}, max_age_days * 24 * 3600),
+    ]
 
 
 def build_quality_gauges(tests: list["QualityTest"], labels: int, now: float) -> Series:

@@ -59,9 +59,8 @@ def ingest(settings: Settings) -> tuple[pd.DataFrame, str]:
 def check(frame: pd.DataFrame, contract: Contract, settings: Settings) -> tuple[pd.DataFrame, str]:
     """Return the rows for training.  Raise ProjectError for violations and leaking columns."""
     list_checks(contract)  # so that wrong settings fail now, not after the search
-    rows = training.prepare_training_rows(
-        frame, contract, settings, get_implementations("find_violations")
-    )
+    checks = get_implementations("find_violations")
+    rows = training.prepare_training_rows(frame, contract, settings, checks)
     raise_for_faults("the data hold the answer", find_target_leakage(rows, contract, settings))
     return rows, f"{len(rows):,} rows keep the contract"
 
@@ -99,9 +98,8 @@ def evaluate(trained: training.Trained, split_rows: Splits, tags: Tags) -> tuple
         folder = Path(name)
         bundle = export_bundle(trained, folder / "serving", run_id)
         (folder / "split").mkdir()
-        list_row_ids(split_rows, trained.contract).to_csv(
-            folder / "split" / f"{run_id}.csv", index=False
-        )
+        ids = list_row_ids(split_rows, trained.contract)
+        ids.to_csv(folder / "split" / f"{run_id}.csv", index=False)
         runs.connect_mlflow().MlflowClient().log_artifacts(run_id, name)
     metric = trained.settings.metric
     scores = f"{trained.scores[metric]:.4g}, baseline {trained.baseline_scores[metric]:.4g}"

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_ladder import plugins, ProjectError, raise_for_faults
+from mlops_ladder import plugins, project, ProjectError, raise_for_faults
 from mlops_ladder.registry import decisions, gate, history, publishing, versions
 from mlops_ladder.registry.versions import Version
 
@@ -90,7 +90,7 @@ def promote_waiting(
         print("\n".join(obstacles))
         return
     promote_version(version, verdict)
-    print(f"v{version.number} is champion; the service follows.  Next: make publish")
+    print(f"v{version.number} is champion, and predicts from now on.  Next: make publish")
 
 
 def renew_champion(run_id: str) -> Version:
@@ -174,12 +174,13 @@ def rollback_main(to: Annotated[str | None, CHOICE] = None) -> None:
     entry = roll_back(to)
     print(f"{entry}\n{format_versions(versions.read_state())}")
     publishing.warn_of_changed_inputs(entry)
-    print("The service follows by itself.  To revert it: make rollback")
+    print("New predictions are its.  To revert it: make rollback")
 
 
 def publish_main() -> None:
-    """Download the champion of the registry to this machine, and serve it."""
+    """Download the champion of the registry to this machine, where it predicts."""
     publish_champion()
     champion = versions.require_champion()
     publishing.warn_of_changed_inputs(champion)
-    print(f"{publishing.POINTER}: names v{champion.version}.  Next: make serve")
+    target = project.get_project().predict_target
+    print(f"{publishing.POINTER}: names v{champion.version}.  Next: make {target}")
