@@ -1,16 +1,14 @@
-"""A batch: a file in, a file out, one row for each row that keeps the contract."""
+"""A batch: rows in, predictions out, one for each row that keeps the contract."""
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mlops_ladder import ProjectError
+from mlops_ladder.batch.sinks import name_rejected, open_sink, refuse_overwriting, write_frames
 from mlops_ladder.data.casting import cast_columns, RowCheck
 from mlops_ladder.data.contract import (
     Contract,
@@ -19,7 +17,8 @@ from mlops_ladder.data.contract import (
     raise_for_violations,
     Violation,
 )
-from mlops_ladder.data.reading import list_data_files, read_chunks
+from mlops_ladder.data.reading import read_chunks
+from mlops_ladder.data.remote import is_remote
 from mlops_ladder.model.prediction import load_model, predict_rows
 from mlops_ladder.plugins import get_hooks, get_implementations
 from mlops_ladder.settings import load_settings
@@ -148,63 +147,33 @@ def reason(breach: Violation, value: Any) -> str:
     return f"{breach.column} {VERBS.get(verb, verb)} {rest}{shown}"
 
 
-def write(frames: Frames, path: Path) -> tuple[int, pd.DataFrame]:
-    """Write a CSV, or Parquet if the name ends so; whole or not at all.
-
-    Returns the number of rows, and the first frame.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.part")
-    rows, first, into = 0, pd.DataFrame(), None
-    try:
-        for frame in frames:
-            if path.suffix == ".parquet":
-                schema = into.schema if into else None
-                table = pa.Table.from_pandas(frame, schema, preserve_index=False)
-                into = into or pq.ParquetWriter(unfinished, table.schema)
-                into.write_table(table)
-            else:
-                frame.to_csv(unfinished, index=False, header=not rows, mode="a" if rows else "w")
-            rows, first = rows + len(frame), first if rows else frame
-        if into:
-            into.close()
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return rows, first
-
-
-def refuse_overwriting(pattern: str, *paths: Path) -> None:
-    """Raise ProjectError if one of these paths is a file that the pattern names to be read."""
-    read = {path.resolve() for path in list_data_files(pattern)}
-    for path in paths:
-        if path.exists() and path.resolve() in read:
-            raise ProjectError(f"{path}: the file that is read; write to another: OUT=file")
-
-
 def main(arguments: list[str]) -> None:
-    """Predict for each row of a file, of any length.
+    """Predict for each row of a file, a table or a bucket, of any length.
 
     Raises Rejected, with the answers of the others written, if some rows break the contract.
     """
-    parser = argparse.ArgumentParser(prog="predict", description="Predict for each row of a file.")
-    parser.add_argument("--data", help="CSV or Parquet file, or a pattern (default: config.toml)")
-    parser.add_argument("--out", help=f"CSV or Parquet file to write (default: {OUTPUT})")
+    parser = argparse.ArgumentParser(prog="predict", description="Predict for each row.")
+    parser.add_argument("--data", help="file, pattern, table or bucket (default: config.toml)")
+    parser.add_argument("--out", help=f"file, table or object to write (default: {OUTPUT})")
     options = parser.parse_args(arguments)
     settings, saved = load_settings(), get_hooks().load_batch_model() or load_model()
-    pattern, out = options.data or settings.data.path, Path(options.out or OUTPUT)
-    beside, batch = out.with_name(f"{out.stem}.rejected.csv"), Batch()
+    pattern, out = options.data or settings.data.path, options.out or OUTPUT
+    beside, batch = name_rejected(out), Batch()
     refuse_overwriting(pattern, out, beside)
-    scored = get_hooks().score_batch(saved=saved, pattern=pattern, settings=settings)
+    scored = None  # a table or a bucket is read as it arrives, here
+    if not is_remote(pattern):
+        scored = get_hooks().score_batch(saved=saved, pattern=pattern, settings=settings)
     if scored is None:
         frames = read_chunks(pattern, settings.data, saved["contract"], ROWS)
         scored = score_file(saved, frames, get_implementations("find_violations"))
-    rows, first = write(batch.answers(scored), out)
+    with open_sink(out, saved["contract"]) as sink:
+        rows, first = write_frames(batch.answers(scored), sink)
+        for frame in batch.rejected:
+            sink.reject(frame)
+        sink.commit()
     print(f"{rows:,} predictions by model {saved['version']} written to {out}")
     print(first.head(3).to_string(index=False))
-    beside.unlink(missing_ok=True)  # of a batch before
     if batch.rejected:
-        write(batch.rejected, beside)
         text = f"{batch.refused:,} of {batch.rows:,} rows break the contract and are not answered"
         text += f"; {beside} says which and why"
         lines = [str(breach) for breach in batch.breaches if breach.is_refused]
