@@ -61,7 +61,7 @@ def write_frames(frames: Iterable[pd.DataFrame], sink: Any) -> tuple[int, pd.Dat
 def replace_target(part: Path | None, target: str) -> None:
     """Replace a file or an object by this file; delete it if there is none."""
     if is_remote(target):
-        load_module(target).upload_file(part, target)
+        load_module(target).put_object(part, target)
     elif part:
         part.replace(target)
     else:
@@ -132,6 +132,7 @@ def open_text(stack: ExitStack, path: Path, name: str) -> Any:
         return stack.enter_context(gzip.open(path, "wt", encoding="utf-8", newline=""))
     if not name.lower().endswith(".zip"):
         return stack.enter_context(path.open("w", encoding="utf-8", newline=""))
+    # pylint: disable-next=consider-using-with  # the stack does
     archive = stack.enter_context(ZipFile(path, "w", ZIP_DEFLATED))
     inner = Path(PACKED.sub("", name)).name
     entry = inner if Path(inner).suffix else f"{inner}.csv"

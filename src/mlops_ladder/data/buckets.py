@@ -25,7 +25,7 @@ def explain_errors(fault: str) -> Iterator[None]:
         raise ProjectError(f"{fault}: {reason}; {BUCKET_WAY_OUT}") from None
 
 
-def list_parts(source: str) -> list[Stream]:
+def list_objects(source: str) -> list[Stream]:
     """Return the objects that match an address or a pattern, sorted; they are read as they arrive.
 
     Raises ProjectError if there is none, or if the bucket cannot be read.
@@ -39,9 +39,9 @@ def list_parts(source: str) -> list[Stream]:
     return [Stream(f"{scheme}://{key}", partial(system.open, key, "rb")) for key in keys]
 
 
-def save_snapshot(source: str, folder: Path) -> None:
+def save_objects(source: str, folder: Path) -> None:
     """Write the objects, byte by byte, to files in this folder."""
-    parts = list_parts(source)
+    parts = list_objects(source)
     names = [str(part).rpartition("/")[2] for part in parts]
     if len(set(names)) < len(names):
         names = [str(part).partition("://")[2].replace("/", "-") for part in parts]
@@ -51,7 +51,7 @@ def save_snapshot(source: str, folder: Path) -> None:
                 shutil.copyfileobj(content, file, 1 << 20)
 
 
-def upload_file(path: Path | None, target: str) -> None:
+def put_object(path: Path | None, target: str) -> None:
     """Replace an object by this file, in one step; without a file, delete the object."""
     with explain_errors(f"{target}: cannot be written"):
         system, key = fsspec.core.url_to_fs(target, use_listings_cache=False)
@@ -59,3 +59,6 @@ def upload_file(path: Path | None, target: str) -> None:
             system.put_file(str(path), key)
         elif system.exists(key):
             system.rm_file(key)
+
+
+OPEN, SAVE = list_objects, save_objects

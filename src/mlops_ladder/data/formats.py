@@ -129,6 +129,7 @@ def open_zip(file: Any, data: Data) -> tuple[Any, Format]:
     if entries[0].flag_bits & 1:
         raise ValueError("an encrypted ZIP archive; unpack it with its password")
     name = entries[0].filename
+    # pylint: disable-next=consider-using-with  # its reader closes it
     return require_text(Stream(file, lambda: ZipFile(file.open("rb")).open(name)), data)
 
 

@@ -59,7 +59,7 @@ def open_sources(pattern: str) -> list[Any]:
     """Return the files that match a pattern, the objects in a bucket, or the table."""
     if not remote.is_remote(pattern):
         return list_data_files(pattern)
-    return list(remote.load_module(pattern).list_parts(pattern))
+    return list(remote.load_module(pattern).OPEN(pattern))
 
 
 def list_data_files(pattern: str) -> list[Path]:

@@ -64,7 +64,9 @@ def load_module(source: str) -> Any:
 
 def get_snapshot_folder(source: str) -> Path:
     """Return the folder of the snapshot of a table or a bucket."""
-    name = re.sub(r"\W+", "-", re.split("[#/]", source)[-1].partition(".")[0]).strip("-")
+    *_, last = re.split("[#/]", source)
+    name = last.partition(".")[0] if is_bucket(source) else last.rpartition(".")[2]
+    name = re.sub(r"\W+", "-", name).strip("-")
     return SNAPSHOTS / f"{name[:30] or 'rows'}-{sha256(source.encode()).hexdigest()[:8]}"
 
 
@@ -87,7 +89,7 @@ def refresh_snapshot(source: str) -> list[Path]:
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:
-        module.save_snapshot(source, unfinished)
+        module.SAVE(source, unfinished)
         new = {path.name: path for path in unfinished.iterdir()}
         folder.mkdir(exist_ok=True)
         for path in folder.glob("[!.]*"):

@@ -124,8 +124,14 @@ REFUSED: dict[str, tuple[Callable[[Path], object], str]] = {
         encrypted_zip,
         "an encrypted ZIP archive; unpack it with its password",
     ),
-    "two sheets": (two_sheets, "several sheets hold rows (May, June); save each as a CSV of its own"),
-    "a cut archive": (lambda path: path.write_bytes(b"PK\x03\x04\0\0"), "File is not a zip file; it is damaged: bring it again"),
+    "two sheets": (
+        two_sheets,
+        "several sheets hold rows (May, June); save each as a CSV of its own",
+    ),
+    "a cut archive": (
+        lambda path: path.write_bytes(b"PK\x03\x04\0\0"),
+        "File is not a zip file; it is damaged: bring it again",
+    ),
     "a cut gzip": (
         lambda path: path.write_bytes(gzip.compress(CSV.encode() * 999)[:-20]),
         "Compressed file ended before the end-of-stream marker was reached; it is damaged: bring it again",

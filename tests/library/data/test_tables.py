@@ -86,7 +86,10 @@ def test_the_url_may_be_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
         ("sqlite:///own.db#select * from customers where id > 9", "no rows; at least one"),
         ("sqlite:///own.db#select its", "cannot be read: no such column: its"),
         ("sql://own.db/#t", "no URL of a database; write postgresql://user@host/base#table"),
-        ("oracle+cx_oracle://host/base#t", "cx_Oracle is not installed; add it: uv add 'cx_Oracle'"),
+        (
+            "oracle+cx_oracle://host/base#t",
+            "cx_Oracle is not installed; add it: uv add 'cx_Oracle'",
+        ),
     ],
 )
 def test_a_table_that_cannot_be_read_says_why(source: str, reason: str) -> None:
@@ -110,7 +113,9 @@ def test_a_table_that_cannot_be_read_says_why(source: str, reason: str) -> None:
 def test_a_password_in_a_source_is_refused_and_never_shown(source: str) -> None:
     """For reading, for writing, and where only the snapshot is asked for."""
     for use in (remote.load_module, list_data_files, lambda it: read_table(it, Data(path=""))):
-        with pytest.raises(ProjectError, match="holds a password or key; take it out and set") as no:
+        with pytest.raises(
+            ProjectError, match="holds a password or key; take it out and set"
+        ) as no:
             use(source)
         assert PASSWORD not in str(no.value)
     assert not Path("data").exists()
