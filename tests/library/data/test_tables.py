@@ -83,7 +83,7 @@ def test_the_url_may_be_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> N
         ("sqlite:///other.db#customers", "no such file in "),
         ("sqlite:///own.db", "names no table; add one, or a query: #table or '#select …'"),
         ("sqlite:///own.db#delete from customers", "names no table"),
-        ("sqlite:///own.db#select * from customers where id > 9", "no rows; at least one"),
+        ("sqlite:///own.db#select * from customers where id > 9", "no rows; a header and at"),
         ("sqlite:///own.db#select its", "cannot be read: no such column: its"),
         ("sql://own.db/#t", "no URL of a database; write postgresql://user@host/base#table"),
         (
