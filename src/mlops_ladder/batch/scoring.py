@@ -85,6 +85,17 @@ class Batch:
             ]
         raise_for_violations(breaches)
 
+    def write(
+        self, parts: Iterable[Scored], out: str, contract: Contract
+    ) -> tuple[int, pd.DataFrame]:
+        """Write answers and rejected rows; return the number of answers, and some of them."""
+        with open_sink(out, contract) as sink:
+            rows, first = write_frames(self.answers(parts), sink)
+            for frame in self.rejected:
+                sink.reject(frame)
+            sink.commit()
+        return rows, first
+
     def _is_whole(self, breach: Violation) -> bool:
         """Return whether this is about the column, and not about some of its rows."""
         if not breach.total or breach.max_share is not None:
@@ -166,11 +177,7 @@ def main(arguments: list[str]) -> None:
     if scored is None:
         frames = read_chunks(pattern, settings.data, saved["contract"], ROWS)
         scored = score_file(saved, frames, get_implementations("find_violations"))
-    with open_sink(out, saved["contract"]) as sink:
-        rows, first = write_frames(batch.answers(scored), sink)
-        for frame in batch.rejected:
-            sink.reject(frame)
-        sink.commit()
+    rows, first = batch.write(scored, out, saved["contract"])
     print(f"{rows:,} predictions by model {saved['version']} written to {out}")
     print(first.head(3).to_string(index=False))
     if batch.rejected:

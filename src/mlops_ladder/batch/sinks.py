@@ -99,7 +99,7 @@ class FileSink:
     def _append(self, target: str, frame: pd.DataFrame) -> None:
         if target not in self._parts:
             part = self._folder / f"{target.rpartition('/')[2]}.part"
-            make = WRITERS.get(Path(PACKED.sub("", target)).suffix.lower(), write_csv)
+            make = WRITERS.get(Path(PACKED.sub("", target)).suffix.lower(), write_text_rows)
             self._parts[target] = part, make(self._open, part, target)
         self._parts[target][1](frame)
 
@@ -140,7 +140,7 @@ def open_text(stack: ExitStack, path: Path, name: str) -> Any:
     return stack.enter_context(io.TextIOWrapper(raw, "utf-8", newline=""))
 
 
-def write_csv(stack: ExitStack, path: Path, name: str) -> Write:
+def write_text_rows(stack: ExitStack, path: Path, name: str) -> Write:
     """Return the function that writes frames as CSV, or TSV if the name ends so."""
     stream, header = open_text(stack, path, name), chain([True], repeat(False))
     options: Any = {"index": False, "sep": "\t" if TSV.search(name) else ","}

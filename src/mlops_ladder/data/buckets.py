@@ -15,7 +15,7 @@ from mlops_ladder.data.remote import BUCKET_WAY_OUT, mask_secrets
 
 @contextmanager
 def explain_errors(fault: str) -> Iterator[None]:
-    """Turn the errors of a store, of whatever class, into ProjectErrors without secrets."""
+    """Turn every error of a store into a ProjectError without secrets."""
     try:
         yield
     except ProjectError:

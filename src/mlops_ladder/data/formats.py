@@ -80,7 +80,7 @@ def require_module(name: str, package: str) -> Any:
 def detect_format(file: Any, data: Data) -> tuple[Any, Format]:
     """Return the content of a file, unpacked, and its format.
 
-    Raises ValueError with the way out if it is none that can be read.
+    Raises ValueError with the way out if there is no reader for it.
     """
     if own := getattr(file, "format", None):  # of a table
         return file, own
@@ -201,7 +201,7 @@ def check_widths(file: Any, data: Data) -> None:
             titled, way_out = False, RAGGED
 
 
-def read_sheet(file: Any, data: Data, text: Any, size: int | None) -> Rows:
+def read_excel_sheet(file: Any, data: Data, text: Any, size: int | None) -> Rows:
     """Yield the rows of an Excel sheet, which is read as the CSV that Excel would save."""
     options = {"encoding": "utf-8", "separator": ","}
     yield from read_csv(file, data.model_copy(update=options), text, size)
@@ -229,13 +229,13 @@ def read_json_lines(file: Any, _data: Data, _text: Any, size: int | None) -> Row
 
     Raises ValueError that names the first line that is no object.
     """
-    names = list({name: None for row in parse_lines(file) for name in row})
-    rows = ([row.get(name) for name in names] for row in parse_lines(file))
+    names = list({name: None for row in parse_json_lines(file) for name in row})
+    rows = ([row.get(name) for name in names] for row in parse_json_lines(file))
     while block := list(islice(rows, size)):
         yield make_frame(make_table(names, block))
 
 
-def parse_lines(file: Any) -> Iterator[dict[str, Any]]:
+def parse_json_lines(file: Any) -> Iterator[dict[str, Any]]:
     """Yield the objects of JSON lines.  Raise ValueError that names a line that is none."""
     with file.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
@@ -295,7 +295,7 @@ def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return list(rows)
 
 
-CSV, EXCEL = Format("CSV", read_csv, True), Format("Excel", read_sheet, True)
+CSV, EXCEL = Format("CSV", read_csv, True), Format("Excel", read_excel_sheet, True)
 PARQUET, FEATHER = Format("Parquet", read_parquet), Format("Feather", read_feather)
 FORMATS = {b"PAR1": PARQUET, b"ARROW1": FEATHER}  # by the first bytes
 FORMATS[rb'(?:\xef\xbb\xbf)?\s*\{\s*["}]'] = Format("JSON lines", read_json_lines)

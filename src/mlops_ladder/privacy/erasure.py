@@ -84,16 +84,13 @@ class RemainingFile:
 
 
 def remove_rows(path: Path, data: Data, request: ErasureRequest) -> RemainingFile:
-    """Return a file without the rows of the id; all other rows keep their bytes.
-
-    Raise ProjectError if it cannot be written as it was.
-    """
+    """Return a file without the rows of the id.  Raise ProjectError if others would change."""
     try:
         content, kind = detect_format(path, data)
         if kind is PARQUET:
             return remove_parquet_rows(path, request)
         if kind is not CSV or content is not path:
-            raise ValueError("rows are removed from CSV and Parquet only; write it as one of them")
+            raise ValueError("only a CSV or Parquet can lose rows; write it as one of them")
         return remove_csv_rows(path.read_bytes(), data, request)
     except (OSError, ValueError, LookupError, csv.Error, pa.ArrowException) as error:
         raise ProjectError(f"{path}: {error}; nothing is changed") from error
@@ -286,9 +283,9 @@ def open_log(settings: Settings) -> Iterator[Archive | None]:
 def remove_from_files(request: ErasureRequest, settings: Settings) -> dict[Path, RemainingFile]:
     """Return what is left of each data file."""
     source = settings.data.path
-    remote.refresh_snapshot(source)
+    new = remote.refresh_snapshot(source)
     files = {path: remove_rows(path, settings.data, request) for path in list_data_files(source)}
-    if remote.is_remote(source) and any(part.erased for part in files.values()):
+    if new and any(part.erased for part in files.values()):
         raise ProjectError(f"{source}: holds the id; delete it there first; nothing is changed")
     return files
 

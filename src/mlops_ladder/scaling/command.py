@@ -12,7 +12,6 @@ import typer
 
 from mlops_ladder import ProjectError
 from mlops_ladder.batch.scoring import Batch, ROWS
-from mlops_ladder.batch.sinks import open_sink, write_frames
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.model.split import split_three_ways
 from mlops_ladder.model.study import Study
@@ -61,9 +60,8 @@ def list_work(settings: Settings, contract: Contract, folder: Path, many: int) -
             return [str(score) for score, _ in executor.map(evaluate_params, chosen, *arguments)]
 
     def batch(settings: Settings) -> bytes:
-        with open_sink(str(folder / "found.csv"), contract) as sink:
-            write_frames(Batch().answers(score_parts(saved, str(source), settings)), sink)
-            sink.commit()
+        parts = score_parts(saved, str(source), settings)
+        Batch().write(parts, str(folder / "found.csv"), contract)
         return (folder / "found.csv").read_bytes()
 
     work: Work = {f"{tries} trials of the search": trials}

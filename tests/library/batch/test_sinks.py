@@ -90,7 +90,7 @@ def test_a_sheet_that_excel_cannot_open_is_refused(
 
 
 def test_what_is_read_is_not_written_to(folder: Path) -> None:
-    """Whatever it is called, and also if only the rejected rows would go there."""
+    """Under any of its names, and also if only the rejected rows would go there."""
     (folder / "rows.csv").write_text("x\n1\n")
     for pattern, target in (
         ("*.csv", str(folder / "rows.csv")),
