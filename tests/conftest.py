@@ -64,7 +64,7 @@ ANYWHERE_LANE, SYSTEMS_LANE = "not systems and not long", "systems or long"  # a
 # What needs an engine, root or Debian's packages: such files and fixtures, by their names.
 SYSTEMS = set(
     "level_2_ci level_2_delivery level_3_kubernetes level_3_monitoring level_3_stack level_4_cloud level_4_improvement"
-    " level_4_pods".split()
+    " level_4_pods sources".split()
 )
 SYSTEM_FIXTURES = {"engine", "server"}
 

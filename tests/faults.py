@@ -547,9 +547,9 @@ MACHINES = [
         (
             "`make predict` loses rows",
             "repo.entrypoint",
-            "batch/scoring.py",
-            "frame.to_csv(unf",
-            "frame.iloc[1:].to_csv(unf",
+            "batch/sinks.py",
+            "frame.to_csv(stream",
+            "frame.iloc[1:].to_csv(stream",
         ),
         (
             "the wheel lacks a module",

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, UTC
 from functools import partial
-from glob import glob
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,7 +22,9 @@ from mlops_ladder.batch.periods import (
 )
 from mlops_ladder.batch.runs import read_runs
 from mlops_ladder.batch.scoring import Job, Rejected, ROWS, score_file, score_to
-from mlops_ladder.data.reading import read_chunks
+from mlops_ladder.data.contract import read_contract
+from mlops_ladder.data.reading import open_sources, read_chunks
+from mlops_ladder.data.remote import is_bucket, is_remote, NoSource
 from mlops_ladder.data.sources import compute_sha256
 from mlops_ladder.export.runtime import load_bundle
 from mlops_ladder.plugins import get_implementations
@@ -95,12 +96,18 @@ def load_champion_of(end: datetime) -> Saved:
     return {"model": model, "contract": model.contract, "version": model.version}
 
 
-def name_output(settings: Settings, name: str) -> Path:
-    """Return the file of the answers of a batch.  Raise ProjectError if all have the same."""
-    if "{period}" not in (pattern := settings.batch.out):
-        reason = "each batch needs a file of its own; write {period} in its name"
+def name_output(settings: Settings, name: str) -> str:
+    """Return where the answers of a batch go.
+
+    Raises ProjectError if a batch would replace the answers of another one.
+    """
+    pattern, has_ids = settings.batch.out, bool(read_contract().names("id"))
+    if is_remote(pattern) and not is_bucket(pattern) and has_ids:
+        return pattern  # a table holds a row for each id
+    if "{period}" not in pattern:
+        reason = "each batch needs a place of its own; write {period} in its name"
         raise ProjectError(f"batch.out = {pattern!r}: {reason}")
-    return Path(pattern.replace("{period}", name))
+    return pattern.replace("{period}", name)
 
 
 def score_period(period: Period, job: Job) -> bool:
@@ -128,6 +135,8 @@ def score_arrivals(settings: Settings) -> tuple[int, str]:
     """
     if not (source := settings.batch.source):
         return 0, "[batch] source is not set: nothing to score"
+    if settings.batch.by == "file" and is_remote(source) and not is_bucket(source):
+        raise ProjectError("batch.by = 'file': a table has no files; set by = \"time\"")
     with batch_lock():
         saved = publishing.load_champion()
         find = find_new_rows if settings.batch.by == "time" else find_new_files
@@ -154,13 +163,18 @@ def find_new_files(source: str, saved: Saved, settings: Settings) -> Iterator[Wo
     """
     done = {(run.source, run.sha256) for run in read_runs(settings) if not run.error}
     checks, latest = get_implementations("find_violations"), time.time() - settings.batch.settle_s
-    for path in sorted(map(Path, glob(source))):
-        sha256 = compute_sha256(path)
-        if path.stat().st_mtime <= latest and (str(path), sha256) not in done:
-            out = name_output(settings, f"{path.stem}-{sha256[:8]}")
-            frames = read_chunks([path], settings.data, saved["contract"], ROWS)
-            job, facts = Job(str(path), out, saved, settings), {"sha256": sha256}
-            yield str(path), partial(score_to, job, score_file(saved, frames, checks), facts.copy)
+    try:
+        files = open_sources(source)
+    except NoSource:
+        return
+    for file in files:
+        sha256, name = compute_sha256(file), str(file)
+        is_settled = not isinstance(file, Path) or file.stat().st_mtime <= latest
+        if is_settled and (name, sha256) not in done:
+            out = name_output(settings, f"{Path(name).stem}-{sha256[:8]}")
+            frames = read_chunks([file], settings.data, saved["contract"], ROWS)
+            job, facts = Job(name, out, saved, settings), {"sha256": sha256}
+            yield name, partial(score_to, job, score_file(saved, frames, checks), facts.copy)
 
 
 def score_all(batches: Iterable[Work]) -> int:

@@ -135,7 +135,7 @@ def open_batch_log(job: Job) -> Iterator[BatchLog]:
         raise ProjectError(f"{', '.join(sorted(taken))}: {reason} in the data and in contract.toml")
     now = datetime.now(UTC)
     name = f"batch-{now:%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
-    run = Run(name, now, get_author(), job.source, str(job.out), job.saved["version"])
+    run = Run(name, now, get_author(), job.source, job.out, job.saved["version"])
     with raise_as_project_error("the batch cannot be logged"):
         engine = open_database(job.settings.serving.prediction_log_url, TABLE, RUNS)
     try:

@@ -1,4 +1,4 @@
-"""A batch: a file in, a file out, one row for each row that keeps the contract."""
+"""A batch: rows in, predictions out, one for each row that keeps the contract."""
 
 import argparse
 import sys
@@ -6,14 +6,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mlops_ladder import ProjectError
+from mlops_ladder.batch.sinks import name_rejected, open_sink, refuse_overwriting, write_frames
 from mlops_ladder.data.casting import cast_columns, RowCheck
 from mlops_ladder.data.contract import (
     Contract,
@@ -22,7 +20,8 @@ from mlops_ladder.data.contract import (
     raise_for_violations,
     Violation,
 )
-from mlops_ladder.data.reading import list_data_files, read_chunks
+from mlops_ladder.data.reading import read_chunks
+from mlops_ladder.data.remote import is_remote
 from mlops_ladder.model.prediction import load_model, predict_rows
 from mlops_ladder.plugins import get_hooks, get_implementations
 from mlops_ladder.settings import load_settings, Settings
@@ -60,10 +59,10 @@ class Scored:
 
 @dataclass(frozen=True)
 class Job:
-    """A batch to score: its source, the file of the answers, the model, and the settings."""
+    """A batch to score: its source, where the answers go, the model, and the settings."""
 
     source: str
-    out: Path
+    out: str
     saved: Saved
     settings: Settings
 
@@ -101,6 +100,17 @@ class Batch:
                 fault for fault in breaches if fault.is_expectation or self._is_whole(fault)
             ]
         raise_for_violations(breaches)
+
+    def write(
+        self, parts: Iterable[Scored], out: str, contract: Contract
+    ) -> tuple[int, pd.DataFrame]:
+        """Write answers and rejected rows; return the number of answers, and some of them."""
+        with open_sink(out, contract) as sink:
+            rows, first = write_frames(self.answers(parts), sink)
+            for frame in self.rejected:
+                sink.reject(frame)
+            sink.commit()
+        return rows, first
 
     def _is_whole(self, breach: Violation) -> bool:
         """Return whether this is about the column, and not about some of its rows."""
@@ -167,40 +177,6 @@ def reason(breach: Violation, value: Any) -> str:
     return f"{breach.column} {VERBS.get(verb, verb)} {rest}{shown}"
 
 
-def write(frames: Frames, path: Path) -> tuple[int, pd.DataFrame]:
-    """Write a CSV, or Parquet if the name ends so; whole or not at all.
-
-    Returns the number of rows, and the first frame.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.part")
-    rows, first, into = 0, pd.DataFrame(), None
-    try:
-        for frame in frames:
-            if path.suffix == ".parquet":
-                schema = into.schema if into else None
-                table = pa.Table.from_pandas(frame, schema, preserve_index=False)
-                into = into or pq.ParquetWriter(unfinished, table.schema)
-                into.write_table(table)
-            else:
-                frame.to_csv(unfinished, index=False, header=not rows, mode="a" if rows else "w")
-            rows, first = rows + len(frame), first if rows else frame
-        if into:
-            into.close()
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return rows, first
-
-
-def refuse_overwriting(pattern: str, *paths: Path) -> None:
-    """Raise ProjectError if one of these paths is a file that the pattern names to be read."""
-    read = {path.resolve() for path in list_data_files(pattern)}
-    for path in paths:
-        if path.exists() and path.resolve() in read:
-            raise ProjectError(f"{path}: the file that is read; write to another: OUT=file")
-
-
 def report_progress(parts: Iterable[Scored]) -> Iterator[Scored]:
     """Yield the parts; print every ten seconds how many rows are scored."""
     rows, last = 0, time.monotonic()
@@ -218,7 +194,7 @@ def score_to(
     """Write the answers, and log them if this project has a log.
 
     Args:
-        job: Where the answers go; rejected rows go to a file beside them.
+        job: Where the answers go; rejected rows go beside them.
         parts: The scored rows.
         describe: Returns more about the batch, at its end, for the log.
 
@@ -227,39 +203,36 @@ def score_to(
         ProjectError: More than single rows are wrong, or the log cannot be reached; then nothing is
             written.
     """
-    batch, out = Batch(), job.out
-    beside = out.with_name(f"{out.stem}.rejected.csv")
+    batch = Batch()
     with get_hooks().open_batch_log(job=job) or nullcontext() as log:
-        rows, first = write(
-            batch.answers(report_progress(log.record(parts) if log else parts)), out
-        )
-        beside.unlink(missing_ok=True)  # of a batch before
-        if batch.rejected:
-            write(batch.rejected, beside)
+        recorded = report_progress(log.record(parts) if log else parts)
+        rows, first = batch.write(recorded, job.out, job.saved["contract"])
         if log:
             log.finish(batch.rows, batch.refused, **describe())
-    print(f"{rows:,} predictions by model {job.saved['version']} written to {out}")
+    print(f"{rows:,} predictions by model {job.saved['version']} written to {job.out}")
     print(first.head(3).to_string(index=False))
     if batch.rejected:
         text = f"{batch.refused:,} of {batch.rows:,} rows break the contract and are not answered"
-        text += f"; {beside} says which and why"
+        text += f"; {name_rejected(job.out)} says which and why"
         lines = [str(breach) for breach in batch.breaches if breach.is_refused]
         raise Rejected("\n  ".join([text, *lines]))
 
 
 def main(arguments: list[str]) -> None:
-    """Predict for each row of a file, of any length.
+    """Predict for each row of a file, a table or a bucket, of any length.
 
     Raises Rejected, with the answers of the others written, if some rows break the contract.
     """
-    parser = argparse.ArgumentParser(prog="predict", description="Predict for each row of a file.")
-    parser.add_argument("--data", help="CSV or Parquet file, or a pattern (default: config.toml)")
-    parser.add_argument("--out", help=f"CSV or Parquet file to write (default: {OUTPUT})")
+    parser = argparse.ArgumentParser(prog="predict", description="Predict for each row.")
+    parser.add_argument("--data", help="file, pattern, table or bucket (default: config.toml)")
+    parser.add_argument("--out", help=f"file, table or object to write (default: {OUTPUT})")
     options = parser.parse_args(arguments)
     settings, saved = load_settings(), get_hooks().load_batch_model() or load_model()
-    pattern, out = options.data or settings.data.path, Path(options.out or OUTPUT)
-    refuse_overwriting(pattern, out, out.with_name(f"{out.stem}.rejected.csv"))
-    scored = get_hooks().score_batch(saved=saved, pattern=pattern, settings=settings)
+    pattern, out = options.data or settings.data.path, options.out or OUTPUT
+    refuse_overwriting(pattern, out, name_rejected(out))
+    scored = None  # a table or a bucket is read as it arrives, here
+    if not is_remote(pattern):
+        scored = get_hooks().score_batch(saved=saved, pattern=pattern, settings=settings)
     if scored is None:
         frames = read_chunks(pattern, settings.data, saved["contract"], ROWS)
         scored = score_file(saved, frames, get_implementations("find_violations"))

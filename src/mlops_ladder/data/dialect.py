@@ -3,10 +3,8 @@
 import csv
 import re
 import string
-import tomllib
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,14 +13,12 @@ from charset_normalizer import from_bytes
 from pandas.api import types
 
 from mlops_ladder import ProjectError
-from mlops_ladder.data import contract, reading
+from mlops_ladder.data import contract, formats, reading, remote
 from mlops_ladder.data.casting import are_times, parse_timestamps
 from mlops_ladder.data.number_signs import SPACES, strip_number_signs
 from mlops_ladder.settings import Data
 
-VOCABULARY: dict[str, Any] = tomllib.loads(
-    Path(__file__).with_name("vocabulary.toml").read_text("utf-8")
-)
+VOCABULARY = formats.VOCABULARY
 BYTE_ORDER = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 NULL_MARKER = re.compile("(?i)" + "|".join(VOCABULARY["null_marker"]))
 MARKS = list(VOCABULARY["number_marks"])
@@ -34,17 +30,14 @@ CODE: str = VOCABULARY["code"]
 AMBIGUOUS_NUMBER = re.compile(VOCABULARY["ambiguous_number"])
 
 
-def detect_encoding(path: Path) -> str:
+def detect_encoding(path: Any) -> str:
     """Return the encoding of a text file: by its byte order mark, UTF-8 if that fits, or a guess.
 
     The guess is charset_normalizer's if most letters are not Latin: for other short files it is
     often wrong, and cp1252 is right.  Raise ValueError if the file is no text.
     """
-    raw = path.read_bytes()
-    for pattern, description in VOCABULARY["other_files"].items():
-        if re.match(pattern.encode(), raw):
-            way_out = "only CSV and Parquet are read: save it as one of them"
-            raise ValueError(f"{description}; {way_out}")
+    with path.open("rb") as file:
+        raw = file.read()
     if mark := next(filter(raw.startswith, BYTE_ORDER), None):
         return BYTE_ORDER[mark]
     if b"\0" in raw:
@@ -67,7 +60,7 @@ def is_decodable(raw: bytes, encoding: str) -> bool:
     return True
 
 
-def detect_separator(path: Path, encoding: str) -> str:
+def detect_separator(path: Any, encoding: str) -> str:
     """Return the separator by which most of the first 200 lines have equally many fields."""
     with path.open(encoding=encoding, newline="") as file:
         head = list(islice(file, 200))
@@ -83,15 +76,17 @@ def detect_separator(path: Path, encoding: str) -> str:
 
 def sniff_file(pattern: str, encoding: str | None) -> tuple[Data, pd.DataFrame]:
     """Return the encoding and separator of a file, and its rows; the columns of a CSV as text."""
+    remote.refresh_snapshot(pattern)
     first = reading.list_data_files(pattern)[0]
     data = Data(path=pattern)
     try:
-        if not reading.is_parquet(first):
-            encoding = encoding or detect_encoding(first)
-            separator = detect_separator(first, encoding)
+        file, kind = formats.detect_format(first, data)
+        if kind is formats.CSV:
+            encoding = encoding or detect_encoding(file)
+            separator = detect_separator(file, encoding)
             data = Data(path=pattern, encoding=encoding, separator=separator)
-    except (OSError, ValueError, LookupError, csv.Error) as error:
-        raise ProjectError(f"{first}: cannot be read: {error}") from error
+    except formats.READ_ERRORS as error:
+        raise ProjectError(f"{first}: cannot be read: {formats.explain_error(error)}") from error
     return data, reading.read_table(pattern, data)
 
 
@@ -193,10 +188,16 @@ def apply_number_format(
     return data, frame.assign(**masked) if data.missing else frame
 
 
+def detect_own_format(data: Data) -> formats.Format:
+    """Return the format of the first file of the data."""
+    return formats.detect_format(reading.list_data_files(data.path)[0], data)[1]
+
+
 def describe_dialect(data: Data) -> str:
     """Return in words how the file is read."""
-    if reading.is_parquet(reading.list_data_files(data.path)[0]):
-        return "as Parquet"
+    kind = detect_own_format(data)
+    if kind is not formats.CSV:
+        return f"as {kind.name}"
     options = data.model_dump(exclude={"path"}, exclude_none=True)
     return "with " + ", ".join(f"{name} {value!r}" for name, value in options.items() if value)
 

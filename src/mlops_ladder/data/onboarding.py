@@ -12,7 +12,7 @@ import tomlkit
 import typer
 
 from mlops_ladder import plugins, ProjectError, write_synced_file
-from mlops_ladder.data import dialect, inference, reading
+from mlops_ladder.data import dialect, inference
 from mlops_ladder.data.casting import cast_booleans, cast_text
 from mlops_ladder.data.contract import Column, CONTRACT, Contract
 from mlops_ladder.settings import CONFIG, Data, load_settings, Problem
@@ -152,7 +152,7 @@ def read_described_file(
 ) -> tuple[Data, pd.DataFrame, str]:
     """Return the dialect, the rows and the target.  Raise ProjectError for wrong names."""
     data, raw = dialect.sniff_file(pattern, encoding)
-    why, text = "", not reading.is_parquet(reading.list_data_files(data.path)[0])
+    why, text = "", dialect.detect_own_format(data).is_text
     if text:
         dialect.check_names(raw, data.path)
         why = dialect.explain_missing_target(raw, column, data.separator)
@@ -169,7 +169,7 @@ def count_classes(values: pd.Series, column: Column) -> int:
 
 
 def describe_data(
-    data: Annotated[str, typer.Option(help="CSV or Parquet file, or a pattern")],
+    data: Annotated[str, typer.Option(help="file, pattern, table or bucket")],
     target: Annotated[str, typer.Option(help="the column to predict")],
     problem: Annotated[Problem | None, typer.Option(help="if inferred wrong")] = None,
     encoding: Annotated[str | None, typer.Option(help="of a CSV, if found wrong")] = None,

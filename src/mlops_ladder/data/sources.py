@@ -17,6 +17,7 @@ import tomlkit
 import typer
 
 from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
+from mlops_ladder.data import remote
 from mlops_ladder.data.reading import list_data_files, read_file
 from mlops_ladder.settings import load_settings, Settings
 
@@ -60,6 +61,9 @@ def fetch_file(origin: str, path: Path) -> None:
     """Copy one file from an address or a path.  Raise ProjectError if that fails."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f"{path.name}.part")
+    if remote.is_remote(origin) and path.parent == remote.get_snapshot_folder(origin):
+        remote.refresh_snapshot(origin)
+        return
     try:
         if "://" in origin:
             with urlopen(origin) as answer, unfinished.open("wb") as file:
@@ -103,6 +107,8 @@ def declare_files(settings: Settings, frame: pd.DataFrame | None = None) -> None
     for path in list_data_files(settings.data.path):
         matches = [source for source in document.values() if str(path) in source["files"]]
         source = matches[0] if matches else document.setdefault(path.stem, unknown_source())
+        if source["origin"] == UNKNOWN and remote.is_remote(settings.data.path):
+            source["origin"] = settings.data.path
         rows = 0 if frame is None else len(frame)
         if frame is None or str(path) != settings.data.path:
             rows = sum(map(len, read_file(path, settings.data)))
@@ -128,6 +134,14 @@ def update_declared(files: dict[str, dict[str, Any]]) -> None:
             else:
                 del source["files"][name]
     write_file_atomically(SOURCES, tomlkit.dumps(document))
+
+
+def feeds_training(name: str, settings: Settings) -> bool:
+    """Return whether a declared file is one that training reads."""
+    pattern = settings.data.path
+    if remote.is_remote(pattern):
+        return Path(name).parent == remote.get_snapshot_folder(pattern)
+    return Path(name).match(pattern)
 
 
 def unknown_source() -> dict[str, Any]:

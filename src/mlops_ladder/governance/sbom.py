@@ -81,7 +81,7 @@ def list_data(entry: history.Entry, settings: Settings) -> Iterator[Facts]:
     for name, source in read_declared_sources(entry, settings).items():
         owner = {"organization": {"name": source.get("owner") or sources.UNKNOWN}}
         for path, about in source.get("files", {}).items():
-            if Path(path).match(pattern) or path.startswith(pattern.rstrip("/") + "/"):
+            if sources.feeds_training(path, settings) or path.startswith(pattern.rstrip("/") + "/"):
                 properties = {"origin": source.get("origin"), "rows": about.get("rows")}
                 yield {
                     "type": "data",

@@ -10,6 +10,7 @@ import pandas as pd
 
 from mlops_ladder import raise_for_faults
 from mlops_ladder.data.contract import Contract
+from mlops_ladder.data.remote import refresh_snapshot
 from mlops_ladder.export.bundle import export_bundle
 from mlops_ladder.model import training
 from mlops_ladder.model.split import (
@@ -52,6 +53,7 @@ class Outcome:
 def ingest(settings: Settings) -> tuple[pd.DataFrame, str]:
     """Read all rows, once the registry is verified: a later step writes to it."""
     decisions.recover_and_verify()
+    refresh_snapshot(settings.data.path)
     frame = read_data(settings)
     return frame, f"{len(frame):,} rows from {settings.data.path}"
 

@@ -23,8 +23,10 @@ import pyarrow.parquet as pq
 import typer
 
 from mlops_ladder import ProjectError, write_synced_file, write_file_atomically
+from mlops_ladder.data import remote
 from mlops_ladder.data.contract import Column, Contract, read_contract, Role
-from mlops_ladder.data.reading import is_parquet, list_data_files, NULL_WORDS
+from mlops_ladder.data.formats import CSV, detect_format, NULL_WORDS, PARQUET
+from mlops_ladder.data.reading import list_data_files
 from mlops_ladder.data.sources import compute_sha256, update_declared
 from mlops_ladder.monitoring.archive import Archive, Change, NoLog
 from mlops_ladder.plugins import get_hooks
@@ -83,13 +85,13 @@ class RemainingFile:
 
 
 def remove_rows(path: Path, data: Data, request: ErasureRequest) -> RemainingFile:
-    """Return a file without the rows of the id; all other rows keep their bytes.
-
-    Raise ProjectError if it cannot be written as it was.
-    """
+    """Return a file without the rows of the id.  Raise ProjectError if others would change."""
     try:
-        if is_parquet(path):
+        content, kind = detect_format(path, data)
+        if kind is PARQUET:
             return remove_parquet_rows(path, request)
+        if kind is not CSV or content is not path:
+            raise ValueError("only a CSV or Parquet can lose rows; write it as one of them")
         return remove_csv_rows(path.read_bytes(), data, request)
     except (OSError, ValueError, LookupError, csv.Error, pa.ArrowException) as error:
         raise ProjectError(f"{path}: {error}; nothing is changed") from error
@@ -274,8 +276,12 @@ def open_log(settings: Settings) -> AbstractContextManager[Archive | None]:
 
 def remove_from_files(request: ErasureRequest, settings: Settings) -> dict[Path, RemainingFile]:
     """Return what is left of each data file."""
-    paths = list_data_files(settings.data.path)
-    return {path: remove_rows(path, settings.data, request) for path in paths}
+    source = settings.data.path
+    new = remote.refresh_snapshot(source)
+    files = {path: remove_rows(path, settings.data, request) for path in list_data_files(source)}
+    if new and any(part.erased for part in files.values()):
+        raise ProjectError(f"{source}: holds the id; delete it there first; nothing is changed")
+    return files
 
 
 def list_row_names(changes: list[Change], *marks: str) -> list[str]:

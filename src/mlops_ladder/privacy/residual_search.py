@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from mlops_ladder.data import provenance, reading
 
 SKIPPED_FOLDERS = {".git", ".venv", "__pycache__", ".mypy_cache", ".pytest_cache", "node_modules"}
-COMPRESSED_SUFFIXES = {".gz", ".zip", ".zst", ".bz2", ".xz", ".7z", ".tgz"}
+COMPRESSED_SUFFIXES = {".gz", ".zip", ".zst", ".bz2", ".xz", ".7z", ".tgz", ".xlsx", ".feather"}
 MIN_ID_LENGTH = 4  # characters: every file holds shorter ids, as parts of numbers
 
 

@@ -14,9 +14,10 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from mlops_ladder.batch.scoring import ROWS, score_file, Scored
+from mlops_ladder.data import formats
 from mlops_ladder.data.casting import RowCheck
 from mlops_ladder.data.contract import Violation
-from mlops_ladder.data.reading import is_parquet, list_data_files, read_chunks
+from mlops_ladder.data.reading import list_data_files, read_chunks
 from mlops_ladder.plugins import get_implementations
 from mlops_ladder.scaling.backends import create_executor
 from mlops_ladder.settings import Data, Settings
@@ -62,8 +63,13 @@ def list_parts(pattern: str, data: Data) -> Iterator[Path | Part]:
     """
     for path in list_data_files(pattern):
         try:
-            yield from list_parquet_parts(path) if is_parquet(path) else list_csv_parts(path, data)
-        except OSError:
+            content, kind = formats.detect_format(path, data)
+            if content is not path or kind not in (formats.CSV, formats.PARQUET):
+                yield path
+                continue
+            is_csv = kind is formats.CSV
+            yield from list_csv_parts(path, data) if is_csv else list_parquet_parts(path)
+        except formats.READ_ERRORS:
             yield path
 
 

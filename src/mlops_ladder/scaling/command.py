@@ -10,7 +10,7 @@ import pandas as pd
 import typer
 
 from mlops_ladder import ProjectError
-from mlops_ladder.batch.scoring import Batch, ROWS, write
+from mlops_ladder.batch.scoring import Batch, ROWS
 from mlops_ladder.data.contract import Contract, read_contract
 from mlops_ladder.model.split import split_three_ways
 from mlops_ladder.model.study import Study
@@ -59,7 +59,8 @@ def list_work(settings: Settings, contract: Contract, folder: Path, many: int) -
             return [str(score) for score, _ in executor.map(evaluate_params, chosen, *arguments)]
 
     def batch(settings: Settings) -> bytes:
-        write(Batch().answers(score_parts(saved, str(source), settings)), folder / "found.csv")
+        parts = score_parts(saved, str(source), settings)
+        Batch().write(parts, str(folder / "found.csv"), contract)
         return (folder / "found.csv").read_bytes()
 
     work: Work = {f"{tries} trials of the search": trials}

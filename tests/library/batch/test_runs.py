@@ -144,7 +144,7 @@ def test_an_id_with_the_name_of_a_column_of_the_answers_is_refused(
     contract = logged.contract()
     columns = contract.columns | {"row": contract.columns["note"].model_copy(update={"role": "id"})}
     saved = {"contract": contract.model_copy(update={"columns": columns}), "version": "v"}
-    job = Job("rows.csv", folder / "out.csv", saved, settings)
+    job = Job("rows.csv", str(folder / "out.csv"), saved, settings)
     frames: Iterator[pd.DataFrame] = iter(())
     with pytest.raises(ProjectError, match="row: the answers of a batch have a column"):
         score_to(job, score_file(saved, frames))
