@@ -17,7 +17,6 @@ import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, UTC
-from functools import partial
 from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
@@ -183,11 +182,6 @@ def stage(targets: Any, image: str, commit: str) -> None:
     print(f"staging runs {pinned}.  Next: make promote", flush=True)
 
 
-def stop_staging(targets: Any) -> None:
-    """Stop staging."""
-    targets.stop_environment("staging")
-
-
 def require_approval(targets: Any) -> None:
     """Raise Refused if a second person has to approve the champion, and nobody has."""
     if APPROVALS.exists():
@@ -241,8 +235,26 @@ def run_release_action(action: Callable[..., None], usage: str, arguments: list[
     perform(find_targets(), action, *arguments)
 
 
-stage_main = partial(run_release_action, stage, "stage IMAGE COMMIT")
-promote_main = partial(run_release_action, promote_image, "promote")
-unstage_main = partial(run_release_action, stop_staging, "unstage")
-sign_main = partial(run_release_action, sign_image, "sign-image IMAGE COMMIT")
-verify_main = partial(run_release_action, verify_environments, "attested")
+def stage_main(arguments: list[str]) -> None:
+    """Bring an image of a commit to staging."""
+    run_release_action(stage, "stage IMAGE COMMIT", arguments)
+
+
+def promote_main(arguments: list[str]) -> None:
+    """Bring what staging runs to production."""
+    run_release_action(promote_image, "promote", arguments)
+
+
+def unstage_main(arguments: list[str]) -> None:
+    """Stop staging."""
+    run_release_action(lambda targets: targets.stop_environment("staging"), "unstage", arguments)
+
+
+def sign_main(arguments: list[str]) -> None:
+    """Sign the image of a commit."""
+    run_release_action(sign_image, "sign-image IMAGE COMMIT", arguments)
+
+
+def verify_main(arguments: list[str]) -> None:
+    """Print who signed the images of staging and production."""
+    run_release_action(verify_environments, "attested", arguments)
