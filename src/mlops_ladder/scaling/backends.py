@@ -132,6 +132,7 @@ class Cluster:
         try:
             while not future.done():
                 try:
+                    # distributed has no types there
                     wait(future, timeout=SCHEDULER_TIMEOUT_S)  # type: ignore[no-untyped-call]
                 except TimeoutError:
                     self.count_threads()

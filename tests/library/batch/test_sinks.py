@@ -13,7 +13,7 @@ from zipfile import ZipFile
 
 import pandas as pd
 import pytest
-from library.batch.test_scoring import _alone, _rows  # pylint: disable=unused-import
+from library.batch.test_scoring import _alone, _rows  # pylint: disable=unused-import  # fixtures
 
 from mlops_ladder import ProjectError
 from mlops_ladder.batch.sinks import name_rejected, open_sink, refuse_overwriting
