@@ -54,7 +54,7 @@ FIRST = (
 ).split()
 # What takes an hour in all: `make test-systems` has some of these files, drawn, and `make test-all` every one.
 LONG = (
-    "adopt adopt_hooks answers batch_only climb level_2_export level_3_agreed level_3_drill level_3_gate level_3_practice"
+    "adopt adopt_hooks answers batch_kills batch_only climb level_2_export level_3_agreed level_3_drill level_3_gate level_3_practice"
     " level_3_privacy level_4_simulation maturity maturity_deep own_data rendering right_adopt right_answers right_look"
     " right_place"
 ).split()
