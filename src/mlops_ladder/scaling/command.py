@@ -19,7 +19,7 @@ from mlops_ladder.monitoring.staleness import backtest
 from mlops_ladder.pipeline.tuning import evaluate_params
 from mlops_ladder.problem import read_data
 from mlops_ladder.scaling.backends import create_executor
-from mlops_ladder.scaling.batch import score_parts
+from mlops_ladder.scaling.batch import list_parts, score_on_workers
 from mlops_ladder.settings import load_settings, Settings
 
 FEW, KEPT = 1000, "rows.parquet"
@@ -59,7 +59,7 @@ def list_work(settings: Settings, contract: Contract, folder: Path, many: int) -
             return [str(score) for score, _ in executor.map(evaluate_params, chosen, *arguments)]
 
     def batch(settings: Settings) -> bytes:
-        parts = score_parts(saved, str(source), settings)
+        parts = score_on_workers(saved, list_parts([source]), settings)
         Batch().write(parts, str(folder / "found.csv"), contract)
         return (folder / "found.csv").read_bytes()
 
