@@ -82,7 +82,7 @@ def detect_format(file: Any, data: Data) -> tuple[Any, Format]:
 
     Raises ValueError with the way out if there is no reader for it.
     """
-    if own := getattr(file, "format", None):  # of a table
+    if own := getattr(file, "format", None):  # of a table, or of a part of a file
         return file, own
     head = read_head(file)
     if ZIP.match(head):
@@ -193,10 +193,9 @@ def check_widths(file: Any, data: Data) -> None:
         for row in filter(None, rows):
             ragged = len(row) != width and (len(row) < width or any(row[width:]))
             if ragged or (titled and sum(map(bool, row)) > 1):
-                line = getattr(file, "before", 0) + rows.line_num  # of a part of a file
                 names = 1 if titled else width
                 way_out = way_out if titled or len(row) > width else RAGGED
-                fault = f"line {line} has {len(row)} fields, the header {names}"
+                fault = f"line {rows.line_num} has {len(row)} fields, the header {names}"
                 raise ValueError(f"{fault}; {way_out}")
             titled, way_out = False, RAGGED
 
@@ -210,8 +209,7 @@ def read_excel_sheet(file: Any, data: Data, text: Any, size: int | None) -> Rows
 def read_parquet(file: Any, _data: Data, _text: Any, size: int | None) -> Rows:
     """Yield the rows of a Parquet file, a named index as columns; see `normalize_dtype`."""
     with pq.ParquetFile(file if hasattr(file, "__fspath__") else file.open("rb")) as opened:
-        groups = getattr(file, "groups", None)  # of a part of a file
-        yield from map(make_frame, opened.iter_batches(size, groups) if size else [opened.read()])
+        yield from map(make_frame, opened.iter_batches(size) if size else [opened.read()])
 
 
 def read_feather(file: Any, _data: Data, _text: Any, size: int | None) -> Rows:

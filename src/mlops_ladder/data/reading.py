@@ -35,7 +35,7 @@ def read_chunks(
 ) -> Iterator[pd.DataFrame]:
     """Yield the rows of `read_table`, at most `size` at a time; the index counts them from 0.
 
-    `of` is a pattern, or a list of files or of parts that open like files.
+    `of` is a pattern, or a list of files, or of what has a format of its own.
     """
     columns = contract.columns if contract else {}
     text: Any = {

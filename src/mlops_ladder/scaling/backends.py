@@ -13,7 +13,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from importlib import import_module
@@ -149,26 +149,26 @@ class Cluster:
             raise ProjectError(f"[scale]: a worker cannot run it: {error}; {way_out}") from error
 
 
-def create_executor(settings: Settings) -> AbstractContextManager[Any]:
-    """Return a context of the executor that the settings name; nested contexts share a cluster.
+@contextmanager
+def create_executor(settings: Settings) -> Iterator[Any]:
+    """Yield the executor that the settings name; nested contexts share a cluster.
 
     Raises ProjectError if a cluster cannot be reached, or its workers have other versions.
     """
-    if settings.scale.backend == "local":
-        return nullcontext(SerialExecutor(settings.scale.at_once))
-    return nullcontext(OPEN.get()) if OPEN.get() else start_cluster(settings.scale)
-
-
-@contextmanager
-def start_cluster(scale: Scale) -> Iterator[Any]:
-    """Yield a cluster that nested contexts use too."""
     # connect_client closes what it opens: pylint: disable=contextmanager-generator-missing-cleanup
-    with connect_client(scale) as client:
-        token = OPEN.set(Cluster(client, scale))
-        try:
-            yield OPEN.get()
-        finally:
-            OPEN.reset(token)
+    scale = settings.scale
+    if scale.backend == "local":
+        yield SerialExecutor(scale.at_once)
+    elif cluster := OPEN.get():
+        yield cluster
+    else:
+        with connect_client(scale) as client:
+            cluster = Cluster(client, scale)
+            token = OPEN.set(cluster)
+            try:
+                yield cluster
+            finally:
+                OPEN.reset(token)
 
 
 @contextmanager

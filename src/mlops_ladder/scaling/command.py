@@ -2,9 +2,9 @@
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import pandas as pd
 import typer
@@ -19,27 +19,12 @@ from mlops_ladder.monitoring.staleness import backtest
 from mlops_ladder.pipeline.tuning import evaluate_params
 from mlops_ladder.problem import read_data
 from mlops_ladder.scaling.backends import create_executor
-from mlops_ladder.scaling.batch import score_parts
+from mlops_ladder.scaling.batch import list_parts, score_on_workers
 from mlops_ladder.settings import load_settings, Settings
 
 FEW, KEPT = 1000, "rows.parquet"
 MANY = 200_000  # rows of the batch
 Work = dict[str, Callable[[Settings], Any]]
-
-
-class Timed(NamedTuple):
-    """The result of work, its duration in seconds, and the CPU seconds of this process."""
-
-    result: Any
-    seconds: float
-    processor: float
-
-
-def run_timed(work: Callable[[Settings], Any], settings: Settings) -> Timed:
-    """Run the work, and return its result with the times."""
-    started, busy = time.perf_counter(), time.process_time()
-    result = work(settings)
-    return Timed(result, time.perf_counter() - started, time.process_time() - busy)
 
 
 def list_work(settings: Settings, contract: Contract, folder: Path, many: int) -> Work:
@@ -59,7 +44,7 @@ def list_work(settings: Settings, contract: Contract, folder: Path, many: int) -
             return [str(score) for score, _ in executor.map(evaluate_params, chosen, *arguments)]
 
     def batch(settings: Settings) -> bytes:
-        parts = score_parts(saved, str(source), settings)
+        parts = score_on_workers(saved, list_parts([source]), settings)
         Batch().write(parts, str(folder / "found.csv"), contract)
         return (folder / "found.csv").read_bytes()
 
@@ -83,21 +68,31 @@ def with_scale(settings: Settings, **scale: Any) -> Settings:
     return settings.model_copy(update={"scale": settings.scale.model_copy(update=scale)})
 
 
-def compare_work(work: Work, settings: Settings) -> Iterator[tuple[str, Timed, Timed]]:
-    """Yield the result of each piece of work here, and then on the workers, which are warm."""
+def run_timed(work: Callable[[Settings], Any], settings: Settings) -> tuple[Any, float, float]:
+    """Return the result of work, its duration, and the CPU seconds of this process."""
+    started, busy = time.perf_counter(), time.process_time()
+    result = work(settings)
+    return result, time.perf_counter() - started, time.process_time() - busy
+
+
+def compare_work(work: Work, settings: Settings) -> float:
+    """Do each piece of work here, and then on the workers, which are warm; print a row of times.
+
+    Returns the CPU seconds of the last piece here.  Raises ProjectError if a result differs.
+    """
     alone, there = with_scale(settings, backend="local"), with_scale(settings, backend="dask")
+    busy = 0.0
     with create_executor(there):
         list(work.values())[0](there)
         for name, function in work.items():
-            yield name, run_timed(function, alone), run_timed(function, there)
-
-
-def format_comparison(name: str, alone: Timed, there: Timed) -> str:
-    """Return a row of the table.  Raise ProjectError if the results of the workers differ."""
-    if alone.result != there.result:
-        raise ProjectError(f"{name}: the workers have come to something else than this process")
-    faster = alone.seconds / there.seconds
-    return f"{name:28}{alone.seconds:8.2f} s{there.seconds:8.2f} s{faster:8.2f}  the same"
+            result, seconds, busy = run_timed(function, alone)
+            other, other_seconds, _ = run_timed(function, there)
+            if result != other:
+                fault = "the workers have come to something else than this process"
+                raise ProjectError(f"{name}: {fault}")
+            times = f"{seconds:8.2f} s{other_seconds:8.2f} s{seconds / other_seconds:8.2f}"
+            print(f"{name:28}{times}  the same", flush=True)
+    return busy
 
 
 def main(
@@ -112,8 +107,5 @@ def main(
     where = "workers" if settings.scale.address else f"{settings.scale.workers} workers"
     print(f"{'':28}{'here':>10}{where:>10}{'faster':>8}", flush=True)
     with tempfile.TemporaryDirectory() as name:
-        work, seconds = list_work(settings, contract, Path(name), many), 0.0
-        for what, alone, there in compare_work(work, settings):
-            print(format_comparison(what, alone, there), flush=True)
-            seconds = alone.processor  # in the end that of the batch
+        seconds = compare_work(list_work(settings, contract, Path(name), many), settings)
     print(f"One processor: {many / seconds:,.0f} rows of the batch in a second of its time")

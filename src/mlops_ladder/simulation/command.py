@@ -1,6 +1,7 @@
 """The command `simulate`: the whole loop in a temporary folder, scenario by scenario."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -56,34 +57,34 @@ def run_scenarios(base: Path, names: list[str]) -> list[Story]:
     Raises ProjectError with the last lines of a process that fails.
     """
     print(f"{load_settings().about.question}\nThe first champion learns ...\n", flush=True)
-    run_in_process(base)
-    count = min(len(names), os.cpu_count() or 1, MAX_PROCESSES)
-    with ThreadPoolExecutor(count) as pool:
-        shares = [names[at::count] for at in range(count)]
-        list(pool.map(lambda share: run_in_process(base, *share), shares))
-    return [joblib.load(base.parent / name / folder.STORY) for name in names]
+    run_in_folder(base)
+    with ThreadPoolExecutor(min(os.cpu_count() or 1, MAX_PROCESSES)) as pool:
+        return list(pool.map(lambda name: run_scenario(base, name), names))
 
 
-def run_in_process(base: Path, *names: str) -> None:
-    """Run scenarios in a process of their own, and print each timeline when it is complete.
+def run_scenario(base: Path, name: str) -> Story:
+    """Run a scenario in a copy of the first champion's folder; print and return its story."""
+    place = base.parent / name
+    shutil.copytree(base, place, ignore=shutil.ignore_patterns("mlruns", "mlartifacts", ".prefect"))
+    run_in_folder(place, name)
+    story: Story = joblib.load(place / folder.STORY)
+    print(f"{story}\n", flush=True)
+    return story
 
-    Raises ProjectError with the process's last lines if it fails.
-    """
-    command, block = [sys.executable, "-c", COMMAND, *names], list[str]()
-    options: Any = {"cwd": base, "env": folder.build_environment(), "text": True}
-    with (
-        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, **options) as process,
-    ):
-        for line in process.stdout or ():
-            block.append(line)
-            if not line.strip():
-                print("".join(block), end="", flush=True)
-                block.clear()
-        if process.wait():
-            errors.seek(0)
-            last_lines = errors.read().strip()[-1500:]
-            raise ProjectError(f"make simulate: it has ended early: {last_lines}")
+
+def run_in_folder(place: Path, *arguments: str) -> None:
+    """Run a process of the simulation.  Raise ProjectError with its last lines if it fails."""
+    store = f"sqlite:///{place}/mlflow.db"  # an absolute path: each folder has its own
+    options: Any = {
+        "cwd": place,
+        "env": folder.build_environment() | {"MLFLOW_TRACKING_URI": store},
+    }
+    options |= {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "errors": "replace"}
+    command = [sys.executable, "-c", COMMAND, *arguments]
+    process = subprocess.run(command, check=False, encoding="utf-8", **options)
+    if process.returncode:
+        last_lines = process.stdout.strip()[-1500:]
+        raise ProjectError(f"make simulate: it has ended early: {last_lines}")
 
 
 def describe_page(base: Path, seed: int) -> str:

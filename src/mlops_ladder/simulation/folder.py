@@ -106,10 +106,3 @@ def build_environment() -> dict[str, str]:
     """Return the environment without variables of the user's registry, log or settings."""
     foreign = (project.get_project().prefix, *FOREIGN)
     return {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
-
-
-def copy_base_folder(base: Path, name: str) -> Path:
-    """Copy the folder of the first champion, without its runs, beside it; return the copy."""
-    place = base.parent / name
-    shutil.copytree(base, place, ignore=shutil.ignore_patterns("mlruns", "mlartifacts", ".prefect"))
-    return place

@@ -14,7 +14,7 @@ from mlops_ladder.serving.load_test import make_requests
 from mlops_ladder.serving.rollout import deciding, decisions
 from mlops_ladder.settings import load_settings
 from mlops_ladder.simulation.clock import Clock
-from mlops_ladder.simulation.scenarios import Scenario
+from mlops_ladder.simulation.scenarios import Scenario, SCENARIOS
 from mlops_ladder.simulation.service import Service
 from mlops_ladder.simulation.world import break_axis, World
 
@@ -49,28 +49,20 @@ class Days:
                 break
 
     def traffic(self, day: int) -> None:
-        """Send the requests of a day."""
+        """Draw the rows of a day with their outcomes, and send them as requests."""
         self.clock.at(day)
-        self.clock.hold()
-        self.rows[day] = rows = self.drawn(day)
-        bodies = make_requests(rows, self.contract, ROWS)
-        names = [f"day-{day}-{at}" for at in range(REQUESTS)]
-        requests = dict(zip(names, bodies, strict=True))
-        self.service.follows()
-        self.service.written(self.service.ask(requests, day, self.clock))
-
-    def drawn(self, day: int) -> pd.DataFrame:
-        """Return the rows of a day, with their outcomes."""
-        scenario, later = self.scenario, day >= CHANGE
-        new, changed = (scenario.new, scenario.changed) if later else (0, None)
-        rows = self.world.drawn(REQUESTS * ROWS, new, changed, self.random)
+        scenario = self.scenario if day >= CHANGE else SCENARIOS["no_drift"]
+        rows = self.world.drawn(REQUESTS * ROWS, scenario.new, scenario.changed, self.random)
         rows = self.world.dated(rows, pd.Series(self.clock.now.replace(tzinfo=None), rows.index))
-        return break_axis(rows, self.world) if scenario.broken and later else rows
+        self.rows[day] = rows = break_axis(rows, self.world) if scenario.broken else rows
+        bodies = make_requests(rows, self.contract, ROWS)
+        requests = {f"day-{day}-{number}": body for number, body in enumerate(bodies)}
+        self.service.follows()
+        self.service.written(self.service.ask(requests, day))
 
     def evening(self, day: int) -> None:
         """Import outcomes, step the rollout, and once a week report on drift and quality."""
         self.clock.at(day + EVENING)
-        self.clock.hold()
         if day > DELAY:
             self.outcomes(day - DELAY)
         if decisions.find_running():
@@ -82,11 +74,11 @@ class Days:
         """Import the outcomes of a day; shuffled, if the scenario says so."""
         target = self.contract.target
         values = self.rows[day][target]
-        if self.scenario.outcomes == "shuffled" and day >= CHANGE:
+        if self.scenario.shuffled and day >= CHANGE:
             values = pd.Series(self.random.permutation(values.to_numpy()), name=target)
-        names = [f"day-{day}-{at // ROWS}" for at in range(len(values))]
-        places = [1 + at % ROWS for at in range(len(values))]
-        frame = pd.DataFrame({REQUEST: names, ROW: places, target: values})
+        at = np.arange(len(values))
+        names = [f"day-{day}-{request}" for request in at // ROWS]
+        frame = pd.DataFrame({REQUEST: names, ROW: 1 + at % ROWS, target: values})
         with Outcomes(load_settings().serving.prediction_log_url) as archive:
             import_outcomes(frame, archive, self.contract, self.clock.now)
 

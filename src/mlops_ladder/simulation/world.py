@@ -77,7 +77,8 @@ def build_world(frame: pd.DataFrame, contract: Contract, settings: Settings) -> 
     rows, target = frame.reset_index(drop=True), frame[contract.target]
     names = contract.inputs("number", "integer") or contract.inputs("category")
     parts = {name: divide_by_value(rows[name], contract) for name in names}
-    usable = {name: part for name, part in parts.items() if has_enough_rows(part)}
+    sizes = {name: np.bincount(part, minlength=3) for name, part in parts.items()}
+    usable = [name for name in parts if sizes[name].min() >= MIN_SHARE * len(rows)]
     if not usable:
         why = "no input of numbers or categories has values enough to shift"
         raise ProjectError(f"make simulate: {why}; there are: {', '.join(parts) or 'none'}")
@@ -85,7 +86,7 @@ def build_world(frame: pd.DataFrame, contract: Contract, settings: Settings) -> 
     answers = encode_target(some[contract.target], settings.problem)
     # The most important input is shifted.
     axis = max(usable, key=lambda name: measure_skill(some[str(name)], answers, None))
-    return World(contract, rows, axis, usable[axis], choose_other_answer(target, settings))
+    return World(contract, rows, axis, parts[axis], choose_other_answer(target, settings))
 
 
 def divide_by_value(values: pd.Series, contract: Contract) -> np.ndarray:
@@ -94,11 +95,6 @@ def divide_by_value(values: pd.Series, contract: Contract) -> np.ndarray:
         values = values.map(values.value_counts().rank(ascending=False, method="first"))
     numbers = values.astype("float64")
     return np.searchsorted(numbers.quantile(list(EDGES)), numbers.fillna(-np.inf))
-
-
-def has_enough_rows(part: np.ndarray) -> bool:
-    """Return whether each part has enough rows."""
-    return bool(np.bincount(part, minlength=3).min() >= MIN_SHARE * len(part))
 
 
 def choose_other_answer(target: pd.Series, settings: Settings) -> Any:
