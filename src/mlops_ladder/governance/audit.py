@@ -21,7 +21,7 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
-from mlops_ladder import project, ProjectError, raise_for_faults
+from mlops_ladder import project, ProjectError, raise_for_faults, read_text_if_exists
 from mlops_ladder.append_only_log import append_line
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import history, versions
@@ -86,7 +86,7 @@ def list_approvals_and_signatures() -> Iterator[Fact]:
 def list_journal_entries() -> Iterator[Fact]:
     """Yield the steps of rollouts and the deployments of this machine, without torn lines."""
     for path, keys in JOURNALS.items():
-        for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        for text in read_text_if_exists(path).splitlines():
             try:
                 line = json.loads(text)
             except ValueError:
@@ -177,8 +177,7 @@ def lines_since_repair(lines: list[Line]) -> list[Line]:
 
 def read_log() -> tuple[list[str], str]:
     """Return the whole lines of the file, and the piece of a line that a kill has left."""
-    text = LOG.read_text(encoding="utf-8") if LOG.exists() else ""
-    whole, _, piece = text.rpartition("\n")
+    whole, _, piece = read_text_if_exists(LOG).rpartition("\n")
     return whole.splitlines(), piece
 
 

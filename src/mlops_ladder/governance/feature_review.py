@@ -50,7 +50,6 @@ from mlops_ladder.tracking import runs
 REPEATS = 5  # pairs of models, for the share of chance in the rows that they learn from
 PASSES, PLACES = 20, (5, 14)  # the 6th and 15th of 20 in order hold their median with 96 %
 BATCH = 1000  # rows that are answered in a pass
-QUICK = 2000  # rows for a model that is only timed
 FOLDER = Path("reports/features")
 TEMPLATE = Path(__file__).with_name("features.md.j2")
 ARTIFACT = "features/report.json"
@@ -109,31 +108,28 @@ def draw_samples(whole: Trained) -> list[pd.DataFrame]:
 def review_features(whole: Trained) -> Iterator[Worth]:
     """Yield the worth of each input of the model."""
     contract, settings = whole.contract, whole.settings
-    quick = whole.train.sample(min(len(whole.train), QUICK), random_state=settings.seed)
-    quick = quick if quick[contract.target].nunique() > 1 else whole.train
     with threadpool_limits(1):  # both models of a pair have the same machine
-        full = score_anew(whole, contract)
-        timed = fit_or_baseline(quick, contract, settings)
+        full, more = score_anew(whole, contract)
         for name in contract.inputs():
             less = ignore_column(contract, name)
-            value = estimate_loss(full, score_anew(whole, less), settings.metric)
-            smaller = fit_or_baseline(quick, less, settings)
-            slower = measure_latency(whole, timed, smaller, less)
+            scores, fewer = score_anew(whole, less)
+            value = estimate_loss(full, scores, settings.metric)
+            slower = measure_latency(whole, more, fewer, less)
             missing = float(whole.train[name].isna().mean())
             yield Worth(name, value, slower, measure_logged_bytes(whole, name), missing)
 
 
-def score_anew(whole: Trained, contract: Contract) -> list[Draws]:
-    """Return the held-out score of a model of each sample of the rows, by this contract.
+def score_anew(whole: Trained, contract: Contract) -> tuple[list[Draws], Any]:
+    """Return the held-out scores of models of samples, by this contract, and the last model.
 
     Each score comes with draws of the held-out rows, the same ones for every model.
     """
-    settings, scores = whole.settings, []
+    settings, scores, model = whole.settings, [], None
     for rows in draw_samples(whole):
         model = fit_or_baseline(rows, contract, settings)
         answers = {"": predict_inputs(model, whole.holdout, contract)}
         scores.append(bootstrap_scores(settings.metric, whole.truth, answers, settings.seed)[""])
-    return scores
+    return scores, model
 
 
 def estimate_loss(full: list[Draws], less: list[Draws], metric: str) -> Estimate:
