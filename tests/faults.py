@@ -275,9 +275,9 @@ OPTIMIZED = [
         (
             "the audit log is not compared with its copies",
             "gov.audit",
-            "governance/audit/noting.py",
-            "chain.find_chain_faults(",
-            "chain.find_break(",
+            "governance/audit.py",
+            "*find_chain_faults(",
+            "*find_break(",
         ),
         (
             "no hook to the audit log",

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mlops_ladder.governance.owners import list_repository_files
+
 PAGES, SITE = Path("build/pages"), Path("build/site")
 REPORTS = ("drift.html", "watch.html")
 PICTURES = ("load.png", "staleness.png", "explanation.png", "importance.png")
@@ -18,12 +20,9 @@ LEFT_OUT = ("build/", "tests/", ".github/", ".gitlab/")
 
 def list_pages() -> list[Path]:
     """Return the pages and pictures of the repository.  End the program if git fails."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(f"git cannot list the pages: {done.stderr.strip()}; run: git init")
-    names = (name for name in done.stdout.split("\0") if name.endswith(SHOWN))
-    return [Path(name) for name in names if Path(name).is_file() and not name.startswith(LEFT_OUT)]
+    names = list_repository_files("--cached", "--others", "--exclude-standard")
+    shown = (name for name in names if name.endswith(SHOWN) and not name.startswith(LEFT_OUT))
+    return [Path(name) for name in shown if Path(name).is_file()]
 
 
 def render_maturity_page() -> str:

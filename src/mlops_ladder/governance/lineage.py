@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mlops_ladder import ProjectError, raise_for_faults
+from mlops_ladder import ProjectError, raise_for_faults, read_text_if_exists
 from mlops_ladder.data import provenance
 from mlops_ladder.data.provenance import LOCK, run_git
 from mlops_ladder.data.reading import list_data_files
@@ -146,9 +146,8 @@ def read_deployments() -> list[dict[str, Any]]:
 
     Raises ProjectError that names a line that is no deployment.
     """
-    lines = DEPLOYMENTS.read_text(encoding="utf-8").splitlines() if DEPLOYMENTS.exists() else []
     deployments = []
-    for number, text in enumerate(lines, start=1):
+    for number, text in enumerate(read_text_if_exists(DEPLOYMENTS).splitlines(), start=1):
         try:
             line = json.loads(text)
             if (line["environment"], line["result"]) == ("production", "deployed"):

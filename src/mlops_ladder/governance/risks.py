@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-REGISTER, RULES = Path("governance/risk.toml"), "monitoring/alerts.yml"
+from mlops_ladder import read_text_if_exists
+
+REGISTER, RULES = Path("governance/risk.toml"), Path("monitoring/alerts.yml")
 CLASSES = ("minimal", "limited", "high", "unacceptable")
 LEVELS = ("low", "medium", "high")
 Risk = dict[str, Any]
@@ -31,19 +33,14 @@ def read_risk_file(path: Path) -> dict[str, Any]:
         sys.exit(f"{path}: cannot be read: {error}")
 
 
-def read_text_or_nothing(path: str) -> str:
-    """Return the text of a file, "" if it is missing."""
-    return Path(path).read_text(encoding="utf-8") if Path(path).is_file() else ""
-
-
 def control_exists(kind: str, name: str) -> bool:
     """Return whether there is this test, this rule of an alert, or this setting of a gate."""
     if kind == "test":
         path, _, function = name.partition("::")
-        text, line = read_text_or_nothing(path), rf"^def {re.escape(function)}\("
+        text, line = read_text_if_exists(Path(path)), rf"^def {re.escape(function)}\("
         return bool(re.search(line, text, re.MULTILINE))
     if kind == "alert":
-        text, line = read_text_or_nothing(RULES), rf"^\s*- alert: {re.escape(name)}$"
+        text, line = read_text_if_exists(RULES), rf"^\s*- alert: {re.escape(name)}$"
         return bool(re.search(line, text, re.MULTILINE))
     section, _, key = name.partition(".")
     if section != "questions":
@@ -55,7 +52,7 @@ def control_exists(kind: str, name: str) -> bool:
 
 def list_passed_tests() -> set[str]:
     """Return the tests that passed in the last run, as file::name."""
-    if not (report := read_text_or_nothing("reports/tests.xml")):
+    if not (report := read_text_if_exists(Path("reports/tests.xml"))):
         return set()
     return {
         f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name', '').split('[')[0]}"
@@ -69,8 +66,8 @@ def has_run(kind: str, name: str) -> bool:
     if kind == "test":
         return name in list_passed_tests()
     if kind == "alert":
-        return f"alertname: {name}" in read_text_or_nothing("monitoring/alerts_test.yml")
-    lines = read_text_or_nothing("promotions.jsonl").splitlines()
+        return f"alertname: {name}" in read_text_if_exists(Path("monitoring/alerts_test.yml"))
+    lines = read_text_if_exists(Path("promotions.jsonl")).splitlines()
     verdicts = [json.loads(line).get("verdict") or {} for line in lines if line]
     if not name.startswith("questions."):
         return bool(verdicts)

@@ -22,7 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import typer
 
-from mlops_ladder import ProjectError, write_synced_file, write_file_atomically
+from mlops_ladder import ProjectError, read_text_if_exists
+from mlops_ladder import write_file_atomically, write_synced_file
 from mlops_ladder.data import remote
 from mlops_ladder.data.contract import Column, Contract, read_contract, Role
 from mlops_ladder.data.formats import CSV, detect_format, NULL_WORDS, PARQUET
@@ -233,8 +234,8 @@ def apply_erasure(
         counts["after"] = compute_sha256(Path(name)) if counts["left"] else None
     update_declared(entry["files"])
     if entry["time"] not in [old["time"] for old in read_erasures() if old["ids"] == entry["ids"]]:
-        lines = RECORD.read_text(encoding="utf-8") if RECORD.exists() else ""
-        write_file_atomically(RECORD, f"{lines}{json.dumps(entry, ensure_ascii=False)}\n")
+        line = json.dumps(entry, ensure_ascii=False)
+        write_file_atomically(RECORD, f"{read_text_if_exists(RECORD)}{line}\n")
     ERASURE_MARKER.unlink()
     return entry
 

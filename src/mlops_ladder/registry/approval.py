@@ -16,7 +16,8 @@ from typing import Annotated, Any, Literal
 import typer
 from pydantic import ValidationError
 
-from mlops_ladder import ProjectError, raise_for_faults, write_file_atomically
+from mlops_ladder import ProjectError, raise_for_faults
+from mlops_ladder import read_text_if_exists, write_file_atomically
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import decisions, history, promotion, versions
 from mlops_ladder.registry.forge_reviews import find_reviewers, Person
@@ -75,7 +76,7 @@ def is_approval_needed(policy: Approval) -> bool:
     address = runs.connect_mlflow().get_registry_uri()
     if address.partition(":")[0] not in LOCAL:
         return True
-    return DEPLOYMENTS.exists() and bool(DEPLOYED.search(DEPLOYMENTS.read_text(encoding="utf-8")))
+    return bool(DEPLOYED.search(read_text_if_exists(DEPLOYMENTS)))
 
 
 def find_unapproved(version: Version, verdict: dict[str, Any]) -> list[str]:
@@ -298,7 +299,7 @@ def main(
         return
     approved = approve(entry, review)
     print(f"v{version}: approved by {approved.approver}, {approved.way}; commit {path}")
-    promotion.promote_waiting(entry, promotion.begin_rollout)
+    promotion.promote_waiting(entry)
 
 
 def require_approved_champion() -> None:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import ValidationError
 
-from mlops_ladder import write_synced_file
+from mlops_ladder import read_text_if_exists, write_synced_file
 from mlops_ladder.strict_model import StrictModel
 
 LOG = Path("promotions.jsonl")
@@ -112,7 +112,7 @@ def find_rollback(entries: Sequence[Entry], number: str) -> Entry | None:
 
 def read_log_lines() -> list[str]:
     """Return the lines of the log as they are."""
-    return LOG.read_text(encoding="utf-8").splitlines(keepends=True) if LOG.exists() else []
+    return read_text_if_exists(LOG).splitlines(keepends=True)
 
 
 def append_entry(entry: Entry) -> None:

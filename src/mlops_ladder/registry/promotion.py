@@ -4,7 +4,6 @@ The alias `candidate` names the version that the gate evaluated last, `champion`
 and `previous` the champion before it.
 """
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated
 
@@ -78,16 +77,14 @@ def promote_version(version: Version, verdict: gate.Verdict) -> None:
         decisions.decide("promote", version, last, asdict(verdict))
 
 
-def promote_waiting(
-    entry: history.Entry, find_obstacles: Callable[[Version, gate.Verdict], list[str]]
-) -> None:
-    """Make a version that waited the champion, or print its obstacles."""
+def promote_waiting(entry: history.Entry) -> None:
+    """Make a version that waited the champion, or print why it still waits."""
     version, last = versions.version_from_entry(entry), versions.read_state().champion
     if entry.action != "accept" or (last and last.version == version.number):
         return
     verdict = gate.Verdict(**entry.verdict)
-    if obstacles := find_obstacles(version, verdict):
-        print("\n".join(obstacles))
+    if reasons := find_pending_reasons(version, verdict):
+        print("\n  ".join([f"v{version.number} still waits", *reasons]))
         return
     promote_version(version, verdict)
     print(f"v{version.number} is champion, and predicts from now on.  Next: make publish")
@@ -105,11 +102,9 @@ def renew_champion(run_id: str) -> Version:
         if not last or last.model_version != model:
             present = last.model_version if last else "no champion"
             raise ProjectError(f"run {run_id}: it made model {model}; there is {present}")
-        promotions = history.list_promotions(state.entries)
-        accepted = [entry for entry in promotions if entry.version == last.version][-1]
         version = versions.create_version(run_id, last.model_version)
         versions.set_alias("candidate", version.number)
-        verdict = versions.with_verdict(accepted).verdict
+        verdict = versions.find_acceptance(last).verdict
         decisions.decide("renew", version, last.previous, verdict)
     return version
 

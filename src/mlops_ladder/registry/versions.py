@@ -204,11 +204,10 @@ def with_verdict(entry: history.Entry) -> history.Entry:
 
 
 def find_acceptance(entry: history.Entry) -> history.Entry:
-    """Return the decision that accepted this model, with its report: a rollback has none."""
-    for promotion in reversed(history.list_promotions(read_state().entries)):
-        if promotion.model_version == entry.model_version:
-            return with_verdict(promotion)
-    return with_verdict(entry)
+    """Return the decision that accepted this version, with its report: a rollback has none."""
+    promotions = history.list_promotions(read_state().entries)
+    own = [promotion for promotion in promotions if promotion.version == entry.version]
+    return with_verdict([entry, *own][-1])
 
 
 def mark_applied(number: int) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_ladder import raise_for_faults, write_file_atomically
+from mlops_ladder import raise_for_faults, read_text_if_exists, write_file_atomically
 from mlops_ladder.governance.documents import evidence
 from mlops_ladder.governance.documents.statements import find_statement_faults, format_statement
 from mlops_ladder.governance.incidents import read_incidents
@@ -27,12 +27,6 @@ DOCUMENT = Path("TECHNICAL.md")
 TEMPLATE = Path(__file__).with_name("technical.md.j2")
 NOTHING = "No evidence: "
 ADVICE = f"{DOCUMENT}: run `make techdoc`, read it, commit it"
-
-
-def read_text_if_exists(name: str | Path) -> str:
-    """Return the text of a file, empty if it is missing."""
-    path = Path(name)
-    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def format_section(title: str, way_out: str, caller: Callable[[], str]) -> str:
@@ -51,12 +45,12 @@ def render_document() -> str:
         find_all=re.findall,
         glob=lambda pattern: sorted(Path().glob(pattern)),
         incidents=read_incidents(),
-        json=lambda name: json.loads(read_text_if_exists(name)),
-        json_lines=lambda name: list(map(json.loads, read_text_if_exists(name).splitlines())),
+        json=lambda name: json.loads(read_text_if_exists(Path(name))),
+        json_lines=lambda name: list(map(json.loads, read_text_if_exists(Path(name)).splitlines())),
         section=format_section,
         sources=evidence.list_sources,
         state=format_statement,
-        text=read_text_if_exists,
+        text=lambda name: read_text_if_exists(Path(name)),
         toml=lambda name: read_toml(Path(name)) if Path(name).exists() else {},
     )
     return text.rstrip("\n") + "\n"

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from mlops_ladder import ProjectError, write_file_atomically
+from mlops_ladder import ProjectError, read_text_if_exists, write_file_atomically
 from mlops_ladder.monitoring.archive import Archive, DRIFT, NoLog
 from mlops_ladder.monitoring.quality import QUALITY
 from mlops_ladder.plugins import get_hooks
 from mlops_ladder.registry import versions
 from mlops_ladder.registry.gate import to_json_safe
-from mlops_ladder.registry.history import Entry, list_moves, list_promotions
+from mlops_ladder.registry.history import Entry, list_moves
 from mlops_ladder.settings import Settings
 from mlops_ladder.tracking import runs
 
@@ -39,9 +39,7 @@ def collect_run(entry: Entry | None) -> Facts | None:
 
 def describe_gate_decision(entry: Entry | None) -> Facts | None:
     """Return the decision that accepted the champion, with the report of the gate."""
-    entries = list_promotions(versions.read_state().entries) if entry else []
-    own = [accepted for accepted in entries if entry and accepted.version == entry.version]
-    return versions.with_verdict(own[-1]).model_dump(mode="json") if own else None
+    return versions.find_acceptance(entry).model_dump(mode="json") if entry else None
 
 
 def collect_decisions() -> Facts | None:
@@ -114,8 +112,7 @@ def find_stale_evidence() -> list[str]:
     stale = []
     for name, facts in collect_champion_evidence().items():
         path = FOLDER / f"{name}.json"
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        if text != to_evidence_text(facts):
+        if read_text_if_exists(path) != to_evidence_text(facts):
             where = "the run of the champion" if name == "run" else "the registry"
             stale.append(f"{path}: is not what {where} says; run `make techdoc`")
     return stale

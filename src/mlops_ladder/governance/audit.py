@@ -9,17 +9,23 @@ a forger has to change all later lines in all three places.
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, UTC
 from os import environ
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from pydantic import ValidationError
 
-from mlops_ladder import project
+from mlops_ladder import project, ProjectError, raise_for_faults, read_text_if_exists
+from mlops_ladder.append_only_log import append_line
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import history, versions
+from mlops_ladder.registry.decisions import registry_lock
 from mlops_ladder.strict_model import StrictModel
 
 # The keys of a line that say what was done, and to which version or image.
@@ -35,6 +41,9 @@ LOG = Path("audit.jsonl")
 REF = "refs/audit/log"
 KEY = "audit."  # start of the registry's tags that hold the lines
 FIRST = "0" * 64
+LOCK = Path("models/audit.lock")
+NOTE, REPAIR = "make audit NOTE=yes", "make audit REPAIR=yes"
+MAX_LENGTH = 1000  # characters of the description of a repair
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ def list_approvals_and_signatures() -> Iterator[Fact]:
 def list_journal_entries() -> Iterator[Fact]:
     """Yield the steps of rollouts and the deployments of this machine, without torn lines."""
     for path, keys in JOURNALS.items():
-        for text in path.read_text(encoding="utf-8").splitlines() if path.exists() else ():
+        for text in read_text_if_exists(path).splitlines():
             try:
                 line = json.loads(text)
             except ValueError:
@@ -151,17 +160,13 @@ def make_line(fact: Fact, before: list[str]) -> Line:
     )
 
 
-def parse_line(text: str) -> Line | None:
-    """Return the line in this text, or None."""
-    try:
-        return Line.model_validate_json(text)
-    except ValidationError:
-        return None
-
-
 def parse_lines(texts: list[str]) -> list[Line]:
     """Return the lines in these texts, without damaged ones."""
-    return [line for line in map(parse_line, texts) if line]
+    lines = []
+    for text in texts:
+        with suppress(ValidationError):
+            lines.append(Line.model_validate_json(text))
+    return lines
 
 
 def lines_since_repair(lines: list[Line]) -> list[Line]:
@@ -172,8 +177,7 @@ def lines_since_repair(lines: list[Line]) -> list[Line]:
 
 def read_log() -> tuple[list[str], str]:
     """Return the whole lines of the file, and the piece of a line that a kill has left."""
-    text = LOG.read_text(encoding="utf-8") if LOG.exists() else ""
-    whole, _, piece = text.rpartition("\n")
+    whole, _, piece = read_text_if_exists(LOG).rpartition("\n")
     return whole.splitlines(), piece
 
 
@@ -206,15 +210,13 @@ def find_break(lines: list[str]) -> list[str]:
     """Return the first fault of the chain, in words; later lines follow from nothing."""
     before = FIRST
     for place, text in enumerate(lines, 1):
-        line, fault = parse_line(text), ""
+        line = next(iter(parse_lines([text])), None)
         if not line:
-            fault = "is no line of this log"
-        elif line.number != place:
-            fault = f"says that it is line {line.number}"
-        elif line.before != before:
-            fault = f"does not follow from line {place - 1}: that was another one"
-        if fault:
-            return [f"{LOG}:{place}: {fault}"]
+            return [f"{LOG}:{place}: is no line of this log"]
+        if line.number != place:
+            return [f"{LOG}:{place}: says that it is line {line.number}"]
+        if line.before != before:
+            return [f"{LOG}:{place}: does not follow from line {place - 1}: that was another one"]
         before = hash_text(text)
     return []
 
@@ -234,3 +236,122 @@ def find_chain_faults(lines: list[str]) -> list[str]:
     """Return the faults of the log itself, in words."""
     registered = compare_copies(lines, read_registry_lines(), "the registry")
     return [*find_break(lines), *registered, *compare_copies(lines, read_git_lines(), REF)]
+
+
+def split_unnoted(lines: list[Line]) -> tuple[list[Fact], list[Fact]]:
+    """Return the facts that are not noted yet, and the immutable ones that were noted otherwise."""
+    configured = [line for line in lines if line.kind == "configuration"]
+    files = {line.about: line.digest for line in configured}
+    last = configured[-1].commit if configured else ""
+    noted = {(line.kind, line.about, line.digest) for line in lines if line not in configured}
+    facts = [
+        *list_configuration_changes(files, last),
+        *list_decisions(),
+        *list_approvals_and_signatures(),
+        *list_journal_entries(),
+    ]
+    unnoted = [fact for fact in facts if (fact.kind, fact.about, fact.digest) not in noted]
+    recent = lines_since_repair(lines)
+    fixed = {(line.kind, line.about) for line in recent if line.kind in IMMUTABLE}
+    changed = [fact for fact in unnoted if (fact.kind, fact.about) in fixed]
+    return [fact for fact in unnoted if fact not in changed], changed
+
+
+def find_contradictions(lines: list[Line]) -> Iterator[str]:
+    """Yield the lines that the registry or git contradicts, in words."""
+    decisions = {fact.about for fact in list_decisions()}
+    has_repository = provenance.run_git("rev-parse", "--verify", "HEAD")
+    for line in lines_since_repair(lines):
+        where = f"{LOG}:{line.number}"
+        if line.kind == "decision" and line.about not in decisions:
+            yield f"{where}: the registry holds no decision {line.about}"
+        if line.kind == "configuration" and has_repository:
+            files = list_configuration_files(line.commit)
+            if not files:
+                yield f"{where}: commit {line.commit[:12]} is not in this repository; git fetch"
+            elif files.get(line.about, REMOVED) != line.digest:
+                yield f"{where}: {line.about} is another one in commit {line.commit[:12]}"
+
+
+def verify_log() -> list[str]:
+    """Return all faults, in words: of the chain, of its copies, and of its facts."""
+    texts, piece = read_log()
+    lines = parse_lines(texts)
+    fresh, changed = split_unnoted(lines)
+    faults = [*find_chain_faults(texts), *find_contradictions(lines)]
+    if piece:
+        faults.append(f"{LOG}:{len(texts) + 1}: is a piece of a line; to remove it: {NOTE}")
+    for fact in changed:
+        faults.append(f"{fact.kind} {fact.about}: is not as it was noted, but: {fact.said}")
+    return faults + [f"{fact.kind} {fact.about}: not noted; to do so: {NOTE}" for fact in fresh]
+
+
+def note_facts() -> list[Line]:
+    """Add a line for each fact that is not noted yet, and return these lines.
+
+    Raises ProjectError, and notes nothing, if the log differs from its copies.
+    """
+    with registry_lock(LOCK):
+        texts, registered = read_log()[0], read_registry_lines()
+        if texts == registered[: len(texts)]:  # another machine or a kill: the file is shorter
+            for text in registered[len(texts) :]:
+                append_line(LOG, text)
+            texts = read_log()[0]
+        faults = find_chain_faults(texts)
+        raise_for_faults(f"{LOG}: nothing is noted until {REPAIR}", faults)
+        added = []
+        for fact in split_unnoted(parse_lines(texts))[0]:
+            added.append(make_line(fact, texts))
+            texts.append(added[-1].text)
+            append_line(LOG, texts[-1])
+        copy_lines(texts)
+    return added
+
+
+def repair_log() -> list[str]:
+    """Restore the longest whole chain, note the faults, and return them; the file is backed up.
+
+    Raises ProjectError if no whole chain continues the one that git holds.
+    """
+    with registry_lock(LOCK):
+        anchor, texts = read_git_lines(), read_log()[0]
+        faults = [*find_chain_faults(texts), *find_contradictions(parse_lines(texts))]
+        logs = [read_registry_lines(), texts, anchor]
+        whole = [log for log in logs if log[: len(anchor)] == anchor and not find_break(log)]
+        if not whole:
+            way_out = f"see: git cat-file blob {REF}, and a backup"
+            raise ProjectError(f"{LOG}: no copy holds; {way_out}")
+        if faults:
+            texts = max(whole, key=len)
+            history.rename_old_log(LOG)
+            words = "; ".join(fault[:200] for fault in faults)[:MAX_LENGTH]
+            fact = Fact("repair", str(LOG), hash_text(words), words)
+            texts = [*texts, make_line(fact, texts).text]
+            for text in texts:
+                append_line(LOG, text)
+            copy_lines(texts)
+    return faults
+
+
+def note_decision(_decision: object) -> None:
+    """Note a new decision.  A damaged log stops no decision: the reason is printed."""
+    try:
+        note_facts()
+    except ProjectError as error:
+        print(f"Not in the audit log: {error}", file=sys.stderr)
+
+
+def main(
+    add: Annotated[bool, typer.Option("--note", help="first note what is not noted yet")] = False,
+    repair: Annotated[bool, typer.Option("--repair", help="first restore a whole chain")] = False,
+) -> None:
+    """Verify the log.  Raise ProjectError that lists the faults."""
+    if repair:
+        faults = repair_log() or ["none"]
+        print("\n  ".join(["Restored a whole   The faults were:", *faults]))
+    for line in note_facts() if add or repair else ():
+        print(f"{line.number:5}  {line.said}")
+    raise_for_faults(f"{LOG}: does not hold", verify_log())
+    texts = read_log()[0]
+    head = hash_text(texts[-1])[:12] if texts else "none"
+    print(f"{LOG}: {len(texts)} lines, head {head}: registry, journals and git agree")
