@@ -138,16 +138,15 @@ def open_batch_log(job: Job) -> Iterator[BatchLog]:
     run = Run(name, now, get_author(), job.source, job.out, job.saved["version"])
     with raise_as_project_error("the batch cannot be logged"):
         engine = open_database(job.settings.serving.prediction_log_url, TABLE, RUNS)
-    try:
-        with tempfile.TemporaryFile() as spool:
-            log = BatchLog(engine, run, contract, spool)
-            try:
-                yield log
-            except BaseException as error:
-                log.fail(error)
-                raise
-    finally:
-        engine.dispose()
+    with tempfile.TemporaryFile() as spool:
+        log = BatchLog(engine, run, contract, spool)
+        try:
+            yield log
+        except BaseException as error:
+            log.fail(error)
+            raise
+        finally:
+            engine.dispose()
 
 
 def read_runs(settings: Settings, source: str = "") -> list[Run]:
@@ -155,15 +154,12 @@ def read_runs(settings: Settings, source: str = "") -> list[Run]:
     url = sql.make_url(settings.serving.prediction_log_url)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         return []
-    engine = sql.create_engine(url)
+    engine = sql.create_engine(url, poolclass=sql.NullPool)
     query = sql.select(RUNS).where(RUNS.c.source == source if source else sql.true())
-    try:
-        with raise_as_project_error("the batches cannot be read"), engine.connect() as connection:
-            if not sql.inspect(connection).has_table(RUNS.name):
-                return []
-            return [Run(*row) for row in connection.execute(query.order_by(RUNS.c.time))]
-    finally:
-        engine.dispose()
+    with raise_as_project_error("the batches cannot be read"), engine.connect() as connection:
+        if not sql.inspect(connection).has_table(RUNS.name):
+            return []
+        return [Run(*row) for row in connection.execute(query.order_by(RUNS.c.time))]
 
 
 def read_spooled(line: bytes) -> dict[str, Any]:
@@ -183,9 +179,7 @@ def to_logged_rows(inputs: pd.DataFrame, contract: Contract) -> list[dict[str, A
 
 def describe_answers(answers: pd.DataFrame) -> bytes:
     """Return the answers as the log of the service has them, as JSON."""
-    lines: list[dict[str, Any]] = [
-        {"prediction": value} for value in answers["prediction"].tolist()
-    ]
+    lines = [dict[str, Any](prediction=value) for value in answers["prediction"].tolist()]
     shares = answers.filter(regex="^probability_")
     if shares.shape[1]:
         names = [str(name).removeprefix("probability_") for name in shares]

@@ -11,15 +11,9 @@ from typing import Any
 import pandas as pd
 
 from mlops_ladder import ProjectError
-from mlops_ladder.batch.sinks import name_rejected, open_sink, refuse_overwriting, write_frames
+from mlops_ladder.batch.sinks import name_rejected, open_sink, refuse_overwriting
 from mlops_ladder.data.casting import cast_columns, RowCheck
-from mlops_ladder.data.contract import (
-    Contract,
-    merge_violations,
-    MIN_ROWS_FOR_SHARE,
-    raise_for_violations,
-    Violation,
-)
+from mlops_ladder.data.contract import Contract, merge_violations, raise_for_violations, Violation
 from mlops_ladder.data.reading import read_chunks
 from mlops_ladder.data.remote import is_remote
 from mlops_ladder.model.prediction import load_model, predict_rows
@@ -74,7 +68,7 @@ class Batch:
         self.rows = 0
         self.rejected: list[pd.DataFrame] = []
         self.breaches: list[Violation] = []
-        self._known: pd.Series | None = None
+        self._known = pd.Series(dtype="float64")
 
     @property
     def refused(self) -> int:
@@ -89,35 +83,30 @@ class Batch:
         """
         for part in parts:
             self.rows += part.rows
-            self._known = part.known if self._known is None else self._known + part.known
+            self._known = self._known.add(part.known, fill_value=0)
             self.breaches = merge_violations([*self.breaches, *part.breaches])
             self.rejected += [part.rejected] if len(part.rejected) else []
             if len(part.answers):
                 yield part.answers
         breaches = self.breaches = [breach.with_total(self.rows) for breach in self.breaches]
         if not self.rows or self.refused != self.rows:
+            known = self._known.to_dict()
             breaches = [
-                fault for fault in breaches if fault.is_expectation or self._is_whole(fault)
+                each for each in breaches if each.is_expectation or each.is_of_column(known)
             ]
         raise_for_violations(breaches)
 
-    def write(
-        self, parts: Iterable[Scored], out: str, contract: Contract
-    ) -> tuple[int, pd.DataFrame]:
-        """Write answers and rejected rows; return the number of answers, and some of them."""
+    def write(self, parts: Iterable[Scored], out: str, contract: Contract) -> pd.DataFrame:
+        """Write answers and rejected rows; return the first answers."""
+        first = pd.DataFrame()
         with open_sink(out, contract) as sink:
-            rows, first = write_frames(self.answers(parts), sink)
+            for frame in self.answers(parts):
+                sink.write(frame)
+                first = first if len(first) else frame
             for frame in self.rejected:
                 sink.reject(frame)
             sink.commit()
-        return rows, first
-
-    def _is_whole(self, breach: Violation) -> bool:
-        """Return whether this is about the column, and not about some of its rows."""
-        if not breach.total or breach.max_share is not None:
-            return True
-        known = 0 if self._known is None else self._known.get(breach.column, 0)
-        return breach.count >= max(known, MIN_ROWS_FOR_SHARE)
+        return first
 
 
 def score_file(saved: Saved, frames: Frames, checks: Iterable[RowCheck] = ()) -> Iterator[Scored]:
@@ -206,10 +195,12 @@ def score_to(
     batch = Batch()
     with get_hooks().open_batch_log(job=job) or nullcontext() as log:
         recorded = report_progress(log.record(parts) if log else parts)
-        rows, first = batch.write(recorded, job.out, job.saved["contract"])
+        first = batch.write(recorded, job.out, job.saved["contract"])
         if log:
             log.finish(batch.rows, batch.refused, **describe())
-    print(f"{rows:,} predictions by model {job.saved['version']} written to {job.out}")
+    print(
+        f"{batch.rows - batch.refused:,} predictions by model {job.saved['version']} written to {job.out}"
+    )
     print(first.head(3).to_string(index=False))
     if batch.rejected:
         text = f"{batch.refused:,} of {batch.rows:,} rows break the contract and are not answered"

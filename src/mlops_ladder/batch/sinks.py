@@ -4,7 +4,7 @@ import gzip
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, ExitStack
 from itertools import chain, repeat
 from pathlib import Path
@@ -47,25 +47,6 @@ def open_sink(out: str, contract: Contract) -> Iterator[Any]:
         sink = FileSink(out, folder)
         stack.callback(sink.discard)
         yield sink
-
-
-def write_frames(frames: Iterable[pd.DataFrame], sink: Any) -> tuple[int, pd.DataFrame]:
-    """Write answers; return the number of rows, and the first frame."""
-    rows, first = 0, pd.DataFrame()
-    for frame in frames:
-        sink.write(frame)
-        rows, first = rows + len(frame), first if rows else frame
-    return rows, first
-
-
-def replace_target(part: Path | None, target: str) -> None:
-    """Replace a file or an object by this file; delete it if there is none."""
-    if is_remote(target):
-        load_module(target).put_object(part, target)
-    elif part:
-        part.replace(target)
-    else:
-        Path(target).unlink(missing_ok=True)
 
 
 def name_rejected(out: str) -> str:
@@ -115,7 +96,13 @@ class FileSink:
         """Replace what was there before, the answers last; old rejected rows are deleted."""
         self._open.close()
         for target in (name_rejected(self._out), self._out):
-            replace_target(self._parts[target][0] if target in self._parts else None, target)
+            part, _ = self._parts.get(target, (None, None))
+            if is_remote(target):
+                load_module(target).put_object(part, target)
+            elif part:
+                part.replace(target)
+            else:
+                Path(target).unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Delete what is not finished."""

@@ -119,6 +119,12 @@ class Violation:
             return not self.is_expectation
         return self.total >= MIN_ROWS_FOR_SHARE and self.count > self.max_share * self.total
 
+    def is_of_column(self, known: dict[str, float]) -> bool:
+        """Return whether this is about the column, and not about some of its known values."""
+        if not self.total or self.max_share is not None:
+            return True
+        return self.count >= max(known.get(self.column, 0), MIN_ROWS_FOR_SHARE)
+
     def __add__(self, later: "Violation") -> "Violation":
         rows = (self.rows + later.rows)[:3]
         return replace(self, count=self.count + later.count, rows=rows, mask=None)
