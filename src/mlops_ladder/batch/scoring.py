@@ -90,7 +90,7 @@ class Batch:
                 yield part.answers
         breaches = self.breaches = [breach.with_total(self.rows) for breach in self.breaches]
         if not self.rows or self.refused != self.rows:
-            known = self._known.to_dict()
+            known = dict[Any, float](self._known)
             breaches = [
                 each for each in breaches if each.is_expectation or each.is_of_column(known)
             ]

@@ -141,17 +141,6 @@ class Violation:
         return f"{self.column}: {self.count:,} of {self.total:,} rows {self.rule}{shown}{where}"
 
 
-class ContractViolationError(ProjectError):
-    """Rows that break the contract, and how."""
-
-    def __init__(self, words: str, breaches: list[Violation]) -> None:
-        super().__init__(words, breaches)
-        self.violations = breaches
-
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
 def merge_violations(breaches: Iterable[Violation]) -> list[Violation]:
     """Return one violation for each column and rule, from those of parts of the same rows."""
     merged: dict[tuple[str, str], Violation] = {}
@@ -169,7 +158,7 @@ def raise_for_violations(breaches: list[Violation]) -> None:
     if wrong := [breach for breach in breaches if breach.is_refused]:
         lines = "\n  ".join(map(str, wrong))
         way_out = "Correct the data; where they are right, widen contract.toml, or make contract"
-        raise ContractViolationError(f"the data break the contract\n  {lines}\n  {way_out}", wrong)
+        raise ProjectError(f"the data break the contract\n  {lines}\n  {way_out}")
 
 
 def read_contract(path: Path = CONTRACT) -> Contract:

@@ -45,11 +45,10 @@ Rows = Iterator[pd.DataFrame]
 
 @dataclass(frozen=True)
 class Format:
-    """A format: its name, its reader, and whether all its cells are text, with marks of numbers."""
+    """A format: its name, and its reader."""
 
     name: str
     read: Callable[[Any, Data, Any, int | None], Rows]
-    is_text: bool = False
 
 
 @dataclass(frozen=True)
@@ -295,7 +294,7 @@ def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     return list(rows)
 
 
-CSV, EXCEL = Format("CSV", read_csv, True), Format("Excel", read_excel_sheet, True)
+CSV, EXCEL = Format("CSV", read_csv), Format("Excel", read_excel_sheet)
 PARQUET, FEATHER = Format("Parquet", read_parquet), Format("Feather", read_feather)
 FORMATS = {b"PAR1": PARQUET, b"ARROW1": FEATHER}  # by the first bytes
 FORMATS[rb'(?:\xef\xbb\xbf)?\s*\{\s*["}]'] = Format("JSON lines", read_json_lines)
