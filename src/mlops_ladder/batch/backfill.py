@@ -103,9 +103,8 @@ def score_period(period: periods.Period, job: Job) -> bool:
     chosen = periods.PeriodFilter(job.saved["contract"], period)
     frames = chosen.choose(read_chunks(job.source, job.settings.data, job.saved["contract"], ROWS))
     if (first := next(frames, None)) is None:
-        print(
-            f"{job.source}: no rows " + ("are new" if period.end == periods.END else f"in {period}")
-        )
+        when = "are new" if period.end == periods.END else f"in {period}"
+        print(f"{job.source}: no rows {when}")
         return False
     parts = score_file(job.saved, chain([first], frames), get_implementations("find_violations"))
     score_to(job, parts, chosen.describe)

@@ -91,12 +91,13 @@ class BatchLog:
             yield replace(part, answers=part.answers.assign(request_id=names, row=places))
 
     def _spool_request(self, inputs: pd.DataFrame, answers: pd.DataFrame) -> str:
-        """Keep a request until the batch is finished; return its id.  JSON holds no bare tab."""
+        """Keep a request until the batch is finished; return its id."""
         self._requests += 1
         name = f"{self.run.batch}.{self._requests}"
         rows = orjson.dumps(to_logged_rows(inputs, self._contract), default=pd.Timestamp.isoformat)
-        fields = [name.encode(), b"%d" % len(inputs), rows, describe_answers(answers)]
-        self._spool.write(b"\t".join(fields) + b"\n")
+        texts = {"inputs": rows.decode(), "output": describe_answers(answers).decode()}
+        row = {"request_id": name, "rows": len(inputs), **texts}
+        self._spool.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
         return name
 
     def finish(self, rows: int, rejected: int, **more: Any) -> None:
@@ -112,7 +113,7 @@ class BatchLog:
         with raise_as_project_error("the batch is answered, but not logged", "; run it again"):
             with self._engine.begin() as connection:
                 while lines := list(islice(self._spool, RECORDS)):
-                    requests = [facts | read_spooled(line) for line in lines]
+                    requests = [facts | orjson.loads(line) for line in lines]
                     connection.execute(sql.insert(TABLE), requests)
                 connection.execute(sql.insert(RUNS), run._asdict())
 
@@ -160,12 +161,6 @@ def read_runs(settings: Settings, source: str = "") -> list[Run]:
         if not sql.inspect(connection).has_table(RUNS.name):
             return []
         return [Run(*row) for row in connection.execute(query.order_by(RUNS.c.time))]
-
-
-def read_spooled(line: bytes) -> dict[str, Any]:
-    """Return a request that was kept, by the names of its columns."""
-    name, rows, inputs, output = line.decode().rstrip("\n").split("\t")
-    return {"request_id": name, "rows": int(rows), "inputs": inputs, "output": output}
 
 
 def to_logged_rows(inputs: pd.DataFrame, contract: Contract) -> list[dict[str, Any]]:

@@ -91,9 +91,7 @@ class Batch:
         breaches = self.breaches = [breach.with_total(self.rows) for breach in self.breaches]
         if not self.rows or self.refused != self.rows:
             known = dict[Any, float](self._known)
-            breaches = [
-                each for each in breaches if each.is_expectation or each.is_of_column(known)
-            ]
+            breaches = [one for one in breaches if one.is_expectation or one.is_of_column(known)]
         raise_for_violations(breaches)
 
     def write(self, parts: Iterable[Scored], out: str, contract: Contract) -> pd.DataFrame:
@@ -198,9 +196,8 @@ def score_to(
         first = batch.write(recorded, job.out, job.saved["contract"])
         if log:
             log.finish(batch.rows, batch.refused, **describe())
-    print(
-        f"{batch.rows - batch.refused:,} predictions by model {job.saved['version']} written to {job.out}"
-    )
+    rows = batch.rows - batch.refused
+    print(f"{rows:,} predictions by model {job.saved['version']} written to {job.out}")
     print(first.head(3).to_string(index=False))
     if batch.rejected:
         text = f"{batch.refused:,} of {batch.rows:,} rows break the contract and are not answered"

@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.data.formats import require_module, to_records, TSV
+from mlops_ladder.data.formats import require_module, TSV
 from mlops_ladder.data.reading import list_data_files
 from mlops_ladder.data.remote import is_bucket, is_remote, load_module
+from mlops_ladder.export.runtime import frame_to_rows
 
 SHEET_ROWS = 2**20 - 1  # that Excel opens, without the header
 OTHERS = r"xls|xlsm|xlsb|ods|json|bz2|xz|zst|7z|tar|tgz|rar|avro|orc|(?:parquet|feather|xlsx).\w+"
@@ -138,7 +139,7 @@ def write_json_lines(stack: ExitStack, path: Path, name: str) -> Write:
     """Return the function that writes frames as JSON lines."""
     stream = open_text(stack, path, name)
     encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
-    return lambda frame: stream.writelines(f"{encode(row)}\n" for row in to_records(frame))
+    return lambda frame: stream.writelines(f"{encode(row)}\n" for row in frame_to_rows(frame))
 
 
 def write_arrow(stack: ExitStack, path: Path, name: str) -> Write:
@@ -176,7 +177,7 @@ def write_sheet(stack: ExitStack, path: Path, name: str) -> Write:
         rows.append(len(frame))
         if sum(rows) > SHEET_ROWS:
             raise ProjectError(f"{name}: Excel opens {SHEET_ROWS:,} rows; write to a .csv")
-        for row in to_records(frame):
+        for row in frame_to_rows(frame):
             sheet.append([make_cell(value) for value in row.values()])
 
     return write

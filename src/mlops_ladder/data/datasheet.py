@@ -34,14 +34,14 @@ def render_page(frame: pd.DataFrame, contract: Contract, settings: Settings) -> 
     declared, used = sources.read_sources().items(), set(map(str, paths))
     return render_template(
         TEMPLATE,
+        frame=frame,
+        contract=contract,
+        paths=paths,
         own_words_line=OWN_WORDS_LINE,
         sources={name: source for name, source in declared if used & set(source["files"])},
-        rows=len(frame),
         columns=[format_column(name, table, contract) for name in contract.columns],
-        files=len(paths),
         sha256=sources.compute_sha256(*paths),
         unlabelled=int(rows[contract.target].isna().sum()),
-        target=contract.target,
     )
 
 

@@ -8,6 +8,7 @@ import re
 import tomllib
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -258,12 +259,10 @@ def make_array(values: list[Any]) -> pa.Array:
     """Return values as a column; as text if they are of several kinds, nested or unknown."""
     if any(isinstance(value, dict | list) for value in values):
         values = [json.dumps(value, default=str) if value is not None else None for value in values]
-    try:
+    with suppress(pa.ArrowException, OverflowError):
         array = pa.array(values)
-    except (pa.ArrowException, OverflowError):
-        array = None
-    if array is not None and not isinstance(array.type, pa.BaseExtensionType):
-        return array
+        if not isinstance(array.type, pa.BaseExtensionType):
+            return array
     return pa.array([None if value is None else str(value) for value in values])
 
 
@@ -286,12 +285,6 @@ def normalize_dtype(values: pd.Series) -> pd.Series:
     if types.is_numeric_dtype(values) or types.is_datetime64_any_dtype(values):
         return values
     return values.map(str, na_action="ignore").astype("str")
-
-
-def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return rows as dictionaries of Python's own values; None for a missing one."""
-    rows: Any = frame.astype("object").where(frame.notna(), None).to_dict("records")
-    return list(rows)
 
 
 CSV, EXCEL = Format("CSV", read_csv), Format("Excel", read_excel_sheet)

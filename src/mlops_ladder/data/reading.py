@@ -38,17 +38,15 @@ def read_chunks(
     `of` is a pattern, or a list of files or of parts that open like files.
     """
     columns = contract.columns if contract else {}
-    text: Any = {
-        name: str
-        for name, column in columns.items()
-        if column.kind not in NUMERIC or column.role in ("id", "ignored")
-    }
+    numeric = {name for name, column in columns.items() if column.kind in NUMERIC}
+    numeric -= set(contract.names("id", "ignored")) if contract else set()
+    text: Any = dict.fromkeys(columns.keys() - numeric, str) if contract else str
     first = 0
     for path in open_sources(of) if isinstance(of, str) else of:
-        for frame in read_file(path, data, text if contract else str, size):
+        for frame in read_file(path, data, text, size):
             frame.index = pd.RangeIndex(first, first + len(frame))
             first += len(frame)
-            for name in columns.keys() & set(frame) - text.keys():
+            for name in numeric & set(frame):
                 if columns[name].kind != "boolean" and not types.is_numeric_dtype(frame[name]):
                     numbers = parse_numbers(frame[name], data)
                     frame[name] = numbers.astype("object").where(numbers.notna(), frame[name])
