@@ -76,7 +76,7 @@ class BatchLog:
     def __init__(self, engine: sql.Engine, run: Run, contract: Contract, spool: BinaryIO) -> None:
         self.run = run
         self._engine, self._contract, self._spool = engine, contract, spool
-        self._requests, self._rows, self._started = 0, 0, time.perf_counter()
+        self._requests, self._started = 0, time.perf_counter()
 
     def record(self, parts: Iterable[Scored]) -> Iterator[Scored]:
         """Yield the parts; their answers have further columns, `request_id` and `row`."""

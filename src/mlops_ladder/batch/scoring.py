@@ -1,8 +1,6 @@
 """A batch: rows in, predictions out, one for each row that keeps the contract."""
 
 import argparse
-import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -21,7 +19,6 @@ from mlops_ladder.plugins import get_hooks, get_implementations
 from mlops_ladder.settings import load_settings, Settings
 
 OUTPUT = "predictions.csv"
-PROGRESS_S = 10
 ROWS = 50_000  # at a time: a file may be larger than memory
 VERBS = {"are": "is", "break": "breaks", "hold": "holds"}
 Saved = dict[str, Any]
@@ -164,17 +161,6 @@ def reason(breach: Violation, value: Any) -> str:
     return f"{breach.column} {VERBS.get(verb, verb)} {rest}{shown}"
 
 
-def report_progress(parts: Iterable[Scored]) -> Iterator[Scored]:
-    """Yield the parts; print every ten seconds how many rows are scored."""
-    rows, last = 0, time.monotonic()
-    for part in parts:
-        rows += part.rows
-        if time.monotonic() - last > PROGRESS_S:
-            print(f"{rows:,} rows scored ...", file=sys.stderr, flush=True)
-            last = time.monotonic()
-        yield part
-
-
 def score_to(
     job: Job, parts: Iterable[Scored], describe: Callable[[], dict[str, Any]] = dict
 ) -> None:
@@ -192,7 +178,7 @@ def score_to(
     """
     batch = Batch()
     with get_hooks().open_batch_log(job=job) or nullcontext() as log:
-        recorded = report_progress(log.record(parts) if log else parts)
+        recorded = log.record(parts) if log else parts
         first = batch.write(recorded, job.out, job.saved["contract"])
         if log:
             log.finish(batch.rows, batch.refused, **describe())

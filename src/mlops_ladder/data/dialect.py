@@ -4,6 +4,7 @@ import csv
 import re
 import string
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -43,22 +44,17 @@ def detect_encoding(path: Any) -> str:
         return BYTE_ORDER[mark]
     if b"\0" in raw:
         raise ValueError("not text but binary; save it as CSV (in Excel: Save as, CSV UTF-8)")
-    if is_decodable(raw, "utf-8"):
+    with suppress(UnicodeDecodeError):
+        raw.decode("utf-8")
         return "utf-8"
     latin = len(raw) - len(raw.translate(None, string.ascii_letters.encode()))
     others = len(raw) - len(raw.translate(None, bytes(range(128, 256))))
     best = from_bytes(raw[: 1 << 18]).best() if others > latin else None
     likely = best.encoding if best else "cp1252"
-    return likely if is_decodable(raw, likely) else "latin-1"
-
-
-def is_decodable(raw: bytes, encoding: str) -> bool:
-    """Return whether these bytes are text in this encoding."""
-    try:
-        raw.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
+    with suppress(UnicodeDecodeError):
+        raw.decode(likely)
+        return likely
+    return "latin-1"
 
 
 def detect_separator(path: Any, encoding: str) -> str:

@@ -5,7 +5,6 @@ import gzip
 import io
 import json
 import re
-import tomllib
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -26,10 +25,9 @@ from pandas.api import types
 
 from mlops_ladder import ProjectError
 from mlops_ladder.settings import Data
+from mlops_ladder.strict_model import read_toml
 
-VOCABULARY: dict[str, Any] = tomllib.loads(
-    Path(__file__).with_name("vocabulary.toml").read_text("utf-8")
-)
+VOCABULARY = read_toml(Path(__file__).with_name("vocabulary.toml"))
 # What pandas takes for missing but "None", which is as often a class.
 ERRORS = ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"]  # of Excel
 NULL_WORDS = ["", *"NA N/A n/a #N/A #NA <NA> NULL null NaN nan -nan".split(), *ERRORS]

@@ -146,7 +146,7 @@ def backup_file(path: Path) -> Path:
 def read_described_file(
     pattern: str, column: str, encoding: str | None, decimal: str | None
 ) -> tuple[Data, formats.Format, pd.DataFrame, str]:
-    """Return the dialect, the format, the rows and the target.  Raise ProjectError for wrong names."""
+    """Return dialect, format, rows and target.  Raise ProjectError for wrong names."""
     data, kind, raw = dialect.sniff_file(pattern, encoding)
     why, text = "", kind in (formats.CSV, formats.EXCEL)
     if text:

@@ -118,11 +118,7 @@ def parse_numbers(values: pd.Series, data: Data) -> pd.Series:
     if types.is_numeric_dtype(values):
         return values.astype("float64").replace([np.inf, -np.inf], np.nan)
     thousands = data.thousands or ""
-    text = (
-        values.astype("object")
-        .map(lambda value: strip_number_signs(str(value)), na_action="ignore")
-        .astype("str")
-    )
+    text = values.astype("object").map(strip_number_signs, na_action="ignore").astype("str")
     are_numbers = text.str.fullmatch(number_pattern(data.decimal, thousands), na=False)
     digits = text.str.translate(str.maketrans(data.decimal, ".", thousands))
     loose = text.where(~text.str.contains(thousands, regex=False, na=False)) if thousands else text

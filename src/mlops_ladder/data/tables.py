@@ -232,8 +232,8 @@ class TableWriter:
         """Raise ProjectError if two rows have the same keys: one would replace the other."""
         equal = sql.select(*keys).group_by(*keys).having(sql.text("count(*) > 1"))
         if keys and (row := self._db.execute(equal).first()):
-            pairs = ", ".join(map("{} = {}".format, self._keys, row))
-            fault = f"{pairs} is in several rows, and the table holds one for each"
+            pairs = [f"{key} = {value}" for key, value in zip(self._keys, row, strict=True)]
+            fault = f"{', '.join(pairs)} is in several rows, and the table holds one for each"
             raise ProjectError(f"{self._table}: {fault}; keep one of them")
 
     def _store_rejected(self) -> None:
