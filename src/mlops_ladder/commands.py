@@ -49,9 +49,8 @@ def list_library_commands() -> list[Command]:
 
 def list_portable_commands() -> dict[str, Command]:
     """Return the commands that need no project."""
-    return {
-        command.name: command for command in list_library_commands() if command.level == ANYWHERE
-    }
+    portable = [command for command in list_library_commands() if command.level == ANYWHERE]
+    return {command.name: command for command in portable}
 
 
 def list_commands() -> dict[str, Command]:

@@ -25,19 +25,9 @@ from mlops_ladder.strict_model import read_toml, StrictModel
 CONFIG = Path("config.toml")
 FOLDER = Path("config")
 SECTIONS_BY_LEVEL = {
-    2: {"gate", "leaks", "repro", "serving", "tuning"},
-    3: {
-        "access",
-        "approval",
-        "batch",
-        "drift",
-        "fallback",
-        "labels",
-        "load",
-        "schedule",
-        "staleness",
-    },
-    4: {"costs", "objectives", "quality", "receiver", "rollout", "scale", "signing", "triggers"},
+    2: "gate leaks repro serving tuning".split(),
+    3: "access approval batch drift fallback labels load schedule staleness".split(),
+    4: "costs objectives quality receiver rollout scale signing triggers".split(),
 }
 # Kubernetes sets such variables in each pod, named after services: `MODEL_PORT=tcp://10.0.0.7:80`.
 KUBERNETES = re.compile(

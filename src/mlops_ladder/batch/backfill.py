@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from datetime import datetime, UTC
 from functools import partial
 from itertools import chain
@@ -12,14 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from mlops_ladder import ProjectError
-from mlops_ladder.batch.periods import (
-    END,
-    parse_period,
-    Period,
-    PeriodFilter,
-    split_period,
-    subtract_periods,
-)
+from mlops_ladder.batch import periods
 from mlops_ladder.batch.runs import read_runs
 from mlops_ladder.batch.scoring import Job, Rejected, ROWS, score_file, score_to
 from mlops_ladder.data.contract import read_contract
@@ -32,7 +24,7 @@ from mlops_ladder.registry import history, publishing, versions
 from mlops_ladder.registry.decisions import registry_lock
 from mlops_ladder.settings import load_settings, Settings
 
-LOCK = Path("models/batch.lock")
+LOCK = Path("models/batch.lock")  # one scheduled batch or back-fill at a time
 BEGINNING = datetime(1, 1, 1)
 Saved = dict[str, Any]
 Work = tuple[str, Callable[[], bool | None]]  # the name of a batch, and what scores it
@@ -51,16 +43,16 @@ def main(
     """
     if champion_of not in ("now", "then"):
         raise ProjectError(f"CHAMPION_OF={champion_of}: it is now or then")
-    settings, whole = load_settings(), parse_period(start, end)
+    settings, whole = load_settings(), periods.parse_period(start, end)
     source = data or settings.batch.source or settings.data.path
-    with batch_lock():
+    with registry_lock(LOCK, timeout=0):
         done = list_done_periods(settings, source)
-        parts = [subtract_periods(part, done) for part in split_period(whole, by)]
+        parts = [periods.subtract_periods(part, done) for part in periods.split_period(whole, by)]
         if not any(parts):
             print(f"{whole}: all of it is scored already")
         current = publishing.load_champion()
 
-        def work(period: Period) -> Work:
+        def work(period: periods.Period) -> Work:
             saved = load_champion_of(period.end) if champion_of == "then" else current
             job = Job(source, name_output(settings, str(period)), saved, settings)
             return str(period), partial(score_period, period, job)
@@ -68,19 +60,11 @@ def main(
         score_all(map(work, chain.from_iterable(parts)))
 
 
-@contextmanager
-def batch_lock() -> Iterator[None]:
-    """Hold the lock of scheduled batches and back-fills.  Raise ProjectError if another has it."""
-    with registry_lock(LOCK, timeout=0):
-        yield
-
-
-def list_done_periods(settings: Settings, source: str) -> list[Period]:
+def list_done_periods(settings: Settings, source: str) -> list[periods.Period]:
     """Return the periods of a source whose rows are answered."""
-    ends = (
-        (run.period_start, run.period_end) for run in read_runs(settings, source) if not run.error
-    )
-    return [Period(start, end) for start, end in ends if start and end]
+    runs = (run for run in read_runs(settings, source) if not run.error)
+    ends = ((run.period_start, run.period_end) for run in runs)
+    return [periods.Period(start, end) for start, end in ends if start and end]
 
 
 def load_champion_of(end: datetime) -> Saved:
@@ -110,16 +94,17 @@ def name_output(settings: Settings, name: str) -> str:
     return pattern.replace("{period}", name)
 
 
-def score_period(period: Period, job: Job) -> bool:
+def score_period(period: periods.Period, job: Job) -> bool:
     """Score the rows of a period; return whether there were any.
 
     A period that has no end yet is logged up to its newest row.  Raises Rejected as `score_to`
     does, and if rows have no time.
     """
-    chosen = PeriodFilter(job.saved["contract"], period)
+    chosen = periods.PeriodFilter(job.saved["contract"], period)
     frames = chosen.choose(read_chunks(job.source, job.settings.data, job.saved["contract"], ROWS))
     if (first := next(frames, None)) is None:
-        print(f"{job.source}: no rows " + ("are new" if period.end == END else f"in {period}"))
+        when = "are new" if period.end == periods.END else f"in {period}"
+        print(f"{job.source}: no rows {when}")
         return False
     parts = score_file(job.saved, chain([first], frames), get_implementations("find_violations"))
     score_to(job, parts, chosen.describe)
@@ -137,7 +122,7 @@ def score_arrivals(settings: Settings) -> tuple[int, str]:
         return 0, "[batch] source is not set: nothing to score"
     if settings.batch.by == "file" and is_remote(source) and not is_bucket(source):
         raise ProjectError("batch.by = 'file': a table has no files; set by = \"time\"")
-    with batch_lock():
+    with registry_lock(LOCK, timeout=0):
         saved = publishing.load_champion()
         find = find_new_rows if settings.batch.by == "time" else find_new_files
         count = score_all(find(source, saved, settings))
@@ -152,8 +137,9 @@ def score_main() -> None:
 def find_new_rows(source: str, saved: Saved, settings: Settings) -> Iterator[Work]:
     """Yield the scoring of the rows that are later than those that were scored."""
     start = max((done.end for done in list_done_periods(settings, source)), default=BEGINNING)
+    period = periods.Period(start, periods.END)
     out = name_output(settings, f"{datetime.now(UTC):%Y-%m-%dT%H%M%S}")
-    yield source, partial(score_period, Period(start, END), Job(source, out, saved, settings))
+    yield source, partial(score_period, period, Job(source, out, saved, settings))
 
 
 def find_new_files(source: str, saved: Saved, settings: Settings) -> Iterator[Work]:

@@ -23,14 +23,10 @@ class Period:
     end: datetime
 
     def __str__(self) -> str:
-        whole = all(time == time.replace(hour=0, minute=0, second=0) for time in self.ends)
+        ends = self.start, self.end
+        whole = all(time == time.replace(hour=0, minute=0, second=0) for time in ends)
         form = "%Y-%m-%d" if whole else "%Y-%m-%dT%H%M%S"
-        return "_".join(time.strftime(form) for time in self.ends)
-
-    @property
-    def ends(self) -> tuple[datetime, datetime]:
-        """Return start and end."""
-        return self.start, self.end
+        return "_".join(time.strftime(form) for time in ends)
 
 
 def parse_period(start: str, end: str) -> Period:
@@ -50,11 +46,11 @@ def parse_period(start: str, end: str) -> Period:
 
 
 def split_period(period: Period, by: str) -> list[Period]:
-    """Return the hours, days, weeks, months, quarters or years of a period; "": the whole.
+    """Return the hours, days, weeks, months, quarters or years of a period.
 
     Raises ProjectError for another word.
     """
-    if by and by not in STEPS:
+    if by not in STEPS:
         raise ProjectError(f"BY={by}: no such step; there are {', '.join(STEPS)}")
     cuts = pd.date_range(period.start, period.end, freq=STEPS[by], normalize=by != "hour")
     inner = [cut.to_pydatetime() for cut in cuts if period.start < cut < period.end]
@@ -71,21 +67,17 @@ def subtract_periods(period: Period, others: Iterable[Period]) -> list[Period]:
     return left + ([Period(start, period.end)] if start < period.end else [])
 
 
-def get_time_column(contract: Contract) -> str:
-    """Return the column whose time decides the period of a row.  Raise ProjectError without one."""
-    if names := contract.names("time"):
-        return names[0]
-    raise ProjectError("contract.toml: no column has role = 'time'; a period of rows needs one")
-
-
 class PeriodFilter:
     """Chooses the rows of a period; counts those without a time, which are in no period.
 
-    `newest` is the latest time that was chosen.
+    `newest` is the latest time that was chosen.  Raises ProjectError without a column of times.
     """
 
     def __init__(self, contract: Contract, period: Period) -> None:
-        self.name = get_time_column(contract)
+        if not (names := contract.names("time")):
+            fault = "no column has role = 'time'; a period of rows needs one"
+            raise ProjectError(f"contract.toml: {fault}")
+        self.name = names[0]
         self.column, self.period = contract.columns[self.name], period
         self.without_time = 0
         self.newest: datetime | None = None

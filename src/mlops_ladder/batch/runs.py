@@ -76,7 +76,7 @@ class BatchLog:
     def __init__(self, engine: sql.Engine, run: Run, contract: Contract, spool: BinaryIO) -> None:
         self.run = run
         self._engine, self._contract, self._spool = engine, contract, spool
-        self._requests, self._rows, self._started = 0, 0, time.perf_counter()
+        self._requests, self._started = 0, time.perf_counter()
 
     def record(self, parts: Iterable[Scored]) -> Iterator[Scored]:
         """Yield the parts; their answers have further columns, `request_id` and `row`."""
@@ -91,12 +91,13 @@ class BatchLog:
             yield replace(part, answers=part.answers.assign(request_id=names, row=places))
 
     def _spool_request(self, inputs: pd.DataFrame, answers: pd.DataFrame) -> str:
-        """Keep a request until the batch is finished; return its id.  JSON holds no bare tab."""
+        """Keep a request until the batch is finished; return its id."""
         self._requests += 1
         name = f"{self.run.batch}.{self._requests}"
         rows = orjson.dumps(to_logged_rows(inputs, self._contract), default=pd.Timestamp.isoformat)
-        fields = [name.encode(), b"%d" % len(inputs), rows, describe_answers(answers)]
-        self._spool.write(b"\t".join(fields) + b"\n")
+        texts = {"inputs": rows.decode(), "output": describe_answers(answers).decode()}
+        row = {"request_id": name, "rows": len(inputs), **texts}
+        self._spool.write(orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE))
         return name
 
     def finish(self, rows: int, rejected: int, **more: Any) -> None:
@@ -112,7 +113,7 @@ class BatchLog:
         with raise_as_project_error("the batch is answered, but not logged", "; run it again"):
             with self._engine.begin() as connection:
                 while lines := list(islice(self._spool, RECORDS)):
-                    requests = [facts | read_spooled(line) for line in lines]
+                    requests = [facts | orjson.loads(line) for line in lines]
                     connection.execute(sql.insert(TABLE), requests)
                 connection.execute(sql.insert(RUNS), run._asdict())
 
@@ -138,16 +139,15 @@ def open_batch_log(job: Job) -> Iterator[BatchLog]:
     run = Run(name, now, get_author(), job.source, job.out, job.saved["version"])
     with raise_as_project_error("the batch cannot be logged"):
         engine = open_database(job.settings.serving.prediction_log_url, TABLE, RUNS)
-    try:
-        with tempfile.TemporaryFile() as spool:
-            log = BatchLog(engine, run, contract, spool)
-            try:
-                yield log
-            except BaseException as error:
-                log.fail(error)
-                raise
-    finally:
-        engine.dispose()
+    with tempfile.TemporaryFile() as spool:
+        log = BatchLog(engine, run, contract, spool)
+        try:
+            yield log
+        except BaseException as error:
+            log.fail(error)
+            raise
+        finally:
+            engine.dispose()
 
 
 def read_runs(settings: Settings, source: str = "") -> list[Run]:
@@ -155,21 +155,12 @@ def read_runs(settings: Settings, source: str = "") -> list[Run]:
     url = sql.make_url(settings.serving.prediction_log_url)
     if url.get_backend_name() == "sqlite" and not Path(url.database or "").is_file():
         return []
-    engine = sql.create_engine(url)
+    engine = sql.create_engine(url, poolclass=sql.NullPool)
     query = sql.select(RUNS).where(RUNS.c.source == source if source else sql.true())
-    try:
-        with raise_as_project_error("the batches cannot be read"), engine.connect() as connection:
-            if not sql.inspect(connection).has_table(RUNS.name):
-                return []
-            return [Run(*row) for row in connection.execute(query.order_by(RUNS.c.time))]
-    finally:
-        engine.dispose()
-
-
-def read_spooled(line: bytes) -> dict[str, Any]:
-    """Return a request that was kept, by the names of its columns."""
-    name, rows, inputs, output = line.decode().rstrip("\n").split("\t")
-    return {"request_id": name, "rows": int(rows), "inputs": inputs, "output": output}
+    with raise_as_project_error("the batches cannot be read"), engine.connect() as connection:
+        if not sql.inspect(connection).has_table(RUNS.name):
+            return []
+        return [Run(*row) for row in connection.execute(query.order_by(RUNS.c.time))]
 
 
 def to_logged_rows(inputs: pd.DataFrame, contract: Contract) -> list[dict[str, Any]]:
@@ -183,9 +174,7 @@ def to_logged_rows(inputs: pd.DataFrame, contract: Contract) -> list[dict[str, A
 
 def describe_answers(answers: pd.DataFrame) -> bytes:
     """Return the answers as the log of the service has them, as JSON."""
-    lines: list[dict[str, Any]] = [
-        {"prediction": value} for value in answers["prediction"].tolist()
-    ]
+    lines = [dict[str, Any](prediction=value) for value in answers["prediction"].tolist()]
     shares = answers.filter(regex="^probability_")
     if shares.shape[1]:
         names = [str(name).removeprefix("probability_") for name in shares]

@@ -1,8 +1,6 @@
 """A batch: rows in, predictions out, one for each row that keeps the contract."""
 
 import argparse
-import sys
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -11,15 +9,9 @@ from typing import Any
 import pandas as pd
 
 from mlops_ladder import ProjectError
-from mlops_ladder.batch.sinks import name_rejected, open_sink, refuse_overwriting, write_frames
+from mlops_ladder.batch.sinks import name_rejected, open_sink, refuse_overwriting
 from mlops_ladder.data.casting import cast_columns, RowCheck
-from mlops_ladder.data.contract import (
-    Contract,
-    merge_violations,
-    MIN_ROWS_FOR_SHARE,
-    raise_for_violations,
-    Violation,
-)
+from mlops_ladder.data.contract import Contract, merge_violations, raise_for_violations, Violation
 from mlops_ladder.data.reading import read_chunks
 from mlops_ladder.data.remote import is_remote
 from mlops_ladder.model.prediction import load_model, predict_rows
@@ -27,7 +19,6 @@ from mlops_ladder.plugins import get_hooks, get_implementations
 from mlops_ladder.settings import load_settings, Settings
 
 OUTPUT = "predictions.csv"
-PROGRESS_S = 10
 ROWS = 50_000  # at a time: a file may be larger than memory
 VERBS = {"are": "is", "break": "breaks", "hold": "holds"}
 Saved = dict[str, Any]
@@ -74,7 +65,7 @@ class Batch:
         self.rows = 0
         self.rejected: list[pd.DataFrame] = []
         self.breaches: list[Violation] = []
-        self._known: pd.Series | None = None
+        self._known = pd.Series(dtype="float64")
 
     @property
     def refused(self) -> int:
@@ -89,35 +80,28 @@ class Batch:
         """
         for part in parts:
             self.rows += part.rows
-            self._known = part.known if self._known is None else self._known + part.known
+            self._known = self._known.add(part.known, fill_value=0)
             self.breaches = merge_violations([*self.breaches, *part.breaches])
             self.rejected += [part.rejected] if len(part.rejected) else []
             if len(part.answers):
                 yield part.answers
         breaches = self.breaches = [breach.with_total(self.rows) for breach in self.breaches]
         if not self.rows or self.refused != self.rows:
-            breaches = [
-                fault for fault in breaches if fault.is_expectation or self._is_whole(fault)
-            ]
+            known = dict[Any, float](self._known)
+            breaches = [one for one in breaches if one.is_expectation or one.is_of_column(known)]
         raise_for_violations(breaches)
 
-    def write(
-        self, parts: Iterable[Scored], out: str, contract: Contract
-    ) -> tuple[int, pd.DataFrame]:
-        """Write answers and rejected rows; return the number of answers, and some of them."""
+    def write(self, parts: Iterable[Scored], out: str, contract: Contract) -> pd.DataFrame:
+        """Write answers and rejected rows; return the first answers."""
+        first = pd.DataFrame()
         with open_sink(out, contract) as sink:
-            rows, first = write_frames(self.answers(parts), sink)
+            for frame in self.answers(parts):
+                sink.write(frame)
+                first = first if len(first) else frame
             for frame in self.rejected:
                 sink.reject(frame)
             sink.commit()
-        return rows, first
-
-    def _is_whole(self, breach: Violation) -> bool:
-        """Return whether this is about the column, and not about some of its rows."""
-        if not breach.total or breach.max_share is not None:
-            return True
-        known = 0 if self._known is None else self._known.get(breach.column, 0)
-        return breach.count >= max(known, MIN_ROWS_FOR_SHARE)
+        return first
 
 
 def score_file(saved: Saved, frames: Frames, checks: Iterable[RowCheck] = ()) -> Iterator[Scored]:
@@ -177,17 +161,6 @@ def reason(breach: Violation, value: Any) -> str:
     return f"{breach.column} {VERBS.get(verb, verb)} {rest}{shown}"
 
 
-def report_progress(parts: Iterable[Scored]) -> Iterator[Scored]:
-    """Yield the parts; print every ten seconds how many rows are scored."""
-    rows, last = 0, time.monotonic()
-    for part in parts:
-        rows += part.rows
-        if time.monotonic() - last > PROGRESS_S:
-            print(f"{rows:,} rows scored ...", file=sys.stderr, flush=True)
-            last = time.monotonic()
-        yield part
-
-
 def score_to(
     job: Job, parts: Iterable[Scored], describe: Callable[[], dict[str, Any]] = dict
 ) -> None:
@@ -205,10 +178,11 @@ def score_to(
     """
     batch = Batch()
     with get_hooks().open_batch_log(job=job) or nullcontext() as log:
-        recorded = report_progress(log.record(parts) if log else parts)
-        rows, first = batch.write(recorded, job.out, job.saved["contract"])
+        recorded = log.record(parts) if log else parts
+        first = batch.write(recorded, job.out, job.saved["contract"])
         if log:
             log.finish(batch.rows, batch.refused, **describe())
+    rows = batch.rows - batch.refused
     print(f"{rows:,} predictions by model {job.saved['version']} written to {job.out}")
     print(first.head(3).to_string(index=False))
     if batch.rejected:

@@ -4,7 +4,7 @@ import gzip
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, ExitStack
 from itertools import chain, repeat
 from pathlib import Path
@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 
 from mlops_ladder import ProjectError
 from mlops_ladder.data.contract import Contract
-from mlops_ladder.data.formats import require_module, to_records, TSV
+from mlops_ladder.data.formats import require_module, TSV
 from mlops_ladder.data.reading import list_data_files
 from mlops_ladder.data.remote import is_bucket, is_remote, load_module
+from mlops_ladder.export.runtime import frame_to_rows
 
 SHEET_ROWS = 2**20 - 1  # that Excel opens, without the header
 OTHERS = r"xls|xlsm|xlsb|ods|json|bz2|xz|zst|7z|tar|tgz|rar|avro|orc|(?:parquet|feather|xlsx).\w+"
@@ -47,25 +48,6 @@ def open_sink(out: str, contract: Contract) -> Iterator[Any]:
         sink = FileSink(out, folder)
         stack.callback(sink.discard)
         yield sink
-
-
-def write_frames(frames: Iterable[pd.DataFrame], sink: Any) -> tuple[int, pd.DataFrame]:
-    """Write answers; return the number of rows, and the first frame."""
-    rows, first = 0, pd.DataFrame()
-    for frame in frames:
-        sink.write(frame)
-        rows, first = rows + len(frame), first if rows else frame
-    return rows, first
-
-
-def replace_target(part: Path | None, target: str) -> None:
-    """Replace a file or an object by this file; delete it if there is none."""
-    if is_remote(target):
-        load_module(target).put_object(part, target)
-    elif part:
-        part.replace(target)
-    else:
-        Path(target).unlink(missing_ok=True)
 
 
 def name_rejected(out: str) -> str:
@@ -115,7 +97,13 @@ class FileSink:
         """Replace what was there before, the answers last; old rejected rows are deleted."""
         self._open.close()
         for target in (name_rejected(self._out), self._out):
-            replace_target(self._parts[target][0] if target in self._parts else None, target)
+            part, _ = self._parts.get(target, (None, None))
+            if is_remote(target):
+                load_module(target).put_object(part, target)
+            elif part:
+                part.replace(target)
+            else:
+                Path(target).unlink(missing_ok=True)
 
     def discard(self) -> None:
         """Delete what is not finished."""
@@ -151,7 +139,7 @@ def write_json_lines(stack: ExitStack, path: Path, name: str) -> Write:
     """Return the function that writes frames as JSON lines."""
     stream = open_text(stack, path, name)
     encode = json.JSONEncoder(ensure_ascii=False, default=str).encode
-    return lambda frame: stream.writelines(f"{encode(row)}\n" for row in to_records(frame))
+    return lambda frame: stream.writelines(f"{encode(row)}\n" for row in frame_to_rows(frame))
 
 
 def write_arrow(stack: ExitStack, path: Path, name: str) -> Write:
@@ -189,7 +177,7 @@ def write_sheet(stack: ExitStack, path: Path, name: str) -> Write:
         rows.append(len(frame))
         if sum(rows) > SHEET_ROWS:
             raise ProjectError(f"{name}: Excel opens {SHEET_ROWS:,} rows; write to a .csv")
-        for row in to_records(frame):
+        for row in frame_to_rows(frame):
             sheet.append([make_cell(value) for value in row.values()])
 
     return write

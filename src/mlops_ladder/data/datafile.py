@@ -44,10 +44,8 @@ def choose_destination(pattern: str, mark: str) -> tuple[Path, str]:
 
 def verify_round_trip(unfinished: Path, rows: pd.DataFrame, data: Data, contract: Contract) -> None:
     """Raise ProjectError if these rows are not read back unchanged."""
-    names = list(map(str, rows))
-    back = casting.validate_and_cast(
-        reading.read_table(str(unfinished), data, contract), contract, names
-    )
+    names, frame = list(map(str, rows)), reading.read_table(str(unfinished), data, contract)
+    back = casting.validate_and_cast(frame, contract, names)
     if lost := [name for name in names if not rows[name].equals(back[name])]:
         fault = "are not read as they were logged; does contract.toml say how they are written?"
         raise ProjectError(f"{', '.join(lost)}: {fault}")

@@ -3,6 +3,8 @@
 import csv
 import re
 import string
+from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -42,22 +44,17 @@ def detect_encoding(path: Any) -> str:
         return BYTE_ORDER[mark]
     if b"\0" in raw:
         raise ValueError("not text but binary; save it as CSV (in Excel: Save as, CSV UTF-8)")
-    if is_decodable(raw, "utf-8"):
+    with suppress(UnicodeDecodeError):
+        raw.decode("utf-8")
         return "utf-8"
     latin = len(raw) - len(raw.translate(None, string.ascii_letters.encode()))
     others = len(raw) - len(raw.translate(None, bytes(range(128, 256))))
     best = from_bytes(raw[: 1 << 18]).best() if others > latin else None
     likely = best.encoding if best else "cp1252"
-    return likely if is_decodable(raw, likely) else "latin-1"
-
-
-def is_decodable(raw: bytes, encoding: str) -> bool:
-    """Return whether these bytes are text in this encoding."""
-    try:
-        raw.decode(encoding)
-    except UnicodeDecodeError:
-        return False
-    return True
+    with suppress(UnicodeDecodeError):
+        raw.decode(likely)
+        return likely
+    return "latin-1"
 
 
 def detect_separator(path: Any, encoding: str) -> str:
@@ -74,8 +71,8 @@ def detect_separator(path: Any, encoding: str) -> str:
     return max(SEPARATORS, key=rate)
 
 
-def sniff_file(pattern: str, encoding: str | None) -> tuple[Data, pd.DataFrame]:
-    """Return the encoding and separator of a file, and its rows; the columns of a CSV as text."""
+def sniff_file(pattern: str, encoding: str | None) -> tuple[Data, formats.Format, pd.DataFrame]:
+    """Return how a file is written, its format, and its rows; the columns of a CSV as text."""
     remote.refresh_snapshot(pattern)
     first = reading.list_data_files(pattern)[0]
     data = Data(path=pattern)
@@ -87,7 +84,7 @@ def sniff_file(pattern: str, encoding: str | None) -> tuple[Data, pd.DataFrame]:
             data = Data(path=pattern, encoding=encoding, separator=separator)
     except formats.READ_ERRORS as error:
         raise ProjectError(f"{first}: cannot be read: {formats.explain_error(error)}") from error
-    return data, reading.read_table(pattern, data)
+    return data, kind, reading.read_table(pattern, data)
 
 
 def explain_missing_target(frame: pd.DataFrame, target: str, separator: str) -> str:
@@ -127,11 +124,8 @@ def check_units(frame: pd.DataFrame, path: str, data: Data) -> None:
     if len(frame) <= 10:
         return
     rest = [(values.iloc[0], values.iloc[1:].dropna().head(200)) for _, values in frame.items()]
-    numeric = [
-        first
-        for first, others in rest
-        if len(others) and reading.parse_numbers(others, data).notna().all()
-    ]
+    filled = [(first, others) for first, others in rest if len(others)]
+    numeric = [each for each, more in filled if reading.parse_numbers(more, data).notna().all()]
     units = [word for word in numeric if pd.notna(word) and not NULL_MARKER.fullmatch(word.strip())]
     are_words = reading.parse_numbers(pd.Series(units, dtype="str"), data).isna().all()
     if len(units) > 1 and len(units) == len(numeric) and are_words:
@@ -173,12 +167,9 @@ def apply_number_format(
         target: The column to predict; its classes are no null markers.
         decimal: The decimal mark, if the user names one.
     """
-    texts = {
-        str(name): values.dropna().drop_duplicates()
-        for name, values in frame.items()
-        if types.is_string_dtype(values)
-    }
-    samples = sample_columns(list(texts.values()))
+    words = {name: frame[name] for name in map(str, frame) if types.is_string_dtype(frame[name])}
+    texts = {name: values.dropna().drop_duplicates() for name, values in words.items()}
+    samples = sample_columns(texts.values())
     data = data.model_copy(update=detect_decimal_and_thousands(samples, data.separator, decimal))
     if (number := find_ambiguous_number(samples, data)) and not decimal:
         other = "." if data.decimal == "," else ","
@@ -188,14 +179,8 @@ def apply_number_format(
     return data, frame.assign(**masked) if data.missing else frame
 
 
-def detect_own_format(data: Data) -> formats.Format:
-    """Return the format of the first file of the data."""
-    return formats.detect_format(reading.list_data_files(data.path)[0], data)[1]
-
-
-def describe_dialect(data: Data) -> str:
+def describe_dialect(data: Data, kind: formats.Format) -> str:
     """Return in words how the file is read."""
-    kind = detect_own_format(data)
     if kind is not formats.CSV:
         return f"as {kind.name}"
     options = data.model_dump(exclude={"path"}, exclude_none=True)
@@ -218,7 +203,7 @@ def count_fitting_columns(marks: tuple[str, str], samples: list[list[str]]) -> t
     return len(certain), len(fitting)
 
 
-def sample_columns(columns: list[pd.Series]) -> list[list[str]]:
+def sample_columns(columns: Iterable[pd.Series]) -> list[list[str]]:
     """Return some bare values of each column of different texts, without columns of addresses."""
     others = [unique for unique in columns if not unique.str.fullmatch(ADDRESS).all()]
     return [[strip_number_signs(value) for value in sample_values(unique)] for unique in others]
@@ -226,10 +211,9 @@ def sample_columns(columns: list[pd.Series]) -> list[list[str]]:
 
 def sample_values(unique: pd.Series) -> list[str]:
     """Return some of these texts, those with a mark between digits first."""
-    with_comma, with_point = (
-        unique[unique.str.contains(rf"\d[{marks}]\d")].head(100) for marks in (f",'’ {SPACES}", ".")
-    )
-    return [*with_comma, *with_point, *unique.head(50)]
+    marks = f",'’ {SPACES}", "."
+    marked = [unique[unique.str.contains(rf"\d[{signs}]\d")].head(100) for signs in marks]
+    return [*marked[0], *marked[1], *unique.head(50)]
 
 
 def find_ambiguous_number(samples: list[list[str]], data: Data) -> str | None:

@@ -5,9 +5,9 @@ import gzip
 import io
 import json
 import re
-import tomllib
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -25,10 +25,9 @@ from pandas.api import types
 
 from mlops_ladder import ProjectError
 from mlops_ladder.settings import Data
+from mlops_ladder.strict_model import read_toml
 
-VOCABULARY: dict[str, Any] = tomllib.loads(
-    Path(__file__).with_name("vocabulary.toml").read_text("utf-8")
-)
+VOCABULARY = read_toml(Path(__file__).with_name("vocabulary.toml"))
 # What pandas takes for missing but "None", which is as often a class.
 ERRORS = ["#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!", "#NULL!"]  # of Excel
 NULL_WORDS = ["", *"NA N/A n/a #N/A #NA <NA> NULL null NaN nan -nan".split(), *ERRORS]
@@ -45,11 +44,10 @@ Rows = Iterator[pd.DataFrame]
 
 @dataclass(frozen=True)
 class Format:
-    """A format: its name, its reader, and whether all its cells are text, with marks of numbers."""
+    """A format: its name, and its reader."""
 
     name: str
     read: Callable[[Any, Data, Any, int | None], Rows]
-    is_text: bool = False
 
 
 @dataclass(frozen=True)
@@ -257,12 +255,10 @@ def make_array(values: list[Any]) -> pa.Array:
     """Return values as a column; as text if they are of several kinds, nested or unknown."""
     if any(isinstance(value, dict | list) for value in values):
         values = [json.dumps(value, default=str) if value is not None else None for value in values]
-    try:
+    with suppress(pa.ArrowException, OverflowError):
         array = pa.array(values)
-    except (pa.ArrowException, OverflowError):
-        array = None
-    if array is not None and not isinstance(array.type, pa.BaseExtensionType):
-        return array
+        if not isinstance(array.type, pa.BaseExtensionType):
+            return array
     return pa.array([None if value is None else str(value) for value in values])
 
 
@@ -287,13 +283,7 @@ def normalize_dtype(values: pd.Series) -> pd.Series:
     return values.map(str, na_action="ignore").astype("str")
 
 
-def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return rows as dictionaries of Python's own values; None for a missing one."""
-    rows: Any = frame.astype("object").where(frame.notna(), None).to_dict("records")
-    return list(rows)
-
-
-CSV, EXCEL = Format("CSV", read_csv, True), Format("Excel", read_excel_sheet, True)
+CSV, EXCEL = Format("CSV", read_csv), Format("Excel", read_excel_sheet)
 PARQUET, FEATHER = Format("Parquet", read_parquet), Format("Feather", read_feather)
 FORMATS = {b"PAR1": PARQUET, b"ARROW1": FEATHER}  # by the first bytes
 FORMATS[rb'(?:\xef\xbb\xbf)?\s*\{\s*["}]'] = Format("JSON lines", read_json_lines)

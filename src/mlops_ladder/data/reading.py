@@ -38,17 +38,15 @@ def read_chunks(
     `of` is a pattern, or a list of files, or of what has a format of its own.
     """
     columns = contract.columns if contract else {}
-    text: Any = {
-        name: str
-        for name, column in columns.items()
-        if column.kind not in NUMERIC or column.role in ("id", "ignored")
-    }
+    numeric = {name for name, column in columns.items() if column.kind in NUMERIC}
+    numeric -= set(contract.names("id", "ignored")) if contract else set()
+    text: Any = dict.fromkeys(columns.keys() - numeric, str) if contract else str
     first = 0
     for path in open_sources(of) if isinstance(of, str) else of:
-        for frame in read_file(path, data, text if contract else str, size):
+        for frame in read_file(path, data, text, size):
             frame.index = pd.RangeIndex(first, first + len(frame))
             first += len(frame)
-            for name in columns.keys() & set(frame) - text.keys():
+            for name in numeric & set(frame):
                 if columns[name].kind != "boolean" and not types.is_numeric_dtype(frame[name]):
                     numbers = parse_numbers(frame[name], data)
                     frame[name] = numbers.astype("object").where(numbers.notna(), frame[name])
@@ -120,11 +118,7 @@ def parse_numbers(values: pd.Series, data: Data) -> pd.Series:
     if types.is_numeric_dtype(values):
         return values.astype("float64").replace([np.inf, -np.inf], np.nan)
     thousands = data.thousands or ""
-    text = (
-        values.astype("object")
-        .map(lambda value: strip_number_signs(str(value)), na_action="ignore")
-        .astype("str")
-    )
+    text = values.astype("object").map(strip_number_signs, na_action="ignore").astype("str")
     are_numbers = text.str.fullmatch(number_pattern(data.decimal, thousands), na=False)
     digits = text.str.translate(str.maketrans(data.decimal, ".", thousands))
     loose = text.where(~text.str.contains(thousands, regex=False, na=False)) if thousands else text

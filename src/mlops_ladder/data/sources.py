@@ -157,9 +157,8 @@ def main(renew_sources: Annotated[bool, DECLARE] = False) -> None:
     for name, source in sources.items():
         if not all(Path(file).exists() for file in source["files"]):
             restore_source(name, source)
-    faults = find_changed_files(sources) + [
-        f"{name}: in no source" for name in find_undeclared_files(load_settings(), sources)
-    ]
+    others = find_undeclared_files(load_settings(), sources)
+    faults = find_changed_files(sources) + [f"{name}: in no source" for name in others]
     way_out = "Put the right files back, or, where the change is meant: make data DECLARE=yes"
     raise_for_faults(f"the data are not what {SOURCES} says", [*faults, way_out] if faults else [])
     for name, source in sources.items():

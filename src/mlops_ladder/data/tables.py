@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pandas as pd
 import pyarrow as pa
@@ -92,10 +93,9 @@ def create_engine(url: sql.URL) -> sql.Engine:
     try:
         engine = sql.create_engine(url, poolclass=sql.NullPool)
     except ModuleNotFoundError as error:
-        fault = f"{url.drivername}://: {error.name} is not installed; add it"
-        raise ProjectError(
-            f"{fault}: uv add '{PACKAGES.get(str(error.name), error.name)}'"
-        ) from None
+        package = PACKAGES.get(str(error.name), error.name)
+        fault = f"{url.drivername}://: {error.name} is not installed"
+        raise ProjectError(f"{fault}; add it: uv add '{package}'") from None
     if engine.dialect.name == "sqlite":  # its driver begins no transaction before DDL
         sql.event.listen(engine, "connect", prepare_sqlite)
         sql.event.listen(engine, "begin", lambda db: db.exec_driver_sql("begin"))
@@ -174,8 +174,7 @@ class TableWriter:
         self._db, self._table, self._keys = db, table, keys
         self._target = self._find_own(table.name, {"prediction", "model_version"})
         self._beside = self._find_own(f"{table.name}_rejected", {"row", "reason"})
-        self._staged = f"{table.name}_{os.getpid()}"
-        self._begun = False
+        self._staged = f"{table.name}_{uuid4().hex[:8]}"
         self._rejected: list[pd.DataFrame] = []
 
     def _find_own(self, name: str, marks: set[str]) -> sql.Table | None:
@@ -195,13 +194,12 @@ class TableWriter:
         if types and (new := [str(name) for name in frame if name not in types]):
             way_out = "add it by ALTER TABLE, or write to another table"
             raise ProjectError(f"{self._table}: has no column {new[0]}; {way_out}")
-        self._append(frame, self._staged, "append" if self._begun else "fail", types)
-        self._begun = True
+        self._append(frame, self._staged, types)
 
-    def _append(self, frame: pd.DataFrame, name: str, if_exists: Any, types: Any = None) -> None:
+    def _append(self, frame: pd.DataFrame, name: str, types: Any = None) -> None:
         """Add rows to a table, and create it first if it is not there."""
         options: Any = {"schema": self._table.schema, "dtype": types, "chunksize": BLOCK}
-        frame.to_sql(name, self._db, if_exists=if_exists, index=False, **options)
+        frame.to_sql(name, self._db, if_exists="append", index=False, **options)
 
     def reject(self, frame: pd.DataFrame) -> None:
         """Collect these rejected rows."""
@@ -234,10 +232,8 @@ class TableWriter:
         """Raise ProjectError if two rows have the same keys: one would replace the other."""
         equal = sql.select(*keys).group_by(*keys).having(sql.text("count(*) > 1"))
         if keys and (row := self._db.execute(equal).first()):
-            pairs = ", ".join(
-                f"{key} = {value}" for key, value in zip(self._keys, row, strict=True)
-            )
-            fault = f"{pairs} is in several rows, and the table holds one for each"
+            pairs = [f"{key} = {value}" for key, value in zip(self._keys, row, strict=True)]
+            fault = f"{', '.join(pairs)} is in several rows, and the table holds one for each"
             raise ProjectError(f"{self._table}: {fault}; keep one of them")
 
     def _store_rejected(self) -> None:
@@ -245,8 +241,7 @@ class TableWriter:
         if self._beside is not None:
             self._db.execute(sql.delete(self._beside))
         if self._rejected:
-            rows = pd.concat(self._rejected)
-            self._append(rows, f"{self._table.name}_rejected", "append")
+            self._append(pd.concat(self._rejected), f"{self._table.name}_rejected")
 
 
 OPEN, SAVE = list_tables, save_table
