@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime, UTC
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, get_type_hints, NamedTuple
 from uuid import uuid4
 
 import orjson
@@ -29,23 +29,13 @@ from mlops_ladder.settings import Settings
 
 ROWS = 1_000  # of a request in the log
 RECORDS = 200  # requests that are in memory at a time
-RUNS = sql.Table(
-    "batches",
-    sql.MetaData(),
-    sql.Column("batch", sql.String(48), primary_key=True),
-    sql.Column("time", sql.DateTime(timezone=True), nullable=False, index=True),
-    sql.Column("who", sql.String(128), nullable=False),
-    sql.Column("source", sql.Text, nullable=False),
-    sql.Column("sink", sql.Text, nullable=False),
-    sql.Column("model_version", sql.String(64), nullable=False),
-    sql.Column("rows", sql.Integer, nullable=False),
-    sql.Column("rejected", sql.Integer, nullable=False),
-    sql.Column("seconds", sql.Float, nullable=False),
-    sql.Column("error", sql.Text, nullable=False),
-    sql.Column("sha256", sql.String(64), nullable=False),
-    sql.Column("period_start", sql.DateTime, nullable=True),
-    sql.Column("period_end", sql.DateTime, nullable=True),
-)
+TYPES: dict[Any, Any] = {
+    str: sql.Text,
+    int: sql.Integer,
+    float: sql.Float,
+    datetime | None: sql.DateTime,
+}
+TYPES[datetime] = sql.DateTime(timezone=True)
 
 
 class Run(NamedTuple):
@@ -68,6 +58,13 @@ class Run(NamedTuple):
     sha256: str = ""
     period_start: datetime | None = None
     period_end: datetime | None = None
+
+
+COLUMNS = (
+    sql.Column(name, TYPES[kind], primary_key=name == "batch")
+    for name, kind in get_type_hints(Run).items()
+)
+RUNS = sql.Table("batches", sql.MetaData(), *COLUMNS)
 
 
 class BatchLog:

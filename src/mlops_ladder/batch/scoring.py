@@ -1,6 +1,8 @@
 """A batch: rows in, predictions out, one for each row that keeps the contract."""
 
 import argparse
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from mlops_ladder.plugins import get_hooks, get_implementations
 from mlops_ladder.settings import load_settings, Settings
 
 OUTPUT = "predictions.csv"
+PROGRESS_S = 10
 ROWS = 50_000  # at a time: a file may be larger than memory
 VERBS = {"are": "is", "break": "breaks", "hold": "holds"}
 Saved = dict[str, Any]
@@ -93,11 +96,14 @@ class Batch:
 
     def write(self, parts: Iterable[Scored], out: str, contract: Contract) -> pd.DataFrame:
         """Write answers and rejected rows; return the first answers."""
-        first = pd.DataFrame()
+        first, due = pd.DataFrame(), time.monotonic() + PROGRESS_S
         with open_sink(out, contract) as sink:
             for frame in self.answers(parts):
                 sink.write(frame)
                 first = first if len(first) else frame
+                if time.monotonic() > due:
+                    print(f"{self.rows:,} rows scored ...", file=sys.stderr, flush=True)
+                    due += PROGRESS_S
             for frame in self.rejected:
                 sink.reject(frame)
             sink.commit()
@@ -131,17 +137,20 @@ def score_frame(saved: Saved, frame: pd.DataFrame, checks: list[RowCheck]) -> Sc
     note(outside, rows, expected, lambda breach, _: breach.column)
     rejected = reasons[reasons != ""]
     rows = rows[reasons[rows.index] == ""]
-    answers = rows[[]]
-    if not lacking and len(rows):
-        marks = {"outside": outside[rows.index]} if checks else {}
-        names = [name for name in contract.names("id", "time") if name in frame]
-        columns = [frame.loc[rows.index, names], predict_rows(saved["model"], rows)]
-        answers = pd.concat(columns, axis=1)
-        answers = answers.assign(**marks, model_version=saved["version"])
+    answers = rows[[]] if lacking or rows.empty else predict_cast_rows(saved, frame, rows)
+    if checks and len(answers):
+        answers.insert(answers.shape[1] - 1, "outside", outside[rows.index])
     table = pd.DataFrame({"row": rejected.index + 1, "reason": rejected.to_numpy()})
     breaches += faults
     known = frame.reindex(columns=inputs).notna().sum()
     return Scored(len(frame), known, breaches, answers, table, rows)
+
+
+def predict_cast_rows(saved: Saved, frame: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """Return ids and times of the cast rows, the predictions, and the model's version."""
+    names = [name for name in saved["contract"].names("id", "time") if name in frame]
+    columns = [frame.loc[rows.index, names], predict_rows(saved["model"], rows)]
+    return pd.concat(columns, axis=1).assign(model_version=saved["version"])
 
 
 def note(words: pd.Series, frame: pd.DataFrame, breaches: Iterable[Violation], say: Say) -> None:

@@ -23,6 +23,7 @@ from mlops_ladder.settings import load_settings, Settings
 
 SOURCES = Path("data/sources.toml")
 UNKNOWN = "unknown"
+NEW = {"origin": UNKNOWN, "licence": UNKNOWN, "owner": UNKNOWN}  # known by its files only
 DECLARE = typer.Option("--declare", help="the files are meant to be as they are")
 
 
@@ -106,7 +107,7 @@ def declare_files(settings: Settings, frame: pd.DataFrame | None = None) -> None
     document = tomlkit.parse(text)
     for path in list_data_files(settings.data.path):
         matches = [source for source in document.values() if str(path) in source["files"]]
-        source = matches[0] if matches else document.setdefault(path.stem, unknown_source())
+        source = matches[0] if matches else document.setdefault(path.stem, dict(NEW, files={}))
         if source["origin"] == UNKNOWN and remote.is_remote(settings.data.path):
             source["origin"] = settings.data.path
         rows = 0 if frame is None else len(frame)
@@ -142,11 +143,6 @@ def feeds_training(name: str, settings: Settings) -> bool:
     if remote.is_remote(pattern):
         return Path(name).parent == remote.get_snapshot_folder(pattern)
     return Path(name).match(pattern)
-
-
-def unknown_source() -> dict[str, Any]:
-    """Return a source that is known by its files only."""
-    return {"origin": UNKNOWN, "licence": UNKNOWN, "owner": UNKNOWN, "files": {}}
 
 
 def main(renew_sources: Annotated[bool, DECLARE] = False) -> None:

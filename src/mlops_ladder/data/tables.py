@@ -134,11 +134,6 @@ def parse_table(source: str) -> Table:
     return Table(source, url, schema, table, what if is_query else "")
 
 
-def list_tables(source: str) -> list[Table]:
-    """Return the table or query of a source."""
-    return [parse_table(source)]
-
-
 def save_table(source: str, folder: Path) -> None:
     """Write the rows, as they are now, to a Parquet file in this folder."""
     name = get_snapshot_folder(source).name.rpartition("-")[0]
@@ -244,4 +239,4 @@ class TableWriter:
             self._append(pd.concat(self._rejected), f"{self._table.name}_rejected")
 
 
-OPEN, SAVE = list_tables, save_table
+OPEN, SAVE = lambda source: [parse_table(source)], save_table

@@ -5,9 +5,9 @@ its first trial to its last record (MLflow).  The number of busy processors is n
 other work of the machine.  So each cost is an estimate.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta, UTC
 from statistics import median
+from typing import NamedTuple
 
 from mlops_ladder.monitoring.archive import Archive
 from mlops_ladder.settings import load_settings, Settings
@@ -18,8 +18,7 @@ DAYS = 30
 HOUR = 3600
 
 
-@dataclass(frozen=True)
-class ServedTraffic:
+class ServedTraffic(NamedTuple):
     """The rows of a time, the seconds in which they were answered, and its hours."""
 
     rows: int

@@ -12,36 +12,6 @@ if TYPE_CHECKING:
 
     from mlops_ladder.monitoring.quality import QualityTest
 
-HELP = {
-    "drift_columns_drifted": "Columns that drifted",
-    "drift_rows": "Logged rows that were looked at",
-    "drift_enough_data": "1 where the rows were enough for a verdict",
-    "drift_last_run_timestamp_seconds": "When drift was last looked for",
-    "drift_column_drifted": "1 where it drifted",
-    "drift_column_effect": "Cohen's scale",
-    "serving_model_trained_timestamp_seconds": "When the champion was trained",
-    "serving_model_max_age_seconds": "Age that is too old",
-    "quality_labels": "Rows with an outcome that were looked at",
-    "quality_enough_labels": "1 where they were enough for a verdict",
-    "quality_degraded": "1 where something is worse than promised",
-    "quality_last_run_timestamp_seconds": "When the quality was last looked at",
-    "quality_worse": "1 where it is worse than promised",
-    "quality_score": "The live score",
-    "quality_promised_score": "The score of the gate",
-    "batch_failed": "1 where the newest scheduled batch failed",
-    "batch_rows": "Rows of the newest scheduled batch",
-    "batch_rejected_rows": "Rows of it that break the contract",
-    "batch_seconds": "How long it took",
-    "batch_min_rows": "Fewest rows of a batch: batch.min_rows",
-    "batch_max_rejected_share": "Largest share of rejected rows: batch.max_rejected",
-    "batch_last_success_timestamp_seconds": "When a scheduled batch last succeeded",
-    "batch_late_seconds": "When the next is late: batch.late_hours",
-    "trigger_vetoed": "1 if broken data prevented a training",
-    "trigger_waits": "1 if a person has to approve",
-    "trigger_failed": "1 if the run has failed",
-    "trigger_last_event_timestamp_seconds": "Time of the last decision",
-}
-
 Series = list[tuple[str, dict[str, str], float]]  # name, labels and value of each gauge
 
 
@@ -53,7 +23,7 @@ def build_registry(series: Series) -> "CollectorRegistry":
     registry, gauges = CollectorRegistry(), dict[str, Any]()
     for name, labels, value in filter(lambda gauge: isfinite(gauge[2]), series):
         if name not in gauges:
-            gauges[name] = Gauge(name, HELP[name], [*labels], registry=registry)
+            gauges[name] = Gauge(name, name.replace("_", " "), [*labels], registry=registry)
         gauge = gauges[name].labels(**labels) if labels else gauges[name]
         gauge.set(value)
     return registry

@@ -51,29 +51,25 @@ def draw_curves(axes: Axes, curves: dict[str, pd.Series]) -> None:
     axes.legend(frameon=False)
 
 
-def build_grid(times: pd.Series) -> pd.DatetimeIndex:
-    """Return the starts of at most sixty equal steps from the first to the last time."""
-    first, span = times.min().tz_localize(None), times.max() - times.min()
-    width = max(span / STEPS, pd.Timedelta(seconds=1))
-    return pd.date_range(first, periods=min(span // width + 1, STEPS), freq=width)
+def measure_step(times: pd.Series) -> pd.Timedelta:
+    """Return the length of a step: a sixtieth of the time between the first and the last."""
+    return pd.Timedelta(max((times.max() - times.min()) / STEPS, pd.Timedelta(seconds=1)))
 
 
 def find_steps(times: pd.Series) -> pd.Series:
     """Return for each time the start of the step that it is in."""
-    starts = build_grid(times)
-    places = starts.searchsorted(times.dt.tz_localize(None), side="right") - 1
-    return pd.Series(starts[places], index=times.index)
+    starts: pd.Series = times.dt.tz_localize(None).dt.floor(measure_step(times))
+    return starts
 
 
 def draw_requests(traffic: pd.DataFrame) -> Figure:
-    """Draw how many requests and rows there were in each step."""
-    times, grid = traffic["time"], build_grid(traffic["time"])
-    width = max((times.max() - times.min()).total_seconds() / STEPS, 1)
-    unit = f"{width:.0f} s" if width < 60 else f"{width / 60:.3g} minutes"
+    """Draw how many requests and rows there were in each step; a gap is seen."""
+    times, width = traffic["time"], measure_step(traffic["time"])
+    seconds = width.total_seconds()
+    unit = f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.3g} minutes"
     figure, axes = start_plot(times, f"in each {unit}", ylim=(0, None))
-    counts = traffic.groupby(find_steps(times))["rows"].agg(["sum", "count"])
-    counts = counts.reindex(grid, fill_value=0)  # a gap in the traffic has to be seen
-    draw_curves(axes, {"rows": counts["sum"], "requests": counts["count"]})
+    steps = traffic.set_index(times.dt.tz_localize(None))["rows"].resample(width)
+    draw_curves(axes, {"rows": steps.sum(), "requests": steps.count()})
     return figure
 
 

@@ -20,7 +20,7 @@ from mlops_ladder import ProjectError, raise_for_faults
 from mlops_ladder import read_text_if_exists, write_file_atomically
 from mlops_ladder.data import provenance
 from mlops_ladder.registry import decisions, history, promotion, versions
-from mlops_ladder.registry.forge_reviews import find_reviewers, Person
+from mlops_ladder.registry.people import Person
 from mlops_ladder.registry.versions import Version
 from mlops_ladder.registry.settings import Approval
 from mlops_ladder.settings import get_settings_file, load_settings
@@ -39,7 +39,7 @@ AUTHORS = "--format=%aN <%aE>%n%(trailers:key=Co-authored-by,valueonly)"
 class Approved(StrictModel):
     """An approval: its report, its approver, its way and its evidence.
 
-    `proof` is the sha256 of the verdict; `evidence` a commit, or the address of a review.
+    `proof` is the sha256 of the verdict; `evidence` the signed commit.
     """
 
     version: str
@@ -47,7 +47,7 @@ class Approved(StrictModel):
     proof: str
     approver: str
     authors: list[str]
-    way: Literal["named", "signed", "reviewed"]
+    way: Literal["named", "signed"]
     evidence: str
     time: datetime
 
@@ -161,22 +161,19 @@ def write_request(entry: history.Entry) -> Path:
     return path
 
 
-def approve(entry: history.Entry, review: str = "") -> Approved:
-    """Write the approval of the present user, or of a reviewer, to the registry and the file.
+def approve(entry: history.Entry) -> Approved:
+    """Write the approval of the present user to the registry and the file.
 
     Raises ProjectError if that approval would not count; the registry then holds none.
     """
     policy, version = read_policy(), versions.version_from_entry(entry)
     path, authors = write_request(entry), find_authors(version)
-    approver, evidence = Person.parse(versions.get_author()), ""
-    if review:
-        (approver, *_), evidence = confirm_review(review, version.number, entry.proof)
     approved = Approved(
         **entry.model_dump(include={"version", "model_version", "proof"}),
-        approver=str(approver),
+        approver=str(Person.parse(versions.get_author())),
         authors=[str(author) for author in authors],
-        way="reviewed" if review else "signed" if policy.way == "signed" else "named",
-        evidence=evidence,
+        way=policy.way,
+        evidence="",
         time=datetime.now(UTC),
     )
     title = f"v{approved.version}: not approved by {approved.approver}"
@@ -217,15 +214,13 @@ def find_policy_faults(
 def find_evidence_faults(
     approved: Approved, proof: str, authors: list[Person], policy: Approval
 ) -> list[str]:
-    """Return why an approval does not count; verify its signed commit, or its review.
+    """Return why an approval does not count; verify its signed commit.
 
     The arguments are those of `find_policy_faults`.
     """
     faults = find_policy_faults(approved, proof, authors, policy)
     if not faults and approved.way == "signed":
         faults.append(find_signature_fault(approved.evidence, approved.approver, proof))
-    elif not faults and approved.way == "reviewed":
-        faults.append(find_review_fault(approved))
     return [fault for fault in faults if fault]
 
 
@@ -255,40 +250,8 @@ def find_signature_fault(commit: str, approver: str, proof: str) -> str:
     return "" if has_proof else f"{title}: of another report"
 
 
-def find_review_fault(approved: Approved) -> str:
-    """Return why the forge does not confirm a review now; "" if it does."""
-    number = approved.evidence.rpartition("/")[2]
-    try:
-        people, address = confirm_review(number, approved.version, approved.proof)
-    except ProjectError as error:
-        way_out = "sign in with gh or glab (GH_TOKEN, GITLAB_TOKEN); see docs/approval.md"
-        return f"review {approved.evidence}: not confirmed by the forge: {error}; {way_out}"
-    if address != approved.evidence or approved.approver not in map(str, people):
-        names = ", ".join(map(str, people))
-        return f"review {approved.evidence}: the forge knows {address}, approved by {names}"
-    return ""
-
-
-def confirm_review(number: str, version: str, proof: str) -> tuple[list[Person], str]:
-    """Return the people who have approved this report on the forge, and the review's address.
-
-    Raises ProjectError if nobody but the authors of the request has.
-    """
-    path = find_approval_path(version)
-
-    def holds_report(commit: str) -> bool:
-        text = provenance.run_git("show", f"{commit}:{path.as_posix()}")
-        try:
-            return bool(text) and history.hash_verdict(json.loads(str(text))["report"]) == proof
-        except (ValueError, KeyError, TypeError):
-            return False
-
-    return find_reviewers(number, path.as_posix(), holds_report)
-
-
 def main(
     version: Annotated[str, typer.Option(help="which version")],
-    review: Annotated[str, typer.Option(help="as pull request N was reviewed", metavar="N")] = "",
     open_request: Annotated[bool, REQUEST] = False,
 ) -> None:
     """Approve a version that the gate has accepted; if it waited for that, it becomes champion."""
@@ -297,7 +260,7 @@ def main(
         write_request(entry)
         print(f"{path}: the report of the gate.  Next: commit it, and have it reviewed")
         return
-    approved = approve(entry, review)
+    approved = approve(entry)
     print(f"v{version}: approved by {approved.approver}, {approved.way}; commit {path}")
     promotion.promote_waiting(entry)
 

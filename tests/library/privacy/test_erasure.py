@@ -312,9 +312,10 @@ def test_what_still_holds_it_is_found(folder: Path) -> None:
     (folder / "runs/x.gz").write_bytes(b"1")
     assert list(describe_residuals(ID, "cp1252", [])) == [
         "a/text.md",
-        "b/one.json, and 1 more files of b",
+        "b/one.json",
+        "b/two.csv",
         "runs/x.parquet",
-        "runs: 1 compressed files, which are not looked into",
+        "1 compressed files, such as runs/x.gz, are not looked into",
     ]
     assert "not looked for" in list(describe_residuals("7", "utf-8", []))[0]
 

@@ -37,11 +37,6 @@ def collect_run(entry: Entry | None) -> Facts | None:
     return facts | {"params": run.params, "metrics": run.metrics}
 
 
-def describe_gate_decision(entry: Entry | None) -> Facts | None:
-    """Return the decision that accepted the champion, with the report of the gate."""
-    return versions.find_acceptance(entry).model_dump(mode="json") if entry else None
-
-
 def collect_decisions() -> Facts | None:
     """Return every decision that changed which model serves."""
     entries = list_moves(versions.read_state().entries)
@@ -62,7 +57,8 @@ def count_tests() -> Facts | None:
 def collect_champion_evidence() -> dict[str, Facts]:
     """Return what does not change while the champion stays: its run, and the gate's report."""
     entry = versions.read_state().champion
-    evidence = {"run": collect_run(entry), "gate": describe_gate_decision(entry)}
+    decision = versions.find_acceptance(entry).model_dump(mode="json") if entry else None
+    evidence = {"run": collect_run(entry), "gate": decision}
     return {name: facts for name, facts in evidence.items() if facts}
 
 
