@@ -667,8 +667,8 @@ MACHINES = [
             "predictions name no model",
             "serving.batch",
             "batch/scoring.py",
-            ', model_version=saved["version"])',
-            ")",
+            '.assign(model_version=saved["version"])',
+            "",
         ),
         (
             "every export is like its model",

@@ -239,4 +239,9 @@ class TableWriter:
             self._append(pd.concat(self._rejected), f"{self._table.name}_rejected")
 
 
-OPEN, SAVE = lambda source: [parse_table(source)], save_table
+def list_tables(source: str) -> list[Table]:
+    """Return the table or query of a source."""
+    return [parse_table(source)]
+
+
+OPEN, SAVE = list_tables, save_table

@@ -57,14 +57,14 @@ def test_a_batch_that_fails_leaves_the_old_file_and_no_part(
     folder: Path, contract: Contract, name: str
 ) -> None:
     """Also if it fails before the first row."""
-    Path(name).write_text("old")
+    Path(name).write_text("old", encoding="utf-8")
     for frames in ([], [FRAME]):
         with pytest.raises(KeyboardInterrupt), open_sink(name, contract) as sink:
             for frame in frames:
                 sink.write(frame)
                 sink.reject(frame)
             raise KeyboardInterrupt
-        assert Path(name).read_text() == "old"
+        assert Path(name).read_text(encoding="utf-8") == "old"
         assert sorted(path.name for path in folder.glob("found*")) == [name]
 
 
@@ -131,8 +131,9 @@ def test_a_batch_reads_a_table_and_writes_to_one(
     assert sorted(answers) == sorted(expected) and len(answers) == len(frame)
     if not names:
         return
-    with closing(connect("own.db")) as base, base:
+    with closing(connect("own.db")) as base:
         base.execute(f'update customers set "{names[0]}" = "nonsense" where rowid = 2')
+        base.commit()
     capsys.readouterr()
     assert command("predict", "--data", source, "--out", out) == 3
     assert f"1 of {len(frame)} rows break the contract" in capsys.readouterr().err

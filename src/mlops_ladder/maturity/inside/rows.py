@@ -24,7 +24,8 @@ def list_files(settings: Any) -> list[Path]:
 
 def has_types(settings: Any) -> bool:
     """Return whether the files are no CSV."""
-    return bool(part("data.dialect").detect_own_format(settings.data).name != "CSV")
+    kind = part("data.formats").detect_format(list_files(settings)[0], settings.data)[1]
+    return bool(kind.name != "CSV")
 
 
 def read_raw(settings: Any, paths: Iterable[Path]) -> pd.DataFrame:
