@@ -11,13 +11,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from conftest import ok, outside_make
-from test_batch import (
-    _fresh,
-    _project,
-    ids,
-    logged,
-    wanted,
-)  # pylint: disable=unused-import  # fixtures
+from test_batch import _fresh, _project  # pylint: disable=unused-import  # fixtures
+from test_batch import ids, logged, wanted
 
 pytestmark = [pytest.mark.slow]
 
@@ -52,9 +47,11 @@ def test_a_back_fill_that_is_killed_twenty_times_gives_each_row_once(project: Pa
     drawn, folder, kills = random.Random(20), project / "predictions", 0
     for _ in range(20):
         before = len(list(folder.glob("*.csv")))
-        kills += kill_while(
-            project, lambda: len(list(folder.glob("*"))) > before, drawn.uniform(0, 0.1), *command
-        )
+
+        def has_begun(before: int = before) -> bool:
+            return len(list(folder.glob("*"))) > before
+
+        kills += kill_while(project, has_begun, drawn.uniform(0, 0.1), *command)
     ok(*command, at=project)
     assert kills >= 15
     assert sorted(ids(folder)) == sorted(wanted(project))

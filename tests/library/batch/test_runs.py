@@ -14,7 +14,6 @@ from mlops_ladder import ProjectError
 from mlops_ladder.batch import runs, scoring
 from mlops_ladder.batch.scoring import Job, score_file, score_to
 from mlops_ladder.data.casting import cast_columns
-from mlops_ladder.data.contract import Contract
 from mlops_ladder.model.prediction import MODEL, save_model
 from mlops_ladder.model.training import Trained
 from mlops_ladder.monitoring.archive import Archive, Extent, read_window, to_logged_contract, Window

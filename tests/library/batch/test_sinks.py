@@ -30,8 +30,12 @@ READERS: dict[str, Callable[[str], pd.DataFrame]] = {
     "found.tsv.zip": lambda path: read_csv(ZipFile(path).open("found.tsv"), sep="\t"),
     "found.parquet": pd.read_parquet,
     "found.feather": pd.read_feather,
-    "found.jsonl": lambda path: pd.DataFrame(map(json.loads, Path(path).read_text().splitlines())),
-    "found.jsonl.gz": lambda path: pd.DataFrame(map(json.loads, gzip.open(path, "rt"))),
+    "found.jsonl": lambda path: pd.DataFrame(
+        map(json.loads, Path(path).read_text(encoding="utf-8").splitlines())
+    ),
+    "found.jsonl.gz": lambda path: pd.DataFrame(
+        map(json.loads, gzip.open(path, "rt", encoding="utf-8"))
+    ),
     "found.xlsx": pd.read_excel,
 }
 

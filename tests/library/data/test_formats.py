@@ -44,8 +44,8 @@ def write_json(path: str) -> None:
 
 CSV = ROWS.to_csv(index=False)
 WRITERS: dict[str, Callable[[str], object]] = {
-    "rows.csv": lambda path: Path(path).write_text(CSV),
-    "rows.tsv": lambda path: Path(path).write_text(ROWS.to_csv(index=False, sep="\t")),
+    "rows.csv": lambda path: Path(path).write_text(CSV, encoding="utf-8"),
+    "rows.tsv": lambda path: Path(path).write_bytes(ROWS.to_csv(index=False, sep="\t").encode()),
     "rows.csv.gz": lambda path: Path(path).write_bytes(gzip.compress(CSV.encode())),
     "rows.tsv.gz": lambda path: Path(path).write_bytes(
         gzip.compress(ROWS.to_csv(index=False, sep="\t").encode())

@@ -30,8 +30,10 @@ def _base(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(statement: str) -> list[tuple[object, ...]]:
     """Run a statement in the database, and return its rows."""
-    with closing(connect("own.db")) as base, base:
-        return base.execute(statement).fetchall()
+    with closing(connect("own.db")) as base:
+        rows = base.execute(statement).fetchall()
+        base.commit()
+    return rows
 
 
 def read_answers(table: str = "answers") -> list[tuple[object, ...]]:
