@@ -123,6 +123,19 @@ def test_every_pair_of_braces_is_meant_for_the_template() -> None:
     assert [name for name, text in found.items() if "{{" in text and name not in FOREIGN] == []
 
 
+@pytest.mark.parametrize("serve", ["both", "batch"])
+def test_no_line_of_a_new_project_ends_in_a_blank(generate: Generate, serve: str) -> None:
+    """Its own hooks would change the file."""
+    project = generate(maturity_level="4", serve=serve)
+    kinds = {".md", ".mk", ".py", ".toml", ".yaml", ".yml", ""}
+    texts = {
+        name: content.decode()
+        for name, content in files(project).items()
+        if Path(name).suffix in kinds and not name.startswith("data/")
+    }
+    assert {name for name, text in texts.items() if re.search(r"[ \t]+$", text, re.M)} == set()
+
+
 def test_generating_twice_gives_the_same_bytes(
     generate: Generate, template: Path, tmp_path: Path
 ) -> None:
