@@ -178,3 +178,10 @@ def test_what_a_level_adds_is_named_by_a_capability(generate: Generate) -> None:
         Path(name.replace("flight_delays", "{{cookiecutter.package_name}}")) for name in added
     ]
     assert added and [at for at in places if not {at, *at.parents} & owned] == []
+
+
+def test_every_domain_has_a_title_in_the_report_of_maturity() -> None:
+    """Else its capabilities would be left out of what a person reads."""
+    path = ROOT / "src/mlops_ladder/maturity/report.toml"
+    titles = tomllib.loads(path.read_text(encoding="utf-8"))["domains"]
+    assert {name.partition(".")[0] for name in MANIFEST["capabilities"]} == set(titles)

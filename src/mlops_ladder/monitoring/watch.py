@@ -52,14 +52,14 @@ def draw_curves(axes: Axes, curves: dict[str, pd.Series]) -> None:
 
 
 def measure_step(times: pd.Series) -> pd.Timedelta:
-    """Return the length of a step: a sixtieth of the time between the first and the last."""
-    return pd.Timedelta(max((times.max() - times.min()) / STEPS, pd.Timedelta(seconds=1)))
+    """Return the length of a step, of which at most sixty begin between the first and the last."""
+    return pd.Timedelta(max((times.max() - times.min()) / (STEPS - 1), pd.Timedelta(seconds=1)))
 
 
 def find_steps(times: pd.Series) -> pd.Series:
     """Return for each time the start of the step that it is in."""
-    starts: pd.Series = times.dt.tz_localize(None).dt.floor(measure_step(times))
-    return starts
+    clock, width = times.dt.tz_localize(None), measure_step(times)
+    return pd.Series(clock.min() + (clock - clock.min()) // width * width)
 
 
 def draw_requests(traffic: pd.DataFrame) -> Figure:
@@ -68,7 +68,7 @@ def draw_requests(traffic: pd.DataFrame) -> Figure:
     seconds = width.total_seconds()
     unit = f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.3g} minutes"
     figure, axes = start_plot(times, f"in each {unit}", ylim=(0, None))
-    steps = traffic.set_index(times.dt.tz_localize(None))["rows"].resample(width)
+    steps = traffic.set_index(times.dt.tz_localize(None))["rows"].resample(width, origin="start")
     draw_curves(axes, {"rows": steps.sum(), "requests": steps.count()})
     return figure
 
