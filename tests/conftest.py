@@ -58,7 +58,7 @@ LONG = (
     " level_3_privacy level_4_simulation maturity maturity_deep own_data rendering right_adopt right_answers right_look"
     " right_place"
 ).split()
-FILES_DRAWN = 3
+FILES_DRAWN = 5
 ANYWHERE_LANE, SYSTEMS_LANE = "not systems and not long", "systems or long"  # as in the Makefile
 
 # What needs an engine, root or Debian's packages: such files and fixtures, by their names.
@@ -265,18 +265,9 @@ def kill_mutant(folder: Path, module: str, old: str, new: str, *tests: str) -> s
     plant(folder / "mlops_ladder" / module, old, new, 1)
     paths = [ROOT / "tests/library" / name for name in tests or domain_tests(module)]
     assert all(path.exists() for path in paths), paths
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-x",
-        "-p",
-        "no:cacheprovider",
-        *map(str, paths),
-    ]
-    done = run(*command, at=ROOT, PYTHONPATH=str(folder))
-    assert done.returncode == 1, f"{module}: no test of {tests} fails\n{done.stdout}{done.stderr}"
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider"]
+    done = run(*command, *map(str, paths), at=ROOT, PYTHONPATH=str(folder))
+    assert done.returncode == 1, f"{module}: no test of {paths} fails\n{done.stdout}{done.stderr}"
     return done.stdout
 
 

@@ -222,17 +222,18 @@ def wait_for(engine: Engine, daemon: subprocess.Popen[bytes], log: Path, seconds
 
 def remove_networks(engine: Engine) -> None:
     """Remove the containers of an engine and their networks, whose bridges would outlive it."""
-    client = ["/usr/bin/docker"]
     environment = os.environ | engine.environment
     listed = subprocess.run(
-        [*client, "ps", "--all", "--quiet"],
+        ["/usr/bin/docker", "ps", "--all", "--quiet"],
         env=environment,
         capture_output=True,
         text=True,
         check=False,
     )
     for command in (["rm", "--force", *listed.stdout.split()], ["network", "prune", "--force"]):
-        subprocess.run([*client, *command], env=environment, capture_output=True, check=False)
+        subprocess.run(
+            ["/usr/bin/docker", *command], env=environment, capture_output=True, check=False
+        )
 
 
 def import_caddy(engine: Engine) -> None:

@@ -324,7 +324,7 @@ MUTANTS = {
 
 
 @pytest.mark.long
-@pytest.mark.drawn(1)
+@pytest.mark.drawn(2)
 @pytest.mark.parametrize("name", MUTANTS)
 def test_the_tests_of_the_library_catch_a_fault(tmp_path: Path, name: str) -> None:
     """A fault planted in the library turns its tests red."""

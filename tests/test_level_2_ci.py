@@ -381,7 +381,7 @@ FAULTS: dict[str, tuple[str, Callable[[Path], None], str]] = {
 
 
 @pytest.mark.slow
-@pytest.mark.drawn(1)
+@pytest.mark.drawn(2)
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_turns_the_job_of_github_red(
     small: Callable[[str], Path], tmp_path: Path, name: str
@@ -395,7 +395,7 @@ def test_a_planted_fault_turns_the_job_of_github_red(
 
 
 @pytest.mark.slow
-@pytest.mark.drawn(1)
+@pytest.mark.drawn(2)
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_planted_fault_turns_the_job_of_gitlab_red(
     small: Callable[[str], Path], name: str

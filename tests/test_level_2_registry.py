@@ -194,7 +194,7 @@ MUTANTS = {
 
 
 @pytest.mark.long
-@pytest.mark.drawn(1)
+@pytest.mark.drawn(2)
 @pytest.mark.parametrize("name", MUTANTS)
 def test_the_tests_of_the_library_catch_a_fault_in_the_gate(tmp_path: Path, name: str) -> None:
     """A fault planted in gate or registry turns the tests of the library red."""

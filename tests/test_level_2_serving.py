@@ -417,7 +417,7 @@ def test_schemathesis_finds_a_planted_fault(tree: Path, file: str, old: str, new
 
 
 @pytest.mark.long
-@pytest.mark.drawn(1)
+@pytest.mark.drawn(2)
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [

@@ -137,7 +137,7 @@ def graded(project: Path) -> dict[str, str]:
     return {it.id: it.grade for it in grading.assess(Repository(project)).capabilities}
 
 
-@pytest.mark.drawn(1)
+@pytest.mark.drawn(2)
 @pytest.mark.parametrize("fault", PRIVATE, ids=lambda it: it.name)
 def test_what_privacy_promises_and_is_not_so_lowers_the_maturity(
     generate: Generate, tmp_path: Path, fault: Fault

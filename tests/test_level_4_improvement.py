@@ -93,7 +93,7 @@ def test_a_rule_that_is_wrong_is_found(rules: Path, name: str, alert: str, fault
 
 
 @pytest.mark.slow
-@pytest.mark.drawn(1)
+@pytest.mark.drawn(2)
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [

@@ -41,7 +41,7 @@ def kept(project: Path) -> dict[str, bytes]:
     }
 
 
-@pytest.mark.drawn(1)
+@pytest.mark.drawn(2)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_the_whole_loop_runs_and_no_request_fails(project: Path, name: str) -> None:
     """Data shift, drift is found, a training, the gate, a canary, a promotion; no Docker."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import PROJECT, ROOT, domain_tests
+from conftest import domain_tests, PROJECT, ROOT
 
 ADDED = "mlops_ladder.errors.EDIT"  # a test adds this name itself
 LIBRARY = ROOT / "src/mlops_ladder"
